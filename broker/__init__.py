@@ -1,0 +1,1 @@
+"""What is said, under which topic, over which wire."""

@@ -1,0 +1,41 @@
+"""Bytes to messages and back. Everything that comes off a wire passes through `decode` and is validated there.
+
+One definition serves both worlds: the message dataclasses are built directly, without validation, by our own
+code, and by pydantic, with every bound checked, from bytes. `docs/design.md` has the measurement behind this.
+"""
+
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from . import messages
+from .errors import PayloadError
+from .messages import Message
+from .topics import TABLE
+
+MAX_PAYLOAD: Final = 65_536
+"""Largest payload in bytes that is looked at."""
+
+_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
+    row.word: TypeAdapter(messages.AnyState if row.message is messages.State else row.message)
+    for row in TABLE
+}
+
+
+def encode(message: Message) -> bytes:
+    """Return the payload of a message, as compact JSON."""
+    return _ADAPTERS[message.TOPIC].dump_json(message)
+
+
+def decode(word: str, payload: bytes | bytearray) -> Message:
+    """Return the message that a payload under this topic word is; raise PayloadError when it is none."""
+    if len(payload) > MAX_PAYLOAD:
+        raise PayloadError(word, "oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are read")
+    try:
+        message: Message = _ADAPTERS[word].validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "payload"
+        reason = "malformed" if first["type"] == "json_invalid" else "invalid"
+        raise PayloadError(word, reason, f"{where}: {first['msg']}") from None
+    return message

@@ -1,0 +1,299 @@
+"""One client's connection: dialled, accepted, subscribed; lost and dialled again; at last closed."""
+
+import random
+import select
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from .errors import BrokerError
+from .outbox import MOST_UNACKNOWLEDGED, Outbox
+from .stream import Stream
+from .wire import LASTING, WireClient
+from .wishes import Wishes
+
+if TYPE_CHECKING:
+    from .mqtt import MqttLoop
+
+FIRST_WAIT_S: Final = 0.2
+LONGEST_WAIT_S: Final = 30.0
+"""Bounds of the wait before dialling again, in seconds; it doubles, less up to half of it at random."""
+CLOSE_S: Final = 5.0
+"""How long a closing connection may take until the broker has taken its last messages, in seconds."""
+_WAITING: Final = "waiting for the broker's answer"
+_READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+
+
+class Connection:
+    """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
+
+    def __init__(self, loop: "MqttLoop", client_id: str, wishes: Wishes, rng: random.Random) -> None:
+        self.client_id = client_id
+        self.trouble = "not connected yet"
+        """Why the connection is not online, in words; empty while it is."""
+        self._loop = loop
+        self._wishes = wishes
+        self._rng = rng
+        self._stream: Stream | None = None
+        self._watched = 0
+        self._inbox: deque[tuple[str, bytes, bool] | None] = deque()  # None: came online
+        self._subscribing: int | None = None
+        self._failures = 0
+        self._hopeless = False
+        self._accepted = False
+        self._online = False
+        self._closing = False
+        self._closed = False
+        self._client = client = WireClient(
+            client_id,
+            version=loop.version,
+            connector=self._connect,
+            deliver=self._received,
+            refused=lambda topic: self._refused(f"it may not publish to {topic}: give its user the right to"),
+        )
+        client.prepare(wishes.address, wishes.will, loop.keepalive_s)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_socket_close = self._socket_closes
+        client.on_socket_register_write = lambda *_: loop.mark(self)
+        self._outbox = Outbox(self._client, expires=loop.version == 5)
+
+    # --- for those who use it ---
+
+    @property
+    def online(self) -> bool:
+        """Whether the broker has accepted the connection and all of its filters."""
+        return self._online
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended for good: nothing more will be sent or received."""
+        return self._closed
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+    ) -> bool:
+        """Say something; return False when it was dropped, as QoS 0 is while there is no connection.
+
+        QoS 1 and 2 are kept while there is none, in order, and sent afterwards, unless `expiry_s` seconds are
+        over by then. Raises BrokerError after close, ValueError for a topic with wildcards.
+        """
+        self._check_open()
+        return self._outbox.publish(topic, payload, qos, retain=retain, expiry_s=expiry_s)
+
+    def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Add a filter, now and after every reconnection; raise BrokerError after close."""
+        self._check_open()
+        self._wishes.filters.append((topic_filter, qos))
+        if self._accepted:
+            self._client.subscribe([(topic_filter, qos)])
+
+    def close(self) -> None:
+        """Begin to part: all that was published is still sent, nothing received; `closed` when done."""
+        if self._closing:
+            return
+        self._closing = True
+        self._inbox.clear()
+        if self._accepted:
+            self._loop.call_later(CLOSE_S, self.end)
+            self._loop.mark(self)
+        else:
+            self.end()
+
+    # --- for the loop ---
+
+    def dial(self) -> None:
+        """Begin to connect; `MqttLoop.dialled` is called once when it is known how that went."""
+        self.trouble = _WAITING
+        try:
+            self._client.reconnect()
+        except (OSError, UnicodeError) as error:
+            self._lost(f"cannot connect: {error}")
+
+    def drop(self, trouble: str) -> None:
+        """Give up the present attempt or connection, without a good-bye; there will be another."""
+        stream = self._stream
+        if stream is not None:
+            self.trouble = trouble
+            stream.ended = True
+            while self._stream is stream:
+                self._client.loop_read()  # finds the end, and paho calls _disconnected
+
+    def keep_alive(self) -> None:
+        """Send a ping when one is due; notice when an answer is overdue."""
+        if self._accepted and not self._closing:
+            self._client.loop_misc()
+
+    def write(self) -> None:
+        """Hand the kernel what paho has queued; part from the broker when that is wished and all is said."""
+        stream = self._stream
+        if stream is None:
+            return
+        if self._client.want_write():
+            self._client.loop_write()
+        if stream.open:
+            stream.flush()
+        if self._closing and self._accepted and not stream.polite:
+            self._part(stream)
+        self._rewatch(stream)
+
+    def end(self) -> None:
+        """End at once, without a good-bye. Twice is safe."""
+        if self._closed:
+            return
+        self._closed = self._closing = True
+        self._forget_stream()
+        self._online = self._accepted = False
+        self._outbox.clear()
+        self._loop.gone(self)
+
+    # --- the stream ---
+
+    def _connect(self) -> Stream:
+        wishes, loop = self._wishes, self._loop
+        stream = Stream(loop.resolve(wishes.address, self._failures), wishes.tls, wishes.address.host)
+        self._stream = stream
+        self._watched = stream.wants
+        loop.watch(stream.fileno(), stream.wants, self._ready)
+        return stream
+
+    def _ready(self, events: int) -> None:
+        stream = self._stream
+        if stream is None or not (stream.open or self._advance(stream)):
+            return
+        if events & _READABLE:
+            stream.fill()
+            if stream.polite:
+                if stream.ended:  # the broker has read everything and closed its side
+                    self.end()
+                return
+            while stream.pending and self._stream is stream:
+                self._client.loop_read()
+            self._dispatch()
+        self.write()
+
+    def _advance(self, stream: Stream) -> bool:
+        try:
+            done = stream.advance()
+        except ssl.SSLCertVerificationError as error:
+            self._refused(f"its certificate is not trusted ({error.verify_message}): name who signed it")
+            self.drop(self.trouble)
+        except OSError as error:
+            self.drop(f"cannot connect: {error}")
+        else:
+            self._rewatch(stream)
+            return done
+        return False
+
+    def _rewatch(self, stream: Stream) -> None:
+        if stream.wants != self._watched and self._stream is stream:
+            self._watched = stream.wants
+            self._loop.rewatch(stream.fileno(), stream.wants)
+
+    def _dispatch(self) -> None:
+        inbox, wishes = self._inbox, self._wishes
+        while inbox:
+            item = inbox.popleft()
+            if item is not None:
+                wishes.on_message(*item)
+            elif wishes.on_online is not None and self._online:
+                wishes.on_online()
+        self._outbox.release()
+
+    def _part(self, stream: Stream) -> None:
+        self._outbox.release()
+        if self._outbox.taken and not stream.unsent and not self._client.want_write():
+            stream.polite = True
+            self._client.disconnect()
+            self._client.loop_write()
+
+    def _lost(self, trouble: str) -> None:
+        self._forget_stream()
+        self._online = self._accepted = False
+        self._subscribing = None
+        self._outbox.disconnected()
+        self._loop.offline(self)
+        self.trouble = trouble
+        if self._closing or self._hopeless:
+            self.end()
+        else:
+            longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
+            self._failures += 1
+            self._loop.dial_later(self, self._rng.uniform(longest_s / 2, longest_s))
+
+    def _forget_stream(self) -> None:
+        self._loop.dialled(self)
+        stream, self._stream = self._stream, None
+        if stream is not None and stream.fileno() >= 0:
+            self._loop.unwatch(stream.fileno())
+            stream.abort()
+
+    # --- what paho calls ---
+
+    def _socket_closes(self, *_: object) -> None:
+        stream = self._stream
+        if stream is not None and not stream.polite:
+            self._loop.unwatch(stream.fileno())
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
+        if not self._closing:
+            self._inbox.append((topic, payload, retained))
+
+    def _connected(
+        self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, about: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self.trouble = f"refused: {code}"
+            if code.value in LASTING:
+                self._refused(LASTING[code.value])
+            return
+        self._loop.dialled(self)
+        self._accepted = True
+        if self._wishes.filters:
+            _, self._subscribing = client.subscribe(self._wishes.filters)
+        else:
+            self._is_online()
+        self._outbox.connected(getattr(about, "ReceiveMaximum", MOST_UNACKNOWLEDGED))
+
+    def _subscribed(self, _: Client, __: object, mid: int, codes: list[ReasonCode], *___: object) -> None:
+        if any(code.is_failure for code in codes):
+            self._refused(
+                f"it may not subscribe to all of {self._wishes.filters}: give its user the right to"
+            )
+        elif mid == self._subscribing:
+            self._is_online()
+
+    def _is_online(self) -> None:
+        self._failures = 0
+        self._online = True
+        self.trouble = ""
+        self._loop.online(self)
+        if not self._closing:
+            self._inbox.append(None)
+
+    def _refused(self, mend: str) -> None:
+        self.trouble = f"refused: {mend}"
+        error = BrokerError(f"{self._wishes.address} refuses {self.client_id}: {mend}")
+        self._hopeless = self._loop.refused(error) and not self._accepted
+
+    def _disconnected(
+        self, _: Client, __: object, flags: DisconnectFlags, code: ReasonCode, *___: object
+    ) -> None:
+        if self._stream is not None and self._stream.polite:
+            return
+        if flags.is_disconnect_packet_from_server:
+            self._lost(f"the broker ended the connection: {code}")
+        elif self.trouble in {"", _WAITING}:
+            self._lost("the broker closed the connection" + " without an answer" * bool(self.trouble))
+        else:
+            self._lost(self.trouble)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise BrokerError(f"the connection of {self.client_id} is closed: open a new one")

@@ -1,0 +1,28 @@
+"""The one base error, and the errors of this room; each carries its data as attributes."""
+
+
+class GridFleetError(Exception):
+    """Base of every error this product raises on purpose; its text says what is wrong and how to mend it."""
+
+
+class TopicError(GridFleetError, ValueError):
+    """A topic that is not one of ours."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"topic {topic!r}: {reason}")
+        self.topic = topic
+        self.reason = reason
+
+
+class PayloadError(GridFleetError, ValueError):
+    """A payload that cannot be the message its topic announces."""
+
+    def __init__(self, kind: str, reason: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.reason = reason
+        self.detail = detail
+
+
+class BrokerError(GridFleetError, ConnectionError):
+    """The broker cannot be started or reached."""

@@ -1,0 +1,456 @@
+"""Every message there is: frozen, one class per meaning, with the unit in every name.
+
+The classes are plain slotted dataclasses, so that agents of one process hand them on by reference; the same
+annotations are what pydantic validates when a message comes off a wire (see `broker.codec`). A receiver takes
+the sender from the topic, never from the payload, so no message names its sender.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$"
+MAX_PACKAGES: Final = 256
+"""Most packages in one bid and most lots in one award."""
+
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+TickNumber = Annotated[int, Field(ge=0, lt=2**31)]
+Serial = Annotated[int, Field(ge=0, lt=2**31)]
+EnergyWh = Annotated[int, Field(ge=0, le=10**12)]
+PriceUeur = Annotated[int, Field(ge=0, le=10**9)]
+MoneyNeur = Annotated[int, Field(ge=-(10**21), le=10**21)]
+TimeMs = Annotated[int, Field(ge=0, lt=2**53)]
+PowerW = Annotated[int, Field(ge=-(10**12), le=10**12)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Word = Annotated[str, Field(max_length=64)]
+
+
+class Kind(StrEnum):
+    """What an agent is."""
+
+    TURBINE = "turbine"
+    CONSUMER = "consumer"
+    CHARGER = "charger"
+    VEHICLE = "vehicle"
+    REACTOR = "reactor"
+    CLOCK = "clock"
+
+
+class Phase(StrEnum):
+    """The steps of a tick, in order; the three in the middle exist only where cells have neighbours."""
+
+    PROCESS = "process"
+    COMMERCE = "commerce"
+    RESIDUAL = "residual"
+    SURPLUS = "surplus"
+    EXCHANGE = "exchange"
+    IMPORT = "import"
+    SETTLE = "settle"
+
+
+PHASES: Final = tuple(Phase)
+PHASE_RANK: Final = {phase: rank for rank, phase in enumerate(PHASES)}
+
+
+class Mode(StrEnum):
+    """How simulated time passes."""
+
+    LOCKSTEP = "lockstep"
+    SCALED = "scaled"
+    REALTIME = "realtime"
+
+
+class Algorithm(StrEnum):
+    """How a vehicle chooses among charging offers."""
+
+    WEIGHTED = "weighted"
+    BEST = "best"
+    CHEAPEST = "cheapest"
+    CLOSEST = "closest"
+    RANDOM = "random"
+
+
+_STRICT: Final = ConfigDict(strict=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Base of all messages; TOPIC is the word that stands for the class in topics."""
+
+    TOPIC: ClassVar[str] = ""
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+
+# --- time ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be changed while the site runs; the scales multiply demand, driving, generation and wind speed."""
+
+    consumer_scale: Scale = 1.0
+    vehicle_scale: Scale = 1.0
+    turbine_scale: Scale = 1.0
+    wind_scale: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 1.0
+    algorithm: Algorithm = Algorithm.WEIGHTED
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Message):
+    """A phase begins. Retained, so that a device that joins late knows at once where the site is."""
+
+    TOPIC = "tick"
+    tick: TickNumber
+    phase: Phase
+    simulated_ms: TimeMs
+    """Simulated time at the beginning of the phase, milliseconds since the Unix epoch, local standard time."""
+    ends_ms: TimeMs
+    """Simulated time at which the phase ends."""
+    mode: Mode
+    seconds_per_tick: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+    """Real seconds a whole tick takes; 0 in lock-step, where it takes as long as the slowest live device."""
+    ticks_left: TickNumber
+    """Ticks still to run after this one."""
+    paused: bool
+    settings: Settings
+    absent: tuple[Id, ...] = ()
+    """Devices that let the last deadline pass: nobody waits for them in this phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Message):
+    """The sender has nothing left to say up to and including that phase (lock-step)."""
+
+    TOPIC = "ready"
+    tick: TickNumber
+    through: Phase
+    wake_ms: TimeMs | None = None
+    """The simulated instant at which the sender wants to act next of its own accord."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Message):
+    """It is now the instant that the receiver asked for (lock-step): nobody else acts until it is ready again."""
+
+    TOPIC = "grant"
+    tick: TickNumber
+    simulated_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Control(Message):
+    """An operator's wish for one of the clock's settings. Retained; the highest (revision, sender) wins."""
+
+    TOPIC = "control"
+    value: bool | Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(allow_inf_nan=False)] | Word
+    revision: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class Presence(Message):
+    """Birth (online) and last will (offline) of a device. Retained."""
+
+    TOPIC = "presence"
+    online: bool
+    kind: Kind
+    cell: Word
+    latitude: Latitude
+    longitude: Longitude
+    label: Word = ""
+
+
+# --- the power market ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An amount of energy and the price bid for it; `index` tells the packages of one bid apart."""
+
+    index: Annotated[int, Field(ge=0, lt=MAX_PACKAGES)]
+    energy_wh: EnergyWh
+    price_ueur_per_kwh: PriceUeur
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+
+Packages = Annotated[tuple[Package, ...], Field(max_length=MAX_PACKAGES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Supply(Message):
+    """A producer's energy for this tick, offered to its own cell."""
+
+    TOPIC = "supply"
+    tick: TickNumber
+    energy_wh: EnergyWh
+
+
+@dataclass(frozen=True, slots=True)
+class Bid(Message):
+    """All that a consumer wants in this tick; empty when it wants nothing, so that nobody waits for it."""
+
+    TOPIC = "bid"
+    tick: TickNumber
+    packages: Packages
+
+
+@dataclass(frozen=True, slots=True)
+class Residual(Message):
+    """What a consumer's own cell could not serve: heard by the producers of neighbouring cells."""
+
+    TOPIC = "residual"
+    tick: TickNumber
+    packages: Packages
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus(Message):
+    """A producer's unsold energy, offered to one neighbouring cell."""
+
+    TOPIC = "surplus"
+    tick: TickNumber
+    energy_wh: EnergyWh
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Message):
+    """What neither the cell nor its neighbours could serve, asked of the reactor."""
+
+    TOPIC = "request"
+    tick: TickNumber
+    packages: Packages
+
+
+@dataclass(frozen=True, slots=True)
+class Award(Message):
+    """A producer sells these lots to the receiver, each at the price bid. (tick, serial) names it for ever."""
+
+    TOPIC = "award"
+    tick: TickNumber
+    serial: Serial
+    lots: Packages
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt(Message):
+    """What the consumer took of an award; the rest of it is refused and free to be sold again."""
+
+    TOPIC = "receipt"
+    tick: TickNumber
+    serial: Serial
+    lots: Packages
+
+
+# --- charging reservations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Message):
+    """A vehicle's call for proposals."""
+
+    TOPIC = "call"
+    call: Serial
+    simulated_ms: TimeMs
+    energy_wh: Annotated[int, Field(gt=0, le=10**9)]
+    """Energy wanted at the plug, without the way to the charger."""
+    limit_ueur_per_kwh: PriceUeur
+    latitude: Latitude
+    longitude: Longitude
+    consumption_wh_per_km: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Message):
+    """A charger's proposal: this much energy at this price, with a port, held until `until_ms`."""
+
+    TOPIC = "offer"
+    call: Serial
+    energy_wh: EnergyWh
+    price_ueur_per_kwh: PriceUeur
+    until_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Decline(Message):
+    """A charger will not serve this call, or no longer."""
+
+    TOPIC = "decline"
+    call: Serial
+    reason: Literal["port", "energy", "price", "unknown", "offline", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(Message):
+    """The vehicle takes the charger's offer."""
+
+    TOPIC = "accept"
+    call: Serial
+    simulated_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Close(Message):
+    """The call is decided: whoever still holds something for it lets go."""
+
+    TOPIC = "close"
+    call: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Message):
+    """The charger confirms the reservation, or a heartbeat: port and energy are kept until `until_ms`."""
+
+    TOPIC = "lease"
+    call: Serial
+    energy_wh: EnergyWh
+    price_ueur_per_kwh: PriceUeur
+    until_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """The vehicle still wants its reservation; `drawn_wh` is what it has taken so far."""
+
+    TOPIC = "heartbeat"
+    call: Serial
+    simulated_ms: TimeMs
+    arrived: bool
+    drawn_wh: EnergyWh
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Message):
+    """The vehicle ends its reservation, having drawn this much in all."""
+
+    TOPIC = "release"
+    call: Serial
+    simulated_ms: TimeMs
+    drawn_wh: EnergyWh
+    outcome: Literal["charged", "cancelled", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill(Message):
+    """The charger's account of an ended reservation: energy at the agreed price."""
+
+    TOPIC = "bill"
+    call: Serial
+    energy_wh: EnergyWh
+    amount_neur: MoneyNeur
+
+
+# --- state -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class State(Message):
+    """A device's account of the tick that ends. Retained. Energies and money are of this tick alone."""
+
+    TOPIC = "state"
+    tick: TickNumber
+    latitude: Latitude
+    longitude: Longitude
+    measured: bool
+    """True when the figures come from real sensors, false when they are simulated."""
+    status: Word
+    power_w: PowerW
+    """Mean power over the tick; positive into the grid, negative out of it."""
+    balance_neur: MoneyNeur
+    """Money earned less money paid since the device came to life."""
+    refused: dict[Word, Serial]
+    """How many messages were refused since the device came to life, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerState(State):
+    """generated = sold + curtailed + unsettled, where unsettled awaits its receipts."""
+
+    kind: Literal["turbine", "reactor"]
+    generated_wh: EnergyWh
+    sold_wh: EnergyWh
+    curtailed_wh: EnergyWh
+    unsettled_wh: EnergyWh
+    earned_neur: MoneyNeur
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerState(State):
+    """A household's, shop's or farm's account."""
+
+    kind: Literal["consumer"]
+    demand_wh: EnergyWh
+    bought_wh: EnergyWh
+    paid_neur: MoneyNeur
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerState(State):
+    """stored = stored before + bought − charge loss − delivered − discharge loss."""
+
+    kind: Literal["charger"]
+    demand_wh: EnergyWh
+    bought_wh: EnergyWh
+    paid_neur: MoneyNeur
+    stored_wh: EnergyWh
+    capacity_wh: EnergyWh
+    delivered_wh: EnergyWh
+    charge_loss_wh: EnergyWh
+    discharge_loss_wh: EnergyWh
+    earned_neur: MoneyNeur
+    ports: Serial
+    ports_reserved: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleState(State):
+    """stored = stored before + drawn − charge loss − driven."""
+
+    kind: Literal["vehicle"]
+    model: Word
+    consumption_wh_per_km: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    stored_wh: EnergyWh
+    capacity_wh: EnergyWh
+    drawn_wh: EnergyWh
+    charge_loss_wh: EnergyWh
+    driven_wh: EnergyWh
+    paid_neur: MoneyNeur
+    speed_km_h: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)]
+    deadline_ms: TimeMs
+    next_stop: tuple[Latitude, Longitude] | None
+    destination: tuple[Latitude, Longitude] | None
+    charger: Id | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState(State):
+    """What the clock has in force, and the revision that a new control must exceed."""
+
+    kind: Literal["clock"]
+    mode: Mode
+    paused: bool
+    seconds_per_tick: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    ticks: TickNumber
+    settings: Settings
+    revision: Serial
+
+
+@dataclass(frozen=True, slots=True)
+class Correction(Message):
+    """A producer's books of an earlier tick, after receipts that came late."""
+
+    TOPIC = "correction"
+    tick: TickNumber
+    sold_wh: EnergyWh
+    curtailed_wh: EnergyWh
+    unsettled_wh: EnergyWh
+    earned_neur: MoneyNeur
+
+
+AnyState = Annotated[
+    ProducerState | ConsumerState | ChargerState | VehicleState | ClockState, Field(discriminator="kind")
+]
+"""Whatever the state topic carries, told apart by `kind`."""

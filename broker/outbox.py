@@ -1,0 +1,78 @@
+"""What a client says and the broker has not taken yet: kept in order, sent when it can be."""
+
+from collections import deque
+from time import monotonic
+from typing import Final, NamedTuple
+
+from paho.mqtt.properties import Properties
+
+from .wire import Expiry, WireClient
+
+MOST_UNACKNOWLEDGED: Final = 30_000
+"""Most messages of QoS 1 and 2 on their way at once; packet identifiers end at 65 535."""
+
+
+class _Held(NamedTuple):
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    properties: Properties | None
+
+
+class Outbox:
+    """Sends through a client, never more unacknowledged messages at once than the broker takes."""
+
+    __slots__ = ("_client", "_expires", "_held", "_quota")
+
+    def __init__(self, client: WireClient, *, expires: bool) -> None:
+        """`expires` says whether messages may carry an expiry, which MQTT 3.1.1 does not know."""
+        self._client = client
+        self._expires = expires
+        self._held: deque[_Held] = deque()
+        self._quota = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether the broker has answered for all messages of QoS 1 and 2."""
+        return not self._held and not self._client.unacknowledged
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, expiry_s: float | None) -> bool:
+        """Send or keep a message; return False when it was dropped, as QoS 0 is without a connection."""
+        properties = Expiry(monotonic() + expiry_s) if expiry_s is not None and self._expires else None
+        if qos == 0:
+            if not self._quota:
+                return False
+            self._client.publish(topic, payload, 0, retain, properties)
+        elif self._client.unacknowledged < self._quota and not self._held:
+            self._client.publish(topic, payload, qos, retain, properties)
+        else:
+            self._held.append(_Held(topic, payload, qos, retain, properties))
+        return True
+
+    def connected(self, quota: int) -> None:
+        """Begin to send; `quota` messages of QoS 1 and 2 may be unacknowledged at once."""
+        self._quota = min(quota, MOST_UNACKNOWLEDGED)
+        self.release()
+
+    def disconnected(self) -> None:
+        """Take back what the broker has not answered for, to be sent again first."""
+        self._quota = 0
+        unanswered = [
+            _Held(message.topic, bytes(message.payload), message.qos, message.retain, message.properties)
+            for message in self._client.drop_out_messages()
+        ]
+        self._held.extendleft(reversed(unanswered))
+
+    def release(self) -> None:
+        """Send what is held as far as the quota goes, without what has expired meanwhile."""
+        held, client = self._held, self._client
+        while held and client.unacknowledged < self._quota:
+            topic, payload, qos, retain, properties = held.popleft()
+            if not isinstance(properties, Expiry) or properties.deadline_s > monotonic():
+                client.publish(topic, payload, qos, retain, properties)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._quota = 0
+        self._held.clear()

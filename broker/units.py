@@ -1,0 +1,51 @@
+"""Units of the wire, all whole numbers, and their exact decimal spelling for people.
+
+Energy is counted in watt-hours (Wh), price in micro-euro per kilowatt-hour (µEUR/kWh), money in nano-euro
+(nEUR), time in milliseconds. The units are coherent: 1 Wh at 1 µEUR/kWh costs exactly 1 nEUR, so sums of
+energy and money agree to the last digit and no tolerance is needed anywhere.
+"""
+
+from typing import Final
+
+WH_PER_KWH: Final = 1_000
+UEUR_PER_EUR: Final = 1_000_000
+NEUR_PER_EUR: Final = 1_000_000_000
+MS_PER_S: Final = 1_000
+MS_PER_HOUR: Final = 3_600_000
+
+
+def cost_neur(energy_wh: int, price_ueur_per_kwh: int) -> int:
+    """Return the cost in nEUR of an energy in Wh at a price in µEUR/kWh, exactly."""
+    return energy_wh * price_ueur_per_kwh
+
+
+def ueur(eur: float) -> int:
+    """Return EUR (or EUR/kWh) as the nearest whole µEUR (or µEUR/kWh)."""
+    return round(eur * UEUR_PER_EUR)
+
+
+def wh(kwh: float) -> int:
+    """Return kWh as the nearest whole Wh."""
+    return round(kwh * WH_PER_KWH)
+
+
+def kwh_text(energy_wh: int) -> str:
+    """Spell Wh as kWh with three decimals, exactly."""
+    return decimal_text(energy_wh, 3)
+
+
+def eur_per_kwh_text(price_ueur_per_kwh: int) -> str:
+    """Spell µEUR/kWh as EUR/kWh with six decimals, exactly."""
+    return decimal_text(price_ueur_per_kwh, 6)
+
+
+def eur_text(money_neur: int) -> str:
+    """Spell nEUR as EUR with nine decimals, exactly."""
+    return decimal_text(money_neur, 9)
+
+
+def decimal_text(value: int, places: int) -> str:
+    """Spell value / 10**places with that many decimals, without going through a float."""
+    sign = "-" if value < 0 else ""
+    whole, part = divmod(abs(value), 10**places)
+    return f"{sign}{whole}.{part:0{places}d}"

@@ -1,0 +1,152 @@
+"""What the store keeps, one class per table, one field per column.
+
+All quantities are whole numbers: energy in Wh, price in µEUR/kWh, money in nEUR, power in W, time in
+milliseconds of simulated local standard time since the Unix epoch. The rows are named tuples, because SQLite
+takes tuples as they are: no conversion stands between a recorder and its store.
+"""
+
+from typing import NamedTuple
+
+
+class TickRow(NamedTuple):
+    """One cell's energy balance of one tick: generated + reactor + imported = sold + exported + curtailed."""
+
+    tick: int
+    cell: str
+    simulated_ms: int
+    """Simulated time at which the tick begins."""
+    demand_wh: int
+    generated_wh: int
+    """Own generation, without the reactor."""
+    reactor_wh: int
+    imported_wh: int
+    exported_wh: int
+    sold_wh: int
+    """Bought by this cell's consumers."""
+    curtailed_wh: int
+    lowest_price_ueur: int | None
+    """Per kWh; None where nothing was sold."""
+    mean_price_ueur: int | None
+    """Per kWh, weighted by energy; None where nothing was sold."""
+    charger_stored_wh: int
+    """Energy in the buffers of the cell's chargers when the tick ends."""
+    messages: int
+
+
+class TradeRow(NamedTuple):
+    """A settled trade: the consumer holds the energy and has paid for it. The cell is the consumer's."""
+
+    tick: int
+    cell: str
+    producer: str
+    consumer: str
+    package: int
+    energy_wh: int
+    price_ueur: int
+
+
+class ReservationRow(NamedTuple):
+    """One charger's part in one vehicle's call; the times that did not come are None."""
+
+    vehicle: str
+    charger: str
+    call: int
+    requested_ms: int
+    offered_ms: int | None
+    accepted_ms: int | None
+    arrived_ms: int | None
+    released_ms: int | None
+    energy_wh: int
+    price_ueur: int | None
+    distance_km: float | None
+    outcome: str
+    """charged, interrupted, cancelled, expired, refused, open or another word of the recorder's."""
+
+
+class AgentRow(NamedTuple):
+    """An agent at the end of a tick."""
+
+    tick: int
+    agent: str
+    kind: str
+    latitude: float
+    longitude: float
+    state_of_charge: float | None
+    """0 to 1; None for what has no battery."""
+    power_w: int
+    """Mean power over the tick; positive into the grid, negative out of it."""
+    balance_neur: int
+    """Money earned less money paid since the agent came to life."""
+
+
+class VehicleRow(NamedTuple):
+    """A vehicle at the end of a tick."""
+
+    tick: int
+    vehicle: str
+    model: str
+    status: str
+    consumption_wh_per_km: float
+    capacity_wh: int
+    stored_wh: int
+    speed_km_h: float
+    deadline_ms: int
+    next_latitude: float | None
+    next_longitude: float | None
+    destination_latitude: float | None
+    destination_longitude: float | None
+    charger: str | None
+
+
+class EventRow(NamedTuple):
+    """Something that explains the curves: a storm, another algorithm, a device gone offline.
+
+    A kind `storm` followed by a kind `storm-end` of the same subject is drawn as a span, any other as a line.
+    """
+
+    tick: int
+    simulated_ms: int
+    kind: str
+    subject: str
+    text: str
+
+
+class Invariant(NamedTuple):
+    """What must always hold, how often it was checked, and how often it did not hold."""
+
+    name: str
+    what: str
+    checked: int
+    breaches: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether no breach was found."""
+        return self.breaches == 0
+
+
+class CellArea(NamedTuple):
+    """A cell and the rectangle it serves, in degrees; None where the cell has no bounds."""
+
+    name: str
+    south: float | None = None
+    west: float | None = None
+    north: float | None = None
+    east: float | None = None
+
+
+class RunFacts(NamedTuple):
+    """What is known of a run before it begins."""
+
+    scenario: str
+    title: str
+    seed: int
+    version: str
+    start_ms: int
+    """Simulated time at which tick 0 begins."""
+    tick_ms: int = 900_000
+    cells: tuple[CellArea, ...] = ()
+    price_floor_ueur: int = 100_000
+    """The least a charger bids per kWh."""
+    reactor_price_ueur: int = 900_000
+    """The least the reactor sells for, per kWh."""

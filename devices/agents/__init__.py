@@ -1,0 +1,1 @@
+"""The agents: state machines without I/O."""

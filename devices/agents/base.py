@@ -1,0 +1,139 @@
+"""What every agent is: a state machine that takes a message and a time, and returns messages to send.
+
+An agent has no I/O, no clock and no randomness of its own. It never sleeps: `event_ms` is the simulated instant
+at which it wants to act of its own accord, `deadline_ms` the instant until which it waits for others. Whoever
+runs it (simulation, fleet or device) calls `wake` when the earlier of the two has come.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
+
+from broker.messages import PHASE_RANK, Kind, Message, Mode, Phase, Presence, Settings, Tick
+
+TICK_MS: Final = 900_000
+"""A tick is 15 simulated minutes."""
+PATIENCE_S: Final = 2.0
+"""Real seconds that an agent waits for an answer before it asks again or goes on."""
+ATTEMPTS: Final = 3
+"""How often an unanswered message is sent in all."""
+
+Out = Sequence[tuple[str, Message]]
+"""What an agent says: (scope, message) pairs, in order."""
+NOTHING: Final[Out] = ()
+Handler = Callable[[Any, str, str, Any, int], Out]
+
+
+class Agent:
+    """Base of the agents: identity, sense of the tick, dispatch by message class, count of refusals."""
+
+    kind: ClassVar[Kind]
+    handlers: ClassVar[dict[type[Message], Handler]] = {}
+    """What to do with a message: (agent, scope, sender, message, now in ms) -> messages."""
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {}
+    """What to do when a phase begins: (agent, now in ms) -> messages."""
+
+    __slots__ = (
+        "balance_neur",
+        "cell",
+        "deadline_ms",
+        "event_ms",
+        "id",
+        "label",
+        "latitude",
+        "longitude",
+        "now_phase",
+        "patience_ms",
+        "refused",
+        "settings",
+        "tick",
+        "ticking",
+    )
+
+    def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:
+        self.id = agent_id
+        self.cell = cell
+        self.latitude = latitude
+        self.longitude = longitude
+        self.label = label
+        self.tick = -1
+        self.now_phase = Phase.SETTLE
+        self.ticking: Tick | None = None
+        self.settings = Settings()
+        self.patience_ms = round(PATIENCE_S * 1000)
+        self.event_ms: int | None = None
+        self.deadline_ms: int | None = None
+        self.balance_neur = 0
+        self.refused: dict[str, int] = {}
+
+    # --- for whoever runs it -----------------------------------------------------------------------------
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
+        return []
+
+    def presence(self, *, online: bool = True) -> tuple[str, Presence]:
+        """Return its birth, or its last will."""
+        message = Presence(online, self.kind, self.cell, self.latitude, self.longitude, self.label)
+        return f"{self.cell}/{self.kind}", message
+
+    def start(self, now_ms: int) -> Out:  # noqa: ARG002 - some agents plan their first event here
+        """Say what a device says when it comes to life."""
+        return [self.presence()]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for somebody's answer, and so is not ready for the next phase."""
+        return self.deadline_ms is not None
+
+    def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
+        """Take a message; return what to say. Never raises for anything that a peer may say."""
+        handler = self.handlers.get(type(message))
+        if handler is None:
+            return self.refuse("unexpected")
+        return handler(self, scope, sender, message, now_ms)
+
+    def wake(self, now_ms: int) -> Out:
+        """Act because `deadline_ms` or `event_ms` has come."""
+        if self.deadline_ms is not None and now_ms >= self.deadline_ms:
+            return self.on_deadline(now_ms)
+        if self.event_ms is not None and now_ms >= self.event_ms:
+            return self.on_event(now_ms)
+        return NOTHING
+
+    # --- for the agents themselves -----------------------------------------------------------------------
+
+    def on_deadline(self, now_ms: int) -> Out:  # noqa: ARG002
+        """Go on without the answer."""
+        self.deadline_ms = None
+        return NOTHING
+
+    def on_event(self, now_ms: int) -> Out:  # noqa: ARG002
+        """Act at the instant it had asked for."""
+        self.event_ms = None
+        return NOTHING
+
+    def refuse(self, reason: str) -> Out:
+        """Count a message that is not acted upon."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return NOTHING
+
+    def on_tick(self, _scope: str, _sender: str, tick: Tick, now_ms: int) -> Out:
+        """Take the beginning of a phase; the same again only updates it, and what is older is refused."""
+        news = (tick.tick - self.tick) or (PHASE_RANK[tick.phase] - PHASE_RANK[self.now_phase])
+        if news < 0:
+            return self.refuse("stale")
+        if news == 0:
+            self.ticking = tick
+            return NOTHING
+        self.ticking = tick
+        self.tick = tick.tick
+        self.now_phase = tick.phase
+        self.settings = tick.settings
+        speed = (
+            TICK_MS / 1000 / tick.seconds_per_tick
+            if tick.mode is Mode.SCALED and tick.seconds_per_tick
+            else 1.0
+        )
+        self.patience_ms = round(PATIENCE_S * 1000 * max(speed, 1.0))
+        action = self.phases.get(tick.phase)
+        return action(self, now_ms) if action is not None else NOTHING

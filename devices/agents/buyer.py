@@ -1,0 +1,105 @@
+"""What household and charger share: one bid for the tick, receipts for awards, and what is left asked elsewhere."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from broker.messages import Award, Bid, Message, Package, Phase, Receipt, Request, Residual, Tick
+from devices.market import REMEMBERED_TICKS, Purchases
+
+from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
+
+
+class Buyer(Agent):
+    """An agent that bids for energy; `bought` is the hook by which it takes delivery."""
+
+    __slots__ = ("_attempts", "_past", "_reactor", "_reactor_price", "purchases")
+
+    def __init__(
+        self,
+        agent_id: str,
+        cell: str,
+        latitude: float,
+        longitude: float,
+        *,
+        reactor: str | None,
+        reactor_price_ueur_per_kwh: int,
+        label: str = "",
+    ) -> None:
+        super().__init__(agent_id, cell, latitude, longitude, label)
+        self._reactor = reactor
+        self._reactor_price = reactor_price_ueur_per_kwh
+        self.purchases = Purchases(-1)
+        self._past: dict[int, dict[tuple[str, int], Receipt]] = {}
+        self._attempts = 0
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        return [("award", self.id)]
+
+    def wanted(self, now_ms: int) -> tuple[Package, ...]:
+        """Return the packages to bid for in this tick, indexed from 0."""
+        raise NotImplementedError
+
+    def bought(self, energy_wh: int) -> None:
+        """Take delivery of energy."""
+
+    def _process(self, now_ms: int) -> Out:
+        if self.purchases.receipts:
+            self._past[self.purchases.tick] = self.purchases.receipts
+        if self._past:
+            self._past = {tick: r for tick, r in self._past.items() if self.tick - tick <= REMEMBERED_TICKS}
+        self.deadline_ms = None
+        packages = self.wanted(now_ms)
+        self.purchases = Purchases(self.tick, packages)
+        return [(self.cell, Bid(self.tick, packages))]
+
+    def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
+        """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
+        if award.tick != self.purchases.tick or self.now_phase is Phase.SETTLE:
+            receipts = (
+                self.purchases.receipts
+                if award.tick == self.purchases.tick
+                else self._past.get(award.tick, {})
+            )
+            known = receipts.get((sender, award.serial))
+            if known is None:
+                self.refuse("stale")
+                known = Receipt(award.tick, award.serial, ())
+            return [(sender, known)]
+        before_wh, before_neur = self.purchases.bought_wh, self.purchases.paid_neur
+        receipt = self.purchases.take(sender, award)
+        self.balance_neur -= self.purchases.paid_neur - before_neur
+        self.bought(self.purchases.bought_wh - before_wh)
+        if sender == self._reactor:
+            self.deadline_ms = None
+        return [(sender, receipt)]
+
+    def _residual(self, _now_ms: int) -> Out:
+        packages = self.purchases.remaining() if self.purchases.tick == self.tick else ()
+        return [(self.cell, Residual(self.tick, packages))] if packages else NOTHING
+
+    def _import(self, now_ms: int) -> Out:
+        if self._reactor is None or self.purchases.tick != self.tick:
+            return NOTHING
+        packages = self.purchases.remaining(self._reactor_price)
+        if not packages:
+            return NOTHING
+        self._attempts = 1
+        self.deadline_ms = now_ms + self.patience_ms
+        return [(self._reactor, Request(self.tick, packages))]
+
+    def on_deadline(self, now_ms: int) -> Out:
+        """Ask the reactor again, a few times."""
+        packages = self.purchases.remaining(self._reactor_price)
+        if self._attempts >= ATTEMPTS or self._reactor is None or not packages:
+            self.deadline_ms = None
+            return NOTHING
+        self._attempts += 1
+        self.deadline_ms = now_ms + self.patience_ms
+        return [(self._reactor, Request(self.tick, packages))]
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Award: _on_award}
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
+        Phase.PROCESS: _process,
+        Phase.RESIDUAL: _residual,
+        Phase.IMPORT: _import,
+    }

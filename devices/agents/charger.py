@@ -1,0 +1,180 @@
+"""A charging station: buys for its battery the emptier the dearer, and reserves its ports for vehicles."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from broker.messages import (
+    Accept,
+    Call,
+    ChargerState,
+    Close,
+    Heartbeat,
+    Kind,
+    Message,
+    Mode,
+    Package,
+    Phase,
+    Release,
+)
+from broker.units import UEUR_PER_EUR
+from devices.physics.battery import drawn_to_fill, stored_from
+from devices.physics.geo import distance_km
+from devices.reservation import Desk, Movement
+
+from .base import NOTHING, TICK_MS, Handler, Out
+from .buyer import Buyer
+
+OFFER_BASE_UEUR: Final = 1_010_000
+"""A vehicle is offered energy at 1.01 EUR/kWh less the state of charge (FACTS: the original's formula)."""
+FULL_PRICE_UEUR: Final = 1_000_000
+
+
+class Charger(Buyer):
+    """Energy bought is stored with losses; energy delivered to vehicles is taken with losses."""
+
+    kind = Kind.CHARGER
+    __slots__ = (
+        "_capacity_wh",
+        "_charge_loss_wh",
+        "_delivered_wh",
+        "_desk",
+        "_discharge_loss_wh",
+        "_earned_neur",
+        "_floor",
+        "_most_wh",
+        "_package_wh",
+        "stored_wh",
+    )
+
+    def __init__(
+        self,
+        agent_id: str,
+        cell: str,
+        latitude: float,
+        longitude: float,
+        *,
+        capacity_wh: int,
+        stored_wh: int,
+        ports: int,
+        most_wh: int,
+        package_wh: int,
+        floor_ueur_per_kwh: int,
+        reactor: str | None,
+        reactor_price_ueur_per_kwh: int,
+        label: str = "",
+    ) -> None:
+        super().__init__(
+            agent_id, cell, latitude, longitude,
+            reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
+        )  # fmt: skip
+        self.stored_wh = stored_wh
+        self._capacity_wh = capacity_wh
+        self._most_wh = most_wh
+        self._package_wh = package_wh
+        self._floor = floor_ueur_per_kwh
+        self._desk = Desk(ports)
+        self._begin_accounts()
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        direct = [(word, self.id) for word in ("accept", "heartbeat", "release")]
+        return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
+
+    def _begin_accounts(self) -> None:
+        self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
+
+    # --- buying ------------------------------------------------------------------------------------------
+
+    def wanted(self, _now_ms: int) -> tuple[Package, ...]:
+        """Bid for the room in the battery, each further package cheaper by what the one before would add."""
+        energy_wh = min(self._most_wh, drawn_to_fill(self._capacity_wh - self.stored_wh))
+        packages: list[Package] = []
+        for start_wh in range(0, energy_wh, self._package_wh):
+            fill = (self.stored_wh + start_wh) * UEUR_PER_EUR // self._capacity_wh
+            price = max(FULL_PRICE_UEUR - fill, self._floor)
+            packages.append(Package(len(packages), min(self._package_wh, energy_wh - start_wh), price))
+        return tuple(packages)
+
+    def bought(self, energy_wh: int) -> None:
+        """Store what was bought, less the charging loss.
+
+        The loss is booked on the tick's total, so that it does not depend on how the energy was parcelled.
+        """
+        total_wh = self.purchases.bought_wh
+        gained_wh = stored_from(total_wh) - stored_from(total_wh - energy_wh)
+        self.stored_wh += gained_wh
+        self._charge_loss_wh += energy_wh - gained_wh
+
+    # --- reserving ---------------------------------------------------------------------------------------
+
+    def _instant(self, simulated_ms: int, now_ms: int) -> int:
+        """Return the vehicle's instant, which is exact in lock-step, unless it is far off our own time."""
+        return simulated_ms if abs(simulated_ms - now_ms) <= TICK_MS else now_ms
+
+    def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        now_ms = self._instant(call.simulated_ms, now_ms)
+        if self.ticking is not None and self.ticking.mode is Mode.LOCKSTEP:
+            # A call is granted only when every earlier one is decided, so what is merely held is free.
+            self._desk.drop_holds()
+        self._desk.expire(now_ms)
+        away_km = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
+        way_wh = drawn_to_fill(round(away_km * call.consumption_wh_per_km))
+        price = OFFER_BASE_UEUR - self.stored_wh * UEUR_PER_EUR // self._capacity_wh
+        answer = self._desk.offer(sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms)
+        return [(sender, answer)]
+
+    def _on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+        now_ms = self._instant(accept.simulated_ms, now_ms)
+        self._desk.expire(now_ms)
+        return [(sender, self._desk.accept(sender, accept, now_ms))]
+
+    def _on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
+        self._desk.close(sender, close.call)
+        return NOTHING
+
+    def _on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
+        now_ms = self._instant(beat.simulated_ms, now_ms)
+        self._desk.expire(now_ms)
+        answer, movement = self._desk.heartbeat(sender, beat, now_ms)
+        self._deliver(movement)
+        return [(sender, answer)]
+
+    def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+        answer, movement = self._desk.release(sender, release)
+        self._deliver(movement)
+        return [(sender, answer)]
+
+    def _deliver(self, movement: Movement) -> None:
+        """Take from the battery what the meter moved, and earn its price."""
+        self._delivered_wh += movement.delivered_wh
+        self._discharge_loss_wh += movement.taken_wh - movement.delivered_wh
+        self.stored_wh -= movement.taken_wh
+        self._earned_neur += movement.earned_neur
+        self.balance_neur += movement.earned_neur
+
+    def _settle(self, now_ms: int) -> Out:
+        self.deadline_ms = None
+        self._desk.expire(now_ms)
+        books = self.purchases
+        if books.tick != self.tick:
+            return NOTHING
+        desk = self._desk
+        status = "charging" if self._delivered_wh else "reserved" if desk.reservations else "free"
+        power_w = (self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS
+        state = ChargerState(
+            self.tick, self.latitude, self.longitude, False, status, power_w, self.balance_neur,
+            dict(self.refused), "charger", books.demand_wh, books.bought_wh, books.paid_neur,
+            self.stored_wh, self._capacity_wh, self._delivered_wh, self._charge_loss_wh,
+            self._discharge_loss_wh, self._earned_neur, desk.ports, len(desk.reservations),
+        )  # fmt: skip
+        self._begin_accounts()
+        return [("", state)]
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        **Buyer.handlers,
+        Call: _on_call,
+        Accept: _on_accept,
+        Close: _on_close,
+        Heartbeat: _on_heartbeat,
+        Release: _on_release,
+    }
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {**Buyer.phases, Phase.SETTLE: _settle}

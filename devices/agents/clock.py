@@ -1,0 +1,363 @@
+"""The clock: says which phase it is, waits for nobody past the deadline, and obeys the operators' controls.
+
+Its own time base is real milliseconds (in the simulation: virtual ones); simulated time follows from tick and
+phase. In lock-step it is a conservative time manager: a phase ends when every live device is ready, and between
+two phases it grants single devices the instants they asked for, one after the other in the order of simulated
+time, so that what happens over a real broker happens in the order of the simulation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import Any, ClassVar, Final
+
+from broker.messages import (
+    PHASE_RANK,
+    PHASES,
+    Algorithm,
+    ClockState,
+    Control,
+    Grant,
+    Kind,
+    Message,
+    Mode,
+    Phase,
+    Presence,
+    Ready,
+    Settings,
+    Tick,
+)
+
+from .base import NOTHING, TICK_MS, Agent, Handler, Out
+
+OFFSETS_MS: Final = {
+    Phase.PROCESS: 0,
+    Phase.COMMERCE: 300_000,
+    Phase.RESIDUAL: 390_000,
+    Phase.SURPLUS: 450_000,
+    Phase.EXCHANGE: 510_000,
+    Phase.IMPORT: 600_000,
+    Phase.SETTLE: 840_000,
+}
+"""When each phase begins, in simulated milliseconds after the beginning of the tick."""
+BETWEEN_CELLS: Final = frozenset({Phase.RESIDUAL, Phase.SURPLUS, Phase.EXCHANGE})
+PACE: Final = {Mode.REALTIME: TICK_MS / 1000}
+SETTINGS: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
+CONTROLS: Final = (*SETTINGS, "paused", "step", "ticks", "mode", "seconds_per_tick")
+LOCKSTEP_DEADLINE_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of settings that the scenario plans for the beginning of a tick."""
+
+    tick: int
+    changes: tuple[tuple[str, float | str], ...]
+    title: str = ""
+
+
+class Clock(Agent):
+    """One per site."""
+
+    kind = Kind.CLOCK
+    __slots__ = (
+        "_behind",
+        "_deadline_ms",
+        "_due",
+        "_events",
+        "_granted",
+        "_members",
+        "_order",
+        "_paused_left_ms",
+        "_ready",
+        "_revisions",
+        "_stepping",
+        "_wakes",
+        "absent",
+        "finished",
+        "late_phases",
+        "mode",
+        "offset_ms",
+        "paused",
+        "seconds_per_tick",
+        "start_ms",
+        "ticks",
+    )
+
+    def __init__(
+        self,
+        agent_id: str,
+        latitude: float,
+        longitude: float,
+        *,
+        start_ms: int,
+        ticks: int,
+        mode: Mode,
+        seconds_per_tick: float = TICK_MS / 1000,
+        settings: Settings,
+        events: tuple[Event, ...] = (),
+        neighbours: bool = False,
+        lockstep_deadline_ms: int = LOCKSTEP_DEADLINE_MS,
+        expected: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(agent_id, "site", latitude, longitude)
+        self.start_ms = start_ms
+        self.ticks = ticks
+        self.mode = mode
+        self.seconds_per_tick = seconds_per_tick
+        self.settings = settings
+        self.paused = False
+        self.finished = False
+        self.absent: set[str] = set()
+        self.late_phases = 0
+        self._events = {event.tick: event for event in sorted(events, key=lambda e: e.tick)}
+        self._order = tuple(phase for phase in PHASES if neighbours or phase not in BETWEEN_CELLS)
+        self._deadline_ms = lockstep_deadline_ms
+        self._members: set[str] = set(expected)
+        self._behind: set[str] = set()
+        self._ready: dict[str, tuple[int, int]] = {}
+        self._wakes: list[tuple[int, str]] = []
+        self._due: dict[str, int] = {}
+        self._granted: str | None = None
+        self._paused_left_ms = 0
+        self._stepping: int | None = None
+        self._revisions: dict[str, tuple[int, str]] = {}
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        return [("ready", ""), ("control", "+"), ("presence", "+/+")]
+
+    # --- time --------------------------------------------------------------------------------------------
+
+    @property
+    def simulated_ms(self) -> int:
+        """Simulated time at the beginning of the present phase."""
+        return self.start_ms + max(self.tick, 0) * TICK_MS + OFFSETS_MS[self.now_phase]
+
+    def begin(self, now_ms: int) -> Out:
+        """Start the first tick."""
+        return self._next_phase(now_ms)
+
+    def _following(self) -> Phase:
+        return self._order[(self._order.index(self.now_phase) + 1) % len(self._order)]
+
+    def _phase_end(self) -> int:
+        """Return the simulated time at which the present phase ends."""
+        following = self._following()
+        offset = OFFSETS_MS[following] if following is not Phase.PROCESS else TICK_MS
+        return self.start_ms + self.tick * TICK_MS + offset
+
+    def _next_phase(self, now_ms: int) -> Out:
+        """End the phase that is, and begin the next; after the last tick, finish."""
+        following = self._following()
+        if following is Phase.PROCESS:
+            if self.tick + 1 >= self.ticks:
+                self.finished = True
+                self.event_ms = None
+                return [self._account("finished")]
+            if self._stepping is not None:
+                if not self._stepping:
+                    self._stepping = None
+                    return self._pause(now_ms)
+                self._stepping -= 1
+            self.tick += 1
+            self._apply(self._events.get(self.tick))
+        self.now_phase = following
+        self.ticking = Tick(
+            self.tick, self.now_phase, self.simulated_ms, self._phase_end(), self.mode, self._pace(),
+            self.ticks - self.tick - 1, False, self.settings, tuple(sorted(self.absent)),
+        )  # fmt: skip
+        self._schedule(now_ms)
+        out: list[tuple[str, Message]] = [("", self.ticking)]
+        if following is Phase.PROCESS:
+            out.append(self._account("running"))
+        return out
+
+    def _pace(self) -> float:
+        return 0.0 if self.mode is Mode.LOCKSTEP else PACE.get(self.mode, self.seconds_per_tick)
+
+    def _schedule(self, now_ms: int) -> None:
+        """Plan the end of the phase: by the clock on the wall, or by the deadline of lock-step."""
+        if self.mode is Mode.LOCKSTEP:
+            rank = (self.tick, PHASE_RANK[self.now_phase])
+            awaited = self._members - self.absent
+            self._behind = {name for name in awaited if self._ready.get(name, (-1, 0)) < rank}
+            self.event_ms = now_ms + self._deadline_ms
+        else:
+            simulated = self._phase_end() - self.simulated_ms
+            self.event_ms = now_ms + round(simulated * self._pace() * 1000 / TICK_MS)
+
+    def on_event(self, now_ms: int) -> Out:
+        """The phase is over, or nobody is waited for any longer."""
+        if self.paused or self.finished:
+            self.event_ms = None
+            return NOTHING
+        if self.mode is Mode.LOCKSTEP:
+            if self._behind:
+                self.late_phases += 1
+                self.absent |= self._behind
+                self._behind.clear()
+                self._granted = None
+            return self.advance(now_ms)
+        return self._next_phase(now_ms)
+
+    # --- lock-step ---------------------------------------------------------------------------------------
+
+    def advance(self, now_ms: int) -> Out:
+        """When nobody is behind: grant the next instant asked for, or begin the next phase."""
+        if self._behind or self.paused or self.finished:
+            return NOTHING
+        end_ms = self._phase_end()
+        while self._wakes and self._wakes[0][0] < end_ms:
+            wake_ms, name = heappop(self._wakes)
+            if self._due.get(name) != wake_ms or name in self.absent:
+                continue
+            del self._due[name]
+            self._granted = name
+            self._behind.add(name)
+            self.event_ms = now_ms + self._deadline_ms
+            return [(name, Grant(self.tick, wake_ms))]
+        self._granted = None
+        return self._next_phase(now_ms)
+
+    def _on_ready(self, _scope: str, sender: str, ready: Ready, now_ms: int) -> Out:
+        """Note that a device has said all it has to say, and when it wants to act next."""
+        if self.mode is not Mode.LOCKSTEP:
+            return NOTHING
+        if ready.tick != self.tick:
+            return self.refuse("stale")
+        self.absent.discard(sender)
+        rank = (ready.tick, PHASE_RANK[ready.through])
+        self._ready[sender] = rank
+        if ready.wake_ms is None:
+            self._due.pop(sender, None)
+        elif self._due.get(sender) != ready.wake_ms:
+            self._due[sender] = ready.wake_ms
+            heappush(self._wakes, (ready.wake_ms, sender))
+        if sender not in self._behind or rank < (self.tick, PHASE_RANK[self.now_phase]):
+            return NOTHING
+        self._behind.discard(sender)
+        return NOTHING if self._behind else self.advance(now_ms)
+
+    def _on_presence(self, _scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
+        """A device comes to life or dies: the dead are not waited for."""
+        if presence.kind is Kind.CLOCK:
+            return NOTHING
+        if presence.online:
+            self._members.add(sender)
+            if self.tick >= 0:
+                self.absent.add(sender)
+            return NOTHING
+        self._members.discard(sender)
+        self.absent.discard(sender)
+        self._ready.pop(sender, None)
+        self._due.pop(sender, None)
+        if sender in self._behind:
+            self._behind.discard(sender)
+            return NOTHING if self._behind else self.advance(now_ms)
+        return NOTHING
+
+    # --- controls ----------------------------------------------------------------------------------------
+
+    def _on_control(self, scope: str, sender: str, control: Control, now_ms: int) -> Out:
+        """Apply an operator's wish (`step` is how many whole ticks to begin before pausing again) if it is valid and newer than the last for that setting."""
+        if (control.revision, sender) <= self._revisions.get(scope, (-1, "")):
+            return self.refuse("stale")
+        try:
+            out = self._set(scope, control.value, now_ms)
+        except (ValueError, TypeError):
+            return self.refuse("control")
+        self._revisions[scope] = (control.revision, sender)
+        return [*out, self._account("paused" if self.paused else "running")]
+
+    def _set(self, name: str, value: bool | float | str, now_ms: int) -> Out:
+        """Change one setting; raise ValueError when it or its value does not exist."""
+        if name in SETTINGS:
+            self.settings = changed(self.settings, name, value)
+        elif name == "paused":
+            if value is True:
+                return self._pause(now_ms)
+            if value is False:
+                return self._resume(now_ms)
+            raise ValueError(name)
+        elif name == "step":
+            self._stepping = _whole(value)
+            return self._resume(now_ms)
+        elif name == "ticks":
+            self.ticks = max(_whole(value), self.tick + 1)
+        elif name == "mode":
+            self.mode = Mode(value)
+            if self.tick >= 0 and not self.paused:
+                self._schedule(now_ms)
+        elif name == "seconds_per_tick":
+            return self._set_pace(value, now_ms)
+        else:
+            raise ValueError(name)
+        return NOTHING
+
+    def _set_pace(self, value: bool | float | str, now_ms: int) -> Out:
+        if isinstance(value, bool | str) or not 0 < value <= TICK_MS / 1000:
+            raise ValueError(value)
+        if self.mode is Mode.SCALED and self.event_ms is not None:
+            left_ms = max(self.event_ms - now_ms, 0)
+            self.event_ms = now_ms + round(left_ms * value / self.seconds_per_tick)
+        self.seconds_per_tick = float(value)
+        return NOTHING
+
+    def _pause(self, now_ms: int) -> Out:
+        if self.paused or self.finished:
+            return NOTHING
+        self.paused = True
+        self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
+        self.event_ms = None
+        return self._retained()
+
+    def _resume(self, now_ms: int) -> Out:
+        if not self.paused:
+            return NOTHING
+        self.paused = False
+        self.event_ms = now_ms + self._paused_left_ms
+        out = list(self._retained())
+        if self.mode is Mode.LOCKSTEP:
+            out += self.advance(now_ms)
+        return out
+
+    def _retained(self) -> Out:
+        """Say the present tick again, so that whoever joins sees whether it is paused."""
+        if self.ticking is None:
+            return NOTHING
+        self.ticking = replace(self.ticking, paused=self.paused)
+        return [("", self.ticking)]
+
+    def _apply(self, event: Event | None) -> None:
+        for name, value in event.changes if event is not None else ():
+            self.settings = changed(self.settings, name, value)
+
+    def _account(self, status: str) -> tuple[str, ClockState]:
+        revision = max((revision for revision, _ in self._revisions.values()), default=0)
+        return "", ClockState(
+            max(self.tick, 0), self.latitude, self.longitude, False, status, 0, 0, dict(self.refused), "clock",
+            self.mode, self.paused, self._pace(), self.ticks, self.settings, revision,
+        )  # fmt: skip
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        Ready: _on_ready,
+        Presence: _on_presence,
+        Control: _on_control,
+    }
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {}
+
+
+def changed(settings: Settings, name: str, value: bool | float | str) -> Settings:
+    """Return settings with one changed; raise ValueError when the value is not allowed."""
+    if name == "algorithm":
+        return replace(settings, algorithm=Algorithm(value))
+    highest = 5.0 if name == "wind_scale" else 2.0
+    if isinstance(value, bool | str) or not 0 <= value <= highest:
+        raise ValueError(f"{name} is a number from 0 to {highest:g}")
+    return replace(settings, **{name: float(value)})
+
+
+def _whole(value: bool | float | str) -> int:
+    if isinstance(value, bool | str) or value != int(value) or value < 0:
+        raise ValueError(value)
+    return int(value)

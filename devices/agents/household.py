@@ -1,0 +1,68 @@
+"""A household, shop or farm: its load profile, always bid at the highest price, so that it is served first."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+from broker.messages import ConsumerState, Kind, Package, Phase
+from devices.market import packages_of
+
+from .base import TICK_MS, Out
+from .buyer import Buyer
+
+
+class Load(Protocol):
+    """Where a consumer's demand comes from: a load profile or a meter."""
+
+    def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
+        """Return the energy of the quarter hour that begins then, Wh."""
+
+
+class Household(Buyer):
+    """A consumer that needs what it needs."""
+
+    kind = Kind.CONSUMER
+    __slots__ = ("_annual_kwh", "_load", "_package_wh", "_price")
+
+    def __init__(
+        self,
+        agent_id: str,
+        cell: str,
+        latitude: float,
+        longitude: float,
+        *,
+        load: Load,
+        annual_kwh: float,
+        package_wh: int,
+        price_ueur_per_kwh: int,
+        reactor: str | None,
+        reactor_price_ueur_per_kwh: int,
+        label: str = "",
+    ) -> None:
+        super().__init__(
+            agent_id, cell, latitude, longitude,
+            reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
+        )  # fmt: skip
+        self._load = load
+        self._annual_kwh = annual_kwh
+        self._package_wh = package_wh
+        self._price = price_ueur_per_kwh
+
+    def wanted(self, now_ms: int) -> tuple[Package, ...]:
+        energy_wh = self._load.energy_wh(now_ms, self._annual_kwh)
+        return packages_of(round(energy_wh * self.settings.consumer_scale), self._package_wh, self._price)
+
+    def _settle(self, _now_ms: int) -> Out:
+        self.deadline_ms = None
+        books = self.purchases
+        if books.tick != self.tick:
+            return ()
+        demand_wh = books.demand_wh
+        status = "supplied" if books.bought_wh == demand_wh else "short"
+        power_w = -books.bought_wh * 3_600_000 // TICK_MS
+        state = ConsumerState(
+            self.tick, self.latitude, self.longitude, False, status, power_w, self.balance_neur,
+            dict(self.refused), "consumer", demand_wh, books.bought_wh, books.paid_neur,
+        )  # fmt: skip
+        return [("", state)]
+
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {**Buyer.phases, Phase.SETTLE: _settle}

@@ -1,0 +1,219 @@
+"""A wind turbine: announces what the wind gives, and sells it, highest price first, in its own cell and next door."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final, Protocol
+
+from broker.messages import Bid, Kind, Message, Phase, Presence, Receipt, Residual, Supply, Surplus, Tick
+from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
+from devices.physics.air import density_kg_per_m3
+from devices.physics.turbine import power_w
+from devices.roster import Roster
+
+from .base import NOTHING, TICK_MS, Agent, Handler, Out
+from .seller import Seller
+
+_TICK_S: Final = TICK_MS // 1000
+_MOST_EARLY: Final = 10_000
+_BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
+
+
+class Wind(Protocol):
+    """Where a turbine's wind comes from: a weather model, a recording, or an anemometer."""
+
+    def at(self, simulated_ms: int, latitude: float, longitude: float) -> Any:
+        """Return an object with speed_mps and temperature_c, the means of the coming quarter hour."""
+
+
+class Turbine(Seller):
+    """One turbine; every producer of its cell clears the same market and takes its own stretch of it."""
+
+    kind = Kind.TURBINE
+    __slots__ = (
+        "_abroad",
+        "_book",
+        "_carry_ws",
+        "_cleared",
+        "_early",
+        "_neighbours",
+        "_roster",
+        "_rotor_diameter_m",
+        "_wind",
+    )
+
+    def __init__(
+        self,
+        agent_id: str,
+        cell: str,
+        latitude: float,
+        longitude: float,
+        *,
+        rotor_diameter_m: float,
+        wind: Wind,
+        roster: Roster,
+        neighbours: Sequence[str] = (),
+        label: str = "",
+    ) -> None:
+        super().__init__(agent_id, cell, latitude, longitude, label)
+        self._rotor_diameter_m = rotor_diameter_m
+        self._wind = wind
+        self._neighbours = tuple(neighbours)
+        self._roster = roster
+        self._book = Book(-1)
+        self._abroad: dict[str, Book] = {}
+        self._early: list[tuple[str, str, Message]] = []
+        self._cleared = True
+        self._carry_ws = 0
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        home = [("supply", self.cell), ("bid", self.cell)]
+        roster = [("presence", f"{self.cell}/{kind}") for kind in (*_BUYERS, Kind.TURBINE)]
+        abroad = [(word, cell) for cell in self._neighbours for word in ("residual", "surplus")]
+        return [*super().subscriptions(), *home, *roster, *abroad]
+
+    # --- process: what the wind gives --------------------------------------------------------------------
+
+    def generate(self, now_ms: int) -> int:
+        """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next."""
+        reading = self._wind.at(now_ms, self.latitude, self.longitude)
+        speed_mps = reading.speed_mps * self.settings.wind_scale
+        power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
+        self.power_w = round(power * self.settings.turbine_scale)
+        energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
+        return energy_wh
+
+    def _process(self, now_ms: int) -> Out:
+        energy_wh = self.generate(now_ms)
+        out = self.open_books(Sales(self.tick, energy_wh))
+        self._book = Book(self.tick)
+        self._book.supplies[self.id] = energy_wh
+        self._abroad = {}
+        self._cleared = False
+        early, self._early = self._early, []
+        for scope, sender, message in early:
+            self.handle(scope, sender, message, now_ms)
+        out.append((self.cell, Supply(self.tick, energy_wh)))
+        return out
+
+    # --- commerce: the same market as every other producer of the cell -----------------------------------
+
+    def _on_offer(
+        self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus, _now_ms: int
+    ) -> Out:
+        """Enter a bid or a supply into the book of its cell and tick."""
+        if message.tick != self._book.tick:
+            if message.tick == self._book.tick + 1 and len(self._early) < _MOST_EARLY:
+                self._early.append((scope, sender, message))
+                return NOTHING
+            return self.refuse("stale")
+        home = isinstance(message, Bid | Supply)
+        if home and self._cleared:
+            return self.refuse("late")
+        book = self._book if home else self._book_of(scope)
+        if isinstance(message, Bid | Residual):
+            if book.bids.setdefault(sender, message.packages) is not message.packages:
+                return self.refuse("duplicate")
+        elif book.supplies.setdefault(sender, message.energy_wh) is not message.energy_wh:
+            return self.refuse("duplicate")
+        if home and self.waiting and self._complete():
+            return self._clear(_now_ms)
+        return NOTHING
+
+    def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+        """Keep the roster of the cell: who is alive is waited for."""
+        self._roster.apply(sender, presence)
+        return NOTHING
+
+    def _complete(self) -> bool:
+        """Tell whether every live member of the cell has been heard."""
+        absent = self.ticking.absent if self.ticking is not None else ()
+        heard = self._book
+        return all(
+            name in heard.bids or name in heard.supplies or name in absent for name in self._roster.members
+        )
+
+    def _commerce(self, now_ms: int) -> Out:
+        if self._book.tick != self.tick:
+            return NOTHING
+        if self._complete():
+            return self._clear(now_ms)
+        self.deadline_ms = now_ms + self.patience_ms
+        return NOTHING
+
+    def on_deadline(self, now_ms: int) -> Out:
+        """Clear with what has been heard, or remind of receipts."""
+        return super().on_deadline(now_ms) if self._cleared else self._clear(now_ms)
+
+    def _clear(self, now_ms: int) -> Out:
+        self._cleared = True
+        out = self.sell(self.cell, by_consumer(self._book.share(self.id)))
+        self.expect_receipts(now_ms)
+        return out
+
+    def resell(self, award: OpenAward) -> Out:
+        """Offer refused energy to the next bids of the same market while its phase lasts."""
+        lasts = Phase.COMMERCE if award.market == self.cell else Phase.EXCHANGE
+        if self.now_phase is not lasts:
+            return NOTHING
+        book = self._book if award.market == self.cell else self._book_of(award.market)
+        return self.sell(award.market, by_consumer(book.resell(award.energy_wh)))
+
+    # --- surplus and exchange: what the own cell leaves over, for the neighbours --------------------------
+
+    def _book_of(self, cell: str) -> Book:
+        return self._abroad.setdefault(cell, Book(self.tick))
+
+    def _surplus(self, _now_ms: int) -> Out:
+        """Divide the own part of the cell's surplus among the neighbours' dearest residual bids, and say so."""
+        if self._book.tick != self.tick or not self._abroad:
+            return NOTHING
+        cell_of = {consumer: cell for cell, book in self._abroad.items() for consumer in book.bids}
+        claims = merit_order(
+            self.tick, {c: p for book in self._abroad.values() for c, p in book.bids.items()}
+        )
+        start = 0
+        shares: dict[str, int] = {}
+        for producer, left_wh in queue(self.tick, self._book.leftovers()):
+            mine = producer == self.id
+            if mine:
+                for claim, energy_wh in stretch(claims, start, min(left_wh, self.sales.unsold_wh)):
+                    cell = cell_of[claim.consumer]
+                    shares[cell] = shares.get(cell, 0) + energy_wh
+                break
+            start += left_wh
+        for cell, energy_wh in shares.items():
+            self._abroad[cell].supplies[self.id] = energy_wh
+        return [(cell, Surplus(self.tick, energy_wh)) for cell, energy_wh in sorted(shares.items())]
+
+    def _exchange(self, now_ms: int) -> Out:
+        """Clear each neighbour's residual market among all who export to it."""
+        if self._book.tick != self.tick:
+            return NOTHING
+        out: list[tuple[str, Message]] = []
+        for cell in sorted(self._abroad):
+            if self.id in self._abroad[cell].supplies:
+                out += self.sell(cell, by_consumer(self._abroad[cell].share(self.id)))
+        self.expect_receipts(now_ms)
+        return out
+
+    def _settle(self, _now_ms: int) -> Out:
+        self.deadline_ms = None
+        if self.sales.tick != self.tick:
+            return NOTHING
+        return [self.state("turbine", self.sales.unsold_wh)]
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        Tick: Agent.on_tick,
+        Receipt: Seller.on_receipt,
+        Presence: _on_presence,
+        Bid: _on_offer,
+        Supply: _on_offer,
+        Residual: _on_offer,
+        Surplus: _on_offer,
+    }
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
+        Phase.PROCESS: _process,
+        Phase.COMMERCE: _commerce,
+        Phase.SURPLUS: _surplus,
+        Phase.EXCHANGE: _exchange,
+        Phase.SETTLE: _settle,
+    }

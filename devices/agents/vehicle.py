@@ -1,0 +1,538 @@
+"""An electric vehicle: drives where it likes, and bargains with charging stations on its own time.
+
+Its life is a sequence of instants of its own (setting out, arriving, running low, being full). At such an instant
+it may call for proposals; everything that follows is an exchange of messages, in which each side answers the
+other. The tick only tells it the time and asks for its meter reading and its account.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+from broker.messages import (
+    Bill,
+    Call,
+    Close,
+    Decline,
+    Heartbeat,
+    Kind,
+    Lease,
+    Message,
+    Offer,
+    Phase,
+    Presence,
+    Release,
+    Tick,
+    VehicleState,
+)
+from broker.units import MS_PER_HOUR, MS_PER_S, cost_neur
+from devices.chance import Chance
+from devices.choice import Weights, rank
+from devices.journey import Journey, Place
+from devices.negotiation import Negotiation
+from devices.physics.battery import charge_for, drawn_to_fill, stored_from, time_to_draw
+from devices.physics.driving import consumption_factor, energy_for, range_km, speed_kmh
+from devices.physics.geo import distance_km
+from devices.roster import Roster
+from devices.vehicles import VehicleModel
+
+from .base import ATTEMPTS, NOTHING, TICK_MS, Agent, Handler, Out
+
+LEAVES: Final = 1 / 11
+"""Probability that a parked vehicle sets out within a tick."""
+LOW: Final = 0.30
+"""State of charge at which it looks for a charger."""
+WATCHFUL_KM: Final = 300.0
+"""Range below which it compares it with the way to the nearest charger."""
+LONGEST_WAIT_TICKS: Final = 8
+"""After a call that led to nothing it waits 1, 2, 4 … up to so many ticks."""
+GIVE_UP: Final = 0.15
+"""State of charge below which it stops where it is when nobody has an offer within reach."""
+MARGIN: Final = 1.25
+MARGIN_KM: Final = 25.0
+DONE: Final = 0.95
+DUE: Final = 0.80
+DAY_MS: Final = 24 * MS_PER_HOUR
+DUE_SOON_MS: Final = 5 * MS_PER_HOUR
+LEAST_CALL_WH: Final = 1_000
+CALLS_WITHIN_MS: Final = 240_000
+"""A need noticed at a tick is acted on at a random instant within so many milliseconds."""
+MISSES: Final = 2
+"""So many ticks without an answer, and the charger is taken for dead."""
+
+
+class Status(StrEnum):
+    """What a vehicle is doing."""
+
+    PARKED = "parked"
+    DRIVING = "driving"
+    HEADING = "heading"
+    CHARGING = "charging"
+    STRANDED = "stranded"
+
+
+@dataclass(slots=True)
+class Session:
+    """A confirmed reservation; energies at the plug. `metered_wh` is what both sides have booked."""
+
+    charger: str
+    call: int
+    energy_wh: int
+    price_ueur_per_kwh: int
+    plugged_ms: int | None = None
+    stored_wh: int = 0
+    target_wh: int = 0
+    reported_wh: int = 0
+    metered_wh: int = 0
+    releasing: bool = False
+    misses: int = 0
+    attempts: int = 0
+
+
+class Vehicle(Agent):
+    """One car of a real model, with a will of its own."""
+
+    kind = Kind.VEHICLE
+    __slots__ = (
+        "_again_tick",
+        "_area",
+        "_cells",
+        "_chance",
+        "_destination",
+        "_driven_wh",
+        "_due_ms",
+        "_failures",
+        "_journey",
+        "_limit",
+        "_loss_wh",
+        "_metered_wh",
+        "_model",
+        "_negotiation",
+        "_next",
+        "_paid_neur",
+        "_roster",
+        "_serial",
+        "_session",
+        "_status",
+        "_weights",
+        "stored_wh",
+    )
+
+    def __init__(
+        self,
+        agent_id: str,
+        cell: str,
+        latitude: float,
+        longitude: float,
+        *,
+        model: VehicleModel,
+        stored_wh: int,
+        area: tuple[float, float, float, float],
+        cells: Sequence[str],
+        roster: Roster,
+        chance: Chance,
+        weights: Weights,
+        limit_ueur_per_kwh: int,
+        due_ms: int,
+        label: str = "",
+    ) -> None:
+        super().__init__(agent_id, cell, latitude, longitude, label)
+        self._model = model
+        self.stored_wh = stored_wh
+        self._area = area
+        self._cells = tuple(cells)
+        self._roster = roster
+        self._chance = chance
+        self._weights = weights
+        self._limit = limit_ueur_per_kwh
+        self._due_ms = due_ms
+        self._status = Status.PARKED
+        self._destination: Place | None = None
+        self._journey: Journey | None = None
+        self._session: Session | None = None
+        self._negotiation: Negotiation | None = None
+        self._next: Callable[[Vehicle, int], Out] | None = None
+        self._serial = 0
+        self._failures = 0
+        self._again_tick = 0
+        self._begin_accounts()
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        direct = [(word, self.id) for word in ("offer", "decline", "lease", "bill")]
+        return [*direct, *(("presence", f"{cell}/{Kind.CHARGER}") for cell in self._cells)]
+
+    def _begin_accounts(self) -> None:
+        self._metered_wh = self._loss_wh = self._driven_wh = self._paid_neur = 0
+
+    # --- the instants of its life ------------------------------------------------------------------------
+
+    def _plan(self, at_ms: int | None, action: "Callable[[Vehicle, int], Out] | None") -> None:
+        self.event_ms = at_ms
+        self._next = action if at_ms is not None else None
+
+    def on_event(self, now_ms: int) -> Out:
+        """Do what was planned for this instant."""
+        action, self._next, self.event_ms = self._next, None, None
+        return action(self, now_ms) if action is not None else NOTHING
+
+    def _advance(self, now_ms: int) -> None:
+        """Bring position and battery up to the instant."""
+        if self._journey is None:
+            return
+        (self.latitude, self.longitude), stored_wh = self._journey.at(now_ms)
+        self._driven_wh += self.stored_wh - stored_wh
+        self.stored_wh = stored_wh
+
+    def _process(self, now_ms: int) -> Out:
+        """Decide, once a tick, whether to look for a charger or to go somewhere."""
+        self._advance(now_ms)
+        if now_ms >= self._due_ms:
+            self._due_ms += DAY_MS
+        if self._session is not None or self._negotiation is not None or self._status is Status.STRANDED:
+            return NOTHING
+        if self._needs_charge(now_ms):
+            if self.tick < self._again_tick:
+                return NOTHING
+            at_ms = now_ms + 1 + self._chance.below(CALLS_WITHIN_MS)
+            if self.event_ms is None or at_ms < self.event_ms:
+                self._plan(at_ms, Vehicle._call)
+        elif self._status is not Status.PARKED or self.event_ms is not None:
+            return NOTHING
+        elif self._destination is not None:
+            self._plan(now_ms + 1 + self._chance.below(CALLS_WITHIN_MS), Vehicle._set_out)
+        elif self._chance.random() < LEAVES * self.settings.vehicle_scale:
+            south, north, west, east = self._area
+            latitude = round(self._chance.uniform(south, north), 6)
+            longitude = round(self._chance.uniform(west, east), 6)
+            self._destination = (latitude, longitude)
+            self._plan(now_ms + 1 + self._chance.below(TICK_MS - 1), Vehicle._set_out)
+        return NOTHING
+
+    def _needs_charge(self, now_ms: int) -> bool:
+        fill = self.stored_wh / self._model.capacity_wh
+        if fill <= LOW or (fill < DUE and self._due_ms - now_ms < DUE_SOON_MS):
+            return True
+        within_km = self._range_km()
+        if within_km >= WATCHFUL_KM or not self._roster.members:
+            return False
+        nearest_km = min(self._distance_to(charger) for charger in self._roster.members)
+        return within_km < nearest_km * MARGIN + MARGIN_KM
+
+    def _set_out(self, now_ms: int) -> Out:
+        """Drive to the destination; on the way, notice when the battery runs low."""
+        if self._destination is None:
+            return NOTHING
+        self._status = Status.DRIVING
+        self._journey = self._begin_journey(now_ms, self._destination)
+        low_wh = LOW * self._model.capacity_wh
+        low_ms = self._journey.reaches_ms(low_wh) if self.stored_wh > low_wh else None
+        arrival_ms = self._journey.arrival_ms()
+        if low_ms is not None and (arrival_ms is None or low_ms < arrival_ms):
+            self._plan(max(low_ms, now_ms + 1), Vehicle._call)
+        else:
+            self._plan_arrival(arrival_ms, Vehicle._arrive)
+        return NOTHING
+
+    def _begin_journey(self, now_ms: int, target: Place) -> Journey:
+        here = (self.latitude, self.longitude)
+        model = self._model
+        return Journey.begin(
+            now_ms, here, target, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km
+        )
+
+    def _plan_arrival(self, arrival_ms: int | None, action: "Callable[[Vehicle, int], Out]") -> None:
+        """Arrive, or strand where the battery is empty."""
+        if arrival_ms is not None:
+            self._plan(arrival_ms, action)
+        elif self._journey is not None:
+            self._plan(self._journey.reaches_ms(0), Vehicle._strand)
+
+    def _arrive(self, now_ms: int) -> Out:
+        self._advance(now_ms)
+        self._journey = None
+        self._destination = None
+        self._status = Status.PARKED
+        return NOTHING
+
+    def _strand(self, now_ms: int) -> Out:
+        self._advance(now_ms)
+        self._journey = None
+        self._status = Status.STRANDED
+        return NOTHING
+
+    def _drive_on(self, now_ms: int) -> Out:
+        """Go on to the destination, or stay parked where there is none or the battery is too low."""
+        if self._destination is not None and self.stored_wh > LOW * self._model.capacity_wh:
+            return self._set_out(now_ms)
+        self._status = Status.PARKED
+        self._plan(None, None)
+        return NOTHING
+
+    # --- finding a charger -------------------------------------------------------------------------------
+
+    def _distance_to(self, charger: str) -> float:
+        at = self._roster.members[charger]
+        return distance_km(self.latitude, self.longitude, at.latitude, at.longitude)
+
+    def _range_km(self) -> float:
+        return range_km(self.stored_wh, self._model.capacity_wh, self._model.consumption_wh_per_km)
+
+    def _call(self, now_ms: int) -> Out:
+        """Call for proposals in its own and the neighbouring cells."""
+        self._advance(now_ms)
+        self._plan_rest(now_ms)
+        room_wh = int(DONE * self._model.capacity_wh) - self.stored_wh
+        energy_wh = drawn_to_fill(max(room_wh, 0))
+        if energy_wh < LEAST_CALL_WH or not self._roster.members:
+            return NOTHING
+        self._serial += 1
+        fill = self.stored_wh / self._model.capacity_wh
+        consumption = round(self._model.consumption_wh_per_km * consumption_factor(speed_kmh(fill)), 3)
+        call = Call(self._serial, now_ms, energy_wh, self._limit, self.latitude, self.longitude, consumption)
+        self._negotiation = Negotiation(call, set(self._roster.members))
+        self.deadline_ms = now_ms + self.patience_ms
+        return [(cell, call) for cell in self._cells]
+
+    def _plan_rest(self, now_ms: int) -> None:
+        """While it bargains, and if that comes to nothing, it drives on."""
+        if self._journey is not None and self._session is None:
+            arrival_ms = self._journey.arrival_ms()
+            self._plan_arrival(None if arrival_ms is None else max(arrival_ms, now_ms + 1), Vehicle._arrive)
+
+    def _on_offer(self, _scope: str, sender: str, offer: Offer, now_ms: int) -> Out:
+        negotiation = self._negotiation
+        if negotiation is None or offer.call != negotiation.call.call or not negotiation.collecting:
+            return self.refuse("late")
+        return self._choose(now_ms) if negotiation.answered(sender, offer) else NOTHING
+
+    def _on_decline(self, _scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
+        negotiation, session = self._negotiation, self._session
+        if session is not None and sender == session.charger and decline.call == session.call:
+            return self._abandon(now_ms)
+        if negotiation is None or decline.call != negotiation.call.call:
+            return self.refuse("late")
+        if negotiation.collecting:
+            return self._choose(now_ms) if negotiation.answered(sender, None) else NOTHING
+        if negotiation.trying is not None and negotiation.trying.charger == sender:
+            return self._try_next(now_ms)
+        return NOTHING
+
+    def _choose(self, now_ms: int) -> Out:
+        """Rank what has been offered and try the best."""
+        negotiation = self._negotiation
+        if negotiation is None:
+            return NOTHING
+        model = self._model
+
+        def way_wh(away_km: float) -> float | None:
+            return energy_for(away_km * 1.02, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km)
+
+        candidates = negotiation.candidates(self._distance_to_known, way_wh)
+        negotiation.queue = rank(candidates, self.settings.algorithm, self._weights, self._chance)
+        return self._try_next(now_ms)
+
+    def _distance_to_known(self, charger: str) -> float:
+        return self._distance_to(charger) if charger in self._roster.members else float("inf")
+
+    def _try_next(self, now_ms: int) -> Out:
+        negotiation = self._negotiation
+        if negotiation is None:
+            return NOTHING
+        attempt = negotiation.next(now_ms)
+        if attempt is not None:
+            self.deadline_ms = now_ms + self.patience_ms
+            return [attempt]
+        return self._close(negotiation)
+
+    def _close(self, negotiation: Negotiation) -> Out:
+        self._negotiation = None
+        self.deadline_ms = None
+        if self._session is None:
+            self._failures += 1
+            self._again_tick = self.tick + min(2 ** (self._failures - 1), LONGEST_WAIT_TICKS)
+            if self.stored_wh < GIVE_UP * self._model.capacity_wh:
+                self._stop()
+        else:
+            self._failures = 0
+        return [(cell, Close(negotiation.call.call)) for cell in self._cells]
+
+    def _stop(self) -> None:
+        """Nobody can help, and the battery is nearly empty: wait here rather than strand."""
+        if self._journey is not None:
+            self._journey = None
+            self._status = Status.PARKED
+            self._plan(None, None)
+
+    def _on_lease(self, _scope: str, sender: str, lease: Lease, now_ms: int) -> Out:
+        """A confirmation, or the answer to a heartbeat."""
+        negotiation, session = self._negotiation, self._session
+        if session is not None and sender == session.charger and lease.call == session.call:
+            return self._on_heartbeat_answer(session)
+        trying = negotiation.trying if negotiation is not None else None
+        mine = trying is not None and trying.charger == sender and sender in self._roster.members
+        if negotiation is None or not mine or lease.call != negotiation.call.call:
+            self.refuse("late")
+            return [(sender, Release(lease.call, now_ms, 0, "cancelled"))]
+        self._session = Session(sender, lease.call, lease.energy_wh, lease.price_ueur_per_kwh)
+        out = self._close(negotiation)
+        self._head_for(sender, now_ms)
+        return out
+
+    def on_deadline(self, now_ms: int) -> Out:
+        """Go on without whoever did not answer."""
+        negotiation = self._negotiation
+        if negotiation is None:
+            return self._unanswered(now_ms)
+        if negotiation.collecting:
+            return self._choose(now_ms)
+        silent = negotiation.trying
+        out = list(self._try_next(now_ms))
+        if silent is not None:
+            out.append((silent.charger, Release(negotiation.call.call, now_ms, 0, "cancelled")))
+        return out
+
+    # --- the reservation ---------------------------------------------------------------------------------
+
+    def _head_for(self, charger: str, now_ms: int) -> None:
+        self._advance(now_ms)
+        at = self._roster.members[charger]
+        self._status = Status.HEADING
+        self._journey = self._begin_journey(now_ms, (at.latitude, at.longitude))
+        self._plan_arrival(self._journey.arrival_ms(), Vehicle._plug_in)
+
+    def _plug_in(self, now_ms: int) -> Out:
+        """Arrive at the charger and draw, unless the battery is full already."""
+        self._advance(now_ms)
+        self._journey = None
+        session = self._session
+        if session is None:
+            return self._drive_on(now_ms)
+        model = self._model
+        room_wh = max(int(DONE * model.capacity_wh) - self.stored_wh, 0)
+        session.plugged_ms = now_ms
+        session.stored_wh = self.stored_wh
+        session.target_wh = min(session.energy_wh, drawn_to_fill(room_wh))
+        seconds = time_to_draw(self.stored_wh, model.capacity_wh, model.charge_power_w, session.target_wh)
+        self._status = Status.CHARGING
+        self._plan(now_ms + max(round(seconds * MS_PER_S), 1), Vehicle._unplug)
+        return self._report(session, now_ms)
+
+    def _unplug(self, now_ms: int) -> Out:
+        """Enough: end the reservation; the bill lets it go."""
+        if self._session is None:
+            return self._drive_on(now_ms)
+        self._session.releasing = True
+        return self._report(self._session, now_ms)
+
+    def _reading(self, session: Session, now_ms: int) -> int:
+        """Return the cumulative Wh drawn."""
+        if session.plugged_ms is None:
+            return 0
+        if session.releasing:
+            return session.target_wh
+        seconds = (now_ms - session.plugged_ms) / MS_PER_S
+        model = self._model
+        drawn_wh = charge_for(session.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
+        return max(min(drawn_wh, session.target_wh), session.metered_wh)
+
+    def _report(self, session: Session, now_ms: int, *, again: bool = False) -> Out:
+        """Say a heartbeat with the meter reading, or the release; and wait for the answer."""
+        session.attempts = session.attempts + 1 if again else 1
+        self.deadline_ms = now_ms + self.patience_ms
+        session.reported_wh = self._reading(session, now_ms)
+        message: Message
+        if session.releasing:
+            message = Release(session.call, now_ms, session.reported_wh, "charged")
+        else:
+            message = Heartbeat(session.call, now_ms, session.plugged_ms is not None, session.reported_wh)
+        return [(session.charger, message)]
+
+    def _import(self, now_ms: int) -> Out:
+        return self._report(self._session, now_ms) if self._session is not None else NOTHING
+
+    def _unanswered(self, now_ms: int) -> Out:
+        self.deadline_ms = None
+        session = self._session
+        if session is None:
+            return NOTHING
+        if session.attempts < ATTEMPTS:
+            return self._report(session, now_ms, again=True)
+        session.misses += 1
+        return self._abandon(now_ms) if session.misses >= MISSES else NOTHING
+
+    def _on_heartbeat_answer(self, session: Session) -> Out:
+        session.misses = 0
+        if not session.releasing:
+            self.deadline_ms = None
+            self._book(session, session.reported_wh)
+        return NOTHING
+
+    def _book(self, session: Session, drawn_wh: int) -> None:
+        """Book what both sides agree was drawn: stored with loss, paid at the agreed price."""
+        drawn_wh = min(max(drawn_wh, session.metered_wh), session.energy_wh)
+        moved_wh = drawn_wh - session.metered_wh
+        gained_wh = stored_from(drawn_wh) - stored_from(session.metered_wh)
+        session.metered_wh = drawn_wh
+        self.stored_wh += gained_wh
+        self._loss_wh += moved_wh - gained_wh
+        self._metered_wh += moved_wh
+        cost = cost_neur(moved_wh, session.price_ueur_per_kwh)
+        self._paid_neur += cost
+        self.balance_neur -= cost
+
+    def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
+        session = self._session
+        if session is None or sender != session.charger or bill.call != session.call:
+            return self.refuse("late")
+        self._book(session, min(bill.energy_wh, session.target_wh))
+        self._session = None
+        self.deadline_ms = None
+        return self._drive_on(now_ms)
+
+    def _abandon(self, now_ms: int) -> Out:
+        """The charger is dead or has forgotten: leave with what was booked, and look elsewhere."""
+        session = self._session
+        if session is None:
+            return NOTHING
+        self._advance(now_ms)
+        self._journey = None
+        self._session = None
+        self.deadline_ms = None
+        outcome = Release(session.call, now_ms, session.metered_wh, "interrupted")
+        self._drive_on(now_ms)
+        return [(session.charger, outcome)]
+
+    # --- the account of the tick -------------------------------------------------------------------------
+
+    def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+        self._roster.apply(sender, presence)
+        return NOTHING
+
+    def _settle(self, now_ms: int) -> Out:
+        self._advance(now_ms)
+        model, session, journey = self._model, self._session, self._journey
+        speed = speed_kmh(self.stored_wh / model.capacity_wh) if journey is not None else 0.0
+        state = VehicleState(
+            self.tick, self.latitude, self.longitude, False, self._status, -self._metered_wh * 3_600_000 // TICK_MS,
+            self.balance_neur, dict(self.refused), "vehicle", model.model, model.consumption_wh_per_km,
+            self.stored_wh, model.capacity_wh, self._metered_wh, self._loss_wh, self._driven_wh, self._paid_neur,
+            speed, self._due_ms, journey.target if journey is not None else None, self._destination,
+            session.charger if session is not None else None,
+        )  # fmt: skip
+        self._begin_accounts()
+        return [("", state)]
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        Tick: Agent.on_tick,
+        Presence: _on_presence,
+        Offer: _on_offer,
+        Decline: _on_decline,
+        Lease: _on_lease,
+        Bill: _on_bill,
+    }
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
+        Phase.PROCESS: _process,
+        Phase.IMPORT: _import,
+        Phase.SETTLE: _settle,
+    }

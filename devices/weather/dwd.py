@@ -1,0 +1,197 @@
+"""Recorded weather from 10-minute station files of the German weather service (DWD).
+
+Read as published under opendata.dwd.de, CDC/observations_germany/climate/10_minutes, `wind` and
+`air_temperature`: `produkt_zehn_min_ff_*.txt` (wind speed FF_10 in m/s) and `produkt_zehn_min_tu_*.txt`
+(temperature TT_10 in °C), plain or within their .zip. Latin-1, cells between semicolons padded with blanks,
+header `STATIONS_ID;MESS_DATUM;  QN;FF_10;DD_10;eor`, in files before 2000 without `eor`; −999 is missing.
+
+Time: MESS_DATUM (yyyymmddhhmm) ends the ten minutes measured. It is UTC, in files that end before 2000 German
+standard time (DWD's data set description). A quarter hour takes the mean of what overlaps it, weighted by the
+overlap, and needs half of it covered; then a gap is bridged for an hour, after which other stations serve.
+
+Place: from a station list (`zehn_min_ff_Beschreibung_Stationen.txt`), or the archive's own
+`Metadaten_Geographie_*.txt` (its last line, the present site), or coordinates given by station number.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zipfile import BadZipFile, ZipFile
+
+from devices.weather import QUARTER_MS, STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
+from devices.weather.stations import Series, SiteSeries, SiteWeather
+
+MISSING: Final = -999.0
+_PRODUCT_PREFIX = "produkt_zehn_min_"
+_GEOGRAPHY_PREFIX = "Metadaten_Geographie_"
+_COLUMNS = {"FF_10": "wind", "TT_10": "temperature"}
+_LIMITS = {"FF_10": (0.0, 100.0), "TT_10": (-60.0, 60.0)}
+_INTERVAL_MS = 600_000
+_LEAST_COVERED_MS = QUARTER_MS // 2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_YEAR_2000_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_STATION_LINE = re.compile(r"\s*(\d+)(?:\s+\d{8}){0,2}\s+-?\d+(?:\.\d+)?\s+(-?\d+\.\d+)\s+(-?\d+\.\d+)\s+\S")
+_GEOGRAPHY_CELLS = 4
+
+Coordinates = Mapping[int, tuple[float, float]]
+
+
+def read_dwd(
+    files: Iterable[Path],
+    station_list: Path | None = None,
+    coordinates: Coordinates | None = None,
+    assumed_temperature_c: float | None = None,
+) -> SiteWeather:
+    """Return the weather of DWD files of any stations; where files overlap, the later one given counts.
+
+    Places come from `coordinates` (latitude, longitude by station number), else the station list, else the
+    archives. WeatherFileError names file, line, column, fault and remedy.
+    """
+    places: dict[int, tuple[float, float]] = {}
+    samples: dict[tuple[int, str], dict[int, float]] = {}
+    station_file: dict[int, Path] = {}
+    for file in files:
+        for name, text in _members(file):
+            if name.startswith(_GEOGRAPHY_PREFIX):
+                places.update(_geography(file, text))
+                continue
+            station, quantity, values = _product(file, text)
+            samples.setdefault((station, quantity), {}).update(values)
+            station_file.setdefault(station, file)
+    if station_list is not None:
+        places.update(read_station_list(station_list))
+    places.update(coordinates or {})
+    sites = []
+    for station, file in sorted(station_file.items()):
+        if station not in places:
+            remedy = "give a station list, the .zip with its metadata, or coordinates"
+            raise WeatherFileError(file, None, None, f"nothing says where station {station} is", remedy)
+        wind, temperature = (
+            Series(quarter_means(samples.get((station, quantity), {}))) for quantity in _COLUMNS.values()
+        )
+        sites.append(SiteSeries(f"{station:05d}", *places[station], wind, temperature))
+    return SiteWeather(sites, assumed_temperature_c)
+
+
+def read_station_list(file: Path) -> dict[int, tuple[float, float]]:
+    """Return latitude and longitude by station number from a `…_Beschreibung_Stationen.txt`."""
+    matches = map(_STATION_LINE.match, _bytes(file).decode("latin-1").splitlines())
+    places = {int(match[1]): (float(match[2]), float(match[3])) for match in matches if match}
+    if not places:
+        remedy = "give DWD's zehn_min_ff_Beschreibung_Stationen.txt"
+        raise WeatherFileError(file, None, None, "holds no line of a station", remedy)
+    return places
+
+
+def quarter_means(samples: Mapping[int, float]) -> dict[int, float]:
+    """Return means by beginning of quarter hour from ten-minute means by their end, all in ms."""
+    covered: dict[int, int] = {}
+    sums: dict[int, float] = {}
+    for end_ms, value in sorted(samples.items()):
+        begin_ms = end_ms - _INTERVAL_MS
+        while begin_ms < end_ms:
+            quarter_ms = begin_ms - begin_ms % QUARTER_MS
+            part_ms = min(end_ms, quarter_ms + QUARTER_MS) - begin_ms
+            covered[quarter_ms] = covered.get(quarter_ms, 0) + part_ms
+            sums[quarter_ms] = sums.get(quarter_ms, 0.0) + part_ms * value
+            begin_ms += part_ms
+    return {
+        quarter_ms: sums[quarter_ms] / part_ms
+        for quarter_ms, part_ms in covered.items()
+        if part_ms >= _LEAST_COVERED_MS
+    }
+
+
+def _members(file: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of the file, or of what matters in the archive."""
+    if file.suffix.lower() != ".zip":
+        yield file.name, _bytes(file).decode("latin-1")
+        return
+    try:
+        with ZipFile(file) as archive:
+            texts = [
+                (name, archive.read(name).decode("latin-1"))
+                for name in archive.namelist()
+                if name.startswith((_PRODUCT_PREFIX, _GEOGRAPHY_PREFIX))
+            ]
+    except (OSError, BadZipFile) as error:
+        remedy = "fetch it again from opendata.dwd.de"
+        raise WeatherFileError(file, None, None, f"cannot be unpacked ({error})", remedy) from error
+    if not any(name.startswith(_PRODUCT_PREFIX) for name, _ in texts):
+        remedy = "give a 10minutenwerte_wind_… or 10minutenwerte_TU_… archive"
+        raise WeatherFileError(file, None, None, f"holds no {_PRODUCT_PREFIX}*.txt", remedy)
+    yield from texts
+
+
+def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
+    """Station, quantity, and values by end of interval on the simulated clock, of a product file."""
+    lines = text.splitlines()
+    header = [cell.strip() for cell in lines[0].split(";")] if lines else []
+    column = next((name for name in _COLUMNS if name in header), None)
+    if column is None or header[:2] != ["STATIONS_ID", "MESS_DATUM"]:
+        remedy = "give a produkt_zehn_min_ff_*.txt or produkt_zehn_min_tu_*.txt of DWD"
+        problem = "the header is not STATIONS_ID;MESS_DATUM;… with FF_10 or TT_10"
+        raise WeatherFileError(file, 1, None, problem, remedy)
+    place = header.index(column)
+    stations: set[int] = set()
+    values: dict[int, float] = {}
+    last_ms = 0
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        cells = line.split(";")
+        try:
+            station, time_ms, value = int(cells[0]), _stamp_ms(cells[1].strip()), _value(column, cells[place])
+        except (ValueError, IndexError) as error:
+            problem = f"{line.strip()!r} is no row ({error})"
+            remedy = f"expected {';'.join(header)}; fetch the file again"
+            raise WeatherFileError(file, number, column, problem, remedy) from error
+        stations.add(station)
+        last_ms = max(last_ms, time_ms)
+        if value is not None:
+            values[time_ms] = value
+    if len(stations) != 1:
+        problem = f"holds {len(stations)} stations"
+        raise WeatherFileError(file, None, "STATIONS_ID", problem, "give one file per station, with rows")
+    shift_ms = STANDARD_TIME_AHEAD_OF_UTC_MS if last_ms >= _YEAR_2000_MS else 0
+    return stations.pop(), _COLUMNS[column], {time_ms + shift_ms: value for time_ms, value in values.items()}
+
+
+def _value(column: str, text: str) -> float | None:
+    value = float(text)
+    low, high = _LIMITS[column]
+    if value == MISSING:
+        return None
+    if not low <= value <= high:
+        raise ValueError(f"{column} is {low:g} to {high:g}, or {MISSING:g} where missing")
+    return value
+
+
+def _stamp_ms(text: str) -> int:
+    return (datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
+def _geography(file: Path, text: str) -> dict[int, tuple[float, float]]:
+    """Latitude and longitude by station of a Metadaten_Geographie file; a later line is a later site."""
+    places = {}
+    for number, line in enumerate(text.splitlines()[1:], start=2):
+        cells = line.split(";")
+        if len(cells) < _GEOGRAPHY_CELLS:
+            continue
+        try:
+            places[int(cells[0])] = (float(cells[2]), float(cells[3]))
+        except ValueError as error:
+            problem = f"{line!r} in its {_GEOGRAPHY_PREFIX}*.txt is no row ({error})"
+            remedy = "expected Stations_id;Stationshoehe;Geogr.Breite;Geogr.Laenge;…; fetch the file again"
+            raise WeatherFileError(file, number, None, problem, remedy) from error
+    return places
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WeatherFileError(file, None, None, f"cannot be read ({error})", "check the path") from error

@@ -1,0 +1,171 @@
+"""Seeded wind and temperature over Germany, correlated in time and space.
+
+Each of 20 stations carries a standard Gaussian that follows an AR(1) process in steps of 15 min; the
+innovations correlate as exp(−distance/L). A place takes the weighted mean of its three nearest stations,
+scaled back to unit variance, so the marginal is the same everywhere; the wind speed is the Weibull quantile
+of its probability [1, 2]. Temperature is a yearly and a daily cosine plus a second such Gaussian.
+
+[1] B. G. Brown, R. W. Katz, A. H. Murphy, "Time series models to simulate and forecast wind speed and wind
+    power", J. Climate Appl. Meteor. 23 (1984) 1184: a transformed Gaussian AR process.
+[2] C. G. Justus et al., "Methods for estimating wind speed frequency distributions", J. Appl. Meteor. 17
+    (1978) 350: Weibull, shape about 2.
+[3] DWD, Germany 1991-2020: mean 9.3 °C, January 0.9 °C, July 18.3 °C.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from math import cos, erfc, exp, log, pi, sqrt
+from random import Random
+from statistics import NormalDist
+from typing import Final, NamedTuple
+
+from devices.physics.geo import distance_km, nearest_weights
+from devices.weather import QUARTER_MS, WeatherSpanError, WindReading
+
+# Latitude and longitude of DWD stations: Schleswig, Warnemünde, Emden, Fuhlsbüttel, Bremen, Hannover,
+# Magdeburg, Berlin-Dahlem, Münster/Osnabrück, Essen, Köln/Bonn, Erfurt, Leipzig/Halle, Dresden, Frankfurt,
+# Saarbrücken, Nürnberg, Stuttgart, Freiburg, München.
+STATIONS: Final = (
+    (54.5275, 9.5487), (54.1803, 12.0808), (53.3881, 7.2287), (53.6332, 9.9881), (53.0450, 8.7979),
+    (52.4644, 9.6779), (52.1029, 11.5827), (52.4537, 13.3017), (52.1344, 7.6969), (51.4041, 6.9677),
+    (50.8646, 7.1575), (50.9829, 10.9608), (51.4347, 12.2396), (51.1278, 13.7543), (50.0259, 8.5213),
+    (49.2128, 7.1077), (49.5030, 11.0549), (48.6883, 9.2235), (48.0233, 7.8344), (48.3477, 11.8134),
+)  # fmt: skip
+
+_STANDARD_NORMAL = NormalDist()
+_SQRT_2 = sqrt(2)
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_YEAR_MS = 365.2425 * _DAY_MS
+_COLDEST_DAY_MS = 18 * _DAY_MS
+_WARMEST_HOUR_MS = 15 * _HOUR_MS
+_STEPS_KEPT = 1_024
+_PLACES_KEPT = 65_536
+_UNIFORM_BITS = 52
+
+
+@dataclass(frozen=True, slots=True)
+class Climate:
+    """What the weather is like: wind by [2], its persistence and reach, and temperature by [3]."""
+
+    weibull_scale_mps: float = 8.0
+    weibull_shape: float = 2.0
+    correlation_time_h: float = 12.0
+    correlation_length_km: float = 350.0
+    mean_temperature_c: float = 9.3
+    seasonal_amplitude_c: float = 8.7
+    daily_amplitude_c: float = 3.5
+    temperature_deviation_c: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a scale, shape, time or length is not above 0."""
+        for name in ("weibull_scale_mps", "weibull_shape", "correlation_time_h", "correlation_length_km"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be above 0")
+
+
+class _Step(NamedTuple):
+    """One quarter hour: the stations' Gaussians, and the temperature that season and hour give in °C."""
+
+    wind: list[float]
+    warmth: list[float]
+    usual_temperature_c: float
+
+
+class SyntheticWeather:
+    """A pure function of seed, start, climate, time and place; steps are made when first asked for."""
+
+    def __init__(self, seed: int | str, start_ms: int, climate: Climate | None = None) -> None:
+        """Anchor the series at `start_ms` on the simulated clock; no weather is earlier than that."""
+        self.start_ms = start_ms - start_ms % QUARTER_MS
+        self.climate = climate or Climate()
+        self._seed = f"weather|{seed}"
+        self._scale_mps = self.climate.weibull_scale_mps
+        self._inverse_shape = 1 / self.climate.weibull_shape
+        self._deviation_c = self.climate.temperature_deviation_c
+        self._persistence = exp(-QUARTER_MS / (self.climate.correlation_time_h * _HOUR_MS))
+        self._renewal = sqrt(1 - self._persistence * self._persistence)
+        self._correlation = _correlation(self.climate.correlation_length_km)
+        self._factor = _cholesky(self._correlation)
+        self._places: dict[tuple[float, float], tuple[tuple[int, float], ...]] = {}
+        self._rewind()
+
+    def at(self, simulated_ms: int, latitude: float, longitude: float) -> WindReading:
+        """Return the reading for the quarter hour holding this time; WeatherSpanError before the start."""
+        step = self._step(simulated_ms)
+        place = self._places.get((latitude, longitude)) or self._place(latitude, longitude)
+        wind = warmth = 0.0
+        for station, weight in place:
+            wind += weight * step.wind[station]
+            warmth += weight * step.warmth[station]
+        hazard = -log(0.5 * erfc(wind / _SQRT_2))
+        return WindReading(
+            round(self._scale_mps * hazard**self._inverse_shape, 3),
+            round(step.usual_temperature_c + self._deviation_c * warmth, 2),
+        )
+
+    def _place(self, latitude: float, longitude: float) -> tuple[tuple[int, float], ...]:
+        """Stations and weights that keep unit variance at a place."""
+        nearest = nearest_weights(latitude, longitude, STATIONS)
+        variance = sum(w * v * self._correlation[i][j] for i, w in nearest for j, v in nearest)
+        place = tuple((station, weight / sqrt(variance)) for station, weight in nearest)
+        if len(self._places) >= _PLACES_KEPT:
+            self._places.clear()
+        self._places[latitude, longitude] = place
+        return place
+
+    def _step(self, simulated_ms: int) -> _Step:
+        index = (simulated_ms - self.start_ms) // QUARTER_MS
+        if index < 0:
+            reason = f"the synthetic weather begins at {self.start_ms} ms, {simulated_ms} ms is earlier"
+            raise WeatherSpanError(simulated_ms, f"{reason}; choose an earlier start_ms")
+        if index < self._made - len(self._steps):
+            self._rewind()
+        while self._made <= index:
+            self._make_step()
+        return self._steps[index - self._made]
+
+    def _rewind(self) -> None:
+        self._random = Random(self._seed)
+        self._steps: deque[_Step] = deque(maxlen=_STEPS_KEPT)
+        self._made = 0
+
+    def _make_step(self) -> None:
+        wind, warmth = self._innovations(), self._innovations()
+        if self._steps:
+            old = self._steps[-1]
+            wind = self._aged(old.wind, wind)
+            warmth = self._aged(old.warmth, warmth)
+        now_ms = self.start_ms + self._made * QUARTER_MS
+        season = cos(2 * pi * (now_ms - _COLDEST_DAY_MS) / _YEAR_MS)
+        hour = cos(2 * pi * (now_ms % _DAY_MS - _WARMEST_HOUR_MS) / _DAY_MS)
+        usual_c = self.climate.mean_temperature_c
+        usual_c += self.climate.daily_amplitude_c * hour - self.climate.seasonal_amplitude_c * season
+        self._steps.append(_Step(wind, warmth, usual_c))
+        self._made += 1
+
+    def _aged(self, old: list[float], innovations: list[float]) -> list[float]:
+        return [self._persistence * a + self._renewal * b for a, b in zip(old, innovations, strict=True)]
+
+    def _innovations(self) -> list[float]:
+        """Correlated standard Gaussians, one per station, by inversion of uniform bits."""
+        uniform = ((self._random.getrandbits(_UNIFORM_BITS) + 0.5) / 2**_UNIFORM_BITS for _ in STATIONS)
+        independent = [_STANDARD_NORMAL.inv_cdf(probability) for probability in uniform]
+        return [sum(a * b for a, b in zip(row, independent, strict=False)) for row in self._factor]
+
+
+def _correlation(length_km: float) -> list[list[float]]:
+    return [[exp(-distance_km(*one, *other) / length_km) for other in STATIONS] for one in STATIONS]
+
+
+def _cholesky(matrix: list[list[float]]) -> list[list[float]]:
+    """Return the lower triangle L, rows without their zeros, with L·Lᵀ = matrix."""
+    factor: list[list[float]] = []
+    for index, row in enumerate(matrix):
+        line: list[float] = []
+        for column in range(index):
+            known = sum(a * b for a, b in zip(line, factor[column], strict=False))
+            line.append((row[column] - known) / factor[column][column])
+        line.append(sqrt(row[index] - sum(a * a for a in line)))
+        factor.append(line)
+    return factor

@@ -1,0 +1,1 @@
+"""How it reaches a machine: command line, flashing, units, certificates and files."""

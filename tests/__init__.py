@@ -1,0 +1,1 @@
+"""Tests of GridFleet, one file per question."""

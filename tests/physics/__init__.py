@@ -1,0 +1,1 @@
+"""Physics, demand, vehicles and weather, against published figures and reference libraries."""
