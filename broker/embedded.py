@@ -26,6 +26,8 @@ SEGMENT_BYTES: Final = 4 * 1_048_576
 SEGMENTS: Final = 8
 """A topic filter's log keeps SEGMENTS segments; a subscriber that falls further behind loses the oldest."""
 MAX_CONNECTIONS: Final = 20_000
+MOST_RETAINED: Final = 10_000
+"""Most retained messages that a new filter of QoS 0 is sent; with QoS 1 or 2 rumqttd sends the first 100 only."""
 START_S: Final = 10.0
 """How long the broker may take to answer its first CONNECT, in seconds."""
 _STOP_S: Final = 5.0
@@ -41,13 +43,13 @@ connection_timeout_ms = 30000
 max_payload_size = {max_packet}
 max_inflight_count = 500
 """
-_ROUTER: Final = """id = 0
+_ROUTER: Final = f"""id = 0
 [router]
 id = 0
-max_connections = {connections}
-max_outgoing_packet_count = 10000
-max_segment_size = {segment_bytes}
-max_segment_count = {segments}
+max_connections = {MAX_CONNECTIONS}
+max_outgoing_packet_count = {MOST_RETAINED}
+max_segment_size = {SEGMENT_BYTES}
+max_segment_count = {SEGMENTS}
 """
 _CONNECT: Final = bytes.fromhex("10 13 0004 4d515454 05 02 003c 00 0006 67662d627573".replace(" ", ""))
 """CONNECT, MQTT 5, clean start, keep-alive 60 s, client id gf-bus."""
@@ -64,8 +66,6 @@ class EmbeddedBroker:
         host: str = "127.0.0.1",
         ws_port: int | None = None,
         v4_port: int | None = None,
-        segment_bytes: int = SEGMENT_BYTES,
-        segments: int = SEGMENTS,
     ) -> None:
         """Say where to listen, 0 being any free port: MQTT 5 on `port`, MQTT 3.1.1 on the other two."""
         self._wanted = port
@@ -73,9 +73,6 @@ class EmbeddedBroker:
         self._extra = {
             kind: number for kind, number in (("ws", ws_port), ("v4", v4_port)) if number is not None
         }
-        self._router = _ROUTER.format(
-            connections=MAX_CONNECTIONS, segment_bytes=segment_bytes, segments=segments
-        )
         self._port = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -160,7 +157,7 @@ class EmbeddedBroker:
             _LISTENER.format(kind=kind, host=self._host, port=port, max_packet=MAX_PACKET)
             for kind, port in ports.items()
         )
-        config = self._router + "".join(listeners)
+        config = _ROUTER + "".join(listeners)
         path = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(

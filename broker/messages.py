@@ -39,6 +39,8 @@ class Kind(StrEnum):
     REACTOR = "reactor"
     CLOCK = "clock"
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and this one is looked up all the time
+
 
 class Phase(StrEnum):
     """The steps of a tick, in order; the three in the middle exist only where cells have neighbours."""
@@ -50,6 +52,8 @@ class Phase(StrEnum):
     EXCHANGE = "exchange"
     IMPORT = "import"
     SETTLE = "settle"
+
+    __hash__ = str.__hash__  # Enum's own is written in Python, and this one is looked up all the time
 
 
 PHASES: Final = tuple(Phase)
@@ -120,6 +124,8 @@ class Tick(Message):
     settings: Settings
     absent: tuple[Id, ...] = ()
     """Devices that let the last deadline pass: nobody waits for them in this phase."""
+    epoch: TickNumber = 0
+    """Grows with every new run of the clock: a higher one starts the site's books afresh."""
 
 
 @dataclass(frozen=True, slots=True)

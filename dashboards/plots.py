@@ -104,8 +104,8 @@ PLOTS: Final = (
     Plot(
         "accepted-offers",
         "Accepted charging offers",
-        "Price, distance and cost of the offers that vehicles accepted; a dot is the mean of a tick, the line "
-        "that of the last 3 hours.",
+        "Price, distance and cost of the offers that vehicles accepted; a dot is the mean of a tick, the "
+        "line that of the last 3 hours.",
         "EUR/kWh, km, EUR",
         "reservations.csv: accepted, price, distance_km, energy_kwh × price",
         charging.accepted_offers,
@@ -121,7 +121,7 @@ PLOTS: Final = (
     Plot(
         "vehicle-story",
         "One vehicle's story",
-        "The vehicle with most reservations: state of charge over its status, its speed, time to its deadline.",
+        "The vehicle with most reservations: state of charge and status, speed, time to its deadline.",
         "%, km/h, h",
         "agents.csv: state_of_charge; store, table vehicles: status, speed_km_h, deadline_ms",
         vehicle.vehicle_story,

@@ -30,6 +30,12 @@ TONES: Final = {
     "curtailed": Tone("#9aa0a8", "#7b828c"),
     "price": Tone("#5a4a9c", "#a99be8"),
     "event": Tone("#e8c400", "#f5dc50"),
+    "run-a": Tone("#3d4f66", "#b4c2d6"),
+    "run-b": Tone("#a3195b", "#f277ad"),
+    "run-c": Tone("#00798c", "#4cc9db"),
+    "run-d": Tone("#757500", "#d0d04a"),
+    "run-e": Tone("#8c4a2f", "#dba285"),
+    "run-f": Tone("#3f51b5", "#95a3f5"),
     "ink": Tone("#1b1f24", "#e9ecef"),
     "muted": Tone("#5c6670", "#a4adb6"),
     "grid": Tone("#dde1e6", "#343b43"),
@@ -54,6 +60,8 @@ KIND_TONES: Final = {
     "charger": CHARGER,
     "vehicle": VEHICLE,
 }
+RUN_TONES: Final = tuple(tone.light for name, tone in TONES.items() if name.startswith("run-"))
+"""For sets of runs side by side, where a colour stands for a set and for nothing else."""
 DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
 """Line styles for things of one kind, which share its colour."""
 WIDTH_INCHES: Final = 9.0

@@ -122,7 +122,28 @@ class Fleet:
         """Build every agent but the clock."""
         return map(self.make, self._places)
 
-    def clock(self, mode: Mode, seconds_per_tick: float = TICK_MS / 1000, ticks: int | None = None) -> Clock:
+    def acquainted(self) -> bool:
+        """Tell whether the agents of this process have heard the birth of everybody they need to know."""
+        cells = {cell.name: set[str]() for cell in self.cells}
+        chargers = {cell.name: set[str]() for cell in self.cells}
+        for name, (kind, _, index) in self._places.items():
+            home = self.cells[index % len(self.cells)].name
+            if kind in (Kind.TURBINE, Kind.CONSUMER, Kind.CHARGER):
+                cells[home].add(name)
+            if kind is Kind.CHARGER:
+                chargers[home].add(name)
+        producers, vehicles = self.scenario.turbines.count, self.scenario.vehicles.count
+        return (not producers or _hold(self._market_rosters, cells)) and (
+            not vehicles or _hold(self._charger_rosters, chargers)
+        )
+
+    def clock(
+        self,
+        mode: Mode,
+        seconds_per_tick: float = TICK_MS / 1000,
+        ticks: int | None = None,
+        epoch: int = 0,
+    ) -> Clock:
         """Build the clock."""
         scenario = self.scenario
         events = tuple(
@@ -146,6 +167,7 @@ class Fleet:
             events=events,
             neighbours=len(self.cells) > 1,
             expected=frozenset(self._places) if mode is Mode.LOCKSTEP else frozenset(),
+            epoch=epoch,
         )
 
     def make(self, agent_id: str) -> Agent:
@@ -254,7 +276,7 @@ class Fleet:
             stored_wh=round(model.capacity_wh * chance.uniform(low, high)),
             area=cell.area,
             cells=(cell.name, *cell.neighbours),
-            roster=self._charger_rosters[cell.name],
+            rosters=[self._charger_rosters[name] for name in (cell.name, *cell.neighbours)],
             chance=chance,
             weights=Weights(table.weights.distance, table.weights.price, table.weights.energy),
             limit_ueur_per_kwh=ueur(table.price_limit_eur_per_kwh),
@@ -266,3 +288,9 @@ class Fleet:
 def _inside(cell: Cell, place: tuple[float, float]) -> bool:
     south, north, west, east = cell.area
     return south <= place[0] <= north and west <= place[1] <= east
+
+
+def _hold(rosters: dict[str, Roster], expected: dict[str, set[str]]) -> bool:
+    """Tell whether every roster that anybody keeps holds all that is expected of it."""
+    kept = [name for name, roster in rosters.items() if roster.members]
+    return bool(kept) and all(expected[name] <= rosters[name].members.keys() for name in kept)

@@ -15,11 +15,12 @@ LEAST_GAIN_WH: Final = 500
 class Negotiation:
     """One call: offers come in until every charger asked has answered or patience ends; then one by one is tried."""
 
-    __slots__ = ("asked", "call", "offers", "queue", "trying")
+    __slots__ = ("asked", "call", "offers", "queue", "trying", "widened")
 
-    def __init__(self, call: Call, asked: set[str]) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.asked = asked
+        self.asked: set[str] = set()
+        self.widened = False
         self.offers: dict[str, Offer] = {}
         self.queue: list[Candidate] | None = None
         self.trying: Candidate | None = None

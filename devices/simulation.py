@@ -7,7 +7,7 @@ of arrival decide anything. Real time and simulated time are the same here: the 
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
@@ -32,17 +32,22 @@ _REMOTE: Final = "site"
 class _Node:
     """An agent on the bus: when it is due, and whether it is up."""
 
-    __slots__ = ("agent", "due_ms", "side", "skew_ms", "up")
+    __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "side", "skew_ms", "up")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
+        self.event_ms: int | None = None
+        self.deadline_ms: int | None = None
         self.due_ms: int | None = None
         self.up = True
         self.skew_ms = 0
         self.side = 0
 
 
-_Delivery = tuple[_Node, str, str, Message]
+_Delivery = tuple[Sequence[_Node], _Node, str, Message]
+"""Receivers, who said it, scope, message."""
+_NOBODY: Final[tuple[_Node, ...]] = ()
+_AT_ONCE: Final = (0,)
 
 
 class Simulation:
@@ -102,39 +107,34 @@ class Simulation:
 
     def _say(self, node: _Node, out: Out) -> None:
         """Put what an agent says on the bus."""
-        sender = node.agent.id
         for scope, message in out:
             for tap in self._taps:
-                tap(self.now_ms, scope, sender, message)
-            sent = decode(message.TOPIC, encode(message)) if self._wire else message
+                tap(self.now_ms, scope, node.agent.id, message)
             if isinstance(message, Tick):
                 receivers = self._phases[message.phase]
             else:
-                receivers = self._routes.get((message.TOPIC, scope), [])
+                receivers = self._routes.get((message.TOPIC, scope), _NOBODY)
                 if isinstance(message, Presence):
-                    self._births[sender] = (scope, message)
+                    self._births[node.agent.id] = (scope, message)
+            sent = decode(message.TOPIC, encode(message)) if self._wire else message
             if self._network is not None:
-                self._carry(node, receivers, scope, sender, sent)
+                self._carry(self._network, receivers, (node, scope, sent))
+            elif self._shuffle is None:
+                self._queue.append((receivers, node, scope, sent))
             else:
-                self._queue.extend((to, scope, sender, sent) for to in receivers if to is not node)
+                self._queue.extend(([to], node, scope, sent) for to in receivers)
 
-    def _carry(self, node: _Node, receivers: list[_Node], scope: str, sender: str, message: Message) -> None:
+    def _carry(self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]) -> None:
         """Deliver over the faulty network; a device's own end of it works."""
         faulty = self._is_faulty()
         for to in receivers:
-            if to is node:
+            if faulty and self._cut(said[0], to):
                 continue
-            if not faulty or self._network is None:
-                self._queue.append((to, scope, sender, message))
-                continue
-            if self._cut(node, to):
-                continue
-            for delay_ms in self._network.delays_ms():
+            for delay_ms in network.delays_ms() if faulty else _AT_ONCE:
                 if delay_ms:
-                    delivery = (to, scope, sender, message)
-                    heappush(self._heap, (self.now_ms + delay_ms, "", next(self._serial), delivery))
+                    heappush(self._heap, (self.now_ms + delay_ms, "", next(self._serial), ([to], *said)))
                 else:
-                    self._queue.append((to, scope, sender, message))
+                    self._queue.append(([to], *said))
 
     def _is_faulty(self) -> bool:
         faults = self._faults
@@ -150,23 +150,27 @@ class Simulation:
     def _drain(self) -> None:
         """Deliver until nobody has anything left to say at this instant."""
         queue = self._queue
+        now_ms = self.now_ms
         while queue:
             if self._shuffle is not None:
                 queue.rotate(-self._shuffle.below(len(queue)))
-            node, scope, sender, message = queue.popleft()
-            if not node.up:
-                continue
-            agent = node.agent
-            out = agent.handle(scope, sender, message, self.now_ms + node.skew_ms)
-            if out:
-                self._say(node, out)
-            self._plan(node)
+            receivers, source, scope, message = queue.popleft()
+            sender = source.agent.id
+            for node in receivers:
+                if node is source or not node.up:
+                    continue
+                agent = node.agent
+                out = agent.handle(scope, sender, message, now_ms + node.skew_ms)
+                if out:
+                    self._say(node, out)
+                if agent.event_ms != node.event_ms or agent.deadline_ms != node.deadline_ms:
+                    self._plan(node)
 
     def _plan(self, node: _Node) -> None:
         """Remember when the agent wants to be woken next."""
         agent = node.agent
-        due_ms = agent.event_ms
-        deadline_ms = agent.deadline_ms
+        node.event_ms = due_ms = agent.event_ms
+        node.deadline_ms = deadline_ms = agent.deadline_ms
         if deadline_ms is not None and (due_ms is None or deadline_ms < due_ms):
             due_ms = deadline_ms
         if due_ms is None:
@@ -242,10 +246,10 @@ class Simulation:
         heard = set(agent.subscriptions())
         for sender, (scope, presence) in list(self._births.items()):
             if ("presence", scope) in heard:
-                self._queue.append((node, scope, sender, presence))
+                self._queue.append(([node], self._nodes[sender], scope, presence))
         tick = self.clock.ticking
         if tick is not None and tick.phase in agent.phases:
-            self._queue.append((node, "", CLOCK_ID, tick))
+            self._queue.append(([node], self._nodes[CLOCK_ID], "", tick))
         self._plan(node)
 
 

@@ -24,7 +24,7 @@ def accepted_offers(timeline: Timeline) -> Figure:
         ("cost, EUR", "1.0 * price_ueur * energy_wh", NEUR_PER_EUR),
     )
     for index, (axes, (unit, column, divisor)) in enumerate(zip(panels, quantities, strict=True)):
-        mean, count = _accepted(timeline, column)
+        mean, count = accepted(timeline, column)
         if np.nan_to_num(count).any():
             hours = (timeline.edges[:-1] + timeline.ends) / 2
             axes.scatter(
@@ -97,7 +97,7 @@ def _bars(axes: Axes, rows: list[tuple[str, int, float]], tone: str) -> None:
     axes.grid(visible=True, axis="x")
 
 
-def _accepted(timeline: Timeline, column: str) -> tuple[Series, Series]:
+def accepted(timeline: Timeline, column: str) -> tuple[Series, Series]:
     """Return the mean of a column over the offers accepted in each bin, and their number."""
     start_ms = timeline.hour(0) * -3_600_000 + timeline.edges[0] * 3_600_000 if timeline.bins else 0
     rows = list(

@@ -14,7 +14,7 @@ from dashboards.timeline import Series, Timeline
 
 _CHOICE = (
     "SELECT vehicle FROM (SELECT DISTINCT vehicle FROM vehicles) AS known LEFT JOIN "
-    "(SELECT vehicle AS customer, count(*) AS visits FROM reservations WHERE accepted_ms IS NOT NULL GROUP BY 1) "
+    "(SELECT vehicle AS customer, count(accepted_ms) AS visits FROM reservations GROUP BY vehicle) "
     "ON customer = vehicle ORDER BY coalesce(visits, 0) DESC, vehicle LIMIT 1"
 )
 _ROWS = f"SELECT {', '.join(VehicleRow._fields)} FROM vehicles WHERE vehicle = ? ORDER BY tick"  # noqa: S608

@@ -12,8 +12,8 @@ from broker.messages import PHASE_RANK, Kind, Message, Mode, Phase, Presence, Se
 
 TICK_MS: Final = 900_000
 """A tick is 15 simulated minutes."""
-PATIENCE_S: Final = 2.0
-"""Real seconds that an agent waits for an answer before it asks again or goes on."""
+PATIENCE_MS: Final = 2_000
+"""Real milliseconds that an agent waits for an answer before it asks again or goes on."""
 ATTEMPTS: Final = 3
 """How often an unanswered message is sent in all."""
 
@@ -42,7 +42,6 @@ class Agent:
         "latitude",
         "longitude",
         "now_phase",
-        "patience_ms",
         "refused",
         "settings",
         "tick",
@@ -59,7 +58,6 @@ class Agent:
         self.now_phase = Phase.SETTLE
         self.ticking: Tick | None = None
         self.settings = Settings()
-        self.patience_ms = round(PATIENCE_S * 1000)
         self.event_ms: int | None = None
         self.deadline_ms: int | None = None
         self.balance_neur = 0
@@ -85,6 +83,14 @@ class Agent:
         """Whether it waits for somebody's answer, and so is not ready for the next phase."""
         return self.deadline_ms is not None
 
+    @property
+    def patience_ms(self) -> int:
+        """How long it waits for an answer, in simulated milliseconds; at least as long in real ones."""
+        tick = self.ticking
+        if tick is None or tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
+            return PATIENCE_MS
+        return round(PATIENCE_MS * max(TICK_MS / 1000 / tick.seconds_per_tick, 1.0))
+
     def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
         """Take a message; return what to say. Never raises for anything that a peer may say."""
         handler = self.handlers.get(type(message))
@@ -101,6 +107,9 @@ class Agent:
         return NOTHING
 
     # --- for the agents themselves -----------------------------------------------------------------------
+
+    def start_books(self) -> None:
+        """Forget the ticks of an earlier run of the clock: its numbers begin anew."""
 
     def on_deadline(self, now_ms: int) -> Out:  # noqa: ARG002
         """Go on without the answer."""
@@ -119,6 +128,11 @@ class Agent:
 
     def on_tick(self, _scope: str, _sender: str, tick: Tick, now_ms: int) -> Out:
         """Take the beginning of a phase; the same again only updates it, and what is older is refused."""
+        if self.ticking is not None and tick.epoch != self.ticking.epoch:
+            if tick.epoch < self.ticking.epoch:
+                return self.refuse("stale")
+            self.tick = -1
+            self.start_books()
         news = (tick.tick - self.tick) or (PHASE_RANK[tick.phase] - PHASE_RANK[self.now_phase])
         if news < 0:
             return self.refuse("stale")
@@ -129,11 +143,5 @@ class Agent:
         self.tick = tick.tick
         self.now_phase = tick.phase
         self.settings = tick.settings
-        speed = (
-            TICK_MS / 1000 / tick.seconds_per_tick
-            if tick.mode is Mode.SCALED and tick.seconds_per_tick
-            else 1.0
-        )
-        self.patience_ms = round(PATIENCE_S * 1000 * max(speed, 1.0))
         action = self.phases.get(tick.phase)
         return action(self, now_ms) if action is not None else NOTHING

@@ -28,9 +28,15 @@ class Buyer(Agent):
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
-        self.purchases = Purchases(-1)
         self._past: dict[int, dict[tuple[str, int], Receipt]] = {}
         self._attempts = 0
+        self.start_books()
+
+    def start_books(self) -> None:
+        """Forget what was bought under other tick numbers."""
+        self.purchases = Purchases(-1)
+        self._past.clear()
+        self.deadline_ms = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
         return [("award", self.id)]

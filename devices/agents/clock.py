@@ -74,6 +74,7 @@ class Clock(Agent):
         "_stepping",
         "_wakes",
         "absent",
+        "epoch",
         "finished",
         "late_phases",
         "mode",
@@ -99,6 +100,7 @@ class Clock(Agent):
         neighbours: bool = False,
         lockstep_deadline_ms: int = LOCKSTEP_DEADLINE_MS,
         expected: frozenset[str] = frozenset(),
+        epoch: int = 0,
     ) -> None:
         super().__init__(agent_id, "site", latitude, longitude)
         self.start_ms = start_ms
@@ -106,6 +108,7 @@ class Clock(Agent):
         self.mode = mode
         self.seconds_per_tick = seconds_per_tick
         self.settings = settings
+        self.epoch = epoch
         self.paused = False
         self.finished = False
         self.absent: set[str] = set()

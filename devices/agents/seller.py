@@ -16,10 +16,16 @@ class Seller(Agent):
 
     def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
-        self.sales = Sales(-1)
         self.power_w = 0
         self._unsettled: dict[int, Sales] = {}
         self._attempts = 0
+        self.start_books()
+
+    def start_books(self) -> None:
+        """Forget what was sold under other tick numbers."""
+        self.sales = Sales(-1)
+        self._unsettled.clear()
+        self.deadline_ms = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
         return [("receipt", self.id)]

@@ -175,8 +175,8 @@ class Turbine(Seller):
         for producer, left_wh in queue(self.tick, self._book.leftovers()):
             mine = producer == self.id
             if mine:
-                for claim, energy_wh in stretch(claims, start, min(left_wh, self.sales.unsold_wh)):
-                    cell = cell_of[claim.consumer]
+                for (_, _, consumer, _, _), energy_wh in stretch(claims, start, min(left_wh, self.sales.unsold_wh)):
+                    cell = cell_of[consumer]
                     shares[cell] = shares.get(cell, 0) + energy_wh
                 break
             start += left_wh

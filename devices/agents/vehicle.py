@@ -45,6 +45,9 @@ LOW: Final = 0.30
 """State of charge at which it looks for a charger."""
 WATCHFUL_KM: Final = 300.0
 """Range below which it compares it with the way to the nearest charger."""
+FAR_KM: Final = 20_037.0
+"""Half the Earth's girth: nothing is further away."""
+FASTEST_FACTOR: Final = consumption_factor(90.0)
 LONGEST_WAIT_TICKS: Final = 8
 """After a call that led to nothing it waits 1, 2, 4 … up to so many ticks."""
 GIVE_UP: Final = 0.15
@@ -109,9 +112,11 @@ class Vehicle(Agent):
         "_metered_wh",
         "_model",
         "_negotiation",
+        "_near_at",
+        "_near_km",
         "_next",
         "_paid_neur",
-        "_roster",
+        "_rosters",
         "_serial",
         "_session",
         "_status",
@@ -130,7 +135,7 @@ class Vehicle(Agent):
         stored_wh: int,
         area: tuple[float, float, float, float],
         cells: Sequence[str],
-        roster: Roster,
+        rosters: Sequence[Roster],
         chance: Chance,
         weights: Weights,
         limit_ueur_per_kwh: int,
@@ -142,7 +147,7 @@ class Vehicle(Agent):
         self.stored_wh = stored_wh
         self._area = area
         self._cells = tuple(cells)
-        self._roster = roster
+        self._rosters = tuple(rosters)
         self._chance = chance
         self._weights = weights
         self._limit = limit_ueur_per_kwh
@@ -154,6 +159,8 @@ class Vehicle(Agent):
         self._negotiation: Negotiation | None = None
         self._next: Callable[[Vehicle, int], Out] | None = None
         self._serial = 0
+        self._near_km = FAR_KM
+        self._near_at = (latitude, longitude)
         self._failures = 0
         self._again_tick = 0
         self._begin_accounts()
@@ -186,7 +193,6 @@ class Vehicle(Agent):
 
     def _process(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
-        self._advance(now_ms)
         if now_ms >= self._due_ms:
             self._due_ms += DAY_MS
         if self._session is not None or self._negotiation is not None or self._status is Status.STRANDED:
@@ -213,11 +219,15 @@ class Vehicle(Agent):
         fill = self.stored_wh / self._model.capacity_wh
         if fill <= LOW or (fill < DUE and self._due_ms - now_ms < DUE_SOON_MS):
             return True
-        within_km = self._range_km()
-        if within_km >= WATCHFUL_KM or not self._roster.members:
+        at_least_km = self.stored_wh / (self._model.consumption_wh_per_km * FASTEST_FACTOR)
+        if at_least_km >= WATCHFUL_KM:
             return False
-        nearest_km = min(self._distance_to(charger) for charger in self._roster.members)
-        return within_km < nearest_km * MARGIN + MARGIN_KM
+        nearest_km = self._near_km + distance_km(self.latitude, self.longitude, *self._near_at)
+        if at_least_km >= nearest_km * MARGIN + MARGIN_KM:
+            return False
+        self._near_at = (self.latitude, self.longitude)
+        self._near_km = min(map(self._distance_to, self._rosters[0].members.values()), default=FAR_KM)
+        return self._range_km() < self._near_km * MARGIN + MARGIN_KM
 
     def _set_out(self, now_ms: int) -> Out:
         """Drive to the destination; on the way, notice when the battery runs low."""
@@ -271,28 +281,39 @@ class Vehicle(Agent):
 
     # --- finding a charger -------------------------------------------------------------------------------
 
-    def _distance_to(self, charger: str) -> float:
-        at = self._roster.members[charger]
+    def _distance_to(self, at: Presence) -> float:
         return distance_km(self.latitude, self.longitude, at.latitude, at.longitude)
+
+    def _find(self, charger: str) -> Presence | None:
+        return next((roster.members[charger] for roster in self._rosters if charger in roster.members), None)
 
     def _range_km(self) -> float:
         return range_km(self.stored_wh, self._model.capacity_wh, self._model.consumption_wh_per_km)
 
     def _call(self, now_ms: int) -> Out:
-        """Call for proposals in its own and the neighbouring cells."""
+        """Call for proposals in its own cell; the neighbours are asked when that yields nothing."""
         self._advance(now_ms)
         self._plan_rest(now_ms)
         room_wh = int(DONE * self._model.capacity_wh) - self.stored_wh
         energy_wh = drawn_to_fill(max(room_wh, 0))
-        if energy_wh < LEAST_CALL_WH or not self._roster.members:
+        if energy_wh < LEAST_CALL_WH:
             return NOTHING
         self._serial += 1
         fill = self.stored_wh / self._model.capacity_wh
         consumption = round(self._model.consumption_wh_per_km * consumption_factor(speed_kmh(fill)), 3)
         call = Call(self._serial, now_ms, energy_wh, self._limit, self.latitude, self.longitude, consumption)
-        self._negotiation = Negotiation(call, set(self._roster.members))
+        self._negotiation = Negotiation(call)
+        return self._ask(self._negotiation, range(1), now_ms)
+
+    def _ask(self, negotiation: Negotiation, cells: range, now_ms: int) -> Out:
+        """Send the call to some of the cells within earshot, or go on where nobody is there to answer."""
+        asked = {charger for number in cells for charger in self._rosters[number].members}
+        negotiation.widened = negotiation.widened or len(cells) == 0 or cells[-1] > 0
+        negotiation.asked = asked
+        if not asked:
+            return self._choose(now_ms)
         self.deadline_ms = now_ms + self.patience_ms
-        return [(cell, call) for cell in self._cells]
+        return [(self._cells[number], negotiation.call) for number in cells]
 
     def _plan_rest(self, now_ms: int) -> None:
         """While it bargains, and if that comes to nothing, it drives on."""
@@ -329,11 +350,14 @@ class Vehicle(Agent):
             return energy_for(away_km * 1.02, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km)
 
         candidates = negotiation.candidates(self._distance_to_known, way_wh)
+        if not candidates and not negotiation.widened:
+            return self._ask(negotiation, range(1, len(self._cells)), now_ms)
         negotiation.queue = rank(candidates, self.settings.algorithm, self._weights, self._chance)
         return self._try_next(now_ms)
 
     def _distance_to_known(self, charger: str) -> float:
-        return self._distance_to(charger) if charger in self._roster.members else float("inf")
+        at = self._find(charger)
+        return self._distance_to(at) if at is not None else FAR_KM
 
     def _try_next(self, now_ms: int) -> Out:
         negotiation = self._negotiation
@@ -355,7 +379,8 @@ class Vehicle(Agent):
                 self._stop()
         else:
             self._failures = 0
-        return [(cell, Close(negotiation.call.call)) for cell in self._cells]
+        called = self._cells if negotiation.widened else self._cells[:1]
+        return [(cell, Close(negotiation.call.call)) for cell in called]
 
     def _stop(self) -> None:
         """Nobody can help, and the battery is nearly empty: wait here rather than strand."""
@@ -370,13 +395,14 @@ class Vehicle(Agent):
         if session is not None and sender == session.charger and lease.call == session.call:
             return self._on_heartbeat_answer(session)
         trying = negotiation.trying if negotiation is not None else None
-        mine = trying is not None and trying.charger == sender and sender in self._roster.members
-        if negotiation is None or not mine or lease.call != negotiation.call.call:
+        at = self._find(sender)
+        mine = trying is not None and trying.charger == sender
+        if negotiation is None or at is None or not mine or lease.call != negotiation.call.call:
             self.refuse("late")
             return [(sender, Release(lease.call, now_ms, 0, "cancelled"))]
         self._session = Session(sender, lease.call, lease.energy_wh, lease.price_ueur_per_kwh)
         out = self._close(negotiation)
-        self._head_for(sender, now_ms)
+        self._head_for(at, now_ms)
         return out
 
     def on_deadline(self, now_ms: int) -> Out:
@@ -394,9 +420,8 @@ class Vehicle(Agent):
 
     # --- the reservation ---------------------------------------------------------------------------------
 
-    def _head_for(self, charger: str, now_ms: int) -> None:
+    def _head_for(self, at: Presence, now_ms: int) -> None:
         self._advance(now_ms)
-        at = self._roster.members[charger]
         self._status = Status.HEADING
         self._journey = self._begin_journey(now_ms, (at.latitude, at.longitude))
         self._plan_arrival(self._journey.arrival_ms(), Vehicle._plug_in)
@@ -506,7 +531,8 @@ class Vehicle(Agent):
     # --- the account of the tick -------------------------------------------------------------------------
 
     def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        self._roster.apply(sender, presence)
+        if presence.cell in self._cells:
+            self._rosters[self._cells.index(presence.cell)].apply(sender, presence)
         return NOTHING
 
     def _settle(self, now_ms: int) -> Out:

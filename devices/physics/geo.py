@@ -6,19 +6,22 @@
 """
 
 from collections.abc import Sequence
-from math import asin, cos, radians, sin, sqrt
+from math import asin, cos, pi, sin, sqrt
 from typing import Final
 
 EARTH_RADIUS_KM: Final = 6371.0088
 _DECIMALS = 6
+_DIAMETER_KM = 2 * EARTH_RADIUS_KM
+_DEGREE = pi / 180
+_HALF_DEGREE = pi / 360
 
 
 def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
     """Return the great-circle distance in km, to the millimetre, by the haversine [1] on a sphere [2]."""
-    north = sin(radians(to_latitude - latitude) / 2)
-    east = sin(radians(to_longitude - longitude) / 2)
-    square = north * north + cos(radians(latitude)) * cos(radians(to_latitude)) * east * east
-    return round(2 * EARTH_RADIUS_KM * asin(sqrt(min(1.0, square))), _DECIMALS)
+    north = sin((to_latitude - latitude) * _HALF_DEGREE)
+    east = sin((to_longitude - longitude) * _HALF_DEGREE)
+    square = north * north + cos(latitude * _DEGREE) * cos(to_latitude * _DEGREE) * east * east
+    return round(_DIAMETER_KM * asin(sqrt(square)) if square < 1 else EARTH_RADIUS_KM * pi, _DECIMALS)
 
 
 def between(

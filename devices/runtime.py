@@ -1,0 +1,279 @@
+"""Agents on a real broker: each on a connection of its own, all driven by one loop in one thread.
+
+The same agents as in the simulation; here a seat gives each its world: it turns payloads into messages, keeps
+its timers, and in lock-step tells the clock when the agent is ready and at which instant it wants to act next.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from broker.codec import decode, encode
+from broker.errors import PayloadError, TopicError
+from broker.loop import Timer
+from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
+from broker.mqtt import MqttLoop
+from broker.topics import BY_WORD, Address, parse, topic, topic_filter
+from broker.wishes import Will
+
+from devices.agents.base import PATIENCE_MS, TICK_MS, Agent, Out
+from devices.agents.clock import Clock
+
+LOG: Final = logging.getLogger(__name__)
+_ADDRESSES_KEPT: Final = 100_000
+
+
+def real_ms() -> int:
+    """Return real time in milliseconds, from an arbitrary beginning, never backwards."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Wire:
+    """Payloads to messages and back for one site; remembers the topics it has parsed."""
+
+    __slots__ = ("_addresses", "site")
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self._addresses: dict[str, Address] = {}
+
+    def read(self, text: str, payload: bytes) -> tuple[Address, Message]:
+        """Return address and message; raise TopicError or PayloadError for anything that is not ours."""
+        address = self._addresses.get(text)
+        if address is None:
+            address = parse(self.site, text)
+            if len(self._addresses) >= _ADDRESSES_KEPT:
+                self._addresses.clear()
+            self._addresses[text] = address
+        return address, decode(address.row.word, payload)
+
+
+class Seat:
+    """One agent on one connection."""
+
+    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire) -> None:
+        """Connect the agent with its last will; `start` once it is online."""
+        self.agent = agent
+        self._loop = loop
+        self._wire = wire
+        self._timer: Timer | None = None
+        self._planned: tuple[int | None, int | None] = (None, None)
+        scope, will = agent.presence(online=False)
+        words = [("tick", ""), ("grant", agent.id), *agent.subscriptions()]
+        filters = [(topic_filter(wire.site, word, scope), BY_WORD[word].qos) for word, scope in words]
+        self.connection = loop.open(
+            agent.id,
+            on_message=self._on_message,
+            filters=filters,
+            will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
+            on_online=self._on_online,
+        )
+        self._alive = False
+
+    def start(self) -> None:
+        """Let the agent say that it lives."""
+        self._alive = True
+        self._act(self.agent.start(self.now_ms()))
+
+    def leave(self) -> None:
+        """Say good-bye, so that nobody waits for the agent, and part."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.connection.closed:
+            self._say([self.agent.presence(online=False)])
+            self.connection.close()
+
+    # --- what differs between a device and the clock -----------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Return the agent's time."""
+        raise NotImplementedError
+
+    def real_delay_ms(self, due_ms: int) -> int:
+        """Return the real milliseconds until an instant of the agent's time."""
+        raise NotImplementedError
+
+    def receive(self, address: Address, message: Message) -> None:
+        """Hand a message to the agent."""
+        self._act(self.agent.handle(address.scope, address.sender, message, self.now_ms()))
+
+    def acted(self) -> None:
+        """Do what is due after the agent has acted."""
+
+    # --- the common part ---------------------------------------------------------------------------------
+
+    def _on_online(self) -> None:
+        """After a lost connection, say again that the agent lives."""
+        if self._alive:
+            self._say([self.agent.presence()])
+
+    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        try:
+            address, message = self._wire.read(text, payload)
+        except (TopicError, PayloadError) as error:
+            reason = error.reason if isinstance(error, PayloadError) else "topic"
+            if not self.agent.refused.get(reason):
+                LOG.warning("%s refuses a message under %s: %s", self.agent.id, text, error)
+            self.agent.refuse(reason)
+            return
+        if address.sender != self.agent.id:
+            self.receive(address, message)
+
+    def _say(self, out: Out) -> None:
+        for scope, message in out:
+            row = BY_WORD[message.TOPIC]
+            text = topic(self._wire.site, message, scope, self.agent.id)
+            self.connection.publish(text, encode(message), qos=row.qos, retain=row.retain)
+
+    def _act(self, out: Out) -> None:
+        self._say(out)
+        self._plan()
+        self.acted()
+
+    def _plan(self) -> None:
+        """Set the timer for what the agent waits for, when that has changed."""
+        agent = self.agent
+        planned = (self._own_instant(), agent.deadline_ms)
+        if planned == self._planned:
+            return
+        self._planned = planned
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due_ms = min((instant for instant in planned if instant is not None), default=None)
+        if due_ms is not None:
+            self._timer = self._loop.call_later(self.real_delay_ms(due_ms) / 1000, lambda: self._wake(due_ms))
+
+    def _own_instant(self) -> int | None:
+        """Return the instant at which the agent is to be woken by our own timer."""
+        return self.agent.event_ms
+
+    def _wake(self, due_ms: int) -> None:
+        self._timer = None
+        self._planned = (None, None)
+        self._act(self.agent.wake(max(self.now_ms(), due_ms)))
+
+
+class DeviceSeat(Seat):
+    """A device: its time is the site's simulated time, as the tick tells it."""
+
+    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire) -> None:
+        self._tick: Tick | None = None
+        self._tick_real_ms = 0
+        self._instant_ms = 0
+        self._said: Ready | None = None
+        self._must_answer = False
+        super().__init__(agent, loop, wire)
+
+    def now_ms(self) -> int:
+        """Return simulated time: in lock-step the last instant granted, else the tick's plus what has passed."""
+        tick = self._tick
+        if tick is None or tick.mode is Mode.LOCKSTEP or tick.paused:
+            return self._instant_ms
+        passed_ms = round((real_ms() - self._tick_real_ms) * self._speed(tick))
+        return max(self._instant_ms, min(tick.simulated_ms + passed_ms, tick.ends_ms))
+
+    def real_delay_ms(self, due_ms: int) -> int:
+        """In lock-step only answers are waited for by our own timer, and these in real time."""
+        tick = self._tick
+        if tick is None or tick.mode is Mode.LOCKSTEP:
+            return PATIENCE_MS
+        return max(round((due_ms - self.now_ms()) / self._speed(tick)), 0)
+
+    def receive(self, address: Address, message: Message) -> None:
+        """Take the time from ticks and grants, and hand everything else to the agent."""
+        if isinstance(message, Tick):
+            self._on_tick(address, message)
+        elif isinstance(message, Grant):
+            if self._tick is not None and message.tick == self._tick.tick:
+                self._instant_ms = message.simulated_ms
+                self._must_answer = True
+                self._act(self.agent.wake(message.simulated_ms))
+        else:
+            super().receive(address, message)
+
+    def acted(self) -> None:
+        """In lock-step, tell the clock that the agent is ready, and when it wants to act next."""
+        tick = self._tick
+        agent = self.agent
+        if tick is None or tick.mode is not Mode.LOCKSTEP or agent.waiting:
+            return
+        ready = Ready(tick.tick, _quiet_through(agent, tick.phase), agent.event_ms)
+        if ready != self._said or self._must_answer:
+            self._said = ready
+            self._must_answer = False
+            self._say([("", ready)])
+
+    def _on_tick(self, address: Address, tick: Tick) -> None:
+        self._tick = tick
+        self._tick_real_ms = real_ms()
+        self._instant_ms = max(self._instant_ms, tick.simulated_ms)
+        if tick.phase in self.agent.phases or tick.phase is Phase.PROCESS:
+            self._act(self.agent.handle(address.scope, address.sender, tick, self.now_ms()))
+        else:
+            self.acted()
+
+    def _own_instant(self) -> int | None:
+        """In lock-step the clock grants the agent's own instants."""
+        if self._tick is not None and self._tick.mode is Mode.LOCKSTEP:
+            return None
+        return self.agent.event_ms
+
+    @staticmethod
+    def _speed(tick: Tick) -> float:
+        """Return simulated milliseconds per real millisecond."""
+        return TICK_MS / 1000 / tick.seconds_per_tick if tick.seconds_per_tick else 1.0
+
+
+class ClockSeat(Seat):
+    """The clock: its time is real."""
+
+    agent: Clock
+
+    def now_ms(self) -> int:
+        """Return real time."""
+        return real_ms()
+
+    def real_delay_ms(self, due_ms: int) -> int:
+        """Return how long it is until then."""
+        return max(due_ms - real_ms(), 0)
+
+    def begin(self) -> None:
+        """Start the first tick."""
+        self._act(self.agent.begin(real_ms()))
+
+
+class Ear:
+    """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
+
+    def __init__(self, loop: MqttLoop, wire: Wire, taps: Sequence[Callable[[int, str, str, Message], None]]) -> None:
+        self._wire = wire
+        self._taps = tuple(taps)
+        self.now_ms = 0
+        self.refused = 0
+        self.connection = loop.open(
+            "recorder", on_message=self._on_message, filters=[(f"gridfleet/{wire.site}/#", 1)]
+        )
+
+    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        try:
+            address, message = self._wire.read(text, payload)
+        except (TopicError, PayloadError) as error:
+            if not self.refused:
+                LOG.warning("the recorder refuses a message under %s: %s", text, error)
+            self.refused += 1
+            return
+        if isinstance(message, Tick | Grant):
+            self.now_ms = max(self.now_ms, message.simulated_ms)
+        for tap in self._taps:
+            tap(self.now_ms, address.scope, address.sender, message)
+
+
+def _quiet_through(agent: Agent, phase: Phase) -> Phase:
+    """Return the last phase before the next one in which the agent has something to do."""
+    rank = PHASES.index(phase)
+    for later in range(rank + 1, len(PHASES)):
+        if PHASES[later] in agent.phases:
+            return PHASES[later - 1]
+    return PHASES[-1]

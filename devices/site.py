@@ -1,0 +1,76 @@
+"""A whole site in one process, on a real broker: the clock, every device on its own connection, and who listens."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from broker.address import BrokerAddress
+from broker.errors import BrokerError
+from broker.messages import ClockState, Message, Mode
+from broker.mqtt import MqttLoop
+
+from devices.agents.base import TICK_MS
+from devices.agents.clock import Clock
+from devices.fleet import Fleet
+from devices.runtime import ClockSeat, DeviceSeat, Ear, Wire
+
+Tap = Callable[[int, str, str, Message], None]
+START_S = 60.0
+LAST_WORDS_S = 30.0
+
+
+class Site:
+    """One run of a fleet on a broker; `run` may be called once."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        address: BrokerAddress,
+        *,
+        mode: Mode = Mode.LOCKSTEP,
+        seconds_per_tick: float = TICK_MS / 1000,
+        ticks: int | None = None,
+        taps: Sequence[Tap] = (),
+    ) -> None:
+        self.fleet = fleet
+        self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=int(time.time()) % 2**31)
+        self._address = address
+        self._taps = (self._note_end, *taps)
+        self._over = False
+
+    def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
+        """Run to the last tick, or until `progress`, called at the beginning of every tick, returns False.
+
+        Raises BrokerError when the broker cannot be reached or lets the last messages go missing.
+        """
+        with MqttLoop(self._address) as loop:
+            wire = Wire(self.fleet.scenario.site)
+            ear = Ear(loop, wire, self._taps)
+            clock = ClockSeat(self.clock, loop, wire)
+            loop.wait_online(START_S)
+            seats = [DeviceSeat(agent, loop, wire) for agent in self.fleet.agents()]
+            loop.wait_online(START_S)
+            for seat in (clock, *seats):
+                seat.start()
+            if not loop.run_until(self.fleet.acquainted, START_S):
+                raise BrokerError("the devices have not heard of each other: does the broker retain messages?")
+            clock.begin()
+            self._follow(loop, progress)
+            if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):
+                raise BrokerError("the recorder did not hear the end of the run: is the broker overloaded?")
+            for seat in (clock, *seats):
+                seat.leave()
+            ear.connection.close()
+
+    def _follow(self, loop: MqttLoop, progress: Callable[["Site"], bool] | None) -> None:
+        """Drive the loop, reporting every tick."""
+        tick = -1
+        while not self.clock.finished:
+            loop.run_until(lambda: self.clock.finished or self.clock.tick != tick)  # noqa: B023 - used at once
+            if self.clock.tick != tick:
+                tick = self.clock.tick
+                if progress is not None and not progress(self):
+                    return
+
+    def _note_end(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+        if isinstance(message, ClockState) and message.status == "finished":
+            self._over = True

@@ -1,0 +1,155 @@
+"""`gridfleet`: finds the command, hands it its arguments, and turns what went wrong into a message and an exit code.
+
+Nothing heavy is loaded here: each command imports what it needs when it runs.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import Any, Final, NamedTuple
+
+from broker.errors import GridFleetError
+from provisioning import compare, completion, report, run, scenarios, simulate
+from provisioning.arguments import HelpFormatter
+from provisioning.exits import MEANING, Exit
+from provisioning.terminal import tell
+
+DESCRIPTION: Final = (
+    "GridFleet: a power grid made of devices that bargain. Wind turbines, households, charging stations and\n"
+    "electric vehicles trade energy every 15 simulated minutes, and reserve charging ports in between."
+)
+EXAMPLES: Final = (
+    "gridfleet scenarios",
+    "gridfleet simulate storm",
+    "gridfleet run normal",
+)
+
+
+class Command(NamedTuple):
+    """A command: its name, what it does in a line and in full, examples that work, and its two functions."""
+
+    name: str
+    help: str
+    description: str
+    examples: tuple[str, ...]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[argparse.Namespace], int]
+
+
+COMMANDS: Final = (
+    Command("run", run.HELP, run.DESCRIPTION, run.EXAMPLES, run.add_arguments, run.execute),
+    Command(
+        "simulate", simulate.HELP, simulate.DESCRIPTION, simulate.EXAMPLES, simulate.add_arguments, simulate.execute
+    ),
+    Command("compare", compare.HELP, compare.DESCRIPTION, compare.EXAMPLES, compare.add_arguments, compare.execute),
+    Command("report", report.HELP, report.DESCRIPTION, report.EXAMPLES, report.add_arguments, report.execute),
+    Command(
+        "scenarios",
+        scenarios.LIST_HELP,
+        scenarios.LIST_DESCRIPTION,
+        scenarios.LIST_EXAMPLES,
+        scenarios.add_list_arguments,
+        scenarios.list_scenarios,
+    ),
+    Command(
+        "check",
+        scenarios.CHECK_HELP,
+        scenarios.CHECK_DESCRIPTION,
+        scenarios.CHECK_EXAMPLES,
+        scenarios.add_check_arguments,
+        scenarios.check,
+    ),
+    Command(
+        "completion",
+        completion.HELP,
+        completion.DESCRIPTION,
+        completion.EXAMPLES,
+        completion.add_arguments,
+        completion.execute,
+    ),
+)
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes too long to look up for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:  # noqa: ANN401  argparse's own
+        """Print it and leave."""
+        from provisioning.version import product_version
+
+        print(f"gridfleet {product_version()}")
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. Wrong usage leaves with SystemExit(2), as argparse does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name outside the terminal's alphabet stops nothing
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return Exit.USAGE
+    try:
+        code = EXECUTE[arguments.command](arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell("gridfleet: interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader, head for example, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except GridFleetError as error:
+        return _fail(error, Exit.USAGE, str(error), debug=arguments.debug)
+    except Exception as error:  # noqa: BLE001  the last place where a failure can be told cleanly
+        text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug to see where it happened."
+        return _fail(error, Exit.FAILED, text, debug=arguments.debug)
+    return code
+
+
+EXECUTE: Final = {command.name: command.execute for command in COMMANDS}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        "gridfleet",
+        description=DESCRIPTION,
+        epilog=f"{_examples(EXAMPLES)}\n\n{_exit_codes()}\n\n`gridfleet COMMAND --help` explains a command.",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        inner = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            epilog=f"{_examples(command.examples)}\n\n{_exit_codes()}",
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(inner)
+        inner.add_argument("--debug", action="store_true", help="show where in the program a failure happened")
+    return parser
+
+
+def _fail(error: Exception, code: Exit, text: str, *, debug: bool) -> int:
+    """Tell a failure on standard error, with its traceback only where asked for."""
+    if debug:
+        traceback.print_exception(error)
+    tell("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
+    return code
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {line}" for line in examples)])
+
+
+def _exit_codes() -> str:
+    return "\n".join(["exit codes:", *(f"  {code.value:<5}{text}" for code, text in MEANING.items())])

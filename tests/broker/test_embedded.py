@@ -1,0 +1,165 @@
+"""The embedded broker: starts, answers, stays out of the way, and is gone when it should be."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError
+from broker.mqtt import BrokerAddress, MqttLoop
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie is dead: nobody has to wait for it here.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_it_answers_at_its_url_and_frees_the_port_when_closed() -> None:
+    with EmbeddedBroker() as broker:
+        assert broker.url == f"mqtt://127.0.0.1:{broker.port}"
+        assert broker.host == "127.0.0.1"
+        port, pid = broker.port, broker.pid
+        assert accepts(port)
+    assert not accepts(port)
+    assert not is_alive(pid)
+
+
+def test_closing_twice_is_safe_and_use_after_close_raises() -> None:
+    broker = EmbeddedBroker()
+    with pytest.raises(BrokerError, match="not running"):
+        _ = broker.url
+    with broker:
+        broker.close()
+        broker.close()
+        with pytest.raises(BrokerError, match="not running"):
+            _ = broker.port
+    with pytest.raises(BrokerError, match="make a new"):
+        broker.start()
+
+
+def test_a_port_in_use_is_named_with_a_mend() -> None:
+    with EmbeddedBroker() as first, pytest.raises(BrokerError, match=f"{first.port}.*choose another port"):
+        EmbeddedBroker(first.port).start()
+    with pytest.raises(BrokerError, match="choose another port"):
+        EmbeddedBroker(70_000).start()
+
+
+def test_a_broker_that_dies_at_once_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BrokerError, match="does not answer"):
+        EmbeddedBroker().start()
+
+
+def test_it_speaks_mqtt_3_1_1_and_websockets_on_their_own_ports(free_port: Callable[[], int]) -> None:
+    v4, ws = free_port(), free_port()
+    with EmbeddedBroker(v4_port=v4, ws_port=ws) as broker:
+        heard: list[bytes] = []
+        with (
+            MqttLoop(BrokerAddress("127.0.0.1", v4), version=4) as old,
+            MqttLoop(BrokerAddress.parse(broker.url)) as new,
+        ):
+            old.open("old", on_message=lambda *message: heard.append(message[1]), filters=[("t", 1)])
+            sender = new.open("new", on_message=print)
+            old.wait_online(5)
+            new.wait_online(5)
+            sender.publish("t", b"across versions", qos=1)
+            assert new.run_until(lambda: sender._outbox.taken, 5)
+            assert old.run_until(lambda: bool(heard), 5)
+        assert heard == [b"across versions"]
+        with socket.create_connection(("127.0.0.1", ws), timeout=5) as link:
+            link.sendall(
+                b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            )
+            assert link.recv(12) == b"HTTP/1.1 101"
+
+
+def test_ctrl_c_does_not_reach_it_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with EmbeddedBroker() as broker:
+        assert os.getsid(broker.pid) == broker.pid
+        os.kill(broker.pid, signal.SIGINT)
+        assert accepts(broker.port)
+    assert capfd.readouterr() == ("", "")
+
+
+OWNER = """
+import sys, time
+from broker.embedded import EmbeddedBroker
+broker = EmbeddedBroker()
+broker.start()
+print(broker.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_dies_with_its_owner_even_when_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        assert is_alive(pid)
+        owner.kill()
+        owner.wait()
+        assert wait(lambda: not is_alive(pid))
+
+
+def test_a_killed_broker_is_restarted_on_the_same_port() -> None:
+    with EmbeddedBroker() as first:
+        port = first.port
+        with socket.create_connection(("127.0.0.1", port)):
+            os.kill(first.pid, signal.SIGKILL)
+            assert wait(lambda: not accepts(port))
+            with EmbeddedBroker(port) as second:
+                assert second.port == port
+                assert accepts(port)
+
+
+def test_small_messages_are_not_held_back() -> None:
+    """Nagle's algorithm on the broker's side would make each of these rounds wait up to 40 ms."""
+    rounds, heard = 50, 0
+    with EmbeddedBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+
+        def on_message(topic: str, payload: bytes, retained: bool) -> None:
+            nonlocal heard
+            heard += 1
+
+        client = loop.open("echo", on_message=on_message, filters=[("a", 1), ("b", 1)])
+        loop.wait_online(5)
+        began = time.monotonic()
+        for count in range(1, rounds + 1):
+            client.publish("a", b"", qos=1)
+            client.publish("b", b"", qos=1)
+            assert loop.run_until(lambda want=2 * count: heard >= want, 5)
+        assert time.monotonic() - began < rounds * 0.02
