@@ -4,7 +4,6 @@ import random
 import select
 import ssl
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags

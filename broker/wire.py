@@ -107,10 +107,7 @@ class WireClient(Client):
             start += 1 + packet[start]
         if qos > _QOS1 or len(packet) < start or end == 2:
             return super()._handle_publish()
-        try:
-            topic = packet[2:end].decode()
-        except UnicodeDecodeError:
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        topic = packet[2:end].decode(errors="replace")  # for the receiver to refuse, not to stumble over
         self._deliver(topic, bytes(packet[start:]), bool(command & _RETAIN))
         if qos:
             return self._send_puback(int.from_bytes(packet[end : end + 2], "big"))
@@ -126,4 +123,5 @@ class WireClient(Client):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _deliver_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._deliver(message.topic, bytes(message.payload), message.retain)
+        topic = message._topic.decode(errors="replace")  # noqa: SLF001 - `topic` itself may raise
+        self._deliver(topic, bytes(message.payload), message.retain)

@@ -36,12 +36,19 @@ def time_axis(axes: Axes, timeline: Timeline, *, top: bool = True, bottom: bool 
     _events(axes, timeline, begin, end, named=top)
 
 
-def legend(axes: Axes, timeline: Timeline, handles: Sequence[Artist] | None = None) -> None:
+def legend(
+    axes: Axes, timeline: Timeline, handles: Sequence[Artist] | None = None, title: str | None = None
+) -> None:
     """Put the legend in rows above the axes and above the names of events, where it covers nothing."""
     shown = axes.get_legend_handles_labels()[0] if handles is None else handles
     if shown:
         room = 1.7 if timeline.spans else 0.2
-        axes.legend(handles=shown, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, borderaxespad=room)
+        box = axes.legend(
+            handles=shown, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, borderaxespad=room
+        )
+        if title is not None:
+            box.set_title(title)
+            box.set_alignment("left")
 
 
 def steps(axes: Axes, timeline: Timeline, values: Series, **line: object) -> None:

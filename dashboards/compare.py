@@ -18,6 +18,13 @@ from dashboards.style import house_style
 from dashboards.svg import inline_svg, save_png
 
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
+_INTRODUCTION: Final = (
+    "Each figure is the mean over the runs of a set ± its standard deviation; in brackets their range."
+)
+_FOOTER: Final = (
+    'The same figures as a file: <a href="compare.csv">compare.csv</a>; each picture as PNG in '
+    '<a href="plots/">plots/</a>.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One metric of one set of runs; the runs without a value are left out, and NaN stands where none is left."""
+    """One metric of one set of runs; runs without a value are left out, NaN stands where none is left."""
 
     label: str
     metric: Metric
@@ -44,7 +51,7 @@ class Spread:
     most: float
 
     def text(self) -> str:
-        """Spell mean ± standard deviation, and the range."""
+        """Spell mean ± standard deviation, and on a second line the range."""
         if not self.runs:
             return "–"
         places = self.metric.places
@@ -52,7 +59,7 @@ class Spread:
         if self.runs == 1:
             return mean
         spread = number_text(self.sd, max(places, 1))
-        return f"{mean} ± {spread} ({number_text(self.least, places)} to {number_text(self.most, places)})"
+        return f"{mean} ± {spread}\n({number_text(self.least, places)} to {number_text(self.most, places)})"
 
 
 def result_of(store: Store) -> RunResult:
@@ -127,14 +134,12 @@ def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread],
     ]
     parts = [
         '<header><p class="over">GridFleet · comparison</p><h1>Runs side by side</h1></header>',
-        '<p class="story">Each figure is the mean over the runs of a set ± its standard deviation; in brackets '
-        "the least and the most.</p>",
+        f'<p class="story">{_INTRODUCTION}</p>',
         table(("Set", "Runs", "Seeds"), seeds, numbers=(1,)),
         "<h2>Key figures</h2>",
         table(("Figure", "Unit", *labels), rows, numbers=range(2, 2 + len(labels))),
         "<h2>Figures</h2>",
         *pictures,
-        '<footer>The same figures as a file: <a href="compare.csv">compare.csv</a>; each picture as PNG in '
-        '<a href="plots/">plots/</a>.</footer>',
+        f"<footer>{_FOOTER}</footer>",
     ]
     return document("Runs side by side – GridFleet", "\n".join(parts))

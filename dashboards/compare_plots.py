@@ -46,7 +46,7 @@ class ComparePlot(NamedTuple):
 
 
 def bars(figures: Bars, curves: RunCurves) -> Figure:
-    """Draw a panel per metric and a bar per label; the line runs from least to most, its thick part is ± sd."""
+    """Draw a panel per metric, a bar per label; the line runs from least to most, its thick part is ± sd."""
     del curves
     metrics = [metric for metric in METRICS if metric.name in COMPARED]
     labels = [row[0] for row in figures[metrics[0].name]]
@@ -66,7 +66,7 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
         axes.set_yticks(range(len(labels)) if names else [], names)
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.set_xlim(left=0)
-        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="x", nbins=3)
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         unit = f", {metric.unit}" if metric.unit else ""
@@ -94,12 +94,13 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
         axes.set_ylabel(unit)
         axes.set_ylim(bottom=0)
     panels[-1].set_xlabel("simulated time since the start, h")
-    panels[-1].set_xlim(left=0)
+    longest = max((run.hours[-1] for runs in curves.values() for run in runs if run.hours), default=1.0)
+    panels[-1].set_xlim(0, longest)
     handles = [
         Line2D([], [], color=_tone(place), linestyle=_dash(place), label=style.label(label))
         for place, label in enumerate(curves)
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=5, fontsize=8.5)
+    panels[0].legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, borderaxespad=2.0)
     figure.align_ylabels(panels)
     return figure
 
@@ -125,8 +126,8 @@ COMPARE_PLOTS: Final = (
     ComparePlot(
         "compare-bars",
         "Key figures with their spread",
-        "A bar is the mean of a set's runs; the fine line runs from the least to the most, its thick part is the "
-        "mean ± one standard deviation.",
+        "A bar is the mean of a set's runs; the fine line runs from the least to the most, its thick part "
+        "is the mean ± one standard deviation.",
         "in each panel's title",
         bars,
     ),

@@ -25,12 +25,13 @@ def document(title: str, body: str) -> str:
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), kind: str = ""
 ) -> str:
-    """Return a table of plain texts; the columns named in `numbers` are set flush right."""
+    """Return a table of plain texts, a second line set small; columns named in `numbers` are flush right."""
     right = frozenset(numbers)
 
     def cell(tag: str, column: int, text: str) -> str:
         look = ' class="number"' if column in right else ""
-        return f"<{tag}{look}>{escape(text)}</{tag}>"
+        first, _, second = escape(text).partition("\n")
+        return f"<{tag}{look}>{first}{f'<br><small>{second}</small>' if second else ''}</{tag}>"
 
     head = "".join(cell("th", column, text) for column, text in enumerate(heads))
     lines = [

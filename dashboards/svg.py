@@ -12,8 +12,11 @@ from dashboards.style import PNG_DPI, TONES
 _HEAD: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _META: Final = re.compile(r"\s*<metadata>.*?</metadata>|\s*<style type=\"text/css\">.*?</style>", re.DOTALL)
 _SIZE: Final = re.compile(r'<svg ([^>]*?)width="[\d.]+pt" height="[\d.]+pt"')
+_TAGS: Final = re.compile(r"<[^>]*>")
+_HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
+_TOKENS: Final = {tone.light: token for token, tone in TONES.items()}
 _IDS: Final = re.compile(r'( id="|"#|url\(#)')
-_FONT: Final = re.compile(r"font: (?:(\d+) )?([\d.]+)px [^;\"]+")
+_FONT: Final = re.compile(r" font-family: [^;\"]+;?")
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -32,10 +35,12 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = _META.sub("", _HEAD.sub("", buffer.getvalue()))
     text = _SIZE.sub(rf'<svg role="img" aria-label="{title}" \1', text, count=1)
-    text = _IDS.sub(rf"\1{name}-", text)
-    text = _FONT.sub(
-        lambda found: f"font-size: {found[2]}px" + (f"; font-weight: {found[1]}" if found[1] else ""), text
-    )
-    for token, tone in TONES.items():
-        text = text.replace(tone.light, f"var(--{token})")
+    text = _TAGS.sub(lambda tag: _own(tag[0], name), text)
     return re.sub(r"\n\s*", "\n", text)
+
+
+def _own(tag: str, name: str) -> str:
+    """Return a tag with ids of this figure, the page's font, and colours that are the page's."""
+    tag = _IDS.sub(rf"\1{name}-", tag)
+    tag = _FONT.sub("", tag)
+    return _HEX.sub(lambda found: f"var(--{_TOKENS[found[0]]})" if found[0] in _TOKENS else found[0], tag)

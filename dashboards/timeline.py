@@ -50,6 +50,11 @@ class Timeline:
         return len(self.edges) - 1
 
     @property
+    def start_ms(self) -> int:
+        """Simulated time at which the first tick begins."""
+        return self.midnight_ms + round(float(self.edges[0]) * MS_PER_HOUR)
+
+    @property
     def ends(self) -> Series:
         """Hours at which the bins end: where states such as a battery's are drawn."""
         return self.edges[1:]

@@ -31,7 +31,10 @@ class Faults(BaseModel):
     reorder: Probability = 0.0
     """Share of deliveries that are overtaken: they take up to 10 s longer."""
     partition: Probability = 0.0
-    """Share of the cells (of the devices, where there is one cell) that cannot hear the others; the clock is heard by all."""
+    """Share of the cells (of the devices, where there is one cell) that cannot hear the others.
+
+    The clock and the reactor are on both sides.
+    """
     crash: Probability = 0.0
     """Probability that a device crashes within a tick."""
     down_ticks: Annotated[int, Field(ge=1, le=1000)] = 2

@@ -233,7 +233,7 @@ class Fleet:
             cell.name,
             latitude,
             longitude,
-            load=load_profile(PROFILES[word]),  # type: ignore[arg-type]
+            load=load_profile(PROFILES[word]),
             annual_kwh=tables[word].annual_kwh,
             package_wh=wh(scenario.market.package_kwh),
             price_ueur_per_kwh=ueur(scenario.market.consumer_price_eur_per_kwh),

@@ -16,7 +16,6 @@ from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
 from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, Address, parse, topic, topic_filter
 from broker.wishes import Will
-
 from devices.agents.base import PATIENCE_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
 
@@ -247,7 +246,9 @@ class ClockSeat(Seat):
 class Ear:
     """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
 
-    def __init__(self, loop: MqttLoop, wire: Wire, taps: Sequence[Callable[[int, str, str, Message], None]]) -> None:
+    def __init__(
+        self, loop: MqttLoop, wire: Wire, taps: Sequence[Callable[[int, str, str, Message], None]]
+    ) -> None:
         self._wire = wire
         self._taps = tuple(taps)
         self.now_ms = 0

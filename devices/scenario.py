@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -274,10 +275,10 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
         close = get_close_matches(str(location[-1]), known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
-    value = document
+    value: object = document
     for part in location:
         try:
-            value = value[part]
+            value = value[part]  # type: ignore[index] # whatever the file holds; the error is what we want
         except (KeyError, IndexError, TypeError):
             return f"{key}: {_plain(error['msg'])}"
     shown = "" if isinstance(value, dict) else f" = {value!r}"
@@ -299,5 +300,5 @@ def _keys(location: Sequence[Any]) -> list[str]:
     return sorted(set(model.model_fields) - {"folder"})
 
 
-def _folder() -> Any:
+def _folder() -> Traversable:
     return files("devices") / "scenarios"

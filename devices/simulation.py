@@ -46,7 +46,7 @@ class _Node:
 
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
 """Receivers, who said it, scope, message."""
-_NOBODY: Final[tuple[_Node, ...]] = ()
+_NOBODY: Final[list[_Node]] = []
 _AT_ONCE: Final = (0,)
 
 
@@ -124,7 +124,9 @@ class Simulation:
             else:
                 self._queue.extend(([to], node, scope, sent) for to in receivers)
 
-    def _carry(self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]) -> None:
+    def _carry(
+        self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]
+    ) -> None:
         """Deliver over the faulty network; a device's own end of it works."""
         faulty = self._is_faulty()
         for to in receivers:

@@ -7,7 +7,6 @@ from broker.address import BrokerAddress
 from broker.errors import BrokerError
 from broker.messages import ClockState, Message, Mode
 from broker.mqtt import MqttLoop
-
 from devices.agents.base import TICK_MS
 from devices.agents.clock import Clock
 from devices.fleet import Fleet
@@ -52,7 +51,9 @@ class Site:
             for seat in (clock, *seats):
                 seat.start()
             if not loop.run_until(self.fleet.acquainted, START_S):
-                raise BrokerError("the devices have not heard of each other: does the broker retain messages?")
+                raise BrokerError(
+                    "the devices have not heard of each other: does the broker retain messages?"
+                )
             clock.begin()
             self._follow(loop, progress)
             if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):

@@ -64,9 +64,8 @@ def algorithm(text: str) -> str:
 
 def add_scenario(parser: argparse.ArgumentParser, **options: Any) -> None:  # noqa: ANN401  argparse's own
     """Add the positional argument that names a scenario or a file."""
-    parser.add_argument(
-        "scenario", metavar="SCENARIO", **{"help": "a shipped scenario or your own TOML file", **options}
-    )
+    options = {"metavar": "SCENARIO", "help": "a shipped scenario or your own TOML file", **options}
+    parser.add_argument("scenario", **options)
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:

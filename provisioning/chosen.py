@@ -13,7 +13,7 @@ def chosen_scenario(arguments: Namespace) -> Scenario:
 
 
 def changed_scenario(name: str, arguments: Namespace, *, seed: int | None, algorithm: str | None) -> Scenario:
-    """Return a scenario with `--set`, `--ticks`, this seed and this algorithm; what has a word of its own wins."""
+    """Return a scenario with `--set`; what has an option of its own wins over it."""
     changes = list(arguments.changes)
     if arguments.ticks is not None:
         changes.append(f"ticks={arguments.ticks}")

@@ -1,4 +1,4 @@
-"""`gridfleet`: finds the command, hands it its arguments, and turns what went wrong into a message and an exit code.
+"""`gridfleet`: finds the command, and turns what went wrong into a message and an exit code.
 
 Nothing heavy is loaded here: each command imports what it needs when it runs.
 """
@@ -42,9 +42,16 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command("run", run.HELP, run.DESCRIPTION, run.EXAMPLES, run.add_arguments, run.execute),
     Command(
-        "simulate", simulate.HELP, simulate.DESCRIPTION, simulate.EXAMPLES, simulate.add_arguments, simulate.execute
+        "simulate",
+        simulate.HELP,
+        simulate.DESCRIPTION,
+        simulate.EXAMPLES,
+        simulate.add_arguments,
+        simulate.execute,
     ),
-    Command("compare", compare.HELP, compare.DESCRIPTION, compare.EXAMPLES, compare.add_arguments, compare.execute),
+    Command(
+        "compare", compare.HELP, compare.DESCRIPTION, compare.EXAMPLES, compare.add_arguments, compare.execute
+    ),
     Command("report", report.HELP, report.DESCRIPTION, report.EXAMPLES, report.add_arguments, report.execute),
     Command(
         "scenarios",
@@ -135,7 +142,9 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.add_arguments(inner)
-        inner.add_argument("--debug", action="store_true", help="show where in the program a failure happened")
+        inner.add_argument(
+            "--debug", action="store_true", help="show where in the program a failure happened"
+        )
     return parser
 
 

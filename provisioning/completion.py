@@ -1,4 +1,4 @@
-"""`gridfleet completion SHELL`: the script that lets a shell complete commands, options, scenarios and files."""
+"""`gridfleet completion SHELL`: the script that lets a shell complete words, scenarios, files."""
 
 import argparse
 from typing import Final
@@ -45,7 +45,11 @@ def execute(arguments: argparse.Namespace) -> int:
             action.complete = words[action.dest]  # type: ignore[attr-defined]
         elif action.dest == "algorithm":
             action.choices = ALGORITHMS
-    print(shtab.complete(parser, arguments.shell, preamble=_PREAMBLE.get(arguments.shell, "") % {"names": names}))
+    print(
+        shtab.complete(
+            parser, arguments.shell, preamble=_PREAMBLE.get(arguments.shell, "") % {"names": names}
+        )
+    )
     return Exit.FINE
 
 

@@ -1,4 +1,4 @@
-"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, what is said at the end."""
+"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, and what is said at the end."""
 
 from pathlib import Path
 
@@ -11,13 +11,40 @@ from provisioning.terminal import tell
 
 def play(runner: Runner, title: str) -> bool:
     """Run to the end, or until Ctrl-C; return whether it was interrupted."""
-    with Interruption() as interruption, shown(title) as show:
+    with Interruption() as interruption:
+        with shown(title) as show:
 
-        def progress(now: Progress) -> bool:
-            show(now)
-            return not interruption.asked
+            def progress(now: Progress) -> bool:
+                show(now)
+                return not interruption.asked
 
-        runner.run(progress)
-    if interruption.asked:
-        tell("Interrupted. What ran is kept; press Ctrl-C again to go without its report.")
+            runner.run(progress)
+        if interruption.asked:
+            tell("Interrupted: what ran is kept. Ctrl-C once more leaves out its report.")
     return interruption.asked
+
+
+def conclude(directory: Path, *, interrupted: bool, report: bool) -> int:
+    """Write files and report of the run stored in a directory, print its figures; return the exit code."""
+    from dashboards.export import write_exports
+    from dashboards.store import Store
+    from dashboards.summary import BROKEN, verdict
+    from provisioning.figures import key_figures
+    from provisioning.results import STORE
+
+    with Store.open(directory / STORE) as store:
+        write_exports(store, directory)
+        print(key_figures(store), flush=True)
+        broken = verdict(store) == BROKEN
+        if report:
+            from dashboards.report import write_report
+
+            print(f"Report    {write_report(store, directory)}")
+        else:
+            print(f"Files     {directory}/")
+    if interrupted:
+        return Exit.INTERRUPTED
+    if broken:
+        tell("gridfleet: an invariant was breached; that is a fault of GridFleet, or of a device that lies")
+        return Exit.BREACHED
+    return Exit.FINE

@@ -44,7 +44,9 @@ def key_figures(store: Store) -> str:
             metric = _METRIC[name]
             number = number_text(found[name], metric.places).replace("\u202f", " ")
             title = f"{metric.title:<{_TITLE_WIDTH}}"
-            lines.append(f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {metric.unit}".rstrip())
+            lines.append(
+                f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {metric.unit}".rstrip()
+            )
     return "\n".join([*lines, *checks(store.invariants())])
 
 

@@ -25,6 +25,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     directory = Path(arguments.directory)
     if not (directory / STORE).is_file():
-        problem = f"holds no run (there is no {STORE}); name the --out directory of `gridfleet simulate` or `run`"
+        problem = (
+            f"holds no run (there is no {STORE}); name the --out directory of `gridfleet simulate` or `run`"
+        )
         raise CommandError(directory, problem)
     return conclude(directory, interrupted=False, report=True)

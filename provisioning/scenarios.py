@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from devices.scenario import Scenario
 
 LIST_HELP: Final = "list the scenarios that come with GridFleet"
-LIST_DESCRIPTION: Final = "List the scenarios that come with GridFleet: what each shows, how long, how many devices."
+LIST_DESCRIPTION: Final = (
+    "List the scenarios that come with GridFleet: what each shows, how long, how many devices."
+)
 LIST_EXAMPLES: Final = ("gridfleet scenarios",)
 CHECK_HELP: Final = "check a scenario file and say what it holds"
 CHECK_DESCRIPTION: Final = (
@@ -71,7 +73,11 @@ def check(arguments: argparse.Namespace) -> int:
 
     scenario = load(arguments.scenario)
     Fleet(scenario)  # reads the weather files, too
-    for line in (f"{scenario.name}: {' '.join(scenario.title.split()) or 'no title'}", extent(scenario), devices(scenario)):
+    for line in (
+        f"{scenario.name}: {' '.join(scenario.title.split()) or 'no title'}",
+        extent(scenario),
+        devices(scenario),
+    ):
         print(f"# {line}")
     print("# Every key in force:")
     print(toml_text(scenario.model_dump(exclude={"folder"}, exclude_none=True)), end="")

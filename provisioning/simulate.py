@@ -1,7 +1,6 @@
 """`gridfleet simulate`: a scenario in the deterministic simulation, from its first tick to its report."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import KeyValues, add_changes, add_output, add_recording, add_scenario
@@ -12,8 +11,8 @@ if TYPE_CHECKING:
 
 HELP: Final = "play a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
-    "Play a scenario with a virtual clock and an in-memory bus, as fast as it goes. The same scenario, seed and\n"
-    "version give the same files to the byte. Faults of network and devices can be switched on."
+    "Play a scenario with a virtual clock and an in-memory bus, as fast as it goes. The same scenario, seed\n"
+    "and version give the same files to the byte. Faults of network and devices can be switched on."
 )
 EXAMPLES: Final = (
     "gridfleet simulate normal",
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="key=value",
-        help="what goes wrong: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (seconds), "
+        help="what goes wrong: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
         "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
     )
     add_output(parser, "out/SCENARIO")
@@ -55,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with recording(scenario, directory, arguments.trace) as recorded:
         simulation = Simulation(scenario, faults=faults, taps=(recorded.tap, price.tap))
         interrupted = play(SimulationRunner(simulation, price), scenario.name)
+        recorded.finish()
     return conclude(directory, interrupted=interrupted, report=arguments.report)
 
 

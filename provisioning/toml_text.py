@@ -7,7 +7,7 @@ from typing import Any
 
 
 def toml_text(document: Mapping[str, Any]) -> str:
-    """Return TOML that `tomllib` reads back as the same document; keys without a value have no place in it."""
+    """Return TOML that `tomllib` reads back as the same document; a value of None has no place in it."""
     return "\n".join(_table(document, ())) + "\n"
 
 
@@ -27,7 +27,9 @@ def _is_table(value: object) -> bool:
     """Tell whether a value stands in a table, or an array of tables, of its own."""
     if isinstance(value, Mapping):
         return True
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+    return (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
+    )
 
 
 def _value(value: object) -> str:

@@ -99,12 +99,11 @@ def _bars(axes: Axes, rows: list[tuple[str, int, float]], tone: str) -> None:
 
 def accepted(timeline: Timeline, column: str) -> tuple[Series, Series]:
     """Return the mean of a column over the offers accepted in each bin, and their number."""
-    start_ms = timeline.hour(0) * -3_600_000 + timeline.edges[0] * 3_600_000 if timeline.bins else 0
     rows = list(
         timeline.store.select(
             f"SELECT (accepted_ms - ?) / ? AS bin, avg({column}), count({column}) FROM reservations "  # noqa: S608
             "WHERE accepted_ms >= ? GROUP BY 1 ORDER BY 1",
-            (round(start_ms), timeline.facts.tick_ms * timeline.step, round(start_ms)),
+            (timeline.start_ms, timeline.facts.tick_ms * timeline.step, timeline.start_ms),
         )
     )
     mean = timeline.spread(("", index, value) for index, value, _ in rows).get("", timeline.blank())

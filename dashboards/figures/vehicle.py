@@ -25,22 +25,21 @@ def vehicle_story(timeline: Timeline) -> Figure:
     """Draw state of charge over the vehicle's status, its speed, and the time left to its deadline."""
     rows = _story(timeline)
     if not rows:
-        figure = style.new_figure("A vehicle's story", 2.2)
+        figure = style.new_figure("One vehicle's story", 2.2)
         axes = figure.add_subplot()
         style.say_empty(axes, "there was no vehicle")
         time_axis(axes, timeline)
         return figure
     car = rows[0]
     use = f"{car.consumption_wh_per_km / 10:.1f} kWh/100 km, {car.capacity_wh / 1000:g} kWh"
-    figure = style.new_figure(
-        f"The story of {style.label(car.vehicle)}: {style.label(car.model, 40)}, {use}", 5.2
-    )
+    figure = style.new_figure("One vehicle's story", 5.3)
+    name = f"{style.label(car.vehicle)}: {style.label(car.model, 40)}, {use}"
     charge, speed, deadline = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 1, 1))
     panels: list[Axes] = [charge, speed, deadline]
     tick_hours = timeline.facts.tick_ms / MS_PER_HOUR
     hours = np.array([timeline.edges[0] + (row.tick - timeline.first_tick) * tick_hours for row in rows])
     ends = hours + tick_hours
-    _status(charge, timeline, rows, hours)
+    _status(charge, timeline, rows, hours, name)
     level = np.array([100 * row.stored_wh / row.capacity_wh if row.capacity_wh else np.nan for row in rows])
     charge.plot(ends, level, color=style.INK, **dot(timeline))
     charge.set_ylim(0, 104)
@@ -69,7 +68,7 @@ def _story(timeline: Timeline) -> list[VehicleRow]:
     return []
 
 
-def _status(axes: Axes, timeline: Timeline, rows: list[VehicleRow], hours: Series) -> None:
+def _status(axes: Axes, timeline: Timeline, rows: list[VehicleRow], hours: Series, name: str) -> None:
     """Shade the background by status; charging has the chargers' colour."""
     words = sorted({row.status for row in rows})
     others = [word for word in words if "charging" not in word.lower()]
@@ -85,4 +84,4 @@ def _status(axes: Axes, timeline: Timeline, rows: list[VehicleRow], hours: Serie
     handles = [
         Patch(color=looks[word][0], alpha=looks[word][1], label=style.label(word)) for word in words[:6]
     ]
-    legend(axes, timeline, handles)
+    legend(axes, timeline, handles, title=name)

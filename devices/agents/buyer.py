@@ -39,6 +39,7 @@ class Buyer(Agent):
         self.deadline_ms = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [("award", self.id)]
 
     def wanted(self, now_ms: int) -> tuple[Package, ...]:

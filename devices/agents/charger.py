@@ -76,6 +76,7 @@ class Charger(Buyer):
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         direct = [(word, self.id) for word in ("accept", "heartbeat", "release")]
         return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
 
@@ -158,14 +159,28 @@ class Charger(Buyer):
         if books.tick != self.tick:
             return NOTHING
         desk = self._desk
-        status = "charging" if self._delivered_wh else "reserved" if desk.reservations else "free"
-        power_w = (self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS
         state = ChargerState(
-            self.tick, self.latitude, self.longitude, False, status, power_w, self.balance_neur,
-            dict(self.refused), "charger", books.demand_wh, books.bought_wh, books.paid_neur,
-            self.stored_wh, self._capacity_wh, self._delivered_wh, self._charge_loss_wh,
-            self._discharge_loss_wh, self._earned_neur, desk.ports, len(desk.reservations),
-        )  # fmt: skip
+            tick=self.tick,
+            latitude=self.latitude,
+            longitude=self.longitude,
+            measured=False,
+            status="charging" if self._delivered_wh else "reserved" if desk.reservations else "free",
+            power_w=(self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS,
+            balance_neur=self.balance_neur,
+            refused=dict(self.refused),
+            kind="charger",
+            demand_wh=books.demand_wh,
+            bought_wh=books.bought_wh,
+            paid_neur=books.paid_neur,
+            stored_wh=self.stored_wh,
+            capacity_wh=self._capacity_wh,
+            delivered_wh=self._delivered_wh,
+            charge_loss_wh=self._charge_loss_wh,
+            discharge_loss_wh=self._discharge_loss_wh,
+            earned_neur=self._earned_neur,
+            ports=desk.ports,
+            ports_reserved=len(desk.reservations),
+        )
         self._begin_accounts()
         return [("", state)]
 

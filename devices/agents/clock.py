@@ -47,6 +47,10 @@ CONTROLS: Final = (*SETTINGS, "paused", "step", "ticks", "mode", "seconds_per_ti
 LOCKSTEP_DEADLINE_MS: Final = 10_000
 
 
+Value = bool | float | str
+"""What a control may set something to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A change of settings that the scenario plans for the beginning of a tick."""
@@ -127,6 +131,7 @@ class Clock(Agent):
         self._revisions: dict[str, tuple[int, str]] = {}
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [("ready", ""), ("control", "+"), ("presence", "+/+")]
 
     # --- time --------------------------------------------------------------------------------------------
@@ -166,9 +171,18 @@ class Clock(Agent):
             self._apply(self._events.get(self.tick))
         self.now_phase = following
         self.ticking = Tick(
-            self.tick, self.now_phase, self.simulated_ms, self._phase_end(), self.mode, self._pace(),
-            self.ticks - self.tick - 1, False, self.settings, tuple(sorted(self.absent)),
-        )  # fmt: skip
+            tick=self.tick,
+            phase=self.now_phase,
+            simulated_ms=self.simulated_ms,
+            ends_ms=self._phase_end(),
+            mode=self.mode,
+            seconds_per_tick=self._pace(),
+            ticks_left=self.ticks - self.tick - 1,
+            paused=False,
+            settings=self.settings,
+            absent=tuple(sorted(self.absent)),
+            epoch=self.epoch,
+        )
         self._schedule(now_ms)
         out: list[tuple[str, Message]] = [("", self.ticking)]
         if following is Phase.PROCESS:
@@ -262,7 +276,10 @@ class Clock(Agent):
     # --- controls ----------------------------------------------------------------------------------------
 
     def _on_control(self, scope: str, sender: str, control: Control, now_ms: int) -> Out:
-        """Apply an operator's wish (`step` is how many whole ticks to begin before pausing again) if it is valid and newer than the last for that setting."""
+        """Apply an operator's wish if it is valid and newer than the last for that setting.
+
+        `step` is how many whole ticks to begin before pausing again.
+        """
         if (control.revision, sender) <= self._revisions.get(scope, (-1, "")):
             return self.refuse("stale")
         try:
@@ -272,7 +289,7 @@ class Clock(Agent):
         self._revisions[scope] = (control.revision, sender)
         return [*out, self._account("paused" if self.paused else "running")]
 
-    def _set(self, name: str, value: bool | float | str, now_ms: int) -> Out:
+    def _set(self, name: str, value: Value, now_ms: int) -> Out:
         """Change one setting; raise ValueError when it or its value does not exist."""
         if name in SETTINGS:
             self.settings = changed(self.settings, name, value)
@@ -288,7 +305,7 @@ class Clock(Agent):
         elif name == "ticks":
             self.ticks = max(_whole(value), self.tick + 1)
         elif name == "mode":
-            self.mode = Mode(value)
+            self.mode = Mode(str(value))
             if self.tick >= 0 and not self.paused:
                 self._schedule(now_ms)
         elif name == "seconds_per_tick":
@@ -297,7 +314,7 @@ class Clock(Agent):
             raise ValueError(name)
         return NOTHING
 
-    def _set_pace(self, value: bool | float | str, now_ms: int) -> Out:
+    def _set_pace(self, value: Value, now_ms: int) -> Out:
         if isinstance(value, bool | str) or not 0 < value <= TICK_MS / 1000:
             raise ValueError(value)
         if self.mode is Mode.SCALED and self.event_ms is not None:
@@ -338,9 +355,22 @@ class Clock(Agent):
     def _account(self, status: str) -> tuple[str, ClockState]:
         revision = max((revision for revision, _ in self._revisions.values()), default=0)
         return "", ClockState(
-            max(self.tick, 0), self.latitude, self.longitude, False, status, 0, 0, dict(self.refused), "clock",
-            self.mode, self.paused, self._pace(), self.ticks, self.settings, revision,
-        )  # fmt: skip
+            tick=max(self.tick, 0),
+            latitude=self.latitude,
+            longitude=self.longitude,
+            measured=False,
+            status=status,
+            power_w=0,
+            balance_neur=0,
+            refused=dict(self.refused),
+            kind="clock",
+            mode=self.mode,
+            paused=self.paused,
+            seconds_per_tick=self._pace(),
+            ticks=self.ticks,
+            settings=self.settings,
+            revision=revision,
+        )
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Ready: _on_ready,
@@ -350,17 +380,18 @@ class Clock(Agent):
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {}
 
 
-def changed(settings: Settings, name: str, value: bool | float | str) -> Settings:
+def changed(settings: Settings, name: str, value: Value) -> Settings:
     """Return settings with one changed; raise ValueError when the value is not allowed."""
     if name == "algorithm":
-        return replace(settings, algorithm=Algorithm(value))
+        return replace(settings, algorithm=Algorithm(str(value)))
     highest = 5.0 if name == "wind_scale" else 2.0
     if isinstance(value, bool | str) or not 0 <= value <= highest:
         raise ValueError(f"{name} is a number from 0 to {highest:g}")
-    return replace(settings, **{name: float(value)})
+    scale: dict[str, Any] = {name: float(value)}
+    return replace(settings, **scale)
 
 
-def _whole(value: bool | float | str) -> int:
+def _whole(value: Value) -> int:
     if isinstance(value, bool | str) or value != int(value) or value < 0:
         raise ValueError(value)
     return int(value)

@@ -48,6 +48,7 @@ class Household(Buyer):
         self._price = price_ueur_per_kwh
 
     def wanted(self, now_ms: int) -> tuple[Package, ...]:
+        """Bid for the load of the coming quarter hour."""
         energy_wh = self._load.energy_wh(now_ms, self._annual_kwh)
         return packages_of(round(energy_wh * self.settings.consumer_scale), self._package_wh, self._price)
 
@@ -57,12 +58,20 @@ class Household(Buyer):
         if books.tick != self.tick:
             return ()
         demand_wh = books.demand_wh
-        status = "supplied" if books.bought_wh == demand_wh else "short"
-        power_w = -books.bought_wh * 3_600_000 // TICK_MS
         state = ConsumerState(
-            self.tick, self.latitude, self.longitude, False, status, power_w, self.balance_neur,
-            dict(self.refused), "consumer", demand_wh, books.bought_wh, books.paid_neur,
-        )  # fmt: skip
+            tick=self.tick,
+            latitude=self.latitude,
+            longitude=self.longitude,
+            measured=False,
+            status="supplied" if books.bought_wh == demand_wh else "short",
+            power_w=-books.bought_wh * 3_600_000 // TICK_MS,
+            balance_neur=self.balance_neur,
+            refused=dict(self.refused),
+            kind="consumer",
+            demand_wh=demand_wh,
+            bought_wh=books.bought_wh,
+            paid_neur=books.paid_neur,
+        )
         return [("", state)]
 
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {**Buyer.phases, Phase.SETTLE: _settle}

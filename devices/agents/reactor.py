@@ -31,6 +31,7 @@ class Reactor(Seller):
         self._asked: dict[str, int] = {}
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [*super().subscriptions(), ("request", self.id)]
 
     def _process(self, _now_ms: int) -> Out:

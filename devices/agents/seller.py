@@ -28,6 +28,7 @@ class Seller(Agent):
         self.deadline_ms = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [("receipt", self.id)]
 
     def sell(self, market: str, lots: dict[str, tuple[Package, ...]]) -> list[tuple[str, Message]]:
@@ -93,12 +94,22 @@ class Seller(Agent):
     def state(self, kind: Literal["turbine", "reactor"], curtailed_wh: int) -> tuple[str, ProducerState]:
         """Return the account of the tick that ends."""
         sales = self.sales
-        generated_wh = sales.energy_wh
         return "", ProducerState(
-            self.tick, self.latitude, self.longitude, False, "running" if self.power_w else "idle", self.power_w,
-            self.balance_neur, dict(self.refused), kind, generated_wh, sales.sold_wh, curtailed_wh,
-            sales.pending_wh, sales.earned_neur,
-        )  # fmt: skip
+            tick=self.tick,
+            latitude=self.latitude,
+            longitude=self.longitude,
+            measured=False,
+            status="running" if self.power_w else "idle",
+            power_w=self.power_w,
+            balance_neur=self.balance_neur,
+            refused=dict(self.refused),
+            kind=kind,
+            generated_wh=sales.energy_wh,
+            sold_wh=sales.sold_wh,
+            curtailed_wh=curtailed_wh,
+            unsettled_wh=sales.pending_wh,
+            earned_neur=sales.earned_neur,
+        )
 
     def _late_receipt(self, sender: str, receipt: Receipt) -> Out:
         sales = self._unsettled.get(receipt.tick)

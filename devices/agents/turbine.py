@@ -1,13 +1,14 @@
 """A wind turbine: announces what the wind gives, and sells it, highest price first, in its own cell and next door."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 from broker.messages import Bid, Kind, Message, Phase, Presence, Receipt, Residual, Supply, Surplus, Tick
 from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
 from devices.physics.air import density_kg_per_m3
 from devices.physics.turbine import power_w
 from devices.roster import Roster
+from devices.weather import Weather
 
 from .base import NOTHING, TICK_MS, Agent, Handler, Out
 from .seller import Seller
@@ -15,13 +16,6 @@ from .seller import Seller
 _TICK_S: Final = TICK_MS // 1000
 _MOST_EARLY: Final = 10_000
 _BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
-
-
-class Wind(Protocol):
-    """Where a turbine's wind comes from: a weather model, a recording, or an anemometer."""
-
-    def at(self, simulated_ms: int, latitude: float, longitude: float) -> Any:
-        """Return an object with speed_mps and temperature_c, the means of the coming quarter hour."""
 
 
 class Turbine(Seller):
@@ -48,7 +42,7 @@ class Turbine(Seller):
         longitude: float,
         *,
         rotor_diameter_m: float,
-        wind: Wind,
+        wind: Weather,
         roster: Roster,
         neighbours: Sequence[str] = (),
         label: str = "",
@@ -65,10 +59,16 @@ class Turbine(Seller):
         self._carry_ws = 0
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         home = [("supply", self.cell), ("bid", self.cell)]
         roster = [("presence", f"{self.cell}/{kind}") for kind in (*_BUYERS, Kind.TURBINE)]
         abroad = [(word, cell) for cell in self._neighbours for word in ("residual", "surplus")]
         return [*super().subscriptions(), *home, *roster, *abroad]
+
+    def start(self, now_ms: int) -> Out:
+        """Come to life, a member of its own cell."""
+        self._roster.apply(self.id, self.presence()[1])
+        return super().start(now_ms)
 
     # --- process: what the wind gives --------------------------------------------------------------------
 
@@ -97,26 +97,20 @@ class Turbine(Seller):
     # --- commerce: the same market as every other producer of the cell -----------------------------------
 
     def _on_offer(
-        self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus, _now_ms: int
+        self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus, now_ms: int
     ) -> Out:
         """Enter a bid or a supply into the book of its cell and tick."""
         if message.tick != self._book.tick:
-            if message.tick == self._book.tick + 1 and len(self._early) < _MOST_EARLY:
-                self._early.append((scope, sender, message))
-                return NOTHING
-            return self.refuse("stale")
+            if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
+                return self.refuse("stale")
+            self._early.append((scope, sender, message))
+            return NOTHING
         home = isinstance(message, Bid | Supply)
         if home and self._cleared:
             return self.refuse("late")
-        book = self._book if home else self._book_of(scope)
-        if isinstance(message, Bid | Residual):
-            if book.bids.setdefault(sender, message.packages) is not message.packages:
-                return self.refuse("duplicate")
-        elif book.supplies.setdefault(sender, message.energy_wh) is not message.energy_wh:
+        if not _entered(self._book if home else self._book_of(scope), sender, message):
             return self.refuse("duplicate")
-        if home and self.waiting and self._complete():
-            return self._clear(_now_ms)
-        return NOTHING
+        return self._clear(now_ms) if home and self.waiting and self._complete() else NOTHING
 
     def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Keep the roster of the cell: who is alive is waited for."""
@@ -175,7 +169,9 @@ class Turbine(Seller):
         for producer, left_wh in queue(self.tick, self._book.leftovers()):
             mine = producer == self.id
             if mine:
-                for (_, _, consumer, _, _), energy_wh in stretch(claims, start, min(left_wh, self.sales.unsold_wh)):
+                for (_, _, consumer, _, _), energy_wh in stretch(
+                    claims, start, min(left_wh, self.sales.unsold_wh)
+                ):
                     cell = cell_of[consumer]
                     shares[cell] = shares.get(cell, 0) + energy_wh
                 break
@@ -217,3 +213,10 @@ class Turbine(Seller):
         Phase.EXCHANGE: _exchange,
         Phase.SETTLE: _settle,
     }
+
+
+def _entered(book: Book, sender: str, message: Bid | Supply | Residual | Surplus) -> bool:
+    """Enter a bid or a supply, unless the sender has entered another one before."""
+    if isinstance(message, Bid | Residual):
+        return book.bids.setdefault(sender, message.packages) == message.packages
+    return book.supplies.setdefault(sender, message.energy_wh) == message.energy_wh

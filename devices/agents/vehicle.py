@@ -111,9 +111,9 @@ class Vehicle(Agent):
         "_loss_wh",
         "_metered_wh",
         "_model",
-        "_negotiation",
         "_near_at",
         "_near_km",
+        "_negotiation",
         "_next",
         "_paid_neur",
         "_rosters",
@@ -166,6 +166,7 @@ class Vehicle(Agent):
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (word, scope) pairs it wants to hear, besides the tick."""
         direct = [(word, self.id) for word in ("offer", "decline", "lease", "bill")]
         return [*direct, *(("presence", f"{cell}/{Kind.CHARGER}") for cell in self._cells)]
 
@@ -538,14 +539,30 @@ class Vehicle(Agent):
     def _settle(self, now_ms: int) -> Out:
         self._advance(now_ms)
         model, session, journey = self._model, self._session, self._journey
-        speed = speed_kmh(self.stored_wh / model.capacity_wh) if journey is not None else 0.0
         state = VehicleState(
-            self.tick, self.latitude, self.longitude, False, self._status, -self._metered_wh * 3_600_000 // TICK_MS,
-            self.balance_neur, dict(self.refused), "vehicle", model.model, model.consumption_wh_per_km,
-            self.stored_wh, model.capacity_wh, self._metered_wh, self._loss_wh, self._driven_wh, self._paid_neur,
-            speed, self._due_ms, journey.target if journey is not None else None, self._destination,
-            session.charger if session is not None else None,
-        )  # fmt: skip
+            tick=self.tick,
+            latitude=self.latitude,
+            longitude=self.longitude,
+            measured=False,
+            status=self._status,
+            power_w=-self._metered_wh * 3_600_000 // TICK_MS,
+            balance_neur=self.balance_neur,
+            refused=dict(self.refused),
+            kind="vehicle",
+            model=model.model,
+            consumption_wh_per_km=model.consumption_wh_per_km,
+            stored_wh=self.stored_wh,
+            capacity_wh=model.capacity_wh,
+            drawn_wh=self._metered_wh,
+            charge_loss_wh=self._loss_wh,
+            driven_wh=self._driven_wh,
+            paid_neur=self._paid_neur,
+            speed_km_h=speed_kmh(self.stored_wh / model.capacity_wh) if journey is not None else 0.0,
+            deadline_ms=self._due_ms,
+            next_stop=journey.target if journey is not None else None,
+            destination=self._destination,
+            charger=session.charger if session is not None else None,
+        )
         self._begin_accounts()
         return [("", state)]
 

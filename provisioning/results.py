@@ -1,0 +1,63 @@
+"""What a run leaves in its directory: here a recording begins, with what is known of the run."""
+
+from pathlib import Path
+from typing import Final
+
+from broker.units import ueur
+from dashboards.recording import Recording
+from dashboards.rows import CellArea, RunFacts
+from devices.fleet import cells_of
+from devices.scenario import Scenario
+from provisioning.exits import CommandError
+from provisioning.version import product_version
+
+STORE: Final = "run.sqlite"
+FILES: Final = ("summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html")
+
+
+def recording(scenario: Scenario, directory: Path | None, trace: str | None = None) -> Recording:
+    """Return a recording into a directory, in place of a run that was there, or in memory."""
+    if directory is not None:
+        _clear(directory)
+    return Recording(directory, facts_of(scenario), trace=None if trace is None else _file(trace))
+
+
+def facts_of(scenario: Scenario) -> RunFacts:
+    """Return what is known of a run before it begins."""
+    cells = []
+    for cell in cells_of(scenario):
+        south, north, west, east = cell.area
+        cells.append(CellArea(cell.name, south, west, north, east))
+    return RunFacts(
+        scenario=scenario.name,
+        title=scenario.title,
+        seed=scenario.seed,
+        version=product_version(),
+        start_ms=scenario.start_ms,
+        cells=tuple(cells),
+        price_floor_ueur=ueur(scenario.market.charger_floor_eur_per_kwh),
+        reactor_price_ueur=ueur(scenario.market.reactor_price_eur_per_kwh),
+    )
+
+
+def _clear(directory: Path) -> None:
+    """Remove a former run's files, so that no old picture stands by a new run; nothing where there is none."""
+    if not (directory / STORE).is_file():
+        return
+    for path in (*map(directory.joinpath, FILES), *(directory / "plots").glob("*.png")):
+        path.unlink(missing_ok=True)
+    for path in directory.glob(f"{STORE}*"):  # with the side files of a run that was killed
+        path.unlink()
+
+
+def _file(name: str) -> Path:
+    """Return a path to write to; raise CommandError when its directory is missing."""
+    path = Path(name)
+    if path.is_dir():
+        raise CommandError(f"--trace {name}", "is a directory; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(f"--trace {name}", f"its directory cannot be made ({reason})") from None
+    return path

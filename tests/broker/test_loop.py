@@ -1,0 +1,95 @@
+"""The loop alone: timers, waking, descriptors, exceptions."""
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from broker.errors import BrokerError
+from broker.loop import EventLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[EventLoop]:
+    with EventLoop() as loop:
+        yield loop
+
+
+def test_timers_fire_in_order_of_time_and_then_of_asking(loop: EventLoop) -> None:
+    fired: list[str] = []
+    soon = monotonic() + 0.01
+    loop.call_at(soon + 0.01, lambda: fired.append("last"))
+    loop.call_at(soon, lambda: fired.append("first"))
+    loop.call_at(soon, lambda: fired.append("second"))
+    loop.call_later(0, lambda: fired.append("cancelled")).cancel()
+    assert loop.run_until(lambda: len(fired) == 3, 5)
+    assert fired == ["first", "second", "last"]
+
+
+def test_time_runs_out(loop: EventLoop) -> None:
+    began = monotonic()
+    assert not loop.run_until(lambda: False, 0.05)
+    assert 0.05 <= monotonic() - began < 1
+
+
+def test_a_predicate_that_holds_already_needs_no_time(loop: EventLoop) -> None:
+    assert loop.run_until(lambda: True, 0)
+
+
+def test_a_signal_handler_can_stop_it(loop: EventLoop) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: loop.stop())
+    try:
+        loop.call_later(0.01, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        assert not loop.run_until(lambda: False, 5)
+        assert loop.run_until(lambda: True, 5)  # a stop ends one run
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_stop_between_runs_ends_the_next(loop: EventLoop) -> None:
+    loop.stop()
+    began = monotonic()
+    assert not loop.run_until(lambda: False, 5)
+    assert monotonic() - began < 1
+
+
+def test_exceptions_come_out_and_the_loop_goes_on(loop: EventLoop) -> None:
+    loop.call_later(0, lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        loop.run_until(lambda: False, 5)
+    done: list[int] = []
+    loop.call_later(0, lambda: done.append(1))
+    assert loop.run_until(lambda: bool(done), 5)
+
+
+def test_a_watched_descriptor_calls_its_handler(loop: EventLoop) -> None:
+    ours, theirs = os.pipe()
+    heard: list[bytes] = []
+    loop.watch(ours, select.EPOLLIN, lambda _: heard.append(os.read(ours, 9)))
+    os.write(theirs, b"ping")
+    assert loop.run_until(lambda: heard == [b"ping"], 5)
+    loop.unwatch(ours)
+    loop.unwatch(ours)
+    os.write(theirs, b"pong")
+    assert not loop.run_until(lambda: len(heard) > 1, 0.02)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_it_does_not_run_within_itself(loop: EventLoop) -> None:
+    loop.call_later(0, lambda: loop.run_until(lambda: True))
+    with pytest.raises(BrokerError, match="within run_until"):
+        loop.run_until(lambda: False, 5)
+
+
+def test_closing_twice_is_safe_and_use_after_close_raises(loop: EventLoop) -> None:
+    loop.close()
+    loop.close()
+    loop.stop()
+    with pytest.raises(BrokerError, match="closed"):
+        loop.run_until(lambda: True)
+    with pytest.raises(BrokerError, match="closed"):
+        loop.call_later(0, print)

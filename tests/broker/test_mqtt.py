@@ -1,0 +1,286 @@
+"""Clients on one loop against the real embedded broker."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from broker.embedded import EmbeddedBroker
+from broker.errors import BrokerError
+from broker.mqtt import BrokerAddress, Connection, MqttLoop, Will
+
+Message = tuple[str, bytes, bool]
+
+
+class Ear:
+    """A client that remembers what it hears."""
+
+    def __init__(
+        self, loop: MqttLoop, name: str, *filters: tuple[str, int], will: Will | None = None
+    ) -> None:
+        self.heard: list[Message] = []
+        self.births = 0
+        self.connection = loop.open(
+            name, on_message=self.on_message, filters=filters, will=will, on_online=self.on_online
+        )
+
+    def on_message(self, topic: str, payload: bytes, retained: bool) -> None:
+        self.heard.append((topic, payload, retained))
+
+    def on_online(self) -> None:
+        self.births += 1
+
+    def payloads(self) -> list[bytes]:
+        return [payload for _, payload, _ in self.heard]
+
+
+def silent(topic: str, payload: bytes, retained: bool) -> None:
+    """Expects nothing."""
+
+
+@pytest.fixture
+def loop(address: BrokerAddress) -> Iterator[MqttLoop]:
+    with MqttLoop(address) as loop:
+        yield loop
+
+
+def test_retained_messages_say_so(loop: MqttLoop) -> None:
+    clock = loop.open("clock", on_message=silent)
+    early = Ear(loop, "early", ("tick", 1))
+    loop.wait_online(5)
+    clock.publish("tick", b"1", qos=1, retain=True)
+    assert loop.run_until(lambda: early.heard == [("tick", b"1", False)], 5)
+    late = Ear(loop, "late", ("tick", 0))
+    assert loop.run_until(lambda: late.heard == [("tick", b"1", True)], 5)
+
+
+def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
+    loop: MqttLoop, address: BrokerAddress
+) -> None:
+    ear = Ear(loop, "ear", ("presence/+", 1))
+    leaving = loop.open("leaving", on_message=silent, will=Will("presence/leaving", b"gone"))
+    lost = loop.open("lost", on_message=silent, will=Will("presence/lost", b"gone"))
+    loop.wait_online(5)
+    leaving.close()
+    assert loop.run_until(lambda: leaving.closed, 5)
+    lost.end()
+    assert loop.run_until(lambda: bool(ear.heard), 5)
+    late = Ear(loop, "late", ("presence/+", 1))
+    assert loop.run_until(lambda: bool(late.heard), 5)
+    assert late.heard == [("presence/lost", b"gone", True)]
+    assert ear.heard == [("presence/lost", b"gone", False)]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_burst_on_one_topic_arrives_whole_and_in_order(
+    free_port: Callable[[], int], version: int, qos: int
+) -> None:
+    v4 = free_port()
+    sent = [str(number).encode() for number in range(3_000)]
+    with EmbeddedBroker(v4_port=v4) as broker:
+        port = v4 if version == 4 else broker.port
+        with MqttLoop(BrokerAddress("127.0.0.1", port), version=4 if version == 4 else 5) as loop:
+            ear = Ear(loop, "ear", ("burst", qos))
+            mouth = loop.open("mouth", on_message=silent)
+            loop.wait_online(5)
+            for payload in sent:
+                assert mouth.publish("burst", payload, qos=qos)
+            assert loop.run_until(lambda: len(ear.heard) == len(sent), 10)
+            assert ear.payloads() == sent
+
+
+def test_payloads_arrive_as_they_are(loop: MqttLoop) -> None:
+    payloads = [b"", b"\x00\xff", b"x" * 127, b"x" * 128, b"x" * 65_536]
+    ear = Ear(loop, "ear", ("any/#", 1))
+    loop.wait_online(5)
+    for number, payload in enumerate(payloads):
+        ear.connection.publish(f"any/{number}/ü", payload, qos=1)
+    assert loop.run_until(lambda: len(ear.heard) == len(payloads), 5)
+    assert ear.heard == [(f"any/{number}/ü", payload, False) for number, payload in enumerate(payloads)]
+
+
+def test_five_hundred_clients_hear_one_tick(loop: MqttLoop) -> None:
+    ears = [Ear(loop, f"ear-{number}", ("tick", 1)) for number in range(500)]
+    loop.wait_online(5)
+    assert loop.trouble == ""
+    ears[0].connection.publish("tick", b"go", qos=1)
+    assert loop.run_until(lambda: all(ear.heard for ear in ears), 5)
+    assert all(ear.payloads() == [b"go"] and ear.births == 1 for ear in ears)
+
+
+def test_connections_come_back_after_the_broker_was_killed() -> None:
+    with EmbeddedBroker() as first, MqttLoop(BrokerAddress.parse(first.url)) as loop:
+        ear = Ear(loop, "ear", ("news/+", 1))
+        mouth = Ear(loop, "mouth")
+        later = ear.connection
+        later.subscribe("more/+", 1)
+        loop.wait_online(5)
+        assert (ear.births, mouth.births) == (1, 1)
+        os.kill(first.pid, signal.SIGKILL)
+        assert loop.run_until(lambda: not (ear.connection.online or mouth.connection.online), 5)
+        assert "2 of 2 connections" in loop.trouble
+        assert not mouth.connection.publish("news/a", b"lost", qos=0)
+        assert mouth.connection.publish("news/b", b"stale", qos=1, expiry_s=0.0)
+        kept = [f"kept {number}".encode() for number in range(9)]
+        with EmbeddedBroker(first.port):
+            assert loop.run_until(lambda: ear.connection.online, 5)
+            if not mouth.connection.online:
+                loop.wait_online(5)
+            for payload in kept:
+                assert mouth.connection.publish("news/c", payload, qos=1)
+            mouth.connection.publish("more/d", b"last", qos=1)
+            assert loop.run_until(lambda: len(ear.heard) == 10, 5)
+            assert [payload for payload in ear.payloads() if payload != b"last"] == kept
+            assert (ear.births, mouth.births) == (2, 2)
+            loop.close()
+
+
+def test_what_is_published_offline_is_sent_in_order_later(loop: MqttLoop) -> None:
+    ear = Ear(loop, "ear", ("a", 1))
+    loop.wait_online(5)
+    mouth = loop.open("mouth", on_message=silent)
+    assert not mouth.publish("a", b"0", qos=0)
+    assert mouth.publish("a", b"1", qos=1)
+    assert mouth.publish("a", b"stale", qos=1, expiry_s=0.0)
+    assert mouth.publish("a", b"2", qos=1, expiry_s=60.0)
+    assert loop.run_until(lambda: len(ear.heard) == 2, 5)
+    assert ear.payloads() == [b"1", b"2"]
+
+
+def test_online_comes_before_the_messages_and_can_publish(loop: MqttLoop) -> None:
+    order: list[str] = []
+    connection: Connection
+
+    def born() -> None:
+        order.append("online")
+        connection.publish("birth", b"", qos=1)
+
+    connection = loop.open(
+        "self", on_message=lambda topic, *_: order.append(topic), filters=[("birth", 1)], on_online=born
+    )
+    assert not connection.online
+    assert loop.run_until(lambda: len(order) == 2, 5)
+    assert order == ["online", "birth"]
+    assert connection.online
+
+
+def test_an_exception_in_a_callback_comes_out_of_the_loop(loop: MqttLoop) -> None:
+    heard: list[bytes] = []
+
+    def fragile(topic: str, payload: bytes, retained: bool) -> None:
+        if payload == b"bad":
+            raise ZeroDivisionError
+        heard.append(payload)
+
+    client = loop.open("client", on_message=fragile, filters=[("a", 1)])
+    loop.wait_online(5)
+    client.publish("a", b"bad", qos=1)
+    client.publish("a", b"good", qos=1)
+    with pytest.raises(ZeroDivisionError):
+        loop.run_until(lambda: False, 5)
+    client.publish("a", b"better", qos=1)
+    assert loop.run_until(lambda: heard == [b"good", b"better"], 5)
+
+
+def test_closing_drains_what_was_published(address: BrokerAddress) -> None:
+    with MqttLoop(address) as listening:
+        ear = Ear(listening, "ear", ("a", 0))
+        listening.wait_online(5)
+        with MqttLoop(address) as loop:
+            mouth = loop.open("mouth", on_message=silent)
+            loop.wait_online(5)
+            for number in range(2_000):
+                mouth.publish("a", b"%d" % number + b"x" * 500, qos=number % 2)
+            mouth.close()
+            mouth.close()
+            with pytest.raises(BrokerError, match="mouth is closed"):
+                mouth.publish("a", b"", qos=0)
+            with pytest.raises(BrokerError, match="mouth is closed"):
+                mouth.subscribe("a", 0)
+        assert mouth.closed
+        assert listening.run_until(lambda: len(ear.heard) == 2_000, 5)
+        assert [payload.rstrip(b"x") for payload in ear.payloads()] == [b"%d" % n for n in range(2_000)]
+
+
+def test_nothing_is_heard_after_close(loop: MqttLoop) -> None:
+    heard: list[bytes] = []
+
+    def once(topic: str, payload: bytes, retained: bool) -> None:
+        heard.append(payload)
+        client.close()
+
+    client = loop.open("client", on_message=once, filters=[("a", 1)])
+    loop.wait_online(5)
+    for payload in (b"1", b"2", b"3"):
+        client.publish("a", payload, qos=1)
+    assert loop.run_until(lambda: client.closed, 5)
+    assert heard == [b"1"]
+
+
+def test_closing_the_loop_twice_is_safe_and_use_after_close_raises(loop: MqttLoop) -> None:
+    client = loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    loop.close()
+    loop.close()
+    assert client.closed
+    assert not client.online
+    with pytest.raises(BrokerError, match="closed"):
+        loop.open("client", on_message=silent)
+
+
+def test_expiry_reaches_other_clients(loop: MqttLoop, address: BrokerAddress) -> None:
+    """Seen by an unmodified paho client."""
+    messages: list[MQTTMessage] = []
+    reader = Client(CallbackAPIVersion.VERSION2, "reader", protocol=MQTTProtocolVersion.MQTTv5)
+    reader.on_message = lambda _, __, message: messages.append(message)
+    reader.on_connect = lambda client, *_: client.subscribe("a", 1)
+    ready: list[int] = []
+    reader.on_subscribe = lambda *_: ready.append(1)
+    reader.connect(address.host, address.port)
+    end = monotonic() + 5
+    while not ready and monotonic() < end:
+        reader.loop(0.1)
+    mouth = loop.open("mouth", on_message=silent)
+    loop.wait_online(5)
+    mouth.publish("a", b"x", qos=1, expiry_s=29.5)
+    mouth.publish("a", b"y", qos=0, expiry_s=0.1)
+    mouth.publish("a", b"z", qos=1)
+    loop.close()
+    while len(messages) < 3 and monotonic() < end:
+        reader.loop(0.1)
+    reader.disconnect()
+    reader.loop(0.1)
+    expiries = [getattr(message.properties, "MessageExpiryInterval", None) for message in messages]
+    assert expiries == [30, 1, None]
+
+
+def test_messages_with_properties_are_read_too(loop: MqttLoop) -> None:
+    ear = Ear(loop, "ear", ("a", 1))
+    loop.wait_online(5)
+    ear.connection.publish("a", b"x", qos=1, expiry_s=60)
+    assert loop.run_until(lambda: ear.heard == [("a", b"x", False)], 5)
+
+
+def test_a_broker_that_is_not_there_is_named(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
+        loop.open("client", on_message=silent)
+        with pytest.raises(BrokerError, match=f"1 of 1 connections to mqtt://127.0.0.1:{port}.*refused"):
+            loop.wait_online(0.3)
+
+
+def test_a_host_that_is_unknown_is_named() -> None:
+    with MqttLoop(BrokerAddress("no-such-host.invalid", 1)) as loop:
+        loop.open("client", on_message=silent)
+        with pytest.raises(BrokerError, match="cannot connect"):
+            loop.wait_online(0.3)
+
+
+def test_a_short_keepalive_is_refused(address: BrokerAddress) -> None:
+    with pytest.raises(BrokerError, match="too short"):
+        MqttLoop(address, keepalive_s=5)

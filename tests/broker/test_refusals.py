@@ -1,0 +1,239 @@
+"""What a broker may answer that rumqttd never does, from a scripted broker on the same loop."""
+
+import logging
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from broker.errors import BrokerError
+from broker.mqtt import BrokerAddress, MqttLoop
+
+ACCEPTED = bytes.fromhex("20 03 00 00 00")
+CONNECT, PUBLISH, SUBSCRIBE = 0x10, 0x30, 0x80
+
+
+def silent(topic: str, payload: bytes, retained: bool) -> None:
+    """Expects nothing."""
+
+
+class ScriptedBroker:
+    """Answers each packet by its kind; the script gets the packet and returns bytes, or None to hang up."""
+
+    def __init__(
+        self, loop: MqttLoop, server: socket.socket, script: Callable[[bytes], bytes | None]
+    ) -> None:
+        self.loop = loop
+        self.server = server
+        self.script = script
+        self.links: list[socket.socket] = []
+        self.packets: list[bytes] = []
+        server.setblocking(False)
+        loop.watch(server.fileno(), select.EPOLLIN, self.accept)
+
+    def accept(self, _: int) -> None:
+        link, _address = self.server.accept()
+        self.links.append(link)
+        self.loop.watch(link.fileno(), select.EPOLLIN, lambda _: self.read(link))
+
+    def read(self, link: socket.socket) -> None:
+        data = link.recv(65_536)
+        while data:
+            packet, data = data[: 2 + data[1]], data[2 + data[1] :]
+            self.packets.append(packet)
+            answer = self.script(packet)
+            if answer is None:
+                break
+            link.sendall(answer)
+        else:
+            if self.packets:
+                return
+        self.loop.unwatch(link.fileno())
+        link.close()
+
+    def said(self, kind: int) -> int:
+        return sum(packet[0] & 0xF0 == kind for packet in self.packets)
+
+    def close(self) -> None:
+        for link in (*self.links, self.server):
+            link.close()
+
+
+Script = Callable[[bytes], bytes | None]
+Stage = Callable[..., tuple[MqttLoop, ScriptedBroker]]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    server = socket.create_server(("127.0.0.1", 0))
+    made: list[tuple[MqttLoop, ScriptedBroker]] = []
+
+    def make(script: Script, *, retry_refused: bool = False) -> tuple[MqttLoop, ScriptedBroker]:
+        address = BrokerAddress("127.0.0.1", server.getsockname()[1], username="me", password="secret")
+        loop = MqttLoop(address, retry_refused=retry_refused)
+        made.append((loop, ScriptedBroker(loop, server, script)))
+        return made[-1]
+
+    with closing(server):
+        yield make
+        for loop, broker in made:
+            for connection in list(loop.connections):
+                connection.end()
+            loop.close()
+            broker.close()
+
+
+def connack(code: int) -> Script:
+    return lambda packet: bytes([0x20, 3, 0, code, 0]) if packet[0] == CONNECT else b""
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"),
+    [(0x84, "another version"), (0x85, "client id"), (0x86, "check the credentials"), (0x87, "the right to")],
+)
+def test_a_lasting_refusal_is_raised_and_ends_the_connection(stage: Stage, code: int, mend: str) -> None:
+    loop, broker = stage(connack(code))
+    client = loop.open("client", on_message=silent)
+    with pytest.raises(BrokerError, match=f"refuses client: .*{mend}"):
+        loop.wait_online(5)
+    assert loop.run_until(lambda: client.closed, 5)
+    assert not loop.run_until(lambda: broker.said(CONNECT) > 1, 0.4)
+
+
+@pytest.mark.parametrize("code", [0x88, 0x89, 0x97])
+def test_a_passing_refusal_is_tried_again(stage: Stage, code: int) -> None:
+    answers = iter([bytes([0x20, 3, 0, code, 0]), ACCEPTED])
+    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    assert broker.said(CONNECT) == 2
+
+
+def test_a_lasting_refusal_can_be_tried_again_on_demand(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = iter([bytes([0x20, 3, 0, 0x86, 0]), ACCEPTED])
+    loop, _ = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"", retry_refused=True)
+    loop.open("client", on_message=silent)
+    with caplog.at_level(logging.WARNING):
+        loop.wait_online(5)
+    assert "check the credentials" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_broker_that_hangs_up_is_tried_again(stage: Stage) -> None:
+    answers = iter([None, None, ACCEPTED])
+    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent)
+    assert loop.run_until(lambda: "without an answer" in client.trouble, 5)
+    loop.wait_online(5)
+    assert broker.said(CONNECT) == 3
+
+
+def test_a_refused_filter_is_raised(stage: Stage) -> None:
+    def script(packet: bytes) -> bytes:
+        if packet[0] == CONNECT:
+            return ACCEPTED
+        if packet[0] & 0xF0 == SUBSCRIBE:
+            return b"\x90\x05" + packet[2:4] + bytes([0, 1, 0x87])
+        return b""
+
+    loop, _ = stage(script)
+    loop.open("client", on_message=silent, filters=[("mine", 1), ("theirs", 1)])
+    with pytest.raises(BrokerError, match="refuses client: it may not subscribe"):
+        loop.wait_online(5)
+
+
+def test_a_refused_message_is_raised(stage: Stage) -> None:
+    def script(packet: bytes) -> bytes:
+        if packet[0] == CONNECT:
+            return ACCEPTED
+        return b"\x40\x04" + packet[8:10] + b"\x87\x00" if packet[0] & 0xF0 == PUBLISH else b""
+
+    loop, _ = stage(script)
+    client = loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    client.publish("abcd", b"x", qos=1)
+    with pytest.raises(BrokerError, match="may not publish to abcd"):
+        loop.run_until(lambda: False, 5)
+
+
+def test_no_more_messages_are_on_their_way_than_the_broker_takes(stage: Stage) -> None:
+    """Receive maximum 3: the fourth message waits for an acknowledgement."""
+    loop, broker = stage(
+        lambda packet: bytes.fromhex("20 06 00 00 03 21 0003") if packet[0] == CONNECT else b""
+    )
+    client = loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    for _ in range(10):
+        client.publish("abcd", b"x", qos=1)
+    assert loop.run_until(lambda: broker.said(PUBLISH) == 3, 5)
+    assert not loop.run_until(lambda: broker.said(PUBLISH) > 3, 0.05)
+    first = next(packet for packet in broker.packets if packet[0] & 0xF0 == PUBLISH)
+    broker.links[0].sendall(b"\x40\x02" + first[8:10])
+    assert loop.run_until(lambda: broker.said(PUBLISH) == 4, 5)
+
+
+def test_a_lost_connection_sends_again_what_was_not_acknowledged(stage: Stage) -> None:
+    loop, broker = stage(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    client.publish("abcd", b"1", qos=1)
+    client.publish("abcd", b"stale", qos=1, expiry_s=0.01)
+    client.publish("abcd", b"2", qos=1)
+    assert loop.run_until(lambda: broker.said(PUBLISH) == 3, 5)
+    broker.packets.clear()
+    broker.links[0].sendall(b"\xe0\x01\x8b")  # server shutting down
+    assert loop.run_until(lambda: "ended the connection" in client.trouble, 5)
+    assert loop.run_until(lambda: broker.said(PUBLISH) == 2, 5)
+    assert [packet[-1:] for packet in broker.packets if packet[0] & 0xF0 == PUBLISH] == [b"1", b"2"]
+
+
+def test_a_silent_broker_is_pinged_and_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, broker = stage(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent)
+    loop.wait_online(5)
+    paho = client._client
+    paho._last_msg_out -= 61
+    client.keep_alive()
+    assert loop.run_until(lambda: broker.said(0xC0) == 1, 5)
+    paho._ping_t -= 61
+    client.keep_alive()
+    assert not client.online
+    loop.wait_online(5)
+
+
+@pytest.mark.parametrize("properties", [b"\x00", bytes([129, 1, 3, 0, 126]) + b"x" * 126])
+def test_a_topic_that_is_no_text_is_left_to_the_receiver_to_refuse(stage: Stage, properties: bytes) -> None:
+    body = b"\x00\x02a\xff" + properties + b"payload"
+    length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 + 128, len(body) // 128])
+    loop, _ = stage(lambda packet: ACCEPTED + b"\x30" + length + body if packet[0] == CONNECT else b"")
+    heard: list[tuple[str, bytes]] = []
+    loop.open("client", on_message=lambda topic, payload, _: heard.append((topic, payload)))
+    assert loop.run_until(lambda: bool(heard), 5)
+    assert heard == [("a\ufffd", b"payload")]
+    loop.wait_online(5)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x30\x00",
+        b"\x30\x02\x00\x05",
+        b"\x30\x03\x00\x00\x00",
+        b"\x36\x06\x00\x01a\x00\x01\x00",
+        b"\x30\xff\xff\xff\xff\x7f",
+        b"\xf0\x00",
+        b"\x40\x01\x00",
+        b"\x40\x02\x00\x63",
+    ],
+)
+def test_a_broker_that_talks_nonsense_breaks_nothing(stage: Stage, nonsense: bytes) -> None:
+    once = iter([nonsense])
+    loop, _ = stage(lambda packet: ACCEPTED + next(once, b"") if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent)
+    assert loop.run_until(lambda: client.online, 5)
+    loop.run_until(lambda: not client.online, 0.05)
+    loop.wait_online(5)

@@ -1,0 +1,215 @@
+"""Figures and pages: they render whatever a run was, escape what devices say, and repeat to the byte."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from dashboards.figures.country import outline
+from dashboards.metrics import METRICS, figures_of
+from dashboards.page import document
+from dashboards.plots import PLOTS, render_all
+from dashboards.report import write_report
+from dashboards.rows import AgentRow, CellArea, EventRow, Invariant, RunFacts
+from dashboards.store import Store
+from dashboards.story import tell
+from dashboards.style import TONES, house_style
+from dashboards.timeline import MOST_BINS, read_timeline
+from tests.dashboards.synthetic import START_MS, TICK_MS, Fleet, build
+
+HOSTILE = '<script>alert("x")</script>&$\\frac{1}$ 🔋\u202e'
+
+FLEETS = {
+    "empty": Fleet(ticks=0),
+    "one tick": Fleet(ticks=1),
+    "default": Fleet(),
+    "bare": Fleet(ticks=5, turbines=0, chargers=0, vehicles=0),
+    "few chargers": Fleet(ticks=9, chargers=5),
+    "crowd": Fleet(ticks=8, turbines=9, consumers=12, chargers=450, vehicles=450, cells=4),
+    "long": Fleet(ticks=1_200, chargers=3, vehicles=2),
+}
+
+
+@pytest.mark.parametrize("name", FLEETS)
+def test_every_figure_renders(name: str, tmp_path: Path) -> None:
+    with build(FLEETS[name]) as store:
+        pictures = render_all(store, tmp_path)
+    assert list(pictures) == [plot.name for plot in PLOTS]
+    for plot in PLOTS:
+        assert (tmp_path / f"{plot.name}.png").read_bytes().startswith(b"\x89PNG")
+        assert pictures[plot.name].startswith("<svg ")
+        assert len(pictures[plot.name]) < 300_000
+
+
+def test_every_plot_says_what_it_shows_in_which_unit_from_where() -> None:
+    assert len({plot.name for plot in PLOTS}) == len(PLOTS)
+    assert all(plot.title and plot.shows and plot.unit and ".csv" in plot.source for plot in PLOTS)
+
+
+def test_a_store_without_a_single_row_has_a_report(tmp_path: Path) -> None:
+    with Store.create() as store:
+        text = write_report(store, tmp_path).read_text(encoding="utf-8")
+    assert "No tick was recorded." in text
+    assert "No auditor checked this run." in text
+
+
+def test_long_runs_are_gathered_into_bins() -> None:
+    with build(FLEETS["long"]) as store:
+        timeline = read_timeline(store)
+        assert timeline.step == 3
+        assert timeline.bins <= MOST_BINS
+        assert timeline.edges[-1] == 1_200 * TICK_MS / 3_600_000
+
+
+def test_what_devices_say_stays_text(tmp_path: Path) -> None:
+    with build(Fleet(ticks=3, cell_name=HOSTILE, title=HOSTILE, cells=2)) as store:
+        store.put_facts(RunFacts(HOSTILE, HOSTILE, 1, HOSTILE, START_MS, cells=(CellArea(HOSTILE),)))
+        store.add_events([EventRow(1, START_MS, HOSTILE, HOSTILE, HOSTILE)])
+        store.add_agents(
+            [AgentRow(2, HOSTILE, kind, 50.0, 9.0, 0.5, 1, 1) for kind in ("turbine", "charger")]
+        )
+        store.add_agents([AgentRow(2, HOSTILE + "2", HOSTILE, 50.0, 9.0, 0.5, 1, 1)])
+        cars = [car._replace(model=HOSTILE, status=HOSTILE) for car in store.vehicles()]
+        store.add_vehicles(cars)
+        store.add_reservations([r._replace(outcome=HOSTILE) for r in store.reservations()])
+        store.put_invariants([Invariant(HOSTILE, HOSTILE, 1, 1)])
+        text = write_report(store, tmp_path).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+class _Tags(HTMLParser):
+    """Collects ids and references, and checks that tags are closed in order."""
+
+    void = frozenset({"meta", "br", "img", "path", "use", "rect", "image", "link"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.wanted: set[str] = set()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del tag
+        for name, value in attrs:
+            text = value or ""
+            if name == "id":
+                self.ids.append(text)
+            if name in ("href", "xlink:href", "src") and text.startswith("#"):
+                self.wanted.add(text[1:])
+            elif name in ("href", "xlink:href", "src") and ":" in text and not text.startswith("data:"):
+                self.outside.append(text)
+            self.wanted.update(re.findall(r"url\(#([^)]+)\)", text))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    with build(Fleet(storm=(40, 60))) as store:
+        path = write_report(store, tmp_path)
+    text = path.read_text(encoding="utf-8")
+    tags = _Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert len(tags.ids) == len(set(tags.ids))
+    assert tags.wanted <= set(tags.ids)
+    assert tags.outside == []
+    assert "@import" not in text
+    assert path.stat().st_size < 3_000_000
+    for plot in PLOTS:
+        assert plot.title in text
+        assert plot.unit in text
+        assert (tmp_path / "plots" / f"{plot.name}.png").is_file()
+    for metric in METRICS:
+        assert metric.title in text
+
+
+def test_figures_follow_the_page_from_light_to_dark() -> None:
+    with build(Fleet(ticks=12)) as store:
+        pictures = render_all(store)
+    for picture in pictures.values():
+        assert not [tone.light for tone in TONES.values() if tone.light in picture]
+    assert "var(--wind)" in pictures["consumption-generation"]
+    page = document("x", "")
+    assert all(f"--{token}:{tone.dark};" in page for token, tone in TONES.items())
+
+
+def test_a_breach_is_named_in_words(tmp_path: Path) -> None:
+    broken = (Invariant("energy", "in = out", 120, 0), Invariant("money", "paid = earned", 120, 2))
+    with build(Fleet(ticks=2, invariants=broken)) as store:
+        text = write_report(store, tmp_path).read_text(encoding="utf-8")
+    assert "✗ 1 of 2 invariants broken in 240 checks." in text
+    assert "<b>money</b>: paid = earned <small>120 checks, 2 breaches</small>" in text
+
+
+def test_the_story_is_three_sentences_from_the_data() -> None:
+    with build(Fleet()) as store:
+        story = tell(store)
+        figures = figures_of(store)
+    assert len(story) == 3
+    assert story[0].startswith("In 30 hours of simulated time 57 agents in 1 cell traded 21.7 MWh for ")
+    assert f"The reactor supplied {figures['reactor_share']:.1f} %" in story[1]
+    assert "buffers were full after" in story[2]
+
+
+def test_a_run_without_wind_is_the_reactors() -> None:
+    with build(Fleet(wind=0, ticks=20)) as store:
+        figures = figures_of(store)
+        assert figures["reactor_share"] == 100
+        assert figures["curtailed_kwh"] == 0
+        assert "no generation of our own" in tell(store)[1]
+
+
+def test_the_outline_is_germany() -> None:
+    longitudes = [longitude for ring in outline() for longitude, _ in ring]
+    latitudes = [latitude for ring in outline() for _, latitude in ring]
+    assert (min(longitudes), max(longitudes)) == pytest.approx((5.87, 15.04), abs=0.05)
+    assert (min(latitudes), max(latitudes)) == pytest.approx((47.27, 55.06), abs=0.05)
+
+
+def test_settings_of_others_are_left_as_they_were() -> None:
+    before = dict(mpl.rcParams)
+    with house_style():
+        assert mpl.rcParams["svg.hashsalt"] == "gridfleet"
+    assert dict(mpl.rcParams) == before
+
+
+WRITE_ALL = """
+import sys
+from pathlib import Path
+from dashboards.compare import result_of, write_comparison
+from dashboards.export import write_exports
+from dashboards.report import write_report
+from tests.dashboards.synthetic import Fleet, build
+out = Path(sys.argv[1])
+with build(Fleet(ticks=30, storm=(10, 20))) as store:
+    write_exports(store, out)
+    write_report(store, out)
+    write_comparison({"a": [result_of(store)], "b": [result_of(store)]}, out)
+"""
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    found = []
+    for seed in ("1", "4711"):
+        out = tmp_path / seed
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": "UTC" if seed == "1" else "Asia/Tokyo"}
+        subprocess.run([sys.executable, "-c", WRITE_ALL, str(out)], check=True, env=environment)
+        files = sorted(path for path in out.rglob("*") if path.is_file())
+        found.append({str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files})
+    assert len(found[0]) == 5 + 1 + len(PLOTS) + 2 + 2
+    assert found[0] == found[1]
