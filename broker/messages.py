@@ -233,7 +233,7 @@ class Request(Message):
 
 @dataclass(frozen=True, slots=True)
 class Award(Message):
-    """A producer sells these lots to the receiver, each at the price bid. (tick, serial) names it for ever."""
+    """A producer sells these lots to the receiver, each at the price bid. Both, tick and serial name it for ever."""
 
     TOPIC = "award"
     tick: TickNumber

@@ -128,9 +128,12 @@ class OpenAward:
 
 
 class Sales:
-    """A producer's books of one tick: energy = sold + pending + unsold, always."""
+    """A producer's books of one tick: energy = sold + pending + unsold, always.
 
-    __slots__ = ("_serial", "earned_neur", "energy_wh", "open", "pending_wh", "sold_wh", "tick")
+    Awards are numbered for each consumer, so that the numbers do not depend on who was served first.
+    """
+
+    __slots__ = ("_serials", "earned_neur", "energy_wh", "open", "pending_wh", "sold_wh", "tick")
 
     def __init__(self, tick: int, energy_wh: int = 0) -> None:
         self.tick = tick
@@ -138,8 +141,8 @@ class Sales:
         self.sold_wh = 0
         self.pending_wh = 0
         self.earned_neur = 0
-        self.open: dict[int, OpenAward] = {}
-        self._serial = 0
+        self.open: dict[tuple[str, int], OpenAward] = {}
+        self._serials: dict[str, int] = {}
 
     @property
     def unsold_wh(self) -> int:
@@ -148,19 +151,20 @@ class Sales:
 
     def award(self, consumer: str, market: str, lots: tuple[Package, ...]) -> Award:
         """Promise the lots to a consumer; the caller has made sure that they are within the unsold energy."""
-        message = Award(self.tick, self._serial, lots)
+        serial = self._serials.get(consumer, 0)
+        self._serials[consumer] = serial + 1
+        message = Award(self.tick, serial, lots)
         energy_wh = sum(lot.energy_wh for lot in lots)
-        self.open[self._serial] = OpenAward(consumer, market, message, energy_wh)
+        self.open[consumer, serial] = OpenAward(consumer, market, message, energy_wh)
         self.pending_wh += energy_wh
-        self._serial += 1
         return message
 
     def receipt(self, consumer: str, receipt: Receipt) -> OpenAward | None:
         """Book a receipt; return its award with `energy_wh` now the refused part, or None when it fits none."""
-        award = self.open.get(receipt.serial)
-        if award is None or award.consumer != consumer or not _within(receipt.lots, award.message.lots):
+        award = self.open.get((consumer, receipt.serial))
+        if award is None or not _within(receipt.lots, award.message.lots):
             return None
-        del self.open[receipt.serial]
+        del self.open[consumer, receipt.serial]
         taken_wh = sum(lot.energy_wh for lot in receipt.lots)
         self.pending_wh -= award.energy_wh
         self.sold_wh += taken_wh

@@ -12,7 +12,7 @@ from broker.units import cost_neur
 
 from .physics.battery import deliverable, taken_for
 
-HOLD_MS: Final = 10_000
+HOLD_MS: Final = 60_000
 """An offer that is neither accepted nor closed lapses after so many (simulated) milliseconds."""
 LEASE_MS: Final = 2_250_000
 """A lease without heartbeat lapses after two and a half ticks: heartbeats come once a tick, one may be lost."""

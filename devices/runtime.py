@@ -16,7 +16,7 @@ from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
 from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, Address, parse, topic, topic_filter
 from broker.wishes import Will
-from devices.agents.base import PATIENCE_MS, TICK_MS, Agent, Out
+from devices.agents.base import NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
 
 LOG: Final = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class DeviceSeat(Seat):
         """In lock-step only answers are waited for by our own timer, and these in real time."""
         tick = self._tick
         if tick is None or tick.mode is Mode.LOCKSTEP:
-            return PATIENCE_MS
+            return NETWORK_MS
         return max(round((due_ms - self.now_ms()) / self._speed(tick)), 0)
 
     def receive(self, address: Address, message: Message) -> None:

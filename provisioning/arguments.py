@@ -15,10 +15,11 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str, **options: Any) -> None:  # noqa: ANN401  argparse's own
         super().__init__(prog, max_help_position=30, **options)
+        self._action_max_length = 16  # the names of commands, which argparse leaves out of account
 
 
 class KeyValues(argparse.Action):
-    """Gathers `key=value` words over all uses of an option; a word without `=` gets a hint."""
+    """Gathers `key=value` words over all uses of an option; a word without `=` gets a hint, `const` an example."""
 
     def __call__(
         self,
@@ -33,7 +34,7 @@ class KeyValues(argparse.Action):
             if "=" not in word or word.startswith("="):
                 command = parser.prog
                 parser.error(
-                    f"{option_string} {word}: expected key=value, e.g. {option_string} {self.metavar}\n"
+                    f"{option_string} {word}: expected key=value, e.g. {option_string} {self.const}\n"
                     f"Is {word!r} the scenario? Then put it first: {command} {word} {option_string} …"
                 )
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), *words])
@@ -103,6 +104,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         action=KeyValues,
         nargs="+",
         default=[],
+        const="settings.turbine_scale=0.5",
         dest="changes",
         metavar="key=value",
         help="change keys of the scenario, e.g. settings.turbine_scale=0.5 vehicles.count=60; "

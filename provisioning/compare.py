@@ -59,10 +59,11 @@ def execute(arguments: argparse.Namespace) -> int:
     name = "-".join(["compare", *names])
     directory = output_directory(arguments.out, name if len(name) <= LONGEST_NAME else "compare")
     measured, interrupted = hold(sets, arguments.jobs)
-    if any(measured.values()):
+    if measured:
         write_and_print(measured, directory)
     if interrupted:
-        tell("Interrupted: only the runs that had ended are compared.")
+        ended = "only the runs that had ended are compared" if measured else "no run had ended yet"
+        tell(f"Interrupted: {ended}.")
         return Exit.INTERRUPTED
     breached = [(label, each) for label, runs in measured.items() for each in runs if each.breached]
     for label, each in breached:

@@ -1,4 +1,4 @@
-"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, and what is said at the end."""
+"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, and the last words."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Many simulations in parallel processes, and their comparison as a table and as a page.
 
 The processes are spawned, so that each begins like a fresh program; results are kept in the order in which
-the runs were asked for, whichever ends first. A run leaves nothing on disk: ending it early loses nothing else.
+the runs were asked for, whichever ends first. A run leaves nothing on disk, so ending one loses nothing else.
 """
 
 import multiprocessing
@@ -74,7 +74,7 @@ def write_and_print(measured: Mapping[str, Sequence[Measured]], directory: Path)
     results = {label: [each.result for each in runs] for label, runs in measured.items()}
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(table_text(compare(results), list(results), columns), flush=True)
-    print(f"Report: {write_comparison(results, directory)}")
+    print(f"Report  {write_comparison(results, directory)}")
 
 
 def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:

@@ -1,5 +1,6 @@
 """The end of a run in some twenty lines of plain text: key figures, and what the auditor found."""
 
+from math import isnan
 from typing import Final
 
 from dashboards.metrics import METRICS, figures_of, number_text
@@ -43,10 +44,9 @@ def key_figures(store: Store) -> str:
         for place, name in enumerate(names):
             metric = _METRIC[name]
             number = number_text(found[name], metric.places).replace("\u202f", " ")
+            unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
-            lines.append(
-                f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {metric.unit}".rstrip()
-            )
+            lines.append(f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
     return "\n".join([*lines, *checks(store.invariants())])
 
 

@@ -41,7 +41,7 @@ def facts_of(scenario: Scenario) -> RunFacts:
 
 
 def _clear(directory: Path) -> None:
-    """Remove a former run's files, so that no old picture stands by a new run; nothing where there is none."""
+    """Remove a former run's files, so that no old picture stands by a new run; nothing else."""
     if not (directory / STORE).is_file():
         return
     for path in (*map(directory.joinpath, FILES), *(directory / "plots").glob("*.png")):

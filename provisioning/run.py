@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_changes, add_output, add_recording, add_scenario
 from provisioning.exits import CommandError
-from provisioning.progress import LastPrice, Progress, Tell
+from provisioning.progress import Progress, Tell
 
 if TYPE_CHECKING:
     from devices.site import Site
+    from provisioning.price import LastPrice
 
 HELP: Final = "run a fleet over a real MQTT broker"
 DESCRIPTION: Final = (
@@ -62,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from devices.site import Site
     from provisioning.chosen import chosen_scenario, output_directory
     from provisioning.conduct import conclude, play
+    from provisioning.price import LastPrice
     from provisioning.results import recording
 
     mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
@@ -89,7 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
 class SiteRunner:
     """A site on a broker that tells how far it is."""
 
-    def __init__(self, site: "Site", price: LastPrice) -> None:
+    def __init__(self, site: "Site", price: "LastPrice") -> None:
         self._site = site
         self._price = price
 

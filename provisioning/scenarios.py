@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_scenario
@@ -80,7 +81,8 @@ def check(arguments: argparse.Namespace) -> int:
     ):
         print(f"# {line}")
     print("# Every key in force:")
-    print(toml_text(scenario.model_dump(exclude={"folder"}, exclude_none=True)), end="")
+    known = {"folder", "name"} if scenario.name == Path(arguments.scenario).stem else {"folder"}
+    print(toml_text(scenario.model_dump(exclude=known, exclude_none=True)), end="")
     return Exit.FINE
 
 

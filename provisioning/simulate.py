@@ -4,10 +4,11 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import KeyValues, add_changes, add_output, add_recording, add_scenario
-from provisioning.progress import LastPrice, Progress, Tell
+from provisioning.progress import Progress, Tell
 
 if TYPE_CHECKING:
     from devices.simulation import Simulation
+    from provisioning.price import LastPrice
 
 HELP: Final = "play a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=KeyValues,
         nargs="+",
         default=[],
+        const="loss=0.05",
         metavar="key=value",
         help="what goes wrong: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
         "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
@@ -45,6 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from devices.simulation import Simulation
     from provisioning.chosen import chosen_scenario, output_directory
     from provisioning.conduct import conclude, play
+    from provisioning.price import LastPrice
     from provisioning.results import recording
 
     scenario = chosen_scenario(arguments)
@@ -61,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
 class SimulationRunner:
     """A simulation that tells how far it is."""
 
-    def __init__(self, simulation: "Simulation", price: LastPrice) -> None:
+    def __init__(self, simulation: "Simulation", price: "LastPrice") -> None:
         self._simulation = simulation
         self._price = price
 

@@ -12,8 +12,10 @@ from broker.messages import PHASE_RANK, Kind, Message, Mode, Phase, Presence, Se
 
 TICK_MS: Final = 900_000
 """A tick is 15 simulated minutes."""
-PATIENCE_MS: Final = 2_000
-"""Real milliseconds that an agent waits for an answer before it asks again or goes on."""
+PATIENCE_MS: Final = 10_000
+"""Simulated milliseconds that an agent waits for an answer before it asks again or goes on."""
+NETWORK_MS: Final = 2_000
+"""Real milliseconds that an answer over a network may take: nobody's patience is shorter."""
 ATTEMPTS: Final = 3
 """How often an unanswered message is sent in all."""
 
@@ -79,17 +81,22 @@ class Agent:
         return [self.presence()]
 
     @property
+    def tick_ms(self) -> int:
+        """Simulated time at the beginning of the present phase, as the clock says; its own clock may be off."""
+        return self.ticking.simulated_ms if self.ticking is not None else 0
+
+    @property
     def waiting(self) -> bool:
         """Whether it waits for somebody's answer, and so is not ready for the next phase."""
         return self.deadline_ms is not None
 
     @property
     def patience_ms(self) -> int:
-        """How long it waits for an answer, in simulated milliseconds; at least as long in real ones."""
+        """How long it waits for an answer, in simulated milliseconds."""
         tick = self.ticking
         if tick is None or tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
             return PATIENCE_MS
-        return round(PATIENCE_MS * max(TICK_MS / 1000 / tick.seconds_per_tick, 1.0))
+        return max(PATIENCE_MS, round(NETWORK_MS * TICK_MS / 1000 / tick.seconds_per_tick))
 
     def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
         """Take a message; return what to say. Never raises for anything that a peer may say."""

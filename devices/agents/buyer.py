@@ -42,20 +42,20 @@ class Buyer(Agent):
         """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [("award", self.id)]
 
-    def wanted(self, now_ms: int) -> tuple[Package, ...]:
+    def wanted(self) -> tuple[Package, ...]:
         """Return the packages to bid for in this tick, indexed from 0."""
         raise NotImplementedError
 
     def bought(self, energy_wh: int) -> None:
         """Take delivery of energy."""
 
-    def _process(self, now_ms: int) -> Out:
+    def _process(self, _now_ms: int) -> Out:
         if self.purchases.receipts:
             self._past[self.purchases.tick] = self.purchases.receipts
         if self._past:
             self._past = {tick: r for tick, r in self._past.items() if self.tick - tick <= REMEMBERED_TICKS}
         self.deadline_ms = None
-        packages = self.wanted(now_ms)
+        packages = self.wanted()
         self.purchases = Purchases(self.tick, packages)
         return [(self.cell, Bid(self.tick, packages))]
 

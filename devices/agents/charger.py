@@ -85,7 +85,7 @@ class Charger(Buyer):
 
     # --- buying ------------------------------------------------------------------------------------------
 
-    def wanted(self, _now_ms: int) -> tuple[Package, ...]:
+    def wanted(self) -> tuple[Package, ...]:
         """Bid for the room in the battery, each further package cheaper by what the one before would add."""
         energy_wh = min(self._most_wh, drawn_to_fill(self._capacity_wh - self.stored_wh))
         packages: list[Package] = []

@@ -47,9 +47,9 @@ class Household(Buyer):
         self._package_wh = package_wh
         self._price = price_ueur_per_kwh
 
-    def wanted(self, now_ms: int) -> tuple[Package, ...]:
+    def wanted(self) -> tuple[Package, ...]:
         """Bid for the load of the coming quarter hour."""
-        energy_wh = self._load.energy_wh(now_ms, self._annual_kwh)
+        energy_wh = self._load.energy_wh(self.tick_ms, self._annual_kwh)
         return packages_of(round(energy_wh * self.settings.consumer_scale), self._package_wh, self._price)
 
     def _settle(self, _now_ms: int) -> Out:

@@ -28,14 +28,14 @@ class Reactor(Seller):
     ) -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
         self.price_ueur_per_kwh = price_ueur_per_kwh
-        self._asked: dict[str, int] = {}
+        self._asked: set[str] = set()
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [*super().subscriptions(), ("request", self.id)]
 
     def _process(self, _now_ms: int) -> Out:
-        self._asked = {}
+        self._asked = set()
         return self.open_books(Sales(self.tick))
 
     def _on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:
@@ -43,14 +43,14 @@ class Reactor(Seller):
         if request.tick != self.tick or self.sales.tick != self.tick:
             return self.refuse("stale")
         if sender in self._asked:
-            award = self.sales.open.get(self._asked[sender])
+            award = self.sales.open.get((sender, 0))
             return [(sender, award.message)] if award is not None else self.refuse("duplicate")
         lots = tuple(p for p in request.packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:
             return self.refuse("price")
         self.sales.energy_wh += sum(lot.energy_wh for lot in lots)
         message = self.sales.award(sender, self.id, lots)
-        self._asked[sender] = message.serial
+        self._asked.add(sender)
         return [(sender, message)]
 
     def _settle(self, _now_ms: int) -> Out:

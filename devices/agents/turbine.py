@@ -72,9 +72,9 @@ class Turbine(Seller):
 
     # --- process: what the wind gives --------------------------------------------------------------------
 
-    def generate(self, now_ms: int) -> int:
+    def generate(self) -> int:
         """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next."""
-        reading = self._wind.at(now_ms, self.latitude, self.longitude)
+        reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
         speed_mps = reading.speed_mps * self.settings.wind_scale
         power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
         self.power_w = round(power * self.settings.turbine_scale)
@@ -82,7 +82,7 @@ class Turbine(Seller):
         return energy_wh
 
     def _process(self, now_ms: int) -> Out:
-        energy_wh = self.generate(now_ms)
+        energy_wh = self.generate()
         out = self.open_books(Sales(self.tick, energy_wh))
         self._book = Book(self.tick)
         self._book.supplies[self.id] = energy_wh
