@@ -146,5 +146,7 @@ def render_all(store: Store, plots_directory: Path | None = None) -> dict[str, s
             figure = plot.draw(timeline)
             if plots_directory is not None:
                 save_png(figure, plots_directory / f"{plot.name}.png")
+            else:
+                figure.draw_without_rendering()
             found[plot.name] = inline_svg(figure, plot.name, plot.title)
     return found

@@ -65,6 +65,8 @@ RUN_TONES: Final = tuple(tone.light for name, tone in TONES.items() if name.star
 DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
 """Line styles for things of one kind, which share its colour."""
 WIDTH_INCHES: Final = 9.0
+TITLE_POINTS: Final = 18
+"""Height of a figure's title, from its upper edge."""
 PNG_DPI: Final = 110
 LONGEST_LABEL: Final = 28
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from dashboards.style import PNG_DPI, TONES
+from dashboards.style import PNG_DPI, TITLE_POINTS, TONES
 
 _HEAD: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _META: Final = re.compile(r"\s*<metadata>.*?</metadata>|\s*<style type=\"text/css\">.*?</style>", re.DOTALL)
-_SIZE: Final = re.compile(r'<svg ([^>]*?)width="[\d.]+pt" height="[\d.]+pt"')
+_SIZE: Final = re.compile(r'<svg [^>]*?width="[^"]*" height="[^"]*" viewBox="[^"]*"')
 _TAGS: Final = re.compile(r"<[^>]*>")
 _HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
 _TOKENS: Final = {tone.light: token for token, tone in TONES.items()}
@@ -25,16 +25,17 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """Return a figure as SVG for a page, without its title (the page has it) and with ids of its own."""
-    heading = figure._suptitle  # type: ignore[attr-defined]  # noqa: SLF001  no public way to the object
-    if heading is not None:
-        heading.set_visible(False)
-        heading.set_in_layout(False)
+    """Return a figure drawn before as SVG for a page: cut below its title, with ids of its own."""
+    figure.set_layout_engine("none")  # it is laid out already; doing it again would cost as much as drawing
     buffer = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = _META.sub("", _HEAD.sub("", buffer.getvalue()))
-    text = _SIZE.sub(rf'<svg role="img" aria-label="{title}" \1', text, count=1)
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    head = (
+        f'<svg role="img" aria-label="{title}" viewBox="0 {TITLE_POINTS} {width:g} {height - TITLE_POINTS:g}"'
+    )
+    text = _SIZE.sub(head, text, count=1)
     text = _TAGS.sub(lambda tag: _own(tag[0], name), text)
     return re.sub(r"\n\s*", "\n", text)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.units import MS_PER_HOUR
-from dashboards.rows import RunFacts
+from dashboards.rows import EventRow, RunFacts
 from dashboards.store import Store
 
 Series = npt.NDArray[np.float64]
@@ -115,13 +115,15 @@ def read_timeline(store: Store) -> Timeline:
 def _spans(store: Store, midnight_ms: int, last_hour: float) -> tuple[Span, ...]:
     """Pair each `kind` with the next `kind-end` of its subject."""
     events = list(store.events())
-    ends = [event for event in events if event.kind.endswith(_END)]
+    ends: dict[tuple[str, str], list[EventRow]] = {}
+    for event in events:
+        ends.setdefault((event.kind, event.subject), []).append(event)
     spans = []
     for event in events:
         if event.kind.endswith(_END):
             continue
-        wanted = (event.kind + _END, event.subject)
-        end = next((e for e in ends if (e.kind, e.subject) == wanted and e.tick >= event.tick), None)
+        later = ends.get((event.kind + _END, event.subject), ())
+        end = next((e for e in later if e.simulated_ms >= event.simulated_ms), None)
         begin_hour = (event.simulated_ms - midnight_ms) / MS_PER_HOUR
         end_hour = None if end is None else min(last_hour, (end.simulated_ms - midnight_ms) / MS_PER_HOUR)
         spans.append(Span(event.kind, begin_hour, end_hour, event.text or event.kind))

@@ -13,7 +13,7 @@ from zlib import crc32
 from broker.messages import MAX_PACKAGES, Award, Package, Receipt
 from broker.units import cost_neur
 
-REMEMBERED_TICKS: Final = 8
+REMEMBERED_TICKS: Final = 4
 """For so many ticks a producer asks for a missing receipt, and a consumer can give it again."""
 
 
@@ -29,7 +29,7 @@ and sorts a great many of them: a named one costs 20 % of a whole simulation.
 
 def tie(agent: str, tick: int) -> int:
     """Return the number that orders equal prices: another order in every tick, the same for everybody."""
-    return crc32(f"{agent}/{tick}".encode())
+    return crc32(agent.encode(), tick)
 
 
 def merit_order(tick: int, bids: Mapping[str, Iterable[Package]]) -> list[Claim]:

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Final
 
 from broker.codec import decode, encode
-from broker.messages import Kind, Message, Mode, Phase, Presence, Tick
+from broker.messages import Kind, Message, Mode, Phase, Tick
 from broker.topics import ALL
 
 from .agents.base import TICK_MS, Agent, Out
@@ -46,7 +46,6 @@ class _Node:
 
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
 """Receivers, who said it, scope, message."""
-_NOBODY: Final[list[_Node]] = []
 _AT_ONCE: Final = (0,)
 
 
@@ -84,7 +83,6 @@ class Simulation:
         self._queue: deque[_Delivery] = deque()
         self._heap: list[tuple[int, str, int, object]] = []
         self._serial = count()
-        self._births: dict[str, tuple[str, Presence]] = {}
         for agent in (*self.fleet.agents(), self.clock):
             self._join(agent)
 
@@ -107,22 +105,21 @@ class Simulation:
 
     def _say(self, node: _Node, out: Out) -> None:
         """Put what an agent says on the bus."""
-        for scope, message in out:
+        for scope, said in out:
+            message = decode(said.TOPIC, encode(said)) if self._wire else said
             for tap in self._taps:
                 tap(self.now_ms, scope, node.agent.id, message)
-            if isinstance(message, Tick):
+            receivers = self._routes.get((message.TOPIC, scope))
+            if receivers is None:
+                if not isinstance(message, Tick):
+                    continue
                 receivers = self._phases[message.phase]
-            else:
-                receivers = self._routes.get((message.TOPIC, scope), _NOBODY)
-                if isinstance(message, Presence):
-                    self._births[node.agent.id] = (scope, message)
-            sent = decode(message.TOPIC, encode(message)) if self._wire else message
             if self._network is not None:
-                self._carry(self._network, receivers, (node, scope, sent))
+                self._carry(self._network, receivers, (node, scope, message))
             elif self._shuffle is None:
-                self._queue.append((receivers, node, scope, sent))
+                self._queue.append((receivers, node, scope, message))
             else:
-                self._queue.extend(([to], node, scope, sent) for to in receivers)
+                self._queue.extend(([to], node, scope, message) for to in receivers)
 
     def _carry(
         self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]
@@ -158,11 +155,12 @@ class Simulation:
                 queue.rotate(-self._shuffle.below(len(queue)))
             receivers, source, scope, message = queue.popleft()
             sender = source.agent.id
+            kind = type(message)
             for node in receivers:
                 if node is source or not node.up:
                     continue
                 agent = node.agent
-                out = agent.handle(scope, sender, message, now_ms + node.skew_ms)
+                out = agent.handlers[kind](agent, scope, sender, message, now_ms + node.skew_ms)
                 if out:
                     self._say(node, out)
                 if agent.event_ms != node.event_ms or agent.deadline_ms != node.deadline_ms:
@@ -246,11 +244,12 @@ class Simulation:
         agent = node.agent
         self._say(node, agent.start(self.now_ms))
         heard = set(agent.subscriptions())
-        for sender, (scope, presence) in list(self._births.items()):
-            if ("presence", scope) in heard:
-                self._queue.append(([node], self._nodes[sender], scope, presence))
+        for other in self._nodes.values():
+            scope, presence = other.agent.presence()
+            if other.up and ("presence", scope) in heard:
+                self._queue.append(([node], other, scope, presence))
         tick = self.clock.ticking
-        if tick is not None and tick.phase in agent.phases:
+        if tick.phase in agent.phases:
             self._queue.append(([node], self._nodes[CLOCK_ID], "", tick))
         self._plan(node)
 

@@ -97,14 +97,14 @@ def _rank(kind: str) -> int:
 
 def _kind(axes: Axes, kind: str, places: Line) -> None:
     """Draw all agents of a kind."""
-    mark, size = MARKS.get(kind, ("x", 20))
+    mark, size = MARKS.get(kind, ("X", 24))
     axes.scatter(
         [longitude for longitude, _ in places],
         [latitude for _, latitude in places],
         marker=mark,
         s=size if len(places) <= MOST_VECTORS else size / 3,
         color=style.KIND_TONES.get(kind, style.MUTED),
-        edgecolors="none" if mark == "x" else style.GRID,
+        edgecolors=style.GRID,
         linewidths=0.5,
         zorder=4 + _rank(kind),
         label=f"{len(places)} {style.label(PLURALS.get(kind, kind))}",

@@ -8,7 +8,7 @@ runs it (simulation, fleet or device) calls `wake` when the earlier of the two h
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from broker.messages import PHASE_RANK, Kind, Message, Mode, Phase, Presence, Settings, Tick
+from broker.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
 
 TICK_MS: Final = 900_000
 """A tick is 15 simulated minutes."""
@@ -18,6 +18,20 @@ NETWORK_MS: Final = 2_000
 """Real milliseconds that an answer over a network may take: nobody's patience is shorter."""
 ATTEMPTS: Final = 3
 """How often an unanswered message is sent in all."""
+
+NO_TICK: Final = Tick(
+    tick=-1,
+    phase=Phase.SETTLE,
+    simulated_ms=0,
+    ends_ms=0,
+    mode=Mode.REALTIME,
+    seconds_per_tick=TICK_MS / 1000,
+    ticks_left=0,
+    paused=False,
+    settings=Settings(),
+    epoch=-1,
+)
+"""What an agent knows of time before it has heard the clock; never on a wire."""
 
 Out = Sequence[tuple[str, Message]]
 """What an agent says: (scope, message) pairs, in order."""
@@ -43,9 +57,7 @@ class Agent:
         "label",
         "latitude",
         "longitude",
-        "now_phase",
         "refused",
-        "settings",
         "tick",
         "ticking",
     )
@@ -57,9 +69,7 @@ class Agent:
         self.longitude = longitude
         self.label = label
         self.tick = -1
-        self.now_phase = Phase.SETTLE
-        self.ticking: Tick | None = None
-        self.settings = Settings()
+        self.ticking = NO_TICK
         self.event_ms: int | None = None
         self.deadline_ms: int | None = None
         self.balance_neur = 0
@@ -83,7 +93,7 @@ class Agent:
     @property
     def tick_ms(self) -> int:
         """Simulated time at the beginning of the present phase, as the clock says; its own clock may be off."""
-        return self.ticking.simulated_ms if self.ticking is not None else 0
+        return self.ticking.simulated_ms
 
     @property
     def waiting(self) -> bool:
@@ -94,7 +104,7 @@ class Agent:
     def patience_ms(self) -> int:
         """How long it waits for an answer, in simulated milliseconds."""
         tick = self.ticking
-        if tick is None or tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
+        if tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
             return PATIENCE_MS
         return max(PATIENCE_MS, round(NETWORK_MS * TICK_MS / 1000 / tick.seconds_per_tick))
 
@@ -135,20 +145,14 @@ class Agent:
 
     def on_tick(self, _scope: str, _sender: str, tick: Tick, now_ms: int) -> Out:
         """Take the beginning of a phase; the same again only updates it, and what is older is refused."""
-        if self.ticking is not None and tick.epoch != self.ticking.epoch:
-            if tick.epoch < self.ticking.epoch:
-                return self.refuse("stale")
-            self.tick = -1
+        known = self.ticking
+        if tick.epoch > known.epoch:
             self.start_books()
-        news = (tick.tick - self.tick) or (PHASE_RANK[tick.phase] - PHASE_RANK[self.now_phase])
-        if news < 0:
+        elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
-        if news == 0:
-            self.ticking = tick
-            return NOTHING
         self.ticking = tick
         self.tick = tick.tick
-        self.now_phase = tick.phase
-        self.settings = tick.settings
+        if tick.simulated_ms == known.simulated_ms and tick.epoch == known.epoch:
+            return NOTHING
         action = self.phases.get(tick.phase)
         return action(self, now_ms) if action is not None else NOTHING

@@ -28,7 +28,7 @@ class Buyer(Agent):
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
-        self._past: dict[int, dict[tuple[str, int], Receipt]] = {}
+        self._past: dict[tuple[int, str, int], Receipt] = {}
         self._attempts = 0
         self.start_books()
 
@@ -50,24 +50,29 @@ class Buyer(Agent):
         """Take delivery of energy."""
 
     def _process(self, _now_ms: int) -> Out:
-        if self.purchases.receipts:
-            self._past[self.purchases.tick] = self.purchases.receipts
-        if self._past:
-            self._past = {tick: r for tick, r in self._past.items() if self.tick - tick <= REMEMBERED_TICKS}
+        self._remember()
         self.deadline_ms = None
         packages = self.wanted()
         self.purchases = Purchases(self.tick, packages)
         return [(self.cell, Bid(self.tick, packages))]
 
+    def _remember(self) -> None:
+        """Keep the receipts of the last ticks, in case a producer asks for one again; forget older ones."""
+        for (producer, serial), receipt in self.purchases.receipts.items():
+            if receipt.lots:
+                self._past[receipt.tick, producer, serial] = receipt
+        for key in [key for key in self._past if self.tick - key[0] > REMEMBERED_TICKS]:
+            del self._past[key]
+
     def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
         """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
-        if award.tick != self.purchases.tick or self.now_phase is Phase.SETTLE:
-            receipts = (
-                self.purchases.receipts
-                if award.tick == self.purchases.tick
-                else self._past.get(award.tick, {})
+        if award.tick != self.purchases.tick or self.ticking.phase is Phase.SETTLE:
+            same_tick = award.tick == self.purchases.tick
+            known = (
+                self.purchases.receipts.get((sender, award.serial))
+                if same_tick
+                else self._past.get((award.tick, sender, award.serial))
             )
-            known = receipts.get((sender, award.serial))
             if known is None:
                 self.refuse("stale")
                 known = Receipt(award.tick, award.serial, ())

@@ -113,7 +113,7 @@ class Charger(Buyer):
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
         now_ms = self._instant(call.simulated_ms, now_ms)
-        if self.ticking is not None and self.ticking.mode is Mode.LOCKSTEP:
+        if self.ticking.mode is Mode.LOCKSTEP:
             # A call is granted only when every earlier one is decided, so what is merely held is free.
             self._desk.drop_holds()
         self._desk.expire(now_ms)

@@ -82,9 +82,10 @@ class Clock(Agent):
         "finished",
         "late_phases",
         "mode",
-        "offset_ms",
+        "now_phase",
         "paused",
         "seconds_per_tick",
+        "settings",
         "start_ms",
         "ticks",
     )
@@ -112,6 +113,7 @@ class Clock(Agent):
         self.mode = mode
         self.seconds_per_tick = seconds_per_tick
         self.settings = settings
+        self.now_phase = Phase.SETTLE
         self.epoch = epoch
         self.paused = False
         self.finished = False
@@ -343,7 +345,7 @@ class Clock(Agent):
 
     def _retained(self) -> Out:
         """Say the present tick again, so that whoever joins sees whether it is paused."""
-        if self.ticking is None:
+        if self.tick < 0:
             return NOTHING
         self.ticking = replace(self.ticking, paused=self.paused)
         return [("", self.ticking)]

@@ -50,7 +50,9 @@ class Household(Buyer):
     def wanted(self) -> tuple[Package, ...]:
         """Bid for the load of the coming quarter hour."""
         energy_wh = self._load.energy_wh(self.tick_ms, self._annual_kwh)
-        return packages_of(round(energy_wh * self.settings.consumer_scale), self._package_wh, self._price)
+        return packages_of(
+            round(energy_wh * self.ticking.settings.consumer_scale), self._package_wh, self._price
+        )
 
     def _settle(self, _now_ms: int) -> Out:
         self.deadline_ms = None

@@ -55,7 +55,7 @@ class Seller(Agent):
         if award is None:
             return self.refuse("receipt")
         self.balance_neur += self.sales.earned_neur - earned_before
-        if self.now_phase is Phase.SETTLE:
+        if self.ticking.phase is Phase.SETTLE:
             return self._correct(self.sales)
         out = self.resell(award) if award.energy_wh else NOTHING
         if self.waiting and not self.sales.open:

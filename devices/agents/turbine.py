@@ -75,9 +75,9 @@ class Turbine(Seller):
     def generate(self) -> int:
         """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next."""
         reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
-        speed_mps = reading.speed_mps * self.settings.wind_scale
+        speed_mps = reading.speed_mps * self.ticking.settings.wind_scale
         power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
-        self.power_w = round(power * self.settings.turbine_scale)
+        self.power_w = round(power * self.ticking.settings.turbine_scale)
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
 
@@ -96,21 +96,47 @@ class Turbine(Seller):
 
     # --- commerce: the same market as every other producer of the cell -----------------------------------
 
-    def _on_offer(
-        self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus, now_ms: int
-    ) -> Out:
-        """Enter a bid or a supply into the book of its cell and tick."""
-        if message.tick != self._book.tick:
-            if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
-                return self.refuse("stale")
-            self._early.append((scope, sender, message))
-            return NOTHING
-        home = isinstance(message, Bid | Supply)
-        if home and self._cleared:
-            return self.refuse("late")
-        if not _entered(self._book if home else self._book_of(scope), sender, message):
-            return self.refuse("duplicate")
-        return self._clear(now_ms) if home and self.waiting and self._complete() else NOTHING
+    def _on_bid(self, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
+        """Enter a consumer's bid."""
+        book = self._book
+        if bid.tick != book.tick or self._cleared or sender in book.bids:
+            return self._not_now(scope, sender, bid)
+        book.bids[sender] = bid.packages
+        return NOTHING if self.deadline_ms is None else self._clear_when_complete(now_ms)
+
+    def _on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
+        """Enter another producer's supply."""
+        book = self._book
+        if supply.tick != book.tick or self._cleared or sender in book.supplies:
+            return self._not_now(scope, sender, supply)
+        book.supplies[sender] = supply.energy_wh
+        return NOTHING if self.deadline_ms is None else self._clear_when_complete(now_ms)
+
+    def _on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
+        """Enter what a neighbouring cell could not serve."""
+        if residual.tick != self._book.tick or sender in self._book_of(scope).bids:
+            return self._not_now(scope, sender, residual)
+        self._book_of(scope).bids[sender] = residual.packages
+        return NOTHING
+
+    def _on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
+        """Enter what another producer offers to a neighbouring cell."""
+        if surplus.tick != self._book.tick or sender in self._book_of(scope).supplies:
+            return self._not_now(scope, sender, surplus)
+        self._book_of(scope).supplies[sender] = surplus.energy_wh
+        return NOTHING
+
+    def _not_now(self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus) -> Out:
+        """Keep what is for the coming tick; refuse what is for another, too late, or said before."""
+        if message.tick == self._book.tick:
+            return self.refuse("late" if self._cleared else "duplicate")
+        if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
+            return self.refuse("stale")
+        self._early.append((scope, sender, message))
+        return NOTHING
+
+    def _clear_when_complete(self, now_ms: int) -> Out:
+        return self._clear(now_ms) if not self._cleared and self._complete() else NOTHING
 
     def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Keep the roster of the cell: who is alive is waited for."""
@@ -119,7 +145,7 @@ class Turbine(Seller):
 
     def _complete(self) -> bool:
         """Tell whether every live member of the cell has been heard."""
-        absent = self.ticking.absent if self.ticking is not None else ()
+        absent = self.ticking.absent
         heard = self._book
         return all(
             name in heard.bids or name in heard.supplies or name in absent for name in self._roster.members
@@ -146,7 +172,7 @@ class Turbine(Seller):
     def resell(self, award: OpenAward) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
         lasts = Phase.COMMERCE if award.market == self.cell else Phase.EXCHANGE
-        if self.now_phase is not lasts:
+        if self.ticking.phase is not lasts:
             return NOTHING
         book = self._book if award.market == self.cell else self._book_of(award.market)
         return self.sell(award.market, by_consumer(book.resell(award.energy_wh)))
@@ -154,7 +180,10 @@ class Turbine(Seller):
     # --- surplus and exchange: what the own cell leaves over, for the neighbours --------------------------
 
     def _book_of(self, cell: str) -> Book:
-        return self._abroad.setdefault(cell, Book(self.tick))
+        book = self._abroad.get(cell)
+        if book is None:
+            book = self._abroad[cell] = Book(self.tick)
+        return book
 
     def _surplus(self, _now_ms: int) -> Out:
         """Divide the own part of the cell's surplus among the neighbours' dearest residual bids, and say so."""
@@ -201,10 +230,10 @@ class Turbine(Seller):
         Tick: Agent.on_tick,
         Receipt: Seller.on_receipt,
         Presence: _on_presence,
-        Bid: _on_offer,
-        Supply: _on_offer,
-        Residual: _on_offer,
-        Surplus: _on_offer,
+        Bid: _on_bid,
+        Supply: _on_supply,
+        Residual: _on_residual,
+        Surplus: _on_surplus,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         Phase.PROCESS: _process,
@@ -213,10 +242,3 @@ class Turbine(Seller):
         Phase.EXCHANGE: _exchange,
         Phase.SETTLE: _settle,
     }
-
-
-def _entered(book: Book, sender: str, message: Bid | Supply | Residual | Surplus) -> bool:
-    """Enter a bid or a supply, unless the sender has entered another one before."""
-    if isinstance(message, Bid | Residual):
-        return book.bids.setdefault(sender, message.packages) == message.packages
-    return book.supplies.setdefault(sender, message.energy_wh) == message.energy_wh

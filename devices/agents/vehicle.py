@@ -208,7 +208,7 @@ class Vehicle(Agent):
             return NOTHING
         elif self._destination is not None:
             self._plan(now_ms + 1 + self._chance.below(CALLS_WITHIN_MS), Vehicle._set_out)
-        elif self._chance.random() < LEAVES * self.settings.vehicle_scale:
+        elif self._chance.random() < LEAVES * self.ticking.settings.vehicle_scale:
             south, north, west, east = self._area
             latitude = round(self._chance.uniform(south, north), 6)
             longitude = round(self._chance.uniform(west, east), 6)
@@ -353,7 +353,7 @@ class Vehicle(Agent):
         candidates = negotiation.candidates(self._distance_to_known, way_wh)
         if not candidates and not negotiation.widened:
             return self._ask(negotiation, range(1, len(self._cells)), now_ms)
-        negotiation.queue = rank(candidates, self.settings.algorithm, self._weights, self._chance)
+        negotiation.queue = rank(candidates, self.ticking.settings.algorithm, self._weights, self._chance)
         return self._try_next(now_ms)
 
     def _distance_to_known(self, charger: str) -> float:

@@ -11,11 +11,12 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
+from dashboards.figures.batteries import charger_batteries
 from dashboards.figures.country import outline
 from dashboards.metrics import METRICS, figures_of
 from dashboards.page import document
 from dashboards.plots import PLOTS, render_all
-from dashboards.report import write_report
+from dashboards.report import report_html, write_report
 from dashboards.rows import AgentRow, CellArea, EventRow, Invariant, RunFacts
 from dashboards.store import Store
 from dashboards.story import tell
@@ -30,7 +31,6 @@ FLEETS = {
     "one tick": Fleet(ticks=1),
     "default": Fleet(),
     "bare": Fleet(ticks=5, turbines=0, chargers=0, vehicles=0),
-    "few chargers": Fleet(ticks=9, chargers=5),
     "crowd": Fleet(ticks=8, turbines=9, consumers=12, chargers=450, vehicles=450, cells=4),
     "long": Fleet(ticks=1_200, chargers=3, vehicles=2),
 }
@@ -45,6 +45,14 @@ def test_every_figure_renders(name: str, tmp_path: Path) -> None:
         assert (tmp_path / f"{plot.name}.png").read_bytes().startswith(b"\x89PNG")
         assert pictures[plot.name].startswith("<svg ")
         assert len(pictures[plot.name]) < 300_000
+
+
+def test_a_few_chargers_have_a_panel_each() -> None:
+    with build(Fleet(ticks=9, chargers=5)) as store, house_style():
+        figure = charger_batteries(read_timeline(store))
+    assert [axes.get_title(loc="left") for axes in figure.axes[:5]] == [
+        f"charger-{number}" for number in range(5)
+    ]
 
 
 def test_every_plot_says_what_it_shows_in_which_unit_from_where() -> None:
@@ -148,10 +156,10 @@ def test_figures_follow_the_page_from_light_to_dark() -> None:
     assert all(f"--{token}:{tone.dark};" in page for token, tone in TONES.items())
 
 
-def test_a_breach_is_named_in_words(tmp_path: Path) -> None:
+def test_a_breach_is_named_in_words() -> None:
     broken = (Invariant("energy", "in = out", 120, 0), Invariant("money", "paid = earned", 120, 2))
     with build(Fleet(ticks=2, invariants=broken)) as store:
-        text = write_report(store, tmp_path).read_text(encoding="utf-8")
+        text = report_html(store, {plot.name: "" for plot in PLOTS})
     assert "✗ 1 of 2 invariants broken in 240 checks." in text
     assert "<b>money</b>: paid = earned <small>120 checks, 2 breaches</small>" in text
 
@@ -204,11 +212,15 @@ with build(Fleet(ticks=30, storm=(10, 20))) as store:
 
 
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    running = []
+    for seed, zone in (("1", "UTC"), ("4711", "Asia/Tokyo")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone}
+        running.append(
+            subprocess.Popen([sys.executable, "-c", WRITE_ALL, str(tmp_path / seed)], env=environment)
+        )
+    assert [process.wait() for process in running] == [0, 0]
     found = []
-    for seed in ("1", "4711"):
-        out = tmp_path / seed
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": "UTC" if seed == "1" else "Asia/Tokyo"}
-        subprocess.run([sys.executable, "-c", WRITE_ALL, str(out)], check=True, env=environment)
+    for out in (tmp_path / "1", tmp_path / "4711"):
         files = sorted(path for path in out.rglob("*") if path.is_file())
         found.append({str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files})
     assert len(found[0]) == 5 + 1 + len(PLOTS) + 2 + 2

@@ -183,7 +183,7 @@ def _truncated(path: Path) -> None:
         (_foreign, "not one of GridFleet's"),
         (_newer, "version 99"),
         (_truncated, "not a readable"),
-        (lambda path: None, "no such file"),
+        (lambda _: None, "no such file"),
     ],
     ids=["text", "empty", "foreign", "newer", "truncated", "missing"],
 )

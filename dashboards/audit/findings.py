@@ -1,0 +1,104 @@
+"""What the auditor reports: for each invariant how often it was checked, how often broken, and examples."""
+
+from typing import Any, Final, NamedTuple
+
+from dashboards.rows import Invariant
+
+EXAMPLES: Final = 5
+"""So many breaches of an invariant are described, the first ones; the others are only counted."""
+
+
+class Finding(NamedTuple):
+    """The verdict on one invariant; one that was never checked says so by `checked` = 0."""
+
+    name: str
+    what: str
+    checked: int
+    breaches: int
+    examples: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no breach was found."""
+        return self.breaches == 0
+
+    @property
+    def invariant(self) -> Invariant:
+        """The finding as the store keeps it."""
+        return Invariant(self.name, self.what, self.checked, self.breaches)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding in the form of summary.json."""
+        return {**self._asdict(), "examples": list(self.examples), "holds": self.holds}
+
+
+class Tally:
+    """Counts the checks and breaches of one invariant."""
+
+    __slots__ = ("breaches", "checked", "examples", "name", "what")
+
+    def __init__(self, name: str, what: str) -> None:
+        self.name = name
+        self.what = what
+        self.checked = 0
+        self.breaches = 0
+        self.examples: list[str] = []
+
+    def fail(self, text: str) -> None:
+        """Count a breach; the first ones are kept as examples."""
+        self.breaches += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(text)
+
+    def finding(self) -> Finding:
+        """Return what was found so far."""
+        return Finding(self.name, self.what, self.checked, self.breaches, tuple(self.examples))
+
+
+class Tallies:
+    """All invariants, in the order of the report."""
+
+    def __init__(self, *, exact: bool) -> None:
+        self.production = Tally(
+            "production", "generated = announced = sold + curtailed + unsettled, by each producer's account"
+        )
+        self.books = Tally(
+            "books", "what producers booked as sold is what receipts say and what consumers booked as bought"
+        )
+        self.cells = Tally(
+            "cells", "per cell: generated + reactor + imported = sold + exported + curtailed, by the accounts"
+        )
+        self.settled = Tally(
+            "settled",
+            "nothing is unsettled when the tick ends"
+            if exact
+            else "what is unsettled when the tick ends is settled by a correction within 8 ticks",
+        )
+        self.packages = Tally("packages", "no package is sold twice, no receipt exceeds its award or the bid")
+        self.supply = Tally("supply", "no producer promises or sells more than it announced")
+        self.prices = Tally("prices", "every award and receipt is at the price bid")
+        self.payments = Tally(
+            "payments", "what consumers paid is what producers earned: energy times price bid"
+        )
+        self.balances = Tally("balances", "each balance changes by exactly what was earned and paid")
+        self.bounds = Tally("bounds", "batteries stay within 0 and capacity")
+        self.batteries = Tally("batteries", "each battery changes by exactly what came and went")
+        self.losses = Tally("losses", "losses are 10 % of what is charged and 6 % of what is discharged")
+        self.delivery = Tally(
+            "delivery",
+            "what chargers delivered and earned is what vehicles drew and paid"
+            if exact
+            else "no charger delivered and no vehicle drew more than the vehicles' meters said",
+        )
+        self.reservations = Tally(
+            "reservations", "each lease follows an offer and an acceptance, each bill the lease and the meter"
+        )
+        self.ports = Tally("ports", "never more reservations than ports")
+        self.reserved = Tally("reserved", "the energy reserved is in the charger's battery")
+        self.leases = Tally("leases", "every lease ends: by a release, or at its time without renewal")
+        self.ticks = Tally("ticks", "every phase begins at its announced time, none is left out")
+        self.fresh = Tally("fresh", "nobody acts anew on a tick that is over; reminders end after 8 ticks")
+
+    def findings(self) -> list[Finding]:
+        """Return what was found so far."""
+        return [tally.finding() for tally in vars(self).values()]

@@ -1,0 +1,57 @@
+"""What was said of one tick, kept until everybody who might speak of it has spoken."""
+
+from typing import NamedTuple
+
+from broker.messages import Correction, Message, State
+
+
+class Window:
+    """One tick's market messages, accounts and corrections; `site_tick` of births is when they were heard."""
+
+    __slots__ = ("corrections", "market", "settle_ms", "states")
+
+    def __init__(self) -> None:
+        self.market: list[tuple[str, str, Message]] = []
+        self.states: dict[str, State] = {}
+        self.corrections: dict[str, Correction] = {}
+        self.settle_ms: int | None = None
+        """When the tick's last phase began, or None while it has not: the tick is incomplete."""
+
+    def correct(self, sender: str, correction: Correction) -> None:
+        """Keep a correction unless a later one is known: what is unsettled only shrinks."""
+        known = self.corrections.get(sender)
+        if known is None or correction.unsettled_wh <= known.unsettled_wh:
+            self.corrections[sender] = correction
+
+
+class Births:
+    """In which ticks devices came to life or died: across these, what they knew may be gone."""
+
+    __slots__ = ("_ticks", "unsteady")
+
+    def __init__(self) -> None:
+        self._ticks: dict[str, list[int]] = {}
+        self.unsteady: set[int] = set()
+        """Ticks in which any device came or went."""
+
+    def note(self, agent: str, tick: int) -> None:
+        """Remember that a device was born or died in a tick (-1 before the first)."""
+        self._ticks.setdefault(agent, []).append(tick)
+        if tick >= 0:
+            self.unsteady.add(tick)
+
+    def within(self, agent: str, first: int, last: int) -> bool:
+        """Tell whether a device was born or died in one of those ticks."""
+        ticks = self._ticks.get(agent)
+        return ticks is not None and any(first <= tick <= last for tick in ticks)
+
+    def steady(self, first: int, last: int) -> bool:
+        """Tell whether no device at all was born or died in those ticks."""
+        return not self.unsteady or not any(first <= tick <= last for tick in self.unsteady)
+
+    def forget(self, before: int) -> None:
+        """Drop what is older, except what a device's first accounts still need."""
+        self.unsteady = {tick for tick in self.unsteady if tick >= before}
+        for agent, ticks in [*self._ticks.items()]:
+            if ticks[-1] < before:
+                del self._ticks[agent]

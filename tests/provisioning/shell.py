@@ -1,0 +1,103 @@
+"""The command line as a shell sees it: a process with arguments, an environment, two streams and an exit code."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PROGRAM: Final = (sys.executable, "-m", "provisioning")
+ESCAPE: Final = "\x1b["
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def start(
+    *words: str, cwd: Path, env: Mapping[str, str] | None = None, program: tuple[str, ...] = PROGRAM
+) -> subprocess.Popen[str]:
+    """Start gridfleet in a process group of its own."""
+    return subprocess.Popen(
+        [*program, *words],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> Ended:
+    out, err = process.communicate(timeout=100)
+    return Ended(process.returncode, out, err)
+
+
+def gridfleet(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    return end(start(*words, cwd=cwd, env=env))
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    """Send what a terminal sends: SIGINT to the whole group."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def wait_for(path: Path, timeout_s: float = 30) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + timeout_s
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.02)
+
+
+def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ctrl_c_at: str = "") -> Ended:
+    """Run gridfleet on a terminal of 100 columns; press Ctrl-C when a text appears. Both streams are in `out`."""
+    outside, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+    with subprocess.Popen(
+        [*PROGRAM, *words],
+        cwd=cwd,
+        env=environment,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  makes it the terminal of Ctrl-C
+    ) as process:
+        os.close(inside)
+        seen = b""
+        while True:
+            select.select([outside], [], [], 60)
+            try:
+                piece = os.read(outside, 65_536)
+            except OSError:  # nobody has the terminal open any longer
+                break
+            seen += piece
+            if ctrl_c_at and ctrl_c_at in plain(seen.decode("utf-8", "replace")):
+                os.write(outside, b"\x03")
+                ctrl_c_at = ""
+        os.close(outside)
+        process.wait(60)
+    return Ended(process.returncode, seen.decode("utf-8"), "")
+
+
+def plain(text: str) -> str:
+    """Return text without the escape sequences for colours and cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

@@ -1,0 +1,30 @@
+from broker.messages import Package, Receipt
+from provisioning.bar import price_text, time_text
+from provisioning.price import LastPrice
+
+
+def receipt(tick: int, *prices_ueur: int) -> Receipt:
+    lots = tuple(Package(index, 1_000, price) for index, price in enumerate(prices_ueur))
+    return Receipt(tick, 0, lots)
+
+
+def test_the_price_is_the_lowest_of_the_last_tick_that_ended() -> None:
+    price = LastPrice()
+
+    def hear(message: Receipt) -> int | None:
+        price.tap(0, "turbine-1", "charger-01", message)
+        return price.ueur
+
+    assert hear(receipt(0, 900_000, 400_000)) is None
+    assert hear(receipt(0, 500_000)) is None
+    assert hear(receipt(1, 300_000)) == 400_000
+    assert hear(receipt(0, 100_000)) == 400_000  # late
+    assert hear(receipt(1)) == 400_000
+    assert hear(receipt(2)) == 300_000
+    assert hear(receipt(3, 1)) is None  # nothing was sold in tick 2
+
+
+def test_time_and_price_as_people_read_them() -> None:
+    assert time_text(1_748_822_400_000 + 75 * 60_000) == "02 Jun 01:15"
+    assert price_text(123_456) == "0.123 EUR/kWh"
+    assert price_text(None) == "nothing sold"

@@ -1,0 +1,62 @@
+import tomllib
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from devices.scenario import load, shipped
+from provisioning.cli import main
+from provisioning.toml_text import toml_text
+
+
+def test_the_list_tells_what_each_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in shipped():
+        scenario = load(name)
+        assert (
+            f"{name} {scenario.title} {scenario.about} {scenario.ticks} ticks ({scenario.ticks / 4:g} h)"
+            in text
+        )
+    assert "hour 12: Gale" in text
+    assert "20 chargers · 30 vehicles · 1 reactor" in text
+
+
+def test_the_names_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios", "--names"]) == 0
+    assert capsys.readouterr().out.split() == shipped()
+
+
+def test_a_good_file_is_told_in_short_and_in_full(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('title = "Two  cells\\n"\nticks = 8\n[area]\ncolumns = 2\n[commerce]\ncount = 2\n')
+    assert main(["check", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "# mine: Two cells"
+    assert lines[1] == "# 8 ticks (2 h) from 2025-06-02 00:00 · 2 cells · synthetic weather"
+    assert "2 shops and offices" in lines[2]
+    assert "package_kwh = 10.0" in lines
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_check_prints_is_the_same_scenario(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["check", name]) == 0
+    file = tmp_path / f"{name}.toml"
+    file.write_text(capsys.readouterr().out)
+    assert load(str(file)).model_copy(update={"folder": ""}) == load(name)
+
+
+def test_toml_reads_back_as_it_was() -> None:
+    document = {
+        "text": 'quotes " \\ tab \t line \n DEL \x7f bell \a umlaut ü',
+        "yes": True,
+        "whole": 2**60,
+        "tiny": 1e-07,
+        "when": datetime(2025, 6, 2, 12, 15),  # noqa: DTZ001  a scenario's time has no zone
+        "list": [[1.5, 2.0], []],
+        "table": {"inner": {"key": "value"}, "key": 1},
+        "tables": [{"a": 1, "deep": {"b": 2}}, {"a": 3}],
+    }
+    assert tomllib.loads(toml_text(document)) == document

@@ -1,0 +1,252 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker.messages import Algorithm, Mode
+from devices.faults import Faults
+from provisioning import cli
+from provisioning.arguments import ALGORITHMS
+from provisioning.cli import COMMANDS, main
+from provisioning.exits import Exit
+from provisioning.run import MODES
+from tests.provisioning.shell import ESCAPE, gridfleet
+
+HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore")
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == Exit.USAGE
+    return capsys.readouterr().err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What is said on standard error by a command that ends with 2."""
+    assert main(words) == Exit.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_of_each_command_has_an_example_and_the_exit_codes(
+    command: cli.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command.name, "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert command.description in text
+    assert command.examples
+    for example in command.examples:
+        assert f"  {example}\n" in text
+    for code in Exit:
+        assert f"  {code.value:<5}" in text
+
+
+def test_help_fits_into_a_terminal_of_110_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], *([command.name, "--help"] for command in COMMANDS)):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "commands:" in refused(capsys)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == "gridfleet 0.1.0\n"
+
+
+def test_words_repeated_for_speed_are_those_of_the_other_rooms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(ALGORITHMS) == set(Algorithm)
+    assert set(MODES) == set(Mode)
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    text = capsys.readouterr().out
+    assert [name for name in Faults.model_fields if name not in text] == []
+
+
+LOADED = """
+import sys
+from provisioning.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (["--help"], ()),
+        (["simulate", "--help"], ()),
+        (["--version"], ()),
+        (["scenarios"], ("pydantic",)),
+        (["check", "normal"], ("pydantic",)),
+        (["completion", "bash"], ("pydantic", "shtab")),
+        (["simulate", "normal", "--ticks", "1", "--no-report"], ("pydantic", "sqlite3")),
+    ],
+    ids=lambda words: " ".join(words) or "-",
+)
+def test_a_command_loads_only_what_it_needs(
+    words: list[str], allowed: tuple[str, ...], tmp_path: Path
+) -> None:
+    code = LOADED.format(heavy=HEAVY)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert set(done.stderr.splitlines()[-1].split()[1:]) <= set(allowed)
+
+
+# --- mistakes, each with what is allowed ---
+
+
+def test_an_unknown_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "simulate", "nomal") == (
+        "gridfleet: nomal: no such scenario or file; did you mean 'normal'? (shipped: normal, scarce, storm)\n"
+    )
+
+
+def test_a_value_that_is_not_allowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("ticks = 10\n[chargers]\nports = 0\ncont = 5\n")
+    assert refused(capsys, "check", str(file)).splitlines() == [
+        f"gridfleet: {file}: chargers.ports = 0: Input should be greater than or equal to 1",
+        f"gridfleet: {file}: chargers.cont: unknown key; did you mean 'count'?",
+    ]
+
+
+def test_a_file_that_is_not_toml(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("ticks = = 10\n")
+    assert refused(capsys, "run", str(file)).startswith(
+        f"gridfleet: {file}: is not TOML: Invalid value (at line 1"
+    )
+
+
+def test_a_weather_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[weather]\nsource = "csv"\nfiles = ["wind.csv"]\n')
+    assert str(tmp_path / "wind.csv") in refused(capsys, "check", str(file))
+
+
+def test_a_wrong_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "simulate", "normal", "--set", "settings.turbine_scale=3") == (
+        "gridfleet: normal.toml: settings.turbine_scale = 3: Input should be less than or equal to 2\n"
+    )
+
+
+def test_an_unknown_fault_and_a_wrong_one(capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, "simulate", "normal", "--faults", "los=0.1")
+    assert text.startswith(
+        "gridfleet: --faults los=0.1: unknown fault; allowed are loss, duplicate, delay_s,"
+    )
+    assert refused(capsys, "simulate", "normal", "--faults", "loss=2") == (
+        "gridfleet: --faults loss=2: Input should be less than or equal to 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "example"), [("--set", "settings.turbine_scale=0.5"), ("--faults", "loss=0.05")]
+)
+def test_a_scenario_swallowed_by_an_option(
+    option: str, example: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert usage_error(capsys, "simulate", option, "a=1", "storm").splitlines()[-2:] == [
+        f"gridfleet simulate: error: {option} storm: expected key=value, e.g. {option} {example}",
+        f"Is 'storm' the scenario? Then put it first: gridfleet simulate storm {option} …",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["simulate"], "the following arguments are required: SCENARIO"),
+        (["simulate", "normal", "--ticks", "0"], "'0' is not a whole number from 1 to 1000000"),
+        (["simulate", "normal", "--seed", "x"], "'x' is not a whole number from 0 to 9223372036854775807"),
+        (["simulate", "normal", "--tick", "3"], "unrecognized arguments: --tick 3"),
+        (["simulate", "normal", "--algorithm", "bets"], "'bets' is unknown; allowed are weighted, best,"),
+        (["compare", "normal", "--algorithm", "best,"], "'' is unknown; allowed are weighted, best,"),
+        (["run", "--seconds-per-tick", "0"], "'0' is not a number of seconds above 0, up to 900"),
+        (["run", "--seconds-per-tick", "nan"], "'nan' is not a number of seconds above 0, up to 900"),
+        (["run", "--mode", "slow"], "invalid choice: 'slow'"),
+        (["fly"], "invalid choice: 'fly'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "-",
+)
+def test_wrong_usage_says_what_is_allowed(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in usage_error(capsys, *words)
+
+
+def test_a_directory_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    for words in (["simulate", "normal"], ["compare", "normal"], ["run"]):
+        assert refused(capsys, *words, "--out", str(tmp_path / "taken")) == (
+            f"gridfleet: --out {tmp_path / 'taken'}: cannot be used as a directory (file exists)\n"
+        )
+
+
+def test_a_trace_that_is_a_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["simulate", "normal", "--out", str(tmp_path / "out"), "--trace", str(tmp_path)]
+    assert refused(capsys, *words) == f"gridfleet: --trace {tmp_path}: is a directory; name a file\n"
+
+
+def test_a_report_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert refused(capsys, "report", str(tmp_path)).startswith(
+        f"gridfleet: {tmp_path}: holds no run (there is no "
+    )
+
+
+# --- failures ---
+
+
+def fail(_arguments: object) -> int:
+    raise ZeroDivisionError("by\nnothing")
+
+
+def test_an_unexpected_failure_is_told_in_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
+    assert main(["scenarios"]) == Exit.FAILED
+    assert capsys.readouterr().err.splitlines() == [
+        "gridfleet: unexpected failure: ZeroDivisionError: by",
+        "gridfleet: nothing",
+        "gridfleet: Add --debug to see where it happened.",
+    ]
+
+
+def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
+    assert main(["scenarios", "--debug"]) == Exit.FAILED
+    text = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in text
+    assert "test_usage.py" in text
+
+
+def test_a_reader_who_has_had_enough_is_no_failure_to_talk_about(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m provisioning check storm | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S607
+    assert done.stdout.startswith("# storm")
+    assert done.stderr == ""
+
+
+def test_a_terminal_without_the_letters_stops_nothing(tmp_path: Path) -> None:
+    done = gridfleet("scenarios", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert done.code == Exit.FINE
+    assert ESCAPE not in done.out
