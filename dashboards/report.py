@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from broker.units import kwh_text
+from broker.units import WH_PER_KWH
 from dashboards.export import time_text
 from dashboards.metrics import METRICS, figures_of, number_text
 from dashboards.page import document, facts_list, figure_html, table
@@ -98,7 +98,10 @@ def _facts(store: Store) -> str:
             (f"To the end of tick {last_tick}", time_text(end_ms + facts.tick_ms).replace("T", " ")[:16])
         )
     rows.append(("Cells", str(summary["cells"])))
-    rows.extend((f"{kind.capitalize()}s", str(count)) for kind, count in summary["counts"]["agents"].items())
+    rows.extend(
+        (f"{kind.capitalize()}s", number_text(count, 0))
+        for kind, count in summary["counts"]["agents"].items()
+    )
     return facts_list(rows)
 
 
@@ -114,10 +117,10 @@ def _cells(store: Store) -> str:
     if len(cells) < 2:
         return ""
     heads = ("Cell", "bought", "own", "reactor", "imported", "exported", "curtailed")
-    shown = [(cell[0], *(kwh_text(energy)[:-2] for energy in cell[1:])) for cell in cells[:MOST_CELLS]]
+    shown = [(cell[0], *(number_text(wh / WH_PER_KWH, 1) for wh in cell[1:])) for cell in cells[:MOST_CELLS]]
     rest = [sum(column) for column in zip(*(cell[1:] for cell in cells[MOST_CELLS:]), strict=True)]
     if rest:
-        shown.append((f"{len(cells) - MOST_CELLS} others", *(kwh_text(energy)[:-2] for energy in rest)))
+        shown.append((f"{len(cells) - MOST_CELLS} others", *(number_text(wh / WH_PER_KWH, 1) for wh in rest)))
     return "<h2>Cells</h2>\n<p>Energy in kWh.</p>" + table(heads, shown, numbers=range(1, 7))
 
 

@@ -37,7 +37,7 @@ def energy_text(kwh: float) -> str:
 
 
 def _trade(agents: dict[str, int], cells: int, hours: float, found: dict[str, float]) -> str:
-    who = f"{sum(agents.values())} agents in {_count(cells, 'cell')}"
+    who = f"{_count(sum(agents.values()), 'agent')} in {_count(cells, 'cell')}"
     span = f"In {number_text(hours, 0 if hours.is_integer() else 2)} hours of simulated time {who}"
     if math.isnan(found["mean_price"]):
         return f"{span} settled no trade."

@@ -1,14 +1,12 @@
 """What was said of one tick, kept until everybody who might speak of it has spoken."""
 
-from typing import NamedTuple
-
 from broker.messages import Correction, Message, State
 
 
 class Window:
-    """One tick's market messages, accounts and corrections; `site_tick` of births is when they were heard."""
+    """One tick's market messages, accounts and corrections."""
 
-    __slots__ = ("corrections", "market", "settle_ms", "states")
+    __slots__ = ("corrections", "end_ms", "market", "settle_ms", "states")
 
     def __init__(self) -> None:
         self.market: list[tuple[str, str, Message]] = []
@@ -16,6 +14,7 @@ class Window:
         self.corrections: dict[str, Correction] = {}
         self.settle_ms: int | None = None
         """When the tick's last phase began, or None while it has not: the tick is incomplete."""
+        self.end_ms: int | None = None
 
     def correct(self, sender: str, correction: Correction) -> None:
         """Keep a correction unless a later one is known: what is unsettled only shrinks."""

@@ -108,7 +108,8 @@ def _heat_map(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figu
     axes.set_yticks(list(shown), [style.label(names[place * together]) for place in shown], fontsize=7)
     axes.grid(visible=False)
     bar = figure.colorbar(image, ax=axes, pad=0.012, aspect=30)
-    bar.set_label("state of charge, %", color=style.MUTED, fontsize=8.5)
+    mean = f", mean of {together} chargers" if together > 1 else ""
+    bar.set_label(f"state of charge, %{mean}", color=style.MUTED, fontsize=8.5)
     bar.outline.set_visible(False)
     time_axis(axes, timeline, top=False)
     return figure

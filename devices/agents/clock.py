@@ -1,14 +1,12 @@
 """The clock: says which phase it is, waits for nobody past the deadline, and obeys the operators' controls.
 
 Its own time base is real milliseconds (in the simulation: virtual ones); simulated time follows from tick and
-phase. In lock-step it is a conservative time manager: a phase ends when every live device is ready, and between
-two phases it grants single devices the instants they asked for, one after the other in the order of simulated
-time, so that what happens over a real broker happens in the order of the simulation.
+phase. In lock-step a phase ends when every live device is ready (see `devices.barrier`), else by the clock on
+the wall; a pause, a new speed or a new mode takes hold at once, every other setting with the next phase.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 from typing import Any, ClassVar, Final
 
 from broker.messages import (
@@ -27,6 +25,7 @@ from broker.messages import (
     Settings,
     Tick,
 )
+from devices.barrier import Barrier
 
 from .base import NOTHING, TICK_MS, Agent, Handler, Out
 
@@ -65,19 +64,13 @@ class Clock(Agent):
 
     kind = Kind.CLOCK
     __slots__ = (
-        "_behind",
         "_deadline_ms",
-        "_due",
         "_events",
-        "_granted",
-        "_members",
         "_order",
         "_paused_left_ms",
-        "_ready",
         "_revisions",
         "_stepping",
-        "_wakes",
-        "absent",
+        "barrier",
         "epoch",
         "finished",
         "late_phases",
@@ -117,17 +110,11 @@ class Clock(Agent):
         self.epoch = epoch
         self.paused = False
         self.finished = False
-        self.absent: set[str] = set()
+        self.barrier = Barrier(expected)
         self.late_phases = 0
-        self._events = {event.tick: event for event in sorted(events, key=lambda e: e.tick)}
+        self._events = events
         self._order = tuple(phase for phase in PHASES if neighbours or phase not in BETWEEN_CELLS)
         self._deadline_ms = lockstep_deadline_ms
-        self._members: set[str] = set(expected)
-        self._behind: set[str] = set()
-        self._ready: dict[str, tuple[int, int]] = {}
-        self._wakes: list[tuple[int, str]] = []
-        self._due: dict[str, int] = {}
-        self._granted: str | None = None
         self._paused_left_ms = 0
         self._stepping: int | None = None
         self._revisions: dict[str, tuple[int, str]] = {}
@@ -170,7 +157,7 @@ class Clock(Agent):
                     return self._pause(now_ms)
                 self._stepping -= 1
             self.tick += 1
-            self._apply(self._events.get(self.tick))
+            self._apply_events()
         self.now_phase = following
         self.ticking = Tick(
             tick=self.tick,
@@ -182,7 +169,7 @@ class Clock(Agent):
             ticks_left=self.ticks - self.tick - 1,
             paused=False,
             settings=self.settings,
-            absent=tuple(sorted(self.absent)),
+            absent=tuple(sorted(self.barrier.absent)),
             epoch=self.epoch,
         )
         self._schedule(now_ms)
@@ -197,9 +184,7 @@ class Clock(Agent):
     def _schedule(self, now_ms: int) -> None:
         """Plan the end of the phase: by the clock on the wall, or by the deadline of lock-step."""
         if self.mode is Mode.LOCKSTEP:
-            rank = (self.tick, PHASE_RANK[self.now_phase])
-            awaited = self._members - self.absent
-            self._behind = {name for name in awaited if self._ready.get(name, (-1, 0)) < rank}
+            self.barrier.begin((self.tick, PHASE_RANK[self.now_phase]))
             self.event_ms = now_ms + self._deadline_ms
         else:
             simulated = self._phase_end() - self.simulated_ms
@@ -210,33 +195,23 @@ class Clock(Agent):
         if self.paused or self.finished:
             self.event_ms = None
             return NOTHING
-        if self.mode is Mode.LOCKSTEP:
-            if self._behind:
-                self.late_phases += 1
-                self.absent |= self._behind
-                self._behind.clear()
-                self._granted = None
-            return self.advance(now_ms)
-        return self._next_phase(now_ms)
+        if self.mode is not Mode.LOCKSTEP:
+            return self._next_phase(now_ms)
+        self.late_phases += self.barrier.give_up()
+        return self._advance(now_ms)
 
     # --- lock-step ---------------------------------------------------------------------------------------
 
-    def advance(self, now_ms: int) -> Out:
+    def _advance(self, now_ms: int) -> Out:
         """When nobody is behind: grant the next instant asked for, or begin the next phase."""
-        if self._behind or self.paused or self.finished:
+        if self.barrier.behind or self.paused or self.finished:
             return NOTHING
-        end_ms = self._phase_end()
-        while self._wakes and self._wakes[0][0] < end_ms:
-            wake_ms, name = heappop(self._wakes)
-            if self._due.get(name) != wake_ms or name in self.absent:
-                continue
-            del self._due[name]
-            self._granted = name
-            self._behind.add(name)
-            self.event_ms = now_ms + self._deadline_ms
-            return [(name, Grant(self.tick, wake_ms))]
-        self._granted = None
-        return self._next_phase(now_ms)
+        granted = self.barrier.grant(self._phase_end())
+        if granted is None:
+            return self._next_phase(now_ms)
+        device, instant_ms = granted
+        self.event_ms = now_ms + self._deadline_ms
+        return [(device, Grant(self.tick, instant_ms))]
 
     def _on_ready(self, _scope: str, sender: str, ready: Ready, now_ms: int) -> Out:
         """Note that a device has said all it has to say, and when it wants to act next."""
@@ -244,36 +219,17 @@ class Clock(Agent):
             return NOTHING
         if ready.tick != self.tick:
             return self.refuse("stale")
-        self.absent.discard(sender)
-        rank = (ready.tick, PHASE_RANK[ready.through])
-        self._ready[sender] = rank
-        if ready.wake_ms is None:
-            self._due.pop(sender, None)
-        elif self._due.get(sender) != ready.wake_ms:
-            self._due[sender] = ready.wake_ms
-            heappush(self._wakes, (ready.wake_ms, sender))
-        if sender not in self._behind or rank < (self.tick, PHASE_RANK[self.now_phase]):
-            return NOTHING
-        self._behind.discard(sender)
-        return NOTHING if self._behind else self.advance(now_ms)
+        awaited = self.barrier.ready(sender, (ready.tick, PHASE_RANK[ready.through]), ready.wake_ms)
+        return self._advance(now_ms) if awaited else NOTHING
 
     def _on_presence(self, _scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """A device comes to life or dies: the dead are not waited for."""
         if presence.kind is Kind.CLOCK:
             return NOTHING
         if presence.online:
-            self._members.add(sender)
-            if self.tick >= 0:
-                self.absent.add(sender)
+            self.barrier.join(sender, running=self.tick >= 0)
             return NOTHING
-        self._members.discard(sender)
-        self.absent.discard(sender)
-        self._ready.pop(sender, None)
-        self._due.pop(sender, None)
-        if sender in self._behind:
-            self._behind.discard(sender)
-            return NOTHING if self._behind else self.advance(now_ms)
-        return NOTHING
+        return self._advance(now_ms) if self.barrier.leave(sender) else NOTHING
 
     # --- controls ----------------------------------------------------------------------------------------
 
@@ -340,7 +296,7 @@ class Clock(Agent):
         self.event_ms = now_ms + self._paused_left_ms
         out = list(self._retained())
         if self.mode is Mode.LOCKSTEP:
-            out += self.advance(now_ms)
+            out += self._advance(now_ms)
         return out
 
     def _retained(self) -> Out:
@@ -350,9 +306,12 @@ class Clock(Agent):
         self.ticking = replace(self.ticking, paused=self.paused)
         return [("", self.ticking)]
 
-    def _apply(self, event: Event | None) -> None:
-        for name, value in event.changes if event is not None else ():
-            self.settings = changed(self.settings, name, value)
+    def _apply_events(self) -> None:
+        """Change the settings as planned for this tick."""
+        for event in self._events:
+            if event.tick == self.tick:
+                for name, value in event.changes:
+                    self.settings = changed(self.settings, name, value)
 
     def _account(self, status: str) -> tuple[str, ClockState]:
         revision = max((revision for revision, _ in self._revisions.values()), default=0)

@@ -6,8 +6,6 @@ other. The tick only tells it the time and asks for its meter reading and its ac
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 from broker.messages import (
@@ -26,23 +24,22 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from broker.units import MS_PER_HOUR, MS_PER_S, cost_neur
+from broker.units import MS_PER_HOUR
+from devices.agents.driver import LOW, Driver, Status
 from devices.chance import Chance
 from devices.choice import Weights, rank
-from devices.journey import Journey, Place
 from devices.negotiation import Negotiation
-from devices.physics.battery import charge_for, drawn_to_fill, stored_from, time_to_draw
-from devices.physics.driving import consumption_factor, energy_for, range_km, speed_kmh
+from devices.physics.battery import drawn_to_fill
+from devices.physics.driving import consumption_factor, energy_for, speed_kmh
 from devices.physics.geo import distance_km
 from devices.roster import Roster
+from devices.session import Session
 from devices.vehicles import VehicleModel
 
 from .base import ATTEMPTS, NOTHING, TICK_MS, Agent, Handler, Out
 
 LEAVES: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""
-LOW: Final = 0.30
-"""State of charge at which it looks for a charger."""
 WATCHFUL_KM: Final = 300.0
 """Range below which it compares it with the way to the nearest charger."""
 FAR_KM: Final = 20_037.0
@@ -65,35 +62,7 @@ MISSES: Final = 2
 """So many ticks without an answer, and the charger is taken for dead."""
 
 
-class Status(StrEnum):
-    """What a vehicle is doing."""
-
-    PARKED = "parked"
-    DRIVING = "driving"
-    HEADING = "heading"
-    CHARGING = "charging"
-    STRANDED = "stranded"
-
-
-@dataclass(slots=True)
-class Session:
-    """A confirmed reservation; energies at the plug. `metered_wh` is what both sides have booked."""
-
-    charger: str
-    call: int
-    energy_wh: int
-    price_ueur_per_kwh: int
-    plugged_ms: int | None = None
-    stored_wh: int = 0
-    target_wh: int = 0
-    reported_wh: int = 0
-    metered_wh: int = 0
-    releasing: bool = False
-    misses: int = 0
-    attempts: int = 0
-
-
-class Vehicle(Agent):
+class Vehicle(Driver):
     """One car of a real model, with a will of its own."""
 
     kind = Kind.VEHICLE
@@ -102,26 +71,19 @@ class Vehicle(Agent):
         "_area",
         "_cells",
         "_chance",
-        "_destination",
-        "_driven_wh",
         "_due_ms",
         "_failures",
-        "_journey",
         "_limit",
         "_loss_wh",
         "_metered_wh",
-        "_model",
         "_near_at",
         "_near_km",
         "_negotiation",
-        "_next",
         "_paid_neur",
         "_rosters",
         "_serial",
         "_session",
-        "_status",
         "_weights",
-        "stored_wh",
     )
 
     def __init__(
@@ -142,9 +104,7 @@ class Vehicle(Agent):
         due_ms: int,
         label: str = "",
     ) -> None:
-        super().__init__(agent_id, cell, latitude, longitude, label)
-        self._model = model
-        self.stored_wh = stored_wh
+        super().__init__(agent_id, cell, latitude, longitude, model=model, stored_wh=stored_wh, label=label)
         self._area = area
         self._cells = tuple(cells)
         self._rosters = tuple(rosters)
@@ -152,12 +112,8 @@ class Vehicle(Agent):
         self._weights = weights
         self._limit = limit_ueur_per_kwh
         self._due_ms = due_ms
-        self._status = Status.PARKED
-        self._destination: Place | None = None
-        self._journey: Journey | None = None
         self._session: Session | None = None
         self._negotiation: Negotiation | None = None
-        self._next: Callable[[Vehicle, int], Out] | None = None
         self._serial = 0
         self._near_km = FAR_KM
         self._near_at = (latitude, longitude)
@@ -173,25 +129,6 @@ class Vehicle(Agent):
     def _begin_accounts(self) -> None:
         self._metered_wh = self._loss_wh = self._driven_wh = self._paid_neur = 0
 
-    # --- the instants of its life ------------------------------------------------------------------------
-
-    def _plan(self, at_ms: int | None, action: "Callable[[Vehicle, int], Out] | None") -> None:
-        self.event_ms = at_ms
-        self._next = action if at_ms is not None else None
-
-    def on_event(self, now_ms: int) -> Out:
-        """Do what was planned for this instant."""
-        action, self._next, self.event_ms = self._next, None, None
-        return action(self, now_ms) if action is not None else NOTHING
-
-    def _advance(self, now_ms: int) -> None:
-        """Bring position and battery up to the instant."""
-        if self._journey is None:
-            return
-        (self.latitude, self.longitude), stored_wh = self._journey.at(now_ms)
-        self._driven_wh += self.stored_wh - stored_wh
-        self.stored_wh = stored_wh
-
     def _process(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
         if now_ms >= self._due_ms:
@@ -203,17 +140,17 @@ class Vehicle(Agent):
                 return NOTHING
             at_ms = now_ms + 1 + self._chance.below(CALLS_WITHIN_MS)
             if self.event_ms is None or at_ms < self.event_ms:
-                self._plan(at_ms, Vehicle._call)
+                self._plan(at_ms, self._call)
         elif self._status is not Status.PARKED or self.event_ms is not None:
             return NOTHING
         elif self._destination is not None:
-            self._plan(now_ms + 1 + self._chance.below(CALLS_WITHIN_MS), Vehicle._set_out)
+            self._plan(now_ms + 1 + self._chance.below(CALLS_WITHIN_MS), self._set_out)
         elif self._chance.random() < LEAVES * self.ticking.settings.vehicle_scale:
             south, north, west, east = self._area
             latitude = round(self._chance.uniform(south, north), 6)
             longitude = round(self._chance.uniform(west, east), 6)
             self._destination = (latitude, longitude)
-            self._plan(now_ms + 1 + self._chance.below(TICK_MS - 1), Vehicle._set_out)
+            self._plan(now_ms + 1 + self._chance.below(TICK_MS - 1), self._set_out)
         return NOTHING
 
     def _needs_charge(self, now_ms: int) -> bool:
@@ -230,66 +167,13 @@ class Vehicle(Agent):
         self._near_km = min(map(self._distance_to, self._rosters[0].members.values()), default=FAR_KM)
         return self._range_km() < self._near_km * MARGIN + MARGIN_KM
 
-    def _set_out(self, now_ms: int) -> Out:
-        """Drive to the destination; on the way, notice when the battery runs low."""
-        if self._destination is None:
-            return NOTHING
-        self._status = Status.DRIVING
-        self._journey = self._begin_journey(now_ms, self._destination)
-        low_wh = LOW * self._model.capacity_wh
-        low_ms = self._journey.reaches_ms(low_wh) if self.stored_wh > low_wh else None
-        arrival_ms = self._journey.arrival_ms()
-        if low_ms is not None and (arrival_ms is None or low_ms < arrival_ms):
-            self._plan(max(low_ms, now_ms + 1), Vehicle._call)
-        else:
-            self._plan_arrival(arrival_ms, Vehicle._arrive)
-        return NOTHING
-
-    def _begin_journey(self, now_ms: int, target: Place) -> Journey:
-        here = (self.latitude, self.longitude)
-        model = self._model
-        return Journey.begin(
-            now_ms, here, target, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km
-        )
-
-    def _plan_arrival(self, arrival_ms: int | None, action: "Callable[[Vehicle, int], Out]") -> None:
-        """Arrive, or strand where the battery is empty."""
-        if arrival_ms is not None:
-            self._plan(arrival_ms, action)
-        elif self._journey is not None:
-            self._plan(self._journey.reaches_ms(0), Vehicle._strand)
-
-    def _arrive(self, now_ms: int) -> Out:
-        self._advance(now_ms)
-        self._journey = None
-        self._destination = None
-        self._status = Status.PARKED
-        return NOTHING
-
-    def _strand(self, now_ms: int) -> Out:
-        self._advance(now_ms)
-        self._journey = None
-        self._status = Status.STRANDED
-        return NOTHING
-
-    def _drive_on(self, now_ms: int) -> Out:
-        """Go on to the destination, or stay parked where there is none or the battery is too low."""
-        if self._destination is not None and self.stored_wh > LOW * self._model.capacity_wh:
-            return self._set_out(now_ms)
-        self._status = Status.PARKED
-        self._plan(None, None)
-        return NOTHING
+    def _runs_low(self, now_ms: int) -> Out:
+        return self._call(now_ms)
 
     # --- finding a charger -------------------------------------------------------------------------------
 
-    def _distance_to(self, at: Presence) -> float:
-        return distance_km(self.latitude, self.longitude, at.latitude, at.longitude)
-
     def _find(self, charger: str) -> Presence | None:
         return next((roster.members[charger] for roster in self._rosters if charger in roster.members), None)
-
-    def _range_km(self) -> float:
-        return range_km(self.stored_wh, self._model.capacity_wh, self._model.consumption_wh_per_km)
 
     def _call(self, now_ms: int) -> Out:
         """Call for proposals in its own cell; the neighbours are asked when that yields nothing."""
@@ -315,12 +199,6 @@ class Vehicle(Agent):
             return self._choose(now_ms)
         self.deadline_ms = now_ms + self.patience_ms
         return [(self._cells[number], negotiation.call) for number in cells]
-
-    def _plan_rest(self, now_ms: int) -> None:
-        """While it bargains, and if that comes to nothing, it drives on."""
-        if self._journey is not None and self._session is None:
-            arrival_ms = self._journey.arrival_ms()
-            self._plan_arrival(None if arrival_ms is None else max(arrival_ms, now_ms + 1), Vehicle._arrive)
 
     def _on_offer(self, _scope: str, sender: str, offer: Offer, now_ms: int) -> Out:
         negotiation = self._negotiation
@@ -425,7 +303,7 @@ class Vehicle(Agent):
         self._advance(now_ms)
         self._status = Status.HEADING
         self._journey = self._begin_journey(now_ms, (at.latitude, at.longitude))
-        self._plan_arrival(self._journey.arrival_ms(), Vehicle._plug_in)
+        self._plan_arrival(self._journey.arrival_ms(), self._plug_in)
 
     def _plug_in(self, now_ms: int) -> Out:
         """Arrive at the charger and draw, unless the battery is full already."""
@@ -434,14 +312,9 @@ class Vehicle(Agent):
         session = self._session
         if session is None:
             return self._drive_on(now_ms)
-        model = self._model
-        room_wh = max(int(DONE * model.capacity_wh) - self.stored_wh, 0)
-        session.plugged_ms = now_ms
-        session.stored_wh = self.stored_wh
-        session.target_wh = min(session.energy_wh, drawn_to_fill(room_wh))
-        seconds = time_to_draw(self.stored_wh, model.capacity_wh, model.charge_power_w, session.target_wh)
         self._status = Status.CHARGING
-        self._plan(now_ms + max(round(seconds * MS_PER_S), 1), Vehicle._unplug)
+        full_wh = int(DONE * self._model.capacity_wh)
+        self._plan(session.plug_in(now_ms, self.stored_wh, full_wh, self._model), self._unplug)
         return self._report(session, now_ms)
 
     def _unplug(self, now_ms: int) -> Out:
@@ -451,22 +324,11 @@ class Vehicle(Agent):
         self._session.releasing = True
         return self._report(self._session, now_ms)
 
-    def _reading(self, session: Session, now_ms: int) -> int:
-        """Return the cumulative Wh drawn."""
-        if session.plugged_ms is None:
-            return 0
-        if session.releasing:
-            return session.target_wh
-        seconds = (now_ms - session.plugged_ms) / MS_PER_S
-        model = self._model
-        drawn_wh = charge_for(session.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
-        return max(min(drawn_wh, session.target_wh), session.metered_wh)
-
     def _report(self, session: Session, now_ms: int, *, again: bool = False) -> Out:
         """Say a heartbeat with the meter reading, or the release; and wait for the answer."""
         session.attempts = session.attempts + 1 if again else 1
         self.deadline_ms = now_ms + self.patience_ms
-        session.reported_wh = self._reading(session, now_ms)
+        session.reported_wh = session.reading(now_ms, self._model)
         message: Message
         if session.releasing:
             message = Release(session.call, now_ms, session.reported_wh, "charged")
@@ -496,16 +358,12 @@ class Vehicle(Agent):
 
     def _book(self, session: Session, drawn_wh: int) -> None:
         """Book what both sides agree was drawn: stored with loss, paid at the agreed price."""
-        drawn_wh = min(max(drawn_wh, session.metered_wh), session.energy_wh)
-        moved_wh = drawn_wh - session.metered_wh
-        gained_wh = stored_from(drawn_wh) - stored_from(session.metered_wh)
-        session.metered_wh = drawn_wh
-        self.stored_wh += gained_wh
-        self._loss_wh += moved_wh - gained_wh
-        self._metered_wh += moved_wh
-        cost = cost_neur(moved_wh, session.price_ueur_per_kwh)
-        self._paid_neur += cost
-        self.balance_neur -= cost
+        booking = session.book(drawn_wh)
+        self.stored_wh += booking.gained_wh
+        self._loss_wh += booking.drawn_wh - booking.gained_wh
+        self._metered_wh += booking.drawn_wh
+        self._paid_neur += booking.cost_neur
+        self.balance_neur -= booking.cost_neur
 
     def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
         session = self._session

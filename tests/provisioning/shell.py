@@ -62,7 +62,8 @@ def wait_for(path: Path, timeout_s: float = 30) -> None:
     """Wait until a file is there."""
     deadline = time.monotonic() + timeout_s
     while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} never came")
         time.sleep(0.02)
 
 

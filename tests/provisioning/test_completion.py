@@ -38,7 +38,7 @@ def test_a_script_knows_commands_and_scenarios(shell: str, capsys: pytest.Captur
         (["simulate", "normal", "--out", "s"], ["sub"]),
         (["completion", ""], list(SHELLS)),
     ],
-    ids=lambda words: " ".join(words),
+    ids=" ".join,
 )
 def test_bash_offers(
     words: list[str], offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

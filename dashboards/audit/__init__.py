@@ -1,0 +1,1 @@
+from dashboards.audit.auditor import Auditor as Auditor

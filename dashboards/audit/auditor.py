@@ -1,0 +1,189 @@
+"""The auditor hears what is said on a site, trusts nobody, and counts what should not be."""
+
+from typing import Final
+
+from broker.messages import (
+    PHASE_RANK,
+    Accept,
+    Award,
+    Bid,
+    Bill,
+    Call,
+    ChargerState,
+    ClockState,
+    ConsumerState,
+    Correction,
+    Decline,
+    Heartbeat,
+    Lease,
+    Message,
+    Offer,
+    Phase,
+    Presence,
+    ProducerState,
+    Receipt,
+    Release,
+    State,
+    Supply,
+    Tick,
+    VehicleState,
+)
+from dashboards.audit.accounts import Accounts
+from dashboards.audit.charging import Charging
+from dashboards.audit.findings import Finding, Tallies
+from dashboards.audit.market import Market
+from dashboards.audit.window import Births, Window
+
+_REMEMBERED_TICKS: Final = 32
+_AHEAD: Final = 1
+_MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
+_STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
+_CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
+
+
+class Auditor:
+    """Call `tap` with every message and `finish` at the end.
+
+    `exact` says that every message arrives at once and none is lost (a simulation without faults, lock-step):
+    then all that is said must agree within its tick. Otherwise what depends on messages that may be lost or late
+    is compared when it is settled. `clock_skew_ms` is how far any device's clock may be off.
+    """
+
+    def __init__(self, *, exact: bool = True, clock_skew_ms: int = 0) -> None:
+        self._tallies = Tallies(exact=exact)
+        self._births = Births()
+        self._exact = exact
+        self._latest: dict[str, int] = {}
+        accounts = self._accounts = Accounts(self._tallies, self._births)
+        self._market = Market(self._tallies, self._births, self._latest_of, exact=exact)
+        self._charging = Charging(
+            self._tallies, self._births, accounts, exact=exact, slack_ms=2 * clock_skew_ms
+        )
+        self._windows: dict[int, Window] = {}
+        self._tick: Tick | None = None
+        self._site_tick = -1
+        self._begin: int | None = None
+        """The first tick heard from its beginning."""
+
+    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+        """Hear a message."""
+        kind = type(message)
+        if kind in _MARKET:
+            window = self._window(message.tick)  # type: ignore[attr-defined]
+            if window is not None:
+                window.market.append((scope, sender, message))
+            else:
+                self._stray(scope, sender, message)
+        elif kind in _STATES:
+            self._state(simulated_ms, sender, message)  # type: ignore[arg-type]
+        elif kind in _CHARGING:
+            if self._site_tick >= 0:
+                self._charging.hear(simulated_ms, self._site_tick, scope, sender, message)
+        elif isinstance(message, Tick):
+            self._on_tick(simulated_ms, message)
+        elif isinstance(message, Presence):
+            self._births.note(sender, self._site_tick)
+            self._charging.born(simulated_ms, sender)
+        elif isinstance(message, Correction):
+            self._on_correction(sender, message)
+
+    def finish(self) -> list[Finding]:
+        """Judge what is left, except a tick that was broken off; return the findings."""
+        for tick in sorted(self._windows):
+            if tick <= self._site_tick:
+                self._decide(tick)
+        self._windows.clear()
+        return self._tallies.findings()
+
+    # --- time --------------------------------------------------------------------------------------------
+
+    def _on_tick(self, simulated_ms: int, tick: Tick) -> None:
+        """Check that phases follow each other without a gap, each at the time announced by the one before."""
+        last, self._tick = self._tick, tick
+        if last is None or tick.epoch != last.epoch:
+            self._begin_anew(tick)
+        elif (tick.tick, tick.phase) != (last.tick, last.phase):
+            tally = self._tallies.ticks
+            tally.checked += 1
+            what = f"tick {tick.tick}, {tick.phase}"
+            follows = (tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]) or (
+                tick.tick == last.tick + 1 and tick.phase is Phase.PROCESS and last.phase is Phase.SETTLE
+            )
+            if not follows:
+                tally.fail(f"{what}: does not follow tick {last.tick}, {last.phase}")
+            elif tick.simulated_ms != last.ends_ms:
+                tally.fail(f"{what}: begins at {tick.simulated_ms}, announced was {last.ends_ms}")
+            elif self._exact and simulated_ms > tick.simulated_ms:
+                tally.fail(f"{what}: was said {simulated_ms - tick.simulated_ms} ms late")
+        self._site_tick = max(self._site_tick, tick.tick)
+        window = self._window(tick.tick)
+        if window is not None and tick.phase is Phase.SETTLE:
+            window.settle_ms = tick.simulated_ms
+            window.end_ms = tick.ends_ms
+        if tick.phase is Phase.PROCESS:
+            for done in sorted(number for number in self._windows if number <= tick.tick - 2):
+                self._decide(done)
+
+    def _begin_anew(self, tick: Tick) -> None:
+        """A run begins, or we join one: a tick of which we may have missed the beginning is not judged."""
+        self._windows.clear()
+        self._site_tick = tick.tick
+        self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.PROCESS else tick.tick + 1
+
+    def _window(self, tick: int) -> Window | None:
+        """Return the window of a tick that is still open, or None."""
+        window = self._windows.get(tick)
+        if window is not None:
+            return window
+        site = self._site_tick
+        if self._begin is None or tick < self._begin or not site - _AHEAD <= tick <= site + _AHEAD:
+            return None
+        window = self._windows[tick] = Window()
+        return window
+
+    def _decide(self, tick: int) -> None:
+        window = self._windows.pop(tick)
+        if window.settle_ms is None and self._site_tick <= tick:
+            return
+        self._tallies.fresh.checked += len(window.market)
+        self._accounts.decide(tick, window)
+        self._market.decide(tick, window)
+        if window.end_ms is not None:
+            self._charging.decide(tick, window.end_ms, window)
+        self._births.forget(tick - _REMEMBERED_TICKS)
+
+    # --- what is said ------------------------------------------------------------------------------------
+
+    def _latest_of(self, agent: str) -> int:
+        return self._latest.get(agent, -1)
+
+    def _state(self, simulated_ms: int, sender: str, state: State) -> None:
+        window = self._window(state.tick)
+        if window is None:
+            return
+        if window.states.setdefault(sender, state) is not state:
+            return
+        self._latest[sender] = max(self._latest.get(sender, -1), state.tick)
+        if isinstance(state, ChargerState):
+            self._charging.account(simulated_ms, sender, state)
+
+    def _on_correction(self, sender: str, correction: Correction) -> None:
+        window = self._windows.get(correction.tick)
+        if window is not None:
+            window.correct(sender, correction)
+        else:
+            self._market.correct(sender, correction, self._site_tick)
+        self._accounts.corrected(sender, correction, self._site_tick)
+
+    def _stray(self, scope: str, sender: str, message: Message) -> None:
+        """A market message for a tick that is not open."""
+        tick: int = message.tick  # type: ignore[attr-defined]
+        if self._begin is None or tick < self._begin or isinstance(message, ClockState):
+            return
+        if tick > self._site_tick:
+            self._tallies.fresh.checked += 1
+            self._tallies.fresh.fail(
+                f"tick {self._site_tick}: {sender} says a {message.TOPIC} for tick {tick}"
+            )
+        else:
+            self._market.late(self._site_tick, scope, sender, message)

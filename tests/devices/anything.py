@@ -1,0 +1,87 @@
+"""Hypothesis strategies for messages, read off the very annotations that pydantic validates."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
+
+from broker import messages
+from broker.messages import Message
+from broker.topics import TABLE
+
+Overrides = Mapping[str, st.SearchStrategy[Any]]
+"""Field name -> what to draw from instead, some of the time."""
+STATES = get_args(get_args(messages.AnyState)[0])
+CLASSES: list[type[Any]] = [row.message for row in TABLE if row.message is not messages.State] + [*STATES]
+"""Every class that the wire carries."""
+
+
+def anything(kind: type[Any], overrides: Overrides | None = None) -> st.SearchStrategy[Any]:
+    """Return a strategy for a message class, drawn from the bounds in its annotations."""
+    hints = get_type_hints(kind, include_extras=True)
+    parts = {}
+    for field in fields(kind):
+        drawn = _of(hints[field.name], overrides)
+        if overrides and field.name in overrides:
+            drawn = overrides[field.name] | drawn
+        parts[field.name] = drawn
+    return st.builds(kind, **parts)
+
+
+def any_message(overrides: Overrides | None = None) -> st.SearchStrategy[Message]:
+    return st.one_of([anything(kind, overrides) for kind in CLASSES])
+
+
+def _of(hint: Any, overrides: Overrides | None) -> st.SearchStrategy[Any]:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        rules = [rule for info in args[1:] if isinstance(info, FieldInfo) for rule in info.metadata]
+        return _bounded(args[0], rules, overrides)
+    if origin is Literal:
+        return st.sampled_from(args)
+    if origin in (Union, types.UnionType):
+        return st.one_of([_of(arg, overrides) for arg in args])
+    if origin is tuple and args[-1] is Ellipsis:
+        return st.lists(_of(args[0], overrides), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*(_of(arg, overrides) for arg in args))
+    if origin is dict:
+        return st.dictionaries(_of(args[0], overrides), _of(args[1], overrides), max_size=3)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return st.sampled_from(list(hint))
+    if hint in (bool, type(None)):
+        return st.booleans() if hint is bool else st.none()
+    return anything(hint, overrides)
+
+
+def _bounded(inner: Any, rules: list[Any], overrides: Overrides | None) -> st.SearchStrategy[Any]:
+    low, high, longest, pattern, above = None, None, None, None, False
+    for rule in rules:
+        match rule:
+            case Ge(ge=value):
+                low = value
+            case Gt(gt=value):
+                low, above = value, True
+            case Le(le=value):
+                high = value
+            case Lt(lt=value):
+                high = value - 1  # type: ignore[operator]
+            case MaxLen(max_length=value):
+                longest = value
+            case _:
+                pattern = getattr(rule, "pattern", pattern)
+    if inner is int:
+        bottom = low + 1 if above else low  # type: ignore[operator]
+        return st.integers(bottom, high)  # type: ignore[arg-type]
+    if inner is float:
+        return st.floats(low, high, exclude_min=above, allow_nan=False, allow_infinity=False)  # type: ignore[arg-type]
+    if inner is str and pattern is not None:
+        return st.from_regex(pattern.replace("$", r"\Z"), fullmatch=True)
+    if inner is str:
+        return st.text(st.characters(exclude_categories=["Cs"]), max_size=longest)
+    return _of(inner, overrides)

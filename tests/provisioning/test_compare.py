@@ -1,0 +1,100 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from dashboards.compare import CSV_HEADER, compare
+from provisioning import contest
+from provisioning.cli import main, make_parser
+from provisioning.compare import scenario_sets
+from provisioning.contest import Measured, measure, table_text
+from provisioning.exits import Exit
+from tests.provisioning.shell import gridfleet
+
+WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")
+SMALL = ("--set", "vehicles.count=3", "chargers.count=2", "--ticks", "2")
+
+
+def test_two_algorithms_over_two_seeds_in_two_processes(tmp_path: Path) -> None:
+    done = [gridfleet(*WORDS, "--out", name, cwd=tmp_path) for name in ("one", "other")]
+    assert [(each.code, each.err) for each in done] == [(Exit.FINE, "")] * 2
+    lines = done[0].out.splitlines()
+    assert lines[0].split("  ")[-2].strip() == "normal best"
+    assert lines[0].split("  ")[-1].strip() == "normal random"
+    (generated,) = (line for line in lines if line.startswith("Own generation, kWh"))
+    assert generated.count(" ± ") == 2
+    assert lines[-1] == "Report  one/compare.html"
+    assert [each.out.splitlines()[:-1] for each in done[:1]] == [
+        each.out.splitlines()[:-1] for each in done[1:]
+    ]
+    with (tmp_path / "one" / "compare.csv").open() as file:
+        assert file.readline() == CSV_HEADER + "\n"
+        file.seek(0)
+        rows = list(csv.DictReader(file))
+    assert {(row["label"], row["runs"]) for row in rows if row["metric"] == "sold_kwh"} == {
+        ("normal best", "2"),
+        ("normal random", "2"),
+    }
+    names = sorted(
+        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
+    )
+    assert len([name for name in names if name.suffix == ".png"]) > 1
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_default_directory_and_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "normal", "scarce", "--seeds", "1", "--jobs", "1", *SMALL]) == Exit.FINE
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["normal", "scarce"]
+    assert "±" not in out
+    assert out.splitlines()[-1] == "Report  out/compare-normal-scarce/compare.html"
+
+
+def test_sets_are_in_the_order_asked_for_and_seeds_count_up() -> None:
+    words = ["compare", "storm", "normal", "--algorithm", "random,best", "--seeds", "3", "--set", "seed=5"]
+    sets = scenario_sets(make_parser().parse_args(words))
+    assert list(sets) == ["storm random", "storm best", "normal random", "normal best"]
+    assert [scenario.seed for scenario in sets["storm best"]] == [5, 6, 7]
+    assert {scenario.settings.algorithm for scenario in sets["normal random"]} == {"random"}
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [(["normal", "normal"], "normal"), (["normal", "--algorithm", "best,best"], "normal best")],
+    ids=["scenario", "algorithm"],
+)
+def test_the_same_twice_is_refused(words: list[str], label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *words]) == Exit.USAGE
+    assert capsys.readouterr().err.startswith(f"gridfleet: {label}: named twice;")
+
+
+def test_a_seed_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "normal", "--seeds", "2", "--set", f"seed={2**63 - 1}"]
+    assert main(words) == Exit.USAGE
+    assert "seed" in capsys.readouterr().err
+
+
+def test_a_breach_is_told_with_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
+    good, bad = (measure(scenario) for scenario in sets["normal"])
+    measured = {"normal": [good, Measured(bad.result, ("energy", "ports"))]}
+    monkeypatch.setattr(contest, "hold", lambda *_: (measured, False))
+    assert main(["compare", "normal", "--out", str(tmp_path)]) == Exit.BREACHED
+    assert capsys.readouterr().err == "gridfleet: normal, seed 2: breached energy, ports\n"
+
+
+def test_a_wide_table_goes_on_below() -> None:
+    sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "1", *SMALL]))
+    result = measure(sets["normal"][0]).result
+    labels = [f"set number {number}" for number in range(5)]
+    text = table_text(compare({label: [result] for label in labels}), labels, columns=90)
+    assert max(map(len, text.splitlines())) <= 90
+    blocks = text.split("\n\n")
+    assert len(blocks) > 1
+    assert " ".join(" ".join(block.splitlines()[0].split()) for block in blocks) == " ".join(labels)

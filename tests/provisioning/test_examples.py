@@ -1,0 +1,44 @@
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provisioning import cli
+from provisioning.cli import COMMANDS
+
+EXAMPLES = [
+    *cli.EXAMPLES,
+    *(example for command in COMMANDS for example in command.examples if "broker.example" not in example),
+]
+SHORTER = {
+    "run": "--ticks 2",
+    "simulate": "--ticks 2",
+    "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
+}
+"""Added to the examples that take long; of an option given twice, the last wins."""
+
+
+def shortened(example: str) -> str:
+    words = shlex.split(example)
+    return f"{example} {SHORTER.get(words[1], '')}" if words[0] == "gridfleet" else example
+
+
+@pytest.mark.parametrize("example", dict.fromkeys(EXAMPLES))
+def test_examples_in_help_work(example: str, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "gridfleet"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m provisioning "$@"\n')
+    program.chmod(0o755)
+    first = "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n" if " report " in example else ""
+    done = subprocess.run(
+        ["bash", "-ec", first + shortened(example)],  # noqa: S607  whichever bash the user has
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,64 @@
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from provisioning.exits import Exit
+from provisioning.interrupt import Interruption
+from provisioning.results import STORE
+from tests.provisioning.shell import end, press_ctrl_c, start, wait_for
+
+LONG = ("--ticks", "100000", "--set", "vehicles.count=5", "chargers.count=5")
+
+
+def test_ctrl_c_ends_a_simulation_with_the_report_of_what_ran(tmp_path: Path) -> None:
+    process = start("simulate", "normal", *LONG, "--out", "run", cwd=tmp_path)
+    wait_for(tmp_path / "run" / STORE)
+    with pytest.raises(TimeoutError):
+        wait_for(tmp_path / "never", 1)
+    press_ctrl_c(process)
+    done = end(process)
+    assert done.code == Exit.INTERRUPTED
+    assert done.err == "Interrupted: what ran is kept. Ctrl-C once more leaves out its report.\n"
+    assert done.out.splitlines()[-1] == "Report    run/report.html"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert 0 < summary["ticks"] < 100_000
+    assert summary["verdict"] == "holds"
+    assert not list((tmp_path / "run").glob(f"{STORE}-*"))
+
+
+def test_sigterm_ends_a_simulation_as_well(tmp_path: Path) -> None:
+    process = start("simulate", "normal", *LONG, "--out", "run", "--no-report", cwd=tmp_path)
+    wait_for(tmp_path / "run" / STORE)
+    with pytest.raises(TimeoutError):
+        wait_for(tmp_path / "never", 1)
+    process.terminate()
+    assert end(process).code == Exit.INTERRUPTED
+    assert (tmp_path / "run" / "summary.json").is_file()
+
+
+def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
+    process = start("compare", "normal", *LONG, "--seeds", "3", "--jobs", "2", cwd=tmp_path)
+    wait_for(tmp_path / "out" / "compare-normal")
+    with pytest.raises(TimeoutError):
+        wait_for(tmp_path / "never", 2)
+    press_ctrl_c(process)
+    done = end(process)
+    assert done.code == Exit.INTERRUPTED
+    assert done.err == "Interrupted: no run had ended yet.\n"
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        os.killpg(process.pid, 0)
+
+
+def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        asked = [interruption.asked]
+        signal.raise_signal(signal.SIGINT)
+        asked.append(interruption.asked)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert asked == [False, True]
+    assert signal.getsignal(signal.SIGINT) is before

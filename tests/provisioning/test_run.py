@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from provisioning.cli import main
+from provisioning.exits import CommandError, Exit
+from provisioning.run import pace
+from tests.provisioning.shell import end, gridfleet, press_ctrl_c, start, wait_for
+
+SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
+
+
+def test_a_run_over_the_embedded_broker_ends_with_the_same_ledger_as_the_simulation(tmp_path: Path) -> None:
+    ran = gridfleet("run", "--ticks", "4", *SMALL, cwd=tmp_path)
+    simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
+    assert [(each.code, each.err) for each in (ran, simulated)] == [(Exit.FINE, "")] * 2
+    assert ran.out.splitlines()[-1] == "Report    out/run-normal/report.html"
+    ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
+    assert ledgers[0] == ledgers[1]
+
+
+def test_ctrl_c_ends_a_run_with_what_ran(tmp_path: Path) -> None:
+    process = start("run", "--ticks", "10000", *SMALL, "--no-report", cwd=tmp_path)
+    wait_for(tmp_path / "out" / "run-normal")
+    with pytest.raises(TimeoutError):
+        wait_for(tmp_path / "never", 4)
+    press_ctrl_c(process)
+    assert end(process).code == Exit.INTERRUPTED
+    summary = json.loads((tmp_path / "out" / "run-normal" / "summary.json").read_text())
+    assert 0 < summary["ticks"] < 10_000
+
+
+def test_pace() -> None:
+    assert pace(None, None) == ("lockstep", 1.0)
+    assert pace(None, 0.5) == ("scaled", 0.5)
+    assert pace("scaled", None) == ("scaled", 1.0)
+    assert pace("realtime", None) == ("realtime", 1.0)
+    with pytest.raises(
+        CommandError, match=r"--seconds-per-tick: goes with --mode scaled, not with --mode realtime"
+    ):
+        pace("realtime", 2.0)
+
+
+def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--broker", "http://user:secret@there"]) == Exit.USAGE
+    text = capsys.readouterr().err
+    assert "it must begin with mqtt:// or mqtts://" in text
+    assert "secret" not in text
+
+
+def test_a_broker_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--broker", "mqtt://127.0.0.1:1", "--ticks", "1", "--out", str(tmp_path / "run"), *SMALL]
+    assert main(words) == Exit.USAGE
+    assert "127.0.0.1:1" in capsys.readouterr().err
