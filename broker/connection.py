@@ -24,7 +24,6 @@ LONGEST_WAIT_S: Final = 30.0
 """Bounds of the wait before dialling again, in seconds; it doubles, less up to half of it at random."""
 CLOSE_S: Final = 5.0
 """How long a closing connection may take until the broker has taken its last messages, in seconds."""
-_WAITING: Final = "waiting for the broker's answer"
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -109,7 +108,7 @@ class Connection:
 
     def dial(self) -> None:
         """Begin to connect; `MqttLoop.dialled` is called once when it is known how that went."""
-        self.trouble = _WAITING
+        self.trouble = "the broker gives no answer"
         try:
             self._client.reconnect()
         except (OSError, UnicodeError) as error:
@@ -288,10 +287,8 @@ class Connection:
             return
         if flags.is_disconnect_packet_from_server:
             self._lost(f"the broker ended the connection: {code}")
-        elif self.trouble in {"", _WAITING}:
-            self._lost("the broker closed the connection" + " without an answer" * bool(self.trouble))
         else:
-            self._lost(self.trouble)
+            self._lost(self.trouble or "the broker closed the connection")
 
     def _check_open(self) -> None:
         if self._closing:

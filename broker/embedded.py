@@ -23,9 +23,10 @@ from .errors import BrokerError
 MAX_PACKET: Final = 262_144
 """Largest MQTT packet in bytes that is let through."""
 SITE_LOG_BYTES: Final = 32 * 1_048_576
-LOG_BYTES: Final = 2 * 1_048_576
-"""What rumqttd keeps of messages per filter: of a whole site, and of a cell or an agent. A subscriber that falls
-further behind loses the oldest, whatever the QoS; a filter without a limit grows for ever."""
+SCOPE_LOG_BYTES: Final = 2 * 1_048_576
+"""What rumqttd keeps of the messages of each filter: the small log for a cell's or an agent's, the other for the
+rest. A subscriber that falls further behind loses the oldest, whatever the QoS; unlimited logs fill the memory.
+"""
 MAX_CONNECTIONS: Final = 20_000
 MOST_RETAINED: Final = 10_000
 """Most retained messages that a new filter of QoS 0 is sent; with QoS 1 or 2 rumqttd sends the first 100 only."""
@@ -50,11 +51,11 @@ _ROUTER: Final = f"""id = 0
 id = 0
 max_connections = {MAX_CONNECTIONS}
 max_outgoing_packet_count = {MOST_RETAINED}
-max_segment_size = {LOG_BYTES // _SEGMENTS}
+max_segment_size = {SITE_LOG_BYTES // _SEGMENTS}
 max_segment_count = {_SEGMENTS}
 """
-_SITE_LOG: Final = f"""[router.custom_segment.'{{pattern}}']
-max_segment_size = {SITE_LOG_BYTES // _SEGMENTS}
+_SCOPE_LOG: Final = f"""[router.custom_segment.'{{pattern}}']
+max_segment_size = {SCOPE_LOG_BYTES // _SEGMENTS}
 max_segment_count = {_SEGMENTS}
 """
 _CONNECT: Final = bytes.fromhex("10 13 0004 4d515454 05 02 003c 00 0006 67662d627573".replace(" ", ""))
@@ -163,8 +164,8 @@ class EmbeddedBroker:
             _LISTENER.format(kind=kind, host=self._host, port=port, max_packet=MAX_PACKET)
             for kind, port in ports.items()
         )
-        site_logs = (_SITE_LOG.format(pattern=pattern) for pattern in _site_wide())
-        config = "".join((_ROUTER, *site_logs, *listeners))
+        scope_logs = (_SCOPE_LOG.format(pattern=pattern) for pattern in _scoped_filters())
+        config = "".join((_ROUTER, *scope_logs, *listeners))
         path = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
@@ -187,11 +188,11 @@ class EmbeddedBroker:
             time.sleep(0.01)
 
 
-def _site_wide() -> list[str]:
-    """Return patterns that match the filters of a whole site: of a message to all of it, and of all messages."""
-    from .topics import ROOT, TABLE, Scope, topic_filter  # the child needs none of this
+def _scoped_filters() -> list[str]:
+    """Return a pattern for the filters of each message that is not for a whole site."""
+    from .topics import ALL, TABLE, Scope, topic_filter  # the child needs none of this
 
-    return [topic_filter("+", row.word) for row in TABLE if row.scope is Scope.SITE] + [f"{ROOT}/+/+"]
+    return [topic_filter(ALL, row.word) for row in TABLE if row.scope is not Scope.SITE]
 
 
 def _free_port(host: str, port: int) -> int:

@@ -65,7 +65,8 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
         names = [style.label(text, 18) for text in labels] if index % COLUMNS == 0 else []
         axes.set_yticks(range(len(labels)) if names else [], names)
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlim(left=0)
+        is_zero = not any(most > 0 for *_, most in figures[metric.name])
+        axes.set_xlim(0, 1 if is_zero else None)
         axes.locator_params(axis="x", nbins=3)
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")

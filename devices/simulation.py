@@ -78,6 +78,7 @@ class Simulation:
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
         self._crashes = Chance(self.fleet.seed, "crashes")
         self._nodes: dict[str, _Node] = {}
+        self._direct: dict[str, list[_Node]] = {}
         self._routes: dict[tuple[str, str], list[_Node]] = {}
         self._phases: dict[Phase, list[_Node]] = {phase: [] for phase in Phase}
         self._queue: deque[_Delivery] = deque()
@@ -91,8 +92,9 @@ class Simulation:
     def _join(self, agent: Agent) -> None:
         node = _Node(agent)
         self._nodes[agent.id] = node
+        self._direct[agent.id] = [node]
         for word, scope in agent.subscriptions():
-            if ALL not in scope:
+            if scope != agent.id and ALL not in scope:
                 self._routes.setdefault((word, scope), []).append(node)
         for phase in agent.phases:
             self._phases[phase].append(node)
@@ -109,7 +111,7 @@ class Simulation:
             message = decode(said.TOPIC, encode(said)) if self._wire else said
             for tap in self._taps:
                 tap(self.now_ms, scope, node.agent.id, message)
-            receivers = self._routes.get((message.TOPIC, scope))
+            receivers = self._direct.get(scope) or self._routes.get((message.TOPIC, scope))
             if receivers is None:
                 if not isinstance(message, Tick):
                     continue

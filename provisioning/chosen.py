@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from devices.fleet import weather_of
 from devices.scenario import Scenario, load
 from provisioning.exits import CommandError
 
@@ -21,7 +22,10 @@ def changed_scenario(name: str, arguments: Namespace, *, seed: int | None, algor
         changes.append(f"seed={seed}")
     if algorithm is not None:
         changes.append(f"settings.algorithm='{algorithm}'")
-    return load(name, changes)
+    scenario = load(name, changes)
+    if scenario.weather.files:
+        weather_of(scenario, scenario.seed)  # what is wrong with them is told before anything is written
+    return scenario
 
 
 def output_directory(given: str | None, default: str) -> Path:

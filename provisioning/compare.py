@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Final
 
-from provisioning.arguments import add_output, add_scenario, add_set, add_ticks, algorithm, whole
+from provisioning.arguments import MOST_SEED, add_output, add_scenario, add_set, add_ticks, algorithm, whole
 from provisioning.exits import CommandError, Exit
 from provisioning.terminal import tell
 
@@ -79,6 +79,10 @@ def scenario_sets(arguments: argparse.Namespace) -> dict[str, list["Scenario"]]:
     for name in arguments.scenario:
         for choice in arguments.algorithm or (None,):
             first = changed_scenario(name, arguments, seed=None, algorithm=choice)
+            if first.seed + arguments.seeds - 1 > MOST_SEED:
+                raise CommandError(
+                    "--seeds", f"counts beyond the last seed, {MOST_SEED}; begin with a lower one"
+                )
             label = first.name if choice is None else f"{first.name} {choice}"
             if label in sets:
                 raise CommandError(

@@ -1,6 +1,6 @@
 """The price that a long run shows while it runs."""
 
-from broker.messages import Message, Receipt
+from broker.messages import Message, Receipt, Tick
 
 
 class LastPrice:
@@ -13,10 +13,10 @@ class LastPrice:
 
     def tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         """Hear a message."""
-        if type(message) is not Receipt:
+        if not isinstance(message, Receipt | Tick):
             return
         if message.tick > self._tick:
             self.ueur, self._lowest, self._tick = self._lowest, None, message.tick
-        if message.tick == self._tick and message.lots:
+        if isinstance(message, Receipt) and message.tick == self._tick and message.lots:
             lowest = min(lot.price_ueur_per_kwh for lot in message.lots)
             self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)

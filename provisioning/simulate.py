@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import KeyValues, add_changes, add_output, add_recording, add_scenario
 from provisioning.progress import Progress, Tell
+from provisioning.terminal import is_live
 
 if TYPE_CHECKING:
     from devices.simulation import Simulation
@@ -55,7 +56,8 @@ def execute(arguments: argparse.Namespace) -> int:
     directory = output_directory(arguments.out, scenario.name)
     price = LastPrice()
     with recording(scenario, directory, arguments.trace) as recorded:
-        simulation = Simulation(scenario, faults=faults, taps=(recorded.tap, price.tap))
+        taps = (recorded.tap, price.tap) if is_live() else (recorded.tap,)
+        simulation = Simulation(scenario, faults=faults, taps=taps)
         interrupted = play(SimulationRunner(simulation, price), scenario.name)
         recorded.finish()
     return conclude(directory, interrupted=interrupted, report=arguments.report)

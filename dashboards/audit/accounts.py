@@ -3,7 +3,7 @@
 A device that came to life again may have lost its memory: its birth breaks the chain, and a new one begins.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from broker.messages import ChargerState, ConsumerState, Correction, ProducerState, State, VehicleState
 from dashboards.audit.findings import Tallies
@@ -14,15 +14,11 @@ DISCHARGE_LOSS_PERCENT: Final = 6
 DISCHARGE_EFFICIENCY_PERCENT: Final = 94
 
 
-class _Earnings:
-    """What a producer's balance must be, given the corrections that its account may or may not hold yet."""
+class _Chain(NamedTuple):
+    """A producer's last balance, and the tick in which it was said."""
 
-    __slots__ = ("balance_neur", "corrected")
-
-    def __init__(self, balance_neur: int) -> None:
-        self.balance_neur = balance_neur
-        self.corrected: list[tuple[int, int]] = []
-        """(tick in which the correction was heard, nEUR) not yet certain to be in the balance."""
+    balance_neur: int
+    said: int
 
 
 class Accounts:
@@ -32,9 +28,14 @@ class Accounts:
         self._tallies = tallies
         self._births = births
         self._before: dict[str, State] = {}
-        self._earnings: dict[str, _Earnings] = {}
+        self._chains: dict[str, _Chain] = {}
+        self._corrected: dict[str, list[tuple[int, int]]] = {}
+        """(tick in which a correction was heard, its nEUR) not yet certain to be in the balance."""
         self._earned: dict[tuple[str, int], int] = {}
         self._bookings: dict[int, dict[str, int]] = {}
+        self._corrections: list[tuple[str, Correction, int]] = []
+        self._unsure: dict[str, int] = {}
+        """Until which tick a producer's balance may yet change by an unknown amount."""
 
     def booked(self, tick: int, *agents: str) -> None:
         """Count a meter reading that both sides may have booked: each rounds to a whole Wh."""
@@ -43,19 +44,29 @@ class Accounts:
             bookings[agent] = bookings.get(agent, 0) + 1
 
     def corrected(self, sender: str, correction: Correction, site_tick: int) -> None:
-        """Take a producer's correction of an earlier tick into what its balance must be."""
-        known = self._earned.get((sender, correction.tick))
-        earnings = self._earnings.get(sender)
-        if known is None or earnings is None:
-            self._earnings.pop(sender, None)
-            return
-        more = correction.earned_neur - known
-        if more > 0:
-            self._earned[sender, correction.tick] = correction.earned_neur
-            earnings.corrected.append((site_tick, more))
+        """Take a producer's correction of an earlier tick, heard in a tick of the site."""
+        self._corrections.append((sender, correction, site_tick))
+
+    def _apply_corrections(self, tick: int) -> None:
+        """Take corrections of ticks before this one into what balances must be."""
+        later: list[tuple[str, Correction, int]] = []
+        for sender, correction, heard in self._corrections:
+            if correction.tick >= tick:
+                later.append((sender, correction, heard))
+                continue
+            known = self._earned.get((sender, correction.tick))
+            if known is None:  # how much more it is cannot be told: the chain begins again after it
+                self._chains.pop(sender, None)
+                self._unsure[sender] = max(heard, self._unsure.get(sender, -1))
+            elif correction.earned_neur > known:
+                self._earned[sender, correction.tick] = correction.earned_neur
+                self._corrected.setdefault(sender, []).append((heard, correction.earned_neur - known))
+        self._corrections = later
 
     def decide(self, tick: int, window: Window) -> None:
         """Check the accounts of a tick."""
+        if self._corrections:
+            self._apply_corrections(tick)
         before, births = self._before, self._births
         for sender, state in window.states.items():
             last = before.get(sender)
@@ -70,7 +81,8 @@ class Accounts:
                 if last is not None and last.tick == tick - 1:
                     self._balance(sender, state, last.balance_neur - state.paid_neur)
             elif isinstance(state, ProducerState):
-                self._producer(state, last if last is not None and last.tick == tick - 1 else None, sender)
+                last = last if last is not None and last.tick == tick - 1 else None
+                self._producer(state, last, sender, window.late_states.get(sender, tick))
         self._bookings.pop(tick - 2, None)
         if self._earned:
             self._earned = {key: earned for key, earned in self._earned.items() if key[1] > tick - 16}
@@ -82,32 +94,31 @@ class Accounts:
                 f"tick {state.tick}: {sender} has {state.balance_neur} nEUR, by its accounts {expected_neur}"
             )
 
-    def _producer(self, state: ProducerState, last: State | None, sender: str) -> None:
-        self._earned[sender, state.tick] = state.earned_neur
-        earnings = self._earnings.get(sender)
-        if last is None or earnings is None:
-            self._earnings[sender] = _Earnings(state.balance_neur)
+    def _producer(self, state: ProducerState, last: State | None, sender: str, said: int) -> None:
+        """A producer's balance grows by what it earned in the tick, and by corrections of earlier ticks.
+
+        A correction heard in the tick in which an account is `said` may have come before or after it.
+        """
+        tick, tally = state.tick, self._tallies.balances
+        self._earned[sender, tick] = state.earned_neur
+        chain = self._chains.get(sender)
+        corrected = self._corrected.pop(sender, [])
+        if self._unsure.get(sender, -1) < tick:
+            self._chains[sender] = _Chain(state.balance_neur, said)
+        rest = [each for each in corrected if each[0] >= said]
+        if rest:
+            self._corrected[sender] = rest
+        if last is None or chain is None:
             return
-        tally, tick = self._tallies.balances, state.tick
         tally.checked += 1
-        floor = earnings.balance_neur + state.earned_neur
-        # A correction of this very tick comes after the account; one of the tick before may be in either.
-        sure = sum(more for heard, more in earnings.corrected if heard < tick)
-        possible = sum(more for _, more in earnings.corrected)
-        if not floor <= state.balance_neur <= floor + possible or (state.balance_neur < floor + sure):
+        expected = chain.balance_neur + state.earned_neur
+        sure = expected + sum(more for heard, more in corrected if chain.said < heard < said)
+        possible = expected + sum(more for heard, more in corrected if chain.said <= heard <= said)
+        if not sure <= state.balance_neur <= possible:
             tally.fail(
-                f"tick {tick}: {sender} has {state.balance_neur} nEUR, by its accounts {floor + sure}"
-                + (f" to {floor + possible}" if possible != sure else "")
+                f"tick {tick}: {sender} has {state.balance_neur} nEUR, by its accounts {sure}"
+                + (f" to {possible}" if possible != sure else "")
             )
-        seen = state.balance_neur - floor
-        earnings.balance_neur = state.balance_neur
-        rest: list[tuple[int, int]] = []
-        for heard, more in earnings.corrected:
-            part = min(more, max(seen, 0))
-            seen -= part
-            if part < more and heard >= tick - 1:
-                rest.append((heard, more - part))
-        earnings.corrected = rest
 
     def _charger(self, state: ChargerState, last: State | None, sender: str) -> None:
         tallies = self._tallies

@@ -163,6 +163,8 @@ class Auditor:
             return
         if window.states.setdefault(sender, state) is not state:
             return
+        if state.tick != self._site_tick:
+            window.late_states[sender] = self._site_tick
         self._latest[sender] = max(self._latest.get(sender, -1), state.tick)
         if isinstance(state, ChargerState):
             self._charging.account(simulated_ms, sender, state)

@@ -108,7 +108,9 @@ class Charging:
         self._events.append((now_ms, sender, "", state))
 
     def born(self, now_ms: int, agent: str) -> None:
-        """A device came or went: what it leased may be forgotten."""
+        """A device came or went: what it leased, or how it counted, may be forgotten."""
+        for key in [key for key in self._meters if key[1] == agent]:
+            del self._meters[key]
         self._events.append((now_ms, agent, "", None))
 
     def _meter(self, tick: int, vehicle: str, charger: str, said: Heartbeat | Release) -> None:
@@ -159,13 +161,13 @@ class Charging:
                 lease.said_wh = max(lease.said_wh, message.drawn_wh)
         elif isinstance(message, Bill):
             self._bill(now_ms, tick, charger, vehicle, message)
-        elif isinstance(message, Decline):
+        elif isinstance(message, Decline) and message.reason == "unknown":
             lease = leases.get((vehicle, message.call))
             if lease is not None and lease.ended_ms is None:
                 lease.ended_ms = now_ms
         elif isinstance(message, ChargerState):
             self._state(now_ms, charger, message)
-        else:
+        elif message is None:
             for lease in leases.values():
                 lease.sure = False
 
@@ -206,7 +208,7 @@ class Charging:
             return
         lease.ended_ms = now_ms
         tally.checked += 1
-        _, most_wh = self._meters.get(key, (tick, 0))
+        most_wh = lease.said_wh
         _, least_wh = self._releases.get(key, (tick, 0))
         if self._exact:
             least_wh = most_wh

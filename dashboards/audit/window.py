@@ -6,11 +6,13 @@ from broker.messages import Correction, Message, State
 class Window:
     """One tick's market messages, accounts and corrections."""
 
-    __slots__ = ("corrections", "end_ms", "market", "settle_ms", "states")
+    __slots__ = ("corrections", "end_ms", "late_states", "market", "settle_ms", "states")
 
     def __init__(self) -> None:
         self.market: list[tuple[str, str, Message]] = []
         self.states: dict[str, State] = {}
+        self.late_states: dict[str, int] = {}
+        """In which tick an account was heard, where that is not its own."""
         self.corrections: dict[str, Correction] = {}
         self.settle_ms: int | None = None
         """When the tick's last phase began, or None while it has not: the tick is incomplete."""

@@ -42,7 +42,6 @@ OFFSETS_MS: Final = {
 BETWEEN_CELLS: Final = frozenset({Phase.RESIDUAL, Phase.SURPLUS, Phase.EXCHANGE})
 PACE: Final = {Mode.REALTIME: TICK_MS / 1000}
 SETTINGS: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
-CONTROLS: Final = (*SETTINGS, "paused", "step", "ticks", "mode", "seconds_per_tick")
 LOCKSTEP_DEADLINE_MS: Final = 10_000
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,9 @@ def test_small_messages_are_not_held_back() -> None:
             nonlocal heard
             heard += 1
 
+        def has_heard(messages: int) -> bool:
+            return heard >= messages
+
         def device(number: int) -> None:
             def answer(topic: str, payload: bytes, retained: bool) -> None:
                 connection.publish(f"bid/{number}", payload, qos=0)
@@ -170,6 +174,6 @@ def test_small_messages_are_not_held_back() -> None:
         for tick in range(1, rounds + 1):
             began = time.monotonic()
             clock.publish("tick", b"x" * 150, qos=0)
-            assert loop.run_until(lambda want=tick * clients: heard >= want, 5)
+            assert loop.run_until(partial(has_heard, tick * clients), 5)
             took.append(time.monotonic() - began)
     assert statistics.median(took) < 0.03

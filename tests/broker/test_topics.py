@@ -32,7 +32,9 @@ def test_every_topic_is_parsed_back(row: Row, sender: str, data: st.DataObject) 
 
 
 @given(rows, ids, ids, st.data())
-def test_a_filter_for_one_scope_hears_no_other(row: Row, sender: str, other: str, data: st.DataObject) -> None:
+def test_a_filter_for_one_scope_hears_no_other(
+    row: Row, sender: str, other: str, data: st.DataObject
+) -> None:
     if row.scope is Scope.SITE:
         return
     scope = "/".join(data.draw(ids) for _ in row.scope.value)

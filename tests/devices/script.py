@@ -218,7 +218,7 @@ class GivenTurbine(Turbine):
     __slots__ = ("given_wh",)
     given_wh: int
 
-    def generate(self, now_ms: int) -> int:
+    def generate(self) -> int:
         self.power_w = self.given_wh * 4
         return self.given_wh
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,12 +58,31 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+def alive_in_group(group: int) -> list[int]:
+    """Return the processes of a group that run; the dead whom nobody has buried yet do not count."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        state, _parent, its_group = text.rpartition(")")[2].split()[:3]
+        if int(its_group) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
 def wait_for(path: Path, timeout_s: float = 30) -> None:
     """Wait until a file is there."""
+    wait_until(path.exists, timeout_s)
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait until something holds; raise TimeoutError when it never does."""
     deadline = time.monotonic() + timeout_s
-    while not path.exists():
+    while not holds():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} never came")
+            raise TimeoutError
         time.sleep(0.02)
 
 

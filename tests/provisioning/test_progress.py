@@ -1,4 +1,4 @@
-from broker.messages import Package, Receipt
+from broker.messages import Mode, Package, Phase, Receipt, Settings, Tick
 from provisioning.bar import price_text, time_text
 from provisioning.price import LastPrice
 
@@ -22,6 +22,15 @@ def test_the_price_is_the_lowest_of_the_last_tick_that_ended() -> None:
     assert hear(receipt(1)) == 400_000
     assert hear(receipt(2)) == 300_000
     assert hear(receipt(3, 1)) is None  # nothing was sold in tick 2
+
+
+def test_a_tick_without_receipts_has_no_price() -> None:
+    price = LastPrice()
+    price.tap(0, "turbine-1", "charger-01", receipt(3, 500_000))
+    for number, expected in ((4, 500_000), (5, None)):
+        tick = Tick(number, Phase.PROCESS, 0, 0, Mode.REALTIME, 900.0, 1, paused=False, settings=Settings())
+        price.tap(0, "", "clock", tick)
+        assert price.ueur == expected
 
 
 def test_time_and_price_as_people_read_them() -> None:

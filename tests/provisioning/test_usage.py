@@ -140,7 +140,8 @@ def test_a_file_that_is_not_toml(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_a_weather_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[weather]\nsource = "csv"\nfiles = ["wind.csv"]\n')
-    assert str(tmp_path / "wind.csv") in refused(capsys, "check", str(file))
+    for command in ("check", "simulate", "run", "compare"):
+        assert str(tmp_path / "wind.csv") in refused(capsys, command, str(file))
 
 
 def test_a_wrong_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:

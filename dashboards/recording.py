@@ -1,0 +1,105 @@
+"""One tap for a whole run: it fills the store, audits, and traces if asked; used by simulation and broker alike."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from broker.messages import Message
+from dashboards.audit import Auditor
+from dashboards.audit.findings import Finding
+from dashboards.export import write_exports
+from dashboards.recorder import Recorder
+from dashboards.rows import RunFacts
+from dashboards.store import MEMORY, Store
+from dashboards.trace import TraceWriter
+
+STORE: Final = "run.sqlite"
+BREACHES: Final = "breaches"
+"""The key in the store under which the first breaches of each invariant are described."""
+
+
+class Verdict(NamedTuple):
+    """What the auditor found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no invariant was broken."""
+        return all(finding.holds for finding in self.findings)
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """The invariants that were broken."""
+        return tuple(finding for finding in self.findings if not finding.holds)
+
+
+class Recording:
+    """A run being recorded into a directory, or into memory where there is none; a context manager.
+
+    `exact` and `clock_skew_ms` are the auditor's: say exact=False where messages may be lost or late, that is
+    with faults, and on a broker in any mode but lock-step.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str | None,
+        facts: RunFacts,
+        *,
+        trace: Path | str | None = None,
+        site: str = "site",
+        exact: bool = True,
+        clock_skew_ms: int = 0,
+    ) -> None:
+        self._directory = None if directory is None else Path(directory)
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        self.store = Store.create(MEMORY if self._directory is None else self._directory / STORE)
+        try:
+            self._trace = None if trace is None else TraceWriter(trace, site)
+        except OSError:
+            self.store.close()
+            raise
+        self.store.put_facts(facts)
+        self._recorder = Recorder(self.store)
+        self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms)
+        self._verdict: Verdict | None = None
+
+    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+        """Hear a message."""
+        self._recorder.tap(simulated_ms, scope, sender, message)
+        self._auditor.tap(simulated_ms, scope, sender, message)
+        if self._trace is not None:
+            self._trace.tap(simulated_ms, scope, sender, message)
+
+    def finish(self) -> Verdict:
+        """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
+        if self._verdict is None:
+            self._recorder.finish()
+            self._verdict = verdict = Verdict(tuple(self._auditor.finish()))
+            self.store.put_invariants(finding.invariant for finding in verdict.findings)
+            self.store.put_meta(BREACHES, {each.name: list(each.examples) for each in verdict.broken})
+            self.store.commit()
+            if self._trace is not None:
+                self._trace.close()
+            if self._directory is not None:
+                write_exports(self.store, self._directory)
+        return self._verdict
+
+    def __enter__(self) -> Self:
+        """Hand out the recording itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, keeping what was recorded."""
+        self.close()
+
+    def close(self) -> None:
+        """Close store and trace; a second call does nothing."""
+        try:
+            if self._trace is not None:
+                self._trace.close()
+        finally:
+            self.store.close()

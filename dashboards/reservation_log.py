@@ -1,0 +1,186 @@
+"""Follows each charging reservation from the vehicle's call to its end, and makes one row of it."""
+
+from math import asin, cos, radians, sin, sqrt
+from typing import Final
+
+from broker.messages import Bill, Call, Close, Heartbeat, Lease, Message, Offer, Presence, Release
+from dashboards.rows import ReservationRow
+
+EARTH_RADIUS_KM: Final = 6371.0088
+"""IUGG mean radius; the haversine is Sinnott's, Sky and Telescope 68 (1984) 159."""
+_WAITS: Final = 2
+"""Ticks that what ended is kept for words still under way."""
+_LIVES: Final = 1 << 20
+
+
+def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
+    """Return the great-circle distance in km by the haversine, to the millimetre."""
+    north = sin(radians(to_latitude - latitude) / 2)
+    east = sin(radians(to_longitude - longitude) / 2)
+    square = north * north + cos(radians(latitude)) * cos(radians(to_latitude)) * east * east
+    return round(2 * EARTH_RADIUS_KM * asin(sqrt(min(1.0, square))), 6)
+
+
+class _Part:
+    """One charger's part in a call."""
+
+    __slots__ = (
+        "accepted_ms",
+        "arrived_ms",
+        "billed_wh",
+        "drawn_wh",
+        "ended_tick",
+        "offered_ms",
+        "outcome",
+        "price",
+        "released_ms",
+        "until_ms",
+    )
+
+    def __init__(self) -> None:
+        self.offered_ms: int | None = None
+        self.accepted_ms: int | None = None
+        self.arrived_ms: int | None = None
+        self.released_ms: int | None = None
+        self.price: int | None = None
+        self.drawn_wh = 0
+        self.billed_wh: int | None = None
+        self.until_ms = 0
+        self.outcome = "open"
+        self.ended_tick: int | None = None
+
+
+class _Called:
+    """A call, and the chargers that have offered."""
+
+    __slots__ = ("closed_tick", "first", "parts", "served", "tick")
+
+    def __init__(self, call: Call, tick: int) -> None:
+        self.first = call
+        self.tick = tick
+        self.closed_tick: int | None = None
+        self.served = False
+        self.parts: dict[str, _Part] = {}
+
+
+class ReservationLog:
+    """Call `hear` with messages of reservations, `rows` once a tick and `finish` at the end."""
+
+    def __init__(self, places: dict[str, Presence]) -> None:
+        self._places = places
+        self._calls: dict[tuple[str, int], _Called] = {}
+        self._lives: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def hear(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> None:
+        """Take a message; times are the messages' own where they carry one."""
+        if isinstance(message, Offer):
+            part = self._part(scope, message.call, sender)
+            if part is not None and part.offered_ms is None:
+                part.offered_ms = now_ms
+        elif isinstance(message, Lease):
+            part = self._part(scope, message.call, sender)
+            if part is not None:
+                self._calls[scope, message.call].served = True
+                part.until_ms = max(part.until_ms, message.until_ms)
+                if part.accepted_ms is None:
+                    part.accepted_ms, part.price = now_ms, message.price_ueur_per_kwh
+        elif isinstance(message, Heartbeat):
+            part = self._part(sender, message.call, scope)
+            if part is not None:
+                part.drawn_wh = max(part.drawn_wh, message.drawn_wh)
+                if message.arrived and part.arrived_ms is None:
+                    part.arrived_ms = message.simulated_ms
+        elif isinstance(message, Release):
+            part = self._part(sender, message.call, scope)
+            if part is not None and part.ended_tick is None:
+                part.drawn_wh = max(part.drawn_wh, message.drawn_wh)
+                part.released_ms, part.outcome = message.simulated_ms, message.outcome
+                part.ended_tick = tick
+        elif isinstance(message, Bill):
+            part = self._part(scope, message.call, sender)
+            if part is not None and part.billed_wh is None:
+                part.billed_wh = message.energy_wh
+        elif isinstance(message, Close):
+            called = self._calls.get((sender, message.call))
+            if called is not None and called.closed_tick is None:
+                called.closed_tick = tick
+        elif isinstance(message, Call):
+            self._call(sender, message, tick)
+
+    def rows(self, tick: int, begins_ms: int) -> list[ReservationRow]:
+        """Return the rows of what ended at least a tick ago, and forget it; `begins_ms` is when the tick began."""
+        rows: list[ReservationRow] = []
+        for key, called in [*self._calls.items()]:
+            for charger, part in [*called.parts.items()]:
+                if part.accepted_ms is None:
+                    continue
+                if part.ended_tick is None and part.until_ms < begins_ms:
+                    part.outcome, part.ended_tick = "expired", tick
+                elif part.ended_tick is not None and part.ended_tick <= tick - _WAITS:
+                    rows.append(self._row(key[0], charger, called, part))
+                    del called.parts[charger]
+            waited = called.closed_tick if called.closed_tick is not None else called.tick + _WAITS
+            if waited > tick - _WAITS:
+                continue
+            if not called.served:
+                rows.append(self._row(key[0], "", called, None))
+            called.parts = {name: part for name, part in called.parts.items() if part.accepted_ms is not None}
+            if not called.parts:
+                del self._calls[key]
+            else:
+                called.served = True
+        return rows
+
+    def finish(self) -> list[ReservationRow]:
+        """Return the rows of what has ended or is open when the run ends."""
+        rows: list[ReservationRow] = []
+        for (vehicle, _), called in self._calls.items():
+            leased = [(name, part) for name, part in called.parts.items() if part.accepted_ms is not None]
+            rows += [self._row(vehicle, charger, called, part) for charger, part in leased]
+            if not called.served:
+                rows.append(self._row(vehicle, "", called, None))
+        self._calls.clear()
+        return rows
+
+    def _call(self, vehicle: str, call: Call, tick: int) -> None:
+        key = (vehicle, call.call)
+        known = self._calls.get(key)
+        if known is not None and known.first.simulated_ms == call.simulated_ms:
+            return  # the same call, to another cell
+        if call.call <= self._last.get(vehicle, -1) and known is None:
+            self._lives[vehicle] = (
+                self._lives.get(vehicle, 0) + 1
+            )  # it has forgotten how many calls it has made
+        self._last[vehicle] = call.call
+        if known is None:
+            self._calls[key] = _Called(call, tick)
+
+    def _part(self, vehicle: str, call: int, charger: str) -> _Part | None:
+        called = self._calls.get((vehicle, call))
+        return None if called is None else called.parts.setdefault(charger, _Part())
+
+    def _row(self, vehicle: str, charger: str, called: _Called, part: _Part | None) -> ReservationRow:
+        call = called.first
+        number = call.call + self._lives.get(vehicle, 0) * _LIVES
+        if part is None:
+            return ReservationRow(
+                vehicle, "", number, call.simulated_ms, None, None, None, None, 0, None, None, "unserved"
+            )
+        at = self._places.get(charger)
+        return ReservationRow(
+            vehicle=vehicle,
+            charger=charger,
+            call=number,
+            requested_ms=call.simulated_ms,
+            offered_ms=part.offered_ms,
+            accepted_ms=part.accepted_ms,
+            arrived_ms=part.arrived_ms,
+            released_ms=part.released_ms,
+            energy_wh=part.drawn_wh if part.billed_wh is None else part.billed_wh,
+            price_ueur=part.price,
+            distance_km=None
+            if at is None
+            else distance_km(call.latitude, call.longitude, at.latitude, at.longitude),
+            outcome=part.outcome,
+        )

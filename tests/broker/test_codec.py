@@ -1,0 +1,370 @@
+"""The codec: every message comes back as it went, the bytes are stable, and nothing hostile gets through."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import messages as m
+from broker.codec import MAX_PAYLOAD, decode, encode
+from broker.errors import GridFleetError, PayloadError
+from broker.topics import BY_WORD
+from tests.devices.anything import CLASSES, anything
+
+WIRE: list[tuple[m.Message, str]] = [
+    (
+        m.Tick(
+            7,
+            m.Phase.COMMERCE,
+            1_000,
+            2_000,
+            m.Mode.SCALED,
+            2.5,
+            112,
+            paused=False,
+            settings=m.Settings(),
+            absent=("turbine-1",),
+            epoch=3,
+        ),
+        (
+            '{"tick":7,"phase":"commerce","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
+            '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
+            '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
+            '"wind_scale":1.0,"algorithm":"weighted"},"absent":["turbine-1"],"epoch":3}'
+        ),
+    ),
+    (m.Ready(7, m.Phase.IMPORT, 5_000), '{"tick":7,"through":"import","wake_ms":5000}'),
+    (m.Grant(7, 5_000), '{"tick":7,"simulated_ms":5000}'),
+    (m.Control(0.5, 4), '{"value":0.5,"revision":4}'),
+    (
+        m.Presence(
+            online=True, kind=m.Kind.CHARGER, cell="here", latitude=51.5, longitude=-0.25, label="Köln"
+        ),
+        ('{"online":true,"kind":"charger","cell":"here","latitude":51.5,"longitude":-0.25,"label":"Köln"}'),
+    ),
+    (m.Supply(7, 12_345), '{"tick":7,"energy_wh":12345}'),
+    (
+        m.Bid(7, (m.Package(0, 10_000, 1_000_000), m.Package(1, 5_000, 1_000_000))),
+        (
+            '{"tick":7,"packages":[{"index":0,"energy_wh":10000,"price_ueur_per_kwh":1000000},'
+            '{"index":1,"energy_wh":5000,"price_ueur_per_kwh":1000000}]}'
+        ),
+    ),
+    (
+        m.Residual(7, (m.Package(1, 5_000, 1_000_000),)),
+        '{"tick":7,"packages":[{"index":1,"energy_wh":5000,"price_ueur_per_kwh":1000000}]}',
+    ),
+    (m.Surplus(7, 1), '{"tick":7,"energy_wh":1}'),
+    (m.Request(7, ()), '{"tick":7,"packages":[]}'),
+    (
+        m.Award(7, 2, (m.Package(0, 10_000, 1_000_000),)),
+        ('{"tick":7,"serial":2,"lots":[{"index":0,"energy_wh":10000,"price_ueur_per_kwh":1000000}]}'),
+    ),
+    (
+        m.Receipt(7, 2, (m.Package(0, 9_999, 1_000_000),)),
+        ('{"tick":7,"serial":2,"lots":[{"index":0,"energy_wh":9999,"price_ueur_per_kwh":1000000}]}'),
+    ),
+    (
+        m.Call(1, 1_000, 20_000, 1_010_000, 51.0, 10.0, 152.5),
+        (
+            '{"call":1,"simulated_ms":1000,"energy_wh":20000,"limit_ueur_per_kwh":1010000,'
+            '"latitude":51.0,"longitude":10.0,"consumption_wh_per_km":152.5}'
+        ),
+    ),
+    (
+        m.Offer(1, 20_000, 310_000, 11_000),
+        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":11000}',
+    ),
+    (m.Decline(1, "port"), '{"call":1,"reason":"port"}'),
+    (m.Accept(1, 1_000), '{"call":1,"simulated_ms":1000}'),
+    (m.Close(1), '{"call":1}'),
+    (
+        m.Lease(1, 20_000, 310_000, 2_251_000),
+        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":2251000}',
+    ),
+    (
+        m.Heartbeat(1, 1_000, arrived=True, drawn_wh=500),
+        '{"call":1,"simulated_ms":1000,"arrived":true,"drawn_wh":500}',
+    ),
+    (
+        m.Release(1, 1_000, 20_000, "charged"),
+        '{"call":1,"simulated_ms":1000,"drawn_wh":20000,"outcome":"charged"}',
+    ),
+    (m.Bill(1, 20_000, 6_200_000_000), '{"call":1,"energy_wh":20000,"amount_neur":6200000000}'),
+    (
+        m.ProducerState(
+            7, 51.0, 10.0, False, "running", 400, 10**21, {"late": 2}, "turbine", 100, 60, 30, 10, 60_000_000
+        ),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
+            '"power_w":400,"balance_neur":1000000000000000000000,"refused":{"late":2},'
+            '"kind":"turbine","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
+            '"unsettled_wh":10,"earned_neur":60000000}'
+        ),
+    ),
+    (
+        m.ConsumerState(7, 51.0, 10.0, True, "short", -40, -10, {}, "consumer", 20, 10, 10),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":true,"status":"short",'
+            '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","demand_wh":20,'
+            '"bought_wh":10,"paid_neur":10}'
+        ),
+    ),
+    (
+        m.ChargerState(
+            7, 51.0, 10.0, False, "free", -80, -10, {}, "charger", 20, 20, 10, 18, 300_000, 0, 2, 0, 0, 5, 1
+        ),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"free",'
+            '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","demand_wh":20,'
+            '"bought_wh":20,"paid_neur":10,"stored_wh":18,"capacity_wh":300000,"delivered_wh":0,'
+            '"charge_loss_wh":2,"discharge_loss_wh":0,"earned_neur":0,"ports":5,'
+            '"ports_reserved":1}'
+        ),
+    ),
+    (
+        m.VehicleState(
+            7,
+            51.0,
+            10.0,
+            False,
+            "heading",
+            0,
+            0,
+            {},
+            "vehicle",
+            "Fiat 500e",
+            159.0,
+            20_000,
+            42_000,
+            0,
+            0,
+            1_000,
+            0,
+            60.0,
+            9_000,
+            (51.5, 10.5),
+            None,
+            "charger-1",
+        ),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"heading",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","model":"Fiat 500e",'
+            '"consumption_wh_per_km":159.0,"stored_wh":20000,"capacity_wh":42000,"drawn_wh":0,'
+            '"charge_loss_wh":0,"driven_wh":1000,"paid_neur":0,"speed_km_h":60.0,'
+            '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1"}'
+        ),
+    ),
+    (
+        m.ClockState(
+            7,
+            51.0,
+            10.0,
+            False,
+            "running",
+            0,
+            0,
+            {},
+            "clock",
+            m.Mode.LOCKSTEP,
+            False,
+            0.0,
+            120,
+            m.Settings(algorithm=m.Algorithm.BEST),
+            4,
+        ),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","mode":"lockstep",'
+            '"paused":false,"seconds_per_tick":0.0,"ticks":120,"settings":{"consumer_scale":1.0,'
+            '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best"},'
+            '"revision":4}'
+        ),
+    ),
+    (
+        m.Correction(7, 70, 30, 0, 70_000_000),
+        '{"tick":7,"sold_wh":70,"curtailed_wh":30,"unsettled_wh":0,"earned_neur":70000000}',
+    ),
+]
+"""One example of every class, as others may rely on finding it on the wire."""
+
+
+def names(kind: type[Any]) -> str:
+    return kind.__name__
+
+
+@pytest.mark.parametrize(("message", "text"), WIRE, ids=[type(message).__name__ for message, _ in WIRE])
+def test_the_wire_is_stable(message: m.Message, text: str) -> None:
+    assert encode(message).decode() == text
+    assert decode(message.TOPIC, text.encode()) == message
+
+
+def test_every_class_has_its_example() -> None:
+    assert sorted(names(type(message)) for message, _ in WIRE) == sorted(map(names, CLASSES))
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=names)
+def test_every_message_comes_back_as_it_went(kind: type[Any]) -> None:
+    @given(anything(kind))
+    def there_and_back(message: m.Message) -> None:
+        again = decode(message.TOPIC, encode(message))
+        assert again == message
+        assert type(again) is type(message)
+        assert encode(again) == encode(message)
+
+    there_and_back()
+
+
+def test_a_state_is_told_apart_by_its_kind() -> None:
+    with pytest.raises(PayloadError, match="kind"):
+        decode("state", b'{"kind":"toaster"}')
+    with pytest.raises(PayloadError):
+        decode("state", b"{}")
+
+
+# --- hostile payloads ------------------------------------------------------------------------------------
+
+SUPPLY = {"tick": 7, "energy_wh": 5}
+CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.Call)))
+
+
+@pytest.mark.parametrize(
+    ("word", "payload", "reason"),
+    [
+        ("supply", b"", "malformed"),
+        ("supply", b"{", "malformed"),
+        ("supply", b"\xff\xfe{}", "malformed"),
+        ("supply", b'{"tick":7,"energy_wh":5}}', "malformed"),
+        ("supply", b'{"tick":7,"energy_wh":5}\x00', "malformed"),
+        ("control", b'{"value":"\xff","revision":1}', "malformed"),
+        ("control", b'{"value":"\\ud800","revision":1}', "malformed"),
+        ("bid", b"[" * 30_000, "malformed"),
+        ("supply", b"null", "invalid"),
+        ("supply", b"7", "invalid"),
+        ("supply", b"[7,5]", "invalid"),
+        ("supply", b"[]", "invalid"),
+        ("supply", b'"supply"', "invalid"),
+        ("supply", b"{}", "invalid"),
+        ("supply", b'{"tick":7}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":5,"sender":"turbine-1"}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":-1}', "invalid"),
+        ("supply", b'{"tick":-1,"energy_wh":5}', "invalid"),
+        ("supply", b'{"tick":2147483648,"energy_wh":5}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":1000000000001}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":1e9}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":1e999}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":' + b"9" * 5_000 + b"}", "malformed|invalid"),
+        ("supply", b'{"tick":7,"energy_wh":5.0}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":5.5}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":"5"}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":true}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":null}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":NaN}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":Infinity}', "invalid"),
+        ("supply", b'{"tick":7,"energy_wh":{"wh":5}}', "invalid"),
+        ("bid", b'{"tick":7,"packages":{}}', "invalid"),
+        ("bid", b'{"tick":7,"packages":[{}]}', "invalid"),
+        ("bid", b'{"tick":7,"packages":[[0,1,2]]}', "invalid"),
+        ("bid", b'{"tick":7,"packages":[{"index":256,"energy_wh":1,"price_ueur_per_kwh":1}]}', "invalid"),
+        ("bid", b'{"tick":7,"packages":[{"index":0,"energy_wh":1,"price_ueur_per_kwh":-1}]}', "invalid"),
+        ("bid", b'{"tick":7,"packages":[{"index":0,"energy_wh":1,"price_ueur_per_kwh":NaN}]}', "invalid"),
+        ("decline", b'{"call":1,"reason":"because"}', "invalid"),
+        ("ready", b'{"tick":7,"through":"lunch"}', "invalid"),
+        ("control", b'{"value":NaN,"revision":1}', "invalid"),
+        ("control", b'{"value":-Infinity,"revision":1}', "invalid"),
+        ("control", b'{"value":[1],"revision":1}', "invalid"),
+        ("control", b'{"value":null,"revision":1}', "invalid"),
+        ("control", b'{"value":"' + b"x" * 65 + b'","revision":1}', "invalid"),
+        ("presence", b'{"online":1,"kind":"charger","cell":"","latitude":0,"longitude":0}', "invalid"),
+        ("presence", b'{"online":true,"kind":"charger","cell":"","latitude":91,"longitude":0}', "invalid"),
+        ("presence", b'{"online":true,"kind":"charger","cell":"","latitude":0,"longitude":NaN}', "invalid"),
+        ("call", json.dumps({**CALL, "energy_wh": 0}).encode(), "invalid"),
+        ("call", json.dumps({**CALL, "consumption_wh_per_km": 0}).encode(), "invalid"),
+        ("call", json.dumps({**CALL, "consumption_wh_per_km": -1.0}).encode(), "invalid"),
+        ("call", json.dumps({**CALL, "latitude": "51"}).encode(), "invalid"),
+    ],
+)
+def test_hostile_payloads_are_refused_with_a_reason(word: str, payload: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        decode(word, payload)
+    assert caught.value.kind == word
+    assert caught.value.reason in reason.split("|")
+    assert str(caught.value) == f"{word}: {caught.value.detail}"
+    assert len(str(caught.value)) < 400
+    assert isinstance(caught.value, GridFleetError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_the_refusal_names_the_field() -> None:
+    with pytest.raises(PayloadError, match=r"packages\.1\.energy_wh"):
+        decode("bid", encode(m.Bid(7, (m.Package(0, 1, 1), m.Package(1, -1, 1)))))
+
+
+def test_too_many_packages_are_refused() -> None:
+    most = tuple(m.Package(index % 256, 10**12, 10**9) for index in range(m.MAX_PACKAGES))
+    assert decode("bid", encode(m.Bid(7, most))) == m.Bid(7, most)
+    with pytest.raises(PayloadError, match="256"):
+        decode("bid", encode(m.Bid(7, (*most, m.Package(0, 1, 1)))))
+
+
+def test_what_is_oversized_is_not_even_looked_at() -> None:
+    padded = json.dumps(SUPPLY).encode().ljust(MAX_PAYLOAD)
+    assert decode("supply", padded) == m.Supply(7, 5)
+    with pytest.raises(PayloadError) as caught:
+        decode("supply", padded + b" ")
+    assert caught.value.reason == "oversized"
+
+
+@given(st.sampled_from([*BY_WORD]), st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_refused(word: str, payload: bytes) -> None:
+    read_or_refused(word, payload)
+
+
+@given(
+    st.sampled_from([*BY_WORD]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=10,
+    ),
+)
+def test_any_json_is_a_message_or_refused(word: str, document: object) -> None:
+    read_or_refused(word, json.dumps(document).encode())
+
+
+@given(st.sampled_from(WIRE), st.data())
+def test_one_wrong_field_is_refused(example: tuple[m.Message, str], data: st.DataObject) -> None:
+    document = json.loads(example[1])
+    name = data.draw(st.sampled_from(sorted(document)))
+    wrong: list[object] = [
+        [[]],
+        {"a": {"b": {}}},
+        -(10**30),
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        "x" * 9_999,
+    ]
+    document[name] = data.draw(st.sampled_from(wrong))
+    with pytest.raises(PayloadError):
+        decode(example[0].TOPIC, json.dumps(document).encode())
+
+
+@given(st.sampled_from(WIRE), st.text(min_size=1))
+def test_one_field_too_many_is_refused(example: tuple[m.Message, str], name: str) -> None:
+    document = json.loads(example[1])
+    if name in document:
+        return
+    with pytest.raises(PayloadError):
+        decode(example[0].TOPIC, json.dumps({**document, name: 1}).encode())
+
+
+def read_or_refused(word: str, payload: bytes) -> None:
+    try:
+        message = decode(word, payload)
+    except PayloadError as error:
+        assert error.reason in {"malformed", "invalid", "oversized"}  # noqa: PT017 - one of two right answers
+    else:
+        assert decode(word, encode(message)) == message

@@ -1,0 +1,119 @@
+"""Five ways to rank offers, against examples worked by hand; the order of arrival never plays a part."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.messages import Algorithm
+from devices.chance import Chance
+from devices.choice import Candidate, Weights, rank
+
+NEAR = Candidate("near", 10.0, 20_000, 500_000, 30_000)
+CHEAP = Candidate("cheap", 100.0, 25_000, 100_000, 40_000)
+FULL = Candidate("full", 50.0, 35_000, 400_000, 35_000)
+FULLER = Candidate("fuller", 60.0, 50_000, 300_000, 36_000)
+ALL = [NEAR, CHEAP, FULL, FULLER]
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from([0.0, 5.0, 7.5]),
+        st.sampled_from([0, 10, 20]),
+        st.sampled_from([0, 1, 2]),
+        st.sampled_from([5, 10, 30]),
+    ),
+    max_size=6,
+    unique_by=lambda c: c.charger,
+)
+
+
+def names(algorithm: Algorithm, offers: list[Candidate], weights: Weights | None = None) -> list[str]:
+    return [c.charger for c in rank(offers, algorithm, weights or Weights(), Chance(1))]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "expected"),
+    [
+        # full: 35 kWh at 0.40 cost 14.00 and fill it; fuller: 50 at 0.30 cost 15.00; the others by price
+        (Algorithm.BEST, ["full", "fuller", "cheap", "near"]),
+        (Algorithm.CHEAPEST, ["cheap", "fuller", "full", "near"]),
+        (Algorithm.CLOSEST, ["near", "full", "fuller", "cheap"]),
+        # near .9+0+.4=1.3, cheap 0+.8+.5=1.3, full .5+.2+.7=1.4, fuller .4+.4+1=1.8
+        (Algorithm.WEIGHTED, ["fuller", "full", "cheap", "near"]),
+    ],
+)
+def test_ranks_worked_by_hand(algorithm: Algorithm, expected: list[str]) -> None:
+    assert names(algorithm, ALL) == expected
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"),
+    [
+        (Weights(1, 0, 0), "near"),
+        (Weights(0, 1, 0), "cheap"),
+        (Weights(0, 0, 1), "fuller"),
+        (Weights(10, 1, 1), "near"),
+        (Weights(0, 0, 0), "cheap"),
+    ],
+)
+def test_weights_decide_what_counts(weights: Weights, first: str) -> None:
+    assert names(Algorithm.WEIGHTED, ALL, weights)[0] == first
+
+
+@given(candidates, st.integers(-3, 3))
+def test_only_the_ratio_of_weights_matters(offers: list[Candidate], power: int) -> None:
+    scale = 2.0**power
+    once = names(Algorithm.WEIGHTED, offers, Weights(1.0, 0.5, 0.25))
+    assert names(Algorithm.WEIGHTED, offers, Weights(scale, 0.5 * scale, 0.25 * scale)) == once
+
+
+@given(candidates, st.sampled_from(Algorithm), st.integers(0, 9))
+def test_arrival_plays_no_part(offers: list[Candidate], algorithm: Algorithm, seed: int) -> None:
+    mixed = sorted(offers, key=lambda c: Chance(seed, c.charger).random())
+    weights = Weights(2, 1, 3)
+    once = rank(offers, algorithm, weights, Chance(seed))
+    assert rank(mixed, algorithm, weights, Chance(seed)) == once
+    assert sorted(once) == sorted(offers)
+
+
+@pytest.mark.parametrize("algorithm", [a for a in Algorithm if a is not Algorithm.RANDOM])
+def test_ties_break_on_the_id(algorithm: Algorithm) -> None:
+    twins = [NEAR._replace(charger=name) for name in "cabd"]
+    assert names(algorithm, twins) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_nothing_offered_and_nothing_of_worth(algorithm: Algorithm) -> None:
+    assert names(algorithm, []) == []
+    assert names(algorithm, [Candidate("a", 0.0, 0, 0, 0)]) == ["a"]
+
+
+def test_equal_costs_break_on_the_distance() -> None:
+    assert names(Algorithm.BEST, [FULL, FULL._replace(charger="a", distance_km=51.0)]) == ["full", "a"]
+    assert names(Algorithm.CHEAPEST, [CHEAP, CHEAP._replace(charger="a", distance_km=101.0)]) == [
+        "cheap",
+        "a",
+    ]
+    assert names(Algorithm.CLOSEST, [NEAR, NEAR._replace(charger="a", price_ueur_per_kwh=500_001)]) == [
+        "near",
+        "a",
+    ]
+
+
+def test_random_is_fair_and_seeded() -> None:
+    chance = Chance("fair")
+    firsts = Counter(rank(ALL, Algorithm.RANDOM, Weights(), chance)[0].charger for _ in range(4_000))
+    assert set(firsts) == {c.charger for c in ALL}
+    assert all(900 < count < 1_100 for count in firsts.values())
+    assert rank(ALL, Algorithm.RANDOM, Weights(), Chance(7)) == rank(
+        ALL, Algorithm.RANDOM, Weights(), Chance(7)
+    )
+
+
+def test_ranking_leaves_the_offers_as_they_were() -> None:
+    offers = [*ALL]
+    for algorithm in Algorithm:
+        rank(offers, algorithm, Weights(), Chance(1))
+    assert offers == ALL

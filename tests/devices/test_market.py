@@ -1,0 +1,397 @@
+"""The market's rules: one order for all, nothing sold twice, nothing rounded away, books that refuse what is wrong."""
+
+from collections import Counter
+from random import Random
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
+from broker.units import cost_neur
+from devices.market import (
+    Book,
+    Claim,
+    Purchases,
+    Sales,
+    by_consumer,
+    merit_order,
+    packages_of,
+    queue,
+    stretch,
+    tie,
+)
+from tests.devices.script import EUR, package, total
+
+Item = TypeVar("Item")
+Bids = dict[str, tuple[Package, ...]]
+
+
+@st.composite
+def bids(draw: st.DrawFn) -> Bids:
+    """Packages of a few consumers; few prices, so that many tie."""
+    count = draw(st.integers(0, 5))
+    return {
+        f"c{number}": tuple(
+            Package(index, energy_wh, price)
+            for index, (energy_wh, price) in enumerate(
+                draw(st.lists(st.tuples(st.integers(1, 30), st.sampled_from([0, 1, 5, 9])), max_size=4))
+            )
+        )
+        for number in range(count)
+    }
+
+
+supplies = st.dictionaries(st.sampled_from(["t1", "t2", "t3", "t4"]), st.integers(0, 60), max_size=4)
+ticks = st.integers(0, 3)
+shuffles = st.integers(0, 2**31).map(Random)
+
+
+def shuffled(items: list[Item], random: Random) -> list[Item]:
+    random.shuffle(items)
+    return items
+
+
+def book(tick: int, wanted: Bids, offered: dict[str, int]) -> Book:
+    made = Book(tick)
+    made.bids.update(wanted)
+    made.supplies.update(offered)
+    return made
+
+
+def served(shares: dict[str, list[tuple[Claim, int]]]) -> Counter[tuple[str, int]]:
+    """Return the Wh awarded to each (consumer, index)."""
+    counted: Counter[tuple[str, int]] = Counter()
+    for lots in shares.values():
+        for (_, _, consumer, index, _), energy_wh in lots:
+            counted[consumer, index] += energy_wh
+    return counted
+
+
+# --- merit order -----------------------------------------------------------------------------------------
+
+
+@given(ticks, bids(), shuffles)
+def test_merit_order_is_independent_of_arrival(tick: int, wanted: Bids, random: Random) -> None:
+    arrived = dict(shuffled(list(wanted.items()), random))
+    mixed = {name: shuffled(list(packages), random) for name, packages in arrived.items()}
+    assert merit_order(tick, mixed) == merit_order(tick, wanted)
+
+
+@given(ticks, bids())
+def test_merit_order_is_total(tick: int, wanted: Bids) -> None:
+    claims = merit_order(tick, wanted)
+    assert all(one < other for one, other in zip(claims, claims[1:], strict=False))
+    assert len(claims) == sum(map(len, wanted.values()))
+
+
+@given(ticks, bids())
+def test_the_best_paid_is_first(tick: int, wanted: Bids) -> None:
+    prices = [-claim[0] for claim in merit_order(tick, wanted)]
+    assert prices == sorted(prices, reverse=True)
+
+
+def test_equal_prices_take_turns() -> None:
+    consumers = [f"household-{number}" for number in range(4)]
+    first = {min(consumers, key=lambda name: tie(name, tick)) for tick in range(40)}
+    assert first == set(consumers)
+
+
+def test_a_tie_of_hashes_breaks_on_the_id() -> None:
+    assert queue(0, {"b": 1, "a": 1}) == sorted(
+        queue(0, {"a": 1, "b": 1}), key=lambda item: (tie(item[0], 0), item[0])
+    )
+    assert merit_order(0, {"a": [package(1, 5), package(0, 5)]}) == merit_order(
+        0, {"a": [package(0, 5), package(1, 5)]}
+    )
+
+
+# --- stretches -------------------------------------------------------------------------------------------
+
+
+@given(ticks, bids(), st.lists(st.integers(0, 40), max_size=6))
+def test_stretches_partition_the_claims(tick: int, wanted: Bids, lengths: list[int]) -> None:
+    claims = merit_order(tick, wanted)
+    start, pieces = 0, []
+    for length in lengths:
+        piece = stretch(claims, start, length)
+        assert sum(energy_wh for _, energy_wh in piece) <= length
+        pieces += piece
+        start += length
+    energy_wh = sum(energy for _, energy in pieces)
+    assert energy_wh == min(start, sum(claim[4] for claim in claims))
+    whole = stretch(claims, 0, start)
+    merged: Counter[Claim] = Counter()
+    for claim, part_wh in pieces:
+        merged[claim] += part_wh
+    assert merged == Counter({claim: part_wh for claim, part_wh in whole if part_wh})
+
+
+@given(ticks, bids(), st.integers(0, 100), st.integers(0, 100))
+def test_only_the_ends_of_a_stretch_are_partial(tick: int, wanted: Bids, start: int, length: int) -> None:
+    lots = stretch(merit_order(tick, wanted), start, length)
+    assert all(energy_wh == claim[4] for claim, energy_wh in lots[1:-1])
+
+
+def test_a_package_is_cut_where_the_energy_ends() -> None:
+    claims = merit_order(0, {"c": [package(0, 10, 9), package(1, 10, 5)]})
+    assert stretch(claims, 0, 15) == [(claims[0], 10), (claims[1], 5)]
+    assert stretch(claims, 15, 15) == [(claims[1], 5)]
+    assert stretch(claims, 20, 5) == []
+
+
+def test_a_producer_without_energy_has_no_stretch() -> None:
+    claims = merit_order(0, {"c": [package(0, 10, 9)]})
+    assert stretch(claims, 0, 0) == []
+    assert stretch(claims, 3, 0) == []
+
+
+def test_an_empty_package_is_not_awarded() -> None:
+    claims = merit_order(0, {"c": [package(0, 0, 9), package(1, 10, 9), package(2, 0, 5)]})
+    assert stretch(claims, 0, 20) == [(claims[1], 10)]
+
+
+# --- clearing --------------------------------------------------------------------------------------------
+
+
+@given(ticks, bids(), supplies, shuffles)
+def test_all_producers_together_sell_each_package_once(
+    tick: int, wanted: Bids, offered: dict[str, int], random: Random
+) -> None:
+    shares = {}
+    for name in offered:  # each has heard the same, in an order of its own
+        own = book(
+            tick,
+            dict(shuffled(list(wanted.items()), random)),
+            dict(shuffled(list(offered.items()), random)),
+        )
+        shares[name] = own.share(name)
+    got = served(shares)
+    demand = {(name, p.index): p.energy_wh for name, packages in wanted.items() for p in packages}
+    assert all(energy_wh <= demand[key] for key, energy_wh in got.items())
+    assert got.total() == min(sum(demand.values()), sum(offered.values()))
+    for name, lots in shares.items():
+        assert sum(energy_wh for _, energy_wh in lots) <= offered[name]
+
+
+@given(ticks, bids(), supplies)
+def test_leftovers_are_what_nobody_was_awarded(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
+    sold = {name: sum(wh for _, wh in book(tick, wanted, offered).share(name)) for name in offered}
+    assert book(tick, wanted, offered).leftovers() == {name: offered[name] - sold[name] for name in offered}
+
+
+@given(ticks, bids(), supplies)
+def test_nobody_is_served_before_who_pays_more(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
+    got = served({name: book(tick, wanted, offered).share(name) for name in offered})
+    prices = [
+        (p.price_ueur_per_kwh, got[name, p.index], p.energy_wh)
+        for name, packages in wanted.items()
+        for p in packages
+    ]
+    lowest_served = min((price for price, served_wh, _ in prices if served_wh), default=10**9)
+    assert all(served_wh == wh for price, served_wh, wh in prices if price > lowest_served)
+
+
+def test_a_stranger_has_no_share() -> None:
+    assert book(0, {"c": (package(0, 5),)}, {"t1": 5}).share("t2") == []
+
+
+@given(ticks, bids(), supplies, st.lists(st.integers(0, 30), max_size=6))
+def test_resold_energy_goes_to_unserved_claims_once(
+    tick: int, wanted: Bids, offered: dict[str, int], refused: list[int]
+) -> None:
+    everybody = {name: book(tick, wanted, offered).share(name) for name in offered}
+    mine = book(tick, wanted, offered)
+    mine.share("t1")
+    resold: list[tuple[Claim, int]] = []
+    for energy_wh in refused:
+        lots = mine.resell(energy_wh)
+        assert sum(wh for _, wh in lots) <= energy_wh
+        assert all(wh > 0 for _, wh in lots)
+        resold += lots
+    claims = [claim for claim, _ in resold]
+    assert len(set(claims)) == len(claims)
+    assert claims == sorted(claims)
+    got = served(everybody) + served({"again": resold})
+    assert all(got[c[2], c[3]] <= c[4] for c in merit_order(tick, wanted))
+
+
+def test_resell_is_refused_energy_to_the_next_in_order() -> None:
+    mine = book(0, {"c": (package(0, 10, 9), package(1, 10, 5), package(2, 10, 1))}, {"t1": 15})
+    assert [wh for _, wh in mine.share("t1")] == [10, 5]
+    assert [(claim[3], wh) for claim, wh in mine.resell(12)] == [(1, 5), (2, 7)]
+    assert mine.resell(12) == []
+
+
+def test_lots_are_grouped_by_consumer() -> None:
+    claims = merit_order(0, {"a": [package(0, 5, 9), package(1, 5, 3)], "b": [package(0, 5, 5)]})
+    assert by_consumer([(claim, 4) for claim in claims]) == {
+        "a": (package(0, 4, 9), package(1, 4, 3)),
+        "b": (package(0, 4, 5),),
+    }
+
+
+# --- a producer's books ----------------------------------------------------------------------------------
+
+LOTS = (package(0, 10, EUR), package(1, 20, EUR // 2))
+
+
+def balanced(sales: Sales) -> bool:
+    return sales.energy_wh == sales.sold_wh + sales.pending_wh + sales.unsold_wh
+
+
+def test_a_receipt_books_what_was_taken() -> None:
+    sales = Sales(3, 100)
+    award = sales.award("c", "here", LOTS)
+    assert award == Award(3, 0, LOTS)
+    assert (sales.pending_wh, sales.unsold_wh, balanced(sales)) == (30, 70, True)
+    booked = sales.receipt("c", Receipt(3, 0, (package(0, 10, EUR), package(1, 5, EUR // 2))))
+    assert booked is not None
+    assert booked.energy_wh == 15
+    assert (sales.sold_wh, sales.pending_wh, sales.unsold_wh) == (15, 0, 85)
+    assert sales.earned_neur == cost_neur(10, EUR) + cost_neur(5, EUR // 2)
+    assert sales.open == {}
+
+
+def test_awards_are_numbered_for_each_consumer() -> None:
+    sales = Sales(3, 200)
+    assert [sales.award(name, "here", LOTS).serial for name in "cdccd"] == [0, 0, 1, 2, 1]
+    assert sales.receipt("d", Receipt(3, 1, LOTS)) is not None
+    assert sorted(sales.open) == [("c", 0), ("c", 1), ("c", 2), ("d", 0)]
+
+
+@pytest.mark.parametrize(
+    ("consumer", "receipt"),
+    [
+        ("d", Receipt(3, 0, LOTS)),
+        ("c", Receipt(3, 1, LOTS)),
+        ("c", Receipt(3, 0, (package(0, 11, EUR),))),
+        ("c", Receipt(3, 0, (package(0, 10, EUR - 1),))),
+        ("c", Receipt(3, 0, (package(0, 10, EUR + 1),))),
+        ("c", Receipt(3, 0, (package(2, 10, EUR),))),
+        ("c", Receipt(3, 0, (package(1, 10, EUR),))),
+        ("c", Receipt(3, 0, (package(0, 5, EUR), package(0, 5, EUR)))),
+        ("c", Receipt(3, 0, (*LOTS, package(0, 1, EUR)))),
+    ],
+    ids=["stranger", "serial", "more", "cheaper", "dearer", "index", "mixed-up", "twice", "extra"],
+)
+def test_a_wrong_receipt_changes_nothing(consumer: str, receipt: Receipt) -> None:
+    sales = Sales(3, 100)
+    sales.award("c", "here", LOTS)
+    assert sales.receipt(consumer, receipt) is None
+    assert (sales.sold_wh, sales.pending_wh, sales.unsold_wh, sales.earned_neur) == (0, 30, 70, 0)
+    assert sales.receipt("c", Receipt(3, 0, LOTS)) is not None
+    assert sales.receipt("c", Receipt(3, 0, LOTS)) is None
+    assert sales.sold_wh == 30
+
+
+small_lots = st.lists(
+    st.builds(Package, st.integers(0, 3), st.integers(0, 12), st.sampled_from([1, 2])), max_size=4
+).map(tuple)
+
+
+@given(st.lists(st.tuples(st.sampled_from("cd"), st.booleans(), st.integers(0, 4), small_lots), max_size=20))
+def test_a_producers_books_always_balance(deeds: list[tuple[str, bool, int, tuple[Package, ...]]]) -> None:
+    sales = Sales(0, 60)
+    for consumer, is_award, serial, lots in deeds:
+        if is_award and total(lots) <= sales.unsold_wh:
+            sales.award(consumer, "here", lots)
+        elif not is_award:
+            before = (sales.sold_wh, sales.pending_wh, sales.earned_neur)
+            if sales.receipt(consumer, Receipt(0, serial, lots)) is None:
+                assert (sales.sold_wh, sales.pending_wh, sales.earned_neur) == before
+        assert balanced(sales)
+        assert min(sales.sold_wh, sales.pending_wh, sales.unsold_wh, sales.earned_neur) >= 0
+        assert sales.pending_wh == sum(award.energy_wh for award in sales.open.values())
+
+
+# --- a consumer's books ----------------------------------------------------------------------------------
+
+
+def test_the_first_award_wins() -> None:
+    books = Purchases(3, LOTS)
+    assert books.take("t1", Award(3, 0, (package(0, 7, EUR),))) == Receipt(3, 0, (package(0, 7, EUR),))
+    assert books.take("t2", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, (package(0, 3, EUR),))
+    assert books.take("t3", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, ())
+    assert books.remaining() == (LOTS[1],)
+    assert (books.bought_wh, books.paid_neur) == (10, cost_neur(10, EUR))
+
+
+def test_the_same_award_gets_the_same_receipt() -> None:
+    books = Purchases(3, LOTS)
+    first = books.take("t1", Award(3, 0, LOTS))
+    assert books.take("t1", Award(3, 0, LOTS)) is first
+    assert books.take("t1", Award(3, 0, (package(0, 1, EUR),))) is first
+    assert books.bought_wh == 30
+
+
+@pytest.mark.parametrize(
+    "lot",
+    [package(0, 5, EUR + 1), package(0, 5, EUR - 1), package(0, 5, 0), package(7, 5, EUR), package(255, 5)],
+)
+def test_energy_that_was_not_bid_for_is_not_bought(lot: Package) -> None:
+    books = Purchases(3, LOTS)
+    assert books.take("t1", Award(3, 0, (lot,))) == Receipt(3, 0, ())
+    assert (books.bought_wh, books.paid_neur, books.remaining()) == (0, 0, LOTS)
+
+
+def test_only_dear_packages_are_asked_of_the_reactor() -> None:
+    assert Purchases(3, LOTS).remaining(EUR) == (LOTS[0],)
+    assert Purchases(3, LOTS).remaining(EUR + 1) == ()
+    assert Purchases(3).remaining() == ()
+
+
+@given(st.lists(st.tuples(st.sampled_from(["t1", "t2"]), st.integers(0, 3), small_lots), max_size=20))
+def test_a_consumer_never_buys_more_than_it_bid(awards: list[tuple[str, int, tuple[Package, ...]]]) -> None:
+    wanted = (package(0, 10, 1), package(1, 15, 2), package(2, 0, 1))
+    books = Purchases(0, wanted)
+    for producer, serial, lots in awards:
+        receipt = books.take(producer, Award(0, serial, lots))
+        assert books.take(producer, Award(0, serial, lots)) is receipt
+        assert Sales(0, 10**6).award("c", "here", lots).lots == lots
+    taken = [lot for receipt in books.receipts.values() for lot in receipt.lots]
+    for wish in wanted:
+        assert total(lot for lot in taken if lot.index == wish.index) <= wish.energy_wh
+    assert books.bought_wh == total(taken) == books.demand_wh - total(books.remaining())
+    assert books.paid_neur == sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in taken)
+
+
+@given(small_lots, st.lists(st.tuples(st.sampled_from(["t1", "t2"]), small_lots), max_size=6))
+def test_a_producer_accepts_every_receipt_for_what_it_awarded_out_of_a_bid(
+    _lots: tuple[Package, ...], asked: list[tuple[str, tuple[Package, ...]]]
+) -> None:
+    wanted = (package(0, 10, 1), package(1, 15, 2), package(2, 5, 1), package(3, 5, 2))
+    books = Purchases(0, wanted)
+    sales = {"t1": Sales(0, 1000), "t2": Sales(0, 1000)}
+    for producer, lots in asked:
+        distinct = tuple(
+            {
+                lot.index: Package(lot.index, lot.energy_wh, wanted[lot.index].price_ueur_per_kwh)
+                for lot in lots
+            }.values()
+        )
+        award = sales[producer].award("c", "here", distinct)
+        assert sales[producer].receipt("c", books.take(producer, award)) is not None
+    assert sum(book.sold_wh for book in sales.values()) == books.bought_wh
+    assert sum(book.earned_neur for book in sales.values()) == books.paid_neur
+
+
+# --- packages --------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**10), st.integers(1, 10**6), st.integers(0, 10**9))
+def test_packages_hold_the_whole_energy(energy_wh: int, package_wh: int, price: int) -> None:
+    packages = packages_of(energy_wh, package_wh, price)
+    assert total(packages) == energy_wh
+    assert len(packages) <= MAX_PACKAGES
+    assert [p.index for p in packages] == list(range(len(packages)))
+    assert all(p.energy_wh > 0 and p.price_ueur_per_kwh == price for p in packages)
+    if energy_wh <= package_wh * MAX_PACKAGES:
+        assert all(p.energy_wh <= package_wh for p in packages)
+
+
+def test_the_last_package_may_be_smaller() -> None:
+    assert packages_of(25_000, 10_000, EUR) == (package(0, 10_000), package(1, 10_000), package(2, 5_000))
+    assert packages_of(0, 10_000, EUR) == ()
+    assert Bid(0, packages_of(10, 20, EUR)).packages == (package(0, 10),)

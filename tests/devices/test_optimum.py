@@ -1,0 +1,159 @@
+"""What the agents agree on among themselves is what a central planner would choose: the optimum of a linear programme.
+
+Welfare is the sum of price · energy over the packages served. The planner knows all bids and supplies of a cell
+and tick; with the reactor it also pays the reactor's price for what that sells.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+from broker.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
+from devices.market import Book
+from devices.scenario import Scenario, load
+from devices.simulation import Simulation
+
+REACTOR_PRICE = 900_000
+TOLERANCE = 1e-6
+Wish = tuple[int, int]
+"""(price, energy)."""
+
+
+def optimum(wishes: list[Wish], supply_wh: int, reactor_price: int | None = None) -> float:
+    """Return the greatest welfare that this much wind, and a reactor without limit at its price, can give."""
+    if not wishes:
+        return 0.0
+    count = len(wishes)
+    gains = [-float(price) for price, _ in wishes]
+    bounds = [(0.0, float(energy_wh)) for _, energy_wh in wishes]
+    if reactor_price is None:
+        solved = linprog(gains, A_ub=[[1.0] * count], b_ub=[float(supply_wh)], bounds=bounds)
+    else:
+        gains += [-float(price - reactor_price) for price, _ in wishes]
+        rows = [[1.0] * count + [0.0] * count]
+        rows += [[float(i % count == n) for i in range(2 * count)] for n in range(count)]
+        limits = [float(supply_wh), *(energy for _, energy in bounds)]
+        solved = linprog(gains, A_ub=rows, b_ub=limits, bounds=bounds * 2)
+    assert solved.success
+    return -float(solved.fun)
+
+
+def agree(one: float, other: float) -> bool:
+    return abs(one - other) <= TOLERANCE * max(abs(one), abs(other), 1.0)
+
+
+packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max_size=5).map(
+    lambda wishes: tuple(Package(index, wh, price) for index, (price, wh) in enumerate(wishes))
+)
+
+
+@given(
+    st.integers(0, 100),
+    st.dictionaries(st.sampled_from([f"c{n}" for n in range(6)]), packages),
+    st.dictionaries(st.sampled_from([f"t{n}" for n in range(4)]), st.integers(0, 3 * 10**5)),
+)
+def test_clearing_a_market_is_optimal(
+    tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
+) -> None:
+    book = Book(tick)
+    book.bids, book.supplies = bids, supplies
+    welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in book.share(name))
+    wishes = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]
+    assert agree(welfare, optimum(wishes, sum(supplies.values())))
+
+
+# --- every cell and tick of a recorded run ---------------------------------------------------------------
+
+
+@dataclass
+class Market:
+    """What was said in one cell and tick."""
+
+    wishes: list[Wish] = field(default_factory=list)
+    supply_wh: int = 0
+    from_wind: float = 0.0
+    from_reactor: float = 0.0
+    reactor_wh: int = 0
+    served_wh: Counter[tuple[str, int]] = field(default_factory=Counter)
+    wanted_wh: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+class Record:
+    """Hears a run and keeps its markets, by what was said alone."""
+
+    def __init__(self) -> None:
+        self.markets: defaultdict[tuple[str, int], Market] = defaultdict(Market)
+        self.cell_of: dict[str, str] = {}
+        self.awards: dict[tuple[str, str, int, int], Award] = {}
+        self.phase = ""
+
+    def hear(self, _now_ms: int, scope: str, sender: str, message: Message) -> None:
+        match message:
+            case Tick():
+                self.phase = message.phase
+            case Supply():
+                self.markets[scope, message.tick].supply_wh += message.energy_wh
+                self.cell_of[sender] = scope
+            case Bid():
+                self.cell_of[sender] = scope
+                market = self.markets[scope, message.tick]
+                for p in message.packages:
+                    market.wishes.append((p.price_ueur_per_kwh, p.energy_wh))
+                    market.wanted_wh[sender, p.index] = p.energy_wh
+            case Award():
+                self.awards[sender, scope, message.tick, message.serial] = message
+            case Receipt():
+                assert (scope, sender, message.tick, message.serial) in self.awards
+                self._take(scope, sender, message)
+
+    def _take(self, producer: str, consumer: str, receipt: Receipt) -> None:
+        market = self.markets[self.cell_of[consumer], receipt.tick]
+        for lot in receipt.lots:
+            market.served_wh[consumer, lot.index] += lot.energy_wh
+            if self.phase == "commerce" and self.cell_of[producer] == self.cell_of[consumer]:
+                market.from_wind += lot.price_ueur_per_kwh * lot.energy_wh
+            elif producer.startswith("reactor"):
+                market.from_reactor += (lot.price_ueur_per_kwh - REACTOR_PRICE) * lot.energy_wh
+                market.reactor_wh += lot.energy_wh
+
+
+def recorded(scenario: Scenario, ticks: int) -> Record:
+    record = Record()
+    Simulation(scenario, ticks=ticks, taps=(record.hear,)).run()
+    return record
+
+
+@pytest.mark.parametrize("changes", [(), ("settings.turbine_scale=0.05",)], ids=["normal", "scarce"])
+def test_every_tick_of_a_run_is_optimal(changes: tuple[str, ...]) -> None:
+    record = recorded(load("normal", changes), 24)
+    assert len(record.markets) == 24
+    for market in record.markets.values():
+        assert agree(market.from_wind, optimum(market.wishes, market.supply_wh))
+        assert agree(
+            market.from_wind + market.from_reactor,
+            optimum(market.wishes, market.supply_wh, REACTOR_PRICE),
+        )
+        assert all(wh <= market.wanted_wh[key] for key, wh in market.served_wh.items())
+    if changes:
+        assert any(market.reactor_wh for market in record.markets.values())
+        assert all(market.from_wind for market in record.markets.values())
+
+
+def test_every_cell_of_a_run_with_neighbours_is_optimal() -> None:
+    changes = ("area.rows=2", "area.columns=2", "turbines.count=6", "settings.turbine_scale=0.3")
+    record = recorded(load("normal", changes), 12)
+    assert len({cell for cell, _ in record.markets}) == 4
+    for market in record.markets.values():
+        assert agree(market.from_wind, optimum(market.wishes, market.supply_wh))
+        assert all(wh <= market.wanted_wh[key] for key, wh in market.served_wh.items())
+
+
+def test_no_lot_of_a_run_is_empty() -> None:
+    record = recorded(load("normal", ("settings.turbine_scale=0.3",)), 24)
+    assert [award for award in record.awards.values() if not all(lot.energy_wh for lot in award.lots)] == []
+    storm = recorded(load("normal", ("settings.turbine_scale=0.0",)), 4)
+    assert {key[0] for key in storm.awards} == {"reactor-1"}

@@ -1,0 +1,275 @@
+"""A charger's desk: ports and energy are never promised twice, every promise ends, and bills are exact."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from broker.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
+from broker.units import cost_neur
+from devices.physics.battery import deliverable, taken_for
+from devices.reservation import HOLD_MS, LEASE_MS, LEAST_OFFER_WH, STILL, Desk, Movement
+
+PORTS = 2
+PRICE = 300_000
+NOW = 1_000_000
+
+
+def call(number: int, limit: int = 10**6) -> Call:
+    return Call(number, NOW, 20_000, limit, 51.0, 10.0, 150.0)
+
+
+def beat(number: int, drawn_wh: int = 0) -> Heartbeat:
+    return Heartbeat(number, NOW, arrived=drawn_wh > 0, drawn_wh=drawn_wh)
+
+
+def release(number: int, drawn_wh: int = 0) -> Release:
+    return Release(number, NOW, drawn_wh, "charged")
+
+
+def leased(desk: Desk, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
+    """Let a vehicle have a lease."""
+    assert isinstance(desk.offer(vehicle, call(number), wanted_wh, PRICE, 100_000, NOW), Offer)
+    assert isinstance(desk.accept(vehicle, Accept(number, NOW), NOW), Lease)
+
+
+# --- a reservation from call to bill ---------------------------------------------------------------------
+
+
+def test_from_call_to_bill() -> None:
+    desk = Desk(PORTS)
+    assert desk.offer("v1", call(1), 10_000, PRICE, 100_000, NOW) == Offer(1, 10_000, PRICE, NOW + HOLD_MS)
+    assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    later = NOW + 900_000
+    answer, moved = desk.heartbeat("v1", beat(1), later)
+    assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), STILL)
+    _, moved = desk.heartbeat("v1", beat(1, 4_000), later)
+    assert moved == Movement(4_000, taken_for(4_000), cost_neur(4_000, PRICE))
+    bill, moved = desk.release("v1", release(1, 9_000))
+    assert bill == Bill(1, 9_000, cost_neur(9_000, PRICE))
+    assert moved == Movement(5_000, taken_for(9_000) - taken_for(4_000), cost_neur(5_000, PRICE))
+    assert desk.reservations == {}
+    assert desk.set_aside_wh == 0
+
+
+def test_no_more_is_offered_than_is_free() -> None:
+    desk = Desk(PORTS)
+    leased(desk, "v1", wanted_wh=60_000)
+    free_wh = deliverable(100_000 - taken_for(60_000))
+    assert desk.offer("v2", call(1), 60_000, PRICE, 100_000, NOW) == Offer(1, free_wh, PRICE, NOW + HOLD_MS)
+    assert desk.set_aside_wh <= 100_000
+
+
+def test_why_a_call_is_declined() -> None:
+    desk = Desk(PORTS)
+    assert desk.offer("v1", call(1, PRICE - 1), 5_000, PRICE, 9_000, NOW) == Decline(1, "price")
+    assert desk.offer("v1", call(1), 5_000, PRICE, LEAST_OFFER_WH, NOW) == Decline(1, "energy")
+    assert desk.offer("v1", call(1), 5_000, PRICE, 0, NOW) == Decline(1, "energy")
+    leased(desk, "v1", 1)
+    leased(desk, "v2", 1)
+    assert desk.offer("v3", call(1), 5_000, PRICE, 100_000, NOW) == Decline(1, "port")
+    assert desk.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Decline(2, "port")
+
+
+def test_a_second_call_replaces_the_first_hold() -> None:
+    desk = Desk(1)
+    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    assert desk.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Offer(2, 5_000, PRICE, NOW + HOLD_MS)
+    assert desk.accept("v1", Accept(1, NOW), NOW) == Decline(1, "unknown")
+    assert desk.accept("v1", Accept(2, NOW), NOW) == Lease(2, 5_000, PRICE, NOW + LEASE_MS)
+
+
+def test_a_repeated_acceptance_gets_the_same_lease() -> None:
+    desk = Desk(PORTS)
+    leased(desk)
+    assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    assert len(desk.reservations) == 1
+
+
+def test_a_repeated_release_gets_the_same_bill() -> None:
+    desk = Desk(PORTS)
+    leased(desk)
+    bill, _ = desk.release("v1", release(1, 9_000))
+    again, moved = desk.release("v1", release(1, 9_000))
+    assert moved == STILL
+    assert again == bill
+
+
+def test_closing_ends_a_hold_and_not_a_lease() -> None:
+    desk = Desk(PORTS)
+    leased(desk, "v1", 1)
+    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    desk.close("v1", 1)
+    desk.close("v2", 7)
+    assert sorted(desk.reservations) == ["v1", "v2"]
+    desk.close("v2", 1)
+    desk.close("v9", 1)
+    assert sorted(desk.reservations) == ["v1"]
+
+
+def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
+    desk = Desk(PORTS)
+    leased(desk, "v1", 1)
+    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    assert desk.expire(NOW + HOLD_MS - 1) == []
+    assert desk.expire(NOW + HOLD_MS) == ["v2"]
+    assert desk.expire(NOW + LEASE_MS - 1) == []
+    assert desk.expire(NOW + LEASE_MS) == ["v1"]
+    assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), STILL)
+    assert desk.release("v1", release(1)) == (Decline(1, "unknown"), STILL)
+
+
+def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
+    desk = Desk(PORTS)
+    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    assert desk.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), STILL)
+
+
+def test_a_hold_cannot_be_drawn_from() -> None:
+    desk = Desk(PORTS)
+    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    _, moved = desk.release("v1", release(1, 5_000))
+    assert moved == STILL
+    assert desk.reservations == {}
+
+
+def test_dropping_holds_keeps_leases() -> None:
+    desk = Desk(3)
+    leased(desk, "v1", 1)
+    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    desk.drop_holds()
+    assert sorted(desk.reservations) == ["v1"]
+
+
+# --- any sequence of right and wrong deeds ---------------------------------------------------------------
+
+vehicles = st.sampled_from(["v1", "v2", "v3", "v4"])
+numbers = st.integers(0, 3)
+readings = st.sampled_from([0, 1, 999, 5_000, 5_001, 40_000, 10**12]) | st.integers(0, 60_000)
+
+
+class DeskMachine(RuleBasedStateMachine):
+    """Vehicles do to a charger what they like, in any order; the battery is what the meter leaves of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(PORTS)
+        self.now_ms = NOW
+        self.stored_wh = 50_000
+        self.meters: dict[str, int] = {}
+        self.prices: dict[str, int] = {}
+        self.energies: dict[str, int] = {}
+        self.bills: list[Bill] = []
+
+    def _moved(self, movement: Movement) -> None:
+        assert min(movement) >= 0
+        assert movement.taken_wh >= movement.delivered_wh
+        self.stored_wh -= movement.taken_wh
+
+    @rule(vehicle=vehicles, number=numbers, wanted_wh=st.integers(1, 60_000), price=st.integers(0, 2 * PRICE))
+    def calls_for_proposals(self, vehicle: str, number: int, wanted_wh: int, price: int) -> None:
+        was_leased = vehicle in self.desk.reservations and self.desk.reservations[vehicle].leased
+        answer = self.desk.offer(vehicle, call(number, PRICE), wanted_wh, price, self.stored_wh, self.now_ms)
+        assert answer.call == number
+        if isinstance(answer, Offer):
+            assert not was_leased
+            assert LEAST_OFFER_WH <= answer.energy_wh <= wanted_wh
+            assert answer.price_ueur_per_kwh == price <= PRICE
+            self.meters[vehicle], self.prices[vehicle] = 0, price
+            self.energies[vehicle] = answer.energy_wh
+
+    @rule(vehicle=vehicles, number=numbers)
+    def accepts(self, vehicle: str, number: int) -> None:
+        answer = self.desk.accept(vehicle, Accept(number, self.now_ms), self.now_ms)
+        known = vehicle in self.desk.reservations and self.desk.reservations[vehicle].call == number
+        assert isinstance(answer, Lease if known else Decline)
+        if isinstance(answer, Lease):
+            assert (answer.energy_wh, answer.price_ueur_per_kwh) == (
+                self.energies[vehicle],
+                self.prices[vehicle],
+            )
+            assert answer.until_ms >= self.now_ms + LEASE_MS
+
+    @rule(vehicle=vehicles, number=numbers)
+    def closes(self, vehicle: str, number: int) -> None:
+        leases = [name for name, r in self.desk.reservations.items() if r.leased]
+        self.desk.close(vehicle, number)
+        assert set(leases) <= set(self.desk.reservations)
+
+    @rule(vehicle=vehicles, number=numbers, reading=readings)
+    def beats(self, vehicle: str, number: int, reading: int) -> None:
+        answer, movement = self.desk.heartbeat(vehicle, beat(number, reading), self.now_ms)
+        self._moved(movement)
+        if isinstance(answer, Decline):
+            assert movement == STILL
+            return
+        assert self.desk.reservations[vehicle].leased
+        assert movement.delivered_wh == max(min(reading, self.energies[vehicle]) - self.meters[vehicle], 0)
+        self.meters[vehicle] += movement.delivered_wh
+        assert answer.until_ms >= self.now_ms + LEASE_MS
+
+    @rule(vehicle=vehicles, number=numbers, reading=readings)
+    def releases(self, vehicle: str, number: int, reading: int) -> None:
+        before = self.desk.reservations.get(vehicle)
+        answer, movement = self.desk.release(vehicle, release(number, reading))
+        self._moved(movement)
+        if before is None or before.call != number:
+            assert isinstance(answer, Decline) or answer in self.bills
+            assert movement == STILL
+            return
+        assert isinstance(answer, Bill)
+        self.bills.append(answer)
+        assert vehicle not in self.desk.reservations
+        self.meters[vehicle] += movement.delivered_wh
+        assert answer == Bill(
+            number, self.meters[vehicle], cost_neur(self.meters[vehicle], self.prices[vehicle])
+        )
+        assert answer.energy_wh <= self.energies[vehicle]
+
+    @rule(
+        milliseconds=st.integers(0, 2 * HOLD_MS)
+        | st.integers(0, 2 * LEASE_MS)
+        | st.sampled_from([HOLD_MS, LEASE_MS])
+    )
+    def time_passes(self, milliseconds: int) -> None:
+        self.now_ms += milliseconds
+        before = {name for name, r in self.desk.reservations.items() if r.until_ms <= self.now_ms}
+        assert self.desk.expire(self.now_ms) == sorted(before)
+
+    @rule()
+    def drops_holds(self) -> None:
+        self.desk.drop_holds()
+        assert all(r.leased for r in self.desk.reservations.values())
+
+    @rule(bought_wh=st.integers(0, 30_000))
+    def buys(self, bought_wh: int) -> None:
+        self.stored_wh += bought_wh
+
+    @precondition(lambda self: bool(self.desk.reservations))
+    @rule()
+    def everybody_falls_silent(self) -> None:
+        self.now_ms += LEASE_MS
+        self.desk.expire(self.now_ms)
+        assert self.desk.reservations == {}
+        assert self.desk.set_aside_wh == 0
+
+    @invariant()
+    def ports_are_never_promised_twice(self) -> None:
+        assert len(self.desk.reservations) <= PORTS
+
+    @invariant()
+    def what_is_promised_is_stored(self) -> None:
+        assert 0 <= self.desk.set_aside_wh <= self.stored_wh
+
+    @invariant()
+    def every_promise_ends(self) -> None:
+        for r in self.desk.reservations.values():
+            assert self.now_ms < r.until_ms <= self.now_ms + (LEASE_MS if r.leased else HOLD_MS)
+
+    @invariant()
+    def meters_stay_within_what_was_promised(self) -> None:
+        for name, r in self.desk.reservations.items():
+            assert r.drawn_wh == self.meters[name] <= r.energy_wh
+
+
+TestDesk = DeskMachine.TestCase
+TestDesk.settings = settings(max_examples=60, stateful_step_count=40)
