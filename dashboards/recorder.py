@@ -87,14 +87,16 @@ class Recorder:
             if books is not None:
                 books.count(sender)
                 self._reservations.hear(simulated_ms, self._now_tick, scope, sender, message)
-        elif isinstance(message, Tick):
+        else:
+            self._rare(simulated_ms, sender, message)
+
+    def _rare(self, simulated_ms: int, sender: str, message: Message) -> None:
+        if isinstance(message, Tick):
             self._on_tick(message)
         elif isinstance(message, Presence):
             self._on_presence(simulated_ms, sender, message)
-        elif isinstance(message, Correction):
-            books = self._books.get(self._now_tick)
-            if books is not None:
-                books.count(sender)
+        elif isinstance(message, Correction) and self._now_tick in self._books:
+            self._books[self._now_tick].count(sender)
 
     def finish(self) -> None:
         """Write what is left, except a tick that was broken off."""

@@ -49,6 +49,29 @@ class _Part:
         self.outcome = "open"
         self.ended_tick: int | None = None
 
+    def from_charger(self, message: Offer | Lease | Bill, now_ms: int) -> None:
+        """Take the charger's word."""
+        if isinstance(message, Offer):
+            if self.offered_ms is None:
+                self.offered_ms = now_ms
+        elif isinstance(message, Lease):
+            self.until_ms = max(self.until_ms, message.until_ms)
+            if self.accepted_ms is None:
+                self.accepted_ms, self.price = now_ms, message.price_ueur_per_kwh
+        elif self.billed_wh is None:
+            self.billed_wh = message.energy_wh
+
+    def from_vehicle(self, message: Heartbeat | Release, tick: int) -> None:
+        """Take the vehicle's word; the first release counts."""
+        if self.ended_tick is not None:
+            return
+        self.drawn_wh = max(self.drawn_wh, message.drawn_wh)
+        if isinstance(message, Release):
+            self.released_ms, self.outcome = message.simulated_ms, message.outcome
+            self.ended_tick = tick
+        elif message.arrived and self.arrived_ms is None:
+            self.arrived_ms = message.simulated_ms
+
 
 class _Called:
     """A call, and the chargers that have offered."""
@@ -74,39 +97,21 @@ class ReservationLog:
 
     def hear(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> None:
         """Take a message; times are the messages' own where they carry one."""
-        if isinstance(message, Offer):
-            part = self._part(scope, message.call, sender)
-            if part is not None and part.offered_ms is None:
-                part.offered_ms = now_ms
-        elif isinstance(message, Lease):
-            part = self._part(scope, message.call, sender)
-            if part is not None:
-                self._calls[scope, message.call].served = True
-                part.until_ms = max(part.until_ms, message.until_ms)
-                if part.accepted_ms is None:
-                    part.accepted_ms, part.price = now_ms, message.price_ueur_per_kwh
-        elif isinstance(message, Heartbeat):
-            part = self._part(sender, message.call, scope)
-            if part is not None:
-                part.drawn_wh = max(part.drawn_wh, message.drawn_wh)
-                if message.arrived and part.arrived_ms is None:
-                    part.arrived_ms = message.simulated_ms
-        elif isinstance(message, Release):
-            part = self._part(sender, message.call, scope)
-            if part is not None and part.ended_tick is None:
-                part.drawn_wh = max(part.drawn_wh, message.drawn_wh)
-                part.released_ms, part.outcome = message.simulated_ms, message.outcome
-                part.ended_tick = tick
-        elif isinstance(message, Bill):
-            part = self._part(scope, message.call, sender)
-            if part is not None and part.billed_wh is None:
-                part.billed_wh = message.energy_wh
+        if isinstance(message, Call):
+            self._call(sender, message, tick)
         elif isinstance(message, Close):
             called = self._calls.get((sender, message.call))
             if called is not None and called.closed_tick is None:
                 called.closed_tick = tick
-        elif isinstance(message, Call):
-            self._call(sender, message, tick)
+        elif isinstance(message, Heartbeat | Release):
+            part = self._part(sender, message.call, scope)
+            if part is not None:
+                part.from_vehicle(message, tick)
+        elif isinstance(message, Offer | Lease | Bill):
+            part = self._part(scope, message.call, sender)
+            if part is not None:
+                part.from_charger(message, now_ms)
+                self._calls[scope, message.call].served |= isinstance(message, Lease)
 
     def rows(self, tick: int, begins_ms: int) -> list[ReservationRow]:
         """Return the rows of what ended at least a tick ago, and forget it; `begins_ms` is when the tick began."""

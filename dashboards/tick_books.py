@@ -77,6 +77,7 @@ class TickBooks:
         supplies: dict[str, int] = {}
         receipts: dict[Key, Lots] = {}
         awards: dict[Key, Lots] = {}
+        cells: set[str] = set()
         for scope, sender, message in self.market:
             said[sender] = said.get(sender, 0) + 1
             kind = type(message)
@@ -86,10 +87,11 @@ class TickBooks:
                 awards.setdefault((sender, scope, message.serial), message.lots)  # type: ignore[attr-defined]
             elif kind is Bid:
                 bids.setdefault(sender, message)  # type: ignore[arg-type]
-                self._cells.setdefault(scope, _Cell())
+                cells.add(scope)
             elif kind is Supply:
                 supplies.setdefault(sender, message.energy_wh)  # type: ignore[attr-defined]
-                self._cells.setdefault(scope, _Cell())
+                cells.add(scope)
+        self._cells = {name: _Cell() for name in cells}
         for key, lots in awards.items():
             got = receipts.get(key)
             if got is None:
@@ -171,39 +173,41 @@ class TickBooks:
 
     def _accounts(self, bids: dict[str, Bid], supplies: dict[str, int]) -> None:
         """Add up demand, generation, stores and messages of each cell."""
-        cells, states, said = self._cells, self.states, self._said
-        for agent, state in states.items():
+        said = self._said
+        demands: dict[str, int] = {}
+        for agent, state in self.states.items():
             said[agent] = said.get(agent, 0) + 1
             if isinstance(state, ChargerState):
                 self._stored[agent] = state.stored_wh
-                bids.pop(agent, None)
-                demand_wh = state.demand_wh
+                demands[agent] = state.demand_wh
             elif isinstance(state, ConsumerState):
-                bids.pop(agent, None)
-                demand_wh = state.demand_wh
-            else:
-                if isinstance(state, ProducerState) and state.kind != REACTOR:
-                    supplies.setdefault(agent, state.generated_wh)
-                continue
-            cell = cells.get(self._cell_of(agent))
-            if cell is not None:
-                cell.demand_wh += demand_wh
+                demands[agent] = state.demand_wh
+            elif isinstance(state, ProducerState) and state.kind != REACTOR:
+                supplies.setdefault(agent, state.generated_wh)
         for agent, bid in bids.items():
-            cell = cells.get(self._cell_of(agent))
-            if cell is not None:
-                cell.demand_wh += sum(package.energy_wh for package in bid.packages)
-        for agent, energy_wh in supplies.items():
-            cell = cells.get(self._cell_of(agent))
-            if cell is not None:
-                cell.generated_wh += energy_wh
-        for agent, stored_wh in self._stored.items():
-            cell = cells.get(self._cell_of(agent))
-            if cell is not None:
-                cell.stored_wh += stored_wh
-        for agent, count in said.items():
-            cell = cells.get(self._cell_of(agent))
-            if cell is not None:
-                cell.messages += count
+            if agent not in demands:
+                demands[agent] = sum(package.energy_wh for package in bid.packages)
+        sums = (
+            (demands, "demand_wh"),
+            (supplies, "generated_wh"),
+            (self._stored, "stored_wh"),
+            (said, "messages"),
+        )
+        for amounts, name in sums:
+            for cell_name, amount in self._by_cell(amounts).items():
+                cell = self._cells.get(cell_name)
+                if cell is not None:
+                    setattr(cell, name, amount)
+
+    def _by_cell(self, amounts: dict[str, int]) -> dict[str, int]:
+        """Add up the agents' amounts by cell."""
+        places = self._places
+        found: dict[str, int] = {}
+        for agent, amount in amounts.items():
+            place = places.get(agent)
+            if place is not None:
+                found[place.cell] = found.get(place.cell, 0) + amount
+        return found
 
 
 def _within(got: Lots, lots: Lots) -> bool:

@@ -90,7 +90,7 @@ def read_trace(path: Path | str) -> Iterator[Heard]:
     site: str | None = None
     try:
         with gzip.open(path, "rb") if Path(path).suffix == ".gz" else Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007  the errors below name it
+            for number, line in enumerate(file, 1):
                 simulated_ms, name, payload = _fields(path, number, line)
                 if site is None:
                     site = _site(path, number, name)

@@ -15,6 +15,7 @@ from devices.runtime import ClockSeat, DeviceSeat, Ear, Wire
 Tap = Callable[[int, str, str, Message], None]
 START_S = 60.0
 LAST_WORDS_S = 30.0
+TELL_S = 0.5
 
 
 class Site:
@@ -37,7 +38,7 @@ class Site:
         self._over = False
 
     def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
-        """Run to the last tick, or until `progress`, called at the beginning of every tick, returns False.
+        """Run to the last tick, or until `progress` returns False.
 
         Raises BrokerError when the broker cannot be reached or lets the last messages go missing.
         """
@@ -63,14 +64,17 @@ class Site:
             ear.connection.close()
 
     def _follow(self, loop: MqttLoop, progress: Callable[["Site"], bool] | None) -> None:
-        """Drive the loop, reporting every tick."""
-        tick = -1
-        while not self.clock.finished:
-            loop.run_until(lambda: self.clock.finished or self.clock.tick != tick)  # noqa: B023 - used at once
-            if self.clock.tick != tick:
-                tick = self.clock.tick
-                if progress is not None and not progress(self):
-                    return
+        """Drive the loop; report every tick, and in between twice a second."""
+        clock = self.clock
+        while not clock.finished:
+            loop.run_until(self._news(clock.tick), TELL_S)
+            if progress is not None and not progress(self):
+                return
+
+    def _news(self, known_tick: int) -> Callable[[], bool]:
+        """Return whether the clock has gone on since, as a question."""
+        clock = self.clock
+        return lambda: clock.finished or clock.tick != known_tick
 
     def _note_end(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, ClockState) and message.status == "finished":

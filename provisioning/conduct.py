@@ -25,15 +25,13 @@ def play(runner: Runner, title: str) -> bool:
 
 
 def conclude(directory: Path, *, interrupted: bool, report: bool) -> int:
-    """Write files and report of the run stored in a directory, print its figures; return the exit code."""
-    from dashboards.export import write_exports
+    """Write the report of the run stored in a directory, print its figures; return the exit code."""
+    from dashboards.recording import STORE
     from dashboards.store import Store
     from dashboards.summary import BROKEN, verdict
     from provisioning.figures import key_figures
-    from provisioning.results import STORE
 
     with Store.open(directory / STORE) as store:
-        write_exports(store, directory)
         print(key_figures(store), flush=True)
         broken = verdict(store) == BROKEN
         if report:

@@ -1,9 +1,12 @@
 """The end of a run in some twenty lines of plain text: key figures, and what the auditor found."""
 
+import textwrap
+from collections.abc import Mapping
 from math import isnan
 from typing import Final
 
 from dashboards.metrics import METRICS, figures_of, number_text
+from dashboards.recording import BREACHES
 from dashboards.rows import Invariant
 from dashboards.store import Store
 from dashboards.summary import summarise
@@ -31,6 +34,7 @@ GROUPS: Final = {
 }
 _METRIC: Final = {metric.name: metric for metric in METRICS}
 _GROUP_WIDTH: Final = 10
+_LINE: Final = 100
 _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() for name in names) + 2
 
 
@@ -47,23 +51,30 @@ def key_figures(store: Store) -> str:
             unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
             lines.append(f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
-    return "\n".join([*lines, *checks(store.invariants())])
+    return "\n".join([*lines, *checks(store.invariants(), store.meta(BREACHES, {}))])
 
 
-def checks(invariants: list[Invariant]) -> list[str]:
-    """Return the auditor's verdict, one invariant a line; a breached one says what should have held."""
+def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
+    """Return the auditor's verdict: what holds in a few lines, then each breached invariant with an example."""
     if not invariants:
         return [f"{'Checks':<{_GROUP_WIDTH}}{paint('no auditor checked this run', 'yellow')}"]
-    width = max(len(found.name) for found in invariants) + 2
+    holding = [found for found in invariants if found.holds]
     lines = []
-    for place, found in enumerate(invariants):
-        head = f"{'' if place else 'Checks':<{_GROUP_WIDTH}}{found.name:<{width}}"
-        if found.holds:
-            lines.append(f"{head}{paint('holds', 'green')} in {counted(found.checked, 'check')}")
-        else:
+    if holding:
+        names = ", ".join(found.name for found in holding)
+        made = counted(sum(found.checked for found in holding), "check")
+        how_many = "all " if len(holding) == len(invariants) else ""
+        holds = "holds" if len(holding) == 1 else "hold"
+        text = f"{how_many}{len(holding)} {holds} in {made}: {names}"
+        lines = textwrap.wrap(text, _LINE - _GROUP_WIDTH)
+        lines[0] = lines[0].replace(holds, paint(holds, "green"), 1)
+    for found in invariants:
+        if not found.holds:
             of = f"{found.breaches} of {counted(found.checked, 'check')}"
-            lines.append(f"{head}{paint('BREACHED', 'red')} in {of}: {found.what}")
-    return lines
+            lines.append(f"{paint('BREACHED', 'red')} {found.name}, in {of}: {found.what}")
+            lines += [f"  {example}" for example in breaches.get(found.name, [])[:1]]
+    heads = ["Checks", *[""] * len(lines)]
+    return [f"{head:<{_GROUP_WIDTH}}{line}" for head, line in zip(heads, lines, strict=False)]
 
 
 def counted(count: int, noun: str) -> str:

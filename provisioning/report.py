@@ -20,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write the files again, and print the key figures."""
+    from dashboards.export import write_exports
+    from dashboards.recording import STORE
+    from dashboards.store import Store
     from provisioning.conduct import conclude
-    from provisioning.results import STORE
 
     directory = Path(arguments.directory)
     if not (directory / STORE).is_file():
@@ -29,4 +31,6 @@ def execute(arguments: argparse.Namespace) -> int:
             f"holds no run (there is no {STORE}); name the --out directory of `gridfleet simulate` or `run`"
         )
         raise CommandError(directory, problem)
+    with Store.open(directory / STORE) as store:
+        write_exports(store, directory)
     return conclude(directory, interrupted=False, report=True)

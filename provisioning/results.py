@@ -4,22 +4,39 @@ from pathlib import Path
 from typing import Final
 
 from broker.units import ueur
-from dashboards.recording import Recording
+from dashboards.recording import STORE, Recording
 from dashboards.rows import CellArea, RunFacts
 from devices.fleet import cells_of
 from devices.scenario import Scenario
 from provisioning.exits import CommandError
 from provisioning.version import product_version
 
-STORE: Final = "run.sqlite"
 FILES: Final = ("summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html")
 
 
-def recording(scenario: Scenario, directory: Path | None, trace: str | None = None) -> Recording:
-    """Return a recording into a directory, in place of a run that was there, or in memory."""
+def recording(
+    scenario: Scenario,
+    directory: Path | None,
+    trace: str | None = None,
+    *,
+    exact: bool = True,
+    clock_skew_ms: int = 0,
+) -> Recording:
+    """Return a recording into a directory, in place of a run that was there, or in memory.
+
+    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`.
+    """
+    path = None if trace is None else _file(trace)
     if directory is not None:
         _clear(directory)
-    return Recording(directory, facts_of(scenario), trace=None if trace is None else _file(trace))
+    return Recording(
+        directory,
+        facts_of(scenario),
+        trace=path,
+        site=scenario.site,
+        exact=exact,
+        clock_skew_ms=clock_skew_ms,
+    )
 
 
 def facts_of(scenario: Scenario) -> RunFacts:
@@ -51,13 +68,12 @@ def _clear(directory: Path) -> None:
 
 
 def _file(name: str) -> Path:
-    """Return a path to write to; raise CommandError when its directory is missing."""
+    """Return a path that can be written to, its directory made; raise CommandError when it cannot."""
     path = Path(name)
-    if path.is_dir():
-        raise CommandError(f"--trace {name}", "is a directory; name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("wb").close()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"--trace {name}", f"its directory cannot be made ({reason})") from None
+        raise CommandError(f"--trace {name}", f"cannot be written ({reason})") from None
     return path

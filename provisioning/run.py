@@ -75,7 +75,8 @@ def execute(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         if address is None:
             address = BrokerAddress.parse(stack.enter_context(EmbeddedBroker()).url)
-        recorded = stack.enter_context(recording(scenario, directory, arguments.trace))
+        exact = mode == Mode.LOCKSTEP
+        recorded = stack.enter_context(recording(scenario, directory, arguments.trace, exact=exact))
         site = Site(
             fleet,
             address,

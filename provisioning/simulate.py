@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Play the scenario; write and print what came of it."""
+    from broker.units import MS_PER_S
     from devices.faults import parse_faults
     from devices.simulation import Simulation
     from provisioning.chosen import chosen_scenario, output_directory
@@ -55,7 +56,10 @@ def execute(arguments: argparse.Namespace) -> int:
     faults = parse_faults(arguments.faults)
     directory = output_directory(arguments.out, scenario.name)
     price = LastPrice()
-    with recording(scenario, directory, arguments.trace) as recorded:
+    skew_ms = round(faults.skew_s * MS_PER_S)
+    with recording(
+        scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
+    ) as recorded:
         taps = (recorded.tap, price.tap) if is_live() else (recorded.tap,)
         simulation = Simulation(scenario, faults=faults, taps=taps)
         interrupted = play(SimulationRunner(simulation, price), scenario.name)

@@ -21,8 +21,9 @@ from broker.messages import (
     VehicleState,
 )
 from broker.units import cost_neur
-from dashboards.audit.accounts import DISCHARGE_EFFICIENCY_PERCENT, Accounts
+from dashboards.audit.accounts import Accounts
 from dashboards.audit.findings import Tallies
+from dashboards.audit.leases import LeaseBook
 from dashboards.audit.window import Births, Window
 
 LONGEST_LEASE_MS: Final = 3_600_000
@@ -32,28 +33,6 @@ KEPT_MS: Final = 3_600_000
 
 _Key = tuple[str, str, int]
 """Charger, vehicle, call."""
-
-
-class _Lease:
-    """A reservation by the charger's own words; not `sure` since the charger was born again."""
-
-    __slots__ = ("energy_wh", "ended_ms", "price", "said_wh", "sure", "until_ms")
-
-    def __init__(self, lease: Lease) -> None:
-        self.energy_wh = lease.energy_wh
-        self.price = lease.price_ueur_per_kwh
-        self.until_ms = lease.until_ms
-        self.ended_ms: int | None = None
-        self.said_wh = 0
-        self.sure = True
-
-    @property
-    def outstanding_wh(self) -> int:
-        """Battery energy still set aside for it, Wh, by what the vehicle says it has drawn."""
-        drawn_wh = min(self.said_wh, self.energy_wh)
-        return -(-self.energy_wh * 100 // DISCHARGE_EFFICIENCY_PERCENT) + (
-            -drawn_wh * 100 // DISCHARGE_EFFICIENCY_PERCENT
-        )
 
 
 class Charging:
@@ -71,7 +50,7 @@ class Charging:
         self._offers: dict[_Key, tuple[int, Offer]] = {}
         self._accepted: dict[_Key, int] = {}
         self._limits: dict[tuple[str, int], tuple[int, int]] = {}
-        self._leases: dict[str, dict[tuple[str, int], _Lease]] = {}
+        self._leases: dict[str, dict[tuple[str, int], LeaseBook]] = {}
         self._holds: dict[str, list[tuple[int, int]]] = {}
         self._ports: dict[str, int] = {}
         self._meters: dict[_Key, tuple[int, int]] = {}
@@ -186,7 +165,7 @@ class Charging:
             known.until_ms = max(known.until_ms, lease.until_ms)
             known.sure = True
             return
-        self._leases[charger][vehicle, lease.call] = _Lease(lease)
+        self._leases[charger][vehicle, lease.call] = LeaseBook(lease)
         if self._births.within(charger, 0, tick) or self._births.within(vehicle, 0, tick):
             return  # a call's number may be used again by who has forgotten it
         _, offer = self._offers.get(key, (tick, None))

@@ -67,7 +67,7 @@ class Join:
 
     def awards(self, *, exact: bool) -> None:
         """Check every award and receipt."""
-        day, tallies, tick = self._day, self._tallies, self._tick
+        day, tick = self._day, self._tick
         taken: dict[tuple[str, int], int] = {}
         held: dict[str, int] = {}
         receipts = day.receipts

@@ -145,37 +145,28 @@ class Market:
 
     def _cells(self, tick: int, window: Window, day: Day, join: Join) -> None:
         """Add up the accounts of each cell all of whose members have given one, with nothing unsettled."""
-        into: dict[str, int] = {}
-        out: dict[str, int] = {}
+        sums: dict[str, int] = {}
         silent: set[str] = set()
         for agent, cell in day.cells.items():
-            state = window.states.get(agent)
-            if isinstance(state, ProducerState):
-                account = window.corrections.get(agent, state)
-                into[cell] = into.get(cell, 0) + state.generated_wh
-                out[cell] = out.get(cell, 0) + account.curtailed_wh
-                if account.unsettled_wh:
+            state = None if self._excused(agent, tick) else window.states.get(agent)
+            account = window.corrections.get(agent, state)
+            if isinstance(state, ConsumerState | ChargerState):
+                sums[cell] = sums.get(cell, 0) - state.bought_wh
+            elif isinstance(state, ProducerState) and isinstance(account, ProducerState | Correction):
+                sums[cell] = sums.get(cell, 0) + state.generated_wh - account.curtailed_wh
+                if account.unsettled_wh or (not self._exact and account is not state):
                     silent.add(cell)
-            elif isinstance(state, ConsumerState | ChargerState):
-                out[cell] = out.get(cell, 0) + state.bought_wh
             else:
                 silent.add(cell)
-            if self._excused(agent, tick):
-                silent.add(cell)
-        for (producer_cell, consumer_cell), energy_wh in join.crossed.items():
-            into[consumer_cell] = into.get(consumer_cell, 0) + energy_wh
-            if producer_cell is not None:
-                out[producer_cell] = out.get(producer_cell, 0) + energy_wh
-        if not self._exact:
-            # What a correction brings within the window, or never brings, is judged producer by producer.
-            silent |= {cell for agent, cell in day.cells.items() if agent in window.corrections}
-        for cell in into.keys() | out.keys():
-            if cell in silent or cell not in day.cells.values():
-                continue
+        for (home, there), energy_wh in join.crossed.items():
+            sums[there] = sums.get(there, 0) + energy_wh
+            if home is not None:
+                sums[home] = sums.get(home, 0) - energy_wh
+        for cell in sorted(sums.keys() - silent):
             self._tallies.cells.checked += 1
-            if into.get(cell, 0) != out.get(cell, 0):
+            if excess_wh := sums[cell]:
                 self._tallies.cells.fail(
-                    f"tick {tick}: {into.get(cell, 0)} Wh came into {cell}, {out.get(cell, 0)} are accounted for"
+                    f"tick {tick}: {excess_wh} Wh more came into {cell} than went out of it"
                 )
 
     # --- what comes later --------------------------------------------------------------------------------

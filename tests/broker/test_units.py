@@ -1,6 +1,7 @@
 """The wire's whole-number units agree to the last digit, and are spelt for people without a float in between."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_the_spellings_agree_with_each_other(energy_wh: int, price: int) -> None
 @given(st.integers(), st.integers(1, 12))
 def test_a_spelling_is_exact_and_has_its_places(value: int, places: int) -> None:
     text = decimal_text(value, places)
-    assert Decimal(text).scaleb(places).to_integral_exact() == value
+    assert Fraction(text) * 10**places == value
     assert len(text.partition(".")[2]) == places
 
 

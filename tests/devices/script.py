@@ -64,8 +64,8 @@ class Stage:
         starts_ms = START_MS + tick * TICK_MS + OFFSETS_MS[phase]
         self.wait_until(starts_ms)
         message = self.tick_message()
-        for agent in self.agents.values():
-            if agent.id not in self.down:
+        for agent in self.agents.values():  # as the runtimes do, only to those who act in this phase
+            if agent.id not in self.down and phase in agent.phases:
                 self._say(agent.id, agent.handle("", "clock", message, self.now_ms))
         self._drain()
 
@@ -105,21 +105,32 @@ class Stage:
 
     def wait_until(self, at_ms: int) -> None:
         """Time passes, and agents wake at the instants they asked for, in the order of time and id."""
-        while True:
-            due = [
-                (at, agent.id)
-                for agent in self.agents.values()
-                if agent.id not in self.down
-                for at in (agent.deadline_ms, agent.event_ms)
-                if at is not None and at <= at_ms
-            ]
-            if not due:
-                break
-            at, name = min(due)
-            self.now_ms = max(at, self.now_ms)
-            self._say(name, self.agents[name].wake(self.now_ms))
-            self._drain()
+        while self._wake_next(at_ms):
+            pass
         self.now_ms = max(at_ms, self.now_ms)
+
+    def wait_for(self, kind: type[Message], within_ms: int = TICK_MS) -> None:
+        """Time passes until somebody says a message of this class."""
+        end_ms = self.now_ms + within_ms
+        while not any(isinstance(message, kind) for _, _, message in self.lines):
+            assert self._wake_next(end_ms), f"nobody says {kind.__name__} in time"
+
+    def _wake_next(self, at_ms: int) -> bool:
+        """Wake the agent that is due first until then; tell whether there was one."""
+        due = [
+            (at, agent.id)
+            for agent in self.agents.values()
+            if agent.id not in self.down
+            for at in (agent.deadline_ms, agent.event_ms)
+            if at is not None and at <= at_ms
+        ]
+        if not due:
+            return False
+        at, name = min(due)
+        self.now_ms = max(at, self.now_ms)
+        self._say(name, self.agents[name].wake(self.now_ms))
+        self._drain()
+        return True
 
     def hand(self, sender: str, to: str, message: Message, scope: str | None = None) -> None:
         """An outsider says something straight to one agent."""

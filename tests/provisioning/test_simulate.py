@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from dashboards.export import AGENTS_HEADER, LEDGER_HEADER, RESERVATIONS_HEADER, TICKS_HEADER
+from dashboards.recording import STORE
 from dashboards.rows import Invariant
 from dashboards.store import Store
 from provisioning.cli import main
 from provisioning.exits import Exit
-from provisioning.results import STORE
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEADERS = {
@@ -144,8 +144,8 @@ def test_a_breached_invariant_is_named_and_ends_with_3(
     monkeypatch.setattr(Store, "invariants", lambda _store: found)
     assert simulate(tmp_path) == Exit.BREACHED
     said = capsys.readouterr()
-    assert "Checks    energy  holds in 8 checks\n" in said.out
-    assert "          ports   BREACHED in 3 of 2 400 checks: never more than ports\n" in said.out
+    assert "Checks    1 holds in 8 checks: energy\n" in said.out
+    assert "          BREACHED ports, in 3 of 2 400 checks: never more than ports\n" in said.out
     assert said.err.startswith("gridfleet: an invariant was breached")
     assert json.loads((tmp_path / "summary.json").read_text())["verdict"] == "broken"
 

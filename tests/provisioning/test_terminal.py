@@ -12,7 +12,7 @@ def test_a_terminal_sees_tick_time_price_and_time_left(tmp_path: Path) -> None:
     assert "02 Jun " in text
     assert " EUR/kWh 0" in text
     assert done.out.count("\x1b[?25l") == done.out.count("\x1b[?25h") == 1
-    assert "\x1b[32mholds" in done.out
+    assert "\x1b[32mhold\x1b[0m in " in done.out
     assert text.splitlines()[-1] == "Files     out/normal/"
 
 

@@ -204,7 +204,7 @@ def test_a_directory_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path
 
 def test_a_trace_that_is_a_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["simulate", "normal", "--out", str(tmp_path / "out"), "--trace", str(tmp_path)]
-    assert refused(capsys, *words) == f"gridfleet: --trace {tmp_path}: is a directory; name a file\n"
+    assert refused(capsys, *words) == f"gridfleet: --trace {tmp_path}: cannot be written (is a directory)\n"
 
 
 def test_a_report_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Short real runs, recorded message by message."""
+
+from functools import cache
+
+from broker.messages import Message
+from dashboards.audit import Auditor
+from dashboards.audit.findings import Finding
+from dashboards.recorder import Recorder
+from dashboards.store import Store
+from devices.faults import parse_faults
+from devices.scenario import load
+from devices.simulation import Simulation
+
+Heard = tuple[int, str, str, Message]
+SMALL = ("area.rows=2", "area.columns=2", "chargers.count=40", "vehicles.count=40", "turbines.count=12")
+TABLES = ("ticks", "trades", "reservations", "agents", "vehicles", "events")
+
+
+@cache
+def heard(
+    name: str = "normal",
+    changes: tuple[str, ...] = (),
+    faults: tuple[str, ...] = (),
+    ticks: int = 40,
+    seed: int = 1,
+) -> tuple[Heard, ...]:
+    log: list[Heard] = []
+    chosen = parse_faults(faults) if faults else None
+
+    def tap(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+        log.append((simulated_ms, scope, sender, message))
+
+    Simulation(load(name, changes), seed=seed, ticks=ticks, faults=chosen, taps=(tap,)).run()
+    return tuple(log)
+
+
+def audit(log: tuple[Heard, ...] | list[Heard], *, exact: bool = True, skew_s: int = 0) -> dict[str, Finding]:
+    auditor = Auditor(exact=exact, clock_skew_ms=skew_s * 1000)
+    for each in log:
+        auditor.tap(*each)
+    return {finding.name: finding for finding in auditor.finish()}
+
+
+def broken(findings: dict[str, Finding]) -> dict[str, tuple[str, ...]]:
+    return {name: finding.examples for name, finding in findings.items() if not finding.holds}
+
+
+def record(log: tuple[Heard, ...] | list[Heard]) -> Store:
+    store = Store.create()
+    recorder = Recorder(store)
+    for each in log:
+        recorder.tap(*each)
+    recorder.finish()
+    return store
+
+
+def contents(store: Store) -> list[list[object]]:
+    return [list(getattr(store, table)()) for table in TABLES]

@@ -1,0 +1,593 @@
+"""The clock as a script: phases in order and in time, lock-step without waiting for the dead, and obedient to controls."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.codec import MAX_PAYLOAD, decode, encode
+from broker.messages import (
+    PHASES,
+    Algorithm,
+    ClockState,
+    Control,
+    Grant,
+    Kind,
+    Message,
+    Mode,
+    Phase,
+    Ready,
+    Settings,
+    Tick,
+)
+from devices.agents.base import TICK_MS, Out
+from devices.agents.clock import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETTINGS, Clock, Event
+from tests.devices.anything import anything
+from tests.devices.script import START_MS, birth
+
+FOUR = (Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+HERE = "here"
+
+
+class Run:
+    """A clock, its real time, and what it says, line by line."""
+
+    def __init__(self, mode: Mode = Mode.REALTIME, **traits: Any) -> None:  # noqa: ANN401 - as Clock takes them
+        given = {"start_ms": START_MS, "ticks": 3, "mode": mode, "settings": Settings(), **traits}
+        self.clock = Clock("clock", 51.0, 10.0, **given)
+        self.now_ms = 0
+        self.lines: deque[tuple[str, Message]] = deque()
+        self.ticks: list[tuple[int, Tick]] = []
+        self.revision = 0
+
+    def begin(self) -> "Run":
+        return self._take(self.clock.begin(self.now_ms))
+
+    def wait(self, milliseconds: int) -> "Run":
+        """Real time passes, and the clock wakes whenever it asked for."""
+        end_ms = self.now_ms + milliseconds
+        while self.clock.event_ms is not None and self.clock.event_ms <= end_ms:
+            self.now_ms = max(self.clock.event_ms, self.now_ms)
+            self._take(self.clock.wake(self.now_ms))
+        self.now_ms = end_ms
+        return self
+
+    def ready(
+        self, device: str, through: Phase, wake_ms: int | None = None, tick: int | None = None
+    ) -> "Run":
+        number = self.clock.tick if tick is None else tick
+        return self._take(self.clock.handle("", device, Ready(number, through, wake_ms), self.now_ms))
+
+    def born(self, device: str) -> "Run":
+        out = self.clock.handle("here/vehicle", device, birth(HERE, Kind.VEHICLE), self.now_ms)
+        return self._take(out)
+
+    def dies(self, device: str) -> "Run":
+        will = birth(HERE, Kind.VEHICLE)
+        gone = type(will)(online=False, kind=will.kind, cell=HERE, latitude=51.0, longitude=10.0)
+        return self._take(self.clock.handle("here/vehicle", device, gone, self.now_ms))
+
+    def sets(
+        self, name: str, value: bool | float | str, *, revision: int | None = None, by: str = "ops"
+    ) -> "Run":  # noqa: FBT001 - a control's value
+        self.revision += 1
+        control = Control(value, self.revision if revision is None else revision)
+        return self._take(self.clock.handle(name, by, control, self.now_ms))
+
+    def says(self, to: str, kind: type[Any]) -> Any:  # noqa: ANN401 - whatever class is asked for
+        assert self.lines, f"the clock does not say {kind.__name__}"
+        scope, message = self.lines.popleft()
+        assert (scope, type(message)) == (to, kind)
+        return message
+
+    def says_phase(self, tick: int, phase: Phase) -> Tick:
+        message = self.says("", Tick)
+        assert (message.tick, message.phase) == (tick, phase)
+        if phase is Phase.PROCESS:
+            self.says("", ClockState)
+        return message
+
+    def grants(self, device: str, offset_ms: int) -> None:
+        """The next line grants a device an instant, counted from the start of the run."""
+        assert self.says(device, Grant).simulated_ms == START_MS + offset_ms
+
+    def is_silent(self) -> None:
+        assert list(self.lines) == []
+
+    def _take(self, out: Out) -> "Run":
+        for scope, message in out:
+            assert decode(message.TOPIC, encode(message)) == message
+            self.lines.append((scope, message))
+            if isinstance(message, Tick):
+                self.ticks.append((self.now_ms, message))
+        return self
+
+
+# --- phases ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_phases_in_order_and_in_time(neighbours: bool) -> None:
+    run = Run(neighbours=neighbours, ticks=2).begin().wait(3 * TICK_MS)
+    phases = PHASES if neighbours else FOUR
+    assert [(tick.tick, tick.phase) for _, tick in run.ticks] == [(n, p) for n in range(2) for p in phases]
+    for at_ms, tick in run.ticks:
+        assert at_ms == tick.tick * TICK_MS + OFFSETS_MS[tick.phase]
+        assert tick.simulated_ms == START_MS + at_ms
+        assert tick.seconds_per_tick == 900.0
+        assert tick.ticks_left == 1 - tick.tick
+    ends = [tick.ends_ms for _, tick in run.ticks]
+    assert ends == [tick.simulated_ms for _, tick in run.ticks][1:] + [START_MS + 2 * TICK_MS]
+
+
+def test_a_run_ends_with_its_account() -> None:
+    run = Run(ticks=1).begin().wait(TICK_MS - 1)
+    assert not run.clock.finished
+    run.lines.clear()
+    run.wait(1)
+    assert run.says("", ClockState).status == "finished"
+    assert run.clock.finished
+    assert run.clock.event_ms is None
+    run.wait(10 * TICK_MS).is_silent()
+
+
+def test_every_tick_begins_with_an_account() -> None:
+    run = Run(ticks=2).begin()
+    run.says("", Tick)
+    state = run.says("", ClockState)
+    assert (state.status, state.tick, state.ticks, state.paused, state.mode) == (
+        "running",
+        0,
+        2,
+        False,
+        Mode.REALTIME,
+    )
+
+
+def test_ticks_say_which_run_they_belong_to() -> None:
+    run = Run(epoch=77).begin().wait(TICK_MS)
+    assert {tick.epoch for _, tick in run.ticks} == {77}
+
+
+def test_scaled_time_takes_its_share() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=2).begin().wait(60_000)
+    assert [at_ms for at_ms, _ in run.ticks] == [0, 3000, 6000, 8400, 9000, 12_000, 15_000, 17_400]
+    assert {tick.seconds_per_tick for _, tick in run.ticks} == {9.0}
+    assert run.clock.finished
+
+
+def test_events_apply_at_their_tick() -> None:
+    events = (
+        Event(1, (("turbine_scale", 0.0), ("algorithm", "closest"))),
+        Event(1, (("wind_scale", 1.8),)),
+        Event(2, (("turbine_scale", 2.0),)),
+    )
+    run = Run(events=events).begin().wait(3 * TICK_MS)
+    first, second, third = (
+        {
+            (t.settings.turbine_scale, t.settings.wind_scale, t.settings.algorithm)
+            for _, t in run.ticks
+            if t.tick == n
+        }
+        for n in range(3)
+    )
+    assert first == {(1.0, 1.0, Algorithm.WEIGHTED)}
+    assert second == {(0.0, 1.8, Algorithm.CLOSEST)}
+    assert third == {(2.0, 1.8, Algorithm.CLOSEST)}
+
+
+# --- pause, speed, steps ---------------------------------------------------------------------------------
+
+
+def test_pause_keeps_what_is_left_of_the_phase() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
+    run.lines.clear()
+    run.sets("paused", True)
+    assert run.says("", Tick).paused
+    assert run.says("", ClockState).status == "paused"
+    run.wait(100_000).is_silent()
+    run.sets("paused", True)
+    assert run.says("", ClockState).status == "paused"
+    run.sets("paused", False)
+    assert not run.says("", Tick).paused
+    assert run.says("", ClockState).status == "running"
+    run.wait(1999).is_silent()
+    run.wait(1).says_phase(0, Phase.COMMERCE)
+
+
+def test_a_pause_asked_for_before_the_beginning_holds() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0)
+    run.sets("paused", True)
+    run.begin()
+    assert all(tick.paused for _, tick in run.ticks)
+    run.wait(100_000)
+    assert [tick.phase for _, tick in run.ticks if not tick.paused] == []
+    run.sets("paused", False).wait(100_000)
+    assert run.clock.finished
+
+
+def test_a_new_speed_holds_for_the_rest_of_the_phase() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
+    run.lines.clear()
+    run.sets("seconds_per_tick", 90)
+    assert run.says("", ClockState).seconds_per_tick == 90.0
+    run.wait(19_999).is_silent()
+    assert run.wait(1).says_phase(0, Phase.COMMERCE).seconds_per_tick == 90.0
+
+
+def test_a_new_speed_while_paused_holds_after_the_pause() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
+    run.sets("paused", True).sets("seconds_per_tick", 90).sets("paused", False)
+    run.lines.clear()
+    run.wait(19_999).is_silent()
+    run.wait(1).says_phase(0, Phase.COMMERCE)
+
+
+def test_a_new_speed_is_announced_to_those_who_reckon_with_it() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
+    run.sets("seconds_per_tick", 90)
+    assert run.ticks[-1][1].seconds_per_tick == 90.0
+
+
+@pytest.mark.parametrize("mode", [Mode.SCALED, Mode.LOCKSTEP])
+def test_steps_are_whole_ticks(mode: Mode) -> None:
+    run = Run(mode, seconds_per_tick=9.0, ticks=10).begin()
+    run.sets("paused", True)
+    for upto, steps in ((0, 0), (1, 1), (4, 3)):
+        run.sets("step", steps).wait(200_000)
+        assert run.clock.paused
+        assert run.clock.tick == upto
+        assert run.ticks[-1][1].paused
+    run.sets("paused", False).wait(200_000)
+    assert run.clock.finished
+
+
+def test_a_step_while_running_pauses_after_it() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=10).begin()
+    run.sets("step", 1).wait(100_000)
+    assert (run.clock.tick, run.clock.paused) == (1, True)
+
+
+def test_who_resumes_wants_no_more_steps() -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=10).begin()
+    run.sets("step", 3).sets("paused", True).sets("paused", False).wait(200_000)
+    assert run.clock.finished
+
+
+@pytest.mark.parametrize(("ticks", "last"), [(1, 0), (0, 0), (2, 1), (5, 4), (2.0, 1)])
+def test_ticks_to_run(ticks: float, last: int) -> None:
+    run = Run(ticks=3).begin().wait(1000)
+    run.sets("ticks", ticks).wait(10 * TICK_MS)
+    assert run.clock.finished
+    assert run.ticks[-1][1].tick == last
+    assert run.ticks[-1][1].ticks_left == 0
+
+
+def test_a_tick_that_has_begun_is_finished() -> None:
+    run = Run(ticks=3).begin().wait(TICK_MS)
+    run.sets("ticks", 0).wait(10 * TICK_MS)
+    assert [(t.tick, t.phase) for _, t in run.ticks][-1] == (1, Phase.SETTLE)
+
+
+def test_the_mode_changes_while_it_runs() -> None:
+    run = Run(ticks=3).begin().wait(1000)
+    run.sets("mode", "scaled").sets("seconds_per_tick", 9.0)
+    run.wait(100_000)
+    assert run.clock.finished
+    again = Run(Mode.LOCKSTEP, ticks=1, expected=frozenset({"a"})).begin()
+    again.sets("mode", "realtime").wait(TICK_MS)
+    assert again.clock.finished
+    assert again.clock.late_phases == 0
+
+
+# --- controls --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("consumer_scale", 0.5, Settings(consumer_scale=0.5)),
+        ("vehicle_scale", 2, Settings(vehicle_scale=2.0)),
+        ("turbine_scale", 0, Settings(turbine_scale=0.0)),
+        ("wind_scale", 5.0, Settings(wind_scale=5.0)),
+        ("algorithm", "random", Settings(algorithm=Algorithm.RANDOM)),
+    ],
+)
+def test_settings_hold_from_the_next_phase(name: str, value: float | str, expected: Settings) -> None:
+    run = Run().begin()
+    run.lines.clear()
+    run.sets(name, value)
+    state = run.says("", ClockState)
+    assert (state.settings, state.revision) == (expected, 1)
+    run.wait(TICK_MS // 3)
+    assert run.says_phase(0, Phase.COMMERCE).settings == expected
+
+
+NONSENSE: list[tuple[str, bool | float | str]] = [
+    *((name, -0.1) for name in SETTINGS if name != "algorithm"),
+    *((name, 5.1) for name in SETTINGS if name != "algorithm"),
+    *((name, True) for name in SETTINGS),
+    *((name, "one") for name in SETTINGS),
+    ("turbine_scale", 2.01),
+    ("algorithm", "WEIGHTED"),
+    ("algorithm", ""),
+    ("algorithm", 1),
+    ("paused", 1),
+    ("paused", 0),
+    ("paused", "true"),
+    ("step", -1),
+    ("step", 1.5),
+    ("step", True),
+    ("step", "1"),
+    ("ticks", -1),
+    ("ticks", 0.5),
+    ("ticks", "all"),
+    ("ticks", False),
+    ("ticks", 2.0**31),
+    ("ticks", 1e300),
+    ("mode", "fast"),
+    ("mode", 1),
+    ("mode", True),
+    ("seconds_per_tick", 0),
+    ("seconds_per_tick", -1.0),
+    ("seconds_per_tick", 901),
+    ("seconds_per_tick", "slow"),
+    ("seconds_per_tick", True),
+    ("colour", "blue"),
+    ("", 1),
+    ("tick", 1),
+    ("settings", "x"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NONSENSE, ids=str)
+def test_nonsense_is_refused_and_counted(name: str, value: bool | float | str) -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0).begin()
+    run.lines.clear()
+    run.sets(name, value).is_silent()
+    assert run.clock.refused == {"control": 1}
+    assert (run.clock.settings, run.clock.paused, run.clock.ticks) == (Settings(), False, 3)
+    run.sets("turbine_scale", 0.5, revision=run.revision)
+    run.wait(100_000)
+    assert run.clock.finished
+
+
+def test_a_refused_control_does_not_count_as_a_revision() -> None:
+    run = Run().begin()
+    run.sets("turbine_scale", 7.0, revision=5).sets("turbine_scale", 0.5, revision=1)
+    assert run.clock.settings.turbine_scale == 0.5
+
+
+def test_only_newer_controls_count() -> None:
+    run = Run().begin()
+    run.lines.clear()
+    run.sets("turbine_scale", 0.5, revision=4, by="b")
+    assert run.says("", ClockState).revision == 4
+    for revision, by in ((4, "b"), (3, "z"), (4, "a")):
+        run.sets("turbine_scale", 1.5, revision=revision, by=by).is_silent()
+    assert run.clock.settings.turbine_scale == 0.5
+    assert run.clock.refused == {"stale": 3}
+    run.sets("turbine_scale", 1.5, revision=4, by="c")
+    run.sets("wind_scale", 2.0, revision=1, by="a")
+    assert (run.clock.settings.turbine_scale, run.clock.settings.wind_scale) == (1.5, 2.0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from("ab"), st.sampled_from([0.25, 0.5, 2.0])),
+        max_size=6,
+    )
+)
+def test_the_order_of_arrival_of_controls_plays_no_part(wishes: list[tuple[int, str, float]]) -> None:
+    unique = {(revision, by): value for revision, by, value in wishes}
+    outcomes = set()
+    for order in (list(unique.items()), list(unique.items())[::-1], sorted(unique.items())):
+        run = Run().begin()
+        for (revision, by), value in order:
+            run.sets("turbine_scale", value, revision=revision, by=by)
+        outcomes.add(run.clock.settings.turbine_scale)
+    assert len(outcomes) == 1
+
+
+# --- lock-step -------------------------------------------------------------------------------------------
+
+
+def lockstep(*devices: str, ticks: int = 3) -> Run:
+    run = Run(Mode.LOCKSTEP, ticks=ticks, expected=frozenset(devices)).begin()
+    assert run.says_phase(0, Phase.PROCESS).seconds_per_tick == 0.0
+    return run
+
+
+def test_a_phase_ends_when_all_are_ready() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.PROCESS).is_silent()
+    run.ready("a", Phase.PROCESS).is_silent()
+    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.is_silent()
+    assert run.now_ms == 0
+
+
+def test_who_is_ready_ahead_is_not_waited_for() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.IMPORT)
+    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("b", Phase.COMMERCE).says_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
+    run.ready("b", Phase.SETTLE).is_silent()
+    run.ready("a", Phase.SETTLE).says_phase(1, Phase.PROCESS)
+
+
+def test_a_phase_in_which_nobody_acts_ends_at_once() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.COMMERCE)
+    run.ready("b", Phase.COMMERCE).says_phase(0, Phase.COMMERCE)
+    run.says_phase(0, Phase.IMPORT)
+    assert (run.now_ms, run.clock.late_phases) == (0, 0)
+
+
+def test_ready_for_another_tick_is_refused() -> None:
+    run = lockstep("a")
+    run.ready("a", Phase.SETTLE, tick=7).is_silent()
+    assert run.clock.refused == {"stale": 1}
+
+
+def test_nobody_is_waited_for_past_the_deadline() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.SETTLE)
+    run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
+    tick = run.wait(1).says_phase(0, Phase.COMMERCE)
+    assert tick.absent == ("b",)
+    assert run.clock.late_phases == 1
+    assert run.clock.now_phase is not Phase.PROCESS
+    run.ready("b", Phase.SETTLE)
+    assert run.clock.barrier.absent == set()
+
+
+def test_a_site_without_devices_runs_through() -> None:
+    run = Run(Mode.LOCKSTEP, ticks=2).begin()
+    run.wait(100 * LOCKSTEP_DEADLINE_MS)
+    assert run.clock.finished
+    assert run.clock.late_phases == 0
+
+
+def test_grants_go_by_time_and_then_by_id() -> None:
+    run = lockstep("a", "b", "c")
+    run.ready("c", Phase.PROCESS, START_MS + 100)
+    run.ready("b", Phase.PROCESS, START_MS + 50)
+    run.ready("a", Phase.PROCESS, START_MS + 100)
+    run.grants("b", 50)
+    run.is_silent()
+    run.ready("b", Phase.PROCESS, START_MS + 70).grants("b", 70)
+    run.ready("b", Phase.PROCESS).grants("a", 100)
+    run.ready("a", Phase.PROCESS).grants("c", 100)
+    run.ready("c", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.is_silent()
+
+
+def test_an_instant_is_granted_in_its_phase() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.SETTLE, START_MS + 300_000)
+    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("b", Phase.COMMERCE).grants("a", 300_000)
+    run.ready("a", Phase.COMMERCE, START_MS + TICK_MS).says_phase(0, Phase.IMPORT)
+
+
+def test_a_changed_mind_is_granted_once() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.PROCESS, START_MS + 50)
+    run.ready("a", Phase.PROCESS, START_MS + 80)
+    run.ready("a", Phase.PROCESS, START_MS + 60)
+    run.ready("b", Phase.PROCESS).grants("a", 60)
+    run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+
+
+def test_a_device_that_dies_is_no_longer_waited_for() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.PROCESS).is_silent()
+    run.dies("b").says_phase(0, Phase.COMMERCE)
+    assert run.clock.late_phases == 0
+
+
+def test_a_device_that_dies_while_granted_is_no_longer_waited_for() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.PROCESS, START_MS + 50)
+    run.ready("b", Phase.PROCESS, START_MS + 60).grants("a", 50)
+    run.dies("a").grants("b", 60)
+    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    assert run.now_ms == 0
+
+
+def test_a_granted_device_that_falls_silent_is_given_up_at_the_deadline() -> None:
+    run = lockstep("a", "b")
+    run.ready("a", Phase.PROCESS, START_MS + 50)
+    run.ready("b", Phase.PROCESS).grants("a", 50)
+    run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
+    assert run.wait(1).says_phase(0, Phase.COMMERCE).absent == ("a",)
+
+
+def test_a_device_that_joins_late_is_waited_for_once_it_is_ready() -> None:
+    run = lockstep("a")
+    run.born("b").is_silent()
+    assert run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE).absent == ("b",)
+    run.ready("b", Phase.COMMERCE).is_silent()
+    assert run.ready("a", Phase.COMMERCE).says_phase(0, Phase.IMPORT).absent == ()
+    run.ready("a", Phase.IMPORT).is_silent()
+    run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
+
+
+def test_an_instant_asked_for_before_an_absence_is_granted_after_it() -> None:
+    run = lockstep("a", "b")
+    run.ready("b", Phase.PROCESS, START_MS + 50)
+    run.born("b")  # it has reconnected, and says its birth again
+    run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("b", Phase.COMMERCE, START_MS + 50)
+    run.ready("a", Phase.COMMERCE).grants("b", 50)
+
+
+def test_in_real_time_who_joins_late_is_not_absent_for_ever() -> None:
+    run = Run().begin().wait(1000)
+    run.born("late")
+    run.wait(2 * TICK_MS)
+    assert run.ticks[-1][1].absent == ()
+
+
+def test_a_device_that_asks_for_the_same_instant_for_ever_does_not_stop_the_site() -> None:
+    run = lockstep("a", "liar")
+    run.ready("a", Phase.SETTLE)
+    run.ready("liar", Phase.SETTLE, START_MS + 50)
+    for _ in range(2000):
+        if run.clock.now_phase is not Phase.PROCESS:
+            return
+        run.wait(20).ready("liar", Phase.SETTLE, START_MS + 50)
+    pytest.fail("40 s later the site is still in its first phase")
+
+
+def test_a_pause_holds_lock_step() -> None:
+    run = lockstep("a")
+    run.sets("paused", True)
+    run.lines.clear()
+    run.ready("a", Phase.PROCESS).wait(10 * LOCKSTEP_DEADLINE_MS).is_silent()
+    run.sets("paused", False)
+    assert not run.says("", Tick).paused
+    run.says_phase(0, Phase.COMMERCE)
+
+
+def test_many_absent_devices_do_not_make_the_tick_too_long_to_read() -> None:
+    run = Run(Mode.LOCKSTEP, ticks=1, expected=frozenset(f"household-{n:05d}" for n in range(10_000)))
+    run.clock.begin(0)
+    out = run.clock.wake(LOCKSTEP_DEADLINE_MS)
+    assert max(len(encode(message)) for _, message in out) <= MAX_PAYLOAD
+
+
+# --- anything --------------------------------------------------------------------------------------------
+
+small = {
+    "tick": st.integers(0, 3),
+    "wake_ms": st.none() | st.integers(START_MS, START_MS + 3 * TICK_MS),
+    "revision": st.integers(0, 9),
+}
+values = st.sampled_from([True, False, 0, 1, 0.5, 3.0, 1e18, "lockstep", "scaled", "realtime", "best", "x"])
+scopes = st.sampled_from([*SETTINGS, "paused", "step", "ticks", "mode", "seconds_per_tick", "x"])
+deeds = st.one_of(
+    st.tuples(scopes, st.builds(Control, values, st.integers(0, 9))),
+    st.tuples(st.just(""), anything(Ready, small)),
+    st.tuples(st.just("here/vehicle"), st.builds(birth, st.just(HERE), st.sampled_from(Kind))),
+    st.tuples(st.just(""), st.integers(1, TICK_MS)),
+)
+
+
+@given(st.sampled_from(Mode), st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), deeds), max_size=40))
+def test_whatever_it_hears_its_time_never_goes_back_and_its_words_are_valid(
+    mode: Mode, done: list[tuple[str, tuple[str, Any]]]
+) -> None:
+    run = Run(mode, ticks=4, seconds_per_tick=9.0, expected=frozenset({"a", "b"})).begin()
+    for sender, (scope, deed) in done:
+        if isinstance(deed, int):
+            run.wait(min(deed, 100_000))
+        else:
+            run._take(run.clock.handle(scope, sender, deed, run.now_ms))
+    said = [tick for _, tick in run.ticks]
+    assert [tick.simulated_ms for tick in said] == sorted(tick.simulated_ms for tick in said)
+    assert run.clock.finished or run.clock.paused or run.clock.event_ms is not None

@@ -1,0 +1,143 @@
+"""No valid message, from whomever and whenever, can stop an agent, break its bounds, or make it talk nonsense."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.codec import decode, encode
+from broker.messages import Kind, Message, Presence, Tick
+from devices.agents.base import TICK_MS, Agent, Out
+from devices.agents.buyer import Buyer
+from devices.agents.charger import Charger
+from devices.agents.seller import Seller
+from devices.agents.turbine import Turbine
+from devices.agents.vehicle import Vehicle
+from devices.roster import Roster
+from devices.weather.synthetic import SyntheticWeather
+from tests.devices.anything import Overrides, any_message
+from tests.devices.script import HOME, LEAF, PLACE, START_MS, birth, charger, household, reactor, vehicle
+
+CAPACITY_WH = 100_000
+PORTS = 2
+
+
+def real_turbine() -> Turbine:
+    weather = SyntheticWeather(1, START_MS)
+    return Turbine(
+        "t", HOME, *PLACE, rotor_diameter_m=100.0, wind=weather, roster=Roster(), neighbours=("there",)
+    )
+
+
+CAST: dict[str, Callable[[], Agent]] = {
+    "turbine": real_turbine,
+    "household": lambda: household("h", 25_000),
+    "charger": lambda: charger("c", stored_wh=50_000, ports=PORTS, cell=HOME),
+    "vehicle": lambda: vehicle("v", stored_wh=14_000, cells=(HOME, "there")),
+    "reactor": reactor,
+}
+
+instants = st.integers(START_MS, START_MS + 6 * TICK_MS)
+energies = st.sampled_from([0, 1, 5_000, 10_000, 20_000, 50_000])
+NEAR: Overrides = {
+    "tick": st.integers(0, 4),
+    "serial": st.integers(0, 2),
+    "call": st.integers(0, 3),
+    "index": st.integers(0, 3),
+    "epoch": st.integers(0, 1),
+    "simulated_ms": st.integers(0, 5).map(lambda n: START_MS + n * TICK_MS) | instants,
+    "ends_ms": instants,
+    "until_ms": instants,
+    "energy_wh": energies,
+    "drawn_wh": energies,
+    "price_ueur_per_kwh": st.sampled_from([0, 100_000, 900_000, 1_000_000]),
+    "limit_ueur_per_kwh": st.sampled_from([0, 1_010_000]),
+    "cell": st.sampled_from([HOME, "there"]),
+    "latitude": st.floats(50.5, 51.5),
+    "longitude": st.floats(9.5, 10.5),
+    "absent": st.just(()),
+}
+"""What a peer who knows the site might say: near to what is true."""
+senders = st.sampled_from(["reactor", "near", "t2", "h", "v2", "x"])
+scopes = st.sampled_from([HOME, "there", "x"])
+waits = st.sampled_from([0, 1, 1000, 60_000, 10**6])
+sequences = st.lists(st.tuples(senders, scopes, any_message(NEAR), waits), min_size=1, max_size=30)
+
+
+def bounds_hold(agent: Agent) -> None:
+    """Whatever happened, energy, ports and batteries are within what there is."""
+    if isinstance(agent, Charger):
+        assert 0 <= agent.stored_wh <= CAPACITY_WH
+        assert len(agent._desk.reservations) <= PORTS
+        assert agent._desk.set_aside_wh <= agent.stored_wh
+    if isinstance(agent, Vehicle):
+        assert 0 <= agent.stored_wh <= LEAF.capacity_wh
+    if isinstance(agent, Buyer):
+        assert 0 <= agent.purchases.bought_wh <= agent.purchases.demand_wh
+    if isinstance(agent, Seller):
+        books = agent.sales
+        assert min(books.sold_wh, books.pending_wh, books.unsold_wh, books.earned_neur) >= 0
+    assert all(count > 0 for count in agent.refused.values())
+
+
+def perform(agent: Agent, deeds: list[tuple[str, str, Message, int]]) -> list[Out]:
+    """Say all that to an agent, and wake it whenever it wants; return what it said."""
+    now_ms = START_MS
+    said = [agent.start(now_ms)]
+    for cell in (HOME, "there"):
+        said.append(agent.handle(f"{cell}/charger", "near", birth(cell, Kind.CHARGER), now_ms))
+    for sender, scope, message, wait_ms in deeds:
+        now_ms += wait_ms
+        if isinstance(message, Presence) and not {Presence, Tick} & agent.handlers.keys():
+            continue
+        said.append(agent.handle(scope, sender, message, now_ms))
+        for due_ms in (agent.deadline_ms, agent.event_ms):
+            if due_ms is not None and due_ms <= now_ms + wait_ms:
+                said.append(agent.wake(max(due_ms, now_ms)))
+        bounds_hold(agent)
+    return said
+
+
+@pytest.mark.parametrize("kind", CAST)
+def test_nothing_a_peer_says_stops_an_agent_or_breaks_its_bounds(kind: str) -> None:
+    @settings(max_examples=60)
+    @given(sequences)
+    def anything_goes(deeds: list[tuple[str, str, Message, int]]) -> None:
+        perform(CAST[kind](), deeds)
+
+    anything_goes()
+
+
+@pytest.mark.parametrize("kind", CAST)
+def test_whatever_an_agent_hears_what_it_says_is_valid(kind: str) -> None:
+    @settings(max_examples=60)
+    @given(sequences)
+    def anything_goes(deeds: list[tuple[str, str, Message, int]]) -> None:
+        for out in perform(CAST[kind](), deeds):
+            for scope, message in out:
+                assert decode(message.TOPIC, encode(message)) == message
+                assert isinstance(scope, str)
+
+    anything_goes()
+
+
+@pytest.mark.parametrize("kind", CAST)
+def test_the_same_story_has_the_same_end(kind: str) -> None:
+    @settings(max_examples=25)
+    @given(sequences)
+    def twice(deeds: list[tuple[str, str, Message, int]]) -> None:
+        once, again = perform(CAST[kind](), deeds), perform(CAST[kind](), deeds)
+        assert once == again
+
+    twice()
+
+
+@pytest.mark.parametrize("kind", CAST)
+def test_whatever_it_does_not_expect_is_counted(kind: str) -> None:
+    agent = CAST[kind]()
+    strange: list[Any] = [m for m in (birth(HOME, Kind.CLOCK),) if type(m) not in agent.handlers]
+    for message in strange:
+        assert agent.handle(HOME, "x", message, START_MS) == ()
+    assert agent.refused == ({"unexpected": len(strange)} if strange else {})
