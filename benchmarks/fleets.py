@@ -21,22 +21,23 @@ def default_mix(rows: int, columns: int) -> Scenario:
     return load("normal", [*_area(rows, columns), *counts])
 
 
-def bare_market(cells: int, consumers: int, producers: int) -> Scenario:
-    """Return cells of chargers that want one package in every tick, and turbines; nobody drives, nothing is imported.
+def bare_market(cells: int, consumers: int, producers: int, packages: int = 1) -> Scenario:
+    """Return cells of chargers that bid for so many packages of 10 kWh in every tick, and turbines; nothing else.
 
-    The turbines can serve a third or so of the demand, and the batteries never fill.
+    A turbine has energy for about ten packages, or for half of the hundred that ten bids of ten make.
     """
+    rotor_m = 60.0 if packages == 1 else 134.0
     return load(
         "normal",
         [
             *_area(1, cells),
             "weather.weibull_shape=10",
-            "turbines.rotor_diameter_m=[60.0, 60.0]",
+            f"turbines.rotor_diameter_m=[{rotor_m}, {rotor_m}]",
             f"turbines.count={producers * cells}",
             *(f"{kind}.count=0" for kind in ("households", "commerce", "farms", "vehicles", "reactors")),
             f"chargers.count={consumers * cells}",
             "chargers.capacity_kwh=100000",
-            "chargers.most_kwh_per_tick=10",
+            f"chargers.most_kwh_per_tick={10 * packages}",
         ],
     )
 
@@ -44,6 +45,11 @@ def bare_market(cells: int, consumers: int, producers: int) -> Scenario:
 def _area(rows: int, columns: int) -> list[str]:
     latitude, longitude = MIDDLE
     up, right = rows * CELL_DEGREES / 2, columns * CELL_DEGREES / 2
-    edges = {"south": latitude - up, "north": latitude + up, "west": longitude - right, "east": longitude + right}
+    edges = {
+        "south": latitude - up,
+        "north": latitude + up,
+        "west": longitude - right,
+        "east": longitude + right,
+    }
     shape = [f"area.rows={rows}", f"area.columns={columns}"]
     return [*shape, *(f"area.{edge}={degrees}" for edge, degrees in edges.items())]

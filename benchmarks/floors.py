@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from zlib import crc32
 
-from broker.messages import Bid, Message, Phase, Supply, Tick
+from broker.messages import Bid, Message, Phase, Supply
 from devices.scenario import Scenario
 from devices.simulation import Simulation
 
@@ -122,6 +122,8 @@ class _Bus:
 
 
 class _Consumer:
+    __slots__ = ("bought_wh", "name", "say", "topic", "wanted")
+
     def __init__(self, bus: _Bus, name: str, cell: str, wanted: list[Packages]) -> None:
         self.say = bus.queue.append
         self.name = name
@@ -141,6 +143,8 @@ class _Consumer:
 
 
 class _Producer:
+    __slots__ = ("bids", "cell", "name", "own", "say", "sold_wh", "supplies")
+
     def __init__(self, bus: _Bus, name: str, cell: str, supplies: list[int]) -> None:
         self.say = bus.queue.append
         self.name = name

@@ -1,6 +1,6 @@
 """One simulation in a process of its own, so that its memory is its own; prints what it took as JSON.
 
-    python -m benchmarks.one_run ROWS COLUMNS TICKS [recorded]
+python -m benchmarks.one_run ROWS COLUMNS TICKS [recorded]
 """
 
 import gc
@@ -38,7 +38,9 @@ def main(rows: int, columns: int, ticks: int, *, recorded: bool) -> dict[str, fl
         before_kb = memory_kb("VmRSS")
         made: list[Simulation] = []
         build = spent(
-            lambda: made.append(Simulation(scenario, ticks=ticks, taps=(tap,) if recording is not None else ()))
+            lambda: made.append(
+                Simulation(scenario, ticks=ticks, taps=(tap,) if recording is not None else ())
+            )
         )
         simulation = made[0]
         built_kb = memory_kb("VmRSS")

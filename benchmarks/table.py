@@ -5,7 +5,9 @@ from collections.abc import Sequence
 Cell = str | int | float | None
 
 
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], notes: Sequence[str] = ()) -> None:
+def show(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], notes: Sequence[str] = ()
+) -> None:
     """Print a table with a title above it and notes below."""
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(len(line[n]) for line in [list(columns), *texts]) for n in range(len(columns))]

@@ -68,8 +68,9 @@ def tick_line(row: TickRow) -> Line:
 
 def trade_line(row: TradeRow) -> Line:
     """Spell a row of ledger.csv."""
+    package = f"{row.consumer}/{row.tick}/{row.package}"
     energy, price = kwh_text(row.energy_wh), eur_per_kwh_text(row.price_ueur)
-    return [row.tick, row.cell, row.producer, row.consumer, row.package, energy, price]
+    return [row.tick, row.cell, row.producer, row.consumer, package, energy, price]
 
 
 def reservation_line(row: ReservationRow) -> Line:

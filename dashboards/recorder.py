@@ -229,7 +229,7 @@ def _account_rows(tick: int, states: dict[str, State]) -> tuple[list[AgentRow], 
             goal_latitude, goal_longitude = state.destination or (None, None)
             vehicles.append(
                 VehicleRow(
-                    tick, sender, state.model, state.status, state.consumption_wh_per_km, state.capacity_wh,
+                    tick, sender, state.model, str(state.status), state.consumption_wh_per_km, state.capacity_wh,
                     state.stored_wh, state.speed_km_h, state.deadline_ms, stop_latitude, stop_longitude,
                     goal_latitude, goal_longitude, state.charger,
                 )

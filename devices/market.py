@@ -117,6 +117,19 @@ def by_consumer(lots: Iterable[tuple[Claim, int]]) -> dict[str, tuple[Package, .
     return {consumer: tuple(packages) for consumer, packages in grouped.items()}
 
 
+def up_to(energy_wh: int, lots: tuple[Package, ...]) -> tuple[Package, ...]:
+    """Return the lots, cut off where they exceed the energy in Wh."""
+    if sum(lot.energy_wh for lot in lots) <= energy_wh:
+        return lots
+    kept: list[Package] = []
+    for lot in lots:
+        part_wh = min(lot.energy_wh, energy_wh)
+        if part_wh > 0:
+            kept.append(Package(lot.index, part_wh, lot.price_ueur_per_kwh))
+            energy_wh -= part_wh
+    return tuple(kept)
+
+
 @dataclass(slots=True)
 class OpenAward:
     """An award without a receipt yet; `market` is the cell it was cleared in."""

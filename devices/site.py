@@ -13,6 +13,7 @@ from devices.fleet import Fleet
 from devices.runtime import ClockSeat, DeviceSeat, Ear, Wire
 
 Tap = Callable[[int, str, str, Message], None]
+REACH_S = 5.0
 START_S = 60.0
 LAST_WORDS_S = 30.0
 TELL_S = 0.5
@@ -46,7 +47,7 @@ class Site:
             wire = Wire(self.fleet.scenario.site)
             ear = Ear(loop, wire, self._taps)
             clock = ClockSeat(self.clock, loop, wire)
-            loop.wait_online(START_S)
+            loop.wait_online(REACH_S)
             seats = [DeviceSeat(agent, loop, wire) for agent in self.fleet.agents()]
             loop.wait_online(START_S)
             for seat in (clock, *seats):

@@ -84,8 +84,10 @@ def execute(arguments: argparse.Namespace) -> int:
             seconds_per_tick=seconds_per_tick,
             taps=(recorded.tap, price.tap),
         )
-        interrupted = play(SiteRunner(site, price), scenario.name)
-        recorded.finish()
+        try:
+            interrupted = play(SiteRunner(site, price), scenario.name)
+        finally:
+            recorded.finish()
     return conclude(directory, interrupted=interrupted, report=arguments.report)
 
 

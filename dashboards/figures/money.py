@@ -46,7 +46,7 @@ def sell_price(timeline: Timeline) -> Figure:
         _mark(axes, timeline.facts.reactor_price_ueur / UEUR_PER_EUR, "reactor sells from", style.REACTOR)
         _mark(axes, timeline.facts.price_floor_ueur / UEUR_PER_EUR, "chargers' floor", style.CHARGER)
         legend(axes, timeline)
-        axes.set_ylim(0, max(1.08, float(np.nanmax(mean)) * 1.08))
+        axes.set_ylim(0, max(1.0, float(np.nanmax([lowest, mean]))) * 1.08)
     else:
         style.say_empty(axes, "nothing was sold")
     axes.set_ylabel("EUR/kWh")

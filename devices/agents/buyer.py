@@ -66,23 +66,26 @@ class Buyer(Agent):
 
     def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
         """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
-        if award.tick != self.purchases.tick or self.ticking.phase is Phase.SETTLE:
-            same_tick = award.tick == self.purchases.tick
-            known = (
-                self.purchases.receipts.get((sender, award.serial))
-                if same_tick
-                else self._past.get((award.tick, sender, award.serial))
-            )
-            if known is None:
-                self.refuse("stale")
-                known = Receipt(award.tick, award.serial, ())
-            return [(sender, known)]
+        books = self.purchases
+        if award.tick > books.tick:
+            return self.refuse("early")
+        if award.tick < books.tick:
+            return self._again(sender, award, self._past.get((award.tick, sender, award.serial)))
+        if books.tick != self.tick or self.ticking.phase is Phase.SETTLE:
+            return self._again(sender, award, books.receipts.get((sender, award.serial)))
         before_wh, before_neur = self.purchases.bought_wh, self.purchases.paid_neur
         receipt = self.purchases.take(sender, award)
         self.balance_neur -= self.purchases.paid_neur - before_neur
         self.bought(self.purchases.bought_wh - before_wh)
         if sender == self._reactor:
             self.deadline_ms = None
+        return [(sender, receipt)]
+
+    def _again(self, sender: str, award: Award, receipt: Receipt | None) -> Out:
+        """Repeat a receipt after the books are closed; what they do not know is refused as a whole."""
+        if receipt is None:
+            self.refuse("stale")
+            receipt = Receipt(award.tick, award.serial, ())
         return [(sender, receipt)]
 
     def _residual(self, _now_ms: int) -> Out:

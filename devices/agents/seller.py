@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from broker.messages import Correction, Message, Package, Phase, ProducerState, Receipt, Tick
-from devices.market import REMEMBERED_TICKS, OpenAward, Sales
+from devices.market import REMEMBERED_TICKS, OpenAward, Sales, up_to
 
 from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
 
@@ -32,10 +32,13 @@ class Seller(Agent):
         return [("receipt", self.id)]
 
     def sell(self, market: str, lots: dict[str, tuple[Package, ...]]) -> list[tuple[str, Message]]:
-        """Award lots to consumers in the name of a market."""
-        return [
-            (consumer, self.sales.award(consumer, market, packages)) for consumer, packages in lots.items()
-        ]
+        """Award lots to consumers in the name of a market, but never more than is left."""
+        out: list[tuple[str, Message]] = []
+        for consumer, packages in lots.items():
+            affordable = up_to(self.sales.unsold_wh, packages)
+            if affordable:
+                out.append((consumer, self.sales.award(consumer, market, affordable)))
+        return out
 
     def expect_receipts(self, now_ms: int) -> None:
         """Wait for the receipts that are open, if any."""
@@ -55,7 +58,7 @@ class Seller(Agent):
         if award is None:
             return self.refuse("receipt")
         self.balance_neur += self.sales.earned_neur - earned_before
-        if self.ticking.phase is Phase.SETTLE:
+        if self.ticking.phase is Phase.SETTLE or self.sales.tick != self.tick:
             return self._correct(self.sales)
         out = self.resell(award) if award.energy_wh else NOTHING
         if self.waiting and not self.sales.open:

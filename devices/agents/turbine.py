@@ -172,7 +172,7 @@ class Turbine(Seller):
     def resell(self, award: OpenAward) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
         lasts = Phase.COMMERCE if award.market == self.cell else Phase.EXCHANGE
-        if self.ticking.phase is not lasts:
+        if self.ticking.phase is not lasts or self._book.tick != self.tick:
             return NOTHING
         book = self._book if award.market == self.cell else self._book_of(award.market)
         return self.sell(award.market, by_consumer(book.resell(award.energy_wh)))
@@ -187,7 +187,7 @@ class Turbine(Seller):
 
     def _surplus(self, _now_ms: int) -> Out:
         """Divide the own part of the cell's surplus among the neighbours' dearest residual bids, and say so."""
-        if self._book.tick != self.tick or not self._abroad:
+        if self._book.tick != self.tick or not self._abroad or not self._cleared:
             return NOTHING
         cell_of = {consumer: cell for cell, book in self._abroad.items() for consumer in book.bids}
         claims = merit_order(
@@ -211,7 +211,7 @@ class Turbine(Seller):
 
     def _exchange(self, now_ms: int) -> Out:
         """Clear each neighbour's residual market among all who export to it."""
-        if self._book.tick != self.tick:
+        if self._book.tick != self.tick or not self._cleared:
             return NOTHING
         out: list[tuple[str, Message]] = []
         for cell in sorted(self._abroad):

@@ -46,11 +46,13 @@ FAR_KM: Final = 20_037.0
 """Half the Earth's girth: nothing is further away."""
 FASTEST_FACTOR: Final = consumption_factor(90.0)
 LONGEST_WAIT_TICKS: Final = 8
-"""After a call that led to nothing it waits 1, 2, 4 … up to so many ticks."""
-GIVE_UP: Final = 0.15
+"""After a call that led to nothing it waits 1, 2, 4 … up to so many ticks, unless it is on the road."""
+GIVE_UP: Final = 0.20
 """State of charge below which it stops where it is when nobody has an offer within reach."""
 MARGIN: Final = 1.25
 MARGIN_KM: Final = 25.0
+MS_PER_MINUTE: Final = 60_000
+"""Calls are numbered by the minute, so that a vehicle that has lost its memory does not repeat a number."""
 DONE: Final = 0.95
 DUE: Final = 0.80
 DAY_MS: Final = 24 * MS_PER_HOUR
@@ -136,7 +138,7 @@ class Vehicle(Driver):
         if self._session is not None or self._negotiation is not None or self._status is Status.STRANDED:
             return NOTHING
         if self._needs_charge(now_ms):
-            if self.tick < self._again_tick:
+            if self.tick < self._again_tick and self._journey is None:
                 return NOTHING
             at_ms = now_ms + 1 + self._chance.below(CALLS_WITHIN_MS)
             if self.event_ms is None or at_ms < self.event_ms:
@@ -183,7 +185,7 @@ class Vehicle(Driver):
         energy_wh = drawn_to_fill(max(room_wh, 0))
         if energy_wh < LEAST_CALL_WH:
             return NOTHING
-        self._serial += 1
+        self._serial = max(self._serial + 1, now_ms // MS_PER_MINUTE)
         fill = self.stored_wh / self._model.capacity_wh
         consumption = round(self._model.consumption_wh_per_km * consumption_factor(speed_kmh(fill)), 3)
         call = Call(self._serial, now_ms, energy_wh, self._limit, self.latitude, self.longitude, consumption)

@@ -341,7 +341,7 @@ def test_one_wrong_field_is_refused(example: tuple[m.Message, str], data: st.Dat
     wrong: list[object] = [
         [[]],
         {"a": {"b": {}}},
-        -(10**30),
+        -(10**400),
         float("nan"),
         float("inf"),
         float("-inf"),

@@ -49,6 +49,9 @@ def test_a_run_without_faults_breaks_nothing_and_checks_everything(
         ("loss=0.3",),
         ("duplicate=0.3",),
         ("delay_s=5",),
+        ("delay_s=400",),
+        ("delay_s=600", "loss=0.1", "duplicate=0.1"),
+        ("crash=0.03", "loss=0.2", "delay_s=300", "skew_s=100", "keep_state=false"),
         ("reorder=0.3",),
         ("partition=0.5", "from_tick=5", "to_tick=25"),
         ("crash=0.02",),
@@ -60,7 +63,7 @@ def test_a_run_without_faults_breaks_nothing_and_checks_everything(
 def test_with_faults_the_hard_invariants_hold(
     faults: tuple[str, ...], changes: tuple[str, ...], seed: int
 ) -> None:
-    skew_s = 300 if faults[0].startswith("skew") else 0
+    skew_s = next((int(word.removeprefix("skew_s=")) for word in faults if word.startswith("skew_s=")), 0)
     assert broken(audit(heard("normal", changes, faults, 40, seed), exact=False, skew_s=skew_s)) == {}
 
 
@@ -91,8 +94,23 @@ def drop_a_receipt(log: list[Heard]) -> None:
     del log[first(log, Receipt, lambda m: bool(_lots(m)))]
 
 
+def sold_out(log: list[Heard]) -> tuple[int, str]:
+    """Return a tick and a turbine that sold all it had."""
+    return next(
+        (message.tick, sender)
+        for _, _, sender, message in log
+        if isinstance(message, ProducerState) and message.kind == "turbine"
+        if message.sold_wh and not message.curtailed_wh
+    )
+
+
 def double_an_award(log: list[Heard]) -> None:
-    at = first(log, Award)
+    tick, seller = sold_out(log)
+    at = next(
+        place
+        for place, (_, _, sender, message) in enumerate(log)
+        if isinstance(message, Award) and (message.tick, sender) == (tick, seller)
+    )
     now, scope, sender, message = log[at]
     assert isinstance(message, Award)
     log.insert(at + 1, (now, scope, sender, replace(message, serial=message.serial + 1000)))
@@ -111,7 +129,12 @@ def award_too_much(log: list[Heard]) -> None:
 
 
 def take_more_than_awarded(log: list[Heard]) -> None:
-    at = first(log, Receipt, lambda m: bool(_lots(m)))
+    tick, seller = sold_out(log)
+    at = next(
+        place
+        for place, (_, scope, _, message) in enumerate(log)
+        if isinstance(message, Receipt) and (message.tick, scope) == (tick, seller) and message.lots
+    )
     change(log, at, lots=(*_lots(log[at][3]), replace(_lots(log[at][3])[0], index=77)))
 
 

@@ -6,7 +6,6 @@ from dataclasses import fields
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
@@ -37,7 +36,7 @@ def any_message(overrides: Overrides | None = None) -> st.SearchStrategy[Message
     return st.one_of([anything(kind, overrides) for kind in CLASSES])
 
 
-def _of(hint: Any, overrides: Overrides | None) -> st.SearchStrategy[Any]:
+def _of(hint: Any, overrides: Overrides | None) -> st.SearchStrategy[Any]:  # noqa: ANN401, PLR0911 - a hint is anything
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         rules = [rule for info in args[1:] if isinstance(info, FieldInfo) for rule in info.metadata]
@@ -59,29 +58,23 @@ def _of(hint: Any, overrides: Overrides | None) -> st.SearchStrategy[Any]:
     return anything(hint, overrides)
 
 
-def _bounded(inner: Any, rules: list[Any], overrides: Overrides | None) -> st.SearchStrategy[Any]:
-    low, high, longest, pattern, above = None, None, None, None, False
+def _bounded(inner: Any, rules: list[Any], overrides: Overrides | None) -> st.SearchStrategy[Any]:  # noqa: ANN401 - a hint is anything
+    """Return a strategy within the bounds of a Field."""
+    found: dict[str, Any] = {}
     for rule in rules:
-        match rule:
-            case Ge(ge=value):
-                low = value
-            case Gt(gt=value):
-                low, above = value, True
-            case Le(le=value):
-                high = value
-            case Lt(lt=value):
-                high = value - 1  # type: ignore[operator]
-            case MaxLen(max_length=value):
-                longest = value
-            case _:
-                pattern = getattr(rule, "pattern", pattern)
+        for name in ("ge", "gt", "le", "lt", "max_length", "pattern"):
+            if getattr(rule, name, None) is not None:
+                found[name] = getattr(rule, name)
     if inner is int:
-        bottom = low + 1 if above else low  # type: ignore[operator]
-        return st.integers(bottom, high)  # type: ignore[arg-type]
+        low = found["gt"] + 1 if "gt" in found else found["ge"]
+        return st.integers(low, found["lt"] - 1 if "lt" in found else found["le"])
     if inner is float:
-        return st.floats(low, high, exclude_min=above, allow_nan=False, allow_infinity=False)  # type: ignore[arg-type]
-    if inner is str and pattern is not None:
-        return st.from_regex(pattern.replace("$", r"\Z"), fullmatch=True)
+        low = found.get("gt", found.get("ge"))
+        return st.floats(
+            low, found.get("le"), exclude_min="gt" in found, allow_nan=False, allow_infinity=False
+        )
+    if inner is str and "pattern" in found:
+        return st.from_regex(found["pattern"].replace("$", r"\Z"), fullmatch=True)
     if inner is str:
-        return st.text(st.characters(exclude_categories=["Cs"]), max_size=longest)
+        return st.text(st.characters(exclude_categories=["Cs"]), max_size=found.get("max_length"))
     return _of(inner, overrides)

@@ -237,7 +237,7 @@ class GivenTurbine(Turbine):
 class GivenLoad:
     """A load that needs what the script says."""
 
-    def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
+    def energy_wh(self, _simulated_ms: int, annual_kwh: float) -> int:
         return round(annual_kwh * 1000)
 
 

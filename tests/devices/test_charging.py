@@ -1,4 +1,6 @@
-"""A vehicle and charging stations as a script: call, offer, lease, way, charge, bill; and everything that goes wrong."""
+"""A vehicle and chargers as a script: call, offer, lease, way, charge, bill; and everything that goes wrong."""
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -268,7 +270,7 @@ def test_after_a_vain_call_it_waits_longer_and_longer() -> None:
         stage.whole_tick()
         stage.wait(60_000)
     ticks = [(call.simulated_ms - START_MS) // TICK_MS for call in stage.said(Call)]
-    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(ticks)]
     assert gaps == sorted(gaps)
     assert (gaps[0], gaps[-1]) == (1, 8)
 

@@ -37,7 +37,8 @@ def company(supply_wh: int = 20_000) -> Stage:
 
 def settled(stage: Stage) -> None:
     """What producers booked as sold is what consumers booked as bought, in energy and in money, over all ticks."""
-    producers, consumers = stage.said(ProducerState), [*stage.said(ConsumerState), *stage.said(ChargerState)]
+    producers = stage.said(ProducerState)
+    consumers: list[ConsumerState | ChargerState] = [*stage.said(ConsumerState), *stage.said(ChargerState)]
     books = {(s.kind, s.tick, name): s for name, _, s in stage.all if isinstance(s, ProducerState)}
     assert len(books) == len(producers)
     sold: dict[tuple[str, int], tuple[int, int]] = {}

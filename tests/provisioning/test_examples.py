@@ -14,8 +14,8 @@ EXAMPLES = [
     *(example for command in COMMANDS for example in command.examples if "broker.example" not in example),
 ]
 SHORTER = {
-    "run": "--ticks 2",
-    "simulate": "--ticks 2",
+    "run": "--ticks 2 --no-report",
+    "simulate": "--ticks 2 --no-report",
     "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
 }
 """Added to the examples that take long; of an option given twice, the last wins."""

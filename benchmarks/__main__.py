@@ -1,0 +1,67 @@
+"""Measure what docs/benchmarks.md states.
+
+All benchmarks, or those named; every figure is a median, and beside it stands a floor measured in the same run,
+because a shared machine is now fast, now slow: quote the ratios.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from benchmarks import codec, peers, simulation, start, wire
+
+
+class Benchmark(Protocol):
+    """Measures and prints; `quick` asks for small sizes and few repetitions, to see that it works."""
+
+    def __call__(self, *, quick: bool) -> None:
+        """Measure and print."""
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "codec": codec.run,
+    "start": start.run,
+    "wire": wire.run,
+    "simulation": simulation.run,
+    "peers": peers.run,
+}
+UNASKED: Final = tuple(name for name in BENCHMARKS if name != "peers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []], help=f"one of {', '.join(BENCHMARKS)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, few repetitions: not for quoting")
+    parser.add_argument(
+        "--peers", action="store_true", help="other frameworks too, as far as they are installed"
+    )
+    chosen = parser.parse_args(arguments)
+    names = list(dict.fromkeys(chosen.names)) or list(UNASKED)
+    if chosen.peers and "peers" not in names:
+        names.append("peers")
+    print(_machine())
+    if chosen.quick:
+        print("--quick: figures of a quick run show that it works, and are not for quoting.")
+    for name in names:
+        BENCHMARKS[name](quick=chosen.quick)
+    return 0
+
+
+def _machine() -> str:
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {platform.python_implementation()} {platform.python_version()} · "
+        f"{platform.system()} {platform.machine()} · {os.cpu_count()} cores, {memory_gb:.0f} GB · load {load}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

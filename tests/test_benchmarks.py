@@ -1,0 +1,100 @@
+"""The benchmarks run; and what noise does not touch is held: how many messages a device says, and who hears a bid."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from benchmarks.fleets import PRODUCERS, bare_market, default_mix
+from benchmarks.floors import Markets, MessageFloor, bare_loop
+from benchmarks.measure import ROOT, exponent
+from benchmarks.peers import plain_round
+from broker.messages import Bid, Message
+from devices.agents.base import Out
+from devices.agents.turbine import Turbine
+from devices.scenario import Scenario
+from devices.simulation import Simulation
+
+TICKS = 4
+
+
+def said(scenario: Scenario, ticks: int = TICKS) -> tuple[Counter[type[Message]], int]:
+    """How many messages of each kind a run says, and how many devices there are."""
+    counts: Counter[type[Message]] = Counter()
+    simulation = Simulation(
+        scenario, ticks=ticks, taps=(lambda _now, _scope, _sender, message: counts.update([type(message)]),)
+    )
+    simulation.run()
+    return counts, len(simulation.fleet.ids)
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_quick_benchmarks_print_their_tables() -> None:
+    done = benchmarks("--quick", "codec", "start")
+    assert done.returncode == 0, done.stderr
+    assert "not for quoting" in done.stdout
+    titles = re.findall("^### (.*)", done.stdout, re.MULTILINE)
+    assert [title.partition(":")[0] for title in titles] == ["Codec", "Codec", "Start"]
+    for row in ("GridFleet: dataclass", "bare Python", "gridfleet --help"):
+        assert re.search(rf"^\| {row}.*\d", done.stdout, re.MULTILINE), row
+
+
+def test_an_unknown_benchmark_is_refused_by_name() -> None:
+    done = benchmarks("nonsense")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert "simulation" in done.stderr
+
+
+def test_messages_per_device_and_tick_do_not_grow_with_the_fleet() -> None:
+    rates = []
+    for rows, columns in ((2, 2), (6, 6)):
+        counts, devices = said(default_mix(rows, columns))
+        rates.append(counts.total() / (devices * TICKS))
+    assert rates[1] == pytest.approx(rates[0], rel=0.1)
+
+
+def test_a_bid_is_heard_by_the_producers_of_its_cell_and_by_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: Counter[str] = Counter()
+    handle = Turbine.handlers[Bid]
+
+    def counting(turbine: Turbine, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
+        assert scope == turbine.cell
+        heard[sender] += 1
+        return handle(turbine, scope, sender, bid, now_ms)
+
+    handlers: dict[type[Message], Any] = {**Turbine.handlers, Bid: counting}
+    monkeypatch.setattr(Turbine, "handlers", handlers)
+    bids = said(default_mix(2, 2))[0][Bid]
+    assert bids == TICKS * 4 * 23
+    assert heard.total() == bids * PRODUCERS
+    assert set(heard.values()) == {TICKS * PRODUCERS}
+
+
+def test_floors_sell_what_the_simulation_sells() -> None:
+    scenario = bare_market(cells=3, consumers=10, producers=1, packages=10)
+    markets = Markets(scenario, TICKS)
+    assert bare_loop(markets) == MessageFloor(markets).run() == markets.sold_at_home_wh > 0
+    wanted = 10 * 10 * 10_000 * TICKS * 3
+    assert 0.3 * wanted < markets.sold_at_home_wh < 0.7 * wanted
+
+
+def test_plain_round_serves_as_many_as_there_are_packages_at_most() -> None:
+    called = [[0, 1, 2] for _ in range(30)]
+    assert plain_round(called, 3, 0) == 10
+    assert plain_round([[consumer // 10] for consumer in range(30)], 3, 0) == 30
+
+
+@pytest.mark.parametrize("power", [1.0, 1.3])
+def test_exponent_is_that_of_a_power_law(power: float) -> None:
+    sizes = [10.0, 100.0, 1000.0]
+    assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
