@@ -101,6 +101,8 @@ class Settings:
     turbine_scale: Scale = 1.0
     wind_scale: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 1.0
     algorithm: Algorithm = Algorithm.WEIGHTED
+    note: Word = ""
+    """What the scenario calls the state of things, for people; empty after an operator's change."""
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
 

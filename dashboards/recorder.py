@@ -146,7 +146,7 @@ class Recorder:
         now = tick.settings
         names = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
         changes = [
-            f"{name} {_word(getattr(before, name))} → {_word(getattr(now, name))}"
+            f"{name} {_word(getattr(before, name))} to {_word(getattr(now, name))}"
             for name in names
             if getattr(before, name) != getattr(now, name)
         ]
@@ -155,7 +155,8 @@ class Recorder:
             kind = "storm"
         elif now.wind_scale <= 1 < before.wind_scale:
             kind = "storm-end"
-        self._event(tick.tick, tick.simulated_ms, kind, "site", ", ".join(changes))
+        titled = now.note if now.note != before.note else ""
+        self._event(tick.tick, tick.simulated_ms, kind, "site", titled or ", ".join(changes))
 
     def _on_presence(self, simulated_ms: int, sender: str, presence: Presence) -> None:
         if presence.online:

@@ -7,6 +7,7 @@ from typing import Final
 
 from broker.messages import Kind, Mode, Settings
 from broker.units import ueur, wh
+from devices.physics.air import speed_at_height_mps
 
 from .agents.base import TICK_MS, Agent
 from .agents.charger import Charger
@@ -214,10 +215,18 @@ class Fleet:
             longitude,
             rotor_diameter_m=diameter,
             wind=self._weather,
+            wind_factor=self._wind_factor(),
             roster=self._market_rosters[cell.name],
             neighbours=cell.neighbours,
             label=f"rotor {diameter:g} m",
         )
+
+    def _wind_factor(self) -> float:
+        """Return by how much the wind at the hub is stronger than where it was measured."""
+        measured_at_m = self.scenario.weather.measured_at_m
+        if measured_at_m is None:
+            return 1.0
+        return round(speed_at_height_mps(1.0, measured_at_m, self.scenario.turbines.hub_height_m), 6)
 
     def _reactor_of(self, cell: Cell) -> str | None:
         count = self.scenario.reactors.count

@@ -79,6 +79,8 @@ class WeatherTable(_Table):
     files: tuple[str, ...] = ()
     """For csv and dwd; relative to the scenario's file."""
     station_list: str | None = None
+    measured_at_m: Annotated[float, Field(gt=0, le=500)] | None = None
+    """Height of the wind measurements above ground; without it they are taken as those at the hub."""
     assumed_temperature_c: Annotated[float, Field(ge=-60, le=60)] | None = None
     weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
@@ -110,6 +112,8 @@ class Turbines(_Table):
         50.0,
         150.0,
     )
+    hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
+    """Counts where the weather says at which height it was measured."""
     sites: tuple[Place, ...] = TURBINE_SITES
 
 

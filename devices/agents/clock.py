@@ -249,7 +249,7 @@ class Clock(Agent):
     def _set(self, name: str, value: Value, now_ms: int) -> Out:
         """Change one setting; raise ValueError when it or its value does not exist."""
         if name in SETTINGS:
-            self.settings = changed(self.settings, name, value)
+            self.settings = replace(changed(self.settings, name, value), note="")
         elif name == "paused":
             if value is True:
                 return self._pause(now_ms)
@@ -311,6 +311,7 @@ class Clock(Agent):
             if event.tick == self.tick:
                 for name, value in event.changes:
                     self.settings = changed(self.settings, name, value)
+                self.settings = replace(self.settings, note=event.title)
 
     def _account(self, status: str) -> tuple[str, ClockState]:
         revision = max((revision for revision, _ in self._revisions.values()), default=0)

@@ -32,6 +32,7 @@ class Turbine(Seller):
         "_roster",
         "_rotor_diameter_m",
         "_wind",
+        "_wind_factor",
     )
 
     def __init__(
@@ -44,11 +45,13 @@ class Turbine(Seller):
         rotor_diameter_m: float,
         wind: Weather,
         roster: Roster,
+        wind_factor: float = 1.0,
         neighbours: Sequence[str] = (),
         label: str = "",
     ) -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._rotor_diameter_m = rotor_diameter_m
+        self._wind_factor = wind_factor
         self._wind = wind
         self._neighbours = tuple(neighbours)
         self._roster = roster
@@ -75,7 +78,7 @@ class Turbine(Seller):
     def generate(self) -> int:
         """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next."""
         reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
-        speed_mps = reading.speed_mps * self.ticking.settings.wind_scale
+        speed_mps = reading.speed_mps * self._wind_factor * self.ticking.settings.wind_scale
         power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
         self.power_w = round(power * self.ticking.settings.turbine_scale)
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)

@@ -32,7 +32,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"phase":"commerce","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
             '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
             '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
-            '"wind_scale":1.0,"algorithm":"weighted"},"absent":["turbine-1"],"epoch":3}'
+            '"wind_scale":1.0,"algorithm":"weighted","note":""},"absent":["turbine-1"],"epoch":3}'
         ),
     ),
     (m.Ready(7, m.Phase.IMPORT, 5_000), '{"tick":7,"through":"import","wake_ms":5000}'),
@@ -179,7 +179,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
             '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","mode":"lockstep",'
             '"paused":false,"seconds_per_tick":0.0,"ticks":120,"settings":{"consumer_scale":1.0,'
-            '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best"},'
+            '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best","note":""},'
             '"revision":4}'
         ),
     ),

@@ -104,7 +104,7 @@ def test_a_storm_is_a_span_of_events() -> None:
     assert [(event.tick, event.kind) for event in events] == [
         (0, "begin"), (48, "storm"), (60, "storm-end"), (63, "end"),
     ]  # fmt: skip
-    assert events[1].text == "wind_scale 1 → 1.8"
+    assert events[1].text == "Gale"
 
 
 def test_words_said_twice_count_once() -> None:

@@ -117,9 +117,9 @@ def test_from_low_battery_to_the_bill() -> None:
     offer = stage.hears("near", "v1", Offer)
     assert (offer.price_ueur_per_kwh, offer.call) == (210_000, call.call)
     assert call.energy_wh < offer.energy_wh <= call.energy_wh + 2_000  # the way included
-    stage.says("v1", "near", Accept(1, call.simulated_ms))
-    stage.says("near", "v1", Lease(1, offer.energy_wh, 210_000, call.simulated_ms + LEASE_MS))
-    stage.says("v1", HOME, Close(1))
+    stage.says("v1", "near", Accept(call.call, call.simulated_ms))
+    stage.says("near", "v1", Lease(call.call, offer.energy_wh, 210_000, call.simulated_ms + LEASE_MS))
+    stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
     assert v1(stage)._status is Status.HEADING
 
@@ -138,7 +138,7 @@ def test_from_low_battery_to_the_bill() -> None:
     release = stage.skips_to("v1", Release)
     bill = stage.skips_to("near", Bill)
     assert release.outcome == "charged"
-    assert bill == Bill(1, release.drawn_wh, cost_neur(release.drawn_wh, 210_000))
+    assert bill == Bill(call.call, release.drawn_wh, cost_neur(release.drawn_wh, 210_000))
     assert v1(stage).stored_wh == pytest.approx(0.95 * LEAF.capacity_wh, abs=50)
     assert v1(stage)._status is Status.PARKED
     assert ports_of(stage) == 0
@@ -214,17 +214,17 @@ def test_a_price_limit_is_kept() -> None:
     )
     call = until_the_call(stage)
     assert call.limit_ueur_per_kwh == 209_999
-    stage.says("near", "v1", Decline(1, "price"))
-    stage.says("v1", HOME, Close(1))
+    stage.says("near", "v1", Decline(call.call, "price"))
+    stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
 
 
 def test_an_offer_above_the_limit_is_not_accepted() -> None:
     stage = Stage(vehicle("v1", stored_wh=LOW_WH, limit=200_000))
     stage.hand("liar", "v1", birth(HOME, Kind.CHARGER), f"{HOME}/charger")
-    until_the_call(stage)
-    stage.hand("liar", "v1", Offer(1, 30_000, 200_001, stage.now_ms + 60_000))
-    stage.says("v1", HOME, Close(1))
+    call = until_the_call(stage)
+    stage.hand("liar", "v1", Offer(call.call, 30_000, 200_001, stage.now_ms + 60_000))
+    stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
 
 
@@ -232,19 +232,19 @@ def test_an_offer_above_the_limit_is_not_accepted() -> None:
 def test_a_lease_that_is_worse_than_its_offer_is_not_kept(energy_wh: int, price: int) -> None:
     stage = Stage(vehicle("v1", stored_wh=LOW_WH, limit=200_000))
     stage.hand("liar", "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
-    until_the_call(stage)
-    stage.hand("liar", "v1", Offer(1, 30_000, 100_000, stage.now_ms + 60_000))
+    call = until_the_call(stage)
+    stage.hand("liar", "v1", Offer(call.call, 30_000, 100_000, stage.now_ms + 60_000))
     stage.hears("v1", "liar", Accept)
-    stage.hand("liar", "v1", Lease(1, energy_wh, price, stage.now_ms + LEASE_MS))
+    stage.hand("liar", "v1", Lease(call.call, energy_wh, price, stage.now_ms + LEASE_MS))
     session = v1(stage)._session
     assert session is None or (session.price_ueur_per_kwh <= 100_000 and session.energy_wh <= 30_000)
 
 
 def test_an_offer_out_of_reach_is_not_accepted() -> None:
     stage = Stage(charger("beyond", stored_wh=90_000, place=BEYOND), vehicle("v1", stored_wh=LOW_WH))
-    until_the_call(stage)
+    call = until_the_call(stage)
     stage.hears("beyond", "v1", Offer)
-    stage.says("v1", HOME, Close(1))
+    stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
     assert ports_of(stage, "beyond") == 0
 
@@ -252,16 +252,16 @@ def test_an_offer_out_of_reach_is_not_accepted() -> None:
 def test_an_offer_that_does_not_pay_for_its_way_is_not_accepted() -> None:
     stage = Stage(vehicle("v1", stored_wh=LOW_WH))
     stage.hand("far", "v1", birth(HOME, Kind.CHARGER, (51.0, 10.9)), f"{HOME}/charger")
-    until_the_call(stage)
-    stage.hand("far", "v1", Offer(1, 9_000, 100_000, stage.now_ms + 60_000))
-    stage.says("v1", HOME, Close(1))
+    call = until_the_call(stage)
+    stage.hand("far", "v1", Offer(call.call, 9_000, 100_000, stage.now_ms + 60_000))
+    stage.says("v1", HOME, Close(call.call))
 
 
 def test_an_empty_charger_has_nothing_to_offer() -> None:
     stage = alone(500)
-    until_the_call(stage)
-    stage.says("near", "v1", Decline(1, "energy"))
-    stage.says("v1", HOME, Close(1))
+    call = until_the_call(stage)
+    stage.says("near", "v1", Decline(call.call, "energy"))
+    stage.says("v1", HOME, Close(call.call))
 
 
 def test_after_a_vain_call_it_waits_longer_and_longer() -> None:
@@ -285,12 +285,12 @@ def test_nobody_in_its_own_cell_and_the_neighbours_are_asked() -> None:
     )
     stage.play(Phase.PROCESS)
     stage.wait(CALLS_WITHIN_MS)
-    stage.hears("v1", "there", Call)
+    call = stage.hears("v1", "there", Call)
     stage.hears("next-door", "v1", Offer)
     stage.hears("v1", "next-door", Accept)
     stage.hears("next-door", "v1", Lease)
-    stage.says("v1", HOME, Close(1))
-    stage.says("v1", "there", Close(1))
+    stage.says("v1", HOME, Close(call.call))
+    stage.says("v1", "there", Close(call.call))
     stage.is_silent()
 
 
@@ -300,8 +300,8 @@ def test_declined_in_its_own_cell_it_asks_the_neighbours() -> None:
         charger("next-door", stored_wh=80_000, place=FARTHER, cell="there"),
         vehicle("v1", stored_wh=LOW_WH, cells=(HOME, "there")),
     )
-    until_the_call(stage)
-    stage.says("near", "v1", Decline(1, "energy"))
+    call = until_the_call(stage)
+    stage.says("near", "v1", Decline(call.call, "energy"))
     stage.hears("v1", "there", Call)
     stage.hears("next-door", "v1", Offer)
     stage.hears("v1", "next-door", Accept)
@@ -353,12 +353,12 @@ def test_a_silent_best_charger_gives_way_to_the_next_best() -> None:
     stage = street()
     stage.settings = Settings(algorithm=Algorithm.CLOSEST)
     stage.loses(Lease, sender="near")
-    until_the_call(stage)
+    call = until_the_call(stage)
     stage.lines.clear()
     assert ports_of(stage, "near") == 1
     stage.wait(PATIENCE_MS)
     asked_ms = stage.hears("v1", "farther", Accept).simulated_ms
-    stage.says("v1", "near", Release(1, asked_ms, 0, "cancelled"))
+    stage.says("v1", "near", Release(call.call, asked_ms, 0, "cancelled"))
     stage.skips_to("farther", Lease)
     assert charger_of(stage) == "farther"
     assert ports_of(stage, "near") == 0
@@ -368,12 +368,12 @@ def test_a_refused_acceptance_gives_way_to_the_next_best() -> None:
     stage = street()
     stage.settings = Settings(algorithm=Algorithm.CLOSEST)
     stage.loses(Accept, to="near")
-    until_the_call(stage)
+    call = until_the_call(stage)
     stage.lines.clear()
-    stage.hand("near", "v1", Decline(1, "unknown"))
+    stage.hand("near", "v1", Decline(call.call, "unknown"))
     stage.hears("v1", "farther", Accept)
     stage.hears("farther", "v1", Lease)
-    stage.says("v1", HOME, Close(1))
+    stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
     assert (ports_of(stage, "near"), ports_of(stage, "farther")) == (0, 1)
 
@@ -410,7 +410,7 @@ def test_a_charger_that_dies_on_the_way_sends_the_vehicle_on() -> None:
 def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
     stage = street()
     stage.settings = Settings(algorithm=Algorithm.CLOSEST)
-    until_the_call(stage)
+    call = until_the_call(stage)
     near = stage.agents["near"]
     assert isinstance(near, Charger)
     near._desk.reservations.clear()  # it has forgotten
@@ -418,7 +418,7 @@ def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
     stage.play(Phase.COMMERCE)
     stage.begin(Phase.IMPORT)
     stage.hears("v1", "near", Heartbeat)
-    stage.says("near", "v1", Decline(1, "unknown"))
+    stage.says("near", "v1", Decline(call.call, "unknown"))
     assert stage.hears("v1", "near", Release).outcome == "interrupted"
     assert charger_of(stage) is None
     stage.play(Phase.SETTLE)
@@ -453,15 +453,16 @@ def test_two_at_once_for_the_last_port() -> None:
     second = "v2" if first == "v1" else "v1"
     stage.lines.clear()
     v1(stage, second)._call(stage.now_ms)
-    call = v1(stage, second)._negotiation
-    assert call is not None
-    stage.hand(second, "near", call.call, HOME)
-    stage.says("near", second, Decline(1, "port"))
-    stage.says(second, HOME, Close(1))
+    negotiation = v1(stage, second)._negotiation
+    assert negotiation is not None
+    call = negotiation.call
+    stage.hand(second, "near", call, HOME)
+    stage.says("near", second, Decline(call.call, "port"))
+    stage.says(second, HOME, Close(call.call))
     stage.mended()
     stage.arrives(held)
     stage.hears("near", first, Lease)
-    stage.says(first, HOME, Close(1))
+    stage.hears(first, HOME, Close)
     stage.is_silent()
     assert ports_of(stage) == 1
 

@@ -58,7 +58,7 @@ def test_another_seed_is_another_fleet() -> None:
 
 
 def test_another_device_changes_nobody_elses_draws() -> None:
-    more = Fleet(parse("", "normal.toml", "", ["chargers.count=21"]))
+    more = Fleet(parse("", "normal.toml", "", ["chargers.count=21"]), NORMAL.seed)
     less = Fleet(NORMAL)
     for agent_id in ("vehicle-17", "charger-20", "turbine-2"):
         assert memory(less.make(agent_id)) == memory(more.make(agent_id))

@@ -10,7 +10,7 @@ from windpowerlib import WindTurbine
 from windpowerlib.density import ideal_gas
 from windpowerlib.power_output import power_coefficient_curve
 
-from devices.physics.air import density_kg_per_m3, pressure_at_height_pa
+from devices.physics.air import density_kg_per_m3, pressure_at_height_pa, speed_at_height_mps
 from devices.physics.turbine import (
     ENERCON_E101_DIAMETER_M,
     REFERENCE_DENSITY_KG_PER_M3,
@@ -114,3 +114,9 @@ def test_density_is_windpowerlibs(temperature_c: float, pressure_pa: float) -> N
 )
 def test_pressure_is_the_standard_atmospheres(height_m: int, pressure_pa: int) -> None:
     assert pressure_at_height_pa(height_m) == pytest.approx(pressure_pa, rel=0.01)  # ICAO Doc 7488/3
+
+
+def test_wind_grows_with_height_by_the_power_law() -> None:
+    # 1/7 power law: at 80 m the wind is 1.346 times that at 10 m (Hau 2008, power law).
+    assert speed_at_height_mps(5.0, 10.0, 80.0) == pytest.approx(5.0 * 1.346, rel=1e-3)
+    assert speed_at_height_mps(5.0, 10.0, 10.0) == 5.0

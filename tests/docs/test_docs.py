@@ -1,0 +1,64 @@
+"""The documents are true: every key, column and fault is named, every command of the README is one that exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from dashboards import export
+from devices.faults import Faults
+from devices.scenario import Scenario
+from provisioning.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        found |= keys(inner) if isinstance(inner, type) and issubclass(inner, BaseModel) else {name}
+    return found
+
+
+def test_every_key_of_a_scenario_and_every_fault_is_documented() -> None:
+    words = set(re.findall(r"\w+", text("docs/scenarios.md")))
+    assert (keys(Scenario) | set(Faults.model_fields)) - words == {"folder"}
+
+
+def test_every_column_is_documented() -> None:
+    words = set(re.findall(r"\w+", text("docs/output.md")))
+    headers = [value for name, value in vars(export).items() if name.endswith("_HEADER")]
+    assert len(headers) == 4
+    assert {column for header in headers for column in header.split(",")} <= words
+
+
+def test_links_lead_somewhere() -> None:
+    for name in ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", text(name)):
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def commands() -> list[str]:
+    return re.findall(
+        r"^    gridfleet (simulate|compare|run)(.*?)(?:  .*)?$", text("README.md"), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("line", commands(), ids=" ".join)
+def test_commands_of_the_readme_are_understood(
+    line: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(text("devices/scenarios/normal.toml"), encoding="utf-8")
+    command, rest = line
+    words = [command, *shlex.split(rest), "--ticks", "2"]
+    if command != "compare":
+        words.append("--no-report")
+    assert main(words) == 0

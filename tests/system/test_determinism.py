@@ -1,0 +1,110 @@
+"""The same scenario, seed and version give the same messages: whatever the hash seed, the order, or the wire."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from dashboards.export import reservation_line, trade_line
+from devices.scenario import load
+from devices.simulation import Simulation
+from tests.dashboards.runs import record
+from tests.provisioning.shell import end, start
+from tests.system.heard import EXCHANGING, Heard, Line, border_crossings, digest, heard
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (1, 2, 3)
+
+RUNS = {
+    "normal": ("normal", (), 24),
+    "scarce": ("scarce", (), 16),
+    "storm": ("storm", (), 66),  # the gale blows in ticks 48 to 59, then all turbines stand still
+    "exchanging": ("normal", EXCHANGING, 24),
+}
+
+GOLDEN = {
+    ("normal", 0): ("61ad88b662106cd1fc277c3f4e94578d", "34beb8956cbfd0fb002473e6f1084ce7"),
+    ("scarce", 0): ("5d82359893ee14afdc16416ec9ff1348", "e6b3d4ce0c7af99671fb67bc0625f8bf"),
+    ("storm", 0): ("61ad88b662106cd1fc277c3f4e94578d", "34beb8956cbfd0fb002473e6f1084ce7"),
+    ("storm", 54): ("aa4df2ddfaf6cdc2b344be8a9fb192c3", "7ff0038f2ff37a9a3f8afe49f95aac86"),
+}
+"""Digests of ledger and reservations of 12 ticks of each shipped scenario, by its first tick.
+
+They change with everything that a device decides. Where that is meant, put the new ones here, and say in the
+CHANGELOG what behaves differently; where it is not, the change has done more than it should.
+"""
+
+
+@cache
+def played(run: str) -> Heard:
+    name, changes, ticks = RUNS[run]
+    return heard(load(name, changes), ticks)
+
+
+def by_instant(ear: Heard) -> list[Line]:
+    """What is said, in the order of time, and within an instant in an order that is always the same."""
+    return sorted(ear.lines())
+
+
+@pytest.mark.parametrize("run", ["normal", "exchanging"])
+def test_hash_seeds_decide_nothing(run: str) -> None:
+    name, changes, ticks = RUNS[run]
+    program = (sys.executable, "-m", "tests.system.heard")
+    children = [
+        start(name, str(ticks), *changes, cwd=ROOT, env={"PYTHONHASHSEED": seed}, program=program)
+        for seed in ("0", "4242")
+    ]
+    ended = [end(child) for child in children]
+    assert [(child.code, child.err) for child in ended] == [(0, "")] * 2
+    assert {child.out.strip() for child in ended} == {digest(played(run).lines())}
+
+
+def test_energy_crosses_borders_where_that_is_tested() -> None:
+    assert border_crossings(played("exchanging")) > 100_000
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_order_of_arrival_within_an_instant_decides_nothing(run: str) -> None:
+    name, changes, ticks = RUNS[run]
+    expected = by_instant(played(run))
+    for seed in SEEDS:
+        shuffled = heard(load(name, changes), ticks, shuffle=seed)
+        assert shuffled.lines() != played(run).lines()  # the order was another
+        assert by_instant(shuffled) == expected
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_way_through_bytes_changes_nothing(run: str) -> None:
+    name, changes, ticks = RUNS[run]
+    assert heard(load(name, changes), ticks, wire=True).lines() == played(run).lines()
+
+
+def test_a_run_may_be_repeated_in_the_same_process() -> None:
+    assert heard(load("normal"), 24).lines() == played("normal").lines()
+
+
+def test_who_listens_decides_nothing() -> None:
+    name, changes, ticks = RUNS["exchanging"]
+    simulation = Simulation(load(name, changes), ticks=ticks)
+    simulation.run()
+    assert simulation.fleet.seed == load(name).seed
+    assert simulation.now_ms == played("exchanging").messages[-1][0]
+
+
+def test_another_seed_is_another_ledger() -> None:
+    ledgers = [digest(record(heard(load("normal"), 12, seed=seed).messages).trades()) for seed in SEEDS]
+    assert len(set(ledgers)) == len(SEEDS)
+
+
+@pytest.mark.parametrize(("name", "first"), GOLDEN)
+def test_nobody_has_changed_what_the_shipped_scenarios_do(name: str, first: int) -> None:
+    with record(played(name).messages) as store:
+        scenario = load(name)
+        begin_ms = scenario.start_ms + first * 900_000
+        end_ms = begin_ms + 12 * 900_000
+        ledger = digest(trade_line(row) for row in store.trades() if first <= row.tick < first + 12)
+        reservations = digest(
+            reservation_line(row) for row in store.reservations() if begin_ms <= row.requested_ms < end_ms
+        )
+    assert (ledger, reservations) == GOLDEN[name, first]
