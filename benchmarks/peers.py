@@ -156,7 +156,7 @@ def _consumer_type(mango: Any, served: list[set[int]]) -> Any:  # noqa: ANN401 -
                 message = ("call", tick, self.number, _price(self.number, tick))
                 await self.send_message(message, receiver_addr=self.sellers[producer])
 
-        def handle_message(self, content: tuple[str, int, int, int], _meta: dict[str, Any]) -> None:
+        def handle_message(self, content: tuple[str, int, int, int], meta: dict[str, Any]) -> None:  # noqa: ARG002 - called by name
             _, tick, producer, _ = content
             word = "refuse" if self.served_tick == tick else "take"
             self.served_tick = tick
@@ -184,7 +184,7 @@ def _producer_type(mango: Any) -> Any:  # noqa: ANN401 - a module without types 
                 message = ("award", tick, self.number, -price)
                 await self.send_message(message, receiver_addr=self.buyers[consumer])
 
-        def handle_message(self, content: tuple[str, int, int, int], _meta: dict[str, Any]) -> None:
+        def handle_message(self, content: tuple[str, int, int, int], meta: dict[str, Any]) -> None:  # noqa: ARG002 - called by name
             word, tick, consumer, price = content
             if word == "call":
                 self.calls.append((-price, consumer))

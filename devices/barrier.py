@@ -6,7 +6,10 @@ barrier before all live devices have reached it; in between, instants are grante
 """
 
 from heapq import heappop, heappush
+from typing import Final
 
+MOST_GRANTS: Final = 64
+"""In one phase a device is granted no more instants than this, so that nobody can hold the site up for ever."""
 Rank = tuple[int, int]
 """Tick and number of the phase."""
 
@@ -14,7 +17,7 @@ Rank = tuple[int, int]
 class Barrier:
     """The devices of a site; `behind` are those without which it does not go on."""
 
-    __slots__ = ("_due", "_members", "_rank", "_ready", "_wakes", "absent", "behind")
+    __slots__ = ("_due", "_granted", "_members", "_rank", "_ready", "_wakes", "absent", "behind")
 
     def __init__(self, expected: frozenset[str] = frozenset()) -> None:
         self.absent: set[str] = set()
@@ -25,6 +28,12 @@ class Barrier:
         self._rank: Rank = (-1, 0)
         self._due: dict[str, int] = {}
         self._wakes: list[tuple[int, str]] = []
+        self._granted: dict[str, int] = {}
+
+    @property
+    def awaits_anybody(self) -> bool:
+        """Whether there is a live device at all."""
+        return bool(self._members - self.absent)
 
     def join(self, device: str, *, running: bool) -> None:
         """A device has come to life; while the site runs it is waited for once it has said that it is ready."""
@@ -45,6 +54,7 @@ class Barrier:
     def begin(self, rank: Rank) -> None:
         """Wait for every live device that is not ready through this phase."""
         self._rank = rank
+        self._granted.clear()
         self.behind = {name for name in self._members - self.absent if self._ready.get(name, (-1, 0)) < rank}
 
     def ready(self, device: str, through: Rank, wake_ms: int | None) -> bool:
@@ -65,8 +75,12 @@ class Barrier:
         """Take the earliest instant asked for before that time, and wait for its device; None if there is none."""
         while self._wakes and self._wakes[0][0] < before_ms:
             wake_ms, device = heappop(self._wakes)
-            if self._due.get(device) == wake_ms and device not in self.absent:
-                del self._due[device]
+            if self._due.get(device) != wake_ms:
+                continue
+            del self._due[device]
+            grants = self._granted.get(device, 0)
+            if device not in self.absent and grants < MOST_GRANTS:
+                self._granted[device] = grants + 1
                 self.behind.add(device)
                 return device, wake_ms
         return None

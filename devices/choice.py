@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from broker.messages import Algorithm
+from broker.messages import Algorithm, Lease
 from broker.units import cost_neur
 
 from .chance import Chance
@@ -28,6 +28,10 @@ class Candidate(NamedTuple):
     price_ueur_per_kwh: int
     needed_wh: int
     """What would fill the vehicle there, the way included."""
+
+    def is_kept_by(self, lease: Lease) -> bool:
+        """Tell whether a confirmation is what was offered."""
+        return lease.energy_wh == self.energy_wh and lease.price_ueur_per_kwh == self.price_ueur_per_kwh
 
 
 def rank(

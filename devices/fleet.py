@@ -197,7 +197,9 @@ class Fleet:
         sites: dict[int, tuple[float, float]] = {}
         count, cells = self.scenario.turbines.count, len(self.cells)
         for place in self.scenario.turbines.sites:
-            home = next((n for n, cell in enumerate(self.cells) if _inside(cell, place)), 0)
+            home = next((n for n, cell in enumerate(self.cells) if _inside(cell, place)), None)
+            if home is None:
+                continue
             free = next((index for index in range(home, count, cells) if index not in sites), None)
             if free is not None:
                 sites[free] = place

@@ -39,7 +39,7 @@ class Journey(NamedTuple):
 
     def at(self, now_ms: int) -> tuple[Place, int]:
         """Return position and stored Wh at an instant; at the target, or empty on the way, it stands."""
-        seconds = (now_ms - self.start_ms) / MS_PER_S
+        seconds = max(now_ms - self.start_ms, 0) / MS_PER_S
         leg = drive(self.stored_wh, self.capacity_wh, self.consumption_wh_per_km, seconds)
         if leg.distance_km >= self.distance_km:
             return self.target, self._stored_at_target()

@@ -51,12 +51,14 @@ def stretch(claims: Iterable[Claim], start_wh: int, energy_wh: int) -> list[tupl
     """Return the claims, with the Wh of each, between start and start + energy along the merit order."""
     lots: list[tuple[Claim, int]] = []
     end_wh = start_wh + energy_wh
+    if energy_wh <= 0:
+        return lots
     at = 0
     for claim in claims:
         if at >= end_wh:
             break
         after = at + claim[_ENERGY]
-        if after > start_wh:
+        if after > max(start_wh, at):
             lots.append((claim, min(after, end_wh) - max(at, start_wh)))
         at = after
     return lots
@@ -253,12 +255,17 @@ class Purchases:
         return receipt
 
 
+def package_size(energy_wh: int, package_wh: int) -> int:
+    """Return the size of packages, larger than wished where a bid could not hold so many."""
+    return max(package_wh, -(-energy_wh // MAX_PACKAGES))
+
+
 def packages_of(energy_wh: int, package_wh: int, price_ueur_per_kwh: int) -> tuple[Package, ...]:
     """Split an energy into packages of one price; the last may be smaller, so that nothing is rounded away.
 
     A demand of more packages than one bid may hold is split into larger ones.
     """
-    package_wh = max(package_wh, -(-energy_wh // MAX_PACKAGES))
+    package_wh = package_size(energy_wh, package_wh)
     full, rest = divmod(energy_wh, package_wh)
     packages = [Package(index, package_wh, price_ueur_per_kwh) for index in range(full)]
     if rest:

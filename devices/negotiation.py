@@ -25,6 +25,13 @@ class Negotiation:
         self.queue: list[Candidate] | None = None
         self.trying: Candidate | None = None
 
+    def reopen(self, asked: set[str]) -> None:
+        """Collect from these chargers."""
+        self.asked = asked
+        self.queue = None
+        self.trying = None
+        self.offers.clear()
+
     @property
     def collecting(self) -> bool:
         """Whether offers are still collected."""

@@ -12,10 +12,12 @@ from broker.units import cost_neur
 
 from .physics.battery import deliverable, taken_for
 
-HOLD_MS: Final = 60_000
-"""An offer that is neither accepted nor closed lapses after so many (simulated) milliseconds."""
+HOLD_MS: Final = 300_000
+"""An offer that is neither accepted nor closed lapses after so many (simulated) milliseconds: longer than a vehicle
+may wait for silent chargers and try those before, at any speed of the clock."""
 LEASE_MS: Final = 2_250_000
 """A lease without heartbeat lapses after two and a half ticks: heartbeats come once a tick, one may be lost."""
+BILLS_KEPT: Final = 32
 LEAST_OFFER_WH: Final = 1_000
 """Less than this is not worth a port."""
 
@@ -51,10 +53,11 @@ STILL: Final = Movement(0, 0, 0)
 class Desk:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("ports", "reservations")
+    __slots__ = ("_bills", "ports", "reservations")
 
     def __init__(self, ports: int) -> None:
         self.ports = ports
+        self._bills: dict[str, Bill] = {}
         self.reservations: dict[str, Reservation] = {}
 
     @property
@@ -104,14 +107,15 @@ class Desk:
         return self._extend(mine, now_ms), movement
 
     def release(self, vehicle: str, release: Release) -> tuple[Bill | Decline, Movement]:
-        """End the lease; return the bill and what the meter moved since the last heartbeat."""
+        """End the lease; return the bill and what the meter moved. A repeated release gets the same bill."""
         mine = self._mine(vehicle, release.call)
         if mine is None:
+            known = self._bills.get(vehicle)
+            if known is not None and known.call == release.call:
+                return known, STILL
             return Decline(release.call, "unknown"), STILL
-        movement = _meter(mine, release.drawn_wh)
-        del self.reservations[vehicle]
-        amount_neur = cost_neur(mine.drawn_wh, mine.price_ueur_per_kwh)
-        return Bill(release.call, mine.drawn_wh, amount_neur), movement
+        movement = _meter(mine, release.drawn_wh) if mine.leased else STILL
+        return self._end(vehicle), movement
 
     def expire(self, now_ms: int) -> list[str]:
         """End every hold and lease that has lapsed; return their vehicles, sorted."""
@@ -119,12 +123,23 @@ class Desk:
             return []
         lapsed = sorted(vehicle for vehicle, r in self.reservations.items() if r.until_ms <= now_ms)
         for vehicle in lapsed:
-            del self.reservations[vehicle]
+            self._end(vehicle)
         return lapsed
 
     def drop_holds(self) -> None:
         """End every hold that is not a lease."""
         self.reservations = {vehicle: r for vehicle, r in self.reservations.items() if r.leased}
+
+    def _end(self, vehicle: str) -> Bill:
+        """Let go, and keep the bill in case the vehicle asks for it again."""
+        mine = self.reservations.pop(vehicle)
+        bill = Bill(mine.call, mine.drawn_wh, cost_neur(mine.drawn_wh, mine.price_ueur_per_kwh))
+        if mine.leased:
+            self._bills.pop(vehicle, None)
+            self._bills[vehicle] = bill
+            if len(self._bills) > BILLS_KEPT:
+                del self._bills[next(iter(self._bills))]
+        return bill
 
     def _mine(self, vehicle: str, call: int) -> Reservation | None:
         mine = self.reservations.get(vehicle)

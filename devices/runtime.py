@@ -14,12 +14,13 @@ from broker.errors import PayloadError, TopicError
 from broker.loop import Timer
 from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
 from broker.mqtt import MqttLoop
-from broker.topics import BY_WORD, Address, parse, topic, topic_filter
-from broker.wishes import Will
+from broker.topics import BY_WORD, Address, everything, parse, topic, topic_filter
+from broker.wishes import ANYBODY, Credentials, Will
 from devices.agents.base import NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
 
 LOG: Final = logging.getLogger(__name__)
+RECORDER_ID: Final = "recorder"
 _ADDRESSES_KEPT: Final = 100_000
 
 
@@ -51,8 +52,8 @@ class Wire:
 class Seat:
     """One agent on one connection."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire) -> None:
-        """Connect the agent with its last will; `start` once it is online."""
+    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+        """Connect the agent as itself, with its last will; `start` once it is online."""
         self.agent = agent
         self._loop = loop
         self._wire = wire
@@ -67,6 +68,7 @@ class Seat:
             filters=filters,
             will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
+            login=credentials.login(agent.id),
         )
         self._alive = False
 
@@ -157,13 +159,13 @@ class Seat:
 class DeviceSeat(Seat):
     """A device: its time is the site's simulated time, as the tick tells it."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire) -> None:
+    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         self._tick: Tick | None = None
         self._tick_real_ms = 0
         self._instant_ms = 0
         self._said: Ready | None = None
         self._must_answer = False
-        super().__init__(agent, loop, wire)
+        super().__init__(agent, loop, wire, credentials)
 
     def now_ms(self) -> int:
         """Return simulated time: in lock-step the last instant granted, else the tick's plus what has passed."""
@@ -171,7 +173,7 @@ class DeviceSeat(Seat):
         if tick is None or tick.mode is Mode.LOCKSTEP or tick.paused:
             return self._instant_ms
         passed_ms = round((real_ms() - self._tick_real_ms) * self._speed(tick))
-        return max(self._instant_ms, min(tick.simulated_ms + passed_ms, tick.ends_ms))
+        return max(self._instant_ms, min(self._instant_ms + passed_ms, tick.ends_ms))
 
     def real_delay_ms(self, due_ms: int) -> int:
         """In lock-step only answers are waited for by our own timer, and these in real time."""
@@ -205,9 +207,10 @@ class DeviceSeat(Seat):
             self._say([("", ready)])
 
     def _on_tick(self, address: Address, tick: Tick) -> None:
+        anew = self._tick is not None and tick.epoch > self._tick.epoch
+        self._instant_ms = tick.simulated_ms if anew else max(self.now_ms(), tick.simulated_ms)
         self._tick = tick
         self._tick_real_ms = real_ms()
-        self._instant_ms = max(self._instant_ms, tick.simulated_ms)
         if tick.phase in self.agent.phases or tick.phase is Phase.PROCESS:
             self._act(self.agent.handle(address.scope, address.sender, tick, self.now_ms()))
         else:
@@ -247,14 +250,21 @@ class Ear:
     """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
 
     def __init__(
-        self, loop: MqttLoop, wire: Wire, taps: Sequence[Callable[[int, str, str, Message], None]]
+        self,
+        loop: MqttLoop,
+        wire: Wire,
+        taps: Sequence[Callable[[int, str, str, Message], None]],
+        credentials: Credentials = ANYBODY,
     ) -> None:
         self._wire = wire
         self._taps = tuple(taps)
         self.now_ms = 0
         self.refused = 0
         self.connection = loop.open(
-            "recorder", on_message=self._on_message, filters=[(f"gridfleet/{wire.site}/#", 1)]
+            RECORDER_ID,
+            on_message=self._on_message,
+            filters=[(everything(wire.site), 1)],
+            login=credentials.login(RECORDER_ID),
         )
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature

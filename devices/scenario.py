@@ -1,5 +1,6 @@
 """What a scenario file may say: its schema, its defaults, and errors that name file, key, value and what is allowed."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -9,12 +10,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from broker.errors import GridFleetError
 from broker.messages import Algorithm
 
 MS_PER_S: Final = 1000
+EARLIEST_YEAR: Final = 1970
+LATEST_YEAR: Final = 9000
 TURBINE_SITES: Final = (
     (53.597, 10.021),
     (52.484, 12.229),
@@ -43,6 +46,12 @@ class ScenarioError(GridFleetError, ValueError):
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        """Keep true and false from being taken for 1 and 0: as words they are refused by every key."""
+        return str(value) if isinstance(value, bool) else value
 
 
 class SettingsTable(_Table):
@@ -194,13 +203,16 @@ class Scenario(_Table):
     folder: str = ""
     """Where the file lies; weather files are looked for there. Not a key of the file."""
 
-    @model_validator(mode="after")
-    def _start_is_plain(self) -> "Scenario":
-        if self.start.tzinfo is not None or self.start.timestamp() < 0:
-            raise ValueError("start is a local date and time after 1970, without a zone")
-        if self.start.second or self.start.microsecond or self.start.minute % 15:
-            raise ValueError("start is a full quarter of an hour")
-        return self
+    @field_validator("start")
+    @classmethod
+    def _start_is_plain(cls, start: datetime) -> datetime:
+        if start.tzinfo is not None or not EARLIEST_YEAR <= start.year <= LATEST_YEAR:
+            raise ValueError(
+                f"is a local date and time from {EARLIEST_YEAR} to {LATEST_YEAR}, without a zone"
+            )
+        if start.second or start.microsecond or start.minute % 15:
+            raise ValueError("is a full quarter of an hour")
+        return start
 
     @property
     def start_ms(self) -> int:
@@ -220,7 +232,7 @@ def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
     path = Path(name_or_path)
     if name_or_path in shipped():
         source, text, folder = f"{name_or_path}.toml", (_folder() / f"{name_or_path}.toml").read_text(), ""
-    elif path.is_file():
+    elif _is_file(path):
         try:
             source, text, folder = str(path), path.read_text(encoding="utf-8"), str(path.parent)
         except (OSError, UnicodeDecodeError) as error:
@@ -233,6 +245,13 @@ def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
     return parse(text, source, folder, changes)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:
     """Return the scenario that a TOML text is; `source` names it in errors."""
     try:
@@ -243,7 +262,9 @@ def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ())
         _change(document, change)
     if "folder" in document:
         raise ScenarioError(source, ["folder: unknown key"])
-    document.setdefault("name", Path(source).stem)
+    document.setdefault(
+        "name", re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")[:48] or "scenario"
+    )
     try:
         return Scenario.model_validate({**document, "folder": folder})
     except ValidationError as error:
@@ -272,7 +293,7 @@ def _change(document: dict[str, Any], change: str) -> None:
 
 def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
     """Say in one line which key is wrong, its value, and what is allowed."""
-    location = [part for part in error["loc"] if not isinstance(part, str) or part.isidentifier()]
+    location = list(error["loc"])
     key = ".".join(str(part) for part in location) or "scenario"
     if error["type"] == "extra_forbidden":
         known = _keys(location[:-1])

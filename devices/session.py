@@ -34,6 +34,10 @@ class Session:
     misses: int = 0
     attempts: int = 0
 
+    def is_with(self, charger: str, call: int) -> bool:
+        """Tell whether a charger's message about a call is about this reservation."""
+        return charger == self.charger and call == self.call
+
     def plug_in(self, now_ms: int, stored_wh: int, full_wh: int, model: VehicleModel) -> int:
         """Begin to draw up to what was reserved or fills the battery; return the instant at which that is done."""
         self.plugged_ms = now_ms

@@ -7,6 +7,7 @@ from broker.address import BrokerAddress
 from broker.errors import BrokerError
 from broker.messages import ClockState, Message, Mode
 from broker.mqtt import MqttLoop
+from broker.wishes import ANYBODY, Credentials
 from devices.agents.base import TICK_MS
 from devices.agents.clock import Clock
 from devices.fleet import Fleet
@@ -31,11 +32,13 @@ class Site:
         seconds_per_tick: float = TICK_MS / 1000,
         ticks: int | None = None,
         taps: Sequence[Tap] = (),
+        credentials: Credentials = ANYBODY,
     ) -> None:
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=int(time.time()) % 2**31)
         self._address = address
         self._taps = (self._note_end, *taps)
+        self._credentials = credentials
         self._over = False
 
     def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
@@ -45,10 +48,11 @@ class Site:
         """
         with MqttLoop(self._address) as loop:
             wire = Wire(self.fleet.scenario.site)
-            ear = Ear(loop, wire, self._taps)
-            clock = ClockSeat(self.clock, loop, wire)
+            known = self._credentials
+            ear = Ear(loop, wire, self._taps, known)
+            clock = ClockSeat(self.clock, loop, wire, known)
             loop.wait_online(REACH_S)
-            seats = [DeviceSeat(agent, loop, wire) for agent in self.fleet.agents()]
+            seats = [DeviceSeat(agent, loop, wire, known) for agent in self.fleet.agents()]
             loop.wait_online(START_S)
             for seat in (clock, *seats):
                 seat.start()

@@ -191,6 +191,8 @@ class Charging:
         _, least_wh = self._releases.get(key, (tick, 0))
         if self._exact:
             least_wh = most_wh
+        elif lease.until_ms - self._slack_ms <= now_ms:
+            least_wh = 0  # it had lapsed: the bill is for what was metered before
         if not min(least_wh, lease.energy_wh) <= bill.energy_wh <= min(most_wh, lease.energy_wh):
             tally.fail(f"{what}: {bill.energy_wh} Wh, the vehicle said {most_wh} Wh")
         elif bill.amount_neur != cost_neur(bill.energy_wh, lease.price):

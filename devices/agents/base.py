@@ -102,11 +102,12 @@ class Agent:
 
     @property
     def patience_ms(self) -> int:
-        """How long it waits for an answer, in simulated milliseconds."""
+        """How long it waits for an answer, in simulated milliseconds; always less than the phase lasts."""
         tick = self.ticking
         if tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
             return PATIENCE_MS
-        return max(PATIENCE_MS, round(NETWORK_MS * TICK_MS / 1000 / tick.seconds_per_tick))
+        network_ms = round(NETWORK_MS * TICK_MS / 1000 / tick.seconds_per_tick)
+        return min(max(PATIENCE_MS, network_ms), (tick.ends_ms - tick.simulated_ms) // (ATTEMPTS + 1))
 
     def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
         """Take a message; return what to say. Never raises for anything that a peer may say."""

@@ -30,7 +30,7 @@ class Buyer(Agent):
         self._reactor_price = reactor_price_ueur_per_kwh
         self._past: dict[tuple[int, str, int], Receipt] = {}
         self._attempts = 0
-        self.start_books()
+        self.purchases = Purchases(-1)
 
     def start_books(self) -> None:
         """Forget what was bought under other tick numbers."""

@@ -17,6 +17,7 @@ from broker.messages import (
     Release,
 )
 from broker.units import UEUR_PER_EUR
+from devices.market import package_size
 from devices.physics.battery import drawn_to_fill, stored_from
 from devices.physics.geo import distance_km
 from devices.reservation import Desk, Movement
@@ -80,6 +81,11 @@ class Charger(Buyer):
         direct = [(word, self.id) for word in ("accept", "heartbeat", "release")]
         return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
 
+    def start_books(self) -> None:
+        """Forget trades and reservations under other tick numbers and at other times."""
+        super().start_books()
+        self._desk = Desk(self._desk.ports)
+
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
 
@@ -88,11 +94,12 @@ class Charger(Buyer):
     def wanted(self) -> tuple[Package, ...]:
         """Bid for the room in the battery, each further package cheaper by what the one before would add."""
         energy_wh = min(self._most_wh, drawn_to_fill(self._capacity_wh - self.stored_wh))
+        package_wh = package_size(energy_wh, self._package_wh)
         packages: list[Package] = []
-        for start_wh in range(0, energy_wh, self._package_wh):
+        for start_wh in range(0, energy_wh, package_wh):
             fill = (self.stored_wh + start_wh) * UEUR_PER_EUR // self._capacity_wh
             price = max(FULL_PRICE_UEUR - fill, self._floor)
-            packages.append(Package(len(packages), min(self._package_wh, energy_wh - start_wh), price))
+            packages.append(Package(len(packages), min(package_wh, energy_wh - start_wh), price))
         return tuple(packages)
 
     def bought(self, energy_wh: int) -> None:

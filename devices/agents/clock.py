@@ -41,7 +41,10 @@ OFFSETS_MS: Final = {
 """When each phase begins, in simulated milliseconds after the beginning of the tick."""
 BETWEEN_CELLS: Final = frozenset({Phase.RESIDUAL, Phase.SURPLUS, Phase.EXCHANGE})
 PACE: Final = {Mode.REALTIME: TICK_MS / 1000}
+MOST_TICKS: Final = 2**31 - 1
 SETTINGS: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
+MOST_ABSENT: Final = 1_000
+"""So many absent devices are named in a tick, to keep it short; for others one waits in vain, but not for ever."""
 LOCKSTEP_DEADLINE_MS: Final = 10_000
 
 
@@ -130,8 +133,8 @@ class Clock(Agent):
         return self.start_ms + max(self.tick, 0) * TICK_MS + OFFSETS_MS[self.now_phase]
 
     def begin(self, now_ms: int) -> Out:
-        """Start the first tick."""
-        return self._next_phase(now_ms)
+        """Start the first tick, unless an operator has it wait."""
+        return NOTHING if self.paused else self._next_phase(now_ms)
 
     def _following(self) -> Phase:
         return self._order[(self._order.index(self.now_phase) + 1) % len(self._order)]
@@ -168,13 +171,15 @@ class Clock(Agent):
             ticks_left=self.ticks - self.tick - 1,
             paused=False,
             settings=self.settings,
-            absent=tuple(sorted(self.barrier.absent)),
+            absent=tuple(sorted(self.barrier.absent)[:MOST_ABSENT]),
             epoch=self.epoch,
         )
         self._schedule(now_ms)
         out: list[tuple[str, Message]] = [("", self.ticking)]
         if following is Phase.PROCESS:
             out.append(self._account("running"))
+        if self.mode is Mode.LOCKSTEP and self.barrier.awaits_anybody:
+            out += self._advance(now_ms)
         return out
 
     def _pace(self) -> float:
@@ -226,7 +231,7 @@ class Clock(Agent):
         if presence.kind is Kind.CLOCK:
             return NOTHING
         if presence.online:
-            self.barrier.join(sender, running=self.tick >= 0)
+            self.barrier.join(sender, running=self.tick >= 0 and self.mode is Mode.LOCKSTEP)
             return NOTHING
         return self._advance(now_ms) if self.barrier.leave(sender) else NOTHING
 
@@ -254,6 +259,7 @@ class Clock(Agent):
             if value is True:
                 return self._pause(now_ms)
             if value is False:
+                self._stepping = None
                 return self._resume(now_ms)
             raise ValueError(name)
         elif name == "step":
@@ -274,11 +280,14 @@ class Clock(Agent):
     def _set_pace(self, value: Value, now_ms: int) -> Out:
         if isinstance(value, bool | str) or not 0 < value <= TICK_MS / 1000:
             raise ValueError(value)
-        if self.mode is Mode.SCALED and self.event_ms is not None:
-            left_ms = max(self.event_ms - now_ms, 0)
-            self.event_ms = now_ms + round(left_ms * value / self.seconds_per_tick)
+        faster = value / self.seconds_per_tick
         self.seconds_per_tick = float(value)
-        return NOTHING
+        if self.mode is not Mode.SCALED:
+            return NOTHING
+        self._paused_left_ms = round(self._paused_left_ms * faster)
+        if self.event_ms is not None:
+            self.event_ms = now_ms + round(max(self.event_ms - now_ms, 0) * faster)
+        return self._retained()
 
     def _pause(self, now_ms: int) -> Out:
         if self.paused or self.finished:
@@ -292,6 +301,8 @@ class Clock(Agent):
         if not self.paused:
             return NOTHING
         self.paused = False
+        if self.tick < 0:
+            return self._next_phase(now_ms)
         self.event_ms = now_ms + self._paused_left_ms
         out = list(self._retained())
         if self.mode is Mode.LOCKSTEP:
@@ -299,10 +310,10 @@ class Clock(Agent):
         return out
 
     def _retained(self) -> Out:
-        """Say the present tick again, so that whoever joins sees whether it is paused."""
+        """Say the present tick again, so that everybody knows whether it is paused and how fast it goes."""
         if self.tick < 0:
             return NOTHING
-        self.ticking = replace(self.ticking, paused=self.paused)
+        self.ticking = replace(self.ticking, paused=self.paused, seconds_per_tick=self._pace())
         return [("", self.ticking)]
 
     def _apply_events(self) -> None:
@@ -353,6 +364,6 @@ def changed(settings: Settings, name: str, value: Value) -> Settings:
 
 
 def _whole(value: Value) -> int:
-    if isinstance(value, bool | str) or value != int(value) or value < 0:
+    if isinstance(value, bool | str) or not 0 <= value <= MOST_TICKS or value != int(value):
         raise ValueError(value)
     return int(value)

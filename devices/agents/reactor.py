@@ -1,13 +1,16 @@
 """The external reactor: sells without limit to whoever bids at least its price, and is asked last."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from broker.messages import Kind, Message, Phase, Receipt, Request, Tick
 from devices.market import Sales
 
 from .base import TICK_MS, Agent, Handler, Out
 from .seller import Seller
+
+MOST_WH: Final = 10**11
+"""100 GWh in a quarter of an hour is more than the whole of Europe draws: whoever asks for that is not served."""
 
 
 class Reactor(Seller):
@@ -40,7 +43,7 @@ class Reactor(Seller):
 
     def _on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:
         """Serve every package that bids enough; a repeated request is reminded of its award."""
-        if request.tick != self.tick or self.sales.tick != self.tick:
+        if request.tick != self.tick or self.sales.tick != self.tick or self.ticking.phase is Phase.SETTLE:
             return self.refuse("stale")
         if sender in self._asked:
             award = self.sales.open.get((sender, 0))
@@ -48,7 +51,10 @@ class Reactor(Seller):
         lots = tuple(p for p in request.packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:
             return self.refuse("price")
-        self.sales.energy_wh += sum(lot.energy_wh for lot in lots)
+        energy_wh = sum(lot.energy_wh for lot in lots)
+        if self.sales.energy_wh + energy_wh > MOST_WH:
+            return self.refuse("greedy")
+        self.sales.energy_wh += energy_wh
         message = self.sales.award(sender, self.id, lots)
         self._asked.add(sender)
         return [(sender, message)]

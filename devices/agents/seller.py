@@ -19,7 +19,7 @@ class Seller(Agent):
         self.power_w = 0
         self._unsettled: dict[int, Sales] = {}
         self._attempts = 0
-        self.start_books()
+        self.sales = Sales(-1)
 
     def start_books(self) -> None:
         """Forget what was sold under other tick numbers."""
@@ -45,7 +45,7 @@ class Seller(Agent):
         self._attempts = 1
         self.deadline_ms = now_ms + self.patience_ms if self.sales.open else None
 
-    def resell(self, award: OpenAward) -> Out:  # noqa: ARG002 - the reactor's energy needs no second buyer
+    def resell(self, award: OpenAward, now_ms: int) -> Out:  # noqa: ARG002 - the reactor's energy needs no second buyer
         """Find other buyers for the energy of an award that was refused in part."""
         return NOTHING
 
@@ -60,7 +60,7 @@ class Seller(Agent):
         self.balance_neur += self.sales.earned_neur - earned_before
         if self.ticking.phase is Phase.SETTLE or self.sales.tick != self.tick:
             return self._correct(self.sales)
-        out = self.resell(award) if award.energy_wh else NOTHING
+        out = self.resell(award, now_ms) if award.energy_wh else NOTHING
         if self.waiting and not self.sales.open:
             self.deadline_ms = None
         elif out:

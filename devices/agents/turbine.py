@@ -8,7 +8,7 @@ from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, que
 from devices.physics.air import density_kg_per_m3
 from devices.physics.turbine import power_w
 from devices.roster import Roster
-from devices.weather import Weather
+from devices.weather import Weather, WeatherSpanError
 
 from .base import NOTHING, TICK_MS, Agent, Handler, Out
 from .seller import Seller
@@ -76,8 +76,16 @@ class Turbine(Seller):
     # --- process: what the wind gives --------------------------------------------------------------------
 
     def generate(self) -> int:
-        """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next."""
-        reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
+        """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next.
+
+        Where there is no weather for the time that the clock says, it stands still and counts that.
+        """
+        try:
+            reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
+        except WeatherSpanError:
+            self.refuse("weather")
+            self.power_w = 0
+            return 0
         speed_mps = reading.speed_mps * self._wind_factor * self.ticking.settings.wind_scale
         power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
         self.power_w = round(power * self.ticking.settings.turbine_scale)
@@ -172,10 +180,11 @@ class Turbine(Seller):
         self.expect_receipts(now_ms)
         return out
 
-    def resell(self, award: OpenAward) -> Out:
+    def resell(self, award: OpenAward, now_ms: int) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
         lasts = Phase.COMMERCE if award.market == self.cell else Phase.EXCHANGE
-        if self.ticking.phase is not lasts or self._book.tick != self.tick:
+        over = self.ticking.phase is not lasts or now_ms >= self.ticking.ends_ms
+        if over or self._book.tick != self.tick:
             return NOTHING
         book = self._book if award.market == self.cell else self._book_of(award.market)
         return self.sell(award.market, by_consumer(book.resell(award.energy_wh)))

@@ -60,6 +60,8 @@ DUE_SOON_MS: Final = 5 * MS_PER_HOUR
 LEAST_CALL_WH: Final = 1_000
 CALLS_WITHIN_MS: Final = 240_000
 """A need noticed at a tick is acted on at a random instant within so many milliseconds."""
+BILL_TICKS: Final = 8
+"""For so many ticks it asks a charger that it left without an answer for the bill."""
 MISSES: Final = 2
 """So many ticks without an answer, and the charger is taken for dead."""
 
@@ -75,6 +77,7 @@ class Vehicle(Driver):
         "_chance",
         "_due_ms",
         "_failures",
+        "_left",
         "_limit",
         "_loss_wh",
         "_metered_wh",
@@ -115,6 +118,7 @@ class Vehicle(Driver):
         self._limit = limit_ueur_per_kwh
         self._due_ms = due_ms
         self._session: Session | None = None
+        self._left: Session | None = None
         self._negotiation: Negotiation | None = None
         self._serial = 0
         self._near_km = FAR_KM
@@ -133,8 +137,8 @@ class Vehicle(Driver):
 
     def _process(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
-        if now_ms >= self._due_ms:
-            self._due_ms += DAY_MS
+        if not now_ms < self._due_ms <= now_ms + DAY_MS:
+            self._due_ms = now_ms + DAY_MS
         if self._session is not None or self._negotiation is not None or self._status is Status.STRANDED:
             return NOTHING
         if self._needs_charge(now_ms):
@@ -196,7 +200,7 @@ class Vehicle(Driver):
         """Send the call to some of the cells within earshot, or go on where nobody is there to answer."""
         asked = {charger for number in cells for charger in self._rosters[number].members}
         negotiation.widened = negotiation.widened or len(cells) == 0 or cells[-1] > 0
-        negotiation.asked = asked
+        negotiation.reopen(asked)
         if not asked:
             return self._choose(now_ms)
         self.deadline_ms = now_ms + self.patience_ms
@@ -210,8 +214,12 @@ class Vehicle(Driver):
 
     def _on_decline(self, _scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
         negotiation, session = self._negotiation, self._session
-        if session is not None and sender == session.charger and decline.call == session.call:
-            return self._abandon(now_ms)
+        if session is not None and session.is_with(sender, decline.call):
+            self._leave(now_ms)
+            return [(sender, Release(session.call, now_ms, session.metered_wh, "interrupted"))]
+        if self._left is not None and self._left.is_with(sender, decline.call):
+            self._left = None
+            return NOTHING
         if negotiation is None or decline.call != negotiation.call.call:
             return self.refuse("late")
         if negotiation.collecting:
@@ -231,8 +239,6 @@ class Vehicle(Driver):
             return energy_for(away_km * 1.02, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km)
 
         candidates = negotiation.candidates(self._distance_to_known, way_wh)
-        if not candidates and not negotiation.widened:
-            return self._ask(negotiation, range(1, len(self._cells)), now_ms)
         negotiation.queue = rank(candidates, self.ticking.settings.algorithm, self._weights, self._chance)
         return self._try_next(now_ms)
 
@@ -248,6 +254,8 @@ class Vehicle(Driver):
         if attempt is not None:
             self.deadline_ms = now_ms + self.patience_ms
             return [attempt]
+        if not negotiation.widened:
+            return self._ask(negotiation, range(1, len(self._cells)), now_ms)
         return self._close(negotiation)
 
     def _close(self, negotiation: Negotiation) -> Out:
@@ -273,7 +281,7 @@ class Vehicle(Driver):
     def _on_lease(self, _scope: str, sender: str, lease: Lease, now_ms: int) -> Out:
         """A confirmation, or the answer to a heartbeat."""
         negotiation, session = self._negotiation, self._session
-        if session is not None and sender == session.charger and lease.call == session.call:
+        if session is not None and session.is_with(sender, lease.call):
             return self._on_heartbeat_answer(session)
         trying = negotiation.trying if negotiation is not None else None
         at = self._find(sender)
@@ -281,6 +289,9 @@ class Vehicle(Driver):
         if negotiation is None or at is None or not mine or lease.call != negotiation.call.call:
             self.refuse("late")
             return [(sender, Release(lease.call, now_ms, 0, "cancelled"))]
+        if trying is not None and not trying.is_kept_by(lease):
+            self.refuse("broken promise")
+            return [*self._try_next(now_ms), (sender, Release(lease.call, now_ms, 0, "cancelled"))]
         self._session = Session(sender, lease.call, lease.energy_wh, lease.price_ueur_per_kwh)
         out = self._close(negotiation)
         self._head_for(at, now_ms)
@@ -339,7 +350,18 @@ class Vehicle(Driver):
         return [(session.charger, message)]
 
     def _import(self, now_ms: int) -> Out:
-        return self._report(self._session, now_ms) if self._session is not None else NOTHING
+        out = self._ask_for_bill(now_ms)
+        return [*out, *self._report(self._session, now_ms)] if self._session is not None else out
+
+    def _ask_for_bill(self, now_ms: int) -> list[tuple[str, Message]]:
+        """Ask a charger that was left without an answer for its bill, for some ticks."""
+        left = self._left
+        if left is None:
+            return []
+        left.misses += 1
+        if left.misses > BILL_TICKS:
+            self._left = None
+        return [(left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted"))]
 
     def _unanswered(self, now_ms: int) -> Out:
         self.deadline_ms = None
@@ -368,32 +390,67 @@ class Vehicle(Driver):
         self.balance_neur -= booking.cost_neur
 
     def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
-        session = self._session
-        if session is None or sender != session.charger or bill.call != session.call:
+        session, left = self._session, self._left
+        if session is not None and session.is_with(sender, bill.call):
+            self._book(session, min(bill.energy_wh, session.target_wh))
+            self._session = None
+            self.deadline_ms = None
+            return self._drive_on(now_ms)
+        if left is None or not left.is_with(sender, bill.call) or self._status is Status.CHARGING:
             return self.refuse("late")
-        self._book(session, min(bill.energy_wh, session.target_wh))
-        self._session = None
-        self.deadline_ms = None
-        return self._drive_on(now_ms)
+        self._left = None
+        self._advance(now_ms)
+        self._book(left, min(bill.energy_wh, left.reported_wh))
+        self._rebase(now_ms)
+        return NOTHING
+
+    def _rebase(self, now_ms: int) -> None:
+        """Go on from here with what is in the battery now."""
+        if self._status is Status.HEADING and self._journey is not None:
+            self._journey = self._begin_journey(now_ms, self._journey.target)
+            self._plan_arrival(self._journey.arrival_ms(), self._plug_in)
+        elif self._status is Status.DRIVING:
+            self._set_out(now_ms)
 
     def _abandon(self, now_ms: int) -> Out:
-        """The charger is dead or has forgotten: leave with what was booked, and look elsewhere."""
-        session = self._session
-        if session is None:
-            return NOTHING
+        """The charger does not answer: leave with what was booked, ask for the bill later, look elsewhere."""
+        self._left = self._session
+        if self._left is not None:
+            self._left.misses = 0
+        self._leave(now_ms)
+        return self._ask_for_bill(now_ms)
+
+    def _leave(self, now_ms: int) -> None:
         self._advance(now_ms)
         self._journey = None
         self._session = None
         self.deadline_ms = None
-        outcome = Release(session.call, now_ms, session.metered_wh, "interrupted")
-        self._drive_on(now_ms)
-        return [(session.charger, outcome)]
+        if self._status is not Status.STRANDED:
+            self._drive_on(now_ms)
+
+    def _strand(self, now_ms: int) -> Out:
+        """Stand where the battery is empty, and let go of what is reserved."""
+        super()._strand(now_ms)
+        return self._abandon(now_ms) if self._session is not None else NOTHING
+
+    def start_books(self) -> None:
+        """Forget plans and bargains of another time; it stays where it is, with what it has."""
+        self._left = None
+        self._session = None
+        self._negotiation = None
+        self.deadline_ms = None
+        self._journey = None
+        self._plan(None, None)
+        self._again_tick = 0
+        if self._status is not Status.STRANDED:
+            self._status = Status.PARKED
 
     # --- the account of the tick -------------------------------------------------------------------------
 
-    def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        if presence.cell in self._cells:
-            self._rosters[self._cells.index(presence.cell)].apply(sender, presence)
+    def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+        cell = scope.partition("/")[0]
+        if cell in self._cells:
+            self._rosters[self._cells.index(cell)].apply(sender, presence)
         return NOTHING
 
     def _settle(self, now_ms: int) -> Out:

@@ -40,6 +40,7 @@ _YEAR_MS = 365.2425 * _DAY_MS
 _COLDEST_DAY_MS = 18 * _DAY_MS
 _WARMEST_HOUR_MS = 15 * _HOUR_MS
 _STEPS_KEPT = 1_024
+_LONGEST_JUMP_STEPS = 20_000
 _PLACES_KEPT = 65_536
 _UNIFORM_BITS = 52
 
@@ -119,6 +120,9 @@ class SyntheticWeather:
         if index < 0:
             reason = f"the synthetic weather begins at {self.start_ms} ms, {simulated_ms} ms is earlier"
             raise WeatherSpanError(simulated_ms, f"{reason}; choose an earlier start_ms")
+        if index > self._made + _LONGEST_JUMP_STEPS:
+            reason = f"the synthetic weather is made step by step, and {simulated_ms} ms is too far ahead"
+            raise WeatherSpanError(simulated_ms, f"{reason}; choose a later start_ms")
         if index < self._made - len(self._steps):
             self._rewind()
         while self._made <= index:

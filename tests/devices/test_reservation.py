@@ -115,7 +115,8 @@ def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
     assert desk.expire(NOW + LEASE_MS - 1) == []
     assert desk.expire(NOW + LEASE_MS) == ["v1"]
     assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), STILL)
-    assert desk.release("v1", release(1)) == (Decline(1, "unknown"), STILL)
+    assert desk.release("v1", release(1, 5_000)) == (Bill(1, 0, 0), STILL)  # what it drew before, and no more
+    assert desk.release("v2", release(1)) == (Decline(1, "unknown"), STILL)
 
 
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:

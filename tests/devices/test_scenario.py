@@ -148,7 +148,7 @@ def test_later_changes_win_and_files_are_overruled() -> None:
         ("start = 'soon'", ("start = 'soon':", "date")),
         ("start = 2025-06-02T00:07:00", ("start", "full quarter")),
         ("start = 2025-06-02T00:00:00Z", ("start", "without a zone")),
-        ("start = 1969-01-01", ("start", "after 1970")),
+        ("start = 1969-01-01", ("start", "from 1970")),
         ("start = 0001-01-01", ("start",)),
         ("name = 'a b'", ("name = 'a b':",)),
         ("name = ''", ("name = '':",)),

@@ -1,0 +1,263 @@
+"""What must always hold, over random fleets, faults and orders of arrival: DESIGN.md, "What must always hold"."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from broker.messages import (
+    Algorithm,
+    Bid,
+    ChargerState,
+    ConsumerState,
+    Correction,
+    Kind,
+    Lease,
+    Phase,
+    Presence,
+    ProducerState,
+    State,
+    Supply,
+    Tick,
+    VehicleState,
+)
+from devices.faults import Faults
+from devices.fleet import Fleet
+from devices.scenario import Scenario, parse
+from tests.dashboards.runs import audit, broken
+from tests.system.heard import Heard, digest, heard
+
+TICKS: Final = 12
+SKEWED_MS: Final = 600_000
+BUYERS: Final = {Kind.CONSUMER, Kind.CHARGER}
+
+
+class Run(NamedTuple):
+    """A fleet and how it is played; its text can be pasted into a test or a command line."""
+
+    changes: tuple[str, ...]
+    seed: int
+    shuffle: int | None
+
+    @property
+    def scenario(self) -> Scenario:
+        return parse("", "random.toml", "", self.changes)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    """Any fleet of 1 to 4 cells."""
+    rows, columns = draw(st.sampled_from([(1, 1), (1, 2), (2, 1), (1, 3), (2, 2), (1, 4)]))
+    package = draw(st.sampled_from([0.7, 3.3, 10, 25]))
+    scale = st.sampled_from([0, 0.25, 1, 2])
+    changes = {
+        "area.rows": rows,
+        "area.columns": columns,
+        "turbines.count": draw(st.integers(0, 6)),
+        "turbines.rotor_diameter_m": draw(st.sampled_from(["[20.0, 40.0]", "[50.0, 150.0]"])),
+        "households.count": draw(st.integers(0, 3)),
+        "commerce.count": draw(st.integers(0, 3)),
+        "farms.count": draw(st.integers(0, 3)),
+        "chargers.count": draw(st.integers(0, 8)),
+        "chargers.capacity_kwh": draw(st.sampled_from([5, 80, 300])),
+        "chargers.ports": draw(st.integers(1, 3)),
+        "chargers.stored_share": draw(st.sampled_from([0, 0.05, 0.5, 1])),
+        "vehicles.count": draw(st.integers(0, 8)),
+        "vehicles.stored_share": draw(st.sampled_from(["[0.0, 0.2]", "[0.1, 0.4]", "[0.4, 1.0]"])),
+        "reactors.count": draw(st.integers(0, 1)),
+        "market.package_kwh": package,
+        "settings.consumer_scale": draw(scale),
+        "settings.vehicle_scale": draw(scale),
+        "settings.turbine_scale": draw(scale),
+        "settings.algorithm": f"'{draw(st.sampled_from(Algorithm))}'",
+        "weather.weibull_scale_mps": draw(st.sampled_from([4, 9])),
+    }
+    words = tuple(f"{key}={value}" for key, value in changes.items())
+    return Run(words, draw(st.integers(0, 2**16)), draw(st.none() | st.integers(0, 2**16)))
+
+
+@st.composite
+def faults(draw: st.DrawFn, last: int = TICKS) -> Faults:
+    """One or more kinds of fault, at any time of the run."""
+    begin = draw(st.integers(0, 4))
+    share = st.sampled_from([0.02, 0.1, 0.3, 0.6])
+    strategies: dict[str, st.SearchStrategy[float]] = {
+        "loss": share,
+        "duplicate": share,
+        "reorder": share,
+        "partition": st.sampled_from([0.3, 0.5]),
+        "crash": st.sampled_from([0.02, 0.1]),
+        "delay_s": st.sampled_from([0.5, 20.0, 300.0, 600.0]),
+        "skew_s": st.sampled_from([1.0, 60.0, 600.0]),
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(strategies)), min_size=1, max_size=4))
+    values: dict[str, float] = {name: draw(strategies[name]) for name in sorted(chosen)}
+    return Faults(
+        **values,
+        down_ticks=draw(st.integers(1, 3)),
+        keep_state=draw(st.booleans()),
+        from_tick=begin,
+        to_tick=draw(st.integers(begin + 1, last)),
+    )
+
+
+class Books:
+    """Energy in Wh and money in nEUR of one tick, or of a whole run, as the devices account for them."""
+
+    def __init__(self) -> None:
+        self.generated = self.sold = self.curtailed = self.unsettled = self.earned = 0
+        self.bought = self.paid = 0
+        self.delivered = self.delivery_earned = self.drawn = self.drawn_paid = 0
+        self.balance = 0
+
+    def add(self, state: State) -> None:
+        self.balance += state.balance_neur
+        if isinstance(state, ProducerState):
+            self.generated += state.generated_wh
+            self.sold += state.sold_wh
+            self.curtailed += state.curtailed_wh
+            self.unsettled += state.unsettled_wh
+            self.earned += state.earned_neur
+        elif isinstance(state, ConsumerState | ChargerState):
+            self.bought += state.bought_wh
+            self.paid += state.paid_neur
+        elif isinstance(state, VehicleState):
+            self.drawn += state.drawn_wh
+            self.drawn_paid += state.paid_neur
+        if isinstance(state, ChargerState):
+            self.delivered += state.delivered_wh
+            self.delivery_earned += state.earned_neur
+
+    @property
+    def trade(self) -> tuple[int, int]:
+        """What was sold, and for how much."""
+        return self.sold, self.earned
+
+    @property
+    def purchase(self) -> tuple[int, int]:
+        """What was bought, and for how much."""
+        return self.bought, self.paid
+
+
+def books_by_tick(ear: Heard) -> dict[int, Books]:
+    total: dict[int, Books] = defaultdict(Books)
+    for _, _, state in ear.of(State):
+        if not state_is_of_the_clock(state):
+            total[state.tick].add(state)
+    return total
+
+
+def state_is_of_the_clock(state: State) -> bool:
+    return not isinstance(state, ProducerState | ConsumerState | ChargerState | VehicleState)
+
+
+def said_in(ear: Heard, tick: int) -> Iterator[tuple[str, str]]:
+    """(sender, word) of whatever names that tick as its own."""
+    for _, _, sender, said in ear.messages:
+        if isinstance(said, State | Bid | Supply) and said.tick == tick:
+            yield sender, said.TOPIC
+
+
+def steady(ear: Heard, ids: list[str], tick: int) -> set[str]:
+    """Devices that were alive from the beginning of the tick before to the end of this one."""
+    alive = set(ids)
+    shaken: set[str] = set()
+    site_tick = -1
+    for _, _, sender, said in ear.messages:
+        if isinstance(said, Tick):
+            site_tick = said.tick
+        elif isinstance(said, Presence) and site_tick >= 0 and site_tick <= tick:
+            (alive.add if said.online else alive.discard)(sender)
+            if site_tick >= tick - 1:
+                shaken.add(sender)
+    return alive - shaken
+
+
+def expected_words(fleet: Fleet, devices: set[str]) -> set[tuple[str, str]]:
+    """What devices that take part say in every tick."""
+    words = {(device, "state") for device in devices}
+    for device in devices:
+        kind = fleet.kind_of(device)
+        if kind in BUYERS:
+            words.add((device, "bid"))
+        elif kind is Kind.TURBINE:
+            words.add((device, "supply"))
+    return words
+
+
+# --- without faults: everything agrees, in every tick, exactly -------------------------------------------
+
+
+@given(runs())
+def test_without_faults_every_book_agrees_in_every_tick(run: Run) -> None:
+    ear = heard(run.scenario, TICKS, seed=run.seed, shuffle=run.shuffle)
+    assert broken(audit(ear.messages)) == {}
+    fleet = Fleet(run.scenario, run.seed)
+    everybody = expected_words(fleet, set(fleet.ids))
+    books = books_by_tick(ear)
+    for tick in range(TICKS):
+        assert set(said_in(ear, tick)) == everybody
+        if not everybody:
+            continue
+        now = books[tick]
+        assert now.generated == now.sold + now.curtailed
+        assert now.unsettled == 0
+        assert now.trade == now.purchase
+        assert (now.delivered, now.delivery_earned) == (now.drawn, now.drawn_paid)
+        assert now.balance == 0  # money comes from nowhere and goes nowhere
+    assert not any(ear.of(Correction))
+
+
+@given(runs(), st.integers(1, 2**16))
+def test_the_order_of_arrival_decides_nothing(run: Run, other: int) -> None:
+    one = heard(run.scenario, TICKS, seed=run.seed)
+    two = heard(run.scenario, TICKS, seed=run.seed, shuffle=other, wire=True)
+    assert digest(sorted(two.lines())) == digest(sorted(one.lines()))
+
+
+# --- with faults: nothing is broken meanwhile, and afterwards the books agree again ----------------------
+
+
+@given(runs(), faults())
+def test_faults_break_no_invariant(run: Run, wrong: Faults) -> None:
+    ear = heard(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
+    found = broken(audit(ear.messages, exact=False, skew_s=round(wrong.skew_s)))
+    note(f"play({run!r}, {wrong!r})")
+    assert found == {}
+    assert [tick.tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.PROCESS] == list(range(TICKS))
+
+
+@given(runs(), faults(last=7))
+def test_after_faults_the_books_agree_again(run: Run, wrong: Faults) -> None:
+    """From the second tick after the faults on, all who live take part and both sides book the same.
+
+    A tick in which somebody comes back, without the memory of what it had bought, is left out.
+    """
+    note(f"play({run!r}, {wrong!r})")
+    ear = heard(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
+    fleet = Fleet(run.scenario, run.seed)
+    books = books_by_tick(ear)
+    for tick in range(wrong.to_tick + 1, TICKS):
+        alive = steady(ear, fleet.ids, tick)
+        words = set(said_in(ear, tick))
+        assert expected_words(fleet, alive) <= words, tick
+        if alive != set(fleet.ids):
+            continue
+        assert words == expected_words(fleet, alive)
+        now = books[tick]
+        assert now.generated == now.sold + now.curtailed, tick
+        assert now.unsettled == 0, tick
+        assert now.trade == now.purchase, tick
+
+
+@given(runs(), st.integers(1, 5))
+def test_every_lease_ends(run: Run, ports: int) -> None:
+    """When every vehicle falls silent, its port is free again at the latest when its lease lapses."""
+    silence = Faults(loss=1.0, from_tick=4)
+    ear = heard(run.scenario, TICKS, seed=run.seed, faults=silence, shuffle=run.shuffle)
+    given_ms = [lease.until_ms for _, _, lease in ear.of(Lease)]
+    last = {sender: state for _, sender, state in ear.of(ChargerState) if state.tick == TICKS - 1}
+    assert not last or all(state.ports_reserved == 0 for state in last.values())
+    assert all(until_ms < ear.messages[-1][0] for until_ms in given_ms)
