@@ -14,8 +14,9 @@ from .agents.charger import Charger
 from .agents.clock import SETTINGS, Clock, Event
 from .agents.household import Household
 from .agents.reactor import Reactor
+from .agents.seeker import DAY_MS
 from .agents.turbine import Turbine
-from .agents.vehicle import DAY_MS, Vehicle
+from .agents.vehicle import Vehicle
 from .chance import Chance
 from .choice import Weights
 from .demand import load_profile

@@ -487,7 +487,9 @@ def test_a_vehicle_stranded_on_the_way_does_not_keep_its_port_for_ever() -> None
     until_the_call(stage)
     car = v1(stage)
     car.stored_wh, car._journey = 500, None  # a leak: what is left does not lead to the charger
-    car._head_for(birth(HOME, Kind.CHARGER, NEAR), stage.now_ms)
+    assert car._session is not None
+    lease = Lease(car._session.call, car._session.energy_wh, car._session.price_ueur_per_kwh, stage.now_ms)
+    car._reserved(car._session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), stage.now_ms)
     for _ in range(12):
         rest(stage)
         stage.play(Phase.PROCESS)
