@@ -29,7 +29,8 @@ from broker.units import cost_neur
 from devices.agents.base import PATIENCE_MS, TICK_MS
 from devices.agents.charger import Charger
 from devices.agents.driver import Status
-from devices.agents.vehicle import CALLS_WITHIN_MS, MISSES, Vehicle
+from devices.agents.seeker import CALLS_WITHIN_MS
+from devices.agents.vehicle import MISSES, Vehicle
 from devices.physics.battery import stored_from
 from devices.reservation import LEASE_MS
 from tests.devices.script import HOME, LEAF, START_MS, Stage, birth, charger, vehicle
