@@ -5,11 +5,12 @@ annotations are what pydantic validates when a message comes off a wire (see `br
 the sender from the topic, never from the payload, so no message names its sender.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
+
+from broker.frozen import frozen
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$"
 MAX_PACKAGES: Final = 256
@@ -82,7 +83,7 @@ class Algorithm(StrEnum):
 _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """Base of all messages; TOPIC is the word that stands for the class in topics."""
 
@@ -93,7 +94,7 @@ class Message:
 # --- time ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What may be changed while the site runs; the scales multiply demand, driving, generation and wind speed."""
 
@@ -107,7 +108,7 @@ class Settings:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick(Message):
     """A phase begins. Retained, so that a device that joins late knows at once where the site is."""
 
@@ -131,7 +132,7 @@ class Tick(Message):
     """Grows with every new run of the clock: a higher one starts the site's books afresh."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready(Message):
     """The sender has nothing left to say up to and including that phase (lock-step)."""
 
@@ -142,7 +143,7 @@ class Ready(Message):
     """The simulated instant at which the sender wants to act next of its own accord."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant(Message):
     """It is now the instant that the receiver asked for (lock-step): nobody else acts until it is ready again."""
 
@@ -151,7 +152,7 @@ class Grant(Message):
     simulated_ms: TimeMs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Control(Message):
     """An operator's wish for one of the clock's settings. Retained; the highest (revision, sender) wins."""
 
@@ -160,7 +161,7 @@ class Control(Message):
     revision: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Presence(Message):
     """Birth (online) and last will (offline) of a device. Retained."""
 
@@ -176,7 +177,7 @@ class Presence(Message):
 # --- the power market ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """An amount of energy and the price bid for it; `index` tells the packages of one bid apart."""
 
@@ -189,7 +190,7 @@ class Package:
 Packages = Annotated[tuple[Package, ...], Field(max_length=MAX_PACKAGES)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Supply(Message):
     """A producer's energy for this tick, offered to its own cell."""
 
@@ -198,7 +199,7 @@ class Supply(Message):
     energy_wh: EnergyWh
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bid(Message):
     """All that a consumer wants in this tick; empty when it wants nothing, so that nobody waits for it."""
 
@@ -207,7 +208,7 @@ class Bid(Message):
     packages: Packages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Residual(Message):
     """What a consumer's own cell could not serve: heard by the producers of neighbouring cells."""
 
@@ -216,7 +217,7 @@ class Residual(Message):
     packages: Packages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surplus(Message):
     """A producer's unsold energy, offered to one neighbouring cell."""
 
@@ -225,7 +226,7 @@ class Surplus(Message):
     energy_wh: EnergyWh
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request(Message):
     """What neither the cell nor its neighbours could serve, asked of the reactor."""
 
@@ -234,7 +235,7 @@ class Request(Message):
     packages: Packages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Award(Message):
     """A producer sells these lots to the receiver, each at the price bid. Both, tick and serial name it for ever."""
 
@@ -244,7 +245,7 @@ class Award(Message):
     lots: Packages
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt(Message):
     """What the consumer took of an award; the rest of it is refused and free to be sold again."""
 
@@ -257,7 +258,7 @@ class Receipt(Message):
 # --- charging reservations -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call(Message):
     """A vehicle's call for proposals."""
 
@@ -272,7 +273,7 @@ class Call(Message):
     consumption_wh_per_km: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer(Message):
     """A charger's proposal: this much energy at this price, with a port, held until `until_ms`."""
 
@@ -283,7 +284,7 @@ class Offer(Message):
     until_ms: TimeMs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decline(Message):
     """A charger will not serve this call, or no longer."""
 
@@ -292,7 +293,7 @@ class Decline(Message):
     reason: Literal["port", "energy", "price", "unknown", "offline", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accept(Message):
     """The vehicle takes the charger's offer."""
 
@@ -301,7 +302,7 @@ class Accept(Message):
     simulated_ms: TimeMs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close(Message):
     """The call is decided: whoever still holds something for it lets go."""
 
@@ -309,7 +310,7 @@ class Close(Message):
     call: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease(Message):
     """The charger confirms the reservation, or a heartbeat: port and energy are kept until `until_ms`."""
 
@@ -320,7 +321,7 @@ class Lease(Message):
     until_ms: TimeMs
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heartbeat(Message):
     """The vehicle still wants its reservation; `drawn_wh` is what it has taken so far."""
 
@@ -331,7 +332,7 @@ class Heartbeat(Message):
     drawn_wh: EnergyWh
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release(Message):
     """The vehicle ends its reservation, having drawn this much in all."""
 
@@ -342,7 +343,7 @@ class Release(Message):
     outcome: Literal["charged", "cancelled", "interrupted"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bill(Message):
     """The charger's account of an ended reservation: energy at the agreed price."""
 
@@ -355,7 +356,7 @@ class Bill(Message):
 # --- state -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State(Message):
     """A device's account of the tick that ends. Retained. Energies and money are of this tick alone."""
 
@@ -374,7 +375,7 @@ class State(Message):
     """How many messages were refused since the device came to life, by reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProducerState(State):
     """generated = sold + curtailed + unsettled, where unsettled awaits its receipts."""
 
@@ -386,7 +387,7 @@ class ProducerState(State):
     earned_neur: MoneyNeur
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConsumerState(State):
     """A household's, shop's or farm's account."""
 
@@ -396,7 +397,7 @@ class ConsumerState(State):
     paid_neur: MoneyNeur
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChargerState(State):
     """stored = stored before + bought − charge loss − delivered − discharge loss."""
 
@@ -414,7 +415,7 @@ class ChargerState(State):
     ports_reserved: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleState(State):
     """stored = stored before + drawn − charge loss − driven."""
 
@@ -434,7 +435,7 @@ class VehicleState(State):
     charger: Id | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockState(State):
     """What the clock has in force, and the revision that a new control must exceed."""
 
@@ -447,7 +448,7 @@ class ClockState(State):
     revision: Serial
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Correction(Message):
     """A producer's books of an earlier tick, after receipts that came late."""
 

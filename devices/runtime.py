@@ -6,47 +6,27 @@ its timers, and in lock-step tells the clock when the agent is ready and at whic
 
 import logging
 import time
-from collections.abc import Callable, Sequence
 from typing import Final
 
-from broker.codec import decode, encode
+from broker.codec import encode
 from broker.errors import PayloadError, TopicError
 from broker.loop import Timer
 from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
 from broker.mqtt import MqttLoop
-from broker.topics import BY_WORD, Address, everything, parse, topic, topic_filter
+from broker.topics import BY_WORD, Address, topic, topic_filter
 from broker.wishes import ANYBODY, Credentials, Will
 from devices.agents.base import NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
+from devices.ear import SESSION_S, Wire
+
+__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
-RECORDER_ID: Final = "recorder"
-_ADDRESSES_KEPT: Final = 100_000
 
 
 def real_ms() -> int:
     """Return real time in milliseconds, from an arbitrary beginning, never backwards."""
     return time.monotonic_ns() // 1_000_000
-
-
-class Wire:
-    """Payloads to messages and back for one site; remembers the topics it has parsed."""
-
-    __slots__ = ("_addresses", "site")
-
-    def __init__(self, site: str) -> None:
-        self.site = site
-        self._addresses: dict[str, Address] = {}
-
-    def read(self, text: str, payload: bytes) -> tuple[Address, Message]:
-        """Return address and message; raise TopicError or PayloadError for anything that is not ours."""
-        address = self._addresses.get(text)
-        if address is None:
-            address = parse(self.site, text)
-            if len(self._addresses) >= _ADDRESSES_KEPT:
-                self._addresses.clear()
-            self._addresses[text] = address
-        return address, decode(address.row.word, payload)
 
 
 class Seat:
@@ -68,6 +48,8 @@ class Seat:
             filters=filters,
             will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
+            on_trouble=self._on_trouble,
+            session_s=SESSION_S,
             login=credentials.login(agent.id),
         )
         self._alive = False
@@ -113,19 +95,31 @@ class Seat:
         try:
             address, message = self._wire.read(text, payload)
         except (TopicError, PayloadError) as error:
-            reason = error.reason if isinstance(error, PayloadError) else "topic"
-            if not self.agent.refused.get(reason):
-                LOG.warning("%s refuses a message under %s: %s", self.agent.id, text, error)
-            self.agent.refuse(reason)
+            self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
             return
         if address.sender != self.agent.id:
             self.receive(address, message)
+
+    def _on_trouble(self, reason: str, text: str) -> None:
+        """A message of another schema, or one of ours that the broker does not let through."""
+        self._refuse(text, reason, reason)
+
+    def _refuse(self, text: str, reason: str, words: str) -> None:
+        """Count a message that is not acted upon; tell of the first of its kind."""
+        if not self.agent.refused.get(reason):
+            LOG.warning("%s refuses a message under %s: %s", self.agent.id, text, words)
+        self.agent.refuse(reason)
+
+    def expiry_s(self) -> float | None:
+        """Return how many seconds what belongs to the present phase is worth something; None for ever."""
+        return None
 
     def _say(self, out: Out) -> None:
         for scope, message in out:
             row = BY_WORD[message.TOPIC]
             text = topic(self._wire.site, message, scope, self.agent.id)
-            self.connection.publish(text, encode(message), qos=row.qos, retain=row.retain)
+            expiry_s = self.expiry_s() if row.expires else None
+            self.connection.publish(text, encode(message), qos=row.qos, retain=row.retain, expiry_s=expiry_s)
 
     def _act(self, out: Out) -> None:
         self._say(out)
@@ -181,6 +175,14 @@ class DeviceSeat(Seat):
         if tick is None or tick.mode is Mode.LOCKSTEP:
             return NETWORK_MS
         return max(round((due_ms - self.now_ms()) / self._speed(tick)), 0)
+
+    def expiry_s(self) -> float | None:
+        """To the end of the phase and of the patience after it; for ever in lock-step, which waits for answers."""
+        tick = self._tick
+        if tick is None or tick.mode is Mode.LOCKSTEP or tick.paused:
+            return None
+        left_ms = tick.ends_ms + self.agent.patience_ms - self.now_ms()
+        return max(left_ms / self._speed(tick) / 1000, 1.0)
 
     def receive(self, address: Address, message: Message) -> None:
         """Take the time from ticks and grants, and hand everything else to the agent."""
@@ -244,41 +246,6 @@ class ClockSeat(Seat):
     def begin(self) -> None:
         """Start the first tick."""
         self._act(self.agent.begin(real_ms()))
-
-
-class Ear:
-    """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
-
-    def __init__(
-        self,
-        loop: MqttLoop,
-        wire: Wire,
-        taps: Sequence[Callable[[int, str, str, Message], None]],
-        credentials: Credentials = ANYBODY,
-    ) -> None:
-        self._wire = wire
-        self._taps = tuple(taps)
-        self.now_ms = 0
-        self.refused = 0
-        self.connection = loop.open(
-            RECORDER_ID,
-            on_message=self._on_message,
-            filters=[(everything(wire.site), 1)],
-            login=credentials.login(RECORDER_ID),
-        )
-
-    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        try:
-            address, message = self._wire.read(text, payload)
-        except (TopicError, PayloadError) as error:
-            if not self.refused:
-                LOG.warning("the recorder refuses a message under %s: %s", text, error)
-            self.refused += 1
-            return
-        if isinstance(message, Tick | Grant):
-            self.now_ms = max(self.now_ms, message.simulated_ms)
-        for tap in self._taps:
-            tap(self.now_ms, address.scope, address.sender, message)
 
 
 def _quiet_through(agent: Agent, phase: Phase) -> Phase:

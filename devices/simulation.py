@@ -73,6 +73,7 @@ class Simulation:
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
         self._taps = taps
         self._wire = wire
+        self._listened = wire or bool(taps)
         self._shuffle = Chance(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
@@ -108,9 +109,7 @@ class Simulation:
     def _say(self, node: _Node, out: Out) -> None:
         """Put what an agent says on the bus."""
         for scope, said in out:
-            message = decode(said.TOPIC, encode(said)) if self._wire else said
-            for tap in self._taps:
-                tap(self.now_ms, scope, node.agent.id, message)
+            message = self._overheard(node, scope, said) if self._listened else said
             receivers = self._direct.get(scope) or self._routes.get((message.TOPIC, scope))
             if receivers is None:
                 if not isinstance(message, Tick):
@@ -122,6 +121,14 @@ class Simulation:
                 self._queue.append((receivers, node, scope, message))
             else:
                 self._queue.extend(([to], node, scope, message) for to in receivers)
+
+    def _overheard(self, node: _Node, scope: str, message: Message) -> Message:
+        """Let the taps hear a message; return it as it comes off the wire, if it goes over one."""
+        if self._wire:
+            message = decode(message.TOPIC, encode(message))
+        for tap in self._taps:
+            tap(self.now_ms, scope, node.agent.id, message)
+        return message
 
     def _carry(
         self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]

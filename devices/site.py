@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from broker.address import BrokerAddress
+from broker.codec import SCHEMA
 from broker.errors import BrokerError
 from broker.messages import ClockState, Message, Mode
 from broker.mqtt import MqttLoop
 from broker.wishes import ANYBODY, Credentials
 from devices.agents.base import TICK_MS
 from devices.agents.clock import Clock
+from devices.ear import Ear, Wire
 from devices.fleet import Fleet
-from devices.runtime import ClockSeat, DeviceSeat, Ear, Wire
+from devices.runtime import ClockSeat, DeviceSeat
 
 Tap = Callable[[int, str, str, Message], None]
 REACH_S = 5.0
@@ -46,7 +48,7 @@ class Site:
 
         Raises BrokerError when the broker cannot be reached or lets the last messages go missing.
         """
-        with MqttLoop(self._address) as loop:
+        with MqttLoop(self._address, schema=SCHEMA) as loop:
             wire = Wire(self.fleet.scenario.site)
             known = self._credentials
             ear = Ear(loop, wire, self._taps, known)

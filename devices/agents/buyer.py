@@ -61,8 +61,9 @@ class Buyer(Agent):
         for (producer, serial), receipt in self.purchases.receipts.items():
             if receipt.lots:
                 self._past[receipt.tick, producer, serial] = receipt
-        for key in [key for key in self._past if self.tick - key[0] > REMEMBERED_TICKS]:
-            del self._past[key]
+        if self._past:
+            oldest = self.tick - REMEMBERED_TICKS
+            self._past = {key: receipt for key, receipt in self._past.items() if key[0] >= oldest}
 
     def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
         """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
