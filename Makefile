@@ -16,7 +16,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format bench lock clean distclean
+.PHONY: help setup setup-dev run test check format bench page lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -52,6 +52,10 @@ format: setup-dev ## Put the code in the house format and fix what can be fixed
 
 bench: setup-dev ## Measure what docs/benchmarks.md states
 	$(BIN)/python -m benchmarks $(ARGS)
+
+page: ## Build the live console's page anew (needs Node.js 20 and npm)
+	npm --prefix console ci --ignore-scripts
+	npm --prefix console run build
 
 # --- set-up -------------------------------------------------------------------------------------
 

@@ -64,9 +64,9 @@ def run(*, quick: bool) -> None:
         plans += [Plan(*SIZES[1_000], 8, 1, 1), Plan(*SIZES[10_000], 4, 1, 0)]
     else:
         plans += [
-            Plan(*SIZES[1_000], 24, 7, 3),
+            Plan(*SIZES[1_000], 24, 9, 3),
             Plan(*SIZES[10_000], 24, 3, 1),
-            Plan(*SIZES[100_000], 24, 2, 1),
+            Plan(*SIZES[100_000], 24, 1, 1),
         ]
     own, shared = (
         Floors(default_mix(1, 1), plans[0].ticks),
@@ -137,7 +137,10 @@ def _print_cpu(found: list[Measured]) -> None:
             )
     sizes = [float(each.bare[0]["devices"]) for each in found[1:]]
     costs = [median(run["run_s"] / run["ticks"] for run in each.bare) for each in found[1:]]
-    growth = f"{exponent(sizes, costs):.3f}"
+    paired = [each.over_messages * size for each, size in zip(found[1:], sizes, strict=True)]
+    growth = (
+        f"{exponent(sizes, costs):.3f}, of CPU over the message floor beside it {exponent(sizes, paired):.3f}"
+    )
     finish = [
         run["finish_s"] / (run["devices"] * run["ticks"]) * MICRO for each in found for run in each.recorded
     ]

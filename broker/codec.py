@@ -13,6 +13,8 @@ from .errors import PayloadError
 from .messages import Message
 from .topics import TABLE
 
+SCHEMA: Final = "1"
+"""The version of all messages, raised with every change that an older receiver would misread."""
 MAX_PAYLOAD: Final = 65_536
 """Largest payload in bytes that is looked at."""
 

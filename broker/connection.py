@@ -4,6 +4,7 @@ import random
 import select
 import ssl
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -52,15 +53,17 @@ class Connection:
             version=loop.version,
             connector=self._connect,
             deliver=self._received,
-            refused=lambda topic: self._refused(f"it may not publish to {topic}: give its user the right to"),
+            refused=self._denied,
+            misfit=partial(wishes.tell, "version"),
+            schema=loop.schema,
         )
-        client.prepare(wishes.address, wishes.will, loop.keepalive_s)
+        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_socket_close = self._socket_closes
         client.on_socket_register_write = lambda *_: loop.mark(self)
-        self._outbox = Outbox(self._client, expires=loop.version == 5)
+        self._outbox = Outbox(self._client, states=loop.version == 5, schema=loop.schema)
 
     # --- for those who use it ---
 
@@ -208,7 +211,7 @@ class Connection:
         self._outbox.release()
         if self._outbox.taken and not stream.unsent and not self._client.want_write():
             stream.polite = True
-            self._client.disconnect()
+            self._client.part()
             self._client.loop_write()
 
     def _lost(self, trouble: str) -> None:
@@ -243,6 +246,10 @@ class Connection:
         if not self._closing:
             self._inbox.append((topic, payload, retained))
 
+    def _denied(self, topic: str) -> None:
+        if not self._wishes.tell("denied", topic):
+            self._refused(f"it may not publish to {topic}: give its user the right to")
+
     def _connected(
         self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, about: Properties | None
     ) -> None:
@@ -261,9 +268,7 @@ class Connection:
 
     def _subscribed(self, _: Client, __: object, mid: int, codes: list[ReasonCode], *___: object) -> None:
         if any(code.is_failure for code in codes):
-            self._refused(
-                f"it may not subscribe to all of {self._wishes.filters}: give its user the right to"
-            )
+            self._refused(f"it may not subscribe to all of {self._wishes.filters}: give it the right to")
         elif mid == self._subscribing:
             self._is_online()
 

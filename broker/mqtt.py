@@ -22,9 +22,10 @@ from .connection import CLOSE_S, Connection
 from .errors import BrokerError
 from .loop import EventLoop, Timer
 from .stream import SocketAddress
-from .wishes import Will, Wishes
+from .wire import schema_property
+from .wishes import NOBODY, Login, Will, Wishes
 
-__all__ = ["BrokerAddress", "BrokerError", "Connection", "MqttLoop", "Timer", "Will"]
+__all__ = ["BrokerAddress", "BrokerError", "Connection", "Login", "MqttLoop", "Timer", "Will"]
 
 MOST_DIALLING: Final = 50
 """Connections that may wait for the broker's answer at the same time: more would only storm it."""
@@ -46,8 +47,12 @@ class MqttLoop(EventLoop):
         keepalive_s: int = KEEPALIVE_S,
         version: Literal[4, 5] = 5,
         retry_refused: bool = False,
+        schema: str = "",
     ) -> None:
         """Connect nothing yet. `version` is 5 for MQTT 5 and 4 for 3.1.1, keep-alive at least 30 s.
+
+        `schema` is the version of all that is said, stated with every message of MQTT 5; messages that state
+        another are not delivered.
 
         A refusal that trying again does not mend is raised as BrokerError out of `run_until`, and ends the
         connection it met; with `retry_refused` it is logged, and tried again like any other failure.
@@ -57,6 +62,7 @@ class MqttLoop(EventLoop):
             raise BrokerError(f"a keep-alive of {keepalive_s} s is too short: 30 s are the least")
         self.keepalive_s = keepalive_s
         self.version = version
+        self.schema = schema_property(schema)
         self.connections: set[Connection] = set()
         """All that were opened and have not ended."""
         self._address = address
@@ -78,25 +84,30 @@ class MqttLoop(EventLoop):
         filters: Sequence[tuple[str, int]] = (),
         will: Will | None = None,
         on_online: Callable[[], None] | None = None,
-        username: str | None = None,
-        password: str | None = None,
-        tls: ssl.SSLContext | None = None,
+        on_trouble: Callable[[str, str], None] | None = None,
+        session_s: int = 0,
+        login: Login = NOBODY,
         rng: random.Random | None = None,
     ) -> Connection:
         """Return a connection that comes online while the loop runs, and comes back whenever it is lost.
 
         `on_message` gets topic, payload and whether it was retained; `filters` are pairs of topic filter and
         QoS; `on_online` is called whenever the broker has accepted all of them, before any message that comes
-        after. Credentials default to the address's. `rng` spreads reconnections. Exceptions of callbacks come
+        after. A `login` without a name is the address's. `rng` spreads reconnections. Exceptions of callbacks come
         out of `run_until`. Raises BrokerError after close.
+
+        `on_trouble` gets a reason and a topic: `version` for a message that states another schema, `denied` for
+        one of ours that the broker does not let through, which else is a refusal that lasts. What is said while
+        the connection is lost is delivered if it comes back within `session_s`.
         """
         self._check_open()
         address = self._address
-        if username is not None:
-            address = replace(address, username=username, password=password)
+        tls = login.tls if address.tls else None
+        if login.username is not None:
+            address = replace(address, username=login.username, password=login.password)
         if tls is None and address.tls:
             self._tls = tls = self._tls or ssl.create_default_context()
-        wishes = Wishes(address, tls, on_message, on_online, will, list(filters))
+        wishes = Wishes(address, tls, on_message, on_online, on_trouble, session_s, will, list(filters))
         connection = Connection(self, client_id, wishes, rng or random.Random(client_id))
         self._offline.add(connection)
         self.connections.add(connection)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from paho.mqtt.properties import Properties
 
-from .wire import Expiry, WireClient
+from .wire import Stated, WireClient
 
 MOST_UNACKNOWLEDGED: Final = 30_000
 """Most messages of QoS 1 and 2 on their way at once; packet identifiers end at 65 535."""
@@ -23,12 +23,13 @@ class _Held(NamedTuple):
 class Outbox:
     """Sends through a client, never more unacknowledged messages at once than the broker takes."""
 
-    __slots__ = ("_client", "_expires", "_held", "_quota")
+    __slots__ = ("_client", "_held", "_quota", "_schema", "_stated")
 
-    def __init__(self, client: WireClient, *, expires: bool) -> None:
-        """`expires` says whether messages may carry an expiry, which MQTT 3.1.1 does not know."""
+    def __init__(self, client: WireClient, *, states: bool, schema: bytes) -> None:
+        """`states` says whether messages may state their schema and expiry, which MQTT 3.1.1 does not know."""
         self._client = client
-        self._expires = expires
+        self._schema = schema
+        self._stated = Stated(schema) if states else None
         self._held: deque[_Held] = deque()
         self._quota = 0
 
@@ -39,7 +40,9 @@ class Outbox:
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, expiry_s: float | None) -> bool:
         """Send or keep a message; return False when it was dropped, as QoS 0 is without a connection."""
-        properties = Expiry(monotonic() + expiry_s) if expiry_s is not None and self._expires else None
+        properties: Properties | None = self._stated
+        if expiry_s is not None and properties is not None:
+            properties = Stated(self._schema, monotonic() + expiry_s)
         if qos == 0:
             if not self._quota:
                 return False
@@ -69,7 +72,8 @@ class Outbox:
         held, client = self._held, self._client
         while held and client.unacknowledged < self._quota:
             topic, payload, qos, retain, properties = held.popleft()
-            if not isinstance(properties, Expiry) or properties.deadline_s > monotonic():
+            deadline_s = properties.deadline_s if isinstance(properties, Stated) else None
+            if deadline_s is None or deadline_s > monotonic():
                 client.publish(topic, payload, qos, retain, properties)
 
     def clear(self) -> None:

@@ -15,6 +15,8 @@ from .errors import TopicError
 from .messages import Kind, Message
 
 ROOT: Final = "gridfleet"
+CLOCK_ID: Final = "clock"
+"""The one sender whose ticks count."""
 ALL: Final = "+"
 
 
@@ -28,6 +30,24 @@ class Scope(Enum):
     SETTING = ("setting",)
 
 
+class Reach(Enum):
+    """Which cells a device may speak or listen to, seen from its own."""
+
+    OWN = "its own cell"
+    BESIDE = "the cells beside its own"
+    NEAR = "its own cell and those beside it"
+    EVERYWHERE = "every cell"
+
+
+class Hearing(NamedTuple):
+    """Who may hear a message: of a cell, those within reach; of an agent, only that agent."""
+
+    readers: frozenset[Kind]
+    reach: Reach = Reach.OWN
+    about: frozenset[Kind] = frozenset(Kind)
+    """The kinds of device it may hear about, where the scope names a kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of the topic table."""
@@ -36,7 +56,13 @@ class Row:
     scope: Scope
     senders: frozenset[Kind]
     """The kinds of device that may say it; empty for operators."""
+    heard: tuple[Hearing, ...] = ()
+    """The devices that may hear it; recorders, viewers and operators hear everything."""
     retain: bool = False
+    reach: Reach = Reach.OWN
+    """The cells to which it may be said."""
+    expires: bool = False
+    """Whether it is worthless after its phase and the patience of those who wait for it."""
     qos: int = 1
 
     @property
@@ -47,39 +73,54 @@ class Row:
 
 _CLOCK: Final = frozenset({Kind.CLOCK})
 _PRODUCERS: Final = frozenset({Kind.TURBINE})
-_SELLERS: Final = frozenset({Kind.TURBINE, Kind.REACTOR})
+_REACTORS: Final = frozenset({Kind.REACTOR})
+_SELLERS: Final = _PRODUCERS | _REACTORS
 _BUYERS: Final = frozenset({Kind.CONSUMER, Kind.CHARGER})
 _CHARGERS: Final = frozenset({Kind.CHARGER})
 _VEHICLES: Final = frozenset({Kind.VEHICLE})
 _ALL: Final = frozenset(Kind)
+_OPERATORS: Final = frozenset[Kind]()
 
-TABLE: Final = tuple(
-    Row(*row)
-    for row in (
-        (m.Tick, Scope.SITE, _CLOCK, True),
-        (m.Ready, Scope.SITE, _ALL - _CLOCK),
-        (m.Grant, Scope.AGENT, _CLOCK),
-        (m.Control, Scope.SETTING, frozenset[Kind](), True),
-        (m.Presence, Scope.CELL_KIND, _ALL, True),
-        (m.Supply, Scope.CELL, _PRODUCERS),
-        (m.Bid, Scope.CELL, _BUYERS),
-        (m.Residual, Scope.CELL, _BUYERS),
-        (m.Surplus, Scope.CELL, _PRODUCERS),
-        (m.Request, Scope.AGENT, _BUYERS),
-        (m.Award, Scope.AGENT, _SELLERS),
-        (m.Receipt, Scope.AGENT, _BUYERS),
-        (m.Call, Scope.CELL, _VEHICLES),
-        (m.Offer, Scope.AGENT, _CHARGERS),
-        (m.Decline, Scope.AGENT, _CHARGERS),
-        (m.Accept, Scope.AGENT, _VEHICLES),
-        (m.Close, Scope.CELL, _VEHICLES),
-        (m.Lease, Scope.AGENT, _CHARGERS),
-        (m.Heartbeat, Scope.AGENT, _VEHICLES),
-        (m.Release, Scope.AGENT, _VEHICLES),
-        (m.Bill, Scope.AGENT, _CHARGERS),
-        (m.State, Scope.SITE, _ALL, True),
-        (m.Correction, Scope.SITE, _SELLERS),
-    )
+_TO_CLOCK: Final = (Hearing(_CLOCK, Reach.EVERYWHERE),)
+_TO_ALL: Final = (Hearing(_ALL),)
+_TO_PRODUCERS: Final = (Hearing(_PRODUCERS),)
+_TO_PRODUCERS_BESIDE: Final = (Hearing(_PRODUCERS, Reach.BESIDE),)
+_TO_REACTORS: Final = (Hearing(_REACTORS),)
+_TO_SELLERS: Final = (Hearing(_SELLERS),)
+_TO_BUYERS: Final = (Hearing(_BUYERS),)
+_TO_CHARGERS: Final = (Hearing(_CHARGERS),)
+_TO_VEHICLES: Final = (Hearing(_VEHICLES),)
+_TO_NOBODY: Final[tuple[Hearing, ...]] = ()
+_TO_WHOM_IT_CONCERNS: Final = (
+    Hearing(_PRODUCERS, about=_BUYERS | _PRODUCERS),
+    Hearing(_VEHICLES, Reach.NEAR, about=_CHARGERS),
+    *_TO_CLOCK,
+)
+
+TABLE: Final = (
+    Row(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True),
+    Row(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
+    Row(m.Grant, Scope.AGENT, _CLOCK, _TO_ALL),
+    Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
+    Row(m.Presence, Scope.CELL_KIND, _ALL, _TO_WHOM_IT_CONCERNS, retain=True),
+    Row(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
+    Row(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
+    Row(m.Residual, Scope.CELL, _BUYERS, _TO_PRODUCERS_BESIDE, expires=True),
+    Row(m.Surplus, Scope.CELL, _PRODUCERS, _TO_PRODUCERS_BESIDE, reach=Reach.BESIDE, expires=True),
+    Row(m.Request, Scope.AGENT, _BUYERS, _TO_REACTORS, expires=True),
+    Row(m.Award, Scope.AGENT, _SELLERS, _TO_BUYERS, expires=True),
+    Row(m.Receipt, Scope.AGENT, _BUYERS, _TO_SELLERS, expires=True),
+    Row(m.Call, Scope.CELL, _VEHICLES, _TO_CHARGERS, reach=Reach.NEAR),
+    Row(m.Offer, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
+    Row(m.Decline, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
+    Row(m.Accept, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
+    Row(m.Close, Scope.CELL, _VEHICLES, _TO_CHARGERS, reach=Reach.NEAR),
+    Row(m.Lease, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
+    Row(m.Heartbeat, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
+    Row(m.Release, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
+    Row(m.Bill, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
+    Row(m.State, Scope.SITE, _ALL, _TO_NOBODY, retain=True),
+    Row(m.Correction, Scope.SITE, _SELLERS, _TO_NOBODY),
 )
 BY_WORD: Final = {row.word: row for row in TABLE}
 
@@ -102,11 +143,26 @@ def topic(site: str, message: Message, scope: str, sender: str) -> str:
     return f"{ROOT}/{site}/{message.TOPIC}/{sender}"
 
 
-def topic_filter(site: str, word: str, scope: str = "") -> str:
-    """Return the filter for a word and a scope, from any sender; a scope level may be '+'."""
+def topic_filter(site: str, word: str, scope: str = "", sender: str = ALL) -> str:
+    """Return the filter for a word, a scope and a sender, each any unless given; a scope level may be '+'."""
     levels = len(BY_WORD[word].scope.value)
     middle = scope or "/".join([ALL] * levels)
-    return f"{ROOT}/{site}/{word}/{middle}/{ALL}" if levels else f"{ROOT}/{site}/{word}/{ALL}"
+    return f"{ROOT}/{site}/{word}/{middle}/{sender}" if levels else f"{ROOT}/{site}/{word}/{sender}"
+
+
+def everything(site: str) -> str:
+    """Return the filter for all that is said on a site."""
+    return f"{ROOT}/{site}/#"
+
+
+def discovery_topic(site: str, sender: str) -> str:
+    """Return where Home Assistant learns of a device; an id of its own even beside other sites on one broker."""
+    return f"homeassistant/device/{_object_id(sender)}_at_{_object_id(site)}/config"
+
+
+def discoveries() -> str:
+    """Return the filter for all that Home Assistant learns of devices."""
+    return f"homeassistant/device/{ALL}/config"
 
 
 def parse(site: str, text: str) -> Address:
@@ -121,6 +177,11 @@ def parse(site: str, text: str) -> Address:
     if len(levels) != 4 + len(row.scope.value):
         raise TopicError(text, f"{row.word} takes {len(row.scope.value)} scope levels and a sender")
     for level in (*scope, sender):
-        if not _LEVEL.match(level):
+        if not _LEVEL.fullmatch(level):
             raise TopicError(text, f"{level!r} is not an id")
     return Address(row, "/".join(scope), sender)
+
+
+def _object_id(name: str) -> str:
+    """Return an id in the letters that Home Assistant knows, different for different ids."""
+    return name.replace("_", "__").replace(".", "_-")

@@ -9,7 +9,7 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -35,21 +35,39 @@ _RETAIN: Final = 0x01
 _ONE_BYTE_LENGTH: Final = 0x7F
 
 
-class Expiry(Properties):
-    """Properties of a message that is worthless after `deadline_s` of `time.monotonic()`.
+_SCHEMA_KEY: Final = b"\x26\x00\x06schema"
+"""MQTT 5's user property of that name, as it begins on the wire."""
 
-    Packed when the message is sent, so that it states the time that is left then.
+
+class Stated(Properties):
+    """What a message says of itself: the version of its schema, and when it is worthless.
+
+    Packed when the message is sent, so that it states the time that is left then; the deadline is a time of
+    `time.monotonic()`.
     """
 
-    deadline_s: float
+    schema: bytes
+    deadline_s: float | None
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, schema: bytes, deadline_s: float | None = None) -> None:
         object.__setattr__(self, "packetType", PacketTypes.PUBLISH)
+        object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "deadline_s", deadline_s)
 
     def pack(self) -> bytes:
-        """Return the property on the wire: message expiry interval in whole seconds, at least 1."""
-        return b"\x05\x02" + max(1, ceil(self.deadline_s - monotonic())).to_bytes(4, "big")
+        """Return the properties on the wire; the expiry interval is in whole seconds, at least 1."""
+        if self.deadline_s is None:
+            return bytes([len(self.schema)]) + self.schema
+        left_s = max(1, ceil(self.deadline_s - monotonic()))
+        return bytes([len(self.schema) + 5]) + self.schema + b"\x02" + left_s.to_bytes(4, "big")
+
+
+def schema_property(version: str) -> bytes:
+    """Return the user property `schema` with a version of at most 64 bytes; nothing for no version."""
+    text = version.encode()
+    if len(text) > 64:
+        raise ValueError(f"{version!r} is too long for a version")
+    return _SCHEMA_KEY + len(text).to_bytes(2, "big") + text if text else b""
 
 
 class WireClient(Client):
@@ -63,8 +81,10 @@ class WireClient(Client):
         connector: Callable[[], Stream],
         deliver: Callable[[str, bytes, bool], None],
         refused: Callable[[str], None],
+        misfit: Callable[[str], object],
+        schema: bytes,
     ) -> None:
-        """`deliver` gets topic, payload, retained; `refused` the topic of a refused publish."""
+        """`deliver` gets topic, payload, retained; `refused` a refused publish's topic; `misfit` another schema's."""
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -75,6 +95,8 @@ class WireClient(Client):
         self._connector = connector
         self._deliver = deliver
         self._refused = refused
+        self._misfit = misfit
+        self._schema = schema
         self.on_message = self._deliver_message
 
     @property
@@ -82,16 +104,33 @@ class WireClient(Client):
         """How many messages of QoS 1 and 2 the broker has not answered for yet."""
         return len(self._out_messages)
 
-    def prepare(self, address: BrokerAddress, will: Will | None, keepalive_s: int) -> None:
-        """Set what CONNECT will say; `reconnect()` then begins a connection without an earlier session."""
+    def prepare(
+        self, address: BrokerAddress, will: Will | None, keepalive_s: int, session_s: int = 0
+    ) -> None:
+        """Set what CONNECT will say; `reconnect()` then begins a connection.
+
+        The first begins without an earlier session, the next go on where the last broke off `session_s` ago or less.
+        """
         if address.username is not None:
             self.username_pw_set(address.username, address.password)
         if will is not None:
             self.will_set(*will)
         if self._protocol == MQTTProtocolVersion.MQTTv5:
-            self.connect_async(address.host, address.port, keepalive_s, clean_start=True)
+            about = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            about.SessionExpiryInterval = session_s
+            fresh = MQTT_CLEAN_START_FIRST_ONLY if session_s else True
+            self.connect_async(address.host, address.port, keepalive_s, clean_start=fresh, properties=about)
         else:
             self.connect_async(address.host, address.port, keepalive_s)
+
+    def part(self) -> None:
+        """Say good-bye for ever: the broker may forget the session."""
+        if self._protocol != MQTTProtocolVersion.MQTTv5:
+            self.disconnect()
+            return
+        about = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+        about.SessionExpiryInterval = 0
+        self.disconnect(properties=about)
 
     def _create_socket(self) -> Stream:
         return self._connector()
@@ -101,14 +140,20 @@ class WireClient(Client):
         qos = command & _QOS
         end = 2 + int.from_bytes(packet[:2], "big")
         start = end + 2 if qos else end
+        fits = True
         if self._protocol == MQTTProtocolVersion.MQTTv5:
             if len(packet) <= start or packet[start] > _ONE_BYTE_LENGTH:
                 return super()._handle_publish()
+            stated = packet[start + 1 : start + 1 + packet[start]]
             start += 1 + packet[start]
+            fits = not stated or _SCHEMA_KEY not in stated or self._schema in stated
         if qos > _QOS1 or len(packet) < start or end == 2:
             return super()._handle_publish()
         topic = packet[2:end].decode(errors="replace")  # for the receiver to refuse, not to stumble over
-        self._deliver(topic, bytes(packet[start:]), bool(command & _RETAIN))
+        if fits:
+            self._deliver(topic, bytes(packet[start:]), bool(command & _RETAIN))
+        else:
+            self._misfit(topic)
         if qos:
             return self._send_puback(int.from_bytes(packet[end : end + 2], "big"))
         return MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -124,4 +169,13 @@ class WireClient(Client):
 
     def _deliver_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         topic = message._topic.decode(errors="replace")  # noqa: SLF001 - `topic` itself may raise
-        self._deliver(topic, bytes(message.payload), message.retain)
+        if any(schema_property(value) != self._schema for value in _versions(message)):
+            self._misfit(topic)
+        else:
+            self._deliver(topic, bytes(message.payload), message.retain)
+
+
+def _versions(message: MQTTMessage) -> list[str]:
+    """Return the versions that a message states, which should be one at most."""
+    stated = getattr(message.properties, "UserProperty", ())
+    return [value[:64] for key, value in stated if key == "schema"]

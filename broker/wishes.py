@@ -2,10 +2,13 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
 from .address import BrokerAddress
+
+SESSION_S: Final = 60
+"""How long the broker keeps messages for an agent's connection that is lost, in seconds."""
 
 
 class Will(NamedTuple):
@@ -17,6 +20,37 @@ class Will(NamedTuple):
     retain: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How one client makes itself known; its text never shows the password. Without a name, as the address says."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+NOBODY: Final = Login()
+
+
+class Credentials(Protocol):
+    """Knows how each client of a site logs in."""
+
+    def login(self, client_id: str) -> Login:
+        """Return a client's login; raise BrokerError where there is none."""
+        ...
+
+
+class _Anybody:
+    """Everybody logs in as the broker's address says, or not at all."""
+
+    def login(self, client_id: str) -> Login:  # noqa: ARG002 - the protocol's signature
+        """Return a login without a name."""
+        return NOBODY
+
+
+ANYBODY: Final[Credentials] = _Anybody()
+
+
 @dataclass(slots=True)
 class Wishes:
     """The filters are pairs of topic filter and QoS; more may be added later."""
@@ -25,5 +59,14 @@ class Wishes:
     tls: ssl.SSLContext | None
     on_message: Callable[[str, bytes, bool], None]
     on_online: Callable[[], None] | None
+    on_trouble: Callable[[str, str], None] | None
+    session_s: int
     will: Will | None
     filters: list[tuple[str, int]]
+
+    def tell(self, reason: str, topic: str) -> bool:
+        """Tell of a message that did not get through; return whether anybody wanted to know."""
+        if self.on_trouble is None:
+            return False
+        self.on_trouble(reason, topic)
+        return True

@@ -39,6 +39,7 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
+from broker.topics import CLOCK_ID
 from dashboards.reservation_log import ReservationLog
 from dashboards.rows import AgentRow, EventRow, VehicleRow
 from dashboards.store import Store
@@ -92,7 +93,8 @@ class Recorder:
 
     def _rare(self, simulated_ms: int, sender: str, message: Message) -> None:
         if isinstance(message, Tick):
-            self._on_tick(message)
+            if sender == CLOCK_ID:
+                self._on_tick(message)
         elif isinstance(message, Presence):
             self._on_presence(simulated_ms, sender, message)
         elif isinstance(message, Correction) and self._now_tick in self._books:

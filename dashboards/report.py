@@ -75,6 +75,8 @@ def verdict_html(invariants: list[Invariant]) -> str:
     broken = sum(not invariant.holds for invariant in invariants)
     if broken:
         head = f"✗ {broken} of {len(invariants)} invariants broken in {checks} checks."
+    elif idle := sum(not invariant.checked for invariant in invariants):
+        head = f"✓ {len(invariants) - idle} invariants hold in {checks} checks; {idle} had nothing to check."
     else:
         head = f"✓ All {len(invariants)} invariants hold in {checks} checks."
     items = "".join(

@@ -9,7 +9,8 @@ from heapq import heappop, heappush
 from typing import Final
 
 MOST_GRANTS: Final = 64
-"""In one phase a device is granted no more instants than this, so that nobody can hold the site up for ever."""
+"""In one phase a device is granted no more instants than this, so that nobody can hold the site up for ever;
+what it asks for beyond that is put off to the next phase."""
 Rank = tuple[int, int]
 """Tick and number of the phase."""
 
@@ -17,7 +18,7 @@ Rank = tuple[int, int]
 class Barrier:
     """The devices of a site; `behind` are those without which it does not go on."""
 
-    __slots__ = ("_due", "_granted", "_members", "_rank", "_ready", "_wakes", "absent", "behind")
+    __slots__ = ("_due", "_granted", "_members", "_put_off", "_rank", "_ready", "_wakes", "absent", "behind")
 
     def __init__(self, expected: frozenset[str] = frozenset()) -> None:
         self.absent: set[str] = set()
@@ -29,6 +30,7 @@ class Barrier:
         self._due: dict[str, int] = {}
         self._wakes: list[tuple[int, str]] = []
         self._granted: dict[str, int] = {}
+        self._put_off: list[tuple[int, str]] = []
 
     @property
     def awaits_anybody(self) -> bool:
@@ -55,10 +57,16 @@ class Barrier:
         """Wait for every live device that is not ready through this phase."""
         self._rank = rank
         self._granted.clear()
+        for wake_ms, device in self._put_off:
+            self._due[device] = wake_ms
+            heappush(self._wakes, (wake_ms, device))
+        self._put_off.clear()
         self.behind = {name for name in self._members - self.absent if self._ready.get(name, (-1, 0)) < rank}
 
     def ready(self, device: str, through: Rank, wake_ms: int | None) -> bool:
         """Note what a device is ready for and when it wants to act; tell whether it was waited for till now."""
+        if device not in self._members:
+            return False
         self.absent.discard(device)
         self._ready[device] = through
         if wake_ms is None:
@@ -78,11 +86,15 @@ class Barrier:
             if self._due.get(device) != wake_ms:
                 continue
             del self._due[device]
+            if device in self.absent:
+                continue
             grants = self._granted.get(device, 0)
-            if device not in self.absent and grants < MOST_GRANTS:
-                self._granted[device] = grants + 1
-                self.behind.add(device)
-                return device, wake_ms
+            if grants >= MOST_GRANTS:
+                self._put_off.append((wake_ms, device))
+                continue
+            self._granted[device] = grants + 1
+            self.behind.add(device)
+            return device, wake_ms
         return None
 
     def give_up(self) -> bool:

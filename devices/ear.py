@@ -9,12 +9,10 @@ from broker.errors import PayloadError, TopicError
 from broker.messages import Grant, Message, Tick
 from broker.mqtt import MqttLoop
 from broker.topics import Address, everything, parse
-from broker.wishes import ANYBODY, Credentials
+from broker.wishes import ANYBODY, SESSION_S, Credentials
 
 LOG: Final = logging.getLogger(__name__)
 RECORDER_ID: Final = "recorder"
-SESSION_S: Final = 60
-"""How long the broker keeps messages for a connection that is lost, in seconds."""
 _ADDRESSES_KEPT: Final = 100_000
 
 

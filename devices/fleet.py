@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from broker.messages import Kind, Mode, Settings
+from broker.topics import CLOCK_ID
 from broker.units import ueur, wh
 from devices.physics.air import speed_at_height_mps
 
@@ -28,7 +29,6 @@ from .weather.dwd import read_dwd
 from .weather.recorded import read_weather_csv
 from .weather.synthetic import Climate, SyntheticWeather
 
-CLOCK_ID: Final = "clock"
 PROFILES: Final = {"household": "H25", "commerce": "G25", "farm": "L25"}
 
 
@@ -63,7 +63,10 @@ def cells_of(scenario: Scenario) -> tuple[Cell, ...]:
 
 
 def weather_of(scenario: Scenario, seed: int) -> Weather:
-    """Return the scenario's weather; raises WeatherFileError for files that cannot be used."""
+    """Return the scenario's weather; raises WeatherFileError for files that cannot be used.
+
+    Raises WeatherSpanError when the files do not cover the run from its first tick to its last.
+    """
     table = scenario.weather
     if table.source == "synthetic":
         climate = Climate(
@@ -75,10 +78,17 @@ def weather_of(scenario: Scenario, seed: int) -> Weather:
         )
         return SyntheticWeather(seed, scenario.start_ms, climate)
     paths = [Path(scenario.folder) / name for name in table.files]
-    if table.source == "csv":
-        return read_weather_csv(paths[0], table.assumed_temperature_c)
     station_list = Path(scenario.folder) / table.station_list if table.station_list else None
-    return read_dwd(paths, station_list, None, table.assumed_temperature_c)
+    recorded: Weather = (
+        read_weather_csv(paths[0], table.assumed_temperature_c)
+        if table.source == "csv"
+        else read_dwd(paths, station_list, None, table.assumed_temperature_c)
+    )
+    area = scenario.area
+    middle = (area.south + area.north) / 2, (area.west + area.east) / 2
+    for tick in (0, scenario.ticks - 1):
+        recorded.at(scenario.start_ms + tick * TICK_MS, *middle)
+    return recorded
 
 
 class Fleet:
@@ -218,6 +228,7 @@ class Fleet:
             longitude,
             rotor_diameter_m=diameter,
             wind=self._weather,
+            hub_height_m=self.scenario.turbines.hub_height_m,
             wind_factor=self._wind_factor(),
             roster=self._market_rosters[cell.name],
             neighbours=cell.neighbours,

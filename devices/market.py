@@ -19,8 +19,8 @@ REMEMBERED_TICKS: Final = 4
 
 _ENERGY: Final = 4
 
-Claim = tuple[int, int, str, int, int]
-"""One package in the merit order: (minus the price, tie, consumer, index, energy in Wh).
+Claim = tuple[int, int, str, int, int, Package]
+"""One package in the merit order: (minus the price, tie, consumer, index, energy in Wh, the package itself).
 
 It sorts by price, highest first; then by the hash; then by id and index. A plain tuple, because clearing builds
 and sorts a great many of them: a named one costs 20 % of a whole simulation.
@@ -28,8 +28,15 @@ and sorts a great many of them: a named one costs 20 % of a whole simulation.
 
 
 def tie(agent: str, tick: int) -> int:
-    """Return the number that orders equal prices: another order in every tick, the same for everybody."""
-    return crc32(agent.encode(), tick)
+    """Return the number that orders equal prices: another order in every tick, the same for everybody.
+
+    The two multiplications undo what is regular about a checksum (its ties of two ids of one length always differ
+    in the same bits); they are the finisher of MurmurHash3.
+    """
+    mixed = crc32(agent.encode(), tick)
+    mixed = (mixed ^ (mixed >> 16)) * 0x85EBCA6B & 0xFFFFFFFF
+    mixed = (mixed ^ (mixed >> 13)) * 0xC2B2AE35 & 0xFFFFFFFF
+    return mixed ^ (mixed >> 16)
 
 
 def merit_order(tick: int, bids: Mapping[str, Iterable[Package]]) -> list[Claim]:
@@ -37,7 +44,7 @@ def merit_order(tick: int, bids: Mapping[str, Iterable[Package]]) -> list[Claim]
     claims: list[Claim] = []
     for consumer, packages in bids.items():
         key = tie(consumer, tick)
-        claims += [(-p.price_ueur_per_kwh, key, consumer, p.index, p.energy_wh) for p in packages]
+        claims += [(-p.price_ueur_per_kwh, key, consumer, p.index, p.energy_wh, p) for p in packages]
     claims.sort()
     return claims
 
@@ -86,6 +93,12 @@ class Book:
             start += energy_wh
         return []
 
+    def close(self) -> None:
+        """Let go of the bids when the tick is over: they are most of what a producer holds."""
+        self.bids = {}
+        self._claims = []
+        self._resold = []
+
     def leftovers(self) -> dict[str, int]:
         """Return what each producer keeps, in Wh, when every award is taken."""
         wanted = sum(p.energy_wh for packages in self.bids.values() for p in packages)
@@ -114,8 +127,9 @@ class Book:
 def by_consumer(lots: Iterable[tuple[Claim, int]]) -> dict[str, tuple[Package, ...]]:
     """Group lots into one award for each consumer."""
     grouped: dict[str, list[Package]] = {}
-    for (negative_price, _, consumer, index, _), energy_wh in lots:
-        grouped.setdefault(consumer, []).append(Package(index, energy_wh, -negative_price))
+    for (negative_price, _, consumer, index, whole_wh, package), energy_wh in lots:
+        lot = package if energy_wh == whole_wh else Package(index, energy_wh, -negative_price)
+        grouped.setdefault(consumer, []).append(lot)
     return {consumer: tuple(packages) for consumer, packages in grouped.items()}
 
 

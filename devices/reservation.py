@@ -5,12 +5,14 @@ There are never more holds and leases than ports, and the energy promised is alw
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from broker.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
 from broker.units import cost_neur
 
 from .physics.battery import deliverable, taken_for
+
+T = TypeVar("T")
 
 HOLD_MS: Final = 300_000
 """An offer that is neither accepted nor closed lapses after so many (simulated) milliseconds: longer than a vehicle
@@ -53,11 +55,12 @@ STILL: Final = Movement(0, 0, 0)
 class Desk:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "ports", "reservations")
+    __slots__ = ("_bills", "_lapsed", "ports", "reservations")
 
     def __init__(self, ports: int) -> None:
         self.ports = ports
-        self._bills: dict[str, Bill] = {}
+        self._bills: dict[tuple[str, int], Bill] = {}
+        self._lapsed: dict[tuple[str, int], Reservation] = {}
         self.reservations: dict[str, Reservation] = {}
 
     @property
@@ -106,16 +109,26 @@ class Desk:
         movement = _meter(mine, beat.drawn_wh)
         return self._extend(mine, now_ms), movement
 
-    def release(self, vehicle: str, release: Release) -> tuple[Bill | Decline, Movement]:
-        """End the lease; return the bill and what the meter moved. A repeated release gets the same bill."""
-        mine = self._mine(vehicle, release.call)
-        if mine is None:
-            known = self._bills.get(vehicle)
-            if known is not None and known.call == release.call:
-                return known, STILL
-            return Decline(release.call, "unknown"), STILL
-        movement = _meter(mine, release.drawn_wh) if mine.leased else STILL
-        return self._end(vehicle), movement
+    def release(self, vehicle: str, release: Release, stored_wh: int) -> tuple[Bill | Decline, Movement]:
+        """End the lease, even one that has lapsed meanwhile; return the bill and what the meter moved.
+
+        A repeated release gets the same bill. After a lapse no more is billed than the battery can spare.
+        """
+        key = vehicle, release.call
+        mine = self._mine(*key)
+        drawn_wh = release.drawn_wh
+        if mine is not None:
+            del self.reservations[vehicle]
+        elif key in self._lapsed:
+            mine = self._lapsed.pop(key)
+            spare_wh = deliverable(max(stored_wh - self.set_aside_wh, 0))
+            drawn_wh = min(drawn_wh, mine.drawn_wh + spare_wh)
+        else:
+            return self._bills.get(key) or Decline(release.call, "unknown"), STILL
+        movement = _meter(mine, drawn_wh) if mine.leased else STILL
+        bill = Bill(mine.call, mine.drawn_wh, cost_neur(mine.drawn_wh, mine.price_ueur_per_kwh))
+        _keep(self._bills, key, bill)
+        return bill, movement
 
     def expire(self, now_ms: int) -> list[str]:
         """End every hold and lease that has lapsed; return their vehicles, sorted."""
@@ -123,23 +136,14 @@ class Desk:
             return []
         lapsed = sorted(vehicle for vehicle, r in self.reservations.items() if r.until_ms <= now_ms)
         for vehicle in lapsed:
-            self._end(vehicle)
+            mine = self.reservations.pop(vehicle)
+            if mine.leased:
+                _keep(self._lapsed, (vehicle, mine.call), mine)
         return lapsed
 
     def drop_holds(self) -> None:
         """End every hold that is not a lease."""
         self.reservations = {vehicle: r for vehicle, r in self.reservations.items() if r.leased}
-
-    def _end(self, vehicle: str) -> Bill:
-        """Let go, and keep the bill in case the vehicle asks for it again."""
-        mine = self.reservations.pop(vehicle)
-        bill = Bill(mine.call, mine.drawn_wh, cost_neur(mine.drawn_wh, mine.price_ueur_per_kwh))
-        if mine.leased:
-            self._bills.pop(vehicle, None)
-            self._bills[vehicle] = bill
-            if len(self._bills) > BILLS_KEPT:
-                del self._bills[next(iter(self._bills))]
-        return bill
 
     def _mine(self, vehicle: str, call: int) -> Reservation | None:
         mine = self.reservations.get(vehicle)
@@ -149,6 +153,13 @@ class Desk:
     def _extend(mine: Reservation, now_ms: int) -> Lease:
         mine.until_ms = max(mine.until_ms, now_ms + LEASE_MS)
         return Lease(mine.call, mine.energy_wh, mine.price_ueur_per_kwh, mine.until_ms)
+
+
+def _keep(memory: dict[tuple[str, int], T], key: tuple[str, int], what: T) -> None:
+    """Remember, and forget the oldest where it becomes too much."""
+    memory[key] = what
+    if len(memory) > BILLS_KEPT:
+        del memory[next(iter(memory))]
 
 
 def _meter(mine: Reservation, drawn_wh: int) -> Movement:

@@ -9,15 +9,16 @@ import time
 from typing import Final
 
 from broker.codec import encode
+from broker.discovery import discovery
 from broker.errors import PayloadError, TopicError
 from broker.loop import Timer
 from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
 from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, Address, topic, topic_filter
-from broker.wishes import ANYBODY, Credentials, Will
-from devices.agents.base import NETWORK_MS, TICK_MS, Agent, Out
+from broker.wishes import ANYBODY, SESSION_S, Credentials, Will
+from devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
-from devices.ear import SESSION_S, Wire
+from devices.ear import Wire
 
 __all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "real_ms"]
 
@@ -58,6 +59,11 @@ class Seat:
         """Let the agent say that it lives."""
         self._alive = True
         self._act(self.agent.start(self.now_ms()))
+
+    def announce(self) -> None:
+        """Tell Home Assistant of the agent."""
+        text, payload = discovery(self._wire.site, self.agent.id, *self.agent.presence())
+        self.connection.publish(text, payload, qos=1, retain=True)
 
     def leave(self) -> None:
         """Say good-bye, so that nobody waits for the agent, and part."""
@@ -140,6 +146,13 @@ class Seat:
         if due_ms is not None:
             self._timer = self._loop.call_later(self.real_delay_ms(due_ms) / 1000, lambda: self._wake(due_ms))
 
+    def _forget_timer(self) -> None:
+        """Cancel the timer; the next `_plan` sets it anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._planned = (None, None)
+
     def _own_instant(self) -> int | None:
         """Return the instant at which the agent is to be woken by our own timer."""
         return self.agent.event_ms
@@ -209,25 +222,29 @@ class DeviceSeat(Seat):
             self._say([("", ready)])
 
     def _on_tick(self, address: Address, tick: Tick) -> None:
-        anew = self._tick is not None and tick.epoch > self._tick.epoch
+        known = self._tick
+        anew = known is not None and tick.epoch > known.epoch
         self._instant_ms = tick.simulated_ms if anew else max(self.now_ms(), tick.simulated_ms)
         self._tick = tick
         self._tick_real_ms = real_ms()
+        if known is None or _pace(known) != _pace(tick):
+            self._forget_timer()  # it was set for another speed
         if tick.phase in self.agent.phases or tick.phase is Phase.PROCESS:
             self._act(self.agent.handle(address.scope, address.sender, tick, self.now_ms()))
         else:
-            self.acted()
+            self._act(())
 
     def _own_instant(self) -> int | None:
-        """In lock-step the clock grants the agent's own instants."""
-        if self._tick is not None and self._tick.mode is Mode.LOCKSTEP:
+        """In lock-step the clock grants the agent's own instants; while time stands still there are none."""
+        tick = self._tick
+        if tick is not None and (tick.mode is Mode.LOCKSTEP or tick.paused):
             return None
         return self.agent.event_ms
 
     @staticmethod
     def _speed(tick: Tick) -> float:
         """Return simulated milliseconds per real millisecond."""
-        return TICK_MS / 1000 / tick.seconds_per_tick if tick.seconds_per_tick else 1.0
+        return TICK_MS / 1000 / max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
 
 
 class ClockSeat(Seat):
@@ -246,6 +263,11 @@ class ClockSeat(Seat):
     def begin(self) -> None:
         """Start the first tick."""
         self._act(self.agent.begin(real_ms()))
+
+
+def _pace(tick: Tick) -> tuple[Mode, float, bool]:
+    """Return what decides how fast time goes."""
+    return tick.mode, tick.seconds_per_tick, tick.paused
 
 
 def _quiet_through(agent: Agent, phase: Phase) -> Phase:

@@ -101,6 +101,8 @@ class WeatherTable(_Table):
     def _has_files(self) -> "WeatherTable":
         if (self.source == "synthetic") != (not self.files):
             raise ValueError("files are given for the sources csv and dwd, and only for them")
+        if self.source == "csv" and len(self.files) != 1:
+            raise ValueError("files: a csv source is one file; it may hold several stations")
         return self
 
 
@@ -137,9 +139,9 @@ class Chargers(_Table):
     """Charging stations with a buffer battery."""
 
     count: Count = 20
-    capacity_kwh: Annotated[float, Field(gt=0, le=100_000)] = 300.0
+    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
     stored_share: Share = 0.0
-    most_kwh_per_tick: Annotated[float, Field(gt=0, le=2000)] = 50.0
+    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
     ports: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
@@ -202,6 +204,15 @@ class Scenario(_Table):
     events: tuple[EventTable, ...] = ()
     folder: str = ""
     """Where the file lies; weather files are looked for there. Not a key of the file."""
+
+    @field_validator("site")
+    @classmethod
+    def _site_is_no_device(cls, site: str) -> str:
+        if re.fullmatch(
+            r"site|clock|recorder|(reactor|turbine|household|commerce|farm|charger|vehicle)-\d+", site
+        ):
+            raise ValueError("is the name of a device; the site, and its cell, need another")
+        return site
 
     @field_validator("start")
     @classmethod

@@ -1,4 +1,4 @@
-"""A vehicle's confirmed reservation: what it may draw, what the meter shows, and what both sides have booked."""
+"""A vehicle's confirmed reservation: what it may draw, what the meter shows, and what is paid."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,17 +8,16 @@ from devices.physics.battery import charge_for, drawn_to_fill, stored_from, time
 from devices.vehicles import VehicleModel
 
 
-class Booking(NamedTuple):
-    """What a meter reading that both sides agree on moved."""
+class Draught(NamedTuple):
+    """What flowed since the last meter reading, and what of it the battery gained."""
 
     drawn_wh: int
     gained_wh: int
-    cost_neur: int
 
 
 @dataclass(slots=True)
 class Session:
-    """Energies at the plug, cumulative. Nothing counts until the charger has answered to it."""
+    """Energies at the plug, cumulative. What flows is stored at once; it is paid when the charger confirms it."""
 
     charger: str
     call: int
@@ -29,7 +28,9 @@ class Session:
     """In the battery when it was plugged in."""
     target_wh: int = 0
     reported_wh: int = 0
-    metered_wh: int = 0
+    """What the meter showed when it was last read: so much is in the battery, less the loss."""
+    settled_wh: int = 0
+    """What of it the charger has confirmed: so much is paid."""
     releasing: bool = False
     misses: int = 0
     attempts: int = 0
@@ -54,12 +55,17 @@ class Session:
             return self.target_wh
         seconds = (now_ms - self.plugged_ms) / MS_PER_S
         drawn_wh = charge_for(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
-        return max(min(drawn_wh, self.target_wh), self.metered_wh)
+        return max(min(drawn_wh, self.target_wh), self.reported_wh)
 
-    def book(self, drawn_wh: int) -> Booking:
-        """Book a reading, never backwards and never beyond what was reserved."""
-        drawn_wh = min(max(drawn_wh, self.metered_wh), self.energy_wh)
-        moved_wh = drawn_wh - self.metered_wh
-        gained_wh = stored_from(drawn_wh) - stored_from(self.metered_wh)
-        self.metered_wh = drawn_wh
-        return Booking(moved_wh, gained_wh, cost_neur(moved_wh, self.price_ueur_per_kwh))
+    def draw(self, now_ms: int, model: VehicleModel) -> Draught:
+        """Read the meter, and return what has flowed since it was read before."""
+        reading_wh = max(self.reading(now_ms, model), self.reported_wh)
+        before_wh, self.reported_wh = self.reported_wh, reading_wh
+        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def pay(self, energy_wh: int) -> int:
+        """Settle what both sides agree on, up to what was drawn; return what is due in nEUR."""
+        settled_wh = min(max(energy_wh, self.settled_wh), self.reported_wh)
+        due_neur = cost_neur(settled_wh - self.settled_wh, self.price_ueur_per_kwh)
+        self.settled_wh = settled_wh
+        return due_neur

@@ -15,13 +15,13 @@ from typing import Final
 
 from broker.codec import decode, encode
 from broker.messages import Kind, Message, Mode, Phase, Tick
-from broker.topics import ALL
+from broker.topics import ALL, CLOCK_ID
 
 from .agents.base import TICK_MS, Agent, Out
 from .agents.clock import Clock
 from .chance import Chance
 from .faults import Faults, FaultyNetwork
-from .fleet import CLOCK_ID, Fleet
+from .fleet import Fleet
 from .scenario import Scenario
 
 Tap = Callable[[int, str, str, Message], None]
@@ -77,6 +77,7 @@ class Simulation:
         self._shuffle = Chance(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
+        self._cut_off = self._draw_cut_off()
         self._crashes = Chance(self.fleet.seed, "crashes")
         self._nodes: dict[str, _Node] = {}
         self._direct: dict[str, list[_Node]] = {}
@@ -87,6 +88,16 @@ class Simulation:
         self._serial = count()
         for agent in (*self.fleet.agents(), self.clock):
             self._join(agent)
+
+    def _draw_cut_off(self) -> frozenset[str]:
+        """Draw the cells, or with one cell the devices, that a partition cuts off."""
+        share = self._faults.partition if self._faults is not None else 0.0
+        if not share:
+            return frozenset()
+        cells = [cell.name for cell in self.fleet.cells]
+        names = cells if len(cells) > 1 else self.fleet.ids
+        drawn = sorted(names, key=lambda name: (Chance(self.fleet.seed, "side", name).bits(), name))
+        return frozenset(drawn[: max(1, min(round(share * len(drawn)), len(drawn) - 1))])
 
     # --- the bus -----------------------------------------------------------------------------------------
 
@@ -100,11 +111,7 @@ class Simulation:
         for phase in agent.phases:
             self._phases[phase].append(node)
         if self._faults is not None and agent.kind is not Kind.CLOCK:
-            chance = Chance(self.fleet.seed, "side", agent.cell if len(self.fleet.cells) > 1 else agent.id)
-            node.side = int(chance.random() < self._faults.partition)
-            node.skew_ms = round(
-                Chance(self.fleet.seed, "skew", agent.id).uniform(-1, 1) * self._faults.skew_s * 1000
-            )
+            node.side = int((agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off)
 
     def _say(self, node: _Node, out: Out) -> None:
         """Put what an agent says on the bus."""
@@ -208,6 +215,7 @@ class Simulation:
             while not self.clock.finished:
                 if self.clock.tick != tick:
                     tick = self.clock.tick
+                    self._set_skews()
                     self._draw_crashes()
                     if progress is not None and not progress(self):
                         break
@@ -232,6 +240,15 @@ class Simulation:
 
     # --- crashes -----------------------------------------------------------------------------------------
 
+    def _set_skews(self) -> None:
+        """Put the devices' clocks off while the faults hold, and right again after."""
+        faults = self._faults
+        if faults is None or not faults.skew_s:
+            return
+        share = faults.skew_s * 1000 * self._is_faulty()
+        for name in self.fleet.ids:
+            self._nodes[name].skew_ms = round(Chance(self.fleet.seed, "skew", name).uniform(-1, 1) * share)
+
     def _draw_crashes(self) -> None:
         """Let devices crash at random; their last will is heard at once, as over a closed connection."""
         faults = self._faults
@@ -248,7 +265,9 @@ class Simulation:
     def _restart(self, node: _Node) -> None:
         """Bring a device back, and give it what the broker retains for it."""
         if self._faults is not None and not self._faults.keep_state:
-            node.agent = self.fleet.make(node.agent.id)
+            former = node.agent
+            node.agent = self.fleet.make(former.id)
+            node.agent.inherit(former)
         node.up = True
         agent = node.agent
         self._say(node, agent.start(self.now_ms))

@@ -20,6 +20,8 @@ REACH_S = 5.0
 START_S = 60.0
 LAST_WORDS_S = 30.0
 TELL_S = 0.5
+GONE_S = 10.0
+"""For so long a broker may be away; then the run is given up."""
 
 
 class Site:
@@ -35,12 +37,15 @@ class Site:
         ticks: int | None = None,
         taps: Sequence[Tap] = (),
         credentials: Credentials = ANYBODY,
+        announce: bool = False,
     ) -> None:
+        """`announce` tells Home Assistant of every device."""
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=int(time.time()) % 2**31)
         self._address = address
         self._taps = (self._note_end, *taps)
         self._credentials = credentials
+        self._announce = announce
         self._over = False
 
     def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
@@ -58,23 +63,30 @@ class Site:
             loop.wait_online(START_S)
             for seat in (clock, *seats):
                 seat.start()
+                if self._announce:
+                    seat.announce()
             if not loop.run_until(self.fleet.acquainted, START_S):
                 raise BrokerError(
                     "the devices have not heard of each other: does the broker retain messages?"
                 )
             clock.begin()
-            self._follow(loop, progress)
+            self._follow(loop, clock, progress)
             if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):
                 raise BrokerError("the recorder did not hear the end of the run: is the broker overloaded?")
             for seat in (clock, *seats):
                 seat.leave()
             ear.connection.close()
 
-    def _follow(self, loop: MqttLoop, progress: Callable[["Site"], bool] | None) -> None:
-        """Drive the loop; report every tick, and in between twice a second."""
+    def _follow(self, loop: MqttLoop, seat: ClockSeat, progress: Callable[["Site"], bool] | None) -> None:
+        """Drive the loop; report every tick, and in between twice a second; end when the broker is gone."""
         clock = self.clock
+        heard_s = time.monotonic()
         while not clock.finished:
             loop.run_until(self._news(clock.tick), TELL_S)
+            if seat.connection.online:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > GONE_S:
+                raise BrokerError(f"the broker has gone away in tick {clock.tick}. {loop.trouble}")
             if progress is not None and not progress(self):
                 return
 

@@ -76,7 +76,7 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=whole(0, MOST_SEED),
         metavar="S",
-        help="same seed, same run, to the byte (default: the scenario's, 1 in those shipped)",
+        help="same seed, same run, to the byte (default: the one in the scenario)",
     )
     parser.add_argument(
         "--algorithm",

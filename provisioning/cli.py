@@ -12,7 +12,19 @@ from io import TextIOWrapper
 from typing import Any, Final, NamedTuple
 
 from broker.errors import GridFleetError
-from provisioning import compare, completion, report, run, scenarios, simulate
+from provisioning import (
+    broker,
+    compare,
+    completion,
+    console,
+    report,
+    run,
+    scenarios,
+    secrets,
+    simulate,
+    steer,
+    watch,
+)
 from provisioning.arguments import HelpFormatter
 from provisioning.exits import MEANING, Exit
 from provisioning.terminal import tell
@@ -69,6 +81,15 @@ COMMANDS: Final = (
         scenarios.add_check_arguments,
         scenarios.check,
     ),
+    Command("broker", broker.HELP, broker.DESCRIPTION, broker.EXAMPLES, broker.add_arguments, broker.execute),
+    Command(
+        "secrets", secrets.HELP, secrets.DESCRIPTION, secrets.EXAMPLES, secrets.add_arguments, secrets.execute
+    ),
+    Command(
+        "console", console.HELP, console.DESCRIPTION, console.EXAMPLES, console.add_arguments, console.execute
+    ),
+    Command("watch", watch.HELP, watch.DESCRIPTION, watch.EXAMPLES, watch.add_arguments, watch.execute),
+    Command("set", steer.HELP, steer.DESCRIPTION, steer.EXAMPLES, steer.add_arguments, steer.execute),
     Command(
         "completion",
         completion.HELP,

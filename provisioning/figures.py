@@ -58,7 +58,8 @@ def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> li
     """Return the auditor's verdict: what holds in a few lines, then each breached invariant with an example."""
     if not invariants:
         return [f"{'Checks':<{_GROUP_WIDTH}}{paint('no auditor checked this run', 'yellow')}"]
-    holding = [found for found in invariants if found.holds]
+    holding = [found for found in invariants if found.holds and found.checked]
+    idle = [found for found in invariants if not found.checked]
     lines = []
     if holding:
         names = ", ".join(found.name for found in holding)
@@ -66,6 +67,8 @@ def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> li
         how_many = "all " if len(holding) == len(invariants) else ""
         holds = "holds" if len(holding) == 1 else "hold"
         text = f"{how_many}{len(holding)} {holds} in {made}: {names}"
+        if idle:
+            text += f"; nothing to check for {', '.join(found.name for found in idle)}"
         lines = textwrap.wrap(text, _LINE - _GROUP_WIDTH)
         lines[0] = lines[0].replace(holds, paint(holds, "green"), 1)
     for found in invariants:

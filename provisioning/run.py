@@ -1,6 +1,7 @@
 """`gridfleet run`: a scenario over a real MQTT broker, from its first tick to its report."""
 
 import argparse
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,8 @@ from provisioning.exits import CommandError
 from provisioning.progress import Progress, Tell
 
 if TYPE_CHECKING:
+    from broker.address import BrokerAddress
+    from broker.wishes import Credentials
     from devices.site import Site
     from provisioning.price import LastPrice
 
@@ -22,9 +25,12 @@ EXAMPLES: Final = (
     "gridfleet run",
     "gridfleet run storm --ticks 80",
     "gridfleet run normal --ticks 20 --seconds-per-tick 0.5",
+    "gridfleet run normal --console --seconds-per-tick 2",
     "gridfleet run normal --broker mqtt://user:password@broker.example:1883",
+    "gridfleet run normal --broker mqtts://broker.example --secrets secrets",
 )
 MODES: Final = ("lockstep", "scaled", "realtime")
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 SECONDS_PER_TICK: Final = 1.0
 MOST_SECONDS_PER_TICK: Final = 900.0
 
@@ -39,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--broker", metavar="URL", help="mqtt://… or mqtts://… of another broker (default: one of its own)"
     )
     parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        help="let every device log in as itself, with what `gridfleet secrets DIR` made",
+    )
+    parser.add_argument(
+        "--home-assistant",
+        action="store_true",
+        help="tell Home Assistant, on the same broker, of every device",
+    )
+    parser.add_argument(
         "--mode",
         choices=MODES,
         help="lockstep: as fast as all are ready; scaled: --seconds-per-tick; realtime: 15 min per tick "
@@ -50,6 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"how long a tick takes in --mode scaled, which it implies (default: {SECONDS_PER_TICK:g})",
     )
+    parser.add_argument(
+        "--console",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="serve the live console for a browser (default: when the output is a terminal)",
+    )
+    parser.add_argument(
+        "--broker-ws",
+        metavar="URL",
+        help="with --broker and --console: its WebSocket listener, for browsers to reach it themselves",
+    )
     add_output(parser, "out/run-SCENARIO")
     add_recording(parser)
 
@@ -59,23 +86,32 @@ def execute(arguments: argparse.Namespace) -> int:
     from broker.address import BrokerAddress
     from broker.embedded import EmbeddedBroker
     from broker.messages import Mode
+    from dashboards.console.server import ConsoleServer
     from devices.fleet import Fleet
     from devices.site import Site
     from provisioning.chosen import chosen_scenario, output_directory
     from provisioning.conduct import conclude, play
+    from provisioning.console import announce, config_of
     from provisioning.price import LastPrice
     from provisioning.results import recording
 
     mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    console = wants_console(arguments.console, arguments.broker, arguments.broker_ws)
     address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
+    credentials = credentials_for(arguments.secrets, address)
     scenario = chosen_scenario(arguments)
     fleet = Fleet(scenario)
     directory = output_directory(arguments.out, f"run-{scenario.name}")
     price = LastPrice()
     with ExitStack() as stack:
-        if address is None:
-            address = BrokerAddress.parse(stack.enter_context(EmbeddedBroker()).url)
         exact = mode == Mode.LOCKSTEP
+        embedded = None
+        if address is None:
+            embedded = stack.enter_context(EmbeddedBroker())
+            address = BrokerAddress.parse(embedded.url)
+        if console:
+            served = stack.enter_context(ConsoleServer(config_of(scenario, arguments.broker_ws or address)))
+            announce(served.url, embedded, exact=exact)
         recorded = stack.enter_context(recording(scenario, directory, arguments.trace, exact=exact))
         site = Site(
             fleet,
@@ -83,6 +119,8 @@ def execute(arguments: argparse.Namespace) -> int:
             mode=Mode(mode),
             seconds_per_tick=seconds_per_tick,
             taps=(recorded.tap, price.tap),
+            credentials=credentials,
+            announce=arguments.home_assistant,
         )
         try:
             interrupted = play(SiteRunner(site, price), scenario.name)
@@ -109,6 +147,22 @@ class SiteRunner:
         self._site.run(tell)
 
 
+def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Credentials":
+    """Return how devices log in; raise CommandError where their passwords would cross a network in the clear."""
+    from broker.keyring import Keyring
+    from broker.wishes import ANYBODY
+
+    if secrets is None:
+        return ANYBODY
+    if address is None:
+        raise CommandError(
+            "--secrets", "goes with --broker mqtts://…, where `gridfleet broker --secrets` runs"
+        )
+    if not address.tls and address.host not in LOOPBACK:
+        raise CommandError("--secrets", f"{address} is not encrypted: name the broker's mqtts:// address")
+    return Keyring(secrets)
+
+
 def pace(mode: str | None, seconds_per_tick: float | None) -> tuple[str, float]:
     """Return mode and seconds per tick; raise CommandError where the two contradict each other."""
     if mode is None:
@@ -116,6 +170,13 @@ def pace(mode: str | None, seconds_per_tick: float | None) -> tuple[str, float]:
     if mode != "scaled" and seconds_per_tick is not None:
         raise CommandError("--seconds-per-tick", f"goes with --mode scaled, not with --mode {mode}")
     return mode, SECONDS_PER_TICK if seconds_per_tick is None else seconds_per_tick
+
+
+def wants_console(wish: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as asked
+    """Tell whether to serve the console; raise CommandError for an address that is of no use."""
+    if broker_ws is not None and broker is None:
+        raise CommandError("--broker-ws", "goes with --broker: the run's own broker needs no address")
+    return sys.stdout.isatty() if wish is None else wish
 
 
 def _seconds(text: str) -> float:

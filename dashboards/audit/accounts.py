@@ -175,7 +175,7 @@ class Accounts:
             return
         tallies.losses.checked += 1
         excess = state.charge_loss_wh * 100 - state.drawn_wh * CHARGE_LOSS_PERCENT
-        bookings = self._bookings_of(sender, state.tick) if state.drawn_wh else 0
+        bookings = max(self._bookings_of(sender, state.tick), 1) if state.drawn_wh else 0
         if abs(excess) > 100 * bookings:
             tallies.losses.fail(
                 f"tick {state.tick}: {sender} lost {state.charge_loss_wh} Wh of {state.drawn_wh} drawn"

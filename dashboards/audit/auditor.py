@@ -28,6 +28,7 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
+from broker.topics import CLOCK_ID
 from dashboards.audit.accounts import Accounts
 from dashboards.audit.charging import Charging
 from dashboards.audit.findings import Finding, Tallies
@@ -80,10 +81,10 @@ class Auditor:
             if self._site_tick >= 0:
                 self._charging.hear(simulated_ms, self._site_tick, scope, sender, message)
         elif isinstance(message, Tick):
-            self._on_tick(simulated_ms, message)
+            self._on_tick(simulated_ms, sender, message)
         elif isinstance(message, Presence):
-            self._births.note(sender, self._site_tick)
-            self._charging.born(simulated_ms, sender)
+            if self._births.note(sender, self._site_tick, online=message.online):
+                self._charging.born(simulated_ms, sender)
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
@@ -97,8 +98,10 @@ class Auditor:
 
     # --- time --------------------------------------------------------------------------------------------
 
-    def _on_tick(self, simulated_ms: int, tick: Tick) -> None:
+    def _on_tick(self, simulated_ms: int, sender: str, tick: Tick) -> None:
         """Check that phases follow each other without a gap, each at the time announced by the one before."""
+        if sender != CLOCK_ID:
+            return
         last, self._tick = self._tick, tick
         if last is None or tick.epoch != last.epoch:
             self._begin_anew(tick)

@@ -28,7 +28,7 @@ from dashboards.audit.window import Births, Window
 
 LONGEST_LEASE_MS: Final = 3_600_000
 """A lease may be given for an hour at most, or it could not be said to end."""
-KEPT_MS: Final = 3_600_000
+KEPT_MS: Final = 4 * 3_600_000
 """So long a lapsed lease is remembered: its bill may still come."""
 
 _Key = tuple[str, str, int]

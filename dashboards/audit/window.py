@@ -28,18 +28,26 @@ class Window:
 class Births:
     """In which ticks devices came to life or died: across these, what they knew may be gone."""
 
-    __slots__ = ("_ticks", "unsteady")
+    __slots__ = ("_alive", "_ticks", "unsteady")
 
     def __init__(self) -> None:
+        self._alive: set[str] = set()
         self._ticks: dict[str, list[int]] = {}
         self.unsteady: set[int] = set()
         """Ticks in which any device came or went."""
 
-    def note(self, agent: str, tick: int) -> None:
-        """Remember that a device was born or died in a tick (-1 before the first)."""
+    def note(self, agent: str, tick: int, *, online: bool) -> bool:
+        """Remember that a device was born or died in a tick (-1 before the first); tell whether that is news.
+
+        Whoever lives and says so again is excused of nothing: a device that reconnects keeps its books.
+        """
+        if online and agent in self._alive:
+            return False
+        (self._alive.add if online else self._alive.discard)(agent)
         self._ticks.setdefault(agent, []).append(tick)
         if tick >= 0:
             self.unsteady.add(tick)
+        return True
 
     def within(self, agent: str, first: int, last: int) -> bool:
         """Tell whether a device was born or died in one of those ticks."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from broker.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
+from broker.topics import CLOCK_ID
 
 TICK_MS: Final = 900_000
 """A tick is 15 simulated minutes."""
@@ -16,6 +17,8 @@ PATIENCE_MS: Final = 10_000
 """Simulated milliseconds that an agent waits for an answer before it asks again or goes on."""
 NETWORK_MS: Final = 2_000
 """Real milliseconds that an answer over a network may take: nobody's patience is shorter."""
+LEAST_SECONDS_PER_TICK: Final = 0.001
+"""No clock goes faster than this, whatever a message says."""
 ATTEMPTS: Final = 3
 """How often an unanswered message is sent in all."""
 
@@ -104,9 +107,9 @@ class Agent:
     def patience_ms(self) -> int:
         """How long it waits for an answer, in simulated milliseconds; always less than the phase lasts."""
         tick = self.ticking
-        if tick.mode is not Mode.SCALED or not tick.seconds_per_tick:
+        if tick.mode is not Mode.SCALED:
             return PATIENCE_MS
-        network_ms = round(NETWORK_MS * TICK_MS / 1000 / tick.seconds_per_tick)
+        network_ms = round(NETWORK_MS * TICK_MS / 1000 / max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK))
         return min(max(PATIENCE_MS, network_ms), (tick.ends_ms - tick.simulated_ms) // (ATTEMPTS + 1))
 
     def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
@@ -126,6 +129,12 @@ class Agent:
 
     # --- for the agents themselves -----------------------------------------------------------------------
 
+    def inherit(self, former: Any) -> None:  # noqa: ANN401 - an agent of the same class
+        """Take over what a device without memory finds when it comes back: place and money, as they were."""
+        self.latitude = former.latitude
+        self.longitude = former.longitude
+        self.balance_neur = former.balance_neur
+
     def start_books(self) -> None:
         """Forget the ticks of an earlier run of the clock: its numbers begin anew."""
 
@@ -144,11 +153,14 @@ class Agent:
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return NOTHING
 
-    def on_tick(self, _scope: str, _sender: str, tick: Tick, now_ms: int) -> Out:
+    def on_tick(self, _scope: str, sender: str, tick: Tick, now_ms: int) -> Out:
         """Take the beginning of a phase; the same again only updates it, and what is older is refused."""
         known = self.ticking
+        if sender != CLOCK_ID:
+            return self.refuse("clock")
         if tick.epoch > known.epoch:
-            self.start_books()
+            if known is not NO_TICK:
+                self.start_books()
         elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
         self.ticking = tick

@@ -1,12 +1,15 @@
 """What household and charger share: one bid for the tick, receipts for awards, and what is left asked elsewhere."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from broker.messages import Award, Bid, Message, Package, Phase, Receipt, Request, Residual, Tick
 from devices.market import REMEMBERED_TICKS, Purchases
 
 from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
+
+MOST_AWARDS: Final = 64
+"""One producer's awards to one consumer in one tick; an honest one needs two or three."""
 
 
 class Buyer(Agent):
@@ -70,6 +73,8 @@ class Buyer(Agent):
         books = self.purchases
         if award.tick > books.tick:
             return self.refuse("early")
+        if award.serial >= MOST_AWARDS:
+            return self.refuse("flood")
         if award.tick < books.tick:
             return self._again(sender, award, self._past.get((award.tick, sender, award.serial)))
         if books.tick != self.tick or self.ticking.phase is Phase.SETTLE:

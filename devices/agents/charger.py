@@ -81,6 +81,11 @@ class Charger(Buyer):
         direct = [(word, self.id) for word in ("accept", "heartbeat", "release")]
         return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
 
+    def inherit(self, former: "Charger") -> None:
+        """Find the battery as it was left."""
+        super().inherit(former)
+        self.stored_wh = former.stored_wh
+
     def start_books(self) -> None:
         """Forget trades and reservations under other tick numbers and at other times."""
         super().start_books()
@@ -115,8 +120,11 @@ class Charger(Buyer):
     # --- reserving ---------------------------------------------------------------------------------------
 
     def _instant(self, simulated_ms: int, now_ms: int) -> int:
-        """Return the vehicle's instant, which is exact in lock-step, unless it is far off our own time."""
-        return simulated_ms if abs(simulated_ms - now_ms) <= TICK_MS else now_ms
+        """Return the present instant: in lock-step the vehicle's, within a tick; else by our own clock."""
+        tick = self.ticking
+        if tick.mode is not Mode.LOCKSTEP:
+            return now_ms
+        return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
         now_ms = self._instant(call.simulated_ms, now_ms)
@@ -147,7 +155,7 @@ class Charger(Buyer):
         return [(sender, answer)]
 
     def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
-        answer, movement = self._desk.release(sender, release)
+        answer, movement = self._desk.release(sender, release, self.stored_wh)
         self._deliver(movement)
         return [(sender, answer)]
 

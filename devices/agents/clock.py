@@ -27,7 +27,7 @@ from broker.messages import (
 )
 from devices.barrier import Barrier
 
-from .base import NOTHING, TICK_MS, Agent, Handler, Out
+from .base import LEAST_SECONDS_PER_TICK, NOTHING, TICK_MS, Agent, Handler, Out
 
 OFFSETS_MS: Final = {
     Phase.PROCESS: 0,
@@ -68,9 +68,11 @@ class Clock(Agent):
     __slots__ = (
         "_deadline_ms",
         "_events",
+        "_granted",
         "_order",
         "_paused_left_ms",
         "_revisions",
+        "_spent_ms",
         "_stepping",
         "barrier",
         "epoch",
@@ -117,6 +119,8 @@ class Clock(Agent):
         self._events = events
         self._order = tuple(phase for phase in PHASES if neighbours or phase not in BETWEEN_CELLS)
         self._deadline_ms = lockstep_deadline_ms
+        self._granted = ("", 0)
+        self._spent_ms: dict[str, int] = {}
         self._paused_left_ms = 0
         self._stepping: int | None = None
         self._revisions: dict[str, tuple[int, str]] = {}
@@ -156,7 +160,7 @@ class Clock(Agent):
             if self._stepping is not None:
                 if not self._stepping:
                     self._stepping = None
-                    return self._pause(now_ms)
+                    return [*self._pause(now_ms), self._account("paused")]
                 self._stepping -= 1
             self.tick += 1
             self._apply_events()
@@ -188,6 +192,7 @@ class Clock(Agent):
     def _schedule(self, now_ms: int) -> None:
         """Plan the end of the phase: by the clock on the wall, or by the deadline of lock-step."""
         if self.mode is Mode.LOCKSTEP:
+            self._spent_ms.clear()
             self.barrier.begin((self.tick, PHASE_RANK[self.now_phase]))
             self.event_ms = now_ms + self._deadline_ms
         else:
@@ -214,7 +219,9 @@ class Clock(Agent):
         if granted is None:
             return self._next_phase(now_ms)
         device, instant_ms = granted
-        self.event_ms = now_ms + self._deadline_ms
+        self._granted = (device, now_ms)
+        left_ms = self._deadline_ms - self._spent_ms.get(device, 0)
+        self.event_ms = now_ms + max(left_ms, 0)
         return [(device, Grant(self.tick, instant_ms))]
 
     def _on_ready(self, _scope: str, sender: str, ready: Ready, now_ms: int) -> Out:
@@ -223,13 +230,23 @@ class Clock(Agent):
             return NOTHING
         if ready.tick != self.tick:
             return self.refuse("stale")
+        self._account_for(sender, now_ms)
         awaited = self.barrier.ready(sender, (ready.tick, PHASE_RANK[ready.through]), ready.wake_ms)
         return self._advance(now_ms) if awaited else NOTHING
 
-    def _on_presence(self, _scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
+    def _account_for(self, device: str, now_ms: int) -> None:
+        """Charge a device with the time its grants take: one deadline is all it has in a phase."""
+        granted, since_ms = self._granted
+        if device == granted:
+            self._spent_ms[device] = self._spent_ms.get(device, 0) + now_ms - since_ms
+            self._granted = ("", 0)
+
+    def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """A device comes to life or dies: the dead are not waited for."""
         if presence.kind is Kind.CLOCK:
             return NOTHING
+        if scope != f"{presence.cell}/{presence.kind}":
+            return self.refuse("presence")
         if presence.online:
             self.barrier.join(sender, running=self.tick >= 0 and self.mode is Mode.LOCKSTEP)
             return NOTHING
@@ -246,7 +263,7 @@ class Clock(Agent):
             return self.refuse("stale")
         try:
             out = self._set(scope, control.value, now_ms)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return self.refuse("control")
         self._revisions[scope] = (control.revision, sender)
         return [*out, self._account("paused" if self.paused else "running")]
@@ -278,7 +295,7 @@ class Clock(Agent):
         return NOTHING
 
     def _set_pace(self, value: Value, now_ms: int) -> Out:
-        if isinstance(value, bool | str) or not 0 < value <= TICK_MS / 1000:
+        if isinstance(value, bool | str) or not LEAST_SECONDS_PER_TICK <= value <= TICK_MS / 1000:
             raise ValueError(value)
         faster = value / self.seconds_per_tick
         self.seconds_per_tick = float(value)

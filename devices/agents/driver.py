@@ -54,6 +54,11 @@ class Driver(Agent):
         self._driven_wh = 0
         self._next: Callable[[int], Out] | None = None
 
+    def inherit(self, former: "Driver") -> None:
+        """Find the battery as it was left."""
+        super().inherit(former)
+        self.stored_wh = former.stored_wh
+
     def _runs_low(self, now_ms: int) -> Out:
         """Act because the battery has come down to LOW."""
         raise NotImplementedError

@@ -132,6 +132,7 @@ class Seeker(Driver):
     def _ask(self, negotiation: Negotiation, cells: range, now_ms: int) -> Out:
         """Send the call to some of the cells within earshot, or go on where nobody is there to answer."""
         asked = {charger for number in cells for charger in self._rosters[number].members}
+        asked.difference_update(self.ticking.absent)
         negotiation.widened = negotiation.widened or len(cells) == 0 or cells[-1] > 0
         negotiation.reopen(asked)
         if not asked:
@@ -239,9 +240,10 @@ class Seeker(Driver):
         return out
 
     def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        cell = scope.partition("/")[0]
-        if cell in self._cells:
-            self._rosters[self._cells.index(cell)].apply(sender, presence)
+        if scope != f"{presence.cell}/{presence.kind}":
+            return self.refuse("presence")
+        if presence.cell in self._cells:
+            self._rosters[self._cells.index(presence.cell)].apply(sender, presence)
         return NOTHING
 
     handlers: ClassVar[dict[type[Message], Handler]] = {

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from broker.messages import Bid, Kind, Message, Phase, Presence, Receipt, Residual, Supply, Surplus, Tick
 from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
-from devices.physics.air import density_kg_per_m3
+from devices.physics.air import density_kg_per_m3, pressure_at_height_pa
 from devices.physics.turbine import power_w
 from devices.roster import Roster
 from devices.weather import Weather, WeatherSpanError
@@ -29,6 +29,7 @@ class Turbine(Seller):
         "_cleared",
         "_early",
         "_neighbours",
+        "_pressure_pa",
         "_roster",
         "_rotor_diameter_m",
         "_wind",
@@ -45,19 +46,21 @@ class Turbine(Seller):
         rotor_diameter_m: float,
         wind: Weather,
         roster: Roster,
+        hub_height_m: float = 0.0,
         wind_factor: float = 1.0,
         neighbours: Sequence[str] = (),
         label: str = "",
     ) -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._rotor_diameter_m = rotor_diameter_m
+        self._pressure_pa = pressure_at_height_pa(hub_height_m)
         self._wind_factor = wind_factor
         self._wind = wind
         self._neighbours = tuple(neighbours)
         self._roster = roster
         self._book = Book(-1)
         self._abroad: dict[str, Book] = {}
-        self._early: list[tuple[str, str, Message]] = []
+        self._early: dict[tuple[str, str, str], Message] = {}
         self._cleared = True
         self._carry_ws = 0
 
@@ -67,6 +70,13 @@ class Turbine(Seller):
         roster = [("presence", f"{self.cell}/{kind}") for kind in (*_BUYERS, Kind.TURBINE)]
         abroad = [(word, cell) for cell in self._neighbours for word in ("residual", "surplus")]
         return [*super().subscriptions(), *home, *roster, *abroad]
+
+    def start_books(self) -> None:
+        """Forget bids and supplies under other tick numbers."""
+        super().start_books()
+        self._book = Book(-1)
+        self._abroad = {}
+        self._early = {}
 
     def start(self, now_ms: int) -> Out:
         """Come to life, a member of its own cell."""
@@ -87,7 +97,8 @@ class Turbine(Seller):
             self.power_w = 0
             return 0
         speed_mps = reading.speed_mps * self._wind_factor * self.ticking.settings.wind_scale
-        power = power_w(speed_mps, self._rotor_diameter_m, density_kg_per_m3(reading.temperature_c))
+        density = density_kg_per_m3(reading.temperature_c, self._pressure_pa)
+        power = power_w(speed_mps, self._rotor_diameter_m, density)
         self.power_w = round(power * self.ticking.settings.turbine_scale)
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
@@ -99,8 +110,8 @@ class Turbine(Seller):
         self._book.supplies[self.id] = energy_wh
         self._abroad = {}
         self._cleared = False
-        early, self._early = self._early, []
-        for scope, sender, message in early:
+        early, self._early = self._early, {}
+        for (scope, sender, _), message in early.items():
             self.handle(scope, sender, message, now_ms)
         out.append((self.cell, Supply(self.tick, energy_wh)))
         return out
@@ -143,14 +154,16 @@ class Turbine(Seller):
             return self.refuse("late" if self._cleared else "duplicate")
         if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
             return self.refuse("stale")
-        self._early.append((scope, sender, message))
+        self._early.setdefault((scope, sender, message.TOPIC), message)
         return NOTHING
 
     def _clear_when_complete(self, now_ms: int) -> Out:
         return self._clear(now_ms) if not self._cleared and self._complete() else NOTHING
 
-    def _on_presence(self, _scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+    def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Keep the roster of the cell: who is alive is waited for."""
+        if scope != f"{presence.cell}/{presence.kind}":
+            return self.refuse("presence")
         self._roster.apply(sender, presence)
         return NOTHING
 
@@ -210,7 +223,7 @@ class Turbine(Seller):
         for producer, left_wh in queue(self.tick, self._book.leftovers()):
             mine = producer == self.id
             if mine:
-                for (_, _, consumer, _, _), energy_wh in stretch(
+                for (_, _, consumer, *_), energy_wh in stretch(
                     claims, start, min(left_wh, self.sales.unsold_wh)
                 ):
                     cell = cell_of[consumer]
@@ -234,6 +247,8 @@ class Turbine(Seller):
 
     def _settle(self, _now_ms: int) -> Out:
         self.deadline_ms = None
+        self._book.close()
+        self._abroad = {}
         if self.sales.tick != self.tick:
             return NOTHING
         return [self.state("turbine", self.sales.unsold_wh)]

@@ -45,9 +45,9 @@ class Vehicle(Seeker):
     kind = Kind.VEHICLE
     __slots__ = (
         "_area",
+        "_drawn_wh",
         "_left",
         "_loss_wh",
-        "_metered_wh",
         "_paid_neur",
         "_session",
     )
@@ -87,7 +87,7 @@ class Vehicle(Seeker):
         )
         self._area = area
         self._session: Session | None = None
-        self._left: Session | None = None
+        self._left: dict[tuple[str, int], Session] = {}
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ class Vehicle(Seeker):
         return [*direct, *(("presence", f"{cell}/{Kind.CHARGER}") for cell in self._cells)]
 
     def _begin_accounts(self) -> None:
-        self._metered_wh = self._loss_wh = self._driven_wh = self._paid_neur = 0
+        self._drawn_wh = self._loss_wh = self._driven_wh = self._paid_neur = 0
 
     def _process(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
@@ -140,16 +140,16 @@ class Vehicle(Seeker):
         session = self._session
         if session is not None and session.is_with(sender, lease.call):
             return self._on_heartbeat_answer(session)
+        if (sender, lease.call) in self._left:
+            return NOTHING
         return super()._on_lease(scope, sender, lease, now_ms)
 
     def _on_decline(self, scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
         """Leave a charger that has forgotten the reservation; else it is an answer to a call."""
         session = self._session
         if session is not None and session.is_with(sender, decline.call):
-            self._leave(now_ms)
-            return [(sender, Release(session.call, now_ms, session.metered_wh, "interrupted"))]
-        if self._left is not None and self._left.is_with(sender, decline.call):
-            self._left = None
+            return self._abandon(now_ms)
+        if (sender, decline.call) in self._left:
             return NOTHING
         return super()._on_decline(scope, sender, decline, now_ms)
 
@@ -176,7 +176,10 @@ class Vehicle(Seeker):
         """Say a heartbeat with the meter reading, or the release; and wait for the answer."""
         session.attempts = session.attempts + 1 if again else 1
         self.deadline_ms = now_ms + self.patience_ms
-        session.reported_wh = session.reading(now_ms, self._model)
+        draught = session.draw(now_ms, self._model)
+        self.stored_wh += draught.gained_wh
+        self._loss_wh += draught.drawn_wh - draught.gained_wh
+        self._drawn_wh += draught.drawn_wh
         message: Message
         if session.releasing:
             message = Release(session.call, now_ms, session.reported_wh, "charged")
@@ -185,18 +188,19 @@ class Vehicle(Seeker):
         return [(session.charger, message)]
 
     def _import(self, now_ms: int) -> Out:
-        out = self._ask_for_bill(now_ms)
+        out = self._ask_for_bills(now_ms)
         return [*out, *self._report(self._session, now_ms)] if self._session is not None else out
 
-    def _ask_for_bill(self, now_ms: int) -> list[tuple[str, Message]]:
-        """Ask a charger that was left without an answer for its bill, for some ticks."""
-        left = self._left
-        if left is None:
-            return []
-        left.misses += 1
-        if left.misses > BILL_TICKS:
-            self._left = None
-        return [(left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted"))]
+    def _ask_for_bills(self, now_ms: int) -> list[tuple[str, Message]]:
+        """Ask chargers that were left without an answer for their bills, as long as they live, for some ticks."""
+        out: list[tuple[str, Message]] = []
+        for key, left in list(self._left.items()):
+            left.misses += 1
+            if left.misses > BILL_TICKS:
+                del self._left[key]
+            elif self._find(left.charger) is not None:
+                out.append((left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted")))
+        return out
 
     def _unanswered(self, now_ms: int) -> Out:
         self.deadline_ms = None
@@ -212,65 +216,58 @@ class Vehicle(Seeker):
         session.misses = 0
         if not session.releasing:
             self.deadline_ms = None
-            self._book(session, session.reported_wh)
+            self._pay(session, session.reported_wh)
         return NOTHING
 
-    def _book(self, session: Session, drawn_wh: int) -> None:
-        """Book what both sides agree was drawn: stored with loss, paid at the agreed price."""
-        booking = session.book(drawn_wh)
-        self.stored_wh += booking.gained_wh
-        self._loss_wh += booking.drawn_wh - booking.gained_wh
-        self._metered_wh += booking.drawn_wh
-        self._paid_neur += booking.cost_neur
-        self.balance_neur -= booking.cost_neur
+    def _pay(self, session: Session, energy_wh: int) -> None:
+        """Pay what both sides agree was drawn, at the agreed price."""
+        due_neur = session.pay(energy_wh)
+        self._paid_neur += due_neur
+        self.balance_neur -= due_neur
 
     def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
-        session, left = self._session, self._left
+        session = self._session
         if session is not None and session.is_with(sender, bill.call):
-            self._book(session, min(bill.energy_wh, session.target_wh))
+            self._pay(session, bill.energy_wh)
             self._session = None
             self.deadline_ms = None
             return self._drive_on(now_ms)
-        if left is None or not left.is_with(sender, bill.call) or self._status is Status.CHARGING:
+        left = self._left.pop((sender, bill.call), None)
+        if left is None:
             return self.refuse("late")
-        self._left = None
-        self._advance(now_ms)
-        self._book(left, min(bill.energy_wh, left.reported_wh))
-        self._rebase(now_ms)
+        self._pay(left, bill.energy_wh)
         return NOTHING
 
-    def _rebase(self, now_ms: int) -> None:
-        """Go on from here with what is in the battery now."""
-        if self._status is Status.HEADING and self._journey is not None:
-            self._journey = self._begin_journey(now_ms, self._journey.target)
-            self._plan_arrival(self._journey.arrival_ms(), self._plug_in)
-        elif self._status is Status.DRIVING:
-            self._set_out(now_ms)
-
     def _abandon(self, now_ms: int) -> Out:
-        """The charger does not answer: leave with what was booked, ask for the bill later, look elsewhere."""
-        self._left = self._session
-        if self._left is not None:
-            self._left.misses = 0
-        self._leave(now_ms)
-        return self._ask_for_bill(now_ms)
-
-    def _leave(self, now_ms: int) -> None:
+        """The charger is dead or has forgotten: leave with what was drawn, ask for the bill, look elsewhere."""
+        session = self._session
+        if session is None:
+            return NOTHING
+        session.misses = 0
+        self._left[session.charger, session.call] = session
         self._advance(now_ms)
         self._journey = None
         self._session = None
         self.deadline_ms = None
         if self._status is not Status.STRANDED:
             self._drive_on(now_ms)
+        return [(session.charger, Release(session.call, now_ms, session.reported_wh, "interrupted"))]
 
     def _strand(self, now_ms: int) -> Out:
         """Stand where the battery is empty, and let go of what is reserved."""
         super()._strand(now_ms)
-        return self._abandon(now_ms) if self._session is not None else NOTHING
+        return self._abandon(now_ms)
+
+    def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
+        """Go elsewhere at once when the charger has died."""
+        super()._on_presence(scope, sender, presence, now_ms)
+        session = self._session
+        dead = session is not None and session.charger == sender and self._find(sender) is None
+        return self._abandon(now_ms) if dead else NOTHING
 
     def start_books(self) -> None:
         """Forget plans and bargains of another time; it stays where it is, with what it has."""
-        self._left = None
+        self._left.clear()
         self._session = None
         self._negotiation = None
         self.deadline_ms = None
@@ -291,7 +288,7 @@ class Vehicle(Seeker):
             longitude=self.longitude,
             measured=False,
             status=self._status,
-            power_w=-self._metered_wh * 3_600_000 // TICK_MS,
+            power_w=-self._drawn_wh * 3_600_000 // TICK_MS,
             balance_neur=self.balance_neur,
             refused=dict(self.refused),
             kind="vehicle",
@@ -299,7 +296,7 @@ class Vehicle(Seeker):
             consumption_wh_per_km=model.consumption_wh_per_km,
             stored_wh=self.stored_wh,
             capacity_wh=model.capacity_wh,
-            drawn_wh=self._metered_wh,
+            drawn_wh=self._drawn_wh,
             charge_loss_wh=self._loss_wh,
             driven_wh=self._driven_wh,
             paid_neur=self._paid_neur,
@@ -314,6 +311,7 @@ class Vehicle(Seeker):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Seeker.handlers,
+        Presence: _on_presence,
         Decline: _on_decline,
         Lease: _on_lease,
         Bill: _on_bill,

@@ -58,8 +58,8 @@ EXPECTED = {
     ),
     "ledger.csv": (
         "tick,cell,producer,consumer,package,energy_kwh,price_eur_per_kwh\n"
-        "0,north,turbine-0,charger-0,9,10.000,0.100001\n"
-        "0,north,turbine-0,charger-0,10,15.000,0.100000\n"
+        "0,north,turbine-0,charger-0,charger-0/0/9,10.000,0.100001\n"
+        "0,north,turbine-0,charger-0,charger-0/0/10,15.000,0.100000\n"
     ),
     "reservations.csv": (
         "vehicle,charger,requested,offered,accepted,arrived,released,energy_kwh,price,distance_km,outcome\n"

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.messages import ID_PATTERN, Kind, Mode, Phase
+from broker.topics import CLOCK_ID
 from devices.agents.base import Agent
 from devices.agents.turbine import Turbine
 from devices.agents.vehicle import Vehicle
 from devices.chance import Chance
-from devices.fleet import CLOCK_ID, Fleet, cells_of
+from devices.fleet import Fleet, cells_of
 from devices.roster import Roster
 from devices.scenario import TURBINE_SITES, Scenario, load, parse
 from tests.devices.script import birth

@@ -65,7 +65,7 @@ def served(shares: dict[str, list[tuple[Claim, int]]]) -> Counter[tuple[str, int
     """Return the Wh awarded to each (consumer, index)."""
     counted: Counter[tuple[str, int]] = Counter()
     for lots in shares.values():
-        for (_, _, consumer, index, _), energy_wh in lots:
+        for (_, _, consumer, index, *_), energy_wh in lots:
             counted[consumer, index] += energy_wh
     return counted
 

@@ -44,7 +44,7 @@ def test_from_call_to_bill() -> None:
     assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), STILL)
     _, moved = desk.heartbeat("v1", beat(1, 4_000), later)
     assert moved == Movement(4_000, taken_for(4_000), cost_neur(4_000, PRICE))
-    bill, moved = desk.release("v1", release(1, 9_000))
+    bill, moved = desk.release("v1", release(1, 9_000), 100_000)
     assert bill == Bill(1, 9_000, cost_neur(9_000, PRICE))
     assert moved == Movement(5_000, taken_for(9_000) - taken_for(4_000), cost_neur(5_000, PRICE))
     assert desk.reservations == {}
@@ -88,8 +88,8 @@ def test_a_repeated_acceptance_gets_the_same_lease() -> None:
 def test_a_repeated_release_gets_the_same_bill() -> None:
     desk = Desk(PORTS)
     leased(desk)
-    bill, _ = desk.release("v1", release(1, 9_000))
-    again, moved = desk.release("v1", release(1, 9_000))
+    bill, _ = desk.release("v1", release(1, 9_000), 100_000)
+    again, moved = desk.release("v1", release(1, 9_000), 100_000)
     assert moved == STILL
     assert again == bill
 
@@ -115,8 +115,10 @@ def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
     assert desk.expire(NOW + LEASE_MS - 1) == []
     assert desk.expire(NOW + LEASE_MS) == ["v1"]
     assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), STILL)
-    assert desk.release("v1", release(1, 5_000)) == (Bill(1, 0, 0), STILL)  # what it drew before, and no more
-    assert desk.release("v2", release(1)) == (Decline(1, "unknown"), STILL)
+    bill, moved = desk.release("v1", release(1, 5_000), 100_000)  # it says late what it drew
+    assert (bill, moved) == (Bill(1, 5_000, 5_000 * PRICE), Movement(5_000, taken_for(5_000), 5_000 * PRICE))
+    assert desk.release("v1", release(1, 9_000), 100_000) == (bill, STILL)
+    assert desk.release("v2", release(1), 100_000) == (Decline(1, "unknown"), STILL)
 
 
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
@@ -128,7 +130,7 @@ def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
 def test_a_hold_cannot_be_drawn_from() -> None:
     desk = Desk(PORTS)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
-    _, moved = desk.release("v1", release(1, 5_000))
+    _, moved = desk.release("v1", release(1, 5_000), 100_000)
     assert moved == STILL
     assert desk.reservations == {}
 
@@ -211,7 +213,7 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(vehicle=vehicles, number=numbers, reading=readings)
     def releases(self, vehicle: str, number: int, reading: int) -> None:
         before = self.desk.reservations.get(vehicle)
-        answer, movement = self.desk.release(vehicle, release(number, reading))
+        answer, movement = self.desk.release(vehicle, release(number, reading), 100_000)
         self._moved(movement)
         if before is None or before.call != number:
             assert isinstance(answer, Decline) or answer in self.bills

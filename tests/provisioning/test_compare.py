@@ -85,7 +85,7 @@ def test_a_breach_is_told_with_its_seed(
     measured = {"normal": [good, Measured(bad.result, ("energy", "ports"))]}
     monkeypatch.setattr(contest, "hold", lambda *_: (measured, False))
     assert main(["compare", "normal", "--out", str(tmp_path)]) == Exit.BREACHED
-    assert capsys.readouterr().err == "gridfleet: normal, seed 2: breached energy, ports\n"
+    assert capsys.readouterr().err == "gridfleet: normal, seed 50: breached energy, ports\n"
 
 
 def test_a_wide_table_goes_on_below() -> None:

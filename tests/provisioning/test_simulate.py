@@ -36,7 +36,7 @@ def test_a_run_leaves_its_files_and_says_where(tmp_path: Path, capsys: pytest.Ca
     assert simulate(tmp_path) == Exit.FINE
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.startswith("normal, seed 1: 8 ticks, ")
+    assert said.out.startswith("normal, seed 49: 8 ticks, ")
     assert said.out.splitlines()[-1] == f"Report    {tmp_path}/report.html"
     for group in ("Energy ", "Prices ", "Charging ", "Traffic ", "Checks "):
         assert f"\n{group}" in said.out

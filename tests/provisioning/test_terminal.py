@@ -28,7 +28,7 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
         "simulate", "normal", "--ticks", "4", "--no-report", cwd=tmp_path, env={"TERM": "dumb"}
     )
     assert ESCAPE not in done.out
-    assert done.out.startswith("normal, seed 1: 4 ticks")
+    assert done.out.startswith("normal, seed 49: 4 ticks")
 
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:

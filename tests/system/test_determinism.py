@@ -24,10 +24,10 @@ RUNS = {
 }
 
 GOLDEN = {
-    ("normal", 0): ("61ad88b662106cd1fc277c3f4e94578d", "34beb8956cbfd0fb002473e6f1084ce7"),
+    ("normal", 0): ("eb179068e8323ddfcc0267a1d45baa52", "b586d8db9ac72f6d4b6e8642f09df3b8"),
     ("scarce", 0): ("5d82359893ee14afdc16416ec9ff1348", "e6b3d4ce0c7af99671fb67bc0625f8bf"),
-    ("storm", 0): ("61ad88b662106cd1fc277c3f4e94578d", "34beb8956cbfd0fb002473e6f1084ce7"),
-    ("storm", 54): ("aa4df2ddfaf6cdc2b344be8a9fb192c3", "7ff0038f2ff37a9a3f8afe49f95aac86"),
+    ("storm", 0): ("eb179068e8323ddfcc0267a1d45baa52", "b586d8db9ac72f6d4b6e8642f09df3b8"),
+    ("storm", 54): ("2efc03a6122881b27fe925513167c37f", "f5ebcaa8586fae207356af63ace1fb29"),
 }
 """Digests of ledger and reservations of 12 ticks of each shipped scenario, by its first tick.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
-from hypothesis import given, note
+from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from broker.messages import (
@@ -23,6 +23,7 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
+from devices.agents.base import TICK_MS
 from devices.faults import Faults
 from devices.fleet import Fleet
 from devices.scenario import Scenario, parse
@@ -31,9 +32,13 @@ from tests.dashboards.runs import audit, broken
 from tests.system.heard import Heard, digest, heard
 
 pytestmark = pytest.mark.timeout(900)  # the profile `thorough` takes its time
-TICKS: Final = 12
+TICKS: Final = 14
 Account = ProducerState | ConsumerState | ChargerState | VehicleState
 BUYERS: Final = {Kind.CONSUMER, Kind.CHARGER}
+
+
+NEAR: Final = {"area.south": 51, "area.north": 52, "area.west": 9, "area.east": 10}
+"""So small an area that every vehicle reaches a charger."""
 
 
 class Run(NamedTuple):
@@ -57,6 +62,7 @@ def runs(draw: st.DrawFn) -> Run:
     changes = {
         "area.rows": rows,
         "area.columns": columns,
+        **draw(st.sampled_from([{}, NEAR])),
         "turbines.count": draw(st.integers(0, 6)),
         "turbines.rotor_diameter_m": draw(st.sampled_from(["[20.0, 40.0]", "[50.0, 150.0]"])),
         "households.count": draw(st.integers(0, 3)),
@@ -103,6 +109,13 @@ def faults(draw: st.DrawFn, last: int = TICKS) -> Faults:
         from_tick=begin,
         to_tick=draw(st.integers(begin + 1, last)),
     )
+
+
+def busy(seed: int, columns: int, *changes: str) -> Run:
+    """Eight thirsty vehicles and four chargers near each other: reservations all the time."""
+    area = [f"{key}={value}" for key, value in NEAR.items()]
+    counts = ("turbines.count=2", "chargers.count=4", "vehicles.count=8", "vehicles.stored_share=[0.0, 0.3]")
+    return Run((*area, f"area.columns={columns}", *counts, *changes), seed, None)
 
 
 class Books:
@@ -158,9 +171,8 @@ def books_by_tick(ear: Heard) -> dict[int, Books]:
 def said_in(ear: Heard, tick: int) -> set[tuple[str, str]]:
     """(sender, word) of each account, bid and supply of a tick."""
     said = {(sender, state.TOPIC) for sender, state in accounts(ear) if state.tick == tick}
-    for kind in (Bid, Supply):
-        said |= {(sender, each.TOPIC) for _, sender, each in ear.of(kind) if each.tick == tick}
-    return said
+    said |= {(sender, bid.TOPIC) for _, sender, bid in ear.of(Bid) if bid.tick == tick}
+    return said | {(sender, supply.TOPIC) for _, sender, supply in ear.of(Supply) if supply.tick == tick}
 
 
 def steady(ear: Heard, ids: list[str], tick: int) -> set[str]:
@@ -223,6 +235,51 @@ def test_the_order_of_arrival_decides_nothing(run: Run, other: int) -> None:
 # --- with faults: nothing is broken meanwhile, and afterwards the books agree again ----------------------
 
 
+@example(Run(("vehicles.count=2",), 1, None), Faults(skew_s=600, from_tick=2, to_tick=3))
+@given(runs(), faults())
+def test_until_the_faults_begin_all_is_as_without_them(run: Run, wrong: Faults) -> None:
+    end_ms = run.scenario.start_ms + wrong.from_tick * TICK_MS
+    ticks = wrong.from_tick + 1
+    faulty = heard(run.scenario, ticks, seed=run.seed, faults=wrong)
+    sound = heard(run.scenario, ticks, seed=run.seed)
+    assert sorted(line for line in faulty.lines() if line[0] < end_ms) == sorted(
+        line for line in sound.lines() if line[0] < end_ms
+    )
+
+
+@example(  # a bill that comes late is stored, after the vehicle has filled its battery elsewhere
+    busy(
+        5066,
+        1,
+        "area.north=51.5",
+        "chargers.capacity_kwh=300",
+        "chargers.stored_share=0.2",
+        "chargers.ports=3",
+    ),
+    Faults(loss=0.3, reorder=0.6, partition=0.5, crash=0.1, down_ticks=3, from_tick=4, to_tick=8),
+)
+@example(  # a vehicle asks for its bill when the charger can be reached again, more than an hour later
+    busy(
+        2752,
+        2,
+        "area.north=52.5",
+        "chargers.capacity_kwh=300",
+        "chargers.stored_share=0.5",
+        "chargers.ports=3",
+    ),
+    Faults(partition=0.5, from_tick=4, to_tick=6),
+)
+@example(  # a heartbeat that is late renews a lease that has lapsed
+    busy(
+        4678,
+        1,
+        "area.north=52.5",
+        "chargers.capacity_kwh=80",
+        "chargers.stored_share=0.5",
+        "chargers.ports=3",
+    ),
+    Faults(delay_s=600, duplicate=0.1, from_tick=1, to_tick=4),
+)
 @given(runs(), faults())
 def test_faults_break_no_invariant(run: Run, wrong: Faults) -> None:
     ear = heard(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
@@ -270,6 +327,50 @@ def passing_faults(draw: st.DrawFn) -> Faults:
     )
 
 
+@example(  # a bill is refused while the vehicle charges anew, and forgotten when it has
+    busy(
+        9058,
+        1,
+        "area.north=52.5",
+        "chargers.capacity_kwh=300",
+        "chargers.stored_share=0.2",
+        "chargers.ports=2",
+    ),
+    Faults(loss=0.6, from_tick=1, to_tick=4),
+)
+@example(  # a late heartbeat is declined after the reservation has ended, and the bill that comes then refused
+    busy(
+        1416, 1, "area.north=52.5", "chargers.capacity_kwh=80", "chargers.stored_share=1", "chargers.ports=3"
+    ),
+    Faults(delay_s=600, from_tick=1, to_tick=3),
+)
+@example(  # the same before the release has been answered: the vehicle books less than it has drawn
+    Run(
+        (
+            "area.rows=2",
+            "turbines.count=0",
+            "households.count=0",
+            "commerce.count=1",
+            "farms.count=3",
+            "chargers.count=3",
+            "chargers.capacity_kwh=5",
+            "chargers.ports=1",
+            "chargers.stored_share=0.5",
+            "vehicles.count=6",
+            "vehicles.stored_share=[0.0, 0.2]",
+            "reactors.count=0",
+            "market.package_kwh=0.7",
+            "settings.consumer_scale=0",
+            "settings.vehicle_scale=0",
+            "settings.turbine_scale=0",
+            "settings.algorithm='weighted'",
+            "weather.weibull_scale_mps=4",
+        ),
+        99,
+        None,
+    ),
+    Faults(loss=0.1, duplicate=0.02, delay_s=300, from_tick=1, to_tick=2),
+)
 @given(runs(), passing_faults())
 def test_no_money_is_made_or_lost_by_a_network_that_fails_for_a_while(run: Run, wrong: Faults) -> None:
     """Nine ticks later, what all devices have adds up to nothing, and vehicles drew what chargers delivered."""

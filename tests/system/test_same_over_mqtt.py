@@ -14,6 +14,7 @@ from broker.embedded import EmbeddedBroker
 from broker.errors import BrokerError
 from broker.messages import (
     Bid,
+    Call,
     ClockState,
     ConsumerState,
     Control,
@@ -31,11 +32,13 @@ from broker.messages import (
 )
 from broker.mqtt import MqttLoop
 from broker.topics import topic
-from devices.agents.base import Agent
+from devices.agents.base import NETWORK_MS, TICK_MS
 from devices.agents.clock import Value
+from devices.agents.vehicle import Vehicle
 from devices.fleet import Fleet
-from devices.runtime import DeviceSeat, Wire
-from devices.scenario import Scenario, load, parse
+from devices.runtime import DeviceSeat
+from devices.scenario import Area, Scenario, load, parse
+from devices.session import Session
 from devices.site import Site
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
@@ -45,12 +48,17 @@ OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState)
 ENDLESS: Final = 2_000
 """More ticks than any test here lets pass; what it waits for comes first, or it fails at the end of them."""
 
-SMALL: Final = parse(
+FEW: Final = ("turbines.count=2", "households.count=2", "farms.count=0", "chargers.count=3")
+SMALL: Final = parse("", "small.toml", "", [*FEW, "vehicles.count=4"])
+LOST: Final = parse(
     "",
-    "small.toml",
+    "lost.toml",
     "",
-    ["turbines.count=2", "chargers.count=3", "vehicles.count=4", "households.count=2", "farms.count=0"],
+    [*FEW, "chargers.stored_share=1", "vehicles.count=6", "vehicles.stored_share=[0.2, 0.3]"],
 )
+"""Every vehicle looks for a charger at once, and again and again, for most are out of reach."""
+NEAR: Final = Area(south=51, north=52, west=9, east=10)
+"""Here they are within reach."""
 
 
 @pytest.fixture
@@ -70,9 +78,9 @@ def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceSeat]:
     found: dict[str, DeviceSeat] = {}
 
     class Known(DeviceSeat):
-        def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire) -> None:
-            super().__init__(agent, loop, wire)
-            found[agent.id] = self
+        def start(self) -> None:
+            found[self.agent.id] = self
+            super().start()
 
     monkeypatch.setattr("devices.site.DeviceSeat", Known)
     monkeypatch.setattr("devices.site.TELL_S", 0.05)
@@ -299,10 +307,7 @@ def test_nobody_waits_for_the_dead(
     assert broken(audit(ear.messages, exact=False)) == {}
 
 
-GHOSTS: Final = [Kind.VEHICLE, Kind.CONSUMER, Kind.CHARGER, Kind.TURBINE]
-
-
-@pytest.mark.parametrize("kind", GHOSTS)
+@pytest.mark.parametrize("kind", [Kind.VEHICLE, Kind.TURBINE])
 def test_who_is_born_and_says_nothing_costs_one_deadline(kind: Kind, address: BrokerAddress) -> None:
     publish(address, f"germany/{kind}", "ghost", Presence(True, kind, "germany", 51.0, 10.0))
     site, ear = site_of(SMALL, address, 6, deadline_ms=3_000)
@@ -315,7 +320,31 @@ def test_who_is_born_and_says_nothing_costs_one_deadline(kind: Kind, address: Br
     assert broken(audit(ear.messages, exact=False)) == {}
 
 
-@pytest.mark.parametrize("kind", GHOSTS)
+def test_a_mute_charger_does_not_hold_up_every_call(
+    address: BrokerAddress, seats: dict[str, DeviceSeat]
+) -> None:
+    """Every tick names it as absent: vehicles need not wait for its offer till their patience ends."""
+    site, ear = site_of(LOST, address, 8)
+    begin_s = 0.0
+
+    def progress(site: Site) -> bool:
+        nonlocal begin_s
+        if site.clock.tick == 1 and not begin_s:
+            publish(address, "germany/charger", "ghost", Presence(True, Kind.CHARGER, "germany", 51.0, 10.0))
+        elif site.clock.tick == 2 and not begin_s:
+            begin_s = monotonic()
+        return True
+
+    site.run(progress)
+    took_s = monotonic() - begin_s
+    later = site.clock.start_ms + 2 * TICK_MS
+    calls = sum(call.simulated_ms > later for _, _, call in ear.of(Call))
+    assert calls >= 6
+    assert site.clock.late_phases == 0
+    assert took_s < calls * NETWORK_MS / 1000 / 2
+
+
+@pytest.mark.parametrize("kind", [Kind.VEHICLE, Kind.CONSUMER, Kind.CHARGER, Kind.TURBINE])
 def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
     kind: Kind, address: BrokerAddress, seats: dict[str, DeviceSeat]
 ) -> None:
@@ -335,12 +364,12 @@ def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
     assert broken(audit(ear.messages, exact=False)) == {}
 
 
-@pytest.mark.parametrize("victim", ["vehicle-1", "charger-1", "household-1", "turbine-1"])
+@pytest.mark.parametrize("victim", ["vehicle-1", "turbine-1"])
 def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
     victim: str, address: BrokerAddress, seats: dict[str, DeviceSeat]
 ) -> None:
     """A seat that is not served: connected and alive, but deaf and mute."""
-    site, ear = site_of(SMALL, address, 16, deadline_ms=4_000)
+    site, ear = site_of(SMALL, address, 16, deadline_ms=3_000)
 
     def progress(site: Site) -> bool:
         connection = seats[victim].connection
@@ -358,24 +387,32 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
     assert (victim, 15) in {(sender, said.tick) for _, sender, said in ear.of(State)}
 
 
-def test_a_vehicle_may_live_through_the_death_of_all_chargers(
+def test_a_dead_charger_sends_its_vehicles_on(
     address: BrokerAddress, seats: dict[str, DeviceSeat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site, ear = site_of(SMALL, address, 12)
+    """Its last will is heard by all: nobody asks it again and again, or hopes for its offer."""
+    site, ear = site_of(LOST.model_copy(update={"area": NEAR}), address, 12)
+    reserved: list[Session | None] = []
+    cut_s = 0.0
 
     def progress(site: Site) -> bool:
-        if site.clock.tick == 4:
+        nonlocal cut_s
+        if site.clock.tick == 4 and not reserved:
+            reserved.extend(seat.agent._session for seat in seats.values() if isinstance(seat.agent, Vehicle))
             for name, seat in seats.items():
-                if name.startswith("charger") and seat.connection.online:
+                if name.startswith("charger"):
                     monkeypatch.setattr(seat.connection, "dial", lambda: None)
                     cut(seat)
+            cut_s = monotonic()
         return True
 
     site.run(progress)
+    took_s = monotonic() - cut_s
+    assert any(reserved)
     assert site.clock.late_phases == 0
-    assert {sender for _, sender, state in ear.of(VehicleState) if state.tick == 11} == {
-        f"vehicle-{number}" for number in range(1, 5)
-    }
+    last = [state.charger for _, _, state in ear.of(VehicleState) if state.tick == 11]
+    assert last == [None] * 6
+    assert took_s < 2 * NETWORK_MS / 1000
 
 
 # --- the broker ------------------------------------------------------------------------------------------
@@ -401,8 +438,11 @@ def test_a_broker_that_goes_away_ends_the_run_with_a_clear_error(
         site.run(progress)
 
 
-def test_a_broker_that_is_not_there_is_named(bus: EmbeddedBroker, address: BrokerAddress) -> None:
+def test_a_broker_that_is_not_there_is_named(
+    bus: EmbeddedBroker, address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bus.close()
+    monkeypatch.setattr("devices.site.REACH_S", 0.5)
     site, _ear = site_of(SMALL, address, 2)
     with pytest.raises(BrokerError, match=str(address)):
         site.run()

@@ -4,6 +4,7 @@ Shapes and not figures: turbine, demand and vehicles are better models here than
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from statistics import fmean
 from typing import Final
 
@@ -128,10 +129,10 @@ def test_normal_all_chargers_are_full_within_six_hours_and_stay_so(normal: Day) 
 def test_normal_the_lowest_price_falls_to_the_floor_within_two_hours(normal: Day) -> None:
     """FACTS says within an hour, which no charger of FACTS can do.
 
-    It bids the floor for a package that begins at 90 % or more of its charge: 270 of 300 kWh. It takes 50 kWh a
-    tick, of which 90 % are stored, and the last of the five packages begins at what 40 kWh more would make of it:
-    270 - 40 = 230 kWh, hence at best in the tick after 6 × 45 kWh. The price is there in the seventh tick, which
-    ends after 1 h 45 min.
+    It bids the floor for a package only where its battery and the packages before hold 90 %, 270 of 300 kWh. The
+    last of its five packages begins 40 kWh above what it has stored, so that it must have stored 230 kWh. It buys
+    50 kWh a tick, of which 90 % are stored: 225 kWh after five ticks, and 270 after six. So the first floor price
+    is at best that of the seventh tick, which ends after 1 h 45 min.
     """
     first = normal.lowest.index(FLOOR_UEUR)
     assert 6 <= first < 8
@@ -226,9 +227,7 @@ def test_storm_chargers_drain_over_the_next_day(storm: Day) -> None:
     end = GALE.stop - 1
     assert storm.stored[end] > 0.95 * FULL_KWH
     hourly = storm.stored[end : end + 97 : 4]
-    assert sum(later < earlier for earlier, later in zip(hourly, hourly[1:], strict=False)) > 0.75 * len(
-        hourly
-    )
+    assert sum(later < earlier for earlier, later in pairwise(hourly)) > 0.75 * len(hourly)
     assert hourly[12] < hourly[6] < hourly[0]
     assert storm.stored[end + 96] < 0.35 * FULL_KWH
     first = storm.stored[GALE.stop : GALE.stop + 16]  # while nobody is below a tenth they buy nothing at all

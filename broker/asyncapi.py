@@ -1,0 +1,277 @@
+"""The AsyncAPI document of a site, made from the topic table and the messages: nothing in it is typed twice.
+
+python -m broker.asyncapi >docs/asyncapi.yaml
+"""
+
+import ast
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from . import messages
+from .codec import MAX_PAYLOAD, SCHEMA
+from .mosquitto.config import MAX_PACKET
+from .topics import ALL, ROOT, TABLE, Hearing, Reach, Row, Scope, topic_filter
+from .wishes import SESSION_S
+
+BINDING: Final = "0.2.0"
+"""Version of AsyncAPI's MQTT bindings."""
+_DESCRIPTION: Final = f"""\
+What the devices of a GridFleet site say to each other over MQTT.
+
+A topic is `{ROOT}/{{site}}/<word>/<scope…>/{{sender}}`: the word stands for the message, the sender is always the
+last level, and access rules allow nobody to publish under another name. Every message of MQTT 5 states the version
+of its schema in the user property `schema`; another version is refused, as is a payload over {MAX_PAYLOAD} bytes.
+Energy is whole Wh, price whole µEUR/kWh, money whole nEUR, time whole ms.
+
+Each channel says which kinds of device send (`x-senders`) and receive (`x-readers`) on it. Recorders, viewers and
+operators receive everything.
+"""
+_LEVELS: Final = {
+    "site": "The name of the site.",
+    "sender": "The id of who says it, which is its user name.",
+    "cell": "The cell it is for.",
+    "agent": "The id of the only receiver.",
+    "kind": "What the sender is.",
+    "setting": "The setting of the clock: paused, mode, step and so on.",
+}
+_PLAIN: Final = re.compile(r"[A-Za-z_$/][A-Za-z0-9_.$/-]*")
+_NOT_PLAIN: Final = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def document() -> dict[str, Any]:
+    """Return the document as plain data."""
+    schemas: dict[str, Any] = {}
+    components: dict[str, Any] = {"messages": {}, "schemas": schemas, "securitySchemes": _security()}
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    for row in TABLE:
+        name = row.message.__name__
+        schemas.update(_schemas(row))
+        components["messages"][name] = _message(row)
+        channels[row.word] = _channel(row)
+        operations[f"say{name}"] = _operation(row, "send")
+        operations[f"hear{name}"] = _operation(row, "receive")
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "GridFleet",
+            "version": f"{SCHEMA}.0.0",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"site": _server()},
+        "channels": channels,
+        "operations": operations,
+        "components": components,
+    }
+
+
+def text() -> str:
+    """Return the document as it is committed."""
+    return "# Made by `python -m broker.asyncapi`; do not edit.\n" + yaml(document())
+
+
+def yaml(value: Any, indent: int = 0) -> str:  # noqa: ANN401 - any plain data
+    """Return plain data as YAML, in the order it has."""
+    return "".join(f"{line}\n" for line in _lines(value, "  " * indent))
+
+
+def _server() -> dict[str, Any]:
+    will = next(row for row in TABLE if row.message is messages.Presence)
+    return {
+        "host": "{host}:{port}",
+        "protocol": "secure-mqtt",
+        "protocolVersion": "5.0",
+        "description": "A broker with TLS, users and access rules: Mosquitto.",
+        "variables": {"host": {"default": "localhost"}, "port": {"default": "8883"}},
+        "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _security()],
+        "bindings": {
+            "mqtt": {
+                "cleanSession": True,
+                "sessionExpiryInterval": SESSION_S,
+                "maximumPacketSize": MAX_PACKET,
+                "lastWill": {
+                    "topic": _address(will),
+                    "qos": will.qos,
+                    "message": "a presence with online: false",
+                    "retain": will.retain,
+                },
+                "bindingVersion": BINDING,
+            }
+        },
+    }
+
+
+def _security() -> dict[str, Any]:
+    return {
+        "password": {"type": "userPassword", "description": "The device's id and its own password."},
+        "certificate": {"type": "X509", "description": "A client certificate whose common name is the id."},
+    }
+
+
+def _channel(row: Row) -> dict[str, Any]:
+    levels = ("site", *row.scope.value, "sender")
+    return {
+        "address": _address(row),
+        "description": _first(row.message.__doc__),
+        "messages": {row.message.__name__: {"$ref": f"#/components/messages/{row.message.__name__}"}},
+        "parameters": {level: {"description": _LEVELS[level]} for level in levels},
+        "x-senders": sorted(row.senders) or ["operator"],
+        "x-readers": [_readers(row, hearing) for hearing in row.heard],
+    }
+
+
+def _readers(row: Row, hearing: Hearing) -> dict[str, Any]:
+    readers: dict[str, Any] = {"kinds": sorted(hearing.readers)}
+    if row.scope in {Scope.CELL, Scope.CELL_KIND}:
+        readers["of"] = hearing.reach.value
+    return readers
+
+
+def _operation(row: Row, action: str) -> dict[str, Any]:
+    mqtt: dict[str, Any] = {"qos": row.qos}
+    if action == "send":
+        mqtt["retain"] = row.retain
+        if row.expires:
+            mqtt["messageExpiryInterval"] = {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Seconds to the end of the phase and the patience after it; none in lock-step.",
+            }
+    name = row.message.__name__
+    who = ", ".join(sorted(row.senders) or ["operator"])
+    heard = ", ".join(sorted({kind for hearing in row.heard for kind in hearing.readers}) or ["recorder"])
+    where = "" if row.reach is Reach.OWN or row.scope is not Scope.CELL else f" To {row.reach.value}."
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{row.word}"},
+        "summary": f"Said by: {who}.{where}" if action == "send" else f"Heard by: {heard}.",
+        "messages": [{"$ref": f"#/channels/{row.word}/messages/{name}"}],
+        "bindings": {"mqtt": {**mqtt, "bindingVersion": BINDING}},
+    }
+
+
+def _message(row: Row) -> dict[str, Any]:
+    name = row.message.__name__
+    return {
+        "name": name,
+        "title": name,
+        "summary": _first(row.message.__doc__),
+        "contentType": "application/json",
+        "headers": {
+            "type": "object",
+            "description": "MQTT 5 user properties.",
+            "properties": {"schema": {"type": "string", "const": SCHEMA}},
+        },
+        "payload": {"$ref": f"#/components/schemas/{name}"},
+    }
+
+
+def _address(row: Row) -> str:
+    """Return the channel's address: the topic with a parameter for each level that varies."""
+    scope = "/".join(f"{{{level}}}" for level in row.scope.value)
+    address = topic_filter("{site}", row.word, scope, "{sender}")
+    if ALL in address:
+        raise ValueError(f"the topic of {row.word} has a level without a name")
+    return address
+
+
+def _schemas(row: Row) -> dict[str, Any]:
+    """Return the schema of a row's payload and of everything in it, by name."""
+    annotation: Any = messages.AnyState if row.message is messages.State else row.message
+    found = TypeAdapter(annotation).json_schema(ref_template="#/components/schemas/{model}")
+    inner = found.pop("$defs", {})
+    schemas = {**inner, row.message.__name__: found}
+    return {name: _told(name, _draft7(schema)) for name, schema in sorted(schemas.items())}
+
+
+def _draft7(schema: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a schema as AsyncAPI 3.0 reads it: JSON Schema draft 07, and the discriminator by name."""
+    if isinstance(schema, list):
+        return [_draft7(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {
+        key: _draft7(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)
+    }
+    if "prefixItems" in found:
+        found["items"] = found.pop("prefixItems")
+        found["additionalItems"] = False
+    if isinstance(found.get("discriminator"), dict):
+        found["discriminator"] = found["discriminator"]["propertyName"]
+    return found
+
+
+def _told(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with what the messages' source says about its fields."""
+    said = _FIELDS.get(name, {})
+    for field, inner in schema.get("properties", {}).items():
+        if field in said:
+            inner["description"] = said[field]
+    return schema
+
+
+def _field_words() -> dict[str, dict[str, str]]:
+    """Return the text below each field in the messages' source, by class and field, also of base classes."""
+    own: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(messages)).body:
+        if isinstance(node, ast.ClassDef):
+            own[node.name] = dict(_pairs(node.body))
+    return {
+        name: {
+            field: words
+            for base in reversed(getattr(messages, name).__mro__)
+            for field, words in own.get(base.__name__, {}).items()
+        }
+        for name in own
+    }
+
+
+def _pairs(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, text in pairwise(body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                yield name, _first(words)
+
+
+def _first(words: str | None) -> str:
+    return " ".join((words or "").split())
+
+
+_FIELDS: Final = _field_words()
+
+
+def _lines(value: Any, indent: str) -> Iterator[str]:  # noqa: ANN401 - any plain data
+    items = value.items() if isinstance(value, Mapping) else ((None, each) for each in value)
+    for key, each in items:
+        head = indent + ("-" if key is None else f"{_scalar(str(key))}:")
+        if isinstance(each, str) and "\n" in each:
+            yield f"{head} |"
+            yield from (f"{indent}  {line}".rstrip() for line in each.splitlines())
+        elif isinstance(each, Mapping | list) and each:
+            inner = list(_lines(each, indent + "  "))
+            if key is None:
+                inner[0] = f"{head} {inner[0].lstrip()}"
+            else:
+                yield head
+            yield from inner
+        else:
+            yield f"{head} {_scalar(each)}"
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401 - any plain value
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,1 @@
+"""Mosquitto: its configuration, and one of our own in a child process."""

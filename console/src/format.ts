@@ -1,0 +1,56 @@
+// Numbers and times as people read them; the wire counts in Wh, W, µEUR/kWh, nEUR and ms.
+
+const two = (value: number): string => String(value).padStart(2, '0');
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+
+export function clockText(ms: number): string {
+  const date = new Date(ms);
+  return `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
+}
+
+export function dayText(ms: number): string {
+  const date = new Date(ms);
+  return `${DAYS[date.getUTCDay()] ?? ''} ${date.getUTCDate()} ${MONTHS[date.getUTCMonth()] ?? ''}`;
+}
+
+export function plain(value: number, digits = 0): string {
+  if (!Number.isFinite(value)) return '–';
+  return value
+    .toLocaleString('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+    .replace(/,/g, '\u202f')
+    .replace('-', '−');
+}
+
+export function kwh(wh: number): string {
+  return Math.abs(wh) >= 10e6 ? `${plain(wh / 1e6, 1)} MWh` : `${plain(wh / 1e3, Math.abs(wh) < 10e3 ? 1 : 0)} kWh`;
+}
+
+export function kw(w: number): string {
+  return Math.abs(w) >= 10e6 ? `${plain(w / 1e6, 1)} MW` : `${plain(w / 1e3, Math.abs(w) < 10e3 ? 1 : 0)} kW`;
+}
+
+export function eur(neur: number): string {
+  return `${plain(neur / 1e9, Math.abs(neur) < 100e9 ? 2 : 0)} €`;
+}
+
+export function price(ueur: number): string {
+  return Number.isFinite(ueur) ? `${(ueur / 1e6).toFixed(3)} €` : '–';
+}
+
+export function percent(share: number): string {
+  return Number.isFinite(share) ? `${Math.round(share * 100)} %` : '–';
+}
+
+export function setting(name: string): string {
+  return name.replaceAll('_', ' ');
+}
+
+/** Great-circle distance in km. */
+export function distanceKm(lat1: number, lon1: number, lat2: number, lon2: number): number {
+  const rad = Math.PI / 180;
+  const a =
+    Math.sin(((lat2 - lat1) * rad) / 2) ** 2 +
+    Math.cos(lat1 * rad) * Math.cos(lat2 * rad) * Math.sin(((lon2 - lon1) * rad) / 2) ** 2;
+  return 12_742 * Math.asin(Math.sqrt(a));
+}

@@ -1,0 +1,498 @@
+// What the page knows of a site: built from messages alone, in order of arrival, without a clock or a screen.
+
+import { distanceKm, setting } from './format';
+import {
+  amount,
+  Malformed,
+  object,
+  readClock,
+  readControl,
+  readPackages,
+  readPresence,
+  readReason,
+  readState,
+  readTick,
+  readTopic,
+  SCALES,
+  whole,
+  type ClockState,
+  type Kind,
+  type Package,
+  type Presence,
+  type Settings,
+  type State,
+  type Tick,
+  type Topic,
+} from './wire';
+
+export const QUARTER_MS = 900_000;
+const TICKS_KEPT = 960;
+const BIDS_KEPT = 3;
+const HISTORY = 192;
+const LOG_KEPT = 250;
+const MOST_DEVICES = 50_000;
+
+export interface Device {
+  id: string;
+  kind: Kind;
+  cell: string;
+  label: string;
+  online: boolean;
+  state: State | null;
+  latitude: number;
+  longitude: number;
+  /** Where it was a tick ago, and the real instant (ms) since when it is where it is. */
+  before: readonly [number, number];
+  movedAt: number;
+  /** Its main figure at the last ticks: power, or state of charge where it has a battery. */
+  history: number[];
+}
+
+export type Server = 'wind' | 'imported' | 'reactor';
+export interface Served {
+  index: number;
+  wh: number;
+  ueur: number;
+  by: Server;
+}
+
+/** The sums of one tick. Energies in Wh, money in nEUR. */
+export class Bucket {
+  ms = 0;
+  wind = 0;
+  reactor = 0;
+  demand = 0;
+  bought = 0;
+  charged = 0;
+  curtailed = 0;
+  delivered = 0;
+  storedChargers = NaN;
+  storedVehicles = NaN;
+  readonly balance = new Map<string, number>();
+  soldWh = 0;
+  soldNeur = 0;
+  lowest = Infinity;
+  accepted = 0;
+  acceptedUeur = 0;
+  acceptedKm = 0;
+  acceptedNeur = 0;
+  bids: Map<string, Package[]> | null = new Map();
+  served: Map<string, Served[]> | null = new Map();
+  supply: Map<string, number> | null = new Map();
+  /** From cell to cell, and from reactor to device: `a>b` → Wh. */
+  readonly flows = new Map<string, number>();
+  readonly reactorTo = new Map<string, number>();
+  readonly declined = new Map<string, number>();
+  private receipts: Set<string> | null = new Set();
+
+  constructor(readonly tick: number) {}
+
+  /** Whether this receipt is heard for the first time. */
+  first(receipt: string): boolean {
+    if (!this.receipts || this.receipts.has(receipt)) return false;
+    this.receipts.add(receipt);
+    return true;
+  }
+
+  /** Let go of what only the market of the present tick needs. */
+  thin(): void {
+    this.bids = this.served = this.supply = this.receipts = null;
+    this.flows.clear();
+  }
+
+  get meanPrice(): number {
+    return this.soldWh ? this.soldNeur / this.soldWh : NaN;
+  }
+  get lowestPrice(): number {
+    return this.lowest < Infinity ? this.lowest : NaN;
+  }
+  get reactorShare(): number {
+    const all = this.wind - this.curtailed + this.reactor;
+    return all > 0 ? this.reactor / all : NaN;
+  }
+}
+
+export type EventKind = 'setting' | 'online' | 'offline' | 'refused' | 'run';
+export interface LogEntry {
+  id: number;
+  ms: number;
+  kind: EventKind;
+  text: string;
+}
+
+export class Site {
+  tick: Tick | null = null;
+  clock: ClockState | null = null;
+  /** The settings when the page first heard of this run: what "back to normal" means. */
+  initial: Settings | null = null;
+  tickAt = 0;
+  tickEveryMs = NaN;
+  heardAt = 0;
+  malformed = 0;
+  /** The highest revision of any control heard. */
+  revision = 0;
+  readonly devices = new Map<string, Device>();
+  readonly buckets = new Map<number, Bucket>();
+  log: LogEntry[] = [];
+  maxPowerW = 1;
+  private logged = 0;
+  private processAt = 0;
+  private readonly calls = new Map<string, { call: number; latitude: number; longitude: number }>();
+  private readonly presences: { online: boolean; id: string; kind: string; at: number }[] = [];
+  private readonly refusals = new Map<string, Map<string, number>>();
+  private bornAt = NaN;
+
+  constructor(readonly name: string) {}
+
+  /** Take one message; `nowMs` is real time from an arbitrary beginning. */
+  hear(text: string, payload: string, retained: boolean, nowMs: number): void {
+    const topic = readTopic(this.name, text);
+    if (!topic || payload === '') return;
+    if (Number.isNaN(this.bornAt)) this.bornAt = nowMs;
+    try {
+      this.take(topic, object(JSON.parse(payload)), retained, nowMs);
+    } catch (error) {
+      if (!(error instanceof Malformed || error instanceof SyntaxError)) throw error;
+      this.malformed += 1;
+      return;
+    }
+    if (!retained) this.heardAt = nowMs;
+  }
+
+  private take(topic: Topic, raw: Readonly<Record<string, unknown>>, retained: boolean, nowMs: number): void {
+    const { word, scope, sender } = topic;
+    const [to = ''] = scope;
+    switch (word) {
+      case 'tick':
+        return this.onTick(readTick(raw), retained, nowMs);
+      case 'state':
+        if (raw['kind'] === 'clock') return this.onClock(readClock(raw));
+        return this.onState(sender, readState(raw), nowMs);
+      case 'presence':
+        return this.onPresence(sender, readPresence(raw), retained, nowMs);
+      case 'control':
+        return this.onControl(to, sender, raw, retained);
+      case 'supply':
+        this.bucket(whole(raw, 'tick')).supply?.set(sender, amount(raw, 'energy_wh'));
+        return;
+      case 'bid':
+        this.bucket(whole(raw, 'tick')).bids?.set(sender, readPackages(raw, 'packages'));
+        return;
+      case 'receipt':
+        return this.onReceipt(to, sender, whole(raw, 'tick'), whole(raw, 'serial'), readPackages(raw, 'lots'));
+      case 'call':
+        this.calls.set(sender, {
+          call: whole(raw, 'call'),
+          latitude: Number(raw['latitude']),
+          longitude: Number(raw['longitude']),
+        });
+        return;
+      case 'lease':
+        return this.onLease(to, sender, whole(raw, 'call'), amount(raw, 'energy_wh'), amount(raw, 'price_ueur_per_kwh'));
+      case 'decline': {
+        const declined = this.bucket(this.tick?.tick ?? 0).declined;
+        const reason = readReason(raw);
+        declined.set(reason, (declined.get(reason) ?? 0) + 1);
+        return;
+      }
+    }
+  }
+
+  /** The sums of a tick, made when first asked for; of a tick long gone, an empty one that nobody keeps. */
+  bucket(tick: number): Bucket {
+    let found = this.buckets.get(tick);
+    if (found) return found;
+    found = new Bucket(tick);
+    const now = this.tick?.tick ?? tick;
+    if (tick > now - TICKS_KEPT && tick <= now + 1) {
+      this.buckets.set(tick, found);
+      if (this.tick) found.ms = startOf(this.tick) - (now - tick) * QUARTER_MS;
+    }
+    return found;
+  }
+
+  /** The last tick that is over, if any. */
+  get last(): Bucket | null {
+    return this.tick ? (this.buckets.get(this.tick.tick - 1) ?? null) : null;
+  }
+
+  /** Buckets of all ticks that are over, oldest first. */
+  over(): Bucket[] {
+    const now = this.tick?.tick ?? 0;
+    return [...this.buckets.values()].filter((each) => each.tick < now).sort((a, b) => a.tick - b.tick);
+  }
+
+  /** Real milliseconds that a tick takes, as told or as seen. */
+  get paceMs(): number {
+    const tick = this.tick;
+    if (!tick) return NaN;
+    return tick.secondsPerTick > 0 ? tick.secondsPerTick * 1000 : this.tickEveryMs;
+  }
+
+  /** Whether what is shown is older than two ticks. */
+  stale(nowMs: number): boolean {
+    if (!this.tick || this.tick.paused || this.clock?.status === 'finished') return false;
+    const pace = Number.isFinite(this.paceMs) ? this.paceMs : 5_000;
+    const least = this.tick.secondsPerTick > 0 ? 1_500 : 10_000;
+    return nowMs - this.tickAt > Math.max(2 * pace, least);
+  }
+
+  /** Whether a device has said nothing for two ticks. */
+  old(device: Device): boolean {
+    const now = this.tick?.tick ?? 0;
+    return !device.online || (device.state !== null && device.state.tick < now - 2);
+  }
+
+  private onTick(tick: Tick, retained: boolean, nowMs: number): void {
+    const before = this.tick;
+    if (before && tick.epoch < before.epoch) return;
+    if (before && tick.epoch > before.epoch) this.restart();
+    const known = this.tick;
+    if (known && tick.tick < known.tick) return;
+    if (!retained || !known) this.tickAt = nowMs;
+    this.tick = tick;
+    this.initial ??= tick.settings;
+    if (known) {
+      if (tick.paused !== known.paused) this.note('run', tick.paused ? 'Paused' : 'Goes on');
+      if (tick.mode !== known.mode) this.note('setting', `Mode is ${tick.mode}`);
+      else if (tick.secondsPerTick !== known.secondsPerTick) {
+        this.note('setting', `${tick.secondsPerTick} s per tick`);
+      }
+      if (tick.settings.note && tick.settings.note !== known.settings.note) this.note('run', tick.settings.note);
+      for (const name of [...SCALES, 'algorithm'] as const) {
+        const [was, is] = [known.settings[name], tick.settings[name]];
+        if (was !== is) this.note('setting', `In force: ${setting(name)} ${was} → ${is}`);
+      }
+      const fresh = tick.absent.filter((id) => !known.absent.includes(id));
+      if (fresh.length) this.note('offline', `Let the deadline pass: ${some(fresh)}`);
+    } else if (!retained || tick.tick > 0) {
+      this.note('run', `Tick ${tick.tick + 1}: joined`);
+    }
+    if (tick.tick !== known?.tick) this.onNewTick(tick, known, nowMs);
+  }
+
+  private onNewTick(tick: Tick, known: Tick | null, nowMs: number): void {
+    if (known && tick.tick === known.tick + 1 && this.processAt && !known.paused) {
+      const took = nowMs - this.processAt;
+      this.tickEveryMs = Number.isFinite(this.tickEveryMs) ? this.tickEveryMs * 0.7 + took * 0.3 : took;
+    }
+    this.processAt = nowMs;
+    this.bucket(tick.tick).ms = startOf(tick);
+    for (const [number, bucket] of this.buckets) {
+      if (number <= tick.tick - TICKS_KEPT) this.buckets.delete(number);
+      else if (number <= tick.tick - BIDS_KEPT) bucket.thin();
+    }
+    const over = this.buckets.get(tick.tick - 1);
+    if (over?.declined.size) this.note('refused', `Charging declined: ${tally(over.declined)}`);
+    const refused = [...this.refusals].map(([reason, devices]) => {
+      const count = [...devices.values()].reduce((sum, each) => sum + each, 0);
+      return `${reason} × ${count} (${some([...devices.keys()], 2)})`;
+    });
+    if (refused.length) this.note('refused', `Messages refused: ${refused.join(', ')}`);
+    this.refusals.clear();
+  }
+
+  private onClock(clock: ClockState): void {
+    const before = this.clock;
+    this.clock = clock;
+    this.revision = Math.max(this.revision, clock.revision);
+    if (clock.status === 'finished' && before && before.status !== 'finished') {
+      this.note('run', 'The run has ended');
+    }
+    if (before) {
+      const refused = (clock.refused.get('control') ?? 0) - (before.refused.get('control') ?? 0);
+      if (refused > 0) this.note('refused', 'The clock refused a control: no such setting or value');
+    }
+  }
+
+  private onControl(name: string, sender: string, raw: Readonly<Record<string, unknown>>, retained: boolean): void {
+    const { value, revision } = readControl(raw);
+    this.revision = Math.max(this.revision, revision);
+    if (!retained) this.note('setting', `${sender} asks: ${setting(name)} = ${String(value)}`);
+  }
+
+  private onPresence(id: string, presence: Presence, retained: boolean, nowMs: number): void {
+    if (presence.kind === 'clock') {
+      if (!presence.online && !retained) this.note('offline', 'The clock is offline');
+      return;
+    }
+    let device = this.devices.get(id);
+    const was = device?.online;
+    if (!device) {
+      if (this.devices.size >= MOST_DEVICES) return;
+      device = {
+        id,
+        kind: presence.kind,
+        cell: presence.cell,
+        label: presence.label,
+        online: presence.online,
+        state: null,
+        latitude: presence.latitude,
+        longitude: presence.longitude,
+        before: [presence.latitude, presence.longitude],
+        movedAt: 0,
+        history: [],
+      };
+      this.devices.set(id, device);
+    }
+    device.online = presence.online;
+    device.kind = presence.kind;
+    device.cell = presence.cell;
+    device.label = presence.label;
+    if (presence.kind !== 'vehicle' || !device.state) {
+      device.latitude = presence.latitude;
+      device.longitude = presence.longitude;
+    }
+    if (!retained && was !== presence.online) {
+      this.presences.push({ online: presence.online, id, kind: presence.kind, at: nowMs });
+    }
+  }
+
+  /** Put who came and went into the log: one by one, or as a crowd. Call it now and then. */
+  settle(nowMs: number): void {
+    const newest = this.presences[this.presences.length - 1];
+    if (!newest || nowMs - newest.at < 300) return;
+    for (const online of [true, false]) {
+      const ids = this.presences.filter((each) => each.online === online).map((each) => each.id);
+      if (ids.length) this.note(online ? 'online' : 'offline', `${online ? 'Online' : 'Offline'}: ${some(ids)}`);
+    }
+    this.presences.length = 0;
+  }
+
+  private onState(id: string, state: State, nowMs: number): void {
+    const device = this.devices.get(id);
+    if (!device) return; // a device that nobody has introduced
+    const known = device.state;
+    if (known && state.tick < known.tick) return;
+    const again = known !== null && state.tick === known.tick;
+    device.state = state;
+    if (state.latitude !== device.latitude || state.longitude !== device.longitude) {
+      device.before = known ? [device.latitude, device.longitude] : [state.latitude, state.longitude];
+      device.movedAt = nowMs;
+      device.latitude = state.latitude;
+      device.longitude = state.longitude;
+    } else if (!again) {
+      device.before = [state.latitude, state.longitude];
+    }
+    if (again) return;
+    if (known) this.compareRefused(id, known, state);
+    this.add(this.bucket(state.tick), id, state);
+    device.history.push(mainFigure(state));
+    if (device.history.length > HISTORY) device.history.shift();
+  }
+
+  private add(bucket: Bucket, id: string, state: State): void {
+    const of = (name: string): number => state.figures[name] ?? 0;
+    switch (state.kind) {
+      case 'turbine':
+        bucket.wind += of('generated_wh');
+        bucket.curtailed += of('curtailed_wh');
+        bucket.balance.set(id, state.balanceNeur);
+        this.maxPowerW = Math.max(this.maxPowerW, state.powerW);
+        break;
+      case 'reactor':
+        bucket.reactor += of('sold_wh');
+        bucket.balance.set(id, state.balanceNeur);
+        break;
+      case 'consumer':
+        bucket.demand += of('demand_wh');
+        bucket.bought += of('bought_wh');
+        break;
+      case 'charger':
+        bucket.charged += of('bought_wh');
+        bucket.delivered += of('delivered_wh');
+        bucket.storedChargers = (bucket.storedChargers || 0) + of('stored_wh');
+        break;
+      case 'vehicle':
+        bucket.storedVehicles = (bucket.storedVehicles || 0) + of('stored_wh');
+        break;
+    }
+  }
+
+  private compareRefused(id: string, known: State, state: State): void {
+    for (const [reason, count] of state.refused) {
+      const more = count - (known.refused.get(reason) ?? 0);
+      if (more <= 0) continue;
+      let devices = this.refusals.get(reason);
+      if (!devices) this.refusals.set(reason, (devices = new Map()));
+      devices.set(id, (devices.get(id) ?? 0) + more);
+    }
+  }
+
+  private onReceipt(seller: string, buyer: string, tick: number, serial: number, lots: Package[]): void {
+    const bucket = this.bucket(tick);
+    if (!lots.length || !bucket.first(`${seller} ${buyer} ${serial}`)) return;
+    const [from, to] = [this.devices.get(seller), this.devices.get(buyer)];
+    const by: Server = from?.kind === 'reactor' ? 'reactor' : from && to && from.cell !== to.cell ? 'imported' : 'wind';
+    let served = bucket.served?.get(buyer);
+    if (!served) bucket.served?.set(buyer, (served = []));
+    let wh = 0;
+    for (const lot of lots) {
+      wh += lot.wh;
+      bucket.soldNeur += lot.wh * lot.ueur;
+      bucket.lowest = Math.min(bucket.lowest, lot.ueur);
+      served?.push({ ...lot, by });
+    }
+    bucket.soldWh += wh;
+    if (by === 'reactor') bucket.reactorTo.set(buyer, (bucket.reactorTo.get(buyer) ?? 0) + wh);
+    if (by === 'imported' && from && to) {
+      const way = `${from.cell}>${to.cell}`;
+      bucket.flows.set(way, (bucket.flows.get(way) ?? 0) + wh);
+    }
+  }
+
+  private onLease(vehicle: string, charger: string, call: number, wh: number, ueur: number): void {
+    const asked = this.calls.get(vehicle);
+    const at = this.devices.get(charger);
+    if (!asked || asked.call !== call || !at || !this.tick) return; // the answer to a heartbeat
+    this.calls.delete(vehicle);
+    const bucket = this.bucket(this.tick.tick);
+    bucket.accepted += 1;
+    bucket.acceptedUeur += ueur;
+    bucket.acceptedNeur += wh * ueur;
+    bucket.acceptedKm += distanceKm(asked.latitude, asked.longitude, at.latitude, at.longitude);
+  }
+
+  private restart(): void {
+    this.tick = this.clock = this.initial = null;
+    this.tickEveryMs = NaN;
+    this.buckets.clear();
+    this.calls.clear();
+    this.refusals.clear();
+    for (const device of this.devices.values()) {
+      device.state = null;
+      device.history = [];
+      device.movedAt = 0;
+      device.before = [device.latitude, device.longitude];
+    }
+    this.note('run', 'A new run begins');
+  }
+
+  note(kind: EventKind, text: string): void {
+    this.log.unshift({ id: ++this.logged, ms: this.tick?.simulatedMs ?? NaN, kind, text });
+    this.log.length = Math.min(this.log.length, LOG_KEPT);
+  }
+}
+
+export function startOf(tick: Tick): number {
+  return Math.floor(tick.simulatedMs / QUARTER_MS) * QUARTER_MS;
+}
+
+export function fill(state: State | null): number {
+  const stored = state?.figures['stored_wh'];
+  const capacity = state?.figures['capacity_wh'];
+  return stored !== undefined && capacity ? Math.max(0, Math.min(1, stored / capacity)) : NaN;
+}
+
+function mainFigure(state: State): number {
+  return state.kind === 'charger' || state.kind === 'vehicle' ? fill(state) * 100 : state.powerW / 1000;
+}
+
+function tally(counts: Map<string, number>): string {
+  return [...counts].map(([reason, count]) => `${reason} × ${count}`).join(', ');
+}
+
+function some(ids: string[], most = 4): string {
+  const shown = ids.slice(0, most).join(', ');
+  return ids.length > most ? `${shown} and ${ids.length - most} more` : shown;
+}

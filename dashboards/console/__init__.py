@@ -1,0 +1,1 @@
+"""The live console: a built page in `page/`, and the small server that hands it out."""

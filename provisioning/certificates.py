@@ -1,0 +1,166 @@
+"""X.509 for one site: an authority of its own, certificates for the broker and its clients, and what is revoked.
+
+Keys are on the elliptic curve P-256: small, quick to make on a Pi, and understood by everything that speaks TLS.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_DAYS: Final = 3_650
+CERTIFICATE_DAYS: Final = 397
+"""As long as browsers accept."""
+EARLY: Final = timedelta(days=1)
+"""Certificates are valid from a day before they were made: a Pi without a clock is often behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate and its key, both PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+class Authority:
+    """Signs certificates; `issued` is its own."""
+
+    def __init__(
+        self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, *, is_new: bool = False
+    ) -> None:
+        self.is_new = is_new
+        """Whether it was made just now, so that nothing signed before is valid under it."""
+        self._certificate = certificate
+        self._key = key
+
+    @classmethod
+    def create(cls, site: str) -> Self:
+        """Return a new authority for a site."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"GridFleet {site}")])
+        builder = _builder(name, name, key, AUTHORITY_DAYS)
+        certificate = (
+            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign=True), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+            )
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key, is_new=True)
+
+    @classmethod
+    def load(cls, issued: Issued) -> Self:
+        """Return an authority from its files; raise ValueError for anything else."""
+        key = load_pem_private_key(issued.key, None)
+        certificate = x509.load_pem_x509_certificate(issued.certificate)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            raise ValueError("certificate and key of the authority do not belong together")
+        return cls(certificate, key)
+
+    @property
+    def issued(self) -> Issued:
+        """Its own certificate and key."""
+        return _issued(self._certificate, self._key)
+
+    def server(self, hosts: Sequence[str]) -> Issued:
+        """Return a certificate for a broker that is reached under these names and addresses."""
+        return self._sign(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, [_host(host) for host in hosts])
+
+    def client(self, name: str) -> Issued:
+        """Return a certificate for a client, whose name is its common name."""
+        return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, [x509.DNSName(name)])
+
+    def revocations(self, serials: Iterable[int]) -> bytes:
+        """Return the signed list of certificates that are not valid any more, PEM."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - EARLY)
+            .next_update(self._certificate.not_valid_after_utc)  # an overdue list would lock everybody out
+        )
+        for serial in sorted(set(serials)):
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def _sign(self, name: str, purpose: x509.ObjectIdentifier, names: list[x509.GeneralName]) -> Issued:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer = self._key.public_key()
+        certificate = (
+            _builder(subject, self._certificate.subject, key, CERTIFICATE_DAYS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return _issued(certificate, key)
+
+
+def serial_of(certificate: bytes) -> int:
+    """Return the serial number of a PEM certificate."""
+    return x509.load_pem_x509_certificate(certificate).serial_number
+
+
+def revoked_in(revocations: bytes) -> set[int]:
+    """Return the serial numbers in a PEM list of revoked certificates."""
+    return {each.serial_number for each in x509.load_pem_x509_crl(revocations)}
+
+
+def _issued(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issued:
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Issued(certificate.public_bytes(Encoding.PEM), secret)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - EARLY)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, sign: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign,
+        key_cert_sign=sign,
+        crl_sign=sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,0 +1,112 @@
+"""`gridfleet watch`: a running fleet in the terminal: what is now, prices, chargers, events; plain lines elsewhere."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from provisioning.arguments import whole
+from provisioning.exits import Exit
+from provisioning.steer import REACH_S, add_broker
+
+if TYPE_CHECKING:
+    from dashboards.console.view import View
+    from devices.ear import Wire
+
+HELP: Final = "watch a running fleet in the terminal"
+DESCRIPTION: Final = (
+    "Show tick, prices, chargers and events of a running fleet until it ends, or until Ctrl-C. Where the output\n"
+    "is no terminal, one line is written for each tick that is over, and one for each event."
+)
+EXAMPLES: Final = (
+    "gridfleet watch --broker mqtt://broker.example:1883",
+    "gridfleet watch --broker mqtt://broker.example:1883 --ticks 10 > ticks.txt",
+)
+MOST_TICKS: Final = 1_000_000
+REDRAW_S: Final = 0.25
+HEARD: Final = ("tick", "state", "presence", "receipt", "control")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `watch`."""
+    add_broker(parser)
+    parser.add_argument(
+        "--ticks",
+        type=whole(1, MOST_TICKS),
+        metavar="N",
+        help="leave after so many ticks (default: at the end)",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Watch until the run ends, so many ticks have been seen, or somebody presses Ctrl-C."""
+    from broker.address import BrokerAddress
+    from broker.mqtt import MqttLoop
+    from broker.topics import topic_filter
+    from dashboards.console.view import View
+    from devices.ear import Wire
+    from provisioning.interrupt import Interruption
+
+    view = View(arguments.ticks)
+    ear = Ear(Wire(arguments.site), view)
+    with MqttLoop(BrokerAddress.parse(arguments.broker)) as loop:
+        # QoS 0: so rumqttd hands out every retained message; what is missed is seen a tick later.
+        filters = [(topic_filter(arguments.site, word), 0) for word in HEARD]
+        connection = loop.open(f"watch-{secrets.token_hex(4)}", on_message=ear.hear, filters=filters)
+        loop.wait_online(REACH_S)
+        with Interruption() as interruption, _shown(view) as redraw:
+            while not (interruption.asked or view.over):
+                loop.run_until(lambda: interruption.asked or view.over, REDRAW_S)
+                view.trouble = "" if connection.online else connection.trouble
+                redraw()
+    return Exit.FINE
+
+
+class Ear:
+    """Turns payloads into messages for the view, and leaves out what is none."""
+
+    def __init__(self, wire: "Wire", view: "View") -> None:
+        self._wire = wire
+        self._view = view
+
+    def hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        """Take a message off the wire."""
+        from broker.errors import PayloadError, TopicError
+
+        try:
+            address, message = self._wire.read(text, payload)
+        except (TopicError, PayloadError):
+            return
+        self._view.hear(address.scope, address.sender, message, retained=retained)
+
+
+@contextmanager
+def _shown(view: "View") -> Iterator[Callable[[], None]]:
+    """Draw the view on a terminal; elsewhere write its lines."""
+    if not sys.stdout.isatty():
+
+        def write() -> None:
+            for line in view.said:
+                print(line, flush=True)
+            view.said.clear()
+
+        try:
+            yield write
+        finally:
+            write()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    from dashboards.console.view import picture
+
+    console = Console()
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+
+        def draw() -> None:
+            view.said.clear()
+            live.update(picture(view, max(console.height, 16)), refresh=True)
+
+        yield draw

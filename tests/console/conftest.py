@@ -1,0 +1,171 @@
+"""A small fleet that runs on an embedded broker, and a browser that does as it is told."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.embedded import EmbeddedBroker
+from broker.messages import ClockState, Message, Mode, Tick
+from broker.wishes import ANYBODY, Credentials
+from devices.fleet import Fleet
+from devices.scenario import load
+from devices.site import Site
+
+SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
+SMALL: Final = (
+    "area.rows=1",
+    "area.columns=2",
+    "turbines.count=4",
+    "vehicles.count=8",
+    "chargers.count=6",
+    "settings.turbine_scale=0.1",
+)
+
+
+def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
+    """Wait until something holds; raise TimeoutError when it never does."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+class Running:
+    """A fleet that runs in a thread of its own, with what its clock said last."""
+
+    def __init__(
+        self, url: str, *changes: str, seconds_per_tick: float = 0.6, credentials: Credentials = ANYBODY
+    ) -> None:
+        fleet = Fleet(load("normal", changes or SMALL))
+        self.site = Site(
+            fleet,
+            BrokerAddress.parse(url),
+            mode=Mode.SCALED,
+            seconds_per_tick=seconds_per_tick,
+            ticks=100_000,
+            taps=(self._tap,),
+            credentials=credentials,
+        )
+        self.tick: Tick | None = None
+        self.clock: ClockState | None = None
+        self.error: BaseException | None = None
+        self._stop = False
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.site.run(lambda _site: not self._stop)
+        except BaseException as error:  # noqa: BLE001 - told by the test that stops it
+            self.error = error
+
+    def _tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+        if isinstance(message, Tick):
+            self.tick = message
+        elif isinstance(message, ClockState):
+            self.clock = message
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self.error or (self.tick is not None and self.tick.tick >= 2), 60)
+        assert self.error is None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop = True
+        self._thread.join(30)
+        if error is None:
+            assert self.error is None
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def running(broker: EmbeddedBroker) -> Iterator[Running]:
+    with Running(broker.url) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The page's tools and libraries, installed from the lock file when they are not there yet."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.fail("npm is missing: sudo apt-get install nodejs npm", pytrace=False)
+    modules = SOURCES / "node_modules"
+    if not (modules / ".package-lock.json").is_file():
+        subprocess.run(
+            [npm, "ci", "--ignore-scripts"], cwd=SOURCES, check=True, capture_output=True, timeout=300
+        )
+    return modules
+
+
+class Browser:
+    """A page in Chromium, driven by console/tests/driver.mjs."""
+
+    def __init__(self, chromium: Path) -> None:
+        node = shutil.which("node")
+        assert node is not None
+        self._process = subprocess.Popen(
+            [node, "tests/driver.mjs"],
+            cwd=SOURCES,
+            env={**os.environ, "CHROMIUM": str(chromium)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def do(self, verb: str, **rest: object) -> Any:  # noqa: ANN401 - whatever the page answers
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"verb": verb, **rest}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the browser has ended"
+        answer = json.loads(line)
+        if "error" in answer:
+            raise AssertionError(f"{verb} {rest}: {answer['error']}")
+        return answer["value"]
+
+    def text(self, selector: str) -> str:
+        return str(self.do("text", selector=selector))
+
+    def wait(self, code: str, seconds: float = 20) -> None:
+        self.do("wait", code=code, seconds=seconds)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def browser(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
+    page = Browser(chromium_program)
+    try:
+        yield page
+    finally:
+        page.close()

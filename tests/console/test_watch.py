@@ -1,0 +1,108 @@
+"""`gridfleet watch` against a fleet that runs, and what it shows."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from broker.embedded import EmbeddedBroker
+from broker.messages import ChargerState, ClockState, Kind, Mode, Phase, Presence, Settings, Tick
+from dashboards.console.view import View, picture
+from provisioning.cli import main
+from provisioning.exits import Exit
+from tests.console.conftest import Running
+from tests.provisioning.shell import gridfleet, on_terminal, plain
+
+LINE = re.compile(
+    r"tick +\d+  \d\d \w+ \d\d:\d\d  price (nothing sold|\d\.\d{3} / \d\.\d{3})  wind \d+ kWh  reactor \d+ kWh  "
+    r"consumers \d+ kWh  chargers \d+ kWh  stored \d+ kWh"
+)
+
+
+def test_lines_where_there_is_no_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+    ended = gridfleet("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
+    assert (ended.code, ended.err) == (Exit.FINE, "")
+    lines = [line for line in ended.out.splitlines() if line.startswith("tick")]
+    assert len(lines) == 3
+    assert all(LINE.fullmatch(line) for line in lines), lines
+
+
+def test_a_picture_on_a_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+    ended = on_terminal("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
+    assert ended.code == Exit.FINE
+    shown = plain(ended.out)
+    for word in ("tick", "residual load", "Market", "Chargers", "charger-1", "of 5 free", "Events"):
+        assert word in shown
+
+
+def test_ctrl_c_is_how_one_leaves(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+    assert on_terminal("watch", "--broker", broker.url, cwd=tmp_path, ctrl_c_at="Chargers").code == Exit.FINE
+
+
+def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.watch.REACH_S", 0.5)
+    assert main(["watch", "--broker", "mqtt://127.0.0.1:1"]) == Exit.USAGE
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+# --- the view alone ---------------------------------------------------------------------------------------
+
+TICK = Tick(0, Phase.PROCESS, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Settings())
+CLOCK = ClockState(0, 0, 0, False, "running", 0, 0, {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0)
+
+
+def shown(view: View) -> str:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    console.print(picture(view, 40))
+    assert isinstance(console.file, io.StringIO)
+    return plain(console.file.getvalue())
+
+
+def test_what_devices_say_is_no_markup() -> None:
+    view = View()
+    view.hear("", "clock", TICK, retained=False)
+    state = ChargerState(
+        tick=0,
+        latitude=0,
+        longitude=0,
+        measured=False,
+        status="[red]x[/red]",
+        power_w=0,
+        balance_neur=0,
+        refused={},
+        kind="charger",
+        demand_wh=0,
+        bought_wh=0,
+        paid_neur=0,
+        stored_wh=5,
+        capacity_wh=10,
+        delivered_wh=0,
+        charge_loss_wh=0,
+        discharge_loss_wh=0,
+        earned_neur=0,
+        ports=5,
+        ports_reserved=1,
+    )
+    view.hear("", "charger-1", state, retained=False)
+    view.note("[bold]x[/bold]")
+    text = shown(view)
+    assert "[red]x[/red]" in text
+    assert "[bold]x[/bold]" in text
+    assert "4 of 5 free" in text
+
+
+def test_events_are_told_once() -> None:
+    view = View()
+    view.hear("", "clock", TICK, retained=True)
+    view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0)), retained=False)
+    view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0), paused=True), retained=False)
+    here = Presence(True, Kind.CHARGER, "c", 0.0, 0.0)
+    view.hear("c/charger", "charger-1", here, retained=True)
+    view.hear("c/charger", "charger-1", replace(here, online=False), retained=False)
+    view.hear("", "clock", replace(CLOCK, status="finished"), retained=False)
+    said = [line.split("  ", 1)[1] for line in view.events]
+    assert said == ["in force: wind_scale 1.0 -> 2.0", "paused", "charger-1 is offline", "the run has ended"]
+    assert view.over

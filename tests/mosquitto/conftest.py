@@ -1,0 +1,40 @@
+"""A site with secrets, and Mosquitto with TLS and per-device rights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.keyring import Keyring
+from broker.mosquitto.server import MosquittoBroker
+from devices.fleet import Fleet
+from devices.scenario import Scenario, parse
+from provisioning.secrets import identities, make_secrets
+from tests.mosquitto.guests import Guests
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    """Four cells, so that there are neighbours and strangers."""
+    changes = ["site=town", "area.rows=3", "area.columns=1", "turbines.count=3", "vehicles.count=3"]
+    return parse("", "town.toml", "", [*changes, "chargers.count=3", "households.count=6", "ticks=6"])
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory, scenario: Scenario) -> Path:
+    """The secrets of that site; not to be changed."""
+    folder = tmp_path_factory.mktemp("site") / "secrets"
+    make_secrets(folder, scenario.site, identities(Fleet(scenario)))
+    return folder
+
+
+@pytest.fixture
+def mosquitto(secrets: Path) -> Iterator[MosquittoBroker]:
+    with MosquittoBroker(secrets) as broker:
+        yield broker
+
+
+@pytest.fixture
+def guests(mosquitto: MosquittoBroker, secrets: Path) -> Iterator[Guests]:
+    with Guests(mosquitto, Keyring(secrets)) as guests:
+        yield guests

@@ -1,0 +1,146 @@
+"""The AsyncAPI document: up to date, well-formed, and true of what is really said."""
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import asyncapi
+from broker.codec import encode
+from broker.messages import Message
+from broker.topics import TABLE, parse, topic
+from dashboards.trace import TraceWriter, read_trace
+from devices.scenario import Scenario, load
+from devices.scenario import parse as scenario_of
+from devices.simulation import Simulation
+from tests.devices.anything import CLASSES, anything
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "docs" / "asyncapi.yaml"
+PARSER = ROOT / "build" / "asyncapi" / "node_modules"
+"""Where `.ci/run` installs AsyncAPI's own parser."""
+Check = Callable[[Any], Any]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def validator(word: str) -> Check:
+    """Return a check of the payloads of a channel, from the document alone."""
+    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    (name,) = document["channels"][word]["messages"]
+    check: Check = fastjsonschema.compile(
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "allOf": [{"$ref": f"#/components/schemas/{name}"}],
+            "components": document["components"],
+        }
+    )
+    return check
+
+
+def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any]) -> None:
+    assert document == asyncapi.document(), "make it anew: python -m broker.asyncapi >docs/asyncapi.yaml"
+    assert FILE.read_text(encoding="utf-8") == asyncapi.text()
+
+
+def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, Any]) -> None:
+    assert list(document["channels"]) == [row.word for row in TABLE]
+    for row in TABLE:
+        channel = document["channels"][row.word]
+        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(row.scope.value, "y-2")}
+        assert set(channel["parameters"]) == set(levels)
+        address = parse("town", channel["address"].format(**levels))
+        assert address.row is row
+        assert channel["x-senders"] == sorted(row.senders or ["operator"])
+
+
+def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:
+    for row in TABLE:
+        mqtt = document["operations"][f"say{row.message.__name__}"]["bindings"]["mqtt"]
+        assert (mqtt["qos"], mqtt["retain"]) == (row.qos, row.retain)
+        assert ("messageExpiryInterval" in mqtt) == row.expires
+        assert mqtt["bindingVersion"] == "0.2.0"
+
+
+def test_fields_are_explained_in_the_words_of_the_source(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert (
+        schemas["Tick"]["properties"]["ends_ms"]["description"] == "Simulated time at which the phase ends."
+    )
+    assert "positive into the grid" in schemas["ChargerState"]["properties"]["power_w"]["description"]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        load("normal", ["ticks=10"]),
+        scenario_of("", "x.toml", "", ["area.rows=2", "area.columns=2", "ticks=10"]),
+    ],
+    ids=["normal", "cells"],
+)
+def test_every_message_of_a_run_is_as_documented(
+    scenario: Scenario, document: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path, scenario.site) as writer:
+        Simulation(scenario, taps=(writer.tap,)).run()
+    heard: Counter[str] = Counter()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)
+        word = said["topic"].split("/")[2]
+        heard[word] += 1
+        validator(word)(said["payload"])
+    told = {word for word, count in heard.items() if count}
+    assert told <= set(document["channels"])
+    assert {"tick", "bid", "supply", "award", "receipt", "state", "presence", "call", "offer"} <= told
+    assert sum(heard.values()) > 1_000
+    assert len(list(read_trace(path))) == sum(heard.values())
+
+
+@given(st.sampled_from(CLASSES).flatmap(anything))
+def test_whatever_is_valid_is_documented(message: Message) -> None:
+    payload = json.loads(encode(message))
+    validator(message.TOPIC)(payload)
+    assert topic("town", message, "", "x")
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, {"tick": -1, "packages": []}, {"tick": 0, "packages": [], "more": 1}, [], None]
+)
+def test_what_is_invalid_is_not_documented(payload: object) -> None:
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        validator("bid")(payload)
+
+
+def test_the_emitter_writes_what_yaml_reads() -> None:
+    hard: dict[str, Any] = {
+        "a": ["no", "Yes", "null", "1", "- x", "x: y", "#", "", " x", "ünï\tcode", "a\nb\n", "{", "~", "1.0"],
+        "empty": {"list": [], "map": {}},
+        "deep": [[1, [2, {"x": [3]}]], {"y": {"z": None}}, True, 1.5, -2],
+    }
+    assert yaml.safe_load(asyncapi.yaml(hard)) == hard
+
+
+@pytest.mark.skipif(
+    not PARSER.is_dir(), reason="AsyncAPI's parser is not installed: .ci/run installs it where npm is"
+)
+def test_asyncapis_own_parser_finds_nothing_wrong() -> None:
+    node = shutil.which("node") or ""
+    command = [node, str(Path(__file__).with_name("asyncapi.mjs")), str(PARSER.parent), str(FILE)]
+    judged = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (judged.returncode, judged.stderr) == (0, "")

@@ -1,0 +1,106 @@
+"""`gridfleet broker` and `gridfleet run --secrets` as a shell sees them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.mosquitto.server import find_mosquitto
+from provisioning.cli import main
+from provisioning.exits import Exit
+from tests.provisioning.shell import alive_in_group, end, gridfleet, start, wait_until
+
+SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
+
+
+@contextmanager
+def running(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
+    """Run `gridfleet broker`; hand out its URL and its process id."""
+    process = start("broker", "--port", "0", *words, cwd=cwd)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    try:
+        yield line.split()[1] if line else "", process.pid
+    finally:
+        process.terminate()
+        ended = end(process)
+        wait_until(lambda: alive_in_group(process.pid) == [])
+    assert ended.code == Exit.FINE, ended.err
+
+
+@pytest.mark.mosquitto
+def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp_path: Path) -> None:
+    assert gridfleet("secrets", "s", *SMALL, cwd=tmp_path).code == Exit.FINE
+    with running("--secrets", "s", cwd=tmp_path) as (url, _):
+        assert url.startswith("mqtts://127.0.0.1:")
+        words = ("--broker", url, "--secrets", "s", "--ticks", "4", "--no-report", *SMALL)
+        ran = gridfleet("run", *words, cwd=tmp_path)
+        assert (ran.code, ran.err) == (Exit.FINE, "")
+        stranger = gridfleet("run", "--broker", url, "--out", "x", *SMALL, cwd=tmp_path)
+        assert stranger.code == Exit.USAGE
+        assert "certificate" in stranger.err
+    simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
+    assert simulated.code == Exit.FINE
+    ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
+    assert ledgers[0] == ledgers[1]
+
+
+@pytest.mark.mosquitto
+def test_rotated_secrets_are_taken_over_on_sighup(tmp_path: Path) -> None:
+    gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
+    with running("--secrets", "s", cwd=tmp_path) as (url, pid):
+        gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
+        words = ("run", "--broker", url, "--secrets", "s", "--ticks", "1", "--no-report", *SMALL)
+        assert gridfleet(*words, cwd=tmp_path).code == Exit.USAGE
+        os.kill(pid, signal.SIGHUP)
+        assert gridfleet(*words, cwd=tmp_path).code == Exit.FINE
+
+
+@pytest.mark.mosquitto
+def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
+    gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
+    secrets = [path.read_bytes().strip() for path in (tmp_path / "s" / "clients").glob("*.password")]
+    with running("--secrets", "s", cwd=tmp_path):
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                text = line.read_bytes()
+            except OSError:
+                continue
+            assert not any(secret in text for secret in secrets)
+
+
+def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
+    process = start("broker", "--engine", "rumqttd", "--port", "0", cwd=tmp_path)
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(3)]
+    process.terminate()
+    assert end(process).code == Exit.FINE
+    assert "(rumqttd)" in said[0]
+    assert "lacks TLS, users and access rights" in said[1]
+    assert "apt-get install mosquitto" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["broker", "--engine", "rumqttd", "--secrets", "s"], "--secrets: needs Mosquitto: sudo apt-get"),
+        (["broker", "--engine", "rumqttd", "--store", "s"], "--store: needs Mosquitto"),
+        (["broker", "--engine", "mosquitto", "--host", "::"], "--host: needs --secrets"),
+        (["broker", "--engine", "mosquitto", "--secrets", "nowhere"], "holds no secrets"),
+        (["run", "--secrets", "s"], "goes with --broker"),
+        (["run", "--secrets", "s", "--broker", "mqtt://far.example"], "is not encrypted"),
+    ],
+)
+def test_what_does_not_go_together_is_told(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(words) == Exit.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_mosquitto_is_found_where_debian_puts_it() -> None:
+    found = find_mosquitto()
+    assert found is None or found.name == "mosquitto"

@@ -1,0 +1,135 @@
+"""Home Assistant's view: its own required and known keys, and nothing in a template that the state has not."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.discovery import STATES, discovery
+from broker.keyring import Keyring
+from broker.messages import Kind, Presence
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import MqttLoop
+from broker.topics import CLOCK_ID
+from devices.fleet import Fleet
+from devices.scenario import Scenario
+from devices.site import Site
+
+# home-assistant/core, components/mqtt/schemas.py (DEVICE_DISCOVERY_SCHEMA and what it is made of); any other key
+# at these levels makes Home Assistant refuse the whole message.
+TOP = {
+    "device",
+    "components",
+    "origin",
+    "availability",
+    "availability_mode",
+    "state_topic",
+    "qos",
+    "encoding",
+}
+DEVICE = {
+    "identifiers", "connections", "manufacturer", "model", "name", "hw_version", "serial_number", "sw_version",
+    "via_device", "suggested_area", "configuration_url",
+}  # fmt: skip
+ORIGIN = {"name", "sw_version", "support_url"}
+AVAILABILITY = {"topic", "payload_available", "payload_not_available", "value_template"}
+COMMON = {"platform", "unique_id", "name", "entity_category", "state_topic", "value_template"}
+PLATFORMS = {
+    "sensor": COMMON | {"device_class", "unit_of_measurement", "state_class"},
+    "binary_sensor": COMMON,
+    "device_tracker": COMMON - {"state_topic"}
+    | {"json_attributes_topic", "json_attributes_template", "source_type"},
+}
+# home-assistant.io/integrations/sensor: units and state classes of the device classes used here
+CLASSES: dict[str | None, tuple[set[str | None], set[str | None]]] = {
+    None: ({None, "Wh/km"}, {None, "measurement"}),
+    "energy": ({"Wh"}, {None, "total", "total_increasing"}),
+    "energy_storage": ({"Wh"}, {"measurement"}),
+    "power": ({"W"}, {"measurement"}),
+    "monetary": ({"EUR"}, {None, "total"}),
+    "speed": ({"km/h"}, {"measurement"}),
+    "timestamp": ({None}, {None}),
+    "duration": ({"s"}, {None, "measurement"}),
+}
+
+
+def told(kind: Kind) -> tuple[str, dict[str, Any]]:
+    presence = Presence(True, kind, "north", 51.0, 9.0, "a label")
+    text, payload = discovery("town", "it-1", f"north/{kind}", presence)
+    return text, json.loads(payload)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_home_assistant_knows_every_key_and_misses_none(kind: Kind) -> None:
+    text, about = told(kind)
+    assert text == "homeassistant/device/it-1_at_town/config"
+    assert {"device", "components", "origin"} <= set(about) <= TOP
+    assert set(about["device"]) <= DEVICE
+    assert about["device"]["identifiers"] == ["town/it-1"]
+    assert {"name"} <= set(about["origin"]) <= ORIGIN
+    assert set(about["availability"][0]) <= AVAILABILITY
+    assert about["availability"][0]["topic"] == f"gridfleet/town/presence/north/{kind}/it-1"
+    for component in about["components"].values():
+        assert {"platform", "unique_id"} <= set(component) <= PLATFORMS[component["platform"]]
+    identities = [component["unique_id"] for component in about["components"].values()]
+    assert len(set(identities)) == len(identities)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_units_and_classes_go_together(kind: Kind) -> None:
+    for component in told(kind)[1]["components"].values():
+        units, classes = CLASSES[component.get("device_class")]
+        assert component.get("unit_of_measurement") in units
+        assert component.get("state_class") in classes
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_templates_read_what_the_state_has(kind: Kind) -> None:
+    known = {field.name for field in fields(STATES[kind])}
+    components = told(kind)[1]["components"]
+    used: set[str] = set()
+    for component in components.values():
+        template = component.get("value_template", component.get("json_attributes_template", ""))
+        used |= set(re.findall(r"value_json\.(\w+)", template))
+        topic = component.get("state_topic", component.get("json_attributes_topic"))
+        assert topic == "gridfleet/town/state/it-1"
+    assert used <= known
+    assert {"power_w", "status", "refused"} <= used
+
+
+def test_examples() -> None:
+    components = told(Kind.CHARGER)[1]["components"]
+    assert components["stored_wh"] == {
+        "unique_id": "town/it-1/stored_wh",
+        "state_topic": "gridfleet/town/state/it-1",
+        "platform": "sensor",
+        "name": "Stored",
+        "value_template": "{{ value_json.stored_wh }}",
+        "device_class": "energy_storage",
+        "unit_of_measurement": "Wh",
+        "state_class": "measurement",
+    }
+    assert components["paid_neur"]["value_template"] == "{{ value_json.paid_neur / 1000000000 }}"
+
+
+@pytest.mark.mosquitto
+def test_every_device_is_told_of_once_and_stays_known(
+    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
+) -> None:
+    address, keyring, heard = BrokerAddress.parse(mosquitto.url), Keyring(secrets), dict[str, bytes]()
+    fleet = Fleet(scenario)
+    Site(fleet, address, ticks=1, credentials=keyring, announce=True).run()
+    with MqttLoop(address) as loop:
+        loop.open(
+            "viewer",
+            on_message=lambda topic, payload, _: heard.update({topic: payload}),
+            filters=[("homeassistant/#", 1)],
+            login=keyring.login("viewer"),
+        )
+        assert loop.run_until(lambda: len(heard) == len(fleet.ids) + 1, 5)
+    names = {json.loads(payload)["device"]["name"] for payload in heard.values()}
+    assert names == {CLOCK_ID, *fleet.ids}

@@ -1,0 +1,173 @@
+"""What MQTT 5 adds: schema, expiry, sessions, and a broker that says no."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA, encode
+from broker.keyring import Keyring
+from broker.messages import Bid, Mode, Phase, Settings, Tick
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import Connection, MqttLoop
+from devices.ear import Wire
+from devices.fleet import Fleet
+from devices.runtime import DeviceSeat
+from devices.scenario import Scenario
+
+pytestmark = pytest.mark.mosquitto
+NOW_MS = 1_767_225_600_000
+TICK = Tick(0, Phase.PROCESS, NOW_MS, NOW_MS + 300_000, Mode.SCALED, 90.0, 5, False, Settings())
+
+
+@pytest.fixture
+def broker() -> Iterator[MosquittoBroker]:
+    with MosquittoBroker() as broker:
+        yield broker
+
+
+class Paho:
+    """A client that is none of ours, and shows a message's properties."""
+
+    def __init__(self, broker: MosquittoBroker, topic: str) -> None:
+        self.heard: list[MQTTMessage] = []
+        self.client = Client(CallbackAPIVersion.VERSION2, "paho", protocol=MQTTProtocolVersion.MQTTv5)
+        self.client.on_message = lambda _, __, message: self.heard.append(message)
+        self.client.connect("127.0.0.1", broker.ports.plain or 0)
+        self.client.subscribe(topic, 1)
+        self.settle()
+
+    def settle(self) -> None:
+        for _ in range(20):
+            self.client.loop(0.02)
+
+    def properties(self) -> list[tuple[list[tuple[str, str]], int | None]]:
+        self.settle()
+        return [
+            (
+                getattr(each.properties, "UserProperty", []),
+                getattr(each.properties, "MessageExpiryInterval", None),
+            )
+            for each in self.heard
+        ]
+
+
+@pytest.mark.parametrize(
+    ("tick", "least", "most"),
+    [
+        # 5 of 15 minutes at 90 s per tick are 30 s; the patience after it is 2 s, or more
+        (TICK, 30, 34),
+        (replace(TICK, seconds_per_tick=900.0, mode=Mode.REALTIME), 300, 312),
+        (replace(TICK, mode=Mode.LOCKSTEP, seconds_per_tick=0.0), None, None),
+        (replace(TICK, paused=True), None, None),
+    ],
+    ids=["scaled", "realtime", "lockstep", "paused"],
+)
+def test_a_bid_states_its_schema_and_expires_with_its_phase(
+    broker: MosquittoBroker, scenario: Scenario, tick: Tick, least: int | None, most: int | None
+) -> None:
+    ear = Paho(broker, "gridfleet/town/bid/#")
+    with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
+        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire("town"))
+        clock = loop.open("clock", on_message=lambda *_: None)
+        loop.wait_online(5)
+        seat.start()
+        clock.publish("gridfleet/town/tick/clock", encode(tick), qos=1)
+        assert loop.run_until(lambda: seat.agent.ticking == tick, 5)
+        seat._say([("cell-1-1", Bid(0, ()))])
+        loop.run_until(lambda: False, 0.1)
+    found = ear.properties()
+    assert found
+    for user, expiry in found:
+        assert user == [("schema", SCHEMA)]
+        assert expiry is least if least is None else least <= (expiry or 0) <= (most or 0)
+    ear.client.disconnect()
+
+
+def test_what_does_not_expire_says_so_by_silence(broker: MosquittoBroker) -> None:
+    ear = Paho(broker, "a")
+    with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        mouth = loop.open("mouth", on_message=lambda *_: None)
+        mouth.publish("a", b"", qos=1)
+        loop.wait_online(5)
+    assert ear.properties() == [([], None)]
+    ear.client.disconnect()
+
+
+def lose(loop: MqttLoop, connection: Connection) -> None:
+    """Break a connection as a network does."""
+    connection.drop("the cable is cut")
+    assert not connection.online
+
+
+@pytest.mark.parametrize(("session_s", "expected"), [(60, [b"1", b"2", b"3"]), (0, [b"1", b"3"])])
+def test_what_is_said_while_a_connection_is_lost_is_delivered_where_there_is_a_session(
+    broker: MosquittoBroker, session_s: int, expected: list[bytes]
+) -> None:
+    heard: list[bytes] = []
+    with (
+        MqttLoop(BrokerAddress.parse(broker.url)) as loop,
+        MqttLoop(BrokerAddress.parse(broker.url)) as other,
+    ):
+        ear = loop.open(
+            "ear",
+            on_message=lambda _, payload, __: heard.append(payload),
+            filters=[("a", 1)],
+            session_s=session_s,
+        )
+        mouth = other.open("mouth", on_message=lambda *_: None)
+        loop.wait_online(5)
+        other.wait_online(5)
+        for payload in (b"1", b"2", b"3"):
+            if payload == b"2":
+                lose(loop, ear)
+            mouth.publish("a", payload, qos=1)
+            other.run_until(lambda: mouth._outbox.taken, 5)
+            loop.wait_online(5)
+            loop.run_until(lambda: payload in heard, 0.5)  # noqa: B023 - called before the loop goes on
+    assert heard == expected
+
+
+def test_who_begins_anew_hears_nothing_of_an_earlier_life(broker: MosquittoBroker) -> None:
+    heard: list[bytes] = []
+    address = BrokerAddress.parse(broker.url)
+
+    def come(loop: MqttLoop) -> Connection:
+        return loop.open(
+            "ear", on_message=lambda _, payload, __: heard.append(payload), filters=[("a", 1)], session_s=60
+        )
+
+    with MqttLoop(address) as loop:
+        come(loop)
+        loop.wait_online(5)
+        for connection in list(loop.connections):
+            connection.end()  # without a good-bye, so that the broker keeps the session
+    with MqttLoop(address) as loop:
+        loop.open("mouth", on_message=lambda *_: None).publish("a", b"stale", qos=1)
+        loop.wait_online(5)
+    with MqttLoop(address) as loop:
+        come(loop)
+        loop.wait_online(5)
+        loop.run_until(lambda: bool(heard), 0.3)
+    assert heard == []
+
+
+def test_what_the_broker_does_not_let_through_is_counted_and_told_once(
+    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop:
+        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire("town"), Keyring(secrets))
+        loop.wait_online(5)
+        seat.start()
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                seat._say([("cell-3-1", Bid(0, ()))])
+            assert loop.run_until(lambda: seat.agent.refused == {"denied": 3}, 5)
+        assert caplog.text.count("denied") == 1
+        assert "gridfleet/town/bid/cell-3-1/household-1" in caplog.text
+        assert seat.connection.online

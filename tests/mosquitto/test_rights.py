@@ -1,0 +1,131 @@
+"""The rights are exactly what agents need: no filter more than they subscribe to, no message less than they say."""
+
+import re
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.messages import ID_PATTERN, Kind, Message, Mode
+from broker.rights import Guest, Identity, acl, may_hear, may_say
+from broker.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic, topic_filter
+from devices.fleet import Fleet
+from devices.scenario import parse
+from devices.simulation import Simulation
+from provisioning.secrets import identities
+
+CITY = parse(
+    "",
+    "city.toml",
+    "",
+    [
+        "area.rows=2",
+        "area.columns=3",
+        "turbines.count=9",
+        "households.count=18",
+        "chargers.count=12",
+        "ticks=12",
+    ],
+)
+
+
+def matches(pattern: str, text: str) -> bool:
+    levels, wanted = text.split("/"), pattern.split("/")
+    if wanted[-1] == "#":
+        return levels[: len(wanted) - 1] == wanted[:-1]
+    return len(levels) == len(wanted) and all(w in ("+", x) for w, x in zip(wanted, levels, strict=True))
+
+
+def any_of(patterns: Iterable[str], text: str) -> bool:
+    return any(matches(pattern, text) for pattern in patterns)
+
+
+def test_devices_may_hear_exactly_what_they_subscribe_to() -> None:
+    fleet = Fleet(CITY)
+    clock = fleet.clock(Mode.LOCKSTEP)
+    users = {user.name: user for user in identities(fleet)}
+    for agent in (*fleet.agents(), clock):
+        words = [("tick", ""), ("grant", agent.id), *agent.subscriptions()]
+        wanted = {topic_filter("germany", word, scope) for word, scope in words}
+        every = set(may_hear("germany", users[agent.id]))
+        assert every == wanted, agent.id
+
+
+def test_devices_may_say_all_that_they_say() -> None:
+    fleet = Fleet(CITY)
+    rights = {user.name: list(may_say("germany", user)) for user in identities(fleet)}
+    said: set[str] = set()
+
+    def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
+        said.add(message.TOPIC)
+        text = topic("germany", message, scope, sender)
+        assert any_of(rights[sender], text), text
+
+    Simulation(CITY, taps=(tap,)).run()
+    assert {"surplus", "residual", "award", "offer", "lease", "state"} <= said
+
+
+def test_nobody_may_say_anything_under_another_name() -> None:
+    for user in identities(Fleet(CITY)):
+        for text in may_say("germany", user):
+            assert text.rpartition("/")[2] == user.name or text == discovery_topic("germany", user.name)
+
+
+@pytest.mark.parametrize("guest", [Guest.RECORDER, Guest.VIEWER])
+def test_those_who_look_hear_everything_and_say_nothing(guest: Guest) -> None:
+    user = Identity("somebody", guest)
+    assert list(may_say("here", user)) == []
+    assert list(may_hear("here", user)) == ["gridfleet/here/#", "homeassistant/device/+/config"]
+
+
+def test_only_operators_steer_and_only_under_their_name() -> None:
+    assert list(may_say("here", Identity("ann", Guest.OPERATOR))) == ["gridfleet/here/control/+/ann"]
+    for user in identities(Fleet(CITY)):
+        steers = any("/control/" in text for text in may_say("germany", user))
+        assert steers == (user.role is Guest.OPERATOR)
+
+
+def test_only_the_clock_says_ticks_and_grants() -> None:
+    for user in identities(Fleet(CITY)):
+        told = {text.split("/")[2] for text in may_say("germany", user)}
+        assert bool(told & {"tick", "grant"}) == (user.name == CLOCK_ID)
+
+
+def test_every_word_is_in_somebodys_rights() -> None:
+    users = identities(Fleet(CITY))
+    said = {
+        text.split("/")[2] for user in users for text in may_say("germany", user) if text.startswith(ROOT)
+    }
+    assert said == {row.word for row in TABLE}
+
+
+def test_the_rules_of_a_household() -> None:
+    text = acl("here", [Identity("household-1", Kind.CONSUMER, "north", ("south",))])
+    assert text.startswith("pattern read gridfleet/here/grant/%u/+\n")
+    assert text.partition("user household-1\n")[2].splitlines() == [
+        "topic read gridfleet/here/tick/+",
+        "topic read gridfleet/here/award/household-1/+",
+        "topic write gridfleet/here/ready/household-1",
+        "topic write gridfleet/here/presence/north/consumer/household-1",
+        "topic write gridfleet/here/bid/north/household-1",
+        "topic write gridfleet/here/residual/north/household-1",
+        "topic write gridfleet/here/request/+/household-1",
+        "topic write gridfleet/here/receipt/+/household-1",
+        "topic write gridfleet/here/state/household-1",
+        "topic write homeassistant/device/household-1_at_here/config",
+    ]
+
+
+@given(st.lists(st.from_regex(ID_PATTERN.replace("$", r"\Z"), fullmatch=True), min_size=4, max_size=4))
+def test_no_two_devices_share_a_place_in_home_assistant(names: list[str]) -> None:
+    site, device, other_site, other = names
+    same = discovery_topic(site, device) == discovery_topic(other_site, other)
+    assert same == ((site, device) == (other_site, other))
+    assert re.fullmatch(r"homeassistant/device/[A-Za-z0-9_-]+/config", discovery_topic(site, device))
+
+
+@pytest.mark.parametrize("name", ["+", "a/b", "#", "a\nuser b", " a", "a\x00"])
+def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of a user"):
+        acl("here", [Identity(name, Guest.VIEWER)])

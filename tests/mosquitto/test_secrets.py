@@ -1,0 +1,206 @@
+"""Secrets: complete, readable by their owner alone, never shown, and good for what they are meant for."""
+
+import shutil
+import ssl
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from broker.errors import BrokerError
+from broker.keyring import Folder, Keyring
+from devices.fleet import Fleet
+from devices.scenario import load
+from provisioning.certificates import CERTIFICATE_DAYS, revoked_in, serial_of
+from provisioning.cli import main
+from provisioning.exits import Exit
+from provisioning.secrets import identities, make_secrets, mosquitto_hash
+from tests.provisioning.shell import gridfleet
+
+SMALL = (
+    "--set",
+    "vehicles.count=1",
+    "chargers.count=1",
+    "households.count=1",
+    "commerce.count=0",
+    "farms.count=0",
+)
+GIT = shutil.which("git") or ""
+USERS = ["clock", "recorder", "operator", "viewer"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["secrets", str(tmp_path / "s"), *SMALL]) == Exit.FINE
+    capsys.readouterr()
+    return tmp_path / "s"
+
+
+def test_everything_is_made_and_only_its_owner_can_read_it(made: Path) -> None:
+    for path in (made, *made.rglob("*")):
+        if path.name == ".gitignore":
+            assert path.read_text() == "*\n"
+        else:
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    folder = Folder(made)
+    fleet = Fleet(load("normal", list(SMALL[1:])))
+    names = [line.split(":")[0] for line in folder.passwords.read_text().splitlines()]
+    assert names == [*USERS, *fleet.ids]
+    for name in names:
+        assert all(
+            path(name).is_file() for path in (folder.password_of, folder.certificate_of, folder.key_of)
+        )
+
+
+def test_git_ignores_the_folder(made: Path) -> None:
+    subprocess.run([GIT, "init", "--quiet", made.parent], check=True)
+    shown = subprocess.run(
+        [GIT, "-C", made.parent, "status", "--porcelain", "-uall"], check=True, capture_output=True
+    )
+    assert shown.stdout == b""
+
+
+def test_nothing_secret_is_printed(tmp_path: Path) -> None:
+    ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
+    assert (ran.code, ran.err) == (Exit.FINE, "")
+    assert ran.out == "Secrets   s/: 11 users of germany, 11 with new secrets\n"
+    keyring = Keyring(tmp_path / "s")
+    login = keyring.login("clock")
+    assert login.password
+    assert len(login.password) >= 43
+    assert login.password not in f"{login!r} {login} {keyring!r}"
+
+
+def test_called_again_it_changes_no_secret(made: Path) -> None:
+    before = contents(made)
+    assert main(["secrets", str(made), *SMALL]) == Exit.FINE
+    changed = {name for name, content in contents(made).items() if before.get(name) != content}
+    assert changed <= {"ca.crl"}
+
+
+def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> None:
+    before = contents(made)
+    more = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=2"]
+    assert main(["secrets", str(made), "--set", *more]) == Exit.FINE
+    after = contents(made)
+    new = {name for name in after if before.get(name) != after[name]} - {"ca.crl"}
+    assert new == {"passwords", "acl", *(f"clients/charger-2.{end}" for end in ("password", "crt", "key"))}
+
+
+def test_rotated_everything_is_new(made: Path) -> None:
+    before = contents(made)
+    assert main(["secrets", str(made), "--rotate", *SMALL]) == Exit.FINE
+    after = contents(made)
+    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl"}
+
+
+def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
+    before, folder = contents(made), Folder(made)
+    serial = serial_of(folder.certificate_of("charger-1").read_bytes())
+    assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == Exit.FINE
+    after = contents(made)
+    changed = {name for name in after if before[name] != after[name]}
+    assert changed == {
+        "passwords",
+        "ca.crl",
+        *(f"clients/charger-1.{end}" for end in ("password", "crt", "key")),
+    }
+    assert revoked_in(folder.revoked.read_bytes()) == {serial}
+    assert main(["secrets", str(made), "--rotate", "--only", "server", *SMALL]) == Exit.FINE
+    assert {name for name in after if contents(made)[name] != after[name]} <= {
+        "server.crt",
+        "server.key",
+        "ca.crl",
+    }
+    assert revoked_in(folder.revoked.read_bytes()) == {serial}
+
+
+def test_certificates_name_whom_they_are_for(made: Path) -> None:
+    main(["secrets", str(made), "--host", "broker.example", "192.0.2.1", *SMALL])
+    folder = Folder(made)
+    server = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"broker.example", "localhost"} <= set(names.get_values_for_type(x509.DNSName))
+    assert {"192.0.2.1", "127.0.0.1", "::1"} <= set(map(str, names.get_values_for_type(x509.IPAddress)))
+    client = x509.load_pem_x509_certificate(folder.certificate_of("charger-1").read_bytes())
+    assert [each.value for each in client.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [
+        "charger-1"
+    ]
+    for certificate, purpose in (
+        (server, ExtendedKeyUsageOID.SERVER_AUTH),
+        (client, ExtendedKeyUsageOID.CLIENT_AUTH),
+    ):
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert list(usage) == [purpose]
+        life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        assert life.days == CERTIFICATE_DAYS + 1
+
+
+def test_openssl_finds_the_certificates_valid_by_its_strict_rules(made: Path) -> None:
+    folder = Folder(made)
+    for path in (folder.certificate, folder.certificate_of("clock")):
+        context = ssl.create_default_context(cafile=folder.authority)
+        assert context.get_ca_certs()
+        command = [
+            shutil.which("openssl") or "",
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            str(folder.authority),
+            str(path),
+        ]
+        assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def test_the_hash_is_mosquittos_own() -> None:
+    """Compared with what `mosquitto_passwd` 2.0.11 wrote for this password and salt."""
+    import base64
+
+    salt = base64.b64decode("8DFAv2wM5vn/b/CJ")
+    assert mosquitto_hash("secretpw", salt) == (
+        "$7$101$8DFAv2wM5vn/b/CJ$07eLxbGhgixkUeASgFWL6glLYtjJZFr3sQcuNLFQRPyIBeAYx6TKHEyS2RjrP7ZcNuXsvaYs"
+        "6TdaExc8IlMu6Q=="
+    )
+
+
+def test_somebody_elses_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("…")
+    assert main(["secrets", str(tmp_path)]) == Exit.USAGE
+    assert "name another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "clock"], "--only: goes with --rotate"),
+        (["--rotate", "--only", "nobody"], "nobody is not in normal"),
+    ],
+)
+def test_wrong_usage_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["secrets", str(tmp_path / "s"), *words]) == Exit.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        BrokerError, match=r"nobody.password cannot be used \(no such file.*gridfleet secrets"
+    ):
+        Keyring(made).login("nobody")
+    with pytest.raises(BrokerError, match=r"ca.crt cannot be used"):
+        Keyring(tmp_path / "nowhere")
+
+
+def test_users_are_everybody_of_a_scenario() -> None:
+    fleet = Fleet(load("normal"))
+    assert [user.name for user in identities(fleet)] == [*USERS, *fleet.ids]
+    assert make_secrets.__doc__

@@ -1,0 +1,141 @@
+"""Mosquitto as a child: it answers, saves, comes back, ends when it should, and says why when it cannot."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.errors import BrokerError
+from broker.mosquitto.server import INSTALL, MosquittoBroker, Ports, find_mosquitto, version_of
+from broker.mqtt import MqttLoop
+from tests.broker.test_embedded import accepts, is_alive, wait
+
+
+def retained(broker: MosquittoBroker) -> list[bytes]:
+    heard: list[bytes] = []
+    with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        loop.open("ear", on_message=lambda _, payload, __: heard.append(payload), filters=[("news", 1)])
+        loop.wait_online(5)
+        loop.run_until(lambda: bool(heard), 0.5)
+    return heard
+
+
+def say(broker: MosquittoBroker, payload: bytes) -> None:
+    with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        mouth = loop.open("mouth", on_message=lambda *_: None)
+        loop.wait_online(5)
+        mouth.publish("news", payload, qos=1, retain=True)
+
+
+@pytest.mark.mosquitto
+def test_it_answers_and_frees_its_ports() -> None:
+    with MosquittoBroker(ports=Ports(plain=0, websockets=0)) as broker:
+        pid, ports = broker.pid, broker.ports
+        assert broker.url == f"mqtt://127.0.0.1:{ports.plain}"
+        assert accepts(ports.plain or 0)
+        assert accepts(ports.websockets or 0)
+    assert not is_alive(pid)
+    assert not accepts(ports.plain or 0)
+    broker.close()
+    with pytest.raises(BrokerError, match="not running"):
+        _ = broker.url
+
+
+@pytest.mark.mosquitto
+def test_a_websocket_is_answered() -> None:
+    hello = (
+        b"GET /mqtt HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+    )
+    with (
+        MosquittoBroker(ports=Ports(plain=0, websockets=0)) as broker,
+        socket.create_connection(("127.0.0.1", broker.ports.websockets or 0), timeout=5) as link,
+    ):
+        link.sendall(hello)
+        assert b"101" in link.recv(4096).splitlines()[0]
+
+
+@pytest.mark.mosquitto
+def test_what_is_retained_outlives_it_where_there_is_a_store(tmp_path: Path) -> None:
+    for store, expected in ((tmp_path, [b"1"]), (None, [])):
+        broker = MosquittoBroker(store=store)
+        with broker:
+            say(broker, b"1")
+        with MosquittoBroker(store=store) as again:
+            assert retained(again) == expected
+
+
+@pytest.mark.mosquitto
+def test_killed_it_comes_back_on_the_same_port() -> None:
+    with MosquittoBroker() as broker:
+        url = broker.url
+        broker.kill()
+        assert broker.ended
+        broker.start()
+        assert broker.url == url
+        assert retained(broker) == []
+
+
+@pytest.mark.mosquitto
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with (
+            pytest.raises(BrokerError, match=f"cannot listen on 127.0.0.1:{port}"),
+            MosquittoBroker(ports=Ports(plain=port)),
+        ):
+            pass
+
+
+@pytest.mark.mosquitto
+def test_its_own_reason_is_told_when_it_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="Error opening password file"), MosquittoBroker(tmp_path):
+        pass
+
+
+@pytest.mark.mosquitto
+def test_it_ends_with_its_parent() -> None:
+    program = (
+        "import time\n"
+        "from broker.mosquitto.server import MosquittoBroker\n"
+        "with MosquittoBroker() as broker:\n"
+        "    print(broker.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_alive(pid)
+        parent.kill()
+        parent.wait()
+        assert wait(lambda: not is_alive(pid))
+
+
+@pytest.mark.mosquitto
+def test_reload_and_start_are_quick() -> None:
+    begun = time.monotonic()
+    with MosquittoBroker() as broker:
+        assert time.monotonic() - begun < 2
+        broker.reload()
+        assert retained(broker) == []
+        assert version_of(find_mosquitto() or Path()).value in {"2.0", "2.1"}
+
+
+def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    monkeypatch.setattr("broker.mosquitto.server._PATH", os.devnull)
+    assert find_mosquitto() is None
+    with pytest.raises(BrokerError, match=INSTALL), MosquittoBroker():
+        pass
+
+
+def test_what_is_no_mosquitto_is_refused() -> None:
+    with pytest.raises(BrokerError, match="is no Mosquitto of version 2"):
+        version_of(Path("/bin/true"))

@@ -1,0 +1,71 @@
+"""A whole site over Mosquitto, with TLS, passwords and rights for each device: the ledger is the simulation's."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.errors import BrokerError
+from broker.keyring import Keyring
+from broker.mosquitto.server import MosquittoBroker
+from devices.fleet import Fleet
+from devices.scenario import Scenario, load
+from devices.simulation import Simulation
+from devices.site import Site
+from provisioning.results import recording
+from provisioning.secrets import identities, make_secrets
+
+pytestmark = pytest.mark.mosquitto
+
+
+def over(
+    broker: MosquittoBroker, secrets: Path, scenario: Scenario, out: Path, *, certificates: bool = False
+) -> str:
+    """Run a scenario on a broker, every device as itself; return the ledger."""
+    with recording(scenario, out) as recorded:
+        address = BrokerAddress.parse(broker.url)
+        known = Keyring(secrets, certificates=certificates)
+        Site(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
+        recorded.finish()
+    return (out / "ledger.csv").read_text()
+
+
+def simulated(scenario: Scenario, out: Path) -> str:
+    with recording(scenario, out) as recorded:
+        Simulation(scenario, taps=(recorded.tap,)).run()
+        recorded.finish()
+    return (out / "ledger.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scenario, Path, str]:
+    scenario = load("normal", ["ticks=6"])
+    folder = tmp_path_factory.mktemp("normal")
+    make_secrets(folder / "secrets", scenario.site, identities(Fleet(scenario)))
+    out = folder / "simulated"
+    out.mkdir()
+    return scenario, folder / "secrets", simulated(scenario, out)
+
+
+@pytest.mark.parametrize("certificates", [False, True], ids=["passwords", "certificates"])
+def test_the_normal_scenario_gives_the_ledger_of_the_simulation(
+    normal: tuple[Scenario, Path, str], tmp_path: Path, certificates: bool
+) -> None:
+    scenario, secrets, ledger = normal
+    with MosquittoBroker(secrets, identify=certificates) as broker:
+        assert over(broker, secrets, scenario, tmp_path, certificates=certificates) == ledger
+    assert len(ledger.splitlines()) > 50
+
+
+def test_cells_trade_with_each_other_within_their_rights(
+    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, tmp_path: Path
+) -> None:
+    other = tmp_path / "simulated"
+    other.mkdir()
+    assert over(mosquitto, secrets, scenario, tmp_path) == simulated(scenario, other)
+
+
+def test_a_device_without_secrets_is_named(mosquitto: MosquittoBroker, secrets: Path) -> None:
+    address = BrokerAddress.parse(mosquitto.url)
+    with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be used \(no such file"):
+        Site(Fleet(load("normal")), address, credentials=Keyring(secrets)).run()
