@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,15 +106,19 @@ def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> No
     first = EmbeddedBroker()
     first.start()
     address = BrokerAddress.parse(first.url)
-    with Running(first.url) as running, ConsoleServer(ConsoleConfig(address, "germany")) as server:
+    with (
+        closing(first),
+        Running(first.url) as running,
+        ConsoleServer(ConsoleConfig(address, "germany")) as server,
+    ):
         browser.do("open", url=server.url)
         browser.wait(LIVE)
         os.kill(first.pid, signal.SIGKILL)
         browser.wait("!document.querySelector('#banner').hidden", 10)
         assert "connecting again" in browser.text("#banner")
-        assert browser.text("#live") == "not connected"
-        assert browser.do("eval", code="document.body.classList.contains('stale')") is True
-        assert browser.do("eval", code="document.querySelector('#steering').disabled") is True
+        browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'", 10)
+        browser.wait("document.body.classList.contains('stale')", 10)
+        browser.wait("document.querySelector('#steering').disabled", 10)
         first.close()
         held = running.tick.tick if running.tick else 0
         with EmbeddedBroker(address.port):

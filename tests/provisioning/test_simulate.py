@@ -43,7 +43,7 @@ def test_a_run_leaves_its_files_and_says_where(tmp_path: Path, capsys: pytest.Ca
     for name, header in HEADERS.items():
         assert (tmp_path / name).read_text().partition("\n")[0] == header
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["scenario"], summary["seed"], summary["ticks"]) == ("normal", 1, 8)
+    assert (summary["scenario"], summary["seed"], summary["ticks"]) == ("normal", 49, 8)
     assert summary["verdict"] == "holds"
     with (tmp_path / "ticks.csv").open() as file:
         assert [row["tick"] for row in csv.DictReader(file)] == list("01234567")
