@@ -96,9 +96,14 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements-dev.lock requirements.lock 
 
 lock: ## Pin the dependencies of pyproject.toml anew (UPGRADE=--upgrade for newer ones)
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet $(UV); }
-	.venv-lock/bin/uv $(LOCK) --extra run --extra install --output-file requirements.lock
-	.venv-lock/bin/uv $(LOCK) --extra run --extra install --extra pi --extra test --extra dev \
-	  --constraint requirements.lock --output-file requirements-dev.lock
+	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra test --extra dev --extra install \
+	  --output-file requirements-dev.lock
+	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra install \
+	  --constraint requirements-dev.lock --output-file requirements.lock
+	.venv-lock/bin/uv $(LOCK) --extra observe --extra pi --extra install \
+	  --constraint requirements-dev.lock --output-file requirements-image.lock
+	.venv-lock/bin/uv $(LOCK) --extra pi --extra install \
+	  --constraint requirements-dev.lock --output-file requirements-device.lock
 
 # --- tidying ------------------------------------------------------------------------------------
 
