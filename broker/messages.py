@@ -130,6 +130,8 @@ class Tick(Message):
     """Devices that let the last deadline pass: nobody waits for them in this phase."""
     epoch: TickNumber = 0
     """Grows with every new run of the clock: a higher one starts the site's books afresh."""
+    revision: Serial = 0
+    """The highest revision of a control that is in force: a clock that comes back applies only newer ones."""
 
 
 @frozen

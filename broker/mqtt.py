@@ -116,8 +116,13 @@ class MqttLoop(EventLoop):
 
     def wait_online(self, timeout_s: float) -> None:
         """Run until every connection is online; raise BrokerError with the reason when that takes longer."""
-        if not self.run_until(lambda: not self._offline, timeout_s):
+        if not self.run_until(lambda: self.all_online, timeout_s):
             raise BrokerError(self.trouble or "stopped before every connection was online")
+
+    @property
+    def all_online(self) -> bool:
+        """Whether every connection is online."""
+        return not self._offline
 
     @property
     def trouble(self) -> str:

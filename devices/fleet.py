@@ -130,6 +130,10 @@ class Fleet:
         """Return what an agent of this fleet is."""
         return self._places[agent_id][0]
 
+    def cell_number(self, agent_id: str) -> int:
+        """Return which of `cells` an agent lives in; the reactors, which serve several, are spread among them."""
+        return self._places[agent_id][2] % len(self.cells)
+
     def agents(self) -> Iterator[Agent]:
         """Build every agent but the clock."""
         return map(self.make, self._places)

@@ -12,7 +12,7 @@ from broker.codec import encode
 from broker.discovery import discovery
 from broker.errors import PayloadError, TopicError
 from broker.loop import Timer
-from broker.messages import PHASES, Grant, Message, Mode, Phase, Ready, Tick
+from broker.messages import PHASES, Control, Grant, Message, Mode, Phase, Presence, Ready, Tick
 from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, Address, topic, topic_filter
 from broker.wishes import ANYBODY, SESSION_S, Credentials, Will
@@ -87,6 +87,9 @@ class Seat:
         """Hand a message to the agent."""
         self._act(self.agent.handle(address.scope, address.sender, message, self.now_ms()))
 
+    def echo(self, message: Message) -> None:
+        """Hear what the agent itself has said, or what the broker has kept of it."""
+
     def acted(self) -> None:
         """Do what is due after the agent has acted."""
 
@@ -105,6 +108,8 @@ class Seat:
             return
         if address.sender != self.agent.id:
             self.receive(address, message)
+        else:
+            self.echo(message)
 
     def _on_trouble(self, reason: str, text: str) -> None:
         """A message of another schema, or one of ours that the broker does not let through."""
@@ -224,6 +229,8 @@ class DeviceSeat(Seat):
     def _on_tick(self, address: Address, tick: Tick) -> None:
         known = self._tick
         anew = known is not None and tick.epoch > known.epoch
+        if known is not None and (known.epoch, known.simulated_ms) == (tick.epoch, tick.simulated_ms):
+            self._must_answer = True  # the clock may have come back, and does not know who was ready
         self._instant_ms = tick.simulated_ms if anew else max(self.now_ms(), tick.simulated_ms)
         self._tick = tick
         self._tick_real_ms = real_ms()
@@ -248,9 +255,18 @@ class DeviceSeat(Seat):
 
 
 class ClockSeat(Seat):
-    """The clock: its time is real."""
+    """The clock: its time is real. What operators wish it hears once it has begun."""
 
     agent: Clock
+
+    def __init__(self, agent: Clock, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+        self.kept: Tick | None = None
+        """The tick of an earlier clock that the broker has kept."""
+        self.heard_itself = False
+        """Whether its birth has come back from the broker, and with it whatever was kept there."""
+        self._begun = False
+        self._wishes: list[tuple[Address, Message]] = []
+        super().__init__(agent, loop, wire, credentials)
 
     def now_ms(self) -> int:
         """Return real time."""
@@ -260,9 +276,36 @@ class ClockSeat(Seat):
         """Return how long it is until then."""
         return max(due_ms - real_ms(), 0)
 
+    def receive(self, address: Address, message: Message) -> None:
+        """Hand a message to the clock; keep operators' wishes for its beginning."""
+        if isinstance(message, Control) and not self._begun:
+            self._wishes.append((address, message))
+        else:
+            super().receive(address, message)
+
+    def echo(self, message: Message) -> None:
+        """Find the tick at which an earlier clock died."""
+        if self._begun:
+            return
+        if isinstance(message, Tick):
+            self.kept = message
+        elif isinstance(message, Presence):
+            self.heard_itself = self.heard_itself or (self._alive and message.online)
+
+    def take_up(self) -> bool:
+        """Go on from the tick that was kept; False where there is none of a run that can be gone on with."""
+        return self.kept is not None and self.agent.go_on_from(self.kept)
+
     def begin(self) -> None:
-        """Start the first tick."""
-        self._act(self.agent.begin(real_ms()))
+        """Start the first tick, or say again the one that was taken up."""
+        clock, kept = self.agent, self.kept
+        if kept is not None and clock.tick < 0:
+            clock.epoch = max(clock.epoch, kept.epoch + 1)
+        self._begun = True
+        for address, wish in self._wishes:
+            super().receive(address, wish)
+        self._wishes.clear()
+        self._act(clock.begin(real_ms()))
 
 
 def _pace(tick: Tick) -> tuple[Mode, float, bool]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from broker.address import BrokerAddress
 from broker.codec import SCHEMA
@@ -13,14 +14,13 @@ from devices.agents.base import TICK_MS
 from devices.agents.clock import Clock
 from devices.ear import Ear, Wire
 from devices.fleet import Fleet
-from devices.runtime import ClockSeat, DeviceSeat
+from devices.host import START_S, TELL_S, Crew, listen_first, new_epoch
+from devices.runtime import ClockSeat
 
 Tap = Callable[[int, str, str, Message], None]
-REACH_S = 5.0
-START_S = 60.0
-LAST_WORDS_S = 30.0
-TELL_S = 0.5
-GONE_S = 10.0
+REACH_S: Final = 5.0
+LAST_WORDS_S: Final = 30.0
+GONE_S: Final = 10.0
 """For so long a broker may be away; then the run is given up."""
 
 
@@ -41,7 +41,7 @@ class Site:
     ) -> None:
         """`announce` tells Home Assistant of every device."""
         self.fleet = fleet
-        self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=int(time.time()) % 2**31)
+        self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self._address = address
         self._taps = (self._note_end, *taps)
         self._credentials = credentials
@@ -59,12 +59,12 @@ class Site:
             ear = Ear(loop, wire, self._taps, known)
             clock = ClockSeat(self.clock, loop, wire, known)
             loop.wait_online(REACH_S)
-            seats = [DeviceSeat(agent, loop, wire, known) for agent in self.fleet.agents()]
-            loop.wait_online(START_S)
-            for seat in (clock, *seats):
-                seat.start()
-                if self._announce:
-                    seat.announce()
+            listen_first(loop, clock)
+            crew = Crew(self.fleet, loop, wire, credentials=known, announce=self._announce)
+            loop.wait_online(crew.start_s)
+            if self._announce:
+                clock.announce()
+            crew.start()
             if not loop.run_until(self.fleet.acquainted, START_S):
                 raise BrokerError(
                     "the devices have not heard of each other: does the broker retain messages?"
@@ -73,8 +73,8 @@ class Site:
             self._follow(loop, clock, progress)
             if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):
                 raise BrokerError("the recorder did not hear the end of the run: is the broker overloaded?")
-            for seat in (clock, *seats):
-                seat.leave()
+            clock.leave()
+            crew.leave()
             ear.connection.close()
 
     def _follow(self, loop: MqttLoop, seat: ClockSeat, progress: Callable[["Site"], bool] | None) -> None:

@@ -9,14 +9,17 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from broker.errors import GridFleetError
 from provisioning import (
     broker,
+    clock,
     compare,
     completion,
     console,
+    fleet,
     report,
     run,
     scenarios,
@@ -51,20 +54,18 @@ class Command(NamedTuple):
     execute: Callable[[argparse.Namespace], int]
 
 
+def _from(name: str, module: ModuleType) -> Command:
+    """Return the command that a module is about."""
+    return Command(
+        name, module.HELP, module.DESCRIPTION, module.EXAMPLES, module.add_arguments, module.execute
+    )
+
+
 COMMANDS: Final = (
-    Command("run", run.HELP, run.DESCRIPTION, run.EXAMPLES, run.add_arguments, run.execute),
-    Command(
-        "simulate",
-        simulate.HELP,
-        simulate.DESCRIPTION,
-        simulate.EXAMPLES,
-        simulate.add_arguments,
-        simulate.execute,
-    ),
-    Command(
-        "compare", compare.HELP, compare.DESCRIPTION, compare.EXAMPLES, compare.add_arguments, compare.execute
-    ),
-    Command("report", report.HELP, report.DESCRIPTION, report.EXAMPLES, report.add_arguments, report.execute),
+    _from("run", run),
+    _from("simulate", simulate),
+    _from("compare", compare),
+    _from("report", report),
     Command(
         "scenarios",
         scenarios.LIST_HELP,
@@ -81,23 +82,14 @@ COMMANDS: Final = (
         scenarios.add_check_arguments,
         scenarios.check,
     ),
-    Command("broker", broker.HELP, broker.DESCRIPTION, broker.EXAMPLES, broker.add_arguments, broker.execute),
-    Command(
-        "secrets", secrets.HELP, secrets.DESCRIPTION, secrets.EXAMPLES, secrets.add_arguments, secrets.execute
-    ),
-    Command(
-        "console", console.HELP, console.DESCRIPTION, console.EXAMPLES, console.add_arguments, console.execute
-    ),
-    Command("watch", watch.HELP, watch.DESCRIPTION, watch.EXAMPLES, watch.add_arguments, watch.execute),
-    Command("set", steer.HELP, steer.DESCRIPTION, steer.EXAMPLES, steer.add_arguments, steer.execute),
-    Command(
-        "completion",
-        completion.HELP,
-        completion.DESCRIPTION,
-        completion.EXAMPLES,
-        completion.add_arguments,
-        completion.execute,
-    ),
+    _from("broker", broker),
+    _from("secrets", secrets),
+    _from("clock", clock),
+    _from("fleet", fleet),
+    _from("console", console),
+    _from("watch", watch),
+    _from("set", steer),
+    _from("completion", completion),
 )
 
 

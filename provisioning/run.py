@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_changes, add_output, add_recording, add_scenario
+from provisioning.broker_address import add_secrets, credentials_for
 from provisioning.exits import CommandError
+from provisioning.pace import add_pace, pace
 from provisioning.progress import Progress, Tell
 
 if TYPE_CHECKING:
-    from broker.address import BrokerAddress
-    from broker.wishes import Credentials
     from devices.site import Site
     from provisioning.price import LastPrice
 
@@ -29,10 +29,6 @@ EXAMPLES: Final = (
     "gridfleet run normal --broker mqtt://user:password@broker.example:1883",
     "gridfleet run normal --broker mqtts://broker.example --secrets secrets",
 )
-MODES: Final = ("lockstep", "scaled", "realtime")
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-SECONDS_PER_TICK: Final = 1.0
-MOST_SECONDS_PER_TICK: Final = 900.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,28 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", metavar="URL", help="mqtt://… or mqtts://… of another broker (default: one of its own)"
     )
-    parser.add_argument(
-        "--secrets",
-        metavar="DIR",
-        help="let every device log in as itself, with what `gridfleet secrets DIR` made",
-    )
+    add_secrets(parser)
     parser.add_argument(
         "--home-assistant",
         action="store_true",
         help="tell Home Assistant, on the same broker, of every device",
     )
-    parser.add_argument(
-        "--mode",
-        choices=MODES,
-        help="lockstep: as fast as all are ready; scaled: --seconds-per-tick; realtime: 15 min per tick "
-        "(default: lockstep)",
-    )
-    parser.add_argument(
-        "--seconds-per-tick",
-        type=_seconds,
-        metavar="X",
-        help=f"how long a tick takes in --mode scaled, which it implies (default: {SECONDS_PER_TICK:g})",
-    )
+    add_pace(parser)
     parser.add_argument(
         "--console",
         action=argparse.BooleanOptionalAction,
@@ -147,44 +128,8 @@ class SiteRunner:
         self._site.run(tell)
 
 
-def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Credentials":
-    """Return how devices log in; raise CommandError where their passwords would cross a network in the clear."""
-    from broker.keyring import Keyring
-    from broker.wishes import ANYBODY
-
-    if secrets is None:
-        return ANYBODY
-    if address is None:
-        raise CommandError(
-            "--secrets", "goes with --broker mqtts://…, where `gridfleet broker --secrets` runs"
-        )
-    if not address.tls and address.host not in LOOPBACK:
-        raise CommandError("--secrets", f"{address} is not encrypted: name the broker's mqtts:// address")
-    return Keyring(secrets)
-
-
-def pace(mode: str | None, seconds_per_tick: float | None) -> tuple[str, float]:
-    """Return mode and seconds per tick; raise CommandError where the two contradict each other."""
-    if mode is None:
-        mode = MODES[0] if seconds_per_tick is None else "scaled"
-    if mode != "scaled" and seconds_per_tick is not None:
-        raise CommandError("--seconds-per-tick", f"goes with --mode scaled, not with --mode {mode}")
-    return mode, SECONDS_PER_TICK if seconds_per_tick is None else seconds_per_tick
-
-
 def wants_console(wish: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as asked
     """Tell whether to serve the console; raise CommandError for an address that is of no use."""
     if broker_ws is not None and broker is None:
         raise CommandError("--broker-ws", "goes with --broker: the run's own broker needs no address")
     return sys.stdout.isatty() if wish is None else wish
-
-
-def _seconds(text: str) -> float:
-    allowed = f"{text!r} is not a number of seconds above 0, up to {MOST_SECONDS_PER_TICK:g}"
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(allowed) from None
-    if not 0 < seconds <= MOST_SECONDS_PER_TICK:
-        raise argparse.ArgumentTypeError(allowed)
-    return seconds

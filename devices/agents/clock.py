@@ -3,6 +3,7 @@
 Its own time base is real milliseconds (in the simulation: virtual ones); simulated time follows from tick and
 phase. In lock-step a phase ends when every live device is ready (see `devices.barrier`), else by the clock on
 the wall; a pause, a new speed or a new mode takes hold at once, every other setting with the next phase.
+A clock that died goes on from its own retained tick (`go_on_from`).
 """
 
 from collections.abc import Callable
@@ -68,9 +69,11 @@ class Clock(Agent):
     __slots__ = (
         "_deadline_ms",
         "_events",
+        "_floor",
         "_granted",
         "_order",
         "_paused_left_ms",
+        "_revision",
         "_revisions",
         "_spent_ms",
         "_stepping",
@@ -81,6 +84,7 @@ class Clock(Agent):
         "mode",
         "now_phase",
         "paused",
+        "present",
         "seconds_per_tick",
         "settings",
         "start_ms",
@@ -115,6 +119,8 @@ class Clock(Agent):
         self.paused = False
         self.finished = False
         self.barrier = Barrier(expected)
+        self.present: set[str] = set()
+        """The devices that live, as far as it has heard."""
         self.late_phases = 0
         self._events = events
         self._order = tuple(phase for phase in PHASES if neighbours or phase not in BETWEEN_CELLS)
@@ -123,6 +129,8 @@ class Clock(Agent):
         self._spent_ms: dict[str, int] = {}
         self._paused_left_ms = 0
         self._stepping: int | None = None
+        self._floor = -1
+        self._revision = 0
         self._revisions: dict[str, tuple[int, str]] = {}
 
     def subscriptions(self) -> list[tuple[str, str]]:
@@ -137,8 +145,36 @@ class Clock(Agent):
         return self.start_ms + max(self.tick, 0) * TICK_MS + OFFSETS_MS[self.now_phase]
 
     def begin(self, now_ms: int) -> Out:
-        """Start the first tick, unless an operator has it wait."""
-        return NOTHING if self.paused else self._next_phase(now_ms)
+        """Start the first tick, unless an operator has it wait; or say again the tick that it goes on from."""
+        if self.tick < 0:
+            return NOTHING if self.paused else self._next_phase(now_ms)
+        self._schedule(now_ms)
+        self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
+        if self.paused:
+            self.event_ms = None
+        return [("", self.ticking), self._account("paused" if self.paused else "running")]
+
+    def go_on_from(self, tick: Tick) -> bool:
+        """Take up the run whose present tick the broker has kept; call it before `begin`.
+
+        Return False, and change nothing, when that run is over or was of another scenario.
+        """
+        begun_ms = self.start_ms + tick.tick * TICK_MS + OFFSETS_MS[tick.phase]
+        over = tick.ticks_left == 0 and tick.phase is self._order[-1]
+        if over or tick.phase not in self._order or tick.simulated_ms != begun_ms:
+            return False
+        self.epoch = tick.epoch
+        self.tick = tick.tick
+        self.now_phase = tick.phase
+        self.ticks = tick.tick + 1 + tick.ticks_left
+        self.mode = tick.mode
+        self.paused = tick.paused
+        self.settings = tick.settings
+        if tick.mode is Mode.SCALED:
+            self.seconds_per_tick = max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
+        self.ticking = tick
+        self._floor = self._revision = tick.revision
+        return True
 
     def _following(self) -> Phase:
         return self._order[(self._order.index(self.now_phase) + 1) % len(self._order)]
@@ -177,6 +213,7 @@ class Clock(Agent):
             settings=self.settings,
             absent=tuple(sorted(self.barrier.absent)[:MOST_ABSENT]),
             epoch=self.epoch,
+            revision=self._revision,
         )
         self._schedule(now_ms)
         out: list[tuple[str, Message]] = [("", self.ticking)]
@@ -248,8 +285,10 @@ class Clock(Agent):
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
         if presence.online:
+            self.present.add(sender)
             self.barrier.join(sender, running=self.tick >= 0 and self.mode is Mode.LOCKSTEP)
             return NOTHING
+        self.present.discard(sender)
         return self._advance(now_ms) if self.barrier.leave(sender) else NOTHING
 
     # --- controls ----------------------------------------------------------------------------------------
@@ -259,11 +298,15 @@ class Clock(Agent):
 
         `step` is how many whole ticks to begin before pausing again.
         """
+        if control.revision <= self._floor:
+            return NOTHING  # the tick that this clock went on from has it in force
         if (control.revision, sender) <= self._revisions.get(scope, (-1, "")):
             return self.refuse("stale")
+        before, self._revision = self._revision, max(self._revision, control.revision)
         try:
             out = self._set(scope, control.value, now_ms)
         except (ValueError, TypeError, OverflowError):
+            self._revision = before
             return self.refuse("control")
         self._revisions[scope] = (control.revision, sender)
         return [*out, self._account("paused" if self.paused else "running")]
@@ -330,7 +373,9 @@ class Clock(Agent):
         """Say the present tick again, so that everybody knows whether it is paused and how fast it goes."""
         if self.tick < 0:
             return NOTHING
-        self.ticking = replace(self.ticking, paused=self.paused, seconds_per_tick=self._pace())
+        self.ticking = replace(
+            self.ticking, paused=self.paused, seconds_per_tick=self._pace(), revision=self._revision
+        )
         return [("", self.ticking)]
 
     def _apply_events(self) -> None:
@@ -342,7 +387,6 @@ class Clock(Agent):
                 self.settings = replace(self.settings, note=event.title)
 
     def _account(self, status: str) -> tuple[str, ClockState]:
-        revision = max((revision for revision, _ in self._revisions.values()), default=0)
         return "", ClockState(
             tick=max(self.tick, 0),
             latitude=self.latitude,
@@ -358,7 +402,7 @@ class Clock(Agent):
             seconds_per_tick=self._pace(),
             ticks=self.ticks,
             settings=self.settings,
-            revision=revision,
+            revision=self._revision,
         )
 
     handlers: ClassVar[dict[type[Message], Handler]] = {

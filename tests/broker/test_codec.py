@@ -32,7 +32,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"phase":"commerce","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
             '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
             '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
-            '"wind_scale":1.0,"algorithm":"weighted","note":""},"absent":["turbine-1"],"epoch":3}'
+            '"wind_scale":1.0,"algorithm":"weighted","note":""},"absent":["turbine-1"],"epoch":3,"revision":0}'
         ),
     ),
     (m.Ready(7, m.Phase.IMPORT, 5_000), '{"tick":7,"through":"import","wake_ms":5000}'),

@@ -592,3 +592,91 @@ def test_whatever_it_hears_its_time_never_goes_back_and_its_words_are_valid(
     said = [tick for _, tick in run.ticks]
     assert [tick.simulated_ms for tick in said] == sorted(tick.simulated_ms for tick in said)
     assert run.clock.finished or run.clock.paused or run.clock.event_ms is not None
+
+
+# --- a clock that comes back --------------------------------------------------------------------------------
+
+
+def come_back(run: Run, **traits: Any) -> tuple[Run, bool]:  # noqa: ANN401 - as Clock takes them
+    """Another clock of the same scenario, which hears the last tick of the one that died."""
+    again = Run(traits.pop("mode", Mode.REALTIME), **traits)
+    went_on = again.clock.go_on_from(run.clock.ticking)
+    return again.begin(), went_on
+
+
+def test_it_goes_on_with_the_tick_that_was_kept() -> None:
+    died = Run(epoch=7).begin().wait(OFFSETS_MS[Phase.IMPORT])
+    assert died.clock.now_phase is Phase.IMPORT
+    again, went_on = come_back(died, epoch=9)
+    assert went_on
+    (_, said), *rest = again.ticks
+    assert said == died.clock.ticking
+    assert rest == []
+    again.wait(TICK_MS)
+    assert [(tick.tick, tick.phase, tick.epoch) for _, tick in again.ticks[1:3]] == [
+        (0, Phase.SETTLE, 7),
+        (1, Phase.PROCESS, 7),
+    ]
+
+
+def test_it_ends_where_the_first_would_have_ended() -> None:
+    died = Run(ticks=3).begin().wait(TICK_MS)
+    again, _ = come_back(died, ticks=100)
+    again.wait(10 * TICK_MS)
+    assert again.clock.finished
+    assert again.clock.tick == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"start_ms": START_MS + TICK_MS}, {"start_ms": START_MS + 1}],
+    ids=["a tick later", "an odd time"],
+)
+def test_a_tick_of_another_scenario_is_not_gone_on_with(other: dict[str, int]) -> None:
+    died = Run().begin().wait(TICK_MS)
+    clock = Run(Mode.REALTIME, **other).clock
+    assert not clock.go_on_from(died.clock.ticking)
+    assert clock.tick == -1
+
+
+def test_a_run_that_is_over_is_not_gone_on_with() -> None:
+    over = Run(ticks=1).begin().wait(2 * TICK_MS)
+    assert over.clock.finished
+    assert not Run(ticks=1).clock.go_on_from(over.clock.ticking)
+
+
+def test_what_operators_had_set_is_in_force_and_is_not_applied_again() -> None:
+    died = Run().begin()
+    died.sets("turbine_scale", 0.5).sets("step", 1)
+    died.wait(TICK_MS)
+    assert died.clock.ticking.settings.turbine_scale == 0.5
+    again, _ = come_back(died)
+    before = again.clock.ticks
+    again.revision = 0
+    again.sets("turbine_scale", 2.0).sets("step", 1)
+    assert again.clock.settings.turbine_scale == 0.5
+    assert again.clock.ticks == before
+    assert again.clock.refused == {}
+    again.revision = died.revision
+    again.sets("turbine_scale", 1.5)
+    assert again.clock.settings.turbine_scale == 1.5
+
+
+def test_a_pause_outlives_the_clock() -> None:
+    died = Run().begin().wait(OFFSETS_MS[Phase.COMMERCE])
+    died.sets("paused", value=True)
+    again, _ = come_back(died)
+    again.wait(5 * TICK_MS)
+    assert again.clock.tick == 0
+    assert again.clock.now_phase is Phase.COMMERCE
+    again.revision = died.revision
+    again.sets("paused", value=False).wait(TICK_MS)
+    assert again.clock.tick == 1
+
+
+def test_in_lock_step_it_waits_for_everybody_anew() -> None:
+    died = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
+    again, _ = come_back(died, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
+    assert again.clock.barrier.behind == {HERE}
+    again.ready(HERE, Phase.PROCESS)
+    assert again.clock.now_phase is Phase.COMMERCE

@@ -5,7 +5,7 @@ import pytest
 
 from provisioning.cli import main
 from provisioning.exits import CommandError, Exit
-from provisioning.run import pace
+from provisioning.pace import pace
 from tests.provisioning.shell import end, gridfleet, press_ctrl_c, start, wait_for
 
 SMALL = ("--set", "vehicles.count=3", "chargers.count=3")

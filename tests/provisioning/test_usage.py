@@ -10,7 +10,7 @@ from provisioning import cli
 from provisioning.arguments import ALGORITHMS
 from provisioning.cli import COMMANDS, main
 from provisioning.exits import Exit
-from provisioning.run import MODES
+from provisioning.pace import MODES
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore")

@@ -82,7 +82,7 @@ def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceSeat]:
             found[self.agent.id] = self
             super().start()
 
-    monkeypatch.setattr("devices.site.DeviceSeat", Known)
+    monkeypatch.setattr("devices.host.DeviceSeat", Known)
     monkeypatch.setattr("devices.site.TELL_S", 0.05)
     return found
 

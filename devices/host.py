@@ -1,0 +1,163 @@
+"""What one process carries of a site on a real broker: some of its devices, or its clock, until it is told to end."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA
+from broker.errors import BrokerError
+from broker.mqtt import MqttLoop
+from broker.wishes import ANYBODY, Credentials
+from devices.agents.clock import Clock
+from devices.ear import Wire
+from devices.fleet import Fleet
+from devices.runtime import ClockSeat, DeviceSeat
+
+START_S: Final = 60.0
+"""How long the first connections may take, in seconds, and `START_S_EACH` for every further one."""
+START_S_EACH: Final = 0.02
+ECHO_S: Final = 10.0
+"""How long a broker may take to give back what it has kept, in seconds."""
+TELL_S: Final = 0.5
+
+
+class Crew:
+    """Devices of a fleet on one loop, each on a connection of its own."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        loop: MqttLoop,
+        wire: Wire,
+        *,
+        ids: Sequence[str] | None = None,
+        credentials: Credentials = ANYBODY,
+        announce: bool = False,
+    ) -> None:
+        """`ids` are those of the fleet's devices that live here, or all; `announce` tells Home Assistant of each."""
+        self._loop = loop
+        self._announce = announce
+        names = fleet.ids if ids is None else ids
+        self.seats = [DeviceSeat(fleet.make(name), loop, wire, credentials) for name in names]
+
+    @property
+    def start_s(self) -> float:
+        """How long it may take until all are online, in seconds."""
+        return START_S + START_S_EACH * len(self.seats)
+
+    def start(self) -> None:
+        """Let every device say that it lives, once all are online."""
+        for seat in self.seats:
+            seat.start()
+            if self._announce:
+                seat.announce()
+
+    def leave(self) -> None:
+        """Say good-bye for every device."""
+        for seat in self.seats:
+            seat.leave()
+
+
+def carry_devices(
+    fleet: Fleet,
+    address: BrokerAddress,
+    ids: Sequence[str],
+    *,
+    credentials: Credentials = ANYBODY,
+    announce: bool = False,
+    asked_to_end: Callable[[], bool],
+    tell: Callable[[str], None],
+) -> None:
+    """Let devices of a fleet live until asked to end; a lost broker is waited for.
+
+    Raises BrokerError when the broker refuses them for good, as for a wrong password.
+    """
+    with MqttLoop(address, schema=SCHEMA) as loop:
+        crew = Crew(
+            fleet, loop, Wire(fleet.scenario.site), ids=ids, credentials=credentials, announce=announce
+        )
+        if not _wait_online(loop, asked_to_end, tell):
+            return
+        crew.start()
+        tell(f"{len(ids)} devices are online")
+        while not asked_to_end():
+            loop.run_until(asked_to_end, TELL_S)
+        crew.leave()
+
+
+def carry_clock(
+    fleet: Fleet,
+    clock: Clock,
+    address: BrokerAddress,
+    *,
+    credentials: Credentials = ANYBODY,
+    fresh: bool = False,
+    patience_s: float = START_S,
+    asked_to_end: Callable[[], bool],
+    tell: Callable[[str], None],
+) -> bool:
+    """Be the site's clock to its last tick (True), or until asked to end (False); a lost broker is waited for.
+
+    A run that the broker remembers is gone on with, unless `fresh`; a new one begins when every device of the
+    scenario has come to life, or `patience_s` is over. Raises BrokerError when the broker refuses the clock.
+    """
+    with MqttLoop(address, schema=SCHEMA) as loop:
+        seat = ClockSeat(clock, loop, Wire(fleet.scenario.site), credentials)
+        if not _wait_online(loop, asked_to_end, tell):
+            return False
+        listen_first(loop, seat)
+        if not fresh and seat.take_up():
+            tell(f"goes on with tick {clock.tick}")
+        else:
+            _wait_for_devices(loop, seat, frozenset(fleet.ids), patience_s, asked_to_end, tell)
+            tell(f"begins a run of {clock.ticks} ticks")
+        if not asked_to_end():
+            seat.begin()
+        while not (clock.finished or asked_to_end()):
+            loop.run_until(lambda: clock.finished or asked_to_end(), TELL_S)
+        seat.leave()
+        return clock.finished
+
+
+def new_epoch() -> int:
+    """Return the number of a new run where no earlier one is known: the wall clock's, in seconds."""
+    return int(time.time()) % 2**31
+
+
+def listen_first(loop: MqttLoop, seat: ClockSeat) -> None:
+    """Let the clock say that it lives, and wait for what the broker has kept of an earlier one."""
+    seat.start()
+    if not loop.run_until(lambda: seat.heard_itself, ECHO_S):
+        raise BrokerError("the clock does not hear itself: may it read presence on this broker?")
+
+
+def _wait_for_devices(
+    loop: MqttLoop,
+    seat: ClockSeat,
+    expected: frozenset[str],
+    patience_s: float,
+    asked_to_end: Callable[[], bool],
+    tell: Callable[[str], None],
+) -> None:
+    clock = seat.agent
+    missing = expected - clock.present
+    if missing:
+        tell(f"waits for {len(missing)} of {len(expected)} devices, {patience_s:g} s at most")
+    loop.run_until(lambda: expected <= clock.present or asked_to_end(), patience_s)
+    missing = expected - clock.present
+    if missing and not asked_to_end():
+        some = ", ".join(sorted(missing)[:5])
+        tell(f"begins without {len(missing)} of {len(expected)} devices: {some}{' …' * (len(missing) > 5)}")
+
+
+def _wait_online(loop: MqttLoop, asked_to_end: Callable[[], bool], tell: Callable[[str], None]) -> bool:
+    """Wait until every connection is online, telling now and then what is in the way; False if asked to end."""
+    told = ""
+    since = time.monotonic()
+    while not loop.run_until(lambda: loop.all_online or asked_to_end(), TELL_S):
+        if time.monotonic() - since > 5.0 and loop.trouble != told:
+            told = loop.trouble
+            since = time.monotonic()
+            tell(told)
+    return not asked_to_end()

@@ -1,0 +1,69 @@
+"""`gridfleet clock`: the clock of a site as a process of its own."""
+
+import argparse
+from typing import Final
+
+from provisioning.arguments import add_changes, add_scenario, whole
+from provisioning.broker_address import add_broker, credentials_for
+from provisioning.exits import Exit
+from provisioning.pace import add_pace, pace
+
+HELP: Final = "run the clock of a site, for fleets and devices in other processes"
+DESCRIPTION: Final = (
+    "Tell a site the time: tick by tick and phase by phase, to the scenario's last tick. It begins when all devices\n"
+    "of the scenario have come to life, or when its patience is over. A clock that died and is started again goes\n"
+    "on with the tick that the broker has kept, in the same mode and with the same settings."
+)
+EXAMPLES: Final = (
+    "gridfleet clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
+    "gridfleet clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
+)
+PATIENCE_S: Final = 60
+MOST_PATIENCE_S: Final = 86_400
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `clock`."""
+    add_scenario(parser)
+    add_changes(parser)
+    add_broker(parser)
+    add_pace(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin a new run even where the broker has kept another's tick"
+    )
+    parser.add_argument(
+        "--patience",
+        type=whole(0, MOST_PATIENCE_S),
+        default=PATIENCE_S,
+        metavar="S",
+        help=f"seconds to wait for devices before a new run begins without them (default: {PATIENCE_S})",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Be the clock until the last tick, or until a signal."""
+    from broker.address import BrokerAddress
+    from broker.messages import Mode
+    from devices.fleet import Fleet
+    from devices.host import carry_clock, new_epoch
+    from provisioning.chosen import chosen_scenario
+    from provisioning.interrupt import Interruption
+    from provisioning.terminal import tell
+
+    mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    address = BrokerAddress.parse(arguments.broker)
+    credentials = credentials_for(arguments.secrets, address)
+    fleet = Fleet(chosen_scenario(arguments))
+    with Interruption() as interruption:
+        finished = carry_clock(
+            fleet,
+            fleet.clock(Mode(mode), seconds_per_tick, epoch=new_epoch()),
+            address,
+            credentials=credentials,
+            fresh=arguments.fresh,
+            patience_s=arguments.patience,
+            asked_to_end=lambda: interruption.asked,
+            tell=lambda text: tell(f"clock: {text}"),
+        )
+    tell("clock: the last tick is over" if finished else "clock: ends, and may be started again")
+    return Exit.FINE

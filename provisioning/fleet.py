@@ -1,0 +1,121 @@
+"""`gridfleet fleet`: the devices of a scenario, or a part of them, as a process of their own."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from provisioning.arguments import add_changes, add_scenario, whole
+from provisioning.broker_address import add_broker, credentials_for
+from provisioning.exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HELP: Final = "run the devices of a scenario, or a part of them, until Ctrl-C"
+DESCRIPTION: Final = (
+    "Connect every device of a scenario to a broker, each as itself, and let it trade as long as a clock\n"
+    "(`gridfleet clock`) tells it to. Several processes share a fleet by parts: whole cells where there are enough,\n"
+    "else device by device."
+)
+EXAMPLES: Final = (
+    "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",
+    "gridfleet fleet normal --broker mqtts://broker.example --secrets secrets --part 2/4",
+    "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --claim /run/parts",
+)
+MOST_PARTS: Final = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `fleet`."""
+    add_scenario(parser)
+    add_changes(parser)
+    add_broker(parser)
+    parser.add_argument(
+        "--part", type=_part, metavar="K/N", help="only the K-th of N parts (default: all devices)"
+    )
+    parser.add_argument(
+        "--parts", type=whole(1, MOST_PARTS), metavar="N", help="with --claim: how many parts there are"
+    )
+    parser.add_argument(
+        "--claim",
+        metavar="DIR",
+        help="take the first of --parts that no other process holds, by a lock file in a directory that all share; "
+        "stand by while there is none",
+    )
+    parser.add_argument(
+        "--home-assistant",
+        action="store_true",
+        help="tell Home Assistant, on the same broker, of every device",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Let the devices live until a signal."""
+    from broker.address import BrokerAddress
+    from devices.fleet import Fleet
+    from devices.host import carry_devices
+    from devices.parts import part_of
+    from provisioning.chosen import chosen_scenario
+    from provisioning.interrupt import Interruption
+    from provisioning.terminal import tell
+
+    address = BrokerAddress.parse(arguments.broker)
+    credentials = credentials_for(arguments.secrets, address)
+    _check_parts(arguments)
+    fleet = Fleet(chosen_scenario(arguments))
+    with Interruption() as interruption:
+
+        def say(text: str) -> None:
+            tell(f"fleet: {text}")
+
+        part = _taken(arguments, lambda: interruption.asked, say)
+        if part is not None:
+            number, parts = part
+            ids = part_of(fleet, number, parts)
+            if not ids:
+                raise CommandError(
+                    f"--part {number}/{parts}", f"has no devices: the scenario has {len(fleet.ids)}"
+                )
+            say(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, each connects as itself")
+            carry_devices(
+                fleet,
+                address,
+                ids,
+                credentials=credentials,
+                announce=arguments.home_assistant,
+                asked_to_end=lambda: interruption.asked,
+                tell=say,
+            )
+    tell("fleet: all devices have said good-bye")
+    return Exit.FINE
+
+
+def _check_parts(arguments: argparse.Namespace) -> None:
+    if (arguments.parts is None) != (arguments.claim is None):
+        raise CommandError("--parts and --claim", "go together: how many parts, and where they are taken")
+    if arguments.part is not None and arguments.claim is not None:
+        raise CommandError("--part", "names a part, --claim takes a free one: give one of the two")
+
+
+def _taken(
+    arguments: argparse.Namespace, asked_to_end: "Callable[[], bool]", say: "Callable[[str], None]"
+) -> tuple[int, int] | None:
+    """Return number and count of the part that this process has; None if asked to end before it got one."""
+    from provisioning.claim import Claim
+
+    if arguments.claim is None:
+        part: tuple[int, int] = arguments.part or (1, 1)
+        return part
+    number = Claim(Path(arguments.claim), arguments.parts).wait(asked_to_end, say)
+    return None if number is None else (number, arguments.parts)
+
+
+def _part(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", text)
+    number, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= parts <= MOST_PARTS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a part such as 2/4, up to {MOST_PARTS}/{MOST_PARTS}"
+        )
+    return number, parts
