@@ -13,6 +13,8 @@ from pydantic import ConfigDict, Field
 from broker.frozen import frozen
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$"
+MOST_AVOIDED: Final = 16
+"""So many distrusted partners are named in a state."""
 MAX_PACKAGES: Final = 256
 """Most packages in one bid and most lots in one award."""
 
@@ -435,6 +437,8 @@ class VehicleState(State):
     next_stop: tuple[Latitude, Longitude] | None
     destination: tuple[Latitude, Longitude] | None
     charger: Id | None
+    avoids: Annotated[tuple[Id, ...], Field(max_length=MOST_AVOIDED)] = ()
+    """Chargers that broke so many promises that it does not deal with them."""
 
 
 @frozen

@@ -16,6 +16,7 @@ from devices.negotiation import Negotiation
 from devices.physics.battery import drawn_to_fill
 from devices.physics.driving import consumption_factor, energy_for, speed_kmh
 from devices.physics.geo import distance_km
+from devices.reputation import Reputation
 from devices.roster import Roster
 from devices.vehicles import VehicleModel
 
@@ -54,6 +55,7 @@ class Seeker(Driver):
         "_near_at",
         "_near_km",
         "_negotiation",
+        "_reputation",
         "_rosters",
         "_serial",
         "_weights",
@@ -84,6 +86,7 @@ class Seeker(Driver):
         self._limit = limit_ueur_per_kwh
         self._due_ms = due_ms
         self._negotiation: Negotiation | None = None
+        self._reputation = Reputation()
         self._serial = 0
         self._near_km = FAR_KM
         self._near_at = (latitude, longitude)
@@ -153,6 +156,7 @@ class Seeker(Driver):
         if negotiation.collecting:
             return self._choose(now_ms) if negotiation.answered(sender, None) else NOTHING
         if negotiation.trying is not None and negotiation.trying.charger == sender:
+            self._reputation.note(sender, self.tick, kept=False)
             return self._try_next(now_ms)
         return NOTHING
 
@@ -166,7 +170,8 @@ class Seeker(Driver):
         def way_wh(away_km: float) -> float | None:
             return energy_for(away_km * 1.02, self.stored_wh, model.capacity_wh, model.consumption_wh_per_km)
 
-        candidates = negotiation.candidates(self._distance_to_known, way_wh)
+        offered = negotiation.candidates(self._distance_to_known, way_wh)
+        candidates = [each for each in offered if self._reputation.trusts(each.charger, self.tick)]
         negotiation.queue = rank(candidates, self.ticking.settings.algorithm, self._weights, self._chance)
         return self._try_next(now_ms)
 
@@ -220,6 +225,7 @@ class Seeker(Driver):
             return [cancel]
         if trying is not None and not trying.is_kept_by(lease):
             self.refuse("broken promise")
+            self._reputation.note(sender, self.tick, kept=False)
             return [*self._try_next(now_ms), cancel]
         self._failures = 0
         out = self._end(negotiation)
@@ -236,6 +242,7 @@ class Seeker(Driver):
         silent = negotiation.trying
         out = list(self._try_next(now_ms))
         if silent is not None:
+            self._reputation.note(silent.charger, self.tick, kept=False)
             out.append((silent.charger, Release(negotiation.call.call, now_ms, 0, "cancelled")))
         return out
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from broker.messages import (
+    MOST_AVOIDED,
     Bill,
     Decline,
     Heartbeat,
@@ -25,6 +26,7 @@ from devices.agents.seeker import CALLS_WITHIN_MS, DAY_MS, DONE, Seeker
 from devices.chance import Chance
 from devices.choice import Weights
 from devices.physics.driving import speed_kmh
+from devices.reputation import Reputation
 from devices.roster import Roster
 from devices.session import Session
 from devices.vehicles import VehicleModel
@@ -148,7 +150,7 @@ class Vehicle(Seeker):
         """Leave a charger that has forgotten the reservation; else it is an answer to a call."""
         session = self._session
         if session is not None and session.is_with(sender, decline.call):
-            return self._abandon(now_ms)
+            return self._forsaken(session, now_ms)
         if (sender, decline.call) in self._left:
             return NOTHING
         return super()._on_decline(scope, sender, decline, now_ms)
@@ -210,7 +212,7 @@ class Vehicle(Seeker):
         if session.attempts < ATTEMPTS:
             return self._report(session, now_ms, again=True)
         session.misses += 1
-        return self._abandon(now_ms) if session.misses >= MISSES else NOTHING
+        return self._forsaken(session, now_ms) if session.misses >= MISSES else NOTHING
 
     def _on_heartbeat_answer(self, session: Session) -> Out:
         session.misses = 0
@@ -228,6 +230,7 @@ class Vehicle(Seeker):
     def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
         session = self._session
         if session is not None and session.is_with(sender, bill.call):
+            self._reputation.note(sender, self.tick, kept=bill.energy_wh <= session.reported_wh)
             self._pay(session, bill.energy_wh)
             self._session = None
             self.deadline_ms = None
@@ -238,8 +241,13 @@ class Vehicle(Seeker):
         self._pay(left, bill.energy_wh)
         return NOTHING
 
+    def _forsaken(self, session: Session, now_ms: int) -> Out:
+        """The charger is dead, silent or has forgotten: remember that, and look elsewhere."""
+        self._reputation.note(session.charger, self.tick, kept=False)
+        return self._abandon(now_ms)
+
     def _abandon(self, now_ms: int) -> Out:
-        """The charger is dead or has forgotten: leave with what was drawn, ask for the bill, look elsewhere."""
+        """Leave with what was drawn, ask for the bill, look elsewhere."""
         session = self._session
         if session is None:
             return NOTHING
@@ -262,14 +270,16 @@ class Vehicle(Seeker):
         """Go elsewhere at once when the charger has died."""
         super()._on_presence(scope, sender, presence, now_ms)
         session = self._session
-        dead = session is not None and session.charger == sender and self._find(sender) is None
-        return self._abandon(now_ms) if dead else NOTHING
+        if session is None or session.charger != sender or self._find(sender) is not None:
+            return NOTHING
+        return self._forsaken(session, now_ms)
 
     def start_books(self) -> None:
         """Forget plans and bargains of another time; it stays where it is, with what it has."""
         self._left.clear()
         self._session = None
         self._negotiation = None
+        self._reputation = Reputation()
         self.deadline_ms = None
         self._journey = None
         self._plan(None, None)
@@ -305,6 +315,7 @@ class Vehicle(Seeker):
             next_stop=journey.target if journey is not None else None,
             destination=self._destination,
             charger=session.charger if session is not None else None,
+            avoids=self._reputation.avoided(self.tick)[:MOST_AVOIDED],
         )
         self._begin_accounts()
         return [("", state)]

@@ -154,7 +154,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","model":"Fiat 500e",'
             '"consumption_wh_per_km":159.0,"stored_wh":20000,"capacity_wh":42000,"drawn_wh":0,'
             '"charge_loss_wh":0,"driven_wh":1000,"paid_neur":0,"speed_km_h":60.0,'
-            '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1"}'
+            '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1","avoids":[]}'
         ),
     ),
     (

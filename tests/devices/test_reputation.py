@@ -1,0 +1,113 @@
+"""Promises kept and broken: who is avoided, for how long, and what becomes of a charger that lies."""
+
+from collections import Counter
+
+import pytest
+
+from broker.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
+from devices.agents.base import Out
+from devices.agents.charger import Charger
+from devices.fleet import Cell, Fleet
+from devices.reputation import MOST_ENCOUNTERS, REMEMBERED_TICKS, Reputation
+from devices.scenario import parse
+from tests.system.heard import heard
+
+
+def after(*outcomes: bool, tick: int = 0) -> Reputation:
+    known = Reputation()
+    for kept in outcomes:
+        known.note("charger", tick, kept=kept)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "trusted"),
+    [
+        ((), True),
+        ((False,), True),
+        ((False, False), False),
+        ((True, False, False), True),
+        ((True, False, False, False), True),
+        ((True, False, False, False, False), False),
+        ((True, True, True), True),
+    ],
+)
+def test_expectation_by_hand(outcomes: tuple[bool, ...], trusted: bool) -> None:
+    known = after(*outcomes)
+    assert known.trusts("charger", 0) is trusted
+    assert known.avoided(0) == (() if trusted else ("charger",))
+    assert (sum(outcomes) + 1) / (len(outcomes) + 2) >= 0.3 or not trusted
+
+
+def test_after_a_day_there_is_another_chance() -> None:
+    known = after(False, False, tick=10)
+    assert not known.trusts("charger", 9 + REMEMBERED_TICKS)
+    assert known.trusts("charger", 10 + REMEMBERED_TICKS)
+
+
+def test_many_kept_promises_of_old_do_not_cover_for_ever() -> None:
+    known = after(*[True] * 100, *[False] * MOST_ENCOUNTERS)
+    assert not known.trusts("charger", 0)
+
+
+class Liar(Charger):
+    """Offers energy for nothing, and knows nothing of it when somebody comes for it."""
+
+    __slots__ = ()
+
+    def _lure(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        return [(sender, Offer(call.call, call.energy_wh * 2, 0, now_ms + 300_000))]
+
+    def _forget(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
+        return [(sender, Decline(accept.call, "unknown"))]
+
+    handlers = {**Charger.handlers, Call: _lure, Accept: _forget}  # noqa: RUF012 - as its base has it
+
+
+class Deserter(Liar):
+    """Confirms what it has lured with, and declines every heartbeat."""
+
+    __slots__ = ()
+
+    def _confirm(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+        return [(sender, Lease(accept.call, self._promised[sender], 0, now_ms + 2_250_000))]
+
+    _promised: dict[str, int] = {}  # noqa: RUF012 - one deserter per test
+
+    def _note(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        self._promised[sender] = call.energy_wh * 2
+        return self._lure(scope, sender, call, now_ms)
+
+    def _desert(self, _scope: str, sender: str, beat: Release, _now_ms: int) -> Out:
+        return [(sender, Decline(beat.call, "unknown"))]
+
+    handlers = {**Liar.handlers, Call: _note, Accept: _confirm, Release: _desert}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("kind", [Liar, Deserter])
+def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_customers(
+    kind: type[Charger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Fleet._charger
+
+    def first_lies(self: Fleet, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
+        made = honest(self, agent_id, cell, latitude, longitude)
+        if agent_id == "charger-1":
+            made.__class__ = kind
+        return made
+
+    monkeypatch.setattr(Fleet, "_charger", first_lies)
+    small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]
+    scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
+    said = heard(scenario, 60)
+    lured = Counter(sender for scope, sender, _ in said.of(Accept) if scope == "charger-1")
+    assert lured
+    assert max(lured.values()) <= 2
+    avoiding = {sender for _, sender, state in said.of(VehicleState) if "charger-1" in state.avoids}
+    assert avoiding == {vehicle for vehicle, times in lured.items() if times == 2}
+    assert avoiding
+
+
+def test_honest_chargers_are_trusted_all_the_time() -> None:
+    said = heard(parse("", "honest.toml", ""), 60)
+    assert {state.avoids for _, _, state in said.of(VehicleState)} == {()}
