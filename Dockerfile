@@ -1,0 +1,44 @@
+# One image for every process of GridFleet: clock, fleet, device, recorder. See docs/containers.md.
+#
+#   docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 --tag gridfleet .
+#
+# Every dependency is pinned by hash and has a wheel for these platforms, so nothing is compiled. Without a network:
+# put the wheels into a folder and add
+#   --volume "$PWD/wheels:/wheels:ro" --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/wheels   (podman)
+
+# Any image with Python 3.11 or later and its venv module at the same place in both stages.
+ARG BASE=docker.io/library/python:3.13.9-slim-trixie
+
+FROM ${BASE} AS build
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+WORKDIR /src
+COPY requirements-image.lock ./
+RUN python3 -m venv /opt/gridfleet \
+ && /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
+    --only-binary :all: --require-hashes --requirement requirements-image.lock
+COPY pyproject.toml LICENSE ./
+COPY broker broker
+COPY devices devices
+COPY dashboards dashboards
+COPY provisioning provisioning
+# What only installs has no place in what runs.
+RUN /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
+    --no-deps --no-build-isolation . \
+ && /opt/gridfleet/bin/python -m pip uninstall --quiet --yes setuptools pip
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="GridFleet" \
+      org.opencontainers.image.description="A power grid made of devices that bargain" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/gridfleet /opt/gridfleet
+ENV PATH="/opt/gridfleet/bin:${PATH}" \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    GRIDFLEET_HEARTBEAT=/tmp/heartbeat
+# A number, so that Kubernetes can tell that it is not root.
+USER 10001:10001
+WORKDIR /tmp
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["gridfleet", "health"]
+ENTRYPOINT ["gridfleet"]
+CMD ["--help"]

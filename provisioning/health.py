@@ -1,0 +1,37 @@
+"""`gridfleet health`: whether a long-running process is well, for the health checks of containers."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from provisioning.exits import CommandError, Exit
+from provisioning.heartbeat import ENVIRONMENT, SILENT_S, ailment
+from provisioning.terminal import tell
+
+HELP: Final = "tell whether a clock, fleet, device or recorder is well"
+DESCRIPTION: Final = (
+    "End with 0 when a long-running process is alive and all its connections are online, else with 1 and the\n"
+    f"reason. Clock, fleet, device and recorder write the file named by {ENVIRONMENT} every 5 s\n"
+    f"from their own loop; one that is older than {SILENT_S:.0f} s is that of a process that hangs or has ended."
+)
+EXAMPLES: Final = (f"{ENVIRONMENT}=/tmp/heartbeat gridfleet health",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `health`."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help=f"the file (default: ${ENVIRONMENT})")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Judge the heartbeat."""
+    name = arguments.file or os.environ.get(ENVIRONMENT)
+    if not name:
+        raise CommandError("health", f"name the file, or set {ENVIRONMENT} as the process has it")
+    wrong = ailment(Path(name), time.monotonic())
+    if wrong:
+        tell(f"unhealthy: {wrong}")
+        return Exit.FAILED
+    print("healthy")
+    return Exit.FINE
