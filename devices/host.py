@@ -22,6 +22,10 @@ ECHO_S: Final = 10.0
 TELL_S: Final = 0.5
 
 
+def _nobody(_loop: MqttLoop) -> None:
+    """Watch over nothing."""
+
+
 class Crew:
     """Devices of a fleet on one loop, each on a connection of its own."""
 
@@ -68,12 +72,14 @@ def carry_devices(
     announce: bool = False,
     asked_to_end: Callable[[], bool],
     tell: Callable[[str], None],
+    watch: Callable[[MqttLoop], None] = _nobody,
 ) -> None:
     """Let devices of a fleet live until asked to end; a lost broker is waited for.
 
-    Raises BrokerError when the broker refuses them for good, as for a wrong password.
+    `watch` gets the loop before it runs, to set timers of its own. Raises BrokerError when the broker refuses them for good, as for a wrong password.
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
+        watch(loop)
         crew = Crew(
             fleet, loop, Wire(fleet.scenario.site), ids=ids, credentials=credentials, announce=announce
         )
@@ -96,13 +102,15 @@ def carry_clock(
     patience_s: float = START_S,
     asked_to_end: Callable[[], bool],
     tell: Callable[[str], None],
+    watch: Callable[[MqttLoop], None] = _nobody,
 ) -> bool:
     """Be the site's clock to its last tick (True), or until asked to end (False); a lost broker is waited for.
 
     A run that the broker remembers is gone on with, unless `fresh`; a new one begins when every device of the
-    scenario has come to life, or `patience_s` is over. Raises BrokerError when the broker refuses the clock.
+    scenario has come to life, or `patience_s` is over. `watch` is as in `carry_devices`. Raises BrokerError when the broker refuses the clock.
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
+        watch(loop)
         seat = ClockSeat(clock, loop, Wire(fleet.scenario.site), credentials)
         if not _wait_online(loop, asked_to_end, tell):
             return False

@@ -47,6 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from devices.fleet import Fleet
     from devices.host import carry_clock, new_epoch
     from provisioning.chosen import chosen_scenario
+    from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
     from provisioning.terminal import tell
 
@@ -54,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     fleet = Fleet(chosen_scenario(arguments))
-    with Interruption() as interruption:
+    with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = carry_clock(
             fleet,
             fleet.clock(Mode(mode), seconds_per_tick, epoch=new_epoch()),
@@ -64,6 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
             patience_s=arguments.patience,
             asked_to_end=lambda: interruption.asked,
             tell=lambda text: tell(f"clock: {text}"),
+            watch=heartbeat.follow,
         )
     tell("clock: the last tick is over" if finished else "clock: ends, and may be started again")
     return Exit.FINE

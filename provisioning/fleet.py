@@ -57,6 +57,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from devices.host import carry_devices
     from devices.parts import part_of
     from provisioning.chosen import chosen_scenario
+    from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
     from provisioning.terminal import tell
 
@@ -64,12 +65,16 @@ def execute(arguments: argparse.Namespace) -> int:
     credentials = credentials_for(arguments.secrets, address)
     _check_parts(arguments)
     fleet = Fleet(chosen_scenario(arguments))
-    with Interruption() as interruption:
+    with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
 
         def say(text: str) -> None:
             tell(f"fleet: {text}")
 
-        part = _taken(arguments, lambda: interruption.asked, say)
+        def stand_by() -> bool:
+            heartbeat.beat()
+            return interruption.asked
+
+        part = _taken(arguments, stand_by, say)
         if part is not None:
             number, parts = part
             ids = part_of(fleet, number, parts)
@@ -86,6 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 announce=arguments.home_assistant,
                 asked_to_end=lambda: interruption.asked,
                 tell=say,
+                watch=heartbeat.follow,
             )
     tell("fleet: all devices have said good-bye")
     return Exit.FINE

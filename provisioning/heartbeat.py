@@ -9,12 +9,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from broker.loop import EventLoop
+    from broker.mqtt import MqttLoop
 
 ENVIRONMENT: Final = "GRIDFLEET_HEARTBEAT"
 """The environment variable that names the file; without it nothing is written."""
@@ -47,13 +46,13 @@ class Heartbeat:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def follow(self, loop: "EventLoop", trouble: Callable[[], str]) -> None:
-        """Beat at once and every 5 s while the loop runs; `trouble` says what is wrong, or nothing."""
+    def follow(self, loop: "MqttLoop") -> None:
+        """Beat at once and every 5 s while the loop runs, and say what keeps its connections from being online."""
         if self._path is None:
             return
 
         def again() -> None:
-            self.beat(trouble())
+            self.beat(loop.trouble)
             loop.call_later(BEAT_S, again)
 
         again()

@@ -1,0 +1,195 @@
+"""`gridfleet compose`: the folder that docker-compose.yml mounts: secrets, configurations, the scenario, data."""
+
+import argparse
+import os
+import secrets as randomness
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from provisioning.arguments import add_scenario, add_set
+from provisioning.exits import CommandError, Exit
+from provisioning.secrets import identities, make_secrets, write_secret
+
+if TYPE_CHECKING:
+    from broker.keyring import Folder
+    from broker.rights import Identity
+    from devices.fleet import Fleet
+
+HELP: Final = "prepare all that `docker compose up` needs"
+DESCRIPTION: Final = (
+    "Make the folder that docker-compose.yml mounts: secrets, the brokers' configurations, the scenario, tokens,\n"
+    "and places for data; and the file .env beside it, which says whom the containers run as: you, or 10001 when\n"
+    "you are root. Called again, it adds what is missing and brings the rest up to date; no secret changes."
+)
+EXAMPLES: Final = (
+    "gridfleet compose",
+    "gridfleet compose storm --set vehicles.count=60 --host broker.example",
+)
+BROKER: Final = "broker"
+"""The broker's name among the containers, whichever broker it is."""
+NODES: Final = ("emqx-1", "emqx-2")
+SINGLE: Final = ("single-turbine", "single-charger")
+"""Devices that are processes of their own, besides those of the scenario."""
+TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password", "emqx-cookie")
+DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
+MOUNT: Final = PurePosixPath("/run/gridfleet")
+"""Where a container finds what is its own."""
+NOBODY: Final = 10_001
+"""Whom the containers run as when root prepares them; the image's own user."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `compose`."""
+    add_scenario(
+        parser, nargs="?", default="normal", help="a shipped scenario or your own TOML file (default: normal)"
+    )
+    add_set(parser)
+    parser.add_argument(
+        "--folder", default="containers", metavar="DIR", help="the folder (default: containers)"
+    )
+    parser.add_argument(
+        "--host",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="further names and addresses under which clients outside reach the broker",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Prepare; say what was made, and never a secret."""
+    from devices.fleet import Fleet
+    from devices.scenario import load
+
+    folder = Path(arguments.folder)
+    fleet = Fleet(load(arguments.scenario, arguments.changes))
+    try:
+        print(prepare(folder, fleet, arguments.host))
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
+    print("Next      docker compose --profile fleet --profile observe up --build")
+    return Exit.FINE
+
+
+def prepare(folder: Path, fleet: "Fleet", hosts: Iterable[str] = ()) -> str:
+    """Make the folder or bring it up to date; return what to say of it."""
+    from broker.keyring import Folder
+    from provisioning.portable import portable
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    (folder / ".gitignore").write_text("*\n", encoding="ascii")
+    users = [*identities(fleet), *singles(fleet)]
+    site = fleet.scenario.site
+    secrets = Folder(folder / "secrets")
+    names = {BROKER, *hosts} if hosts or not secrets.certificate.is_file() else set()
+    said = make_secrets(secrets.path, site, users, hosts=sorted(names))
+    scenario = _made(folder / "site")
+    for name, content in portable(fleet.scenario).items():
+        (scenario / name).write_bytes(content)
+    _passwords_of_devices(secrets, _made(folder / "fleet"), fleet.ids)
+    for name in TOKENS:
+        if not (folder / name).is_file():
+            write_secret(folder / name, randomness.token_urlsafe(32).encode())
+    _brokers(folder, secrets, site, users)
+    _device_files(_made(folder / "devices"), fleet)
+    for name in DATA:
+        _made(folder / "data" / name)
+    owner = _owner(folder)
+    _environment(folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1], "GRIDFLEET_SITE": site})
+    return f"{said}\nPrepared  {folder}/ and {folder.parent / '.env'}"
+
+
+def singles(fleet: "Fleet") -> "list[Identity]":
+    """Return who the single devices are: a turbine and a charging station of the first cell."""
+    from broker.messages import Kind
+    from broker.rights import Identity
+
+    cell = fleet.cells[0]
+    return [
+        Identity(name, kind, cell.name, cell.neighbours)
+        for name, kind in zip(SINGLE, (Kind.TURBINE, Kind.CHARGER), strict=True)
+    ]
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _passwords_of_devices(secrets: "Folder", target: Path, names: Iterable[str]) -> None:
+    """Give a fleet the passwords of its devices and nobody else's."""
+    from broker.keyring import Folder
+
+    own = Folder(target)
+    wanted = {own.password_of(name): secrets.password_of(name) for name in names}
+    for old in _made(own.clients).iterdir():
+        if old not in wanted:
+            old.unlink()
+    for path, source in wanted.items():
+        write_secret(path, source.read_bytes())
+    own.authority.write_bytes(secrets.authority.read_bytes())
+
+
+def _brokers(folder: Path, secrets: "Folder", site: str, users: "list[Identity]") -> None:
+    """Write what Mosquitto and EMQX read."""
+    from broker import emqx
+    from broker.mosquitto.config import Access, Listener, Tls, configuration
+
+    def at(name: str) -> Path:
+        return Path(MOUNT / name)
+
+    tls = Tls(at("server.crt"), at("server.key"), at("ca.crt"))
+    listeners = [Listener(8883, "", tls), Listener(9443, "", tls, websockets=True)]
+    text = configuration(listeners, Access(at("passwords"), at("acl")), store=Path("/mosquitto/data"))
+    (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
+    files = emqx.Files(*(MOUNT / name for name in ("server.crt", "server.key", "ca.crt", "users.csv", "acl.conf")))
+    cookie = (folder / "emqx-cookie").read_text(encoding="ascii")
+    cluster = emqx.configuration(files, cluster=[f"emqx@{node}.gridfleet" for node in NODES], cookie=cookie)
+    passwords = {user.name: secrets.password_of(user.name).read_text(encoding="ascii").strip() for user in users}
+    write_secret(folder / "emqx.conf", cluster.encode())
+    write_secret(folder / "emqx-users.csv", emqx.users(passwords).encode())
+    (folder / "emqx-acl.conf").write_text(emqx.acl(site, users), encoding="utf-8")
+
+
+def _device_files(directory: Path, fleet: "Fleet") -> None:
+    """Write a file for each single device, unless there is one: it is yours to change."""
+    from provisioning.toml_text import toml_text
+
+    cell = fleet.cells[0]
+    south, north, west, east = cell.area
+    for who in singles(fleet):
+        path = directory / f"{who.name}.toml"
+        if path.exists():
+            continue
+        document = {
+            "id": who.name,
+            "kind": str(who.role),
+            "site": fleet.scenario.site,
+            "cell": cell.name,
+            "neighbours": list(cell.neighbours),
+            "place": [round((south + north) / 2, 6), round((west + east) / 2, 6)],
+            "backend": "synthetic",
+            **({"reactor": next(iter(fleet.ids))} if fleet.scenario.reactors.count else {}),
+            "broker": {"url": f"mqtts://{BROKER}:8883", "credentials": str(MOUNT)},
+        }
+        path.write_text(toml_text(document), encoding="utf-8")
+
+
+def _owner(folder: Path) -> tuple[int, int]:
+    """Return whom the containers run as; give them the folder where root has made it."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    return NOBODY, NOBODY
+
+
+def _environment(path: Path, values: dict[str, object]) -> None:
+    """Set variables in the file that docker compose reads, and leave others as they are."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [line for line in lines if line.partition("=")[0].strip() not in values]
+    text = "\n".join([*kept, *(f"{name}={value}" for name, value in values.items())])
+    path.write_text(text + "\n", encoding="utf-8")
