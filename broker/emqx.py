@@ -134,7 +134,10 @@ def _filters(site: str, identity: Identity) -> tuple[tuple[str, ...], tuple[str,
     anybody = replace(identity, name=NAME)
     pattern, topic = discovery_topic(site, NAME), discovery_topic(site, identity.name)
     # Home Assistant knows fewer letters than we do: such a name is spelt differently there.
-    said = (topic if each == pattern != topic.replace(identity.name, NAME) else each for each in may_say(site, anybody))
+    said = (
+        topic if each == pattern != topic.replace(identity.name, NAME) else each
+        for each in may_say(site, anybody)
+    )
     return tuple(may_hear(site, anybody)), tuple(said)
 
 

@@ -76,7 +76,8 @@ def carry_devices(
 ) -> None:
     """Let devices of a fleet live until asked to end; a lost broker is waited for.
 
-    `watch` gets the loop before it runs, to set timers of its own. Raises BrokerError when the broker refuses them for good, as for a wrong password.
+    `watch` gets the loop before it runs, to set timers of its own. Raises BrokerError when the broker refuses the
+    devices for good, as for a wrong password.
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
         watch(loop)
@@ -92,7 +93,7 @@ def carry_devices(
         crew.leave()
 
 
-def carry_clock(
+def carry_clock(  # noqa: PLR0913 - each named where it is called
     fleet: Fleet,
     clock: Clock,
     address: BrokerAddress,
@@ -107,7 +108,8 @@ def carry_clock(
     """Be the site's clock to its last tick (True), or until asked to end (False); a lost broker is waited for.
 
     A run that the broker remembers is gone on with, unless `fresh`; a new one begins when every device of the
-    scenario has come to life, or `patience_s` is over. `watch` is as in `carry_devices`. Raises BrokerError when the broker refuses the clock.
+    scenario has come to life, or `patience_s` is over. `watch` gets the loop before it runs. Raises BrokerError when
+    the broker refuses the clock.
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
         watch(loop)

@@ -2,14 +2,14 @@
 
 import argparse
 import os
-import secrets as randomness
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_scenario, add_set
 from provisioning.exits import CommandError, Exit
-from provisioning.secrets import identities, make_secrets, write_secret
+from provisioning.secrets import write_secret
+from provisioning.site_files import BROKER, MOUNT, PORT, emqx_files, mosquitto_conf, site_secrets, token
 
 if TYPE_CHECKING:
     from broker.keyring import Folder
@@ -26,15 +26,11 @@ EXAMPLES: Final = (
     "gridfleet compose",
     "gridfleet compose storm --set vehicles.count=60 --host broker.example",
 )
-BROKER: Final = "broker"
-"""The broker's name among the containers, whichever broker it is."""
 NODES: Final = ("emqx-1", "emqx-2")
 SINGLE: Final = ("single-turbine", "single-charger")
 """Devices that are processes of their own, besides those of the scenario."""
-TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password", "emqx-cookie")
+TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
 DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
-MOUNT: Final = PurePosixPath("/run/gridfleet")
-"""Where a container finds what is its own."""
 NOBODY: Final = 10_001
 """Whom the containers run as when root prepares them; the image's own user."""
 
@@ -73,32 +69,30 @@ def execute(arguments: argparse.Namespace) -> int:
     return Exit.FINE
 
 
-def prepare(folder: Path, fleet: "Fleet", hosts: Iterable[str] = ()) -> str:
+def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     """Make the folder or bring it up to date; return what to say of it."""
-    from broker.keyring import Folder
     from provisioning.portable import portable
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    (folder / ".gitignore").write_text("*\n", encoding="ascii")
-    users = [*identities(fleet), *singles(fleet)]
+    said, secrets, users = site_secrets(folder, fleet, singles(fleet), hosts)
     site = fleet.scenario.site
-    secrets = Folder(folder / "secrets")
-    names = {BROKER, *hosts} if hosts or not secrets.certificate.is_file() else set()
-    said = make_secrets(secrets.path, site, users, hosts=sorted(names))
     scenario = _made(folder / "site")
     for name, content in portable(fleet.scenario).items():
         (scenario / name).write_bytes(content)
     _passwords_of_devices(secrets, _made(folder / "fleet"), fleet.ids)
     for name in TOKENS:
-        if not (folder / name).is_file():
-            write_secret(folder / name, randomness.token_urlsafe(32).encode())
-    _brokers(folder, secrets, site, users)
+        token(folder / name)
+    (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
+    cluster = [f"emqx@{node}.gridfleet" for node in NODES]
+    cookie = token(folder / "emqx-cookie")
+    for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():
+        write_secret(_made(folder / "emqx") / name, content)
     _device_files(_made(folder / "devices"), fleet)
     for name in DATA:
         _made(folder / "data" / name)
     owner = _owner(folder)
-    _environment(folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1], "GRIDFLEET_SITE": site})
+    _environment(
+        folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1], "GRIDFLEET_SITE": site}
+    )
     return f"{said}\nPrepared  {folder}/ and {folder.parent / '.env'}"
 
 
@@ -133,27 +127,6 @@ def _passwords_of_devices(secrets: "Folder", target: Path, names: Iterable[str])
     own.authority.write_bytes(secrets.authority.read_bytes())
 
 
-def _brokers(folder: Path, secrets: "Folder", site: str, users: "list[Identity]") -> None:
-    """Write what Mosquitto and EMQX read."""
-    from broker import emqx
-    from broker.mosquitto.config import Access, Listener, Tls, configuration
-
-    def at(name: str) -> Path:
-        return Path(MOUNT / name)
-
-    tls = Tls(at("server.crt"), at("server.key"), at("ca.crt"))
-    listeners = [Listener(8883, "", tls), Listener(9443, "", tls, websockets=True)]
-    text = configuration(listeners, Access(at("passwords"), at("acl")), store=Path("/mosquitto/data"))
-    (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
-    files = emqx.Files(*(MOUNT / name for name in ("server.crt", "server.key", "ca.crt", "users.csv", "acl.conf")))
-    cookie = (folder / "emqx-cookie").read_text(encoding="ascii")
-    cluster = emqx.configuration(files, cluster=[f"emqx@{node}.gridfleet" for node in NODES], cookie=cookie)
-    passwords = {user.name: secrets.password_of(user.name).read_text(encoding="ascii").strip() for user in users}
-    write_secret(folder / "emqx.conf", cluster.encode())
-    write_secret(folder / "emqx-users.csv", emqx.users(passwords).encode())
-    (folder / "emqx-acl.conf").write_text(emqx.acl(site, users), encoding="utf-8")
-
-
 def _device_files(directory: Path, fleet: "Fleet") -> None:
     """Write a file for each single device, unless there is one: it is yours to change."""
     from provisioning.toml_text import toml_text
@@ -173,7 +146,7 @@ def _device_files(directory: Path, fleet: "Fleet") -> None:
             "place": [round((south + north) / 2, 6), round((west + east) / 2, 6)],
             "backend": "synthetic",
             **({"reactor": next(iter(fleet.ids))} if fleet.scenario.reactors.count else {}),
-            "broker": {"url": f"mqtts://{BROKER}:8883", "credentials": str(MOUNT)},
+            "broker": {"url": f"mqtts://{BROKER}:{PORT}", "credentials": str(MOUNT)},
         }
         path.write_text(toml_text(document), encoding="utf-8")
 

@@ -22,6 +22,11 @@ EXAMPLES: Final = (f"{ENVIRONMENT}=/tmp/heartbeat gridfleet health",)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `health`."""
     parser.add_argument("file", nargs="?", metavar="FILE", help=f"the file (default: ${ENVIRONMENT})")
+    parser.add_argument(
+        "--alive",
+        action="store_true",
+        help="ask only whether it lives: one that is cut off from its broker need not be restarted",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -29,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
     name = arguments.file or os.environ.get(ENVIRONMENT)
     if not name:
         raise CommandError("health", f"name the file, or set {ENVIRONMENT} as the process has it")
-    wrong = ailment(Path(name), time.monotonic())
+    wrong = ailment(Path(name), time.monotonic(), only_alive=arguments.alive)
     if wrong:
         tell(f"unhealthy: {wrong}")
         return Exit.FAILED

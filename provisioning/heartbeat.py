@@ -73,8 +73,11 @@ class Heartbeat:
             self._complained = False
 
 
-def ailment(path: Path, now_s: float) -> str:
-    """Return what is wrong with the process that writes to a file, in words; nothing when it is healthy."""
+def ailment(path: Path, now_s: float, *, only_alive: bool = False) -> str:
+    """Return what is wrong with the process that writes to a file, in words; nothing when it is healthy.
+
+    With `only_alive`, one that is cut off from its broker is healthy.
+    """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         silent_s, trouble = now_s - float(said["at_s"]), str(said["trouble"])
@@ -87,4 +90,4 @@ def ailment(path: Path, now_s: float) -> str:
         return f"silent for {silent_s:.0f} s: the process has ended or hangs"
     if silent_s < 0:
         return f"{path}: written before this machine started: the process has ended"
-    return trouble
+    return "" if only_alive else trouble

@@ -20,7 +20,7 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds-per-tick",
-        type=_seconds,
+        type=seconds,
         metavar="X",
         help=f"how long a tick takes in --mode scaled, which it implies (default: {SECONDS_PER_TICK:g})",
     )
@@ -35,12 +35,13 @@ def pace(mode: str | None, seconds_per_tick: float | None) -> tuple[str, float]:
     return mode, SECONDS_PER_TICK if seconds_per_tick is None else seconds_per_tick
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Convert a number of seconds of an argument; say which are allowed when it is none."""
     allowed = f"{text!r} is not a number of seconds above 0, up to {MOST_SECONDS_PER_TICK:g}"
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(allowed) from None
-    if not 0 < seconds <= MOST_SECONDS_PER_TICK:
+    if not 0 < number <= MOST_SECONDS_PER_TICK:
         raise argparse.ArgumentTypeError(allowed)
-    return seconds
+    return number

@@ -1,0 +1,73 @@
+"""What containers read, wherever they run: a site's secrets and its broker's configuration, with paths of theirs."""
+
+import secrets as randomness
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from provisioning.secrets import identities, make_secrets, write_secret
+
+if TYPE_CHECKING:
+    from broker.keyring import Folder
+    from broker.rights import Identity
+    from devices.fleet import Fleet
+
+BROKER: Final = "broker"
+"""The broker's name among the containers, whichever broker it is."""
+MOUNT: Final = PurePosixPath("/run/gridfleet")
+"""Where a container finds what is its own."""
+PORT: Final = 8883
+WEBSOCKET_PORT: Final = 9443
+STORE: Final = Path("/mosquitto/data")
+
+
+def site_secrets(
+    folder: Path, fleet: "Fleet", further: "Iterable[Identity]" = (), hosts: Collection[str] = ()
+) -> "tuple[str, Folder, list[Identity]]":
+    """Make the secrets that a folder lacks; return what was done, where they lie, and who may log in.
+
+    The broker's certificate is made once, and anew only for further `hosts`.
+    """
+    from broker.keyring import Folder
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    (folder / ".gitignore").write_text("*\n", encoding="ascii")
+    own = Folder(folder / "secrets")
+    users = [*identities(fleet), *further]
+    names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
+    return make_secrets(own.path, fleet.scenario.site, users, hosts=sorted(names)), own, users
+
+
+def token(path: Path) -> str:
+    """Return the secret word of a file; make both where they are missing."""
+    if not path.is_file():
+        write_secret(path, randomness.token_urlsafe(32).encode())
+    return path.read_text(encoding="ascii").strip()
+
+
+def mosquitto_conf(*, websockets: bool) -> bytes:
+    """Return the configuration of a Mosquitto 2.0 whose files lie in the mount."""
+    from broker.mosquitto.config import Access, Listener, Tls, configuration
+
+    mount = Path(MOUNT)
+    tls = Tls(mount / "server.crt", mount / "server.key", mount / "ca.crt")
+    listeners = [Listener(PORT, "", tls)]
+    if websockets:
+        listeners.append(Listener(WEBSOCKET_PORT, "", tls, websockets=True))
+    return configuration(listeners, Access(mount / "passwords", mount / "acl"), store=STORE).encode()
+
+
+def emqx_files(
+    own: "Folder", site: str, users: "Sequence[Identity]", *, cluster: Sequence[str] | str, cookie: str
+) -> dict[str, bytes]:
+    """Return configuration, users and rights for EMQX nodes whose files lie in the mount."""
+    from broker import emqx
+
+    at = [MOUNT / name for name in ("server.crt", "server.key", "ca.crt", "users.csv", "acl.conf")]
+    passwords = {user.name: own.password_of(user.name).read_text(encoding="ascii").strip() for user in users}
+    return {
+        "emqx.conf": emqx.configuration(emqx.Files(*at), cluster=cluster, cookie=cookie).encode(),
+        "users.csv": emqx.users(passwords).encode(),
+        "acl.conf": emqx.acl(site, users).encode(),
+    }

@@ -1,0 +1,198 @@
+"""docker-compose.yml keeps its rules, and `gridfleet compose` makes all that it mounts and nothing readable."""
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.keyring import Keyring
+from devices.fleet import Fleet
+from devices.scenario import load
+from provisioning.cli import main
+from provisioning.compose import NODES, SINGLE
+from provisioning.exits import Exit
+from tests.containers.files import CHECKER, COMPOSE, compose
+
+SERVICES: dict[str, dict[str, Any]] = compose()["services"]
+OURS = {name for name, service in SERVICES.items() if service["image"].startswith("gridfleet:")}
+PROFILES = ("fleet", "single", "observe", "cluster")
+every_service = pytest.mark.parametrize("name", SERVICES)
+
+
+@every_service
+def test_images_are_pinned(name: str) -> None:
+    image = SERVICES[name]["image"]
+    wanted = (
+        r"gridfleet:\$\{GRIDFLEET_VERSION:-0\.1\.0\}"
+        if name in OURS
+        else r"docker\.io/[\w./-]+:\d+\.\d+\.\d+"
+    )
+    assert re.fullmatch(wanted, image)
+
+
+@every_service
+def test_services_are_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["user"] == "${GRIDFLEET_UID:-10001}:${GRIDFLEET_GID:-10001}"
+    assert service["read_only"] is (name not in NODES)
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc"} & service.keys()
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert service["profiles"]
+
+
+@every_service
+def test_services_tell_their_health_and_wait_for_that_of_others(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    for needed, how in service.get("depends_on", {}).items():
+        assert how["condition"] == "service_healthy"
+        shared = set(SERVICES[needed]["profiles"]) >= set(service["profiles"])
+        assert shared or how["required"] is False
+
+
+@every_service
+def test_no_secret_is_in_the_environment_or_on_the_command_line(name: str) -> None:
+    service = SERVICES[name]
+    for key, value in service.get("environment", {}).items():
+        if re.search("PASSWORD|TOKEN|SECRET|COOKIE|KEY", key):
+            assert key.endswith("_FILE"), key
+            assert value.startswith("/run/secrets/"), key
+    assert "env_file" not in service
+    assert not re.search("password|token", " ".join(service.get("command", ())))
+
+
+def test_only_this_machine_reaches_what_is_published() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(published) == 4
+    assert all(port.startswith(("127.0.0.1:", "${BROKER_ADDRESS:-127.0.0.1}:")) for port in published)
+
+
+def test_every_profile_has_one_broker_or_one_cluster() -> None:
+    for profile in PROFILES:
+        names = {name for name, service in SERVICES.items() if profile in service["profiles"]}
+        assert ("mosquitto" in names) is (profile != "cluster")
+        assert names >= ({*NODES, "clock", "fleet"} if profile == "cluster" else set())
+    assert SERVICES["fleet"]["deploy"]["replicas"] == "${FLEETS:-1}"
+    assert "--parts=${FLEETS:-1}" in SERVICES["fleet"]["command"]
+
+
+# --- what is mounted ---
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the compose file, prepared."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "docker-compose.yml").write_text(COMPOSE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["compose", "--folder", str(folder / "containers")]) == Exit.FINE
+    return folder
+
+
+def mounted() -> set[str]:
+    whole = compose()
+    files = {each["file"] for kind in ("configs", "secrets") for each in whole[kind].values()}
+    binds = {
+        volume["source"]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", ())
+        if isinstance(volume, dict) and volume["type"] == "bind"
+    }
+    return files | binds
+
+
+def test_all_that_is_mounted_is_made(prepared: Path) -> None:
+    ours = {source for source in mounted() if source.startswith("./containers/")}
+    assert len(ours) > 15
+    assert [source for source in sorted(ours) if not (prepared / source).exists()] == []
+    for service in SERVICES.values():
+        for volume in service.get("volumes", ()):
+            assert isinstance(volume, str) or volume["bind"] == {"create_host_path": False}
+
+
+def test_nobody_else_can_read_it_and_git_ignores_it(prepared: Path) -> None:
+    folder = prepared / "containers"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (folder / ".gitignore").read_text() == "*\n"
+    for path in folder.rglob("*"):
+        if re.search(r"password|token|\.key$|cookie|users\.csv|emqx\.conf", path.name) and path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_fleet_gets_the_passwords_of_its_devices_and_no_others(prepared: Path) -> None:
+    names = {
+        path.name.removesuffix(".password") for path in (prepared / "containers/fleet/clients").iterdir()
+    }
+    assert names == set(Fleet(load("normal")).ids)
+    assert not names & {"clock", "operator", *SINGLE}
+    assert Keyring(prepared / "containers/fleet").login("turbine-1").password
+
+
+def test_called_again_it_changes_no_secret(prepared: Path) -> None:
+    folder = prepared / "containers"
+    watched = [
+        *folder.rglob("*.password"),
+        *folder.glob("*-*"),
+        *folder.rglob("*.key"),
+        *folder.rglob("*.crt"),
+    ]
+    before = {path: path.read_bytes() for path in watched if path.is_file()}
+    edited = folder / "devices" / f"{SINGLE[0]}.toml"
+    edited.write_text("# mine\n")
+    (prepared / ".env").write_text((prepared / ".env").read_text() + "FLEETS=4\n")
+    assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == Exit.FINE
+    changed = {path for path, content in before.items() if path.exists() and path.read_bytes() != content}
+    assert changed == set()
+    gone = {path for path in before if not path.exists()}
+    assert gone
+    assert all(path.parent == folder / "fleet" / "clients" for path in gone)
+    assert edited.read_text() == "# mine\n"
+    assert "FLEETS=4" in (prepared / ".env").read_text().splitlines()
+    assert (prepared / ".env").read_text().count("GRIDFLEET_UID=") == 1
+
+
+def test_containers_never_run_as_root(prepared: Path) -> None:
+    text = (prepared / ".env").read_text()
+    uid = int(re.search(r"^GRIDFLEET_UID=(\d+)$", text, re.MULTILINE)[1])  # type: ignore[index]
+    assert uid > 0
+    assert {path.stat().st_uid for path in (prepared / "containers").rglob("*")} == {uid}
+
+
+@pytest.mark.skipif(
+    not CHECKER.is_file(), reason="tools/compose-config is not built: .ci/run builds it where go is"
+)
+@pytest.mark.parametrize(
+    "profiles", [[], *([each] for each in PROFILES), ["fleet", "single", "observe"]], ids=" ".join
+)
+def test_docker_composes_own_loader_finds_nothing_wrong(profiles: list[str], prepared: Path) -> None:
+    done = subprocess.run(
+        [CHECKER, prepared / "docker-compose.yml", *profiles], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    project = json.loads(done.stdout)
+    wanted = {name for name, service in SERVICES.items() if set(service["profiles"]) & set(profiles)}
+    assert set(project.get("services") or ()) == wanted
+
+
+@pytest.mark.skipif(
+    not CHECKER.is_file(), reason="tools/compose-config is not built: .ci/run builds it where go is"
+)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("cap_drop:", "cap_dorp:"),
+        ("source: clock", "source: clok"),
+        ("networks:\n  site:", "networks:\n  sight:"),
+    ],
+)
+def test_the_loader_finds_a_slip(right: str, wrong: str, tmp_path: Path) -> None:
+    file = tmp_path / "docker-compose.yml"
+    file.write_text(COMPOSE.read_text(encoding="utf-8").replace(right, wrong, 1), encoding="utf-8")
+    done = subprocess.run([CHECKER, file, "fleet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr

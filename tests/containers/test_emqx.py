@@ -1,0 +1,86 @@
+"""EMQX's files: read here as EMQX reads them, and compared with the rights that Mosquitto gets."""
+
+import csv
+import hashlib
+import json
+import re
+from pathlib import PurePosixPath
+
+import pytest
+
+from broker import emqx
+from broker.messages import Kind
+from broker.rights import Guest, Identity, may_hear, may_say
+from devices.fleet import Fleet
+from devices.scenario import parse
+from provisioning.secrets import identities
+
+CITY = parse("", "city.toml", "", ["area.rows=2", "area.columns=2", "turbines.count=6", "households.count=9"])
+ODD = Identity("north_1.a", Kind.TURBINE, "cell-1-1", ("cell-1-2",))
+"""A name that a regular expression and Home Assistant would both read as something else."""
+RULE = re.compile(r'\{allow, \{username, \{re, (".*?")\}\}, (subscribe|publish), (\[.*\])\}\.')
+
+
+def allowed(text: str, user: str, action: str) -> set[str]:
+    """What the rules let a user do, with its name put in; the last rule denies the rest."""
+    first, *rules, last = text.splitlines()
+    assert (first[:2], last) == ("%%", "{deny, all}.")
+    found: set[str] = set()
+    for rule in rules:
+        parts = RULE.fullmatch(rule)
+        assert parts is not None, rule
+        if parts[2] == action and re.search(json.loads(parts[1]), user):
+            found |= {each.replace("${username}", user) for each in json.loads(parts[3])}
+    return found
+
+
+def test_the_rules_say_what_mosquittos_say() -> None:
+    users = [*identities(Fleet(CITY)), ODD]
+    text = emqx.acl("germany", users)
+    for user in users:
+        assert allowed(text, user.name, "subscribe") == set(may_hear("germany", user)), user
+        assert allowed(text, user.name, "publish") == set(may_say("germany", user)), user
+    for stranger in ("", "clock2", "aclock", "turbine", "north_1xa"):
+        assert allowed(text, stranger, "subscribe") == allowed(text, stranger, "publish") == set()
+
+
+def test_rules_grow_with_cells_and_kinds_and_not_with_devices() -> None:
+    few, many = (
+        len(
+            emqx.acl(
+                "germany", identities(Fleet(parse("", "c.toml", "", [f"vehicles.count={count}"])))
+            ).splitlines()
+        )
+        for count in (5, 500)
+    )
+    assert few == many
+
+
+def test_users_are_hashed_with_a_salt_of_their_own() -> None:
+    rows = list(csv.DictReader(emqx.users({"clock": "secret-1", "viewer": "secret-1"}).splitlines()))
+    assert [row["user_id"] for row in rows] == ["clock", "viewer"]
+    for row in rows:
+        assert row["password_hash"] == hashlib.sha256(f"secret-1{row['salt']}".encode()).hexdigest()
+        assert row["is_superuser"] == "false"
+    assert rows[0]["salt"] != rows[1]["salt"]
+    assert "secret-1" not in emqx.users({"clock": "secret-1"})
+
+
+def test_the_configuration_denies_what_is_not_allowed() -> None:
+    files = emqx.Files(*(PurePosixPath("/run") / name for name in ("crt", "key", "ca", "users", "acl")))
+    text = emqx.configuration(files, cluster=["emqx@a.b", "emqx@c.d"], cookie="c00kie")
+    for line in (
+        "no_match = deny",
+        "use_username_as_clientid = true",
+        "tcp.default.enable = false",
+        'cookie = "c00kie"',
+    ):
+        assert line in text
+    assert 'static { seeds = ["emqx@a.b", "emqx@c.d"] }' in text
+    assert 'dns { name = "x.y", record_type = "srv" }' in emqx.configuration(files, cluster="x.y", cookie="c")
+    assert text.count("{") == text.count("}")
+
+
+def test_what_erlang_would_read_otherwise_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot hold"):
+        emqx.acl("germany", [Identity("müller", Guest.VIEWER)])

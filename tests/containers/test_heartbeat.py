@@ -1,0 +1,90 @@
+"""The sign of life of long-running processes, and what `gridfleet health` makes of it."""
+
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from provisioning.cli import main
+from provisioning.exits import Exit
+from provisioning.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, ailment
+from tests.provisioning.shell import end, gridfleet, start, wait_until
+
+SMALL = ("turbines.count=1", "households.count=1", "farms.count=0", "chargers.count=1", "vehicles.count=1")
+
+
+def test_a_beat_is_healthy_until_it_is_old(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat"
+    with Heartbeat(path) as heartbeat:
+        heartbeat.beat()
+        now_s = time.monotonic()
+        assert ailment(path, now_s) == ""
+        assert ailment(path, now_s + SILENT_S + 1).startswith("silent for 21 s")
+        assert "before this machine started" in ailment(path, now_s - 3600)
+        heartbeat.beat("cut off")
+        assert ailment(path, time.monotonic()) == "cut off"
+        assert ailment(path, time.monotonic(), only_alive=True) == ""
+    assert "no heartbeat (no such file or directory)" in ailment(path, now_s)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"at_s": "soon", "trouble": ""}', "\x00"])
+def test_another_file_is_no_heartbeat(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat"
+    path.write_text(text)
+    assert ailment(path, 0.0) == f"{path}: is no heartbeat of GridFleet"
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Heartbeat(tmp_path / "none" / "heartbeat") as heartbeat:
+        heartbeat.beat()
+        heartbeat.beat()
+    assert [record.message.startswith("no heartbeat can be written") for record in caplog.records] == [True]
+
+
+def test_without_the_variable_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    with Heartbeat.from_environment() as heartbeat:
+        heartbeat.beat()
+    assert list(tmp_path.iterdir()) == []
+    assert main(["health"]) == Exit.USAGE
+    assert f"set {ENVIRONMENT}" in capsys.readouterr().err
+
+
+def test_clock_and_fleet_are_healthy_while_the_broker_is_there(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker())
+        common = ("normal", "--broker", broker.url, "--set", *SMALL)
+
+        def run(*words: str) -> dict[str, str]:
+            env = {ENVIRONMENT: str(tmp_path / words[0])}
+            process = start(*words, cwd=tmp_path, env=env)
+
+            def reap() -> None:
+                if process.poll() is None:
+                    process.terminate()
+                assert end(process).code == Exit.FINE
+                assert not (tmp_path / words[0]).exists()  # who ends says so
+
+            stack.callback(reap)
+            return env
+
+        def is_well(env: dict[str, str], *options: str) -> bool:
+            return gridfleet("health", *options, cwd=tmp_path, env=env).code == Exit.FINE
+
+        stand_by = ("--parts", "1", "--claim", str(tmp_path / "claims"))
+        fleet = run("fleet", *common, *stand_by)
+        clock = run("clock", *common, "--seconds-per-tick", "60")
+        wait_until(lambda: is_well(fleet) and is_well(clock))
+        broker.close()
+        wait_until(lambda: not is_well(fleet))
+        said = json.loads((tmp_path / "fleet").read_text())["trouble"]
+        assert "connections" in said
+        assert is_well(fleet, "--alive")

@@ -1,0 +1,162 @@
+"""The Kubernetes objects: restricted, in parts that cover the fleet, and valid by Kubernetes' own schema."""
+
+import base64
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devices.fleet import Fleet
+from devices.scenario import load
+from provisioning.cli import main
+from provisioning.exits import CommandError, Exit
+from provisioning.kubernetes import check_sizes
+from provisioning.manifests import Site
+from tests.containers.files import VALIDATOR
+
+CELLS = ("area.rows=2", "area.columns=2")
+
+
+@pytest.fixture(scope="module", params=[0, 3], ids=["mosquitto", "emqx"])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "kubernetes"
+    words = ("--folder", str(folder), "--nodes", str(request.param), "--set", *CELLS)
+    assert main(["kubernetes", "normal", *words]) == Exit.FINE
+    return folder
+
+
+def read(folder: Path, name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    documents = yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
+
+
+def pods(folder: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for (kind, name), each in read(folder, "gridfleet.yaml").items():
+        if kind in {"Deployment", "StatefulSet"}:
+            found[name] = each["spec"]["template"]["spec"]
+    assert set(found) == {"broker", "clock", "fleet"}
+    return found
+
+
+def test_pods_are_restricted(written: Path) -> None:
+    namespace = read(written, "secrets.yaml")["Namespace", "gridfleet"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for name, pod in pods(written).items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            safe = container["securityContext"]
+            assert (safe["allowPrivilegeEscalation"], safe["capabilities"]) == (False, {"drop": ["ALL"]})
+            assert safe["readOnlyRootFilesystem"] is (container["name"] != "emqx")
+            assert container["resources"]["limits"].keys() == container["resources"]["requests"].keys()
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+            assert re.search(r":\d+\.\d+\.\d+$", container["image"])
+
+
+def test_the_fleet_is_divided_by_cells_and_the_clock_is_one(written: Path) -> None:
+    objects = read(written, "gridfleet.yaml")
+    fleet = objects["StatefulSet", "fleet"]["spec"]
+    container = fleet["template"]["spec"]["containers"][0]
+    assert (fleet["replicas"], fleet["ordinals"]) == (4, {"start": 1})
+    assert "--part=$(PART)/4" in container["args"]
+    part = next(each for each in container["env"] if each["name"] == "PART")
+    assert part["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['apps.kubernetes.io/pod-index']"
+    clock = objects["Deployment", "clock"]["spec"]
+    assert (clock["replicas"], clock["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_secrets_are_apart_and_nobody_elses(written: Path) -> None:
+    assert stat.S_IMODE((written / "secrets.yaml").stat().st_mode) == 0o600
+    assert (written / ".gitignore").read_text() == "*\n"
+    secret = read(written, "secrets.yaml")
+    assert set(secret["Secret", "fleet"]["data"]) == {
+        f"{name}.password" for name in Fleet(load("normal")).ids
+    }
+    assert set(secret["Secret", "clock"]["data"]) == {"clock.password"}
+    text = (written / "gridfleet.yaml").read_text(encoding="utf-8")
+    for path in (written / "secrets" / "clients").glob("*.password"):
+        password = path.read_text().strip()
+        assert password not in text
+        assert base64.b64encode(path.read_bytes()).decode() not in text
+
+
+def test_what_is_mounted_is_there(written: Path) -> None:
+    objects = {**read(written, "secrets.yaml"), **read(written, "gridfleet.yaml")}
+    for pod in pods(written).values():
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for mount in pod["containers"][0]["volumeMounts"]:
+            volume = volumes.get(mount["name"])
+            if volume is None:
+                assert mount["name"] == "data"  # claimed
+            elif "secret" in volume:
+                data = objects["Secret", volume["secret"]["secretName"]]["data"]
+                assert mount.get("subPath") in {None, *data}
+            elif "configMap" in volume:
+                data = objects["ConfigMap", volume["configMap"]["name"]]["data"]
+                assert mount.get("subPath") in {None, *data}
+
+
+def test_services_and_budgets_choose_pods_that_there_are(written: Path) -> None:
+    objects = read(written, "gridfleet.yaml")
+    labels = [
+        each["spec"]["template"]["metadata"]["labels"]
+        for (kind, _), each in objects.items()
+        if kind in {"Deployment", "StatefulSet"}
+    ]
+    for (kind, name), each in objects.items():
+        if kind in {"Service", "PodDisruptionBudget"}:
+            selector = each["spec"]["selector"]
+            assert selector.get("matchLabels", selector) in labels, name
+
+
+def test_called_again_it_keeps_every_secret(written: Path) -> None:
+    files = ("Secret", "fleet"), ("Secret", "clock")
+    before = read(written, "secrets.yaml")
+    nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
+    assert (
+        main(["kubernetes", "normal", "--folder", str(written), "--nodes", nodes, "--set", *CELLS])
+        == Exit.FINE
+    )
+    after = read(written, "secrets.yaml")
+    assert [before[each] for each in files] == [after[each] for each in files]
+    assert before["Secret", "broker"]["data"]["server.key"] == after["Secret", "broker"]["data"]["server.key"]
+
+
+@pytest.mark.skipif(
+    not VALIDATOR.is_file(), reason="kubernetes-validate is not installed: .ci/run installs it"
+)
+def test_kubernetes_own_schema_finds_nothing_wrong(written: Path, tmp_path: Path) -> None:
+    def judged(path: Path) -> "subprocess.CompletedProcess[str]":
+        words = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    for name in ("secrets.yaml", "gridfleet.yaml"):
+        done = judged(written / name)
+        assert done.returncode == 0, done.stdout + done.stderr
+    slip = tmp_path / "slip.yaml"
+    slip.write_text(
+        (written / "gridfleet.yaml").read_text().replace("readOnlyRootFilesystem", "readOnlyRootFS", 1)
+    )
+    assert judged(slip).returncode != 0
+
+
+def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == Exit.USAGE
+    assert "58 processes for 57 devices: some would have none" in capsys.readouterr().err
+    assert not (tmp_path / "k").exists()
+
+
+def test_more_passwords_than_one_secret_holds() -> None:
+    many = {f"vehicle-{number:05d}.password": bytes(44) for number in range(24_000)}
+    site = Site("s", "image", 1, 0, 2.0, scenario={}, authority=b"", broker={}, clock={}, devices=many)
+    with pytest.raises(
+        CommandError, match="the passwords of all devices: are 1056000 bytes, and Kubernetes holds"
+    ):
+        check_sizes(site)
