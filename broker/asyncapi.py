@@ -118,7 +118,7 @@ def _security() -> dict[str, Any]:
 
 
 def _channel(row: Row) -> dict[str, Any]:
-    levels = ("site", *row.scope.value, "sender")
+    levels = ("site", *row.scope.levels, "sender")
     return {
         "address": _address(row),
         "description": _first(row.message.__doc__),
@@ -177,7 +177,7 @@ def _message(row: Row) -> dict[str, Any]:
 
 def _address(row: Row) -> str:
     """Return the channel's address: the topic with a parameter for each level that varies."""
-    scope = "/".join(f"{{{level}}}" for level in row.scope.value)
+    scope = "/".join(f"{{{level}}}" for level in row.scope.levels)
     address = topic_filter("{site}", row.word, scope, "{sender}")
     if ALL in address:
         raise ValueError(f"the topic of {row.word} has a level without a name")

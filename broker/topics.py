@@ -21,13 +21,17 @@ ALL: Final = "+"
 
 
 class Scope(Enum):
-    """Who a message is for; the value is how many levels the scope takes in the topic."""
+    """Who a message is for; the value names the levels that the scope takes in the topic."""
 
-    SITE = ()
-    CELL = ("cell",)
-    AGENT = ("agent",)
-    CELL_KIND = ("cell", "kind")
-    SETTING = ("setting",)
+    SITE = ""  # not an empty tuple, which Enum loses before Python 3.11.4
+    CELL = "cell"
+    AGENT = "agent"
+    CELL_KIND = "cell/kind"
+    SETTING = "setting"
+
+    def __init__(self, text: str) -> None:
+        self.levels: Final = tuple(text.split("/")) if text else ()
+        """The names of those levels."""
 
 
 class Reach(Enum):
@@ -145,7 +149,7 @@ def topic(site: str, message: Message, scope: str, sender: str) -> str:
 
 def topic_filter(site: str, word: str, scope: str = "", sender: str = ALL) -> str:
     """Return the filter for a word, a scope and a sender, each any unless given; a scope level may be '+'."""
-    levels = len(BY_WORD[word].scope.value)
+    levels = len(BY_WORD[word].scope.levels)
     middle = scope or "/".join([ALL] * levels)
     return f"{ROOT}/{site}/{word}/{middle}/{sender}" if levels else f"{ROOT}/{site}/{word}/{sender}"
 
@@ -174,8 +178,8 @@ def parse(site: str, text: str) -> Address:
     if row is None:
         raise TopicError(text, "names no known message")
     scope, sender = levels[3:-1], levels[-1]
-    if len(levels) != 4 + len(row.scope.value):
-        raise TopicError(text, f"{row.word} takes {len(row.scope.value)} scope levels and a sender")
+    if len(levels) != 4 + len(row.scope.levels):
+        raise TopicError(text, f"{row.word} takes {len(row.scope.levels)} scope levels and a sender")
     for level in (*scope, sender):
         if not _LEVEL.fullmatch(level):
             raise TopicError(text, f"{level!r} is not an id")

@@ -22,7 +22,7 @@ def matches(pattern: str, text: str) -> bool:
 
 @given(rows, ids, st.data())
 def test_every_topic_is_parsed_back(row: Row, sender: str, data: st.DataObject) -> None:
-    scope = "/".join(data.draw(ids) for _ in row.scope.value)
+    scope = "/".join(data.draw(ids) for _ in row.scope.levels)
     kind = next(kind for kind in CLASSES if row.word == kind.TOPIC)
     text = topic(SITE, data.draw(anything(kind)), scope, sender)
     assert parse(SITE, text) == (row, scope, sender)
@@ -37,8 +37,8 @@ def test_a_filter_for_one_scope_hears_no_other(
 ) -> None:
     if row.scope is Scope.SITE:
         return
-    scope = "/".join(data.draw(ids) for _ in row.scope.value)
-    elsewhere = "/".join([other] * len(row.scope.value))
+    scope = "/".join(data.draw(ids) for _ in row.scope.levels)
+    elsewhere = "/".join([other] * len(row.scope.levels))
     text = f"gridfleet/{SITE}/{row.word}/{elsewhere}/{sender}"
     assert matches(topic_filter(SITE, row.word, scope), text) == (scope == elsewhere)
 

@@ -65,7 +65,7 @@ def test_the_page_speaks_the_topics_and_words_of_the_broker_room() -> None:
     words = re.search(r"WORDS:.*?= \{(.*?)\};", wire, re.DOTALL)
     assert words is not None
     for word, levels in re.findall(r"(\w+): (\d)", words[1]):
-        assert len(BY_WORD[word].scope.value) == int(levels)
+        assert len(BY_WORD[word].scope.levels) == int(levels)
     for name, expected in (
         ("PHASES", [*PHASES]),
         ("ALGORITHMS", [*Algorithm]),

@@ -62,7 +62,7 @@ def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, An
     assert list(document["channels"]) == [row.word for row in TABLE]
     for row in TABLE:
         channel = document["channels"][row.word]
-        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(row.scope.value, "y-2")}
+        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(row.scope.levels, "y-2")}
         assert set(channel["parameters"]) == set(levels)
         address = parse("town", channel["address"].format(**levels))
         assert address.row is row
