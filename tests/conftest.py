@@ -1,6 +1,6 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
-A test marked `mosquitto`, `chromium` or `node` needs a program that pip cannot install. Where that program is missing
+A test marked `mosquitto`, `chromium`, `node` or `podman` needs a program that pip cannot install. Where that program is missing
 the test is deselected, counted, and named in the summary with the one command that provides it; it is never
 skipped in silence. In CI (`CI=true`) it fails instead.
 """
@@ -18,6 +18,7 @@ SYSTEM_PROGRAMS: Final = {
     "mosquitto": (("mosquitto",), "mosquitto"),
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "node": (("node",), "nodejs npm"),
+    "podman": (("podman",), "podman runc netavark aardvark-dns iptables mmdebstrap"),
 }
 IN_CI: Final = os.environ.get("CI", "").lower() in {"true", "1"}
 
