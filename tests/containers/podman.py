@@ -11,7 +11,7 @@ import re
 import resource
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +47,9 @@ class Podman:
         """Run a command; return what it said on standard output, or fail with what it said on standard error."""
         done = subprocess.run([*self._before, *words], capture_output=True, text=True, check=False)
         if check and done.returncode:
-            raise AssertionError(f"podman {' '.join(words)[:300]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+            raise AssertionError(
+                f"podman {' '.join(words)[:300]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            )
         return done.stdout.strip()
 
     def said(self, *words: str) -> str:
@@ -80,7 +82,7 @@ class Site:
 
     def __init__(self, podman: Podman, folder: Path, variables: Mapping[str, str]) -> None:
         self._podman = podman
-        self._folder = folder
+        self.folder = folder
         lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
         self._variables = {**dict(line.split("=", 1) for line in lines), **variables}
         self._whole = compose()
@@ -104,14 +106,20 @@ class Site:
             self._podman("volume", "rm", "--force", name, check=False)
         self._podman("network", "rm", "--force", self._name, check=False)
 
-    def up(self, service: str, number: int = 1) -> str:
-        """Start a container of a service; return its name."""
+    def check_of(self, service: str) -> list[str]:
+        """Return the command of a service's health check."""
+        words: list[str] = self._whole["services"][service]["healthcheck"]["test"][1:]
+        return words
+
+    def up(self, service: str, number: int = 1, *, without: tuple[str, ...] = ()) -> str:
+        """Start a container of a service, `without` some of its options; return its name."""
         what = self._whole["services"][service]
         name = f"{self._name}-{service}-{number}"
         image = IMAGE if what["image"].startswith("gridfleet:") else BASE
         self._containers.append(name)
         words = self._options(what)
-        self._podman("run", "--detach", "--no-healthcheck", f"--name={name}", *words, image, *self._command(what))
+        command = [self._filled(word) for word in what["command"] if not word.startswith(without or "\0")]
+        self._podman("run", "--detach", "--no-healthcheck", f"--name={name}", *words, image, *command)
         return name
 
     def logs(self, name: str) -> str:
@@ -127,7 +135,7 @@ class Site:
         networks = what["networks"]
         aliases = networks["site"]["aliases"] if isinstance(networks, dict) else []
         limits = what["deploy"]["resources"]["limits"]
-        words = [
+        return [
             f"--user={self._filled(what['user'])}",
             f"--network={self._name}",
             *(f"--network-alias={alias}" for alias in aliases),
@@ -136,9 +144,10 @@ class Site:
             *(["--read-only", "--read-only-tmpfs=false"] if what["read_only"] else []),
             *(f"--tmpfs={each}" for each in what.get("tmpfs", ())),
             *(f"--volume={each}" for each in self._mounts(what)),
+            f"--memory={limits['memory']}",
+            f"--cpus={limits['cpus']}",
             *LIMITS,
         ]
-        return words if os.environ.get("GRIDFLEET_NO_CGROUPS") else [*words, f"--memory={limits['memory']}"]
 
     def _mounts(self, what: Mapping[str, Any]) -> list[str]:
         mounts = []
@@ -147,16 +156,15 @@ class Site:
                 mounts.append(f"{self._name}-{volume}")
             else:
                 mode = "ro" if volume.get("read_only") else "rw"
-                mounts.append(f"{self._folder / volume['source']}:{volume['target']}:{mode}")
+                mounts.append(f"{self.folder / volume['source']}:{volume['target']}:{mode}")
         for kind in ("configs", "secrets"):
             for each in what.get(kind, ()):
                 source, target = (each, f"/run/secrets/{each}") if isinstance(each, str) else each.values()
-                mounts.append(f"{self._folder / self._whole[kind][source]['file']}:{target}:ro")
+                mounts.append(f"{self.folder / self._whole[kind][source]['file']}:{target}:ro")
         return mounts
-
-    def _command(self, what: Mapping[str, Any]) -> Sequence[str]:
-        return [self._filled(word) for word in what["command"]]
 
     def _filled(self, text: str) -> str:
         """Put variables in, as docker compose does."""
-        return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: self._variables.get(found[1], found[2]), str(text))
+        return re.sub(
+            r"\$\{(\w+):-([^}]*)\}", lambda found: self._variables.get(found[1], found[2]), str(text)
+        )
