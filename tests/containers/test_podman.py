@@ -1,13 +1,15 @@
 """A whole site in containers: the image is built, and docker-compose.yml's own services run for ten ticks."""
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dashboards.recording import STORE
+from dashboards.store import Store
+from dashboards.summary import verdict
 from provisioning.cli import main
 from provisioning.exits import Exit
 from tests.containers.podman import CACHE, Podman, Site
@@ -83,7 +85,12 @@ def test_ten_ticks_of_a_site_in_containers_and_its_ledger(podman: Podman, site: 
 def judge(folder: Path) -> None:
     """Hold the recorder's ledger to account: by the auditor, and by the sums of each tick."""
     (run,) = (folder / "runs").iterdir()
-    assert main(["report", str(run)]) == Exit.FINE
-    with sqlite3.connect(run / "gridfleet.sqlite") as store:
-        rows = store.execute("SELECT * FROM ticks").fetchall()
-    assert len(rows) == TICKS
+    with Store.open(run / STORE) as store:
+        assert verdict(store) == "holds"
+        assert all(each.breaches == 0 for each in store.invariants())
+        ticks = list(store.ticks())
+    assert [row.tick for row in ticks] == list(range(TICKS))
+    for row in ticks:
+        came = row.generated_wh + row.reactor_wh + row.imported_wh
+        assert came == row.sold_wh + row.exported_wh + row.curtailed_wh
+    assert sum(row.sold_wh for row in ticks) > 0
