@@ -16,7 +16,7 @@ DESCRIPTION: Final = (
     f"reason. Clock, fleet, device and recorder write the file named by {ENVIRONMENT} every 5 s\n"
     f"from their own loop; one that is older than {SILENT_S:.0f} s is that of a process that hangs or has ended."
 )
-EXAMPLES: Final = (f"{ENVIRONMENT}=/tmp/heartbeat gridfleet health",)
+EXAMPLES: Final = ("gridfleet health heartbeat",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_scenario, add_set, whole
 from provisioning.exits import CommandError, Exit
-from provisioning.manifests import HEADLESS, Site, objects, secrets
+from provisioning.manifests import HEADLESS, TOKEN, Site, objects, secrets
 from provisioning.pace import seconds
 from provisioning.secrets import write_secret
 from provisioning.site_files import emqx_files, mosquitto_conf, site_secrets, token
@@ -23,7 +23,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet kubernetes normal",
-    "gridfleet kubernetes normal --set area.rows=3 area.columns=3 --nodes 3 --image registry.example/gridfleet:0.1.0",
+    "gridfleet kubernetes normal --set area.rows=3 area.columns=3 --nodes 3 --parts 3",
 )
 MOST_PARTS: Final = 1_000
 MOST_NODES: Final = 7
@@ -59,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="how long a tick takes (default: 2)",
     )
+    parser.add_argument(
+        "--influx", metavar="URL", help="send telemetry to this InfluxDB 2 server (default: none)"
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="with --influx: the file with its token")
     parser.add_argument("--namespace", default="gridfleet", metavar="S", help="(default: gridfleet)")
 
 
@@ -74,7 +78,12 @@ def execute(arguments: argparse.Namespace) -> int:
     parts = arguments.parts or len(fleet.cells)
     if parts > len(fleet.ids):
         raise CommandError("--parts", f"{parts} processes for {len(fleet.ids)} devices: some would have none")
+    if (arguments.influx is None) != (arguments.token_file is None):
+        raise CommandError(
+            "--influx and --token-file", "go together: where the server is, and how to log in there"
+        )
     try:
+        token_file = {TOKEN: Path(arguments.token_file).read_bytes()} if arguments.token_file else {}
         said, own, users = site_secrets(folder, fleet)
         site = Site(
             namespace=arguments.namespace,
@@ -87,6 +96,8 @@ def execute(arguments: argparse.Namespace) -> int:
             broker=_broker(folder, own, fleet.scenario.site, users, arguments),
             clock={"clock.password": own.password_of("clock").read_bytes()},
             devices={f"{name}.password": own.password_of(name).read_bytes() for name in fleet.ids},
+            recorder={"recorder.password": own.password_of("recorder").read_bytes(), **token_file},
+            influx=arguments.influx or "",
         )
         check_sizes(site)
         _write(folder, site)

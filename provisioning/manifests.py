@@ -22,6 +22,7 @@ MOSQUITTO_USER: Final = 1883
 GRIDFLEET_USER: Final = 10_001
 """The users that the images have."""
 HEADLESS: Final = "broker-nodes"
+TOKEN: Final = "influxdb-token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ class Site:
     """What the broker reads, by file name; some of it is secret."""
     clock: Mapping[str, bytes]
     devices: Mapping[str, bytes]
-    """Passwords by file name."""
+    recorder: Mapping[str, bytes]
+    """Passwords by file name; the recorder's with InfluxDB's token, where there is one."""
+    influx: str = ""
+    """The address of an InfluxDB 2 server, if points go to one."""
 
 
 def secrets(site: Site) -> list[Object]:
@@ -52,7 +56,12 @@ def secrets(site: Site) -> list[Object]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": site.namespace, "labels": restricted}},
         *(
             {**_named(site, "v1", "Secret", name), "type": "Opaque", "data": _encoded(files)}
-            for name, files in (("broker", site.broker), ("clock", site.clock), ("fleet", site.devices))
+            for name, files in (
+                ("broker", site.broker),
+                ("clock", site.clock),
+                ("fleet", site.devices),
+                ("recorder", site.recorder),
+            )
         ),
     ]
 
@@ -67,6 +76,7 @@ def objects(site: Site) -> list[Object]:
         *_broker(site),
         _clock(site),
         *_fleet(site),
+        *_recorder(site),
     ]
 
 
@@ -102,6 +112,23 @@ def _fleet(site: Site) -> list[Object]:
     ]
 
 
+def _recorder(site: Site) -> list[Object]:
+    influx = [f"--influx={site.influx}", f"--token-file={MOUNT}/clients/{TOKEN}"] if site.influx else []
+    words = ["record", *_common(), "--out=/data", *influx]
+    container = _process(site, "recorder", words, {"cpu": "1", "memory": "256Mi"})
+    container["volumeMounts"].append({"name": "data", "mountPath": "/data"})
+    spec = {
+        "serviceName": "recorder",
+        "replicas": 1,
+        "volumeClaimTemplates": [_claim("10Gi")],
+        **_selecting("recorder", _pod(container, "recorder"), _digest(site.recorder, site.scenario)),
+    }
+    return [
+        _service(site, "recorder", "recorder", headless=True),
+        {**_named(site, "apps/v1", "StatefulSet", "recorder"), "spec": spec},
+    ]
+
+
 def _broker(site: Site) -> list[Object]:
     container = _emqx(site) if site.nodes else _mosquitto()
     user = EMQX_USER if site.nodes else MOSQUITTO_USER
@@ -114,15 +141,11 @@ def _broker(site: Site) -> list[Object]:
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]
             }
         }
-    claim = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
     spec = {
         "serviceName": HEADLESS,
         "replicas": max(site.nodes, 1),
         "podManagementPolicy": "Parallel",
-        "volumeClaimTemplates": [claim],
+        "volumeClaimTemplates": [_claim("1Gi")],
         **_selecting("broker", pod, _digest(site.broker)),
     }
     return [
@@ -178,6 +201,11 @@ def _mosquitto() -> Object:
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a place in the container
         ],
     }
+
+
+def _claim(size: str) -> Object:
+    resources = {"requests": {"storage": size}}
+    return {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": resources}}
 
 
 def _common() -> list[str]:

@@ -1,8 +1,8 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
 A test marked `mosquitto`, `chromium`, `node` or `podman` needs a program that pip cannot install. Where that
-program is missing the test is deselected, counted, and named in the summary with the one command that provides it; it is never
-skipped in silence. In CI (`CI=true`) it fails instead.
+program is missing the test is deselected, counted, and named in the summary with the one command that provides it;
+it is never skipped in silence. In CI (`CI=true`) it fails instead.
 """
 
 import os

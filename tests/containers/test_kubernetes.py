@@ -39,7 +39,7 @@ def pods(folder: Path) -> dict[str, dict[str, Any]]:
     for (kind, name), each in read(folder, "gridfleet.yaml").items():
         if kind in {"Deployment", "StatefulSet"}:
             found[name] = each["spec"]["template"]["spec"]
-    assert set(found) == {"broker", "clock", "fleet"}
+    assert set(found) == {"broker", "clock", "fleet", "recorder"}
     return found
 
 
@@ -153,9 +153,29 @@ def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not (tmp_path / "k").exists()
 
 
+def test_telemetry_goes_to_influxdb_where_there_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
+    assert main(words) == Exit.USAGE
+    assert "go together" in capsys.readouterr().err
+    (tmp_path / "token").write_text("t0ken")
+    assert main([*words, "--token-file", str(tmp_path / "token")]) == Exit.FINE
+    container = pods(tmp_path / "k")["recorder"]["containers"][0]
+    assert "--influx=http://influxdb:8086" in container["args"]
+    assert "t0ken" not in (tmp_path / "k" / "gridfleet.yaml").read_text()
+    secret = read(tmp_path / "k", "secrets.yaml")["Secret", "recorder"]["data"]
+    assert (
+        f"--token-file=/run/gridfleet/clients/{(set(secret) - {'recorder.password'}).pop()}"
+        in container["args"]
+    )
+
+
 def test_more_passwords_than_one_secret_holds() -> None:
     many = {f"vehicle-{number:05d}.password": bytes(44) for number in range(24_000)}
-    site = Site("s", "image", 1, 0, 2.0, scenario={}, authority=b"", broker={}, clock={}, devices=many)
+    site = Site(
+        "s", "image", 1, 0, 2.0, scenario={}, authority=b"", broker={}, clock={}, devices=many, recorder={}
+    )
     with pytest.raises(
         CommandError, match="the passwords of all devices: are 1056000 bytes, and Kubernetes holds"
     ):

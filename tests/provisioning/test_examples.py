@@ -37,6 +37,9 @@ def test_examples_in_help_work(example: str, tmp_path: Path) -> None:
     first = "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n" if " report " in example else ""
     if "broker --secrets" in example:
         first = "gridfleet secrets secrets >/dev/null\n"
+    if " health " in example:
+        beat = "from pathlib import Path; from provisioning.heartbeat import Heartbeat as H; H(Path('heartbeat')).beat()"
+        first = f'"{sys.executable}" -c "{beat}"\n'
     done = subprocess.run(
         ["bash", "-ec", first + shortened(example)],  # noqa: S607  whichever bash the user has
         cwd=tmp_path,
