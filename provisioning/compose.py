@@ -87,6 +87,7 @@ def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():
         write_secret(_made(folder / "emqx") / name, content)
     _device_files(_made(folder / "devices"), fleet)
+    _made(folder / "tokens")  # filled by `gridfleet influx setup`, in a container
     for name in DATA:
         _made(folder / "data" / name)
     owner = _owner(folder)

@@ -38,7 +38,7 @@ def test_examples_in_help_work(example: str, tmp_path: Path) -> None:
     if "broker --secrets" in example:
         first = "gridfleet secrets secrets >/dev/null\n"
     if " health " in example:
-        beat = "from pathlib import Path; from provisioning.heartbeat import Heartbeat as H; H(Path('heartbeat')).beat()"
+        beat = "import pathlib as p, provisioning.heartbeat as h; h.Heartbeat(p.Path('heartbeat')).beat()"
         first = f'"{sys.executable}" -c "{beat}"\n'
     done = subprocess.run(
         ["bash", "-ec", first + shortened(example)],  # noqa: S607  whichever bash the user has
