@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import Final, Literal
 
 from .address import BrokerAddress
@@ -32,6 +33,8 @@ MOST_DIALLING: Final = 50
 DIAL_S: Final = 10.0
 """How long a broker may take from the first packet of TCP to CONNACK, in seconds."""
 KEEPALIVE_S: Final = 60
+RESOLVED_S: Final = 10.0
+"""How long a host is known by the addresses that were looked up, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +74,8 @@ class MqttLoop(EventLoop):
         self._marked: list[Connection] = []
         self._to_dial: deque[Connection] = deque()
         self._dialling: dict[Connection, Timer] = {}
-        self._addresses: dict[tuple[str, int], list[SocketAddress]] = {}
+        self._addresses: dict[tuple[str, int], tuple[list[SocketAddress], float]] = {}
+        """What hosts are known by, and until when; all connections of a burst share one look-up."""
         self._failure: BrokerError | None = None
         self._offline: set[Connection] = set()
         self.call_later(keepalive_s / 4, self._keep_alive)
@@ -213,10 +217,16 @@ class MqttLoop(EventLoop):
     def resolve(self, address: BrokerAddress, attempt: int) -> SocketAddress:
         """Return the address to try, each of a host's in turn; raise OSError when the host is unknown."""
         key = (address.host, address.port)
-        found = self._addresses.get(key)
-        if found is None:
-            answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
-            found = self._addresses[key] = [(family, where) for family, _, _, _, where in answers]
+        found, until_s = self._addresses.get(key, ([], 0.0))
+        if monotonic() >= until_s:  # a broker that comes back may have moved
+            try:
+                answers = socket.getaddrinfo(*key, type=socket.SOCK_STREAM)
+            except OSError:
+                if not found:
+                    raise
+            else:
+                found = [(family, where) for family, _, _, _, where in answers]
+            self._addresses[key] = found, monotonic() + RESOLVED_S
         return found[attempt % len(found)]
 
     def _keep_alive(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -284,3 +285,33 @@ def test_a_host_that_is_unknown_is_named() -> None:
 def test_a_short_keepalive_is_refused(address: BrokerAddress) -> None:
     with pytest.raises(BrokerError, match="too short"):
         MqttLoop(address, keepalive_s=5)
+
+
+def test_a_broker_that_has_moved_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = 100.0, 0
+    answer: list[str] | None = ["192.0.2.1", "192.0.2.2"]
+
+    def look_up(_host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        nonlocal asked
+        asked += 1
+        if answer is None:
+            raise OSError("name service is down")
+        return [(socket.AF_INET, 0, 0, "", (where, port)) for where in answer]
+
+    monkeypatch.setattr("broker.mqtt.monotonic", lambda: now)
+    monkeypatch.setattr("broker.mqtt.socket.getaddrinfo", look_up)
+    address = BrokerAddress("broker.example", 1883)
+    with MqttLoop(address) as loop:
+
+        def found() -> list[object]:
+            return [loop.resolve(address, attempt)[1] for attempt in range(3)]
+
+        assert found() == [("192.0.2.1", 1883), ("192.0.2.2", 1883), ("192.0.2.1", 1883)]
+        assert asked == 1  # one look-up for a burst
+        answer = ["192.0.2.7"]
+        now += 11
+        assert found() == [("192.0.2.7", 1883)] * 3
+        answer = None
+        now += 11
+        assert found() == [("192.0.2.7", 1883)] * 3  # what was known is tried while nothing can be looked up
+        assert asked == 3
