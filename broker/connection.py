@@ -55,6 +55,7 @@ class Connection:
             deliver=self._received,
             refused=self._denied,
             misfit=partial(wishes.tell, "version"),
+            has_said=partial(loop.mark, self),
             schema=loop.schema,
         )
         client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
@@ -168,16 +169,19 @@ class Connection:
         stream = self._stream
         if stream is None or not (stream.open or self._advance(stream)):
             return
-        if events & _READABLE:
-            stream.fill()
-            if stream.polite:
-                if stream.ended:  # the broker has read everything and closed its side
-                    self.end()
-                return
-            while stream.pending and self._stream is stream:
-                self._client.loop_read()
+        if not events & _READABLE:
+            self.write()
+            return
+        stream.fill()
+        if stream.polite:
+            if stream.ended:  # the broker has read everything and closed its side
+                self.end()
+            return
+        try:
+            self._client.loop_read()
             self._dispatch()
-        self.write()
+        finally:
+            self.write()  # acknowledgements, whatever a callback raises
 
     def _advance(self, stream: Stream) -> bool:
         try:
