@@ -31,7 +31,7 @@ _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 class Connection:
     """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
 
-    def __init__(self, loop: "MqttLoop", client_id: str, wishes: Wishes, rng: random.Random) -> None:
+    def __init__(self, loop: "MqttLoop", client_id: str, wishes: Wishes, rng: random.Random | None) -> None:
         self.client_id = client_id
         self.trouble = "not connected yet"
         """Why the connection is not online, in words; empty while it is."""
@@ -95,6 +95,14 @@ class Connection:
         self._wishes.filters.append((topic_filter, qos))
         if self._accepted:
             self._client.subscribe([(topic_filter, qos)])
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Take a filter back, now and for every reconnection; raise BrokerError after close."""
+        self._check_open()
+        filters = self._wishes.filters
+        filters[:] = [pair for pair in filters if pair[0] != topic_filter]
+        if self._accepted:
+            self._client.unsubscribe(topic_filter)
 
     def close(self) -> None:
         """Begin to part: all that was published is still sent, nothing received; `closed` when done."""
@@ -230,7 +238,8 @@ class Connection:
         else:
             longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
             self._failures += 1
-            self._loop.dial_later(self, self._rng.uniform(longest_s / 2, longest_s))
+            rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # kept, it would take 3 kB
+            self._loop.dial_later(self, rng.uniform(longest_s / 2, longest_s))
 
     def _forget_stream(self) -> None:
         self._loop.dialled(self)

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MalformedPacket, Properties
+from paho.mqtt.properties import Properties
 
 from .address import BrokerAddress
 from .stream import Stream
@@ -42,6 +43,7 @@ _MOST_TOPIC: Final = 65_535
 _WILDCARDS: Final = frozenset(b"+#")
 _ACKNOWLEDGED: Final = b"\x40\x02"
 _NO_PROPERTIES: Final = b"\x00"
+_SESSION_EXPIRY: Final = b"\x05\x11"
 
 _SCHEMA_KEY: Final = b"\x26\x00\x06schema"
 """MQTT 5's user property of that name, as it begins on the wire."""
@@ -68,6 +70,20 @@ class Stated(Properties):
             return bytes([len(self.schema)]) + self.schema
         left_s = max(1, ceil(self.deadline_s - monotonic()))
         return bytes([len(self.schema) + 5]) + self.schema + b"\x02" + left_s.to_bytes(4, "big")
+
+
+class _Session(Properties):
+    """For how long the broker is to keep a session: paho's own tables take 4 kB for each connection."""
+
+    wire: bytes
+
+    def __init__(self, packet_type: int, session_s: int) -> None:
+        object.__setattr__(self, "packetType", packet_type)
+        object.__setattr__(self, "wire", _SESSION_EXPIRY + session_s.to_bytes(4, "big"))
+
+    def pack(self) -> bytes:
+        """Return the properties on the wire."""
+        return self.wire
 
 
 class Said(NamedTuple):
@@ -121,6 +137,7 @@ class WireClient(Client):
         self._has_said = has_said
         self._schema = schema
         self._unanswered: dict[int, Said] = {}
+        self._stream: Stream
         self.on_message = self._deliver_message
 
     @property
@@ -137,7 +154,7 @@ class WireClient(Client):
         text = topic.encode()
         if not text or len(text) > _MOST_TOPIC or not _WILDCARDS.isdisjoint(text):
             raise ValueError(f"{topic!r} is no topic to publish to")
-        stream: Stream = self._sock
+        stream = self._stream
         parts = [len(text).to_bytes(2, "big"), text]
         if qos:
             number = self._mid_generate()
@@ -146,7 +163,7 @@ class WireClient(Client):
             self._unanswered[number] = said
             parts.append(number.to_bytes(2, "big"))
         if self._protocol == MQTTProtocolVersion.MQTTv5:
-            parts.append(_NO_PROPERTIES if properties is None else properties.pack())
+            parts.append(_NO_PROPERTIES if properties is None else properties.pack())  # type: ignore[no-untyped-call]
         parts.append(payload)
         if not stream.unsent:
             self._has_said()
@@ -167,8 +184,7 @@ class WireClient(Client):
 
     def loop_read(self, max_packets: int = 0) -> MQTTErrorCode:  # noqa: ARG002 - paho's signature
         """Take all packets that have been read."""
-        stream = self._sock
-        while stream is not None and self._sock is stream:
+        while self._sock is not None:
             code = self._packet_read()
             if code == MQTTErrorCode.MQTT_ERR_AGAIN:
                 break
@@ -188,8 +204,7 @@ class WireClient(Client):
         if will is not None:
             self.will_set(*will)
         if self._protocol == MQTTProtocolVersion.MQTTv5:
-            about = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            about.SessionExpiryInterval = session_s
+            about = _Session(PacketTypes.CONNECT, session_s)
             fresh = MQTT_CLEAN_START_FIRST_ONLY if session_s else True
             self.connect_async(address.host, address.port, keepalive_s, clean_start=fresh, properties=about)
         else:
@@ -200,15 +215,14 @@ class WireClient(Client):
         if self._protocol != MQTTProtocolVersion.MQTTv5:
             self.disconnect()
             return
-        about = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
-        about.SessionExpiryInterval = 0
-        self.disconnect(properties=about)
+        self.disconnect(properties=_Session(PacketTypes.DISCONNECT, 0))
 
-    def _create_socket(self) -> Stream:
-        return self._connector()
+    def _create_socket(self) -> Stream:  # type: ignore[override]  # paho does not read from it
+        self._stream = self._connector()
+        return self._stream
 
     def _packet_read(self) -> MQTTErrorCode:
-        stream: Stream = self._sock
+        stream = self._stream
         try:
             packet = stream.packet()
         except ValueError:
@@ -225,7 +239,9 @@ class WireClient(Client):
             if said is not None and len(body) > 2 and body[2] >= REFUSED:
                 self._refused(said.topic)
             return MQTTErrorCode.MQTT_ERR_SUCCESS
-        self._in_packet.update(command=command, remaining_length=len(body), packet=bytearray(body), pos=0)
+        self._in_packet["command"] = command
+        self._in_packet["remaining_length"] = len(body)
+        self._in_packet["packet"] = bytearray(body)
         try:
             return self._packet_handle()
         except MalformedPacket:
@@ -251,7 +267,7 @@ class WireClient(Client):
         else:
             self._misfit(topic)
         if qos:
-            self._sock.send(_ACKNOWLEDGED + packet[end : end + 2])
+            self._stream.send(_ACKNOWLEDGED + packet[end : end + 2])
         return True
 
     def _deliver_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:

@@ -13,9 +13,8 @@ from broker.discovery import discovery
 from broker.errors import PayloadError, TopicError
 from broker.loop import Timer
 from broker.messages import PHASES, Control, Grant, Message, Mode, Phase, Presence, Ready, Tick
-from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, Address, topic, topic_filter
-from broker.wishes import ANYBODY, SESSION_S, Credentials, Will
+from broker.wishes import ANYBODY, SESSION_S, Credentials, Lines, Will
 from devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
 from devices.ear import Wire
@@ -33,7 +32,7 @@ def real_ms() -> int:
 class Seat:
     """One agent on one connection."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         """Connect the agent as itself, with its last will; `start` once it is online."""
         self.agent = agent
         self._loop = loop
@@ -171,7 +170,7 @@ class Seat:
 class DeviceSeat(Seat):
     """A device: its time is the site's simulated time, as the tick tells it."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         self._tick: Tick | None = None
         self._tick_real_ms = 0
         self._instant_ms = 0
@@ -259,7 +258,7 @@ class ClockSeat(Seat):
 
     agent: Clock
 
-    def __init__(self, agent: Clock, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Clock, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         self.kept: Tick | None = None
         """The tick of an earlier clock that the broker has kept."""
         self.heard_itself = False
