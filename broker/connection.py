@@ -25,6 +25,8 @@ LONGEST_WAIT_S: Final = 30.0
 """Bounds of the wait before dialling again, in seconds; it doubles, less up to half of it at random."""
 CLOSE_S: Final = 5.0
 """How long a closing connection may take until the broker has taken its last messages, in seconds."""
+MOST_FILTERS: Final = 200
+"""Most filters in one packet: brokers bound its size."""
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -41,7 +43,7 @@ class Connection:
         self._stream: Stream | None = None
         self._watched = 0
         self._inbox: deque[tuple[str, bytes, bool] | None] = deque()  # None: came online
-        self._subscribing: int | None = None
+        self._subscribing: set[int] = set()
         self._failures = 0
         self._hopeless = False
         self._accepted = False
@@ -229,7 +231,7 @@ class Connection:
     def _lost(self, trouble: str) -> None:
         self._forget_stream()
         self._online = self._accepted = False
-        self._subscribing = None
+        self._subscribing.clear()
         self._outbox.disconnected()
         self._loop.offline(self)
         self.trouble = trouble
@@ -273,17 +275,22 @@ class Connection:
             return
         self._loop.dialled(self)
         self._accepted = True
-        if self._wishes.filters:
-            _, self._subscribing = client.subscribe(self._wishes.filters)
-        else:
+        filters = self._wishes.filters
+        for begin in range(0, len(filters), MOST_FILTERS):
+            number = client.subscribe(filters[begin : begin + MOST_FILTERS])[1]
+            if number is not None:
+                self._subscribing.add(number)
+        if not filters:
             self._is_online()
         self._outbox.connected(getattr(about, "ReceiveMaximum", MOST_UNACKNOWLEDGED))
 
     def _subscribed(self, _: Client, __: object, mid: int, codes: list[ReasonCode], *___: object) -> None:
         if any(code.is_failure for code in codes):
             self._refused(f"it may not subscribe to all of {self._wishes.filters}: give it the right to")
-        elif mid == self._subscribing:
-            self._is_online()
+        elif mid in self._subscribing:
+            self._subscribing.discard(mid)
+            if not self._subscribing:
+                self._is_online()
 
     def _is_online(self) -> None:
         self._failures = 0

@@ -87,6 +87,11 @@ class MqttLoop(EventLoop):
         self._offline: set[Connection] = set()
         self.call_later(keepalive_s / 4, self._keep_alive)
 
+    @property
+    def via(self) -> None:
+        """No host: every client has a connection of its own."""
+        return None
+
     def open(  # noqa: PLR0913 - as many as MQTT lets a client say
         self,
         client_id: str,

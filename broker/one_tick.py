@@ -59,6 +59,11 @@ class OneTick:
             client_id, on_message=self._hear, filters=[(self._filter, 1)], login=login
         )
 
+    @property
+    def via(self) -> None:
+        """No host: every client has a connection of its own."""
+        return None
+
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the call made after that many seconds, while the loop runs."""
         return self._loop.call_later(delay_s, call)

@@ -80,6 +80,11 @@ class Line(Protocol):
 class Lines(Protocol):
     """Where clients get their lines from; `MqttLoop.open` explains the arguments."""
 
+    @property
+    def via(self) -> str | None:
+        """The host through whose connection they speak; None for connections of their own."""
+        ...
+
     def open(  # noqa: PLR0913 - as many as MQTT lets a client say
         self,
         client_id: str,

@@ -8,7 +8,7 @@ from broker.address import BrokerAddress
 from broker.codec import SCHEMA
 from broker.errors import BrokerError
 from broker.mqtt import MqttLoop
-from broker.wishes import ANYBODY, Credentials
+from broker.wishes import ANYBODY, Credentials, Lines
 from devices.agents.clock import Clock
 from devices.ear import Wire
 from devices.fleet import Fleet
@@ -27,12 +27,12 @@ def _nobody(_loop: MqttLoop) -> None:
 
 
 class Crew:
-    """Devices of a fleet on one loop, each on a connection of its own."""
+    """Devices of a fleet in one process, each on a line of its own: connections, or parts in a shared one."""
 
     def __init__(
         self,
         fleet: Fleet,
-        loop: MqttLoop,
+        lines: Lines,
         wire: Wire,
         *,
         ids: Sequence[str] | None = None,
@@ -40,10 +40,9 @@ class Crew:
         announce: bool = False,
     ) -> None:
         """`ids` are those of the fleet's devices that live here, or all; `announce` tells Home Assistant of each."""
-        self._loop = loop
         self._announce = announce
         names = fleet.ids if ids is None else ids
-        self.seats = [DeviceSeat(fleet.make(name), loop, wire, credentials) for name in names]
+        self.seats = [DeviceSeat(fleet.make(name), lines, wire, credentials) for name in names]
 
     @property
     def start_s(self) -> float:

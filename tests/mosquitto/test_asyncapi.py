@@ -66,7 +66,7 @@ def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, An
         assert set(channel["parameters"]) == set(levels)
         address = parse("town", channel["address"].format(**levels))
         assert address.row is row
-        assert channel["x-senders"] == sorted(row.senders or ["operator"])
+        assert channel["x-senders"] == sorted(row.senders)
 
 
 def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:
