@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker.errors import GridFleetError, TopicError
 from broker.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
-from broker.topics import ALL, BY_WORD, TABLE, Row, Scope, parse, topic, topic_filter
+from broker.topics import ALL, BY_WORD, TABLE, Guest, Row, Scope, parse, topic, topic_filter
 from tests.devices.anything import CLASSES, anything
 
 SITE = "germany"

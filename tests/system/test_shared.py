@@ -1,4 +1,4 @@
-"""Fleets that share connections: the same ledger, beside devices with their own, and one death for all behind a host."""
+"""Fleets that share connections: the same ledger, devices with their own beside them, and one death for all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,6 @@ from broker.codec import SCHEMA
 from broker.embedded import EmbeddedBroker
 from broker.messages import ClockState, Grant, Host, Mode, Presence, Ready, Tick
 from broker.mqtt import MqttLoop
-from broker.one_tick import OneTick
 from broker.shared import SharedConnection
 from broker.wishes import Lines
 from devices.ear import Ear, Wire
