@@ -23,7 +23,7 @@ from devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Age
 from devices.agents.clock import Clock
 from devices.ear import Wire
 
-__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "real_ms"]
+__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "filters_of", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Seat:
         self.connection = loop.open(
             agent.id,
             on_message=self._on_message,
-            filters=list(_filters(wire.site, agent)),
+            filters=list(filters_of(wire.site, agent)),
             will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
             on_trouble=self._on_trouble,
@@ -328,7 +328,7 @@ class ClockSeat(Seat):
         self._act(clock.begin(real_ms()))
 
 
-def _filters(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
+def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
     """Yield topic filter and QoS of all that an agent wants to hear, also from hosts."""
     for word, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
         row = BY_WORD[word]
