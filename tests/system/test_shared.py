@@ -1,5 +1,6 @@
 """Fleets that share connections: the same ledger, devices with their own beside them, and one death for all."""
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -7,12 +8,15 @@ from typing import Final
 import pytest
 
 from broker.address import BrokerAddress
-from broker.codec import SCHEMA
+from broker.batch import pack
+from broker.codec import SCHEMA, encode
 from broker.embedded import EmbeddedBroker
-from broker.messages import ClockState, Grant, Host, Mode, Presence, Ready, Tick
+from broker.messages import Bid, ClockState, Grant, Host, Mode, Package, Presence, Ready, Tick
 from broker.mqtt import MqttLoop
 from broker.shared import SharedConnection
+from broker.topics import batch_topic
 from broker.wishes import Lines
+from devices.agents.turbine import Turbine
 from devices.ear import Ear, Wire
 from devices.fleet import Fleet
 from devices.host import Crew, listen_first, new_epoch
@@ -126,3 +130,86 @@ def test_the_messages_are_those_of_the_simulation(name: str, alone: str, address
             (host, alive) for host in ("fleet-1", "fleet-2") for alive in (False, True)
         ]
         assert told[-1][1] is False
+
+
+# --- one death for all, and what is no batch -------------------------------------------------------------
+
+
+def shared(site: Town, host: str) -> SharedConnection:
+    lines = site.lines[host]
+    assert isinstance(lines, SharedConnection)
+    return lines
+
+
+def cut(lines: SharedConnection) -> None:
+    """Pull the cable."""
+    stream = lines.connection._stream
+    assert stream is not None
+    stream._sock.shutdown(socket.SHUT_RDWR)
+
+
+def test_with_a_host_its_devices_die_and_come_back(
+    address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = load("normal", ["turbines.count=2", "chargers.count=4", "vehicles.count=2"])
+    with town(address, scenario, ticks=1_000) as site:
+        alone = ["turbine-1", "charger-1", "reactor-1"]
+        site.settle(None, alone)
+        site.settle("fleet-1", [each for each in site.fleet.ids if each not in alone])
+        behind = set(site.fleet.ids) - set(alone)
+        tick = 2
+        site.run(lambda: site.clock.tick >= tick)
+        mill = next(seat.agent for seat in site.crews[0].seats if seat.agent.id == "turbine-1")
+        assert isinstance(mill, Turbine)
+        assert behind & set(mill._roster.members)
+
+        lines = shared(site, "fleet-1")
+        with monkeypatch.context() as patch:
+            patch.setattr(lines.connection, "dial", lambda: None)
+            cut(lines)
+            assert site.loop.run_until(lambda: site.clock.present == set(alone), 10)
+            assert site.loop.run_until(lambda: not behind & set(mill._roster.members), 10)
+            tick = site.clock.tick + 2
+            assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)  # nobody waits for the dead
+            assert site.clock.late_phases == 0
+            dead = {sender for _, sender, said in site.heard.of(Presence) if not said.online}
+            assert behind <= dead
+            site.loop.dialled(lines.connection)
+        site.loop.dial_later(lines.connection, 0.0)
+        assert site.loop.run_until(lambda: site.clock.present == set(site.fleet.ids), 10)
+        tick = site.clock.tick + 3
+        assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)
+        assert behind & set(mill._roster.members)
+        last = site.clock.tick - 1
+        bidders = {sender for _, sender, bid in site.heard.of(Bid) if bid.tick == last}
+        assert {"charger-1", "charger-2", "household-1"} <= bidders
+        assert broken(audit(site.heard.messages, exact=False)) == {}
+        assert site.ear.refused == 0
+
+
+def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) -> None:
+    scenario = load("normal", ["turbines.count=1", "chargers.count=2", "vehicles.count=1"])
+    forged = encode(Bid(1, (Package(0, 10_000_000, 10**9),)))
+    with town(address, scenario, ticks=1_000) as site:
+        site.settle("fleet-1", site.fleet.ids)
+        tick = 1
+        site.run(lambda: site.clock.tick >= tick)
+        rogue = site.loop.open("rogue", on_message=lambda *_: None)
+        site.loop.wait_online(5)
+        good = batch_topic(SITE, "bid", SITE, "rogue")
+        for payload in (b"", b"\xff", b"1\nx", pack([(f"{SITE}/charger-1", forged)])):
+            rogue.publish(good, payload, qos=1)
+        rogue.publish(f"gridfleet/{SITE}/batch/bid", b"1", qos=1)
+        rogue.publish(batch_topic(SITE, "ready", "site", "rogue"), pack([("charger-1", b"{}")]), qos=1)
+        lines = shared(site, "fleet-1")
+        assert site.loop.run_until(lambda: sum(lines.refused.values()) == 4, 10)
+        assert lines.refused == {"version": 2, "malformed": 1, "sender": 1}
+        told = site.heard.of(Host)
+        assert site.loop.run_until(
+            lambda: any(said.refused == lines.refused for _, _, said in site.heard.of(Host)), 10
+        ), list(told)
+        assert site.ear.refused == 6
+        assert site.clock.refused["sender"] == 1
+        tick = site.clock.tick + 2
+        assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)
+        assert broken(audit(site.heard.messages, exact=False)) == {}
