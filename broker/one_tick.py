@@ -8,8 +8,9 @@ with MqttLoop(address) as loop:
     house = lines.open("house-1", on_message=print, filters=[("gridfleet/home/tick/+", 1)])
 
 A broker keeps order only within a connection. So a tick is handed on when everything that had come before it over
-the other connections has been handled, and then to all before anything later is read. That is as good, except
-between machines in lock-step, where a phase may follow another's last message at once: then each subscribes.
+the other connections has been handled: what was said in time is in time. What is newer than a tick may be heard
+before it; agents keep what is for the coming tick. Only lock-step needs more, because there a phase follows
+another's last message at once, be it on another machine: then each device subscribes.
 """
 
 import random
