@@ -3,7 +3,6 @@
 import random
 import select
 import ssl
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +41,7 @@ class Connection:
         self._rng = rng
         self._stream: Stream | None = None
         self._watched = 0
-        self._inbox: deque[tuple[str, bytes, bool] | None] = deque()  # None: came online
+        self._inbox: list[tuple[str, bytes, bool] | None] = []  # None: came online
         self._subscribing: set[int] = set()
         self._failures = 0
         self._hopeless = False
@@ -213,12 +212,17 @@ class Connection:
 
     def _dispatch(self) -> None:
         inbox, wishes = self._inbox, self._wishes
-        while inbox:
-            item = inbox.popleft()
-            if item is not None:
-                wishes.on_message(*item)
-            elif wishes.on_online is not None and self._online:
-                wishes.on_online()
+        done = 0
+        try:
+            while done < len(inbox):
+                item = inbox[done]
+                done += 1
+                if item is not None:
+                    wishes.on_message(*item)
+                elif wishes.on_online is not None and self._online:
+                    wishes.on_online()
+        finally:
+            del inbox[:done]
         self._outbox.release()
 
     def _part(self, stream: Stream) -> None:

@@ -1,6 +1,5 @@
 """What a client says and the broker has not taken yet: kept in order, sent when it can be."""
 
-from collections import deque
 from time import monotonic
 from typing import Final
 
@@ -22,7 +21,7 @@ class Outbox:
         self._client = client
         self._schema = schema
         self._stated = Stated(schema) if states else None
-        self._held: deque[Said] = deque()
+        self._held: list[Said] = []
         self._quota = 0
 
     @property
@@ -54,16 +53,19 @@ class Outbox:
     def disconnected(self) -> None:
         """Take back what the broker has not answered for, to be sent again first."""
         self._quota = 0
-        self._held.extendleft(reversed(self._client.take_back()))
+        self._held[:0] = self._client.take_back()
 
     def release(self) -> None:
         """Send what is held as far as the quota goes, without what has expired meanwhile."""
         held, client = self._held, self._client
-        while held and client.unacknowledged < self._quota:
-            said = held.popleft()
+        done = 0
+        while done < len(held) and client.unacknowledged < self._quota:
+            said = held[done]
+            done += 1
             deadline_s = said.properties.deadline_s if isinstance(said.properties, Stated) else None
             if deadline_s is None or deadline_s > monotonic():
                 client.say(said)
+        del held[:done]
 
     def clear(self) -> None:
         """Forget everything."""
