@@ -1,8 +1,7 @@
 """One device as a process of its own: python -m benchmarks.one_device PORT; ends when it has bid."""
 
-import os
 import sys
-import time
+from pathlib import Path
 
 from broker.address import BrokerAddress
 from broker.codec import SCHEMA
@@ -10,6 +9,8 @@ from broker.hearing import Wire
 from broker.mqtt import MqttLoop
 from devices.agents.charger import Charger
 from devices.runtime import DeviceSeat
+
+STATUS = Path("/proc/self/status")
 
 
 def main(port: int) -> None:
@@ -33,8 +34,8 @@ def main(port: int) -> None:
         loop.wait_online(10)
         seat.start()
         loop.run_until(lambda: charger.tick >= 0, 10)
-    status = open("/proc/self/status").read()
-    print([line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")][0])
+    print(next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")))
 
 
-main(int(sys.argv[1]))
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
