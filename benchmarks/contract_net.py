@@ -77,6 +77,10 @@ class Market:
         return award["by"], {"k": "receipt", "t": award["t"], "i": award["i"], "ok": True}
 
 
+def _no_delay(_client: object, _data: object, sock: Any) -> None:  # noqa: ANN401 - paho's socket
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class PahoSide:
     """One side of the market on a paho client with a thread of its own, TCP_NODELAY set."""
 
@@ -88,8 +92,10 @@ class PahoSide:
         self._ready = threading.Event()
         self.react: Callable[[list[tuple[int, Call]]], None] = lambda _: None
         self._client = client = Client(CallbackAPIVersion.VERSION2, f"side-{side}")
-        client.on_message = lambda _, __, message: self.react(self._read(message.topic, message.payload))
-        client.on_socket_open = lambda _, __, sock: sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.on_message = lambda _, __, message: self.react(
+            self._read(message.topic, bytes(message.payload))
+        )
+        client.on_socket_open = _no_delay
         client.on_subscribe = lambda *_: self._ready.set()
         client.connect("127.0.0.1", port, 600)
         client.subscribe(f"net/{side}" if batched else f"net/{side}/+", 0)
@@ -144,7 +150,7 @@ def play_paho(port: int, consumers: int, ticks: int, *, batched: bool) -> list[f
     return times[1:]
 
 
-async def play_mango(port: int, consumers: int, ticks: int) -> list[float]:
+async def play_mango(port: int, consumers: int, ticks: int) -> list[float]:  # noqa: C901 - a class within
     """Play on two MQTT containers of mango-agents; return the seconds of each tick."""
     mango: Any = importlib.import_module("mango")
     market, done = Market(consumers), asyncio.Event()
@@ -161,7 +167,7 @@ async def play_mango(port: int, consumers: int, ticks: int) -> list[float]:
             for whom, content in said:
                 await self.send_message(content, receiver_addr=whom.addr, qos=0)
 
-        def handle_message(self, content: Call, _meta: object) -> None:
+        def handle_message(self, content: Call, meta: object) -> None:  # noqa: ARG002 - mango calls it so
             said = self.react(self.number, content)
             if said:
                 self.schedule_instant_task(self.say(said))

@@ -75,6 +75,11 @@ class Connection:
         return self._online
 
     @property
+    def settled(self) -> bool:
+        """Whether the broker has answered for everything of QoS 1 and 2 that was said."""
+        return self._outbox.taken
+
+    @property
     def closed(self) -> bool:
         """Whether the connection has ended for good: nothing more will be sent or received."""
         return self._closed
