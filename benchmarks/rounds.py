@@ -71,7 +71,7 @@ def play(kind: str, cells: int, ticks: int) -> Played:
         port = broker.ports.plain or 0
         with _crew(module, kind, port, cells) as (crew, born):
             with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-                clock = _Clock(loop, cells, born["devices"], plain="plain" in kind)
+                clock = Clock(loop, cells, born["devices"], plain="plain" in kind)
                 clock.tick(0)
                 cpu_s, broker_s = cpu_of(crew.pid), cpu_of(broker.pid)
                 times = [clock.tick(number) for number in range(1, ticks + 1)]
@@ -108,7 +108,7 @@ def _crew(
             crew.terminate()
 
 
-class _Clock:
+class Clock:
     """Says the phases, and counts what it hears."""
 
     def __init__(self, loop: MqttLoop, cells: int, devices: int, *, plain: bool) -> None:
