@@ -14,10 +14,11 @@ from broker.address import BrokerAddress
 from broker.codec import SCHEMA, encode
 from broker.errors import GridFleetError
 from broker.hearing import Wire
+from broker.members import Member
 from broker.messages import Bid, Kind, Package, Presence
 from broker.mosquitto.server import MosquittoBroker
 from broker.mqtt import MqttLoop
-from broker.shared import Member, SharedConnection
+from broker.shared import SharedConnection
 from broker.topics import everything, topic
 from broker.wishes import Will
 

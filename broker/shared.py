@@ -13,7 +13,6 @@ but that with one of them (`Host`) all its devices die.
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -22,6 +21,7 @@ from .codec import encode
 from .errors import BrokerError, GridFleetError, PayloadError, TopicError
 from .hearing import Wire
 from .loop import Timer
+from .members import Member, Members, Subscription
 from .messages import Host, Presence
 from .mqtt import MqttLoop
 from .topics import (
@@ -44,70 +44,6 @@ TELL_S: Final = 1.0
 """How soon the host's retained message counts what it has refused, in seconds."""
 
 
-class Member:
-    """A device's part in a shared connection."""
-
-    __slots__ = ("_shared", "cell", "closed", "name", "on_message", "on_online", "on_trouble")
-
-    def __init__(
-        self,
-        shared: "SharedConnection",
-        name: str,
-        cell: str,
-        on_message: Callable[[str, bytes, bool], None],
-        on_online: Callable[[], None] | None,
-        on_trouble: Callable[[str, str], None] | None,
-    ) -> None:
-        self._shared = shared
-        self.name = name
-        self.cell = cell
-        self.on_message = on_message
-        self.on_online = on_online
-        self.on_trouble = on_trouble
-        self.closed = False
-        """Whether it has parted."""
-
-    @property
-    def online(self) -> bool:
-        """Whether the broker has accepted the connection and all of its filters."""
-        return not self.closed and self._shared.connection.online
-
-    def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
-    ) -> bool:
-        """Say something; it leaves at the end of the turn. Raises BrokerError after close."""
-        if self.closed:
-            raise BrokerError(f"the line of {self.name} is closed: open a new one")
-        return self._shared.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
-
-    def close(self) -> None:
-        """Part; the connection ends with its last device."""
-        if not self.closed:
-            self.closed = True
-            self._shared.leave(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Subscription:
-    """Which messages a device hears: a word, and a scope of which levels may be '+'."""
-
-    word: str
-    scope: tuple[str, ...]
-
-    @classmethod
-    def of(cls, text: str) -> "_Subscription":
-        """Return what a filter asks for, of any sender."""
-        _, _, word, *scope, _ = text.split("/")
-        return cls(word, tuple(scope))
-
-    def takes(self, scope: str) -> bool:
-        """Tell whether it asks for a scope."""
-        levels = scope.split("/") if scope else []
-        return len(levels) == len(self.scope) and all(
-            asked in {ALL, level} for asked, level in zip(self.scope, levels, strict=True)
-        )
-
-
 class SharedConnection:
     """Opens lines as `MqttLoop` opens connections, all in one connection."""
 
@@ -118,29 +54,30 @@ class SharedConnection:
         """How many batches and messages were not acted upon, by reason."""
         self._loop = loop
         self._wire = wire
-        self._members: dict[str, Member] = {}
+        self._members = Members()
         self._subscribed: set[str] = set()
-        self._exact: dict[tuple[str, str], list[Member]] = {}
-        self._wide: list[tuple[_Subscription, Member]] = []
-        self._receivers: dict[tuple[str, str], tuple[Member, ...]] = {}
         self._routes: dict[tuple[str, str], str | None] = {}
         self._routes_of = -1
         self._batches: dict[tuple[Row, str], Batch] = {}
         self._telling: Timer | None = None
         self._topic = topic(wire.site, self._message(online=False), "", host)
-        everybody = topic_filter(wire.site, Presence.TOPIC)
-        self._subscribed.add(everybody)
+        about = [topic_filter(wire.site, word) for word in (Presence.TOPIC, Host.TOPIC)]
+        self._subscribed.update(about)
         self.connection = loop.open(
             host,
             on_message=self._hear,
-            filters=[(everybody, 1), (topic_filter(wire.site, Host.TOPIC), 1)],
+            filters=[(each, 1) for each in about],
             will=Will(self._topic, encode(self._message(online=False))),
             on_online=self._on_online,
             on_trouble=self._on_trouble,
             session_s=SESSION_S,
             login=login,
         )
-        self._subscribed.add(topic_filter(wire.site, Host.TOPIC))
+
+    @property
+    def online(self) -> bool:
+        """Whether the broker has accepted the connection and all of its filters."""
+        return self.connection.online
 
     @property
     def via(self) -> str:
@@ -169,10 +106,9 @@ class SharedConnection:
             raise BrokerError(f"{client_id} has no last will: only devices share a connection")
         cell = self._wire.address(will.topic).scope.partition("/")[0]
         member = Member(self, client_id, cell, on_message, on_online, on_trouble)
-        self._members[client_id] = member
+        self._members.add(member)
         for text, qos in filters:
             self._subscribe(member, text, qos)
-        self._receivers.clear()
         return member
 
     # --- for the devices ---------------------------------------------------------------------------------
@@ -201,12 +137,7 @@ class SharedConnection:
 
     def leave(self, member: Member) -> None:
         """Forget a device; with the last of them the connection ends."""
-        del self._members[member.name]
-        for members in self._exact.values():
-            if member in members:
-                members.remove(member)
-        self._wide = [pair for pair in self._wide if pair[1] is not member]
-        self._receivers.clear()
+        self._members.remove(member)
         if not self._members and not self.connection.closed:
             self.write()
             self._tell(online=False)
@@ -225,11 +156,8 @@ class SharedConnection:
     # --- the connection ----------------------------------------------------------------------------------
 
     def _subscribe(self, member: Member, text: str, qos: int) -> None:
-        asked = _Subscription.of(text)
-        if ALL in asked.scope:
-            self._wide.append((asked, member))
-        else:
-            self._exact.setdefault((asked.word, "/".join(asked.scope)), []).append(member)
+        asked = Subscription.of(text)
+        self._members.subscribe(member, asked)
         row = BY_WORD[asked.word]
         texts = [text]
         if not row.retain and row.scope in {Scope.CELL, Scope.AGENT}:
@@ -273,27 +201,18 @@ class SharedConnection:
                 row, scope, sender = self._wire.address(each)
                 if row.message is Host and sender == self.host:
                     continue  # its own last will, when it comes back
-                if row.message in {Presence, Host}:
-                    self._wire.read(
-                        each, inner
-                    )  # takes note of who is there, whether a device here hears it or not
+                if row.message in {Presence, Host}:  # for the routes, whether a device here hears it or not
+                    self._wire.read(each, inner)
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
                 continue
-            for member in self._receivers_of(row.word, scope):
-                member.on_message(each, inner, retained)
-
-    def _receivers_of(self, word: str, scope: str) -> tuple[Member, ...]:
-        key = word, scope
-        found = self._receivers.get(key)
-        if found is None:
-            wide = [member for asked, member in self._wide if asked.word == word and asked.takes(scope)]
-            found = self._receivers[key] = (*self._exact.get(key, ()), *wide)
-        return found
+            for member in self._members.hearing(row.word, scope):
+                if not member.closed:
+                    member.on_message(each, inner, retained)
 
     def _on_online(self) -> None:
         self._tell(online=True)
-        for member in list(self._members.values()):
+        for member in self._members:
             if member.on_online is not None:
                 member.on_online()
 
