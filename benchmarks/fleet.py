@@ -53,28 +53,37 @@ def run_contract_net(*, quick: bool) -> None:
     cells, ticks, runs = (3, 2, 1) if quick else (33, 9, 3)
     consumers = cells * CONSUMERS
     interpreter = _with_mango()
-    seconds: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(runs):
         for kind in OTHERS:
             if kind != "mango" or interpreter:
                 python = interpreter if kind == "mango" else sys.executable
-                seconds.setdefault(OTHERS[kind], []).append(_other(python, kind, consumers, ticks))
+                found.setdefault(OTHERS[kind], []).append(_other(python, kind, consumers, ticks))
         for kind in ("own", "shared"):
-            seconds.setdefault(NAMES[kind], []).append(play(kind, cells, ticks).receipt_s)
+            played = play(kind, cells, ticks)
+            found.setdefault(NAMES[kind], []).append((played.receipt_s, played.cpu_s))
     rows: list[list[Cell]] = []
-    floor = OTHERS["paho"]
-    for name, found in seconds.items():
-        mango = [_median_ratio(seconds[OTHERS["mango"]], found)] if interpreter else [None]
-        speed = _median_ratio(seconds[floor], found)
-        rows.append(
-            [name, median(found) * MILLI, round(PER_CONSUMER * consumers / median(found)), speed, *mango]
-        )
+    for name, times in found.items():
+        wall_s, cpu_s = (median(column) for column in zip(*times, strict=True))
+        speeds = [_speeds(found.get(OTHERS[other]), times) for other in ("paho", "mango")]
+        rate = round(PER_CONSUMER * consumers / wall_s)
+        rows.append([name, wall_s * MILLI, rate, cpu_s * MILLI, *speeds[0], *speeds[1]])
     show(
         f"Contract net on Mosquitto: {consumers} consumers, {consumers // 10} producers, median of {runs} runs",
-        ["", "ms per tick", "messages/s", "× raw paho's speed", "× mango's speed"],
+        [
+            "", "ms per tick", "messages/s", "CPU, ms per tick", "× raw paho's speed", "… by CPU", "× mango's speed",
+            "… by CPU",
+        ],
         rows,
         [] if interpreter else [HOW_TO],
-    )
+    )  # fmt: skip
+
+
+def _speeds(others: list[tuple[float, float]] | None, ours: list[tuple[float, float]]) -> list[Cell]:
+    """Return how many times as fast, and with how many times less CPU, in the median of what ran in the same turn."""
+    if others is None:
+        return [None, None]
+    return [median(other[n] / one[n] for other, one in zip(others, ours, strict=True)) for n in range(2)]
 
 
 def run_identities(*, quick: bool) -> None:
@@ -193,15 +202,16 @@ def _with_mango() -> str:
     return ""
 
 
-def _other(python: str, kind: str, consumers: int, ticks: int) -> float:
-    """Return the seconds of a tick by somebody else."""
+def _other(python: str, kind: str, consumers: int, ticks: int) -> tuple[float, float]:
+    """Return the wall and CPU seconds of a tick by somebody else."""
     script = Path(__file__).with_name("contract_net.py")
     with MosquittoBroker() as broker:
         command = [python, str(script), kind, str(broker.ports.plain), str(consumers), str(ticks)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{kind} has failed:\n{done.stderr}")
-    return float(json.loads(done.stdout))
+    wall_s, cpu_s = json.loads(done.stdout)
+    return float(wall_s), float(cpu_s)
 
 
 def _one_device() -> tuple[float, int]:

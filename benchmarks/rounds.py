@@ -49,7 +49,7 @@ class Played(NamedTuple):
     """From the first phase to the last receipt."""
     wall_s: float
     messages: float
-    """Bids, awards, receipts and states of a tick."""
+    """Awards, receipts and states of a tick."""
     memory_kb: int
     part_s: float | None
 
@@ -118,7 +118,7 @@ class Clock:
         self._plain = plain
         self._counts: Counter[str] = Counter()
         self._last_receipt_s = 0.0
-        words = ("bid", "award", "receipt")
+        words = ("award", "receipt")
         filters = [topic_filter(SITE, word) for word in (*words, "state")]
         filters += [batch_topic(SITE, word, ALL, ALL) for word in words]
         if plain:
@@ -147,7 +147,6 @@ class Clock:
             self._wait("plain", self._devices)
             return 0.0, time.perf_counter() - began_s, counts.total()
         self._say(number, Phase.COMMERCE)
-        self._wait("bid", self._bids)
         self._loop.run_until(lambda: counts["receipt"] >= counts["award"] >= self._bids * 0.8, WAIT_S)
         self._say(number, Phase.IMPORT)
         self._say(number, Phase.SETTLE)
