@@ -202,5 +202,5 @@ def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
 
 def test_users_are_everybody_of_a_scenario() -> None:
     fleet = Fleet(load("normal"))
-    assert [user.name for user in identities(fleet)] == [*USERS, *fleet.ids]
+    assert [user.name for user in identities(fleet, hosts=1)] == [*USERS, *fleet.ids]
     assert make_secrets.__doc__
