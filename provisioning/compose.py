@@ -2,14 +2,23 @@
 
 import argparse
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_scenario, add_set
 from provisioning.exits import CommandError, Exit
 from provisioning.secrets import write_secret
-from provisioning.site_files import BROKER, MOUNT, PORT, emqx_files, mosquitto_conf, site_secrets, token
+from provisioning.site_files import (
+    BROKER,
+    MOUNT,
+    PORT,
+    emqx_files,
+    mosquitto_conf,
+    passwords_of_fleet,
+    site_secrets,
+    token,
+)
 
 if TYPE_CHECKING:
     from broker.keyring import Folder
@@ -29,6 +38,8 @@ EXAMPLES: Final = (
 NODES: Final = ("emqx-1", "emqx-2")
 SINGLE: Final = ("single-turbine", "single-charger")
 """Devices that are processes of their own, besides those of the scenario."""
+FLEETS: Final = 16
+"""How many processes may share the fleet, each hearing the tick once for all its devices; more may, at a cost."""
 TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
 DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
 NOBODY: Final = 10_001
@@ -73,12 +84,12 @@ def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     """Make the folder or bring it up to date; return what to say of it."""
     from provisioning.portable import portable
 
-    said, secrets, users = site_secrets(folder, fleet, singles(fleet), hosts)
+    said, secrets, users = site_secrets(folder, fleet, singles(fleet), processes=FLEETS, hosts=hosts)
     site = fleet.scenario.site
     scenario = _made(folder / "site")
     for name, content in portable(fleet.scenario).items():
         (scenario / name).write_bytes(content)
-    _passwords_of_devices(secrets, _made(folder / "fleet"), fleet.ids)
+    _own_secrets(secrets, _made(folder / "fleet"), passwords_of_fleet(secrets, fleet, FLEETS))
     for name in TOKENS:
         token(folder / name)
     (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
@@ -112,17 +123,16 @@ def _made(path: Path) -> Path:
     return path
 
 
-def _passwords_of_devices(secrets: "Folder", target: Path, names: Iterable[str]) -> None:
-    """Give a fleet the passwords of its devices and nobody else's."""
+def _own_secrets(secrets: "Folder", target: Path, passwords: dict[str, bytes]) -> None:
+    """Give a process the passwords that are its own and nobody else's."""
     from broker.keyring import Folder
 
     own = Folder(target)
-    wanted = {own.password_of(name): secrets.password_of(name) for name in names}
     for old in _made(own.clients).iterdir():
-        if old not in wanted:
+        if old.name not in passwords:
             old.unlink()
-    for path, source in wanted.items():
-        write_secret(path, source.read_bytes())
+    for name, content in passwords.items():
+        write_secret(own.clients / name, content)
     own.authority.write_bytes(secrets.authority.read_bytes())
 
 

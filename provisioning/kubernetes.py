@@ -9,7 +9,7 @@ from provisioning.exits import CommandError, Exit
 from provisioning.manifests import HEADLESS, TOKEN, Site, objects, secrets
 from provisioning.pace import seconds
 from provisioning.secrets import write_secret
-from provisioning.site_files import emqx_files, mosquitto_conf, site_secrets, token
+from provisioning.site_files import emqx_files, mosquitto_conf, passwords_of_fleet, site_secrets, token
 
 if TYPE_CHECKING:
     from broker.keyring import Folder
@@ -87,7 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     try:
         token_file = {TOKEN: Path(arguments.token_file).read_bytes()} if arguments.token_file else {}
-        said, own, users = site_secrets(folder, fleet)
+        said, own, users = site_secrets(folder, fleet, processes=parts)
         site = Site(
             namespace=arguments.namespace,
             image=arguments.image or f"gridfleet:{product_version()}",
@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace) -> int:
             authority=own.authority.read_bytes(),
             broker=_broker(folder, own, fleet.scenario.site, users, arguments),
             clock={"clock.password": own.password_of("clock").read_bytes()},
-            devices={f"{name}.password": own.password_of(name).read_bytes() for name in fleet.ids},
+            devices=passwords_of_fleet(own, fleet, parts),
             recorder={"recorder.password": own.password_of("recorder").read_bytes(), **token_file},
             influx=arguments.influx or "",
         )

@@ -22,11 +22,17 @@ STORE: Final = Path("/mosquitto/data")
 
 
 def site_secrets(
-    folder: Path, fleet: "Fleet", further: "Iterable[Identity]" = (), hosts: Collection[str] = ()
+    folder: Path,
+    fleet: "Fleet",
+    further: "Iterable[Identity]" = (),
+    *,
+    processes: int,
+    hosts: Collection[str] = (),
 ) -> "tuple[str, Folder, list[Identity]]":
     """Make the secrets that a folder lacks; return what was done, where they lie, and who may log in.
 
-    The broker's certificate is made once, and anew only for further `hosts`.
+    `processes` is how many may carry the fleet. The broker's certificate is made once, and anew only for further
+    names of its own (`hosts`).
     """
     from broker.keyring import Folder
 
@@ -34,9 +40,17 @@ def site_secrets(
     folder.chmod(0o700)
     (folder / ".gitignore").write_text("*\n", encoding="ascii")
     own = Folder(folder / "secrets")
-    users = [*identities(fleet), *further]
+    users = [*identities(fleet, hosts=processes), *further]
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
     return make_secrets(own.path, fleet.scenario.site, users, hosts=sorted(names)), own, users
+
+
+def passwords_of_fleet(own: "Folder", fleet: "Fleet", processes: int) -> dict[str, bytes]:
+    """Return what the processes of a fleet log in with, by file name: its devices' passwords, and their own."""
+    from devices.host import host_name
+
+    names = [*fleet.ids, *map(host_name, range(1, processes + 1))]
+    return {own.password_of(name).name: own.password_of(name).read_bytes() for name in names}
 
 
 def token(path: Path) -> str:

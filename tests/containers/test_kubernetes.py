@@ -76,9 +76,8 @@ def test_secrets_are_apart_and_nobody_elses(written: Path) -> None:
     assert stat.S_IMODE((written / "secrets.yaml").stat().st_mode) == 0o600
     assert (written / ".gitignore").read_text() == "*\n"
     secret = read(written, "secrets.yaml")
-    assert set(secret["Secret", "fleet"]["data"]) == {
-        f"{name}.password" for name in Fleet(load("normal")).ids
-    }
+    names = (*Fleet(load("normal")).ids, "fleet-1", "fleet-2", "fleet-3", "fleet-4")
+    assert set(secret["Secret", "fleet"]["data"]) == {f"{name}.password" for name in names}
     assert set(secret["Secret", "clock"]["data"]) == {"clock.password"}
     text = (written / "gridfleet.yaml").read_text(encoding="utf-8")
     for path in (written / "secrets" / "clients").glob("*.password"):
