@@ -53,8 +53,15 @@ class Member:
         """Whether the broker has accepted the connection and all of its filters."""
         return not self.closed and self._shared.online
 
-    def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+    def publish(  # noqa: PLR0913 - as many as MQTT lets a message have
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        supersedes: bool = False,  # noqa: ARG002 - nothing that devices say does
     ) -> bool:
         """Say something; it leaves at the end of the turn. Raises BrokerError after close."""
         if self.closed:
