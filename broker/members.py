@@ -53,7 +53,7 @@ class Member:
         """Whether the broker has accepted the connection and all of its filters."""
         return not self.closed and self._shared.online
 
-    def publish(  # noqa: PLR0913 - as many as MQTT lets a message have
+    def publish(
         self,
         topic: str,
         payload: bytes,

@@ -44,7 +44,7 @@ class Outbox:
         One that `supersedes` replaces what is kept of the same topic.
         """
         if supersedes and self._held:
-            self._held = deque(held for held in self._held if held.topic != topic)
+            self._held = [held for held in self._held if held.topic != topic]
         properties: Properties | None = self._stated
         if expiry_s is not None and properties is not None:
             properties = Stated(self._schema, monotonic() + expiry_s)

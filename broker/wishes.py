@@ -66,7 +66,7 @@ class Line(Protocol):
         """Whether it has ended for good."""
         ...
 
-    def publish(  # noqa: PLR0913 - as many as MQTT lets a message have
+    def publish(
         self,
         topic: str,
         payload: bytes,
