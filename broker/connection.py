@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from .mqtt import MqttLoop
 
 FIRST_WAIT_S: Final = 0.2
-LONGEST_WAIT_S: Final = 30.0
-"""Bounds of the wait before dialling again, in seconds; it doubles, less up to half of it at random."""
+"""First wait before dialling again, in seconds; it doubles up to the loop's longest, less up to half at random."""
 CLOSE_S: Final = 5.0
 """How long a closing connection may take until the broker has taken its last messages, in seconds."""
 MOST_FILTERS: Final = 200
 """Most filters in one packet: brokers bound its size."""
+TAKEN_OVER: Final = "taken over"
+"""The reason given to `on_trouble` when another client has come with the same client id."""
+_SESSION_TAKEN_OVER: Final = 0x8E
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
@@ -85,15 +87,25 @@ class Connection:
         return self._closed
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        supersedes: bool = False,
     ) -> bool:
         """Say something; return False when it was dropped, as QoS 0 is while there is no connection.
 
         QoS 1 and 2 are kept while there is none, in order, and sent afterwards, unless `expiry_s` seconds are
-        over by then. Raises BrokerError after close, ValueError for a topic with wildcards.
+        over by then, or a later one of the same topic `supersedes` it. Raises BrokerError after close, ValueError
+        for a topic with wildcards.
         """
         self._check_open()
-        return self._outbox.publish(topic, payload, qos, retain=retain, expiry_s=expiry_s)
+        return self._outbox.publish(
+            topic, payload, qos, retain=retain, expiry_s=expiry_s, supersedes=supersedes
+        )
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Add a filter, now and after every reconnection; raise BrokerError after close."""
@@ -247,7 +259,7 @@ class Connection:
         if self._closing or self._hopeless:
             self.end()
         else:
-            longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
+            longest_s = min(self._loop.longest_wait_s, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
             self._failures += 1
             rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # kept, it would take 3 kB
             self._loop.dial_later(self, rng.uniform(longest_s / 2, longest_s))
@@ -320,6 +332,8 @@ class Connection:
         if self._stream is not None and self._stream.polite:
             return
         if flags.is_disconnect_packet_from_server:
+            if code.value == _SESSION_TAKEN_OVER:
+                self._wishes.tell(TAKEN_OVER, self.client_id)
             self._lost(f"the broker ended the connection: {code}")
         else:
             self._lost(self.trouble or "the broker closed the connection")

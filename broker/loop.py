@@ -68,6 +68,11 @@ class EventLoop:
         """Whether `run_until` is under way."""
         return self._running
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that has arrived waits to be handled."""
+        return not self._epoll.poll(0, 1)
+
     def close(self) -> None:
         """Let go of everything. Closing twice is safe."""
         if not self._epoll.closed:

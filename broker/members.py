@@ -54,7 +54,14 @@ class Member:
         return not self.closed and self._shared.online
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        supersedes: bool = False,  # noqa: ARG002 - nothing that devices say does
     ) -> bool:
         """Say something; it leaves at the end of the turn. Raises BrokerError after close."""
         if self.closed:

@@ -32,6 +32,8 @@ MOST_DIALLING: Final = 50
 """Connections that may wait for the broker's answer at the same time: more would only storm it."""
 DIAL_S: Final = 10.0
 """How long a broker may take from the first packet of TCP to CONNACK, in seconds."""
+LONGEST_WAIT_S: Final = 30.0
+"""Longest wait before dialling again, in seconds."""
 KEEPALIVE_S: Final = 60
 RESOLVED_S: Final = 10.0
 """How long a host is known by the addresses that were looked up, in seconds."""
@@ -58,8 +60,12 @@ class MqttLoop(EventLoop):
         version: Literal[4, 5] = 5,
         retry_refused: bool = False,
         schema: str = "",
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
         """Connect nothing yet. `version` is 5 for MQTT 5 and 4 for 3.1.1, keep-alive at least 30 s.
+
+        A lost connection is dialled again after waits that grow up to `longest_wait_s`. Where all were lost, the
+        first that gets through has the others follow at once.
 
         `schema` is the version of all that is said, stated with every message of MQTT 5; messages that state
         another are not delivered.
@@ -73,6 +79,7 @@ class MqttLoop(EventLoop):
         self.keepalive_s = keepalive_s
         self.version = version
         self.schema = schema_property(schema)
+        self.longest_wait_s = longest_wait_s
         self.connections: set[Connection] = set()
         """All that were opened and have not ended."""
         self._address = address
@@ -81,6 +88,7 @@ class MqttLoop(EventLoop):
         self._marked: list[Writes] = []
         self._to_dial: deque[Connection] = deque()
         self._dialling: dict[Connection, Timer] = {}
+        self._waiting: dict[Connection, Timer] = {}
         self._addresses: dict[tuple[str, int], tuple[list[SocketAddress], float]] = {}
         """What hosts are known by, and until when; all connections of a burst share one look-up."""
         self._failure: BrokerError | None = None
@@ -112,7 +120,8 @@ class MqttLoop(EventLoop):
         after. A `login` without a name is the address's. `rng` spreads reconnections. Exceptions of callbacks come
         out of `run_until`. Raises BrokerError after close.
 
-        `on_trouble` gets a reason and a topic: `version` for a message that states another schema, `denied` for
+        `on_trouble` gets a reason and a topic: `taken over` and the client id when another client came with it,
+        `version` for a message that states another schema, `denied` for
         one of ours that the broker does not let through, which else is a refusal that lasts. What is said while
         the connection is lost is delivered if it comes back within `session_s`.
         """
@@ -207,11 +216,15 @@ class MqttLoop(EventLoop):
 
     def dial_later(self, connection: Connection, delay_s: float) -> None:
         """Have another attempt made after that many seconds."""
-        self.call_later(delay_s, lambda: self._to_dial.append(connection))
+        self._waiting[connection] = self.call_later(delay_s, lambda: self._dial(connection))
 
     def online(self, connection: Connection) -> None:
-        """Note that a connection has come online."""
+        """Note that a connection has come online; if it is the first, the broker is back and nobody waits longer."""
+        first = len(self._offline) == len(self.connections)
         self._offline.discard(connection)
+        if first:
+            for each in [*self._waiting]:
+                self._dial(each)
 
     def offline(self, connection: Connection) -> None:
         """Note that a connection is not online any more."""
@@ -221,6 +234,9 @@ class MqttLoop(EventLoop):
         """Forget a connection that has ended."""
         self.connections.discard(connection)
         self._offline.discard(connection)
+        timer = self._waiting.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
 
     def refused(self, error: BrokerError) -> bool:
         """Take note of a refusal that lasts; return whether it is the end of the connection."""
@@ -244,6 +260,10 @@ class MqttLoop(EventLoop):
                 found = [(family, where) for family, _, _, _, where in answers]
             self._addresses[key] = found, monotonic() + RESOLVED_S
         return found[attempt % len(found)]
+
+    def _dial(self, connection: Connection) -> None:
+        self._waiting.pop(connection).cancel()
+        self._to_dial.append(connection)
 
     def _keep_alive(self) -> None:
         self.call_later(self.keepalive_s / 4, self._keep_alive)

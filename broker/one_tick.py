@@ -65,6 +65,11 @@ class OneTick:
         """No host: every client has a connection of its own."""
         return None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that has arrived waits to be handled."""
+        return not self._queue and self._loop.idle
+
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the call made after that many seconds, while the loop runs."""
         return self._loop.call_later(delay_s, call)

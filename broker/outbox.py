@@ -29,8 +29,22 @@ class Outbox:
         """Whether the broker has answered for all messages of QoS 1 and 2."""
         return not self._held and not self._client.unacknowledged
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, expiry_s: float | None) -> bool:
-        """Send or keep a message; return False when it was dropped, as QoS 0 is without a connection."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        *,
+        retain: bool,
+        expiry_s: float | None,
+        supersedes: bool = False,
+    ) -> bool:
+        """Send or keep a message; return False when it was dropped, as QoS 0 is without a connection.
+
+        One that `supersedes` replaces what is kept of the same topic.
+        """
+        if supersedes and self._held:
+            self._held = [held for held in self._held if held.topic != topic]
         properties: Properties | None = self._stated
         if expiry_s is not None and properties is not None:
             properties = Stated(self._schema, monotonic() + expiry_s)

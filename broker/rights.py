@@ -28,6 +28,8 @@ from .topics import (
 
 __all__ = ["Guest", "Identity", "acl", "may_hear", "may_say"]
 
+BRIDGE: Final = "bridge"
+"""As whom another broker of the site enters."""
 NAME: Final = "%u"
 """What Mosquitto's patterns call the user."""
 
@@ -72,6 +74,10 @@ def may_say(site: str, identity: Identity) -> Iterator[str]:
         )
         for device in identity.devices:
             yield from may_say(site, device)
+        return
+    if role is Guest.BRIDGE:
+        yield everything(site)
+        yield discoveries()
         return
     for row in TABLE:
         if role in row.senders:

@@ -84,6 +84,11 @@ class SharedConnection:
         """The host by which its devices say they speak."""
         return self.host
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that has arrived waits to be handled."""
+        return self._loop.idle
+
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the call made after that many seconds, while the loop runs."""
         return self._loop.call_later(delay_s, call)

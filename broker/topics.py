@@ -33,6 +33,7 @@ class Guest(StrEnum):
     VIEWER = "viewer"
     OPERATOR = "operator"
     HOST = "host"
+    BRIDGE = "bridge"
 
 
 class Scope(Enum):
@@ -82,6 +83,8 @@ class Row:
     """The cells to which it may be said."""
     expires: bool = False
     """Whether it is worthless after its phase and the patience of those who wait for it."""
+    supersedes: bool = False
+    """Whether it makes the sender's former ones worthless: of those not sent yet only the newest is kept."""
     qos: int = 1
 
     @property
@@ -118,7 +121,7 @@ _TO_WHOM_IT_CONCERNS: Final = (
 )
 
 TABLE: Final = (
-    Row(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True),
+    Row(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True, supersedes=True),
     Row(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
     Row(m.Grant, Scope.AGENT, _CLOCK, _TO_ALL),
     Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
@@ -130,7 +133,7 @@ TABLE: Final = (
     Row(m.Surplus, Scope.CELL, _PRODUCERS, _TO_PRODUCERS_BESIDE, reach=Reach.BESIDE, expires=True),
     Row(m.Request, Scope.AGENT, _BUYERS, _TO_REACTORS, expires=True),
     Row(m.Award, Scope.AGENT, _SELLERS, _TO_BUYERS, expires=True),
-    Row(m.Receipt, Scope.AGENT, _BUYERS, _TO_SELLERS, expires=True),
+    Row(m.Receipt, Scope.AGENT, _BUYERS, _TO_SELLERS),
     Row(m.Call, Scope.CELL, _VEHICLES, _TO_CHARGERS, reach=Reach.NEAR),
     Row(m.Offer, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
     Row(m.Decline, Scope.AGENT, _CHARGERS, _TO_VEHICLES),

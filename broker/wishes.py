@@ -67,7 +67,14 @@ class Line(Protocol):
         ...
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        supersedes: bool = False,
     ) -> bool:
         """Say something; return False when it was dropped."""
         ...
@@ -83,6 +90,11 @@ class Lines(Protocol):
     @property
     def via(self) -> str | None:
         """The host through whose connection they speak; None for connections of their own."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that has arrived waits to be handled."""
         ...
 
     def open(  # noqa: PLR0913 - as many as MQTT lets a client say

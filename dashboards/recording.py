@@ -72,6 +72,15 @@ class Recording:
         if self._trace is not None:
             self._trace.tap(simulated_ms, scope, sender, message)
 
+    def missed(self) -> None:
+        """The connection was lost and is back: what was said in between may be missing."""
+        self._auditor.missed()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the auditor has found so far."""
+        return self._auditor.findings
+
     def finish(self) -> Verdict:
         """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
         if self._verdict is None:

@@ -26,7 +26,12 @@ class Ear:
         wire: Wire,
         taps: Sequence[Callable[[int, str, str, Message], None]],
         credentials: Credentials = ANYBODY,
+        *,
+        on_return: Callable[[], None] | None = None,
     ) -> None:
+        """`on_return` is called when a lost connection is back: something may have been missed."""
+        self._on_return = on_return
+        self._heard_before = False
         self._wire = wire
         self._taps = tuple(taps)
         self.now_ms = 0
@@ -36,9 +41,15 @@ class Ear:
             on_message=self._on_message,
             filters=[(everything(wire.site), 1)],
             on_trouble=lambda reason, text: self._refuse(text, reason),
+            on_online=self._online,
             session_s=SESSION_S,
             login=credentials.login(RECORDER_ID),
         )
+
+    def _online(self) -> None:
+        if self._heard_before and self._on_return is not None:
+            self._on_return()
+        self._heard_before = True
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for each, inner in self._wire.unpack(text, payload, self._refuse):

@@ -14,9 +14,10 @@ from broker.one_tick import OneTick
 from broker.shared import SharedConnection
 from broker.wishes import ANYBODY, Credentials, Lines
 from devices.agents.clock import Clock
+from devices.clock_seat import ClockSeat
 from devices.ear import Wire
 from devices.fleet import Fleet
-from devices.runtime import ClockSeat, DeviceSeat
+from devices.runtime import DeviceSeat
 
 START_S: Final = 60.0
 """How long the first connections may take, in seconds, and `START_S_EACH` for every further one."""
@@ -24,6 +25,8 @@ START_S_EACH: Final = 0.02
 ECHO_S: Final = 10.0
 """How long a broker may take to give back what it has kept, in seconds."""
 TELL_S: Final = 0.5
+CLOCK_WAIT_S: Final = 2.0
+"""Longest wait of a clock before it dials a lost broker again, in seconds: all wait for it, and it is only one."""
 
 
 class Connecting(StrEnum):
@@ -56,11 +59,17 @@ class Crew:
         ids: Sequence[str] | None = None,
         credentials: Credentials = ANYBODY,
         announce: bool = False,
+        skew_ms: int = 0,
     ) -> None:
-        """`ids` are those of the fleet's devices that live here, or all; `announce` tells Home Assistant of each."""
+        """`ids` are those of the fleet's devices that live here, or all; `announce` tells Home Assistant of each.
+
+        `skew_ms` is by how much their clocks are ahead of the site's time, for tests of what that does.
+        """
         self._announce = announce
         names = fleet.ids if ids is None else ids
-        self.seats = [DeviceSeat(fleet.make(name), lines, wire, credentials) for name in names]
+        self.seats = [
+            DeviceSeat(fleet.make(name), lines, wire, credentials, skew_ms=skew_ms) for name in names
+        ]
 
     @property
     def start_s(self) -> float:
@@ -89,6 +98,7 @@ def carry_devices(  # noqa: PLR0913 - everything that the command may choose
     host: str = host_name(1),
     credentials: Credentials = ANYBODY,
     announce: bool = False,
+    skew_ms: int = 0,
     asked_to_end: Callable[[], bool],
     tell: Callable[[str], None],
     watch: Callable[[MqttLoop], None] = _nobody,
@@ -104,11 +114,13 @@ def carry_devices(  # noqa: PLR0913 - everything that the command may choose
         wire = Wire(fleet.scenario.site)
         if connecting is Connecting.SHARED:
             lines: Lines = SharedConnection(loop, wire, host, credentials.login(host))
-            crew = Crew(fleet, lines, wire, ids=ids, announce=announce)
+            crew = Crew(fleet, lines, wire, ids=ids, announce=announce, skew_ms=skew_ms)
         else:
             allow_descriptors(len(ids))
             lines = _own_connections(loop, wire.site, host, credentials, tell)
-            crew = Crew(fleet, lines, wire, ids=ids, credentials=credentials, announce=announce)
+            crew = Crew(
+                fleet, lines, wire, ids=ids, credentials=credentials, announce=announce, skew_ms=skew_ms
+            )
         if not _wait_online(loop, asked_to_end, tell):
             return
         crew.start()
@@ -148,7 +160,7 @@ def carry_clock(  # noqa: PLR0913 - each named where it is called
     scenario has come to life, or `patience_s` is over. `watch` gets the loop before it runs. Raises BrokerError when
     the broker refuses the clock.
     """
-    with MqttLoop(address, schema=SCHEMA) as loop:
+    with MqttLoop(address, schema=SCHEMA, longest_wait_s=CLOCK_WAIT_S) as loop:
         watch(loop)
         seat = ClockSeat(clock, loop, Wire(fleet.scenario.site), credentials)
         if not _wait_online(loop, asked_to_end, tell):

@@ -13,9 +13,11 @@ from zlib import crc32
 from broker.messages import MAX_PACKAGES, Award, Package, Receipt
 from broker.units import cost_neur
 
-REMEMBERED_TICKS: Final = 4
-"""For so many ticks a producer asks for a missing receipt, and a consumer can give it again."""
+REMEMBERED_TICKS: Final = 96
+"""For so many ticks (a day) a producer asks for a missing receipt, and a consumer can give it again.
 
+Ticks of their own, in which they took part: while a broker is away nobody forgets.
+"""
 
 _ENERGY: Final = 4
 
@@ -162,7 +164,7 @@ class Sales:
     Awards are numbered for each consumer, so that the numbers do not depend on who was served first.
     """
 
-    __slots__ = ("_serials", "earned_neur", "energy_wh", "open", "pending_wh", "sold_wh", "tick")
+    __slots__ = ("_serials", "earned_neur", "energy_wh", "open", "pending_wh", "reminded", "sold_wh", "tick")
 
     def __init__(self, tick: int, energy_wh: int = 0) -> None:
         self.tick = tick
@@ -171,6 +173,8 @@ class Sales:
         self.pending_wh = 0
         self.earned_neur = 0
         self.open: dict[tuple[str, int], OpenAward] = {}
+        self.reminded = 0
+        """In how many later ticks the missing receipts have been asked for."""
         self._serials: dict[str, int] = {}
 
     @property
@@ -221,7 +225,7 @@ def _within(taken: tuple[Package, ...], awarded: tuple[Package, ...]) -> bool:
 class Purchases:
     """A consumer's books of one tick: what each package still lacks, and the receipts given."""
 
-    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "receipts", "tick")
+    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "partly", "receipts", "tick")
 
     def __init__(self, tick: int, packages: tuple[Package, ...] = ()) -> None:
         self.tick = tick
@@ -229,6 +233,8 @@ class Purchases:
         self.bought_wh = 0
         self.paid_neur = 0
         self.receipts: dict[tuple[str, int], Receipt] = {}
+        self.partly: tuple[tuple[str, int], ...] = ()
+        """The receipts that do not take the whole award."""
         self._left = [package.energy_wh for package in packages]
 
     @property
@@ -266,6 +272,8 @@ class Purchases:
                 )
         receipt = Receipt(award.tick, award.serial, tuple(taken))
         self.receipts[producer, award.serial] = receipt
+        if receipt.lots != award.lots:
+            self.partly = (*self.partly, (producer, award.serial))
         return receipt
 
 

@@ -13,17 +13,17 @@ from dataclasses import replace
 from typing import Final
 
 from broker.codec import encode
+from broker.connection import TAKEN_OVER
 from broker.discovery import discovery
 from broker.errors import GridFleetError, PayloadError, TopicError
 from broker.loop import Timer
-from broker.messages import PHASES, Control, Grant, Host, Message, Mode, Phase, Presence, Ready, Tick
+from broker.messages import PHASES, Grant, Host, Message, Mode, Phase, Presence, Ready, Tick
 from broker.topics import ALL, BY_WORD, Address, Scope, batch_topic, topic, topic_filter
 from broker.wishes import ANYBODY, SESSION_S, Credentials, Lines, Will
 from devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
-from devices.agents.clock import Clock
 from devices.ear import Wire
 
-__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "filters_of", "real_ms"]
+__all__ = ["DeviceSeat", "Seat", "Wire", "filters_of", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -31,6 +31,12 @@ LOG: Final = logging.getLogger(__name__)
 def real_ms() -> int:
     """Return real time in milliseconds, from an arbitrary beginning, never backwards."""
     return time.monotonic_ns() // 1_000_000
+
+
+LATE_SHARE: Final = 0.2
+"""An overdue tick is taken for the present one when no other follows for so much of a tick, or for NETWORK_MS."""
+MOST_LOOKS: Final = 10
+"""So often that time is given again to a process that has not handled yet all that has arrived."""
 
 
 class Seat:
@@ -100,6 +106,10 @@ class Seat:
         """After a lost connection, say again that the agent lives."""
         if self._alive:
             self._say([self.agent.presence()])
+            self.returned()
+
+    def returned(self) -> None:
+        """Say again what a broker that lost its memory must know."""
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for each, inner in self._wire.unpack(text, payload, self._refuse_error):
@@ -127,8 +137,12 @@ class Seat:
                         self.receive(address, will)
 
     def _on_trouble(self, reason: str, text: str) -> None:
-        """A message of another schema, or one of ours that the broker does not let through."""
-        self._refuse(text, reason, reason)
+        """A message of another schema, one of ours that the broker does not let through, or a second self."""
+        if reason == TAKEN_OVER:
+            LOG.warning("%s was thrown out: another client has the same id", text)
+            self.agent.refuse(reason)
+        else:
+            self._refuse(text, reason, reason)
 
     def _refuse_error(self, text: str, error: GridFleetError) -> None:
         self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
@@ -150,7 +164,14 @@ class Seat:
                 message = replace(message, via=self._loop.via)  # noqa: PLW2901
             text = topic(self._wire.site, message, scope, self.agent.id)
             expiry_s = self.expiry_s() if row.expires else None
-            self.connection.publish(text, encode(message), qos=row.qos, retain=row.retain, expiry_s=expiry_s)
+            self.connection.publish(
+                text,
+                encode(message),
+                qos=row.qos,
+                retain=row.retain,
+                expiry_s=expiry_s,
+                supersedes=row.supersedes,
+            )
 
     def _act(self, out: Out) -> None:
         self._say(out)
@@ -191,15 +212,31 @@ class Seat:
 class DeviceSeat(Seat):
     """A device: its time is the site's simulated time, as the tick tells it."""
 
-    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        loop: Lines,
+        wire: Wire,
+        credentials: Credentials = ANYBODY,
+        *,
+        skew_ms: int = 0,
+    ) -> None:
+        """`skew_ms` is by how much the device's clock is ahead of the site's time, for tests of what that does."""
+        self._skew_ms = skew_ms
         self._tick: Tick | None = None
         self._tick_real_ms = 0
+        self._phase_real_ms = 0
         self._instant_ms = 0
+        self._late: Timer | None = None
         self._said: Ready | None = None
         self._must_answer = False
         super().__init__(agent, loop, wire, credentials)
 
     def now_ms(self) -> int:
+        """Return what the device's clock shows: simulated time, if it is right."""
+        return self._site_ms() + self._skew_ms
+
+    def _site_ms(self) -> int:
         """Return simulated time: in lock-step the last instant granted, else the tick's plus what has passed."""
         tick = self._tick
         if tick is None or tick.mode is Mode.LOCKSTEP or tick.paused:
@@ -231,6 +268,8 @@ class DeviceSeat(Seat):
                 self._instant_ms = message.simulated_ms
                 self._must_answer = True
                 self._act(self.agent.wake(message.simulated_ms))
+        elif address.row.expires and self._is_over():
+            self._refuse(address.row.word, "stale", "it belongs to a tick that is over")
         else:
             super().receive(address, message)
 
@@ -246,14 +285,69 @@ class DeviceSeat(Seat):
             self._must_answer = False
             self._say([("", ready)])
 
+    def returned(self) -> None:
+        """In lock-step, say again that the agent is ready: the clock may not have heard it."""
+        self._must_answer = True
+        self.acted()
+
     def _on_tick(self, address: Address, tick: Tick) -> None:
+        """Take a tick; one that should be over by now only if no later one follows at once.
+
+        So whoever was asleep or cut off does not act on the ticks that it has missed; and if it is the clock that
+        was, its time counts.
+        """
         known = self._tick
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        if known is not None and self._is_overdue(known, tick):
+            self._take_later(address, tick)
+        else:
+            self._take(address, tick)
+
+    def _take_later(self, address: Address, tick: Tick, looks: int = MOST_LOOKS) -> None:
+        """Take a tick when nothing else has come for a while."""
+
+        def look() -> None:
+            if self._loop.idle or looks <= 1:
+                self._take(address, tick)
+            else:
+                self._take_later(address, tick, looks - 1)
+
+        wait_s = min(tick.seconds_per_tick * LATE_SHARE, NETWORK_MS / 1000)
+        self._late = self._loop.call_later(wait_s, look)
+
+    def _is_overdue(self, known: Tick, tick: Tick) -> bool:
+        """Tell whether, by our own clock, a tick is over for as long as it lasted."""
+        now_ms = self._unheard_ms(known)
+        return tick.epoch == known.epoch and now_ms is not None and tick.simulated_ms + 2 * TICK_MS < now_ms
+
+    def _is_over(self) -> bool:
+        """Tell whether the last phase heard of has, by our own clock, been over for a whole tick."""
+        tick = self._tick
+        now_ms = self._unheard_ms(tick) if tick is not None else None
+        return tick is not None and now_ms is not None and tick.ends_ms + TICK_MS < now_ms
+
+    def _unheard_ms(self, known: Tick) -> int | None:
+        """Return what time it is on the site if the clock has gone on since; None where nobody can tell."""
+        if known.paused or known.mode is Mode.LOCKSTEP:
+            return None
+        return known.simulated_ms + round((real_ms() - self._phase_real_ms) * self._speed(known))
+
+    def _take(self, address: Address, tick: Tick) -> None:
+        known = self._tick
+        self._late = None
+        if known is not None and tick.epoch == known.epoch and tick.simulated_ms < known.simulated_ms:
+            super().receive(address, tick)  # it is refused
+            return
         anew = known is not None and tick.epoch > known.epoch
         if known is not None and (known.epoch, known.simulated_ms) == (tick.epoch, tick.simulated_ms):
             self._must_answer = True  # the clock may have come back, and does not know who was ready
-        self._instant_ms = tick.simulated_ms if anew else max(self.now_ms(), tick.simulated_ms)
+        self._instant_ms = tick.simulated_ms if anew else max(self._site_ms(), tick.simulated_ms)
         self._tick = tick
         self._tick_real_ms = real_ms()
+        if known is None or _place(known) != _place(tick):
+            self._phase_real_ms = self._tick_real_ms
         if known is None or _pace(known) != _pace(tick):
             self._forget_timer()  # it was set for another speed
         if tick.phase in self.agent.phases or tick.phase is Phase.PROCESS:
@@ -274,60 +368,6 @@ class DeviceSeat(Seat):
         return TICK_MS / 1000 / max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
 
 
-class ClockSeat(Seat):
-    """The clock: its time is real. What operators wish it hears once it has begun."""
-
-    agent: Clock
-
-    def __init__(self, agent: Clock, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
-        self.kept: Tick | None = None
-        """The tick of an earlier clock that the broker has kept."""
-        self.heard_itself = False
-        """Whether its birth has come back from the broker, and with it whatever was kept there."""
-        self._begun = False
-        self._wishes: list[tuple[Address, Message]] = []
-        super().__init__(agent, loop, wire, credentials)
-
-    def now_ms(self) -> int:
-        """Return real time."""
-        return real_ms()
-
-    def real_delay_ms(self, due_ms: int) -> int:
-        """Return how long it is until then."""
-        return max(due_ms - real_ms(), 0)
-
-    def receive(self, address: Address, message: Message) -> None:
-        """Hand a message to the clock; keep operators' wishes for its beginning."""
-        if isinstance(message, Control) and not self._begun:
-            self._wishes.append((address, message))
-        else:
-            super().receive(address, message)
-
-    def echo(self, message: Message) -> None:
-        """Find the tick at which an earlier clock died."""
-        if self._begun:
-            return
-        if isinstance(message, Tick):
-            self.kept = message
-        elif isinstance(message, Presence):
-            self.heard_itself = self.heard_itself or (self._alive and message.online)
-
-    def take_up(self) -> bool:
-        """Go on from the tick that was kept; False where there is none of a run that can be gone on with."""
-        return self.kept is not None and self.agent.go_on_from(self.kept)
-
-    def begin(self) -> None:
-        """Start the first tick, or say again the one that was taken up."""
-        clock, kept = self.agent, self.kept
-        if kept is not None and clock.tick < 0:
-            clock.epoch = max(clock.epoch, kept.epoch + 1)
-        self._begun = True
-        for address, wish in self._wishes:
-            super().receive(address, wish)
-        self._wishes.clear()
-        self._act(clock.begin(real_ms()))
-
-
 def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
     """Yield topic filter and QoS of all that an agent wants to hear, also from hosts."""
     for word, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
@@ -342,6 +382,11 @@ def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
 def _pace(tick: Tick) -> tuple[Mode, float, bool]:
     """Return what decides how fast time goes."""
     return tick.mode, tick.seconds_per_tick, tick.paused
+
+
+def _place(tick: Tick) -> tuple[int, int, Mode, float, bool]:
+    """Return what tells a phase that begins, or goes on at another pace, from one that is said again."""
+    return tick.epoch, tick.simulated_ms, *_pace(tick)
 
 
 def _quiet_through(agent: Agent, phase: Phase) -> Phase:

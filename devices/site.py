@@ -13,10 +13,10 @@ from broker.mqtt import MqttLoop
 from broker.wishes import ANYBODY, Credentials
 from devices.agents.base import TICK_MS
 from devices.agents.clock import Clock
+from devices.clock_seat import ClockSeat
 from devices.ear import Ear, Wire
 from devices.fleet import Fleet
 from devices.host import START_S, TELL_S, Crew, listen_first, new_epoch
-from devices.runtime import ClockSeat
 
 Tap = Callable[[int, str, str, Message], None]
 REACH_S: Final = 5.0

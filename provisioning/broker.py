@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from provisioning.arguments import whole
+from provisioning.broker_address import LOOPBACK
 from provisioning.exits import CommandError, Exit
 
 HELP: Final = "run a broker for a site until Ctrl-C"
@@ -21,6 +22,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet broker",
     "gridfleet broker --secrets secrets --host 0.0.0.0 --ws-port 9443 --store broker-data",
+    "gridfleet broker --port 1884 --bridge mqtt://127.0.0.1:1883",
 )
 PORT: Final = 1883
 TLS_PORT: Final = 8883
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--certificates", action="store_true", help="let clients log in by certificate instead of password"
     )
     parser.add_argument(
+        "--bridge",
+        metavar="URL",
+        help="share everything with another broker, both ways; one of the two says so. With --secrets, both have them "
+        "from the same folder, made with --bridged",
+    )
+    parser.add_argument(
         "--engine", choices=("mosquitto", "rumqttd"), help="which broker (default: the first that is there)"
     )
 
@@ -69,6 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if engine == "mosquitto":
         return _mosquitto(arguments)
     needs = {"--secrets": arguments.secrets, "--store": arguments.store, "--host": arguments.host}
+    needs["--bridge"] = arguments.bridge
     for option, value in needs.items():
         if value is not None:
             raise CommandError(option, f"needs Mosquitto: {INSTALL}")
@@ -76,6 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _mosquitto(arguments: argparse.Namespace) -> int:
+    from broker.address import BrokerAddress
     from broker.keyring import REMEDY, Folder
     from broker.mosquitto.server import MosquittoBroker, Ports
 
@@ -85,6 +95,11 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
             raise CommandError(option, "needs --secrets: without, the broker is for this machine alone")
     if secrets is not None and not Folder(secrets).rights.is_file():
         raise CommandError(f"--secrets {secrets}", f"holds no secrets: {REMEDY}")
+    bridge = BrokerAddress.parse(arguments.bridge) if arguments.bridge is not None else None
+    if bridge is not None and secrets is not None and not bridge.tls and bridge.host not in LOOPBACK:
+        raise CommandError("--bridge", f"{bridge} is not encrypted: name its mqtts:// address")
+    if bridge is not None and secrets is None and bridge.tls:
+        raise CommandError("--bridge", f"{bridge} asks for secrets: name them with --secrets")
     port = arguments.port if arguments.port is not None else TLS_PORT if secrets else PORT
     ports = Ports(
         tls=port if secrets else None, plain=None if secrets else port, websockets=arguments.ws_port
@@ -101,9 +116,12 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
             store=store,
             identify=arguments.certificates,
             log=2,
+            bridge=bridge,
         ) as broker,
     ):
         print(f"Broker    {broker.url} (Mosquitto)", flush=True)
+        if bridge is not None:
+            print(f"Bridge    {bridge}", flush=True)
         if broker.ports.websockets is not None:
             print(f"WebSocket port {broker.ports.websockets}", flush=True)
         return signals.wait(lambda: broker.ended, broker.reload)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from broker.errors import GridFleetError
 from provisioning import (
     broker,
+    chaos,
     clock,
     compare,
     completion,
@@ -92,6 +93,7 @@ COMMANDS: Final = (
     _from("health", health),
     _from("compose", compose),
     _from("kubernetes", kubernetes),
+    _from("chaos", chaos),
     _from("console", console),
     _from("watch", watch),
     _from("set", steer),

@@ -25,6 +25,7 @@ EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
 )
 MOST_PARTS: Final = 10_000
+MOST_SKEW_MS: Final = 600_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--home-assistant",
         action="store_true",
         help="tell Home Assistant, on the same broker, of every device",
+    )
+    parser.add_argument(
+        "--clock-skew-ms",
+        type=whole(-MOST_SKEW_MS, MOST_SKEW_MS),
+        default=0,
+        metavar="N",
+        help="for tests: by how many milliseconds of the site's time the devices' clocks are ahead (default: 0)",
     )
 
 
@@ -105,6 +113,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 host=host,
                 credentials=credentials,
                 announce=arguments.home_assistant,
+                skew_ms=arguments.clock_skew_ms,
                 asked_to_end=lambda: interruption.asked,
                 tell=say,
                 watch=heartbeat.follow,

@@ -88,6 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="each of the hosts may also speak for its part of the devices (`fleet --connection shared --part K/N`)",
     )
+    parser.add_argument(
+        "--bridged",
+        action="store_true",
+        help="let another broker of the site enter, as `bridge`: it may say everything in everybody's name",
+    )
     add_set(parser)
 
 
@@ -100,7 +105,12 @@ def execute(arguments: argparse.Namespace) -> int:
         raise CommandError("--only", "goes with --rotate")
     fleet = Fleet(load(arguments.scenario, arguments.changes))
     users = identities(
-        fleet, arguments.operators, arguments.viewers, hosts=arguments.hosts, shared=arguments.shared
+        fleet,
+        arguments.operators,
+        arguments.viewers,
+        hosts=arguments.hosts,
+        shared=arguments.shared,
+        bridged=arguments.bridged,
     )
     unknown = set(arguments.only or ()) - {user.name for user in users} - {SERVER}
     if unknown:
@@ -120,10 +130,11 @@ def identities(
     *,
     hosts: int = 0,
     shared: bool = False,
+    bridged: bool = False,
 ) -> "list[Identity]":
     """Return everybody who may log in at a fleet's broker; with `shared`, hosts speak for a part of it each."""
     from broker.messages import Kind
-    from broker.rights import Guest, Identity
+    from broker.rights import BRIDGE, Guest, Identity
     from broker.topics import CLOCK_ID
     from devices.host import host_name
     from devices.parts import part_of
@@ -138,6 +149,7 @@ def identities(
         Identity(Guest.RECORDER.value, Guest.RECORDER),
         *(Identity(name, Guest.OPERATOR) for name in operators),
         *(Identity(name, Guest.VIEWER) for name in viewers),
+        *([Identity(BRIDGE, Guest.BRIDGE)] if bridged else []),
         *(
             Identity(host_name(number), Guest.HOST, devices=tuple(devices[each] for each in part))
             for number, part in enumerate(parts, start=1)

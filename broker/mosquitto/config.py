@@ -11,7 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from broker.address import BrokerAddress
 from broker.codec import MAX_PAYLOAD
+from broker.topics import ROOT, discoveries
 
 MAX_PACKET: Final = MAX_PAYLOAD + 1_024
 """Largest MQTT packet in bytes: a payload, its topic and its properties; who sends more is disconnected."""
@@ -25,6 +27,8 @@ MOST_CONNECTIONS: Final = 20_000
 SAVE_S: Final = 60
 """How often retained messages and sessions are written to disk, in seconds."""
 FORGET_SESSIONS: Final = "1d"
+BRIDGE_WAITS_S: Final = (1, 5)
+"""Least and longest wait before a bridge dials again, in seconds."""
 PLUGINS: Final = Path("/usr/lib")
 """Where 2.1 has its plugins in its own container image."""
 
@@ -66,6 +70,19 @@ class Access:
     rights: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Another broker with which everything of ours is shared, both ways: one of the two keeps up the connection.
+
+    Messages keep their QoS, expiry and retained flag, and do not come back where they came from.
+    """
+
+    address: BrokerAddress
+    """With the user and password for it, where it asks for them."""
+    authority: Path | None = None
+    """Who signs its certificate, where it speaks TLS."""
+
+
 def configuration(
     listeners: Sequence[Listener],
     access: Access | None,
@@ -74,6 +91,7 @@ def configuration(
     store: Path | None = None,
     user: str | None = None,
     plugins: Path = PLUGINS,
+    bridge: Bridge | None = None,
 ) -> str:
     """Return the text of mosquitto.conf.
 
@@ -101,6 +119,8 @@ def configuration(
     ]
     for listener in listeners:
         lines += ["", *_listener(listener, access, version)]
+    if bridge is not None:
+        lines += ["", *_bridge(bridge)]
     for line in lines:
         if not line.isprintable():
             raise ValueError(f"mosquitto.conf cannot hold {line!r}")
@@ -141,3 +161,23 @@ def _listener(listener: Listener, access: Access | None, version: Version) -> It
             yield "use_identity_as_username true"
             if tls.revoked is not None:
                 yield f"crlfile {tls.revoked}"
+
+
+def _bridge(bridge: Bridge) -> Iterator[str]:
+    address = bridge.address
+    yield "connection gridfleet-bridge"
+    yield f"address {address.host}:{address.port}"
+    yield "bridge_protocol_version mqttv50"
+    yield f"topic {ROOT}/# both 1"
+    yield f"topic {discoveries()} both 1"
+    yield "cleansession false"
+    yield "try_private true"
+    yield "notifications false"
+    yield f"restart_timeout {BRIDGE_WAITS_S[0]} {BRIDGE_WAITS_S[1]}"
+    if address.username is not None:
+        yield f"remote_username {address.username}"
+        yield f"remote_clientid {address.username}"
+    if address.password is not None:
+        yield f"remote_password {address.password}"
+    if address.tls:
+        yield f"bridge_cafile {bridge.authority}"

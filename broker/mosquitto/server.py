@@ -11,16 +11,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from broker.address import BrokerAddress
 from broker.errors import BrokerError
-from broker.keyring import Folder
+from broker.keyring import Folder, Keyring
+from broker.rights import BRIDGE
 
-from .config import PLUGINS, Access, Listener, Tls, Version, configuration
+from .config import PLUGINS, Access, Bridge, Listener, Tls, Version, configuration
 
 INSTALL: Final = "sudo apt-get install mosquitto"
 START_S: Final = 60.0
@@ -65,12 +66,14 @@ class MosquittoBroker:
         store: Path | None = None,
         identify: bool = False,
         log: int | None = None,
+        bridge: BrokerAddress | None = None,
     ) -> None:
         """Say who may do what (`secrets`, made by `gridfleet secrets`; without, anybody anything), and where.
 
         `host` is the address of the TLS and WebSocket listeners. `identify` demands client certificates instead
         of passwords from the TLS listener. Retained messages and sessions outlive the broker in `store`. `log` is
-        a descriptor for what Mosquitto says; else it is kept until the end, for error messages.
+        a descriptor for what Mosquitto says; else it is kept until the end, for error messages. `bridge` is another
+        broker with which all is shared; with secrets it is one of the same secrets, entered as `bridge`.
         """
         self._folder = Folder(secrets.resolve()) if secrets is not None else None
         self._wanted = ports or (Ports(tls=0) if secrets is not None else Ports(plain=0))
@@ -78,6 +81,7 @@ class MosquittoBroker:
         self._store = store.resolve() if store is not None else None
         self._identify = identify
         self._log = log
+        self._bridge = bridge
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.ports = Ports()
@@ -167,6 +171,16 @@ class MosquittoBroker:
         if ports.plain is not None:
             yield Listener(ports.plain)
 
+    def _bridged(self) -> Bridge | None:
+        """Return the other broker, with the credentials for it."""
+        address, folder = self._bridge, self._folder
+        if address is None or folder is None:
+            return Bridge(address) if address is not None else None
+        if address.username is None:
+            login = Keyring(folder.path).login(BRIDGE)
+            address = replace(address, username=login.username, password=login.password)
+        return Bridge(address, folder.authority)
+
     def _launch(self, program: Path) -> None:
         folder = self._folder
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="gridfleet-mosquitto-")
@@ -178,6 +192,7 @@ class MosquittoBroker:
             # Root's Mosquitto would become a user who may not read the secrets again.
             user=pwd.getpwuid(os.geteuid()).pw_name,
             plugins=_plugins(),
+            bridge=self._bridged(),
         )
         config = Path(self._scratch.name) / "mosquitto.conf"
         config.write_text(text, encoding="utf-8")

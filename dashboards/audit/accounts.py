@@ -7,11 +7,13 @@ from typing import Final, NamedTuple
 
 from broker.messages import ChargerState, ConsumerState, Correction, ProducerState, State, VehicleState
 from dashboards.audit.findings import Tallies
-from dashboards.audit.window import Births, Window
+from dashboards.audit.window import Births, Gaps, Window
 
 CHARGE_LOSS_PERCENT: Final = 10
 DISCHARGE_LOSS_PERCENT: Final = 6
 DISCHARGE_EFFICIENCY_PERCENT: Final = 94
+LATE_TICKS: Final = 96
+"""An account may come so many ticks late, from whoever was cut off."""
 
 
 class _Chain(NamedTuple):
@@ -24,14 +26,16 @@ class _Chain(NamedTuple):
 class Accounts:
     """Checks the accounts of a tick against those of the tick before."""
 
-    def __init__(self, tallies: Tallies, births: Births) -> None:
+    def __init__(self, tallies: Tallies, births: Births, gaps: Gaps, *, exact: bool) -> None:
         self._tallies = tallies
+        self._gaps = gaps
         self._births = births
         self._before: dict[str, State] = {}
         self._chains: dict[str, _Chain] = {}
         self._corrected: dict[str, list[tuple[int, int]]] = {}
         """(tick in which a correction was heard, its nEUR) not yet certain to be in the balance."""
         self._earned: dict[tuple[str, int], int] = {}
+        self._kept_ticks = 2 if exact else LATE_TICKS
         self._bookings: dict[int, dict[str, int]] = {}
         self._corrections: list[tuple[str, Correction, int]] = []
         self._unsure: dict[str, int] = {}
@@ -67,25 +71,41 @@ class Accounts:
         """Check the accounts of a tick."""
         if self._corrections:
             self._apply_corrections(tick)
-        before, births = self._before, self._births
         for sender, state in window.states.items():
-            last = before.get(sender)
-            if last is not None and (type(last) is not type(state) or births.within(sender, last.tick, tick)):
-                last = None
-            before[sender] = state
-            if isinstance(state, VehicleState):
-                self._vehicle(state, last, sender)
-            elif isinstance(state, ChargerState):
-                self._charger(state, last if last is not None and last.tick == tick - 1 else None, sender)
-            elif isinstance(state, ConsumerState):
-                if last is not None and last.tick == tick - 1:
-                    self._balance(sender, state, last.balance_neur - state.paid_neur)
-            elif isinstance(state, ProducerState):
-                last = last if last is not None and last.tick == tick - 1 else None
-                self._producer(state, last, sender, window.late_states.get(sender, tick))
-        self._bookings.pop(tick - 2, None)
+            self._account(sender, state, window.late_states.get(sender, tick))
+        self._bookings.pop(tick - self._kept_ticks, None)
         if self._earned:
             self._earned = {key: earned for key, earned in self._earned.items() if key[1] > tick - 16}
+
+    def late(self, sender: str, state: State, site_tick: int) -> None:
+        """Take an account of a tick that is decided: whoever was away gives it before that of the present tick."""
+        last = self._before.get(sender)
+        if last is None or last.tick < state.tick:
+            self._account(sender, state, site_tick)
+
+    def _account(self, sender: str, state: State, said: int) -> None:
+        """Check a device's account against its last; `said` is in which tick it was heard."""
+        tick = state.tick
+        last = self._before.get(sender)
+        if last is not None and (
+            type(last) is not type(state)
+            or self._births.within(sender, last.tick, tick)
+            or self._gaps.within(last.tick, said)
+        ):
+            last = None
+        self._before[sender] = state
+        if isinstance(state, VehicleState):
+            self._vehicle(state, last, sender, said)
+            return
+        if last is not None and last.tick != tick - 1:
+            last = None
+        if isinstance(state, ChargerState):
+            self._charger(state, last, sender, said)
+        elif isinstance(state, ConsumerState):
+            if last is not None:
+                self._balance(sender, state, last.balance_neur - state.paid_neur)
+        elif isinstance(state, ProducerState):
+            self._producer(state, last, sender, said)
 
     def _balance(self, sender: str, state: State, expected_neur: int) -> None:
         self._tallies.balances.checked += 1
@@ -120,7 +140,7 @@ class Accounts:
                 + (f" to {possible}" if possible != sure else "")
             )
 
-    def _charger(self, state: ChargerState, last: State | None, sender: str) -> None:
+    def _charger(self, state: ChargerState, last: State | None, sender: str, said: int) -> None:
         tallies = self._tallies
         tallies.bounds.checked += 1
         if not 0 <= state.stored_wh <= state.capacity_wh:
@@ -148,14 +168,14 @@ class Accounts:
             state.discharge_loss_wh * DISCHARGE_EFFICIENCY_PERCENT
             - state.delivered_wh * DISCHARGE_LOSS_PERCENT
         )
-        bookings = self._bookings_of(sender, state.tick) if state.delivered_wh else 0
+        bookings = self._bookings_of(sender, state.tick, said) if state.delivered_wh else 0
         if not 0 <= excess < 100 or abs(drained) > DISCHARGE_EFFICIENCY_PERCENT * bookings:
             tallies.losses.fail(
                 f"tick {state.tick}: {sender} lost {state.charge_loss_wh} Wh of {state.bought_wh} bought "
                 f"and {state.discharge_loss_wh} Wh for {state.delivered_wh} delivered"
             )
 
-    def _vehicle(self, state: VehicleState, last: State | None, sender: str) -> None:
+    def _vehicle(self, state: VehicleState, last: State | None, sender: str, said: int) -> None:
         tallies = self._tallies
         tallies.bounds.checked += 1
         if not 0 <= state.stored_wh <= state.capacity_wh:
@@ -175,12 +195,12 @@ class Accounts:
             return
         tallies.losses.checked += 1
         excess = state.charge_loss_wh * 100 - state.drawn_wh * CHARGE_LOSS_PERCENT
-        bookings = max(self._bookings_of(sender, state.tick), 1) if state.drawn_wh else 0
+        bookings = max(self._bookings_of(sender, state.tick, said), 1) if state.drawn_wh else 0
         if abs(excess) > 100 * bookings:
             tallies.losses.fail(
                 f"tick {state.tick}: {sender} lost {state.charge_loss_wh} Wh of {state.drawn_wh} drawn"
             )
 
-    def _bookings_of(self, sender: str, tick: int) -> int:
-        """Return how many readings an account of the tick may hold: it ends a little before the tick does."""
-        return sum(self._bookings.get(each, {}).get(sender, 0) for each in (tick - 1, tick))
+    def _bookings_of(self, sender: str, tick: int, said: int) -> int:
+        """Return how many readings an account may hold that was said in that tick: it ends before the tick does."""
+        return sum(self._bookings.get(each, {}).get(sender, 0) for each in range(tick - 1, said + 1))

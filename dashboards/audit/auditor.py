@@ -32,11 +32,12 @@ from broker.topics import CLOCK_ID
 from dashboards.audit.accounts import Accounts
 from dashboards.audit.charging import Charging
 from dashboards.audit.findings import Finding, Tallies
-from dashboards.audit.market import Market
-from dashboards.audit.window import Births, Window
+from dashboards.audit.market import REMINDED_TICKS, Market
+from dashboards.audit.window import Attendance, Births, Gaps, Window
 
-_REMEMBERED_TICKS: Final = 32
+_REMEMBERED_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
+_TICK_MS: Final = 900_000
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
 _STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
@@ -54,11 +55,15 @@ class Auditor:
         self._tallies = Tallies(exact=exact)
         self._births = Births()
         self._exact = exact
-        self._latest: dict[str, int] = {}
-        accounts = self._accounts = Accounts(self._tallies, self._births)
-        self._market = Market(self._tallies, self._births, self._latest_of, exact=exact)
+        self._attendance = Attendance()
+        self._gaps = Gaps()
+        self._gap_since: int | None = None
+        """The last tick heard before the connection was lost, until one is heard again."""
+        self._offsets_ms: dict[Phase, int] = {}
+        accounts = self._accounts = Accounts(self._tallies, self._births, self._gaps, exact=exact)
+        self._market = Market(self._tallies, self._births, self._attendance, self._gaps, exact=exact)
         self._charging = Charging(
-            self._tallies, self._births, accounts, exact=exact, slack_ms=2 * clock_skew_ms
+            self._tallies, self._births, self._gaps, accounts, exact=exact, slack_ms=2 * clock_skew_ms
         )
         self._windows: dict[int, Window] = {}
         self._tick: Tick | None = None
@@ -88,12 +93,25 @@ class Auditor:
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
+    def missed(self) -> None:
+        """The connection was lost and is back: what was said in between may be missing, and is not judged.
+
+        Accounts must add up all the same from then on.
+        """
+        if self._begin is not None and self._gap_since is None:
+            self._gap_since = self._site_tick
+
     def finish(self) -> list[Finding]:
         """Judge what is left, except a tick that was broken off; return the findings."""
         for tick in sorted(self._windows):
             if tick <= self._site_tick:
                 self._decide(tick)
         self._windows.clear()
+        return self._tallies.findings()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far; a tick is judged when the one after the next begins."""
         return self._tallies.findings()
 
     # --- time --------------------------------------------------------------------------------------------
@@ -106,18 +124,11 @@ class Auditor:
         if last is None or tick.epoch != last.epoch:
             self._begin_anew(tick)
         elif (tick.tick, tick.phase) != (last.tick, last.phase):
-            tally = self._tallies.ticks
-            tally.checked += 1
-            what = f"tick {tick.tick}, {tick.phase}"
-            follows = (tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]) or (
-                tick.tick == last.tick + 1 and tick.phase is Phase.PROCESS and last.phase is Phase.SETTLE
-            )
-            if not follows:
-                tally.fail(f"{what}: does not follow tick {last.tick}, {last.phase}")
-            elif tick.simulated_ms != last.ends_ms:
-                tally.fail(f"{what}: begins at {tick.simulated_ms}, announced was {last.ends_ms}")
-            elif self._exact and simulated_ms > tick.simulated_ms:
-                tally.fail(f"{what}: was said {simulated_ms - tick.simulated_ms} ms late")
+            self._follow(simulated_ms, last, tick)
+        if self._gap_since is not None and tick.tick >= self._gap_since:
+            self._gaps.add(self._gap_since - 1, tick.tick)
+            self._charging.missed(tick.tick)
+            self._gap_since = None
         self._site_tick = max(self._site_tick, tick.tick)
         window = self._window(tick.tick)
         if window is not None and tick.phase is Phase.SETTLE:
@@ -127,9 +138,29 @@ class Auditor:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._decide(done)
 
+    def _follow(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
+        """Check that a phase comes when it should; unless all is exact, some may be left out before it."""
+        tally = self._tallies.ticks
+        tally.checked += 1
+        what = f"tick {tick.tick}, {tick.phase}"
+        later = tick.tick > last.tick or (
+            tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]
+        )
+        next_tick = tick.tick == last.tick + 1 and tick.phase is Phase.PROCESS and last.phase is Phase.SETTLE
+        offset_ms = tick.simulated_ms - tick.tick * _TICK_MS
+        if not later or (self._exact and tick.tick != last.tick and not next_tick):
+            tally.fail(f"{what}: does not follow tick {last.tick}, {last.phase}")
+        elif (self._exact or next_tick) and tick.simulated_ms != last.ends_ms:
+            tally.fail(f"{what}: begins at {tick.simulated_ms}, announced was {last.ends_ms}")
+        elif self._offsets_ms.setdefault(tick.phase, offset_ms) != offset_ms:
+            tally.fail(f"{what}: begins at {tick.simulated_ms}, not at its time within a tick")
+        elif self._exact and simulated_ms > tick.simulated_ms:
+            tally.fail(f"{what}: was said {simulated_ms - tick.simulated_ms} ms late")
+
     def _begin_anew(self, tick: Tick) -> None:
         """A run begins, or we join one: a tick of which we may have missed the beginning is not judged."""
         self._windows.clear()
+        self._offsets_ms.clear()
         self._site_tick = tick.tick
         self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.PROCESS else tick.tick + 1
 
@@ -154,21 +185,24 @@ class Auditor:
         if window.end_ms is not None:
             self._charging.decide(tick, window.end_ms, window)
         self._births.forget(tick - _REMEMBERED_TICKS)
+        self._gaps.forget(tick - _REMEMBERED_TICKS)
 
     # --- what is said ------------------------------------------------------------------------------------
-
-    def _latest_of(self, agent: str) -> int:
-        return self._latest.get(agent, -1)
 
     def _state(self, simulated_ms: int, sender: str, state: State) -> None:
         window = self._window(state.tick)
         if window is None:
+            if self._begin is not None and self._begin <= state.tick < self._site_tick:
+                self._attendance.note(sender, state.tick)
+                self._accounts.late(sender, state, self._site_tick)
+                if isinstance(state, ProducerState):
+                    self._market.correct(sender, state, self._site_tick)
             return
         if window.states.setdefault(sender, state) is not state:
             return
         if state.tick != self._site_tick:
             window.late_states[sender] = self._site_tick
-        self._latest[sender] = max(self._latest.get(sender, -1), state.tick)
+        self._attendance.note(sender, state.tick)
         if isinstance(state, ChargerState):
             self._charging.account(simulated_ms, sender, state)
 

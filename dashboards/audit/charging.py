@@ -24,11 +24,15 @@ from broker.units import cost_neur
 from dashboards.audit.accounts import Accounts
 from dashboards.audit.findings import Tallies
 from dashboards.audit.leases import LeaseBook
-from dashboards.audit.window import Births, Window
+from dashboards.audit.window import Births, Gaps, Window
 
 LONGEST_LEASE_MS: Final = 3_600_000
 """A lease may be given for an hour at most, or it could not be said to end."""
-KEPT_MS: Final = 4 * 3_600_000
+RENEWED_TICKS: Final = 16
+"""For so many ticks a reservation may begin or end of which a part was missed."""
+ACCEPTED_TICKS: Final = 96
+"""So many ticks after it was accepted an offer may become a lease: the charger may have been cut off."""
+KEPT_MS: Final = 24 * 3_600_000
 """So long a lapsed lease is remembered: its bill may still come."""
 
 _Key = tuple[str, str, int]
@@ -39,9 +43,17 @@ class Charging:
     """Follows every reservation from offer to bill."""
 
     def __init__(
-        self, tallies: Tallies, births: Births, accounts: Accounts, *, exact: bool, slack_ms: int
+        self,
+        tallies: Tallies,
+        births: Births,
+        gaps: Gaps,
+        accounts: Accounts,
+        *,
+        exact: bool,
+        slack_ms: int,
     ) -> None:
         self._tallies = tallies
+        self._gaps = gaps
         self._births = births
         self._accounts = accounts
         self._exact = exact
@@ -59,6 +71,8 @@ class Charging:
         """(last tick, least Wh) that a vehicle's releases said."""
         self._metered: dict[str, int] = {}
         """Wh by the vehicles' words, in all, of each charger and vehicle."""
+        self._unsure_until = -1
+        """Until this tick there may be reservations of which nothing was heard yet."""
         self._booked: dict[str, int] = {}
         """Wh by their own accounts."""
 
@@ -91,6 +105,18 @@ class Charging:
         for key in [key for key in self._meters if key[1] == agent]:
             del self._meters[key]
         self._events.append((now_ms, agent, "", None))
+
+    def missed(self, tick: int) -> None:
+        """Something may have been said that was not heard: what is leased is known again by the next heartbeats."""
+        for each in (self._events, self._offers, self._accepted, self._limits, self._leases, self._holds):
+            each.clear()
+        for table in (self._meters, self._releases, self._metered, self._booked):
+            table.clear()
+        self._unsure_until = tick + RENEWED_TICKS
+
+    def _unsure(self, tick: int, vehicle: str, call: int) -> bool:
+        """Tell whether the beginning of a reservation may have been missed."""
+        return tick <= self._unsure_until and (vehicle, call) not in self._limits
 
     def _meter(self, tick: int, vehicle: str, charger: str, said: Heartbeat | Release) -> None:
         key = (charger, vehicle, said.call)
@@ -159,7 +185,9 @@ class Charging:
         if lease.until_ms > now_ms + LONGEST_LEASE_MS + self._slack_ms:
             self._tallies.leases.fail(f"{what}: for {(lease.until_ms - now_ms) // 60_000} minutes")
         known = self._leases[charger].get((vehicle, lease.call))
-        if known is not None and known.ended_ms is None and known.until_ms + self._slack_ms > now_ms:
+        # A charger that was cut off may not know yet what time it is, and renew what would have lapsed by now.
+        lasts = known is not None and (known.until_ms + self._slack_ms > now_ms or not self._exact)
+        if known is not None and known.ended_ms is None and lasts:
             if (lease.energy_wh, lease.price_ueur_per_kwh) != (known.energy_wh, known.price):
                 tally.fail(f"{what}: energy or price is not that of the lease it renews")
             known.until_ms = max(known.until_ms, lease.until_ms)
@@ -168,6 +196,8 @@ class Charging:
         self._leases[charger][vehicle, lease.call] = LeaseBook(lease)
         if self._births.within(charger, 0, tick) or self._births.within(vehicle, 0, tick):
             return  # a call's number may be used again by who has forgotten it
+        if self._unsure(tick, vehicle, lease.call):
+            return
         _, offer = self._offers.get(key, (tick, None))
         _, limit = self._limits.get((vehicle, lease.call), (tick, lease.price_ueur_per_kwh))
         if offer is None or key not in self._accepted:
@@ -182,10 +212,13 @@ class Charging:
         what = f"tick {tick}: {charger} bills {vehicle}, call {bill.call}"
         lease = self._leases[charger].get((vehicle, bill.call))
         if lease is None or lease.ended_ms is not None:
-            if bill.energy_wh and not self._births.within(charger, 0, tick) and lease is None:
+            known = lease is not None or self._births.within(charger, 0, tick)
+            if bill.energy_wh and not known and not self._unsure(tick, vehicle, bill.call):
                 tally.fail(f"{what}: {bill.energy_wh} Wh without a lease")
             return
         lease.ended_ms = now_ms
+        if self._unsure(tick, vehicle, bill.call):
+            return
         tally.checked += 1
         most_wh = lease.said_wh
         _, least_wh = self._releases.get(key, (tick, 0))
@@ -230,7 +263,7 @@ class Charging:
             for lease in leases.values()
         ) + sum(begun_ms <= now_ms < until_ms + slack_ms for begun_ms, until_ms in holds)
         tallies.leases.checked += 1
-        if state.ports_reserved > possible:
+        if state.ports_reserved > possible and state.tick > self._unsure_until:
             tallies.leases.fail(
                 f"{what} still counts {state.ports_reserved} reservations, {possible} have not ended"
             )
@@ -248,6 +281,8 @@ class Charging:
     def _deliveries(self, tick: int, window: Window) -> None:
         """Compare what chargers and vehicles have booked with what vehicles said, and with each other."""
         tally = self._tallies.delivery
+        if tick <= self._gaps.latest:
+            return
         delivered_wh = drawn_wh = earned_neur = paid_neur = 0
         for agent, state in window.states.items():
             if isinstance(state, ChargerState):
@@ -279,8 +314,11 @@ class Charging:
 
     def _forget(self, tick: int, now_ms: int) -> None:
         """Drop what can no longer matter."""
-        self._offers = {key: value for key, value in self._offers.items() if value[0] >= tick}
-        self._accepted = {key: heard for key, heard in self._accepted.items() if heard >= tick}
+        kept = tick if self._exact else tick - ACCEPTED_TICKS
+        self._accepted = {key: heard for key, heard in self._accepted.items() if heard >= kept}
+        self._offers = {
+            key: value for key, value in self._offers.items() if value[0] >= tick or key in self._accepted
+        }
         self._limits = {key: value for key, value in self._limits.items() if value[0] >= tick}
         self._holds = {
             charger: recent

@@ -72,7 +72,7 @@ class Tallies:
             "settled",
             "nothing is unsettled when the tick ends"
             if exact
-            else "what is unsettled when the tick ends is settled by a correction within 4 ticks",
+            else "what is unsettled when the tick ends is settled soon after both sides hear each other",
         )
         self.packages = Tally("packages", "no package is sold twice, no receipt exceeds its award or the bid")
         self.supply = Tally("supply", "no producer promises or sells more than it announced")
@@ -96,8 +96,13 @@ class Tallies:
         self.ports = Tally("ports", "never more reservations than ports")
         self.reserved = Tally("reserved", "the energy reserved is in the charger's battery")
         self.leases = Tally("leases", "every lease ends: by a release, or at its time without renewal")
-        self.ticks = Tally("ticks", "every phase begins at its announced time, none is left out")
-        self.fresh = Tally("fresh", "nobody acts anew on a tick that is over; reminders end after 4 ticks")
+        self.ticks = Tally(
+            "ticks",
+            "every phase begins at its announced time, none is left out"
+            if exact
+            else "phases follow each other in order, each at its time",
+        )
+        self.fresh = Tally("fresh", "nobody acts anew on a tick that is over; reminders end after 96 ticks")
 
     def findings(self) -> list[Finding]:
         """Return what was found so far."""

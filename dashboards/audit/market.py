@@ -1,6 +1,5 @@
 """The power market of a tick: bids, supplies, awards and receipts against each other and against the accounts."""
 
-from collections.abc import Callable
 from typing import Final
 
 from broker.messages import (
@@ -15,12 +14,13 @@ from broker.messages import (
 from broker.units import cost_neur
 from dashboards.audit.findings import Tallies
 from dashboards.audit.joining import Day, Join, Key, Lots, Sold
-from dashboards.audit.window import Births, Window
+from dashboards.audit.window import Attendance, Births, Gaps, Window
 
-REMINDED_TICKS: Final = 4
-"""For so many ticks a producer may ask for a receipt."""
-SLACK_TICKS: Final = 4
-"""So many ticks later what is still unsettled is a breach: ticks themselves may be lost on the way."""
+SETTLED_TICKS: Final = 8
+"""So many ticks after both sides could hear each other, what is still unsettled is a breach: half of them for
+messages lost on the way."""
+REMINDED_TICKS: Final = 96
+"""For so many ticks of its own a producer may ask for a receipt, and a consumer can give it again."""
 
 
 class _Open:
@@ -37,11 +37,12 @@ class Market:
     """Checks each tick's market, and follows what it left open for a few ticks more."""
 
     def __init__(
-        self, tallies: Tallies, births: Births, latest: Callable[[str], int], *, exact: bool
+        self, tallies: Tallies, births: Births, attendance: Attendance, gaps: Gaps, *, exact: bool
     ) -> None:
         self._tallies = tallies
         self._births = births
-        self._latest = latest
+        self._attendance = attendance
+        self._gaps = gaps
         self._exact = exact
         self._open: dict[tuple[int, Key], _Open] = {}
         self._pending: dict[tuple[str, int], Sold] = {}
@@ -50,7 +51,10 @@ class Market:
     # --- a whole tick ------------------------------------------------------------------------------------
 
     def decide(self, tick: int, window: Window) -> None:
-        """Check the market of a tick whose messages have all been heard."""
+        """Check the market of a tick whose messages have all been heard; one with gaps is left to its accounts."""
+        if self._gaps.within(tick, tick):
+            self._forget(tick)
+            return
         day = Day(window)
         for sender, message in day.twice:
             if not self._births.within(sender, tick, tick + 1):
@@ -97,6 +101,9 @@ class Market:
                 self._pending[producer, tick] = sold
             else:
                 self._compare(producer, tick, account, sold, late=False)
+        if not self._exact:
+            for producer in {producer for producer, _, _ in day.awards} - window.states.keys():
+                self._pending[producer, tick] = join.sold.get(producer) or Sold()
 
     def _compare(
         self, producer: str, tick: int, account: ProducerState | Correction, sold: Sold, *, late: bool
@@ -105,7 +112,9 @@ class Market:
         tallies = self._tallies
         if not self._exact:
             tallies.settled.checked += 1
-        forgetful = any(self._births.within(consumer, tick, tick + 64) for consumer in sold.consumers)
+        forgetful = any(
+            self._births.within(consumer, tick, tick + REMINDED_TICKS) for consumer in sold.consumers
+        )
         if account.sold_wh != sold.energy_wh and (late or forgetful):
             return  # a consumer without memory refuses what it had taken: it cannot know better
         tallies.books.checked += 1
@@ -175,8 +184,10 @@ class Market:
         """Take a market message about a tick that is over and decided."""
         tick: int = message.tick  # type: ignore[attr-defined]
         fresh = self._tallies.fresh
+        if self._gaps.within(tick, tick):
+            return
         fresh.checked += 1
-        knew_better = self._latest(sender) > tick
+        knew_better = self._attendance.last(sender) > tick
         if isinstance(message, Award):
             reminder = message.serial < self._serials.get(tick, {}).get((sender, scope), 0)
             if reminder and site_tick - tick > REMINDED_TICKS + 1:
@@ -215,8 +226,8 @@ class Market:
                 sold.cost_neur += cost_neur(lot.energy_wh, lot.price_ueur_per_kwh)
                 sold.consumers.add(consumer)
 
-    def correct(self, sender: str, correction: Correction, site_tick: int) -> None:
-        """Take the correction of a tick that is over and decided."""
+    def correct(self, sender: str, correction: Correction | ProducerState, site_tick: int) -> None:
+        """Take the correction, or the late account, of a tick that is over and decided."""
         sold = self._pending.get((sender, correction.tick))
         if sold is not None and not correction.unsettled_wh:
             del self._pending[sender, correction.tick]
@@ -225,12 +236,33 @@ class Market:
 
     def _forget(self, tick: int) -> None:
         """Drop what is too old to change; what a living producer never settled is a breach."""
-        oldest = tick - REMINDED_TICKS - SLACK_TICKS
-        self._serials.pop(oldest, None)
-        if self._open:
-            self._open = {key: award for key, award in self._open.items() if key[0] >= oldest}
-        for producer, then in [key for key in self._pending if key[1] < oldest]:
-            del self._pending[producer, then]
-            if not self._births.within(producer, then, tick + 2) and self._latest(producer) >= tick:
+        old = tick - SETTLED_TICKS
+        for producer, then in [key for key in self._pending if key[1] < old]:
+            if self._births.within(producer, then, tick + 2) or then < old - REMINDED_TICKS:
+                del self._pending[producer, then]
+            elif self._could_settle(producer, then, tick):
+                del self._pending[producer, then]
                 self._tallies.settled.checked += 1
                 self._tallies.settled.fail(f"tick {tick}: {producer} has not settled tick {then}")
+        reminders = {(producer, then) for producer, then in self._pending if then < old}
+        for then in [then for then in self._serials if then < old]:
+            serials = {
+                key: serial for key, serial in self._serials.pop(then).items() if (key[0], then) in reminders
+            }
+            if serials:
+                self._serials[then] = serials
+        if self._open:
+            self._open = {
+                key: award
+                for key, award in self._open.items()
+                if key[0] >= old or (key[1][0], key[0]) in reminders
+            }
+
+    def _could_settle(self, producer: str, then: int, tick: int) -> bool:
+        """Tell whether a producer and those who owe it receipts have heard each other for long enough."""
+        owing = {key[1] for day, key in self._open if day == then and key[0] == producer}
+        attendance = self._attendance
+        return all(
+            attendance.last(agent) >= tick and attendance.since(agent) < tick - SETTLED_TICKS
+            for agent in (producer, *owing)
+        )

@@ -25,6 +25,57 @@ class Window:
             self.corrections[sender] = correction
 
 
+class Attendance:
+    """Of which ticks devices have given accounts: the last one, and since when without a gap."""
+
+    __slots__ = ("_last", "_since")
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+
+    def note(self, agent: str, tick: int) -> None:
+        """A device has given its account of a tick."""
+        last = self._last.get(agent)
+        if last is None or tick > last:
+            self._last[agent] = tick
+            if last is None or tick > last + 1:
+                self._since[agent] = tick
+
+    def last(self, agent: str) -> int:
+        """Return the last tick of which a device has given an account, or -1."""
+        return self._last.get(agent, -1)
+
+    def since(self, agent: str) -> int:
+        """Return the tick since which a device has accounted for every one."""
+        return self._since.get(agent, -1)
+
+
+class Gaps:
+    """The ticks of which something may not have been heard: what is missing there was perhaps said."""
+
+    __slots__ = ("_ticks", "latest")
+
+    def __init__(self) -> None:
+        self._ticks: set[int] = set()
+        self.latest = -1
+        """The last of them, or -1."""
+
+    def add(self, first: int, last: int) -> None:
+        """Note ticks of which something may be missing."""
+        self._ticks.update(range(first, last + 1))
+        self.latest = max(self.latest, last)
+
+    def within(self, first: int, last: int) -> bool:
+        """Tell whether one of those ticks is such a tick."""
+        return first <= self.latest and any(first <= tick <= last for tick in self._ticks)
+
+    def forget(self, before: int) -> None:
+        """Drop what is older."""
+        if self._ticks:
+            self._ticks = {tick for tick in self._ticks if tick >= before}
+
+
 class Births:
     """In which ticks devices came to life or died: across these, what they knew may be gone."""
 

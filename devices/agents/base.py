@@ -158,14 +158,22 @@ class Agent:
         known = self.ticking
         if sender != CLOCK_ID:
             return self.refuse("clock")
+        overdue: Out = NOTHING
         if tick.epoch > known.epoch:
             if known is not NO_TICK:
                 self.start_books()
         elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
+        elif tick.tick != known.tick and known.phase is not Phase.SETTLE:
+            overdue = self._act(Phase.SETTLE, now_ms)  # its end was not heard: account for it all the same
         self.ticking = tick
         self.tick = tick.tick
         if tick.simulated_ms == known.simulated_ms and tick.epoch == known.epoch:
             return NOTHING
-        action = self.phases.get(tick.phase)
+        out = self._act(tick.phase, now_ms)
+        return [*overdue, *out] if overdue else out
+
+    def _act(self, phase: Phase, now_ms: int) -> Out:
+        """Do what is due when a phase begins."""
+        action = self.phases.get(phase)
         return action(self, now_ms) if action is not None else NOTHING

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from broker.messages import Award, Bid, Message, Package, Phase, Receipt, Request, Residual, Tick
-from devices.market import REMEMBERED_TICKS, Purchases
+from devices.market import Purchases
+from devices.receipts import GivenReceipts
 
 from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
 
@@ -15,7 +16,7 @@ MOST_AWARDS: Final = 64
 class Buyer(Agent):
     """An agent that bids for energy; `bought` is the hook by which it takes delivery."""
 
-    __slots__ = ("_attempts", "_past", "_reactor", "_reactor_price", "purchases")
+    __slots__ = ("_attempts", "_given", "_reactor", "_reactor_price", "purchases")
 
     def __init__(
         self,
@@ -31,14 +32,14 @@ class Buyer(Agent):
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
-        self._past: dict[tuple[int, str, int], Receipt] = {}
+        self._given = GivenReceipts()
         self._attempts = 0
         self.purchases = Purchases(-1)
 
     def start_books(self) -> None:
         """Forget what was bought under other tick numbers."""
         self.purchases = Purchases(-1)
-        self._past.clear()
+        self._given = GivenReceipts()
         self.deadline_ms = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
@@ -53,20 +54,11 @@ class Buyer(Agent):
         """Take delivery of energy."""
 
     def _process(self, _now_ms: int) -> Out:
-        self._remember()
+        self._given.keep(self.purchases)
         self.deadline_ms = None
         packages = self.wanted()
         self.purchases = Purchases(self.tick, packages)
         return [(self.cell, Bid(self.tick, packages))]
-
-    def _remember(self) -> None:
-        """Keep the receipts of the last ticks, in case a producer asks for one again; forget older ones."""
-        for (producer, serial), receipt in self.purchases.receipts.items():
-            if receipt.lots:
-                self._past[receipt.tick, producer, serial] = receipt
-        if self._past:
-            oldest = self.tick - REMEMBERED_TICKS
-            self._past = {key: receipt for key, receipt in self._past.items() if key[0] >= oldest}
 
     def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
         """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
@@ -76,7 +68,7 @@ class Buyer(Agent):
         if award.serial >= MOST_AWARDS:
             return self.refuse("flood")
         if award.tick < books.tick:
-            return self._again(sender, award, self._past.get((award.tick, sender, award.serial)))
+            return self._again(sender, award, self._given.again(sender, award))
         if books.tick != self.tick or self.ticking.phase is Phase.SETTLE:
             return self._again(sender, award, books.receipts.get((sender, award.serial)))
         before_wh, before_neur = self.purchases.bought_wh, self.purchases.paid_neur

@@ -347,7 +347,7 @@ class Clock(Agent):
         self._paused_left_ms = round(self._paused_left_ms * faster)
         if self.event_ms is not None:
             self.event_ms = now_ms + round(max(self.event_ms - now_ms, 0) * faster)
-        return self._retained()
+        return self.retained()
 
     def _pause(self, now_ms: int) -> Out:
         if self.paused or self.finished:
@@ -355,7 +355,7 @@ class Clock(Agent):
         self.paused = True
         self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
         self.event_ms = None
-        return self._retained()
+        return self.retained()
 
     def _resume(self, now_ms: int) -> Out:
         if not self.paused:
@@ -364,12 +364,12 @@ class Clock(Agent):
         if self.tick < 0:
             return self._next_phase(now_ms)
         self.event_ms = now_ms + self._paused_left_ms
-        out = list(self._retained())
+        out = list(self.retained())
         if self.mode is Mode.LOCKSTEP:
             out += self._advance(now_ms)
         return out
 
-    def _retained(self) -> Out:
+    def retained(self) -> Out:
         """Say the present tick again, so that everybody knows whether it is paused and how fast it goes."""
         if self.tick < 0:
             return NOTHING

@@ -85,7 +85,8 @@ class Seller(Agent):
         self.deadline_ms = None
         for tick in [*self._unsettled]:
             old = self._unsettled[tick]
-            if sales.tick - tick <= REMEMBERED_TICKS:
+            old.reminded += 1
+            if old.reminded <= REMEMBERED_TICKS:
                 out += self._reminders(old)
                 continue
             del self._unsettled[tick]

@@ -35,7 +35,7 @@ from .base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
 
 LEAVES: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""
-BILL_TICKS: Final = 8
+BILL_TICKS: Final = 96
 """For so many ticks it asks a charger that it left without an answer for the bill."""
 MISSES: Final = 2
 """So many ticks without an answer, and the charger is taken for dead."""

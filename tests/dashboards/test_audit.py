@@ -25,6 +25,7 @@ from broker.messages import (
     VehicleState,
 )
 from broker.units import cost_neur
+from dashboards.audit import Auditor
 from tests.dashboards.runs import SMALL, Heard, audit, broken, heard
 
 
@@ -352,3 +353,58 @@ def test_examples_are_few_and_say_who_and_when() -> None:
     assert finding.breaches == 3 * 40
     assert len(finding.examples) == 5
     assert finding.examples[0].startswith("tick 0: household-1 paid ")
+
+
+# --- what the auditor has not heard ---
+
+
+def with_a_gap(log: tuple[Heard, ...], first: int, last: int, *, told: bool) -> dict[str, tuple[str, ...]]:
+    """Audit a run of which nothing was heard from the middle of one tick to the middle of another."""
+    auditor = Auditor(exact=False)
+    deaf = False
+    for each in log:
+        message = each[3]
+        if isinstance(message, Tick) and message.phase is Phase.COMMERCE:
+            if deaf and message.tick == last and told:
+                auditor.missed()
+            deaf = first <= message.tick < last
+        if not deaf:
+            auditor.tap(*each)
+    return broken({finding.name: finding for finding in auditor.finish()})
+
+
+@pytest.mark.parametrize(("first", "last"), [(14, 15), (14, 30), (9, 10)])
+def test_what_was_not_heard_is_not_judged_where_the_auditor_is_told_so(first: int, last: int) -> None:
+    log = heard("normal", SMALL, (), 60)
+    assert with_a_gap(log, first, last, told=True) == {}
+    assert "packages" in with_a_gap(log, first, last, told=False)
+
+
+def test_after_a_gap_what_is_wrong_is_found_as_before() -> None:
+    log = list(heard("normal", SMALL, (), 60))
+    at = next(n for n, each in enumerate(log) if isinstance(each[3], ConsumerState) and each[3].tick == 25)
+    state = log[at][3]
+    assert isinstance(state, ConsumerState)
+    change(log, at, balance_neur=state.balance_neur + 1)
+    assert with_a_gap(tuple(log), 14, 16, told=True).keys() == {"balances"}
+
+
+def test_an_account_that_comes_many_ticks_late_takes_its_place_in_the_chain() -> None:
+    accounts: dict[int, Heard] = {}
+    others: list[Heard] = []
+    for each in heard("normal", SMALL, (), 60):
+        state = each[3]
+        if isinstance(state, VehicleState) and each[2] == "vehicle-07" and 20 <= state.tick <= 27:
+            accounts[state.tick] = each
+        else:
+            others.append(each)
+    now_ms, scope, sender, back = accounts[27]
+    summed = {
+        name: sum(getattr(accounts[tick][3], name) for tick in range(21, 28))
+        for name in ("drawn_wh", "charge_loss_wh", "driven_wh", "paid_neur")
+    }
+    away = [accounts[20], (now_ms, scope, sender, replace(back, **summed))]
+    place = next(at for at, each in enumerate(others) if each[0] >= now_ms)
+    assert broken(audit((*others[:place], *away, *others[place:]), exact=False)) == {}
+    change(away, 0, stored_wh=1)
+    assert "batteries" in broken(audit((*others[:place], *away, *others[place:]), exact=False))

@@ -630,3 +630,58 @@ def test_a_roster_may_be_shared() -> None:
     assert [s.sold_wh for s in stage.said(ProducerState)] == [5_000, 5_000]
     roster.apply("h1", birth(HOME, Kind.CONSUMER))
     assert set(roster.members) == {"t1", "t2", "h1"}
+
+
+# --- after a long silence ---
+
+
+def test_whoever_missed_the_end_of_a_tick_accounts_for_it_when_the_next_is_heard() -> None:
+    stage = Stage(turbine("t1", 12_000), household("h1", 10_000))
+    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.begin(Phase.IMPORT, tick=70)
+    assert [state.tick for state in stage.said(ConsumerState)] == [0]
+    assert stage.said(ConsumerState)[0].bought_wh == 10_000
+    stage.begin(Phase.PROCESS, tick=71)
+    assert [(state.tick, state.sold_wh) for state in stage.said(ProducerState)] == [(0, 10_000)]
+    stage.play(Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    assert [state.tick for state in stage.said(ConsumerState)] == [0, 71]
+    assert [state.tick for state in stage.said(ProducerState)] == [0, 71]
+
+
+def test_nobody_forgets_while_nobody_hears_a_tick() -> None:
+    stage = Stage(turbine("t1", 12_000), household("h1", 10_000))
+    stage.loses(Receipt, sender="h1")
+    stage.whole_tick()
+    stage.mended()
+    stage.begin(Phase.PROCESS, tick=5_000)
+    assert stage.said(Correction) == [Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR))]
+
+
+def test_a_consumer_that_was_away_for_many_ticks_still_owes_and_gives_its_receipt() -> None:
+    stage = Stage(turbine("t1", 12_000), household("h1", 10_000))
+    stage.loses(Receipt, sender="h1")
+    stage.whole_tick()
+    stage.down.add("h1")
+    for _ in range(REMEMBERED_TICKS - 2):
+        stage.whole_tick()
+    stage.down.clear()
+    stage.mended()
+    assert stage.said(Correction) == []
+    stage.whole_tick()
+    assert stage.said(Correction) == [Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR))]
+
+
+def test_a_consumer_remembers_its_receipts_for_a_producer_that_was_away() -> None:
+    stage = Stage(turbine("t1", 12_000), turbine("t2", 12_000), household("h1", 20_000))
+    stage.loses(Receipt, to="t1")
+    stage.whole_tick()
+    (mine,) = stage.said(Award, sender="t1")[:1]
+    stage.down.add("t1")
+    for _ in range(REMEMBERED_TICKS - 2):
+        stage.whole_tick()
+    stage.down.clear()
+    stage.mended()
+    stage.whole_tick()
+    energy_wh = total(mine.lots)
+    (correction,) = (each for each in stage.said(Correction, sender="t1") if each.tick == 0)
+    assert (correction.sold_wh, correction.unsettled_wh) == (energy_wh, 0)

@@ -11,6 +11,7 @@ from dashboards import export
 from devices.faults import Faults
 from devices.scenario import Scenario
 from provisioning.cli import main
+from provisioning.drill.plan import KINDS, Plan, Skew, shipped_plans
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,14 @@ def keys(model: type[BaseModel]) -> set[str]:
 def test_every_key_of_a_scenario_and_every_fault_is_documented() -> None:
     words = set(re.findall(r"\w+", text("docs/scenarios.md")))
     assert (keys(Scenario) | set(Faults.model_fields)) - words == {"folder"}
+
+
+def test_every_key_of_a_plan_and_every_kind_of_fault_is_documented() -> None:
+    words = set(re.findall(r"`([\w-]+)`", text("docs/chaos.md")))
+    tables = (Plan, Skew, *KINDS.values())
+    assert {key for table in tables for key in table.model_fields} <= words
+    assert KINDS.keys() <= words
+    assert set(shipped_plans()) <= words
 
 
 def test_every_column_is_documented() -> None:

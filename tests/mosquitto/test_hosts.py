@@ -17,11 +17,11 @@ from broker.messages import Award, ClockState, Host, Mode, Package, Presence
 from broker.mosquitto.server import MosquittoBroker
 from broker.mqtt import MqttLoop
 from broker.topics import batch_topic
+from devices.clock_seat import ClockSeat
 from devices.ear import Ear, Wire
 from devices.fleet import Fleet
 from devices.host import Connecting, carry_devices, host_name, listen_first, new_epoch
 from devices.parts import part_of
-from devices.runtime import ClockSeat
 from devices.scenario import Scenario
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.guests import Guests

@@ -16,6 +16,7 @@ EXAMPLES = [
 SHORTER = {
     "run": "--ticks 2 --no-report",
     "simulate": "--ticks 2 --no-report",
+    "chaos": "--plan skew --engine rumqttd",
     "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
 }
 """Added to the examples that take long; of an option given twice, the last wins."""

@@ -17,11 +17,11 @@ from broker.shared import SharedConnection
 from broker.topics import batch_topic
 from broker.wishes import Lines
 from devices.agents.turbine import Turbine
+from devices.clock_seat import ClockSeat
 from devices.ear import Ear, Wire
 from devices.fleet import Fleet
 from devices.host import Crew, listen_first, new_epoch
 from devices.parts import part_of
-from devices.runtime import ClockSeat
 from devices.scenario import Scenario, load
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard

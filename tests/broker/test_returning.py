@@ -1,0 +1,60 @@
+"""Coming back to a broker: what is still worth saying, who dials when, and two clients with one id."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from broker.embedded import EmbeddedBroker
+from broker.mqtt import BrokerAddress, MqttLoop
+
+
+def silent(topic: str, payload: bytes, retained: bool) -> None:
+    """Expects nothing."""
+
+
+def test_of_what_supersedes_only_the_newest_is_said_after_an_outage(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
+        clock = loop.open("clock", on_message=silent)
+        for number in range(5):
+            clock.publish("tick", b"%d" % number, qos=1, supersedes=True)
+            clock.publish("state", b"%d" % number, qos=1)
+        heard: list[tuple[str, bytes]] = []
+        with EmbeddedBroker(port) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as others:
+            others.open(
+                "ear", on_message=lambda topic, payload, _: heard.append((topic, payload)), filters=[("#", 1)]
+            )
+            others.wait_online(5)
+            loop.wait_online(10)
+            for _ in range(200):
+                loop.run_until(lambda: False, 0.01)
+                if others.run_until(lambda: len(heard) >= 6, 0.01):
+                    break
+            assert sorted(heard) == [*(("state", b"%d" % number) for number in range(5)), ("tick", b"4")]
+
+
+def test_the_first_that_gets_through_has_the_others_follow_at_once(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with EmbeddedBroker(port) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        connections = [loop.open(f"device-{number}", on_message=silent) for number in range(20)]
+        loop.wait_online(5)
+        broker.close()
+        loop.run_until(lambda: False, 3.0)  # by now they wait up to 3 s each
+        with EmbeddedBroker(port):
+            assert loop.run_until(lambda: any(each.online for each in connections), 10)
+            since = monotonic()
+            assert loop.run_until(lambda: all(each.online for each in connections), 1.0), monotonic() - since
+
+
+def test_who_is_thrown_out_by_a_second_self_is_told_so_and_comes_back(address: BrokerAddress) -> None:
+    told: list[tuple[str, str]] = []
+    with MqttLoop(address) as loop:
+        device = loop.open(
+            "device", on_message=silent, on_trouble=lambda reason, text: told.append((reason, text))
+        )
+        loop.wait_online(5)
+        double = loop.open("device", on_message=silent)
+        assert loop.run_until(lambda: not device.online, 5)
+        double.end()
+        loop.wait_online(5)
+        assert device.online
+    assert set(told) <= {("taken over", "device")}

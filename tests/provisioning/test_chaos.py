@@ -1,0 +1,100 @@
+"""`gridfleet chaos` as a person meets it: mistakes are named, Ctrl-C leaves nobody behind, a bad end is told."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from provisioning.drill import verdict
+from provisioning.drill.evidence import Evidence
+from provisioning.exits import Exit
+from tests.provisioning.shell import end, gridfleet, start, wait_until
+
+PLAN = """
+seconds_per_tick = 0.3
+processes = 2
+changes = ["vehicles.count=2", "chargers.count=2"]
+
+[[faults]]
+kind = "stall"
+who = "fleet-1"
+tick = 2
+lasts_s = 60
+"""
+
+
+def children_of(process: int) -> set[int]:
+    """Return the processes below one, itself left out."""
+    found: set[int] = set()
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found |= {child} | children_of(child)
+    return found
+
+
+def runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_ends_it_in_the_middle_of_a_fault_leaves_no_process_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text(PLAN, encoding="utf-8")
+    process = start(
+        "chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd", "--out", "out", cwd=tmp_path
+    )
+    said = ""
+    assert process.stdout is not None
+    while "stands still" not in said:
+        said += process.stdout.readline()
+    children = children_of(process.pid)
+    assert len(children) >= 4  # broker, clock, two fleets
+    process.send_signal(number)
+    assert end(process).code == Exit.INTERRUPTED
+    wait_until(lambda: not any(map(runs, children)), 5)
+
+
+@pytest.mark.parametrize(
+    ("plan", "problem"),
+    [
+        ("faults = 3", "mine.toml: faults = 3: "),
+        ("[[faults]]\nkind = 'duplicate-id'\ntick = 3\nlasts_s = 1\nwho = 'turbine-9'",
+         "faults.0.who = 'turbine-9': normal has no such device"),
+        ("processes = 64\nchanges = ['vehicles.count=1', 'chargers.count=1']\n[[skews]]\nwho = 'fleet-1'\nskew_s = 1",
+         "processes = 64: normal has only"),
+        ("changes = ['vehicle.count=1']\n[[skews]]\nwho = 'fleet-1'\nskew_s = 1", "did you mean 'vehicles'"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_cannot_be_played_is_refused_before_anything_starts(
+    plan: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text(plan, encoding="utf-8")
+    done = gridfleet("chaos", "normal", "--plan", "mine.toml", cwd=tmp_path)
+    assert done.code == Exit.USAGE
+    assert problem in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_breach_is_told_and_ends_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from provisioning.cli import main
+
+    (tmp_path / "mine.toml").write_text(
+        PLAN.partition("[[faults]]")[0] + "[[skews]]\nwho = 'fleet-1'\nskew_s = 2", encoding="utf-8"
+    )
+    sold_twice = "tick 1: 2000 Wh sold of package 0 of household-1, which is 1000"
+
+    def found(_evidence: Evidence, _ticks: range) -> list[str]:
+        return [sold_twice]
+
+    monkeypatch.setattr(verdict, "oversold", found)
+    monkeypatch.chdir(tmp_path)
+    assert main(["chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == Exit.BREACHED
+    said = capsys.readouterr().out
+    assert f"✘ no package is sold twice   {sold_twice}" in said
+    assert "0 of 1 faults left no trace" in said

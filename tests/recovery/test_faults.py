@@ -1,0 +1,60 @@
+"""A site of real processes on a Mosquitto that is killed for real: after each fault all is as it should be.
+
+The shipped plan `short` is played once, by the command; each fault has a test of its own for what came of it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.drill.plan import load_plan
+from provisioning.exits import Exit
+from tests.provisioning.shell import Ended, gridfleet
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
+PLAN = load_plan("short")
+NAMES = ["skew" for _ in PLAN.skews] + [fault.kind for fault in PLAN.faults]
+QUESTIONS = [
+    "all are back",
+    "ledgers agree",
+    "no money is lost",
+    "no package is sold twice",
+    "no port is booked twice",
+    "retained tick is right",
+    "no stale bid is acted on",
+    "all other invariants hold",
+]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[dict[str, Any]], Path]:
+    folder = tmp_path_factory.mktemp("chaos")
+    ended = gridfleet("chaos", "normal", "--plan", "short", "--json", "--out", "out", cwd=folder)
+    return ended, json.loads(ended.out or "[]"), folder / "out"
+
+
+def test_the_site_comes_through_the_whole_plan(played: tuple[Ended, list[dict[str, Any]], Path]) -> None:
+    ended, outcomes, _ = played
+    assert ended.code == Exit.FINE, ended.err
+    assert f"{len(NAMES)} of {len(NAMES)} faults left no trace" in ended.err
+    assert [outcome["kind"] for outcome in outcomes] == NAMES
+
+
+@pytest.mark.parametrize(("number", "kind"), list(enumerate(NAMES)), ids=str)
+def test_each_fault_leaves_no_trace(
+    played: tuple[Ended, list[dict[str, Any]], Path], number: int, kind: str
+) -> None:
+    outcome = played[1][number]
+    assert outcome["kind"] == kind
+    assert [check["name"] for check in outcome["checks"]] == QUESTIONS
+    assert [check for check in outcome["checks"] if not check["holds"]] == []
+
+
+def test_every_process_says_good_bye_in_the_end(played: tuple[Ended, list[dict[str, Any]], Path]) -> None:
+    logs = {path.stem: path.read_text() for path in played[2].glob("*.log")}
+    assert sorted(logs) == ["clock", *(f"fleet-{number + 1}" for number in range(PLAN.processes))]
+    assert all(
+        text.rstrip().splitlines()[-1].endswith(("said good-bye", "started again")) for text in logs.values()
+    )

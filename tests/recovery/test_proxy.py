@@ -1,0 +1,122 @@
+"""The network between a process and the broker, cut in each way."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from broker.loop import EventLoop
+from provisioning.drill.proxy import Proxy
+
+
+@pytest.fixture
+def loop() -> Iterator[EventLoop]:
+    with EventLoop() as loop:
+        yield loop
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        yield server
+
+
+@pytest.fixture
+def proxy(loop: EventLoop, server: socket.socket) -> Iterator[Proxy]:
+    proxy = Proxy(loop, server.getsockname()[1])
+    yield proxy
+    proxy.close()
+    proxy.close()
+
+
+def connect(loop: EventLoop, proxy: Proxy, server: socket.socket) -> tuple[socket.socket, socket.socket]:
+    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    assert loop.run_until(lambda: proxy.connections == 1, 5)
+    inside, _ = server.accept()
+    inside.settimeout(5)
+    return client, inside
+
+
+def passes(loop: EventLoop, sender: socket.socket, receiver: socket.socket, data: bytes) -> bool:
+    """Tell whether what is sent at one end comes out at the other, soon."""
+    sender.sendall(data)
+    receiver.setblocking(False)
+    got = bytearray()
+
+    def read() -> bool:
+        try:
+            got.extend(receiver.recv(1_000_000))
+        except BlockingIOError:
+            return False
+        return len(got) >= len(data)
+
+    for _ in range(20):
+        if loop.run_until(read, 0.01):
+            break
+    return bytes(got) == data
+
+
+def test_it_passes_everything_on_both_ways(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+    client, inside = connect(loop, proxy, server)
+    with client, inside:
+        assert passes(loop, client, inside, b"to")
+        assert passes(loop, inside, client, b"fro")
+        assert passes(loop, client, inside, b"x" * 100_000)
+        inside.close()
+        assert loop.run_until(lambda: proxy.connections == 0, 5)
+
+
+def test_what_is_held_is_delivered_later(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+    client, inside = connect(loop, proxy, server)
+    with client, inside:
+        proxy.hold()
+        assert not passes(loop, client, inside, b"first")
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5):
+            loop.run_until(lambda: False, 0.05)
+            assert proxy.connections == 1
+            proxy.restore()
+            assert loop.run_until(lambda: proxy.connections == 2, 5)
+        inside.setblocking(True)
+        inside.settimeout(5)
+        assert inside.recv(100) == b"first"
+
+
+def test_who_is_refused_is_reset_at_once_and_again(
+    loop: EventLoop, proxy: Proxy, server: socket.socket
+) -> None:
+    client, inside = connect(loop, proxy, server)
+    with client, inside:
+        proxy.refuse()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as again:
+            loop.run_until(lambda: False, 0.05)
+            with pytest.raises(ConnectionResetError):
+                again.recv(1)
+    proxy.restore()
+    client, inside = connect(loop, proxy, server)
+    with client, inside:
+        assert passes(loop, client, inside, b"back")
+
+
+def test_a_cut_is_only_once(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+    client, inside = connect(loop, proxy, server)
+    with client, inside:
+        proxy.cut()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    client, inside = connect(loop, proxy, server)
+    client.close()
+    inside.close()
+
+
+def test_a_server_that_is_gone_ends_the_connection(loop: EventLoop, server: socket.socket) -> None:
+    port = server.getsockname()[1]
+    server.close()
+    proxy = Proxy(loop, port)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+        loop.run_until(lambda: False, 0.1)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    proxy.close()

@@ -1,0 +1,92 @@
+"""A device that was asleep finds many ticks before it: it acts on the last one, and on none that is over."""
+
+from collections.abc import Callable
+
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA, encode
+from broker.embedded import EmbeddedBroker
+from broker.messages import Award, Bid, ConsumerState, Message, Mode, Phase, Receipt, Settings, Tick
+from broker.mqtt import MqttLoop
+from broker.topics import CLOCK_ID, topic
+from devices.agents.base import TICK_MS
+from devices.ear import Ear, Wire
+from devices.fleet import Fleet
+from devices.runtime import DeviceSeat
+from devices.scenario import load
+
+SITE = "germany"
+SECONDS_PER_TICK = 0.1
+
+
+def ticks(first: int, last: int, start_ms: int) -> list[Tick]:
+    phases = (
+        (Phase.PROCESS, 0, 300_000),
+        (Phase.COMMERCE, 300_000, 600_000),
+        (Phase.SETTLE, 840_000, TICK_MS),
+    )
+    return [
+        Tick(
+            tick, phase, start_ms + tick * TICK_MS + begins_ms, start_ms + tick * TICK_MS + ends_ms, Mode.SCALED,
+            SECONDS_PER_TICK, 10, paused=False, settings=Settings(), epoch=1,
+        )
+        for tick in range(first, last + 1)
+        for phase, begins_ms, ends_ms in phases
+    ]  # fmt: skip
+
+
+def test_a_sleeper_accounts_for_its_last_tick_and_goes_on_with_the_present_one() -> None:
+    scenario = load("normal")
+    heard: list[Message] = []
+    with EmbeddedBroker() as broker:
+        address = BrokerAddress.parse(broker.url)
+        with MqttLoop(address, schema=SCHEMA) as clocks, MqttLoop(address, schema=SCHEMA) as sleepers:
+            Ear(clocks, Wire(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
+            clock = clocks.open(CLOCK_ID, on_message=lambda *_: None)
+            clocks.wait_online(5)
+            seat = DeviceSeat(Fleet(scenario).make("household-1"), sleepers, Wire(SITE))
+            sleepers.wait_online(5)
+            seat.start()
+
+            def say(some: list[Tick]) -> None:
+                for tick in some:
+                    clock.publish(topic(SITE, tick, "", CLOCK_ID), encode(tick), qos=1, retain=True)
+
+            def awake(until: Callable[[], bool], tries: int = 300) -> bool:
+                for _ in range(tries):
+                    sleepers.run_until(lambda: False, 0.01)
+                    if clocks.run_until(until, 0.01):
+                        return True
+                return False
+
+            say(ticks(0, 0, scenario.start_ms)[:2])
+            assert awake(lambda: [each.tick for each in heard if isinstance(each, Bid)] == [0])
+            clocks.run_until(lambda: False, 20.5 * SECONDS_PER_TICK)  # so long it sleeps
+            say(ticks(1, 20, scenario.start_ms)[:-2])
+            assert clocks.run_until(lambda: sum(isinstance(each, Tick) for each in heard) >= 60, 10)
+            clocks.run_until(lambda: False, 0.3)
+            assert awake(lambda: any(isinstance(each, Bid) and each.tick == 20 for each in heard))
+            awake(lambda: False, 20)
+    assert [each.tick for each in heard if isinstance(each, Bid)] == [0, 20]
+    assert [each.tick for each in heard if isinstance(each, ConsumerState)] == [0]
+
+
+def test_nobody_deals_in_a_tick_that_is_long_over_even_if_no_later_one_was_heard() -> None:
+    scenario = load("normal")
+    heard: list[Message] = []
+    with EmbeddedBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
+        Ear(loop, Wire(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
+        clock = loop.open(CLOCK_ID, on_message=lambda *_: None)
+        turbine = loop.open("turbine-1", on_message=lambda *_: None)
+        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire(SITE))
+        loop.wait_online(5)
+        seat.start()
+        for tick in ticks(0, 0, scenario.start_ms)[:2]:
+            clock.publish(topic(SITE, tick, "", CLOCK_ID), encode(tick), qos=1, retain=True)
+        assert loop.run_until(lambda: any(isinstance(each, Bid) for each in heard), 5)
+        (bid,) = (each for each in heard if isinstance(each, Bid))
+        loop.run_until(lambda: False, 2 * SECONDS_PER_TICK)
+        award = Award(0, 0, bid.packages[:1])
+        turbine.publish(topic(SITE, award, "household-1", "turbine-1"), encode(award), qos=1)
+        assert loop.run_until(lambda: bool(seat.agent.refused), 5)
+        assert seat.agent.refused == {"stale": 1}
+        assert not any(isinstance(each, Receipt) for each in heard)
