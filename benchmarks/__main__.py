@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, fleet, peers, simulation, start, wire
+from benchmarks import codec, console, fleet, peers, simulation, start, wire
 from broker.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -33,10 +33,11 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "shared": fleet.run_shared,
     "identities": fleet.run_identities,
     "growth": fleet.run_growth,
+    "console": console.run,
     "peers": peers.run,
 }
 ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth")
-UNASKED: Final = tuple(name for name in BENCHMARKS if name != "peers")
+UNASKED: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

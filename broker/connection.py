@@ -46,6 +46,7 @@ class Connection:
         self._inbox: list[tuple[str, bytes, bool] | None] = []  # None: came online
         self._subscribing: set[int] = set()
         self._failures = 0
+        self._away_s = 0.0
         self._hopeless = False
         self._accepted = False
         self._online = False
@@ -73,8 +74,8 @@ class Connection:
 
     @property
     def online(self) -> bool:
-        """Whether the broker has accepted the connection and all of its filters."""
-        return self._online
+        """Whether the broker has accepted the connection and all of its filters, and it is not parting."""
+        return self._online and not self._closing
 
     @property
     def settled(self) -> bool:
@@ -144,10 +145,11 @@ class Connection:
         except (OSError, UnicodeError) as error:
             self._lost(f"cannot connect: {error}")
 
-    def drop(self, trouble: str) -> None:
-        """Give up the present attempt or connection, without a good-bye; there will be another."""
+    def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
+        """Give up the present attempt or connection, without a good-bye; there will be another after `away_s`."""
         stream = self._stream
         if stream is not None:
+            self._away_s = away_s
             self.trouble = trouble
             stream.ended = True
             while self._stream is stream:
@@ -261,8 +263,9 @@ class Connection:
         else:
             longest_s = min(self._loop.longest_wait_s, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
             self._failures += 1
+            away_s, self._away_s = self._away_s, 0.0
             rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # kept, it would take 3 kB
-            self._loop.dial_later(self, rng.uniform(longest_s / 2, longest_s))
+            self._loop.dial_later(self, away_s + rng.uniform(longest_s / 2, longest_s))
 
     def _forget_stream(self) -> None:
         self._loop.dialled(self)

@@ -85,6 +85,11 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({str(self._folder.path)!r})"
 
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Trusts the site's authority, and nobody else; without a certificate of a client."""
+        return self._tls
+
     def login(self, client_id: str) -> Login:
         """Return how a client logs in."""
         folder = self._folder

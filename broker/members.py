@@ -24,6 +24,10 @@ class Shares(Protocol):
         """Forget a member."""
         ...
 
+    def drop(self, trouble: str, *, away_s: float) -> None:
+        """Give up the connection for so long, without a good-bye."""
+        ...
+
 
 class Member:
     """A device's part in a shared connection."""
@@ -67,6 +71,10 @@ class Member:
         if self.closed:
             raise BrokerError(f"the line of {self.name} is closed: open a new one")
         return self._shared.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
+
+    def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
+        """Give up the connection that is shared, and with it everybody's part, for so long."""
+        self._shared.drop(trouble, away_s=away_s)
 
     def close(self) -> None:
         """Part; the connection ends with its last device."""

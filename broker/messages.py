@@ -17,6 +17,8 @@ MOST_AVOIDED: Final = 16
 """So many distrusted partners are named in a state."""
 MAX_PACKAGES: Final = 256
 """Most packages in one bid and most lots in one award."""
+MOST_OUTAGE_S: Final = 60
+"""The longest outage that may be ordered as a drill, in real seconds."""
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 TickNumber = Annotated[int, Field(ge=0, lt=2**31)]
@@ -105,6 +107,10 @@ class Settings:
     turbine_scale: Scale = 1.0
     wind_scale: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 1.0
     algorithm: Algorithm = Algorithm.WEIGHTED
+    chargers_out: Word = ""
+    """Chargers out of service: ids, names of cells, a share such as 25%, or all; commas or blanks between them."""
+    outage_s: Annotated[float, Field(ge=0, le=MOST_OUTAGE_S, allow_inf_nan=False)] = 0.0
+    """An outage as a drill: who hears it drops its connection, once, for so many real seconds."""
     note: Word = ""
     """What the scenario calls the state of things, for people; empty after an operator's change."""
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -163,6 +169,23 @@ class Control(Message):
     TOPIC = "control"
     value: bool | Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(allow_inf_nan=False)] | Word
     revision: Serial
+
+
+@frozen
+class Facts(Message):
+    """What holds for a whole run: where it plays, in which cells, and the reactors' price. Retained."""
+
+    TOPIC = "facts"
+    title: Annotated[str, Field(max_length=120)]
+    south: Latitude
+    north: Latitude
+    west: Longitude
+    east: Longitude
+    rows: Annotated[int, Field(ge=1, le=1000)]
+    columns: Annotated[int, Field(ge=1, le=1000)]
+    """Cells beside each other: `cell-1-1` lies in the south-west; a single one has the site's name."""
+    reactor_price_ueur_per_kwh: PriceUeur
+    """The least a reactor sells for."""
 
 
 @frozen

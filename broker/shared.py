@@ -140,6 +140,10 @@ class SharedConnection:
                 raise PayloadError(row.word, "oversized", f"{len(payload)} bytes are too many for a batch")
         return True
 
+    def drop(self, trouble: str, *, away_s: float) -> None:
+        """Give up the connection for so long, without a good-bye; again before it is back changes nothing."""
+        self.connection.drop(trouble, away_s=away_s)
+
     def leave(self, member: Member) -> None:
         """Forget a device; with the last of them the connection ends."""
         self._members.remove(member)

@@ -125,6 +125,7 @@ TABLE: Final = (
     Row(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
     Row(m.Grant, Scope.AGENT, _CLOCK, _TO_ALL),
     Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
+    Row(m.Facts, Scope.SITE, _CLOCK, _TO_NOBODY, retain=True),
     Row(m.Presence, Scope.CELL_KIND, _ALL, _TO_WHOM_IT_CONCERNS, retain=True),
     Row(m.Host, Scope.SITE, _HOSTS, (Hearing(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True),
     Row(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),

@@ -79,6 +79,10 @@ class Line(Protocol):
         """Say something; return False when it was dropped."""
         ...
 
+    def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
+        """Lose the connection, without a good-bye, and come back after so long."""
+        ...
+
     def close(self) -> None:
         """Part, when all that was published is said."""
         ...

@@ -146,7 +146,7 @@ class Recorder:
     def _on_settings(self, before: Settings, tick: Tick) -> None:
         """Note what changed; a gale, wind above its natural strength, is a span from `storm` to `storm-end`."""
         now = tick.settings
-        names = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
+        names = [name for name in Settings.__dataclass_fields__ if name not in {"note", "outage_s"}]
         changes = [
             f"{name} {_word(getattr(before, name))} to {_word(getattr(now, name))}"
             for name in names
@@ -158,7 +158,11 @@ class Recorder:
         elif now.wind_scale <= 1 < before.wind_scale:
             kind = "storm-end"
         titled = now.note if now.note != before.note else ""
-        self._event(tick.tick, tick.simulated_ms, kind, "site", titled or ", ".join(changes))
+        if now.outage_s:
+            text = f"outage drill: devices are away for {now.outage_s:g} s"
+            self._event(tick.tick, tick.simulated_ms, "drill", "site", text)
+        if titled or changes:
+            self._event(tick.tick, tick.simulated_ms, kind, "site", titled or ", ".join(changes))
 
     def _on_presence(self, simulated_ms: int, sender: str, presence: Presence) -> None:
         if presence.online:

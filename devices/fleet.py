@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.messages import Kind, Mode, Settings
+from broker.messages import Facts, Kind, Mode, Settings
 from broker.topics import CLOCK_ID
 from broker.units import ueur, wh
 from devices.physics.air import speed_at_height_mps
@@ -184,6 +184,20 @@ class Fleet:
             neighbours=len(self.cells) > 1,
             expected=frozenset(self._places) if mode is Mode.LOCKSTEP else frozenset(),
             epoch=epoch,
+            facts=self._facts(),
+        )
+
+    def _facts(self) -> Facts:
+        area, scenario = self.scenario.area, self.scenario
+        return Facts(
+            title=scenario.title or scenario.name,
+            south=area.south,
+            north=area.north,
+            west=area.west,
+            east=area.east,
+            rows=area.rows,
+            columns=area.columns,
+            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
         )
 
     def make(self, agent_id: str) -> Agent:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from broker.codec import encode
@@ -354,6 +355,14 @@ class DeviceSeat(Seat):
             self._act(self.agent.handle(address.scope, address.sender, tick, self.now_ms()))
         else:
             self._act(())
+        # Who has just begun, or comes back from it and is told of it again, has nothing to drill.
+        if tick.settings.outage_s and known is not None and tick.simulated_ms > known.simulated_ms:
+            self._drill(tick.settings.outage_s)
+
+    def _drill(self, seconds: float) -> None:
+        """Lose the connection, as when the broker goes away, and come back after so long."""
+        drop = partial(self.connection.drop, "an outage as a drill", away_s=seconds)
+        self._loop.call_later(0, drop)
 
     def _own_instant(self) -> int | None:
         """In lock-step the clock grants the agent's own instants; while time stands still there are none."""

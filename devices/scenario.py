@@ -10,10 +10,19 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from broker.errors import GridFleetError
-from broker.messages import Algorithm
+from broker.messages import MOST_OUTAGE_S, Algorithm
+from devices.outage import checked
 
 MS_PER_S: Final = 1000
 EARLIEST_YEAR: Final = 1970
@@ -31,6 +40,7 @@ REACTOR_SITE: Final = (53.573, 9.881)
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(ge=0, le=2)]
 WindScale = Annotated[float, Field(ge=0, le=5)]
+ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(checked)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Place = tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]]
 
@@ -62,6 +72,7 @@ class SettingsTable(_Table):
     turbine_scale: Scale = 1.0
     wind_scale: WindScale = 1.0
     algorithm: Algorithm = Algorithm.BEST
+    chargers_out: ChargersOut = ""
 
 
 class Area(_Table):
@@ -178,6 +189,8 @@ class EventTable(_Table):
     turbine_scale: Scale | None = None
     wind_scale: WindScale | None = None
     algorithm: Algorithm | None = None
+    chargers_out: ChargersOut | None = None
+    outage_s: Annotated[float, Field(ge=0, le=MOST_OUTAGE_S)] | None = None
 
 
 class Scenario(_Table):

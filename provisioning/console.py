@@ -5,12 +5,11 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import whole
+from provisioning.exits import CommandError
+from provisioning.terminal import tell
 
 if TYPE_CHECKING:
-    from broker.address import BrokerAddress
     from broker.embedded import EmbeddedBroker
-    from dashboards.console.server import ConsoleConfig
-    from devices.scenario import Scenario
 
 HELP: Final = "serve the live console of a running fleet, for a browser"
 DESCRIPTION: Final = (
@@ -20,6 +19,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet console --broker mqtt://broker.example:1883",
+    "gridfleet console --broker mqtts://broker.example --secrets secrets",
     "gridfleet console --broker-ws wss://broker.example:9443 --site germany --login --port 8080",
 )
 DEFAULT_SITE: Final = "germany"
@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--site", default=DEFAULT_SITE, metavar="S", help=f"the site to show (default: {DEFAULT_SITE})"
     )
     parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        help="with --broker mqtts://…: trust who signed for the site (DIR/ca.crt, made by `gridfleet secrets`)",
+    )
+    parser.add_argument(
         "--login", action="store_true", help="ask for name and password first, not only when the broker does"
     )
     parser.add_argument(
@@ -62,25 +67,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     from broker.address import BrokerAddress
-    from dashboards.console.server import ConsoleConfig, ConsoleServer
+    from broker.keyring import Keyring
+    from dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
 
+    if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
+        raise CommandError(
+            "--secrets", "goes with --broker mqtts://…; a browser has its own list of whom to trust"
+        )
     broker = arguments.broker_ws or BrokerAddress.parse(arguments.broker)
-    config = ConsoleConfig(broker, arguments.site, "login" if arguments.login else "open")
+    tls = Keyring(arguments.secrets).tls if arguments.secrets is not None else None
+    login = arguments.login or tls is not None
+    config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
+    if login and arguments.host not in LOOPBACK:
+        tell(
+            "gridfleet console: the page comes by plain HTTP: passwords typed into it can be read on the network.\n"
+            "Serve it on this machine alone, or put a web server with TLS in front of it."
+        )
     with ConsoleServer(config, host=arguments.host, port=arguments.port) as server:
         print(f"Console   {server.url} (Ctrl-C ends it)", flush=True)
         threading.Event().wait()
     return 0
-
-
-def config_of(scenario: "Scenario", broker: "str | BrokerAddress") -> "ConsoleConfig":
-    """Return what the page is told of a run of our own, on a broker that is open."""
-    from dashboards.console.server import ConsoleConfig
-    from provisioning.results import facts_of
-
-    facts = facts_of(scenario)
-    return ConsoleConfig(
-        broker, scenario.site, "open", cells=facts.cells, reactor_price_ueur=facts.reactor_price_ueur
-    )
 
 
 def announce(url: str, broker: "EmbeddedBroker | None", *, exact: bool) -> None:

@@ -66,13 +66,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the fleet; write and print what came of it."""
     from broker.address import BrokerAddress
     from broker.embedded import EmbeddedBroker
+    from broker.keyring import Keyring
     from broker.messages import Mode
-    from dashboards.console.server import ConsoleServer
+    from dashboards.console.server import ConsoleConfig, ConsoleServer
     from devices.fleet import Fleet
     from devices.site import Site
     from provisioning.chosen import chosen_scenario, output_directory
     from provisioning.conduct import conclude, play
-    from provisioning.console import announce, config_of
+    from provisioning.console import announce
     from provisioning.price import LastPrice
     from provisioning.results import recording
 
@@ -91,7 +92,10 @@ def execute(arguments: argparse.Namespace) -> int:
             embedded = stack.enter_context(EmbeddedBroker())
             address = BrokerAddress.parse(embedded.url)
         if console:
-            served = stack.enter_context(ConsoleServer(config_of(scenario, arguments.broker_ws or address)))
+            tls = credentials.tls if isinstance(credentials, Keyring) else None
+            reached = arguments.broker_ws or address
+            shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
+            served = stack.enter_context(ConsoleServer(shown))
             announce(served.url, embedded, exact=exact)
         recorded = stack.enter_context(recording(scenario, directory, arguments.trace, exact=exact))
         site = Site(

@@ -11,6 +11,7 @@ from provisioning.terminal import tell
 if TYPE_CHECKING:
     from broker.address import BrokerAddress
     from broker.messages import ClockState
+    from broker.wishes import Login
 
 HELP: Final = "change settings of a running fleet"
 DESCRIPTION: Final = (
@@ -19,11 +20,15 @@ DESCRIPTION: Final = (
     "  paused=true|false   hold or go on          step=N             play N more ticks, then pause\n"
     "  ticks=N             ticks in all           seconds_per_tick=X how long a tick takes when scaled\n"
     "  mode=lockstep|scaled|realtime              algorithm=weighted|best|cheapest|closest|random\n"
-    "  consumer_scale, vehicle_scale, turbine_scale = 0…2         wind_scale = 0…5"
+    "  consumer_scale, vehicle_scale, turbine_scale = 0…2         wind_scale = 0…5\n"
+    "  storm=true|false       a gale for an hour, then all turbines stand still; or wind and turbines as at first\n"
+    "  chargers_out=WORDS     chargers out of service: ids, cells, a share such as 25%, all; nothing: none\n"
+    "  outage_s=X             a drill: every device loses its connection for X seconds, 60 at most"
 )
 EXAMPLES: Final = (
     "gridfleet set paused=true --broker mqtt://broker.example:1883",
     "gridfleet set mode=scaled seconds_per_tick=2 algorithm=cheapest --broker mqtt://broker.example:1883",
+    "gridfleet set chargers_out=charger-03,charger-07 --broker mqtts://broker.example --secrets secrets",
 )
 DEFAULT_BROKER: Final = "mqtt://127.0.0.1:1883"
 DEFAULT_SITE: Final = "germany"
@@ -32,7 +37,10 @@ PATIENCE_S: Final = 5.0
 SCALES: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale")
 WHOLE: Final = ("step", "ticks")
 WORDS: Final = ("mode", "algorithm")
-NAMES: Final = ("paused", *WHOLE, "seconds_per_tick", *WORDS, *SCALES)
+SWITCHES: Final = ("paused", "storm")
+NAMES: Final = (*SWITCHES, *WHOLE, "seconds_per_tick", *WORDS, *SCALES, "chargers_out", "outage_s")
+SHOWN: Final = (*SCALES, "algorithm", "chargers_out")
+"""Settings that the clock shows for as long as they are in force."""
 SWITCH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 Value = bool | int | float | str
@@ -49,12 +57,34 @@ def add_broker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site", default=DEFAULT_SITE, metavar="S", help=f"the site (default: {DEFAULT_SITE})"
     )
+    parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        help="log in with what `gridfleet secrets DIR` made, and trust its authority",
+    )
+    parser.add_argument(
+        "--as",
+        dest="user",
+        metavar="NAME",
+        help="with --secrets: who logs in; nobody else may be logged in by that name (default: %(default)s)",
+    )
+
+
+def login_of(arguments: argparse.Namespace, address: "BrokerAddress") -> "Login":
+    """Return how to log in to a fleet's broker; raise CommandError where a password would be seen by others."""
+    from broker.wishes import NOBODY
+    from provisioning.broker_address import credentials_for
+
+    if arguments.secrets is None:
+        return NOBODY
+    return credentials_for(arguments.secrets, address).login(arguments.user)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `set`."""
     parser.add_argument("wishes", nargs="+", metavar="KEY=VALUE", help="a setting and its value, as above")
     add_broker(parser)
+    parser.set_defaults(user="operator")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -64,7 +94,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     wishes = dict(parse(word) for word in arguments.wishes)
     address = BrokerAddress.parse(arguments.broker)
-    with Steering(address, arguments.site) as steering:
+    with Steering(address, arguments.site, login_of(arguments, address)) as steering:
         for name, value in wishes.items():
             try:
                 problem = steering.set(name, value)
@@ -84,9 +114,9 @@ def parse(word: str) -> tuple[str, Value]:
         raise CommandError(word, "expected KEY=VALUE, for example paused=true")
     if name not in NAMES:
         raise CommandError(name, f"no such setting; there are {', '.join(NAMES)}")
-    if name in WORDS:
+    if name in WORDS or name == "chargers_out":
         return name, text
-    if name == "paused":
+    if name in SWITCHES:
         if text.lower() not in SWITCH:
             raise CommandError(word, "allowed are true and false")
         return name, SWITCH[text.lower()]
@@ -119,7 +149,9 @@ class Wish(NamedTuple):
 class Steering:
     """Context manager: a connection as an operator, which knows what the clock has in force."""
 
-    def __init__(self, address: "BrokerAddress", site: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, address: "BrokerAddress", site: str, login: "Login", *, patience_s: float | None = None
+    ) -> None:
         """Reach the broker; raise BrokerError when it cannot be reached."""
         from broker.mqtt import MqttLoop
         from broker.topics import CLOCK_ID, topic_filter
@@ -127,15 +159,15 @@ class Steering:
 
         self._site = site
         self._wire = Wire(site)
-        self._patience_s = patience_s
-        self._operator = address.username or "cli"
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
+        self._operator = login.username or address.username or "cli"
         self.clock: ClockState | None = None
         self.revision = 0
         self._loop = MqttLoop(address)
         # QoS 0: so rumqttd hands out every retained message.
         filters = [(topic_filter(site, "state", "", CLOCK_ID), 0), (topic_filter(site, "control"), 0)]
         self._connection = self._loop.open(
-            f"set-{secrets.token_hex(4)}", on_message=self._hear, filters=filters
+            f"set-{secrets.token_hex(4)}", on_message=self._hear, filters=filters, login=login
         )
 
     def __enter__(self) -> Self:
@@ -209,7 +241,7 @@ def in_force(clock: "ClockState", name: str) -> Value | None:
     """Return what the clock says of a setting; None of those that it does not show."""
     if name in {"paused", "mode"}:
         return bool(clock.paused) if name == "paused" else str(clock.mode)
-    if name in SCALES or name == "algorithm":
+    if name in SHOWN:
         value: float | str = getattr(clock.settings, name)
-        return str(value) if name == "algorithm" else float(value)
+        return float(value) if name in SCALES else str(value)
     return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import whole
 from provisioning.exits import Exit
-from provisioning.steer import REACH_S, add_broker
+from provisioning.steer import REACH_S, add_broker, login_of
 
 if TYPE_CHECKING:
     from dashboards.console.view import View
@@ -22,7 +22,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet watch --broker mqtt://broker.example:1883",
-    "gridfleet watch --broker mqtt://broker.example:1883 --ticks 10 > ticks.txt",
+    "gridfleet watch --broker mqtts://broker.example --secrets secrets --ticks 10 > ticks.txt",
 )
 MOST_TICKS: Final = 1_000_000
 REDRAW_S: Final = 0.25
@@ -32,6 +32,7 @@ HEARD: Final = ("tick", "state", "presence", "host", "receipt", "control")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `watch`."""
     add_broker(parser)
+    parser.set_defaults(user="viewer")
     parser.add_argument(
         "--ticks",
         type=whole(1, MOST_TICKS),
@@ -51,11 +52,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
     view = View(arguments.ticks)
     ear = Ear(Wire(arguments.site), view)
-    with MqttLoop(BrokerAddress.parse(arguments.broker)) as loop:
+    address = BrokerAddress.parse(arguments.broker)
+    login = login_of(arguments, address)
+    with MqttLoop(address) as loop:
         # QoS 0: so rumqttd hands out every retained message; what is missed is seen a tick later.
         filters = [(topic_filter(arguments.site, word), 0) for word in HEARD]
         filters += [(batch_topic(arguments.site, word, ALL, ALL), 0) for word in HEARD]
-        connection = loop.open(f"watch-{secrets.token_hex(4)}", on_message=ear.hear, filters=filters)
+        name = f"watch-{secrets.token_hex(4)}"
+        connection = loop.open(name, on_message=ear.hear, filters=filters, login=login)
         loop.wait_online(REACH_S)
         with Interruption() as interruption, _shown(view) as redraw:
             while not (interruption.asked or view.over):

@@ -1,7 +1,8 @@
 // What is known of one device.
 
 import { clockText, dayText, eur, kw, kwh, percent, plain } from './format';
-import { fill, type Device, type Site } from './model';
+import type { Controls } from './controls';
+import { fill, outOfService, type Device, type Site } from './model';
 import { KIND_TONE, type Colours } from './palette';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
@@ -10,12 +11,23 @@ export class Card {
   private facts = new Map<string, HTMLElement>();
   private shownFor = '';
 
-  constructor(private readonly site: Site) {}
+  private shown: Device | null = null;
+  private readonly service = get('card-service') as HTMLButtonElement;
+
+  constructor(
+    private readonly site: Site,
+    private readonly controls: Controls,
+  ) {
+    this.service.addEventListener('click', () => {
+      if (this.shown) controls.toggleCharger(this.shown.id);
+    });
+  }
 
   update(id: string | null, colours: Colours): void {
     const panel = get('card');
     const device = id ? this.site.devices.get(id) : undefined;
     panel.hidden = !device;
+    this.shown = device ?? null;
     if (!device) {
       this.shownFor = '';
       return;
@@ -27,14 +39,30 @@ export class Card {
     }
     get('card-title').textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
     this.tags(device);
-    for (const [name, value] of factsOf(device)) this.fact(name, value);
+    for (const [name, value] of [...factsOf(device), ...this.reputation(device)]) this.fact(name, value);
     this.history(device, colours);
+    this.service.hidden = device.kind !== 'charger';
+    this.service.disabled = !this.controls.mayToggle(device);
+    const text = this.controls.namedOut(device.id) ? 'Put back into service' : 'Take out of service';
+    if (this.service.textContent !== text) this.service.textContent = text;
+  }
+
+  /** What partners think of each other: whom a vehicle avoids, and by how many vehicles a charger is avoided. */
+  private reputation(device: Device): [string, string][] {
+    if (device.kind === 'vehicle') {
+      const avoids = device.state?.avoids ?? [];
+      return [['Avoids', avoids.length ? avoids.join(', ') : 'nobody']];
+    }
+    if (device.kind !== 'charger') return [];
+    let vehicles = 0;
+    for (const each of this.site.devices.values()) if (each.state?.avoids.includes(device.id)) vehicles += 1;
+    return [['Avoided by', vehicles ? `${plain(vehicles)} ${vehicles === 1 ? 'vehicle' : 'vehicles'}` : 'nobody']];
   }
 
   private tags(device: Device): void {
     const state = device.state;
     const tags: [string, boolean][] = [[device.kind, false]];
-    if (state) tags.push([state.status, state.status === 'short' || state.status === 'stranded']);
+    if (state) tags.push([state.status, state.status === 'short' || state.status === 'stranded' || outOfService(device)]);
     tags.push(device.online ? ['online', false] : ['offline', true]);
     if (device.via) tags.push([`via ${device.via}`, false]);
     if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);

@@ -2,7 +2,8 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Bucket, Site } from './model';
+import type { Bucket } from './bucket';
+import type { Site } from './model';
 import type { Colours, Tone } from './palette';
 
 interface Line {

@@ -46,6 +46,14 @@ export function setting(name: string): string {
   return name.replaceAll('_', ' ');
 }
 
+/** What somebody asks the clock for, in words. */
+export function wish(name: string, value: number | boolean | string): string {
+  if (name === 'storm') return value === true ? 'a storm' : 'wind and turbines as at first';
+  if (name === 'outage_s') return `an outage drill of ${value} s`;
+  if (name === 'chargers_out') return value ? `chargers out of service: ${value}` : 'all chargers in service';
+  return `${setting(name)} = ${String(value)}`;
+}
+
 /** Great-circle distance in km. */
 export function distanceKm(lat1: number, lon1: number, lat2: number, lon2: number): number {
   const rad = Math.PI / 180;

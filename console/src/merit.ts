@@ -1,7 +1,8 @@
 // The market of one tick as a merit order: all packages, dearest first, and who served each.
 
 import { kwh, plain, price } from './format';
-import type { Bucket, Server, Site } from './model';
+import type { Bucket, Server } from './bucket';
+import type { Site } from './model';
 import type { Colours } from './palette';
 
 interface Slice {
@@ -22,7 +23,6 @@ export class Merit {
     private readonly canvas: HTMLCanvasElement,
     private readonly caption: HTMLElement,
     private readonly site: Site,
-    private readonly reactorUeur: number | null,
   ) {}
 
   draw(colours: Colours): void {
@@ -162,11 +162,12 @@ export class Merit {
       pen.stroke();
     }
     pen.setLineDash([6, 4]);
-    if (this.reactorUeur !== null && this.reactorUeur / 1e6 < dearest) {
+    const reactor = this.site.facts ? this.site.facts.reactorUeur / 1e6 : Infinity;
+    if (reactor < dearest) {
       pen.strokeStyle = colours.reactor;
       pen.beginPath();
-      pen.moveTo(LEFT, y(this.reactorUeur / 1e6));
-      pen.lineTo(width - 12, y(this.reactorUeur / 1e6));
+      pen.moveTo(LEFT, y(reactor));
+      pen.lineTo(width - 12, y(reactor));
       pen.stroke();
     }
     if (supply > 0) {

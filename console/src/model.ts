@@ -1,7 +1,9 @@
 // What the page knows of a site: built from messages alone, in order of arrival, without a clock or a screen.
 
-import { distanceKm, setting } from './format';
+import { Bucket, type Server } from './bucket';
+import { distanceKm, wish } from './format';
 import { readBatch, type Batch } from './hosts';
+import { Journal } from './journal';
 import {
   amount,
   Malformed,
@@ -10,17 +12,18 @@ import {
   readControl,
   readPackages,
   readPresence,
+  readFacts,
   readReason,
   readState,
   readTick,
   readTopic,
-  SCALES,
   whole,
+  type CellArea,
   type ClockState,
+  type Facts,
   type Kind,
   type Package,
   type Presence,
-  type Settings,
   type State,
   type Tick,
   type Topic,
@@ -30,8 +33,9 @@ export const QUARTER_MS = 900_000;
 const TICKS_KEPT = 960;
 const BIDS_KEPT = 3;
 const HISTORY = 192;
-const LOG_KEPT = 250;
 const MOST_DEVICES = 50_000;
+const MOST_CELLS = 2_000;
+const CLOCK = 'clock';
 
 export interface Device {
   id: string;
@@ -51,83 +55,15 @@ export interface Device {
   history: number[];
 }
 
-export type Server = 'wind' | 'imported' | 'reactor';
-export interface Served {
-  index: number;
-  wh: number;
-  ueur: number;
-  by: Server;
-}
-
-/** The sums of one tick. Energies in Wh, money in nEUR. */
-export class Bucket {
-  ms = 0;
-  wind = 0;
-  reactor = 0;
-  demand = 0;
-  bought = 0;
-  charged = 0;
-  curtailed = 0;
-  delivered = 0;
-  storedChargers = NaN;
-  storedVehicles = NaN;
-  readonly balance = new Map<string, number>();
-  soldWh = 0;
-  soldNeur = 0;
-  lowest = Infinity;
-  accepted = 0;
-  acceptedUeur = 0;
-  acceptedKm = 0;
-  acceptedNeur = 0;
-  bids: Map<string, Package[]> | null = new Map();
-  served: Map<string, Served[]> | null = new Map();
-  supply: Map<string, number> | null = new Map();
-  /** From cell to cell, and from reactor to device: `a>b` → Wh. */
-  readonly flows = new Map<string, number>();
-  readonly reactorTo = new Map<string, number>();
-  readonly declined = new Map<string, number>();
-  private receipts: Set<string> | null = new Set();
-
-  constructor(readonly tick: number) {}
-
-  /** Whether this receipt is heard for the first time. */
-  first(receipt: string): boolean {
-    if (!this.receipts || this.receipts.has(receipt)) return false;
-    this.receipts.add(receipt);
-    return true;
-  }
-
-  /** Let go of what only the market of the present tick needs. */
-  thin(): void {
-    this.bids = this.served = this.supply = this.receipts = null;
-    this.flows.clear();
-  }
-
-  get meanPrice(): number {
-    return this.soldWh ? this.soldNeur / this.soldWh : NaN;
-  }
-  get lowestPrice(): number {
-    return this.lowest < Infinity ? this.lowest : NaN;
-  }
-  get reactorShare(): number {
-    const all = this.wind - this.curtailed + this.reactor;
-    return all > 0 ? this.reactor / all : NaN;
-  }
-}
-
-export type EventKind = 'setting' | 'online' | 'offline' | 'refused' | 'run';
-export interface LogEntry {
-  id: number;
-  ms: number;
-  kind: EventKind;
-  text: string;
-}
-
 export class Site {
   tick: Tick | null = null;
   clock: ClockState | null = null;
-  /** The settings when the page first heard of this run: what "back to normal" means. */
-  initial: Settings | null = null;
+  facts: Facts | null = null;
+  cells: CellArea[] = [];
+  /** Whether the clock lives, as far as the broker knows. */
+  clockOnline = true;
+  /** Whether a phase has begun before our eyes: what the broker kept may be of a fleet that is long dead. */
+  witnessed = false;
   tickAt = 0;
   tickEveryMs = NaN;
   heardAt = 0;
@@ -136,12 +72,10 @@ export class Site {
   revision = 0;
   readonly devices = new Map<string, Device>();
   readonly buckets = new Map<number, Bucket>();
-  log: LogEntry[] = [];
+  readonly journal = new Journal(() => this.tick?.simulatedMs ?? NaN);
   maxPowerW = 1;
-  private logged = 0;
   private processAt = 0;
   private readonly calls = new Map<string, { call: number; latitude: number; longitude: number }>();
-  private readonly presences: { online: boolean; id: string; kind: string; at: number }[] = [];
   private readonly refusals = new Map<string, Map<string, number>>();
   private readonly gone = new Set<string>();
   private bornAt = NaN;
@@ -189,6 +123,9 @@ export class Site {
       case 'state':
         if (raw['kind'] === 'clock') return this.onClock(readClock(raw));
         return this.onState(sender, readState(raw), nowMs);
+      case 'facts':
+        if (sender === CLOCK) this.onFacts(readFacts(raw));
+        return;
       case 'presence':
         return this.onPresence(sender, readPresence(raw), retained, nowMs);
       case 'host':
@@ -213,9 +150,7 @@ export class Site {
       case 'lease':
         return this.onLease(to, sender, whole(raw, 'call'), amount(raw, 'energy_wh'), amount(raw, 'price_ueur_per_kwh'));
       case 'decline': {
-        const declined = this.bucket(this.tick?.tick ?? 0).declined;
-        const reason = readReason(raw);
-        declined.set(reason, (declined.get(reason) ?? 0) + 1);
+        count(this.bucket(this.tick?.tick ?? 0).declined, readReason(raw), sender);
         return;
       }
     }
@@ -255,6 +190,7 @@ export class Site {
   /** Whether what is shown is older than two ticks. */
   stale(nowMs: number): boolean {
     if (!this.tick || this.tick.paused || this.clock?.status === 'finished') return false;
+    if (!this.clockOnline) return true;
     const pace = Number.isFinite(this.paceMs) ? this.paceMs : 5_000;
     const least = this.tick.secondsPerTick > 0 ? 1_500 : 10_000;
     return nowMs - this.tickAt > Math.max(2 * pace, least);
@@ -274,23 +210,9 @@ export class Site {
     if (known && tick.tick < known.tick) return;
     if (!retained || !known) this.tickAt = nowMs;
     this.tick = tick;
-    this.initial ??= tick.settings;
-    if (known) {
-      if (tick.paused !== known.paused) this.note('run', tick.paused ? 'Paused' : 'Goes on');
-      if (tick.mode !== known.mode) this.note('setting', `Mode is ${tick.mode}`);
-      else if (tick.secondsPerTick !== known.secondsPerTick) {
-        this.note('setting', `${tick.secondsPerTick} s per tick`);
-      }
-      if (tick.settings.note && tick.settings.note !== known.settings.note) this.note('run', tick.settings.note);
-      for (const name of [...SCALES, 'algorithm'] as const) {
-        const [was, is] = [known.settings[name], tick.settings[name]];
-        if (was !== is) this.note('setting', `In force: ${setting(name)} ${was} → ${is}`);
-      }
-      const fresh = tick.absent.filter((id) => !known.absent.includes(id));
-      if (fresh.length) this.note('offline', `Let the deadline pass: ${some(fresh)}`);
-    } else if (!retained || tick.tick > 0) {
-      this.note('run', `Tick ${tick.tick + 1}: joined`);
-    }
+    this.witnessed ||= !retained;
+    if (known) this.journal.compare(known, tick);
+    else if (!retained || tick.tick > 0) this.note('run', `Tick ${tick.tick + 1}: joined`);
     if (tick.tick !== known?.tick) this.onNewTick(tick, known, nowMs);
   }
 
@@ -306,12 +228,7 @@ export class Site {
       else if (number <= tick.tick - BIDS_KEPT) bucket.thin();
     }
     const over = this.buckets.get(tick.tick - 1);
-    if (over?.declined.size) this.note('refused', `Charging declined: ${tally(over.declined)}`);
-    const refused = [...this.refusals].map(([reason, devices]) => {
-      const count = [...devices.values()].reduce((sum, each) => sum + each, 0);
-      return `${reason} × ${count} (${some([...devices.keys()], 2)})`;
-    });
-    if (refused.length) this.note('refused', `Messages refused: ${refused.join(', ')}`);
+    if (over) this.journal.refusals(over.declined, over.unwanted, this.refusals);
     this.refusals.clear();
   }
 
@@ -331,7 +248,7 @@ export class Site {
   private onControl(name: string, sender: string, raw: Readonly<Record<string, unknown>>, retained: boolean): void {
     const { value, revision } = readControl(raw);
     this.revision = Math.max(this.revision, revision);
-    if (!retained) this.note('setting', `${sender} asks: ${setting(name)} = ${String(value)}`);
+    if (!retained) this.note('setting', `${sender} asks: ${wish(name, value)}`);
   }
 
   /** With a host that is gone, those who speak through it are gone. */
@@ -344,13 +261,15 @@ export class Site {
     for (const device of this.devices.values()) {
       if (device.via !== host || !device.online) continue;
       device.online = false;
-      if (!retained) this.presences.push({ online: false, id: device.id, kind: device.kind, at: nowMs });
+      if (!retained) this.journal.cameOrWent(device.id, false, nowMs);
     }
   }
 
   private onPresence(id: string, presence: Presence, retained: boolean, nowMs: number): void {
     if (presence.kind === 'clock') {
-      if (!presence.online && !retained) this.note('offline', 'The clock is offline');
+      if (id !== CLOCK) return;
+      if (!presence.online && !retained && this.clock?.status !== 'finished') this.note('offline', 'The clock is offline');
+      this.clockOnline = presence.online;
       return;
     }
     let device = this.devices.get(id);
@@ -383,20 +302,7 @@ export class Site {
       device.latitude = presence.latitude;
       device.longitude = presence.longitude;
     }
-    if (!retained && was !== online) {
-      this.presences.push({ online, id, kind: presence.kind, at: nowMs });
-    }
-  }
-
-  /** Put who came and went into the log: one by one, or as a crowd. Call it now and then. */
-  settle(nowMs: number): void {
-    const newest = this.presences[this.presences.length - 1];
-    if (!newest || nowMs - newest.at < 300) return;
-    for (const online of [true, false]) {
-      const ids = this.presences.filter((each) => each.online === online).map((each) => each.id);
-      if (ids.length) this.note(online ? 'online' : 'offline', `${online ? 'Online' : 'Offline'}: ${some(ids)}`);
-    }
-    this.presences.length = 0;
+    if (!retained && was !== online) this.journal.cameOrWent(id, online, nowMs);
   }
 
   private onState(id: string, state: State, nowMs: number): void {
@@ -423,6 +329,7 @@ export class Site {
 
   private add(bucket: Bucket, id: string, state: State): void {
     const of = (name: string): number => state.figures[name] ?? 0;
+    bucket.accounts += 1;
     switch (state.kind) {
       case 'turbine':
         bucket.wind += of('generated_wh');
@@ -450,18 +357,19 @@ export class Site {
   }
 
   private compareRefused(id: string, known: State, state: State): void {
-    for (const [reason, count] of state.refused) {
-      const more = count - (known.refused.get(reason) ?? 0);
-      if (more <= 0) continue;
-      let devices = this.refusals.get(reason);
-      if (!devices) this.refusals.set(reason, (devices = new Map()));
-      devices.set(id, (devices.get(id) ?? 0) + more);
+    for (const [reason, sum] of state.refused) {
+      const more = sum - (known.refused.get(reason) ?? 0);
+      if (more > 0) count(this.refusals, reason, id, more);
     }
   }
 
   private onReceipt(seller: string, buyer: string, tick: number, serial: number, lots: Package[]): void {
     const bucket = this.bucket(tick);
-    if (!lots.length || !bucket.first(`${seller} ${buyer} ${serial}`)) return;
+    if (!bucket.first(`${seller} ${buyer} ${serial}`)) return;
+    if (!lots.length) {
+      bucket.unwanted.set(buyer, (bucket.unwanted.get(buyer) ?? 0) + 1);
+      return;
+    }
     const [from, to] = [this.devices.get(seller), this.devices.get(buyer)];
     const by: Server = from?.kind === 'reactor' ? 'reactor' : from && to && from.cell !== to.cell ? 'imported' : 'wind';
     let served = bucket.served?.get(buyer);
@@ -494,7 +402,8 @@ export class Site {
   }
 
   private restart(): void {
-    this.tick = this.clock = this.initial = null;
+    this.tick = this.clock = null;
+    this.witnessed = false;
     this.tickEveryMs = NaN;
     this.buckets.clear();
     this.calls.clear();
@@ -508,10 +417,28 @@ export class Site {
     this.note('run', 'A new run begins');
   }
 
-  note(kind: EventKind, text: string): void {
-    this.log.unshift({ id: ++this.logged, ms: this.tick?.simulatedMs ?? NaN, kind, text });
-    this.log.length = Math.min(this.log.length, LOG_KEPT);
+  note(...words: Parameters<Journal['note']>): void {
+    this.journal.note(...words);
   }
+
+  private onFacts(facts: Facts): void {
+    this.facts = facts;
+    this.cells = cellsOf(facts, this.name);
+  }
+}
+
+/** The cells of a site, named as `devices.fleet.cells_of` names them. */
+export function cellsOf({ south, north, west, east, rows, columns }: Facts, site: string): CellArea[] {
+  if (rows * columns === 1) return [{ name: site, south, north, west, east }];
+  const [height, width] = [(north - south) / rows, (east - west) / columns];
+  const cells: CellArea[] = [];
+  for (let row = 0; row < rows && cells.length < MOST_CELLS; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [lower, left] = [south + row * height, west + column * width];
+      cells.push({ name: `cell-${row + 1}-${column + 1}`, south: lower, north: lower + height, west: left, east: left + width });
+    }
+  }
+  return cells;
 }
 
 export function startOf(tick: Tick): number {
@@ -524,15 +451,16 @@ export function fill(state: State | null): number {
   return stored !== undefined && capacity ? Math.max(0, Math.min(1, stored / capacity)) : NaN;
 }
 
+export function outOfService(device: Device): boolean {
+  return device.kind === 'charger' && device.state?.status === 'out of service';
+}
+
 function mainFigure(state: State): number {
   return state.kind === 'charger' || state.kind === 'vehicle' ? fill(state) * 100 : state.powerW / 1000;
 }
 
-function tally(counts: Map<string, number>): string {
-  return [...counts].map(([reason, count]) => `${reason} × ${count}`).join(', ');
-}
-
-function some(ids: string[], most = 4): string {
-  const shown = ids.slice(0, most).join(', ');
-  return ids.length > most ? `${shown} and ${ids.length - most} more` : shown;
+function count(sums: Map<string, Map<string, number>>, reason: string, who: string, many = 1): void {
+  let devices = sums.get(reason);
+  if (!devices) sums.set(reason, (devices = new Map()));
+  devices.set(who, (devices.get(who) ?? 0) + many);
 }

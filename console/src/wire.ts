@@ -10,12 +10,18 @@ export const PHASES = ['process', 'commerce', 'residual', 'surplus', 'exchange',
 export type Phase = (typeof PHASES)[number];
 export const SCALES = ['consumer_scale', 'vehicle_scale', 'turbine_scale', 'wind_scale'] as const;
 export type Scale = (typeof SCALES)[number];
-export type Settings = Record<Scale, number> & { algorithm: string; note: string };
+export type Settings = Record<Scale, number> & {
+  algorithm: string;
+  chargers_out: string;
+  outage_s: number;
+  note: string;
+};
 export type Value = number | boolean | string;
 
 /** The words the page hears, with the number of scope levels in their topics (as in broker/topics.py). */
 export const WORDS: Readonly<Record<string, number>> = {
   tick: 0,
+  facts: 0,
   control: 1,
   presence: 2,
   host: 0,
@@ -51,6 +57,26 @@ export interface Tick {
   epoch: number;
 }
 
+/** What holds for a whole run. */
+export interface Facts {
+  title: string;
+  south: number;
+  north: number;
+  west: number;
+  east: number;
+  rows: number;
+  columns: number;
+  reactorUeur: number;
+}
+
+export interface CellArea {
+  name: string;
+  south: number;
+  north: number;
+  west: number;
+  east: number;
+}
+
 export interface Presence {
   online: boolean;
   kind: Kind | 'clock';
@@ -84,6 +110,8 @@ export interface State {
   nextStop: readonly [number, number] | null;
   destination: readonly [number, number] | null;
   charger: string | null;
+  /** Chargers that a vehicle does not deal with any more. */
+  avoids: readonly string[];
 }
 
 export interface ClockState {
@@ -129,6 +157,22 @@ export function readTick(raw: Raw): Tick {
   };
 }
 
+export function readFacts(raw: Raw): Facts {
+  const facts = {
+    title: text(raw['title'], 120),
+    south: within(raw, 'south', 90),
+    north: within(raw, 'north', 90),
+    west: within(raw, 'west', 180),
+    east: within(raw, 'east', 180),
+    rows: whole(raw, 'rows'),
+    columns: whole(raw, 'columns'),
+    reactorUeur: amount(raw, 'reactor_price_ueur_per_kwh'),
+  };
+  if (facts.south >= facts.north || facts.west >= facts.east) throw new Malformed('area');
+  if (facts.rows < 1 || facts.rows > 1_000 || facts.columns < 1 || facts.columns > 1_000) throw new Malformed('cells');
+  return facts;
+}
+
 export function readPresence(raw: Raw): Presence {
   return {
     online: raw['online'] === true,
@@ -172,6 +216,7 @@ export function readState(raw: Raw): State {
     nextStop: place(raw['next_stop']),
     destination: place(raw['destination']),
     charger: typeof raw['charger'] === 'string' && ID.test(raw['charger']) ? raw['charger'] : null,
+    avoids: list(raw['avoids'] ?? [], 64).map((each) => text(each, 48)),
   };
 }
 
@@ -256,6 +301,8 @@ function settings(value: unknown): Settings {
     turbine_scale: number(raw, 'turbine_scale'),
     wind_scale: number(raw, 'wind_scale'),
     algorithm: oneOf(raw, 'algorithm', ALGORITHMS),
+    chargers_out: text(raw['chargers_out'] ?? '', 64),
+    outage_s: raw['outage_s'] === undefined ? 0 : number(raw, 'outage_s'),
     note: text(raw['note'] ?? '', 64),
   };
 }

@@ -20,6 +20,12 @@ export type FromWorker =
 const BATCH_MS = 30;
 const MOST_BYTES = 65_536;
 const NOT_AUTHORISED = new Set([4, 5, 134, 135]);
+const RECONNECT_MS = 1_000;
+/** Two pages under one name push each other out: for ever, and faster than anybody could read, unless they wait. */
+const RECONNECT_RIVAL_MS = 15_000;
+const RIVAL = 'the connection is ended again and again: has somebody else logged in by the same name?';
+const RIVAL_LOSSES = 3;
+const RIVAL_WITHIN_MS = 30_000;
 
 const scope = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -47,7 +53,7 @@ function connect(wish: Extract<ToWorker, { kind: 'connect' }>): void {
     clean: true,
     keepalive: 20,
     connectTimeout: 5_000,
-    reconnectPeriod: 1_000,
+    reconnectPeriod: RECONNECT_MS,
     resubscribe: false,
     queueQoSZero: false,
     timerVariant: 'native',
@@ -55,7 +61,10 @@ function connect(wish: Extract<ToWorker, { kind: 'connect' }>): void {
   });
   client = mine;
   let denied = false; // the reason to tell, not that the broker hangs up afterwards
+  let accepted = false;
+  let losses: number[] = []; // when a connection that had been accepted was ended
   mine.on('connect', () => {
+    accepted = true;
     // QoS 0: what is missed is shown a tick later, and rumqttd hands out every retained message only so.
     mine.subscribe(wish.filters, { qos: 0 }, (error) => {
       if (error) offline(error.message, false);
@@ -63,7 +72,14 @@ function connect(wish: Extract<ToWorker, { kind: 'connect' }>): void {
     });
   });
   mine.on('close', () => {
-    if (!denied && mine === client) offline('the broker does not answer', false);
+    if (denied || mine !== client) return;
+    const now = performance.now();
+    losses = losses.filter((each) => now - each < RIVAL_WITHIN_MS);
+    if (accepted) losses.push(now);
+    accepted = false;
+    const rival = losses.length >= RIVAL_LOSSES;
+    mine.options.reconnectPeriod = rival ? RECONNECT_RIVAL_MS : RECONNECT_MS;
+    offline(rival ? RIVAL : 'the broker does not answer', false);
   });
   mine.on('error', (error) => {
     if (mine !== client || denied) return;

@@ -11,7 +11,8 @@ const asked = [];
 const faults = [];
 
 const verbs = {
-  async open({ url, width = 1440, height = 1000, scheme = 'light' }) {
+  async open({ url, width = 1440, height = 1000, scheme = 'light', keep = false }) {
+    if (page && !keep) await page.context().close();
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     page = await context.newPage();
     page.setDefaultTimeout(20_000);

@@ -19,6 +19,7 @@ try {
           else {
             const gaps = times.slice(1).map((time, index) => time - times[index]).sort((a, b) => a - b);
             resolve({
+              frames: gaps.length,
               frames_per_s: +((1000 * gaps.length) / (times.at(-1) - times[0])).toFixed(1),
               slowest_frame_ms: Math.round(gaps.at(-1)),
               p95_frame_ms: +gaps[Math.floor(gaps.length * 0.95)].toFixed(1),
@@ -29,8 +30,18 @@ try {
       }),
     Number(seconds) * 1000,
   );
+  const pictures = await page.evaluate(async () => {
+    const map = document.querySelector('#map canvas.devices'); // a strip of it, now and then: it must not stand still
+    const seen = new Set();
+    for (let look = 0; look < 4; look++) {
+      const strip = map.getContext('2d').getImageData(0, Math.round(map.height / 3), map.width, 60).data;
+      seen.add(strip.reduce((sum, each, at) => (sum * 31 + each * (at % 97)) % 4294967291, 7));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    return seen.size;
+  });
   const devices = await page.locator('#now-devices').textContent();
-  console.log(JSON.stringify({ ...result, devices }));
+  console.log(JSON.stringify({ ...result, pictures, devices }));
 } finally {
   await browser.close();
 }

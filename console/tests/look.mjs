@@ -5,7 +5,7 @@ const [url, directory, seconds = '20'] = process.argv.slice(2);
 const shots = [
   { name: 'console-desktop', width: 1440, height: 1000, scheme: 'light', full: true },
   { name: 'console-dark', width: 1440, height: 1000, scheme: 'dark', full: false },
-  { name: 'console-phone', width: 390, height: 844, scheme: 'light', full: true },
+  { name: 'console-phone', width: 390, height: 844, scheme: 'light', full: false },
 ];
 const browser = await browserFor();
 try {
@@ -25,7 +25,7 @@ try {
   await new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1000));
   for (const [shot, page] of pages) {
     await page.bringToFront();
-    if (shot.width > 500) {
+    if (shot.scheme === 'dark') {
       await page.fill('#find', 'charger-1');
       await page.locator('#found button').first().click();
       await page.fill('#find', '');

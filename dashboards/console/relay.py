@@ -22,6 +22,7 @@ _MOST_FRAME: Final = 262_144
 _REACH_S: Final = 5.0
 _SEND_S: Final = 15.0
 """How long a browser may take to accept what is sent to it, in seconds."""
+_NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 _CONTINUED, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x2, 0x8, 0x9, 0xA
 
 
@@ -77,12 +78,12 @@ def take_frames(buffer: bytearray) -> list[Frame]:
     return found
 
 
-def dial(address: BrokerAddress) -> socket.socket:
-    """Return a connection to the broker; raise OSError when there is none."""
+def dial(address: BrokerAddress, tls: ssl.SSLContext | None = None) -> socket.socket:
+    """Return a connection to the broker; raise OSError when there is none. Without `tls`, the machine's trust."""
     link = socket.create_connection((address.host, address.port), timeout=_REACH_S)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if address.tls:
-        return ssl.create_default_context().wrap_socket(link, server_hostname=address.host)
+        return (tls or ssl.create_default_context()).wrap_socket(link, server_hostname=address.host)
     return link
 
 
@@ -106,7 +107,13 @@ def carry(browser: socket.socket, broker: socket.socket) -> None:
 
 def _from_broker(broker: socket.socket, browser: socket.socket) -> bool:
     while True:
-        data = broker.recv(_CHUNK)
+        broker.settimeout(0.0)  # TLS has words of its own, that wake us and are no data
+        try:
+            data = broker.recv(_CHUNK)
+        except _NOTHING_YET:
+            return True
+        finally:
+            broker.settimeout(_SEND_S)
         if not data:
             return False
         browser.sendall(frame(data))

@@ -6,9 +6,10 @@ users need no Node. The headers let the page load nothing but itself, and connec
 
 import json
 import socket
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -21,7 +22,6 @@ from urllib.parse import urlsplit
 from broker.address import BrokerAddress
 from broker.errors import GridFleetError
 from dashboards.console.relay import PROTOCOL, accept_key, carry, dial
-from dashboards.rows import CellArea
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -49,11 +49,8 @@ class ConsoleConfig:
     broker: str | BrokerAddress
     site: str
     access: Literal["open", "login"] = "open"
-    cells: Sequence[CellArea] = ()
-    reactor_price_ueur: int | None = None
-    roles: Mapping[str, str] = field(
-        default_factory=lambda: {"viewer": "reads", "operator": "reads and steers"}
-    )
+    tls: ssl.SSLContext | None = None
+    """Whom to trust as a broker by TLS; the machine's own list where it is None."""
 
     def __post_init__(self) -> None:
         """Refuse an address that is none; raise ConsoleError."""
@@ -62,25 +59,12 @@ class ConsoleConfig:
 
     def as_json(self) -> bytes:
         """Return the configuration as the page reads it."""
-        cells = [
-            {
-                "name": each.name,
-                "south": each.south,
-                "north": each.north,
-                "west": each.west,
-                "east": each.east,
-            }
-            for each in self.cells
-        ]
         return json.dumps(
             {
                 "ws_url": self.broker if isinstance(self.broker, str) else RELAY_PATH.lstrip("/"),
                 "broker": str(self.broker),
                 "site": self.site,
                 "access": self.access,
-                "roles": dict(self.roles),
-                "cells": cells,
-                "reactor_price_ueur": self.reactor_price_ueur,
             }
         ).encode()
 
@@ -183,6 +167,7 @@ class _Server(ThreadingHTTPServer):
         self.answers["/config.json"] = ("application/json", config.as_json())
         self.names = LOOPBACK if where[0] in LOOPBACK else None
         self.broker = config.broker if isinstance(config.broker, BrokerAddress) else None
+        self.tls = config.tls
         self.relayed: set[socket.socket] = set()
         super().__init__(where, _Handler)
         port = self.server_address[1]
@@ -250,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         if upgrade != "websocket" or PROTOCOL not in offered or len(key) > MOST_KEY:
             return self.send_error(HTTPStatus.BAD_REQUEST)
         try:
-            link = dial(broker)
+            link = dial(broker, self.server.tls)
         except OSError:
             return self.send_error(HTTPStatus.BAD_GATEWAY)
         browser = self.connection

@@ -120,10 +120,9 @@ class View:
         if before is not None and before.epoch == tick.epoch and before.settings != tick.settings:
             for name in before.settings.__dataclass_fields__:
                 was, now = getattr(before.settings, name), getattr(tick.settings, name)
-                if was != now:
-                    self.note(
-                        f"in force: {name} {was} -> {now}" if name != "note" else now or "as set by hand"
-                    )
+                text = _change(name, was, now) if was != now else ""
+                if text:
+                    self.note(text)
         if before is not None and before.paused != tick.paused:
             self.note("paused" if tick.paused else "goes on")
         if before is None or before.epoch != tick.epoch:
@@ -197,6 +196,19 @@ class View:
             case ChargerState():
                 sums.chargers_wh += state.bought_wh
                 sums.stored_wh += state.stored_wh
+
+
+def _change(name: str, was: object, now: object) -> str:
+    """Tell of a setting that is another than it was; nothing where there is nothing to tell."""
+    match name:
+        case "note":
+            return str(now) or "as set by hand"
+        case "chargers_out":
+            return f"out of service: {now}" if now else "all chargers in service"
+        case "outage_s":
+            return f"outage drill: every device loses its connection for {now:g} s" if now else ""
+        case _:
+            return f"in force: {name} {was} -> {now}"
 
 
 def picture(view: View, height: int) -> "RenderableType":

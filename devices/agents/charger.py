@@ -8,6 +8,7 @@ from broker.messages import (
     Call,
     ChargerState,
     Close,
+    Decline,
     Heartbeat,
     Kind,
     Message,
@@ -17,6 +18,7 @@ from broker.messages import (
     Release,
 )
 from broker.units import UEUR_PER_EUR
+from devices import outage
 from devices.market import package_size
 from devices.physics.battery import drawn_to_fill, stored_from
 from devices.physics.geo import distance_km
@@ -44,6 +46,7 @@ class Charger(Buyer):
         "_floor",
         "_most_wh",
         "_package_wh",
+        "out_of_service",
         "stored_wh",
     )
 
@@ -74,6 +77,7 @@ class Charger(Buyer):
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
         self._desk = Desk(ports)
+        self.out_of_service = False
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
@@ -94,10 +98,18 @@ class Charger(Buyer):
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
 
+    def _process(self, now_ms: int) -> Out:
+        """Learn, at the beginning of a tick, whether it is in service."""
+        words = self.ticking.settings.chargers_out
+        self.out_of_service = bool(words) and outage.read(words).holds(self.id, self.cell)
+        return super()._process(now_ms)
+
     # --- buying ------------------------------------------------------------------------------------------
 
     def wanted(self) -> tuple[Package, ...]:
         """Bid for the room in the battery, each further package cheaper by what the one before would add."""
+        if self.out_of_service:
+            return ()
         energy_wh = min(self._most_wh, drawn_to_fill(self._capacity_wh - self.stored_wh))
         package_wh = package_size(energy_wh, self._package_wh)
         packages: list[Package] = []
@@ -118,6 +130,8 @@ class Charger(Buyer):
         self._charge_loss_wh += energy_wh - gained_wh
 
     # --- reserving ---------------------------------------------------------------------------------------
+    # Out of service, it declines what it is asked, also a heartbeat: then the vehicle goes elsewhere, and its release
+    # ends the lease and is billed as ever.
 
     def _instant(self, simulated_ms: int, now_ms: int) -> int:
         """Return the present instant: in lock-step the vehicle's, within a tick; else by our own clock."""
@@ -127,6 +141,8 @@ class Charger(Buyer):
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        if self.out_of_service:
+            return [(sender, Decline(call.call, "offline"))]
         now_ms = self._instant(call.simulated_ms, now_ms)
         if self.ticking.mode is Mode.LOCKSTEP:
             # A call is granted only when every earlier one is decided, so what is merely held is free.
@@ -139,6 +155,8 @@ class Charger(Buyer):
         return [(sender, answer)]
 
     def _on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+        if self.out_of_service:
+            return [(sender, Decline(accept.call, "offline"))]
         now_ms = self._instant(accept.simulated_ms, now_ms)
         self._desk.expire(now_ms)
         return [(sender, self._desk.accept(sender, accept, now_ms))]
@@ -148,6 +166,8 @@ class Charger(Buyer):
         return NOTHING
 
     def _on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
+        if self.out_of_service:
+            return [(sender, Decline(beat.call, "offline"))]
         now_ms = self._instant(beat.simulated_ms, now_ms)
         self._desk.expire(now_ms)
         answer, movement = self._desk.heartbeat(sender, beat, now_ms)
@@ -167,6 +187,11 @@ class Charger(Buyer):
         self._earned_neur += movement.earned_neur
         self.balance_neur += movement.earned_neur
 
+    def _status(self) -> str:
+        if self.out_of_service:
+            return outage.STATUS
+        return "charging" if self._delivered_wh else "reserved" if self._desk.reservations else "free"
+
     def _settle(self, now_ms: int) -> Out:
         self.deadline_ms = None
         self._desk.expire(now_ms)
@@ -179,7 +204,7 @@ class Charger(Buyer):
             latitude=self.latitude,
             longitude=self.longitude,
             measured=False,
-            status="charging" if self._delivered_wh else "reserved" if desk.reservations else "free",
+            status=self._status(),
             power_w=(self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS,
             balance_neur=self.balance_neur,
             refused=dict(self.refused),
@@ -207,4 +232,8 @@ class Charger(Buyer):
         Heartbeat: _on_heartbeat,
         Release: _on_release,
     }
-    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {**Buyer.phases, Phase.SETTLE: _settle}
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
+        **Buyer.phases,
+        Phase.PROCESS: _process,
+        Phase.SETTLE: _settle,
+    }

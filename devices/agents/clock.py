@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from broker.messages import (
+    MOST_OUTAGE_S,
     PHASE_RANK,
     PHASES,
     Algorithm,
     ClockState,
     Control,
+    Facts,
     Grant,
     Kind,
     Message,
@@ -26,6 +28,7 @@ from broker.messages import (
     Settings,
     Tick,
 )
+from devices import outage
 from devices.barrier import Barrier
 
 from .base import LEAST_SECONDS_PER_TICK, NOTHING, TICK_MS, Agent, Handler, Out
@@ -43,7 +46,22 @@ OFFSETS_MS: Final = {
 BETWEEN_CELLS: Final = frozenset({Phase.RESIDUAL, Phase.SURPLUS, Phase.EXCHANGE})
 PACE: Final = {Mode.REALTIME: TICK_MS / 1000}
 MOST_TICKS: Final = 2**31 - 1
-SETTINGS: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale", "algorithm")
+SETTINGS: Final = (
+    "consumer_scale",
+    "vehicle_scale",
+    "turbine_scale",
+    "wind_scale",
+    "algorithm",
+    "chargers_out",
+    "outage_s",
+)
+ONCE: Final = frozenset({"outage_s", "storm"})
+"""Controls that make something happen: what the broker retains of them from an earlier run does not count."""
+HIGHEST: Final = {"wind_scale": 5.0, "outage_s": float(MOST_OUTAGE_S)}
+"""The highest values of settings that are numbers, where it is not 2."""
+GALE: Final = 2.0
+GALE_TICKS: Final = 4
+"""The storm that an operator orders: so much more wind for so many ticks, then every turbine stands still."""
 MOST_ABSENT: Final = 1_000
 """So many absent devices are named in a tick, to keep it short; for others one waits in vain, but not for ever."""
 LOCKSTEP_DEADLINE_MS: Final = 10_000
@@ -69,6 +87,7 @@ class Clock(Agent):
     __slots__ = (
         "_deadline_ms",
         "_events",
+        "_facts",
         "_floor",
         "_granted",
         "_order",
@@ -77,6 +96,8 @@ class Clock(Agent):
         "_revisions",
         "_spent_ms",
         "_stepping",
+        "_storm",
+        "_usual",
         "barrier",
         "epoch",
         "finished",
@@ -107,8 +128,10 @@ class Clock(Agent):
         lockstep_deadline_ms: int = LOCKSTEP_DEADLINE_MS,
         expected: frozenset[str] = frozenset(),
         epoch: int = 0,
+        facts: Facts | None = None,
     ) -> None:
         super().__init__(agent_id, "site", latitude, longitude)
+        self._facts = facts
         self.start_ms = start_ms
         self.ticks = ticks
         self.mode = mode
@@ -123,6 +146,8 @@ class Clock(Agent):
         """The devices that live, as far as it has heard."""
         self.late_phases = 0
         self._events = events
+        self._storm: tuple[Event, ...] = ()
+        self._usual = settings
         self._order = tuple(phase for phase in PHASES if neighbours or phase not in BETWEEN_CELLS)
         self._deadline_ms = lockstep_deadline_ms
         self._granted = ("", 0)
@@ -136,6 +161,10 @@ class Clock(Agent):
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (word, scope) pairs it wants to hear, besides the tick."""
         return [("ready", ""), ("control", "+"), ("presence", "+/+")]
+
+    def start(self, now_ms: int) -> Out:
+        """Say that it lives, and what holds for the whole run."""
+        return [*super().start(now_ms), *([("", self._facts)] if self._facts is not None else [])]
 
     # --- time --------------------------------------------------------------------------------------------
 
@@ -169,7 +198,7 @@ class Clock(Agent):
         self.ticks = tick.tick + 1 + tick.ticks_left
         self.mode = tick.mode
         self.paused = tick.paused
-        self.settings = tick.settings
+        self.settings = replace(tick.settings, outage_s=0.0)
         if tick.mode is Mode.SCALED:
             self.seconds_per_tick = max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
         self.ticking = tick
@@ -215,6 +244,8 @@ class Clock(Agent):
             epoch=self.epoch,
             revision=self._revision,
         )
+        if self.settings.outage_s:  # it is ordered once
+            self.settings = replace(self.settings, outage_s=0.0)
         self._schedule(now_ms)
         out: list[tuple[str, Message]] = [("", self.ticking)]
         if following is Phase.PROCESS:
@@ -303,6 +334,9 @@ class Clock(Agent):
         if (control.revision, sender) <= self._revisions.get(scope, (-1, "")):
             return self.refuse("stale")
         before, self._revision = self._revision, max(self._revision, control.revision)
+        if scope in ONCE and self.tick < 0:
+            self._revisions[scope] = (control.revision, sender)
+            return self.refuse("stale")
         try:
             out = self._set(scope, control.value, now_ms)
         except (ValueError, TypeError, OverflowError):
@@ -316,12 +350,7 @@ class Clock(Agent):
         if name in SETTINGS:
             self.settings = replace(changed(self.settings, name, value), note="")
         elif name == "paused":
-            if value is True:
-                return self._pause(now_ms)
-            if value is False:
-                self._stepping = None
-                return self._resume(now_ms)
-            raise ValueError(name)
+            return self._set_paused(_switch(value), now_ms)
         elif name == "step":
             self._stepping = _whole(value)
             return self._resume(now_ms)
@@ -333,9 +362,32 @@ class Clock(Agent):
                 self._schedule(now_ms)
         elif name == "seconds_per_tick":
             return self._set_pace(value, now_ms)
+        elif name == "storm":
+            self._set_storm(_switch(value))
         else:
             raise ValueError(name)
         return NOTHING
+
+    def _set_paused(self, paused: bool, now_ms: int) -> Out:  # noqa: FBT001 - what the control says
+        if paused:
+            return self._pause(now_ms)
+        self._stepping = None
+        return self._resume(now_ms)
+
+    def _set_storm(self, wanted: bool) -> None:  # noqa: FBT001 - what the control says
+        """Plan a gale from the next tick on and the damage it does; or have wind and turbines as in the beginning."""
+        usual, first = self._usual, self.tick + 1
+        self._storm = ()
+        if wanted:
+            calm = ("wind_scale", usual.wind_scale)
+            self._storm = (
+                Event(first, (("wind_scale", GALE),), "Gale"),
+                Event(first + GALE_TICKS, (calm, ("turbine_scale", 0.0)), "Storm damage: turbines off"),
+            )
+        else:
+            self.settings = replace(
+                self.settings, wind_scale=usual.wind_scale, turbine_scale=usual.turbine_scale, note=""
+            )
 
     def _set_pace(self, value: Value, now_ms: int) -> Out:
         if isinstance(value, bool | str) or not LEAST_SECONDS_PER_TICK <= value <= TICK_MS / 1000:
@@ -380,7 +432,7 @@ class Clock(Agent):
 
     def _apply_events(self) -> None:
         """Change the settings as planned for this tick."""
-        for event in self._events:
+        for event in (*self._events, *self._storm):
             if event.tick == self.tick:
                 for name, value in event.changes:
                     self.settings = changed(self.settings, name, value)
@@ -417,11 +469,27 @@ def changed(settings: Settings, name: str, value: Value) -> Settings:
     """Return settings with one changed; raise ValueError when the value is not allowed."""
     if name == "algorithm":
         return replace(settings, algorithm=Algorithm(str(value)))
-    highest = 5.0 if name == "wind_scale" else 2.0
+    if name == "chargers_out":
+        return replace(settings, chargers_out=_words(value))
+    highest = HIGHEST.get(name, 2.0)
     if isinstance(value, bool | str) or not 0 <= value <= highest:
         raise ValueError(f"{name} is a number from 0 to {highest:g}")
     scale: dict[str, Any] = {name: float(value)}
     return replace(settings, **scale)
+
+
+def _switch(value: Value) -> bool:
+    """Return true or false; raise TypeError for anything else, 1 and 0 included."""
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _words(value: Value) -> str:
+    """Return words that `chargers_out` may have; raise ValueError for others."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return outage.checked(value)
 
 
 def _whole(value: Value) -> int:

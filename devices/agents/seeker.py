@@ -156,7 +156,8 @@ class Seeker(Driver):
         if negotiation.collecting:
             return self._choose(now_ms) if negotiation.answered(sender, None) else NOTHING
         if negotiation.trying is not None and negotiation.trying.charger == sender:
-            self._reputation.note(sender, self.tick, kept=False)
+            if decline.reason != "offline":
+                self._reputation.note(sender, self.tick, kept=False)
             return self._try_next(now_ms)
         return NOTHING
 

@@ -150,7 +150,8 @@ class Vehicle(Seeker):
         """Leave a charger that has forgotten the reservation; else it is an answer to a call."""
         session = self._session
         if session is not None and session.is_with(sender, decline.call):
-            return self._forsaken(session, now_ms)
+            told = decline.reason == "offline"  # out of service, and says so: that is no broken promise
+            return self._abandon(now_ms) if told else self._forsaken(session, now_ms)
         if (sender, decline.call) in self._left:
             return NOTHING
         return super()._on_decline(scope, sender, decline, now_ms)

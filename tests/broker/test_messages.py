@@ -11,12 +11,12 @@ from broker import messages as m
 from broker.topics import TABLE
 from tests.devices.anything import CLASSES, any_message
 
-UNITS = {"wh", "ms", "w", "neur", "km", "h", "kwh", "tick"}
+UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}
 """How the name of a quantity ends."""
 COUNTS_AND_NAMES = {
-    "absent", "call", "charger", "destination", "devices", "epoch", "index", "latitude", "lots", "longitude",
-    "next_stop", "packages", "ports", "ports_reserved", "refused", "revision", "serial", "settings", "tick", "ticks",
-    "ticks_left", "value",
+    "absent", "call", "charger", "columns", "destination", "devices", "east", "epoch", "index", "latitude", "lots",
+    "longitude", "next_stop", "north", "packages", "ports", "ports_reserved", "refused", "revision", "rows", "serial",
+    "settings", "south", "tick", "ticks", "ticks_left", "value", "west",
 }  # fmt: skip
 """Fields without a unit: counts, ids, degrees, and what holds other fields."""
 

@@ -1,4 +1,4 @@
-"""A small fleet that runs on an embedded broker, and a browser that does as it is told."""
+"""A small fleet that runs on a broker and is recorded, and a browser that does as it is told."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,13 +16,18 @@ import pytest
 
 from broker.address import BrokerAddress
 from broker.embedded import EmbeddedBroker
-from broker.messages import ClockState, Message, Mode, Tick
+from broker.messages import ClockState, Control, Message, Mode, Tick
 from broker.wishes import ANYBODY, Credentials
+from dashboards.audit import Auditor
+from dashboards.recorder import Recorder
+from dashboards.rows import EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
+from dashboards.store import Store
 from devices.fleet import Fleet
 from devices.scenario import load
 from devices.site import Site
 
 SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
+LIVE: Final = "document.querySelector('#live').dataset.state === 'live'"
 SMALL: Final = (
     "area.rows=1",
     "area.columns=2",
@@ -41,11 +47,28 @@ def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
         time.sleep(0.02)
 
 
+@dataclass
+class Ledger:
+    """What the recorder has of a run, and what the auditor has against it."""
+
+    ticks: list[TickRow] = field(default_factory=list)
+    trades: list[TradeRow] = field(default_factory=list)
+    reservations: list[ReservationRow] = field(default_factory=list)
+    vehicles: list[VehicleRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    breaches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Running:
-    """A fleet that runs in a thread of its own, with what its clock said last."""
+    """A fleet that runs in a thread of its own: what its clock said last, and at its end, if recorded, the ledger."""
 
     def __init__(
-        self, url: str, *changes: str, seconds_per_tick: float = 0.6, credentials: Credentials = ANYBODY
+        self,
+        url: str,
+        *changes: str,
+        seconds_per_tick: float = 0.6,
+        credentials: Credentials = ANYBODY,
+        recorded: bool = False,
     ) -> None:
         fleet = Fleet(load("normal", changes or SMALL))
         self.site = Site(
@@ -59,21 +82,58 @@ class Running:
         )
         self.tick: Tick | None = None
         self.clock: ClockState | None = None
+        self.controls: list[tuple[str, str, Control]] = []
+        """Setting, operator and wish of every control that the broker let through."""
+        self.ledger = Ledger()
         self.error: BaseException | None = None
         self._stop = False
+        self._recorded = recorded
+        self._recorder: Recorder | None = None
+        self._auditor = Auditor(exact=False)
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         try:
-            self.site.run(lambda _site: not self._stop)
+            if not self._recorded:
+                self.site.run(lambda _site: not self._stop)
+                return
+            with Store.create() as store:
+                self._recorder = Recorder(store)
+                self.site.run(lambda _site: not self._stop)
+                self._recorder.finish()
+                self.ledger = Ledger(
+                    list(store.ticks()),
+                    list(store.trades()),
+                    list(store.reservations()),
+                    list(store.vehicles()),
+                    list(store.events()),
+                    {each.name: each.examples for each in self._auditor.finish() if not each.holds},
+                )
         except BaseException as error:  # noqa: BLE001 - told by the test that stops it
             self.error = error
 
-    def _tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def _tap(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
         if isinstance(message, Tick):
             self.tick = message
         elif isinstance(message, ClockState):
             self.clock = message
+        elif isinstance(message, Control):
+            self.controls.append((scope, sender, message))
+        if self._recorder is not None:
+            self._recorder.tap(now_ms, scope, sender, message)
+            self._auditor.tap(now_ms, scope, sender, message)
+
+    @property
+    def now(self) -> Tick:
+        """The last tick heard."""
+        assert self.tick is not None
+        return self.tick
+
+    def stop(self) -> None:
+        """End the run, unless it has ended; then the ledger is there."""
+        self._stop = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,8 +144,7 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop = True
-        self._thread.join(30)
+        self.stop()
         if error is None:
             assert self.error is None
 

@@ -4,16 +4,41 @@ import filecmp
 import json
 import re
 import subprocess
+from itertools import combinations
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from broker.messages import PHASES, Algorithm, Kind
 from broker.topics import BY_WORD
 from dashboards.style import TONES
+from devices import outage
 from tests.console.conftest import SOURCES
 
 PAGE = SOURCES.parent / "dashboards" / "console" / "page"
+EYES: Final = {
+    "normal": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "protanopia": (
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998),
+    ),
+    "deuteranopia": (
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritanopia": (
+        (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900),
+    ),
+}  # fmt: skip
+"""What of linear red, green and blue is seen: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291, table 1."""
+TOGETHER: Final = (
+    ("wind", "reactor", "consumer", "charger"),
+    ("charger", "vehicle"),
+    ("wind", "imported", "reactor"),
+    ("price", "vehicle"),
+)
+"""Colours that stand in one chart; on the map, every kind has a shape of its own besides."""
+APART: Final = 10.0
+"""Distance in CIE L*a*b* (1976) that two lines need to be told apart; 2.3 is just noticeable side by side."""
 
 
 def source(name: str) -> str:
@@ -76,7 +101,41 @@ def test_the_page_speaks_the_topics_and_words_of_the_broker_room() -> None:
         assert sorted(re.findall(r"'(\w+)'", listed[1])) == sorted(expected)
 
 
+def test_the_page_knows_the_words_for_chargers_that_are_out() -> None:
+    assert f"status === '{outage.STATUS}'" in source("model.ts")
+
+
 def test_the_lock_file_names_no_registry() -> None:
     lock = json.loads((SOURCES / "package-lock.json").read_text(encoding="utf-8"))
     assert lock["packages"]
     assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
+
+
+@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_stay_apart_for_colour_blind_eyes(eye: str, theme: str) -> None:
+    for tones in TOGETHER:
+        for one, other in combinations(tones, 2):
+            seen = [lab(EYES[eye], TONES[name][theme == "dark"]) for name in (one, other)]
+            apart = sum((a - b) ** 2 for a, b in zip(*seen, strict=True)) ** 0.5
+            assert apart > APART, f"{one} and {other}: {apart:.1f}"
+
+
+def lab(eye: tuple[tuple[float, ...], ...], colour: str) -> tuple[float, float, float]:
+    """Return L*, a*, b* (D65) of a colour as an eye sees it; sRGB by IEC 61966-2-1."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    red, green, blue = (
+        min(max(sum(a * b for a, b in zip(row, linear, strict=True)), 0.0), 1.0) for row in eye
+    )
+    x, y, z = (
+        cube((0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505),
+        cube(0.2126 * red + 0.7152 * green + 0.0722 * blue),
+        cube((0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089),
+    )
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def cube(share: float) -> float:
+    """Return CIE's cube root, straight near black."""
+    return share ** (1 / 3) if share > 0.008856 else 7.787 * share + 16 / 116

@@ -1,6 +1,8 @@
 """Viewers look and operators steer: the console and the command line on Mosquitto, with the rights of a site."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -13,10 +15,42 @@ from devices.scenario import load
 from provisioning.cli import main
 from provisioning.exits import Exit
 from provisioning.secrets import identities, make_secrets
-from tests.console.conftest import SMALL, Browser, Running, wait_until
+from tests.console.conftest import LIVE, SMALL, Browser, Running, wait_until
 
-pytestmark = [pytest.mark.mosquitto, pytest.mark.chromium, pytest.mark.node]
-LIVE = "document.querySelector('#live').dataset.state === 'live'"
+pytestmark = [pytest.mark.mosquitto]
+
+
+class Town(NamedTuple):
+    """A fleet on Mosquitto with secrets: TLS for all, and a plain port on loopback."""
+
+    secrets: Path
+    broker: MosquittoBroker
+    running: Running
+
+    @property
+    def mqtts(self) -> str:
+        """The address by TLS."""
+        return f"mqtts://127.0.0.1:{self.broker.ports.tls}"
+
+    @property
+    def console(self) -> ConsoleServer:
+        """A console whose bytes go to the broker by TLS, trusted by the site's own authority."""
+        address = BrokerAddress.parse(self.mqtts)
+        return ConsoleServer(ConsoleConfig(address, "germany", "login", tls=Keyring(self.secrets).tls))
+
+    def password(self, name: str) -> str:
+        """A user's password."""
+        return str(Keyring(self.secrets).login(name).password)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    secrets = tmp_path_factory.mktemp("town") / "secrets"
+    make_secrets(secrets, "germany", identities(Fleet(load("normal", SMALL))))
+    with MosquittoBroker(secrets, Ports(tls=0, plain=0)) as broker:
+        plain = f"mqtt://127.0.0.1:{broker.ports.plain}"
+        with Running(plain, credentials=Keyring(secrets)) as running:
+            yield Town(secrets, broker, running)
 
 
 def log_in(browser: Browser, name: str, password: str) -> None:
@@ -26,38 +60,98 @@ def log_in(browser: Browser, name: str, password: str) -> None:
     browser.do("click", selector="#login button")
 
 
-def test_a_viewer_looks_and_an_operator_steers(
-    browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+# --- in the browser --------------------------------------------------------------------------------------
+
+
+@pytest.mark.chromium
+@pytest.mark.node
+def test_a_viewer_looks_and_an_operator_steers(town: Town, browser: Browser) -> None:
+    running = town.running
+    with town.console as server:
+        browser.do("open", url=server.url)
+        log_in(browser, "viewer", "wrong")
+        browser.wait("/another name or password/.test(document.querySelector('#banner').textContent)")
+        log_in(browser, "viewer", town.password("viewer"))
+        browser.wait(LIVE)
+        browser.do("click", selector="#pause")
+        browser.wait("/The broker refused it/.test(document.querySelector('#answer').textContent)")
+        assert not running.now.paused
+        browser.do("click", selector="#relogin")
+        log_in(browser, "operator", town.password("operator"))
+        browser.wait("/You are operator/.test(document.querySelector('#traffic').textContent)")
+        browser.wait(LIVE)
+        browser.do("click", selector="#pause")
+        wait_until(lambda: running.now.paused)
+        browser.do("click", selector="#pause")
+        wait_until(lambda: not running.now.paused)
+        said = {(setting, sender) for setting, sender, _ in running.controls}
+        assert ("paused", "operator") in said  # and what the viewer said was delivered to nobody
+        assert "viewer" not in {sender for _, sender in said}
+        assert browser.do("faults") == []
+
+        browser.do("open", url=server.url, keep=True)  # a second page by the same name: each ends the other
+        log_in(browser, "operator", town.password("operator"))
+        browser.wait("/logged in by the same name/.test(document.querySelector('#banner').textContent)")
+
+
+@pytest.mark.chromium
+@pytest.mark.node
+def test_a_page_goes_straight_to_the_brokers_own_listener(browser: Browser) -> None:
+    with MosquittoBroker(None, Ports(plain=0, websockets=0)) as broker:
+        listener = f"ws://127.0.0.1:{broker.ports.websockets}"
+        with Running(broker.url) as running, ConsoleServer(ConsoleConfig(listener, "germany")) as server:
+            browser.do("open", url=server.url)
+            browser.wait(LIVE)
+            browser.wait("document.querySelector('#now-devices').textContent === '22 of 22'")
+            browser.do("click", selector="#damage")
+            wait_until(lambda: running.now.settings.turbine_scale == 0.0)
+            sockets = [url for url in browser.do("asked") if url.startswith("ws")]
+            assert sockets
+            assert all(url.startswith(listener) for url in sockets)
+            assert browser.do("faults") == []
+
+
+# --- the command line ------------------------------------------------------------------------------------
+
+
+def test_the_command_line_logs_in_by_the_sites_secrets(
+    town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secrets = tmp_path / "secrets"
-    make_secrets(secrets, "germany", identities(Fleet(load("normal", SMALL))))
-    keyring = Keyring(secrets)
-    words = {name: str(keyring.login(name).password) for name in ("viewer", "operator")}
-    # WebSockets in the clear are for a broker without secrets; here the page goes through the console's server.
-    with MosquittoBroker(secrets, Ports(plain=0, tls=0)) as broker:
-        port = broker.ports.plain
-        address = BrokerAddress.parse(f"mqtt://127.0.0.1:{port}")
-        with (
-            Running(str(address), credentials=keyring) as running,
-            ConsoleServer(ConsoleConfig(address, "germany")) as server,
-        ):
-            browser.do("open", url=server.url)
-            browser.wait("/another name or password/.test(document.querySelector('#banner').textContent)")
-            log_in(browser, "viewer", "wrong")
-            browser.wait("/another name or password/.test(document.querySelector('#banner').textContent)")
-            log_in(browser, "viewer", words["viewer"])
-            browser.wait(LIVE)
-            browser.do("click", selector="#pause")
-            browser.wait("/The broker refused it/.test(document.querySelector('#answer').textContent)")
-            assert running.tick is not None
-            assert not running.tick.paused
-            for name, code in (("viewer", Exit.FAILED), ("operator", Exit.FINE)):
-                url = f"mqtt://{name}:{words[name]}@127.0.0.1:{port}"
-                assert main(["set", "wind_scale=2", "--broker", url]) == code
-                assert words[name] not in capsys.readouterr().err
-            browser.do("open", url=server.url)
-            log_in(browser, "operator", words["operator"])
-            browser.wait(LIVE)
-            browser.do("click", selector="#pause")
-            wait_until(lambda: running.tick and running.tick.paused)
-            assert "You steer as operator" in browser.text("#traffic")
+    words = ["--broker", town.mqtts, "--secrets", str(town.secrets)]
+    assert main(["set", "wind_scale=2", *words]) == Exit.FINE
+    wait_until(lambda: town.running.now.settings.wind_scale == 2.0)
+    assert main(["set", "wind_scale=1", *words, "--as", "viewer"]) == Exit.FAILED
+    assert town.running.now.settings.wind_scale == 2.0
+    assert main(["watch", *words, "--ticks", "1"]) == Exit.FINE
+    said = capsys.readouterr()
+    assert "tick " in said.out
+    for name in ("operator", "viewer"):
+        assert town.password(name) not in said.out + said.err
+
+
+def test_names_and_passwords_in_the_address(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    port = town.broker.ports.plain
+    for name, code in (("viewer", Exit.FAILED), ("operator", Exit.FINE)):
+        password = town.password(name)
+        url = f"mqtt://{name}:{password}@127.0.0.1:{port}"
+        assert main(["set", "vehicle_scale=0.5", "--broker", url]) == code
+        said = capsys.readouterr()
+        assert password not in said.out + said.err
+
+
+def test_a_broker_that_the_site_has_not_signed_is_not_trusted(
+    town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_secrets(tmp_path / "other", "germany", identities(Fleet(load("normal", SMALL))))
+    words = ["--broker", town.mqtts, "--secrets", str(tmp_path / "other")]
+    assert main(["set", "wind_scale=1", *words]) == Exit.USAGE
+    assert "certificate is not trusted" in capsys.readouterr().err
+
+
+def test_secrets_are_not_sent_in_the_clear(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--broker", "mqtt://broker.example", "--secrets", str(town.secrets)]
+    for command in (["set", "wind_scale=1"], ["watch"]):
+        assert main([*command, *words]) == Exit.USAGE
+        assert "is not encrypted" in capsys.readouterr().err
+    assert main(["console", *words]) == Exit.USAGE
+    assert "goes with --broker mqtts://" in capsys.readouterr().err

@@ -16,7 +16,6 @@ from broker.address import BrokerAddress
 from broker.embedded import EmbeddedBroker
 from dashboards.console.relay import FrameError, accept_key, frame, take_frames
 from dashboards.console.server import ConsoleConfig, ConsoleError, ConsoleServer, check_ws_url
-from dashboards.rows import CellArea
 
 CONNECT = bytes.fromhex("101000044d5154540502003c000003676662")
 WS = "ws://127.0.0.1:9001"
@@ -24,7 +23,7 @@ WS = "ws://127.0.0.1:9001"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ConsoleServer]:
-    with ConsoleServer(ConsoleConfig(WS, "germany", cells=(CellArea("north", 52, 8, 54, 12),))) as served:
+    with ConsoleServer(ConsoleConfig(WS, "germany")) as served:
         yield served
 
 
@@ -64,7 +63,6 @@ def test_the_page_is_told_what_it_must_know(server: ConsoleServer) -> None:
     assert config["ws_url"] == WS
     assert config["site"] == "germany"
     assert config["access"] == "open"
-    assert config["cells"] == [{"name": "north", "south": 52, "north": 54, "west": 8, "east": 12}]
 
 
 @pytest.mark.parametrize(

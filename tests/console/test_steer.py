@@ -39,7 +39,14 @@ def test_pause_step_and_go_on(running: Running, broker: EmbeddedBroker) -> None:
 def test_what_the_clock_refuses_ends_with_1(
     running: Running, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for word in ("wind_scale=9", "mode=backwards", "algorithm=luck", "seconds_per_tick=0"):
+    for word in (
+        "wind_scale=9",
+        "outage_s=61",
+        "chargers_out=a/b",
+        "mode=backwards",
+        "algorithm=luck",
+        "seconds_per_tick=0",
+    ):
         assert main(["set", word, "--broker", broker.url]) == Exit.FAILED
         assert "the clock refused" in capsys.readouterr().err
 
@@ -62,9 +69,13 @@ def test_words_that_are_no_wishes() -> None:
     assert steer.parse("paused=yes") == ("paused", True)
     assert steer.parse("ticks=12") == ("ticks", 12)
     assert steer.parse("wind_scale=1.5") == ("wind_scale", 1.5)
+    assert steer.parse("storm=on") == ("storm", True)
+    assert steer.parse("chargers_out=charger-1,25%") == ("chargers_out", "charger-1,25%")
+    assert steer.parse("chargers_out=") == ("chargers_out", "")
+    assert steer.parse("outage_s=20") == ("outage_s", 20.0)
     for word, problem in (
         ("paused", "expected KEY=VALUE"),
-        ("speed=2", "no such setting; there are paused, step"),
+        ("speed=2", "no such setting; there are paused, storm, step"),
         ("paused=perhaps", "allowed are true and false"),
         ("ticks=1.5", "no whole number"),
         ("wind_scale=strong", "no number"),

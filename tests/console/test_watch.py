@@ -99,10 +99,24 @@ def test_events_are_told_once() -> None:
     view.hear("", "clock", TICK, retained=True)
     view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0)), retained=False)
     view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0), paused=True), retained=False)
+    for settings in (
+        Settings(wind_scale=2.0, outage_s=20.0, chargers_out="all"),
+        Settings(wind_scale=2.0, chargers_out="all"),
+        Settings(wind_scale=2.0),
+    ):
+        view.hear("", "clock", replace(TICK, settings=settings, paused=True), retained=False)
     here = Presence(True, Kind.CHARGER, "c", 0.0, 0.0)
     view.hear("c/charger", "charger-1", here, retained=True)
     view.hear("c/charger", "charger-1", replace(here, online=False), retained=False)
     view.hear("", "clock", replace(CLOCK, status="finished"), retained=False)
     said = [line.split("  ", 1)[1] for line in view.events]
-    assert said == ["in force: wind_scale 1.0 -> 2.0", "paused", "charger-1 is offline", "the run has ended"]
+    assert said == [
+        "in force: wind_scale 1.0 -> 2.0",
+        "paused",
+        "out of service: all",
+        "outage drill: every device loses its connection for 20 s",
+        "all chargers in service",
+        "charger-1 is offline",
+        "the run has ended",
+    ]
     assert view.over

@@ -294,6 +294,8 @@ def test_the_mode_changes_while_it_runs() -> None:
         ("turbine_scale", 0, Settings(turbine_scale=0.0)),
         ("wind_scale", 5.0, Settings(wind_scale=5.0)),
         ("algorithm", "random", Settings(algorithm=Algorithm.RANDOM)),
+        ("chargers_out", "charger-1, 25%", Settings(chargers_out="charger-1, 25%")),
+        ("outage_s", 20, Settings(outage_s=20.0)),
     ],
 )
 def test_settings_hold_from_the_next_phase(name: str, value: float | str, expected: Settings) -> None:
@@ -306,11 +308,55 @@ def test_settings_hold_from_the_next_phase(name: str, value: float | str, expect
     assert run.says_phase(0, Phase.COMMERCE).settings == expected
 
 
+def test_an_outage_is_ordered_in_one_phase_only() -> None:
+    run = Run().begin()
+    run.lines.clear()
+    run.sets("outage_s", 20)
+    assert run.says("", ClockState).settings.outage_s == 20.0
+    run.wait(TICK_MS)
+    assert [tick.settings.outage_s for _, tick in run.ticks[1:]] == [20.0, 0.0, 0.0, 0.0]
+
+
+def test_a_storm_blows_for_an_hour_and_stops_the_turbines() -> None:
+    run = Run(ticks=12, settings=Settings(turbine_scale=0.5)).begin()
+    run.sets("storm", True).wait(7 * TICK_MS)
+    scales = [
+        (tick.settings.wind_scale, tick.settings.turbine_scale, tick.settings.note)
+        for _, tick in run.ticks
+        if tick.phase is Phase.PROCESS
+    ]
+    gale, damage = (2.0, 0.5, "Gale"), (1.0, 0.0, "Storm damage: turbines off")
+    assert scales == [(1.0, 0.5, ""), *[gale] * 4, *[damage] * 3]
+    run.sets("storm", False).wait(TICK_MS)
+    assert run.clock.settings == Settings(turbine_scale=0.5)
+
+
+def test_a_storm_that_is_called_off_does_no_damage() -> None:
+    run = Run(ticks=12).begin()
+    run.sets("storm", True).wait(2 * TICK_MS).sets("storm", False).wait(6 * TICK_MS)
+    assert run.clock.settings == Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("storm", True), ("outage_s", 20)])
+def test_what_is_retained_from_an_earlier_run_happens_once(name: str, value: float) -> None:
+    run = Run(ticks=6)
+    run.sets(name, value).begin().wait(2 * TICK_MS)
+    assert {tick.settings for _, tick in run.ticks} == {Settings()}
+    assert run.clock.refused == {"stale": 1}
+    run.sets(name, value).wait(TICK_MS)
+    assert run.clock.settings != Settings() or any(tick.settings.outage_s for _, tick in run.ticks)
+
+
 NONSENSE: list[tuple[str, bool | float | str]] = [
     *((name, -0.1) for name in SETTINGS if name != "algorithm"),
-    *((name, 5.1) for name in SETTINGS if name != "algorithm"),
+    *((name, 5.1) for name in SETTINGS if name not in {"algorithm", "outage_s"}),
     *((name, True) for name in SETTINGS),
-    *((name, "one") for name in SETTINGS),
+    *((name, "one") for name in SETTINGS if name != "chargers_out"),
+    ("outage_s", 60.1),
+    ("chargers_out", "charger/1"),
+    ("chargers_out", "101%"),
+    ("storm", 1),
+    ("storm", "true"),
     ("turbine_scale", 2.01),
     ("algorithm", "WEIGHTED"),
     ("algorithm", ""),

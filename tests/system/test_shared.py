@@ -11,8 +11,9 @@ from broker.address import BrokerAddress
 from broker.batch import pack
 from broker.codec import SCHEMA, encode
 from broker.embedded import EmbeddedBroker
-from broker.messages import Bid, ClockState, Grant, Host, Mode, Package, Presence, Ready, Tick
+from broker.messages import Bid, ClockState, Control, Grant, Host, Mode, Package, Presence, Ready, Tick
 from broker.mqtt import MqttLoop
+from broker.one_tick import OneTick
 from broker.shared import SharedConnection
 from broker.topics import batch_topic
 from broker.wishes import Lines
@@ -28,6 +29,7 @@ from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 
 OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState, Host)
 SITE: Final = "germany"
+SMALL: Final = ("turbines.count=2", "households.count=2", "chargers.count=4", "vehicles.count=4")
 
 
 @pytest.fixture
@@ -213,3 +215,25 @@ def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) ->
         tick = site.clock.tick + 2
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)
         assert broken(audit(site.heard.messages, exact=False)) == {}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_outage_as_a_drill_takes_everybody_away_and_back(shared: bool, address: BrokerAddress) -> None:
+    with MqttLoop(address, schema=SCHEMA) as loop:
+        town = Town(loop, load("normal", SMALL), Mode.SCALED, 4_000, 0.5)
+        lines = None if shared else OneTick(loop, SITE, "fleet-1")
+        town.settle("fleet-1", town.fleet.ids, lines)
+        away: set[str] = set()
+
+        def over() -> bool:
+            if town.clock.tick == 2 and not town.clock.settings.outage_s and not away:
+                town.clock.handle("outage_s", "ops", Control(0.4, 1), 0)
+            away.update(set(town.fleet.ids) - town.clock.present)
+            return away == set(town.fleet.ids) == town.clock.present
+
+        town.run(over)
+        tick = town.clock.tick
+        assert loop.run_until(lambda: town.clock.tick > tick + 2, 20)
+        assert town.clock.present == set(town.fleet.ids)  # they are not sent away again
+        town.leave()
+    assert broken(audit(town.heard.messages, exact=False)) == {}

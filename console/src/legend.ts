@@ -1,0 +1,69 @@
+// What surrounds the map and the market: the kinds to show or hide, the cells to choose from, the key of colours.
+
+import type { MapView } from './map';
+import type { Site } from './model';
+import { KIND_TONE, type Colours } from './palette';
+import { put } from './panels';
+import { KINDS } from './wire';
+
+const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+const SHAPES: Record<(typeof KINDS)[number], string> = {
+  turbine: 'turbines', consumer: 'consumers', charger: 'chargers', vehicle: 'vehicles', reactor: 'reactors',
+};
+
+export function makeKinds(map: MapView, palette: Colours): void {
+  const holder = get('kinds');
+  holder.replaceChildren(
+    ...KINDS.map((kind) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'kind';
+      button.id = `kind-${kind}`;
+      button.setAttribute('aria-pressed', String(!map.hidden.has(kind)));
+      button.title = `Show or hide ${SHAPES[kind]}`;
+      const icon = document.createElement('canvas');
+      icon.setAttribute('aria-hidden', 'true');
+      map.icon(icon, kind, palette[KIND_TONE[kind]]);
+      const count = document.createElement('span');
+      count.id = `count-${kind}`;
+      button.append(icon, SHAPES[kind], ' ', count);
+      button.addEventListener('click', () => {
+        if (!map.hidden.delete(kind)) map.hidden.add(kind);
+        button.setAttribute('aria-pressed', String(!map.hidden.has(kind)));
+      });
+      return button;
+    }),
+  );
+}
+
+export function counts(site: Site): void {
+  const sums = new Map<string, number>();
+  for (const device of site.devices.values()) sums.set(device.kind, (sums.get(device.kind) ?? 0) + 1);
+  for (const kind of KINDS) put(`count-${kind}`, String(sums.get(kind) ?? 0));
+}
+
+export function cells(site: Site): void {
+  const field = get<HTMLSelectElement>('market-cell');
+  const names = [...new Set([...site.devices.values()].filter((each) => each.kind !== 'reactor').map((each) => each.cell))].sort();
+  const key = names.join('\n');
+  if (field.dataset['key'] === key) return;
+  field.dataset['key'] = key;
+  get('market-cell-label').hidden = names.length < 2;
+  const chosen = field.value;
+  field.replaceChildren(new Option('all', ''), ...names.map((name) => new Option(name, name)));
+  if (names.includes(chosen)) field.value = chosen;
+}
+
+export function makeKey(): void {
+  get('merit-key').append(
+    ...([['wind', 'served by wind'], ['imported', 'by a neighbour'], ['reactor', 'by the reactor'], ['unserved', 'not served']] as const).map(
+      ([name, text]) => {
+        const item = document.createElement('span');
+        const patch = document.createElement('i');
+        patch.className = name;
+        item.append(patch, text);
+        return item;
+      },
+    ),
+  );
+}

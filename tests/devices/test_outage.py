@@ -1,0 +1,241 @@
+"""Chargers out of service: who is meant, what they say, where their vehicles go; and the drill of an outage."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.address import BrokerAddress
+from broker.embedded import EmbeddedBroker
+from broker.messages import (
+    Bid,
+    Bill,
+    ChargerState,
+    Control,
+    Decline,
+    Lease,
+    Message,
+    Mode,
+    Phase,
+    Presence,
+    Release,
+    Settings,
+    VehicleState,
+)
+from devices import outage
+from devices.agents.seeker import CALLS_WITHIN_MS
+from devices.fleet import Fleet
+from devices.scenario import Scenario, load, parse
+from devices.simulation import Simulation
+from devices.site import Site
+from tests.dashboards.runs import audit, broken, record
+from tests.devices.script import HOME, Stage, charger, vehicle
+
+NEAR, FARTHER = (51.0, 10.1), (51.0, 10.3)
+IDS = [f"charger-{number:03d}" for number in range(200)]
+SMALL = ("turbines.count=2", "households.count=2", "farms.count=0", "chargers.count=4", "vehicles.count=4")
+
+
+def street(one: tuple[float, float], other: tuple[float, float]) -> Stage:
+    """A vehicle that runs low, and has reserved at one of two chargers."""
+    stage = Stage(
+        charger("one", stored_wh=80_000, place=one),
+        charger("other", stored_wh=80_000, place=other),
+        vehicle("v1", stored_wh=14_000),
+    )
+    stage.begin(Phase.PROCESS)
+    stage.wait_for(Lease, CALLS_WITHIN_MS)
+    return stage
+
+
+def leased_by(stage: Stage) -> str:
+    """Which charger the last lease is of."""
+    return [sender for sender, _, message in stage.all if isinstance(message, Lease)][-1]
+
+
+def rest(stage: Stage) -> None:
+    stage.play(Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+
+
+# --- the words -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        ("", set()),
+        ("charger-007", {"charger-007"}),
+        ("charger-007, charger-009  charger-011", {"charger-007", "charger-009", "charger-011"}),
+        ("0%", set()),
+        ("all", set(IDS)),
+        ("100%", set(IDS)),
+        ("north", set(IDS)),
+        ("south", set()),
+    ],
+)
+def test_ids_cells_and_shares(words: str, out: set[str]) -> None:
+    assert {name for name in IDS if outage.read(words).holds(name, "north")} == out
+
+
+@given(st.integers(0, 100), st.integers(0, 100))
+def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
+    smaller, larger = (
+        {name for name in IDS if outage.read(f"{share}%").holds(name, "")} for share in sorted((one, other))
+    )
+    assert smaller <= larger
+    assert abs(len(larger) / len(IDS) - max(one, other) / 100) < 0.15
+
+
+@pytest.mark.parametrize("words", ["101%", "-1%", "a/b", "charger-1;charger-2", "25 %", "#"])
+def test_words_that_are_none(words: str) -> None:
+    with pytest.raises(ValueError, match="is no charger, no cell, no share"):
+        outage.read(words)
+
+
+# --- out of service --------------------------------------------------------------------------------------
+
+
+def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
+    stage = Stage(charger("near", stored_wh=50_000, place=NEAR), vehicle("v1", stored_wh=14_000))
+    stage.settings = Settings(chargers_out="near")
+    stage.begin(Phase.PROCESS)
+    assert stage.hears("near", HOME, Bid).packages == ()
+    stage.wait(CALLS_WITHIN_MS)
+    assert stage.skips_to("near", Decline).reason == "offline"
+    rest(stage)
+    (state,) = stage.said(ChargerState)
+    assert (state.status, state.demand_wh, state.ports_reserved) == ("out of service", 0, 0)
+
+    stage.settings = Settings()
+    stage.begin(Phase.PROCESS)
+    assert stage.skips_to("near", Bid).packages
+    rest(stage)
+    assert stage.said(ChargerState)[-1].status != "out of service"
+
+
+def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
+    stage = street(NEAR, FARTHER)
+    charger_id = leased_by(stage)
+    rest(stage)
+    stage.settings = Settings(chargers_out=charger_id)
+    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.begin(Phase.IMPORT)
+    assert stage.skips_to(charger_id, Decline).reason == "offline"
+    release = stage.skips_to("v1", Release)
+    assert release.outcome == "interrupted"
+    assert release.drawn_wh > 1_000
+    assert stage.skips_to(charger_id, Bill).energy_wh == release.drawn_wh
+    stage.play(Phase.SETTLE)
+    assert stage.said(ChargerState, sender=charger_id)[-1].ports_reserved == 0
+
+
+def test_a_vehicle_on_its_way_goes_elsewhere() -> None:
+    stage = street((51.0, 10.7), (51.0, 10.75))  # half an hour's drive
+    first = leased_by(stage)
+    rest(stage)
+    stage.settings = Settings(chargers_out=first)
+    for _ in range(2):
+        stage.play(Phase.PROCESS)
+        stage.wait(CALLS_WITHIN_MS)
+        rest(stage)
+    assert [release.outcome for release in stage.said(Release)] == ["interrupted"]
+    assert leased_by(stage) != first
+    assert {state.avoids for state in stage.said(VehicleState)} == {()}  # who says so breaks no promise
+
+
+def test_a_day_with_chargers_out_breaks_no_book() -> None:
+    text = """
+    [[events]]
+    hour = 2.0
+    title = "Half of the chargers fail"
+    chargers_out = "50%"
+
+    [[events]]
+    hour = 6.0
+    title = "Repaired"
+    chargers_out = ""
+    """
+    log: list[tuple[int, str, str, Message]] = []
+    scenario = parse(text, "day.toml", "", [])
+    Simulation(scenario, ticks=40, taps=(lambda *each: log.append(each),)).run()
+    assert broken(audit(log)) == {}
+    states = [message for _, _, _, message in log if isinstance(message, ChargerState)]
+    out = {state.tick for state in states if state.status == outage.STATUS}
+    assert out == set(range(8, 24))
+    assert {s.bought_wh + s.delivered_wh for s in states if s.status == outage.STATUS and s.tick > 8} == {0}
+    with record(log) as store:
+        assert [event.text for event in store.events() if event.kind == "settings"] == [
+            "Half of the chargers fail",
+            "Repaired",
+        ]
+
+
+# --- the drill -------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Who was away during a run, and who is there at its end."""
+
+    def __init__(self) -> None:
+        self.away: set[str] = set()
+        self.online: set[str] = set()
+        self.log: list[tuple[int, str, str, Message]] = []
+
+    def tap(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
+        self.log.append((now_ms, scope, sender, message))
+        if isinstance(message, Presence):
+            if message.online:
+                self.online.add(sender)
+            elif sender in self.online:
+                self.online.discard(sender)
+                self.away.add(sender)
+
+
+def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBroker) -> tuple[Watch, set[str]]:
+    """Run a fleet, order an outage in its third tick, and end when everybody has been away and is back."""
+    watch = Watch()
+    fleet = Fleet(scenario)
+    devices = set(fleet.ids)
+    site = Site(
+        fleet,
+        BrokerAddress.parse(broker.url),
+        mode=mode,
+        seconds_per_tick=0.5,
+        ticks=4_000,
+        taps=(watch.tap,),
+    )
+    ordered = False
+
+    def go_on(running: Site) -> bool:
+        nonlocal ordered
+        if not ordered and running.clock.tick >= 2:
+            ordered = True
+            running.clock.handle("outage_s", "ops", Control(seconds, 1), 0)
+        return not (watch.away == devices and devices <= watch.online)
+
+    site.run(go_on)
+    return watch, devices
+
+
+@pytest.mark.parametrize("mode", [Mode.SCALED, Mode.LOCKSTEP])
+def test_a_drill_takes_every_device_away_and_back(mode: Mode) -> None:
+    with EmbeddedBroker() as broker:
+        watch, devices = drilled(mode, load("normal", SMALL), 0.4, broker)
+    assert watch.away == devices  # and nobody twice, or the run had gone on
+    assert "clock" not in watch.away
+    with record(watch.log) as store:
+        assert [event.text for event in store.events() if event.kind == "drill"] == [
+            "outage drill: devices are away for 0.4 s"
+        ]
+
+
+def test_in_the_simulation_a_drill_changes_nothing() -> None:
+    drill = '[[events]]\nhour = 0.5\ntitle = "Drill"\noutage_s = 20'
+    plain, drilled = (said(parse(text, "drill.toml", "", SMALL)) for text in ("", drill))
+    assert plain == drilled
+
+
+def said(scenario: Scenario) -> list[tuple[int, str, str, Message]]:
+    """What devices say in a simulation, the clock left out."""
+    log: list[tuple[int, str, str, Message]] = []
+    Simulation(scenario, ticks=6, taps=(lambda *each: log.append(each),)).run()
+    return [each for each in log if each[2] != "clock"]
