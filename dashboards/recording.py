@@ -11,6 +11,7 @@ from dashboards.export import write_exports
 from dashboards.recorder import Recorder
 from dashboards.rows import RunFacts
 from dashboards.store import MEMORY, Store
+from dashboards.telemetry.collector import Collector, Sink
 from dashboards.trace import TraceWriter
 
 STORE: Final = "run.sqlite"
@@ -50,7 +51,9 @@ class Recording:
         site: str = "site",
         exact: bool = True,
         clock_skew_ms: int = 0,
+        sink: Sink | None = None,
     ) -> None:
+        """`sink` takes the points of the run, if anybody wants them."""
         self._directory = None if directory is None else Path(directory)
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -61,12 +64,19 @@ class Recording:
             self.store.close()
             raise
         self.store.put_facts(facts)
-        self._recorder = Recorder(self.store)
         self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms)
+        self._collector = (
+            None
+            if sink is None
+            else Collector(sink, site, scenario=facts.scenario, findings=self._auditor.so_far)
+        )
+        self._recorder = Recorder(self.store, self._collector)
         self._verdict: Verdict | None = None
 
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Hear a message."""
+        if self._collector is not None:
+            self._collector.tap(simulated_ms, scope, sender, message)
         self._recorder.tap(simulated_ms, scope, sender, message)
         self._auditor.tap(simulated_ms, scope, sender, message)
         if self._trace is not None:
@@ -75,6 +85,8 @@ class Recording:
     def finish(self) -> Verdict:
         """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
         if self._verdict is None:
+            if self._collector is not None:
+                self._collector.finish()
             self._recorder.finish()
             self._verdict = verdict = Verdict(tuple(self._auditor.finish()))
             self.store.put_invariants(finding.invariant for finding in verdict.findings)

@@ -88,6 +88,10 @@ class Auditor:
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
+    def so_far(self) -> list[Finding]:
+        """Return what was found up to now."""
+        return self._tallies.findings()
+
     def finish(self) -> list[Finding]:
         """Judge what is left, except a tick that was broken off; return the findings."""
         for tick in sorted(self._windows):
