@@ -40,7 +40,10 @@ class Connection:
         self._rng = rng
         self._stream: Stream | None = None
         self._watched = 0
-        self._inbox: deque[tuple[str, bytes, bool] | None] = deque()  # None: came online
+        self._inbox: deque[tuple[str, bytes, bool, int, bool] | None] = deque()  # None: came online
+        self._owed: list[int] = []
+        self.resumed = False
+        """Whether the broker went on with an earlier session, when it accepted the connection last."""
         self._subscribing: int | None = None
         self._failures = 0
         self._hopeless = False
@@ -56,8 +59,10 @@ class Connection:
             refused=self._denied,
             misfit=partial(wishes.tell, "version"),
             schema=loop.schema,
+            answers=wishes.lasting is None,
         )
-        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
+        resume = wishes.lasting is not None and wishes.lasting.resume
+        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s, resume=resume)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
@@ -94,6 +99,18 @@ class Connection:
         self._wishes.filters.append((topic_filter, qos))
         if self._accepted:
             self._client.subscribe([(topic_filter, qos)])
+
+    @property
+    def owed(self) -> int:
+        """How many messages of a lasting session were delivered and are not acknowledged."""
+        return len(self._owed)
+
+    def acknowledge(self) -> None:
+        """Answer for everything that a lasting session has delivered so far: it is safe now."""
+        if self._owed:
+            owed, self._owed = self._owed, []
+            self._client.acknowledge(owed)
+            self._loop.mark(self)
 
     def close(self) -> None:
         """Begin to part: all that was published is still sent, nothing received; `closed` when done."""
@@ -202,7 +219,13 @@ class Connection:
         while inbox:
             item = inbox.popleft()
             if item is not None:
-                wishes.on_message(*item)
+                topic, payload, retained, packet_id, again = item
+                if wishes.lasting is not None:
+                    if packet_id:
+                        self._owed.append(packet_id)
+                    if again and wishes.lasting.known(topic, payload):
+                        continue
+                wishes.on_message(topic, payload, retained)
             elif wishes.on_online is not None and self._online:
                 wishes.on_online()
         self._outbox.release()
@@ -211,13 +234,16 @@ class Connection:
         self._outbox.release()
         if self._outbox.taken and not stream.unsent and not self._client.want_write():
             stream.polite = True
-            self._client.part()
+            self._client.part(for_ever=self._wishes.lasting is None)
             self._client.loop_write()
 
     def _lost(self, trouble: str) -> None:
         self._forget_stream()
         self._online = self._accepted = False
         self._subscribing = None
+        if self._wishes.lasting is not None:  # the broker will deliver them again
+            self._owed.clear()
+            self._inbox.clear()
         self._outbox.disconnected()
         self._loop.offline(self)
         self.trouble = trouble
@@ -242,16 +268,23 @@ class Connection:
         if stream is not None and not stream.polite:
             self._loop.unwatch(stream.fileno())
 
-    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
+    def _received(
+        self,
+        topic: str,
+        payload: bytes,
+        retained: bool,  # noqa: FBT001 - a hot path
+        packet_id: int,
+        again: bool,  # noqa: FBT001 - a hot path
+    ) -> None:
         if not self._closing:
-            self._inbox.append((topic, payload, retained))
+            self._inbox.append((topic, payload, retained, packet_id, again))
 
     def _denied(self, topic: str) -> None:
         if not self._wishes.tell("denied", topic):
             self._refused(f"it may not publish to {topic}: give its user the right to")
 
     def _connected(
-        self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, about: Properties | None
+        self, client: Client, _: object, flags: ConnectFlags, code: ReasonCode, about: Properties | None
     ) -> None:
         if code.is_failure:
             self.trouble = f"refused: {code}"
@@ -260,6 +293,7 @@ class Connection:
             return
         self._loop.dialled(self)
         self._accepted = True
+        self.resumed = flags.session_present
         if self._wishes.filters:
             _, self._subscribing = client.subscribe(self._wishes.filters)
         else:

@@ -4,7 +4,7 @@ paho's decoder builds MQTT 5 property and reason tables anew for every packet, e
 message and 14 µs per acknowledgement. `tests/broker/test_mqtt.py` pins what is relied on here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil
 from time import monotonic
 from typing import Final
@@ -32,6 +32,8 @@ LASTING: Final = {
 _QOS: Final = 0x06
 _QOS1: Final = 0x02
 _RETAIN: Final = 0x01
+_AGAIN: Final = 0x08
+"""The bit that marks a message which the broker delivers again."""
 _ONE_BYTE_LENGTH: Final = 0x7F
 
 
@@ -79,12 +81,17 @@ class WireClient(Client):
         *,
         version: int,
         connector: Callable[[], Stream],
-        deliver: Callable[[str, bytes, bool], None],
+        deliver: Callable[[str, bytes, bool, int, bool], None],
         refused: Callable[[str], None],
         misfit: Callable[[str], object],
         schema: bytes,
+        answers: bool = True,
     ) -> None:
-        """`deliver` gets topic, payload, retained; `refused` a refused publish's topic; `misfit` another schema's."""
+        """`deliver` gets topic, payload, retained, packet id, delivered again; `refused` a refused publish's topic.
+
+        `misfit` gets the topic of a message of another schema. With `answers` messages of QoS 1 are acknowledged at
+        once, else by `acknowledge`.
+        """
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -97,6 +104,8 @@ class WireClient(Client):
         self._refused = refused
         self._misfit = misfit
         self._schema = schema
+        self._answers = answers
+        self.manual_ack_set(not answers)
         self.on_message = self._deliver_message
 
     @property
@@ -105,11 +114,18 @@ class WireClient(Client):
         return len(self._out_messages)
 
     def prepare(
-        self, address: BrokerAddress, will: Will | None, keepalive_s: int, session_s: int = 0
+        self,
+        address: BrokerAddress,
+        will: Will | None,
+        keepalive_s: int,
+        session_s: int = 0,
+        *,
+        resume: bool = False,
     ) -> None:
         """Set what CONNECT will say; `reconnect()` then begins a connection.
 
-        The first begins without an earlier session, the next go on where the last broke off `session_s` ago or less.
+        The first begins without an earlier session unless it is to `resume` one, the next go on where the last broke
+        off `session_s` ago or less.
         """
         if address.username is not None:
             self.username_pw_set(address.username, address.password)
@@ -118,14 +134,20 @@ class WireClient(Client):
         if self._protocol == MQTTProtocolVersion.MQTTv5:
             about = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             about.SessionExpiryInterval = session_s
-            fresh = MQTT_CLEAN_START_FIRST_ONLY if session_s else True
+            first = False if resume else MQTT_CLEAN_START_FIRST_ONLY
+            fresh = first if session_s else True
             self.connect_async(address.host, address.port, keepalive_s, clean_start=fresh, properties=about)
         else:
             self.connect_async(address.host, address.port, keepalive_s)
 
-    def part(self) -> None:
-        """Say good-bye for ever: the broker may forget the session."""
-        if self._protocol != MQTTProtocolVersion.MQTTv5:
+    def acknowledge(self, packet_ids: Iterable[int]) -> None:
+        """Answer for messages of QoS 1 that were delivered, in their order."""
+        for packet_id in packet_ids:
+            self._send_puback(packet_id)
+
+    def part(self, *, for_ever: bool = True) -> None:
+        """Say good-bye; for ever, the broker may forget the session."""
+        if self._protocol != MQTTProtocolVersion.MQTTv5 or not for_ever:
             self.disconnect()
             return
         about = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
@@ -150,12 +172,14 @@ class WireClient(Client):
         if qos > _QOS1 or len(packet) < start or end == 2:
             return super()._handle_publish()
         topic = packet[2:end].decode(errors="replace")  # for the receiver to refuse, not to stumble over
+        packet_id = int.from_bytes(packet[end : end + 2], "big") if qos else 0
         if fits:
-            self._deliver(topic, bytes(packet[start:]), bool(command & _RETAIN))
+            payload = bytes(packet[start:])
+            self._deliver(topic, payload, bool(command & _RETAIN), packet_id, bool(command & _AGAIN))
         else:
             self._misfit(topic)
-        if qos:
-            return self._send_puback(int.from_bytes(packet[end : end + 2], "big"))
+        if qos and (self._answers or not fits):
+            return self._send_puback(packet_id)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_pubackcomp(self, cmd: str) -> MQTTErrorCode:  # noqa: ARG002 - PUBACK and PUBCOMP look alike
@@ -171,8 +195,10 @@ class WireClient(Client):
         topic = message._topic.decode(errors="replace")  # noqa: SLF001 - `topic` itself may raise
         if any(schema_property(value) != self._schema for value in _versions(message)):
             self._misfit(topic)
+            if not self._answers:
+                self.ack(message.mid, message.qos)
         else:
-            self._deliver(topic, bytes(message.payload), message.retain)
+            self._deliver(topic, bytes(message.payload), message.retain, message.mid, message.dup)
 
 
 def _versions(message: MQTTMessage) -> list[str]:

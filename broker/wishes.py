@@ -32,6 +32,19 @@ class Login:
 NOBODY: Final = Login()
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A session that outlives its process: what is said meanwhile, the broker keeps and delivers to the next one.
+
+    What has been delivered is acknowledged by `Connection.acknowledge` alone, when it is safe; what was not, the
+    broker delivers again, marked so. `known` tells whether a message delivered again had been kept all the same.
+    """
+
+    resume: bool
+    """Whether to go on with the session that an earlier process left; else it begins without one."""
+    known: Callable[[str, bytes], bool]
+
+
 class Credentials(Protocol):
     """Knows how each client of a site logs in."""
 
@@ -63,6 +76,7 @@ class Wishes:
     session_s: int
     will: Will | None
     filters: list[tuple[str, int]]
+    lasting: Lasting | None = None
 
     def tell(self, reason: str, topic: str) -> bool:
         """Tell of a message that did not get through; return whether anybody wanted to know."""

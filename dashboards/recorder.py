@@ -89,7 +89,6 @@ class Recorder:
         """Ticks already written that have awards without a receipt."""
         self._tick: Tick | None = None
         self._now_tick = -1
-        self._events: list[EventRow] = []
         self._offline: set[str] = set()
         self._committed = monotonic()
 
@@ -125,8 +124,16 @@ class Recorder:
         elif isinstance(message, Correction) and self._now_tick in self._books:
             self._books[self._now_tick].count(sender)
 
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Return what it must not forget of reservations that ended long ago, for `recall`."""
+        return self._reservations.memory()
+
+    def recall(self, memory: dict[str, dict[str, int]]) -> None:
+        """Remember what an earlier recorder of the same run knew."""
+        self._reservations.recall(memory)
+
     def finish(self) -> None:
-        """Write what is left, except a tick that was broken off."""
+        """Write what is left, except ticks whose beginning or end was not heard."""
         last = self._tick
         for tick in sorted(self._books):
             if self._books[tick].ended:
@@ -135,8 +142,6 @@ class Recorder:
         self._end(self._reservations.finish())
         if last is not None:
             self._event(last.tick, last.ends_ms, "end", "site", "the run ends")
-        self._store.add_events(self._events)
-        self._events = []
         self._store.commit()
 
     # --- time and presence -------------------------------------------------------------------------------
@@ -162,6 +167,7 @@ class Recorder:
         if books is None:
             return
         if tick.phase is Phase.PROCESS:
+            books.begun = True
             books.begins_ms = tick.simulated_ms
             for done in sorted(number for number in self._books if number <= tick.tick - 2):
                 self._write(done)
@@ -199,7 +205,7 @@ class Recorder:
 
     def _event(self, tick: int, simulated_ms: int, kind: str, subject: str, text: str) -> None:
         row = EventRow(tick, simulated_ms, kind, subject, text)
-        self._events.append(row)
+        self._store.add_events([row])
         if self._witness is not None:
             self._witness.event(row)
 
@@ -208,7 +214,7 @@ class Recorder:
     def _write(self, tick: int) -> None:
         """Write the rows of a tick."""
         books = self._books.pop(tick)
-        if not books.ended:
+        if not (books.begun and books.ended):
             return
         store = self._store
         books.join()
@@ -222,9 +228,6 @@ class Recorder:
         rows = self._reservations.rows(tick, books.begins_ms)
         if rows:
             self._end(rows)
-        if self._events:
-            store.add_events(self._events)
-            self._events = []
         if books.open:
             books.forget_accounts()
             self._open[tick] = books

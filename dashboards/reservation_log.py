@@ -150,6 +150,15 @@ class ReservationLog:
                 called.served = True
         return rows
 
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Return each vehicle's last call, and how often it has begun to count anew."""
+        return {"last": dict(self._last), "lives": dict(self._lives)}
+
+    def recall(self, memory: dict[str, dict[str, int]]) -> None:
+        """Take over what `memory` returned."""
+        self._last.update(memory.get("last", {}))
+        self._lives.update(memory.get("lives", {}))
+
     def finish(self) -> list[ReservationRow]:
         """Return the rows of what has ended or is open when the run ends."""
         rows: list[ReservationRow] = []

@@ -55,6 +55,7 @@ class TickBooks:
     def __init__(self, tick: int, places: dict[str, Presence], stored: dict[str, int]) -> None:
         self.tick = tick
         self.begins_ms = 0
+        self.begun = False
         self.ended = False
         self.market: list[tuple[str, str, Message]] = []
         self.states: dict[str, State] = {}

@@ -1,5 +1,6 @@
 """The auditor hears what is said on a site, trusts nobody, and counts what should not be."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from broker.messages import (
@@ -91,6 +92,10 @@ class Auditor:
     def so_far(self) -> list[Finding]:
         """Return what was found up to now."""
         return self._tallies.findings()
+
+    def restore(self, findings: Iterable[Finding]) -> None:
+        """Go on counting from what an earlier auditor of the same run had found."""
+        self._tallies.restore(findings)
 
     def finish(self) -> list[Finding]:
         """Judge what is left, except a tick that was broken off; return the findings."""

@@ -1,14 +1,15 @@
 """A crash-safe log: records in segment files, each record with its checksum, durable when `sync` has returned.
 
-A record is a header (length, CRC-32, number of items, time) and its bytes. A crash may tear the last record of a segment; reading
-ends there, and a reopened log goes on in a new segment, so nothing is ever written after torn bytes. What `sync` could
-not write stays in memory, to be tried again: a full disk loses nothing.
+A record is a header (length, CRC-32, number of items, time) and its bytes. A crash may tear the last record of a
+segment; reading ends there, and a reopened log goes on in a new segment, so nothing is ever written after torn bytes.
+What `sync` could not write stays in memory, to be tried again: a full disk loses nothing.
 """
 
 import os
 import struct
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -54,7 +55,8 @@ class Log:
         self._fsync = fsync
         self._lock = threading.RLock()
         self._file: int | None = None
-        self._buffer = bytearray()
+        self._parts = deque([bytearray()])
+        """What is not written yet; each part but the first begins a segment."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._sizes = {number: self._path(number).stat().st_size for number in _numbers(folder)}
@@ -69,23 +71,25 @@ class Log:
         """Add a record, to be written by the next `sync`."""
         head = _HEADER.pack(len(data), _checksum(data, items, time_ms), items, time_ms)
         with self._lock:
-            self._buffer += head
-            self._buffer += data
+            part = self._parts[-1]
+            part += head
+            part += data
 
     @property
     def unwritten(self) -> int:
         """Bytes appended and not yet synced."""
-        return len(self._buffer)
+        return sum(map(len, self._parts))
 
     def sync(self) -> None:
         """Make everything appended survive a crash; raise StoreError, having lost nothing, where that fails."""
         with self._lock:
-            if not self._buffer:
-                return
             try:
-                if self._file is None or self._sizes[self._current] >= self._segment_bytes:
-                    self._begin_segment()
-                self._write()
+                while True:
+                    self._write(self._parts[0])
+                    if len(self._parts) == 1:
+                        return
+                    self._parts.popleft()
+                    self._close_file()
             except OSError as error:
                 self._abandon()
                 reason = error.strerror or str(error)
@@ -95,8 +99,8 @@ class Log:
     def rotate(self) -> None:
         """Begin a new segment with the next record."""
         with self._lock:
-            self.sync()
-            self._close_file()
+            if self._parts[-1] or len(self._parts) == 1:
+                self._parts.append(bytearray())
 
     def close(self) -> None:
         """Sync and let go. Twice is safe."""
@@ -104,7 +108,13 @@ class Log:
             try:
                 self.sync()
             finally:
-                self._close_file()
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Let go without another sync."""
+        with self._lock:
+            self._parts = deque([bytearray()])
+            self._close_file()
 
     def __enter__(self) -> Self:
         """Hand out the log itself."""
@@ -159,11 +169,11 @@ class Log:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012d}{SUFFIX}"
 
-    def _begin_segment(self) -> None:
+    def _begin_segment(self) -> int:
         self._close_file()
         number = self._current + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        self._file = os.open(self._path(number), flags, 0o600)
+        file = self._file = os.open(self._path(number), flags, 0o600)
         self._current = number
         self._sizes[number] = 0
         folder = os.open(self.folder, os.O_RDONLY)
@@ -171,17 +181,20 @@ class Log:
             self._fsync(folder)
         finally:
             os.close(folder)
+        return file
 
-    def _write(self) -> None:
-        assert self._file is not None  # noqa: S101 - for the type checker; `sync` has opened it
-        view = memoryview(self._buffer)
-        done = 0
-        while done < len(view):
-            done += os.write(self._file, view[done:])
-        view.release()
+    def _write(self, part: bytearray) -> None:
+        if not part:
+            return
+        if self._file is None or self._sizes[self._current] >= self._segment_bytes:
+            self._file = self._begin_segment()
+        with memoryview(part) as view:
+            done = 0
+            while done < len(view):
+                done += os.write(self._file, view[done:])
         self._fsync(self._file)
         self._sizes[self._current] += done
-        self._buffer.clear()
+        part.clear()
 
     def _abandon(self) -> None:
         """After an error nothing is known of what lies beyond the last sync: go on in another segment."""

@@ -162,14 +162,17 @@ class Spool:
 
     def close(self) -> None:
         """Sync and let go. Twice is safe."""
-        if self._held < 0:
-            return
         try:
             self.sync()
         finally:
-            with self._lock:
-                self._keep_state()
-                self._log.close()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go as it is, as if killed."""
+        with self._lock:
+            self._lines.clear()
+            self._log.abandon()
+            if self._held >= 0:
                 os.close(self._held)
                 self._held = -1
 
