@@ -1,7 +1,7 @@
 """A stand-in for InfluxDB 2: Debian's InfluxDB 1 as real storage, behind a shim that speaks the v2 write path.
 
-What is real: line protocol, the storage engine with its write-ahead log, its fsync, its overwriting of equal points, its
-refusals. What is not: tokens (one fixed token is asked for), buckets (a database each), Flux, and v2's own words
+What is real: line protocol, the storage engine with its write-ahead log, its fsync, its overwriting of equal points,
+its refusals. What is not: tokens (one fixed token is asked for), buckets (a database each), Flux, and v2's own words
 for errors. The shim keeps nothing: a write is answered with 204 only after the engine has answered.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlparse
 
-TOKEN: Final = "a-token-for-tests"  # noqa: S105 - of a throw-away server
+TOKEN: Final = "a-token-for-tests"
 _START_S: Final = 30.0
 _CONFIG: Final = """
 reporting-disabled = true
@@ -115,7 +115,7 @@ class Engine:
 
     def count(self, database: str, measurement: str, field: str) -> int:
         """Return how many points of a measurement have a field."""
-        series = self.query(f'SELECT count("{field}") FROM "{measurement}"', database)
+        series = self.query(f'SELECT count("{field}") FROM "{measurement}"', database)  # noqa: S608 - a test's
         return int(series[0]["values"][0][1]) if series else 0
 
 
