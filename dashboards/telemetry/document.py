@@ -54,11 +54,11 @@ def _section(measurement: Measurement) -> str:
         "",
         f"Time: {measurement.time.value}. Tags: {', '.join(f'`{tag}`' for tag in measurement.tags)}.",
         "",
-        "| field | type | unit | what |",
-        "| --- | --- | --- | --- |",
+        "| field | type | unit | over longer times | what |",
+        "| --- | --- | --- | --- | --- |",
     ]
     lines.extend(
-        f"| `{field.name}` | {field.type.value} | {field.unit or '–'} | {field.what} |"
+        f"| `{field.name}` | {field.type.value} | {field.unit or '–'} | {field.fold.value} | {field.what} |"
         for field in measurement.fields
     )
     return "\n".join(lines)

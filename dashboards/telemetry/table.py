@@ -28,6 +28,16 @@ class Type(Enum):
     FLAG = "boolean"
 
 
+class Fold(Enum):
+    """How the values of a longer time become one, in the buckets for 15 minutes and for days."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    LEAST = "min"
+    MOST = "max"
+    LAST = "last"
+
+
 class Column(NamedTuple):
     """A field; a whole unit such as Wh is exact, a float such as EUR is for reading."""
 
@@ -35,6 +45,7 @@ class Column(NamedTuple):
     type: Type
     unit: str
     what: str
+    fold: Fold
 
 
 class Measurement(NamedTuple):
@@ -74,35 +85,35 @@ _RUN: Final = ("site", "run")
 _CELL: Final = (*_RUN, "cell", "algorithm")
 
 
-def _wh(name: str, what: str) -> Column:
-    return Column(name, Type.INTEGER, "Wh", what)
+def _wh(name: str, what: str, fold: Fold = Fold.SUM) -> Column:
+    return Column(name, Type.INTEGER, "Wh", what, fold)
 
 
-def _eur(name: str, what: str) -> Column:
-    return Column(name, Type.FLOAT, "EUR", what)
+def _eur(name: str, what: str, fold: Fold = Fold.SUM) -> Column:
+    return Column(name, Type.FLOAT, "EUR", what, fold)
 
 
-def _price(name: str, what: str) -> Column:
-    return Column(name, Type.FLOAT, "EUR/kWh", what)
+def _price(name: str, what: str, fold: Fold = Fold.MEAN) -> Column:
+    return Column(name, Type.FLOAT, "EUR/kWh", what, fold)
 
 
-def _count(name: str, what: str) -> Column:
-    return Column(name, Type.INTEGER, "1", what)
+def _count(name: str, what: str, fold: Fold = Fold.SUM, unit: str = "1") -> Column:
+    return Column(name, Type.INTEGER, unit, what, fold)
 
 
-def _number(name: str, unit: str, what: str) -> Column:
-    return Column(name, Type.FLOAT, unit, what)
+def _number(name: str, unit: str, what: str, fold: Fold = Fold.MEAN) -> Column:
+    return Column(name, Type.FLOAT, unit, what, fold)
 
 
 def _text(name: str, what: str) -> Column:
-    return Column(name, Type.TEXT, "", what)
+    return Column(name, Type.TEXT, "", what, Fold.LAST)
 
 
 def _flag(name: str, what: str) -> Column:
-    return Column(name, Type.FLAG, "", what)
+    return Column(name, Type.FLAG, "", what, Fold.LAST)
 
 
-_TICK: Final = _count("tick", "number of the tick")
+_TICK: Final = _count("tick", "number of the tick", Fold.LAST)
 
 GRID: Final = Measurement(
     "grid",
@@ -123,7 +134,9 @@ GRID: Final = Measurement(
             "generated less demand: the power difference before trade between cells and reactor",
         ),
         _eur("paid_eur", "paid by the cell's consumers and chargers"),
-        _wh("charger_stored_wh", "energy in the buffers of the cell's chargers when the tick ends"),
+        _wh(
+            "charger_stored_wh", "energy in the buffers of the cell's chargers when the tick ends", Fold.LAST
+        ),
         _count("messages", "what its devices said of market, reservations and accounts"),
     ),
 )
@@ -133,9 +146,9 @@ MARKET: Final = Measurement(
     Time.TICK,
     _CELL,
     (
-        _price("lowest_price_eur_per_kwh", "lowest price paid; no value where nothing was sold"),
+        _price("lowest_price_eur_per_kwh", "lowest price paid; no value where nothing was sold", Fold.LEAST),
         _price("mean_price_eur_per_kwh", "price paid, mean by energy; no value where nothing was sold"),
-        _price("highest_price_eur_per_kwh", "highest price paid; no value where nothing was sold"),
+        _price("highest_price_eur_per_kwh", "highest price paid; no value where nothing was sold", Fold.MOST),
         _count("bids", "bids that wanted something"),
         _count("packages", "packages bid for"),
         _wh("bid_wh", "energy bid for"),
@@ -145,7 +158,7 @@ MARKET: Final = Measurement(
         _count("refusals", "awards of which the receipt took less than was awarded"),
         _count("unanswered", "awards without a receipt so far"),
         _wh("refused_wh", "energy that receipts did not take"),
-        _count("rounds", "most awards that one buyer got of one producer, one per round"),
+        _count("rounds", "most awards that one buyer got of one producer, one per round", Fold.MOST),
     ),
 )
 MERIT: Final = Measurement(
@@ -165,10 +178,10 @@ FLEET: Final = Measurement(
     Time.TICK,
     (*_RUN, "cell", "kind"),
     (
-        _count("devices", "known by their birth"),
-        _count("online", "of them, online"),
-        _count("reporting", "of them, with an account of this tick"),
-        _count("with_sensors", "of them, with figures from real sensors"),
+        _count("devices", "known by their birth", Fold.LAST),
+        _count("online", "of them, online", Fold.MEAN),
+        _count("reporting", "of them, with an account of this tick", Fold.MEAN),
+        _count("with_sensors", "of them, with figures from real sensors", Fold.MEAN),
     ),
 )
 DEVICE: Final = Measurement(
@@ -180,40 +193,38 @@ DEVICE: Final = Measurement(
         _TICK,
         _flag("measured", "true: from real sensors; false: simulated"),
         _text("status", "what it is doing, in its own word"),
-        Column("power_w", Type.INTEGER, "W", "mean power over the tick; positive into the grid"),
-        _eur("balance_eur", "earned less paid since it came to life"),
-        _count("refused", "messages it has refused since it came to life"),
-        _number("latitude", "°", "where it is, north"),
-        _number("longitude", "°", "where it is, east"),
+        _count("power_w", "mean power over the tick; positive into the grid", Fold.MEAN, "W"),
+        _eur("balance_eur", "earned less paid since it came to life", Fold.LAST),
+        _count("refused", "messages it has refused since it came to life", Fold.LAST),
+        _number("latitude", "°", "where it is, north", Fold.LAST),
+        _number("longitude", "°", "where it is, east", Fold.LAST),
         _wh("generated_wh", "turbine, reactor: generated"),
         _wh("sold_wh", "turbine, reactor: sold, by its own books"),
         _wh("curtailed_wh", "turbine, reactor: sold to nobody"),
-        _wh("unsettled_wh", "turbine, reactor: awarded, receipt awaited"),
+        _wh("unsettled_wh", "turbine, reactor: awarded, receipt awaited", Fold.LAST),
         _eur("earned_eur", "turbine, reactor, charger: earned in the tick"),
         _wh("demand_wh", "consumer, charger: energy wanted"),
         _wh("bought_wh", "consumer, charger: energy bought"),
         _eur("paid_eur", "consumer, charger, vehicle: paid in the tick"),
-        _wh("stored_wh", "charger, vehicle: energy in the battery at the end of the tick"),
-        _wh("capacity_wh", "charger, vehicle: of the battery"),
+        _wh("stored_wh", "charger, vehicle: energy in the battery at the end of the tick", Fold.LAST),
+        _wh("capacity_wh", "charger, vehicle: of the battery", Fold.LAST),
         _number("state_of_charge", "0–1", "charger, vehicle: stored / capacity"),
         _wh("delivered_wh", "charger: given to vehicles"),
         _wh("charge_loss_wh", "charger, vehicle: lost in charging the battery"),
         _wh("discharge_loss_wh", "charger: lost in discharging it"),
-        _count("ports", "charger: ports"),
-        _count("ports_reserved", "charger: of them, reserved"),
+        _count("ports", "charger: ports", Fold.LAST),
+        _count("ports_reserved", "charger: of them, reserved", Fold.MEAN),
         _text("model", "vehicle: its model"),
         _number("consumption_wh_per_km", "Wh/km", "vehicle: by its data sheet"),
         _wh("drawn_wh", "vehicle: drawn from chargers"),
         _wh("driven_wh", "vehicle: used for driving"),
         _number("speed_km_h", "km/h", "vehicle: at the end of the tick"),
-        Column(
-            "deadline_ms", Type.INTEGER, "ms", "vehicle: when it wants to be charged, since 1970, simulated"
-        ),
+        _count("deadline_ms", "vehicle: when it wants to be charged, since 1970, simulated", Fold.LAST, "ms"),
         _text("charger", "vehicle: whose port it has reserved; empty for none"),
-        _number("next_latitude", "°", "vehicle: its next stop"),
-        _number("next_longitude", "°", "vehicle: its next stop"),
-        _number("destination_latitude", "°", "vehicle: its destination"),
-        _number("destination_longitude", "°", "vehicle: its destination"),
+        _number("next_latitude", "°", "vehicle: its next stop", Fold.LAST),
+        _number("next_longitude", "°", "vehicle: its next stop", Fold.LAST),
+        _number("destination_latitude", "°", "vehicle: its destination", Fold.LAST),
+        _number("destination_longitude", "°", "vehicle: its destination", Fold.LAST),
     ),
 )
 CHARGING: Final = Measurement(
@@ -222,17 +233,17 @@ CHARGING: Final = Measurement(
     Time.TICK,
     _CELL,
     (
-        _count("chargers", "chargers with an account of the tick"),
-        _wh("stored_wh", "energy in their batteries"),
-        _wh("capacity_wh", "of their batteries"),
-        _count("ports", "their ports"),
-        _count("ports_reserved", "of them, reserved"),
+        _count("chargers", "chargers with an account of the tick", Fold.LAST),
+        _wh("stored_wh", "energy in their batteries", Fold.LAST),
+        _wh("capacity_wh", "of their batteries", Fold.LAST),
+        _count("ports", "their ports", Fold.LAST),
+        _count("ports_reserved", "of them, reserved", Fold.MEAN),
         _wh("bought_wh", "bought in the tick"),
         _wh("delivered_wh", "given to vehicles in the tick"),
         _eur("earned_eur", "earned from vehicles in the tick"),
         _eur("paid_eur", "paid to producers in the tick"),
-        _count("waiting", "vehicles of the cell on their way to a reserved port"),
-        _count("failed", "vehicles of the cell that are stranded"),
+        _count("waiting", "vehicles of the cell on their way to a reserved port", Fold.MEAN),
+        _count("failed", "vehicles of the cell that are stranded", Fold.MEAN),
     ),
 )
 VEHICLES: Final = Measurement(
@@ -240,7 +251,7 @@ VEHICLES: Final = Measurement(
     "how many vehicles of a cell are in which state at the end of a tick; states that none is in are 0",
     Time.TICK,
     (*_RUN, "cell", "status"),
-    (_count("vehicles", "vehicles in that state"),),
+    (_count("vehicles", "vehicles in that state", Fold.MEAN),),
 )
 OFFER: Final = Measurement(
     "offer",
@@ -291,7 +302,7 @@ REJECTS: Final = Measurement(
     "messages that devices refused to act upon, by reason, added up over the devices of a cell and kind",
     Time.TICK,
     (*_RUN, "cell", "kind", "reason"),
-    (_count("rejects", "since the devices came to life"),),
+    (_count("rejects", "since the devices came to life", Fold.LAST),),
 )
 CLOCK: Final = Measurement(
     "clock",
@@ -304,12 +315,12 @@ CLOCK: Final = Measurement(
         _text("mode", "lockstep, scaled or realtime"),
         _flag("paused", "whether time stands still"),
         _number("seconds_per_tick", "s", "real seconds a tick takes; 0 in lock-step"),
-        _count("ticks_left", "ticks still to run after this one"),
-        _count("absent", "devices that let the last deadline pass"),
+        _count("ticks_left", "ticks still to run after this one", Fold.LAST),
+        _count("absent", "devices that let the last deadline pass", Fold.MEAN),
         _number(
             "took_s", "s", "real seconds since the phase before began; none for the first, or after a pause"
         ),
-        _number("late_s", "s", "of them, more than the pace allows; none in lock-step"),
+        _number("late_s", "s", "of them, more than the pace allows; none in lock-step", Fold.MOST),
         _text("scenario", "name of the scenario; empty where the recorder was not told"),
         _text("algorithm_in_force", "how vehicles choose a charger"),
         _number("consumer_scale", "1", "multiplies demand"),
@@ -332,8 +343,8 @@ AUDIT: Final = Measurement(
     Time.TICK,
     (*_RUN, "invariant"),
     (
-        _count("checked", "checks since the run began"),
-        _count("breaches", "of them, breaches"),
+        _count("checked", "checks since the run began", Fold.LAST),
+        _count("breaches", "of them, breaches", Fold.LAST),
     ),
 )
 RECORDER: Final = Measurement(
@@ -343,20 +354,22 @@ RECORDER: Final = Measurement(
     ("site",),
     (
         _flag("connected", "whether it is connected to the broker"),
-        _count("connections", "connections to the broker since it began; more than 1: it came back"),
-        _count("heard", "messages heard since it began"),
-        _count("refused", "of them, refused: no topic or payload of ours"),
-        _count("redelivered", "of them, dropped because they had been kept before"),
-        _number("silent_s", "s", "since the last message"),
-        _count("points", "points made since it began"),
-        _count("backlog", "points in the spool, not yet taken by the server"),
-        Column("backlog_bytes", Type.INTEGER, "byte", "of the spool on disk"),
-        _number("oldest_s", "s", "how long the oldest point has been in the spool; 0 for none"),
-        _count("sent", "points taken by the server since the spool was made"),
-        _count("rejected", "points refused by the server and put into the dead-letter file"),
-        _count("dropped", "points dropped because the spool was full"),
-        _count("failures", "failed attempts to send since the last success"),
-        Column("rss_bytes", Type.INTEGER, "byte", "resident memory of the recorder"),
+        _count(
+            "connections", "connections to the broker since it began; more than 1: it came back", Fold.LAST
+        ),
+        _count("heard", "messages heard since it began", Fold.LAST),
+        _count("refused", "of them, refused: no topic or payload of ours", Fold.LAST),
+        _count("redelivered", "of them, dropped because they had been kept before", Fold.LAST),
+        _number("silent_s", "s", "since the last message", Fold.MOST),
+        _count("points", "points made since it began", Fold.LAST),
+        _count("backlog", "points in the spool, not yet taken by the server", Fold.MOST),
+        _count("backlog_bytes", "of the spool on disk", Fold.MOST, "byte"),
+        _number("oldest_s", "s", "how long the oldest point has been in the spool; 0 for none", Fold.MOST),
+        _count("sent", "points taken by the server since the spool was made", Fold.LAST),
+        _count("rejected", "points refused by the server and put into the dead-letter file", Fold.LAST),
+        _count("dropped", "points dropped because the spool was full", Fold.LAST),
+        _count("failures", "failed attempts to send since the last success", Fold.MOST),
+        _count("rss_bytes", "resident memory of the recorder", Fold.MOST, "byte"),
     ),
 )
 

@@ -35,7 +35,7 @@ await send({ method: "initialized", params: {} });
 const verdict = {};
 let number = 0;
 for (const [name, text] of Object.entries(texts)) {
-  const uri = `file:///text-${number++}.flux`;
+  const uri = `file:///text-${number++}/main.flux`; // a folder each: files of one folder are one package
   const answered = new Promise((done) => {
     waiting = { uri, done };
   });

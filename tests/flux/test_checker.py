@@ -11,6 +11,8 @@ CASES = {
     "wrong type": (RIGHT.replace('"raw"', "3"), "expected string but found int"),
     "not closed": (RIGHT.replace("-1h)", "-1h"), "expected"),
     "unknown argument": (RIGHT.replace("every:", "evry:"), "evry"),
+    "an option": (f'option task = {{name: "a", every: 1h}}\n{RIGHT}', ""),
+    "the same option in another text": (f'option task = {{name: "b", every: 1h}}\n{RIGHT}', ""),
     "import too late": (f'x = 1\nimport "math"\n{RIGHT}', "invalid statement"),
 }
 
