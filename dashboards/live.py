@@ -217,9 +217,9 @@ class LiveRecorder:
         """Hand a message to the recording of its run."""
         if address.row.retain and not isinstance(message, Tick):
             self._context[topic] = payload
+        self._heard_ms = heard_ms
         if isinstance(message, Tick | Grant) and address.sender == CLOCK_ID:
             self._time(message, heard_ms)
-        self._heard_ms = heard_ms
         recording = self._recording
         if recording is None:
             return
@@ -272,6 +272,7 @@ class LiveRecorder:
             run=self._run,
             resume=True,
             now_s=lambda: self._heard_ms / 1000,
+            wall_ms=lambda: self._heard_ms,
         )
         self._committed = int(recording.store.meta(_SERIAL, 0))
         recording.store.muted = recording.continued

@@ -60,8 +60,9 @@ class Recording:
         run: str | None = None,
         resume: bool = False,
         now_s: Callable[[], float] = monotonic,
+        wall_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`sink` takes the points of the run, named `run`, if anybody wants them; `now_s` is real time.
+        """`sink` takes the points of the run, named `run`, if anybody wants them; the rest is the collector's.
 
         With `resume`, a store that is there already is gone on with: see `continued`.
         """
@@ -84,7 +85,13 @@ class Recording:
             None
             if sink is None
             else Collector(
-                sink, site, scenario=facts.scenario, run=run, findings=self._auditor.so_far, now_s=now_s
+                sink,
+                site,
+                scenario=facts.scenario,
+                run=run,
+                findings=self._auditor.so_far,
+                now_s=now_s,
+                wall_ms=wall_ms,
             )
         )
         self._recorder = Recorder(self.store, self._collector)

@@ -50,14 +50,22 @@ class Collector:
         run: str | None = None,
         findings: Callable[[], Sequence[Finding]] | None = None,
         now_s: Callable[[], float] = monotonic,
+        wall_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`findings` are the auditor's so far; `now_s` is real time, for the clock's lateness."""
+        """`findings` are the auditor's so far; `now_s` is real time, for the clock's lateness.
+
+        With `wall_ms`, the time of day in milliseconds since 1970, points of a clock in real-time mode bear that
+        time: what is said of simulated instants is moved by as much as the tick began later or earlier.
+        """
         self._sink = sink
         self._site = site
         self._scenario = scenario
         self._named = run
         self._findings = findings
         self._now_s = now_s
+        self._wall_ms = wall_ms
+        self._shift_ms = 0
+        """What is added to simulated time; other than 0 only where points bear the time of day."""
         self._run: dict[str, str] = {"site": site, "run": run or scenario or site}
         self._places: dict[str, Presence] = {}
         self._online: set[str] = set()
@@ -105,12 +113,16 @@ class Collector:
             heard_s = self._now_s()
             self._took = (None, None) if last is None else _lateness(last, heard_s - self._heard_s)
             self._heard_s = heard_s
+            if last is None or tick.phase is Phase.PROCESS:
+                is_real = self._wall_ms is not None and tick.mode is Mode.REALTIME
+                self._shift_ms = self._wall_ms() - tick.simulated_ms if is_real and self._wall_ms else 0
             if tick.phase is Phase.PROCESS:
                 if last is not None:
                     self._end_tick(last.tick)
-                self._begins[tick.tick] = (tick.simulated_ms, str(tick.settings.algorithm))
+                begins_ms = tick.simulated_ms + self._shift_ms
+                self._begins[tick.tick] = (begins_ms, str(tick.settings.algorithm))
                 self._begins.pop(tick.tick - _LATE_TICKS - 2, None)
-        self._sink(Point(CLOCK.name, self._run, self._clock(tick), tick.simulated_ms))
+        self._sink(Point(CLOCK.name, self._run, self._clock(tick), tick.simulated_ms + self._shift_ms))
 
     def _begin_anew(self, tick: Tick) -> None:
         """The clock's books begin anew, and so do ours."""
@@ -197,7 +209,7 @@ class Collector:
             return
         time_ms, algorithm = begun
         figures = MarketFigures(books, algorithm)
-        for point in figures.points(self._run):
+        for point in figures.points(self._run, time_ms):
             self._sink(point)
         for point in cell_points(self._run, algorithm, self._places, books.states, time_ms):
             self._sink(point)
@@ -209,10 +221,10 @@ class Collector:
         self, books: TickBooks, consumer: str, lots: Lots, got: Lots, trades: list[TradeRow]
     ) -> None:
         """Correct the points of a tick by a receipt that came late."""
-        figures = self._open.get(books.tick)
-        if figures is not None:
+        figures, begun = self._open.get(books.tick), self._begins.get(books.tick)
+        if figures is not None and begun is not None:
             figures.late(consumer, lots, got, trades)
-            for point in figures.points(self._run):
+            for point in figures.points(self._run, begun[0]):
                 self._sink(point)
 
     def accepted(self, row: ReservationRow) -> None:
@@ -232,12 +244,14 @@ class Collector:
                 "plugged_s": _seconds(row.arrived_ms, row.released_ms),
             }
             ended_ms = row.released_ms or row.accepted_ms or row.requested_ms
-            self._sink(Point(RESERVATION.name, tags, fields, ended_ms))
+            self._sink(Point(RESERVATION.name, tags, fields, ended_ms + self._shift_ms))
 
     def event(self, row: EventRow) -> None:
         """Make the point of an event."""
         tags = {**self._run, "what": row.kind, "device": row.subject}
-        self._sink(Point(EVENT.name, tags, {"text": row.text, "tick": row.tick}, row.simulated_ms))
+        self._sink(
+            Point(EVENT.name, tags, {"text": row.text, "tick": row.tick}, row.simulated_ms + self._shift_ms)
+        )
 
     def _reservation_tags(self, row: ReservationRow) -> dict[str, str]:
         return {

@@ -15,10 +15,10 @@ This page is written from `dashboards/telemetry/table.py` and a test holds the t
 How points get to InfluxDB without loss, which buckets there are and what each token may do is in
 [recording.md](recording.md).
 
-**Time.** Most points bear simulated time, for a run of a day must look like a day however fast it went: the
-scenario's local standard time, written as if it were UTC, so set Grafana's time zone to UTC. In real-time
-mode with real devices the clock's time is the time of day, and so is the points'. The recorder's own health bears real
-time.
+**Time.** A run of a day must look like a day however fast it went, so points bear simulated time: the scenario's local
+standard time, written as if it were UTC (set Grafana's time zone to UTC). Where the clock is in real-time mode, points
+of `gridfleet record` and `gridfleet run` bear the time of day instead: that of the beginning of the tick, and of
+what happens within it. The recorder's own health, and what devices measure, always bears real time.
 
 **No duplicates.** A point is named by its measurement, tags and time, and each of these follows from the messages
 alone. So the same messages heard again – after a crash, or when a batch is sent twice because the answer was

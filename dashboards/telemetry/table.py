@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 
 class Time(Enum):
-    """What the time of a point is; simulated time is the scenario's local standard time, written as if it were UTC."""
+    """What the time of a point is; with a clock in real-time mode, simulated time is the time of day."""
 
     TICK = "simulated time at which the tick begins"
     INSTANT = "simulated time of the event"

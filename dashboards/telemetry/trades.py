@@ -50,27 +50,27 @@ class MarketFigures:
         self._refusal(cell, awarded, got)
         self._trade(trades)
 
-    def points(self, run: Mapping[str, str]) -> Iterable[Point]:
+    def points(self, run: Mapping[str, str], time_ms: int) -> Iterable[Point]:
         """Return the points of all cells."""
         for row in self._books.rows():
             cell = self._cells.get(row.cell) or _Cell()
             place = {**run, "cell": bounded(row.cell)}
             tags = {**place, "algorithm": self._algorithm}
-            yield Point(GRID.name, tags, _balance(row, cell.paid_neur), row.simulated_ms)
+            yield Point(GRID.name, tags, _balance(row, cell.paid_neur), time_ms)
             market: dict[str, Value | None] = {
                 "lowest_price_eur_per_kwh": _eur(row.lowest_price_ueur),
                 "mean_price_eur_per_kwh": _eur(row.mean_price_ueur),
                 "highest_price_eur_per_kwh": _eur(cell.highest),
                 **cell.counts,
             }
-            yield Point(MARKET.name, tags, market, row.simulated_ms)
+            yield Point(MARKET.name, tags, market, time_ms)
             for band, (bid_wh, sold_wh, reactor_wh) in cell.merit.items():
                 amounts: dict[str, Value | None] = {
                     "bid_wh": bid_wh,
                     "sold_wh": sold_wh,
                     "reactor_wh": reactor_wh,
                 }
-                yield Point(MERIT.name, {**place, "band": band}, amounts, row.simulated_ms)
+                yield Point(MERIT.name, {**place, "band": band}, amounts, time_ms)
 
     def _cell(self, consumer: str) -> _Cell:
         return self._cells.setdefault(self._books.cell_of(consumer), _Cell())

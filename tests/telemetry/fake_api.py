@@ -45,7 +45,7 @@ class FakeApi:
         if method == "DELETE":
             del things[rest[0]]
             return 204, None
-        thing = things[rest[0]] if rest else {"id": secrets.token_hex(8)}
+        thing: dict[str, Any] = things[rest[0]] if rest else {"id": secrets.token_hex(8)}
         thing.update(body)
         if kind == "tasks":
             found_name = re.search(r'name: "([^"]+)"', thing["flux"])
