@@ -143,7 +143,7 @@ class Service:
                 on_trouble=lambda _reason, _topic: None,
                 session_s=SESSION_S,
                 lasting=Lasting(resume=not self._is_first, known=live.known),
-                login=login(client_id),
+                login=login(RECORDER_ID),
             )
             self._report()
             loop.call_later(CHECKPOINT_S, self._checkpoint)

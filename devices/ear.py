@@ -13,6 +13,9 @@ from broker.wishes import ANYBODY, SESSION_S, Credentials
 
 LOG: Final = logging.getLogger(__name__)
 RECORDER_ID: Final = "recorder"
+"""As whom an ear logs in."""
+EAR_ID: Final = "recorder-of-a-run"
+"""An ear's client id: a recorder of its own process may hear the same site under its own."""
 _ADDRESSES_KEPT: Final = 100_000
 
 
@@ -51,7 +54,7 @@ class Ear:
         self.now_ms = 0
         self.refused = 0
         self.connection = loop.open(
-            RECORDER_ID,
+            EAR_ID,
             on_message=self._on_message,
             filters=[(everything(wire.site), 1)],
             on_trouble=lambda reason, text: self._refuse(text, reason),
