@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, peers, simulation, start, wire
+from benchmarks import codec, peers, simulation, start, telemetry, wire
 
 
 class Benchmark(Protocol):
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "start": start.run,
     "wire": wire.run,
     "simulation": simulation.run,
+    "telemetry": telemetry.run,
     "peers": peers.run,
 }
 UNASKED: Final = tuple(name for name in BENCHMARKS if name != "peers")

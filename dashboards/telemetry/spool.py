@@ -144,6 +144,11 @@ class Spool:
 
     # --- both --------------------------------------------------------------------------------------------
 
+    @property
+    def backlog(self) -> int:
+        """Points that wait for the server."""
+        return self._backlog
+
     def figures(self) -> SpoolFigures:
         """Return how the spool is doing."""
         with self._lock:

@@ -59,7 +59,7 @@ def writer(asked: list[bool], folder: str, url: str, progress: str) -> None:
             draft.write_text(str(number))
             draft.replace(path)
             time.sleep(0.002)
-        while spool.figures().backlog:
+        while spool.backlog:
             time.sleep(0.01)
         sender.stop()
 
