@@ -43,8 +43,8 @@ def run(*, quick: bool) -> None:
     amount = 20_000 if quick else 1_000_000
     _lines()  # a run is simulated first
     rows = [_measured("rows of trades and devices into the local store", amount, _into_store)]
-    rows.append(_measured("points of a run made and spelt as lines", amount // 4, _points_made))
-    rows.append(_measured("messages heard, in the journal, store and spool", amount // 10, _heard))
+    rows.append(_measured("points of a run made and spelt as lines", amount // 10, _points_made))
+    rows.append(_measured("messages heard, in the journal, store and spool", amount // 20, _heard))
     rows.append(_measured("points into the spool, synced", amount, _into_spool))
     notes = [
         "Each line in a folder on this machine's disk; fsync after every 5 000, the store once a second."
@@ -57,7 +57,7 @@ def run(*, quick: bool) -> None:
     columns = ("", "amount", "wall s", "per second", "memory grows by, MB")
     show("Telemetry: how much a second", columns, rows, notes)
     if program is not None:
-        _soak(program, 20.0 if quick else 120.0)
+        _soak(program, 10.0 if quick else 60.0)
 
 
 def _measured(

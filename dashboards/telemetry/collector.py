@@ -230,9 +230,8 @@ class Collector:
     def accepted(self, row: ReservationRow) -> None:
         """Make the point of an accepted offer."""
         fields = _reservation(row) | {"wait_s": _seconds(row.requested_ms, row.accepted_ms)}
-        self._sink(
-            Point(OFFER.name, self._reservation_tags(row), fields, row.accepted_ms or row.requested_ms)
-        )
+        time_ms = (row.accepted_ms or row.requested_ms) + self._shift_ms
+        self._sink(Point(OFFER.name, self._reservation_tags(row), fields, time_ms))
 
     def ended(self, rows: list[ReservationRow]) -> None:
         """Make the points of reservations at their end."""

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from influxdb_client.client.write import point as client
 
-from broker.messages import Kind, VehicleState
+from broker.messages import Kind, Tick, VehicleState
 from broker.topics import TABLE
+from dashboards.recording import Recording
+from dashboards.rows import RunFacts
 from dashboards.telemetry.collector import run_name
 from dashboards.telemetry.points import Point, line
 from dashboards.telemetry.table import (
@@ -130,6 +132,27 @@ def test_a_run_is_named_by_the_beginning_of_its_clock() -> None:
     assert {point.tags["run"] for point in points("storm", ticks=64)} == {"storm"}, (
         "a simulation has no epoch"
     )
+
+
+def test_a_clock_in_real_time_has_points_of_the_time_of_day() -> None:
+    """Moved as a whole, tick by tick, by as much as the clock was late."""
+    log, now_ms = heard(ticks=6), [0]
+    moved: list[Point] = []
+    day_ms = 1_795_000_000_000
+    facts = RunFacts("normal", "normal", 1, "0", 0)
+    with Recording(None, facts, site="germany", sink=moved.append, wall_ms=lambda: now_ms[0]) as recording:
+        for each in log:
+            if isinstance(each[3], Tick):
+                now_ms[0] = day_ms + each[3].tick * 900_007  # a clock that loses 7 ms in every tick
+            recording.tap(*each)
+        recording.finish()
+    plain = points_of(list(log))
+    assert [(p.measurement, p.tags) for p in moved] == [(p.measurement, p.tags) for p in plain]
+    begins = sorted({point.time_ms for point in moved if point.measurement == "grid"})
+    assert begins == [day_ms + tick * 900_007 for tick in range(6)]
+    assert {point.time_ms for point in moved if point.measurement == "device"} == set(begins)
+    end_ms = day_ms + 6 * 900_007
+    assert [point for point in moved if not day_ms <= point.time_ms <= end_ms] == []
 
 
 @pytest.mark.parametrize(
