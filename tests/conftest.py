@@ -1,6 +1,6 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
-A test marked with the name of a program (`mosquitto`, `chromium`, `node`, `podman`, `influxdb`) needs one that pip cannot
+A test marked with a program (`mosquitto`, `chromium`, `node`, `podman`, `influxdb`) needs one that pip cannot
 install. Where that program is missing the test is deselected, counted, and named in the summary with the one command
 that provides it; it is never skipped in silence. In CI (`CI=true`) it fails instead.
 """
