@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from broker.messages import ID_PATTERN
@@ -11,6 +12,8 @@ UNKNOWN: Final = "unknown"
 PRECISION: Final = "ms"
 """Of the times in the lines."""
 _LARGEST: Final = 2**63 - 1
+_SERIES: Final = 1 << 14
+"""Spellings that are remembered: what is said once a tick is spelt once."""
 _NAME: Final = re.compile(ID_PATTERN)
 _IN_TAG: Final = str.maketrans(
     {",": r"\,", "=": r"\=", " ": r"\ ", "\\": "/", "\n": r"\ ", "\r": r"\ ", "\t": r"\ "}
@@ -30,13 +33,10 @@ class Point(NamedTuple):
 
 def line(point: Point) -> str:
     """Return a point in line protocol, times in milliseconds; empty for a point without any value."""
-    fields = ",".join(f"{name}={_spelt(value)}" for name, value in point.fields.items() if value is not None)
-    return f"{series(point.measurement, point.tags)} {fields} {point.time_ms}" if fields else ""
-
-
-def series(measurement: str, tags: Mapping[str, str]) -> str:
-    """Return measurement and tags in line protocol, in the order that the server sorts them into."""
-    return ",".join([measurement, *(f"{name}={tags[name].translate(_IN_TAG)}" for name in sorted(tags))])
+    fields = ",".join(
+        [f"{name}={_spelt(value)}" for name, value in point.fields.items() if value is not None]
+    )
+    return f"{_series(point.measurement, *point.tags.items())} {fields} {point.time_ms}" if fields else ""
 
 
 def bounded(name: str) -> str:
@@ -44,11 +44,23 @@ def bounded(name: str) -> str:
     return name if _NAME.match(name) else UNKNOWN
 
 
+@lru_cache(_SERIES)
+def _series(measurement: str, *tags: tuple[str, str]) -> str:
+    """Return measurement and tags in line protocol, in the order that the server sorts them into."""
+    return ",".join([measurement, *(f"{name}={value.translate(_IN_TAG)}" for name, value in sorted(tags))])
+
+
 def _spelt(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{max(-_LARGEST, min(_LARGEST, value))}i"
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is int:
+        return f"{value}i" if -_LARGEST <= value <= _LARGEST else f"{_LARGEST if value > 0 else -_LARGEST}i"  # type: ignore[operator]
+    if kind is float:
         return repr(value)
+    if kind is bool:
+        return "true" if value else "false"
+    return _text(str(value))
+
+
+@lru_cache(_SERIES)
+def _text(value: str) -> str:
     return f'"{value.translate(_IN_TEXT)}"'
