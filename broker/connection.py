@@ -44,6 +44,8 @@ class Connection:
         self._owed: list[int] = []
         self.resumed = False
         """Whether the broker went on with an earlier session, when it accepted the connection last."""
+        self._resuming = False
+        """Whether nothing new has come since: what is given again comes first, and rumqttd does not mark it."""
         self._subscribing: int | None = None
         self._failures = 0
         self._hopeless = False
@@ -61,7 +63,7 @@ class Connection:
             schema=loop.schema,
             answers=wishes.lasting is None,
         )
-        resume = wishes.lasting is not None and wishes.lasting.resume
+        resume = wishes.lasting is not None
         client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s, resume=resume)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
@@ -223,8 +225,10 @@ class Connection:
                 if wishes.lasting is not None:
                     if packet_id:
                         self._owed.append(packet_id)
+                    again |= self._resuming and not retained
                     if again and wishes.lasting.known(topic, payload):
                         continue
+                    self._resuming &= retained
                 wishes.on_message(topic, payload, retained)
             elif wishes.on_online is not None and self._online:
                 wishes.on_online()
@@ -293,7 +297,7 @@ class Connection:
             return
         self._loop.dialled(self)
         self._accepted = True
-        self.resumed = flags.session_present
+        self.resumed = self._resuming = flags.session_present
         if self._wishes.filters:
             _, self._subscribing = client.subscribe(self._wishes.filters)
         else:

@@ -37,11 +37,10 @@ class Lasting:
     """A session that outlives its process: what is said meanwhile, the broker keeps and delivers to the next one.
 
     What has been delivered is acknowledged by `Connection.acknowledge` alone, when it is safe; what was not, the
-    broker delivers again, marked so. `known` tells whether a message delivered again had been kept all the same.
+    broker delivers again, marked so or before anything else. `known` tells whether such a message had been kept all
+    the same.
     """
 
-    resume: bool
-    """Whether to go on with the session that an earlier process left; else it begins without one."""
     known: Callable[[str, bytes], bool]
 
 

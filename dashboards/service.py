@@ -142,7 +142,7 @@ class Service:
                 on_online=lambda: self._is_online(tell),
                 on_trouble=lambda _reason, _topic: None,
                 session_s=SESSION_S,
-                lasting=Lasting(resume=not self._is_first, known=live.known),
+                lasting=Lasting(live.known),
                 login=login(RECORDER_ID),
             )
             self._report()

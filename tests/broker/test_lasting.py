@@ -1,13 +1,15 @@
 """Sessions that outlive their client: acknowledged by hand, delivered again, gone on with."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from broker.address import BrokerAddress
+from broker.embedded import EmbeddedBroker
 from broker.mosquitto.server import MosquittoBroker
 from broker.mqtt import Connection, MqttLoop
 from broker.wishes import Lasting
 
-pytestmark = pytest.mark.mosquitto
 WAIT_S = 20.0
 Heard = list[tuple[str, bytes]]
 
@@ -15,7 +17,7 @@ Heard = list[tuple[str, bytes]]
 class Listener:
     """A client with a lasting session, on a loop of its own as in a process of its own."""
 
-    def __init__(self, url: str, *, resume: bool, known: frozenset[bytes] = frozenset()) -> None:
+    def __init__(self, url: str, known: frozenset[bytes] = frozenset()) -> None:
         self.heard: Heard = []
         self.again: Heard = []
         self.loop = MqttLoop(BrokerAddress.parse(url))
@@ -24,7 +26,7 @@ class Listener:
             on_message=lambda topic, payload, _retained: self.heard.append((topic, payload)),
             filters=[("t/#", 1)],
             session_s=600,
-            lasting=Lasting(resume, lambda topic, payload: self._again(topic, payload, known)),
+            lasting=Lasting(lambda topic, payload: self._again(topic, payload, known)),
         )
         self.loop.wait_online(WAIT_S)
 
@@ -55,48 +57,54 @@ def say(url: str, *payloads: bytes) -> None:
         assert loop.run_until(lambda: speaker.closed, WAIT_S)
 
 
-def test_what_was_not_acknowledged_is_delivered_again_and_the_rest_is_not() -> None:
-    with MosquittoBroker() as broker:
-        first = Listener(broker.url, resume=False)
-        say(broker.url, b"1", b"2")
-        assert first.hear(2) == [b"1", b"2"]
-        assert first.connection.owed == 2
-        first.connection.acknowledge()
-        first.loop.run_until(lambda: False, 0.1)
-        say(broker.url, b"3")
-        assert first.hear(3) == [b"1", b"2", b"3"]
-        first.die()
-        say(broker.url, b"4")  # nobody is there
-        second = Listener(broker.url, resume=True)
-        assert second.connection.resumed
-        assert second.hear(2) == [b"3", b"4"]
-        assert second.again == [("t/x", b"3")]
-        second.leave()
+@pytest.fixture(params=["rumqttd", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with EmbeddedBroker() if request.param == "rumqttd" else MosquittoBroker() as broker:
+        yield broker.url
 
 
-def test_what_had_been_kept_all_the_same_is_dropped_and_acknowledged() -> None:
-    with MosquittoBroker() as broker:
-        first = Listener(broker.url, resume=False)
-        say(broker.url, b"1", b"2")
-        first.hear(2)
-        first.die()
-        second = Listener(broker.url, resume=True, known=frozenset({b"1"}))
-        assert second.hear(1) == [b"2"]
-        assert second.connection.owed == 2
-        second.connection.acknowledge()
-        second.leave()
-        third = Listener(broker.url, resume=True)
-        say(broker.url, b"3")
-        assert third.hear(1) == [b"3"]
-        third.leave()
+def test_what_was_not_acknowledged_is_delivered_again_and_the_rest_is_not(url: str) -> None:
+    first = Listener(url)
+    assert not first.connection.resumed
+    say(url, b"1", b"2")
+    assert first.hear(2) == [b"1", b"2"]
+    assert first.connection.owed == 2
+    first.connection.acknowledge()
+    first.loop.run_until(lambda: False, 0.1)
+    say(url, b"3")
+    assert first.hear(3) == [b"1", b"2", b"3"]
+    first.die()
+    say(url, b"4")  # nobody is there
+    second = Listener(url)
+    assert second.connection.resumed
+    assert second.hear(2) == [b"3", b"4"]
+    assert second.again[0] == ("t/x", b"3")
+    second.leave()
 
 
-def test_a_good_bye_leaves_the_session_and_a_fresh_start_does_not_take_it_up() -> None:
-    with MosquittoBroker() as broker:
-        Listener(broker.url, resume=False).leave()
-        say(broker.url, b"1")
-        fresh = Listener(broker.url, resume=False)
-        assert not fresh.connection.resumed
-        say(broker.url, b"2")
-        assert fresh.hear(1) == [b"2"]
-        fresh.leave()
+def test_what_had_been_kept_all_the_same_is_dropped_and_acknowledged(url: str) -> None:
+    first = Listener(url)
+    say(url, b"1", b"2", b"3")
+    first.hear(3)
+    first.die()
+    second = Listener(url, frozenset({b"1", b"2", b"4"}))
+    assert second.hear(1) == [b"3"]
+    assert second.connection.owed == 3
+    second.connection.acknowledge()
+    say(url, b"4")  # said anew: no matter that it looks like one that was kept
+    assert second.hear(2) == [b"3", b"4"]
+    second.connection.acknowledge()
+    second.leave()
+    third = Listener(url)
+    say(url, b"5")
+    assert third.hear(1) == [b"5"]
+    third.leave()
+
+
+def test_a_good_bye_leaves_the_session(url: str) -> None:
+    Listener(url).leave()
+    say(url, b"1")
+    second = Listener(url)
+    assert second.connection.resumed
+    assert second.hear(1) == [b"1"]
+    second.leave()
