@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, peers, simulation, start, telemetry, wire
+from benchmarks import codec, fleet, peers, simulation, start, telemetry, wire
+from broker.mosquitto.server import INSTALL, find_mosquitto
 
 
 class Benchmark(Protocol):
@@ -28,8 +29,14 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "wire": wire.run,
     "simulation": simulation.run,
     "telemetry": telemetry.run,
+    "device": fleet.run_device,
+    "contract-net": fleet.run_contract_net,
+    "shared": fleet.run_shared,
+    "identities": fleet.run_identities,
+    "growth": fleet.run_growth,
     "peers": peers.run,
 }
+ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth")
 UNASKED: Final = tuple(name for name in BENCHMARKS if name != "peers")
 
 
@@ -50,9 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(_machine())
     if chosen.quick:
         print("--quick: figures of a quick run show that it works, and are not for quoting.")
+    missing = [] if find_mosquitto() else [name for name in names if name in ON_MOSQUITTO]
     for name in names:
-        BENCHMARKS[name](quick=chosen.quick)
-    return 0
+        if name in missing:
+            print(f"\n{name}: not run, Mosquitto is not installed ({INSTALL})")
+        else:
+            BENCHMARKS[name](quick=chosen.quick)
+    return 1 if missing and chosen.names else 0
 
 
 def _machine() -> str:

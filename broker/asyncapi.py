@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from . import messages
+from . import batch, messages
 from .codec import MAX_PAYLOAD, SCHEMA
 from .mosquitto.config import MAX_PACKET
-from .topics import ALL, ROOT, TABLE, Hearing, Reach, Row, Scope, topic_filter
+from .topics import ALL, BATCH, ROOT, TABLE, Hearing, Reach, Row, Scope, batch_topic, topic_filter
 from .wishes import SESSION_S
 
 BINDING: Final = "0.2.0"
@@ -32,6 +32,9 @@ Energy is whole Wh, price whole µEUR/kWh, money whole nEUR, time whole ms.
 
 Each channel says which kinds of device send (`x-senders`) and receive (`x-readers`) on it. Recorders, viewers and
 operators receive everything.
+
+A host speaks for many devices over one connection: their presence names it (`via`). What it says of one word to
+one cell may come as a `{BATCH}`, which holds the same messages; with a host that is gone, its devices are gone.
 """
 _LEVELS: Final = {
     "site": "The name of the site.",
@@ -39,6 +42,8 @@ _LEVELS: Final = {
     "cell": "The cell it is for.",
     "agent": "The id of the only receiver.",
     "kind": "What the sender is.",
+    "word": "The word of all messages in it.",
+    "host": "The process that speaks for many devices, which is its user name.",
     "setting": "The setting of the clock: paused, mode, step and so on.",
 }
 _PLAIN: Final = re.compile(r"[A-Za-z_$/][A-Za-z0-9_.$/-]*")
@@ -58,6 +63,7 @@ def document() -> dict[str, Any]:
         channels[row.word] = _channel(row)
         operations[f"say{name}"] = _operation(row, "send")
         operations[f"hear{name}"] = _operation(row, "receive")
+    _describe_batches(components["messages"], channels, operations)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -124,8 +130,63 @@ def _channel(row: Row) -> dict[str, Any]:
         "description": _first(row.message.__doc__),
         "messages": {row.message.__name__: {"$ref": f"#/components/messages/{row.message.__name__}"}},
         "parameters": {level: {"description": _LEVELS[level]} for level in levels},
-        "x-senders": sorted(row.senders) or ["operator"],
+        "x-senders": sorted(row.senders),
         "x-readers": [_readers(row, hearing) for hearing in row.heard],
+    }
+
+
+def _describe_batches(
+    described: dict[str, Any], channels: dict[str, Any], operations: dict[str, Any]
+) -> None:
+    reference = {"$ref": f"#/channels/{BATCH}/messages/Batch"}
+    described["Batch"] = {
+        "name": "Batch",
+        "title": "Batch",
+        "summary": "Messages of one word from one host to one cell, or to the whole site.",
+        "contentType": "text/plain",
+        "headers": _headers(),
+        "payload": {
+            "type": "string",
+            "maxLength": MAX_PAYLOAD,
+            "pattern": "^" + batch.VERSION.decode() + r"(\n[^ \n]+ [^\n]+)*$",
+            "description": (
+                f"A line with the version, {batch.VERSION.decode()}, then at most {batch.MOST_MESSAGES} lines: the "
+                "rest of the topic below the word, a space, and the payload."
+            ),
+        },
+    }
+    channels[BATCH] = {
+        "address": batch_topic("{site}", "{word}", "{cell}", "{host}"),
+        "description": _first(batch.__doc__).partition(";")[0] + ".",
+        "messages": {"Batch": {"$ref": "#/components/messages/Batch"}},
+        "parameters": {level: {"description": _LEVELS[level]} for level in ("site", "word", "cell", "host")},
+        "x-senders": ["host"],
+        "x-readers": [{"kinds": ["clock", "host"]}],
+    }
+    for action, name, who in (
+        ("send", "sayBatch", "Said by: host."),
+        ("receive", "hearBatch", "Heard by: clock, host."),
+    ):
+        operations[name] = {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{BATCH}"},
+            "summary": who,
+            "messages": [reference],
+            "bindings": {
+                "mqtt": {
+                    "qos": 1,
+                    **({"retain": False} if action == "send" else {}),
+                    "bindingVersion": BINDING,
+                }
+            },
+        }
+
+
+def _headers() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "MQTT 5 user properties.",
+        "properties": {"schema": {"type": "string", "const": SCHEMA}},
     }
 
 
@@ -147,7 +208,7 @@ def _operation(row: Row, action: str) -> dict[str, Any]:
                 "description": "Seconds to the end of the phase and the patience after it; none in lock-step.",
             }
     name = row.message.__name__
-    who = ", ".join(sorted(row.senders) or ["operator"])
+    who = ", ".join(sorted(row.senders))
     heard = ", ".join(sorted({kind for hearing in row.heard for kind in hearing.readers}) or ["recorder"])
     where = "" if row.reach is Reach.OWN or row.scope is not Scope.CELL else f" To {row.reach.value}."
     return {
@@ -166,11 +227,7 @@ def _message(row: Row) -> dict[str, Any]:
         "title": name,
         "summary": _first(row.message.__doc__),
         "contentType": "application/json",
-        "headers": {
-            "type": "object",
-            "description": "MQTT 5 user properties.",
-            "properties": {"schema": {"type": "string", "const": SCHEMA}},
-        },
+        "headers": _headers(),
         "payload": {"$ref": f"#/components/schemas/{name}"},
     }
 

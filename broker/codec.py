@@ -4,6 +4,7 @@ One definition serves both worlds: the message dataclasses are built directly, w
 code, and by pydantic, with every bound checked, from bytes. `docs/design.md` has the measurement behind this.
 """
 
+from functools import cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,22 +12,24 @@ from pydantic import TypeAdapter, ValidationError
 from . import messages
 from .errors import PayloadError
 from .messages import Message
-from .topics import TABLE
+from .topics import BY_WORD
 
 SCHEMA: Final = "1"
 """The version of all messages, raised with every change that an older receiver would misread."""
 MAX_PAYLOAD: Final = 65_536
 """Largest payload in bytes that is looked at."""
 
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
-    row.word: TypeAdapter(messages.AnyState if row.message is messages.State else row.message)
-    for row in TABLE
-}
+
+@cache
+def _adapter(word: str) -> TypeAdapter[Any]:
+    """Return what reads and writes the messages of a word; made when first needed: a device says and hears few."""
+    message = BY_WORD[word].message
+    return TypeAdapter(messages.AnyState if message is messages.State else message)
 
 
 def encode(message: Message) -> bytes:
     """Return the payload of a message, as compact JSON."""
-    return _ADAPTERS[message.TOPIC].dump_json(message)
+    return _adapter(message.TOPIC).dump_json(message)
 
 
 def decode(word: str, payload: bytes | bytearray) -> Message:
@@ -34,7 +37,7 @@ def decode(word: str, payload: bytes | bytearray) -> Message:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(word, "oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are read")
     try:
-        message: Message = _ADAPTERS[word].validate_json(payload)
+        message: Message = _adapter(word).validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "payload"

@@ -3,9 +3,8 @@
 import random
 import select
 import ssl
-from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
@@ -15,7 +14,7 @@ from .errors import BrokerError
 from .outbox import MOST_UNACKNOWLEDGED, Outbox
 from .stream import Stream
 from .wire import LASTING, WireClient
-from .wishes import Wishes
+from .wishes import Lasting, Wishes
 
 if TYPE_CHECKING:
     from .mqtt import MqttLoop
@@ -25,13 +24,45 @@ LONGEST_WAIT_S: Final = 30.0
 """Bounds of the wait before dialling again, in seconds; it doubles, less up to half of it at random."""
 CLOSE_S: Final = 5.0
 """How long a closing connection may take until the broker has taken its last messages, in seconds."""
+MOST_FILTERS: Final = 200
+"""Most filters in one packet: brokers bound its size."""
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+
+
+class _Session:
+    """What a connection knows of its lasting session."""
+
+    __slots__ = ("_lasting", "_resuming", "owed", "resumed")
+
+    def __init__(self, lasting: Lasting) -> None:
+        self.owed: list[int] = []
+        """Packet ids of what was delivered and is not acknowledged, in order."""
+        self.resumed = False
+        self._lasting = lasting
+        self._resuming = False
+
+    def begin(self, *, resumed: bool) -> None:
+        """Note whether the broker goes on with an earlier session."""
+        self.resumed = self._resuming = resumed
+
+    def is_new(self, topic: str, payload: bytes, retained: bool, packet_id: int, again: bool) -> bool:  # noqa: FBT001
+        """Note what is owed; tell whether a message is one that had not been kept before.
+
+        What is given again comes before anything new, and is marked; rumqttd does not mark it.
+        """
+        if packet_id:
+            self.owed.append(packet_id)
+        again |= self._resuming and not retained
+        if again and self._lasting.known(topic, payload):
+            return False
+        self._resuming &= retained
+        return True
 
 
 class Connection:
     """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
 
-    def __init__(self, loop: "MqttLoop", client_id: str, wishes: Wishes, rng: random.Random) -> None:
+    def __init__(self, loop: "MqttLoop", client_id: str, wishes: Wishes, rng: random.Random | None) -> None:
         self.client_id = client_id
         self.trouble = "not connected yet"
         """Why the connection is not online, in words; empty while it is."""
@@ -40,13 +71,9 @@ class Connection:
         self._rng = rng
         self._stream: Stream | None = None
         self._watched = 0
-        self._inbox: deque[tuple[str, bytes, bool, int, bool] | None] = deque()  # None: came online
-        self._owed: list[int] = []
-        self.resumed = False
-        """Whether the broker went on with an earlier session, when it accepted the connection last."""
-        self._resuming = False
-        """Whether nothing new has come since: what is given again comes first, and rumqttd does not mark it."""
-        self._subscribing: int | None = None
+        self._inbox: list[tuple[Any, ...] | None] = []  # None: came online
+        self._session: _Session | None = None if wishes.lasting is None else _Session(wishes.lasting)
+        self._subscribing: set[int] = set()
         self._failures = 0
         self._hopeless = False
         self._accepted = False
@@ -60,11 +87,11 @@ class Connection:
             deliver=self._received,
             refused=self._denied,
             misfit=partial(wishes.tell, "version"),
+            has_said=partial(loop.mark, self),
             schema=loop.schema,
-            answers=wishes.lasting is None,
+            keep=None if wishes.lasting is None else self._kept,
         )
-        resume = wishes.lasting is not None
-        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s, resume=resume)
+        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
@@ -78,6 +105,11 @@ class Connection:
     def online(self) -> bool:
         """Whether the broker has accepted the connection and all of its filters."""
         return self._online
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has answered for everything of QoS 1 and 2 that was said."""
+        return self._outbox.taken
 
     @property
     def closed(self) -> bool:
@@ -102,15 +134,29 @@ class Connection:
         if self._accepted:
             self._client.subscribe([(topic_filter, qos)])
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Take a filter back, now and for every reconnection; raise BrokerError after close."""
+        self._check_open()
+        filters = self._wishes.filters
+        filters[:] = [pair for pair in filters if pair[0] != topic_filter]
+        if self._accepted:
+            self._client.unsubscribe(topic_filter)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the broker went on with an earlier lasting session, when it accepted the connection last."""
+        return self._session is not None and self._session.resumed
+
     @property
     def owed(self) -> int:
         """How many messages of a lasting session were delivered and are not acknowledged."""
-        return len(self._owed)
+        return 0 if self._session is None else len(self._session.owed)
 
     def acknowledge(self) -> None:
         """Answer for everything that a lasting session has delivered so far: it is safe now."""
-        if self._owed:
-            owed, self._owed = self._owed, []
+        session = self._session
+        if session is not None and session.owed:
+            owed, session.owed = session.owed, []
             self._client.acknowledge(owed)
             self._loop.mark(self)
 
@@ -187,16 +233,19 @@ class Connection:
         stream = self._stream
         if stream is None or not (stream.open or self._advance(stream)):
             return
-        if events & _READABLE:
-            stream.fill()
-            if stream.polite:
-                if stream.ended:  # the broker has read everything and closed its side
-                    self.end()
-                return
-            while stream.pending and self._stream is stream:
-                self._client.loop_read()
+        if not events & _READABLE:
+            self.write()
+            return
+        stream.fill()
+        if stream.polite:
+            if stream.ended:  # the broker has read everything and closed its side
+                self.end()
+            return
+        try:
+            self._client.loop_read()
             self._dispatch()
-        self.write()
+        finally:
+            self.write()  # acknowledgements, whatever a callback raises
 
     def _advance(self, stream: Stream) -> bool:
         try:
@@ -218,35 +267,33 @@ class Connection:
 
     def _dispatch(self) -> None:
         inbox, wishes = self._inbox, self._wishes
-        while inbox:
-            item = inbox.popleft()
-            if item is not None:
-                topic, payload, retained, packet_id, again = item
-                if wishes.lasting is not None:
-                    if packet_id:
-                        self._owed.append(packet_id)
-                    again |= self._resuming and not retained
-                    if again and wishes.lasting.known(topic, payload):
-                        continue
-                    self._resuming &= retained
-                wishes.on_message(topic, payload, retained)
-            elif wishes.on_online is not None and self._online:
-                wishes.on_online()
+        done = 0
+        try:
+            while done < len(inbox):
+                item = inbox[done]
+                done += 1
+                if item is not None:
+                    if self._session is None or self._session.is_new(*item):
+                        wishes.on_message(*item[:3])
+                elif wishes.on_online is not None and self._online:
+                    wishes.on_online()
+        finally:
+            del inbox[:done]
         self._outbox.release()
 
     def _part(self, stream: Stream) -> None:
         self._outbox.release()
         if self._outbox.taken and not stream.unsent and not self._client.want_write():
             stream.polite = True
-            self._client.part(for_ever=self._wishes.lasting is None)
+            self._client.part()
             self._client.loop_write()
 
     def _lost(self, trouble: str) -> None:
         self._forget_stream()
         self._online = self._accepted = False
-        self._subscribing = None
-        if self._wishes.lasting is not None:  # the broker will deliver them again
-            self._owed.clear()
+        self._subscribing.clear()
+        if self._session is not None:  # the broker will deliver them again
+            self._session.owed.clear()
             self._inbox.clear()
         self._outbox.disconnected()
         self._loop.offline(self)
@@ -256,7 +303,8 @@ class Connection:
         else:
             longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
             self._failures += 1
-            self._loop.dial_later(self, self._rng.uniform(longest_s / 2, longest_s))
+            rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # kept, it would take 3 kB
+            self._loop.dial_later(self, rng.uniform(longest_s / 2, longest_s))
 
     def _forget_stream(self) -> None:
         self._loop.dialled(self)
@@ -272,7 +320,11 @@ class Connection:
         if stream is not None and not stream.polite:
             self._loop.unwatch(stream.fileno())
 
-    def _received(
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
+        if not self._closing:
+            self._inbox.append((topic, payload, retained))
+
+    def _kept(
         self,
         topic: str,
         payload: bytes,
@@ -297,18 +349,24 @@ class Connection:
             return
         self._loop.dialled(self)
         self._accepted = True
-        self.resumed = self._resuming = flags.session_present
-        if self._wishes.filters:
-            _, self._subscribing = client.subscribe(self._wishes.filters)
-        else:
+        if self._session is not None:
+            self._session.begin(resumed=flags.session_present)
+        filters = self._wishes.filters
+        for begin in range(0, len(filters), MOST_FILTERS):
+            number = client.subscribe(filters[begin : begin + MOST_FILTERS])[1]
+            if number is not None:
+                self._subscribing.add(number)
+        if not filters:
             self._is_online()
         self._outbox.connected(getattr(about, "ReceiveMaximum", MOST_UNACKNOWLEDGED))
 
     def _subscribed(self, _: Client, __: object, mid: int, codes: list[ReasonCode], *___: object) -> None:
         if any(code.is_failure for code in codes):
             self._refused(f"it may not subscribe to all of {self._wishes.filters}: give it the right to")
-        elif mid == self._subscribing:
-            self._is_online()
+        elif mid in self._subscribing:
+            self._subscribing.discard(mid)
+            if not self._subscribing:
+                self._is_online()
 
     def _is_online(self) -> None:
         self._failures = 0

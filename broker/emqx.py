@@ -7,7 +7,6 @@ reads. The rules grow with kinds of device and cells, not with devices, because 
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -20,7 +19,7 @@ from .topics import discovery_topic
 NAME: Final = "${username}"
 """What EMQX's rules call the user."""
 USERS_HEADER: Final = "user_id,password_hash,salt,is_superuser"
-_SALT_BYTES: Final = 16
+_SALT_LENGTH: Final = 32
 _PORT: Final = 8883
 
 
@@ -56,11 +55,12 @@ def acl(site: str, identities: Iterable[Identity]) -> str:
 def users(passwords: Mapping[str, str]) -> str:
     """Return the table of users that EMQX reads when it starts, with SHA-256 of password and salt.
 
-    A password of ours is 256 random bits, which no slower hash makes safer.
+    A password of ours is 256 random bits, which no slower hash makes safer. The salt follows from name and password,
+    so that the table changes only when they do.
     """
     lines = [USERS_HEADER]
     for name, password in passwords.items():
-        salt = secrets.token_hex(_SALT_BYTES)
+        salt = hashlib.sha256(f"{name}:{password}".encode()).hexdigest()[:_SALT_LENGTH]
         digest = hashlib.sha256((password + salt).encode()).hexdigest()
         lines.append(f"{name},{digest},{salt},false")
     return "\n".join(lines) + "\n"

@@ -44,6 +44,8 @@ class EventLoop:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._serial = count()
+        self._after: list[Callable[[], object]] = []
+        self._turns_left = 0
         self._stopping = False
         self._running = False
         self.watch(self._wake, select.EPOLLIN, self._woken)
@@ -84,6 +86,12 @@ class EventLoop:
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the call made after that many seconds, while the loop runs."""
         return self.call_at(monotonic() + delay_s, call)
+
+    def call_when_served(self, call: Callable[[], object]) -> None:
+        """Have the call made once everything has been handled that is ready by now."""
+        self._check_open()
+        self._after.append(call)
+        self._turns_left = len(self._handlers) // _BATCH + 1
 
     def stop(self) -> None:
         """Make the current `run_until`, or else the next, return False; safe in a signal handler."""
@@ -139,11 +147,17 @@ class EventLoop:
     def _step(self, deadline: float) -> None:
         timers = self._timers
         until = min(deadline, timers[0][0] if timers else deadline)
-        timeout = None if until == float("inf") else max(0.0, until - monotonic())
-        for descriptor, events in self._epoll.poll(timeout, _BATCH):
+        timeout = 0.0 if self._after else None if until == float("inf") else max(0.0, until - monotonic())
+        ready = self._epoll.poll(timeout, _BATCH)
+        for descriptor, events in ready:
             handler = self._handlers.get(descriptor)
             if handler is not None:
                 handler(events)
+        self._turns_left -= 1
+        if self._after and (len(ready) < _BATCH or self._turns_left < 0):
+            calls, self._after = self._after, []
+            for call in calls:
+                call()
         now = monotonic()
         while timers and timers[0][0] <= now:
             heapq.heappop(timers)[2].fire()

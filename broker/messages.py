@@ -176,6 +176,20 @@ class Presence(Message):
     latitude: Latitude
     longitude: Longitude
     label: Word = ""
+    via: Id | None = None
+    """The host through whose connection it speaks; none for a device with a connection of its own."""
+
+
+@frozen
+class Host(Message):
+    """A process that speaks for many devices over one connection. When it dies, so do they. Retained."""
+
+    TOPIC = "host"
+    online: bool
+    devices: Serial
+    """How many it speaks for."""
+    refused: dict[Word, Serial]
+    """How many batches and messages it did not act upon since it came to life, by reason."""
 
 
 # --- the power market ------------------------------------------------------------------------------------

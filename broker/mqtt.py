@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from .address import BrokerAddress
 from .connection import CLOSE_S, Connection
@@ -37,6 +37,13 @@ RESOLVED_S: Final = 10.0
 """How long a host is known by the addresses that were looked up, in seconds."""
 
 _log = logging.getLogger(__name__)
+
+
+class Writes(Protocol):
+    """Keeps what is said until the loop has it written."""
+
+    def write(self) -> None:
+        """Hand on what has been kept."""
 
 
 class MqttLoop(EventLoop):
@@ -71,7 +78,7 @@ class MqttLoop(EventLoop):
         self._address = address
         self._tls = tls
         self._retry_refused = retry_refused
-        self._marked: list[Connection] = []
+        self._marked: list[Writes] = []
         self._to_dial: deque[Connection] = deque()
         self._dialling: dict[Connection, Timer] = {}
         self._addresses: dict[tuple[str, int], tuple[list[SocketAddress], float]] = {}
@@ -79,6 +86,11 @@ class MqttLoop(EventLoop):
         self._failure: BrokerError | None = None
         self._offline: set[Connection] = set()
         self.call_later(keepalive_s / 4, self._keep_alive)
+
+    @property
+    def via(self) -> None:
+        """No host: every client has a connection of its own."""
+        return None
 
     def open(  # noqa: PLR0913 - as many as MQTT lets a client say
         self,
@@ -116,7 +128,7 @@ class MqttLoop(EventLoop):
         wishes = Wishes(
             address, tls, on_message, on_online, on_trouble, session_s, will, list(filters), lasting
         )
-        connection = Connection(self, client_id, wishes, rng or random.Random(client_id))
+        connection = Connection(self, client_id, wishes, rng)
         self._offline.add(connection)
         self.connections.add(connection)
         self._to_dial.append(connection)
@@ -167,12 +179,7 @@ class MqttLoop(EventLoop):
 
     def settle(self) -> None:
         """Write what is to be written, dial who is to be dialled, raise what is to be raised."""
-        marked = self._marked
-        while marked:
-            self._marked = []
-            for connection in marked:
-                connection.write()
-            marked = self._marked
+        self.flush()
         while self._to_dial and len(self._dialling) < MOST_DIALLING:
             connection = self._to_dial.popleft()
             if not connection.closed:
@@ -183,9 +190,18 @@ class MqttLoop(EventLoop):
             failure, self._failure = self._failure, None
             raise failure
 
-    def mark(self, connection: Connection) -> None:
-        """Have `connection.write()` called before the loop waits again."""
-        self._marked.append(connection)
+    def flush(self) -> None:
+        """Write what is to be written."""
+        marked = self._marked
+        while marked:
+            self._marked = []
+            for each in marked:
+                each.write()
+            marked = self._marked
+
+    def mark(self, each: "Writes") -> None:
+        """Have `each.write()` called before the loop waits again."""
+        self._marked.append(each)
 
     def dialled(self, connection: Connection) -> None:
         """Note that an attempt to connect has come to its end, good or bad."""

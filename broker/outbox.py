@@ -1,23 +1,14 @@
 """What a client says and the broker has not taken yet: kept in order, sent when it can be."""
 
-from collections import deque
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 from paho.mqtt.properties import Properties
 
-from .wire import Stated, WireClient
+from .wire import Said, Stated, WireClient
 
 MOST_UNACKNOWLEDGED: Final = 30_000
 """Most messages of QoS 1 and 2 on their way at once; packet identifiers end at 65 535."""
-
-
-class _Held(NamedTuple):
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    properties: Properties | None
 
 
 class Outbox:
@@ -30,7 +21,7 @@ class Outbox:
         self._client = client
         self._schema = schema
         self._stated = Stated(schema) if states else None
-        self._held: deque[_Held] = deque()
+        self._held: list[Said] = []
         self._quota = 0
 
     @property
@@ -43,14 +34,15 @@ class Outbox:
         properties: Properties | None = self._stated
         if expiry_s is not None and properties is not None:
             properties = Stated(self._schema, monotonic() + expiry_s)
+        said = Said(topic, payload, qos, retain, properties)
         if qos == 0:
             if not self._quota:
                 return False
-            self._client.publish(topic, payload, 0, retain, properties)
+            self._client.say(said)
         elif self._client.unacknowledged < self._quota and not self._held:
-            self._client.publish(topic, payload, qos, retain, properties)
+            self._client.say(said)
         else:
-            self._held.append(_Held(topic, payload, qos, retain, properties))
+            self._held.append(said)
         return True
 
     def connected(self, quota: int) -> None:
@@ -61,20 +53,19 @@ class Outbox:
     def disconnected(self) -> None:
         """Take back what the broker has not answered for, to be sent again first."""
         self._quota = 0
-        unanswered = [
-            _Held(message.topic, bytes(message.payload), message.qos, message.retain, message.properties)
-            for message in self._client.drop_out_messages()
-        ]
-        self._held.extendleft(reversed(unanswered))
+        self._held[:0] = self._client.take_back()
 
     def release(self) -> None:
         """Send what is held as far as the quota goes, without what has expired meanwhile."""
         held, client = self._held, self._client
-        while held and client.unacknowledged < self._quota:
-            topic, payload, qos, retain, properties = held.popleft()
-            deadline_s = properties.deadline_s if isinstance(properties, Stated) else None
+        done = 0
+        while done < len(held) and client.unacknowledged < self._quota:
+            said = held[done]
+            done += 1
+            deadline_s = said.properties.deadline_s if isinstance(said.properties, Stated) else None
             if deadline_s is None or deadline_s > monotonic():
-                client.publish(topic, payload, qos, retain, properties)
+                client.say(said)
+        del held[:done]
 
     def clear(self) -> None:
         """Forget everything."""

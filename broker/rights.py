@@ -1,37 +1,49 @@
 """Who may say and hear what on a broker: derived from the topic table, and written down for Mosquitto.
 
 A device says what its kind may say, under its own name, to the cells it can reach; it hears what concerns its cell
-or itself. Nobody but the clock says ticks and grants, nobody but operators says controls, viewers say nothing.
+or itself. Nobody but the clock says ticks and grants, nobody but operators says controls, viewers say nothing. A
+host hears the tick, and says and hears what the devices may for which it speaks, be they none; whose presence
+names it, decides the broker, and so whose messages are believed in its batches (`broker.hearing`).
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-from .messages import Kind
-from .topics import ALL, TABLE, Reach, Row, Scope, discoveries, discovery_topic, everything, topic_filter
+from .messages import Host, Kind, Presence, Tick
+from .topics import (
+    ALL,
+    TABLE,
+    WHOLE_SITE,
+    Guest,
+    Reach,
+    Row,
+    Scope,
+    batch_topic,
+    discoveries,
+    discovery_topic,
+    everything,
+    topic_filter,
+)
+
+__all__ = ["Guest", "Identity", "acl", "may_hear", "may_say"]
 
 NAME: Final = "%u"
 """What Mosquitto's patterns call the user."""
 
 
-class Guest(StrEnum):
-    """Those who are no device: they hear everything; only operators say something."""
-
-    RECORDER = "recorder"
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-
-
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody who may log in: a name, a role and, for a device, its cell and the cells beside it."""
+    """Somebody who may log in: a name, a role and, for a device, its cell and the cells beside it.
+
+    `devices` are those for which a host speaks.
+    """
 
     name: str
     role: Kind | Guest
     cell: str = ""
     beside: tuple[str, ...] = ()
+    devices: tuple["Identity", ...] = ()
 
     def cells(self, reach: Reach) -> tuple[str, ...]:
         """Return the cells within reach; '+' for all of them."""
@@ -49,8 +61,20 @@ class Identity:
 def may_say(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may publish to."""
     role = identity.role
+    if role is Guest.HOST:
+        yield topic_filter(site, Host.TOPIC, "", identity.name)
+        yield from _once(
+            batch_topic(site, row.word, cell, identity.name)
+            for device in identity.devices
+            for row in TABLE
+            if device.role in row.senders and not row.retain
+            for cell in _batched_to(row, device)
+        )
+        for device in identity.devices:
+            yield from may_say(site, device)
+        return
     for row in TABLE:
-        if role in row.senders if isinstance(role, Kind) else role is Guest.OPERATOR and not row.senders:
+        if role in row.senders:
             for scope in _spoken_to(row, identity):
                 yield topic_filter(site, row.word, scope, identity.name)
     if isinstance(role, Kind):
@@ -60,6 +84,11 @@ def may_say(site: str, identity: Identity) -> Iterator[str]:
 def may_hear(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may receive."""
     role = identity.role
+    if role is Guest.HOST:
+        yield topic_filter(site, Tick.TOPIC)
+        if identity.devices:
+            yield from _heard_by_a_host(site, identity.devices)
+        return
     if isinstance(role, Guest):
         yield everything(site)
         yield discoveries()
@@ -67,6 +96,8 @@ def may_hear(site: str, identity: Identity) -> Iterator[str]:
     for row in TABLE:
         for scope in _listened_to(row, identity):
             yield topic_filter(site, row.word, scope)
+            if row.scope is Scope.SITE and not row.retain:
+                yield batch_topic(site, row.word, ALL, ALL)
 
 
 def acl(site: str, identities: Iterable[Identity]) -> str:
@@ -91,6 +122,43 @@ def acl(site: str, identities: Iterable[Identity]) -> str:
         lines += [f"topic read {text}" for text in may_hear(site, identity) if text not in own]
         lines += [f"topic write {text}" for text in may_say(site, identity)]
     return "\n".join(lines) + "\n"
+
+
+def _heard_by_a_host(site: str, devices: Iterable[Identity]) -> Iterator[str]:
+    """Yield what a host may receive besides the tick: who is there, batches, what is for its devices."""
+    yield topic_filter(site, Presence.TOPIC)
+    yield topic_filter(site, Host.TOPIC)
+    heard = {Tick.TOPIC, Presence.TOPIC, Host.TOPIC}
+    rows = [row for row in TABLE if row.word not in heard]
+    yield from _once(
+        batch_topic(site, row.word, cell, ALL)
+        for device in devices
+        for row in rows
+        for scope in _listened_to(row, device)
+        for cell in [scope if row.scope is Scope.CELL else device.cell]
+    )
+    yield from _once(
+        topic_filter(site, row.word, scope)
+        for row in rows
+        for device in devices
+        for scope in _listened_to(row, device)
+    )
+
+
+def _once(texts: Iterable[str]) -> Iterable[str]:
+    """Return each text once, in the order of their first appearance."""
+    return dict.fromkeys(texts)
+
+
+def _batched_to(row: Row, device: Identity) -> Iterable[str]:
+    """Return the cells for which a batch with a device's message may be."""
+    match row.scope:
+        case Scope.SITE:
+            return (WHOLE_SITE,)
+        case Scope.CELL:
+            return device.cells(row.reach)
+        case _:
+            return (ALL,)
 
 
 def _spoken_to(row: Row, identity: Identity) -> Iterable[str]:

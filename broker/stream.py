@@ -1,7 +1,7 @@
 """A TCP or TLS connection that never blocks and is buffered both ways; paho takes it for its socket.
 
-paho asks for every packet in three reads and sends every packet by itself. Here a whole buffer is read at
-once, and everything said in one turn goes out together: one system call each way, whatever paho does.
+A whole buffer is read at once and handed out packet by packet, and everything said in one turn goes out
+together: one system call each way, however many packets.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 _READ: Final = 65_536
 _LAST_WORDS_S: Final = 1.0
+_MOST_LENGTH_BYTES: Final = 4
 _WANTS_MORE: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 SocketAddress = tuple[int, Any]
@@ -65,17 +66,6 @@ class Stream:
 
     # --- what paho calls ---
 
-    def recv(self, size: int) -> bytes:
-        """Return up to that many bytes that were read, b"" at the end; BlockingIOError for none yet."""
-        start = self._position
-        data = self._inbox[start : start + size]
-        if data:
-            self._position = start + len(data)
-            return data
-        if self.ended:
-            return b""
-        raise BlockingIOError
-
     def send(self, data: bytes | bytearray) -> int:
         """Take all of the data, to be written by `flush`."""
         self._outbox += data
@@ -103,10 +93,28 @@ class Stream:
 
     # --- what the owner calls ---
 
-    @property
-    def pending(self) -> bool:
-        """Whether something that was read, or the end, still waits for paho."""
-        return self.ended or self._position < len(self._inbox)
+    def packet(self) -> tuple[int, bytes] | None:
+        """Return the next whole MQTT packet that was read, as first byte and body; None when there is none.
+
+        Raises ValueError for a length that is none.
+        """
+        inbox, start = self._inbox, self._position
+        have = len(inbox)
+        length = shift = 0
+        for place in range(start + 1, start + 1 + _MOST_LENGTH_BYTES):
+            if place >= have:
+                return None
+            length |= (inbox[place] & 0x7F) << shift
+            if inbox[place] < 0x80:
+                break
+            shift += 7
+        else:
+            raise ValueError("a packet whose length never ends")
+        end = place + 1 + length
+        if end > have:
+            return None
+        self._position = end
+        return inbox[start], inbox[place + 1 : end]
 
     @property
     def unsent(self) -> int:

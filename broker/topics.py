@@ -7,7 +7,7 @@ The sender's id is always the last level, so that one access rule per word makes
 
 import re
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple
 
 from . import messages as m
@@ -18,6 +18,21 @@ ROOT: Final = "gridfleet"
 CLOCK_ID: Final = "clock"
 """The one sender whose ticks count."""
 ALL: Final = "+"
+
+
+BATCH: Final = "batch"
+"""The word for many messages of one word, from one host to one cell, in one publication; see `broker.batch`."""
+WHOLE_SITE: Final = "site"
+"""Stands for the cell in a batch of what is said to the whole site."""
+
+
+class Guest(StrEnum):
+    """Those who are no device."""
+
+    RECORDER = "recorder"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    HOST = "host"
 
 
 class Scope(Enum):
@@ -58,8 +73,8 @@ class Row:
 
     message: Any
     scope: Scope
-    senders: frozenset[Kind]
-    """The kinds of device that may say it; empty for operators."""
+    senders: frozenset[Kind] | frozenset[Guest]
+    """The kinds of device that may say it, or operators or hosts."""
     heard: tuple[Hearing, ...] = ()
     """The devices that may hear it; recorders, viewers and operators hear everything."""
     retain: bool = False
@@ -83,7 +98,8 @@ _BUYERS: Final = frozenset({Kind.CONSUMER, Kind.CHARGER})
 _CHARGERS: Final = frozenset({Kind.CHARGER})
 _VEHICLES: Final = frozenset({Kind.VEHICLE})
 _ALL: Final = frozenset(Kind)
-_OPERATORS: Final = frozenset[Kind]()
+_OPERATORS: Final = frozenset({Guest.OPERATOR})
+_HOSTS: Final = frozenset({Guest.HOST})
 
 _TO_CLOCK: Final = (Hearing(_CLOCK, Reach.EVERYWHERE),)
 _TO_ALL: Final = (Hearing(_ALL),)
@@ -107,6 +123,7 @@ TABLE: Final = (
     Row(m.Grant, Scope.AGENT, _CLOCK, _TO_ALL),
     Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
     Row(m.Presence, Scope.CELL_KIND, _ALL, _TO_WHOM_IT_CONCERNS, retain=True),
+    Row(m.Host, Scope.SITE, _HOSTS, (Hearing(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True),
     Row(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
     Row(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
     Row(m.Residual, Scope.CELL, _BUYERS, _TO_PRODUCERS_BESIDE, expires=True),
@@ -152,6 +169,25 @@ def topic_filter(site: str, word: str, scope: str = "", sender: str = ALL) -> st
     levels = len(BY_WORD[word].scope.levels)
     middle = scope or "/".join([ALL] * levels)
     return f"{ROOT}/{site}/{word}/{middle}/{sender}" if levels else f"{ROOT}/{site}/{word}/{sender}"
+
+
+def batch_topic(site: str, word: str, cell: str, host: str) -> str:
+    """Return the topic of a host's batch of messages of a word to a cell; each may be '+' for any."""
+    return f"{ROOT}/{site}/{BATCH}/{word}/{cell}/{host}"
+
+
+def parse_batch(site: str, text: str) -> tuple[Row, str, str]:
+    """Split a batch's topic into table row, cell and host; raise TopicError when it is not one of ours."""
+    levels = text.split("/")
+    if levels[:3] != [ROOT, site, BATCH] or len(levels) != 6:
+        raise TopicError(text, f"is not {ROOT}/{site}/{BATCH}/ with word, cell and host")
+    row = BY_WORD.get(levels[3])
+    if row is None or row.retain:
+        raise TopicError(text, "names no message that is batched")
+    for level in levels[4:]:
+        if not _LEVEL.fullmatch(level):
+            raise TopicError(text, f"{level!r} is not an id")
+    return row, levels[4], levels[5]
 
 
 def everything(site: str) -> str:

@@ -1,11 +1,13 @@
 """What a client asks of its connection; `MqttLoop.open` explains each."""
 
+import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from .address import BrokerAddress
+from .loop import Timer
 
 SESSION_S: Final = 60
 """How long the broker keeps messages for an agent's connection that is lost, in seconds."""
@@ -61,6 +63,59 @@ class _Anybody:
 
 
 ANYBODY: Final[Credentials] = _Anybody()
+
+
+class Line(Protocol):
+    """A client's way to the broker and back: a connection of its own, or a part in one."""
+
+    @property
+    def online(self) -> bool:
+        """Whether the broker has accepted the connection and all of its filters."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended for good."""
+        ...
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool = False, expiry_s: float | None = None
+    ) -> bool:
+        """Say something; return False when it was dropped."""
+        ...
+
+    def close(self) -> None:
+        """Part, when all that was published is said."""
+        ...
+
+
+class Lines(Protocol):
+    """Where clients get their lines from; `MqttLoop.open` explains the arguments."""
+
+    @property
+    def via(self) -> str | None:
+        """The host through whose connection they speak; None for connections of their own."""
+        ...
+
+    def open(  # noqa: PLR0913 - as many as MQTT lets a client say
+        self,
+        client_id: str,
+        *,
+        on_message: Callable[[str, bytes, bool], None],
+        filters: Sequence[tuple[str, int]] = (),
+        will: Will | None = None,
+        on_online: Callable[[], None] | None = None,
+        on_trouble: Callable[[str, str], None] | None = None,
+        session_s: int = 0,
+        login: Login = NOBODY,
+        rng: random.Random | None = None,
+    ) -> Line:
+        """Return a line that comes online while the loop runs."""
+        ...
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
+        """Have the call made after that many seconds, while the loop runs."""
+        ...
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from broker.codec import decode
-from broker.errors import PayloadError, TopicError
-from broker.messages import ClockState, Grant, Message, Mode, Phase, Tick
-from broker.topics import CLOCK_ID, Address, parse
+from broker.errors import GridFleetError, PayloadError, TopicError
+from broker.hearing import Wire
+from broker.messages import ClockState, Grant, Host, Message, Mode, Phase, Tick
+from broker.topics import CLOCK_ID, Address
 from dashboards.errors import StoreError
 from dashboards.journal import Journal
 from dashboards.recording import STORE, Recording
@@ -35,7 +35,6 @@ KEPT_TICKS: Final = 112
 """A day and what is needed for late receipts: a reservation that lasts longer is not whole after a crash."""
 _REMEMBERED: Final = 65_535
 """As many messages as can be on their way to us, by the packet identifiers of MQTT."""
-_ADDRESSES: Final = 100_000
 
 
 class LiveRecorder:
@@ -65,7 +64,7 @@ class LiveRecorder:
         self._spool = spool
         self._kept_ticks = kept_ticks
         self._segment_bytes = segment_bytes
-        self._addresses: dict[str, Address] = {}
+        self._wire = Wire(site)
         self._context: dict[str, bytes] = {}
         self._recent: deque[int] = deque()
         self._recently: Counter[int] = Counter()
@@ -91,19 +90,18 @@ class LiveRecorder:
         if retained and self._context.get(topic) == payload:
             return
         self.heard += 1
-        try:
-            address, message = self._read(topic, payload)
-        except (TopicError, PayloadError) as error:
-            if not self.refused:
-                LOG.warning("the recorder refuses a message under %s: %s", topic, error)
-            self.refused += 1
+        said = self._read(topic, payload)
+        if not said:
             return
-        if isinstance(message, Tick) and address.sender == CLOCK_ID and self._opens_segment(message):
-            self._journal.begin_segment(self._context.items(), heard_ms)  # without ticks: one follows
-            self._segments[self._journal.segment + 1] = message.tick  # it is made by the next sync
+        for _, _, address, message in said:
+            if isinstance(message, Tick) and address.sender == CLOCK_ID and self._opens_segment(message):
+                self._journal.begin_segment(self._context.items(), heard_ms)  # without ticks: one follows
+                self._segments[self._journal.segment + 1] = message.tick  # it is made by the next sync
         serial = self._journal.append(topic, payload, heard_ms)
         self._remember(topic, payload)
-        self._apply(serial, topic, payload, heard_ms, address, message)
+        for each in said:
+            self._apply(serial, heard_ms, *each)
+        self._serial = max(serial, self._serial)
 
     def known(self, topic: str, payload: bytes) -> bool:
         """Tell whether a message that the broker delivers again was kept before."""
@@ -181,25 +179,32 @@ class LiveRecorder:
     def _resume(self) -> None:
         """Hear the journal again."""
         for entry in self._journal.read():
-            address, message = self._read(entry.topic, entry.payload)
+            serial = 0 if entry.is_context else entry.serial
             if not entry.is_context:
                 self._remember(entry.topic, entry.payload)
-            if isinstance(message, Tick) and not entry.is_context:
-                self._segments.setdefault(entry.segment, message.tick)
-            serial = 0 if entry.is_context else entry.serial
-            self._apply(serial, entry.topic, entry.payload, entry.heard_ms, address, message)
+            for each in self._read(entry.topic, entry.payload):
+                if isinstance(each[3], Tick) and not entry.is_context:
+                    self._segments.setdefault(entry.segment, each[3].tick)
+                self._apply(serial, entry.heard_ms, *each)
+            self._serial = max(serial, self._serial)
         recording = self._recording
         if recording is not None:
             self._unmute(recording)
 
-    def _read(self, topic: str, payload: bytes) -> tuple[Address, Message]:
-        address = self._addresses.get(topic)
-        if address is None:
-            address = parse(self._site, topic)
-            if len(self._addresses) >= _ADDRESSES:
-                self._addresses.clear()
-            self._addresses[topic] = address
-        return address, decode(address.row.word, payload)
+    def _read(self, topic: str, payload: bytes) -> list[tuple[str, bytes, Address, Message]]:
+        """Return the messages of a payload, a batch's one by one; what is none of ours is counted and left out."""
+        found = []
+        for each, inner in self._wire.unpack(topic, payload, self._refuse):
+            try:
+                found.append((each, inner, *self._wire.read(each, inner)))
+            except (TopicError, PayloadError) as error:
+                self._refuse(each, error)
+        return found
+
+    def _refuse(self, topic: str, error: GridFleetError) -> None:
+        if not self.refused:
+            LOG.warning("the recorder refuses a message under %s: %s", topic, error)
+        self.refused += 1
 
     def _remember(self, topic: str, payload: bytes) -> None:
         mark = hash((topic, payload))
@@ -212,7 +217,7 @@ class LiveRecorder:
                 del self._recently[old]
 
     def _apply(
-        self, serial: int, topic: str, payload: bytes, heard_ms: int, address: Address, message: Message
+        self, serial: int, heard_ms: int, topic: str, payload: bytes, address: Address, message: Message
     ) -> None:
         """Hand a message to the recording of its run."""
         if address.row.retain and not isinstance(message, Tick):
@@ -225,9 +230,12 @@ class LiveRecorder:
             return
         if serial > self._committed:
             self._unmute(recording)
-        self._serial = max(serial, self._serial)
         now_ms = self._estimate(heard_ms)
         recording.tap(now_ms, address.scope, address.sender, message)
+        if isinstance(message, Host) and not message.online:
+            for scope in self._wire.scopes_behind(address.sender):
+                for will, presence in self._wire.wills(address.sender, scope):
+                    recording.tap(now_ms, will.scope, will.sender, presence)
         if isinstance(message, ClockState):
             self._ended = message.status == "finished"
 
@@ -279,8 +287,8 @@ class LiveRecorder:
         recording.store.held = True
         LOG.info("records %s into %s", self._run, folder / STORE)
         for topic, payload in self._context.items():
-            address, message = self._read(topic, payload)
-            recording.tap(0, address.scope, address.sender, message)
+            for _, _, address, message in self._read(topic, payload):
+                recording.tap(0, address.scope, address.sender, message)
 
     def _unmute(self, recording: Recording) -> None:
         if recording.store.muted:

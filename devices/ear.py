@@ -1,42 +1,23 @@
-"""What is said on a site, as messages: the wire that every connection reads from, and the ear that hears it all."""
+"""The ear that hears all that is said on a site."""
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from broker.codec import decode
-from broker.errors import PayloadError, TopicError
-from broker.messages import Grant, Message, Tick
+from broker.errors import GridFleetError, PayloadError, TopicError
+from broker.hearing import Wire
+from broker.messages import Grant, Host, Message, Tick
 from broker.mqtt import MqttLoop
-from broker.topics import Address, everything, parse
+from broker.topics import Address, everything
 from broker.wishes import ANYBODY, SESSION_S, Credentials
+
+__all__ = ["RECORDER_ID", "Ear", "Wire"]
 
 LOG: Final = logging.getLogger(__name__)
 RECORDER_ID: Final = "recorder"
 """As whom an ear logs in."""
 EAR_ID: Final = "recorder-of-a-run"
 """An ear's client id: a recorder of its own process may hear the same site under its own."""
-_ADDRESSES_KEPT: Final = 100_000
-
-
-class Wire:
-    """Payloads to messages and back for one site; remembers the topics it has parsed."""
-
-    __slots__ = ("_addresses", "site")
-
-    def __init__(self, site: str) -> None:
-        self.site = site
-        self._addresses: dict[str, Address] = {}
-
-    def read(self, text: str, payload: bytes) -> tuple[Address, Message]:
-        """Return address and message; raise TopicError or PayloadError for anything that is not ours."""
-        address = self._addresses.get(text)
-        if address is None:
-            address = parse(self.site, text)
-            if len(self._addresses) >= _ADDRESSES_KEPT:
-                self._addresses.clear()
-            self._addresses[text] = address
-        return address, decode(address.row.word, payload)
 
 
 class Ear:
@@ -63,17 +44,26 @@ class Ear:
         )
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        try:
-            address, message = self._wire.read(text, payload)
-        except (TopicError, PayloadError) as error:
-            self._refuse(text, str(error))
-            return
-        if isinstance(message, Tick | Grant):
-            self.now_ms = max(self.now_ms, message.simulated_ms)
+        for each, inner in self._wire.unpack(text, payload, self._refuse):
+            try:
+                address, message = self._wire.read(each, inner)
+            except (TopicError, PayloadError) as error:
+                self._refuse(each, error)
+                continue
+            if isinstance(message, Tick | Grant):
+                self.now_ms = max(self.now_ms, message.simulated_ms)
+            self._tap(address, message)
+            if isinstance(message, Host) and not message.online:
+                host = address.sender
+                for scope in self._wire.scopes_behind(host):
+                    for will in self._wire.wills(host, scope):
+                        self._tap(*will)
+
+    def _tap(self, address: Address, message: Message) -> None:
         for tap in self._taps:
             tap(self.now_ms, address.scope, address.sender, message)
 
-    def _refuse(self, text: str, reason: str) -> None:
+    def _refuse(self, text: str, error: GridFleetError | str) -> None:
         if not self.refused:
-            LOG.warning("the recorder refuses a message under %s: %s", text, reason)
+            LOG.warning("the recorder refuses a message under %s: %s", text, error)
         self.refused += 1

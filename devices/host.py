@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Final
 
 from broker.address import BrokerAddress
 from broker.codec import SCHEMA
 from broker.errors import BrokerError
+from broker.limits import allow_descriptors
 from broker.mqtt import MqttLoop
-from broker.wishes import ANYBODY, Credentials
+from broker.one_tick import OneTick
+from broker.shared import SharedConnection
+from broker.wishes import ANYBODY, Credentials, Lines
 from devices.agents.clock import Clock
 from devices.ear import Wire
 from devices.fleet import Fleet
@@ -22,17 +26,31 @@ ECHO_S: Final = 10.0
 TELL_S: Final = 0.5
 
 
+class Connecting(StrEnum):
+    """How the devices of a process reach the broker."""
+
+    OWN = "own"
+    """Each by a connection of its own, with its own name, rights and last will; the tick comes once for all."""
+    SHARED = "shared"
+    """All by one connection, in the name of a host: cheap, and for virtual fleets only."""
+
+
+def host_name(number: int) -> str:
+    """Return the name by which the process with that part of a fleet (from 1) logs in."""
+    return f"fleet-{number}"
+
+
 def _nobody(_loop: MqttLoop) -> None:
     """Watch over nothing."""
 
 
 class Crew:
-    """Devices of a fleet on one loop, each on a connection of its own."""
+    """Devices of a fleet in one process, each on a line of its own: connections, or parts in a shared one."""
 
     def __init__(
         self,
         fleet: Fleet,
-        loop: MqttLoop,
+        lines: Lines,
         wire: Wire,
         *,
         ids: Sequence[str] | None = None,
@@ -40,10 +58,9 @@ class Crew:
         announce: bool = False,
     ) -> None:
         """`ids` are those of the fleet's devices that live here, or all; `announce` tells Home Assistant of each."""
-        self._loop = loop
         self._announce = announce
         names = fleet.ids if ids is None else ids
-        self.seats = [DeviceSeat(fleet.make(name), loop, wire, credentials) for name in names]
+        self.seats = [DeviceSeat(fleet.make(name), lines, wire, credentials) for name in names]
 
     @property
     def start_s(self) -> float:
@@ -63,11 +80,13 @@ class Crew:
             seat.leave()
 
 
-def carry_devices(
+def carry_devices(  # noqa: PLR0913 - everything that the command may choose
     fleet: Fleet,
     address: BrokerAddress,
     ids: Sequence[str],
     *,
+    connecting: Connecting = Connecting.OWN,
+    host: str = host_name(1),
     credentials: Credentials = ANYBODY,
     announce: bool = False,
     asked_to_end: Callable[[], bool],
@@ -76,14 +95,20 @@ def carry_devices(
 ) -> None:
     """Let devices of a fleet live until asked to end; a lost broker is waited for.
 
-    `watch` gets the loop before it runs, to set timers of its own. Raises BrokerError when the broker refuses the
-    devices for good, as for a wrong password.
+    `host` is the name of this process, for what its devices hear or say together. `watch` gets the loop before it
+    runs, to set timers of its own. Raises BrokerError when the broker refuses the devices for good, as for a wrong
+    password, and when the process may not open enough connections.
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
         watch(loop)
-        crew = Crew(
-            fleet, loop, Wire(fleet.scenario.site), ids=ids, credentials=credentials, announce=announce
-        )
+        wire = Wire(fleet.scenario.site)
+        if connecting is Connecting.SHARED:
+            lines: Lines = SharedConnection(loop, wire, host, credentials.login(host))
+            crew = Crew(fleet, lines, wire, ids=ids, announce=announce)
+        else:
+            allow_descriptors(len(ids))
+            lines = _own_connections(loop, wire.site, host, credentials, tell)
+            crew = Crew(fleet, lines, wire, ids=ids, credentials=credentials, announce=announce)
         if not _wait_online(loop, asked_to_end, tell):
             return
         crew.start()
@@ -91,6 +116,18 @@ def carry_devices(
         while not asked_to_end():
             loop.run_until(asked_to_end, TELL_S)
         crew.leave()
+
+
+def _own_connections(
+    loop: MqttLoop, site: str, host: str, credentials: Credentials, tell: Callable[[str], None]
+) -> Lines:
+    """Return where each device gets a connection, and all together the tick, if the host may hear it."""
+    try:
+        login = credentials.login(host)
+    except BrokerError:
+        tell(f"no secrets of {host}: every device hears the tick by itself, which costs about twice as much")
+        return loop
+    return OneTick(loop, site, host, login)
 
 
 def carry_clock(  # noqa: PLR0913 - each named where it is called

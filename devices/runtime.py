@@ -1,4 +1,6 @@
-"""Agents on a real broker: each on a connection of its own, all driven by one loop in one thread.
+"""Agents on a real broker: each on a line of its own, all driven by one loop in one thread.
+
+A line is a connection, or a part in one (`broker.shared`).
 
 The same agents as in the simulation; here a seat gives each its world: it turns payloads into messages, keeps
 its timers, and in lock-step tells the clock when the agent is ready and at which instant it wants to act next.
@@ -6,21 +8,22 @@ its timers, and in lock-step tells the clock when the agent is ready and at whic
 
 import logging
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from broker.codec import encode
 from broker.discovery import discovery
-from broker.errors import PayloadError, TopicError
+from broker.errors import GridFleetError, PayloadError, TopicError
 from broker.loop import Timer
-from broker.messages import PHASES, Control, Grant, Message, Mode, Phase, Presence, Ready, Tick
-from broker.mqtt import MqttLoop
-from broker.topics import BY_WORD, Address, topic, topic_filter
-from broker.wishes import ANYBODY, SESSION_S, Credentials, Will
+from broker.messages import PHASES, Control, Grant, Host, Message, Mode, Phase, Presence, Ready, Tick
+from broker.topics import ALL, BY_WORD, Address, Scope, batch_topic, topic, topic_filter
+from broker.wishes import ANYBODY, SESSION_S, Credentials, Lines, Will
 from devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
 from devices.agents.clock import Clock
 from devices.ear import Wire
 
-__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "real_ms"]
+__all__ = ["ClockSeat", "DeviceSeat", "Seat", "Wire", "filters_of", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -31,9 +34,9 @@ def real_ms() -> int:
 
 
 class Seat:
-    """One agent on one connection."""
+    """One agent on one line."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         """Connect the agent as itself, with its last will; `start` once it is online."""
         self.agent = agent
         self._loop = loop
@@ -41,12 +44,10 @@ class Seat:
         self._timer: Timer | None = None
         self._planned: tuple[int | None, int | None] = (None, None)
         scope, will = agent.presence(online=False)
-        words = [("tick", ""), ("grant", agent.id), *agent.subscriptions()]
-        filters = [(topic_filter(wire.site, word, scope), BY_WORD[word].qos) for word, scope in words]
         self.connection = loop.open(
             agent.id,
             on_message=self._on_message,
-            filters=filters,
+            filters=list(filters_of(wire.site, agent)),
             will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
             on_trouble=self._on_trouble,
@@ -101,19 +102,36 @@ class Seat:
             self._say([self.agent.presence()])
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        try:
-            address, message = self._wire.read(text, payload)
-        except (TopicError, PayloadError) as error:
-            self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
+        for each, inner in self._wire.unpack(text, payload, self._refuse_error):
+            try:
+                address, message = self._wire.read(each, inner)
+            except (TopicError, PayloadError) as error:
+                self._refuse_error(each, error)
+                continue
+            if isinstance(message, Host):
+                self._on_host(address.sender, message)
+            elif address.sender != self.agent.id:
+                self.receive(address, message)
+            else:
+                self.echo(message)
+
+    def _on_host(self, host: str, message: Host) -> None:
+        """With a host that is gone, all whose presence the agent hears are gone who speak through it."""
+        if message.online:
             return
-        if address.sender != self.agent.id:
-            self.receive(address, message)
-        else:
-            self.echo(message)
+        wire = self._wire
+        for scope in [asked for word, asked in self.agent.subscriptions() if word == Presence.TOPIC]:
+            for each in wire.scopes_behind(host) if ALL in scope else (scope,):
+                for address, will in wire.wills(host, each):
+                    if address.sender != self.agent.id:
+                        self.receive(address, will)
 
     def _on_trouble(self, reason: str, text: str) -> None:
         """A message of another schema, or one of ours that the broker does not let through."""
         self._refuse(text, reason, reason)
+
+    def _refuse_error(self, text: str, error: GridFleetError) -> None:
+        self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
 
     def _refuse(self, text: str, reason: str, words: str) -> None:
         """Count a message that is not acted upon; tell of the first of its kind."""
@@ -128,6 +146,8 @@ class Seat:
     def _say(self, out: Out) -> None:
         for scope, message in out:
             row = BY_WORD[message.TOPIC]
+            if isinstance(message, Presence):
+                message = replace(message, via=self._loop.via)  # noqa: PLW2901
             text = topic(self._wire.site, message, scope, self.agent.id)
             expiry_s = self.expiry_s() if row.expires else None
             self.connection.publish(text, encode(message), qos=row.qos, retain=row.retain, expiry_s=expiry_s)
@@ -171,7 +191,7 @@ class Seat:
 class DeviceSeat(Seat):
     """A device: its time is the site's simulated time, as the tick tells it."""
 
-    def __init__(self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         self._tick: Tick | None = None
         self._tick_real_ms = 0
         self._instant_ms = 0
@@ -259,7 +279,7 @@ class ClockSeat(Seat):
 
     agent: Clock
 
-    def __init__(self, agent: Clock, loop: MqttLoop, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(self, agent: Clock, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
         self.kept: Tick | None = None
         """The tick of an earlier clock that the broker has kept."""
         self.heard_itself = False
@@ -306,6 +326,17 @@ class ClockSeat(Seat):
             super().receive(address, wish)
         self._wishes.clear()
         self._act(clock.begin(real_ms()))
+
+
+def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
+    """Yield topic filter and QoS of all that an agent wants to hear, also from hosts."""
+    for word, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
+        row = BY_WORD[word]
+        yield topic_filter(site, word, scope), row.qos
+        if row.scope is Scope.SITE and not row.retain:
+            yield batch_topic(site, word, ALL, ALL), row.qos
+    if any(word == Presence.TOPIC for word, _ in agent.subscriptions()):
+        yield topic_filter(site, Host.TOPIC), BY_WORD[Host.TOPIC].qos
 
 
 def _pace(tick: Tick) -> tuple[Mode, float, bool]:

@@ -7,6 +7,7 @@ from typing import Final
 from broker.address import BrokerAddress
 from broker.codec import SCHEMA
 from broker.errors import BrokerError
+from broker.limits import allow_descriptors
 from broker.messages import ClockState, Message, Mode
 from broker.mqtt import MqttLoop
 from broker.wishes import ANYBODY, Credentials
@@ -59,8 +60,9 @@ class Site:
             ear = Ear(loop, wire, self._taps, known)
             clock = ClockSeat(self.clock, loop, wire, known)
             loop.wait_online(REACH_S)
-            listen_first(loop, clock)
+            allow_descriptors(len(self.fleet.ids))
             crew = Crew(self.fleet, loop, wire, credentials=known, announce=self._announce)
+            listen_first(loop, clock)
             loop.wait_online(crew.start_s)
             if self._announce:
                 clock.announce()

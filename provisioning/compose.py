@@ -91,9 +91,7 @@ def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     for name in DATA:
         _made(folder / "data" / name)
     owner = _owner(folder)
-    _environment(
-        folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1], "GRIDFLEET_SITE": site}
-    )
+    _environment(folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1]})
     return f"{said}\nPrepared  {folder}/ and {folder.parent / '.env'}"
 
 

@@ -22,6 +22,7 @@ EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",
     "gridfleet fleet normal --broker mqtts://broker.example --secrets secrets --part 2/4",
     "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --claim /run/parts",
+    "gridfleet fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
 )
 MOST_PARTS: Final = 10_000
 
@@ -44,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "stand by while there is none",
     )
     parser.add_argument(
+        "--connection",
+        choices=("own", "shared"),
+        default="own",
+        help="own: every device connects as itself; shared: one connection speaks for all, cheap, and only where "
+        "no device of the part is real (default: own)",
+    )
+    parser.add_argument(
         "--home-assistant",
         action="store_true",
         help="tell Home Assistant, on the same broker, of every device",
@@ -54,7 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Let the devices live until a signal."""
     from broker.address import BrokerAddress
     from devices.fleet import Fleet
-    from devices.host import carry_devices
+    from devices.host import Connecting, carry_devices, host_name
     from devices.parts import part_of
     from provisioning.chosen import chosen_scenario
     from provisioning.heartbeat import Heartbeat
@@ -82,11 +90,19 @@ def execute(arguments: argparse.Namespace) -> int:
                 raise CommandError(
                     f"--part {number}/{parts}", f"has no devices: the scenario has {len(fleet.ids)}"
                 )
-            say(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, each connects as itself")
+            connecting, host = Connecting(arguments.connection), host_name(number)
+            how = (
+                "each connects as itself"
+                if connecting is Connecting.OWN
+                else f"all share the connection of {host}"
+            )
+            say(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, {how}")
             carry_devices(
                 fleet,
                 address,
                 ids,
+                connecting=connecting,
+                host=host,
                 credentials=credentials,
                 announce=arguments.home_assistant,
                 asked_to_end=lambda: interruption.asked,

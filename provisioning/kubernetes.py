@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write the two files."""
     from devices.fleet import Fleet
+    from devices.parts import part_of
     from devices.scenario import load
     from provisioning.portable import portable
     from provisioning.version import product_version
@@ -76,8 +77,10 @@ def execute(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     fleet = Fleet(load(arguments.scenario, arguments.changes))
     parts = arguments.parts or len(fleet.cells)
-    if parts > len(fleet.ids):
-        raise CommandError("--parts", f"{parts} processes for {len(fleet.ids)} devices: some would have none")
+    if parts > len(fleet.ids) or not all(part_of(fleet, number, parts) for number in range(1, parts + 1)):
+        raise CommandError(
+            f"--parts {parts}", f"some of {parts} processes would have none of the {len(fleet.ids)} devices"
+        )
     if (arguments.influx is None) != (arguments.token_file is None):
         raise CommandError(
             "--influx and --token-file", "go together: where the server is, and how to log in there"

@@ -4,14 +4,24 @@ All runs as the `restricted` Pod Security Standard asks. Liveness asks whether a
 is connected: a broker that cannot be reached is no reason to restart a thousand devices.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from provisioning.pods import (
+    Object,
+    asked,
+    claim,
+    digest,
+    encoded,
+    is_text,
+    labels,
+    resources,
+    safe_container,
+    safe_pod,
+    scratch,
+    selecting,
+)
 
 MOUNT: Final = "/run/gridfleet"
 BROKER_PORT: Final = 8883
@@ -55,7 +65,7 @@ def secrets(site: Site) -> list[Object]:
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": site.namespace, "labels": restricted}},
         *(
-            {**_named(site, "v1", "Secret", name), "type": "Opaque", "data": _encoded(files)}
+            {**_named(site, "v1", "Secret", name), "type": "Opaque", "data": encoded(files)}
             for name, files in (
                 ("broker", site.broker),
                 ("clock", site.clock),
@@ -69,10 +79,10 @@ def secrets(site: Site) -> list[Object]:
 def objects(site: Site) -> list[Object]:
     """Return everything else."""
     files = {"ca.crt": site.authority, **site.scenario}
-    text = {name: content.decode() for name, content in files.items() if _is_text(content)}
+    text = {name: content.decode() for name, content in files.items() if is_text(content)}
     other = {name: content for name, content in files.items() if name not in text}
     return [
-        {**_named(site, "v1", "ConfigMap", "site"), "data": text, "binaryData": _encoded(other)},
+        {**_named(site, "v1", "ConfigMap", "site"), "data": text, "binaryData": encoded(other)},
         *_broker(site),
         _clock(site),
         *_fleet(site),
@@ -88,7 +98,7 @@ def _clock(site: Site) -> Object:
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},  # never two clocks
-            **_selecting("clock", pod, _digest(site.clock, site.scenario)),
+            **selecting("clock", pod, digest(site.clock, site.scenario)),
         },
     }
 
@@ -103,7 +113,7 @@ def _fleet(site: Site) -> list[Object]:
         "replicas": site.parts,
         "ordinals": {"start": 1},
         "podManagementPolicy": "Parallel",
-        **_selecting("fleet", _pod(container, "fleet"), _digest(site.devices, site.scenario)),
+        **selecting("fleet", _pod(container, "fleet"), digest(site.devices, site.scenario)),
     }
     return [
         _service(site, "fleet", "fleet", headless=True),
@@ -120,8 +130,8 @@ def _recorder(site: Site) -> list[Object]:
     spec = {
         "serviceName": "recorder",
         "replicas": 1,
-        "volumeClaimTemplates": [_claim("10Gi")],
-        **_selecting("recorder", _pod(container, "recorder"), _digest(site.recorder, site.scenario)),
+        "volumeClaimTemplates": [claim("10Gi")],
+        **selecting("recorder", _pod(container, "recorder"), digest(site.recorder, site.scenario)),
     }
     return [
         _service(site, "recorder", "recorder", headless=True),
@@ -133,9 +143,9 @@ def _broker(site: Site) -> list[Object]:
     container = _emqx(site) if site.nodes else _mosquitto()
     user = EMQX_USER if site.nodes else MOSQUITTO_USER
     files = {"name": "files", "secret": {"secretName": "broker", "defaultMode": 0o440}}
-    pod: Object = {**_safe_pod(user), "containers": [container], "volumes": [files, _scratch()]}
+    pod: Object = {**safe_pod(user), "containers": [container], "volumes": [files, scratch()]}
     if site.nodes:
-        apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": _labels("broker")}}
+        apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels("broker")}}
         pod["affinity"] = {
             "podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]
@@ -145,8 +155,8 @@ def _broker(site: Site) -> list[Object]:
         "serviceName": HEADLESS,
         "replicas": max(site.nodes, 1),
         "podManagementPolicy": "Parallel",
-        "volumeClaimTemplates": [_claim("1Gi")],
-        **_selecting("broker", pod, _digest(site.broker)),
+        "volumeClaimTemplates": [claim("1Gi")],
+        **selecting("broker", pod, digest(site.broker)),
     }
     return [
         _service(site, "broker", "broker", port=BROKER_PORT),
@@ -165,11 +175,11 @@ def _emqx(site: Site) -> Object:
         "image": EMQX,
         "env": [{"name": "POD", "valueFrom": name}, {"name": "EMQX_NODE_NAME", "value": f"emqx@{host}"}],
         "ports": [{"name": "mqtts", "containerPort": BROKER_PORT}],
-        "securityContext": _safe_container(read_only=False),  # EMQX writes into its own folder when it starts
+        "securityContext": safe_container(read_only=False),  # EMQX writes into its own folder when it starts
         "startupProbe": {**status, "periodSeconds": 5, "timeoutSeconds": 15, "failureThreshold": 60},
         "readinessProbe": {**status, "periodSeconds": 15, "timeoutSeconds": 15},
         "livenessProbe": {**status, "periodSeconds": 30, "timeoutSeconds": 15},
-        "resources": _resources({"cpu": "2", "memory": "1Gi"}),
+        "resources": resources({"cpu": "2", "memory": "1Gi"}),
         "volumeMounts": [
             {"name": "data", "mountPath": "/opt/emqx/data"},
             {"name": "files", "mountPath": MOUNT, "readOnly": True},
@@ -190,22 +200,17 @@ def _mosquitto() -> Object:
         "image": MOSQUITTO,
         "command": ["mosquitto", "-c", f"{MOUNT}/mosquitto.conf"],
         "ports": [{"name": "mqtts", "containerPort": BROKER_PORT}],
-        "securityContext": _safe_container(),
+        "securityContext": safe_container(),
         "startupProbe": {**accepts, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**accepts, "periodSeconds": 15},
         "livenessProbe": {**accepts, "periodSeconds": 30},
-        "resources": _resources({"cpu": "1", "memory": "512Mi"}),
+        "resources": resources({"cpu": "1", "memory": "512Mi"}),
         "volumeMounts": [
             {"name": "data", "mountPath": "/mosquitto/data"},
             {"name": "files", "mountPath": MOUNT, "readOnly": True},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a place in the container
         ],
     }
-
-
-def _claim(size: str) -> Object:
-    resources = {"requests": {"storage": size}}
-    return {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": resources}}
 
 
 def _common() -> list[str]:
@@ -220,11 +225,11 @@ def _process(site: Site, name: str, words: Sequence[str], limits: Mapping[str, s
         "image": site.image,
         "args": list(words),
         "env": [{"name": "GRIDFLEET_HEARTBEAT", "value": "/tmp/heartbeat"}],  # noqa: S108 - a place in the container
-        "securityContext": _safe_container(),
-        "startupProbe": _asked([*health, "--alive"], every_s=2, failures=60),
-        "livenessProbe": _asked([*health, "--alive"], every_s=30, failures=3),
-        "readinessProbe": _asked(health, every_s=15, failures=2),
-        "resources": _resources(limits),
+        "securityContext": safe_container(),
+        "startupProbe": asked([*health, "--alive"], every_s=2, failures=60),
+        "livenessProbe": asked([*health, "--alive"], every_s=30, failures=3),
+        "readinessProbe": asked(health, every_s=15, failures=2),
+        "resources": resources(limits),
         "volumeMounts": [
             {"name": "site", "mountPath": "/site", "readOnly": True},
             {"name": "site", "mountPath": f"{MOUNT}/ca.crt", "subPath": "ca.crt", "readOnly": True},
@@ -236,60 +241,20 @@ def _process(site: Site, name: str, words: Sequence[str], limits: Mapping[str, s
 
 def _pod(container: Object, secret: str) -> Object:
     return {
-        **_safe_pod(GRIDFLEET_USER),
+        **safe_pod(GRIDFLEET_USER),
         "containers": [container],
         "volumes": [
             {"name": "site", "configMap": {"name": "site"}},
             {"name": "passwords", "secret": {"secretName": secret, "defaultMode": 0o440}},
-            _scratch(),
+            scratch(),
         ],
     }
-
-
-def _safe_pod(user: int) -> Object:
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": user,
-            "runAsGroup": user,
-            "fsGroup": user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-
-
-def _safe_container(*, read_only: bool = True) -> Object:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": read_only,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def _scratch() -> Object:
-    return {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
-
-
-def _asked(command: Sequence[str], *, every_s: int, failures: int) -> Object:
-    return {
-        "exec": {"command": list(command)},
-        "periodSeconds": every_s,
-        "timeoutSeconds": 10,
-        "failureThreshold": failures,
-    }
-
-
-def _resources(limits: Mapping[str, str]) -> Object:
-    """Return limits, of which the memory is also set aside; of the processor, only a tenth."""
-    return {"requests": {"cpu": "100m", "memory": limits["memory"]}, "limits": dict(limits)}
 
 
 def _service(
     site: Site, name: str, component: str, *, headless: bool = False, port: int | None = None
 ) -> Object:
-    spec: Object = {"selector": _labels(component)}
+    spec: Object = {"selector": labels(component)}
     if headless:
         spec |= {
             "clusterIP": "None",
@@ -301,21 +266,8 @@ def _service(
 
 
 def _budget(site: Site, component: str) -> Object:
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": _labels(component)}}
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
     return {**_named(site, "policy/v1", "PodDisruptionBudget", component), "spec": spec}
-
-
-def _selecting(component: str, pod: Object, digest: str) -> Object:
-    """Return selector and template; the digest has pods made anew when what they read has changed."""
-    metadata = {"labels": _labels(component), "annotations": {"gridfleet/reads": digest}}
-    return {
-        "selector": {"matchLabels": _labels(component)},
-        "template": {"metadata": metadata, "spec": pod},
-    }
-
-
-def _labels(component: str) -> dict[str, str]:
-    return {"app.kubernetes.io/part-of": "gridfleet", "app.kubernetes.io/component": component}
 
 
 def _named(site: Site, version: str, kind: str, name: str) -> Object:
@@ -328,20 +280,3 @@ def _named(site: Site, version: str, kind: str, name: str) -> Object:
             "labels": {"app.kubernetes.io/part-of": "gridfleet"},
         },
     }
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: base64.b64encode(content).decode() for name, content in files.items()}
-
-
-def _digest(*files: Mapping[str, bytes]) -> str:
-    text = json.dumps([_encoded(each) for each in files], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from provisioning.arguments import add_set
+from provisioning.arguments import add_set, whole
 from provisioning.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ EXAMPLES: Final = (
 )
 SERVER: Final = "server"
 """What --only calls the broker's certificate."""
+MOST_HOSTS: Final = 1_000
 ITERATIONS: Final = 101
 """As mosquitto_passwd: a password here is 256 random bits, which no number of iterations makes safer."""
 _SALT_BYTES: Final = 12
@@ -75,6 +76,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--viewers", nargs="+", default=["viewer"], metavar="NAME", help="who may only look (default: viewer)"
     )
+    parser.add_argument(
+        "--hosts",
+        type=whole(0, MOST_HOSTS),
+        default=1,
+        metavar="N",
+        help="how many processes carry the devices: fleet-1 to fleet-N may hear the tick for them (default: 1)",
+    )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="each of the hosts may also speak for its part of the devices (`fleet --connection shared --part K/N`)",
+    )
     add_set(parser)
 
 
@@ -86,7 +99,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.only and not arguments.rotate:
         raise CommandError("--only", "goes with --rotate")
     fleet = Fleet(load(arguments.scenario, arguments.changes))
-    users = identities(fleet, arguments.operators, arguments.viewers)
+    users = identities(
+        fleet, arguments.operators, arguments.viewers, hosts=arguments.hosts, shared=arguments.shared
+    )
     unknown = set(arguments.only or ()) - {user.name for user in users} - {SERVER}
     if unknown:
         raise CommandError("--only", f"{', '.join(sorted(unknown))} is not in {arguments.scenario}")
@@ -99,20 +114,35 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def identities(
-    fleet: "Fleet", operators: Iterable[str] = ("operator",), viewers: Iterable[str] = ("viewer",)
+    fleet: "Fleet",
+    operators: Iterable[str] = ("operator",),
+    viewers: Iterable[str] = ("viewer",),
+    *,
+    hosts: int = 0,
+    shared: bool = False,
 ) -> "list[Identity]":
-    """Return everybody who may log in at a fleet's broker."""
+    """Return everybody who may log in at a fleet's broker; with `shared`, hosts speak for a part of it each."""
     from broker.messages import Kind
     from broker.rights import Guest, Identity
     from broker.topics import CLOCK_ID
+    from devices.host import host_name
+    from devices.parts import part_of
 
     beside = {cell.name: cell.neighbours for cell in fleet.cells}
+    devices = {
+        each.id: Identity(each.id, each.kind, each.cell, beside.get(each.cell, ())) for each in fleet.agents()
+    }
+    parts = [part_of(fleet, number, hosts) if shared else [] for number in range(1, hosts + 1)]
     return [
         Identity(CLOCK_ID, Kind.CLOCK, "site"),
         Identity(Guest.RECORDER.value, Guest.RECORDER),
         *(Identity(name, Guest.OPERATOR) for name in operators),
         *(Identity(name, Guest.VIEWER) for name in viewers),
-        *(Identity(each.id, each.kind, each.cell, beside.get(each.cell, ())) for each in fleet.agents()),
+        *(
+            Identity(host_name(number), Guest.HOST, devices=tuple(devices[each] for each in part))
+            for number, part in enumerate(parts, start=1)
+        ),
+        *devices.values(),
     ]
 
 

@@ -26,7 +26,7 @@ EXAMPLES: Final = (
 )
 MOST_TICKS: Final = 1_000_000
 REDRAW_S: Final = 0.25
-HEARD: Final = ("tick", "state", "presence", "receipt", "control")
+HEARD: Final = ("tick", "state", "presence", "host", "receipt", "control")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Watch until the run ends, so many ticks have been seen, or somebody presses Ctrl-C."""
     from broker.address import BrokerAddress
     from broker.mqtt import MqttLoop
-    from broker.topics import topic_filter
+    from broker.topics import ALL, batch_topic, topic_filter
     from dashboards.console.view import View
     from devices.ear import Wire
     from provisioning.interrupt import Interruption
@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with MqttLoop(BrokerAddress.parse(arguments.broker)) as loop:
         # QoS 0: so rumqttd hands out every retained message; what is missed is seen a tick later.
         filters = [(topic_filter(arguments.site, word), 0) for word in HEARD]
+        filters += [(batch_topic(arguments.site, word, ALL, ALL), 0) for word in HEARD]
         connection = loop.open(f"watch-{secrets.token_hex(4)}", on_message=ear.hear, filters=filters)
         loop.wait_online(REACH_S)
         with Interruption() as interruption, _shown(view) as redraw:
@@ -72,14 +73,21 @@ class Ear:
         self._view = view
 
     def hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        """Take a message off the wire."""
+        """Take a message, or a batch of them, off the wire."""
         from broker.errors import PayloadError, TopicError
+        from broker.messages import Host
 
-        try:
-            address, message = self._wire.read(text, payload)
-        except (TopicError, PayloadError):
-            return
-        self._view.hear(address.scope, address.sender, message, retained=retained)
+        for each, inner in self._wire.unpack(text, payload, lambda *_: None):
+            try:
+                address, message = self._wire.read(each, inner)
+            except (TopicError, PayloadError):
+                continue
+            self._view.hear(address.scope, address.sender, message, retained=retained)
+            if isinstance(message, Host) and not message.online:
+                host = address.sender
+                for scope in self._wire.scopes_behind(host):
+                    for will, gone in self._wire.wills(host, scope):
+                        self._view.hear(will.scope, will.sender, gone, retained=retained)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ export class Card {
     const tags: [string, boolean][] = [[device.kind, false]];
     if (state) tags.push([state.status, state.status === 'short' || state.status === 'stranded']);
     tags.push(device.online ? ['online', false] : ['offline', true]);
+    if (device.via) tags.push([`via ${device.via}`, false]);
     if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
     if (device.online && this.site.old(device)) tags.push([`last heard in tick ${(state?.tick ?? 0) + 1}`, true]);
     const holder = get('card-tags');

@@ -4,6 +4,7 @@ import './style.css';
 import { Card, headline } from './card';
 import { Charts } from './charts';
 import { Controls } from './controls';
+import { batches } from './hosts';
 import { MapView, type CellArea } from './map';
 import { Merit } from './merit';
 import { Site } from './model';
@@ -45,6 +46,7 @@ function start(config: Config): void {
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   const tell = (message: ToWorker): void => worker.postMessage(message);
   const filters = Object.entries(WORDS).map(([word, scopes]) => `gridfleet/${site.name}/${word}/${'+/'.repeat(scopes)}+`);
+  filters.push(batches(site.name));
   const connect = (login: Login | null): void => {
     operator = login?.username || me;
     tell({ kind: 'connect', url: address.href, filters, clientId, login });

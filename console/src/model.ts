@@ -1,6 +1,7 @@
 // What the page knows of a site: built from messages alone, in order of arrival, without a clock or a screen.
 
 import { distanceKm, setting } from './format';
+import { readBatch, type Batch } from './hosts';
 import {
   amount,
   Malformed,
@@ -38,6 +39,8 @@ export interface Device {
   cell: string;
   label: string;
   online: boolean;
+  /** The host through which it speaks; null with a connection of its own. */
+  via: string | null;
   state: State | null;
   latitude: number;
   longitude: number;
@@ -140,12 +143,30 @@ export class Site {
   private readonly calls = new Map<string, { call: number; latitude: number; longitude: number }>();
   private readonly presences: { online: boolean; id: string; kind: string; at: number }[] = [];
   private readonly refusals = new Map<string, Map<string, number>>();
+  private readonly gone = new Set<string>();
   private bornAt = NaN;
 
   constructor(readonly name: string) {}
 
-  /** Take one message; `nowMs` is real time from an arbitrary beginning. */
+  /** Take one message, or a batch of them; `nowMs` is real time from an arbitrary beginning. */
   hear(text: string, payload: string, retained: boolean, nowMs: number): void {
+    let batch: Batch | null;
+    try {
+      batch = readBatch(this.name, text, payload);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.malformed += 1;
+      return;
+    }
+    if (!batch) return this.hearOne(text, payload, retained, nowMs);
+    for (const [topic, inner] of batch.messages) {
+      const sender = topic.slice(topic.lastIndexOf('/') + 1);
+      if (this.devices.get(sender)?.via === batch.host) this.hearOne(topic, inner, retained, nowMs);
+      else this.malformed += 1; // a host speaks for those whose presence names it
+    }
+  }
+
+  private hearOne(text: string, payload: string, retained: boolean, nowMs: number): void {
     const topic = readTopic(this.name, text);
     if (!topic || payload === '') return;
     if (Number.isNaN(this.bornAt)) this.bornAt = nowMs;
@@ -170,6 +191,8 @@ export class Site {
         return this.onState(sender, readState(raw), nowMs);
       case 'presence':
         return this.onPresence(sender, readPresence(raw), retained, nowMs);
+      case 'host':
+        return this.onHost(sender, raw['online'] === true, retained, nowMs);
       case 'control':
         return this.onControl(to, sender, raw, retained);
       case 'supply':
@@ -311,6 +334,20 @@ export class Site {
     if (!retained) this.note('setting', `${sender} asks: ${setting(name)} = ${String(value)}`);
   }
 
+  /** With a host that is gone, those who speak through it are gone. */
+  private onHost(host: string, online: boolean, retained: boolean, nowMs: number): void {
+    if (online) {
+      this.gone.delete(host);
+      return;
+    }
+    this.gone.add(host);
+    for (const device of this.devices.values()) {
+      if (device.via !== host || !device.online) continue;
+      device.online = false;
+      if (!retained) this.presences.push({ online: false, id: device.id, kind: device.kind, at: nowMs });
+    }
+  }
+
   private onPresence(id: string, presence: Presence, retained: boolean, nowMs: number): void {
     if (presence.kind === 'clock') {
       if (!presence.online && !retained) this.note('offline', 'The clock is offline');
@@ -318,6 +355,7 @@ export class Site {
     }
     let device = this.devices.get(id);
     const was = device?.online;
+    const online = presence.online && !(presence.via && this.gone.has(presence.via));
     if (!device) {
       if (this.devices.size >= MOST_DEVICES) return;
       device = {
@@ -325,7 +363,8 @@ export class Site {
         kind: presence.kind,
         cell: presence.cell,
         label: presence.label,
-        online: presence.online,
+        online,
+        via: presence.via,
         state: null,
         latitude: presence.latitude,
         longitude: presence.longitude,
@@ -335,7 +374,8 @@ export class Site {
       };
       this.devices.set(id, device);
     }
-    device.online = presence.online;
+    device.online = online;
+    device.via = presence.via;
     device.kind = presence.kind;
     device.cell = presence.cell;
     device.label = presence.label;
@@ -343,8 +383,8 @@ export class Site {
       device.latitude = presence.latitude;
       device.longitude = presence.longitude;
     }
-    if (!retained && was !== presence.online) {
-      this.presences.push({ online: presence.online, id, kind: presence.kind, at: nowMs });
+    if (!retained && was !== online) {
+      this.presences.push({ online, id, kind: presence.kind, at: nowMs });
     }
   }
 

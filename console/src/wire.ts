@@ -18,6 +18,7 @@ export const WORDS: Readonly<Record<string, number>> = {
   tick: 0,
   control: 1,
   presence: 2,
+  host: 0,
   supply: 1,
   bid: 1,
   receipt: 1,
@@ -57,6 +58,8 @@ export interface Presence {
   latitude: number;
   longitude: number;
   label: string;
+  /** The host through which it speaks, if any. */
+  via: string | null;
 }
 
 export interface Package {
@@ -134,6 +137,7 @@ export function readPresence(raw: Raw): Presence {
     latitude: within(raw, 'latitude', 90),
     longitude: within(raw, 'longitude', 180),
     label: text(raw['label'] ?? '', 64),
+    via: typeof raw['via'] === 'string' && ID.test(raw['via']) ? raw['via'] : null,
   };
 }
 

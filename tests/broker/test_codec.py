@@ -42,7 +42,13 @@ WIRE: list[tuple[m.Message, str]] = [
         m.Presence(
             online=True, kind=m.Kind.CHARGER, cell="here", latitude=51.5, longitude=-0.25, label="Köln"
         ),
-        ('{"online":true,"kind":"charger","cell":"here","latitude":51.5,"longitude":-0.25,"label":"Köln"}'),
+        (
+            '{"online":true,"kind":"charger","cell":"here","latitude":51.5,"longitude":-0.25,"label":"Köln","via":null}'
+        ),
+    ),
+    (
+        m.Host(online=True, devices=3, refused={"sender": 1}),
+        '{"online":true,"devices":3,"refused":{"sender":1}}',
     ),
     (m.Supply(7, 12_345), '{"tick":7,"energy_wh":12345}'),
     (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker.errors import GridFleetError, TopicError
 from broker.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
-from broker.topics import ALL, BY_WORD, TABLE, Row, Scope, parse, topic, topic_filter
+from broker.topics import ALL, BY_WORD, TABLE, Guest, Row, Scope, parse, topic, topic_filter
 from tests.devices.anything import CLASSES, anything
 
 SITE = "germany"
@@ -116,7 +116,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 
 
 def test_only_what_a_late_joiner_needs_is_retained() -> None:
-    assert {row.word for row in TABLE if row.retain} == {"tick", "control", "presence", "state"}
+    assert {row.word for row in TABLE if row.retain} == {"tick", "control", "presence", "host", "state"}
 
 
 def test_the_market_is_at_least_once_and_never_retained() -> None:
@@ -125,7 +125,7 @@ def test_the_market_is_at_least_once_and_never_retained() -> None:
 
 
 def test_only_the_clock_says_what_time_it_is() -> None:
-    assert BY_WORD[Tick.TOPIC].senders == {Kind.CLOCK}
-    assert BY_WORD["grant"].senders == {Kind.CLOCK}
-    assert BY_WORD[Presence.TOPIC].senders == set(Kind)
-    assert BY_WORD["control"].senders == set()
+    assert BY_WORD[Tick.TOPIC].senders == frozenset({Kind.CLOCK})
+    assert BY_WORD["grant"].senders == frozenset({Kind.CLOCK})
+    assert BY_WORD[Presence.TOPIC].senders == frozenset(Kind)
+    assert BY_WORD["control"].senders == frozenset({Guest.OPERATOR})

@@ -116,17 +116,16 @@ def test_services_and_budgets_choose_pods_that_there_are(written: Path) -> None:
             assert selector.get("matchLabels", selector) in labels, name
 
 
-def test_called_again_it_keeps_every_secret(written: Path) -> None:
-    files = ("Secret", "fleet"), ("Secret", "clock")
-    before = read(written, "secrets.yaml")
+def test_called_again_it_changes_nothing(written: Path) -> None:
+    before, yaml_before = read(written, "secrets.yaml"), (written / "gridfleet.yaml").read_text()
     nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
     assert (
         main(["kubernetes", "normal", "--folder", str(written), "--nodes", nodes, "--set", *CELLS])
         == Exit.FINE
     )
     after = read(written, "secrets.yaml")
-    assert [before[each] for each in files] == [after[each] for each in files]
-    assert before["Secret", "broker"]["data"]["server.key"] == after["Secret", "broker"]["data"]["server.key"]
+    assert before == after
+    assert yaml_before == (written / "gridfleet.yaml").read_text()
 
 
 @pytest.mark.skipif(
@@ -149,7 +148,22 @@ def test_kubernetes_own_schema_finds_nothing_wrong(written: Path, tmp_path: Path
 
 def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == Exit.USAGE
-    assert "58 processes for 57 devices: some would have none" in capsys.readouterr().err
+    assert "some of 58 processes would have none of the 57 devices" in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "kubernetes",
+                "normal",
+                "--folder",
+                str(tmp_path / "k"),
+                "--set",
+                "area.rows=10",
+                "area.columns=8",
+            ]
+        )
+        == 2
+    )
+    assert "some of 80 processes" in capsys.readouterr().err
     assert not (tmp_path / "k").exists()
 
 

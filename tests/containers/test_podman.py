@@ -14,7 +14,7 @@ from provisioning.cli import main
 from provisioning.exits import Exit
 from tests.containers.podman import CACHE, Podman, Site
 
-pytestmark = [pytest.mark.podman, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.podman, pytest.mark.timeout(400)]
 
 TICKS = 10
 MADE_BY = "tools/container-base build/containers makes them, and .ci/run calls it"
@@ -35,7 +35,7 @@ def podman() -> Podman:
 def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     assert main(["compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"]) == Exit.FINE
-    site = Site(podman, folder, {"FLEETS": "2", "SECONDS_PER_TICK": "1"})
+    site = Site(podman, folder, {"FLEETS": "2"})
     try:
         site.open()
         yield site
@@ -43,7 +43,7 @@ def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         site.close()
 
 
-def wait_until(holds: Callable[[], bool], what: Callable[[], str], timeout_s: float = 90.0) -> None:
+def wait_until(holds: Callable[[], bool], what: Callable[[], str], timeout_s: float = 150.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, what()

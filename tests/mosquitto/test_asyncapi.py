@@ -1,6 +1,7 @@
 """The AsyncAPI document: up to date, well-formed, and true of what is really said."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -16,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import asyncapi
+from broker.batch import pack
 from broker.codec import encode
 from broker.messages import Message
-from broker.topics import TABLE, parse, topic
+from broker.topics import BATCH, BY_WORD, TABLE, parse, parse_batch, topic
 from dashboards.trace import TraceWriter, read_trace
 from devices.scenario import Scenario, load
 from devices.scenario import parse as scenario_of
@@ -59,14 +61,25 @@ def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any])
 
 
 def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, Any]) -> None:
-    assert list(document["channels"]) == [row.word for row in TABLE]
+    assert list(document["channels"]) == [*(row.word for row in TABLE), BATCH]
     for row in TABLE:
         channel = document["channels"][row.word]
         levels = {"site": "town", "sender": "x-1", **dict.fromkeys(row.scope.levels, "y-2")}
         assert set(channel["parameters"]) == set(levels)
         address = parse("town", channel["address"].format(**levels))
         assert address.row is row
-        assert channel["x-senders"] == sorted(row.senders or ["operator"])
+        assert channel["x-senders"] == sorted(row.senders)
+
+
+def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
+    channel = document["channels"][BATCH]
+    levels = {"site": "town", "word": "bid", "cell": "north", "host": "fleet-1"}
+    assert set(channel["parameters"]) == set(levels)
+    assert parse_batch("town", channel["address"].format(**levels)) == (BY_WORD["bid"], "north", "fleet-1")
+    payload = document["components"]["messages"]["Batch"]["payload"]
+    said = pack([("north/a", b'{"tick":1}'), ("north/b", b"{}")]).decode()
+    assert re.search(payload["pattern"], said)
+    assert not re.search(payload["pattern"], said.replace(" ", "", 1))
 
 
 def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:

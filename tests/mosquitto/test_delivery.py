@@ -11,7 +11,7 @@ from broker.messages import Kind
 from broker.mosquitto.server import MosquittoBroker
 from broker.rights import Guest as Role
 from broker.rights import Identity, may_hear, may_say
-from broker.topics import ROOT, TABLE, Scope, discovery_topic
+from broker.topics import ROOT, TABLE, Scope, batch_topic, discovery_topic
 from broker.wishes import Login
 from devices.fleet import Fleet
 from devices.scenario import Scenario
@@ -37,7 +37,7 @@ ALL = "#"
 
 @pytest.fixture(scope="module")
 def users(scenario: Scenario) -> dict[str, Identity]:
-    return {user.name: user for user in identities(Fleet(scenario))}
+    return {user.name: user for user in identities(Fleet(scenario), hosts=2, shared=True)}
 
 
 def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
@@ -96,6 +96,51 @@ def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: d
     for name, ear in ears.items():
         rights = list(may_hear("town", users[name]))
         assert set(ear.topics()) == {text for text in said if any_of(rights, text)}, name
+
+
+def batches(users: dict[str, Identity], host: str) -> list[str]:
+    """A batch of every word, to every cell, from a host."""
+    cells = ("cell-1-1", "cell-2-1", "cell-3-1", "site")
+    return [batch_topic("town", row.word, cell, host) for row in TABLE for cell in cells]
+
+
+def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, Identity]) -> None:
+    ear, clock, host = guests.come("recorder", ALL), guests.come("clock"), guests.come("fleet-1")
+    own = {device.name for device in users["fleet-1"].devices}
+    names = (*CAST, "fleet-1", "fleet-2", "household-5", "turbine-2", "nobody")
+    assert 0 < len(own & set(names)) < len(own)
+    assert not own & {device.name for device in users["fleet-2"].devices}
+    tried = [text for sender in names for text in every_topic(CAST, sender)]
+    tried += [text for name in ("fleet-1", "fleet-2", "charger-1") for text in batches(users, name)]
+    tried.remove(SENTINEL)
+    for text in tried:
+        host.connection.publish(text, b"1", qos=1)
+    guests.settle(clock, ear)
+    rights = list(may_say("town", users["fleet-1"]))
+    delivered = set(ear.topics())
+    assert delivered == {text for text in tried if any_of(rights, text)}
+    assert {text.rpartition("/")[2] for text in delivered} == (own | {"fleet-1"}) & set(names)
+    batched = {text.split("/")[3] for text in delivered if "/batch/" in text}
+    assert batched == {row.word for row in TABLE if not row.retain} - {"grant"}
+
+
+def test_a_device_neither_says_nor_hears_batches(guests: Guests, users: dict[str, Identity]) -> None:
+    clock, ear, host = guests.come("clock", ALL), guests.come("recorder", ALL), guests.come("fleet-1")
+    spies = [
+        guests.come(name, ALL, "gridfleet/town/batch/#") for name in ("vehicle-2", "turbine-1", "fleet-2")
+    ]
+    for text in batches(users, "fleet-1"):
+        host.connection.publish(text, b"1", qos=1)
+    charger = guests.come("charger-1")
+    for text in batches(users, "charger-1"):
+        charger.connection.publish(text, b"1", qos=1)
+    guests.settle(clock, ear, *spies)
+    assert set(clock.topics()) - {SENTINEL} == {"gridfleet/town/batch/ready/site/fleet-1"}
+    vehicle, turbine, other = (set(spy.topics()) for spy in spies)
+    assert vehicle == turbine == set()
+    rights = list(may_hear("town", users["fleet-2"]))
+    assert other == {text for text in ear.topics() if any_of(rights, text)}
+    assert not any("/ready/" in text or "cell-1-1" in text for text in other if "offer" in text)
 
 
 def test_offers_to_others_are_not_readable(guests: Guests) -> None:
@@ -219,4 +264,4 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
 
 
 def test_the_roles_of_guests_are_named_like_their_users() -> None:
-    assert {role.value for role in Role} == {"recorder", "viewer", "operator"}
+    assert {role.value for role in Role} - {Role.HOST} == {"recorder", "viewer", "operator"}

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from broker.messages import ID_PATTERN, Kind, Message, Mode
 from broker.rights import Guest, Identity, acl, may_hear, may_say
-from broker.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic, topic_filter
+from broker.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic
 from devices.fleet import Fleet
+from devices.runtime import filters_of
 from devices.scenario import parse
 from devices.simulation import Simulation
 from provisioning.secrets import identities
@@ -46,8 +47,7 @@ def test_devices_may_hear_exactly_what_they_subscribe_to() -> None:
     clock = fleet.clock(Mode.LOCKSTEP)
     users = {user.name: user for user in identities(fleet)}
     for agent in (*fleet.agents(), clock):
-        words = [("tick", ""), ("grant", agent.id), *agent.subscriptions()]
-        wanted = {topic_filter("germany", word, scope) for word, scope in words}
+        wanted = {text for text, _ in filters_of("germany", agent)}
         every = set(may_hear("germany", users[agent.id]))
         assert every == wanted, agent.id
 
@@ -93,7 +93,7 @@ def test_only_the_clock_says_ticks_and_grants() -> None:
 
 
 def test_every_word_is_in_somebodys_rights() -> None:
-    users = identities(Fleet(CITY))
+    users = identities(Fleet(CITY), hosts=1)
     said = {
         text.split("/")[2] for user in users for text in may_say("germany", user) if text.startswith(ROOT)
     }
@@ -115,6 +115,49 @@ def test_the_rules_of_a_household() -> None:
         "topic write gridfleet/here/state/household-1",
         "topic write homeassistant/device/household-1_at_here/config",
     ]
+
+
+def test_the_rules_of_a_host() -> None:
+    house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
+    mill = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
+    text = acl(
+        "here", [Identity("fleet-1", Guest.HOST, devices=(house, mill)), Identity("fleet-2", Guest.HOST)]
+    )
+    assert text.partition("user fleet-2\n")[2].splitlines() == [
+        "topic read gridfleet/here/tick/+",
+        "topic write gridfleet/here/host/fleet-2",
+    ]
+    rules = text.partition("user fleet-1\n")[2].partition("\n\n")[0].splitlines()
+    assert len(rules) == len(set(rules))
+    assert set(rules) == {
+        "topic read gridfleet/here/tick/+",
+        "topic read gridfleet/here/presence/+/+/+",
+        "topic read gridfleet/here/host/+",
+        "topic read gridfleet/here/grant/household-1/+",
+        "topic read gridfleet/here/grant/turbine-1/+",
+        "topic read gridfleet/here/award/household-1/+",
+        "topic read gridfleet/here/receipt/turbine-1/+",
+        "topic read gridfleet/here/supply/north/+",
+        "topic read gridfleet/here/bid/north/+",
+        "topic read gridfleet/here/residual/south/+",
+        "topic read gridfleet/here/surplus/south/+",
+        *(
+            f"topic read gridfleet/here/batch/{word}/+"
+            for word in (
+                "grant/north", "award/north", "receipt/north", "supply/north", "bid/north", "residual/south",
+                "surplus/south",
+            )
+        ),
+        "topic write gridfleet/here/host/fleet-1",
+        *(
+            f"topic write gridfleet/here/batch/{word}/fleet-1"
+            for word in (
+                "ready/site", "correction/site", "supply/north", "bid/north", "residual/north", "surplus/south",
+                "request/+", "award/+", "receipt/+",
+            )
+        ),
+        *(f"topic write {topic}" for device in (house, mill) for topic in may_say("here", device)),
+    }  # fmt: skip
 
 
 @given(st.lists(st.from_regex(ID_PATTERN.replace("$", r"\Z"), fullmatch=True), min_size=4, max_size=4))

@@ -29,7 +29,7 @@ SMALL = (
     "farms.count=0",
 )
 GIT = shutil.which("git") or ""
-USERS = ["clock", "recorder", "operator", "viewer"]
+USERS = ["clock", "recorder", "operator", "viewer", "fleet-1"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ def test_git_ignores_the_folder(made: Path) -> None:
 def test_nothing_secret_is_printed(tmp_path: Path) -> None:
     ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
     assert (ran.code, ran.err) == (Exit.FINE, "")
-    assert ran.out == "Secrets   s/: 11 users of germany, 11 with new secrets\n"
+    assert ran.out == "Secrets   s/: 12 users of germany, 12 with new secrets\n"
     keyring = Keyring(tmp_path / "s")
     login = keyring.login("clock")
     assert login.password
@@ -202,5 +202,5 @@ def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
 
 def test_users_are_everybody_of_a_scenario() -> None:
     fleet = Fleet(load("normal"))
-    assert [user.name for user in identities(fleet)] == [*USERS, *fleet.ids]
+    assert [user.name for user in identities(fleet, hosts=1)] == [*USERS, *fleet.ids]
     assert make_secrets.__doc__

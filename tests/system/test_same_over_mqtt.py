@@ -30,7 +30,7 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from broker.mqtt import MqttLoop
+from broker.mqtt import Connection, MqttLoop
 from broker.topics import topic
 from devices.agents.base import NETWORK_MS, TICK_MS
 from devices.agents.clock import Value
@@ -255,7 +255,9 @@ def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dic
 
 def cut(seat: DeviceSeat) -> None:
     """Pull the cable of a device: its connection ends without a good-bye."""
-    stream = seat.connection._stream
+    connection = seat.connection
+    assert isinstance(connection, Connection)
+    stream = connection._stream
     assert stream is not None
     stream._sock.shutdown(socket.SHUT_RDWR)
 
@@ -373,6 +375,7 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
 
     def progress(site: Site) -> bool:
         connection = seats[victim].connection
+        assert isinstance(connection, Connection)
         if site.clock.tick == 3:
             connection._wishes = replace(connection._wishes, on_message=lambda *_: None)
         elif site.clock.tick == 8:

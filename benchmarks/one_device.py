@@ -1,0 +1,41 @@
+"""One device as a process of its own: python -m benchmarks.one_device PORT; ends when it has bid."""
+
+import sys
+from pathlib import Path
+
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA
+from broker.hearing import Wire
+from broker.mqtt import MqttLoop
+from devices.agents.charger import Charger
+from devices.runtime import DeviceSeat
+
+STATUS = Path("/proc/self/status")
+
+
+def main(port: int) -> None:
+    """Come to life at a broker where a tick is retained, bid, and say how much memory that took at most, in kB."""
+    charger = Charger(
+        "charger-1",
+        "here",
+        51.0,
+        9.5,
+        capacity_wh=300_000,
+        stored_wh=0,
+        ports=5,
+        most_wh=50_000,
+        package_wh=10_000,
+        floor_ueur_per_kwh=100_000,
+        reactor=None,
+        reactor_price_ueur_per_kwh=900_000,
+    )
+    with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
+        seat = DeviceSeat(charger, loop, Wire("here"))
+        loop.wait_online(10)
+        seat.start()
+        loop.run_until(lambda: charger.tick >= 0, 10)
+    print(next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""Ours on the plainest workload, against benchmarks.raw_paho's `paho-plain`: each tick is answered by 150 bytes.
+
+python -m benchmarks.plain_crew KIND PORT CELLS, where KIND is plain-each or plain-own.
+"""
+
+import signal
+import sys
+import time
+from functools import partial
+
+from benchmarks.crew import CONSUMERS, HOST, PRODUCERS, tell
+from benchmarks.measure import memory_kb
+from benchmarks.raw_paho import PLAIN, SITE
+from broker.address import BrokerAddress
+from broker.limits import allow_descriptors
+from broker.mqtt import Connection, MqttLoop
+from broker.one_tick import OneTick
+
+
+def main(kind: str, port: int, cells: int) -> None:
+    """Connect, tell, serve until SIGTERM, part, tell."""
+    count = cells * (CONSUMERS + PRODUCERS)
+    allow_descriptors(count)
+    with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()
+        lines = OneTick(loop, SITE, HOST) if kind == "plain-own" else loop
+        connections: list[Connection] = []
+
+        def answer(number: int, *_: object) -> None:
+            connections[number].publish(f"gridfleet/{SITE}/plain/{number}", PLAIN, qos=0)
+
+        for number in range(count):
+            hear = partial(answer, number)
+            filters = [(f"gridfleet/{SITE}/tick/+", 0)]
+            connections.append(lines.open(f"device-{number}", on_message=hear, filters=filters))
+        loop.wait_online(300)
+        tell(devices=count, connect_s=time.perf_counter() - began_s, before_kb=before_kb)
+        loop.run_until(lambda: False)
+        memory, began_s = memory_kb("VmRSS"), time.perf_counter()
+        for connection in connections:
+            connection.close()
+        loop.run_until(lambda: all(connection.closed for connection in connections), 60)
+        tell(memory_kb=memory - before_kb, part_s=time.perf_counter() - began_s)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,177 @@
+"""The clock of a fleet under measurement: phase after phase, each as soon as the one before is done.
+
+The fleet is a process of its own, so that its CPU time is its own; this one and Mosquitto share the other core.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any, Final, NamedTuple
+
+from benchmarks.crew import CONSUMERS, PRODUCERS
+from benchmarks.fleets import bare_market
+from benchmarks.measure import ROOT, cpu_of
+from broker.address import BrokerAddress
+from broker.batch import unpack
+from broker.codec import SCHEMA, encode
+from broker.messages import Mode, Phase, Settings, Tick
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import MqttLoop
+from broker.topics import ALL, batch_topic, topic, topic_filter
+from devices.agents.base import TICK_MS
+
+WAIT_S: Final = 120.0
+SCENARIO: Final = bare_market(1, CONSUMERS, PRODUCERS)
+SITE: Final = SCENARIO.site
+PACE_S: Final = 9_000.0
+"""Seconds per tick as the clock says, so that nobody's patience ends within a measurement."""
+PHASES: Final = {
+    Phase.PROCESS: (0, 5),
+    Phase.COMMERCE: (5, 10),
+    Phase.IMPORT: (10, 14),
+    Phase.SETTLE: (14, 15),
+}
+
+
+class Played(NamedTuple):
+    """What a fleet took for a tick; CPU in seconds per tick."""
+
+    devices: int
+    connect_s: float
+    cpu_s: float
+    broker_cpu_s: float
+    receipt_s: float
+    """From the first phase to the last receipt."""
+    wall_s: float
+    messages: float
+    """Awards, receipts and states of a tick."""
+    memory_kb: int
+    part_s: float | None
+
+    @property
+    def us(self) -> float:
+        """Microseconds of CPU per device and tick."""
+        return self.cpu_s / self.devices * 1e6
+
+    @property
+    def broker_us(self) -> float:
+        """The broker's microseconds of CPU per device and tick."""
+        return self.broker_cpu_s / self.devices * 1e6
+
+
+def play(kind: str, cells: int, ticks: int) -> Played:
+    """Let a fleet of that kind (see benchmarks.crew) play so many ticks after a first that is not measured."""
+    module = "benchmarks.plain_crew" if kind.startswith("plain") else "benchmarks.crew"
+    with MosquittoBroker() as broker:
+        port = broker.ports.plain or 0
+        with _crew(module, kind, port, cells) as (crew, born):
+            with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
+                clock = Clock(loop, cells, born["devices"], plain="plain" in kind)
+                clock.tick(0)
+                cpu_s, broker_s = cpu_of(crew.pid), cpu_of(broker.pid)
+                times = [clock.tick(number) for number in range(1, ticks + 1)]
+                cpu_s, broker_s = cpu_of(crew.pid) - cpu_s, cpu_of(broker.pid) - broker_s
+            crew.terminate()
+            assert crew.stdout is not None
+            ended = json.loads(crew.stdout.readline())
+    return Played(
+        devices=born["devices"],
+        connect_s=born["connect_s"],
+        cpu_s=cpu_s / ticks,
+        broker_cpu_s=broker_s / ticks,
+        receipt_s=median(receipt_s for receipt_s, _, _ in times),
+        wall_s=median(wall_s for _, wall_s, _ in times),
+        messages=median(messages for _, _, messages in times),
+        memory_kb=ended["memory_kb"],
+        part_s=ended["part_s"],
+    )
+
+
+@contextmanager
+def _crew(
+    module: str, kind: str, port: int, cells: int
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    command = [sys.executable, "-m", module, kind, str(port), str(cells)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crew:
+        try:
+            assert crew.stdout is not None
+            born = crew.stdout.readline()
+            if not born:
+                raise RuntimeError(f"a fleet to be measured did not come to life: {' '.join(command)}")
+            yield crew, json.loads(born)
+        finally:
+            crew.terminate()
+
+
+class Clock:
+    """Says the phases, and counts what it hears."""
+
+    def __init__(self, loop: MqttLoop, cells: int, devices: int, *, plain: bool) -> None:
+        self._loop = loop
+        self._bids = cells * CONSUMERS
+        self._devices = devices
+        self._plain = plain
+        self._counts: Counter[str] = Counter()
+        self._last_receipt_s = 0.0
+        words = ("award", "receipt")
+        filters = [topic_filter(SITE, word) for word in (*words, "state")]
+        filters += [batch_topic(SITE, word, ALL, ALL) for word in words]
+        if plain:
+            filters = [f"gridfleet/{SITE}/plain/+"]
+        self._line = loop.open("clock", on_message=self._hear, filters=[(each, 0) for each in filters])
+        loop.wait_online(10)
+        loop.run_until(lambda: False, 0.2)  # what is retained
+
+    def _hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        if retained:
+            return
+        word, count = text.split("/")[2], 1
+        if word == "batch":
+            word, count = text.split("/")[3], len(unpack(payload))
+        self._counts[word] += count
+        if word == "receipt":
+            self._last_receipt_s = time.perf_counter()
+
+    def tick(self, number: int) -> tuple[float, float, int]:
+        """Play a tick; return seconds to the last receipt and to the last account, and how much was said."""
+        counts = self._counts
+        counts.clear()
+        began_s = time.perf_counter()
+        self._say(number, Phase.PROCESS)
+        if self._plain:
+            self._wait("plain", self._devices)
+            return 0.0, time.perf_counter() - began_s, counts.total()
+        self._say(number, Phase.COMMERCE)
+        self._loop.run_until(lambda: counts["receipt"] >= counts["award"] >= self._bids * 0.8, WAIT_S)
+        self._say(number, Phase.IMPORT)
+        self._say(number, Phase.SETTLE)
+        self._wait("state", self._devices)
+        if counts["receipt"] != counts["award"]:
+            raise RuntimeError(f"receipts are missing in tick {number}: {dict(counts)}")
+        return self._last_receipt_s - began_s, time.perf_counter() - began_s, counts.total()
+
+    def _wait(self, word: str, count: int) -> None:
+        if not self._loop.run_until(lambda: self._counts[word] >= count, WAIT_S):
+            raise RuntimeError(f"{word}: {self._counts[word]} of {count} within {WAIT_S:g} s")
+
+    def _say(self, number: int, phase: Phase) -> None:
+        begin, end = PHASES[phase]
+        start_ms = SCENARIO.start_ms + number * TICK_MS
+        tick = Tick(
+            tick=number,
+            phase=phase,
+            simulated_ms=start_ms + begin * 60_000,
+            ends_ms=start_ms + end * 60_000,
+            mode=Mode.SCALED,
+            seconds_per_tick=PACE_S,
+            ticks_left=1_000,
+            paused=False,
+            settings=Settings(),
+            epoch=1,
+        )
+        self._line.publish(topic(SITE, tick, "", "clock"), encode(tick), qos=1, retain=True)

@@ -1,0 +1,72 @@
+"""What noise does not touch: what a broker delivers to a fleet for a device and tick, however large the fleet."""
+
+import pytest
+
+from benchmarks.crew import CONSUMERS, PRODUCERS
+from benchmarks.fleets import bare_market
+from benchmarks.rounds import PHASES, Clock
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA
+from broker.hearing import Wire
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import MqttLoop
+from broker.one_tick import OneTick
+from broker.shared import SharedConnection
+from broker.wire import WireClient
+from broker.wishes import Lines
+from devices.fleet import Fleet
+from devices.runtime import DeviceSeat
+
+pytestmark = pytest.mark.mosquitto
+IN_A_CELL = CONSUMERS + PRODUCERS
+
+
+@pytest.fixture
+def delivered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The topic of each packet that the broker delivers to a device or host."""
+    found: list[str] = []
+    take = WireClient._published
+
+    def counting(client: WireClient, command: int, packet: bytes) -> bool:
+        if client._client_id != b"clock":
+            found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
+        return take(client, command, packet)
+
+    monkeypatch.setattr(WireClient, "_published", counting)
+    return found
+
+
+def packets(kind: str, cells: int, delivered: list[str]) -> int:
+    """How many packets are delivered in a tick."""
+    scenario = bare_market(cells, CONSUMERS, PRODUCERS)
+    fleet, wire = Fleet(scenario), Wire(scenario.site)
+    with MosquittoBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
+        lines: Lines = loop
+        if kind == "own":
+            lines = OneTick(loop, scenario.site, "fleet-1")
+        elif kind == "shared":
+            lines = SharedConnection(loop, wire, "fleet-1")
+        seats = [DeviceSeat(agent, lines, wire) for agent in fleet.agents()]
+        loop.wait_online(20)
+        for seat in seats:
+            seat.start()
+        assert loop.run_until(fleet.acquainted, 10)
+        clock = Clock(loop, cells, len(seats), plain=False)
+        clock.tick(0)
+        loop.run_until(lambda: False, 0.1)
+        delivered.clear()
+        clock.tick(1)
+        loop.run_until(lambda: False, 0.1)
+        return len(delivered)
+
+
+@pytest.mark.parametrize("kind", ["each", "own"])
+def test_a_device_costs_the_same_in_a_larger_fleet(kind: str, delivered: list[str]) -> None:
+    few, many = (packets(kind, cells, delivered) / (cells * IN_A_CELL) for cells in (1, 4))
+    assert many == pytest.approx(few, rel=0.05)
+
+
+def test_a_process_hears_the_tick_once_and_a_host_hears_batches(delivered: list[str]) -> None:
+    each, own, shared = (packets(kind, 2, delivered) for kind in ("each", "own", "shared"))
+    assert each - own == len(PHASES) * (2 * IN_A_CELL - 1)
+    assert shared < own / 10

@@ -1,0 +1,215 @@
+"""Fleets that share connections: the same ledger, devices with their own beside them, and one death for all."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.batch import pack
+from broker.codec import SCHEMA, encode
+from broker.embedded import EmbeddedBroker
+from broker.messages import Bid, ClockState, Grant, Host, Mode, Package, Presence, Ready, Tick
+from broker.mqtt import MqttLoop
+from broker.shared import SharedConnection
+from broker.topics import batch_topic
+from broker.wishes import Lines
+from devices.agents.turbine import Turbine
+from devices.ear import Ear, Wire
+from devices.fleet import Fleet
+from devices.host import Crew, listen_first, new_epoch
+from devices.parts import part_of
+from devices.runtime import ClockSeat
+from devices.scenario import Scenario, load
+from tests.dashboards.runs import audit, broken
+from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
+
+OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState, Host)
+SITE: Final = "germany"
+
+
+@pytest.fixture
+def address() -> Iterator[BrokerAddress]:
+    with EmbeddedBroker() as broker:
+        yield BrokerAddress.parse(broker.url)
+
+
+class Town:
+    """A site whose devices live behind hosts, or by themselves (the host is None then)."""
+
+    def __init__(self, loop: MqttLoop, scenario: Scenario, mode: Mode, ticks: int, pace_s: float) -> None:
+        self.loop = loop
+        self.fleet = Fleet(scenario)
+        self.heard = Heard()
+        self.refused: list[str] = []
+        self.lines: dict[str | None, Lines] = {}
+        self.crews: list[Crew] = []
+        self.ear = Ear(loop, Wire(scenario.site), (self.heard.tap,))
+        self.clock = self.fleet.clock(mode, pace_s, ticks, epoch=new_epoch())
+        self.seat = ClockSeat(self.clock, loop, Wire(scenario.site))
+        loop.wait_online(5)
+        listen_first(loop, self.seat)
+
+    def settle(self, host: str | None, ids: Sequence[str], lines: Lines | None = None) -> None:
+        wire = Wire(self.fleet.scenario.site)
+        if lines is None:
+            lines = self.loop if host is None else SharedConnection(self.loop, wire, host)
+        self.lines[host] = lines
+        self.crews.append(Crew(self.fleet, lines, wire, ids=ids))
+
+    def run(self, until: Callable[[], bool] | None = None) -> None:
+        self.loop.wait_online(20)
+        for crew in self.crews:
+            crew.start()
+        assert self.loop.run_until(self.fleet.acquainted, 10)
+        assert self.loop.run_until(lambda: self.clock.present >= set(self.fleet.ids), 10)
+        self.seat.begin()
+        assert self.loop.run_until(until or self.over, 60)
+
+    def over(self) -> bool:
+        return any(state.status == "finished" for _, _, state in self.heard.of(ClockState))
+
+    def leave(self) -> None:
+        for crew in self.crews:
+            crew.leave()
+        self.seat.leave()
+        self.loop.run_until(lambda: self.loop.connections == {self.ear.connection}, 5)
+
+
+@contextmanager
+def town(
+    address: BrokerAddress,
+    scenario: Scenario,
+    mode: Mode = Mode.LOCKSTEP,
+    ticks: int = 8,
+    pace_s: float = 0.0,
+) -> Iterator[Town]:
+    with MqttLoop(address, schema=SCHEMA) as loop:
+        yield Town(loop, scenario, mode, ticks, pace_s)
+
+
+BY_THEMSELVES: Final = {
+    "nobody": (),
+    "a charger": ("charger-03",),
+    "one of each": ("turbine-1", "household-1", "charger-01", "vehicle-02", "reactor-1"),
+}
+
+
+@pytest.mark.parametrize("alone", BY_THEMSELVES)
+@pytest.mark.parametrize("name", ["normal", "exchanging"])
+def test_the_messages_are_those_of_the_simulation(name: str, alone: str, address: BrokerAddress) -> None:
+    scenario = load("normal", EXCHANGING) if name == "exchanging" else load("normal")
+    with town(address, scenario) as site:
+        own = [each for each in BY_THEMSELVES[alone] if each in site.fleet.ids]
+        for number in (1, 2):
+            ids = [each for each in part_of(site.fleet, number, 2) if each not in own]
+            site.settle(f"fleet-{number}", ids)
+        if own:
+            site.settle(None, own)
+        site.run()
+        site.leave()
+        said = site.heard
+        expected = heard(scenario, 8)
+        assert sorted(line[1:] for line in said.lines(but=OF_THE_TRANSPORT)) == sorted(
+            line[1:] for line in expected.lines(but=OF_THE_TRANSPORT)
+        )
+        assert broken(audit(said.messages)) == {}
+        assert site.clock.late_phases == 0
+        assert site.ear.refused == 0
+        assert (border_crossings(said) > 10_000) == (name == "exchanging")
+        for host in ("fleet-1", "fleet-2"):
+            lines = site.lines[host]
+            assert isinstance(lines, SharedConnection)
+            assert lines.refused == {}
+        via = {sender: said.via for _, sender, said in said.of(Presence) if said.online}
+        assert all((via[each] is None) == (each in own) for each in site.fleet.ids)
+        told = [(host, said.online) for _, host, said in said.of(Host)]
+        assert sorted(set(told)) == [
+            (host, alive) for host in ("fleet-1", "fleet-2") for alive in (False, True)
+        ]
+        assert told[-1][1] is False
+
+
+# --- one death for all, and what is no batch -------------------------------------------------------------
+
+
+def shared(site: Town, host: str) -> SharedConnection:
+    lines = site.lines[host]
+    assert isinstance(lines, SharedConnection)
+    return lines
+
+
+def cut(lines: SharedConnection) -> None:
+    """Pull the cable."""
+    stream = lines.connection._stream
+    assert stream is not None
+    stream._sock.shutdown(socket.SHUT_RDWR)
+
+
+def test_with_a_host_its_devices_die_and_come_back(
+    address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = load("normal", ["turbines.count=2", "chargers.count=4", "vehicles.count=2"])
+    with town(address, scenario, ticks=1_000) as site:
+        alone = ["turbine-1", "charger-1", "reactor-1"]
+        site.settle(None, alone)
+        site.settle("fleet-1", [each for each in site.fleet.ids if each not in alone])
+        behind = set(site.fleet.ids) - set(alone)
+        tick = 2
+        site.run(lambda: site.clock.tick >= tick)
+        mill = next(seat.agent for seat in site.crews[0].seats if seat.agent.id == "turbine-1")
+        assert isinstance(mill, Turbine)
+        assert behind & set(mill._roster.members)
+
+        lines = shared(site, "fleet-1")
+        with monkeypatch.context() as patch:
+            patch.setattr(lines.connection, "dial", lambda: None)
+            cut(lines)
+            assert site.loop.run_until(lambda: site.clock.present == set(alone), 10)
+            assert site.loop.run_until(lambda: not behind & set(mill._roster.members), 10)
+            tick = site.clock.tick + 2
+            assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)  # nobody waits for the dead
+            assert site.clock.late_phases == 0
+            dead = {sender for _, sender, said in site.heard.of(Presence) if not said.online}
+            assert behind <= dead
+            site.loop.dialled(lines.connection)
+        site.loop.dial_later(lines.connection, 0.0)
+        assert site.loop.run_until(lambda: site.clock.present == set(site.fleet.ids), 10)
+        tick = site.clock.tick + 3
+        assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)
+        assert behind & set(mill._roster.members)
+        last = site.clock.tick - 1
+        bidders = {sender for _, sender, bid in site.heard.of(Bid) if bid.tick == last}
+        assert {"charger-1", "charger-2", "household-1"} <= bidders
+        assert broken(audit(site.heard.messages, exact=False)) == {}
+        assert site.ear.refused == 0
+
+
+def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) -> None:
+    scenario = load("normal", ["turbines.count=1", "chargers.count=2", "vehicles.count=1"])
+    forged = encode(Bid(1, (Package(0, 10_000_000, 10**9),)))
+    with town(address, scenario, ticks=1_000) as site:
+        site.settle("fleet-1", site.fleet.ids)
+        tick = 1
+        site.run(lambda: site.clock.tick >= tick)
+        rogue = site.loop.open("rogue", on_message=lambda *_: None)
+        site.loop.wait_online(5)
+        good = batch_topic(SITE, "bid", SITE, "rogue")
+        for payload in (b"", b"\xff", b"1\nx", pack([(f"{SITE}/charger-1", forged)])):
+            rogue.publish(good, payload, qos=1)
+        rogue.publish(f"gridfleet/{SITE}/batch/bid", b"1", qos=1)
+        rogue.publish(batch_topic(SITE, "ready", "site", "rogue"), pack([("charger-1", b"{}")]), qos=1)
+        lines = shared(site, "fleet-1")
+        assert site.loop.run_until(lambda: sum(lines.refused.values()) == 4, 10)
+        assert lines.refused == {"version": 2, "malformed": 1, "sender": 1}
+        told = site.heard.of(Host)
+        assert site.loop.run_until(
+            lambda: any(said.refused == lines.refused for _, _, said in site.heard.of(Host)), 10
+        ), list(told)
+        assert site.ear.refused == 6
+        assert site.clock.refused["sender"] == 1
+        tick = site.clock.tick + 2
+        assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)
+        assert broken(audit(site.heard.messages, exact=False)) == {}
