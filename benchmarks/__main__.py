@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, console, fleet, peers, simulation, start, wire
+from benchmarks import codec, console, fleet, peers, simulation, start, telemetry, wire
 from broker.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -28,6 +28,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "start": start.run,
     "wire": wire.run,
     "simulation": simulation.run,
+    "telemetry": telemetry.run,
     "device": fleet.run_device,
     "contract-net": fleet.run_contract_net,
     "shared": fleet.run_shared,

@@ -4,7 +4,7 @@ import random
 import select
 import ssl
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
@@ -14,7 +14,7 @@ from .errors import BrokerError
 from .outbox import MOST_UNACKNOWLEDGED, Outbox
 from .stream import Stream
 from .wire import LASTING, WireClient
-from .wishes import Wishes
+from .wishes import Lasting, Wishes
 
 if TYPE_CHECKING:
     from .mqtt import MqttLoop
@@ -31,6 +31,36 @@ _SESSION_TAKEN_OVER: Final = 0x8E
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
+class _Session:
+    """What a connection knows of its lasting session."""
+
+    __slots__ = ("_lasting", "_resuming", "owed", "resumed")
+
+    def __init__(self, lasting: Lasting) -> None:
+        self.owed: list[int] = []
+        """Packet ids of what was delivered and is not acknowledged, in order."""
+        self.resumed = False
+        self._lasting = lasting
+        self._resuming = False
+
+    def begin(self, *, resumed: bool) -> None:
+        """Note whether the broker goes on with an earlier session."""
+        self.resumed = self._resuming = resumed
+
+    def is_new(self, topic: str, payload: bytes, retained: bool, packet_id: int, again: bool) -> bool:  # noqa: FBT001
+        """Note what is owed; tell whether a message is one that had not been kept before.
+
+        What is given again comes before anything new, and is marked; rumqttd does not mark it.
+        """
+        if packet_id:
+            self.owed.append(packet_id)
+        again |= self._resuming and not retained
+        if again and self._lasting.known(topic, payload):
+            return False
+        self._resuming &= retained
+        return True
+
+
 class Connection:
     """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
 
@@ -43,7 +73,8 @@ class Connection:
         self._rng = rng
         self._stream: Stream | None = None
         self._watched = 0
-        self._inbox: list[tuple[str, bytes, bool] | None] = []  # None: came online
+        self._inbox: list[tuple[Any, ...] | None] = []  # None: came online
+        self._session: _Session | None = None if wishes.lasting is None else _Session(wishes.lasting)
         self._subscribing: set[int] = set()
         self._failures = 0
         self._away_s = 0.0
@@ -61,6 +92,7 @@ class Connection:
             misfit=partial(wishes.tell, "version"),
             has_said=partial(loop.mark, self),
             schema=loop.schema,
+            keep=None if wishes.lasting is None else self._kept,
         )
         client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
         client.on_connect = self._connected
@@ -122,6 +154,24 @@ class Connection:
         filters[:] = [pair for pair in filters if pair[0] != topic_filter]
         if self._accepted:
             self._client.unsubscribe(topic_filter)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the broker went on with an earlier lasting session, when it accepted the connection last."""
+        return self._session is not None and self._session.resumed
+
+    @property
+    def owed(self) -> int:
+        """How many messages of a lasting session were delivered and are not acknowledged."""
+        return 0 if self._session is None else len(self._session.owed)
+
+    def acknowledge(self) -> None:
+        """Answer for everything that a lasting session has delivered so far: it is safe now."""
+        session = self._session
+        if session is not None and session.owed:
+            owed, session.owed = session.owed, []
+            self._client.acknowledge(owed)
+            self._loop.mark(self)
 
     def close(self) -> None:
         """Begin to part: all that was published is still sent, nothing received; `closed` when done."""
@@ -237,7 +287,8 @@ class Connection:
                 item = inbox[done]
                 done += 1
                 if item is not None:
-                    wishes.on_message(*item)
+                    if self._session is None or self._session.is_new(*item):
+                        wishes.on_message(*item[:3])
                 elif wishes.on_online is not None and self._online:
                     wishes.on_online()
         finally:
@@ -255,6 +306,9 @@ class Connection:
         self._forget_stream()
         self._online = self._accepted = False
         self._subscribing.clear()
+        if self._session is not None:  # the broker will deliver them again
+            self._session.owed.clear()
+            self._inbox.clear()
         self._outbox.disconnected()
         self._loop.offline(self)
         self.trouble = trouble
@@ -285,12 +339,23 @@ class Connection:
         if not self._closing:
             self._inbox.append((topic, payload, retained))
 
+    def _kept(
+        self,
+        topic: str,
+        payload: bytes,
+        retained: bool,  # noqa: FBT001 - a hot path
+        packet_id: int,
+        again: bool,  # noqa: FBT001 - a hot path
+    ) -> None:
+        if not self._closing:
+            self._inbox.append((topic, payload, retained, packet_id, again))
+
     def _denied(self, topic: str) -> None:
         if not self._wishes.tell("denied", topic):
             self._refused(f"it may not publish to {topic}: give its user the right to")
 
     def _connected(
-        self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, about: Properties | None
+        self, client: Client, _: object, flags: ConnectFlags, code: ReasonCode, about: Properties | None
     ) -> None:
         if code.is_failure:
             self.trouble = f"refused: {code}"
@@ -299,6 +364,8 @@ class Connection:
             return
         self._loop.dialled(self)
         self._accepted = True
+        if self._session is not None:
+            self._session.begin(resumed=flags.session_present)
         filters = self._wishes.filters
         for begin in range(0, len(filters), MOST_FILTERS):
             number = client.subscribe(filters[begin : begin + MOST_FILTERS])[1]

@@ -24,7 +24,7 @@ from .errors import BrokerError
 from .loop import EventLoop, Timer
 from .stream import SocketAddress
 from .wire import schema_property
-from .wishes import NOBODY, Login, Will, Wishes
+from .wishes import NOBODY, Lasting, Login, Will, Wishes
 
 __all__ = ["BrokerAddress", "BrokerError", "Connection", "Login", "MqttLoop", "Timer", "Will"]
 
@@ -110,6 +110,7 @@ class MqttLoop(EventLoop):
         on_online: Callable[[], None] | None = None,
         on_trouble: Callable[[str, str], None] | None = None,
         session_s: int = 0,
+        lasting: Lasting | None = None,
         login: Login = NOBODY,
         rng: random.Random | None = None,
     ) -> Connection:
@@ -123,7 +124,8 @@ class MqttLoop(EventLoop):
         `on_trouble` gets a reason and a topic: `taken over` and the client id when another client came with it,
         `version` for a message that states another schema, `denied` for
         one of ours that the broker does not let through, which else is a refusal that lasts. What is said while
-        the connection is lost is delivered if it comes back within `session_s`.
+        the connection is lost is delivered if it comes back within `session_s`. A `lasting` session (filters of QoS 1)
+        is gone on with by the next process too, and what it is given is acknowledged by hand.
         """
         self._check_open()
         address = self._address
@@ -132,7 +134,9 @@ class MqttLoop(EventLoop):
             address = replace(address, username=login.username, password=login.password)
         if tls is None and address.tls:
             self._tls = tls = self._tls or ssl.create_default_context()
-        wishes = Wishes(address, tls, on_message, on_online, on_trouble, session_s, will, list(filters))
+        wishes = Wishes(
+            address, tls, on_message, on_online, on_trouble, session_s, will, list(filters), lasting
+        )
         connection = Connection(self, client_id, wishes, rng)
         self._offline.add(connection)
         self.connections.add(connection)

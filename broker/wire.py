@@ -6,7 +6,7 @@ MQTT 5 properties and reasons anew for each, and wraps each message in locks tha
 `tests/broker/test_mqtt.py` pins what is relied on here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil
 from time import monotonic
 from typing import Final, NamedTuple
@@ -38,6 +38,8 @@ _PUBACK: Final = 0x40
 _QOS: Final = 0x06
 _QOS1: Final = 0x02
 _RETAIN: Final = 0x01
+_AGAIN: Final = 0x08
+"""The bit that marks a message which the broker delivers again."""
 _ONE_BYTE_LENGTH: Final = 0x7F
 _MOST_TOPIC: Final = 65_535
 _WILDCARDS: Final = frozenset(b"+#")
@@ -104,10 +106,13 @@ def schema_property(version: str) -> bytes:
     return _SCHEMA_KEY + len(text).to_bytes(2, "big") + text if text else b""
 
 
+Keep = Callable[[str, bytes, bool, int, bool], None]
+
+
 class WireClient(Client):
     """A paho client that gets its stream from `connector` and hands its messages to `deliver`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as many as it answers to
         self,
         client_id: str,
         *,
@@ -118,10 +123,12 @@ class WireClient(Client):
         misfit: Callable[[str], object],
         has_said: Callable[[], object],
         schema: bytes,
+        keep: Keep | None = None,
     ) -> None:
         """`deliver` gets topic, payload, retained; `refused` a refused publish's topic; `misfit` another schema's.
 
-        `has_said` is called when there is something to write again.
+        `has_said` is called when there is something to write again. With `keep`, that gets messages in place of
+        `deliver`, with their packet id and whether they are given again, and `acknowledge` answers for them.
         """
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -135,6 +142,8 @@ class WireClient(Client):
         self._refused = refused
         self._misfit = misfit
         self._has_said = has_said
+        self._keep = keep
+        self.manual_ack_set(keep is not None)
         self._schema = schema
         self._unanswered: dict[int, Said] = {}
         self._stream: Stream
@@ -197,7 +206,8 @@ class WireClient(Client):
     ) -> None:
         """Set what CONNECT will say; `reconnect()` then begins a connection.
 
-        The first begins without an earlier session, the next go on where the last broke off `session_s` ago or less.
+        The first begins without an earlier session unless messages are kept, the next go on where the last broke off
+        `session_s` ago or less.
         """
         if address.username is not None:
             self.username_pw_set(address.username, address.password)
@@ -205,14 +215,20 @@ class WireClient(Client):
             self.will_set(*will)
         if self._protocol == MQTTProtocolVersion.MQTTv5:
             about = _Session(PacketTypes.CONNECT, session_s)
-            fresh = MQTT_CLEAN_START_FIRST_ONLY if session_s else True
+            first = MQTT_CLEAN_START_FIRST_ONLY if self._keep is None else False
+            fresh = first if session_s else True
             self.connect_async(address.host, address.port, keepalive_s, clean_start=fresh, properties=about)
         else:
             self.connect_async(address.host, address.port, keepalive_s)
 
+    def acknowledge(self, packet_ids: Iterable[int]) -> None:
+        """Answer for messages of QoS 1 that were kept, in their order."""
+        for packet_id in packet_ids:
+            self._stream.send(_ACKNOWLEDGED + packet_id.to_bytes(2, "big"))
+
     def part(self) -> None:
-        """Say good-bye for ever: the broker may forget the session."""
-        if self._protocol != MQTTProtocolVersion.MQTTv5:
+        """Say good-bye for ever, unless messages are kept: the broker may forget the session."""
+        if self._protocol != MQTTProtocolVersion.MQTTv5 or self._keep is not None:
             self.disconnect()
             return
         self.disconnect(properties=_Session(PacketTypes.DISCONNECT, 0))
@@ -262,10 +278,14 @@ class WireClient(Client):
         if qos > _QOS1 or len(packet) < start or end == 2:
             return False
         topic = packet[2:end].decode(errors="replace")  # for the receiver to refuse, not to stumble over
-        if fits:
-            self._deliver(topic, packet[start:], bool(command & _RETAIN))
-        else:
+        if not fits:
             self._misfit(topic)
+        elif self._keep is not None:
+            packet_id = int.from_bytes(packet[end : end + 2], "big") if qos else 0
+            self._keep(topic, packet[start:], bool(command & _RETAIN), packet_id, bool(command & _AGAIN))
+            return True
+        else:
+            self._deliver(topic, packet[start:], bool(command & _RETAIN))
         if qos:
             self._stream.send(_ACKNOWLEDGED + packet[end : end + 2])
         return True
@@ -274,6 +294,10 @@ class WireClient(Client):
         topic = message._topic.decode(errors="replace")  # noqa: SLF001 - `topic` itself may raise
         if any(schema_property(value) != self._schema for value in _versions(message)):
             self._misfit(topic)
+            if self._keep is not None:
+                self.ack(message.mid, message.qos)
+        elif self._keep is not None:
+            self._keep(topic, bytes(message.payload), message.retain, message.mid, message.dup)
         else:
             self._deliver(topic, bytes(message.payload), message.retain)
 

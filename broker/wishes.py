@@ -34,6 +34,18 @@ class Login:
 NOBODY: Final = Login()
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A session that outlives its process: what is said meanwhile, the broker keeps and delivers to the next one.
+
+    What has been delivered is acknowledged by `Connection.acknowledge` alone, when it is safe; what was not, the
+    broker delivers again, marked so or before anything else. `known` tells whether such a message had been kept all
+    the same.
+    """
+
+    known: Callable[[str, bytes], bool]
+
+
 class Credentials(Protocol):
     """Knows how each client of a site logs in."""
 
@@ -134,6 +146,7 @@ class Wishes:
     session_s: int
     will: Will | None
     filters: list[tuple[str, int]]
+    lasting: Lasting | None = None
 
     def tell(self, reason: str, topic: str) -> bool:
         """Tell of a message that did not get through; return whether anybody wanted to know."""

@@ -8,7 +8,7 @@ broker repeats them.
 """
 
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from broker.messages import (
     Accept,
@@ -41,9 +41,9 @@ from broker.messages import (
 )
 from broker.topics import CLOCK_ID
 from dashboards.reservation_log import ReservationLog
-from dashboards.rows import AgentRow, EventRow, VehicleRow
+from dashboards.rows import AgentRow, EventRow, ReservationRow, TradeRow, VehicleRow
 from dashboards.store import Store
-from dashboards.tick_books import TickBooks
+from dashboards.tick_books import Lots, TickBooks
 
 _TICKED: Final = frozenset((Supply, Bid, Residual, Surplus, Request, Award, Receipt))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Close, Lease, Heartbeat, Release, Bill, Decline))
@@ -53,20 +53,42 @@ _COMMIT_S: Final = 1.0
 _LATE_TICKS: Final = 8
 
 
+class Witness(Protocol):
+    """Is told what the recorder finds, besides the rows that it writes."""
+
+    def joined(self, books: TickBooks) -> None:
+        """A tick is over and its books are joined."""
+
+    def receipted(
+        self, books: TickBooks, consumer: str, lots: Lots, got: Lots, trades: list[TradeRow]
+    ) -> None:
+        """A receipt came for an award of a tick whose books had been joined before."""
+
+    def accepted(self, row: ReservationRow) -> None:
+        """A reservation has been confirmed; its energy is what was reserved."""
+
+    def ended(self, rows: list[ReservationRow]) -> None:
+        """Reservations have come to their end."""
+
+    def event(self, row: EventRow) -> None:
+        """Something happened that explains the curves."""
+
+
 class Recorder:
     """Call `tap` with every message and `finish` at the end; closing the store is its owner's."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, witness: Witness | None = None) -> None:
         self._store = store
-        self._places: dict[str, Presence] = {}
+        self._witness = witness
+        self.places: dict[str, Presence] = {}
+        """The births heard, by device."""
         self._stored: dict[str, int] = {}
-        self._reservations = ReservationLog(self._places)
+        self._reservations = ReservationLog(self.places)
         self._books: dict[int, TickBooks] = {}
         self._open: dict[int, TickBooks] = {}
         """Ticks already written that have awards without a receipt."""
         self._tick: Tick | None = None
         self._now_tick = -1
-        self._events: list[EventRow] = []
         self._offline: set[str] = set()
         self._committed = monotonic()
 
@@ -87,7 +109,9 @@ class Recorder:
             books = self._books.get(self._now_tick)
             if books is not None:
                 books.count(sender)
-                self._reservations.hear(simulated_ms, self._now_tick, scope, sender, message)
+                row = self._reservations.hear(simulated_ms, self._now_tick, scope, sender, message)
+                if row is not None and self._witness is not None:
+                    self._witness.accepted(row)
         else:
             self._rare(simulated_ms, sender, message)
 
@@ -100,18 +124,24 @@ class Recorder:
         elif isinstance(message, Correction) and self._now_tick in self._books:
             self._books[self._now_tick].count(sender)
 
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Return what it must not forget of reservations that ended long ago, for `recall`."""
+        return self._reservations.memory()
+
+    def recall(self, memory: dict[str, dict[str, int]]) -> None:
+        """Remember what an earlier recorder of the same run knew."""
+        self._reservations.recall(memory)
+
     def finish(self) -> None:
-        """Write what is left, except a tick that was broken off."""
+        """Write what is left, except ticks whose beginning or end was not heard."""
         last = self._tick
         for tick in sorted(self._books):
             if self._books[tick].ended:
                 self._write(tick)
         self._books.clear()
-        self._store.add_reservations(self._reservations.finish())
+        self._end(self._reservations.finish())
         if last is not None:
             self._event(last.tick, last.ends_ms, "end", "site", "the run ends")
-        self._store.add_events(self._events)
-        self._events = []
         self._store.commit()
 
     # --- time and presence -------------------------------------------------------------------------------
@@ -120,7 +150,7 @@ class Recorder:
         """Return the books of a tick not yet written, or None."""
         books = self._books.get(tick)
         if books is None and self._tick is not None and self._now_tick - 1 <= tick <= self._now_tick + 1:
-            books = self._books[tick] = TickBooks(tick, self._places, self._stored)
+            books = self._books[tick] = TickBooks(tick, self.places, self._stored)
         return books
 
     def _on_tick(self, tick: Tick) -> None:
@@ -137,6 +167,7 @@ class Recorder:
         if books is None:
             return
         if tick.phase is Phase.PROCESS:
+            books.begun = True
             books.begins_ms = tick.simulated_ms
             for done in sorted(number for number in self._books if number <= tick.tick - 2):
                 self._write(done)
@@ -166,28 +197,33 @@ class Recorder:
 
     def _on_presence(self, simulated_ms: int, sender: str, presence: Presence) -> None:
         if presence.online:
-            self._places[sender] = presence
+            self.places[sender] = presence
             if sender in self._offline:
                 self._offline.discard(sender)
                 self._event(
                     max(self._now_tick, 0), simulated_ms, "online", sender, f"{sender} is online again"
                 )
-        elif sender in self._places and sender not in self._offline and self._now_tick >= 0:
+        elif sender in self.places and sender not in self._offline and self._now_tick >= 0:
             self._offline.add(sender)
             self._event(self._now_tick, simulated_ms, "offline", sender, f"{sender} is offline")
 
     def _event(self, tick: int, simulated_ms: int, kind: str, subject: str, text: str) -> None:
-        self._events.append(EventRow(tick, simulated_ms, kind, subject, text))
+        row = EventRow(tick, simulated_ms, kind, subject, text)
+        self._store.add_events([row])
+        if self._witness is not None:
+            self._witness.event(row)
 
     # --- writing -----------------------------------------------------------------------------------------
 
     def _write(self, tick: int) -> None:
         """Write the rows of a tick."""
         books = self._books.pop(tick)
-        if not books.ended:
+        if not (books.begun and books.ended):
             return
         store = self._store
         books.join()
+        if self._witness is not None:
+            self._witness.joined(books)
         store.add_trades(books.trades)
         store.add_ticks(books.rows())
         agents, vehicles = _account_rows(tick, books.states)
@@ -195,10 +231,7 @@ class Recorder:
         store.add_vehicles(vehicles)
         rows = self._reservations.rows(tick, books.begins_ms)
         if rows:
-            store.add_reservations(rows)
-        if self._events:
-            store.add_events(self._events)
-            self._events = []
+            self._end(rows)
         if books.open:
             books.forget_accounts()
             self._open[tick] = books
@@ -207,6 +240,11 @@ class Recorder:
         if now - self._committed >= _COMMIT_S:
             store.commit()
             self._committed = now
+
+    def _end(self, rows: list[ReservationRow]) -> None:
+        self._store.add_reservations(rows)
+        if self._witness is not None:
+            self._witness.ended(rows)
 
     def _late(self, consumer: str, producer: str, message: Message) -> None:
         """Take a receipt for an award of a tick already written: its trade is added, the tick's row replaced."""
@@ -217,7 +255,11 @@ class Recorder:
         books = self._open.get(message.tick)
         if books is None:
             return
-        trades = books.settle((producer, consumer, message.serial), message.lots)
+        key = (producer, consumer, message.serial)
+        lots = books.open.get(key)
+        trades = books.settle(key, message.lots)
+        if lots is not None and self._witness is not None:
+            self._witness.receipted(books, consumer, lots, message.lots, trades)
         if trades:
             self._store.add_trades(trades)
             self._store.add_ticks(books.rows())

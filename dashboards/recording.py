@@ -1,6 +1,8 @@
 """One tap for a whole run: it fills the store, audits, and traces if asked; used by simulation and broker alike."""
 
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -11,9 +13,13 @@ from dashboards.export import write_exports
 from dashboards.recorder import Recorder
 from dashboards.rows import RunFacts
 from dashboards.store import MEMORY, Store
+from dashboards.telemetry.collector import Collector, Sink
 from dashboards.trace import TraceWriter
 
 STORE: Final = "run.sqlite"
+MEMORY_KEY: Final = "memory"
+FINDINGS_KEY: Final = "findings"
+FINISHED_KEY: Final = "finished"
 BREACHES: Final = "breaches"
 """The key in the store under which the first breaches of each invariant are described."""
 
@@ -41,7 +47,7 @@ class Recording:
     with faults, and on a broker in any mode but lock-step.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a recording has as many sides
         self,
         directory: Path | str | None,
         facts: RunFacts,
@@ -50,23 +56,51 @@ class Recording:
         site: str = "site",
         exact: bool = True,
         clock_skew_ms: int = 0,
+        sink: Sink | None = None,
+        run: str | None = None,
+        resume: bool = False,
+        now_s: Callable[[], float] = monotonic,
+        wall_ms: Callable[[], int] | None = None,
     ) -> None:
+        """`sink` takes the points of the run, named `run`, if anybody wants them; the rest is the collector's.
+
+        With `resume`, a store that is there already is gone on with: see `continued`.
+        """
         self._directory = None if directory is None else Path(directory)
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
-        self.store = Store.create(MEMORY if self._directory is None else self._directory / STORE)
+        path = MEMORY if self._directory is None else self._directory / STORE
+        self.continued = resume and Path(path).is_file()
+        """Whether the store was there already."""
+        self.store = Store.resume(path) if self.continued else Store.create(path)
         try:
             self._trace = None if trace is None else TraceWriter(trace, site)
         except OSError:
             self.store.close()
             raise
-        self.store.put_facts(facts)
-        self._recorder = Recorder(self.store)
+        if not self.continued:
+            self.store.put_facts(facts)
         self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms)
+        self._collector = (
+            None
+            if sink is None
+            else Collector(
+                sink,
+                site,
+                scenario=facts.scenario,
+                run=run,
+                findings=lambda: self._auditor.findings,
+                now_s=now_s,
+                wall_ms=wall_ms,
+            )
+        )
+        self._recorder = Recorder(self.store, self._collector)
         self._verdict: Verdict | None = None
 
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Hear a message."""
+        if self._collector is not None:
+            self._collector.tap(simulated_ms, scope, sender, message)
         self._recorder.tap(simulated_ms, scope, sender, message)
         self._auditor.tap(simulated_ms, scope, sender, message)
         if self._trace is not None:
@@ -81,13 +115,32 @@ class Recording:
         """What the auditor has found so far."""
         return self._auditor.findings
 
+    @property
+    def finished(self) -> bool:
+        """Whether this process or an earlier one has finished the run."""
+        return bool(self.store.meta(FINISHED_KEY, default=False))
+
+    def keep_memory(self) -> None:
+        """Keep with the rows what the next process needs to go on: it belongs to the same commit."""
+        self.store.put_meta(MEMORY_KEY, self._recorder.memory())
+        self.store.put_meta(FINDINGS_KEY, [finding._asdict() for finding in self.findings])
+
+    def recall(self) -> None:
+        """Go on from what `keep_memory` has kept; call it when what the rows were made of has been heard again."""
+        self._recorder.recall(self.store.meta(MEMORY_KEY, {}))
+        kept = self.store.meta(FINDINGS_KEY, [])
+        self._auditor.restore(Finding(**{**each, "examples": tuple(each["examples"])}) for each in kept)
+
     def finish(self) -> Verdict:
         """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
         if self._verdict is None:
+            if self._collector is not None:
+                self._collector.finish()
             self._recorder.finish()
             self._verdict = verdict = Verdict(tuple(self._auditor.finish()))
             self.store.put_invariants(finding.invariant for finding in verdict.findings)
             self.store.put_meta(BREACHES, {each.name: list(each.examples) for each in verdict.broken})
+            self.store.put_meta(FINISHED_KEY, value=True)
             self.store.commit()
             if self._trace is not None:
                 self._trace.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from broker.units import WH_PER_KWH
+from dashboards.chapters import chapters
 from dashboards.export import time_text
 from dashboards.metrics import METRICS, figures_of, number_text
 from dashboards.page import document, facts_list, figure_html, table
@@ -48,6 +49,7 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
         f'<p class="story">{escape(" ".join(tell(store)))}</p>',
         _facts(store),
         verdict_html(store.invariants()),
+        _chapters(store),
         "<h2>Key figures</h2>",
         _key_figures(store),
         _cells(store),
@@ -85,7 +87,10 @@ def verdict_html(invariants: list[Invariant]) -> str:
         f"{number_text(found.breaches, 0)} breaches</small></li>"
         for found in invariants
     )
-    return f'<section class="verdict {"bad" if broken else "good"}"><p>{head}</p><ul>{items}</ul></section>'
+    look = "bad" if broken else "good"
+    fold = "open" if broken else ""
+    inner = f"<details {fold}><summary>{head}</summary><ul>{items}</ul></details>"
+    return f'<section class="verdict {look}">{inner}</section>'
 
 
 def _facts(store: Store) -> str:
@@ -111,6 +116,41 @@ def _key_figures(store: Store) -> str:
     found = figures_of(store)
     rows = [(m.title, number_text(found[m.name], m.places), m.unit or "count", m.source) for m in METRICS]
     return table(("Figure", "Value", "Unit", "Source"), rows, numbers=(1,), kind="key")
+
+
+def _chapters(store: Store) -> str:
+    """Return a table of the parts of a run, where its settings changed."""
+    rows = [
+        (
+            f"{each.title}\n{_minute(each.begin_ms)} to {_minute(each.end_ms)}",
+            number_text(each.generated_kw, 0),
+            number_text(each.demand_kw, 0),
+            _share(each.curtailed_share),
+            "–" if each.price_eur_per_kwh is None else number_text(each.price_eur_per_kwh, 2),
+            _share(each.reactor_share),
+            number_text(each.stored_kwh, 0),
+        )
+        for each in chapters(store)
+    ]
+    if not rows:
+        return ""
+    heads = (
+        "Part", "Generation, kW", "Bid for, kW", "Curtailed, %", "Price, EUR/kWh", "Reactor, %",
+        "Stored at its end, kWh",
+    )  # fmt: skip
+    source = (
+        "Means over each part, prices by energy; the reactor's share is of what was bought. Source: ticks.csv; "
+        "a part begins with an event below."
+    )
+    return f"<h2>Part by part</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
+
+
+def _minute(simulated_ms: int) -> str:
+    return time_text(simulated_ms).replace("T", " ")[:16]
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else number_text(100 * share, 1)
 
 
 def _cells(store: Store) -> str:

@@ -30,6 +30,7 @@ class _Part:
         "billed_wh",
         "drawn_wh",
         "ended_tick",
+        "leased_wh",
         "offered_ms",
         "outcome",
         "price",
@@ -43,7 +44,7 @@ class _Part:
         self.arrived_ms: int | None = None
         self.released_ms: int | None = None
         self.price: int | None = None
-        self.drawn_wh = 0
+        self.drawn_wh = self.leased_wh = 0
         self.billed_wh: int | None = None
         self.until_ms = 0
         self.outcome = "open"
@@ -58,6 +59,7 @@ class _Part:
             self.until_ms = max(self.until_ms, message.until_ms)
             if self.accepted_ms is None:
                 self.accepted_ms, self.price = now_ms, message.price_ueur_per_kwh
+                self.leased_wh = message.energy_wh
         elif self.billed_wh is None:
             self.billed_wh = message.energy_wh
 
@@ -95,8 +97,13 @@ class ReservationLog:
         self._lives: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
-    def hear(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> None:
-        """Take a message; times are the messages' own where they carry one."""
+    def hear(
+        self, now_ms: int, tick: int, scope: str, sender: str, message: Message
+    ) -> ReservationRow | None:
+        """Take a message; times are the messages' own where they carry one.
+
+        The lease that makes a reservation returns its row as it is then, with the energy reserved.
+        """
         if isinstance(message, Call):
             self._call(sender, message, tick)
         elif isinstance(message, Close):
@@ -110,8 +117,14 @@ class ReservationLog:
         elif isinstance(message, Offer | Lease | Bill):
             part = self._part(scope, message.call, sender)
             if part is not None:
+                called = self._calls[scope, message.call]
+                is_new = part.accepted_ms is None
                 part.from_charger(message, now_ms)
-                self._calls[scope, message.call].served |= isinstance(message, Lease)
+                if isinstance(message, Lease):
+                    called.served = True
+                    if is_new:
+                        return self._row(scope, sender, called, part)._replace(energy_wh=part.leased_wh)
+        return None
 
     def rows(self, tick: int, begins_ms: int) -> list[ReservationRow]:
         """Return the rows of what ended at least a tick ago, and forget it; `begins_ms` is when the tick began."""
@@ -136,6 +149,15 @@ class ReservationLog:
             else:
                 called.served = True
         return rows
+
+    def memory(self) -> dict[str, dict[str, int]]:
+        """Return each vehicle's last call, and how often it has begun to count anew."""
+        return {"last": dict(self._last), "lives": dict(self._lives)}
+
+    def recall(self, memory: dict[str, dict[str, int]]) -> None:
+        """Take over what `memory` returned."""
+        self._last.update(memory.get("last", {}))
+        self._lives.update(memory.get("lives", {}))
 
     def finish(self) -> list[ReservationRow]:
         """Return the rows of what has ended or is open when the run ends."""

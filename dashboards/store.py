@@ -41,6 +41,10 @@ class Store:
         self._connection: sqlite3.Connection | None = connection
         self._writable = writable
         self._pending = 0
+        self.muted = False
+        """While set, rows that are added are left out, because they are there already."""
+        self.held = False
+        """While set, `commit` does nothing: whoever has set it commits when it is time."""
 
     @classmethod
     def create(cls, path: Path | str = MEMORY) -> Self:
@@ -55,6 +59,19 @@ class Store:
         except sqlite3.Error as error:
             remedy = "make sure that the directory exists, can be written and has room"
             raise StoreError(path, f"the store cannot be made ({error})", remedy) from error
+        return cls(connection, path, writable=True)
+
+    @classmethod
+    def resume(cls, path: Path | str) -> Self:
+        """Open an existing store to go on writing into it, as after a crash."""
+        cls.open(path).close()
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            remedy = "make sure that it can be written and has room"
+            raise StoreError(path, f"the store cannot be written ({error})", remedy) from error
         return cls(connection, path, writable=True)
 
     @classmethod
@@ -105,6 +122,8 @@ class Store:
     def commit(self) -> None:
         """Make all rows added so far survive a crash and seen by other readers."""
         connection = self._open_connection()
+        if self.held:
+            return
         if connection.in_transaction:
             try:
                 connection.execute("COMMIT")
@@ -210,6 +229,8 @@ class Store:
         return self._connection
 
     def _add(self, table: schema.Table, rows: Iterable[tuple[object, ...]]) -> None:
+        if self.muted:
+            return
         self._run(schema.insert_sql(table), rows if isinstance(rows, list) else list(rows))
 
     def _run(self, sql: str, rows: list[tuple[object, ...]]) -> None:

@@ -55,6 +55,7 @@ class TickBooks:
     def __init__(self, tick: int, places: dict[str, Presence], stored: dict[str, int]) -> None:
         self.tick = tick
         self.begins_ms = 0
+        self.begun = False
         self.ended = False
         self.market: list[tuple[str, str, Message]] = []
         self.states: dict[str, State] = {}
@@ -138,16 +139,22 @@ class TickBooks:
             messages=cell.messages,
         )
 
-    def _cell_of(self, agent: str) -> str:
+    def cell_of(self, agent: str) -> str:
+        """Return an agent's cell by its birth; empty where that was not heard."""
         place = self._places.get(agent)
         return place.cell if place is not None else ""
+
+    def is_reactor(self, producer: str) -> bool:
+        """Tell whether a producer is a reactor: by its birth, else by its name."""
+        place = self._places.get(producer)
+        return place.kind is Kind.REACTOR if place is not None else producer.startswith(REACTOR)
 
     def _settle(self, key: Key, got: Lots, lots: Lots) -> None:
         """Book what was taken of an award; a receipt beyond its award settles nothing."""
         if got != lots and not _within(got, lots):
             return
         producer, consumer, _ = key
-        there = self._cell_of(consumer)
+        there = self.cell_of(consumer)
         cell = self._cells.setdefault(there, _Cell())
         energy_wh = 0
         for lot in got:
@@ -160,11 +167,10 @@ class TickBooks:
             if cell.lowest is None or price < cell.lowest:
                 cell.lowest = price
         cell.sold_wh += energy_wh
-        place = self._places.get(producer)
-        if place.kind is Kind.REACTOR if place is not None else producer.startswith(REACTOR):
+        if self.is_reactor(producer):
             cell.reactor_wh += energy_wh
             return
-        home = self._cell_of(producer)
+        home = self.cell_of(producer)
         source = cell if home == there else self._cells.setdefault(home, _Cell())
         source.used_wh += energy_wh
         if source is not cell:

@@ -15,6 +15,9 @@ __all__ = ["RECORDER_ID", "Ear", "Wire"]
 
 LOG: Final = logging.getLogger(__name__)
 RECORDER_ID: Final = "recorder"
+"""As whom an ear logs in."""
+EAR_ID: Final = "recorder-of-a-run"
+"""An ear's client id: a recorder of its own process may hear the same site under its own."""
 
 
 class Ear:
@@ -37,7 +40,7 @@ class Ear:
         self.now_ms = 0
         self.refused = 0
         self.connection = loop.open(
-            RECORDER_ID,
+            EAR_ID,
             on_message=self._on_message,
             filters=[(everything(wire.site), 1)],
             on_trouble=lambda reason, text: self._refuse(text, reason),

@@ -1,11 +1,13 @@
 """What a run leaves in its directory: here a recording begins, with what is known of the run."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from broker.units import ueur
 from dashboards.recording import STORE, Recording
 from dashboards.rows import CellArea, RunFacts
+from dashboards.telemetry.collector import Sink
 from devices.fleet import cells_of
 from devices.scenario import Scenario
 from provisioning.exits import CommandError
@@ -21,10 +23,13 @@ def recording(
     *,
     exact: bool = True,
     clock_skew_ms: int = 0,
+    sink: Sink | None = None,
+    wall_ms: Callable[[], int] | None = None,
 ) -> Recording:
     """Return a recording into a directory, in place of a run that was there, or in memory.
 
-    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`.
+    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`. The rest is
+    for telemetry: where points go, and the time of day, where points are to bear it.
     """
     path = None if trace is None else _file(trace)
     if directory is not None:
@@ -36,6 +41,8 @@ def recording(
         site=scenario.site,
         exact=exact,
         clock_skew_ms=clock_skew_ms,
+        sink=sink,
+        wall_ms=wall_ms,
     )
 
 

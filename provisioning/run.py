@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from provisioning.arguments import add_changes, add_output, add_recording, add_scenario
 from provisioning.broker_address import add_secrets, credentials_for
 from provisioning.exits import CommandError
+from provisioning.influx_address import add_influx, target_of
 from provisioning.pace import add_pace, pace
 from provisioning.progress import Progress, Tell
 
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, "out/run-SCENARIO")
     add_recording(parser)
+    add_influx(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -69,6 +72,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from broker.keyring import Keyring
     from broker.messages import Mode
     from dashboards.console.server import ConsoleConfig, ConsoleServer
+    from dashboards.telemetry.outlet import Outlet
     from devices.fleet import Fleet
     from devices.site import Site
     from provisioning.chosen import chosen_scenario, output_directory
@@ -76,6 +80,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from provisioning.console import announce
     from provisioning.price import LastPrice
     from provisioning.results import recording
+    from provisioning.terminal import tell
 
     mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
     console = wants_console(arguments.console, arguments.broker, arguments.broker_ws)
@@ -84,6 +89,7 @@ def execute(arguments: argparse.Namespace) -> int:
     scenario = chosen_scenario(arguments)
     fleet = Fleet(scenario)
     directory = output_directory(arguments.out, f"run-{scenario.name}")
+    target = target_of(arguments)
     price = LastPrice()
     with ExitStack() as stack:
         exact = mode == Mode.LOCKSTEP
@@ -97,7 +103,17 @@ def execute(arguments: argparse.Namespace) -> int:
             shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
             served = stack.enter_context(ConsoleServer(shown))
             announce(served.url, embedded, exact=exact)
-        recorded = stack.enter_context(recording(scenario, directory, arguments.trace, exact=exact))
+        outlet = None if target is None else stack.enter_context(Outlet(directory, target, tell))
+        recorded = stack.enter_context(
+            recording(
+                scenario,
+                directory,
+                arguments.trace,
+                exact=exact,
+                sink=None if outlet is None else outlet.take,
+                wall_ms=lambda: time.time_ns() // 1_000_000,
+            )
+        )
         site = Site(
             fleet,
             address,

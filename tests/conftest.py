@@ -1,8 +1,8 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
-A test marked `mosquitto`, `chromium`, `node` or `podman` needs a program that pip cannot install. Where that
-program is missing the test is deselected, counted, and named in the summary with the one command that provides it;
-it is never skipped in silence. In CI (`CI=true`) it fails instead.
+A test marked with a program (`mosquitto`, `chromium`, `node`, `podman`, `influxdb`) needs one that pip cannot
+install. Where that program is missing the test is deselected, counted, and named in the summary with the one command
+that provides it; it is never skipped in silence. In CI (`CI=true`) it fails instead.
 """
 
 import os
@@ -19,6 +19,7 @@ SYSTEM_PROGRAMS: Final = {
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "node": (("node",), "nodejs npm"),
     "podman": (("podman",), "podman runc netavark aardvark-dns iptables mmdebstrap"),
+    "influxdb": (("influxd",), "influxdb"),
 }
 IN_CI: Final = os.environ.get("CI", "").lower() in {"true", "1"}
 
@@ -97,3 +98,9 @@ def mosquitto_program() -> Path:
 def chromium_program() -> Path:
     """The Chromium browser; for tests marked `chromium`."""
     return require_program("chromium")
+
+
+@pytest.fixture(scope="session")
+def influxd_program() -> Path:
+    """The InfluxDB 1 server; for tests marked `influxdb`."""
+    return require_program("influxdb")

@@ -1,5 +1,6 @@
 """The auditor hears what is said on a site, trusts nobody, and counts what should not be."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from broker.messages import (
@@ -100,6 +101,10 @@ class Auditor:
         """
         if self._begin is not None and self._gap_since is None:
             self._gap_since = self._site_tick
+
+    def restore(self, findings: Iterable[Finding]) -> None:
+        """Go on counting from what an earlier auditor of the same run had found."""
+        self._tallies.restore(findings)
 
     def finish(self) -> list[Finding]:
         """Judge what is left, except a tick that was broken off; return the findings."""

@@ -1,5 +1,6 @@
 """What the auditor reports: for each invariant how often it was checked, how often broken, and examples."""
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from dashboards.rows import Invariant
@@ -103,6 +104,14 @@ class Tallies:
             else "phases follow each other in order, each at its time",
         )
         self.fresh = Tally("fresh", "nobody acts anew on a tick that is over; reminders end after 96 ticks")
+
+    def restore(self, findings: Iterable[Finding]) -> None:
+        """Go on counting from what an earlier auditor of the same run had found."""
+        tallies = {tally.name: tally for tally in vars(self).values()}
+        for finding in findings:
+            tally = tallies[finding.name]
+            tally.checked, tally.breaches = finding.checked, finding.breaches
+            tally.examples = list(finding.examples)
 
     def findings(self) -> list[Finding]:
         """Return what was found so far."""

@@ -1,0 +1,291 @@
+"""Makes the points of the telemetry table out of what is said on a site and what a recorder finds in it.
+
+`tap` hears every message, before the recorder does; the recorder calls the rest. Points go to a sink. A point's time
+and tags follow from the messages alone, so that the same messages make the same points.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+
+from broker.messages import Decline, Kind, Message, Mode, Phase, Presence, State, Tick
+from broker.topics import CLOCK_ID
+from broker.units import MS_PER_S, NEUR_PER_EUR, UEUR_PER_EUR
+from dashboards.audit.findings import Finding
+from dashboards.rows import EventRow, ReservationRow, TradeRow
+from dashboards.telemetry.accounts import cell_of, cell_points, device_point
+from dashboards.telemetry.points import Point, Value, bounded
+from dashboards.telemetry.table import (
+    AUDIT,
+    CLOCK,
+    DECLINES,
+    EVENT,
+    FLEET,
+    MESSAGES,
+    OFFER,
+    OTHER,
+    OUTCOMES,
+    REASONS,
+    RESERVATION,
+)
+from dashboards.telemetry.trades import MarketFigures
+from dashboards.tick_books import Lots, TickBooks
+
+Sink = Callable[[Point], None]
+_LATE_TICKS: Final = 8
+_TICK_MS: Final = 900_000
+
+
+class Collector:
+    """A witness of a recorder that makes points; `run` is the tag of that name, by default from the clock's epoch."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        site: str,
+        *,
+        scenario: str = "",
+        run: str | None = None,
+        findings: Callable[[], Sequence[Finding]] | None = None,
+        now_s: Callable[[], float] = monotonic,
+        wall_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """`findings` are the auditor's so far; `now_s` is real time, for the clock's lateness.
+
+        With `wall_ms`, the time of day in milliseconds since 1970, points of a clock in real-time mode bear that
+        time: what is said of simulated instants is moved by as much as the tick began later or earlier.
+        """
+        self._sink = sink
+        self._site = site
+        self._scenario = scenario
+        self._named = run
+        self._findings = findings
+        self._now_s = now_s
+        self._wall_ms = wall_ms
+        self._shift_ms = 0
+        """What is added to simulated time; other than 0 only where points bear the time of day."""
+        self._run: dict[str, str] = {"site": site, "run": run or scenario or site}
+        self._places: dict[str, Presence] = {}
+        self._online: set[str] = set()
+        self._tick: Tick | None = None
+        self._heard_s = 0.0
+        self._took: tuple[float | None, float | None] = (None, None)
+        self._begins: dict[int, tuple[int, str]] = {}
+        """Of the last ticks: when they began, and the algorithm then in force."""
+        self._said: Counter[tuple[str, str]] = Counter()
+        self._declined: Counter[tuple[str, str]] = Counter()
+        self._reported: dict[int, dict[str, bool]] = {}
+        self._open: dict[int, MarketFigures] = {}
+
+    # --- messages ----------------------------------------------------------------------------------------
+
+    def tap(self, _simulated_ms: int, _scope: str, sender: str, message: Message) -> None:
+        """Hear a message."""
+        if isinstance(message, Tick):
+            if sender == CLOCK_ID:
+                self._on_tick(message)
+            return
+        if isinstance(message, Presence):
+            if message.online:
+                self._places[sender] = message
+                self._online.add(sender)
+            else:
+                self._online.discard(sender)
+        cell = cell_of(self._places, sender)
+        self._said[cell, message.TOPIC] += 1
+        if isinstance(message, State):
+            begun = self._begins.get(message.tick)
+            if begun is not None and message.kind != Kind.CLOCK:  # type: ignore[attr-defined]
+                self._sink(device_point(self._run, cell, sender, message, begun[0]))
+                self._reported.setdefault(message.tick, {})[sender] = message.measured
+        elif isinstance(message, Decline):
+            self._declined[cell, message.reason if message.reason in REASONS else OTHER] += 1
+
+    def _on_tick(self, tick: Tick) -> None:
+        last, self._tick = self._tick, tick
+        if last is None or last.epoch != tick.epoch:
+            self._begin_anew(tick)
+            last = None
+        is_new = last is None or (last.tick, last.phase) != (tick.tick, tick.phase)
+        if is_new:
+            heard_s = self._now_s()
+            self._took = (None, None) if last is None else _lateness(last, heard_s - self._heard_s)
+            self._heard_s = heard_s
+            if last is None or tick.phase is Phase.PROCESS:
+                is_real = self._wall_ms is not None and tick.mode is Mode.REALTIME
+                self._shift_ms = self._wall_ms() - tick.simulated_ms if is_real and self._wall_ms else 0
+            if tick.phase is Phase.PROCESS:
+                if last is not None:
+                    self._end_tick(last.tick)
+                begins_ms = tick.simulated_ms + self._shift_ms
+                self._begins[tick.tick] = (begins_ms, str(tick.settings.algorithm))
+                self._begins.pop(tick.tick - _LATE_TICKS - 2, None)
+        self._sink(Point(CLOCK.name, self._run, self._clock(tick), tick.simulated_ms + self._shift_ms))
+
+    def _begin_anew(self, tick: Tick) -> None:
+        """The clock's books begin anew, and so do ours."""
+        name = self._named
+        if name is None:
+            name = self._scenario or self._site
+            if tick.epoch > 0:
+                name = run_name(name, tick.epoch)
+        self._run = {"site": self._site, "run": name}
+        for known in (self._begins, self._said, self._declined, self._reported, self._open):
+            known.clear()
+
+    def _end_tick(self, tick: int) -> None:
+        """Count what was heard since the tick began."""
+        begun = self._begins.get(tick)
+        if begun is not None:
+            time_ms = begun[0]
+            for (cell, word), count in sorted(self._said.items()):
+                tags = {**self._run, "cell": cell, "word": word}
+                self._sink(Point(MESSAGES.name, tags, {"messages": count}, time_ms))
+            for (cell, reason), count in sorted(self._declined.items()):
+                tags = {**self._run, "cell": cell, "reason": reason}
+                self._sink(Point(DECLINES.name, tags, {"declines": count}, time_ms))
+            self._fleet(self._reported.get(tick, {}), time_ms)
+            for finding in self._findings() if self._findings is not None else ():
+                tags = {**self._run, "invariant": finding.name}
+                counts = {"checked": finding.checked, "breaches": finding.breaches}
+                self._sink(Point(AUDIT.name, tags, counts, time_ms))
+        self._said.clear()
+        self._declined.clear()
+        self._reported.pop(tick - 1, None)
+
+    def _fleet(self, reported: Mapping[str, bool], time_ms: int) -> None:
+        groups: dict[tuple[str, str], list[int]] = {}
+        for device, place in self._places.items():
+            if place.kind is not Kind.CLOCK:
+                counts = groups.setdefault((bounded(place.cell), place.kind), [0, 0, 0, 0])
+                counts[0] += 1
+                counts[1] += device in self._online
+                counts[2] += device in reported
+                counts[3] += reported.get(device, False)
+        for (cell, kind), (devices, online, reporting, with_sensors) in sorted(groups.items()):
+            fields: dict[str, Value | None] = {
+                "devices": devices,
+                "online": online,
+                "reporting": reporting,
+                "with_sensors": with_sensors,
+            }
+            self._sink(Point(FLEET.name, {**self._run, "cell": cell, "kind": str(kind)}, fields, time_ms))
+
+    def _clock(self, tick: Tick) -> dict[str, Value | None]:
+        settings = tick.settings
+        took_s, late_s = self._took
+        return {
+            "tick": tick.tick,
+            "phase": str(tick.phase),
+            "mode": str(tick.mode),
+            "paused": tick.paused,
+            "seconds_per_tick": float(tick.seconds_per_tick),
+            "ticks_left": tick.ticks_left,
+            "absent": len(tick.absent),
+            "took_s": took_s,
+            "late_s": late_s,
+            "scenario": self._scenario,
+            "algorithm_in_force": str(settings.algorithm),
+            "consumer_scale": float(settings.consumer_scale),
+            "vehicle_scale": float(settings.vehicle_scale),
+            "turbine_scale": float(settings.turbine_scale),
+            "wind_scale": float(settings.wind_scale),
+            "note": settings.note,
+        }
+
+    def finish(self) -> None:
+        """Count what was heard of the last tick, unless it was broken off; call it before the recorder's."""
+        if self._tick is not None and self._tick.phase is Phase.SETTLE:
+            self._end_tick(self._tick.tick)
+
+    # --- what the recorder finds -------------------------------------------------------------------------
+
+    def joined(self, books: TickBooks) -> None:
+        """Make the points of a tick's market and accounts."""
+        begun = self._begins.get(books.tick)
+        if begun is None:
+            return
+        time_ms, algorithm = begun
+        figures = MarketFigures(books, algorithm)
+        for point in figures.points(self._run, time_ms):
+            self._sink(point)
+        for point in cell_points(self._run, algorithm, self._places, books.states, time_ms):
+            self._sink(point)
+        if books.open:
+            self._open[books.tick] = figures
+        self._open.pop(books.tick - _LATE_TICKS, None)
+
+    def receipted(
+        self, books: TickBooks, consumer: str, lots: Lots, got: Lots, trades: list[TradeRow]
+    ) -> None:
+        """Correct the points of a tick by a receipt that came late."""
+        figures, begun = self._open.get(books.tick), self._begins.get(books.tick)
+        if figures is not None and begun is not None:
+            figures.late(consumer, lots, got, trades)
+            for point in figures.points(self._run, begun[0]):
+                self._sink(point)
+
+    def accepted(self, row: ReservationRow) -> None:
+        """Make the point of an accepted offer."""
+        fields = _reservation(row) | {"wait_s": _seconds(row.requested_ms, row.accepted_ms)}
+        time_ms = (row.accepted_ms or row.requested_ms) + self._shift_ms
+        self._sink(Point(OFFER.name, self._reservation_tags(row), fields, time_ms))
+
+    def ended(self, rows: list[ReservationRow]) -> None:
+        """Make the points of reservations at their end."""
+        for row in rows:
+            tags = self._reservation_tags(row)
+            tags["outcome"] = row.outcome if row.outcome in OUTCOMES else OTHER
+            fields = _reservation(row) | {
+                "way_s": _seconds(row.accepted_ms, row.arrived_ms),
+                "plugged_s": _seconds(row.arrived_ms, row.released_ms),
+            }
+            ended_ms = row.released_ms or row.accepted_ms or row.requested_ms
+            self._sink(Point(RESERVATION.name, tags, fields, ended_ms + self._shift_ms))
+
+    def event(self, row: EventRow) -> None:
+        """Make the point of an event."""
+        tags = {**self._run, "what": row.kind, "device": row.subject}
+        self._sink(
+            Point(EVENT.name, tags, {"text": row.text, "tick": row.tick}, row.simulated_ms + self._shift_ms)
+        )
+
+    def _reservation_tags(self, row: ReservationRow) -> dict[str, str]:
+        return {
+            **self._run,
+            "cell": cell_of(self._places, row.charger or row.vehicle),
+            "algorithm": OTHER if self._tick is None else str(self._tick.settings.algorithm),
+            "device": row.vehicle,
+        }
+
+
+def run_name(name: str, epoch_s: int) -> str:
+    """Return the name of a run: what it is called and when its clock began, in UTC."""
+    return f"{name}-{datetime.fromtimestamp(epoch_s, UTC):%Y%m%dT%H%M%S}"
+
+
+def _lateness(last: Tick, took_s: float) -> tuple[float | None, float | None]:
+    """Return how long the last phase took, and how much longer than it should have, in real seconds."""
+    if last.paused:
+        return None, None
+    if last.mode is Mode.LOCKSTEP:
+        return took_s, None
+    due_s = (last.ends_ms - last.simulated_ms) / _TICK_MS * last.seconds_per_tick
+    return took_s, took_s - due_s
+
+
+def _reservation(row: ReservationRow) -> dict[str, Value | None]:
+    price = row.price_ueur
+    return {
+        "energy_wh": row.energy_wh,
+        "price_eur_per_kwh": None if price is None else price / UEUR_PER_EUR,
+        "cost_eur": None if price is None else row.energy_wh * price / NEUR_PER_EUR,
+        "distance_km": row.distance_km,
+        "charger": row.charger,
+    }
+
+
+def _seconds(begin_ms: int | None, end_ms: int | None) -> float | None:
+    return None if begin_ms is None or end_ms is None else (end_ms - begin_ms) / MS_PER_S

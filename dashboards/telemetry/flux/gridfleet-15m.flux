@@ -1,0 +1,160 @@
+// 15m windows of gridfleet, into gridfleet_15m. Written from dashboards/telemetry/table.py.
+import "date"
+
+option task = {name: "gridfleet-15m", every: 15m, offset: 5m}
+
+begin = date.truncate(t: -6h, unit: 15m)
+points = from(bucket: "gridfleet") |> range(start: begin)
+
+sums = [
+    "awards",
+    "bid_wh",
+    "bids",
+    "bought_wh",
+    "charge_loss_wh",
+    "cost_eur",
+    "curtailed_wh",
+    "declines",
+    "delivered_wh",
+    "demand_wh",
+    "difference_wh",
+    "discharge_loss_wh",
+    "drawn_wh",
+    "driven_wh",
+    "earned_eur",
+    "energy_wh",
+    "exported_wh",
+    "generated_wh",
+    "imported_wh",
+    "messages",
+    "packages",
+    "paid_eur",
+    "reactor_wh",
+    "refusals",
+    "refused_wh",
+    "requests",
+    "sold_wh",
+    "trades",
+    "unanswered",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: sums))
+    |> aggregateWindow(
+        every: 15m, fn: sum, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_15m", org: "gridfleet")
+
+means = [
+    "absent",
+    "consumer_scale",
+    "consumption_wh_per_km",
+    "distance_km",
+    "failed",
+    "mean_price_eur_per_kwh",
+    "online",
+    "plugged_s",
+    "ports_reserved",
+    "power_w",
+    "price_eur_per_kwh",
+    "reporting",
+    "seconds_per_tick",
+    "speed_km_h",
+    "state_of_charge",
+    "took_s",
+    "turbine_scale",
+    "vehicle_scale",
+    "vehicles",
+    "wait_s",
+    "waiting",
+    "way_s",
+    "wind_scale",
+    "with_sensors",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: means))
+    |> aggregateWindow(
+        every: 15m, fn: mean, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_15m", org: "gridfleet")
+
+mins = [
+    "lowest_price_eur_per_kwh",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: mins))
+    |> aggregateWindow(
+        every: 15m, fn: min, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_15m", org: "gridfleet")
+
+maxs = [
+    "backlog",
+    "backlog_bytes",
+    "failures",
+    "highest_price_eur_per_kwh",
+    "late_s",
+    "oldest_s",
+    "rounds",
+    "rss_bytes",
+    "silent_s",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: maxs))
+    |> aggregateWindow(
+        every: 15m, fn: max, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_15m", org: "gridfleet")
+
+lasts = [
+    "algorithm_in_force",
+    "balance_eur",
+    "breaches",
+    "capacity_wh",
+    "charger",
+    "charger_stored_wh",
+    "chargers",
+    "checked",
+    "connected",
+    "connections",
+    "deadline_ms",
+    "destination_latitude",
+    "destination_longitude",
+    "devices",
+    "dropped",
+    "heard",
+    "latitude",
+    "longitude",
+    "measured",
+    "mode",
+    "model",
+    "next_latitude",
+    "next_longitude",
+    "note",
+    "paused",
+    "phase",
+    "points",
+    "ports",
+    "redelivered",
+    "refused",
+    "rejected",
+    "rejects",
+    "scenario",
+    "sent",
+    "status",
+    "stored_wh",
+    "text",
+    "tick",
+    "ticks_left",
+    "unsettled_wh",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: lasts))
+    |> aggregateWindow(
+        every: 15m, fn: last, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_15m", org: "gridfleet")

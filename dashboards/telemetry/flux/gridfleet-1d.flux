@@ -1,0 +1,160 @@
+// 1d windows of gridfleet, into gridfleet_1d. Written from dashboards/telemetry/table.py.
+import "date"
+
+option task = {name: "gridfleet-1d", every: 1h, offset: 5m}
+
+begin = date.truncate(t: -3d, unit: 1d)
+points = from(bucket: "gridfleet") |> range(start: begin)
+
+sums = [
+    "awards",
+    "bid_wh",
+    "bids",
+    "bought_wh",
+    "charge_loss_wh",
+    "cost_eur",
+    "curtailed_wh",
+    "declines",
+    "delivered_wh",
+    "demand_wh",
+    "difference_wh",
+    "discharge_loss_wh",
+    "drawn_wh",
+    "driven_wh",
+    "earned_eur",
+    "energy_wh",
+    "exported_wh",
+    "generated_wh",
+    "imported_wh",
+    "messages",
+    "packages",
+    "paid_eur",
+    "reactor_wh",
+    "refusals",
+    "refused_wh",
+    "requests",
+    "sold_wh",
+    "trades",
+    "unanswered",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: sums))
+    |> aggregateWindow(
+        every: 1d, fn: sum, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_1d", org: "gridfleet")
+
+means = [
+    "absent",
+    "consumer_scale",
+    "consumption_wh_per_km",
+    "distance_km",
+    "failed",
+    "mean_price_eur_per_kwh",
+    "online",
+    "plugged_s",
+    "ports_reserved",
+    "power_w",
+    "price_eur_per_kwh",
+    "reporting",
+    "seconds_per_tick",
+    "speed_km_h",
+    "state_of_charge",
+    "took_s",
+    "turbine_scale",
+    "vehicle_scale",
+    "vehicles",
+    "wait_s",
+    "waiting",
+    "way_s",
+    "wind_scale",
+    "with_sensors",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: means))
+    |> aggregateWindow(
+        every: 1d, fn: mean, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_1d", org: "gridfleet")
+
+mins = [
+    "lowest_price_eur_per_kwh",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: mins))
+    |> aggregateWindow(
+        every: 1d, fn: min, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_1d", org: "gridfleet")
+
+maxs = [
+    "backlog",
+    "backlog_bytes",
+    "failures",
+    "highest_price_eur_per_kwh",
+    "late_s",
+    "oldest_s",
+    "rounds",
+    "rss_bytes",
+    "silent_s",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: maxs))
+    |> aggregateWindow(
+        every: 1d, fn: max, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_1d", org: "gridfleet")
+
+lasts = [
+    "algorithm_in_force",
+    "balance_eur",
+    "breaches",
+    "capacity_wh",
+    "charger",
+    "charger_stored_wh",
+    "chargers",
+    "checked",
+    "connected",
+    "connections",
+    "deadline_ms",
+    "destination_latitude",
+    "destination_longitude",
+    "devices",
+    "dropped",
+    "heard",
+    "latitude",
+    "longitude",
+    "measured",
+    "mode",
+    "model",
+    "next_latitude",
+    "next_longitude",
+    "note",
+    "paused",
+    "phase",
+    "points",
+    "ports",
+    "redelivered",
+    "refused",
+    "rejected",
+    "rejects",
+    "scenario",
+    "sent",
+    "status",
+    "stored_wh",
+    "text",
+    "tick",
+    "ticks_left",
+    "unsettled_wh",
+]
+
+points
+    |> filter(fn: (r) => contains(value: r._field, set: lasts))
+    |> aggregateWindow(
+        every: 1d, fn: last, createEmpty: false, timeSrc: "_start",
+    )
+    |> to(bucket: "gridfleet_1d", org: "gridfleet")

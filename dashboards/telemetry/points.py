@@ -1,0 +1,66 @@
+"""A point and its spelling in InfluxDB's line protocol, as bytes that the spool keeps and the server takes."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from broker.messages import ID_PATTERN
+
+Value = int | float | str | bool
+UNKNOWN: Final = "unknown"
+PRECISION: Final = "ms"
+"""Of the times in the lines."""
+_LARGEST: Final = 2**63 - 1
+_SERIES: Final = 1 << 14
+"""Spellings that are remembered: what is said once a tick is spelt once."""
+_NAME: Final = re.compile(ID_PATTERN)
+_IN_TAG: Final = str.maketrans(
+    {",": r"\,", "=": r"\=", " ": r"\ ", "\\": "/", "\n": r"\ ", "\r": r"\ ", "\t": r"\ "}
+)
+_IN_TEXT: Final = str.maketrans({'"': r"\"", "\\": r"\\", "\n": " ", "\r": " "})
+
+
+class Point(NamedTuple):
+    """One point; a measurement of the telemetry table with all of its tags and those fields that have a value."""
+
+    measurement: str
+    tags: Mapping[str, str]
+    fields: Mapping[str, Value | None]
+    """None for what has no value."""
+    time_ms: int
+
+
+def line(point: Point) -> str:
+    """Return a point in line protocol, times in milliseconds; empty for a point without any value."""
+    fields = ",".join(
+        [f"{name}={_spelt(value)}" for name, value in point.fields.items() if value is not None]
+    )
+    return f"{_series(point.measurement, *point.tags.items())} {fields} {point.time_ms}" if fields else ""
+
+
+def bounded(name: str) -> str:
+    """Return a name if it is an id, else `unknown`: no tag is what a device makes up."""
+    return name if _NAME.match(name) else UNKNOWN
+
+
+@lru_cache(_SERIES)
+def _series(measurement: str, *tags: tuple[str, str]) -> str:
+    """Return measurement and tags in line protocol, in the order that the server sorts them into."""
+    return ",".join([measurement, *(f"{name}={value.translate(_IN_TAG)}" for name, value in sorted(tags))])
+
+
+def _spelt(value: Value) -> str:
+    kind = type(value)
+    if kind is int:
+        return f"{value}i" if -_LARGEST <= value <= _LARGEST else f"{_LARGEST if value > 0 else -_LARGEST}i"  # type: ignore[operator]
+    if kind is float:
+        return repr(value)
+    if kind is bool:
+        return "true" if value else "false"
+    return _text(str(value))
+
+
+@lru_cache(_SERIES)
+def _text(value: str) -> str:
+    return f'"{value.translate(_IN_TEXT)}"'

@@ -1,0 +1,29 @@
+"""Points of real runs, for tests."""
+
+from functools import cache
+
+from dashboards.recording import Recording
+from dashboards.rows import RunFacts
+from dashboards.telemetry.points import Point
+from tests.dashboards.runs import Heard, heard
+
+
+def points_of(log: tuple[Heard, ...] | list[Heard], scenario: str = "normal") -> list[Point]:
+    """Return the points that a recording of these messages makes."""
+    points: list[Point] = []
+    facts = RunFacts(scenario, scenario, 1, "0", 0)
+    with Recording(None, facts, site="germany", exact=False, sink=points.append) as recording:
+        for each in log:
+            recording.tap(*each)
+        recording.finish()
+    return points
+
+
+@cache
+def points(
+    name: str = "normal",
+    changes: tuple[str, ...] = (),
+    faults: tuple[str, ...] = (),
+    ticks: int = 24,
+) -> tuple[Point, ...]:
+    return tuple(points_of(heard(name, changes, faults, ticks), name))

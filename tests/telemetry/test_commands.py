@@ -1,0 +1,119 @@
+"""`gridfleet run --influx`, `gridfleet record` and `gridfleet recorder status`, as a person calls them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.mosquitto.server import MosquittoBroker
+from provisioning.cli import main
+from tests.telemetry.standin import TOKEN, Shim, free_port, standin
+
+RUN = ["run", "normal", "--ticks", "3", "--no-report", "--no-console"]
+
+
+@pytest.fixture(scope="module")
+def shim(influxd_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
+    with standin(influxd_program, tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return str(path)
+
+
+@pytest.mark.influxdb
+def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
+    shim: Shim,
+    token: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dashboards.telemetry.outlet.PATIENCE_S", 0.5)
+    there = ["--out", str(tmp_path / "out"), "--token-file", token, "--bucket", "runs"]
+    assert main([*RUN, *there, "--influx", f"http://127.0.0.1:{free_port()}"]) == 0
+    assert "points wait in" in capsys.readouterr().err
+    second = [word.replace("normal", "storm") for word in RUN]
+    assert main([*second, *there, "--influx", shim.url]) == 0
+    assert "points wait in" not in capsys.readouterr().err
+    assert shim.engine.count("runs", "device", "tick") == 2 * 3 * 57
+    runs = shim.engine.query('SHOW TAG VALUES FROM "clock" WITH KEY = "run"', "runs")[0]["values"]
+    assert [name.partition("-")[0] for _, name in runs] == ["normal", "storm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--influx", "http://127.0.0.1:1"], "needs --token-file FILE, or the variable INFLUX_TOKEN"),
+        (["--token-file", "x"], "goes with --influx URL"),
+        (["--influx", "http://127.0.0.1:1", "--token-file", "x"], "cannot be read"),
+        (["--influx", "127.0.0.1:8086", "--token-file", "x"], "is no http:// or https:// address"),
+    ],
+)
+def test_what_is_missing_is_named(
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("INFLUX_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main([*RUN, *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_recorder_needs_a_site(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--broker", "mqtt://127.0.0.1:1"]) == 2
+    assert "name a SCENARIO or a --site SITE" in capsys.readouterr().err
+
+
+def test_status_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recorder", "status", str(tmp_path)]) == 2
+    assert "no recorder has written here" in capsys.readouterr().err
+
+
+@pytest.mark.mosquitto
+def test_a_recorder_tells_how_it_is_doing(
+    token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "rec"
+    with MosquittoBroker() as broker:
+        command = [sys.executable, "-m", "provisioning", "record", "normal", "--broker", broker.url]
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        recorder = subprocess.Popen(
+            [*command, "--out", str(folder), "--influx", nowhere, "--token-file", token],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            until = time.monotonic() + 60
+            while not (folder / "status.json").is_file():
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            main(["recorder", "status", str(folder), "--json"])
+            status = json.loads(capsys.readouterr().out)
+            assert (status["running"], status["pid"]) == (True, recorder.pid)
+            assert main(["run", "normal", "--ticks", "3", "--no-report", "--no-console", "--broker", broker.url,
+                         "--out", str(tmp_path / "run")]) == 0  # fmt: skip
+        finally:
+            recorder.send_signal(signal.SIGTERM)
+            _, said = recorder.communicate(timeout=60)
+    assert recorder.returncode == 0, said
+    assert "record: ends, and may be started again" in said
+    capsys.readouterr()
+    assert main(["recorder", "status", str(folder)]) == 1
+    shown = capsys.readouterr().out
+    assert "not running since" in shown
+    assert "Problem   the recorder is not running" in shown
+    assert "normal-2" in shown
+    assert [path.name.partition("-")[0] for path in (folder / "runs").iterdir()] == ["normal"]

@@ -1,0 +1,88 @@
+"""No point is lost and none is there twice, whoever is killed, frozen or away, and when."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.telemetry.jobs import DATABASE, PER_SYNC
+from tests.telemetry.standin import Shim, standin
+from tests.telemetry.zygote import Zygote
+
+pytestmark = pytest.mark.influxdb
+SCHEDULES = 20
+
+
+@pytest.fixture(scope="module")
+def shim(influxd_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
+    with standin(influxd_program, tmp_path_factory.mktemp("engine")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as running:
+        yield running
+
+
+def safe(progress: Path) -> int:
+    """Return how many points the writer has said to be safe."""
+    return int(progress.read_text() or 0) if progress.is_file() else 0
+
+
+def wait_for_more(progress: Path, points: int) -> None:
+    goal = safe(progress) + points
+    until = time.monotonic() + 30
+    while safe(progress) < goal:
+        assert time.monotonic() < until, "the writer makes no progress"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_nothing_is_lost_or_doubled_in_any_schedule_of_deaths(
+    seed: int, shim: Shim, zygote: Zygote, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    engine = shim.engine
+    engine.query(f'DROP DATABASE "{DATABASE}"')
+    engine.query(f'CREATE DATABASE "{DATABASE}"')
+    progress = tmp_path / "progress"
+    order = ("writer", tmp_path / "spool", shim.url, progress)
+    writer = zygote.start(*order)
+    for _ in range(rng.randint(2, 3)):
+        wait_for_more(progress, rng.randint(1, 8) * PER_SYNC)
+        match rng.choice(("writer", "engine", "both", "frozen", "answer", "outage")):
+            case "writer":
+                zygote.kill(writer)
+                writer = zygote.start(*order)
+            case "engine":
+                engine.kill()
+                engine.start()
+            case "both":
+                engine.kill()
+                zygote.kill(writer)
+                writer = zygote.start(*order)
+                wait_for_more(progress, PER_SYNC)
+                engine.start()
+            case "frozen":  # longer than the sender waits for an answer: it will send the batch again
+                engine.signal(signal.SIGSTOP)
+                time.sleep(rng.choice((0.1, 1.2)))
+                engine.signal(signal.SIGCONT)
+            case "answer":
+                shim.swallow += 1
+            case "outage":
+                engine.kill()
+                wait_for_more(progress, rng.randint(5, 20) * PER_SYNC)
+                engine.start()
+    wait_for_more(progress, PER_SYNC)
+    assert zygote.kill(writer, signal.SIGTERM) == 0
+    # What was synced but not noted before a death is there as well: under the same name as when it was added again.
+    values = [
+        int(value)
+        for series in engine.query('SELECT "number" FROM known', DATABASE)
+        for _, value in series["values"]
+    ]
+    assert sorted(values) == list(range(safe(progress)))

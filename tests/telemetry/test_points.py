@@ -1,0 +1,181 @@
+"""The points of real runs: as the table says, each once, and true."""
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from influxdb_client.client.write import point as client
+
+from broker.messages import Kind, Tick, VehicleState
+from broker.topics import TABLE
+from dashboards.recording import Recording
+from dashboards.rows import RunFacts
+from dashboards.telemetry.collector import run_name
+from dashboards.telemetry.points import Point, line
+from dashboards.telemetry.table import (
+    BANDS,
+    BY_NAME,
+    EVENTS,
+    MEASUREMENTS,
+    OUTCOMES,
+    REASONS,
+    RECORDER,
+    STATUSES,
+    Time,
+    Type,
+)
+from tests.dashboards.runs import SMALL, heard, record
+from tests.telemetry.collected import points, points_of
+
+TYPES = {Type.FLOAT: float, Type.INTEGER: int, Type.TEXT: str, Type.FLAG: bool}
+FAULTS = ("loss=0.1", "crash=0.02", "keep_state=false")
+
+
+def runs() -> list[tuple[Point, ...]]:
+    return [points(), points("normal", SMALL), points("storm", ticks=64), points("normal", (), FAULTS, 40)]
+
+
+def test_every_point_is_as_the_table_says() -> None:
+    for point in (point for run in runs() for point in run):
+        measurement = BY_NAME[point.measurement]
+        assert set(point.tags) == set(measurement.tags)
+        assert all(point.tags.values())
+        for name, value in point.fields.items():
+            expected = TYPES[measurement.field(name).type]
+            assert value is None or type(value) is expected, f"{point.measurement}.{name} = {value!r}"
+
+
+def test_every_field_of_the_table_arrives_in_a_run() -> None:
+    arrived: dict[str, set[str]] = defaultdict(set)
+    for point in (point for run in runs() for point in run):
+        arrived[point.measurement] |= {name for name, value in point.fields.items() if value is not None}
+    missing = {
+        each.name: {field.name for field in each.fields} - arrived[each.name]
+        for each in MEASUREMENTS
+        if each is not RECORDER
+    }
+    assert missing == {name: set() for name in missing}
+
+
+def test_the_same_messages_make_the_same_points_however_often_they_are_heard() -> None:
+    log = heard(ticks=12)
+    once = [line(point) for point in points_of(log) if point.measurement != "clock"]
+    assert once == [line(point) for point in points_of(log) if point.measurement != "clock"]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_no_two_points_share_a_name_and_differ(index: int) -> None:
+    """What is written twice under one name is a correction: only books of ticks are corrected."""
+    named: dict[object, set[str]] = defaultdict(set)
+    for point in runs()[index]:
+        if point.measurement not in {"grid", "market", "merit"}:
+            named[point.measurement, tuple(sorted(point.tags.items())), point.time_ms].add(line(point))
+    assert [texts for texts in named.values() if len(texts) > 1] == []
+
+
+def test_points_add_up_to_the_local_store() -> None:
+    for changes, faults in ((SMALL, ()), ((), FAULTS)):
+        last: dict[object, Point] = {}
+        for point in points("normal", changes, faults, 40):
+            last[point.measurement, tuple(sorted(point.tags.items())), point.time_ms] = point
+        sums: Counter[str] = Counter()
+        for point in last.values():
+            if point.measurement == "grid":
+                sums.update({name: value for name, value in point.fields.items() if isinstance(value, int)})
+            elif point.measurement == "merit":
+                merit = {name: value for name, value in point.fields.items() if isinstance(value, int)}
+                sums["merit_wh"] += merit["sold_wh"] + merit["reactor_wh"]
+            elif point.measurement == "market":
+                sums["trades"] += int(point.fields["trades"] or 0)
+        with record(heard("normal", changes, faults, 40)) as store:
+            rows = list(store.ticks())
+            trades = list(store.trades())
+        for name in ("demand_wh", "generated_wh", "reactor_wh", "sold_wh", "curtailed_wh", "messages"):
+            assert sums[name] == sum(getattr(row, name) for row in rows)
+        assert sums["merit_wh"] == sums["sold_wh"]
+        assert sums["trades"] == len(trades)
+
+
+def test_points_bear_simulated_time_of_ticks_and_events() -> None:
+    run = points()
+    begins = {point.time_ms for point in run if point.measurement == "grid"}
+    assert len(begins) == 24
+    for point in run:
+        if BY_NAME[point.measurement].time is Time.TICK:
+            assert point.time_ms in begins
+
+
+def test_tags_are_bounded() -> None:
+    """However long it runs: series follow from devices, cells and the closed lists alone."""
+    log = list(heard("normal", (), FAULTS, 40))
+    for index, (now_ms, scope, sender, message) in enumerate(log):
+        if isinstance(message, VehicleState):
+            hostile = replace(message, status=f"word {index}", refused={f"reason {index}": 1})
+            log[index] = (now_ms, scope, sender, hostile)
+    series = Counter(
+        measurement
+        for measurement, _ in {(p.measurement, tuple(sorted(p.tags.items()))) for p in points_of(log)}
+    )
+    devices, cells = 57 + 1, 2 + 1  # the clock has a place of its own; and there may be `unknown`
+    assert series["device"] == 57
+    assert series["vehicles"] <= cells * (len(STATUSES) + 1)
+    assert series["rejects"] <= cells * len(Kind) * (len(REASONS) + 1)
+    assert series["reservation"] <= devices * (len(OUTCOMES) + 1)
+    assert series["event"] <= 2 * devices + len(EVENTS)
+    assert series["messages"] <= cells * len(TABLE)
+    assert series["merit"] <= cells * len(BANDS)
+
+
+def test_a_run_is_named_by_the_beginning_of_its_clock() -> None:
+    assert run_name("storm", 1_795_347_296) == "storm-20261122T113456"
+    assert {point.tags["run"] for point in points("storm", ticks=64)} == {"storm"}, (
+        "a simulation has no epoch"
+    )
+
+
+def test_a_clock_in_real_time_has_points_of_the_time_of_day() -> None:
+    """Moved as a whole, tick by tick, by as much as the clock was late."""
+    log, now_ms = heard(ticks=6), [0]
+    moved: list[Point] = []
+    day_ms = 1_795_000_000_000
+    facts = RunFacts("normal", "normal", 1, "0", 0)
+    with Recording(None, facts, site="germany", sink=moved.append, wall_ms=lambda: now_ms[0]) as recording:
+        for each in log:
+            if isinstance(each[3], Tick):
+                now_ms[0] = day_ms + each[3].tick * 900_007  # a clock that loses 7 ms in every tick
+            recording.tap(*each)
+        recording.finish()
+    plain = points_of(list(log))
+    assert [(p.measurement, p.tags) for p in moved] == [(p.measurement, p.tags) for p in plain]
+    begins = sorted({point.time_ms for point in moved if point.measurement == "grid"})
+    assert begins == [day_ms + tick * 900_007 for tick in range(6)]
+    assert {point.time_ms for point in moved if point.measurement == "device"} == set(begins)
+    end_ms = day_ms + 6 * 900_007
+    assert [point for point in moved if not day_ms <= point.time_ms <= end_ms] == []
+
+
+@pytest.mark.parametrize(
+    "value", [True, False, 0, -5, 2**40, 0.1, 1e-9, 12345.678, "", 'say "no"', "back\\slash", "ünï"]
+)
+def test_lines_are_spelt_as_the_client_library_spells_them(value: float | str) -> None:
+    tags = {"site": "town a", "device": "x=1,y"}
+    ours = line(Point("grid", tags, {"value": value, "none": None}, 1_700_000_000_123))
+    point: Any = client.Point
+    theirs = point("grid").field("value", value).time(1_700_000_000_123, "ms")
+    for name, tag in tags.items():
+        theirs = theirs.tag(name, tag)
+    if isinstance(value, float):  # spelt otherwise, the same number
+        assert float(ours.split("value=")[1].split()[0]) == value
+    else:
+        assert ours == theirs.to_line_protocol()
+
+
+def test_hostile_text_stays_in_its_line() -> None:
+    text = line(Point("event", {"device": "a\nb c"}, {"text": 'x"\ny,z=1i 5'}, 1))
+    assert "\n" not in text
+    assert text == r'event,device=a\ b\ c text="x\" y,z=1i 5" 1'
+
+
+def test_a_point_without_values_is_none() -> None:
+    assert line(Point("market", {"cell": "a"}, {"lowest": None}, 1)) == ""

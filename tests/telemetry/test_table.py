@@ -1,0 +1,71 @@
+"""The telemetry table: bounded, unmistakable, and equal to its page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from broker.messages import Algorithm
+from dashboards.telemetry import table
+from dashboards.telemetry.document import document
+from dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
+from devices.agents.driver import Status
+
+ROOT = Path(__file__).parents[2]
+REWRITTEN = {
+    "bucket", "organization", "defaultBucket", "windowPeriod", "timeRangeStart", "timeRangeStop", "interval",
+    "__interval", "time", "_time", "_value", "_field", "_measurement", "_start", "_stop",
+}  # fmt: skip
+"""What Grafana's macro engine or Flux itself would take for something else."""
+
+
+def test_the_page_is_written_from_the_table() -> None:
+    assert (ROOT / "docs/telemetry.md").read_text(encoding="utf-8") == document()
+
+
+@pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda each: each.name)
+def test_names_are_plain_and_said_once(measurement: Measurement) -> None:
+    names = [measurement.name, *measurement.tags, *(field.name for field in measurement.fields)]
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in names)
+    assert not REWRITTEN & set(names)
+    columns = names[1:]
+    assert len(columns) == len(set(columns))
+    assert set(measurement.tags) <= set(TAGS)
+    for field in measurement.fields:
+        assert measurement.field(field.name) is field
+        assert field.what
+
+
+def test_a_field_has_one_type_and_unit_everywhere() -> None:
+    meanings: dict[str, set[tuple[object, str]]] = {}
+    for measurement in MEASUREMENTS:
+        for field in measurement.fields:
+            meanings.setdefault(field.name, set()).add((field.type, field.unit))
+    assert {name: each for name, each in meanings.items() if len(each) > 1} == {}
+    assert len({each.name for each in MEASUREMENTS}) == len(MEASUREMENTS)
+
+
+def test_numbers_that_grow_are_no_tags() -> None:
+    tags = {tag for measurement in MEASUREMENTS for tag in measurement.tags}
+    assert tags == set(TAGS)
+    assert not {"tick", "call", "serial", "package", "charger"} & tags
+
+
+def test_closed_lists_know_the_words_of_the_devices() -> None:
+    assert set(table.STATUSES) == set(Status)
+    assert {each.value for each in Algorithm}  # all are allowed as tags: the message admits no other
+
+
+@pytest.mark.parametrize(
+    ("price", "band"),
+    [
+        (0, "0.00"),
+        (49_999, "0.00"),
+        (50_000, "0.05"),
+        (999_999, "0.95"),
+        (1_000_000, "1.00"),
+        (10**9, "1.00"),
+    ],
+)
+def test_every_price_is_in_a_band(price: int, band: str) -> None:
+    assert table.band_of(price) == band
