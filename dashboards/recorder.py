@@ -22,6 +22,7 @@ from broker.messages import (
     Correction,
     Decline,
     Heartbeat,
+    Incident,
     Lease,
     Message,
     Offer,
@@ -97,8 +98,20 @@ class Recorder:
                 self._on_tick(message)
         elif isinstance(message, Presence):
             self._on_presence(simulated_ms, sender, message)
+        elif isinstance(message, Incident):
+            self._on_incident(simulated_ms, sender, message)
         elif isinstance(message, Correction) and self._now_tick in self._books:
             self._books[self._now_tick].count(sender)
+
+    def _on_incident(self, simulated_ms: int, sender: str, said: Incident) -> None:
+        truth = "measured" if said.measured else "simulated"
+        self._event(
+            max(self._now_tick, 0),
+            simulated_ms,
+            "incident",
+            sender,
+            f"{sender}: {said.part} {said.what}: {said.reason} ({truth})",
+        )
 
     def finish(self) -> None:
         """Write what is left, except a tick that was broken off."""

@@ -8,6 +8,7 @@ from broker.messages import (
     Call,
     ChargerState,
     Close,
+    Decline,
     Heartbeat,
     Kind,
     Message,
@@ -20,6 +21,7 @@ from broker.units import UEUR_PER_EUR
 from devices.market import package_size
 from devices.physics.battery import drawn_to_fill, stored_from
 from devices.physics.geo import distance_km
+from devices.readings import Connector, Permit
 from devices.reservation import Desk, Movement
 
 from .base import NOTHING, TICK_MS, Handler, Out
@@ -37,6 +39,7 @@ class Charger(Buyer):
     __slots__ = (
         "_capacity_wh",
         "_charge_loss_wh",
+        "_connector",
         "_delivered_wh",
         "_desk",
         "_discharge_loss_wh",
@@ -63,7 +66,9 @@ class Charger(Buyer):
         reactor: str | None,
         reactor_price_ueur_per_kwh: int,
         label: str = "",
+        connector: Connector | None = None,
     ) -> None:
+        """`connector` is its plug on real or mocked pins; without one, deliveries are what vehicles say."""
         super().__init__(
             agent_id, cell, latitude, longitude,
             reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
@@ -73,7 +78,8 @@ class Charger(Buyer):
         self._most_wh = most_wh
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
-        self._desk = Desk(ports)
+        self._connector = connector
+        self._desk = Desk(ports, metered=connector is not None)
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
@@ -89,7 +95,7 @@ class Charger(Buyer):
     def start_books(self) -> None:
         """Forget trades and reservations under other tick numbers and at other times."""
         super().start_books()
-        self._desk = Desk(self._desk.ports)
+        self._desk = Desk(self._desk.ports, metered=self._desk.metered)
 
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
@@ -117,6 +123,19 @@ class Charger(Buyer):
         self.stored_wh += gained_wh
         self._charge_loss_wh += energy_wh - gained_wh
 
+    # --- the plug ----------------------------------------------------------------------------------------
+
+    def permit(self, now_ms: int) -> Permit | None:
+        """Return who may draw at the plug: a vehicle that has arrived, as long as its lease lasts."""
+        for vehicle, mine in self._desk.reservations.items():
+            if mine.leased and mine.arrived and mine.until_ms > now_ms:
+                return Permit(vehicle, mine.call, mine.energy_wh)
+        return None
+
+    @property
+    def _out_of_order(self) -> bool:
+        return self._connector is not None and not self._connector.ready
+
     # --- reserving ---------------------------------------------------------------------------------------
 
     def _instant(self, simulated_ms: int, now_ms: int) -> int:
@@ -127,6 +146,8 @@ class Charger(Buyer):
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        if self._out_of_order:
+            return [(sender, Decline(call.call, "offline"))]
         now_ms = self._instant(call.simulated_ms, now_ms)
         if self.ticking.mode is Mode.LOCKSTEP:
             # A call is granted only when every earlier one is decided, so what is merely held is free.
@@ -141,6 +162,9 @@ class Charger(Buyer):
     def _on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
         now_ms = self._instant(accept.simulated_ms, now_ms)
         self._desk.expire(now_ms)
+        if self._out_of_order:
+            self._desk.close(sender, accept.call)
+            return [(sender, Decline(accept.call, "offline"))]
         return [(sender, self._desk.accept(sender, accept, now_ms))]
 
     def _on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
@@ -150,11 +174,19 @@ class Charger(Buyer):
     def _on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
         now_ms = self._instant(beat.simulated_ms, now_ms)
         self._desk.expire(now_ms)
+        if self._connector is not None:
+            drawn_wh = self._connector.delivered_wh(sender, beat.call)
+            beat = Heartbeat(beat.call, beat.simulated_ms, beat.arrived, drawn_wh)
         answer, movement = self._desk.heartbeat(sender, beat, now_ms)
         self._deliver(movement)
+        if self._out_of_order:
+            answer = Decline(beat.call, "offline")  # it will leave, and be billed when it says so
         return [(sender, answer)]
 
     def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+        if self._connector is not None:
+            drawn_wh = self._connector.delivered_wh(sender, release.call)
+            release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
         answer, movement = self._desk.release(sender, release, self.stored_wh)
         self._deliver(movement)
         return [(sender, answer)]
@@ -173,13 +205,14 @@ class Charger(Buyer):
         books = self.purchases
         if books.tick != self.tick:
             return NOTHING
-        desk = self._desk
+        desk, connector = self._desk, self._connector
+        status = "charging" if self._delivered_wh else "reserved" if desk.reservations else "free"
         state = ChargerState(
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
-            measured=False,
-            status="charging" if self._delivered_wh else "reserved" if desk.reservations else "free",
+            measured=connector is not None and connector.measured,
+            status="faulted" if self._out_of_order else status,
             power_w=(self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS,
             balance_neur=self.balance_neur,
             refused=dict(self.refused),
@@ -195,6 +228,9 @@ class Charger(Buyer):
             earned_neur=self._earned_neur,
             ports=desk.ports,
             ports_reserved=len(desk.reservations),
+            faults=connector.faults if connector is not None else (),
+            contactor="none" if connector is None else "closed" if connector.closed else "open",
+            opened_because=connector.opened_because if connector is not None else "",
         )
         self._begin_accounts()
         return [("", state)]

@@ -15,7 +15,8 @@ UNITS = {"wh", "ms", "w", "neur", "km", "h", "kwh", "tick"}
 """How the name of a quantity ends."""
 COUNTS_AND_NAMES = {
     "absent", "call", "charger", "destination", "devices", "epoch", "index", "latitude", "lots", "longitude",
-    "next_stop", "packages", "ports", "ports_reserved", "refused", "revision", "serial", "settings", "tick", "ticks",
+    "next_stop", "packages", "ports", "ports_reserved", "readings", "refused", "revision", "serial", "settings",
+    "tick", "ticks",
     "ticks_left", "value",
 }  # fmt: skip
 """Fields without a unit: counts, ids, degrees, and what holds other fields."""
