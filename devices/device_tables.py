@@ -175,6 +175,8 @@ class VaneTable(Table):
     least_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
     most_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
     """Voltages at 0° and just before 360°; outside of them the wire is broken."""
+    stuck_after_s: Seconds = 1800.0
+    """So long no vane is still in a breeze."""
     north_deg: Annotated[float, Field(ge=0, lt=360)] = 0.0
     """What it shows when it points north."""
 

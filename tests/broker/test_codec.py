@@ -196,13 +196,17 @@ WIRE: list[tuple[m.Message, str]] = [
     ),
     (
         m.Sample(1_750_000_000_000, True, True, {"wind_m_per_s": 6.5}, ("vane: disconnected",)),
-        '{"at_ms":1750000000000,"synchronised":true,"measured":true,"readings":{"wind_m_per_s":6.5},'
-        '"faults":["vane: disconnected"]}',
+        (
+            '{"at_ms":1750000000000,"synchronised":true,"measured":true,"readings":{"wind_m_per_s":6.5},'
+            '"faults":["vane: disconnected"]}'
+        ),
     ),
     (
         m.Incident(1_750_000_000_000, False, True, "contactor", "opened", "unplugged"),
-        '{"at_ms":1750000000000,"synchronised":false,"measured":true,"part":"contactor","what":"opened",'
-        '"reason":"unplugged"}',
+        (
+            '{"at_ms":1750000000000,"synchronised":false,"measured":true,"part":"contactor","what":"opened",'
+            '"reason":"unplugged"}'
+        ),
     ),
 ]
 """One example of every class, as others may rely on finding it on the wire."""
