@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, fleet, peers, simulation, start, wire
+from benchmarks import codec, fleet, peers, pins, simulation, start, wire
 from broker.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "codec": codec.run,
     "start": start.run,
     "wire": wire.run,
+    "pins": pins.run,
     "simulation": simulation.run,
     "device": fleet.run_device,
     "contract-net": fleet.run_contract_net,

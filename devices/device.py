@@ -38,6 +38,8 @@ LOG: Final = logging.getLogger(__name__)
 TELL_S: Final = 0.25
 """Between two signs of life to the control loop."""
 SPOOL_FOLDER: Final = "samples"
+MOST_WAITING: Final = 1000
+"""So many messages wait in memory for the broker where there is no folder for them; later ones are dropped."""
 
 
 class _Seat(DeviceSeat):
@@ -81,6 +83,7 @@ class Device:
         self._loop = loop
         self._spool = spool
         self._saying: Path | None = None
+        self._waiting = 0
         self._wire = Wire(file.site)
         self.seat = _Seat(self.agent, loop, self._wire, credentials, self.tell)
 
@@ -176,8 +179,12 @@ class Device:
 
     def _say(self, message: Message) -> None:
         payload = encode(message)
-        if self.online or self._spool is None:
+        self._waiting = 0 if self.online else self._waiting + 1
+        if self.online:
             self._publish(message.TOPIC, payload)
+        elif self._spool is None:
+            if self._waiting <= MOST_WAITING:
+                self._publish(message.TOPIC, payload)
         else:
             self._spool.keep(
                 Kept(message.TOPIC, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)

@@ -31,6 +31,9 @@ class Output(Protocol):
     def set(self, *, high: bool) -> None:
         """Drive it."""
 
+    def release(self) -> None:
+        """Let it float until it is driven again."""
+
 
 class Adc(Protocol):
     """An analogue-to-digital converter."""
@@ -171,7 +174,12 @@ class _GpioOutput:
         self._pin = device.pin
 
     def set(self, *, high: bool) -> None:
+        if self._pin.function == "input":
+            self._pin.function = "output"
         self._pin.state = int(high)
+
+    def release(self) -> None:
+        self._pin.function = "input"
 
 
 class _GpioAdc:

@@ -1,6 +1,6 @@
 """A real Pi wired back to itself: every pin under test has a partner on the header that the bench drives or reads.
 
-Analogue channels are fed by a pin through two resistors, a converter of one bit: while current flows, it follows the
+Analogue channels are fed by a pin through a capacitor, a converter of one bit: while current flows, it follows the
 sign of the sine, so that the meter sees an alternating square wave. It says whether current flows, not how much, and
 so tests of exact values and of the converter's faults are for mocked pins.
 """
@@ -18,6 +18,8 @@ FEEDS: Final = {0: 18, 1: 19}
 """Channel of the converter, and the pin that feeds it."""
 
 
+NOTHING_V: Final = 0.005
+"""With less than this nothing flows, and the feed floats: behind its capacitor the channel shows zero."""
 STEP_S: Final = 0.001
 """So often the analogue feeds are looked after."""
 
@@ -55,7 +57,11 @@ class WiredPi:
         while True:
             now_s = self.now_s
             for channel, volts in self._volts.items():
-                self._output(self._feeds[channel]).set(high=volts(now_s) > self._middle_v[channel])
+                output, above_v = self._output(self._feeds[channel]), volts(now_s) - self._middle_v[channel]
+                if abs(above_v) < NOTHING_V:
+                    output.release()
+                else:
+                    output.set(high=above_v > 0)
             if now_s >= end_s:
                 return
             self._board.sleep(min(end_s - now_s, STEP_S))

@@ -77,10 +77,10 @@ def hears(loop: MqttLoop, listener: Listener, kind: type[Message], sender: str, 
 @pytest.mark.parametrize(
     ("text", "sender", "word", "most_kb"),
     [
-        (NO_PINS, "turbine-01", Supply, 40_000),
-        (HOUSEHOLD, "household-01", Bid, 40_000),
-        (SPEAKING, "turbine-01", Supply, 45_000),
-        (CHARGER, "charger-01", Bid, 45_000),
+        (NO_PINS, "turbine-01", Supply, 40 * 1024),
+        (HOUSEHOLD, "household-01", Bid, 40 * 1024),
+        (SPEAKING, "turbine-01", Supply, 45 * 1024),
+        (CHARGER, "charger-01", Bid, 45 * 1024),
     ],
     ids=["synthetic turbine", "synthetic household", "turbine on mocked pins", "charger on mocked pins"],
 )

@@ -1,7 +1,7 @@
 """The bench on pins wired back to themselves, the wires being mocked: what `--hil gpio` does on a Pi."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any
 
 import pytest
 
@@ -12,9 +12,6 @@ from devices.hil.mock_pi import MockPi
 
 from .files import CHARGER
 
-FADES_S: Final = 0.015
-"""A feed that stands still fades away behind its capacitor."""
-
 
 def wired() -> WiredPi:
     """A mocked Pi with a wire between every pin and its partner, and a capacitor to each channel."""
@@ -23,13 +20,14 @@ def wired() -> WiredPi:
 
     def fed(feed: int, swing_v: float) -> Callable[[float], float]:
         def volts(now_s: float) -> float:
-            high, since_s = pi.level(feed)
-            return 1.65 if now_s - since_s > FADES_S else 1.65 + (swing_v if high else -swing_v)
+            del now_s
+            pin: Any = pi.factory.pin(feed)
+            return 1.65 if pin.function == "input" else 1.65 + (swing_v if pin.state else -swing_v)
 
         return volts
 
-    pi.adc.feed(0, fed(FEEDS[0], 0.61))  # 14 A
-    pi.adc.feed(1, fed(FEEDS[1], 0.83))  # 230 V
+    pi.adc.feed(0, fed(FEEDS[0], 0.625))  # 14 A: 1.65 V over 8.2 kΩ and the 5 kΩ of the bias
+    pi.adc.feed(1, fed(FEEDS[1], 0.851))  # 236 V: over 4.7 kΩ
     return WiredPi(pi.board())
 
 
