@@ -61,7 +61,8 @@ class Recorder:
         self._store = store
         self._places: dict[str, Presence] = {}
         self._stored: dict[str, int] = {}
-        self._reservations = ReservationLog(self._places)
+        self._measured: set[str] = set()
+        self._reservations = ReservationLog(self._places, self._measured)
         self._books: dict[int, TickBooks] = {}
         self._open: dict[int, TickBooks] = {}
         """Ticks already written that have awards without a receipt."""
@@ -199,6 +200,8 @@ class Recorder:
         books.join()
         store.add_trades(books.trades)
         store.add_ticks(books.rows())
+        for sender, state in books.states.items():
+            (self._measured.add if state.measured else self._measured.discard)(sender)
         agents, vehicles = _account_rows(tick, books.states)
         store.add_agents(agents)
         store.add_vehicles(vehicles)
@@ -255,7 +258,15 @@ def _account_rows(tick: int, states: dict[str, State]) -> tuple[list[AgentRow], 
         kind = str(state.kind)  # type: ignore[attr-defined]
         agents.append(
             AgentRow(
-                tick, sender, kind, state.latitude, state.longitude, fill, state.power_w, state.balance_neur
+                tick,
+                sender,
+                kind,
+                state.latitude,
+                state.longitude,
+                fill,
+                state.power_w,
+                state.balance_neur,
+                state.measured,
             )
         )
     return agents, vehicles

@@ -5,10 +5,11 @@ from typing import Final
 import pytest
 
 from broker.messages import ChargerState, Lease, VehicleState
+from dashboards.export import agent_line, trade_line
 from devices.agents.charger import Charger
 from devices.fleet import Cell, Fleet
 from devices.scenario import load
-from tests.dashboards.runs import audit, broken
+from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import Heard, heard
 
 TICKS: Final = 40
@@ -66,3 +67,18 @@ def test_states_say_that_it_was_measured(run: Heard) -> None:
 
 def test_the_auditor_finds_nothing(run: Heard) -> None:
     assert broken(audit(run.messages)) == {}
+
+
+def test_every_row_of_the_ledger_says_what_is_behind_it(run: Heard) -> None:
+    with record(run.messages) as store:
+        lines = [*map(agent_line, store.agents())]
+        assert {line[2] for line in lines if line[-1] == "measured"} == {"charger"}
+        assert {line[2] for line in lines if line[-1] == "simulated"} == {
+            "turbine", "consumer", "vehicle", "reactor",
+        }  # fmt: skip
+        served = [row for row in store.reservations() if row.charger]
+        assert served
+        assert all(row.measured for row in served)
+        assert {trade_line(row)[-1] for row in store.trades()} == {
+            "simulated"
+        }  # the turbines have no sensors
