@@ -14,6 +14,8 @@ from .control import MOST_HAPPENINGS, FaultBoard, Happening, Order, no_hurry
 from .faults import Fault, HardwareError
 from .lamp import Lamp, Light
 
+UNREAD_S: Final = 1.0
+"""For so long a busy machine may fail to sample a cycle evenly."""
 IDLE_LOOK_S: Final = 0.4
 """So often the meter is read while the contactor is open: often enough to see that it has welded."""
 AWAKE_S: Final = 1.0
@@ -68,6 +70,7 @@ class ChargerControl:
         }
         self._metered_s: float | None = None
         self._read_s: float | None = None
+        self._sound_s = now_s
         self._accounts: dict[tuple[str, int], float] = {}
         self._steps = 0
         self.order = Order(None, now_s, now_s)
@@ -99,9 +102,11 @@ class ChargerControl:
     def readings(self) -> dict[str, float]:
         """Return what the sound sensors say; 0 or 1 for no or yes."""
         found = {"plugged": float(self.plugged), "contactor_closed": float(self.closed)}
-        if not {"adc", "current"} & {part for part in ("adc", "current") if part in self._faults}:
+        if not any(part in self._faults for part in ("adc", "meter", "current")):
             found |= {"current_a": self.current_a, "power_w": self.power_w, "energy_wh": self.energy_wh}
-        if self._voltage is not None and "voltage" not in self._faults and "adc" not in self._faults:
+        if self._voltage is not None and not any(
+            part in self._faults for part in ("adc", "meter", "voltage")
+        ):
             found["voltage_v"] = self.voltage_v
         return {name: round(value, 3) for name, value in found.items()}
 
@@ -198,44 +203,54 @@ class ChargerControl:
             return
         self._read_s = now_s
         try:
-            currents, voltages = self._burst()
+            times_s, currents, voltages = self._burst()
         except OSError:
             self._faults.note("adc", Fault.MISSING)
             self.current_a = self.power_w = 0.0
             return
         self._faults.note("adc", None)
-        amperes = self._quantity("current", self._current, currents, alive=False)
+        shares = mains.weights(times_s, 1 / self._safety.mains_hz)
+        if shares is None:  # the machine was busy: the last reading holds a little longer
+            self._faults.note("meter", Fault.MISSING if now_s - self._sound_s > UNREAD_S else None)
+            return
+        self._sound_s = now_s
+        self._faults.note("meter", None)
+        amperes = self._quantity("current", self._current, currents, shares, alive=False)
         self.current_a = amperes.rms if amperes.fault is None else 0.0
         if amperes.fault is Fault.OUT_OF_RANGE:
             self.current_a = amperes.rms  # cut off at the end of the scale: at least this much flows
         power_w = self.current_a * self._safety.nominal_v
         if self._voltage is not None:
-            volts = self._quantity("voltage", self._voltage, voltages, alive=True)
+            volts = self._quantity("voltage", self._voltage, voltages, shares, alive=True)
             if volts.fault is None:
                 self.voltage_v = volts.rms
-                power_w = mains.mean_power_w(volts.values, amperes.values)
+                power_w = mains.mean_power_w(volts.values, amperes.values, shares)
         self._count(max(power_w, 0.0) if self.current_a else 0.0)
 
-    def _quantity(self, part: str, table: AlternatingTable, codes: list[int], *, alive: bool) -> mains.Cycle:
+    def _quantity(
+        self, part: str, table: AlternatingTable, codes: list[int], shares: list[float], *, alive: bool
+    ) -> mains.Cycle:
         zero_code = self._zero_code[table.channel]
-        found = mains.cycle(codes, table, self._reference_v, zero_code, alive=alive)
+        found = mains.cycle(codes, shares, table, self._reference_v, zero_code, alive=alive)
         self._faults.note(part, found.fault)
         idle = part == "current" and not self.closed and found.rms < self._safety.idle_a
         if found.fault is None and (idle or part == "voltage"):
             self._zero_code[table.channel] += ZERO_FOLLOWS * (found.zero_code - zero_code)
         return found
 
-    def _burst(self) -> tuple[list[int], list[int]]:
-        """Sample one whole cycle: current, and voltage where there is a sensor, in turn first."""
+    def _burst(self) -> tuple[list[float], list[int], list[int]]:
+        """Sample one whole cycle: when, current, and voltage where there is a sensor, in turn first."""
         board, adc = self._board, self._adc
         spacing_s = 1 / self._safety.mains_hz / mains.PAIRS
         begun_s = board.now_s()
         first, second = self._current.channel, self._voltage.channel if self._voltage is not None else None
+        times_s: list[float] = []
         codes: tuple[list[int], list[int]] = ([], [])
         for number in range(mains.PAIRS):
             wait_s = begun_s + number * spacing_s - board.now_s()
             if wait_s > 0:
                 board.sleep(wait_s)
+            times_s.append(board.now_s())
             if second is None:
                 codes[0].append(adc.code(first))
                 continue
@@ -245,7 +260,7 @@ class ChargerControl:
             else:
                 codes[0].append(adc.code(first))
                 codes[1].append(adc.code(second))
-        return codes
+        return times_s, *codes
 
     def _count(self, power_w: float) -> None:
         """Integrate power over time by trapezes, for whoever is charging."""

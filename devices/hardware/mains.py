@@ -3,10 +3,14 @@
 Over a whole cycle of uniformly spaced samples, the root of the mean square is exact for a sine and for all its
 harmonics below half the sampling rate; mean power is the mean of u·i. Current and voltage of a pair are read one
 after the other, in turn the one and the other first, so that the shift between them cancels to first order.
+
+Where samples come unevenly, each weighs what lies between its neighbours, the cycle being taken as one that repeats.
+With a gap of more than a sixth of a cycle nothing can be said of it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 from typing import Final
 
@@ -17,6 +21,7 @@ from .faults import Fault
 
 PAIRS: Final = 20
 """Samples of each quantity in a cycle."""
+MOST_GAP_SHARE: Final = 1 / 6
 RAIL_CODES: Final = 2
 """So near to the end of the scale a code says nothing."""
 OFFSET_SHARE: Final = 0.1
@@ -36,14 +41,30 @@ class Cycle:
     fault: Fault | None
 
 
-def root_mean_square(values: Sequence[float]) -> float:
-    """Return √(Σv²/n), in the unit of the values."""
-    return sqrt(sum(value * value for value in values) / len(values))
+def weights(times_s: Sequence[float], period_s: float) -> list[float] | None:
+    """Return the share of the cycle that each sample stands for; None where they leave too much of it unseen."""
+    gaps_s = [later - earlier for earlier, later in pairwise((*times_s, times_s[0] + period_s))]
+    if min(gaps_s) <= 0 or max(gaps_s) > MOST_GAP_SHARE * period_s:
+        return None
+    return [
+        (before_s + after_s) / 2 / period_s
+        for before_s, after_s in zip((gaps_s[-1], *gaps_s), gaps_s, strict=False)
+    ]
 
 
-def mean_power_w(volts: Sequence[float], amperes: Sequence[float]) -> float:
-    """Return Σu·i/n over pairs of V and A: active power, whatever the phase."""
-    return sum(u * i for u, i in zip(volts, amperes, strict=True)) / len(volts)
+def mean(values: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the mean over a cycle of values that stand for those shares of it."""
+    return sum(value * share for value, share in zip(values, shares, strict=True))
+
+
+def root_mean_square(values: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the root of the mean of v², in the unit of the values."""
+    return sqrt(mean([value * value for value in values], shares))
+
+
+def mean_power_w(volts: Sequence[float], amperes: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the mean of u·i over pairs of V and A: active power, whatever the phase."""
+    return mean([u * i for u, i in zip(volts, amperes, strict=True)], shares)
 
 
 def units_per_code(table: AlternatingTable, reference_v: float) -> float:
@@ -57,13 +78,19 @@ def calibrated_zero_code(table: AlternatingTable, reference_v: float) -> float:
 
 
 def cycle(
-    codes: Sequence[float], table: AlternatingTable, reference_v: float, zero_code: float, *, alive: bool
+    codes: Sequence[float],
+    shares: Sequence[float],
+    table: AlternatingTable,
+    reference_v: float,
+    zero_code: float,
+    *,
+    alive: bool,
 ) -> Cycle:
     """Return what the codes of one cycle say about `zero_code`; `alive` where something must be alternating."""
     scale = units_per_code(table, reference_v)
     values = tuple((code - zero_code) * scale for code in codes)
-    mean_code = sum(codes) / len(codes)
-    rms = root_mean_square(values)
+    mean_code = mean(codes, shares)
+    rms = root_mean_square(values, shares)
     fault = _fault(codes, mean_code, calibrated_zero_code(table, reference_v), alive=alive)
     return Cycle(values, rms, mean_code, fault)
 

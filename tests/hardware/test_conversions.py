@@ -12,6 +12,7 @@ from devices.hil.mock_pi import MockPi
 
 WITHIN = 1e-3
 CUPS = AnemometerTable(pin=4)
+EVEN = [1 / mains.PAIRS] * mains.PAIRS
 
 
 def blown(hertz: float, seconds: float, table: AnemometerTable = CUPS) -> tuple[Anemometer, float]:
@@ -95,7 +96,7 @@ def test_current_by_its_sensor(table: CurrentTable, volts_at_adc_per_a: float) -
     zero = mains.calibrated_zero_code(table, 3.3)
     assert zero == pytest.approx(512.0, rel=WITHIN)  # 1.65 V of 3.3
     codes = codes_of(10.0 * sqrt(2) * volts_at_adc_per_a, 1.65)
-    found = mains.cycle(codes, table, 3.3, zero, alive=True)
+    found = mains.cycle(codes, EVEN, table, 3.3, zero, alive=True)
     assert found.rms == pytest.approx(10.0, rel=WITHIN)
     assert found.fault is None
 
@@ -109,17 +110,17 @@ def test_voltage_and_power_by_phase() -> None:
         512.0,
         alive=True,
     )
-    volts = mains.cycle(codes_of(230.0 * sqrt(2) * 0.0036, 1.65), voltage, 3.3, 512.0, alive=True)
+    volts = mains.cycle(codes_of(230.0 * sqrt(2) * 0.0036, 1.65), EVEN, voltage, 3.3, 512.0, alive=True)
     assert volts.rms == pytest.approx(230.0, rel=WITHIN)
-    power_w = mains.mean_power_w(volts.values, amperes.values)
+    power_w = mains.mean_power_w(volts.values, amperes.values, EVEN)
     assert power_w == pytest.approx(230 * 8 * cos(pi / 3), rel=WITHIN)  # 920 W
 
 
 def test_root_mean_square_of_a_square_wave_and_of_harmonics() -> None:
-    assert mains.root_mean_square([3.0, -3.0] * 10) == pytest.approx(3.0)
+    assert mains.root_mean_square([3.0, -3.0] * 10, EVEN) == pytest.approx(3.0)
     angles = [2 * pi * number / 20 for number in range(20)]
     both = [5 * sqrt(2) * sin(angle) + 2 * sqrt(2) * sin(3 * angle) for angle in angles]
-    assert mains.root_mean_square(both) == pytest.approx(sqrt(29.0), rel=WITHIN)
+    assert mains.root_mean_square(both, EVEN) == pytest.approx(sqrt(29.0), rel=WITHIN)
 
 
 @pytest.mark.parametrize(("volts", "degrees"), [(0.1, 0.0), (1.65, 180.0), (0.875, 90.0), (2.425, 270.0)])
@@ -142,7 +143,7 @@ def test_what_is_wrong_with_a_cycle() -> None:
     table = CurrentTable(channel=0)
 
     def fault(codes: list[int], *, alive: bool = False) -> Fault | None:
-        return mains.cycle(codes, table, 3.3, 512.0, alive=alive).fault
+        return mains.cycle(codes, EVEN, table, 3.3, 512.0, alive=alive).fault
 
     assert fault([512] * 20) is None
     assert fault([512] * 20, alive=True) is Fault.STUCK
@@ -151,3 +152,23 @@ def test_what_is_wrong_with_a_cycle() -> None:
     assert fault([700] * 20) is Fault.STUCK
     assert fault([700, 710] * 10) is Fault.OFFSET
     assert fault([0, 1023] * 10) is Fault.OUT_OF_RANGE
+
+
+def test_even_samples_weigh_the_same() -> None:
+    assert mains.weights([number / 1000 for number in range(20)], 0.02) == pytest.approx(EVEN)
+
+
+def test_uneven_samples_weigh_what_lies_around_them() -> None:
+    times_s = [number / 1000 + (0.0008 if number % 7 == 3 else 0.0) for number in range(20)]
+    shares = mains.weights(times_s, 0.02)
+    assert shares is not None
+    assert sum(shares) == pytest.approx(1.0)
+    values = [10 * sqrt(2) * sin(2 * pi * 50 * at_s) for at_s in times_s]
+    assert mains.root_mean_square(values, shares) == pytest.approx(10.0, rel=0.01)
+    assert mains.mean(values, shares) == pytest.approx(0.0, abs=0.1)
+
+
+@pytest.mark.parametrize("late_s", [0.0035, 0.02, 0.5])
+def test_a_cycle_with_a_hole_says_nothing(late_s: float) -> None:
+    times_s = [number / 1000 + (late_s if number > 9 else 0.0) for number in range(20)]
+    assert mains.weights(times_s, 0.02) is None
