@@ -105,6 +105,7 @@ def test_voltage_and_power_by_phase() -> None:
     current, voltage = CurrentTable(channel=0), VoltageTable(channel=1)
     amperes = mains.cycle(
         codes_of(8.0 * sqrt(2) * 0.066 * 0.66, 1.65, -pi / 3),
+        EVEN,
         current,
         3.3,
         512.0,
