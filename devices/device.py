@@ -224,6 +224,7 @@ class Running:
         self._stack = ExitStack()
         self._watchdog = watchdog if watchdog is not None else Watchdog()
         self._attempts = 0
+        self._status = ""
         with ExitStack() as stack:
             from broker.codec import SCHEMA
 
@@ -295,7 +296,11 @@ class Running:
         if connection.online or connection.attempts != self._attempts:
             self._watchdog.progress("broker", now_s)
         self._attempts = connection.attempts
-        self._watchdog.feed(now_s, self.status())
+        status = self.status()
+        if status != self._status:
+            LOG.info("%s: %s", self.file.id, status)
+        self._status = status
+        self._watchdog.feed(now_s, status)
 
     def _every(self, seconds: float, call: Callable[[], object]) -> None:
         def again() -> None:
