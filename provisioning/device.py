@@ -56,8 +56,8 @@ def _tell(file: "DeviceFile") -> None:
 
 
 def _run(file: "DeviceFile", log: str) -> int:
-    from devices.device import Running
     from devices.logs import log_to_stderr
+    from devices.running import Running
     from provisioning.interrupt import Interruption
 
     log_to_stderr(file.id, as_json=log == "json")

@@ -37,6 +37,7 @@ PI_MODULES: Final = (
     "devices.device",
     "devices.device_file",
     "devices.hardware",
+    "devices.running",
 )
 NEVER_ON_A_PI: Final = (
     "influxdb_client",
@@ -148,7 +149,7 @@ RUN_AND_LIST: Final = """
 import sys
 from provisioning.cli import main
 assert main(["device", "check", sys.argv[1]]) == 0
-import devices.device
+import devices.running
 from devices.device_agent import simulated
 from devices.device_file import load
 simulated(load(sys.argv[1]))
