@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from broker.codec import encode
+from broker.connection import Connection
 from broker.messages import Incident, Message, Sample
 from broker.mqtt import MqttLoop
 from broker.topics import BY_WORD, topic
@@ -76,6 +77,10 @@ class Device:
         self._waiting = 0
         self._wire = Wire(file.site)
         self.seat = _Seat(self.agent, loop, self._wire, credentials, self.tell)
+        line = self.seat.connection
+        if not isinstance(line, Connection):
+            raise TypeError(f"{file.id}: a device has a connection of its own, not {type(line).__name__}")
+        self.connection = line
 
     def _furnish(self, board: Board | None) -> Agent:
         file = self.file
@@ -110,7 +115,7 @@ class Device:
     @property
     def online(self) -> bool:
         """Whether the broker can be reached."""
-        return self.seat.connection.online
+        return self.connection.online
 
     def tell(self) -> None:
         """Tell the control loop whose lease holds, and that the market is alive."""
@@ -148,8 +153,8 @@ class Device:
 
     def forward(self) -> None:
         """Say what was kept while nobody heard it, a file at a time; forget a file when the broker has it."""
-        spool, connection = self._spool, self.seat.connection
-        if spool is None or not connection.online or not connection.delivered:
+        spool, connection = self._spool, self.connection
+        if spool is None or not connection.online or not connection.settled:
             return
         if self._saying is not None:
             spool.done(self._saying)
@@ -181,7 +186,7 @@ class Device:
             )
 
     def _publish(self, word: str, payload: bytes) -> None:
-        connection = self.seat.connection
+        connection = self.connection
         if connection.closed:
             return
         row = BY_WORD[word]

@@ -97,7 +97,7 @@ class Running:
     def status(self) -> str:
         """Return in a line how the device does."""
         device = self.device
-        where = "online" if device.online else f"offline: {device.seat.connection.trouble}"
+        where = "online" if device.online else f"offline: {device.connection.trouble}"
         faults = ", ".join(device.control.faults) if device.control is not None else ""
         return f"{self.file.kind} {self.file.backend}, {where}{', ' + faults if faults else ''}"
 
@@ -107,7 +107,7 @@ class Running:
 
     def _feed(self) -> None:
         now_s = monotonic()
-        control, connection = self.device.control, self.device.seat.connection
+        control, connection = self.device.control, self.device.connection
         self._watchdog.progress("sensor", control.looked_s if control is not None else now_s)
         if connection.online or connection.attempts != self._attempts:
             self._watchdog.progress("broker", now_s)
