@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, console, fleet, peers, simulation, start, telemetry, wire
+from benchmarks import codec, console, fleet, peers, pins, simulation, start, telemetry, wire
 from broker.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "codec": codec.run,
     "start": start.run,
     "wire": wire.run,
+    "pins": pins.run,
     "simulation": simulation.run,
     "telemetry": telemetry.run,
     "device": fleet.run_device,

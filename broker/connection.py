@@ -110,6 +110,11 @@ class Connection:
         return self._online and not self._closing
 
     @property
+    def attempts(self) -> int:
+        """How often it has been dialled in vain since it was online last."""
+        return self._failures
+
+    @property
     def settled(self) -> bool:
         """Whether the broker has answered for everything of QoS 1 and 2 that was said."""
         return self._outbox.taken

@@ -128,6 +128,13 @@ class EventLoop:
         finally:
             self._running = False
 
+    def poll(self) -> None:
+        """Do what is ready or due now, and return at once."""
+        self._check_open()
+        self.settle()
+        self._step(0.0)
+        self.settle()
+
     def settle(self) -> None:
         """Finish what is pending before the loop looks at the predicate; does nothing here."""
 

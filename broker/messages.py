@@ -31,8 +31,10 @@ TimeMs = Annotated[int, Field(ge=0, lt=253_402_300_800_000)]
 PowerW = Annotated[int, Field(ge=-(10**12), le=10**12)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Reading = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Word = Annotated[str, Field(max_length=64)]
+Faults = Annotated[tuple[Word, ...], Field(max_length=32)]
 
 
 class Kind(StrEnum):
@@ -360,6 +362,10 @@ class Lease(Message):
     energy_wh: EnergyWh
     price_ueur_per_kwh: PriceUeur
     until_ms: TimeMs
+    drawn_wh: EnergyWh = 0
+    """What the charger has booked so far."""
+    metered: bool = False
+    """Whether that is the reading of the charger's own meter, which rules over what the vehicle says."""
 
 
 @frozen
@@ -426,6 +432,8 @@ class ProducerState(State):
     curtailed_wh: EnergyWh
     unsettled_wh: EnergyWh
     earned_neur: MoneyNeur
+    faults: Faults = ()
+    """What is wrong with its sensors and switches, each as `part: fault`."""
 
 
 @frozen
@@ -454,6 +462,12 @@ class ChargerState(State):
     earned_neur: MoneyNeur
     ports: Serial
     ports_reserved: Serial
+    faults: Faults = ()
+    """What is wrong with its sensors and switches, each as `part: fault`."""
+    contactor: Literal["none", "open", "closed"] = "none"
+    """Its contactor at the end of the tick; none where there are no pins."""
+    opened_because: Word = ""
+    """Why the contactor opened last."""
 
 
 @frozen
@@ -501,6 +515,44 @@ class Correction(Message):
     curtailed_wh: EnergyWh
     unsettled_wh: EnergyWh
     earned_neur: MoneyNeur
+
+
+# --- what sensors say, and switches do ----------------------------------------------------------------------
+
+
+@frozen
+class Sample(Message):
+    """A device's readings at one instant of real time; said late when the device was offline."""
+
+    TOPIC = "sample"
+    at_ms: TimeMs
+    """Real time of the readings by the device's own clock, milliseconds since the Unix epoch, UTC."""
+    synchronised: bool
+    """Whether that clock was synchronised by then; else at_ms may be far off."""
+    measured: bool
+    """True when the readings come from real sensors, false when they are simulated."""
+    readings: Annotated[dict[Word, Reading], Field(max_length=32)]
+    """Each under a name that ends in its unit, such as wind_m_per_s; what a faulty sensor says is left out."""
+    faults: Faults = ()
+    """What is wrong with its sensors and switches, each as `part: fault`."""
+
+
+@frozen
+class Incident(Message):
+    """A switch has acted, or a sensor has failed or recovered: when and why."""
+
+    TOPIC = "incident"
+    at_ms: TimeMs
+    """Real time by the device's own clock, milliseconds since the Unix epoch, UTC."""
+    synchronised: bool
+    """Whether that clock was synchronised by then."""
+    measured: bool
+    """True when it was seen on real pins, false when it is simulated."""
+    part: Word
+    """Which: contactor, brake, anemometer and so on."""
+    what: Literal["opened", "closed", "applied", "released", "failed", "recovered"]
+    reason: Word
+    """Why; of a sensor, its fault."""
 
 
 AnyState = Annotated[

@@ -146,6 +146,8 @@ TABLE: Final = (
     Row(m.Bill, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
     Row(m.State, Scope.SITE, _ALL, _TO_NOBODY, retain=True),
     Row(m.Correction, Scope.SITE, _SELLERS, _TO_NOBODY),
+    Row(m.Sample, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
+    Row(m.Incident, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
 )
 BY_WORD: Final = {row.word: row for row in TABLE}
 

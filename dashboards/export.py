@@ -20,11 +20,11 @@ TICKS_HEADER: Final = (
     "tick,cell,simulated_time,demand_kwh,generated_kwh,reactor_kwh,imported_kwh,exported_kwh,sold_kwh,"
     "curtailed_kwh,lowest_price,mean_price,charger_stored_kwh,messages"
 )
-LEDGER_HEADER: Final = "tick,cell,producer,consumer,package,energy_kwh,price_eur_per_kwh"
+LEDGER_HEADER: Final = "tick,cell,producer,consumer,package,energy_kwh,price_eur_per_kwh,source"
 RESERVATIONS_HEADER: Final = (
-    "vehicle,charger,requested,offered,accepted,arrived,released,energy_kwh,price,distance_km,outcome"
+    "vehicle,charger,requested,offered,accepted,arrived,released,energy_kwh,price,distance_km,outcome,source"
 )
-AGENTS_HEADER: Final = "tick,agent,kind,latitude,longitude,state_of_charge,power_kw,money_eur"
+AGENTS_HEADER: Final = "tick,agent,kind,latitude,longitude,state_of_charge,power_kw,money_eur,source"
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  simulated local standard time has no zone
 _LAST_MS: Final = 253_402_300_799_000
@@ -70,7 +70,7 @@ def trade_line(row: TradeRow) -> Line:
     """Spell a row of ledger.csv."""
     package = f"{row.consumer}/{row.tick}/{row.package}"
     energy, price = kwh_text(row.energy_wh), eur_per_kwh_text(row.price_ueur)
-    return [row.tick, row.cell, row.producer, row.consumer, package, energy, price]
+    return [row.tick, row.cell, row.producer, row.consumer, package, energy, price, _source(row.measured)]
 
 
 def reservation_line(row: ReservationRow) -> Line:
@@ -87,6 +87,7 @@ def reservation_line(row: ReservationRow) -> Line:
         _price_text(row.price_ueur),
         "" if row.distance_km is None else f"{row.distance_km:.3f}",
         row.outcome,
+        _source(row.measured),
     ]
 
 
@@ -101,6 +102,7 @@ def agent_line(row: AgentRow) -> Line:
         "" if row.state_of_charge is None else f"{row.state_of_charge:.4f}",
         decimal_text(row.power_w, 3),
         eur_text(row.balance_neur),
+        _source(row.measured),
     ]
 
 
@@ -120,3 +122,8 @@ def _write(path: Path, header: str, line: Callable[[_Row], Line], rows: Iterable
         file.write(header + "\n")
         csv.writer(file, lineterminator="\n").writerows(map(line, rows))
     return path
+
+
+def _source(measured: bool) -> str:  # noqa: FBT001 - the row's field
+    """Say whether real sensors are behind a row; SQLite gives 0 and 1."""
+    return "measured" if measured else "simulated"

@@ -22,6 +22,7 @@ from broker.messages import (
     Correction,
     Decline,
     Heartbeat,
+    Incident,
     Lease,
     Message,
     Offer,
@@ -83,7 +84,8 @@ class Recorder:
         self.places: dict[str, Presence] = {}
         """The births heard, by device."""
         self._stored: dict[str, int] = {}
-        self._reservations = ReservationLog(self.places)
+        self._measured: set[str] = set()
+        self._reservations = ReservationLog(self.places, self._measured)
         self._books: dict[int, TickBooks] = {}
         self._open: dict[int, TickBooks] = {}
         """Ticks already written that have awards without a receipt."""
@@ -121,6 +123,8 @@ class Recorder:
                 self._on_tick(message)
         elif isinstance(message, Presence):
             self._on_presence(simulated_ms, sender, message)
+        elif isinstance(message, Incident):
+            self._on_incident(simulated_ms, sender, message)
         elif isinstance(message, Correction) and self._now_tick in self._books:
             self._books[self._now_tick].count(sender)
 
@@ -131,6 +135,16 @@ class Recorder:
     def recall(self, memory: dict[str, dict[str, int]]) -> None:
         """Remember what an earlier recorder of the same run knew."""
         self._reservations.recall(memory)
+
+    def _on_incident(self, simulated_ms: int, sender: str, said: Incident) -> None:
+        truth = "measured" if said.measured else "simulated"
+        self._event(
+            max(self._now_tick, 0),
+            simulated_ms,
+            "incident",
+            sender,
+            f"{sender}: {said.part} {said.what}: {said.reason} ({truth})",
+        )
 
     def finish(self) -> None:
         """Write what is left, except ticks whose beginning or end was not heard."""
@@ -226,6 +240,8 @@ class Recorder:
             self._witness.joined(books)
         store.add_trades(books.trades)
         store.add_ticks(books.rows())
+        for sender, state in books.states.items():
+            (self._measured.add if state.measured else self._measured.discard)(sender)
         agents, vehicles = _account_rows(tick, books.states)
         store.add_agents(agents)
         store.add_vehicles(vehicles)
@@ -288,7 +304,15 @@ def _account_rows(tick: int, states: dict[str, State]) -> tuple[list[AgentRow], 
         kind = str(state.kind)  # type: ignore[attr-defined]
         agents.append(
             AgentRow(
-                tick, sender, kind, state.latitude, state.longitude, fill, state.power_w, state.balance_neur
+                tick,
+                sender,
+                kind,
+                state.latitude,
+                state.longitude,
+                fill,
+                state.power_w,
+                state.balance_neur,
+                state.measured,
             )
         )
     return agents, vehicles

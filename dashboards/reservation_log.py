@@ -1,5 +1,6 @@
 """Follows each charging reservation from the vehicle's call to its end, and makes one row of it."""
 
+from collections.abc import Set as AbstractSet
 from math import asin, cos, radians, sin, sqrt
 from typing import Final
 
@@ -91,8 +92,10 @@ class _Called:
 class ReservationLog:
     """Call `hear` with messages of reservations, `rows` once a tick and `finish` at the end."""
 
-    def __init__(self, places: dict[str, Presence]) -> None:
+    def __init__(self, places: dict[str, Presence], measured: AbstractSet[str] = frozenset()) -> None:
+        """`places` and `measured`, who is where and rests on real sensors, are kept up to date by their owner."""
         self._places = places
+        self._measured = measured
         self._calls: dict[tuple[str, int], _Called] = {}
         self._lives: dict[str, int] = {}
         self._last: dict[str, int] = {}
@@ -210,4 +213,5 @@ class ReservationLog:
             if at is None
             else distance_km(call.latitude, call.longitude, at.latitude, at.longitude),
             outcome=part.outcome,
+            measured=charger in self._measured,
         )

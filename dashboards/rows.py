@@ -43,6 +43,8 @@ class TradeRow(NamedTuple):
     package: int
     energy_wh: int
     price_ueur: int
+    measured: bool = False
+    """Whether real sensors are behind it: those of the producer."""
 
 
 class ReservationRow(NamedTuple):
@@ -61,6 +63,8 @@ class ReservationRow(NamedTuple):
     distance_km: float | None
     outcome: str
     """charged, interrupted, cancelled, expired, refused, open or another word of the recorder's."""
+    measured: bool = False
+    """Whether real sensors are behind it: those of the charger."""
 
 
 class AgentRow(NamedTuple):
@@ -77,6 +81,8 @@ class AgentRow(NamedTuple):
     """Mean power over the tick; positive into the grid, negative out of it."""
     balance_neur: int
     """Money earned less money paid since the agent came to life."""
+    measured: bool = False
+    """Whether real sensors are behind it: those of the agent itself."""
 
 
 class VehicleRow(NamedTuple):

@@ -6,7 +6,7 @@ from dashboards.rows import AgentRow, EventRow, ReservationRow, TickRow, TradeRo
 
 APPLICATION_ID: Final = 0x47724674
 """Marks a SQLite file as ours ("GrFt"), so that a foreign one is told apart before it is read."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class Table(NamedTuple):
@@ -31,7 +31,8 @@ TICKS: Final = Table(
 TRADES: Final = Table(
     "trades",
     "tick INTEGER NOT NULL, cell TEXT NOT NULL, producer TEXT NOT NULL, consumer TEXT NOT NULL, "
-    "package INTEGER NOT NULL, energy_wh INTEGER NOT NULL, price_ueur INTEGER NOT NULL",
+    "package INTEGER NOT NULL, energy_wh INTEGER NOT NULL, price_ueur INTEGER NOT NULL, "
+    "measured INTEGER NOT NULL",
     "",
     "tick, cell, producer, consumer, package, price_ueur, energy_wh",
 )
@@ -39,14 +40,16 @@ RESERVATIONS: Final = Table(
     "reservations",
     "vehicle TEXT NOT NULL, charger TEXT NOT NULL, call INTEGER NOT NULL, requested_ms INTEGER NOT NULL, "
     "offered_ms INTEGER, accepted_ms INTEGER, arrived_ms INTEGER, released_ms INTEGER, "
-    "energy_wh INTEGER NOT NULL, price_ueur INTEGER, distance_km REAL, outcome TEXT NOT NULL",
+    "energy_wh INTEGER NOT NULL, price_ueur INTEGER, distance_km REAL, outcome TEXT NOT NULL, "
+    "measured INTEGER NOT NULL",
     "vehicle, charger, call",
     "requested_ms, vehicle, call, charger",
 )
 AGENTS: Final = Table(
     "agents",
     "tick INTEGER NOT NULL, agent TEXT NOT NULL, kind TEXT NOT NULL, latitude REAL NOT NULL, "
-    "longitude REAL NOT NULL, state_of_charge REAL, power_w INTEGER NOT NULL, balance_neur INTEGER NOT NULL",
+    "longitude REAL NOT NULL, state_of_charge REAL, power_w INTEGER NOT NULL, balance_neur INTEGER NOT NULL, "
+    "measured INTEGER NOT NULL",
     "tick, agent",
     "tick, agent",
 )

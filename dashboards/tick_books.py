@@ -62,6 +62,8 @@ class TickBooks:
         self.open: dict[Key, Lots] = {}
         """Awards without a receipt."""
         self.trades: list[TradeRow] = []
+        self._measured: set[str] = set()
+        """Producers whose accounts of the tick rest on real sensors."""
         self._places = places
         self._stored = stored
         self._said: dict[str, int] = {}
@@ -93,6 +95,7 @@ class TickBooks:
                 supplies.setdefault(sender, message.energy_wh)  # type: ignore[attr-defined]
                 cells.add(scope)
         self._cells = {name: _Cell() for name in cells}
+        self._measured = {sender for sender, state in self.states.items() if state.measured}
         for key, lots in awards.items():
             got = receipts.get(key)
             if got is None:
@@ -160,7 +163,16 @@ class TickBooks:
         for lot in got:
             price = lot.price_ueur_per_kwh
             self.trades.append(
-                TradeRow(self.tick, there, producer, consumer, lot.index, lot.energy_wh, price)
+                TradeRow(
+                    self.tick,
+                    there,
+                    producer,
+                    consumer,
+                    lot.index,
+                    lot.energy_wh,
+                    price,
+                    producer in self._measured,
+                )
             )
             energy_wh += lot.energy_wh
             cell.cost_neur += cost_neur(lot.energy_wh, price)

@@ -34,6 +34,7 @@ class Reservation:
     until_ms: int
     leased: bool = False
     drawn_wh: int = 0
+    arrived: bool = False
 
     @property
     def outstanding_wh(self) -> int:
@@ -55,10 +56,12 @@ STILL: Final = Movement(0, 0, 0)
 class Desk:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "_lapsed", "ports", "reservations")
+    __slots__ = ("_bills", "_lapsed", "metered", "ports", "reservations")
 
-    def __init__(self, ports: int) -> None:
+    def __init__(self, ports: int, *, metered: bool = False) -> None:
+        """`metered` says whose readings it is told: those of the charger's own meter, or the vehicles'."""
         self.ports = ports
+        self.metered = metered
         self._bills: dict[tuple[str, int], Bill] = {}
         self._lapsed: dict[tuple[str, int], Reservation] = {}
         self.reservations: dict[str, Reservation] = {}
@@ -107,6 +110,7 @@ class Desk:
         if mine is None or not mine.leased:
             return Decline(beat.call, "unknown"), STILL
         movement = _meter(mine, beat.drawn_wh)
+        mine.arrived |= beat.arrived
         return self._extend(mine, now_ms), movement
 
     def release(self, vehicle: str, release: Release, stored_wh: int) -> tuple[Bill | Decline, Movement]:
@@ -149,10 +153,11 @@ class Desk:
         mine = self.reservations.get(vehicle)
         return mine if mine is not None and mine.call == call else None
 
-    @staticmethod
-    def _extend(mine: Reservation, now_ms: int) -> Lease:
+    def _extend(self, mine: Reservation, now_ms: int) -> Lease:
         mine.until_ms = max(mine.until_ms, now_ms + LEASE_MS)
-        return Lease(mine.call, mine.energy_wh, mine.price_ueur_per_kwh, mine.until_ms)
+        return Lease(
+            mine.call, mine.energy_wh, mine.price_ueur_per_kwh, mine.until_ms, mine.drawn_wh, self.metered
+        )
 
 
 def _keep(memory: dict[tuple[str, int], T], key: tuple[str, int], what: T) -> None:

@@ -32,6 +32,8 @@ class Session:
     settled_wh: int = 0
     """What of it the charger has confirmed: so much is paid."""
     releasing: bool = False
+    metered: bool = False
+    """Whether the charger's own meter tells what flows."""
     misses: int = 0
     attempts: int = 0
 
@@ -51,6 +53,8 @@ class Session:
         """Return the Wh drawn so far."""
         if self.plugged_ms is None:
             return 0
+        if self.metered:
+            return self.reported_wh
         if self.releasing:
             return self.target_wh
         seconds = (now_ms - self.plugged_ms) / MS_PER_S
@@ -60,6 +64,13 @@ class Session:
     def draw(self, now_ms: int, model: VehicleModel) -> Draught:
         """Read the meter, and return what has flowed since it was read before."""
         reading_wh = max(self.reading(now_ms, model), self.reported_wh)
+        before_wh, self.reported_wh = self.reported_wh, reading_wh
+        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def follow(self, energy_wh: int) -> Draught:
+        """Take the reading of the charger's own meter; return what has flowed since it was read before."""
+        self.metered = True
+        reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 

@@ -34,6 +34,10 @@ PI_MODULES: Final = (
     "broker.mqtt",
     "devices.agents",
     "devices.runtime",
+    "devices.device",
+    "devices.device_file",
+    "devices.hardware",
+    "devices.running",
 )
 NEVER_ON_A_PI: Final = (
     "influxdb_client",
@@ -139,6 +143,42 @@ def test_a_pi_loads_nothing_of_plots_stores_or_simulation(module: str) -> None:
             pytest.fail(f"{module} is gone; bring PI_MODULES up to date", pytrace=False)
         pytest.xfail(f"{module} is not written yet")
     assert loaded_against_the_rule(ROOT, module) == []
+
+
+RUN_AND_LIST: Final = """
+import sys
+from provisioning.cli import main
+assert main(["device", "check", sys.argv[1]]) == 0
+import devices.running
+from devices.device_agent import simulated
+from devices.device_file import load
+simulated(load(sys.argv[1]))
+print("\\n".join(sys.modules))
+"""
+NEVER_FOR_A_DEVICE: Final = (
+    *(name for name in NEVER_ON_A_PI if name != "provisioning"),
+    "devices.fleet",
+    "devices.hil",
+    "devices.site",
+    "gpiozero",
+    "pytest",
+    "cryptography",
+    "http.client",
+)
+"""What the command that runs a device never loads; the command line itself is light, and pins are not asked for."""
+
+
+def test_the_command_that_runs_a_device_is_lean() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_AND_LIST, "examples/devices/turbine.toml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert [name for name in NEVER_FOR_A_DEVICE if any(is_within(each, name) for each in loaded)] == []
 
 
 # --- the checkers themselves: each must be able to fail ---

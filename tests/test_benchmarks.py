@@ -37,11 +37,18 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_quick_benchmarks_print_their_tables() -> None:
-    done = benchmarks("--quick", "codec", "start")
+    done = benchmarks("--quick", "codec", "start", "pins")
     assert done.returncode == 0, done.stderr
     assert "not for quoting" in done.stdout
     titles = re.findall("^### (.*)", done.stdout, re.MULTILINE)
-    assert [title.partition(":")[0] for title in titles] == ["Codec", "Codec", "Start"]
+    assert [title.partition(":")[0] for title in titles] == [
+        "Codec",
+        "Codec",
+        "Start",
+        "Pins",
+        "Pins",
+        "Pins",
+    ]
     for row in ("GridFleet: dataclass", "bare Python", "gridfleet --help"):
         assert re.search(rf"^\| {row}.*\d", done.stdout, re.MULTILINE), row
 

@@ -66,6 +66,8 @@ class Charging:
         self._holds: dict[str, list[tuple[int, int]]] = {}
         self._ports: dict[str, int] = {}
         self._meters: dict[_Key, tuple[int, int]] = {}
+        self._own_meters: set[_Key] = set()
+        """Calls at chargers that have a meter of their own."""
         """(last tick, highest cumulative Wh) that a vehicle said."""
         self._releases: dict[_Key, tuple[int, int]] = {}
         """(last tick, least Wh) that a vehicle's releases said."""
@@ -93,6 +95,7 @@ class Charging:
         elif isinstance(message, Lease | Bill | Decline):
             if not isinstance(message, Decline):
                 self._accounts.booked(tick, sender, scope)
+                self._own_meter(tick, scope, sender, message)
             self._events.append((now_ms, sender, scope, message))
 
     def account(self, now_ms: int, sender: str, state: ChargerState) -> None:
@@ -122,7 +125,9 @@ class Charging:
         key = (charger, vehicle, said.call)
         _, before_wh = self._meters.get(key, (tick, 0))
         drawn_wh = said.drawn_wh
-        if isinstance(said, Heartbeat):
+        if key in self._own_meters:
+            pass  # the charger's meter rules, and the vehicle repeats it
+        elif isinstance(said, Heartbeat):
             self._tallies.reservations.checked += 1
             if drawn_wh < before_wh and not self._births.within(vehicle, 0, tick):
                 self._tallies.reservations.fail(
@@ -131,8 +136,22 @@ class Charging:
         else:
             _, least_wh = self._releases.get(key, (tick, drawn_wh))
             self._releases[key] = (tick, min(least_wh, drawn_wh))
+        self._read(tick, key, drawn_wh)
+
+    def _own_meter(self, tick: int, vehicle: str, charger: str, said: Lease | Bill) -> None:
+        """Take the reading of a charger that has a meter of its own."""
+        key = (charger, vehicle, said.call)
+        if isinstance(said, Lease):
+            if said.metered:
+                self._own_meters.add(key)
+                self._read(tick, key, said.drawn_wh)
+        elif key in self._own_meters:
+            self._read(tick, key, said.energy_wh)
+
+    def _read(self, tick: int, key: tuple[str, str, int], drawn_wh: int) -> None:
+        _, before_wh = self._meters.get(key, (tick, 0))
         if drawn_wh > before_wh:
-            for agent in (charger, vehicle):
+            for agent in key[:2]:
                 self._metered[agent] = self._metered.get(agent, 0) + drawn_wh - before_wh
         self._meters[key] = (tick, max(drawn_wh, before_wh))
 
@@ -191,6 +210,8 @@ class Charging:
             if (lease.energy_wh, lease.price_ueur_per_kwh) != (known.energy_wh, known.price):
                 tally.fail(f"{what}: energy or price is not that of the lease it renews")
             known.until_ms = max(known.until_ms, lease.until_ms)
+            if lease.metered:
+                known.said_wh = max(known.said_wh, lease.drawn_wh)
             known.sure = True
             return
         self._leases[charger][vehicle, lease.call] = LeaseBook(lease)
@@ -222,7 +243,9 @@ class Charging:
         tally.checked += 1
         most_wh = lease.said_wh
         _, least_wh = self._releases.get(key, (tick, 0))
-        if self._exact:
+        if lease.metered:
+            least_wh, most_wh = lease.said_wh, lease.energy_wh
+        elif self._exact:
             least_wh = most_wh
         elif lease.until_ms - self._slack_ms <= now_ms:
             least_wh = 0  # it had lapsed: the bill is for what was metered before
@@ -332,6 +355,7 @@ class Charging:
         for table in (self._meters, self._releases):
             for meter in [key for key, value in table.items() if value[0] < tick - 8]:
                 del table[meter]
+        self._own_meters &= self._meters.keys()
 
 
 def _time(event: tuple[int, str, str, Message | None]) -> int:

@@ -22,6 +22,7 @@ from devices import outage
 from devices.market import package_size
 from devices.physics.battery import drawn_to_fill, stored_from
 from devices.physics.geo import distance_km
+from devices.readings import Connector, Permit
 from devices.reservation import Desk, Movement
 
 from .base import NOTHING, TICK_MS, Handler, Out
@@ -39,6 +40,7 @@ class Charger(Buyer):
     __slots__ = (
         "_capacity_wh",
         "_charge_loss_wh",
+        "_connector",
         "_delivered_wh",
         "_desk",
         "_discharge_loss_wh",
@@ -66,7 +68,9 @@ class Charger(Buyer):
         reactor: str | None,
         reactor_price_ueur_per_kwh: int,
         label: str = "",
+        connector: Connector | None = None,
     ) -> None:
+        """`connector` is its plug on real or mocked pins; without one, deliveries are what vehicles say."""
         super().__init__(
             agent_id, cell, latitude, longitude,
             reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
@@ -76,7 +80,8 @@ class Charger(Buyer):
         self._most_wh = most_wh
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
-        self._desk = Desk(ports)
+        self._connector = connector
+        self._desk = Desk(ports, metered=connector is not None)
         self.out_of_service = False
         self._begin_accounts()
 
@@ -93,7 +98,7 @@ class Charger(Buyer):
     def start_books(self) -> None:
         """Forget trades and reservations under other tick numbers and at other times."""
         super().start_books()
-        self._desk = Desk(self._desk.ports)
+        self._desk = Desk(self._desk.ports, metered=self._desk.metered)
 
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
@@ -129,6 +134,21 @@ class Charger(Buyer):
         self.stored_wh += gained_wh
         self._charge_loss_wh += energy_wh - gained_wh
 
+    # --- the plug ----------------------------------------------------------------------------------------
+
+    def permit(self, now_ms: int) -> Permit | None:
+        """Return who may draw at the plug: a vehicle that has arrived, as long as its lease lasts."""
+        if self.out_of_service:
+            return None
+        for vehicle, mine in self._desk.reservations.items():
+            if mine.leased and mine.arrived and mine.until_ms > now_ms:
+                return Permit(vehicle, mine.call, mine.energy_wh)
+        return None
+
+    @property
+    def _out_of_order(self) -> bool:
+        return self._connector is not None and not self._connector.ready
+
     # --- reserving ---------------------------------------------------------------------------------------
     # Out of service, it declines what it is asked, also a heartbeat: then the vehicle goes elsewhere, and its release
     # ends the lease and is billed as ever.
@@ -141,7 +161,7 @@ class Charger(Buyer):
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        if self.out_of_service:
+        if self.out_of_service or self._out_of_order:
             return [(sender, Decline(call.call, "offline"))]
         now_ms = self._instant(call.simulated_ms, now_ms)
         if self.ticking.mode is Mode.LOCKSTEP:
@@ -159,6 +179,9 @@ class Charger(Buyer):
             return [(sender, Decline(accept.call, "offline"))]
         now_ms = self._instant(accept.simulated_ms, now_ms)
         self._desk.expire(now_ms)
+        if self._out_of_order:
+            self._desk.close(sender, accept.call)
+            return [(sender, Decline(accept.call, "offline"))]
         return [(sender, self._desk.accept(sender, accept, now_ms))]
 
     def _on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
@@ -170,11 +193,19 @@ class Charger(Buyer):
             return [(sender, Decline(beat.call, "offline"))]
         now_ms = self._instant(beat.simulated_ms, now_ms)
         self._desk.expire(now_ms)
+        if self._connector is not None:
+            drawn_wh = self._connector.delivered_wh(sender, beat.call)
+            beat = Heartbeat(beat.call, beat.simulated_ms, beat.arrived, drawn_wh)
         answer, movement = self._desk.heartbeat(sender, beat, now_ms)
         self._deliver(movement)
+        if self._out_of_order:
+            answer = Decline(beat.call, "offline")  # it will leave, and be billed when it says so
         return [(sender, answer)]
 
     def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+        if self._connector is not None:
+            drawn_wh = self._connector.delivered_wh(sender, release.call)
+            release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
         answer, movement = self._desk.release(sender, release, self.stored_wh)
         self._deliver(movement)
         return [(sender, answer)]
@@ -190,6 +221,8 @@ class Charger(Buyer):
     def _status(self) -> str:
         if self.out_of_service:
             return outage.STATUS
+        if self._out_of_order:
+            return "faulted"
         return "charging" if self._delivered_wh else "reserved" if self._desk.reservations else "free"
 
     def _settle(self, now_ms: int) -> Out:
@@ -198,12 +231,12 @@ class Charger(Buyer):
         books = self.purchases
         if books.tick != self.tick:
             return NOTHING
-        desk = self._desk
+        desk, connector = self._desk, self._connector
         state = ChargerState(
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
-            measured=False,
+            measured=connector is not None and connector.measured,
             status=self._status(),
             power_w=(self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS,
             balance_neur=self.balance_neur,
@@ -220,6 +253,9 @@ class Charger(Buyer):
             earned_neur=self._earned_neur,
             ports=desk.ports,
             ports_reserved=len(desk.reservations),
+            faults=connector.faults if connector is not None else (),
+            contactor="none" if connector is None else "closed" if connector.closed else "open",
+            opened_because=connector.opened_because if connector is not None else "",
         )
         self._begin_accounts()
         return [("", state)]

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from broker.messages import Correction, Message, Package, Phase, ProducerState, Receipt, Tick
 from devices.market import REMEMBERED_TICKS, OpenAward, Sales, up_to
+from devices.readings import SIMULATED, Panel
 
 from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
 
@@ -12,10 +13,11 @@ from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
 class Seller(Agent):
     """An agent that awards energy and books what the receipts say."""
 
-    __slots__ = ("_attempts", "_unsettled", "power_w", "sales")
+    __slots__ = ("_attempts", "_unsettled", "panel", "power_w", "sales")
 
     def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
+        self.panel: Panel = SIMULATED
         self.power_w = 0
         self._unsettled: dict[int, Sales] = {}
         self._attempts = 0
@@ -102,7 +104,7 @@ class Seller(Agent):
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
-            measured=False,
+            measured=self.panel.measured,
             status="running" if self.power_w else "idle",
             power_w=self.power_w,
             balance_neur=self.balance_neur,
@@ -113,6 +115,7 @@ class Seller(Agent):
             curtailed_wh=curtailed_wh,
             unsettled_wh=sales.pending_wh,
             earned_neur=sales.earned_neur,
+            faults=self.panel.faults,
         )
 
     def _late_receipt(self, sender: str, receipt: Receipt) -> Out:

@@ -3,10 +3,23 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from broker.messages import Bid, Kind, Message, Phase, Presence, Receipt, Residual, Supply, Surplus, Tick
+from broker.messages import (
+    Bid,
+    Kind,
+    Message,
+    Phase,
+    Presence,
+    Receipt,
+    Residual,
+    Settings,
+    Supply,
+    Surplus,
+    Tick,
+)
 from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
 from devices.physics.air import density_kg_per_m3, pressure_at_height_pa
 from devices.physics.turbine import power_w
+from devices.readings import SIMULATED, NoReadingError, Panel
 from devices.roster import Roster
 from devices.weather import Weather, WeatherSpanError
 
@@ -15,6 +28,7 @@ from .seller import Seller
 
 _TICK_S: Final = TICK_MS // 1000
 _MOST_EARLY: Final = 10_000
+_AS_IT_IS: Final = Settings()
 _BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
 
 
@@ -50,8 +64,11 @@ class Turbine(Seller):
         wind_factor: float = 1.0,
         neighbours: Sequence[str] = (),
         label: str = "",
+        panel: Panel = SIMULATED,
     ) -> None:
+        """`panel` are the instruments behind a measured wind, to which a scenario's scales do not apply."""
         super().__init__(agent_id, cell, latitude, longitude, label)
+        self.panel = panel
         self._rotor_diameter_m = rotor_diameter_m
         self._pressure_pa = pressure_at_height_pa(hub_height_m)
         self._wind_factor = wind_factor
@@ -88,18 +105,19 @@ class Turbine(Seller):
     def generate(self) -> int:
         """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next.
 
-        Where there is no weather for the time that the clock says, it stands still and counts that.
+        Where there is no weather for the time that the clock says, or a sensor has failed, there is nothing to sell.
         """
         try:
             reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
-        except WeatherSpanError:
-            self.refuse("weather")
+        except (WeatherSpanError, NoReadingError) as error:
+            self.refuse("weather" if isinstance(error, WeatherSpanError) else "sensor")
             self.power_w = 0
             return 0
-        speed_mps = reading.speed_mps * self._wind_factor * self.ticking.settings.wind_scale
+        settings = self.ticking.settings if self.panel is SIMULATED else _AS_IT_IS
+        speed_mps = reading.speed_mps * self._wind_factor * settings.wind_scale
         density = density_kg_per_m3(reading.temperature_c, self._pressure_pa)
         power = power_w(speed_mps, self._rotor_diameter_m, density)
-        self.power_w = round(power * self.ticking.settings.turbine_scale)
+        self.power_w = round(power * settings.turbine_scale)
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
 

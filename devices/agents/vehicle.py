@@ -28,7 +28,7 @@ from devices.choice import Weights
 from devices.physics.driving import speed_kmh
 from devices.reputation import Reputation
 from devices.roster import Roster
-from devices.session import Session
+from devices.session import Draught, Session
 from devices.vehicles import VehicleModel
 
 from .base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
@@ -127,7 +127,9 @@ class Vehicle(Seeker):
     # --- the reservation ---------------------------------------------------------------------------------
 
     def _reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
-        self._session = Session(charger, lease.call, lease.energy_wh, lease.price_ueur_per_kwh)
+        self._session = Session(
+            charger, lease.call, lease.energy_wh, lease.price_ueur_per_kwh, metered=lease.metered
+        )
         self._advance(now_ms)
         self._status = Status.HEADING
         self._journey = self._begin_journey(now_ms, (at.latitude, at.longitude))
@@ -141,7 +143,7 @@ class Vehicle(Seeker):
         """Take the answer to a heartbeat, or a confirmation."""
         session = self._session
         if session is not None and session.is_with(sender, lease.call):
-            return self._on_heartbeat_answer(session)
+            return self._on_heartbeat_answer(session, lease)
         if (sender, lease.call) in self._left:
             return NOTHING
         return super()._on_lease(scope, sender, lease, now_ms)
@@ -179,16 +181,20 @@ class Vehicle(Seeker):
         """Say a heartbeat with the meter reading, or the release; and wait for the answer."""
         session.attempts = session.attempts + 1 if again else 1
         self.deadline_ms = now_ms + self.patience_ms
-        draught = session.draw(now_ms, self._model)
-        self.stored_wh += draught.gained_wh
-        self._loss_wh += draught.drawn_wh - draught.gained_wh
-        self._drawn_wh += draught.drawn_wh
+        self._take(session.draw(now_ms, self._model))
         message: Message
         if session.releasing:
             message = Release(session.call, now_ms, session.reported_wh, "charged")
         else:
             message = Heartbeat(session.call, now_ms, session.plugged_ms is not None, session.reported_wh)
         return [(session.charger, message)]
+
+    def _take(self, draught: Draught) -> None:
+        """Store what has flowed, as far as there is room: the charger's meter knows nothing of the battery."""
+        gained_wh = min(draught.gained_wh, self._model.capacity_wh - self.stored_wh)
+        self.stored_wh += gained_wh
+        self._loss_wh += draught.drawn_wh - gained_wh
+        self._drawn_wh += draught.drawn_wh
 
     def _import(self, now_ms: int) -> Out:
         out = self._ask_for_bills(now_ms)
@@ -215,8 +221,10 @@ class Vehicle(Seeker):
         session.misses += 1
         return self._forsaken(session, now_ms) if session.misses >= MISSES else NOTHING
 
-    def _on_heartbeat_answer(self, session: Session) -> Out:
+    def _on_heartbeat_answer(self, session: Session, lease: Lease) -> Out:
         session.misses = 0
+        if lease.metered:
+            self._take(session.follow(lease.drawn_wh))
         if not session.releasing:
             self.deadline_ms = None
             self._pay(session, session.reported_wh)
@@ -231,6 +239,8 @@ class Vehicle(Seeker):
     def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
         session = self._session
         if session is not None and session.is_with(sender, bill.call):
+            if session.metered:
+                self._take(session.follow(bill.energy_wh))
             self._reputation.note(sender, self.tick, kept=bill.energy_wh <= session.reported_wh)
             self._pay(session, bill.energy_wh)
             self._session = None
@@ -239,6 +249,8 @@ class Vehicle(Seeker):
         left = self._left.pop((sender, bill.call), None)
         if left is None:
             return self.refuse("late")
+        if left.metered:
+            self._take(left.follow(bill.energy_wh))
         self._pay(left, bill.energy_wh)
         return NOTHING
 

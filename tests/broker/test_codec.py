@@ -96,7 +96,7 @@ WIRE: list[tuple[m.Message, str]] = [
     (m.Close(1), '{"call":1}'),
     (
         m.Lease(1, 20_000, 310_000, 2_251_000),
-        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":2251000}',
+        '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":2251000,"drawn_wh":0,"metered":false}',
     ),
     (
         m.Heartbeat(1, 1_000, arrived=True, drawn_wh=500),
@@ -115,7 +115,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
             '"power_w":400,"balance_neur":1000000000000000000000,"refused":{"late":2},'
             '"kind":"turbine","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
-            '"unsettled_wh":10,"earned_neur":60000000}'
+            '"unsettled_wh":10,"earned_neur":60000000,"faults":[]}'
         ),
     ),
     (
@@ -135,7 +135,8 @@ WIRE: list[tuple[m.Message, str]] = [
             '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","demand_wh":20,'
             '"bought_wh":20,"paid_neur":10,"stored_wh":18,"capacity_wh":300000,"delivered_wh":0,'
             '"charge_loss_wh":2,"discharge_loss_wh":0,"earned_neur":0,"ports":5,'
-            '"ports_reserved":1}'
+            '"ports_reserved":1,'
+            '"faults":[],"contactor":"none","opened_because":""}'
         ),
     ),
     (
@@ -201,6 +202,20 @@ WIRE: list[tuple[m.Message, str]] = [
     (
         m.Correction(7, 70, 30, 0, 70_000_000),
         '{"tick":7,"sold_wh":70,"curtailed_wh":30,"unsettled_wh":0,"earned_neur":70000000}',
+    ),
+    (
+        m.Sample(1_750_000_000_000, True, True, {"wind_m_per_s": 6.5}, ("vane: disconnected",)),
+        (
+            '{"at_ms":1750000000000,"synchronised":true,"measured":true,"readings":{"wind_m_per_s":6.5},'
+            '"faults":["vane: disconnected"]}'
+        ),
+    ),
+    (
+        m.Incident(1_750_000_000_000, False, True, "contactor", "opened", "unplugged"),
+        (
+            '{"at_ms":1750000000000,"synchronised":false,"measured":true,"part":"contactor","what":"opened",'
+            '"reason":"unplugged"}'
+        ),
     ),
 ]
 """One example of every class, as others may rely on finding it on the wire."""

@@ -57,19 +57,19 @@ EXPECTED = {
         "1,north,2025-06-02T00:15:00,0.001,0.000,0.000,0.000,0.000,0.000,0.000,,,0.000,4\n"
     ),
     "ledger.csv": (
-        "tick,cell,producer,consumer,package,energy_kwh,price_eur_per_kwh\n"
-        "0,north,turbine-0,charger-0,charger-0/0/9,10.000,0.100001\n"
-        "0,north,turbine-0,charger-0,charger-0/0/10,15.000,0.100000\n"
+        "tick,cell,producer,consumer,package,energy_kwh,price_eur_per_kwh,source\n"
+        "0,north,turbine-0,charger-0,charger-0/0/9,10.000,0.100001,simulated\n"
+        "0,north,turbine-0,charger-0,charger-0/0/10,15.000,0.100000,simulated\n"
     ),
     "reservations.csv": (
-        "vehicle,charger,requested,offered,accepted,arrived,released,energy_kwh,price,distance_km,outcome\n"
-        'v-0,"c,2",2025-06-02T00:00:00,,,,,0.000,,,refused\n'
-        "v-1,c-2,2025-06-02T00:00:00,2025-06-02T00:00:01,2025-06-02T00:00:05,,,12.345,0.370000,220.500,open\n"
+        "vehicle,charger,requested,offered,accepted,arrived,released,energy_kwh,price,distance_km,outcome,source\n"
+        'v-0,"c,2",2025-06-02T00:00:00,,,,,0.000,,,refused,simulated\n'
+        "v-1,c-2,2025-06-02T00:00:00,2025-06-02T00:00:01,2025-06-02T00:00:05,,,12.345,0.370000,220.500,open,simulated\n"
     ),
     "agents.csv": (
-        "tick,agent,kind,latitude,longitude,state_of_charge,power_kw,money_eur\n"
-        "0,reactor-0,reactor,53.57300,9.88100,,40.004,9.000000000\n"
-        "0,v-1,vehicle,53.50000,9.12346,0.4000,-11.000,-1.500000001\n"
+        "tick,agent,kind,latitude,longitude,state_of_charge,power_kw,money_eur,source\n"
+        "0,reactor-0,reactor,53.57300,9.88100,,40.004,9.000000000,simulated\n"
+        "0,v-1,vehicle,53.50000,9.12346,0.4000,-11.000,-1.500000001,simulated\n"
     ),
 }
 

@@ -9,6 +9,7 @@ import pytest
 from provisioning import cli
 from provisioning.cli import COMMANDS
 
+EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 EXAMPLES = [
     *cli.EXAMPLES,
     *(example for command in COMMANDS for example in command.examples if "broker.example" not in example),
@@ -26,6 +27,8 @@ def shortened(example: str) -> str:
     words = shlex.split(example)
     if words[:2] == ["gridfleet", "broker"]:  # runs until Ctrl-C, and its log goes to standard error
         return f"timeout --preserve-status --signal INT 3 {example} --port 0 2>log"
+    if words[:3] == ["gridfleet", "device", "run"]:
+        return f"timeout --preserve-status --signal INT 3 {example} 2>log"
     return f"{example} {SHORTER.get(words[1], '')}" if words[0] == "gridfleet" else example
 
 
@@ -41,6 +44,8 @@ def test_examples_in_help_work(example: str, tmp_path: Path) -> None:
     if " health " in example:
         beat = "import pathlib as p, provisioning.heartbeat as h; h.Heartbeat(p.Path('heartbeat')).beat()"
         first = f'"{sys.executable}" -c "{beat}"\n'
+    if " device " in example:
+        first = f"cp {EXAMPLE_DEVICES}/*.toml .\n"
     done = subprocess.run(
         ["bash", "-ec", first + shortened(example)],  # noqa: S607  whichever bash the user has
         cwd=tmp_path,

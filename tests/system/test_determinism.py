@@ -24,10 +24,10 @@ RUNS = {
 }
 
 GOLDEN = {
-    ("normal", 0): ("eb179068e8323ddfcc0267a1d45baa52", "b586d8db9ac72f6d4b6e8642f09df3b8"),
-    ("scarce", 0): ("5d82359893ee14afdc16416ec9ff1348", "e6b3d4ce0c7af99671fb67bc0625f8bf"),
-    ("storm", 0): ("eb179068e8323ddfcc0267a1d45baa52", "b586d8db9ac72f6d4b6e8642f09df3b8"),
-    ("storm", 54): ("2efc03a6122881b27fe925513167c37f", "f5ebcaa8586fae207356af63ace1fb29"),
+    ("normal", 0): ("4b26dc97ad482ce37dfa611755b3bbb9", "b553a96e191a0e6e63c9534c8608dea9"),
+    ("scarce", 0): ("30066980c91c88400930b4eb8434e536", "045beeb6ab6f23902b1dcef2ce2dd86e"),
+    ("storm", 0): ("4b26dc97ad482ce37dfa611755b3bbb9", "b553a96e191a0e6e63c9534c8608dea9"),
+    ("storm", 54): ("4a95164a96b39a9a1a886d374752902f", "1505061295446fbe7e78c57ab71f5b4b"),
 }
 """Digests of ledger and reservations of 12 ticks of each shipped scenario, by its first tick.
 

@@ -1,0 +1,82 @@
+"""A charger with an agent of one's own – cheaper by night – on the test bench.
+
+Run it with `pytest examples/hil`; on a Raspberry Pi wired back to itself with `pytest --hil gpio examples/hil`.
+"""
+
+from typing import ClassVar
+
+import pytest
+
+from broker.messages import Call, Offer
+from devices.agents.base import Out
+from devices.agents.charger import Charger
+from devices.device_agent import charger
+from devices.device_file import DeviceFile
+from devices.hardware.charger import ChargerControl
+from devices.hil.bench import Bench
+
+FILE = """\
+id = "my-charger"
+kind = "charger"
+cell = "home"
+place = [48.1, 11.6]
+backend = "mock"        # the bench's own; what runs on a Pi says gpio
+
+[broker]
+url = "mqtt://localhost"  # the bench's own
+
+[adc]
+[plug]
+pin = 5
+[contactor]
+pin = 17
+[stop]
+pin = 6
+[current]
+channel = 0
+"""
+
+
+class NightCharger(Charger):
+    """Gives a tenth off between midnight and six o'clock."""
+
+    def on_night_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        """Answer as any charger does, then lower the price."""
+        answers = Charger.handlers[Call](self, scope, sender, call, now_ms)
+        night = self.tick_ms // 3_600_000 % 24 < 6
+        return [
+            (to, Offer(said.call, said.energy_wh, said.price_ueur_per_kwh * 9 // 10, said.until_ms))
+            if night and isinstance(said, Offer)
+            else (to, said)
+            for to, said in answers
+        ]
+
+    handlers: ClassVar = {**Charger.handlers, Call: on_night_call}
+
+
+def make(file: DeviceFile, control: ChargerControl) -> Charger:
+    """Build the agent under test on the bench's plug and meter."""
+    return charger(file, control, NightCharger)
+
+
+@pytest.fixture
+def offer_at(hil_bench: Bench) -> Offer:
+    """What a vehicle is offered at midnight: the bench's clock begins there."""
+    mine = hil_bench.charger(FILE, make)
+    answer = hil_bench.vehicle().call(mine.device.file, 5_000)
+    assert isinstance(answer, Offer)
+    return answer
+
+
+def test_it_is_cheaper_by_night(offer_at: Offer) -> None:
+    """Half full, a shipped charger asks for 0.51 EUR/kWh."""
+    assert offer_at.price_ueur_per_kwh == 459_000
+
+
+def test_it_charges_and_lets_go(hil_bench: Bench) -> None:
+    """Whatever its prices: the contactor is not the agent's to close."""
+    mine = hil_bench.charger(FILE, make)
+    mine.serve(hil_bench.vehicle())
+    mine.contactor.closes(within_s=2.0)
+    mine.plant.unplug()
+    mine.contactor.opens(within_s=0.1)

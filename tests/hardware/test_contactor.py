@@ -1,0 +1,147 @@
+"""The contactor's state machine by itself: when it may close, what opens it, and how long that holds."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.device_tables import SafetyTable
+from devices.hardware.contactor import RULES, Cause, Contactor, Holds, Senses
+from devices.readings import Permit
+
+SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, most_current_a=16.0)
+GOOD = Senses(
+    plugged=True,
+    stopped=False,
+    permit=Permit("v1", 1, 1000),
+    delivered_wh=0.0,
+    current_a=0.0,
+    voltage_v=230.0,
+    feedback=None,
+    sensors_faulty=False,
+    broker_silent_s=0.0,
+    market_silent_s=0.0,
+    gap_s=0.05,
+)
+BAD = {
+    Cause.WELDED: {"feedback": True},  # while it is open
+    Cause.STOP: {"stopped": True},
+    Cause.OVER_CURRENT: {"current_a": 30.0},
+    Cause.NOT_CLOSED: {"feedback": False},  # while it is closed
+    Cause.SENSOR: {"sensors_faulty": True},
+    Cause.LATE: {"gap_s": 0.3},
+    Cause.UNPLUGGED: {"plugged": False},
+    Cause.VOLTAGE: {"voltage_v": 180.0},
+    Cause.BROKER: {"broker_silent_s": 61.0},
+    Cause.MARKET: {"market_silent_s": 5.1},
+    Cause.NO_LEASE: {"permit": None},
+    Cause.DELIVERED: {"delivered_wh": 1000.0},
+}
+
+
+def but(cause: Cause) -> Senses:
+    return replace(GOOD, **BAD[cause])  # type: ignore[arg-type] # each names a field with its type
+
+
+def closed() -> tuple[Contactor, float]:
+    machine, now_s = Contactor(SAFETY, 0.5, 0.0), 0.0
+    while not machine.closed:
+        now_s += 0.05
+        machine.step(now_s, GOOD)
+    return machine, now_s + 1.0
+
+
+def test_it_closes_when_the_plug_has_settled_and_it_has_rested() -> None:
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    assert not machine.step(0.9, GOOD).closed
+    assert machine.step(1.5, GOOD) == (True, True, None)
+    assert machine.step(1.6, GOOD) == (True, False, None)
+
+
+def test_every_rule_is_known_here() -> None:
+    assert list(BAD) == [rule.cause for rule in RULES]
+
+
+@pytest.mark.parametrize("cause", [cause for cause in BAD if cause is not Cause.WELDED])
+def test_each_cause_opens_it_in_the_same_step(cause: Cause) -> None:
+    machine, now_s = closed()
+    assert machine.step(now_s, but(cause)) == (False, True, cause)
+
+
+@pytest.mark.parametrize("cause", BAD)
+def test_each_cause_keeps_it_open(cause: Cause) -> None:
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    if cause is Cause.NOT_CLOSED:  # that shows only once it is closed
+        return
+    for step in range(200):
+        assert not machine.step(step * 0.05, but(cause)).closed
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.cause.name)
+def test_how_long_each_cause_holds(rule: object) -> None:
+    found = next(each for each in RULES if each is rule)
+    machine, now_s = closed()
+    if found.cause is Cause.WELDED:
+        machine.step(now_s, but(Cause.STOP))
+        now_s += 1.0
+    machine.step(now_s, but(found.cause))
+
+    def closes_later(senses: Senses) -> bool:
+        nonlocal now_s
+        for _ in range(60):
+            now_s += 0.05
+            machine.step(now_s, senses)
+        return machine.closed
+
+    assert closes_later(GOOD) is (found.holds is Holds.WHILE)
+    closes_later(but(Cause.UNPLUGGED))
+    assert closes_later(GOOD) is (found.holds is not Holds.REPAIR)
+
+
+def test_a_gentle_excess_is_borne_for_a_while() -> None:
+    machine, now_s = closed()
+    over = replace(GOOD, current_a=18.0)
+    assert machine.step(now_s, over).closed
+    assert machine.step(now_s + 0.9, over).closed
+    assert machine.step(now_s + 0.95, GOOD).closed
+    assert machine.step(now_s + 1.1, over).closed
+    assert machine.step(now_s + 2.15, over).cause is Cause.OVER_CURRENT
+
+
+def test_the_gravest_cause_is_the_reason() -> None:
+    machine, now_s = closed()
+    senses = replace(GOOD, **BAD[Cause.UNPLUGGED], **BAD[Cause.STOP], **BAD[Cause.NO_LEASE])  # type: ignore[arg-type]
+    assert machine.step(now_s, senses).cause is Cause.STOP
+
+
+def test_current_just_after_opening_is_not_welding() -> None:
+    machine, now_s = closed()
+    machine.step(now_s, but(Cause.NO_LEASE))
+    assert machine.step(now_s + 0.2, replace(GOOD, current_a=10.0)).cause is not Cause.WELDED
+    assert machine.step(now_s + 0.4, replace(GOOD, current_a=10.0)).cause is Cause.WELDED
+
+
+FLAGS = st.booleans()
+
+
+@given(st.lists(st.tuples(*[FLAGS] * len(BAD)), min_size=1, max_size=60))
+def test_it_is_never_closed_while_anything_speaks_against_it(history: list[tuple[bool, ...]]) -> None:
+    """Whatever comes in whatever order: closed means that every sense was good in that very step."""
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    for number, flags in enumerate(history):
+        senses = GOOD
+        for cause, bad in zip(BAD, flags, strict=True):
+            senses = replace(senses, **(BAD[cause] if bad else {}))  # type: ignore[arg-type]
+        decision = machine.step(number * 0.4, senses)
+        opening = {"stopped", "plugged", "permit", "sensors_faulty", "voltage_v", "broker_silent_s"}
+        if decision.closed:
+            assert all(getattr(senses, name) == getattr(GOOD, name) for name in opening)
+            assert decision.cause is None
+        else:
+            assert decision.cause is not None or not machine.closed
+
+
+def test_causes_and_holds_are_all_used() -> None:
+    assert {rule.holds for rule in RULES} == set(Holds)
+    assert set(Cause) - {rule.cause for rule in RULES} == {Cause.STARTED, Cause.SHUTDOWN}

@@ -1,0 +1,184 @@
+"""`gridfleet device run`: a device as a process, as it runs on a Pi."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.codec import SCHEMA
+from broker.embedded import EmbeddedBroker
+from broker.messages import Bid, Incident, Message, Presence, Sample, Supply
+from broker.mqtt import MqttLoop
+from devices.hil.counterpart import Clockwork, Listener
+
+from .files import CHARGER, TURBINE
+
+SITE: Final = "germany"
+WAIT_S: Final = 20.0
+HOUSEHOLD: Final = """\
+id = "household-01"
+kind = "household"
+cell = "north"
+backend = "synthetic"
+[broker]
+url = "mqtt://localhost"
+"""
+NO_PINS: Final = "\n".join(TURBINE.split("\n\n")[:2]).replace('"mock"', '"synthetic"')
+SPEAKING: Final = TURBINE + "[mock]\nwind_m_per_s = 9\n[telemetry]\nevery_s = 0.3\n"
+
+
+@contextmanager
+def running(
+    tmp_path: Path, url: str, text: str, *, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """The device as a process of its own, ended afterwards."""
+    path = tmp_path / "device.toml"
+    path.write_text(text.replace("mqtt://localhost", url))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "provisioning", "device", "run", str(path), "--log", "json"],
+        env={**os.environ, **(environment or {})},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, Listener, str]]:
+    """A site with a clock that has struck once, and an ear on it."""
+    with MqttLoop(BrokerAddress.parse(hil_broker.url), schema=SCHEMA) as loop:
+        clock, listener = Clockwork(loop, SITE), Listener(loop, SITE)
+        loop.wait_online(WAIT_S)
+        clock.tick()
+        yield loop, listener, hil_broker.url
+
+
+def hears(loop: MqttLoop, listener: Listener, kind: type[Message], sender: str, least: int = 1) -> None:
+    assert loop.run_until(lambda: len(listener.all(kind, sender)) >= least, WAIT_S), listener.messages
+
+
+@pytest.mark.parametrize(
+    ("text", "sender", "word", "most_kb"),
+    [
+        (NO_PINS, "turbine-01", Supply, 40 * 1024),
+        (HOUSEHOLD, "household-01", Bid, 40 * 1024),
+        (SPEAKING, "turbine-01", Supply, 45 * 1024),
+        (CHARGER, "charger-01", Bid, 45 * 1024),
+    ],
+    ids=["synthetic turbine", "synthetic household", "turbine on mocked pins", "charger on mocked pins"],
+)
+def test_it_joins_the_market_stays_small_and_says_good_bye(
+    world: tuple[MqttLoop, Listener, str],
+    tmp_path: Path,
+    text: str,
+    sender: str,
+    word: type[Message],
+    most_kb: int,
+) -> None:
+    loop, listener, url = world
+    with running(tmp_path, url, text) as process:
+        hears(loop, listener, word, sender)
+        memory = Path(f"/proc/{process.pid}/status").read_text()
+        peak = re.search(r"VmHWM:\s*(\d+) kB", memory)
+        assert peak is not None
+        assert int(peak[1]) < most_kb
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0
+        assert all(json.loads(line)["device"] == sender for line in log.splitlines())
+        assert loop.run_until(lambda: not listener.all(Presence, sender)[-1].online, WAIT_S)
+
+
+def test_the_brake_is_applied_when_it_ends(world: tuple[MqttLoop, Listener, str], tmp_path: Path) -> None:
+    loop, listener, url = world
+    with running(tmp_path, url, SPEAKING.replace("release_after_s = 5", "release_after_s = 0.2")) as process:
+        hears(loop, listener, Incident, "turbine-01")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=WAIT_S)
+        hears(loop, listener, Incident, "turbine-01", 2)
+    assert listener.incidents("turbine-01") == [
+        ("brake", "released", "wind has dropped"),
+        ("brake", "applied", "shut down"),
+    ]
+
+
+def test_samples_of_an_outage_are_said_afterwards(tmp_path: Path) -> None:
+    """The broker goes away and comes back on the same port; no sample in between is missing."""
+    with EmbeddedBroker() as first:
+        port = first.port
+        text = SPEAKING + 'folder = "kept"\n'
+        with running(tmp_path, first.url, text) as process:
+            _hear_samples(first.url, 2)
+            first.close()
+            _until(lambda: any((tmp_path / "kept").glob("*.jsonl")))
+            _until(lambda: sum(len(p.read_text().splitlines()) for p in (tmp_path / "kept").iterdir()) >= 3)
+            with EmbeddedBroker(port) as second:
+                times = _hear_samples(second.url, 6)
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=WAIT_S)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(gaps) < 2_000, times
+    assert len(set(times)) == len(times)
+
+
+def _hear_samples(url: str, least: int) -> list[int]:
+    with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA, retry_refused=True) as loop:
+        listener = Listener(loop, SITE)
+        hears(loop, listener, Sample, "turbine-01", least)
+        samples = listener.all(Sample, "turbine-01")
+        assert all(not sample.measured and "wind_m_per_s" in sample.readings for sample in samples)
+        return sorted(sample.at_ms for sample in samples)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_systemd_is_told(world: tuple[MqttLoop, Listener, str], tmp_path: Path) -> None:
+    _, _, url = world
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(WAIT_S)
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+        with running(tmp_path, url, HOUSEHOLD, environment=told) as process:
+            assert systemd.recv(4096).startswith(b"READY=1")
+            while b"WATCHDOG=1" not in (words := systemd.recv(4096)):
+                assert words.startswith(b"STATUS=")
+            process.send_signal(signal.SIGTERM)
+            while b"STOPPING=1" not in systemd.recv(4096):
+                pass
+
+
+def test_real_pins_are_never_replaced_by_others(tmp_path: Path) -> None:
+    with running(tmp_path, "mqtt://127.0.0.1:9", TURBINE.replace('"mock"', '"gpio"')) as process:
+        _, log = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 2
+        assert "backend = 'gpio'" in log
+        assert "or set backend = 'mock' or 'synthetic'" in log
+
+
+def test_a_file_with_a_mistake_is_not_run(tmp_path: Path) -> None:
+    with running(tmp_path, "mqtt://127.0.0.1:9", TURBINE.replace("pin = 27", "pin = 8")) as process:
+        _, log = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 2
+        assert "brake.pin = 8: GPIO8 is CE0" in log

@@ -1,0 +1,159 @@
+"""A charger on the bench: how it serves, what it bills, and what it says."""
+
+import pytest
+
+from broker.embedded import EmbeddedBroker
+from broker.messages import Bill, ChargerState, Decline, Lease, Phase, Sample
+from devices.hil.bench import Bench
+from tests.hardware.conftest import MakeBench
+
+from .files import CHARGER
+
+LAMP = (23, 24, 25)
+
+
+def test_the_contactor_follows_the_lease_and_the_plug(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.contactor.stays(on=False, for_s=2.0)
+    charger.serve(hil_bench.vehicle())
+    assert charger.contactor.closes(within_s=2.0) >= 0.5  # the plug settles first
+    charger.contactor.stays(on=True, for_s=5.0)
+    charger.plant.unplug()
+    charger.contactor.opens(within_s=0.1)
+    hil_bench.wait(lambda: len(hil_bench.listener.incidents("charger-01")) == 2, "two incidents")
+    assert hil_bench.listener.incidents("charger-01") == [
+        ("contactor", "closed", "plug, lease and health"),
+        ("contactor", "opened", "unplugged"),
+    ]
+
+
+def test_a_plug_without_a_lease_gets_nothing(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.plant.plug_in()
+    charger.contactor.stays(on=False, for_s=10.0)
+
+
+def test_a_lease_whose_vehicle_has_not_arrived_gets_nothing(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    hil_bench.vehicle().reserve(charger.device.file, 10_000)
+    charger.plant.plug_in()  # somebody else's
+    charger.contactor.stays(on=False, for_s=10.0)
+
+
+def test_the_meter_rules(hil_bench: Bench) -> None:
+    charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
+    charger.serve(vehicle)
+    charger.contactor.closes(within_s=2.0)
+    hil_bench.run(36.0)
+    vehicle.drawn_wh = 9999  # it may say what it likes
+    answer = vehicle.heartbeat()
+    assert isinstance(answer, Lease)
+    assert answer.metered
+    assert charger.control.energy_wh == pytest.approx(230 * 10 / 100, rel=2e-3)  # 10 A at 230 V for 36 s
+    assert answer.drawn_wh == int(charger.control.energy_wh) == 22
+    bill = vehicle.release()
+    assert isinstance(bill, Bill)
+    assert bill.energy_wh == answer.drawn_wh
+    assert bill.amount_neur == bill.energy_wh * answer.price_ueur_per_kwh
+    charger.contactor.opens(within_s=0.1)
+    assert charger.control.opened_because == "no lease"
+
+
+def test_no_more_flows_than_was_reserved(hil_bench: Bench) -> None:
+    charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
+    charger.serve(vehicle, 1_000)
+    charger.contactor.closes(within_s=2.0)
+    charger.control._accounts["vehicle-1", 1] = 990.0  # after almost half an hour
+    charger.contactor.opens(within_s=1.01 * 3600 * 10 / 2300)
+    assert charger.control.opened_because == "energy delivered"
+    answer = vehicle.heartbeat()
+    assert isinstance(answer, Lease)
+    assert answer.drawn_wh == answer.energy_wh == 1000
+
+
+def test_a_cable_that_is_put_back_goes_on_charging(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.serve(hil_bench.vehicle())
+    charger.contactor.closes(within_s=2.0)
+    charger.plant.unplug()
+    charger.contactor.opens(within_s=0.1)
+    charger.plant.plug_in()
+    charger.contactor.closes(within_s=2.0)
+
+
+def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_bench: Bench) -> None:
+    charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
+    charger.serve(vehicle)
+    charger.contactor.closes(within_s=2.0)
+    hil_bench.run(36.0)
+    vehicle.heartbeat()
+    charger.plant.press_stop()
+    charger.contactor.opens(within_s=0.1)
+    hil_bench.clockwork.phase(Phase.SETTLE)
+    hil_bench.wait(lambda: bool(hil_bench.listener.all(ChargerState, "charger-01")), "a state")
+    (state,) = hil_bench.listener.all(ChargerState, "charger-01")
+    assert (state.contactor, state.opened_because, state.status) == ("open", "stop button", "faulted")
+    assert state.faults == ("contactor: stop button",)
+    assert state.delivered_wh == 22
+    assert not state.measured  # mocked pins measure nothing
+
+
+def test_samples_carry_readings_under_their_units(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.serve(hil_bench.vehicle())
+    charger.contactor.closes(within_s=2.0)
+    hil_bench.run(1.0)
+    charger.device.sample()
+    hil_bench.wait(lambda: bool(hil_bench.listener.all(Sample, "charger-01")), "a sample")
+    (sample,) = hil_bench.listener.all(Sample, "charger-01")
+    assert sample.readings["current_a"] == pytest.approx(10.0, rel=2e-3)
+    assert sample.readings["voltage_v"] == pytest.approx(230.0, rel=2e-3)
+    assert sample.readings["power_w"] == pytest.approx(2300.0, rel=2e-3)
+    assert sample.readings["contactor_closed"] == 1.0
+    assert not sample.measured
+
+
+def test_a_second_vehicle_is_declined_while_the_port_is_taken(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.serve(hil_bench.vehicle())
+    answer = hil_bench.vehicle("vehicle-2").call(charger.device.file, 5_000)
+    assert answer == Decline(1, "port")
+
+
+def test_the_lamp_tells_how_it_is(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+
+    def lit() -> list[bool]:
+        return [hil_bench.pi.level(pin)[0] for pin in LAMP]
+
+    hil_bench.run(1.0)
+    assert lit() == [False, True, False]
+    charger.serve(hil_bench.vehicle())
+    hil_bench.run(0.1)
+    assert lit() == [True, True, False]
+    hil_bench.run(2.0)
+    assert lit() == [False, False, True]
+    charger.plant.press_stop()
+    hil_bench.run(0.1)
+    assert lit() == [True, False, False]
+
+
+def test_the_contactor_opens_when_the_broker_is_lost_for_too_long(hil_make_bench: MakeBench) -> None:
+    with EmbeddedBroker() as broker:
+        bench = hil_make_bench(broker.url)
+        charger = bench.charger(CHARGER + "[safety]\nbroker_lost_s = 20\n")
+        charger.serve(bench.vehicle())
+        charger.contactor.closes(within_s=2.0)
+        broker.close()
+        bench.wait(lambda: not charger.device.online, "the connection to end")
+        charger.contactor.stays(on=True, for_s=18.0)  # a short outage stops nobody's charge
+        charger.contactor.opens(within_s=2.5)
+        assert charger.control.opened_because == "broker lost"
+
+
+def test_safe_when_the_device_ends(hil_bench: Bench) -> None:
+    charger = hil_bench.charger(CHARGER)
+    charger.serve(hil_bench.vehicle())
+    charger.contactor.closes(within_s=2.0)
+    hil_bench.close()
+    assert [change.high for change in hil_bench.pi.changes(17)][-1] is False

@@ -1,0 +1,84 @@
+"""A whole site whose chargers have meters of their own: they rule, and the independent auditor agrees."""
+
+from typing import Final
+
+import pytest
+
+from broker.messages import ChargerState, Lease, VehicleState
+from dashboards.export import agent_line, trade_line
+from devices.agents.charger import Charger
+from devices.fleet import Cell, Fleet
+from devices.scenario import load
+from tests.dashboards.runs import audit, broken, record
+from tests.system.heard import Heard, heard
+
+TICKS: Final = 40
+PER_LOOK_WH: Final = 1_700
+
+
+class Meter:
+    """Counts the same at every look, whatever a vehicle believes to draw; measured, as on real pins."""
+
+    measured = True
+    faults = ()
+    ready = True
+    closed = True
+    opened_because = "unplugged"
+
+    def __init__(self) -> None:
+        self._counted: dict[tuple[str, int], int] = {}
+
+    def delivered_wh(self, vehicle: str, call: int) -> int:
+        key = vehicle, call
+        self._counted[key] = self._counted.get(key, -PER_LOOK_WH) + PER_LOOK_WH
+        return self._counted[key]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    make = Fleet._charger
+
+    def metered(self: Fleet, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
+        charger = make(self, agent_id, cell, latitude, longitude)
+        charger._connector = Meter()
+        charger._desk.metered = True
+        return charger
+
+    monkeypatch.setattr(Fleet, "_charger", metered)
+    return heard(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
+
+
+def test_what_is_paid_is_what_the_meters_counted(run: Heard) -> None:
+    messages = [message for *_, message in run.messages]
+    assert sum(isinstance(said, Lease) and said.metered for said in messages) > 20
+    chargers = [said for said in messages if isinstance(said, ChargerState)]
+    vehicles = [said for said in messages if isinstance(said, VehicleState)]
+    delivered_wh = sum(state.delivered_wh for state in chargers)
+    assert delivered_wh > 20 * PER_LOOK_WH
+    assert delivered_wh == sum(state.drawn_wh for state in vehicles)
+    assert sum(state.earned_neur for state in chargers) == sum(state.paid_neur for state in vehicles)
+    assert all(0 <= state.stored_wh <= state.capacity_wh for state in vehicles)
+
+
+def test_states_say_that_it_was_measured(run: Heard) -> None:
+    chargers = [message for *_, message in run.messages if isinstance(message, ChargerState)]
+    assert all(state.measured and state.contactor == "closed" for state in chargers)
+
+
+def test_the_auditor_finds_nothing(run: Heard) -> None:
+    assert broken(audit(run.messages)) == {}
+
+
+def test_every_row_of_the_ledger_says_what_is_behind_it(run: Heard) -> None:
+    with record(run.messages) as store:
+        lines = [*map(agent_line, store.agents())]
+        assert {line[2] for line in lines if line[-1] == "measured"} == {"charger"}
+        assert {line[2] for line in lines if line[-1] == "simulated"} == {
+            "turbine", "consumer", "vehicle", "reactor",
+        }  # fmt: skip
+        served = [row for row in store.reservations() if row.charger]
+        assert served
+        assert all(row.measured for row in served)
+        assert {trade_line(row)[-1] for row in store.trades()} == {
+            "simulated"
+        }  # the turbines have no sensors

@@ -1,0 +1,113 @@
+"""The control loop's thread: it needs nobody, wakes for edges, and ends safely whatever happens."""
+
+import select
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from devices.device_file import DeviceFile, parse
+from devices.hardware import charger, contactor
+from devices.hardware.charger import ChargerControl
+from devices.hardware.control import Order
+from devices.hardware.runner import ControlThread
+from devices.hil.mock_pi import MockPi, RealClock
+from devices.hil.plants import Charging
+from devices.readings import Permit
+
+from .files import CHARGER
+
+LONG_S: Final = 20.0
+"""More than any step takes on the busiest machine."""
+
+
+class Rig:
+    """A charger in real time, without broker or agent."""
+
+    def __init__(self) -> None:
+        self.file: DeviceFile = parse(CHARGER.replace("feedback = 22\n", ""), "rig")
+        self.pi = MockPi(RealClock())
+        self.control = ChargerControl(self.file, self.pi.board())
+        self.plant = Charging(self.pi, self.file)
+
+    def permit(self) -> None:
+        """Give a permit and a sign of life that last."""
+        ahead_s = self.pi.now_s + 3600
+        self.control.order = Order(Permit("v1", 1, 10_000), ahead_s, ahead_s)
+
+    @property
+    def closed(self) -> bool:
+        return self.pi.level(17)[0]
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """A rig that does not mind how busy the machine is: here it is about threads."""
+    monkeypatch.setattr(charger, "UNREAD_S", 1e9)
+    monkeypatch.setattr(contactor, "MOST_GAP_S", 1e9)
+    rig = Rig()
+    yield rig
+    rig.pi.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Look without giving the thread any help."""
+    end_s = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_it_needs_no_help_from_the_market(rig: Rig) -> None:
+    with ControlThread(rig.control, 0.05):
+        rig.permit()
+        rig.plant.plug_in()
+        until(lambda: rig.closed)
+        rig.plant.unplug()
+        until(lambda: not rig.closed)
+    assert rig.control.opened_because == "unplugged"
+
+
+def test_an_edge_is_not_waited_for(rig: Rig) -> None:
+    with ControlThread(rig.control, LONG_S * 10):  # by its period alone it would never come round
+        until(lambda: rig.control.looked_s > 0)
+        rig.permit()
+        before_s = rig.control.looked_s
+        rig.plant.plug_in()
+        until(lambda: rig.control.looked_s > before_s)
+
+
+def test_what_happens_makes_its_descriptor_readable(rig: Rig) -> None:
+    with ControlThread(rig.control, 0.05) as thread:
+        rig.permit()
+        rig.plant.plug_in()
+        assert select.select([thread.descriptor], [], [], LONG_S)[0]
+        thread.heard()
+        assert rig.control.happenings
+
+
+def test_it_ends_with_the_contactor_open(rig: Rig) -> None:
+    with ControlThread(rig.control, 0.05):
+        rig.permit()
+        rig.plant.plug_in()
+        until(lambda: rig.closed)
+    assert not rig.closed
+    assert rig.control.opened_because == "shut down"
+
+
+def test_a_failing_step_opens_the_contactor_and_is_told(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    with ControlThread(rig.control, 0.05) as thread:
+        rig.permit()
+        rig.plant.plug_in()
+        until(lambda: rig.closed)
+
+        def broken() -> None:
+            raise RuntimeError("out of order")
+
+        rig.control.step = broken  # type: ignore[method-assign]
+        until(lambda: thread.failure is not None)
+        until(lambda: not rig.closed)
+    assert str(thread.failure) == "out of order"
+    assert rig.control.opened_because == "control loop failed"
+    assert "the control loop has failed" in caplog.text
