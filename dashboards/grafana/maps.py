@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from grafana_foundation_sdk.builders import common as parts
 from grafana_foundation_sdk.builders import geomap
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.geomap import TooltipMode
 
@@ -11,25 +13,26 @@ from dashboards.grafana.flux import Flux
 from dashboards.grafana.paint import tone
 from dashboards.grafana.query import DATASOURCE, Query
 
-OUTLINES: Final = common.MapLayerOptions(
-    type_val="geojson",
-    name="countries",
-    config={
-        "src": "public/maps/countries.geojson",
-        "rules": [],
-        "style": {
-            "color": {"fixed": tone("grid")},
-            "opacity": 0.4,
-            "lineWidth": 1,
-            "textConfig": {"textAlign": "center", "textBaseline": "middle"},
-        },
-    },
-    tooltip=False,
+OUTLINES: Final = (
+    parts.MapLayerOptions()
+    .type("geojson")
+    .name("countries")
+    .config(
+        {
+            "src": "public/maps/countries.geojson",
+            "rules": [],
+            "style": {"color": {"fixed": tone("grid")}, "opacity": 0.4, "lineWidth": 1},
+        }
+    )
+    .tooltip(tooltip=False)
 )
 """Comes with Grafana: a map without the internet shows at least the borders."""
 FIT: Final = geomap.MapViewConfig().id("fit").lat(51).lon(10).zoom(6).all_layers(all_layers=True)
-PLACE: Final = common.FrameGeometrySource(
-    mode=common.FrameGeometrySourceMode.COORDS, latitude="latitude", longitude="longitude"
+PLACE: Final = (
+    parts.FrameGeometrySource()
+    .mode(common.FrameGeometrySourceMode.COORDS)
+    .latitude("latitude")
+    .longitude("longitude")
 )
 
 
@@ -48,7 +51,7 @@ def device_map(
     title: str, about: str, layers: Iterable[Marks], *, path: Flux | None = None
 ) -> dashboard.Panel:
     """Return a map of marks, and of one path where asked for."""
-    drawn = [OUTLINES]
+    drawn: list[Builder[common.MapLayerOptions]] = [OUTLINES]
     panel = (
         geomap.Panel().title(title).description(about).datasource(DATASOURCE).no_value("no device reported")
     )
@@ -71,21 +74,22 @@ def device_map(
             .show_attribution(show_attribution=True)
             .show_scale(show_scale=True)
         )
-        .basemap(common.MapLayerOptions(type_val="default", name="land", config={}))
+        .basemap(parts.MapLayerOptions().type("default").name("land").config({}))
         .tooltip(geomap.TooltipOptions().mode(TooltipMode.DETAILS))
         .layers(drawn)
         .build()
     )
 
 
-def _layer(kind: str, name: str, letter: str, config: dict[str, object]) -> common.MapLayerOptions:
-    return common.MapLayerOptions(
-        type_val=kind,
-        name=name,
-        config=config,
-        location=PLACE,
-        filter_data={"id": "byRefId", "options": letter},
-        tooltip=True,
+def _layer(kind: str, name: str, letter: str, config: dict[str, object]) -> parts.MapLayerOptions:
+    return (
+        parts.MapLayerOptions()
+        .type(kind)
+        .name(name)
+        .config(config)
+        .location(PLACE)
+        .filter_data({"id": "byRefId", "options": letter})
+        .tooltip(tooltip=True)
     )
 
 

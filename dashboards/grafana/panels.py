@@ -1,6 +1,6 @@
 """The kinds of panel our pages are made of, each with a title, a sentence on what it tells, a unit and its queries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -82,7 +82,7 @@ def timeseries(  # noqa: PLR0913 - a panel says much
     about: str,
     unit: str,
     *queries: Flux,
-    lines: Iterable[Line] = (),
+    lines: Sequence[Line] = (),
     shades_of: str = "",
     stack: bool = False,
     bars: bool = False,
@@ -127,7 +127,7 @@ def stat(
     unit: str,
     *queries: Flux,
     colours: sdk.ThresholdsConfig = PLAIN,
-    lines: Iterable[Line] = (),
+    lines: Sequence[Line] = (),
     empty: str = "–",
     decimals: int | None = None,
 ) -> dashboard.Panel:

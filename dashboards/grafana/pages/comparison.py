@@ -97,53 +97,26 @@ def part(of: str, whole: str) -> Callable[[str], Flux]:
     return lambda side: read("grid", of, whole, where=side).total().wide().value(share(of, whole), "share")
 
 
+def paid(side: str) -> Flux:
+    """Return what was paid for energy."""
+    return read("grid", "paid_eur", where=side).total()
+
+
 def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
     """Return one figure of all accepted offers."""
     return lambda side: read("offer", field, where=side).total(fn)
 
 
 SUMS: Final = (
+    sums("Reactor share", "Of the energy bought.", paint.SHARE, part("reactor_wh", "sold_wh")),
     sums(
-        "Reactor share",
-        "Part of the energy bought that came from the reactor.",
-        paint.SHARE,
-        part("reactor_wh", "sold_wh"),
+        "Curtailed", "Of the generation: nobody bought it.", paint.SHARE, part("curtailed_wh", "generated_wh")
     ),
-    sums(
-        "Curtailed",
-        "Part of the generation that nobody bought.",
-        paint.SHARE,
-        part("curtailed_wh", "generated_wh"),
-    ),
-    sums(
-        "Paid",
-        "For energy, by consumers and chargers.",
-        paint.MONEY,
-        lambda side: read("grid", "paid_eur", where=side).total(),
-    ),
-    sums(
-        "Offers accepted",
-        "Charging offers that vehicles accepted.",
-        paint.COUNT,
-        of_offers("price_eur_per_kwh", "count"),
-    ),
-    sums(
-        "Price accepted",
-        "Mean price of accepted charging offers.",
-        paint.PRICE,
-        of_offers("price_eur_per_kwh", "mean"),
-        decimals=3,
-    ),
-    sums(
-        "Distance accepted",
-        "Mean distance of accepted charging offers.",
-        paint.DISTANCE,
-        of_offers("distance_km", "mean"),
-        decimals=0,
-    ),
-    sums(
-        "Cost accepted", "Mean cost of accepted charging offers.", paint.MONEY, of_offers("cost_eur", "mean")
-    ),
+    sums("Paid", "For energy, by consumers and chargers.", paint.MONEY, paid),
+    sums("Offers accepted", "By vehicles.", paint.COUNT, of_offers("price_eur_per_kwh", "count")),
+    sums("Price accepted", "Mean.", paint.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3),
+    sums("Distance accepted", "Mean.", paint.DISTANCE, of_offers("distance_km", "mean"), decimals=0),
+    sums("Cost accepted", "Mean.", paint.MONEY, of_offers("cost_eur", "mean")),
 )
 
 

@@ -176,6 +176,20 @@ REJECTS: Final = ranking(
     .then("map(fn: (r) => ({_value: r._value, _field: r.reason}))", 'group(columns: ["_field"])'),
     colours=paint.thresholds(paint.GOOD, (1, paint.WARN), (1000, paint.BAD)),
 )
+LATENESS: Final = """reduce(
+      identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},
+      fn: (r, accumulator) => {
+        took = if exists r.took_s then r.took_s else 0.0
+        late = if exists r.late_s then r.late_s else 0.0
+
+        return {
+          phases: accumulator.phases + 1.0,
+          took: accumulator.took + took,
+          late: accumulator.late + late,
+          worst: if late > accumulator.worst then late else accumulator.worst,
+        }
+      },
+    )"""
 LATE: Final = bars(
     "Clock lateness by phase",
     "Real seconds that phases began later than the pace allows: mean and worst of the run; 0 in lock-step.",
@@ -184,19 +198,7 @@ LATE: Final = bars(
     .then('pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")')
     .then(
         'group(columns: ["phase"])',
-        "reduce(",
-        "      identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},",
-        "      fn: (r, accumulator) => {",
-        "        took = if exists r.took_s then r.took_s else 0.0",
-        "        late = if exists r.late_s then r.late_s else 0.0",
-        "        return {",
-        "          phases: accumulator.phases + 1.0,",
-        "          took: accumulator.took + took,",
-        "          late: accumulator.late + late,",
-        "          worst: if late > accumulator.worst then late else accumulator.worst,",
-        "        }",
-        "      },",
-        "    )",
+        LATENESS,
         "map(fn: (r) => ({phase: r.phase, took: r.took / r.phases, late: r.late / r.phases, worst: r.worst}))",
         "group()",
     )

@@ -175,26 +175,23 @@ GENERATED: Final = timeseries(
     stack=True,
     floor=0,
 )
+SPAN_OF_RUN: Final = """reduce(
+      identity: {ticks: 0, begin: 9223372036854, end: 0},
+      fn: (r, accumulator) => ({
+        ticks: if r._value >= accumulator.ticks then r._value + 1 else accumulator.ticks,
+        begin: if int(v: r._time) / 1000000 < accumulator.begin then int(v: r._time) / 1000000 else accumulator.begin,
+        end: if int(v: r._time) / 1000000 + 900000 > accumulator.end then
+          int(v: r._time) / 1000000 + 900000
+        else
+          accumulator.end,
+      }),
+    )"""
+"""Number of ticks, and the milliseconds at which the first begins and the last ends."""
 RUNS: Final = table(
     "Runs",
     "Every run of the site, with its simulated time. A click shows the run from its beginning to its end.",
     read("grid", "tick", where=SITE, time=ALWAYS)
-    .then(
-        'group(columns: ["run"])',
-        "reduce(",
-        "      identity: {ticks: 0, begin: 0, end: 0},",
-        "      fn: (r, accumulator) => ({",
-        "        ticks: if r._value >= accumulator.ticks then r._value + 1 else accumulator.ticks,",
-        "        begin: if accumulator.begin == 0 or int(v: r._time) < accumulator.begin then int(v: r._time)"
-        " else accumulator.begin,",
-        "        end: if int(v: r._time) > accumulator.end then int(v: r._time) else accumulator.end,",
-        "      }),",
-        "    )",
-    )
-    .then(
-        "map(fn: (r) => ({run: r.run, ticks: r.ticks, begin: r.begin / 1000000, end: r.end / 1000000 + 900000}))",
-        "group()",
-    )
+    .then('group(columns: ["run"])', SPAN_OF_RUN, "group()")
     .order("run", down=True),
     columns=(
         Column(
