@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from dashboards.grafana import provisioned
 from dashboards.grafana.all_pages import as_json, pages
 
 FILES: Final = Path(__file__).parent / "files"
@@ -10,7 +11,10 @@ FILES: Final = Path(__file__).parent / "files"
 
 def contents() -> dict[str, str]:
     """Return every file by its path below `files/`."""
-    return {f"pages/{page.uid}.json": as_json(page) for page in pages()}
+    return {
+        **{f"pages/{page.uid}.json": as_json(page) for page in pages()},
+        **{f"provisioning/{name}": text for name, text in provisioned.files().items()},
+    }
 
 
 def write(folder: Path) -> list[str]:

@@ -58,9 +58,9 @@ class Flux(NamedTuple):
             f"map(fn: (r) => ({{_time: r._time, _value: r._value, _field: {name}}}))", _group(("_field",))
         )
 
-    def plain(self) -> Self:
-        """Drop all columns but time, field and value: the legend shows the field."""
-        return self.then('keep(columns: ["_time", "_field", "_value"])')
+    def plain(self, *labels: str) -> Self:
+        """Drop all columns but time, field, value and labels: the legend shows the field and the labels."""
+        return self.then(f"keep(columns: {_list(('_time', '_field', '_value', *labels))})")
 
     def total(self, fn: str = "sum", *by: str) -> Self:
         """Return one value for all rows of each field and value of the columns."""

@@ -204,7 +204,7 @@ def ranking(
     meaning: str = "",
     empty: str = NOTHING,
 ) -> dashboard.Panel:
-    """A horizontal bar for each series, with its value."""
+    """A horizontal bar for each row of tables with the columns `name` and `value`."""
     panel = (
         _begin(bargauge.Panel(), title, about, unit, queries, empty)
         .orientation(common.VizOrientation.HORIZONTAL)
@@ -213,7 +213,9 @@ def ranking(
         .show_unfilled(show_unfilled=True)
         .min(0)
         .thresholds(colours)
-        .reduce_options(parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))
+        .reduce_options(
+            parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=True).limit(40).fields("")
+        )
     )
     if meaning:
         panel.color_scheme(sdk.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(tone(meaning)))

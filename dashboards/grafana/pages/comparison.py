@@ -50,7 +50,7 @@ def sums(
         about,
         unit,
         *(
-            query(one(side)).then(f'map(fn: (r) => ({{_value: r._value, _field: "{side.upper()}"}}))')
+            query(one(side)).then(f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()")
             for side in SIDES
         ),
         lines=LINES,

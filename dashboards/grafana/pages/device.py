@@ -43,7 +43,9 @@ NOW: Final = (
     words(
         "Figures are",
         "Measured: from real sensors. Simulated: computed.",
-        last("measured").then('map(fn: (r) => ({source: if r._value then "measured" else "simulated"}))'),
+        last("measured")
+        .then('map(fn: (r) => ({r with source: if r._value then "measured" else "simulated"}))')
+        .columns("source"),
         field="source",
     ),
     words(

@@ -42,7 +42,8 @@ SUMS: Final = (
         paint.COUNT,
         recorder("connected")
         .together("_field")
-        .then("last()", 'map(fn: (r) => ({_value: if r._value then 1 else 0, _field: "connected"}))'),
+        .then("last()", "map(fn: (r) => ({r with connected: if r._value then 1 else 0}))")
+        .columns("connected"),
         colours=paint.thresholds(paint.BAD, (1, paint.GOOD)),
         empty="no recorder",
     ),
@@ -169,18 +170,19 @@ REJECTS: Final = ranking(
     paint.COUNT,
     read("device", "refused", where=RUN, time=ALWAYS)
     .then('group(columns: ["device"])', 'sort(columns: ["_time"])', "last()", "group()", "sum()")
-    .then('map(fn: (r) => ({_value: r._value, _field: "all"}))'),
+    .then('map(fn: (r) => ({name: "all", value: r._value}))'),
     read("rejects", "rejects", where=RUN, time=ALWAYS)
     .then('group(columns: ["cell", "kind", "reason"])', 'sort(columns: ["_time"])', "last()")
     .then('group(columns: ["reason"])', "sum()")
-    .then("map(fn: (r) => ({_value: r._value, _field: r.reason}))", 'group(columns: ["_field"])'),
+    .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
+    .order("value", down=True),
     colours=paint.thresholds(paint.GOOD, (1, paint.WARN), (1000, paint.BAD)),
 )
 LATENESS: Final = """reduce(
       identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},
       fn: (r, accumulator) => {
         took = if exists r.took_s then r.took_s else 0.0
-        late = if exists r.late_s then r.late_s else 0.0
+        late = if exists r.late_s and r.late_s > 0.0 then r.late_s else 0.0
 
         return {
           phases: accumulator.phases + 1.0,

@@ -161,10 +161,8 @@ NET: Final = ranking(
     read("grid", "imported_wh", "exported_wh")
     .total("sum", "cell")
     .wide("cell")
-    .then(
-        "map(fn: (r) => ({_value: r.imported_wh - r.exported_wh, _field: r.cell}))",
-        'group(columns: ["_field"])',
-    ),
+    .then("map(fn: (r) => ({name: r.cell, value: r.imported_wh - r.exported_wh}))")
+    .order("value", down=True),
     meaning="imported",
 )
 
