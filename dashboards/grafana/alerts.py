@@ -7,11 +7,11 @@ that is going on stands. A rule that gets no data says nothing, but for the one 
 from typing import Any, Final, NamedTuple
 
 from dashboards.grafana.flux import SHOWN, Flux, read
-from dashboards.grafana.page import FOLDER
+from dashboards.grafana.page import FOLDER, FOLDER_UID
 from dashboards.grafana.query import DATASOURCE, DATASOURCE_UID
 
 GROUP: Final = "gridfleet"
-EVERY: Final = "1m"
+EVERY_S: Final = 60
 EXPRESSION: Final = {"type": "__expr__", "uid": "__expr__"}
 
 
@@ -61,7 +61,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-device-offline",
         title="Device offline",
-        summary="{{ $values.last.Value }} devices of {{ $labels.site }} are not online.",
+        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} are not online.",
         action="The page Health names them. Look at their power, network and log: gridfleet doctor.",
         query=standing("missing"),
         minutes=5,
@@ -73,7 +73,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-recorder-silent",
         title="Recorder silent",
-        summary="The recorder of {{ $labels.site }} has heard nothing for five minutes, or does not run.",
+        summary="The recorder of {{ .Labels.site }} has heard nothing for five minutes, or does not run.",
         action="See whether gridfleet record runs, and reaches the broker and InfluxDB: gridfleet recorder status.",
         query=recorder("silent_s"),
         minutes=5,
@@ -86,7 +86,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-backlog-growing",
         title="Recorder backlog growing",
-        summary="The backlog of {{ $labels.site }} grew by {{ $values.last.Value }} points in ten minutes.",
+        summary="The backlog of {{ .Labels.site }} grew by {{ .Values.last.Value }} points in ten minutes.",
         action="InfluxDB is away or too slow. Nothing is lost while the disk has room: gridfleet recorder status.",
         query=recorder("backlog").then(GROWTH).plain("site"),
         minutes=10,
@@ -98,7 +98,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-invariant-breached",
         title="Invariant breached",
-        summary="The auditor found {{ $values.last.Value }} breaches in the run {{ $labels.run }}.",
+        summary="The auditor found {{ .Values.last.Value }} breaches in the run {{ .Labels.run }}.",
         action="The page Health names the invariant, the run's report the example: books disagree, or a device lies.",
         query=standing("breaches"),
         minutes=5,
@@ -110,7 +110,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-reactor-share-high",
         title="Reactor share high",
-        summary="The reactor sold {{ humanizePercentage $values.last.Value }} of the energy of the last four hours.",
+        summary="The reactor sold {{ humanizePercentage .Values.last.Value }} of the energy of the last four hours.",
         action="Too little wind, or turbines are missing. The pages Grid overview and Market show which.",
         query=standing("reactor_share"),
         minutes=5,
@@ -122,7 +122,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-contactor-opened",
         title="Contactor opened on a fault",
-        summary="{{ $values.last.Value }} devices of {{ $labels.site }} have switched themselves off on a fault.",
+        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} have switched themselves off on a fault.",
         action="The page Device shows state and faults. Do not reset a charger before somebody has looked at it.",
         query=standing("faults"),
         minutes=5,
@@ -135,7 +135,11 @@ RULES: Final = (
 
 
 def rule_as_data(rule: Rule) -> dict[str, Any]:
-    """Return a rule as Grafana's provisioning reads it: query, last value, threshold."""
+    """Return a rule as Grafana reads it: query, last value, threshold.
+
+    Its texts name data as `.Labels` and `.Values`: some versions of Grafana take a dollar sign in these files for a
+    variable of the environment.
+    """
     back = {"from": 60 * rule.minutes, "to": 0}
     return {
         "uid": rule.uid,
@@ -189,13 +193,20 @@ def rule_as_data(rule: Rule) -> dict[str, Any]:
     }
 
 
+def rules_for_api() -> dict[str, Any]:
+    """Return the group of all rules as Grafana's API takes it."""
+    place = {"folderUID": FOLDER_UID, "ruleGroup": GROUP, "orgID": 1}
+    rules = [{**rule_as_data(rule), **place} for rule in RULES]
+    return {"title": GROUP, "folderUid": FOLDER_UID, "interval": EVERY_S, "rules": rules}
+
+
 def rules_as_data() -> dict[str, Any]:
     """Return the group of all rules as Grafana's provisioning reads it."""
     group = {
         "orgId": 1,
         "name": GROUP,
         "folder": FOLDER,
-        "interval": EVERY,
+        "interval": f"{EVERY_S}s",
         "rules": [rule_as_data(rule) for rule in RULES],
     }
     return {"apiVersion": 1, "groups": [group]}

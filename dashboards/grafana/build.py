@@ -1,9 +1,11 @@
 """Writes what Grafana reads: `python -m dashboards.grafana` or `make dashboards`."""
 
+import json
 from pathlib import Path
 from typing import Final
 
 from dashboards.grafana import provisioned
+from dashboards.grafana.alerts import rules_for_api
 from dashboards.grafana.all_pages import as_json, pages
 
 FILES: Final = Path(__file__).parent / "files"
@@ -13,6 +15,7 @@ def contents() -> dict[str, str]:
     """Return every file by its path below `files/`."""
     return {
         **{f"pages/{page.uid}.json": as_json(page) for page in pages()},
+        "rules.json": json.dumps(rules_for_api(), indent=2, ensure_ascii=False) + "\n",
         **{f"provisioning/{name}": text for name, text in provisioned.files().items()},
     }
 

@@ -114,18 +114,5 @@ _Dumper.add_representer(str, _block)
 
 
 def _text(data: dict[str, Any], module: str) -> str:
-    # A dollar sign begins a variable of Grafana's provisioning; two of them are one.
-    text = yaml.dump(_escaped(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return HEAD.format(module=module) + str(text)
-
-
-def _escaped(data: Any) -> Any:  # noqa: ANN401 - any plain data
-    match data:
-        case dict():
-            return {key: _escaped(value) for key, value in data.items()}
-        case list():
-            return [_escaped(value) for value in data]
-        case str() if not data.startswith("$__file{"):
-            return data.replace("$", "$$")
-        case _:
-            return data
