@@ -21,6 +21,7 @@ from provisioning import (
     compose,
     console,
     fleet,
+    grafana,
     health,
     influx,
     kubernetes,
@@ -72,6 +73,7 @@ COMMANDS: Final = (
     _from("simulate", simulate),
     _from("compare", compare),
     _from("report", report),
+    _from("dashboards", grafana),
     Command(
         "scenarios",
         scenarios.LIST_HELP,

@@ -102,7 +102,9 @@ def _token(path: Path) -> str:
         problem = f"cannot be read ({reason}); put the token of a Grafana service account in it"
         raise CommandError(path, problem) from None
     if not token or any(letter.isspace() for letter in token) or not token.isascii():
-        raise CommandError(path, "holds no token; it should be one word, as Grafana shows it when it makes one")
+        raise CommandError(
+            path, "holds no token; it should be one word, as Grafana shows it when it makes one"
+        )
     return token
 
 
@@ -111,5 +113,7 @@ def _time(name: str, text: str) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(name, f"{text!r} is no time; write 2025-06-02T12:00 or 2025-06-02T12:00+02:00") from None
+        raise CommandError(
+            name, f"{text!r} is no time; write 2025-06-02T12:00 or 2025-06-02T12:00+02:00"
+        ) from None
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -43,23 +43,25 @@ class Change(NamedTuple):
 
 
 class Grafana:
-    """One Grafana, reached with the token of a service account."""
+    """One Grafana, reached with the token of a service account, or with a user's name and password."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         """Connect nothing yet; raise GrafanaError where the client library is missing or the address is none."""
         address = urlsplit(url)
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise GrafanaError(url, "is no address of a Grafana; write http://host:3000 or https://host/path")
         if address.username or address.password:
-            raise GrafanaError(address.hostname, "keep the login out of the address: a token file is what counts")
+            raise GrafanaError(
+                address.hostname, "keep the login out of the address: a token file is what counts"
+            )
         try:
-            from grafana_client import GrafanaApi
+            from grafana_client.api import GrafanaApi
         except ImportError as error:
             remedy = "install it with: pip install 'gridfleet[grafana]'"
             raise GrafanaError("grafana-client", f"is not installed; {remedy}") from error
         self.url = url.rstrip("/")
         # The library joins host, path and "api" as they are.
-        self._api = GrafanaApi.from_url(f"{self.url}/", credential=token, timeout=TIMEOUT_S)
+        self._api = GrafanaApi.from_url(f"{self.url}/", credential=credential, timeout=TIMEOUT_S)
 
     # --- pages -------------------------------------------------------------------------------------------
 
@@ -96,8 +98,13 @@ class Grafana:
             if theirs is None:
                 yield uid, f"Grafana has no page {uid}\n"
             elif _plain(theirs) != _plain(ours):
-                yield uid, "".join(
-                    difflib.unified_diff(_lines(theirs), _lines(ours), f"{self.url}/d/{uid}", f"pages/{uid}.json")
+                yield (
+                    uid,
+                    "".join(
+                        difflib.unified_diff(
+                            _lines(theirs), _lines(ours), f"{self.url}/d/{uid}", f"pages/{uid}.json"
+                        )
+                    ),
                 )
 
     # --- rules and annotations ---------------------------------------------------------------------------
@@ -112,9 +119,7 @@ class Grafana:
         if theirs is not None and _same_rules(theirs, ours):
             return Change(group, "unchanged")
         with self._asking("alert rules"):
-            self._api.alertingprovisioning.update_rule_group(
-                FOLDER_UID, group, ours, disable_provenance=True
-            )
+            self._api.alertingprovisioning.update_rule_group(FOLDER_UID, group, ours, disable_provenance=True)
         return Change(group, "changed" if theirs else "created")
 
     def annotate(
@@ -122,7 +127,9 @@ class Grafana:
     ) -> int:
         """Mark an instant or a span, on one page or on all that show the tags; return the annotation's number."""
         if page_uid is not None and self.page(page_uid) is None:
-            raise GrafanaError(f"page {page_uid}", "is not on this Grafana; `gridfleet dashboards push` makes ours")
+            raise GrafanaError(
+                f"page {page_uid}", "is not on this Grafana; `gridfleet dashboards push` makes ours"
+            )
         with self._asking("annotation"):
             made = self._api.annotations.add_annotation(
                 dashboard_uid=page_uid,
@@ -133,12 +140,31 @@ class Grafana:
             )
         return int(made["id"])
 
+    # --- data --------------------------------------------------------------------------------------------
+
+    def ask(self, queries: list[dict[str, Any]], begin: str, end: str) -> dict[str, Any]:
+        """Have the data source answer queries of a page for a time, as the page does; return the answer by refId.
+
+        The answer to a query holds `frames`, or `error`. A variable must have been replaced before.
+        """
+        from grafana_client.client import GrafanaClientError, GrafanaServerError
+
+        body = {"queries": queries, "from": begin, "to": end}
+        with self._asking("query"):
+            try:
+                answer = self._api.client.POST("/ds/query", json=body)
+            except (GrafanaClientError, GrafanaServerError) as error:
+                # The answer to a wrong query comes with the status of an error, and says what is wrong.
+                if not isinstance(error.response, dict) or "results" not in error.response:
+                    raise
+                answer = error.response
+        results: dict[str, Any] = answer["results"]
+        return results
+
     # --- inside ------------------------------------------------------------------------------------------
 
     def _require_datasource(self) -> None:
-        found = self._found(
-            "data source", lambda: self._api.datasource.get_datasource_by_uid(DATASOURCE_UID)
-        )
+        found = self._found("data source", lambda: self._api.datasource.get_datasource_by_uid(DATASOURCE_UID))
         if found is None:
             problem = (
                 f"has no data source with the uid {DATASOURCE_UID}; provision it from "
@@ -176,7 +202,9 @@ class Grafana:
                 remedy = "is read from a file by Grafana itself; change the file (docs/grafana.md), or push elsewhere"
             raise GrafanaError(f"{self.url}: {subject}", remedy, status) from None
         except (RequestException, OSError) as error:
-            reason = f"no answer ({type(error).__name__}); is Grafana running there, and is the address right?"
+            reason = (
+                f"no answer ({type(error).__name__}); is Grafana running there, and is the address right?"
+            )
             raise GrafanaError(self.url, reason) from None
 
 
