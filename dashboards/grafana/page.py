@@ -1,6 +1,7 @@
 """What every page has: variables, annotations, links to the other pages, and rows of panels laid out in order."""
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -163,8 +164,9 @@ def leads_to(uid: str, **variables: str) -> str:
 def linked(panel: dashboard.Panel, title: str, url: str) -> dashboard.Panel:
     """Return the panel with a link in its corner."""
     link = sdk.DashboardLink(title).type(DashboardLinkType.LINK).url(url).build()
-    panel.links = [*(panel.links or []), link]
-    return panel
+    more = copy(panel)
+    more.links = [*(panel.links or []), link]
+    return more
 
 
 def _laid_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import yaml
+
 from dashboards.grafana.templates import fill
 from tests.grafana.macros import expanded
 
@@ -42,7 +44,9 @@ class Text(NamedTuple):
 
 @cache
 def pages() -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((FILES / "pages").glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted((FILES / "pages").glob("*.json"))
+    }
 
 
 def panels(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -56,10 +60,28 @@ def texts() -> list[Text]:
     for name, page in pages().items():
         for panel in panels(page):
             found += [
-                Text(name, panel["title"], target["refId"], target["query"]) for target in panel.get("targets", [])
+                Text(name, panel["title"], target["refId"], target["query"])
+                for target in panel.get("targets", [])
             ]
         for note in page["annotations"]["list"]:
             found.append(Text(name, f"annotation {note['name']}", "Anno", note["target"]["query"]))
         for variable in page["templating"]["list"]:
             found.append(Text(name, f"variable {variable['name']}", "", variable["query"]))
     return found
+
+
+def rules() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(
+        (FILES / "provisioning/alerting/gridfleet-rules.yaml").read_text("utf-8")
+    )
+    return found
+
+
+def rule_texts() -> list[Text]:
+    return [
+        Text("alert rules", rule["title"], query["refId"], query["model"]["query"])
+        for group in rules()["groups"]
+        for rule in group["rules"]
+        for query in rule["data"]
+        if "query" in query["model"]
+    ]
