@@ -55,14 +55,14 @@ def execute(arguments: argparse.Namespace) -> int:
             raise CommandError(arguments.action, f"takes no {given[0]}; that belongs to `annotate`")
     elif not arguments.text:
         raise CommandError("annotate", 'say what to write: gridfleet dashboards annotate "new algorithm" …')
-    grafana = Grafana(arguments.url, _token(arguments.token_file))
-    match arguments.action:
-        case "push":
-            return _push(grafana)
-        case "diff":
-            return _diff(grafana)
-        case _:
-            return _annotate(grafana, arguments)
+    with Grafana(arguments.url, _token(arguments.token_file)) as grafana:
+        match arguments.action:
+            case "push":
+                return _push(grafana)
+            case "diff":
+                return _diff(grafana)
+            case _:
+                return _annotate(grafana, arguments)
 
 
 def _push(grafana: "Grafana") -> int:

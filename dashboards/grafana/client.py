@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from broker.errors import GridFleetError
@@ -43,7 +44,7 @@ class Change(NamedTuple):
 
 
 class Grafana:
-    """One Grafana, reached with the token of a service account, or with a user's name and password."""
+    """One Grafana, reached with a service account's token, or a user's name and password; a context manager."""
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         """Connect nothing yet; raise GrafanaError where the client library is missing or the address is none."""
@@ -62,6 +63,20 @@ class Grafana:
         self.url = url.rstrip("/")
         # The library joins host, path and "api" as they are.
         self._api = GrafanaApi.from_url(f"{self.url}/", credential=credential, timeout=TIMEOUT_S)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._api.client.s.close()
+
+    def __enter__(self) -> Self:
+        """Hand out the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
 
     # --- pages -------------------------------------------------------------------------------------------
 

@@ -139,8 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         secret = (given.token_file or given.password_file).read_text(encoding="utf-8").strip()
-        grafana = Grafana(given.url, secret if given.token_file else ("admin", secret))
-        return report(observe(grafana, given.site, given.run, given.other_run))
+        with Grafana(given.url, secret if given.token_file else ("admin", secret)) as grafana:
+            return report(observe(grafana, given.site, given.run, given.other_run))
     except (GridFleetError, OSError) as error:
         sys.stderr.write(f"observe: {error}\n")
         return 2
