@@ -9,7 +9,7 @@ from dashboards.grafana.page import FOLDER, FOLDER_UID
 from dashboards.grafana.query import DATASOURCE_UID
 
 PAGES_PATH: Final = "/etc/gridfleet/pages"
-TOKEN_PATH: Final = "/run/secrets/grafana-influxdb-token"  # noqa: S105 - where it is, not what it is
+TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - where it is, not what it is
 URL: Final = "http://influxdb:8086"
 ORGANISATION: Final = "gridfleet"
 RAW: Final = "gridfleet"

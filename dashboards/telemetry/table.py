@@ -382,9 +382,13 @@ STANDING: Final = Measurement(
         _count("devices", "devices known by their birth", Fold.LAST),
         _count("online", "of them, online", Fold.MEAN),
         _count("missing", "of them, not online", Fold.MOST),
-        _count("faults", "devices that a fault has switched off, such as a charger with its contactor", Fold.MOST),
+        _count(
+            "faults", "devices that a fault has switched off, such as a charger with its contactor", Fold.MOST
+        ),
         _count("breaches", "breaches of invariants in the run", Fold.LAST),
-        _number("reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"),
+        _number(
+            "reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"
+        ),
     ),
 )
 

@@ -49,7 +49,9 @@ ORIGINAL = {
 }
 """Every panel of the prototype's dashboard, and where it is here."""
 MACROS = {"v.timeRangeStart", "v.timeRangeStop", "v.windowPeriod", "v.defaultBucket"}
-CHOOSING_COLUMNS = re.compile(r"(?:keep\(columns: \[|map\(fn: \(r\) => \(\{(?!r with)|pivot\(rowKey: \[)(.*)")
+CHOOSING_COLUMNS = re.compile(
+    r"(?:keep\(columns: \[|reduce\(\n +identity: \{|map\(fn: \(r\) => \(\{(?!r with)|pivot\(rowKey: \[)(.*)"
+)
 
 
 def everything(data: object) -> Iterator[tuple[str, Any]]:
@@ -237,7 +239,7 @@ def test_provisioning_files_are_yaml_without_variables_of_the_environment(path: 
 
 
 def test_the_token_is_read_from_a_file_and_pages_from_their_folder() -> None:
-    assert datasource()["secureJsonData"] == {"token": "$__file{/run/secrets/grafana-influxdb-token}"}
+    assert datasource()["secureJsonData"] == {"token": "$__file{/run/gridfleet/grafana.token}"}
     (provider,) = provisioned("dashboards/gridfleet.yaml")["providers"]
     assert provider["options"]["path"] == "/etc/gridfleet/pages"
     assert (
