@@ -2,7 +2,7 @@
 
 `make observe-e2e` calls it on the containers; on any Grafana:
 
-    python -m dashboards.grafana.observe --url http://127.0.0.1:3000 --token-file FILE --site germany --run normal
+    python -m dashboards.grafana.observe --url http://127.0.0.1:3000 --token-file FILE --site germany
 """
 
 import argparse
@@ -30,6 +30,16 @@ schema.tagValues(
 )"""
 
 
+NEWEST_RUN: Final = """\
+from(bucket: v.defaultBucket)
+  |> range(start: -1h)
+  |> filter(fn: (r) => r._measurement == "standing" and r.site == "${site}" and r._field == "devices")
+  |> group()
+  |> sort(columns: ["_time"])
+  |> last()
+  |> keep(columns: ["run"])"""
+
+
 class Answer(NamedTuple):
     """What a panel got: how many values in all, and the errors of its queries."""
 
@@ -44,11 +54,23 @@ class Answer(NamedTuple):
         return self.values > 0 and not self.errors
 
 
-def observe(grafana: Grafana, site: str, run: str, other_run: str = "") -> Iterator[Answer]:
-    """Ask for every panel that has queries; one of the page Device is fine if any kind of device answers it."""
+def observe(grafana: Grafana, site: str, run: str = "", other_run: str = "") -> Iterator[Answer]:
+    """Ask for every panel that has queries; one of the page Device is fine if any kind of device answers it.
+
+    Without a run it is the one that the recorder spoke of last. Raises GridFleetError where there is none.
+    """
+    run = run or next(iter(_words(grafana, NEWEST_RUN, {"site": site})), "")
+    if not run:
+        raise GridFleetError(
+            f"{grafana.url}: no recorder of site {site!r} has spoken of a run in the last hour"
+        )
     values = {"site": site, "run": run, "run_a": run, "run_b": other_run or run}
     values |= dict.fromkeys(("cell", "algorithm_a", "algorithm_b"), ALL)
-    devices = [found for kind in KINDS for found in _devices(grafana, values, kind)[:1]]
+    devices = [
+        found
+        for kind in KINDS
+        for found in _words(grafana, DEVICES_OF_KIND.replace("KIND", kind), values)[:1]
+    ]
     if not devices:
         raise GridFleetError(
             f"{grafana.url}: no device of run {run!r} on site {site!r}; is the recorder running, are the names right?"
@@ -102,17 +124,18 @@ def _values(frame: Mapping[str, Any]) -> int:
     return sum(value is not None for column in shown for value in column)
 
 
-def _devices(grafana: Grafana, values: Mapping[str, str], kind: str) -> list[str]:
+def _words(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str]:
+    """Return the words that a query answers with."""
     datasource = {"type": "influxdb", "uid": DATASOURCE_UID}
-    target = {"refId": "A", "datasource": datasource, "query": DEVICES_OF_KIND.replace("KIND", kind)}
-    result = grafana.ask([_query(target, values)], "now-1h", "now")["A"]
+    query = _query({"refId": "A", "datasource": datasource, "query": flux}, values)
+    result = grafana.ask([query], "now-1h", "now")["A"]
     if result.get("error"):
         raise GridFleetError(f"{grafana.url}: {result['error']}")
     return [
-        str(name)
+        str(word)
         for frame in result.get("frames") or ()
         for column in frame["data"]["values"]
-        for name in column
+        for word in column
     ]
 
 
@@ -132,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     login.add_argument("--token-file", type=Path, metavar="FILE", help="the token of a service account")
     login.add_argument("--password-file", type=Path, metavar="FILE", help="the password of the user admin")
     parser.add_argument("--site", default="germany")
-    parser.add_argument("--run", required=True, help="the run's name, as at the top of each page")
+    parser.add_argument(
+        "--run", default="", help="the run's name, as at the top of each page (default: the newest)"
+    )
     parser.add_argument(
         "--other-run", default="", help="what Scenario comparison shows as B (default: the same)"
     )

@@ -33,9 +33,9 @@ def fake() -> Iterator[FakeGrafana]:
         yield grafana
 
 
-def observe(fake: FakeGrafana, tmp_path: Path) -> int:
+def observe(fake: FakeGrafana, tmp_path: Path, *words: str) -> int:
     (tmp_path / "token").write_text(TOKEN)
-    return main(["--url", fake.url, "--token-file", str(tmp_path / "token"), "--run", "normal"])
+    return main(["--url", fake.url, "--token-file", str(tmp_path / "token"), *(words or ("--run", "normal"))])
 
 
 def test_all_panels_answered_is_success(
@@ -86,6 +86,25 @@ def test_a_page_of_a_device_may_be_answered_by_any_kind(
 
     fake.answer = only_one_kind
     assert observe(fake, tmp_path) == 0
+
+
+def test_without_a_name_it_is_the_newest_run(
+    fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def one_run(query: dict[str, Any]) -> dict[str, Any]:
+        asked.append(query["query"])
+        if '"standing"' in query["query"]:
+            return {"status": 200, "frames": [frame(("run", "string", ["normal-1"]))]}
+        return answers(query)
+
+    fake.answer = one_run
+    assert observe(fake, tmp_path, "--site", "germany") == 0
+    assert sum('r.run == "normal-1"' in query for query in asked) > COUNT / 2
+    fake.answer = lambda _: {"status": 200, "frames": []}
+    assert observe(fake, tmp_path, "--site", "germany") == 2
+    assert "no recorder of site 'germany' has spoken of a run" in capsys.readouterr().err
 
 
 def test_no_run_no_token_no_grafana_are_told(

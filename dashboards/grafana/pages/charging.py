@@ -5,10 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from dashboards.grafana import paint
+from dashboards.grafana.charts import Column, bars, table
 from dashboards.grafana.flux import CELLS, Flux, read, share
 from dashboards.grafana.maps import Marks, device_map
 from dashboards.grafana.page import Row, leads_to, page
-from dashboards.grafana.panels import Column, Line, bars, stat, table, timeseries
+from dashboards.grafana.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-charging"
 FILL: Final = paint.thresholds(paint.BAD, (0.1, paint.WARN), (0.5, paint.GOOD))

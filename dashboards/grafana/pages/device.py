@@ -5,10 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from dashboards.grafana import paint
+from dashboards.grafana.charts import states
 from dashboards.grafana.flux import DEVICE, RUN, Flux, read, values_of
 from dashboards.grafana.maps import Marks, device_map
 from dashboards.grafana.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
-from dashboards.grafana.panels import Line, stat, states, timeseries, words
+from dashboards.grafana.panels import Line, stat, timeseries, words
 
 UID: Final = "gridfleet-device"
 NO_BATTERY: Final = "this kind of device has no battery"

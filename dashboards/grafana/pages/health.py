@@ -9,9 +9,10 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import paint
+from dashboards.grafana.charts import Column, alarms, bars, ranking, table
 from dashboards.grafana.flux import ALWAYS, RUN, SITE, Flux, read
 from dashboards.grafana.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
-from dashboards.grafana.panels import Column, Line, alarms, bars, ranking, stat, table, timeseries
+from dashboards.grafana.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-health"
 STEP: Final = "10s"

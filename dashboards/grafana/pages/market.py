@@ -5,9 +5,10 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import paint
+from dashboards.grafana.charts import bars, ranking
 from dashboards.grafana.flux import CELLS, read, share
 from dashboards.grafana.page import Row, page
-from dashboards.grafana.panels import Line, bars, ranking, stat, timeseries
+from dashboards.grafana.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-market"
 

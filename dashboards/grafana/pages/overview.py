@@ -5,9 +5,11 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import paint
+from dashboards.grafana.charts import Column, alarms, table
 from dashboards.grafana.flux import ALWAYS, RUN, SITE, read, share
 from dashboards.grafana.page import Row, leads_to, linked, page
-from dashboards.grafana.panels import Column, Line, alarms, stat, table, timeseries, words
+from dashboards.grafana.pages.clock import CLOCK
+from dashboards.grafana.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-overview"
 SHARE: Final = paint.thresholds(paint.GOOD, (0.25, paint.WARN), (0.5, paint.BAD))
@@ -217,47 +219,6 @@ EVENTS: Final = table(
         Column("what", "Event", width=110),
         Column("device", "Device", width=130, link=leads_to("gridfleet-device", device="${__value.raw}")),
         Column("text", "What happened"),
-    ),
-)
-CLOCK: Final = (
-    words(
-        "Simulated time",
-        "The last instant heard of in the time shown.",
-        read("clock", "tick", where=RUN)
-        .together()
-        .then("last()", "map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
-        field="at",
-        unit=paint.TIME,
-    ),
-    words(
-        "Phase",
-        "The phase of the tick that was last heard of.",
-        read("clock", "phase", where=RUN)
-        .together()
-        .then("last()", 'rename(columns: {_value: "phase"})')
-        .columns("phase"),
-        field="phase",
-    ),
-    stat(
-        "Ticks left",
-        "Ticks still to run after this one.",
-        paint.COUNT,
-        read("clock", "ticks_left", where=RUN).together().then("last()").plain(),
-    ),
-    stat(
-        "Seconds per tick",
-        "Real seconds that a tick takes; 0 in lock-step, where it takes as long as the slowest device.",
-        paint.SECONDS,
-        read("clock", "seconds_per_tick", where=RUN).together().then("last()").plain(),
-    ),
-    words(
-        "Algorithm",
-        "How vehicles choose among charging offers.",
-        read("clock", "algorithm_in_force", where=RUN)
-        .together()
-        .then("last()", 'rename(columns: {_value: "algorithm"})')
-        .columns("algorithm"),
-        field="algorithm",
     ),
 )
 
