@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dashboards.telemetry.points import Point, Value
-from dashboards.telemetry.table import AUDIT, DEVICE, FLEET, GRID, STANDING
+from dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, STANDING
 
 SHARE_TICKS: Final = 16
 """Ticks over which the reactor's share is taken: four hours."""
@@ -45,9 +45,11 @@ class Standing:
                 self._faults.add(tags["device"])
             else:
                 self._faults.discard(tags["device"])
+        elif point.measurement == EVENT.name and tags["what"] == "end":
+            self._forget()
 
     def point(self, time_ms: int) -> Point | None:
-        """Return what it comes to at that real time, or None before the first tick was counted."""
+        """Return what it comes to at that real time, or None before the first tick and after the end of a run."""
         if not self._grid:
             return None
         cells = [cell for tick in self._grid.values() for cell in tick.values()]
