@@ -69,9 +69,9 @@ class Flux(NamedTuple):
     def wide(self, *rows: str) -> Self:
         """Turn fields into columns: one row for each value of `rows`, or a single row."""
         if rows:
-            return self.then(
-                f'pivot(rowKey: {_list(rows)}, columnKey: ["_field"], valueColumn: "_value")', "group()"
-            )
+            pivot = f'pivot(rowKey: {_list(rows)}, columnKey: ["_field"], valueColumn: "_value")'
+            longer = self.then(pivot, "group()")
+            return longer.order("_time") if "_time" in rows else longer
         # A pivot needs something to tell rows by.
         return self.then(
             'set(key: "row", value: "all")',

@@ -124,6 +124,31 @@ def sent(text: Text, **values: str) -> str:
     return text.sent({**VALUES, **values}, start=START, stop=STOP)
 
 
+SERIES: Final = {"timeseries", "state-timeline"}
+TABLES: Final = {"table", "barchart", "bargauge", "geomap"}
+OWN: Final = {"", "result", "table", "_time", "_value", "_field", "_start", "_stop"}
+
+
+def test_what_grafana_makes_of_an_answer_is_what_the_panel_shows(influxdb: InfluxDB) -> None:
+    """Grafana: `_value` and a time make a series, its labels are the other columns; all else is a table."""
+    for name, page in pages().items():
+        for panel in page["panels"]:
+            for target in panel.get("targets", []):
+                text = Text(name, panel["title"], target["refId"], target["query"])
+                device = "charger-01" if panel["title"] == "Ports" else VALUES["device"]
+                answer = influxdb.post(
+                    "/api/v2/query?org=gridfleet", sent(text, device=device), "application/vnd.flux"
+                )
+                head = set(answer.splitlines()[0].split(",")) if answer.strip() else set()
+                is_series = "_value" in head and bool(head & {"_time", "_start", "_stop"})
+                if panel["type"] in SERIES and head:
+                    is_wide = "_time" in head and "_value" not in head  # a time, and a column for each curve
+                    assert is_series or is_wide, text.name
+                    assert is_wide or head <= OWN, f"{text.name}: the legend would show {head - OWN}"
+                if panel["type"] in TABLES:
+                    assert not is_series, text.name
+
+
 DEVICES: Final = ("vehicle-01", "charger-01", "turbine-1", "household-1", "reactor-1")
 
 
