@@ -21,9 +21,9 @@ DESCRIPTION: Final = (
     "  annotate   mark an instant, or a span with --until; times without a zone are simulated time"
 )
 EXAMPLES: Final = (
-    "gridfleet dashboards push --url http://127.0.0.1:3000 --token-file secrets/grafana-token",
-    "gridfleet dashboards diff --token-file secrets/grafana-token",
-    'gridfleet dashboards annotate "new algorithm" --at 2025-06-02T12:00 --token-file secrets/grafana-token',
+    "gridfleet dashboards push --url https://grafana.example --token-file grafana-token",
+    "gridfleet dashboards diff --url https://grafana.example --token-file grafana-token",
+    'gridfleet dashboards annotate "new rules" --at 2025-06-02T12:00 --url http://g.example --token-file token',
 )
 DEFAULT_URL: Final = "http://127.0.0.1:3000"
 ACTIONS: Final = ("push", "diff", "annotate")
