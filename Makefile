@@ -16,7 +16,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format bench page lock clean distclean
+.PHONY: help setup setup-dev run test check format bench page dashboards influxdb observe-e2e lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -56,6 +56,15 @@ bench: setup-dev ## Measure what docs/benchmarks.md states
 page: ## Build the live console's page anew (needs Node.js 20 and npm)
 	npm --prefix console ci --ignore-scripts
 	npm --prefix console run build
+
+dashboards: setup-dev ## Write Grafana's pages, alert rules and data source anew
+	$(BIN)/python -m dashboards.grafana
+
+influxdb: ## Build InfluxDB 2.7 for the tests that want a real one (needs Go and Rust, 10 minutes)
+	tools/build-influxdb.sh
+
+observe-e2e: setup ## Start the containers, run a scenario, have Grafana answer every panel (needs Docker)
+	tools/observe-e2e.sh $(SCENARIO)
 
 # --- set-up -------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from dashboards.rows import RunFacts
 from dashboards.telemetry.collector import run_name
 from dashboards.telemetry.points import Point, line
 from dashboards.telemetry.spool import Spool
+from dashboards.telemetry.standing import Standing
 
 LOG: Final = logging.getLogger(__name__)
 RUNS: Final = "runs"
@@ -57,6 +58,8 @@ class LiveRecorder:
         cannot be used.
         """
         self.heard = self.refused = self.redelivered = self.points = 0
+        self.standing = Standing()
+        """How the run stands; for alert rules."""
         self._folder = folder
         self._site = site
         self._facts = facts
@@ -325,7 +328,10 @@ class LiveRecorder:
 
     def _take(self, point: Point) -> None:
         recording = self._recording
-        if self._spool is None or (recording is not None and recording.store.muted):
+        if self._spool is None:
+            return
+        self.standing(point)
+        if recording is not None and recording.store.muted:
             return
         self.points += 1
         self._spool.add((line(point),))

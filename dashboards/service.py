@@ -188,7 +188,8 @@ class Service:
         self._loop.call_later(HEALTH_S, self._health)
         self._report()
         if self._spool is not None:
-            self._spool.add((line(self._point()),))
+            standing = self._live.standing.point(time.time_ns() // 1_000_000)
+            self._spool.add(line(point) for point in (self._point(), standing) if point is not None)
 
     def _figures(self) -> dict[str, Any]:
         live, sender = self._live, self._sender

@@ -23,6 +23,7 @@ from provisioning import (
     console,
     device,
     fleet,
+    grafana,
     health,
     influx,
     kubernetes,
@@ -74,6 +75,7 @@ COMMANDS: Final = (
     _from("simulate", simulate),
     _from("compare", compare),
     _from("report", report),
+    _from("dashboards", grafana),
     Command(
         "scenarios",
         scenarios.LIST_HELP,

@@ -372,10 +372,29 @@ RECORDER: Final = Measurement(
         _count("rss_bytes", "resident memory of the recorder", Fold.MOST, "byte"),
     ),
 )
+STANDING: Final = Measurement(
+    "standing",
+    "how the run that is going on stands, every few real seconds; alert rules read this",
+    Time.WALL,
+    _RUN,
+    (
+        _count("simulated_ms", "simulated time of the last tick counted, since 1970", Fold.LAST, "ms"),
+        _count("devices", "devices known by their birth", Fold.LAST),
+        _count("online", "of them, online", Fold.MEAN),
+        _count("missing", "of them, not online", Fold.MOST),
+        _count(
+            "faults", "devices that a fault has switched off, such as a charger with its contactor", Fold.MOST
+        ),
+        _count("breaches", "breaches of invariants in the run", Fold.LAST),
+        _number(
+            "reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"
+        ),
+    ),
+)
 
 MEASUREMENTS: Final = (
     GRID, MARKET, MERIT, FLEET, DEVICE, CHARGING, VEHICLES, OFFER, RESERVATION, MESSAGES, DECLINES, REJECTS, CLOCK,
-    EVENT, AUDIT, RECORDER,
+    EVENT, AUDIT, RECORDER, STANDING,
 )  # fmt: skip
 BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}
 

@@ -48,6 +48,7 @@ for (const [name, text] of Object.entries(texts)) {
     .get(uri)
     .filter(({ severity }) => severity === undefined || severity === 1)
     .map(({ range, message }) => `line ${range.start.line + 1}: ${message}`);
+  await send({ method: "textDocument/didClose", params: { textDocument: { uri } } }); // else each is judged with the next
 }
 console.log(JSON.stringify(verdict));
 process.exit(0);

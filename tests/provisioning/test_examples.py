@@ -12,7 +12,7 @@ from provisioning.cli import COMMANDS
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 EXAMPLES = [
     *cli.EXAMPLES,
-    *(example for command in COMMANDS for example in command.examples if "broker.example" not in example),
+    *(example for command in COMMANDS for example in command.examples if ".example" not in example),
 ]
 SHORTER = {
     "run": "--ticks 2 --no-report",

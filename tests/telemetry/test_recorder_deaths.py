@@ -22,7 +22,7 @@ from dashboards.recording import STORE
 from dashboards.rows import RunFacts
 from dashboards.store import Store
 from dashboards.telemetry.spool import Spool
-from dashboards.telemetry.table import MEASUREMENTS, RECORDER
+from dashboards.telemetry.table import MEASUREMENTS, Time
 from tests.dashboards.runs import contents, heard
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin
@@ -87,7 +87,7 @@ def points(shim: Shim, database: str) -> dict[str, Any]:
     """Return all that is in the engine but what depends on real time."""
     found: dict[str, Any] = {}
     for measurement in MEASUREMENTS:
-        if measurement is not RECORDER:
+        if measurement.time is not Time.WALL:
             names = [field.name for field in measurement.fields if field.name not in {"took_s", "late_s"}]
             columns = ", ".join(f'"{name}"' for name in names)
             query = f'SELECT {columns} FROM "{measurement.name}" GROUP BY *'  # noqa: S608 - a test's

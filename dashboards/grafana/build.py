@@ -1,0 +1,37 @@
+"""Writes what Grafana reads: `python -m dashboards.grafana` or `make dashboards`."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from dashboards.grafana import provisioned
+from dashboards.grafana.alerts import rules_for_api
+from dashboards.grafana.all_pages import as_json, pages
+
+FILES: Final = Path(__file__).parent / "files"
+
+
+def contents() -> dict[str, str]:
+    """Return every file by its path below `files/`."""
+    return {
+        **{f"pages/{page.uid}.json": as_json(page) for page in pages()},
+        "rules.json": json.dumps(rules_for_api(), indent=2, ensure_ascii=False) + "\n",
+        **{f"provisioning/{name}": text for name, text in provisioned.files().items()},
+    }
+
+
+def write(folder: Path) -> list[str]:
+    """Write the files, remove what is no longer one of them, and return the names of those that changed."""
+    wanted = contents()
+    changed: list[str] = []
+    for name, text in wanted.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            changed.append(name)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and str(path.relative_to(folder)) not in wanted:
+            path.unlink()
+            changed.append(f"{path.relative_to(folder)} (removed)")
+    return changed

@@ -1,0 +1,187 @@
+"""Asks a running Grafana for the data of every panel, as a browser would, and tells which are empty or fail.
+
+`make observe-e2e` calls it on the containers; on any Grafana:
+
+    python -m dashboards.grafana.observe --url http://127.0.0.1:3000 --token-file FILE --site germany
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from broker.errors import GridFleetError
+from dashboards.grafana.client import DATASOURCE_UID, Grafana, pages
+from dashboards.grafana.templates import ALL, fill
+
+WINDOW_MS: Final = 900_000
+POINTS: Final = 1000
+KINDS: Final = ("turbine", "reactor", "consumer", "charger", "vehicle")
+DEVICES_OF_KIND: Final = """\
+import "influxdata/influxdb/schema"
+
+schema.tagValues(
+  bucket: v.defaultBucket,
+  tag: "device",
+  predicate: (r) => r._measurement == "device" and r.site == "${site}" and r.run == "${run}" and r.kind == "KIND",
+  start: 2000-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z
+)"""
+
+
+NEWEST_RUN: Final = """\
+from(bucket: v.defaultBucket)
+  |> range(start: -1h)
+  |> filter(fn: (r) => r._measurement == "standing" and r.site == "${site}" and r._field == "devices")
+  |> group()
+  |> sort(columns: ["_time"])
+  |> last()
+  |> keep(columns: ["run"])"""
+
+
+class Answer(NamedTuple):
+    """What a panel got: how many values in all, and the errors of its queries."""
+
+    page: str
+    panel: str
+    values: int
+    errors: tuple[str, ...]
+
+    @property
+    def fine(self) -> bool:
+        """Whether it shows something and nothing failed."""
+        return self.values > 0 and not self.errors
+
+
+def observe(grafana: Grafana, site: str, run: str = "", other_run: str = "") -> Iterator[Answer]:
+    """Ask for every panel that has queries; one of the page Device is fine if any kind of device answers it.
+
+    Without a run it is the one that the recorder spoke of last. Raises GridFleetError where there is none.
+    """
+    run = run or next(iter(_words(grafana, NEWEST_RUN, {"site": site})), "")
+    if not run:
+        raise GridFleetError(
+            f"{grafana.url}: no recorder of site {site!r} has spoken of a run in the last hour"
+        )
+    values = {"site": site, "run": run, "run_a": run, "run_b": other_run or run}
+    values |= dict.fromkeys(("cell", "algorithm_a", "algorithm_b"), ALL)
+    devices = [
+        found
+        for kind in KINDS
+        for found in _words(grafana, DEVICES_OF_KIND.replace("KIND", kind), values)[:1]
+    ]
+    if not devices:
+        raise GridFleetError(
+            f"{grafana.url}: no device of run {run!r} on site {site!r}; is the recorder running, are the names right?"
+        )
+    for page in pages():
+        uses_device = any(variable["name"] == "device" for variable in page["templating"]["list"])
+        for panel in page["panels"]:
+            if panel.get("targets"):
+                yield _ask(grafana, page, panel, values, devices if uses_device else devices[:1])
+
+
+def _ask(
+    grafana: Grafana,
+    page: Mapping[str, Any],
+    panel: Mapping[str, Any],
+    values: Mapping[str, str],
+    devices: Sequence[str],
+) -> Answer:
+    begin, end = (_time(page["time"][side]) for side in ("from", "to"))
+    count = 0
+    errors: list[str] = []
+    for device in devices:
+        queries = [_query(target, {**values, "device": device}) for target in panel["targets"]]
+        for ref, result in sorted(grafana.ask(queries, begin, end).items()):
+            if result.get("error"):
+                errors.append(f"{ref}: {result['error']}")
+            count += sum(map(_values, result.get("frames") or ()))
+    return Answer(page["uid"], panel["title"], count, tuple(errors))
+
+
+def _query(target: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "refId": target["refId"],
+        "datasource": target["datasource"],
+        "query": fill(target["query"], values),
+        "intervalMs": WINDOW_MS,
+        "maxDataPoints": POINTS,
+    }
+
+
+def _values(frame: Mapping[str, Any]) -> int:
+    """Return how many values a frame has beside its times; empty ones do not count."""
+    fields = frame["schema"]["fields"]
+    columns = frame["data"]["values"]
+    if len(fields) > 1:
+        shown = [
+            column for field, column in zip(fields, columns, strict=False) if field.get("type") != "time"
+        ]
+    else:
+        shown = columns
+    return sum(value is not None for column in shown for value in column)
+
+
+def _words(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str]:
+    """Return the words that a query answers with."""
+    datasource = {"type": "influxdb", "uid": DATASOURCE_UID}
+    query = _query({"refId": "A", "datasource": datasource, "query": flux}, values)
+    result = grafana.ask([query], "now-1h", "now")["A"]
+    if result.get("error"):
+        raise GridFleetError(f"{grafana.url}: {result['error']}")
+    return [
+        str(word)
+        for frame in result.get("frames") or ()
+        for column in frame["data"]["values"]
+        for word in column
+    ]
+
+
+def _time(text: str) -> str:
+    """Return a page's time as the API takes it: relative, or milliseconds since 1970."""
+    if text.startswith("now"):
+        return text
+    time = datetime.fromisoformat(text)
+    return str(int(time.astimezone(UTC).timestamp() * 1000))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line for each panel; return 1 if one is empty or fails, 2 if Grafana cannot be asked."""
+    parser = argparse.ArgumentParser("dashboards.grafana.observe", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--url", default="http://127.0.0.1:3000")
+    login = parser.add_mutually_exclusive_group(required=True)
+    login.add_argument("--token-file", type=Path, metavar="FILE", help="the token of a service account")
+    login.add_argument("--password-file", type=Path, metavar="FILE", help="the password of the user admin")
+    parser.add_argument("--site", default="germany")
+    parser.add_argument(
+        "--run", default="", help="the run's name, as at the top of each page (default: the newest)"
+    )
+    parser.add_argument(
+        "--other-run", default="", help="what Scenario comparison shows as B (default: the same)"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        secret = (given.token_file or given.password_file).read_text(encoding="utf-8").strip()
+        with Grafana(given.url, secret if given.token_file else ("admin", secret)) as grafana:
+            return report(observe(grafana, given.site, given.run, given.other_run))
+    except (GridFleetError, OSError) as error:
+        sys.stderr.write(f"observe: {error}\n")
+        return 2
+
+
+def report(answers: Iterator[Answer]) -> int:
+    """Print a line for each panel and the sum; return 1 if one is empty or fails."""
+    asked = fine = 0
+    for answer in answers:
+        asked += 1
+        fine += answer.fine
+        verdict = "; ".join(answer.errors) or (f"{answer.values} values" if answer.values else "EMPTY")
+        sys.stdout.write(f"{'ok  ' if answer.fine else 'FAIL'} {answer.page}: {answer.panel}: {verdict}\n")
+    sys.stdout.write(f"{fine} of {asked} panels answered\n")
+    return 0 if asked and fine == asked else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

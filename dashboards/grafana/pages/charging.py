@@ -1,0 +1,257 @@
+"""Charging: what chargers store, what vehicles pay, wait and drive for it."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+
+from dashboards.grafana import paint
+from dashboards.grafana.charts import Column, bars, table
+from dashboards.grafana.flux import CELLS, Flux, read, share
+from dashboards.grafana.maps import Marks, device_map
+from dashboards.grafana.page import Row, leads_to, page
+from dashboards.grafana.panels import Line, stat, timeseries
+
+UID: Final = "gridfleet-charging"
+FILL: Final = paint.thresholds(paint.BAD, (0.1, paint.WARN), (0.5, paint.GOOD))
+
+
+def places(kind: str, *fields: str) -> Flux:
+    """Return where the devices of a kind were last, with further columns."""
+    return (
+        read("device", "latitude", "longitude", *fields, where=f'{CELLS} and r.kind == "{kind}"')
+        .newest("device")
+        .columns("device", "latitude", "longitude", *fields)
+    )
+
+
+SUMS: Final = (
+    stat(
+        "Stored",
+        "Energy in the chargers' batteries at the end of the time shown, and as a curve.",
+        paint.ENERGY,
+        read("charging", "stored_wh").per_tick().windows("last").plain(),
+    ),
+    stat(
+        "Filled",
+        "Stored energy as a part of what the batteries hold, at the end of the time shown.",
+        paint.SHARE,
+        read("charging", "stored_wh", "capacity_wh")
+        .per_tick()
+        .then("last()")
+        .wide("_time")
+        .value(share("stored_wh", "capacity_wh"), "filled"),
+        colours=FILL,
+    ),
+    stat(
+        "Ports reserved",
+        "Part of the ports that is reserved at the end of the time shown.",
+        paint.SHARE,
+        read("charging", "ports_reserved", "ports")
+        .per_tick()
+        .then("last()")
+        .wide("_time")
+        .value(share("ports_reserved", "ports"), "reserved"),
+        colours=paint.thresholds(paint.GOOD, (0.7, paint.WARN), (0.95, paint.BAD)),
+    ),
+    stat(
+        "Vehicles waiting",
+        "Vehicles on their way to a port they have reserved, at the end of the time shown.",
+        paint.COUNT,
+        read("charging", "waiting").per_tick().then("last()").plain(),
+    ),
+    stat(
+        "Vehicles stranded",
+        "Vehicles that cannot go on, at the end of the time shown; must be 0.",
+        paint.COUNT,
+        read("charging", "failed").per_tick().then("last()").plain(),
+        colours=paint.NONE_IS_GOOD,
+    ),
+    stat(
+        "Offers accepted",
+        "In the time shown.",
+        paint.COUNT,
+        read("offer", "price_eur_per_kwh").total("count"),
+        empty="none yet",
+    ),
+)
+STORED: Final = timeseries(
+    "Stored energy",
+    "In all chargers, and what their batteries hold.",
+    paint.ENERGY,
+    read("charging", "stored_wh", "capacity_wh").per_tick().windows().plain(),
+    lines=(Line("stored_wh", "stored", "charger"), Line("capacity_wh", "capacity", "muted")),
+    floor=0,
+)
+PER_CHARGER: Final = timeseries(
+    "Stored energy per charger",
+    "In the battery of each charger.",
+    paint.ENERGY,
+    read("device", "stored_wh", where=f'{CELLS} and r.kind == "charger"')
+    .together("device", "_field")
+    .windows()
+    .called("r.device"),
+    shades_of="charger",
+    floor=0,
+)
+FLOWS: Final = timeseries(
+    "Bought and delivered",
+    "Energy per tick that chargers bought of producers and gave to vehicles.",
+    paint.ENERGY,
+    read("charging", "bought_wh", "delivered_wh").per_tick().windows().plain(),
+    lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "given to vehicles", "vehicle")),
+    floor=0,
+)
+PORTS: Final = timeseries(
+    "Ports",
+    "Ports of all chargers, and how many of them are reserved.",
+    paint.COUNT,
+    read("charging", "ports", "ports_reserved").per_tick().windows().plain(),
+    lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
+    floor=0,
+)
+MONEY: Final = timeseries(
+    "Chargers' money",
+    "Earned from vehicles and paid to producers, per tick.",
+    paint.MONEY,
+    read("charging", "earned_eur", "paid_eur").per_tick().windows().plain(),
+    lines=(
+        Line("earned_eur", "earned from vehicles", "vehicle"),
+        Line("paid_eur", "paid to producers", "wind"),
+    ),
+    floor=0,
+)
+STATES: Final = timeseries(
+    "Vehicles by state",
+    "How many vehicles are parked, driving, heading for a charger, charging or stranded.",
+    paint.COUNT,
+    read("vehicles", "vehicles").per_tick("status").windows().called("r.status"),
+    lines=(
+        Line("parked", "parked", "muted"),
+        Line("driving", "driving", "imported"),
+        Line("heading", "heading for a charger", "vehicle"),
+        Line("charging", "charging", "charger"),
+        Line("stranded", "stranded", "reactor"),
+        Line("other", "other", "ink"),
+    ),
+    stack=True,
+    floor=0,
+)
+
+
+def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Panel:
+    """Return the panel of the mean of a field of accepted offers, per hour."""
+    return timeseries(
+        title,
+        about,
+        unit,
+        read("offer", field)
+        .together("_field")
+        .then(
+            'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)',
+        )
+        .plain(),
+        lines=(Line(field, "mean of an hour", meaning),),
+        floor=0,
+        empty="no offer accepted yet",
+    )
+
+
+OUTCOMES: Final = bars(
+    "What became of calls",
+    "Calls for a charger by outcome in the time shown. Open ones have not come to an end.",
+    paint.COUNT,
+    read("reservation", "energy_wh")
+    .then('group(columns: ["outcome"])', "count()", 'rename(columns: {_value: "calls"})', "group()")
+    .columns("outcome", "calls")
+    .order("outcome"),
+    along="outcome",
+    lines=(Line("calls", "calls", "vehicle"),),
+    empty="no call has come to its end yet",
+)
+REFUSED: Final = bars(
+    "Why chargers declined",
+    "Refusals that chargers gave to vehicles in the time shown: no port, no energy, price too low, and others.",
+    paint.COUNT,
+    read("declines", "declines")
+    .then('group(columns: ["reason"])', "sum()", 'rename(columns: {_value: "declines"})', "group()")
+    .columns("reason", "declines")
+    .order("reason"),
+    along="reason",
+    lines=(Line("declines", "declined", "reactor"),),
+    empty="no charger has declined",
+)
+TIMES: Final = timeseries(
+    "Waiting",
+    "Mean times of an hour: on the way to the charger, and plugged in.",
+    paint.SECONDS,
+    read("reservation", "way_s", "plugged_s")
+    .together("_field")
+    .then('aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)')
+    .plain(),
+    lines=(Line("way_s", "on the way", "vehicle"), Line("plugged_s", "plugged in", "charger")),
+    floor=0,
+    empty="no vehicle has charged yet",
+)
+MAP: Final = device_map(
+    "Devices",
+    "Where every device was last: turbines, reactor, consumers, chargers (bigger when fuller) and vehicles.",
+    (
+        Marks("turbines", places("turbine", "power_w"), "turbine", 7),
+        Marks("reactor", places("reactor", "power_w"), "reactor", 9),
+        Marks("consumers", places("consumer", "power_w"), "consumer", 6),
+        Marks("chargers", places("charger", "state_of_charge"), "charger", 5, "state_of_charge"),
+        Marks("vehicles", places("vehicle", "state_of_charge"), "vehicle", 4, "state_of_charge"),
+    ),
+)
+CHARGERS: Final = table(
+    "Chargers",
+    "Each charger at the end of the time shown. A click opens its page.",
+    read(
+        "device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur",
+        where=f'{CELLS} and r.kind == "charger"',
+    )
+    .newest("device")
+    .columns("device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur")
+    .order("device"),
+    columns=(
+        Column("device", "Charger", link=leads_to("gridfleet-device", device="${__value.raw}")),
+        Column("state_of_charge", "Filled", paint.SHARE, 80, colours=FILL),
+        Column("stored_wh", "Stored", paint.ENERGY, 100),
+        Column("ports", "Ports", paint.COUNT, 70),
+        Column("ports_reserved", "Reserved", paint.COUNT, 90),
+        Column("balance_eur", "Balance", paint.MONEY, 100),
+    ),
+)  # fmt: skip
+
+
+def charging() -> Dashboard:
+    """Return the page."""
+    return page(
+        UID,
+        "Charging",
+        "Stored energy, ports, reservations and what became of them, and where everything is.",
+        (
+            Row("", 4, SUMS),
+            Row("Map", 15, (MAP, CHARGERS), (13, 11)),
+            Row("Energy", 8, (STORED, PER_CHARGER, FLOWS)),
+            Row(
+                "Accepted offers",
+                8,
+                (
+                    accepted("Price", "Price agreed.", paint.PRICE, "price_eur_per_kwh", "price"),
+                    accepted(
+                        "Distance",
+                        "From the vehicle to the charger.",
+                        paint.DISTANCE,
+                        "distance_km",
+                        "vehicle",
+                    ),
+                    accepted(
+                        "Cost", "Energy reserved at the price agreed.", paint.MONEY, "cost_eur", "charger"
+                    ),
+                ),
+            ),
+            Row("Reservations", 8, (OUTCOMES, REFUSED, TIMES)),
+            Row("Ports, vehicles, money", 8, (PORTS, STATES, MONEY)),
+        ),
+    )

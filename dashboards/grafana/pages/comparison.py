@@ -1,0 +1,206 @@
+"""Scenario comparison: two runs, or two algorithms, side by side."""
+
+from collections.abc import Callable
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+
+from dashboards.grafana import paint
+from dashboards.grafana.flux import SITE, Flux, read, share, values_of
+from dashboards.grafana.page import RUNS, SITE_CHOICE, Row, choice, page
+from dashboards.grafana.panels import Line, stat, timeseries
+
+UID: Final = "gridfleet-comparison"
+SIDES: Final = ("a", "b")
+LINES: Final = (Line("A", "${run_a}", "run-a"), Line("B", "${run_b}", "run-b"))
+HOURS: Final = 'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)'
+
+
+def run(side: str) -> str:
+    """Return the condition that a row is of one of the two runs."""
+    return f'{SITE} and r.run == "${{run_{side}}}"'
+
+
+def one(side: str) -> str:
+    """Return the condition that a row is of one of the two runs and algorithms."""
+    return f"{run(side)} and r.algorithm =~ /^${{algorithm_{side}:regex}}$/"
+
+
+def both(
+    title: str, about: str, unit: str, query: Callable[[str], Flux], *, empty: str = "not in these runs"
+) -> Panel:
+    """Return a panel with a curve for each of the two."""
+    return timeseries(
+        title,
+        about,
+        unit,
+        *(query(one(side)).called(f'"{side.upper()}"') for side in SIDES),
+        lines=LINES,
+        floor=0,
+        empty=empty,
+    )
+
+
+def sums(
+    title: str, about: str, unit: str, query: Callable[[str], Flux], *, decimals: int | None = None
+) -> Panel:
+    """Return a panel with one number for each of the two."""
+    return stat(
+        title,
+        about,
+        unit,
+        *(
+            query(one(side)).then(f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()")
+            for side in SIDES
+        ),
+        lines=LINES,
+        decimals=decimals,
+    )
+
+
+def per_tick(field: str) -> Callable[[str], Flux]:
+    """Return the query of a field of the energy balance, added up over the cells."""
+    return lambda side: read("grid", field, where=side).per_tick().windows()
+
+
+def mean_price(side: str) -> Flux:
+    """Return the mean price, weighted by energy."""
+    return (
+        read("grid", "paid_eur", "sold_wh", where=side)
+        .then("toFloat()")
+        .per_tick()
+        .windows("sum")
+        .wide("_time")
+        .where("r.sold_wh > 0.0")
+        .curve("1000.0 * r.paid_eur / r.sold_wh", "price")
+    )
+
+
+def reactor_share(side: str) -> Flux:
+    """Return the reactor's part of what was bought in each tick."""
+    return (
+        read("grid", "reactor_wh", "sold_wh", where=side)
+        .per_tick()
+        .windows("sum")
+        .wide("_time")
+        .curve(share("reactor_wh", "sold_wh"), "share")
+    )
+
+
+def offers(field: str) -> Callable[[str], Flux]:
+    """Return the mean of a field of accepted offers by the hour."""
+    return lambda side: read("offer", field, where=side).together("_field").then(HOURS)
+
+
+def part(of: str, whole: str) -> Callable[[str], Flux]:
+    """Return one field's part of another in all the time shown."""
+    return lambda side: read("grid", of, whole, where=side).total().wide().value(share(of, whole), "share")
+
+
+def paid(side: str) -> Flux:
+    """Return what was paid for energy."""
+    return read("grid", "paid_eur", where=side).total()
+
+
+def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
+    """Return one figure of all accepted offers."""
+    return lambda side: read("offer", field, where=side).total(fn)
+
+
+SUMS: Final = (
+    sums("Reactor share", "Of the energy bought.", paint.SHARE, part("reactor_wh", "sold_wh")),
+    sums(
+        "Curtailed", "Of the generation: nobody bought it.", paint.SHARE, part("curtailed_wh", "generated_wh")
+    ),
+    sums("Paid", "For energy, by consumers and chargers.", paint.MONEY, paid),
+    sums("Offers accepted", "By vehicles.", paint.COUNT, of_offers("price_eur_per_kwh", "count")),
+    sums("Price accepted", "Mean.", paint.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3),
+    sums("Distance accepted", "Mean.", paint.DISTANCE, of_offers("distance_km", "mean"), decimals=0),
+    sums("Cost accepted", "Mean.", paint.MONEY, of_offers("cost_eur", "mean")),
+)
+
+
+def comparison() -> Dashboard:
+    """Return the page."""
+    algorithms = values_of("algorithm", "grid", SITE)
+    return page(
+        UID,
+        "Scenario comparison",
+        "Two runs, or two algorithms, by the same simulated time: A and B are chosen at the top.",
+        (
+            Row("", 6, SUMS),
+            Row(
+                "Energy",
+                8,
+                (
+                    both("Demand", "Energy per tick.", paint.ENERGY, per_tick("demand_wh")),
+                    both("Own generation", "Energy per tick.", paint.ENERGY, per_tick("generated_wh")),
+                    both(
+                        "Curtailed",
+                        "Energy per tick that nobody bought.",
+                        paint.ENERGY,
+                        per_tick("curtailed_wh"),
+                    ),
+                ),
+            ),
+            Row(
+                "Prices and the reactor",
+                8,
+                (
+                    both(
+                        "Lowest price",
+                        "Lowest price paid in a tick.",
+                        paint.PRICE,
+                        lambda side: (
+                            read("market", "lowest_price_eur_per_kwh", where=side)
+                            .per_tick(fn="min")
+                            .windows("min")
+                        ),
+                    ),
+                    both("Mean price", "Weighted by energy.", paint.PRICE, mean_price),
+                    both("Reactor share", "Of the energy bought in a tick.", paint.SHARE, reactor_share),
+                ),
+            ),
+            Row(
+                "Accepted charging offers",
+                8,
+                (
+                    both("Price", "Mean of an hour.", paint.PRICE, offers("price_eur_per_kwh")),
+                    both("Distance", "Mean of an hour.", paint.DISTANCE, offers("distance_km")),
+                    both("Cost", "Mean of an hour.", paint.MONEY, offers("cost_eur")),
+                ),
+            ),
+            Row(
+                "Charging",
+                8,
+                (
+                    both(
+                        "Stored energy",
+                        "In all chargers.",
+                        paint.ENERGY,
+                        lambda side: read("charging", "stored_wh", where=side).per_tick().windows(),
+                    ),
+                    both(
+                        "Ports reserved",
+                        "Of all chargers.",
+                        paint.COUNT,
+                        lambda side: read("charging", "ports_reserved", where=side).per_tick().windows(),
+                    ),
+                    both(
+                        "Vehicles waiting",
+                        "On their way to a reserved port.",
+                        paint.COUNT,
+                        lambda side: read("charging", "waiting", where=side).per_tick().windows(),
+                    ),
+                ),
+            ),
+        ),
+        variables=(
+            SITE_CHOICE,
+            choice("run_a", "Run A", RUNS, "The first run."),
+            choice("algorithm_a", "Algorithm A", algorithms, "How vehicles chose.", many=True),
+            choice("run_b", "Run B", RUNS, "The second run; the same one compares algorithms."),
+            choice("algorithm_b", "Algorithm B", algorithms, "How vehicles chose.", many=True),
+        ),
+        annotated=(("A: ", run("a")), ("B: ", run("b"))),
+    )

@@ -1,0 +1,292 @@
+"""Health: whether the site, the recorder and the books are well.
+
+The recorder's own figures bear real time, and so does this page; what bears simulated time is shown as it stood last,
+without a time axis.
+"""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import paint
+from dashboards.grafana.charts import Column, alarms, bars, ranking, table
+from dashboards.grafana.flux import ALWAYS, RUN, SITE, Flux, read
+from dashboards.grafana.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
+from dashboards.grafana.panels import Line, stat, timeseries
+
+UID: Final = "gridfleet-health"
+STEP: Final = "10s"
+BACKLOG: Final = paint.thresholds(paint.GOOD, (10_000, paint.WARN), (100_000, paint.BAD))
+
+
+def recorder(*fields: str) -> Flux:
+    """Return the recorder's own figures in the time shown."""
+    return read("recorder", *fields, where=SITE)
+
+
+def now(field: str) -> Flux:
+    """Return the last of the recorder's figures."""
+    return recorder(field).together("_field").then("last()").plain()
+
+
+def rate(*fields: str) -> Flux:
+    """Return by how much counters grow per second; a restart counts from 0."""
+    return (
+        recorder(*fields).together("_field").then("derivative(unit: 1s, nonNegative: true)").windows().plain()
+    )
+
+
+SUMS: Final = (
+    stat(
+        "Broker",
+        "Whether the recorder is connected to the broker: 1 or 0.",
+        paint.COUNT,
+        recorder("connected")
+        .together("_field")
+        .then("last()", "map(fn: (r) => ({r with connected: if r._value then 1 else 0}))")
+        .columns("connected"),
+        colours=paint.thresholds(paint.BAD, (1, paint.GOOD)),
+        empty="no recorder",
+    ),
+    stat(
+        "Silent for",
+        "Since the recorder heard the last message.",
+        paint.SECONDS,
+        now("silent_s"),
+        colours=paint.thresholds(paint.GOOD, (60, paint.WARN), (300, paint.BAD)),
+        empty="no recorder",
+    ),
+    stat(
+        "Backlog",
+        "Points in the recorder's spool, not yet taken by the server.",
+        paint.COUNT,
+        now("backlog"),
+        colours=BACKLOG,
+        empty="no recorder",
+    ),
+    stat(
+        "Oldest in the spool",
+        "How long the oldest point has been waiting.",
+        paint.SECONDS,
+        now("oldest_s"),
+        colours=paint.thresholds(paint.GOOD, (60, paint.WARN), (600, paint.BAD)),
+        empty="no recorder",
+    ),
+    stat(
+        "Dropped",
+        "Points lost because the spool was full; must be 0.",
+        paint.COUNT,
+        now("dropped"),
+        colours=paint.NONE_IS_GOOD,
+        empty="no recorder",
+    ),
+    stat(
+        "Dead letters",
+        "Points that the server refused; they lie in the dead-letter file with the reason.",
+        paint.COUNT,
+        now("rejected"),
+        colours=paint.NONE_IS_GOOD,
+        empty="no recorder",
+    ),
+    stat(
+        "Invariants breached",
+        "Breaches that the auditor found in the run; must be 0.",
+        paint.COUNT,
+        read("audit", "breaches", where=RUN, time=ALWAYS)
+        .then('group(columns: ["invariant"])', 'sort(columns: ["_time"])', "last()")
+        .total(),
+        colours=paint.NONE_IS_GOOD,
+        empty="no audit",
+    ),
+)
+TRAFFIC: Final = timeseries(
+    "Recorder: in and out",
+    "Messages heard, points made of them, and points taken by the server, per second.",
+    paint.PER_SECOND,
+    rate("heard", "points", "sent"),
+    lines=(
+        Line("heard", "messages heard", "wind"),
+        Line("points", "points made", "charger"),
+        Line("sent", "points taken by the server", "price"),
+    ),
+    step=STEP,
+    floor=0,
+    empty="no recorder",
+)
+SPOOL: Final = timeseries(
+    "Recorder: spool",
+    "Points not yet taken by the server, and their size on disk. They grow while the server is away.",
+    paint.COUNT,
+    recorder("backlog", "backlog_bytes").together("_field").windows("max").plain(),
+    lines=(
+        Line("backlog", "points", "vehicle"),
+        Line("backlog_bytes", "on disk", "muted", unit=paint.BYTES),
+    ),
+    step=STEP,
+    floor=0,
+    empty="no recorder",
+)
+TROUBLE: Final = timeseries(
+    "Recorder: trouble",
+    "Failed attempts since the last success, messages that are none of ours, and messages delivered again.",
+    paint.COUNT,
+    recorder("failures", "refused", "redelivered", "connections").together("_field").windows("max").plain(),
+    lines=(
+        Line("failures", "failed attempts to send", "reactor"),
+        Line("refused", "messages refused", "event"),
+        Line("redelivered", "delivered again", "imported"),
+        Line("connections", "connections to the broker", "muted"),
+    ),
+    step=STEP,
+    floor=0,
+    empty="no recorder",
+)
+MEMORY: Final = timeseries(
+    "Recorder: memory",
+    "Resident memory of the recorder's process.",
+    paint.BYTES,
+    recorder("rss_bytes").together("_field").windows("max").plain(),
+    lines=(Line("rss_bytes", "resident memory", "price"),),
+    step=STEP,
+    floor=0,
+    empty="no recorder",
+)
+INVARIANTS: Final = table(
+    "Invariants",
+    "What must always hold, how often it was checked in the run, and how often it did not hold.",
+    read("audit", "checked", "breaches", where=RUN, time=ALWAYS)
+    .newest("invariant")
+    .columns("invariant", "checked", "breaches")
+    .order("breaches", "checked", down=True),
+    columns=(
+        Column("invariant", "Invariant"),
+        Column("checked", "Checked", paint.COUNT, 110),
+        Column("breaches", "Breaches", paint.COUNT, 110, colours=paint.NONE_IS_GOOD),
+    ),
+    empty="no audit",
+)
+REJECTS: Final = ranking(
+    "Messages refused by devices",
+    "In all, and by reason: what devices would not act upon in the run.",
+    paint.COUNT,
+    read("device", "refused", where=RUN, time=ALWAYS)
+    .then('group(columns: ["device"])', 'sort(columns: ["_time"])', "last()", "group()", "sum()")
+    .then('map(fn: (r) => ({name: "all", value: r._value}))'),
+    read("rejects", "rejects", where=RUN, time=ALWAYS)
+    .then('group(columns: ["cell", "kind", "reason"])', 'sort(columns: ["_time"])', "last()")
+    .then('group(columns: ["reason"])', "sum()")
+    .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
+    .order("value", down=True),
+    colours=paint.thresholds(paint.GOOD, (1, paint.WARN), (1000, paint.BAD)),
+)
+LATENESS: Final = """reduce(
+      identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},
+      fn: (r, accumulator) => {
+        took = if exists r.took_s then r.took_s else 0.0
+        late = if exists r.late_s and r.late_s > 0.0 then r.late_s else 0.0
+
+        return {
+          phases: accumulator.phases + 1.0,
+          took: accumulator.took + took,
+          late: accumulator.late + late,
+          worst: if late > accumulator.worst then late else accumulator.worst,
+        }
+      },
+    )"""
+LATE: Final = bars(
+    "Clock lateness by phase",
+    "Real seconds that phases began later than the pace allows: mean and worst of the run; 0 in lock-step.",
+    paint.SECONDS,
+    read("clock", "phase", "took_s", "late_s", where=RUN, time=ALWAYS)
+    .then('pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")')
+    .then(
+        'group(columns: ["phase"])',
+        LATENESS,
+        "map(fn: (r) => ({phase: r.phase, took: r.took / r.phases, late: r.late / r.phases, worst: r.worst}))",
+        "group()",
+    )
+    .order("phase"),
+    along="phase",
+    lines=(
+        Line("took", "took, mean", "muted"),
+        Line("late", "late, mean", "event"),
+        Line("worst", "late, worst", "reactor"),
+    ),
+)
+FLEET: Final = table(
+    "Fleet",
+    "Devices by kind at the last tick of the run: known, online, with an account of the tick, with real sensors.",
+    read("fleet", "devices", "online", "reporting", "with_sensors", where=RUN, time=ALWAYS)
+    .then('group(columns: ["cell", "kind", "_field"])', 'sort(columns: ["_time"])', "last()")
+    .total("sum", "kind")
+    .wide("kind")
+    .then("map(fn: (r) => ({r with missing: r.devices - r.online}))")
+    .columns("kind", "devices", "online", "missing", "reporting", "with_sensors")
+    .order("kind"),
+    columns=(
+        Column("kind", "Kind"),
+        Column("devices", "Known", paint.COUNT, 90),
+        Column("online", "Online", paint.COUNT, 90),
+        Column("missing", "Missing", paint.COUNT, 90, colours=paint.NONE_IS_GOOD),
+        Column("reporting", "Reporting", paint.COUNT, 100),
+        Column("with_sensors", "Real sensors", paint.COUNT, 110),
+    ),
+)
+SEEN: Final = table(
+    "Devices, longest silent first",
+    "When each device gave its last account, in simulated time. One that has gone offline stands on top.",
+    read("device", "power_w", where=RUN, time=ALWAYS)
+    .then('group(columns: ["cell", "kind", "device"])', 'sort(columns: ["_time"])', "last()", "group()")
+    .then('rename(columns: {_time: "seen"})')
+    .columns("device", "kind", "cell", "seen")
+    .order("seen", "device"),
+    columns=(
+        Column(
+            "device",
+            "Device",
+            link="/d/gridfleet-device?${site:queryparam}&${run:queryparam}&var-device=${__value.raw}",
+        ),
+        Column("kind", "Kind", width=100),
+        Column("cell", "Cell", width=120),
+        Column("seen", "Last account", paint.TIME, 180),
+    ),
+)
+PRESENCE: Final = table(
+    "Devices that went and came back",
+    "Last will and birth of devices in the run.",
+    read("event", "text", where=RUN, time=ALWAYS)
+    .then("group()", 'rename(columns: {_time: "at", _value: "text"})')
+    .columns("at", "what", "device", "text")
+    .order("at", down=True)
+    .then("limit(n: 200)"),
+    columns=(
+        Column("at", "Simulated time", paint.TIME, 180),
+        Column("what", "Event", width=110),
+        Column("device", "Device", width=130),
+        Column("text", "What happened"),
+    ),
+)
+
+
+def health() -> Dashboard:
+    """Return the page."""
+    return page(
+        UID,
+        "Health",
+        "Broker, recorder, refused messages, invariants, clock and fleet. Curves bear real time.",
+        (
+            Row("", 4, SUMS),
+            Row("Recorder", 8, (TRAFFIC, SPOOL)),
+            Row("", 7, (TROUBLE, MEMORY)),
+            Row("The run: books and messages", 10, (INVARIANTS, REJECTS, LATE)),
+            Row("The run: fleet", 10, (FLEET, SEEN), (12, 12)),
+            Row(
+                "What happened",
+                9,
+                (PRESENCE, alarms("Alarms", "The alert rules and what they say now.")),
+                (15, 9),
+            ),
+        ),
+        variables=(SITE_CHOICE, RUN_CHOICE),
+        span=REAL,
+    )

@@ -1,0 +1,185 @@
+"""Market: who bids what, who sells it, and how much talking that takes."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import paint
+from dashboards.grafana.charts import bars, ranking
+from dashboards.grafana.flux import CELLS, read, share
+from dashboards.grafana.page import Row, page
+from dashboards.grafana.panels import Line, stat, timeseries
+
+UID: Final = "gridfleet-market"
+
+SUMS: Final = (
+    stat(
+        "Energy bought",
+        "By consumers and chargers, in the time shown.",
+        paint.ENERGY,
+        read("grid", "sold_wh").total(),
+    ),
+    stat("Paid", "For this energy, in the time shown.", paint.MONEY, read("grid", "paid_eur").total()),
+    stat(
+        "Lowest price",
+        "Lowest price paid in the time shown.",
+        paint.PRICE,
+        read("market", "lowest_price_eur_per_kwh").total("min"),
+        decimals=3,
+    ),
+    stat(
+        "Highest price",
+        "Highest price paid in the time shown.",
+        paint.PRICE,
+        read("market", "highest_price_eur_per_kwh").total("max"),
+        decimals=3,
+    ),
+    stat(
+        "Refused",
+        "Part of the awards of which the consumer took less than was awarded: two producers sold to the same bid.",
+        paint.SHARE,
+        read("market", "refusals", "awards").total().wide().value(share("refusals", "awards"), "share"),
+        colours=paint.thresholds(paint.GOOD, (0.01, paint.WARN), (0.05, paint.BAD)),
+    ),
+    stat(
+        "Most rounds",
+        "Most awards that one buyer got of one producer in a tick; without faults 1.",
+        paint.COUNT,
+        read("market", "rounds").total("max"),
+        colours=paint.thresholds(paint.GOOD, (3, paint.WARN), (6, paint.BAD)),
+    ),
+)
+MERIT: Final = bars(
+    "Merit order",
+    "Energy bid for in each price band in the time shown, and who sold it; the dearest bids are served first.",
+    paint.ENERGY,
+    read("merit", "bid_wh", "sold_wh", "reactor_wh")
+    .total("sum", "band")
+    .wide("band")
+    .order("band", down=True),
+    along="band",
+    lines=(
+        Line("bid_wh", "bid for", "consumer"),
+        Line("sold_wh", "sold by turbines", "wind"),
+        Line("reactor_wh", "sold by the reactor", "reactor"),
+    ),
+)
+PRICES: Final = timeseries(
+    "Prices",
+    "Lowest, mean and highest price of a tick; the mean is weighted by energy.",
+    paint.PRICE,
+    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
+    read("market", "highest_price_eur_per_kwh").per_tick(fn="max").windows("max").plain(),
+    read("grid", "paid_eur", "sold_wh")
+    .then("toFloat()")
+    .per_tick()
+    .windows("sum")
+    .wide("_time")
+    .where("r.sold_wh > 0.0")
+    .curve("1000.0 * r.paid_eur / r.sold_wh", "mean"),
+    lines=(
+        Line("lowest_price_eur_per_kwh", "lowest", "price"),
+        Line("mean", "mean", "event"),
+        Line("highest_price_eur_per_kwh", "highest", "muted"),
+    ),
+    floor=0,
+)
+BY_CELL: Final = timeseries(
+    "Mean price by cell",
+    "The mean price of each cell, weighted by energy.",
+    paint.PRICE,
+    read("market", "mean_price_eur_per_kwh").together("cell", "_field").windows().called("r.cell"),
+    shades_of="price",
+    floor=0,
+)
+TALK: Final = timeseries(
+    "Awards and refusals",
+    "What a tick's market came to. Refusals and awards without a receipt are rare unless messages are lost.",
+    paint.COUNT,
+    read("market", "awards", "trades", "requests", "refusals", "unanswered").per_tick().windows().plain(),
+    lines=(
+        Line("awards", "awards", "wind"),
+        Line("trades", "trades", "charger"),
+        Line("requests", "asked of the reactor", "reactor"),
+        Line("refusals", "refusals", "event"),
+        Line("unanswered", "without receipt", "muted"),
+    ),
+    floor=0,
+)
+ROUNDS: Final = timeseries(
+    "Rounds",
+    "Most awards that one buyer got of one producer in a tick; each round after the first sells what was refused.",
+    paint.COUNT,
+    read("market", "rounds").per_tick(fn="max").windows("max").plain(),
+    lines=(Line("rounds", "rounds", "wind"),),
+    floor=0,
+)
+BIDS: Final = timeseries(
+    "Bids",
+    "Bids that wanted something, and the packages they were split into, per tick.",
+    paint.COUNT,
+    read("market", "bids", "packages").per_tick().windows().plain(),
+    lines=(Line("bids", "bids", "consumer"), Line("packages", "packages", "charger")),
+    floor=0,
+)
+MESSAGES: Final = timeseries(
+    "Messages by word",
+    "What devices said per tick.",
+    paint.COUNT,
+    read("messages", "messages").per_tick("word").windows().called("r.word"),
+    shades_of="imported",
+    stack=True,
+    floor=0,
+)
+BUYERS: Final = timeseries(
+    "Bought by consumers and by chargers",
+    "Energy per tick.",
+    paint.ENERGY,
+    read("device", "bought_wh", where=f'{CELLS} and (r.kind == "consumer" or r.kind == "charger")')
+    .per_tick("kind")
+    .windows()
+    .called("r.kind"),
+    lines=(Line("consumer", "consumers", "consumer"), Line("charger", "chargers", "charger")),
+    stack=True,
+    floor=0,
+)
+IMPORTED: Final = timeseries(
+    "Imported by cell",
+    "Energy per tick that a cell bought of its neighbours, above zero, and sold to them, below.",
+    paint.ENERGY,
+    read("grid", "imported_wh").per_tick("cell").windows().called('"in: " + r.cell'),
+    read("grid", "exported_wh")
+    .per_tick("cell")
+    .windows()
+    .then("map(fn: (r) => ({r with _value: -1.0 * r._value}))")
+    .called('"out: " + r.cell'),
+    shades_of="imported",
+)
+NET: Final = ranking(
+    "Net import by cell",
+    "Energy from the neighbours less energy to them in the time shown.",
+    paint.ENERGY,
+    read("grid", "imported_wh", "exported_wh")
+    .total("sum", "cell")
+    .wide("cell")
+    .then("map(fn: (r) => ({name: r.cell, value: r.imported_wh - r.exported_wh}))")
+    .order("value", down=True),
+    meaning="imported",
+)
+
+
+def market() -> Dashboard:
+    """Return the page."""
+    return page(
+        UID,
+        "Market",
+        "Merit order, prices, awards and refusals, and the exchange between cells.",
+        (
+            Row("", 4, SUMS),
+            Row("Prices", 9, (MERIT, PRICES)),
+            Row("Energy", 8, (BUYERS, BY_CELL)),
+            Row("Bargaining", 8, (TALK, BIDS, ROUNDS)),
+            Row("Between cells", 8, (IMPORTED, NET), (16, 8)),
+            Row("Messages", 8, (MESSAGES,)),
+        ),
+    )

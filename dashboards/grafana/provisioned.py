@@ -1,0 +1,118 @@
+"""What Grafana reads when it starts: the data source, where the pages are, the alert rules and who is told."""
+
+from typing import Any, Final
+
+import yaml
+
+from dashboards.grafana.alerts import rules_as_data
+from dashboards.grafana.page import FOLDER, FOLDER_UID
+from dashboards.grafana.query import DATASOURCE_UID
+
+PAGES_PATH: Final = "/etc/gridfleet/pages"
+TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - where it is, not what it is
+URL: Final = "http://influxdb:8086"
+ORGANISATION: Final = "gridfleet"
+RAW: Final = "gridfleet"
+"""The bucket that pages and rules read."""
+CONTACT: Final = "operators"
+MAILBOX: Final = "root@localhost"
+"""A mailbox that every machine has; docs/grafana.md says how to name another."""
+HEAD: Final = "# Written by `make dashboards` from dashboards/grafana/{module}; change it there.\n"
+
+
+def datasource() -> dict[str, Any]:
+    """Return the data source: InfluxDB 2.7, asked in Flux; the token is read from a file by Grafana itself."""
+    return {
+        "apiVersion": 1,
+        "datasources": [
+            {
+                "name": "GridFleet",
+                "uid": DATASOURCE_UID,
+                "type": "influxdb",
+                "access": "proxy",
+                "url": URL,
+                "isDefault": True,
+                "editable": False,
+                "jsonData": {
+                    "version": "Flux",
+                    "organization": ORGANISATION,
+                    "defaultBucket": RAW,
+                    "httpMode": "POST",
+                    "timeInterval": "10s",
+                    "maxSeries": 10_000,
+                },
+                "secureJsonData": {"token": f"$__file{{{TOKEN_PATH}}}"},
+            }
+        ],
+    }
+
+
+def provider() -> dict[str, Any]:
+    """Return where the pages lie; they are read again when the files change."""
+    return {
+        "apiVersion": 1,
+        "providers": [
+            {
+                "name": "gridfleet",
+                "orgId": 1,
+                "type": "file",
+                "folder": FOLDER,
+                "folderUid": FOLDER_UID,
+                "disableDeletion": False,
+                "allowUiUpdates": False,
+                "updateIntervalSeconds": 30,
+                "options": {"path": PAGES_PATH, "foldersFromFilesStructure": False},
+            }
+        ],
+    }
+
+
+def contact() -> dict[str, Any]:
+    """Return who is told of an alert."""
+    receiver = {
+        "uid": "gridfleet-operators",
+        "type": "email",
+        "settings": {"addresses": MAILBOX, "singleEmail": True},
+        "disableResolveMessage": False,
+    }
+    return {
+        "apiVersion": 1,
+        "contactPoints": [{"orgId": 1, "name": CONTACT, "receivers": [receiver]}],
+        "policies": [
+            {
+                "orgId": 1,
+                "receiver": CONTACT,
+                "group_by": ["grafana_folder", "alertname"],
+                "group_wait": "30s",
+                "group_interval": "5m",
+                "repeat_interval": "12h",
+            }
+        ],
+    }
+
+
+def files() -> dict[str, str]:
+    """Return the provisioning files by their path below `/etc/grafana/provisioning`."""
+    return {
+        "datasources/gridfleet.yaml": _text(datasource(), "provisioned.py"),
+        "dashboards/gridfleet.yaml": _text(provider(), "provisioned.py"),
+        "alerting/gridfleet-rules.yaml": _text(rules_as_data(), "alerts.py"),
+        "alerting/gridfleet-contact.yaml": _text(contact(), "provisioned.py"),
+    }
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML ships no types
+    """Writes texts of several lines as blocks, so that a query can be read."""
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> object:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _block)
+
+
+def _text(data: dict[str, Any], module: str) -> str:
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return HEAD.format(module=module) + str(text)

@@ -1,0 +1,271 @@
+"""`gridfleet dashboards`: its calls against a mock made from an OpenAPI document, and its course against a fake."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.grafana import client
+from dashboards.grafana.client import Change, Grafana, GrafanaError
+from provisioning.cli import main
+from tests.grafana.fake import TOKEN, FakeGrafana
+from tests.grafana.pages import ROOT, pages
+
+PRISM = ROOT / "build" / "grafana" / "node_modules" / ".bin" / "prism"
+API = Path(__file__).with_name("grafana-api.yaml")
+needs_prism = pytest.mark.skipif(
+    not PRISM.is_file(), reason="the mock server is not installed: .ci/run installs it where npm is"
+)
+
+
+@pytest.fixture(scope="module")
+def mock_url() -> Iterator[str]:
+    """A server that answers as the document says, and refuses requests that are not as it says."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    node = shutil.which("node") or "node"
+    command = [node, str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(API)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and process.poll() is None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                    break
+                time.sleep(0.1)
+            assert process.poll() is None
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def grafana(mock_url: str) -> Iterator[Grafana]:
+    with Grafana(mock_url, "any") as client:
+        yield client
+
+
+@pytest.mark.node
+@needs_prism
+def test_every_call_is_as_grafana_documents_it(grafana: Grafana) -> None:
+    assert list(grafana.push_pages()) == [Change(name, "changed") for name in sorted(pages())]
+    assert grafana.push_rules() == Change("gridfleet", "changed")
+    assert len(list(grafana.differences())) == len(pages())
+    assert grafana.annotate("new algorithm", 1_700_000_000_000, None, ("test",), "gridfleet-overview") == 42
+    assert grafana.annotate("storm", 1_700_000_000_000, 1_700_000_600_000, (), None) == 42
+    query = {
+        "refId": "A",
+        "datasource": client_datasource(),
+        "query": "x",
+        "intervalMs": 1,
+        "maxDataPoints": 1,
+    }
+    assert grafana.ask([query], "now-1h", "now")["A"]["frames"]
+    grafana._require_folder()
+    with grafana._asking("folder"):
+        grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)
+
+
+def client_datasource() -> dict[str, str]:
+    return {"type": "influxdb", "uid": client.DATASOURCE_UID}
+
+
+@pytest.mark.node
+@needs_prism
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queries": [], "from": "now-1h", "to": "now"},
+        {"queries": [{"refId": "A"}], "from": "now-1h", "to": "now"},
+        {"queries": [], "from": "yesterday", "to": "now"},
+    ],
+)
+def test_the_mock_refuses_what_is_not_as_documented(grafana: Grafana, wrong: dict[str, Any]) -> None:
+    with pytest.raises(GrafanaError) as caught:
+        grafana.ask(wrong["queries"], wrong["from"], wrong["to"])
+    assert caught.value.status == 422
+
+
+@pytest.mark.node
+@needs_prism
+def test_a_query_with_a_variable_left_in_it_is_refused(grafana: Grafana) -> None:
+    query = {"refId": "A", "datasource": client_datasource(), "intervalMs": 1, "maxDataPoints": 1}
+    with pytest.raises(GrafanaError):
+        grafana.ask([{**query, "query": 'r.run == "${run}"'}], "now-1h", "now")
+    assert grafana.ask([{**query, "query": "r.cell =~ /^.*$/"}], "now-1h", "now")
+
+
+@pytest.mark.node
+@needs_prism
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(401, "role Editor and put its token in the file"), (403, "may not do this"), (404, "no data source")],
+)
+def test_what_grafana_refuses_is_told_with_a_remedy(grafana: Grafana, status: int, told: str) -> None:
+    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock answers so, whatever it is asked
+    with pytest.raises(GrafanaError, match=told) as caught:
+        list(grafana.push_pages())
+    assert caught.value.status == status
+
+
+# --- the course of it ---
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGrafana]:
+    with FakeGrafana() as grafana:
+        yield grafana
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+def run(fake: FakeGrafana, token: Path, *words: str) -> int:
+    return main(["dashboards", *words, "--url", fake.url, "--token-file", str(token)])
+
+
+def test_push_creates_then_finds_nothing_to_do_then_mends(
+    fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fake, token, "push") == 0
+    said = capsys.readouterr().out
+    assert said.count(": created") == 7
+    assert f"{fake.url}/d/gridfleet-overview" in said
+    assert sorted(fake.pages) == sorted(pages())
+    assert fake.folders == {"gridfleet"}
+    assert run(fake, token, "push") == 0
+    assert capsys.readouterr().out.count(": unchanged") == 7
+    fake.pages["gridfleet-market"]["title"] = "Bazaar"
+    assert run(fake, token, "push") == 0
+    assert "gridfleet-market: changed" in capsys.readouterr().out
+    assert fake.pages["gridfleet-market"]["title"] == "Market"
+    assert fake.pages["gridfleet-market"]["version"] == 2
+
+
+def test_diff_shows_what_differs(fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(fake, token, "diff") == 1
+    assert "Grafana has no page gridfleet-overview" in capsys.readouterr().out
+    run(fake, token, "push")
+    capsys.readouterr()
+    assert run(fake, token, "diff") == 0
+    assert capsys.readouterr().out == "no difference\n"
+    fake.pages["gridfleet-market"]["title"] = "Bazaar"
+    assert run(fake, token, "diff") == 1
+    said = capsys.readouterr().out
+    assert '-  "title": "Bazaar"' in said
+    assert '+  "title": "Market"' in said
+
+
+def test_somebody_who_saves_meanwhile_is_not_overwritten(
+    fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(fake, token, "push")
+
+    def meddle(uid: str) -> None:
+        fake.pages[uid]["version"] += 1
+
+    fake.pages["gridfleet-market"]["title"] = "Bazaar"
+    fake.before_saving = meddle
+    assert run(fake, token, "push") == 2
+    assert "somebody has changed it meanwhile" in capsys.readouterr().err
+    assert fake.pages["gridfleet-market"]["title"] == "Bazaar"
+
+
+def test_what_keeps_it_from_pushing_is_told(
+    fake: FakeGrafana, token: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.provisioned = True
+    assert run(fake, token, "push") == 2
+    assert "is read from a file by Grafana itself" in capsys.readouterr().err
+    fake.datasources.clear()
+    assert run(fake, token, "push") == 2
+    assert "has no data source with the uid gridfleet-influxdb" in capsys.readouterr().err
+    other = tmp_path / "other"
+    other.write_text("wrong")
+    assert run(fake, other, "push") == 2
+    said = capsys.readouterr().err
+    assert "the token is not accepted (401)" in said
+    assert "wrong" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("", "holds no token"),
+        ("two words", "holds no token"),
+        (b"\xff", "not a text"),
+    ],
+)
+def test_a_token_file_that_is_none_is_told(
+    content: str | bytes | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["dashboards", "push", "--token-file", str(path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1:9", "no answer"),
+        ("grafana", "is no address"),
+        ("ftp://x", "is no address"),
+        ("http://admin:secret@127.0.0.1:9", "keep the login out"),
+    ],
+)
+def test_an_address_where_no_grafana_is_is_told(
+    url: str, told: str, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dashboards", "push", "--url", url, "--token-file", str(token)]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "secret" not in said
+
+
+def test_an_annotation_marks_an_instant_or_a_span(
+    fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(fake, token, "annotate", "storm", "--at", "2025-06-02T12:00", "--until", "2025-06-02T15:00") == 0
+    )
+    assert capsys.readouterr().out == "annotation 1\n"
+    (note,) = fake.annotations
+    assert (note["time"], note["timeEnd"]) == (1_748_865_600_000, 1_748_876_400_000)
+    assert (note["text"], note["tags"]) == ("storm", ["gridfleet"])
+    assert run(fake, token, "annotate", "x", "--page", "gridfleet-market") == 2
+    assert "page gridfleet-market: is not on this Grafana" in capsys.readouterr().err
+    run(fake, token, "push")
+    assert run(fake, token, "annotate", "x", "--page", "gridfleet-market", "--tag", "a", "--tag", "b") == 0
+    assert fake.annotations[-1]["dashboardUID"] == "gridfleet-market"
+    assert fake.annotations[-1]["tags"] == ["gridfleet", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["annotate"], "say what to write"),
+        (["annotate", "x", "--at", "noon"], "'noon' is no time"),
+        (["annotate", "x", "--at", "2025-06-02T12:00", "--until", "2025-06-02"], "before the beginning"),
+        (["push", "x"], "takes no text"),
+        (["diff", "--tag", "x"], "takes no tag"),
+    ],
+)
+def test_wrong_usage_is_told(
+    words: list[str], told: str, fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(fake, token, *words) == 2
+    assert told in capsys.readouterr().err
+    assert not fake.annotations

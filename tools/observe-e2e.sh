@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Tries what only a machine with Docker can show: containers up, a scenario runs, and Grafana answers every panel.
+#   tools/observe-e2e.sh [SCENARIO]     KEEP=1 leaves the containers running
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scenario=${1:-normal}
+ticks=${TICKS:-24}
+bin=.venv/bin
+
+say() { echo "observe-e2e: $*" >&2; }
+docker compose version >/dev/null 2>&1 || { say "needs Docker with its compose plugin"; exit 2; }
+
+compose() { docker compose --profile fleet --profile observe "$@"; }
+end() {
+  local code=$?
+  if [ "$code" -ne 0 ]; then
+    compose logs --tail 40 >&2 || true
+  fi
+  [ -n "${KEEP:-}" ] || compose down --volumes >&2
+  exit "$code"
+}
+
+"$bin/gridfleet" compose "$scenario" --set "ticks=$ticks" >&2
+trap end EXIT
+export SECONDS_PER_TICK=${SECONDS_PER_TICK:-1}
+say "starting"
+compose up --build --detach --quiet-pull >&2
+
+say "waiting for Grafana"
+for _ in $(seq 120); do
+  curl --fail --silent --output /dev/null http://127.0.0.1:3000/api/health && ready=1 && break
+  sleep 2
+done
+[ -n "${ready:-}" ] || { say "Grafana does not answer on port 3000"; exit 1; }
+
+say "waiting for the run: $ticks ticks of $SECONDS_PER_TICK s"
+for _ in $(seq 150); do
+  [ -n "$(compose ps --quiet --status exited clock)" ] && over=1 && break
+  sleep 2
+done
+[ -n "${over:-}" ] || { say "the run has not come to its end in five minutes"; exit 1; }
+sleep 15 # the recorder says how it is every ten seconds
+
+"$bin/python" -m dashboards.grafana.observe --password-file containers/grafana-password
