@@ -25,6 +25,7 @@ from provisioning import (
     health,
     kubernetes,
     report,
+    revoke,
     run,
     scenarios,
     secrets,

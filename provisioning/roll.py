@@ -1,0 +1,88 @@
+"""The roll of a secrets folder: who may log in, with role and cell, and who of them was enrolled one by one.
+
+What `gridfleet secrets` makes follows from a scenario; devices that were flashed are in no scenario. The roll keeps
+them, so that rights can be written anew without either source at hand.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from broker.keyring import REMEDY, Folder
+from broker.messages import Kind
+from broker.rights import Guest, Identity
+from provisioning.exits import CommandError
+
+_GUESTS: Final = frozenset(Guest)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """A site, everybody who may log in there, and the names of those enrolled one by one."""
+
+    site: str
+    users: tuple[Identity, ...]
+    enrolled: frozenset[str]
+
+    def find(self, name: str) -> Identity | None:
+        """Return who goes by that name."""
+        return next((user for user in self.users if user.name == name), None)
+
+    def beside(self) -> dict[str, tuple[str, ...]]:
+        """Return the cells in which devices live, and which cells lie beside each."""
+        devices = (user for user in self.users if isinstance(user.role, Kind) and user.role is not Kind.CLOCK)
+        return {device.cell: device.beside for device in devices}
+
+
+def read_roll(folder: Folder) -> Roll:
+    """Return a folder's roll; raise CommandError where there is none, or one that nothing of ours wrote."""
+    try:
+        document = json.loads(folder.roll.read_text(encoding="utf-8"))
+        users = tuple(
+            Identity(each["name"], _role(each["role"]), each["cell"], tuple(each["beside"]))
+            for each in document["users"]
+        )
+        enrolled = frozenset(each["name"] for each in document["users"] if each["enrolled"])
+        return Roll(document["site"], users, enrolled)
+    except FileNotFoundError:
+        raise CommandError(folder.path, f"holds no secrets with a roll: {REMEDY}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(folder.roll, f"cannot be read ({error}): {REMEDY}") from None
+
+
+def write_roll(folder: Folder, site: str, users: Iterable[Identity]) -> None:
+    """Write who may log in; who was enrolled before and is still there stays so."""
+    enrolled = read_roll(folder).enrolled if folder.roll.is_file() else frozenset[str]()
+    write_whole_roll(folder, Roll(site, tuple(users), enrolled))
+
+
+def write_whole_roll(folder: Folder, roll: Roll) -> None:
+    """Write a roll, all or nothing."""
+    from provisioning.secrets import write_secret
+
+    users = [
+        {
+            "name": user.name,
+            "role": user.role.value,
+            "cell": user.cell,
+            "beside": list(user.beside),
+            "enrolled": user.name in roll.enrolled,
+        }
+        for user in roll.users
+    ]
+    write_secret(folder.roll, (json.dumps({"site": roll.site, "users": users}, indent=1) + "\n").encode())
+
+
+def with_enrolled(folder: Folder, users: Iterable[Identity]) -> list[Identity]:
+    """Return the users of a scenario and, after them, those that were enrolled and are not among them."""
+    known = list(users)
+    if not folder.roll.is_file():
+        return known
+    roll = read_roll(folder)
+    names = {user.name for user in known}
+    return [*known, *(user for user in roll.users if user.name in roll.enrolled and user.name not in names)]
+
+
+def _role(word: str) -> Kind | Guest:
+    return Guest(word) if word in _GUESTS else Kind(word)

@@ -1,0 +1,11 @@
+"""The units of systemd that a device runs, as files; where they are."""
+
+from importlib.resources import files
+from typing import Final
+
+NAMES: Final = ("gridfleet-device.service", "gridfleet-safe.service")
+
+
+def unit(name: str) -> str:
+    """Return the text of a unit."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
