@@ -35,6 +35,8 @@ from provisioning import (
 )
 from provisioning.arguments import HelpFormatter
 from provisioning.exits import MEANING, Exit
+from provisioning.flash import command as flash
+from provisioning.machine import command as upgrade
 from provisioning.terminal import tell
 
 DESCRIPTION: Final = (

@@ -80,8 +80,6 @@ def revoke(directory: Path, name: str) -> Roll:
 
 def tell_broker(directory: Path) -> str:
     """Have the broker that runs here with these secrets read them again; say whether there was one."""
-    import os
-
     pid = holder_of(Folder(directory).broker)
     if pid is None:
         return (

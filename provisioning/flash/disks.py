@@ -93,7 +93,9 @@ def write_image(image: Path, card: Card, tell: Tell) -> None:
             os.posix_fadvise(disk.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         tell(f"Checking  {length / 1e9:.1f} GB on {card.device}")
         if _digest(card.device, length) != digest.digest():
-            raise CommandError(card.device, "does not hold what was written: the card is faulty, take another")
+            raise CommandError(
+                card.device, "does not hold what was written: the card is faulty, take another"
+            )
     except OSError as error:
         raise CommandError(card.device, f"cannot be written ({error.strerror}): are you root?") from None
 
@@ -169,8 +171,7 @@ def _mounted(system: System) -> dict[str, str]:
             if number not in found or words[4] == "/":
                 found[number] = words[4]
     for line in system.swaps.read_text(errors="replace").splitlines()[1:]:
-        name = Path(line.split()[0]).name
-        number = system.block / name / "dev"
-        if number.is_file():
-            found[number.read_text().strip()] = "swap"
+        swap = system.block / Path(line.split()[0]).name / "dev"
+        if swap.is_file():
+            found[swap.read_text().strip()] = "swap"
     return found

@@ -46,7 +46,8 @@ class Wifi:
             psk = hashlib.pbkdf2_hmac("sha1", passphrase.encode(), ssid.encode(), _ROUNDS, 32).hex()
         else:
             raise CommandError(
-                "Wi-Fi passphrase", "must have 8 to 63 printable ASCII characters, or be a key of 64 hex digits"
+                "Wi-Fi passphrase",
+                "must have 8 to 63 printable ASCII characters, or be a key of 64 hex digits",
             )
         return cls(ssid, psk, country.upper(), hidden)
 
@@ -83,7 +84,9 @@ def check_ssh_key(text: str) -> None:
     """Raise CommandError unless a line is a public key of SSH."""
     words = text.split()
     if "PRIVATE" in text:
-        raise CommandError("SSH key", "is a private key, which stays where it is: name the .pub file beside it")
+        raise CommandError(
+            "SSH key", "is a private key, which stays where it is: name the .pub file beside it"
+        )
     if len(words) < 2 or "\n" in text or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
         raise CommandError(f"SSH key {text[:20]!r}…", "is no public key: name a .pub file")
 

@@ -92,9 +92,7 @@ def change(
     return go_back(versions, before, service, gate, clock, words)
 
 
-def go_back(  # noqa: PLR0913 - the gate, the clock and the reason belong to the caller
-    versions: Versions, label: str, service: Service, gate: Gate, clock: Time, why: str
-) -> Verdict:
+def go_back(versions: Versions, label: str, service: Service, gate: Gate, clock: Time, why: str) -> Verdict:
     """Have the service run an earlier version again; tell whether that is healthy."""
     versions.use(label)
     service.restart()

@@ -1,8 +1,8 @@
 """Versions side by side: a virtual environment for each, and links to the one in use and the last that proved good.
 
-    /opt/gridfleet/versions/0.2.0-1f2e3d4c/   one per bundle
-    /opt/gridfleet/current -> versions/…      what the service starts
-    /opt/gridfleet/good    -> versions/…      the last that became healthy: where a rollback leads
+/opt/gridfleet/versions/0.2.0-1f2e3d4c/   one per bundle
+/opt/gridfleet/current -> versions/…      what the service starts
+/opt/gridfleet/good    -> versions/…      the last that became healthy: where a rollback leads
 """
 
 import os
@@ -90,7 +90,7 @@ class Versions:
 
     def _read(self, name: str) -> str | None:
         try:
-            return os.readlink(self.root / name).rpartition("/")[2]
+            return (self.root / name).readlink().name
         except FileNotFoundError:
             return None
 
@@ -113,7 +113,14 @@ def build_environment(bundle: Bundle, folder: Path, python: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:  # pip must not look for its cache in a home of its own
         _run(
             [
-                *(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+                *(
+                    folder / "bin" / "python",
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ),
                 *("--no-index", "--no-deps", "--ignore-installed", "--require-hashes", "--no-cache-dir"),
                 *("--requirement", bundle.path / REQUIREMENTS),
             ],
