@@ -15,6 +15,8 @@ from broker.rights import Guest, Identity
 from provisioning.exits import CommandError
 
 _GUESTS: Final = frozenset(Guest)
+_TRADERS: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
+"""Those who live in a cell; clock and reactor are the whole site's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,8 @@ class Roll:
         return next((user for user in self.users if user.name == name), None)
 
     def beside(self) -> dict[str, tuple[str, ...]]:
-        """Return the cells in which devices live, and which cells lie beside each."""
-        devices = (user for user in self.users if isinstance(user.role, Kind) and user.role is not Kind.CLOCK)
-        return {device.cell: device.beside for device in devices}
+        """Return the cells in which devices trade, and which cells lie beside each."""
+        return {user.cell: user.beside for user in self.users if user.role in _TRADERS}
 
 
 def read_roll(folder: Folder) -> Roll:

@@ -1,6 +1,6 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
-A test marked `mosquitto`, `chromium`, `node` or `podman` needs a program that pip cannot install. Where that
+A test marked `mosquitto`, `chromium`, `node`, … (the table below) needs a program that pip cannot install. Where that
 program is missing the test is deselected, counted, and named in the summary with the one command that provides it;
 it is never skipped in silence. In CI (`CI=true`) it fails instead.
 """
@@ -19,6 +19,10 @@ SYSTEM_PROGRAMS: Final = {
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "node": (("node",), "nodejs npm"),
     "podman": (("podman",), "podman runc netavark aardvark-dns iptables mmdebstrap"),
+    "mtools": (("mcopy",), "mtools"),
+    "systemd": (("systemd-analyze",), "systemd"),
+    "cloud_init": (("cloud-init",), "cloud-init"),
+    "netplan": (("netplan",), "netplan.io"),
 }
 IN_CI: Final = os.environ.get("CI", "").lower() in {"true", "1"}
 

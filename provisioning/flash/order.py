@@ -41,7 +41,6 @@ KINDS: Final = {
     "charger": Kind.CHARGER,
     "household": Kind.CONSUMER,
     "vehicle": Kind.VEHICLE,
-    "reactor": Kind.REACTOR,
 }
 """What the broker calls the kinds of a device file."""
 
@@ -147,6 +146,8 @@ def make_order(folder: Path, settings: Settings, device: DeviceTable) -> Order:
 def _order(folder: Path, common: Settings, own: DeviceTable) -> Order:
     source = _path(folder, own.file)
     device = load_device(source)
+    if device.kind not in KINDS:
+        raise CommandError(source, f"kind: a {device.kind} belongs to the whole site and is not flashed")
     _check_broker(source, device)
     key = own.ssh_key or common.ssh_key
     wifi = own.wifi or common.wifi

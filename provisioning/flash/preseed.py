@@ -24,7 +24,6 @@ def document(seed: Seed) -> dict[str, Any]:
         "system": {"hostname": seed.hostname},
         "user": {"name": seed.user, "passwordless_sudo": True, "groups": list(GROUPS)},
         "locale": {"timezone": seed.time_zone},
-        "interfaces": {"spi": seed.spi},
         # Late, because the early phase ends a command after seconds; without waiting for the time, which a
         # network without internet never tells.
         "runcmd": {
@@ -39,6 +38,8 @@ def document(seed: Seed) -> dict[str, Any]:
             "password_authentication": False,
             "authorized_keys": list(seed.ssh_keys),
         }
+    if seed.spi:
+        found["interfaces"] = {"spi": True}
     wifi = seed.wifi
     if wifi is not None:
         found["wlan"] = {
