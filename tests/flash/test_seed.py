@@ -82,7 +82,7 @@ def generate(root: Path, document: dict[str, Any]) -> int:
     path = folder / "50-cloud-init.yaml"
     path.touch(0o600)
     path.write_text(yaml.safe_dump({"network": document}))
-    command = [require_program("netplan"), "generate", "--root-dir", root]
+    command: list[str | Path] = [require_program("netplan"), "generate", "--root-dir", root]
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
