@@ -34,6 +34,7 @@ from provisioning import (
     watch,
 )
 from provisioning.arguments import HelpFormatter
+from provisioning.doctor import command as doctor
 from provisioning.exits import MEANING, Exit
 from provisioning.flash import command as flash
 from provisioning.machine import command as upgrade
