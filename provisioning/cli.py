@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from broker.errors import GridFleetError
 from provisioning import (
     broker,
+    bundle,
     clock,
     compare,
     completion,
@@ -101,6 +102,11 @@ COMMANDS: Final = (
     _from("console", console),
     _from("watch", watch),
     _from("set", steer),
+    _from("flash", flash),
+    _from("revoke", revoke),
+    _from("bundle", bundle),
+    _from("upgrade", upgrade),
+    _from("doctor", doctor),
     _from("completion", completion),
 )
 
