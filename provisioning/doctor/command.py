@@ -2,12 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from provisioning.doctor.finding import Finding, Grade
 from provisioning.exits import Exit
 from provisioning.terminal import paint
+
+if TYPE_CHECKING:
+    from provisioning.doctor.finding import Finding
 
 HELP: Final = "look over a device: pins, clock, broker, rights, disk, heat; each line says what to do"
 DESCRIPTION: Final = (
@@ -16,8 +17,8 @@ DESCRIPTION: Final = (
     "Ends with 1 if anything fails."
 )
 EXAMPLES: Final = ("gridfleet doctor", "gridfleet doctor charger-01.toml")
-FILE: Final = Path("/etc/gridfleet/device.toml")
-_COLOURS: Final = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
+FILE: Final = "/etc/gridfleet/device.toml"
+_COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,19 +33,22 @@ def execute(arguments: argparse.Namespace) -> int:
     """Look, and tell line by line."""
     failed = False
     for finding in findings(arguments):
-        failed = failed or finding.grade is Grade.FAIL
+        failed = failed or finding.grade == "fail"
         print(line(finding), flush=True)
     return Exit.FAILED if failed else Exit.FINE
 
 
-def findings(arguments: argparse.Namespace) -> Iterator[Finding]:
+def findings(arguments: argparse.Namespace) -> "Iterator[Finding]":
     """Yield everything there is to say, as it is found out."""
+    from pathlib import Path
+
+    from provisioning.doctor.finding import Finding, Grade
     from provisioning.doctor.machine import Machine, is_running, look_at_machine
 
     machine = Machine()
     yield from look_at_machine(machine)
-    path = Path(arguments.file) if arguments.file is not None else FILE
-    if arguments.file is None and not FILE.is_file():
+    path = Path(arguments.file or FILE)
+    if arguments.file is None and not path.is_file():
         yield Finding("device file", Grade.WARN, f"{FILE} is not there", "name one: gridfleet doctor FILE")
         return
     from devices.device_file import DeviceFileError, load
@@ -61,8 +65,8 @@ def findings(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield from look_at_broker(device, running=is_running(machine))
 
 
-def line(finding: Finding) -> str:
+def line(finding: "Finding") -> str:
     """Return a finding as people read it."""
-    grade = paint(f"{finding.grade:<5}", _COLOURS[finding.grade])
+    grade = paint(f"{finding.grade:<5}", _COLOURS[str(finding.grade)])
     text = f"{grade} {finding.what:<18} {finding.words}"
     return f"{text}\n      {'':<18} → {finding.remedy}" if finding.remedy else text

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +10,10 @@ from provisioning.exits import CommandError, Exit
 from provisioning.revoke import add_secrets
 
 if TYPE_CHECKING:
-    from provisioning.bundle import Target
     from provisioning.flash.order import Order
     from provisioning.flash.places import Place
     from provisioning.machine.bundle import Bundle
+    from provisioning.wheels import Target
 
 HELP: Final = "make a card, or many, that become devices at their first boot"
 DESCRIPTION: Final = (
@@ -80,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Show the plan, ask, enrol, write."""
+    import tempfile
+
     from provisioning.enrolment import check_enrolment, enrol, tell_broker
 
     orders = _orders(arguments)
@@ -172,8 +173,8 @@ def _place(arguments: argparse.Namespace, *, many: bool) -> "Place":
 
 def _bundles(arguments: argparse.Namespace, orders: "list[Order]", scratch: Path) -> "dict[Target, Bundle]":
     """Return the wheels for each kind of machine, gathered once."""
-    from provisioning.bundle import make_bundle
     from provisioning.machine.bundle import Bundle
+    from provisioning.wheels import make_bundle
 
     found: dict[Target, Bundle] = {}
     for target in dict.fromkeys(order.target for order in orders):

@@ -31,10 +31,11 @@ from broker.messages import Kind
 from devices.device_file import DeviceFile
 from devices.device_file import load as load_device
 from devices.toml_lines import line_of, lines_of
-from provisioning.bundle import MACHINE, PYTHON, Target
+from provisioning.bundle import MACHINE, PYTHON
 from provisioning.enrolment import Enrolment
 from provisioning.exits import CommandError
 from provisioning.flash.seed import Wifi, ssh_keys
+from provisioning.wheels import Target
 
 KINDS: Final = {
     "turbine": Kind.TURBINE,

@@ -8,10 +8,6 @@ from typing import Final, Protocol
 from provisioning.machine.service import Fare, Service
 from provisioning.machine.versions import Versions
 
-WITHIN_S: Final = 120.0
-"""How long a new version may take to become healthy: a Pi Zero 2 W starts Python slowly."""
-STEADY_S: Final = 30.0
-"""How long it must then stay so."""
 _LOOK_S: Final = 1.0
 
 
@@ -51,8 +47,10 @@ class Verdict:
 class Gate:
     """What a version must do to count as healthy."""
 
-    within_s: float = WITHIN_S
-    steady_s: float = STEADY_S
+    within_s: float
+    """Seconds in which it must become ready."""
+    steady_s: float
+    """Seconds for which it must then stay so, in one process."""
 
     def passed(self, service: Service, clock: Time) -> tuple[bool, str]:
         """Watch a service; return whether it became ready in time and stayed ready in one process, and why not."""

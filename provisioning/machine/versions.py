@@ -16,7 +16,6 @@ from typing import Final
 from provisioning.exits import CommandError
 from provisioning.machine.bundle import REQUIREMENTS, Bundle
 
-ROOT: Final = Path("/opt/gridfleet")
 PYTHON: Final = Path("/usr/bin/python3")
 KEPT: Final = 3
 """Versions that stay on the device, the one in use and the good one among them."""
@@ -26,7 +25,7 @@ Build = Callable[[Bundle, Path, Path], None]
 class Versions:
     """The versions under one folder."""
 
-    def __init__(self, root: Path = ROOT, python: Path = PYTHON) -> None:
+    def __init__(self, root: Path, python: Path = PYTHON) -> None:
         """`python` is the interpreter that the environments are made from."""
         self.root = root
         self._python = python

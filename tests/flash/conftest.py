@@ -9,9 +9,9 @@ import pytest
 
 from devices.fleet import Fleet
 from devices.scenario import parse
-from provisioning.bundle import Target, make_bundle
 from provisioning.machine.bundle import Bundle
 from provisioning.secrets import identities, make_secrets
+from provisioning.wheels import Target, make_bundle
 from tests.conftest import require_program
 
 CHANGES = ["site=town", "area.rows=2", "area.columns=1", "turbines.count=2", "vehicles.count=1"]

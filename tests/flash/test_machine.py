@@ -13,7 +13,8 @@ from provisioning.enrolment import Enrolment, enrol
 from provisioning.exits import CommandError, Exit
 from provisioning.flash.card import device_files
 from provisioning.flash.order import KINDS, DeviceTable, Settings, make_order
-from provisioning.machine import command, first_boot
+from provisioning.machine import first_boot
+from provisioning.machine import upgrade as upgrading
 from provisioning.machine.bundle import LIST, Bundle
 from provisioning.machine.change import Gate, settle
 from provisioning.machine.first_boot import Host
@@ -82,7 +83,7 @@ def installed(versions: Versions, tmp_path: Path, version: str) -> str:
 
 def upgrade(versions: Versions, service: FakeService, label: str) -> tuple[int, list[str]]:
     said: list[str] = []
-    return command.upgrade(versions, label, service, QUICK, service.time, said.append), said
+    return upgrading.upgrade(versions, label, service, QUICK, service.time, said.append), said
 
 
 # --- bundles ---
@@ -232,8 +233,8 @@ def test_the_command_shows_versions_and_goes_back(
     versions: Versions, service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(command, "Systemd", lambda: service)
-    monkeypatch.setattr(command, "RealTime", lambda: service.time)
+    monkeypatch.setattr(upgrading, "Systemd", lambda: service)
+    monkeypatch.setattr(upgrading, "RealTime", lambda: service.time)
     root = ["--root", str(versions.root)]
     assert main(["upgrade", *root]) == Exit.USAGE
     old = installed(versions, tmp_path, "1.0")

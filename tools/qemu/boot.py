@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, T201, S607 - a script to run by hand, as root, with programs of the system
-"""Try a whole first boot without a Pi: `make qemu` (root; 3 GB of disk; minutes with KVM, half an hour without).
+"""Try a whole first boot without a Pi: `make qemu` (root; 3 GB of disk; emulated, or with KVM=1 make qemu).
 
 A plain Debian trixie for x86-64 is made (mmdebstrap), a FAT seed is written by `gridfleet flash`, and both are booted
 by qemu in a network that leads nowhere but to the broker on this machine. Then, over that broker and SSH:
@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WORK: Final = ROOT / "build" / "qemu"
@@ -36,7 +36,13 @@ PACKAGES: Final = (
     *("cloud-init", "netplan.io", "openssh-server", "python3", "python3-venv"),
 )
 """As on Raspberry Pi OS, as far as the first boot needs them."""
-SCENARIO: Final = ("vehicles.count=1", "chargers.count=1", "households.count=1", "commerce.count=0", "farms.count=0")
+SCENARIO: Final = (
+    "vehicles.count=1",
+    "chargers.count=1",
+    "households.count=1",
+    "commerce.count=0",
+    "farms.count=0",
+)
 FILE: Final = f"""\
 id = "{DEVICE}"
 kind = "charger"
@@ -73,7 +79,11 @@ def main() -> int:
         ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
         say(f"the device bids, {time.monotonic() - since:.0f} s after power-on")
         look(ssh, ear, guest)
-    print((subprocess.run(["mtype", "-i", WORK / "seed.img", "::/gridfleet/first-boot.txt"], **TEXT).stdout).strip())
+    print(
+        (
+            subprocess.run(["mtype", "-i", WORK / "seed.img", "::/gridfleet/first-boot.txt"], **TEXT).stdout
+        ).strip()
+    )
     say(f"all is well, {time.monotonic() - began_s:.0f} s in all")
     return 0
 
@@ -146,12 +156,26 @@ def seed() -> None:
     disk = WORK / "seed.img"
     with disk.open("wb") as file:
         file.truncate(64 * 1_048_576)
-    subprocess.run(["mformat", "-i", disk, "-F", "-v", "CIDATA", "-T", "131072", "-h", "64", "-s", "32", "::"], check=True)
+    subprocess.run(
+        ["mformat", "-i", disk, "-F", "-v", "CIDATA", "-T", "131072", "-h", "64", "-s", "32", "::"],
+        check=True,
+    )
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", WORK / "key"], check=True)
     (WORK / f"{DEVICE}.toml").write_text(FILE, encoding="utf-8")
     out = WORK / "cards"
     shutil.rmtree(out, ignore_errors=True)
-    words = ["--machine", "x86_64", "--python", "3.13", "--ssh-key", "key.pub", "--user", "owner", "--plain", "--yes"]
+    words = [
+        "--machine",
+        "x86_64",
+        "--python",
+        "3.13",
+        "--ssh-key",
+        "key.pub",
+        "--user",
+        "owner",
+        "--plain",
+        "--yes",
+    ]
     gridfleet("flash", DEVICE, "--image", "seed.img", "--out", "cards", *words)
     (out / f"{DEVICE}.img").replace(disk)
 
@@ -173,7 +197,9 @@ def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[byte
     """Let time pass: a tick of 15 simulated minutes in ten seconds."""
     words = ["--seconds-per-tick", "10", "--patience", "0", "--ticks", "10000", "--set", *SCENARIO]
     url = f"mqtts://127.0.0.1:{port}"
-    return child(gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *words), "clock.log")
+    return child(
+        gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *words), "clock.log"
+    )
 
 
 @contextlib.contextmanager
@@ -183,9 +209,12 @@ def machine(port: int) -> Iterator[tuple["subprocess.Popen[bytes]", list[str | P
         shell = int(free.getsockname()[1])
     pipe = f"{sys.executable} {Path(__file__).resolve()} --pipe {port}"
     net = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{shell}-:22,guestfwd=tcp:{BROKER}:{PORT}-cmd:{pipe}"
-    # cx16 off: without KVM, Debian's kernel hangs under TCG with it.
-    speed = ["-accel", "kvm", "-cpu", "host"] if os.access("/dev/kvm", os.W_OK) else ["-cpu", "qemu64,-cx16"]
-    drives = [f"file={WORK / 'root.img'},if=virtio,format=raw,snapshot=on", f"file={WORK / 'seed.img'},if=virtio,format=raw"]
+    # Under emulation Debian's kernel hangs with cx16; a virtual machine's KVM may not know the host's own instructions.
+    speed = ["-accel", "kvm", "-cpu", "host"] if os.environ.get("KVM") == "1" else ["-cpu", "qemu64,-cx16"]
+    drives = [
+        f"file={WORK / 'root.img'},if=virtio,format=raw,snapshot=on",
+        f"file={WORK / 'seed.img'},if=virtio,format=raw",
+    ]
     command = [
         *("qemu-system-x86_64", *speed, "-smp", "1", "-m", "1024", "-display", "none", "-no-reboot"),
         *("-kernel", str(WORK / "vmlinuz"), "-initrd", str(WORK / "initrd.img")),
@@ -193,8 +222,19 @@ def machine(port: int) -> Iterator[tuple["subprocess.Popen[bytes]", list[str | P
         *(word for drive in drives for word in ("-drive", drive)),
         *("-netdev", net, "-device", "virtio-net-pci,netdev=n0", "-serial", f"file:{WORK / 'serial.log'}"),
     ]
-    say(f"booting ({speed[1] if speed[0] == '-accel' else 'emulated'}); serial console in {WORK / 'serial.log'}")
-    ssh: list[str | Path] = ["ssh", "-q", "-i", WORK / "key", "-p", str(shell), "-o", "StrictHostKeyChecking=no"]
+    say(
+        f"booting ({speed[1] if speed[0] == '-accel' else 'emulated'}); serial console in {WORK / 'serial.log'}"
+    )
+    ssh: list[str | Path] = [
+        "ssh",
+        "-q",
+        "-i",
+        WORK / "key",
+        "-p",
+        str(shell),
+        "-o",
+        "StrictHostKeyChecking=no",
+    ]
     ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20", "owner@127.0.0.1"]
     with child(command, "qemu.log") as guest:
         yield guest, ssh
@@ -209,7 +249,7 @@ class Ear:
         self._thread = threading.Thread(target=self._listen)
         self.heard: list[str] = []
 
-    def __enter__(self) -> "Ear":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -256,7 +296,9 @@ def remote(ssh: list[str | Path], *words: str, check: bool = True) -> str:
 def child(command: list[str], log: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a program until the block ends."""
     with (WORK / log).open("wb") as said:
-        process = subprocess.Popen(command, cwd=WORK, env=environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            command, cwd=WORK, env=environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
         try:
             yield process
         finally:
