@@ -79,16 +79,10 @@ def main() -> int:
         ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
         say(f"the device bids, {time.monotonic() - since:.0f} s after power-on")
         look(ssh, ear, guest)
-    print(
-        (
-            subprocess.run(["mtype", "-i", WORK / "seed.img", "::/gridfleet/first-boot.txt"], **TEXT).stdout
-        ).strip()
-    )
+    words = ["mtype", "-i", WORK / "seed.img", "::/gridfleet/first-boot.txt"]
+    print(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
     say(f"all is well, {time.monotonic() - began_s:.0f} s in all")
     return 0
-
-
-TEXT: Final = {"capture_output": True, "text": True, "check": False}
 
 
 def look(ssh: list[str | Path], ear: "Ear", guest: "subprocess.Popen[bytes]") -> None:
@@ -286,7 +280,9 @@ class Ear:
 
 def remote(ssh: list[str | Path], *words: str, check: bool = True) -> str:
     """Return what a command says on the machine."""
-    done = subprocess.run([*ssh, *words], stdin=subprocess.DEVNULL, **TEXT)
+    done = subprocess.run(
+        [*ssh, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if check and done.returncode != 0:
         raise SystemExit(f"{' '.join(words)} failed: {done.stdout}{done.stderr}")
     return str(done.stdout)
