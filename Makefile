@@ -16,7 +16,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format bench page lock clean distclean
+.PHONY: help setup setup-dev run test check format bench page qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -56,6 +56,9 @@ bench: setup-dev ## Measure what docs/benchmarks.md states
 page: ## Build the live console's page anew (needs Node.js 20 and npm)
 	npm --prefix console ci --ignore-scripts
 	npm --prefix console run build
+
+qemu: setup-dev ## Boot a flashed system in qemu until it bids (root; see docs/flashing.md)
+	$(BIN)/python tools/qemu/boot.py
 
 # --- set-up -------------------------------------------------------------------------------------
 

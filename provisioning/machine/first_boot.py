@@ -84,6 +84,7 @@ def first_boot(card: Path, host: Host) -> str:
     _configure(card, host)
     for name in NAMES:
         _write(host.root / "etc" / "systemd" / "system" / name, unit(name).encode(), 0o644)
+    _link(host.root / "usr" / "local" / "bin" / "gridfleet", "/opt/gridfleet/current/bin/gridfleet")
     versions.use(label)
     if versions.good is None:
         versions.note_good(label)  # there is no other
@@ -119,6 +120,13 @@ def _configure(card: Path, host: Host) -> None:
         copy = target / path.relative_to(card)
         _write(copy, path.read_bytes(), 0o640)
         host.give(copy, groups["gridfleet"])
+
+
+def _link(path: Path, target: str) -> None:
+    """Have the command found by its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -302,6 +302,7 @@ def test_the_first_boot_makes_a_device(card: Path, tmp_path: Path, bundle: Bundl
     assert 'credentials = "secrets"' in (etc / "device.toml").read_text()
     assert Versions(root / "opt" / "gridfleet").good == bundle.label
     assert all((root / "etc" / "systemd" / "system" / name).is_file() for name in NAMES)
+    assert (root / "usr/local/bin/gridfleet").readlink() == Path("/opt/gridfleet/current/bin/gridfleet")
     assert not (card / "secrets").exists()
     assert "is installed" in (card / "first-boot.txt").read_text()
 

@@ -16,6 +16,7 @@ import contextlib
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ DEVICE: Final = "charger-01"
 SITE: Final = "germany"
 PACKAGES: Final = (
     *("linux-image-cloud-amd64", "systemd-sysv", "systemd-timesyncd", "udev", "dbus", "iproute2", "sudo"),
-    *("cloud-init", "netplan.io", "openssh-server", "python3", "python3-venv"),
+    *("cloud-init", "netplan.io", "e2fsprogs", "openssh-server", "python3", "python3-venv"),
 )
 """As on Raspberry Pi OS, as far as the first boot needs them."""
 SCENARIO: Final = (
@@ -79,7 +80,7 @@ def main() -> int:
         ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
         say(f"the device bids, {time.monotonic() - since:.0f} s after power-on")
         look(ssh, ear, guest)
-    words = ["mtype", "-i", WORK / "seed.img", "::/gridfleet/first-boot.txt"]
+    words: list[str | Path] = ["mtype", "-i", f"{WORK / 'seed.img'}@@1M", "::/gridfleet/first-boot.txt"]
     print(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
     say(f"all is well, {time.monotonic() - began_s:.0f} s in all")
     return 0
@@ -146,14 +147,15 @@ def system() -> None:
 
 
 def seed() -> None:
-    """Have `gridfleet flash` write a FAT volume for that machine."""
+    """Have `gridfleet flash` write the boot partition of that machine: FAT32, at 1 MiB, as on a Pi's card."""
     disk = WORK / "seed.img"
+    first, sectors = 2_048, 131_072
     with disk.open("wb") as file:
-        file.truncate(64 * 1_048_576)
-    subprocess.run(
-        ["mformat", "-i", disk, "-F", "-v", "CIDATA", "-T", "131072", "-h", "64", "-s", "32", "::"],
-        check=True,
-    )
+        file.truncate((first + sectors) * 512)
+        file.seek(446)
+        file.write(struct.pack("<4xB3xII", 0x0C, first, sectors) + bytes(48) + b"\x55\xaa")
+    geometry = ["-F", "-v", "CIDATA", "-T", str(sectors), "-h", "64", "-s", "32"]
+    subprocess.run(["mformat", "-i", f"{disk}@@{first * 512}", *geometry, "::"], check=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", WORK / "key"], check=True)
     (WORK / f"{DEVICE}.toml").write_text(FILE, encoding="utf-8")
     out = WORK / "cards"
@@ -339,5 +341,6 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     if sys.argv[1:2] == ["--pipe"]:
-        sys.exit(pipe(int(sys.argv[2])))
-    sys.exit(main())
+        pipe(int(sys.argv[2]))
+    else:
+        sys.exit(main())
