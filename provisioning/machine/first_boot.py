@@ -20,7 +20,7 @@ from provisioning.exits import CommandError
 from provisioning.machine.bundle import Bundle
 from provisioning.machine.service import UNIT, systemctl
 from provisioning.machine.versions import Build, Versions
-from provisioning.units import NAMES, unit
+from provisioning.units import FIRST_BOOT, NAMES, unit
 
 BOOT: Final = "/boot/firmware"
 """Where Raspberry Pi OS mounts the boot partition."""
@@ -73,6 +73,7 @@ def first_boot(card: Path, host: Host) -> str:
 
     Doing it again after a failure, or a power cut, goes on where it ended.
     """
+    _go_on_later(host)
     bundle = Bundle.load(card / BUNDLE)
     clock = ""
     if host.now_s() < bundle.made_s:
@@ -89,6 +90,8 @@ def first_boot(card: Path, host: Host) -> str:
     if versions.good is None:
         versions.note_good(label)  # there is no other
     host.start()
+    forget_secrets(card)
+    _be_done(host)
     return f"GridFleet {label} is installed{clock}"
 
 
@@ -122,6 +125,19 @@ def _configure(card: Path, host: Host) -> None:
         host.give(copy, groups["gridfleet"])
 
 
+def _go_on_later(host: Host) -> None:
+    """Have the next boot go on if this one is cut short: cloud-init runs its commands once, whatever came of them."""
+    units = host.root / "etc" / "systemd" / "system"
+    _write(units / FIRST_BOOT, unit(FIRST_BOOT).encode(), 0o644)
+    _link(units / "multi-user.target.wants" / FIRST_BOOT, f"../{FIRST_BOOT}")
+
+
+def _be_done(host: Host) -> None:
+    units = host.root / "etc" / "systemd" / "system"
+    (units / "multi-user.target.wants" / FIRST_BOOT).unlink(missing_ok=True)
+    (units / FIRST_BOOT).unlink(missing_ok=True)
+
+
 def _link(path: Path, target: str) -> None:
     """Have the command found by its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +164,6 @@ def main(words: list[str], host: Host | None = None) -> int:
     card = Path(words[0]) if words else Path(BOOT) / FOLDER
     try:
         story, code = first_boot(card, host or Host()), 0
-        forget_secrets(card)
     except (GridFleetError, OSError, subprocess.CalledProcessError) as error:
         story, code = f"failed: {error}", 1
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())

@@ -4,6 +4,8 @@ from importlib.resources import files
 from typing import Final
 
 NAMES: Final = ("gridfleet-device.service", "gridfleet-safe.service")
+FIRST_BOOT: Final = "gridfleet-first-boot.service"
+"""Is there only until the first boot has succeeded."""
 
 
 def unit(name: str) -> str:

@@ -326,8 +326,12 @@ def test_what_fails_is_told_on_the_card_and_can_be_done_again(
     assert "failed: " in (card / "first-boot.txt").read_text()
     assert (card / "secrets").is_dir()
     assert "start" not in machine.done
+    wanted = machine.root / "etc/systemd/system/multi-user.target.wants/gridfleet-first-boot.service"
+    assert wanted.read_text().startswith("# Goes on with a first boot")  # at the next boot
     wheel.write_bytes(content)
     assert first_boot.main([str(card)], machine) == 0
+    assert not wanted.is_symlink()
+    assert not wanted.parent.with_name("gridfleet-first-boot.service").exists()
     assert first_boot.main([str(card)], machine) == 0  # a reset between forgetting and being told
     assert machine.done.count("start") == 2
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.units import NAMES, unit
+from provisioning.units import FIRST_BOOT, NAMES, unit
 from tests.conftest import require_program
 
 SYSTEM = Path("/usr/lib/systemd/system")
@@ -27,8 +27,10 @@ def root(tmp_path: Path) -> Path:
     """A machine with our units and program, and systemd's own targets."""
     shutil.copytree(SYSTEM, tmp_path / "usr/lib/systemd/system", symlinks=True, ignore_dangling_symlinks=True)
     (tmp_path / "etc/systemd/system").mkdir(parents=True)
-    for name in NAMES:
+    for name in (*NAMES, FIRST_BOOT):
         (tmp_path / "etc/systemd/system" / name).write_text(unit(name))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sh").touch(0o755)
     for link in ("current", "good"):
         program = tmp_path / "opt/gridfleet" / link / "bin/gridfleet"
         program.parent.mkdir(parents=True)
@@ -37,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_systemd_finds_nothing_wrong(root: Path) -> None:
-    assert verify(root, *NAMES) == ""
+    assert verify(root, *NAMES, FIRST_BOOT) == ""
 
 
 def test_a_misspelt_key_would_be_found(root: Path) -> None:
