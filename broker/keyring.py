@@ -61,9 +61,9 @@ class Folder:
         return self.path / "roll.json"
 
     @property
-    def broker(self) -> Path:
-        """Held locked by the broker that runs with these secrets; its process id stands in it."""
-        return self.path / "broker.pid"
+    def brokers(self) -> Path:
+        """Where brokers that run with these secrets say so."""
+        return self.path / "brokers"
 
     @property
     def clients(self) -> Path:

@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _mosquitto(arguments: argparse.Namespace) -> int:
     from broker.keyring import REMEDY, Folder
     from broker.mosquitto.server import MosquittoBroker, Ports
-    from provisioning.sole import Sole
+    from provisioning.running import Running
 
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
@@ -96,7 +96,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _Signals() as signals,
-        Sole(Folder(secrets).broker) if secrets is not None else nullcontext(),
+        Running(Folder(secrets).brokers) if secrets is not None else nullcontext(),
         MosquittoBroker(
             secrets,
             ports,

@@ -10,8 +10,8 @@ from broker.messages import Kind
 from broker.rights import Identity
 from provisioning.exits import CommandError
 from provisioning.roll import Roll, read_roll, write_whole_roll
+from provisioning.running import running
 from provisioning.secrets import make_secrets
-from provisioning.sole import holder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,13 @@ def revoke(directory: Path, name: str) -> Roll:
 
 
 def tell_broker(directory: Path) -> str:
-    """Have the broker that runs here with these secrets read them again; say whether there was one."""
-    pid = holder_of(Folder(directory).broker)
-    if pid is None:
+    """Have the brokers that run here with these secrets read them again; say whether there were any."""
+    found = running(Folder(directory).brokers)
+    for process in found:
+        os.kill(process, signal.SIGHUP)
+    if not found:
         return (
-            "No broker of these secrets runs on this machine: have yours read them again\n"
+            "none of these secrets runs on this machine: have yours read them again\n"
             "          (SIGHUP, for example `systemctl reload mosquitto`)"
         )
-    os.kill(pid, signal.SIGHUP)
-    return f"The broker (process {pid}) reads its users and rights again"
+    return f"reads its users and rights again (process {', '.join(map(str, found))})"

@@ -20,7 +20,7 @@ from provisioning.enrolment import Enrolment, check_enrolment, enrol, revoke, te
 from provisioning.exits import CommandError, Exit
 from provisioning.roll import read_roll, with_enrolled
 from provisioning.secrets import identities, make_secrets
-from provisioning.sole import Sole, holder_of
+from provisioning.running import Running, running
 from tests.mosquitto.guests import Guests
 
 ALL = "gridfleet/town/#"
@@ -75,16 +75,16 @@ def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment
         try:
             assert broker.stdout is not None
             address = BrokerAddress.parse(broker.stdout.readline().split()[1])
-            assert holder_of(Folder(secrets).broker) == broker.pid
+            assert running(Folder(secrets).brokers) == [broker.pid]
             enrol(secrets, charger)
-            assert f"process {broker.pid}" in tell_broker(secrets)
+            assert f"(process {broker.pid})" in tell_broker(secrets)
             with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
                 loop.open("charger-01", on_message=print, login=Keyring(secrets).login("charger-01"))
                 loop.wait_online(10.0)
         finally:
             broker.send_signal(signal.SIGTERM)
         assert broker.wait(20) == Exit.FINE
-    assert "No broker" in tell_broker(secrets)
+    assert "none of these secrets runs" in tell_broker(secrets)
 
 
 def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
@@ -156,12 +156,16 @@ def test_a_roll_that_is_damaged_is_named(secrets: Path) -> None:
         read_roll(Folder(secrets))
 
 
-def test_a_file_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "broker.pid"
-    assert holder_of(path) is None
-    with Sole(path):
-        assert holder_of(path) == os.getpid()
-        with pytest.raises(CommandError, match=f"is held by process {os.getpid()}"):
-            Sole(path).__enter__()
-        assert holder_of(path) == os.getpid()
-    assert holder_of(path) is None
+def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "brokers"
+    assert running(folder) == []
+    with Running(folder):
+        assert running(folder) == [os.getpid()]
+    assert running(folder) == []
+    (folder / "4711").touch()  # left behind by a crash
+    assert running(folder) == []
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_broker_from_running(tmp_path: Path) -> None:
+    with Running(tmp_path / "missing" / "brokers"):
+        assert running(tmp_path / "missing" / "brokers") == []
