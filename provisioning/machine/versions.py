@@ -17,6 +17,8 @@ from provisioning.exits import CommandError
 from provisioning.machine.bundle import REQUIREMENTS, Bundle
 
 PYTHON: Final = Path("/usr/bin/python3")
+WHEELS: Final = Path("/usr/share/python-wheels")
+"""Where Debian's python3-pip-whl has pip."""
 KEPT: Final = 3
 """Versions that stay on the device, the one in use and the good one among them."""
 Build = Callable[[Bundle, Path, Path], None]
@@ -102,31 +104,29 @@ class Versions:
         draft.replace(self.root / name)
 
 
-def build_environment(bundle: Bundle, folder: Path, python: Path) -> None:
+def build_environment(bundle: Bundle, folder: Path, python: Path, wheels: Path = WHEELS) -> None:
     """Make a virtual environment and install a bundle into it, without the network.
 
-    It sees the system's packages, because a Raspberry Pi has its pin library (python3-lgpio) there.
+    It sees the system's packages, because a Raspberry Pi has its pin library (python3-lgpio) there. Debian keeps
+    pip as a wheel that runs as it is; unpacking it into every version would take a Pi a minute.
     Raises CommandError with pip's last words when that fails.
     """
-    _run([python, "-m", "venv", "--system-site-packages", folder], "sudo apt-get install python3-venv")
+    program = folder / "bin" / "python"
+    packed = [wheel / "pip" for wheel in sorted(wheels.glob("pip-*.whl"))]
+    pip: list[str | Path] = [program, packed[-1]] if packed else [program, "-m", "pip"]
+    options = ["--system-site-packages", *(["--without-pip"] if packed else [])]
+    _run([python, "-m", "venv", *options, folder], "sudo apt-get install python3-venv")
     with tempfile.TemporaryDirectory() as scratch:  # pip must not look for its cache in a home of its own
-        _run(
-            [
-                *(
-                    folder / "bin" / "python",
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                ),
-                *("--no-index", "--no-deps", "--ignore-installed", "--require-hashes", "--no-cache-dir"),
-                *("--requirement", bundle.path / REQUIREMENTS),
-            ],
-            "is the bundle for this machine and its Python?",
-            cwd=bundle.path,
-            scratch=scratch,
-        )
+        pip += [
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-index",
+            "--no-deps",
+            "--no-cache-dir",
+        ]
+        pip += ["--ignore-installed", "--require-hashes", "--requirement", bundle.path / REQUIREMENTS]
+        _run(pip, "is the bundle for this machine and its Python?", cwd=bundle.path, scratch=scratch)
 
 
 def _run(command: list[str | Path], remedy: str, cwd: Path | None = None, scratch: str | None = None) -> None:

@@ -19,8 +19,8 @@ from provisioning.cli import main
 from provisioning.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
 from provisioning.exits import CommandError, Exit
 from provisioning.roll import read_roll, with_enrolled
-from provisioning.secrets import identities, make_secrets
 from provisioning.running import Running, running
+from provisioning.secrets import identities, make_secrets
 from tests.mosquitto.guests import Guests
 
 ALL = "gridfleet/town/#"
