@@ -4,7 +4,6 @@ Under systemd each line begins with its priority, as sd-daemon(3) has it, so tha
 finds what it should; the journal keeps the time itself.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -14,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
-FORMS: Final = ("human", "json")
 _PRIORITY: Final = (
     (logging.CRITICAL, 2),
     (logging.ERROR, 3),
@@ -28,25 +27,24 @@ _PRIORITY: Final = (
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
-def add_log(parser: argparse.ArgumentParser) -> None:
-    """Add how a command logs."""
-    parser.add_argument(
-        "--log",
-        choices=FORMS,
-        default=os.environ.get("GRIDFLEET_LOG", FORMS[0]),
-        help=f"what is logged on standard error (default: $GRIDFLEET_LOG, else {FORMS[0]})",
-    )
-
-
-def set_up_logs(form: str = FORMS[0], level: int = logging.INFO, stream: "TextIO | None" = None) -> None:
+def set_up_logs(
+    form: str = "human",
+    level: int = logging.INFO,
+    *,
+    always: "Mapping[str, object] | None" = None,
+    stream: "TextIO | None" = None,
+) -> None:
     """Have everything from a level on logged to a stream, standard error unless another is given.
 
-    Called again, it takes the place of what was set up before.
+    Each line of JSON carries `always` as well, such as which device it is. Called again, it takes the place of what
+    was set up before.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     in_journal = stream is None and _is_journal(sys.stderr)
     handler.setFormatter(
-        JsonFormatter(in_journal=in_journal) if form == "json" else HumanFormatter(in_journal=in_journal)
+        JsonFormatter(always, in_journal=in_journal)
+        if form == "json"
+        else HumanFormatter(in_journal=in_journal)
     )
     root = logging.getLogger()
     for before in [each for each in root.handlers if getattr(each, "of_gridfleet", False)]:
@@ -80,8 +78,9 @@ class HumanFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time (UTC), level, logger, message, and the record's further fields."""
 
-    def __init__(self, *, in_journal: bool = False) -> None:
+    def __init__(self, always: "Mapping[str, object] | None" = None, *, in_journal: bool = False) -> None:
         super().__init__()
+        self._always = dict(always or {})
         self._in_journal = in_journal
 
     def format(self, record: logging.LogRecord) -> str:
@@ -91,6 +90,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._always,
             **{f"{key}_" if key in {"time", "level", "logger", "message"} else key: value
                for key, value in fields_of(record).items()},
         }  # fmt: skip

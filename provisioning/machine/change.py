@@ -81,9 +81,11 @@ def change(
     tell(f"Started   {label}; it has {gate.within_s:g} s to become healthy")
     service.restart()
     healthy, words = gate.passed(service, clock)
-    if healthy:
+    if healthy and versions.current == label:  # safe mode may have gone back to the good one meanwhile
         versions.note_good(label)
         return Verdict(healthy=True, label=label, words=words)
+    if healthy:
+        return Verdict(healthy=False, label=versions.current or "", words=f"{label} failed and gave way")
     if before is None or before == label:
         return Verdict(healthy=False, label=label, words=f"{words}; there is no other version to go back to")
     tell(f"Rollback  {label} is {words}; back to {before}")

@@ -20,7 +20,7 @@ from provisioning.exits import CommandError
 from provisioning.machine.bundle import Bundle
 from provisioning.machine.service import UNIT, systemctl
 from provisioning.machine.versions import Build, Versions
-from provisioning.units import FIRST_BOOT, NAMES, unit
+from provisioning.units import FIRST_BOOT, NAMES, RESTART_MODE, RESTART_MODE_SINCE, unit
 
 BOOT: Final = "/boot/firmware"
 """Where Raspberry Pi OS mounts the boot partition."""
@@ -60,6 +60,10 @@ class Host:
         """Have root own a file, and a group read it."""
         os.chown(path, 0, group)
 
+    def systemd(self) -> int:
+        """Return systemd's version."""
+        return int(systemctl("--version").split()[1].partition(".")[0].rstrip("~rc"))
+
     def start(self) -> None:
         """Have systemd start the service, now and at every boot."""
         systemctl("daemon-reload")
@@ -85,6 +89,9 @@ def first_boot(card: Path, host: Host) -> str:
     _configure(card, host)
     for name in NAMES:
         _write(host.root / "etc" / "systemd" / "system" / name, unit(name).encode(), 0o644)
+    if host.systemd() >= RESTART_MODE_SINCE:
+        folder = host.root / "etc" / "systemd" / "system" / f"{UNIT}.d"
+        _write(folder / RESTART_MODE, unit(RESTART_MODE).encode(), 0o644)
     _link(host.root / "usr" / "local" / "bin" / "gridfleet", "/opt/gridfleet/current/bin/gridfleet")
     versions.use(label)
     if versions.good is None:

@@ -27,7 +27,7 @@ def _as_before() -> Iterator[None]:
 
 def logged(form: str) -> io.StringIO:
     stream = io.StringIO()
-    set_up_logs(form, stream=stream)
+    set_up_logs(form, always={"site": "town"}, stream=stream)
     return stream
 
 
@@ -53,6 +53,7 @@ def test_machines_read_json() -> None:
         LOG.exception("failed")
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert (first["message"], first["level"], first["logger"]) == ('said "ß"\n', "info", "devices.test")
+    assert first["site"] == "town"
     assert (first["device"], first["level_"], first["path"]) == ("charger-01", 3, "<class 'object'>")
     assert datetime.fromisoformat(first["time"]).utcoffset() is not None
     assert (second["level"], "ValueError: invalid literal" in second["error"]) == ("error", True)

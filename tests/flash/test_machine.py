@@ -220,6 +220,23 @@ def test_a_power_cut_during_a_change_leads_back_to_the_good_version(
     assert not settle(versions)
 
 
+def test_a_version_that_gave_way_in_safe_mode_is_not_taken_for_good(
+    versions: Versions, service: FakeService, tmp_path: Path
+) -> None:
+    old, new = installed(versions, tmp_path, "1.0"), installed(versions, tmp_path, "2.0")
+    upgrade(versions, service, old)
+    begin = service.restart
+
+    def restart() -> None:
+        begin()
+        settle(versions)
+
+    service.restart = restart  # type: ignore[method-assign] # it crashes at once, and safe mode goes back
+    code, said = upgrade(versions, service, new)
+    assert (code, versions.current, versions.good) == (Exit.FAILED, old, old)
+    assert said[-2] == f"In use    {old}: {new} failed and gave way"
+
+
 def test_three_versions_are_kept(versions: Versions, service: FakeService, tmp_path: Path) -> None:
     labels = []
     for number in range(5):
@@ -270,6 +287,11 @@ class FakeHost(Host):
         assert path.is_relative_to(self.root)
         assert group == 4711
 
+    version = 252
+
+    def systemd(self) -> int:
+        return self.version
+
     def start(self) -> None:
         self.done.append("start")
 
@@ -305,6 +327,17 @@ def test_the_first_boot_makes_a_device(card: Path, tmp_path: Path, bundle: Bundl
     assert (root / "usr/local/bin/gridfleet").readlink() == Path("/opt/gridfleet/current/bin/gridfleet")
     assert not (card / "secrets").exists()
     assert "is installed" in (card / "first-boot.txt").read_text()
+
+
+@pytest.mark.parametrize(("version", "there"), [(253, False), (254, True), (257, True)])
+def test_a_newer_systemd_is_told_when_safe_mode_is_due(
+    card: Path, tmp_path: Path, bundle: Bundle, version: int, there: bool
+) -> None:
+    machine = host(tmp_path, bundle.made_s + 60)
+    machine.version = version
+    first_boot.main([str(card)], machine)
+    drop_in = machine.root / "etc/systemd/system/gridfleet-device.service.d/restart-mode.conf"
+    assert drop_in.is_file() is there
 
 
 def test_a_clock_that_is_behind_is_set_to_the_time_of_flashing(
