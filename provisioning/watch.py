@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `watch`."""
     add_broker(parser)
     parser.add_argument(
+        "--secrets", metavar="DIR", help="log in as `viewer`, with what `gridfleet secrets DIR` made"
+    )
+    parser.add_argument(
         "--ticks",
         type=whole(1, MOST_TICKS),
         metavar="N",
@@ -45,17 +48,23 @@ def execute(arguments: argparse.Namespace) -> int:
     from broker.address import BrokerAddress
     from broker.mqtt import MqttLoop
     from broker.topics import ALL, batch_topic, topic_filter
+    from broker.wishes import NOBODY
     from dashboards.console.view import View
     from devices.ear import Wire
+    from provisioning.broker_address import credentials_for
     from provisioning.interrupt import Interruption
 
     view = View(arguments.ticks)
     ear = Ear(Wire(arguments.site), view)
-    with MqttLoop(BrokerAddress.parse(arguments.broker)) as loop:
+    address = BrokerAddress.parse(arguments.broker)
+    login = credentials_for(arguments.secrets, address).login("viewer") if arguments.secrets else NOBODY
+    with MqttLoop(address) as loop:
         # QoS 0: so rumqttd hands out every retained message; what is missed is seen a tick later.
         filters = [(topic_filter(arguments.site, word), 0) for word in HEARD]
         filters += [(batch_topic(arguments.site, word, ALL, ALL), 0) for word in HEARD]
-        connection = loop.open(f"watch-{secrets.token_hex(4)}", on_message=ear.hear, filters=filters)
+        connection = loop.open(
+            f"watch-{secrets.token_hex(4)}", on_message=ear.hear, filters=filters, login=login
+        )
         loop.wait_online(REACH_S)
         with Interruption() as interruption, _shown(view) as redraw:
             while not (interruption.asked or view.over):
