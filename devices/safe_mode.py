@@ -85,7 +85,7 @@ class SafeMode:
         file = self._file
         try:
             if open_board is None:
-                from devices.device import open_board as open_real
+                from devices.running import open_board as open_real
 
                 open_board = open_real
             board = open_board(file)
