@@ -58,7 +58,14 @@ def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> Non
     users = roll.users if known is not None else (*roll.users, identity)
     rotated = (identity.name,) if known is not None else ()
     make_secrets(directory, roll.site, users, rotated=rotated)
-    write_whole_roll(folder, replace(roll, users=users, enrolled=roll.enrolled | {identity.name}))
+    write_whole_roll(
+        folder,
+        replace(
+            roll,
+            users=users,
+            enrolled=(*(name for name in roll.enrolled if name != identity.name), identity.name),
+        ),
+    )
 
 
 def revoke(directory: Path, name: str) -> Roll:
@@ -73,7 +80,7 @@ def revoke(directory: Path, name: str) -> Roll:
         raise CommandError(name, f"is not known at {roll.site}; enrolled are: {enrolled}")
     users = tuple(user for user in roll.users if user.name != name)
     make_secrets(directory, roll.site, users, expelled=(name,))
-    left = Roll(roll.site, users, roll.enrolled - {name})
+    left = Roll(roll.site, users, tuple(each for each in roll.enrolled if each != name))
     write_whole_roll(folder, left)
     return left
 

@@ -4,17 +4,15 @@ What `gridfleet secrets` makes follows from a scenario; devices that were flashe
 them, so that rights can be written anew without either source at hand.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from broker.keyring import REMEDY, Folder
 from broker.messages import Kind
-from broker.rights import Guest, Identity
+from broker.rights import Identity
 from provisioning.exits import CommandError
 
-_GUESTS: Final = frozenset(Guest)
 _TRADERS: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
 """Those who live in a cell; clock and reactor are the whole site's."""
 
@@ -25,7 +23,7 @@ class Roll:
 
     site: str
     users: tuple[Identity, ...]
-    enrolled: frozenset[str]
+    enrolled: tuple[str, ...]
 
     def find(self, name: str) -> Identity | None:
         """Return who goes by that name."""
@@ -38,41 +36,31 @@ class Roll:
 
 def read_roll(folder: Folder) -> Roll:
     """Return a folder's roll; raise CommandError where there is none, or one that nothing of ours wrote."""
+    from pydantic import TypeAdapter
+
     try:
-        document = json.loads(folder.roll.read_text(encoding="utf-8"))
-        users = tuple(
-            Identity(each["name"], _role(each["role"]), each["cell"], tuple(each["beside"]))
-            for each in document["users"]
-        )
-        enrolled = frozenset(each["name"] for each in document["users"] if each["enrolled"])
-        return Roll(document["site"], users, enrolled)
+        return TypeAdapter(Roll).validate_json(folder.roll.read_bytes())
     except FileNotFoundError:
         raise CommandError(folder.path, f"holds no secrets with a roll: {REMEDY}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(folder.roll, f"cannot be read ({error}): {REMEDY}") from None
+    except ValueError as error:
+        words = str(error).splitlines()[1:3] or [str(error)]
+        raise CommandError(folder.roll, f"cannot be read ({': '.join(words)}): {REMEDY}") from None
 
 
 def write_roll(folder: Folder, site: str, users: Iterable[Identity]) -> None:
     """Write who may log in; who was enrolled before and is still there stays so."""
-    enrolled = read_roll(folder).enrolled if folder.roll.is_file() else frozenset[str]()
+    enrolled = read_roll(folder).enrolled if folder.roll.is_file() else ()
     write_whole_roll(folder, Roll(site, tuple(users), enrolled))
 
 
 def write_whole_roll(folder: Folder, roll: Roll) -> None:
     """Write a roll, all or nothing."""
+    from pydantic import TypeAdapter
+
     from provisioning.secrets import write_secret
 
-    users = [
-        {
-            "name": user.name,
-            "role": user.role.value,
-            "cell": user.cell,
-            "beside": list(user.beside),
-            "enrolled": user.name in roll.enrolled,
-        }
-        for user in roll.users
-    ]
-    write_secret(folder.roll, (json.dumps({"site": roll.site, "users": users}, indent=1) + "\n").encode())
+    sorted_roll = Roll(roll.site, roll.users, tuple(sorted(roll.enrolled)))
+    write_secret(folder.roll, TypeAdapter(Roll).dump_json(sorted_roll, indent=1) + b"\n")
 
 
 def with_enrolled(folder: Folder, users: Iterable[Identity]) -> list[Identity]:
@@ -83,7 +71,3 @@ def with_enrolled(folder: Folder, users: Iterable[Identity]) -> list[Identity]:
     roll = read_roll(folder)
     names = {user.name for user in known}
     return [*known, *(user for user in roll.users if user.name in roll.enrolled and user.name not in names)]
-
-
-def _role(word: str) -> Kind | Guest:
-    return Guest(word) if word in _GUESTS else Kind(word)

@@ -74,7 +74,7 @@ def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle
     command = yaml.safe_load((boot / "user-data").read_text())["runcmd"][-1]
     wheel = next(name for name in bundle.wheels if name.startswith("gridfleet-"))
     assert command[1] == f"PYTHONPATH=/boot/firmware/gridfleet/bundle/{wheel}"
-    assert read_roll(folder).enrolled == {"charger-01"}
+    assert read_roll(folder).enrolled == ("charger-01",)
 
 
 def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
@@ -127,7 +127,7 @@ def test_many_devices_get_an_image_each(bench: Path, cell: str, blank_image: Pat
         device_file = mtool("mtype", "-i", volume, "::/gridfleet/device.toml").decode()
         assert parse(device_file, "device.toml").id == device
         assert mtool("mtype", "-i", volume, f"::/gridfleet/secrets/clients/{device}.key").startswith(b"-----")
-    assert read_roll(Folder(bench / "secrets")).enrolled == {"charger-01", "charger_02"}
+    assert read_roll(Folder(bench / "secrets")).enrolled == ("charger-01", "charger_02")
 
 
 @pytest.mark.mtools
