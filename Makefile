@@ -16,7 +16,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format bench page dashboards influxdb observe-e2e lock clean distclean
+.PHONY: help setup setup-dev run test check format bench page dashboards influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -65,6 +65,9 @@ influxdb: ## Build InfluxDB 2.7 for the tests that want a real one (needs Go and
 
 observe-e2e: setup ## Start the containers, run a scenario, have Grafana answer every panel (needs Docker)
 	tools/observe-e2e.sh $(SCENARIO)
+
+qemu: setup-dev ## Boot a flashed system in qemu until it bids (root; see docs/flashing.md)
+	$(BIN)/python tools/qemu/boot.py
 
 # --- set-up -------------------------------------------------------------------------------------
 

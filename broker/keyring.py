@@ -56,6 +56,16 @@ class Folder:
         return self.path / "acl"
 
     @property
+    def roll(self) -> Path:
+        """Who may log in, with role and cell: what the rights were made from."""
+        return self.path / "roll.json"
+
+    @property
+    def brokers(self) -> Path:
+        """Where brokers that run with these secrets say so."""
+        return self.path / "brokers"
+
+    @property
     def clients(self) -> Path:
         """The folder with what each client needs to log in."""
         return self.path / "clients"

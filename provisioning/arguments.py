@@ -1,11 +1,13 @@
 """Arguments that several commands share, each defined once: their words, their limits, their help."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 ALGORITHMS: Final = ("weighted", "best", "cheapest", "closest", "random")
 """As in broker.messages.Algorithm, which takes too long to load for a help text."""
+LOG_FORMS: Final = ("human", "json")
 MOST_TICKS: Final = 1_000_000
 MOST_SEED: Final = 2**63 - 1
 
@@ -129,4 +131,14 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         dest="report",
         help="leave out report.html and its plots (make them later with `gridfleet report DIR`)",
+    )
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Add how a command logs."""
+    parser.add_argument(
+        "--log",
+        choices=LOG_FORMS,
+        default=os.environ.get("GRIDFLEET_LOG", LOG_FORMS[0]),
+        help=f"what is logged on standard error (default: $GRIDFLEET_LOG, else {LOG_FORMS[0]})",
     )

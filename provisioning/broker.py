@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -17,7 +18,7 @@ HELP: Final = "run a broker for a site until Ctrl-C"
 DESCRIPTION: Final = (
     "Start Mosquitto where it is installed, else the rumqttd that comes with GridFleet, and say which it is.\n"
     "With --secrets it speaks TLS, knows every device and lets each do what its kind may do; without, it listens\n"
-    "on this machine alone and lets anybody do anything. SIGHUP makes it take over rotated secrets."
+    "on this machine alone and lets anybody do anything. SIGHUP makes it take over changed secrets."
 )
 EXAMPLES: Final = (
     "gridfleet broker",
@@ -88,6 +89,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     from broker.address import BrokerAddress
     from broker.keyring import REMEDY, Folder
     from broker.mosquitto.server import MosquittoBroker, Ports
+    from provisioning.running import Running
 
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
@@ -109,6 +111,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _Signals() as signals,
+        Running(Folder(secrets).brokers) if secrets is not None else nullcontext(),
         MosquittoBroker(
             secrets,
             ports,

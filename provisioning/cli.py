@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from broker.errors import GridFleetError
 from provisioning import (
     broker,
+    bundle,
     chaos,
     clock,
     compare,
@@ -30,6 +31,7 @@ from provisioning import (
     record,
     recorder,
     report,
+    revoke,
     run,
     scenarios,
     secrets,
@@ -38,7 +40,10 @@ from provisioning import (
     watch,
 )
 from provisioning.arguments import HelpFormatter
+from provisioning.doctor import command as doctor
 from provisioning.exits import MEANING, Exit
+from provisioning.flash import command as flash
+from provisioning.machine import command as upgrade
 from provisioning.terminal import tell
 
 DESCRIPTION: Final = (
@@ -107,6 +112,11 @@ COMMANDS: Final = (
     _from("console", console),
     _from("watch", watch),
     _from("set", steer),
+    _from("flash", flash),
+    _from("revoke", revoke),
+    _from("bundle", bundle),
+    _from("upgrade", upgrade),
+    _from("doctor", doctor),
     _from("completion", completion),
 )
 

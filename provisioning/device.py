@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Final
 
+from provisioning.arguments import add_log
 from provisioning.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ HELP: Final = "run one device of a device file, on a Raspberry Pi's pins or with
 DESCRIPTION: Final = (
     "`check` reads a device file and names every mistake with line, key and mend. `run` connects the device to its\n"
     "broker and runs it until SIGTERM or Ctrl-C: with its pins (backend gpio), with mocked ones (mock), or with\n"
-    "none (synthetic). docs/hardware.md has the file, the wiring and the safety of the charger."
+    "none (synthetic). `safe` opens the contactor, applies the brake, stays out of the market and says so: for an\n"
+    "agent that failed again and again. docs/hardware.md has the file, the wiring and the safety of the charger."
 )
 EXAMPLES: Final = (
     "gridfleet device check turbine.toml",
@@ -23,15 +25,13 @@ EXAMPLES: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `device`."""
-    parser.add_argument("action", choices=("run", "check"), help="run the device, or only check its file")
+    parser.add_argument("action", choices=("run", "check", "safe"), help="what to do")
     parser.add_argument("file", metavar="FILE", help="a device file (TOML)")
-    parser.add_argument(
-        "--log", choices=("text", "json"), default="text", help="how to log on standard error (default: text)"
-    )
+    add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Check or run."""
+    """Check, run, or keep safe."""
     from devices.lean import later
 
     later()
@@ -41,7 +41,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.action == "check":
         _tell(file)
         return Exit.FINE
-    return _run(file, arguments.log)
+    return _run(file, arguments.log, safe=arguments.action == "safe")
 
 
 def _tell(file: "DeviceFile") -> None:
@@ -55,13 +55,15 @@ def _tell(file: "DeviceFile") -> None:
         print(f"  CH{channel:<5}{table}.{key}")
 
 
-def _run(file: "DeviceFile", log: str) -> int:
-    from devices.logs import log_to_stderr
+def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
     from devices.running import Running
+    from devices.safe_mode import SafeMode
     from provisioning.interrupt import Interruption
+    from provisioning.logs import set_up_logs
 
-    log_to_stderr(file.id, as_json=log == "json")
-    with Interruption() as interruption, Running(file, credentials=_credentials(file)) as running:
+    set_up_logs(log, always={"device": file.id})
+    program = SafeMode if safe else Running
+    with Interruption() as interruption, program(file, credentials=_credentials(file)) as running:
         running.run(lambda: interruption.asked)
     return Exit.FINE
 

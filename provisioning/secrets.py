@@ -26,7 +26,7 @@ HELP: Final = "make or rotate the keys, certificates, passwords and rights of a 
 DESCRIPTION: Final = (
     "Make what a broker and its clients need to know each other: an authority and certificates, a password for\n"
     "every device of a scenario, and the rights of each. Called again, it adds what is missing and writes the\n"
-    "rights anew; who is not in the scenario any more is locked out. With --rotate everything is made anew.\n"
+    "rights anew; who is neither in the scenario nor enrolled is locked out. With --rotate all is made anew.\n"
     "The folder is readable by you alone and ignored by git; a running broker takes it over on SIGHUP."
 )
 EXAMPLES: Final = (
@@ -98,19 +98,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Make or rotate; say what was done, and never a secret."""
+    from broker.keyring import Folder
     from devices.fleet import Fleet
     from devices.scenario import load
+    from provisioning.roll import with_enrolled
 
     if arguments.only and not arguments.rotate:
         raise CommandError("--only", "goes with --rotate")
     fleet = Fleet(load(arguments.scenario, arguments.changes))
-    users = identities(
-        fleet,
-        arguments.operators,
-        arguments.viewers,
-        hosts=arguments.hosts,
-        shared=arguments.shared,
-        bridged=arguments.bridged,
+    folder = Folder(Path(arguments.directory))
+    users = with_enrolled(
+        folder,
+        identities(
+            fleet,
+            arguments.operators,
+            arguments.viewers,
+            hosts=arguments.hosts,
+            shared=arguments.shared,
+            bridged=arguments.bridged,
+        ),
     )
     unknown = set(arguments.only or ()) - {user.name for user in users} - {SERVER}
     if unknown:
@@ -165,13 +171,16 @@ def make_secrets(
     *,
     rotated: Collection[str] | None = (),
     hosts: Collection[str] = (),
+    expelled: Collection[str] = (),
 ) -> str:
     """Make what is missing and rotate the clients named in `rotated` (None: everything); say what was done.
 
+    The certificates of `expelled` are revoked and all that they log in with is deleted.
     Raises CommandError for a folder that is somebody else's, or that cannot be written.
     """
     from broker.keyring import Folder
     from broker.rights import acl
+    from provisioning.roll import write_roll
 
     folder = Folder(directory)
     users = list(users)
@@ -185,9 +194,12 @@ def make_secrets(
         made = 0
         for user in users:
             made += _client(folder, authority, user.name, hashes, revoked, anew=user.name in named)
+        for name in expelled:
+            _expel(folder, name, revoked)
         lines = (f"{user.name}:{hashes[user.name]}\n" for user in users)
         write_secret(folder.passwords, "".join(lines).encode())
         write_secret(folder.rights, acl(site, users).encode())
+        write_roll(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
@@ -269,6 +281,17 @@ def _client(
         _keep(certificate, folder.key_of(name), authority.client(name))
         made = True
     return made
+
+
+def _expel(folder: "Folder", name: str, revoked: set[int]) -> None:
+    """Revoke a client's certificate and delete its files, keys first."""
+    from provisioning.certificates import serial_of
+
+    certificate = folder.certificate_of(name)
+    if certificate.is_file():
+        revoked.add(serial_of(certificate.read_bytes()))
+    for path in (folder.key_of(name), folder.password_of(name), certificate):
+        path.unlink(missing_ok=True)
 
 
 def _keep(certificate: Path, key: Path, issued: "Issued") -> None:

@@ -1,8 +1,8 @@
 """Shared by all tests: what a missing system package means, and how hard Hypothesis tries.
 
-A test marked with a program (`mosquitto`, `chromium`, `node`, `podman`, `influxdb`) needs one that pip cannot
-install. Where that program is missing the test is deselected, counted, and named in the summary with the one command
-that provides it; it is never skipped in silence. In CI (`CI=true`) it fails instead.
+A test marked `mosquitto`, `chromium`, `node`, … (the table below) needs a program that pip cannot install. Where that
+program is missing the test is deselected, counted, and named in the summary with the one command that provides it;
+it is never skipped in silence. In CI (`CI=true`) it fails instead.
 """
 
 import os
@@ -20,6 +20,10 @@ SYSTEM_PROGRAMS: Final = {
     "node": (("node",), "nodejs npm"),
     "podman": (("podman",), "podman runc netavark aardvark-dns iptables mmdebstrap"),
     "influxdb": (("influxd",), "influxdb"),
+    "mtools": (("mcopy",), "mtools"),
+    "systemd": (("systemd-analyze",), "systemd"),
+    "cloud_init": (("cloud-init",), "cloud-init"),
+    "netplan": (("netplan",), "netplan.io"),
 }
 IN_CI: Final = os.environ.get("CI", "").lower() in {"true", "1"}
 

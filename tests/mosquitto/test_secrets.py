@@ -91,14 +91,19 @@ def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> N
     assert main(["secrets", str(made), "--set", *more]) == Exit.FINE
     after = contents(made)
     new = {name for name in after if before.get(name) != after[name]} - {"ca.crl"}
-    assert new == {"passwords", "acl", *(f"clients/charger-2.{end}" for end in ("password", "crt", "key"))}
+    assert new == {
+        "passwords",
+        "acl",
+        "roll.json",
+        *(f"clients/charger-2.{end}" for end in ("password", "crt", "key")),
+    }
 
 
 def test_rotated_everything_is_new(made: Path) -> None:
     before = contents(made)
     assert main(["secrets", str(made), "--rotate", *SMALL]) == Exit.FINE
     after = contents(made)
-    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl"}
+    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
 
 
 def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:

@@ -1,0 +1,72 @@
+"""A seed for cloud-init's NoCloud: what Raspberry Pi OS (from trixie on) and cloud images read at their first boot.
+
+Every version that reads NoCloud takes these keys; tests hold them against cloud-init's own schema and netplan.
+"""
+
+from typing import Any, Final
+
+from provisioning.flash.seed import GROUPS, Seed
+from provisioning.flash.yaml_text import yaml_text
+
+USER_DATA: Final = "user-data"
+META_DATA: Final = "meta-data"
+NETWORK: Final = "network-config"
+
+
+def cloud_init(seed: Seed) -> dict[str, bytes]:
+    """Return the files of a seed."""
+    return {
+        USER_DATA: f"#cloud-config\n{yaml_text(user_data(seed))}".encode(),
+        # With an underscore, as some images ship it, nothing reads it: the hyphen matters.
+        META_DATA: yaml_text({"instance-id": seed.instance_id, "local-hostname": seed.hostname}).encode(),
+        NETWORK: yaml_text(network(seed)).encode(),
+    }
+
+
+def user_data(seed: Seed) -> dict[str, Any]:
+    """Return the cloud-config; nothing secret is in it."""
+    person: dict[str, Any] = {
+        "name": seed.user,
+        "groups": list(GROUPS),
+        "shell": "/bin/bash",
+        "lock_passwd": True,
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+    }
+    if seed.ssh_keys:
+        person["ssh_authorized_keys"] = list(seed.ssh_keys)
+    commands: list[list[str]] = []
+    if seed.ssh_keys:
+        commands.append(["systemctl", "enable", "--now", "ssh"])
+    commands.append(list(seed.command))
+    return {
+        "hostname": seed.hostname,
+        "manage_etc_hosts": True,
+        "timezone": seed.time_zone,
+        "users": [person],
+        "ssh_pwauth": False,
+        "package_update": False,
+        "package_upgrade": False,
+        "runcmd": commands,
+    }
+
+
+def network(seed: Seed) -> dict[str, Any]:
+    """Return what netplan is to set up: any wired network, and the wireless one; the boot waits for neither."""
+    found: dict[str, Any] = {
+        "version": 2,
+        "ethernets": {"wired": {"match": {"name": "e*"}, "dhcp4": True, "optional": True}},
+    }
+    wifi = seed.wifi
+    if wifi is not None:
+        point: dict[str, Any] = {"password": wifi.psk}
+        if wifi.hidden:
+            point["hidden"] = True
+        found["wifis"] = {
+            "wlan0": {
+                "dhcp4": True,
+                "optional": True,
+                "regulatory-domain": wifi.country,
+                "access-points": {wifi.ssid: point},
+            }
+        }
+    return found

@@ -1,0 +1,110 @@
+"""What a machine is to become at its first boot: one model, which several writers put into a system's own words."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from provisioning.exits import CommandError
+
+GROUPS: Final = ("adm", "gpio", "spi", "sudo", "systemd-journal")
+"""Of the person who logs in: may read the journal, use the pins and become root."""
+_HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_PSK: Final = re.compile(r"[0-9a-fA-F]{64}")
+_ROUNDS: Final = 4096
+"""Of PBKDF2 with SHA-1, as WPA2 makes a key from a passphrase (IEEE 802.11, annex J.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wifi:
+    """A wireless network; its key is no part of its text."""
+
+    ssid: str
+    psk: str = field(repr=False)
+    """256 bits in hexadecimal, made from the passphrase: it opens this network alone."""
+    country: str
+    """Two letters: which channels may be used."""
+    hidden: bool = False
+
+    @classmethod
+    def make(cls, ssid: str, passphrase: str, country: str, *, hidden: bool = False) -> "Wifi":
+        """Return a network from what people know of it; raise CommandError for what cannot be one.
+
+        WPA2 and the transition mode of WPA3; a network of WPA3 alone needs the passphrase itself.
+        """
+        if not 1 <= len(ssid.encode()) <= 32:
+            raise CommandError("Wi-Fi name", "must have 1 to 32 bytes")
+        if not re.fullmatch(r"[A-Za-z]{2}", country):
+            raise CommandError(f"Wi-Fi country {country!r}", "must be two letters, such as DE")
+        if _PSK.fullmatch(passphrase):
+            psk = passphrase.lower()
+        elif 8 <= len(passphrase) <= 63 and passphrase.isascii() and passphrase.isprintable():
+            psk = hashlib.pbkdf2_hmac("sha1", passphrase.encode(), ssid.encode(), _ROUNDS, 32).hex()
+        else:
+            raise CommandError(
+                "Wi-Fi passphrase",
+                "must have 8 to 63 printable ASCII characters, or be a key of 64 hex digits",
+            )
+        return cls(ssid, psk, country.upper(), hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A machine's name, place in time, people, network, and the command that makes a device of it."""
+
+    hostname: str
+    instance_id: str
+    """Another one than before has the first boot run again."""
+    command: tuple[str, ...]
+    time_zone: str = "Etc/UTC"
+    user: str = "pi"
+    ssh_keys: tuple[str, ...] = ()
+    wifi: Wifi | None = None
+    spi: bool = True
+    """Whether the machine's SPI is switched on, for an analogue-to-digital converter."""
+
+    def __post_init__(self) -> None:
+        """Raise CommandError for a name that a machine could not bear."""
+        for what, text, allowed, hint in (
+            ("host name", self.hostname, _HOSTNAME, "letters, digits and hyphens, at most 63"),
+            ("user", self.user, _USER, "small letters, digits, hyphens and underscores, at most 32"),
+            ("time zone", self.time_zone, _ZONE, "a name such as Europe/Berlin"),
+        ):
+            if allowed.fullmatch(text) is None:
+                raise CommandError(f"{what} {text!r}", f"must be {hint}")
+        for key in self.ssh_keys:
+            check_ssh_key(key)
+
+
+def check_ssh_key(text: str) -> None:
+    """Raise CommandError unless a line is a public key of SSH."""
+    words = text.split()
+    if "PRIVATE" in text:
+        raise CommandError(
+            "SSH key", "is a private key, which stays where it is: name the .pub file beside it"
+        )
+    if len(words) < 2 or "\n" in text or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+        raise CommandError(f"SSH key {text[:20]!r}…", "is no public key: name a .pub file")
+
+
+def ssh_keys(path: Path) -> tuple[str, ...]:
+    """Return the public keys in a file; raise CommandError when it holds none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise CommandError(path, f"cannot be read ({error})") from None
+    keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not keys:
+        raise CommandError(path, "holds no SSH key")
+    for key in keys:
+        check_ssh_key(key)
+    return keys
+
+
+def new_instance_id(device: str) -> str:
+    """Return an instance id that nothing had before."""
+    return f"{device.lower()}-{secrets.token_hex(8)}"

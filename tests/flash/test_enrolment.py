@@ -1,0 +1,171 @@
+"""Who is enrolled can log in and say what its kind may say; who is revoked cannot come back."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.keyring import Folder, Keyring
+from broker.messages import Kind
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import MqttLoop
+from devices.fleet import Fleet
+from provisioning.certificates import revoked_in, serial_of
+from provisioning.cli import main
+from provisioning.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
+from provisioning.exits import CommandError, Exit
+from provisioning.roll import read_roll, with_enrolled
+from provisioning.running import Running, running
+from provisioning.secrets import identities, make_secrets
+from tests.mosquitto.guests import Guests
+
+ALL = "gridfleet/town/#"
+
+
+@pytest.fixture
+def charger(cell: str) -> Enrolment:
+    return Enrolment("charger-01", Kind.CHARGER, cell)
+
+
+@pytest.mark.mosquitto
+def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger: Enrolment) -> None:
+    with MosquittoBroker(secrets) as broker:
+        enrol(secrets, charger, "town")
+        broker.reload()
+        keyring = Keyring(secrets)
+        with Guests(broker, keyring) as guests:
+            clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
+            device, login = guests.come("charger-01"), keyring.login("charger-01")
+            device.connection.publish("gridfleet/town/state/charger-01", b"mine", qos=1)
+            device.connection.publish("gridfleet/town/state/charger-1", b"forged", qos=1)
+            guests.settle(clock, viewer)
+            assert viewer.heard == [("gridfleet/town/state/charger-01", b"mine")]
+            revoke(secrets, "charger-01")
+            broker.reload()
+            assert guests.loop.run_until(lambda: "refused" in device.connection.trouble, 5)
+            device.connection.end()
+            again = guests.try_to_come("charger-01", ALL, login=login)
+            assert guests.loop.run_until(lambda: "refused" in again.connection.trouble, 5)
+            assert (clock.connection.trouble, viewer.connection.trouble) == ("", "")
+
+
+@pytest.mark.mosquitto
+def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment) -> None:
+    enrol(secrets, charger)
+    keyring = Keyring(secrets, certificates=True)
+    login = keyring.login("charger-01")
+    with MosquittoBroker(secrets, identify=True) as broker, Guests(broker, keyring) as guests:
+        guests.come("charger-01", login=login).connection.close()
+        revoke(secrets, "charger-01")
+        broker.reload()
+        guests.come("viewer").connection.close()  # the broker has read its files once this one was let in
+        again = guests.try_to_come("charger-01", login=login)
+        guests.loop.run_until(lambda: False, 0.5)
+        assert not again.connection.online
+
+
+@pytest.mark.mosquitto
+def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment) -> None:
+    command = [sys.executable, "-m", "provisioning", "broker", "--secrets", str(secrets), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as broker:
+        try:
+            assert broker.stdout is not None
+            address = BrokerAddress.parse(broker.stdout.readline().split()[1])
+            assert running(Folder(secrets).brokers) == [broker.pid]
+            enrol(secrets, charger)
+            assert f"(process {broker.pid})" in tell_broker(secrets)
+            with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
+                loop.open("charger-01", on_message=print, login=Keyring(secrets).login("charger-01"))
+                loop.wait_online(10.0)
+        finally:
+            broker.send_signal(signal.SIGTERM)
+        assert broker.wait(20) == Exit.FINE
+    assert "none of these secrets runs" in tell_broker(secrets)
+
+
+def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
+    folder = Folder(secrets)
+    enrol(secrets, charger)
+    before = folder.password_of("charger-01").read_text()
+    serial = serial_of(folder.certificate_of("charger-01").read_bytes())
+    enrol(secrets, charger)
+    assert folder.password_of("charger-01").read_text() != before
+    assert serial in revoked_in(folder.revoked.read_bytes())
+
+
+def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
+    enrol(secrets, charger)
+    rules = Folder(secrets).rights.read_text().split("\n\n")
+    own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
+    like = next(each for each in fleet.agents() if each.kind is Kind.CHARGER and each.cell == charger.cell)
+    same = next(rule for rule in rules if rule.startswith(f"user {like.id}\n"))
+    assert own.strip() == same.strip().replace(like.id, "charger-01")
+
+
+def test_secrets_made_anew_keep_who_was_enrolled(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
+    enrol(secrets, charger)
+    folder = Folder(secrets)
+    make_secrets(secrets, "town", with_enrolled(folder, identities(fleet)))
+    assert read_roll(folder).enrolled == ("charger-01",)
+    assert "user charger-01\n" in folder.rights.read_text()
+
+
+def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> None:
+    folder = Folder(secrets)
+    enrol(secrets, charger)
+    serial = serial_of(folder.certificate_of("charger-01").read_bytes())
+    assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == Exit.FINE
+    assert not [path for path in secrets.rglob("*") if "charger-01" in path.name]
+    for path in (folder.rights, folder.passwords, folder.roll):
+        assert "charger-01" not in path.read_text()
+    assert serial in revoked_in(folder.revoked.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "site", "said"),
+    [
+        (Enrolment("x", Kind.CHARGER, "nowhere"), None, "trade in cell 'nowhere', but town has"),
+        (Enrolment("x", Kind.CHARGER, "nowhere"), "city", "is to join 'city'.*is of 'town'"),
+        (Enrolment("operator", Kind.CHARGER, ""), None, "is the id of a operator already"),
+    ],
+)
+def test_who_cannot_be_enrolled_is_told_why(
+    secrets: Path, cell: str, enrolment: Enrolment, site: str | None, said: str
+) -> None:
+    asked = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
+    before = Folder(secrets).roll.read_bytes()
+    with pytest.raises(CommandError, match=said):
+        check_enrolment(secrets, asked, site)
+    assert Folder(secrets).roll.read_bytes() == before
+
+
+def test_who_is_not_known_cannot_be_revoked(secrets: Path, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="nobody-7: is not known at town; enrolled are: nobody"):
+        revoke(secrets, "nobody-7")
+    with pytest.raises(CommandError, match="holds no secrets with a roll: make it with"):
+        revoke(tmp_path, "charger-01")
+
+
+def test_a_roll_that_is_damaged_is_named(secrets: Path) -> None:
+    Folder(secrets).roll.write_text('{"site": 1}')
+    with pytest.raises(CommandError, match=r"roll\.json: cannot be read \(site"):
+        read_roll(Folder(secrets))
+
+
+def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "brokers"
+    assert running(folder) == []
+    with Running(folder):
+        assert running(folder) == [os.getpid()]
+    assert running(folder) == []
+    (folder / "4711").touch()  # left behind by a crash
+    assert running(folder) == []
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_broker_from_running(tmp_path: Path) -> None:
+    with Running(tmp_path / "missing" / "brokers"):
+        assert running(tmp_path / "missing" / "brokers") == []

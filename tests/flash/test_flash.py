@@ -1,0 +1,283 @@
+"""`gridfleet flash`, as a person uses it: into a folder, into images, from a fleet file, with everything refused
+that could do harm."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from broker.keyring import Folder
+from devices.device_file import parse
+from provisioning.cli import main
+from provisioning.exits import CommandError, Exit
+from provisioning.flash.card import with_credentials
+from provisioning.flash.order import read_fleet
+from provisioning.machine.bundle import Bundle
+from provisioning.roll import read_roll
+from tests.flash.conftest import DEVICE, digest, mtool
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@laptop\n"
+PASSPHRASE = "correct horse battery"
+
+
+@pytest.fixture
+def bench(
+    tmp_path: Path, secrets: Path, device_file: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder as its owner has it: secrets, a device file, a key, a passphrase, a mounted boot partition."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me.pub").write_text(KEY)
+    (tmp_path / "wifi.txt").write_text(f"{PASSPHRASE}\n")
+    boot = tmp_path / "bootfs"
+    boot.mkdir()
+    (boot / "config.txt").write_text("# for all models\n[cm5]\ndtoverlay=dwc2\n")
+    (boot / "cmdline.txt").write_text("console=tty1 ds=nocloud;i=old rootwait\n")
+    return tmp_path
+
+
+def flash(*words: str) -> int:
+    return main(["flash", *words, "--bundle", "bundle"])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert flash(*words) == Exit.USAGE
+    return capsys.readouterr().err
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): digest(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle: Bundle) -> None:
+    assert flash("charger-01", "--boot", "bootfs", "--ssh-key", "me.pub", "--yes") == Exit.FINE
+    boot = bench / "bootfs"
+    assert set(contents(boot)) == {
+        *("config.txt", "cmdline.txt", "user-data", "meta-data", "network-config"),
+        *("gridfleet/device.toml", "gridfleet/secrets/ca.crt"),
+        *(f"gridfleet/secrets/clients/charger-01.{end}" for end in ("password", "crt", "key")),
+        *("gridfleet/bundle/bundle.json", "gridfleet/bundle/requirements.txt"),
+        *(f"gridfleet/bundle/{wheel}" for wheel in bundle.wheels),
+    }
+    Bundle.load(boot / "gridfleet" / "bundle").verify()
+    folder = Folder(bench / "secrets")
+    own = Folder(boot / "gridfleet" / "secrets")
+    assert digest(own.authority) == digest(folder.authority)
+    for there, here in (
+        (own.key_of("charger-01"), folder.key_of("charger-01")),
+        (own.password_of("charger-01"), folder.password_of("charger-01")),
+    ):
+        assert digest(there) == digest(here)
+    identity = yaml.safe_load((boot / "meta-data").read_text())["instance-id"]
+    assert (boot / "cmdline.txt").read_text() == f"console=tty1 rootwait ds=nocloud;i={identity}\n"
+    command = yaml.safe_load((boot / "user-data").read_text())["runcmd"][-1]
+    wheel = next(name for name in bundle.wheels if name.startswith("gridfleet-"))
+    assert command[1] == f"PYTHONPATH=/boot/firmware/gridfleet/bundle/{wheel}"
+    assert read_roll(folder).enrolled == ("charger-01",)
+
+
+def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
+    boot = bench / "bootfs"
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    first = contents(boot)
+    (boot / "gridfleet" / "bundle" / "old-0.1-py3-none-any.whl").touch()
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    second = contents(boot)
+    assert set(first) == set(second)
+    for name in ("meta-data", "cmdline.txt", "gridfleet/secrets/clients/charger-01.password"):
+        assert first[name] != second[name]
+    assert (boot / "config.txt").read_text().count("spi") == 0  # it has no converter
+
+
+def test_a_converter_has_spi_switched_on_once(bench: Path, cell: str) -> None:
+    path = bench / "charger-01.toml"
+    path.write_text(f"{DEVICE.format(cell=cell)}\n[adc]\ndevice = 0\n")
+    for _ in range(2):
+        assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    config = (bench / "bootfs" / "config.txt").read_text()
+    assert config == "# for all models\n[cm5]\ndtoverlay=dwc2\n\n[all]\ndtparam=spi=on\n"
+
+
+def test_for_rpi_preseed_there_is_one_file(bench: Path) -> None:
+    assert flash("charger-01", "--boot", "bootfs", "--seed", "rpi-preseed", "--yes") == Exit.FINE
+    boot = bench / "bootfs"
+    document = tomllib.loads((boot / "rpi-preseed.toml").read_text())
+    assert document["system"]["hostname"] == "charger-01"
+    assert not (boot / "user-data").exists()
+    assert (boot / "cmdline.txt").read_text() == "console=tty1 ds=nocloud;i=old rootwait\n"
+
+
+@pytest.mark.mtools
+def test_many_devices_get_an_image_each(bench: Path, cell: str, blank_image: Path) -> None:
+    second = DEVICE.format(cell=cell).replace("charger-01", "charger_02")
+    (bench / "two.toml").write_text(second)
+    (bench / "bench.toml").write_text(
+        'time_zone = "Europe/Berlin"\nssh_key = "me.pub"\n\n'
+        '[wifi]\nssid = "bench"\npassphrase_file = "wifi.txt"\ncountry = "DE"\n\n'
+        '[[device]]\nfile = "charger-01.toml"\n\n[[device]]\nfile = "two.toml"\nhostname = "bench-two"\n'
+    )
+    before = digest(blank_image)
+    assert flash("--fleet", "bench.toml", "--image", str(blank_image), "--out", "cards", "--yes") == Exit.FINE
+    assert digest(blank_image) == before
+    for device, hostname in (("charger-01", "charger-01"), ("charger_02", "bench-two")):
+        volume = f"{bench / 'cards' / device}.img@@1M"
+        data = yaml.safe_load(mtool("mtype", "-i", volume, "::/user-data"))
+        assert (data["hostname"], data["timezone"]) == (hostname, "Europe/Berlin")
+        device_file = mtool("mtype", "-i", volume, "::/gridfleet/device.toml").decode()
+        assert parse(device_file, "device.toml").id == device
+        assert mtool("mtype", "-i", volume, f"::/gridfleet/secrets/clients/{device}.key").startswith(b"-----")
+    assert read_roll(Folder(bench / "secrets")).enrolled == ("charger-01", "charger_02")
+
+
+@pytest.mark.mtools
+def test_an_image_that_is_there_is_not_overwritten(
+    bench: Path, blank_image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench / "charger-01.img").write_bytes(b"precious")
+    said = refused(capsys, "charger-01", "--image", str(blank_image), "--yes")
+    assert "charger-01.img: is there already: delete it, or name another folder with --out" in said
+    assert (bench / "charger-01.img").read_bytes() == b"precious"
+
+
+# --- nothing happens unasked ---
+
+
+def test_a_dry_run_shows_everything_and_changes_nothing(
+    bench: Path, capsys: pytest.CaptureFixture[str], cell: str
+) -> None:
+    before = contents(bench)
+    words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "de", "--ssh-key", "me.pub"]
+    assert flash("charger-01", "--boot", "bootfs", *words, "--dry-run") == Exit.FINE
+    said = capsys.readouterr().out
+    for part in (
+        f"charger-01: charger in {cell}, town",
+        "1. enrol it in secrets/",
+        "2. write to the boot partition at bootfs",
+        "for aarch64, Python 3.13, read by cloud-init",
+        "broker   mqtts://broker.example:8883",
+        "network  wired, Wi-Fi 'bench' (DE)",
+        "login    pi, by SSH key",
+        "nothing was changed",
+    ):
+        assert part in said
+    assert contents(bench) == before
+
+
+def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "DE"]
+    assert flash("charger-01", "--boot", "bootfs", *words, "--yes") == Exit.FINE
+    said = "".join(capsys.readouterr())
+    password = Folder(bench / "secrets").password_of("charger-01").read_text().strip()
+    psk = yaml.safe_load((bench / "bootfs" / "network-config").read_text())["wifis"]["wlan0"]["access-points"]
+    for secret in (PASSPHRASE, password, psk["bench"]["password"]):
+        assert secret not in said
+    assert PASSPHRASE not in (bench / "bootfs" / "network-config").read_text()
+
+
+def test_without_an_answer_nothing_is_done(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(bench)
+    assert "is needed where nobody can be asked" in refused(capsys, "charger-01", "--boot", "bootfs")
+    assert contents(bench) == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", Exit.USAGE), ("", Exit.USAGE), ("y", Exit.FINE)])
+def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert flash("charger-01", "--boot", "bootfs") == code
+    assert (bench / "bootfs" / "user-data").exists() is (code == Exit.FINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name either a device's ID or a fleet file"),
+        (["charger-01"], "where to? name --image FILE"),
+        (["charger-02", "--boot", "bootfs"], "charger-02.toml: cannot be read"),
+        (["charger-02", "--boot", "bootfs", "--device", "charger-01.toml"], "is of 'charger-01', not of"),
+        (["charger-01", "--boot", "nowhere"], "is no folder"),
+        (["charger-01", "--boot", "secrets"], "has no config.txt: is it Raspberry Pi OS"),
+        (["charger-01", "--boot", "bootfs", "--image", "x.img"], "leave out --image and --card"),
+        (["charger-01", "--image", "nowhere.img"], "is not there: download Raspberry Pi OS"),
+        (["charger-01", "--image", "me.zip"], "is packed: unpack it first"),
+        (["charger-01", "--card", "me.pub"], "is no disk: for a file use --image"),
+        (["charger-01", "--card", "/dev/null"], "is no disk"),
+        (["charger-01", "--boot", "bootfs", "--wifi", "bench"], "--wifi: needs --wifi-file"),
+        (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "holds no secrets with a roll"),
+        (["charger-01", "--boot", "bootfs", "--machine", "armv7l"], "is for aarch64 and Python 3.13"),
+        (["charger-01", "--fleet", "bench.toml", "--boot", "bootfs"], "name either"),
+        (["--fleet", "nowhere.toml", "--boot", "bootfs"], "nowhere.toml: cannot be read"),
+    ],
+)
+def test_what_cannot_be_flashed_is_told(
+    bench: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    (bench / "me.zip").touch()
+    before = contents(bench)
+    assert said in refused(capsys, *words, "--yes")
+    assert contents(bench) == before
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mqtts://localhost", "is the device itself; name the broker as the device reaches it"),
+        ("mqtt://broker.example", "has no TLS; use mqtts://"),
+        ("mqtts://me:secret@broker.example", "remove the password"),
+    ],
+)
+def test_a_broker_that_the_device_cannot_use_is_refused(
+    bench: Path, capsys: pytest.CaptureFixture[str], url: str, said: str
+) -> None:
+    path = bench / "charger-01.toml"
+    path.write_text(path.read_text().replace("mqtts://broker.example", url))
+    err = refused(capsys, "charger-01", "--boot", "bootfs", "--yes")
+    assert said in err
+    assert "secret@" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[device]", "is not TOML"),
+        ("secrets = 'x'", "device: missing; add this key"),
+        ("device = []", "device: "),
+        (
+            "time_zon = 'x'\n[[device]]\nfile='a'",
+            "line 1: time_zon: unknown key; allowed are device, machine",
+        ),
+        (
+            "[[device]]\nfile='a'\nhost='b'",
+            r"line 3: device.host \(device 1\): unknown key; allowed are file",
+        ),
+        ("machine='armv6'\n[[device]]\nfile='a'", "line 1: machine: Input should be 'aarch64'"),
+        ("[wifi]\nssid='a'\n[[device]]\nfile='a'", "wifi.passphrase_file: missing"),
+        ("[[device]]\nfile='charger-01.toml'\n[[device]]\nfile='charger-01.toml'", "two devices with the id"),
+    ],
+)
+def test_a_wrong_fleet_file_names_the_line(bench: Path, text: str, said: str) -> None:
+    (bench / "bench.toml").write_text(text)
+    with pytest.raises(CommandError, match=said):
+        read_fleet(bench / "bench.toml")
+
+
+def test_credentials_take_their_place_in_a_device_file() -> None:
+    text = '# mine\nid = "x"\n[broker] # the laptop\nurl = "mqtts://b"\ncredentials="../old"\n\n[adc]\ndevice = 0\n'
+    changed = with_credentials(text, "secrets")
+    assert changed == (
+        '# mine\nid = "x"\n[broker] # the laptop\ncredentials = "secrets"\nurl = "mqtts://b"\n\n[adc]\ndevice = 0\n'
+    )
+    assert with_credentials(changed, "secrets") == changed
+    for other in ('broker = {url = "mqtts://b"}\n', 'broker.url = "mqtts://b"\n'):
+        with pytest.raises(CommandError, match=r"write it as a table of its own, \[broker\]"):
+            with_credentials(other, "secrets")
+
+
+def test_what_is_written_is_the_owners_alone(bench: Path) -> None:
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    for path in (bench / "bootfs" / "gridfleet").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -1,0 +1,109 @@
+"""Logs: for people and as JSON, with priorities where the journal listens."""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from provisioning.logs import HumanFormatter, JsonFormatter, priority_of, set_up_logs
+
+LOG = logging.getLogger("devices.test")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(form: str) -> io.StringIO:
+    stream = io.StringIO()
+    set_up_logs(form, always={"site": "town"}, stream=stream)
+    return stream
+
+
+def test_people_read_time_level_and_words() -> None:
+    stream = logged("human")
+    LOG.debug("unheard")
+    LOG.info("contactor opened", extra={"reason": "unplugged"})
+    LOG.warning("broker lost for %d s", 60)
+    lines = stream.getvalue().splitlines()
+    assert [line[9:] for line in lines] == [
+        "contactor opened reason=unplugged",
+        "warning: broker lost for 60 s",
+    ]
+    assert all(datetime.strptime(line[:8], "%H:%M:%S") for line in lines)  # noqa: DTZ007 - a time of day
+
+
+def test_machines_read_json() -> None:
+    stream = logged("json")
+    LOG.info('said "%s"\n', "ß", extra={"device": "charger-01", "level": 3, "path": object})
+    try:
+        int("wrong")
+    except ValueError:
+        LOG.exception("failed")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["message"], first["level"], first["logger"]) == ('said "ß"\n', "info", "devices.test")
+    assert first["site"] == "town"
+    assert (first["device"], first["level_"], first["path"]) == ("charger-01", 3, "<class 'object'>")
+    assert datetime.fromisoformat(first["time"]).utcoffset() is not None
+    assert (second["level"], "ValueError: invalid literal" in second["error"]) == ("error", True)
+
+
+def test_set_up_again_it_takes_the_place_of_the_first() -> None:
+    first, second = logged("human"), logged("json")
+    LOG.info("once")
+    assert first.getvalue() == ""
+    assert len(second.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [
+        (logging.CRITICAL, 2),
+        (logging.ERROR, 3),
+        (logging.WARNING, 4),
+        (25, 6),
+        (logging.INFO, 6),
+        (1, 7),
+        (0, 7),
+    ],
+)
+def test_priorities_are_those_of_syslog(level: int, priority: int) -> None:
+    assert priority_of(level) == priority
+
+
+def test_in_the_journal_every_line_has_its_priority() -> None:
+    record = LOG.makeRecord(LOG.name, logging.ERROR, "", 0, "two\nlines", (), None)
+    assert HumanFormatter(in_journal=True).format(record) == "<3>error: two\n<3>lines"
+    assert (
+        json.loads(JsonFormatter(in_journal=True).format(record).removeprefix("<3>"))["message"]
+        == "two\nlines"
+    )
+
+
+def test_the_journal_is_known_by_its_stream() -> None:
+    """As systemd says it: device and inode of what standard error is."""
+    run = "import logging; from provisioning.logs import *; set_up_logs(); logging.info('hello')"
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as heard:
+        status = os.fstat(writing)
+        for said, expected in ((f"{status.st_dev}:{status.st_ino}", "<6>hello\n"), ("1:1", None)):
+            subprocess.run(
+                [sys.executable, "-c", run],
+                stderr=writing,
+                env={**os.environ, "JOURNAL_STREAM": said},
+                check=True,
+            )
+            line = heard.readline()
+            assert line == expected if expected else line.endswith("hello\n") and line[0] != "<"
+        os.close(writing)

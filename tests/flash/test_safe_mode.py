@@ -1,0 +1,112 @@
+"""Safe mode: the contactor is open, nobody waits for the device, and the site knows why."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.keyring import Keyring
+from broker.mosquitto.server import MosquittoBroker
+from broker.mqtt import MqttLoop
+from devices.device_file import DeviceFile, parse
+from devices.hil.mock_pi import MockPi
+from devices.safe_mode import SafeMode
+from provisioning.enrolment import Enrolment, enrol
+from provisioning.flash.order import KINDS
+
+CONTACTOR = 27
+FILE = """\
+id = "charger-01"
+kind = "charger"
+site = "town"
+cell = "{cell}"
+backend = "mock"
+[broker]
+url = "{url}"
+[telemetry]
+every_s = 0.1
+[adc]
+[plug]
+pin = 17
+[contactor]
+pin = 27
+closed_when = "{closed_when}"
+[stop]
+pin = 22
+[current]
+channel = 0
+"""
+
+
+@pytest.fixture
+def pi() -> Iterator[MockPi]:
+    mocked = MockPi()
+    yield mocked
+    mocked.close()
+
+
+def device(cell: str, url: str, closed_when: str = "high") -> DeviceFile:
+    return parse(FILE.format(cell=cell, url=url, closed_when=closed_when), "device.toml")
+
+
+def heard_from(
+    mosquitto: MosquittoBroker, secrets: Path, safe: SafeMode
+) -> dict[str, list[dict[str, object]]]:
+    """What the site hears of a device in safe mode: by word, in order."""
+    heard: dict[str, list[dict[str, object]]] = {}
+
+    def hear(topic: str, payload: bytes, _retained: bool) -> None:
+        heard.setdefault(topic.split("/")[2], []).append(json.loads(payload))
+
+    with MqttLoop(BrokerAddress.parse(mosquitto.url)) as loop:
+        loop.open(
+            "viewer",
+            on_message=hear,
+            filters=[("gridfleet/town/#", 1)],
+            login=Keyring(secrets).login("viewer"),
+        )
+        loop.wait_online(5.0)
+        with safe:
+            safe.run(lambda: loop.run_until(lambda: len(heard.get("sample", ())) >= 2, 0.05))
+    return heard
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("closed_when", ["high", "low"])
+def test_the_contactor_is_open_and_the_site_is_told(
+    secrets: Path, cell: str, pi: MockPi, closed_when: str
+) -> None:
+    enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
+    with MosquittoBroker(secrets) as broker:
+        file = device(cell, broker.url, closed_when)
+        safe = SafeMode(file, credentials=Keyring(secrets), open_board=lambda _: pi.board())
+        high, _ = pi.level(CONTACTOR)
+        assert high is (closed_when == "low")
+        heard = heard_from(broker, secrets, safe)
+    assert [each["online"] for each in heard["presence"]] == [False]
+    (incident,) = heard["incident"]
+    assert (incident["part"], incident["what"], incident["reason"]) == ("controller", "failed", "safe mode")
+    assert heard["sample"][0]["faults"] == ["controller: safe mode"]
+    assert set(heard) == {"presence", "incident", "sample"}  # no bid, no offer
+
+
+@pytest.mark.mosquitto
+def test_pins_that_cannot_be_opened_are_told(secrets: Path, cell: str) -> None:
+    enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
+
+    def broken(_: DeviceFile) -> MockPi:
+        raise OSError("no such chip")
+
+    with MosquittoBroker(secrets) as broker:
+        safe = SafeMode(device(cell, broker.url), credentials=Keyring(secrets), open_board=broken)  # type: ignore[arg-type]
+        heard = heard_from(broker, secrets, safe)
+    assert heard["sample"][0]["faults"] == ["controller: safe mode", "pins: OSError"]
+
+
+def test_without_pins_there_is_nothing_to_make_safe(cell: str) -> None:
+    file = device(cell, "mqtt://127.0.0.1:9", "high")
+    with SafeMode(file, open_board=lambda _: None) as safe:
+        safe.run(lambda: True)
+        assert safe.faults == ("controller: safe mode",)
