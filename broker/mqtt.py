@@ -220,6 +220,9 @@ class MqttLoop(EventLoop):
 
     def dial_later(self, connection: Connection, delay_s: float) -> None:
         """Have another attempt made after that many seconds."""
+        former = self._waiting.pop(connection, None)
+        if former is not None:
+            former.cancel()
         self._waiting[connection] = self.call_later(delay_s, lambda: self._dial(connection))
 
     def online(self, connection: Connection) -> None:
@@ -266,8 +269,10 @@ class MqttLoop(EventLoop):
         return found[attempt % len(found)]
 
     def _dial(self, connection: Connection) -> None:
-        self._waiting.pop(connection).cancel()
-        self._to_dial.append(connection)
+        timer = self._waiting.pop(connection, None)
+        if timer is not None:  # else it is dialled already
+            timer.cancel()
+            self._to_dial.append(connection)
 
     def _keep_alive(self) -> None:
         self.call_later(self.keepalive_s / 4, self._keep_alive)
