@@ -305,16 +305,11 @@ class LiveRecorder:
             self._spool.sync()
         recording.keep_memory()
         recording.store.put_meta(_SERIAL, self._serial)
-        recording.store.held = False
-        try:
-            recording.store.commit()
-        finally:
-            recording.store.held = True
+        self._release(recording)
         self._committed = self._serial
 
     def _finish(self, recording: Recording) -> None:
-        """Write what is left of a run that is over, and its files."""
-        recording.store.held = False
+        """Write what is left of a run that is over, and its files; it counts as finished when its points are safe."""
         try:
             recording.finish()
         except StoreError:
@@ -325,6 +320,16 @@ class LiveRecorder:
             ) from error
         if self._spool is not None:
             self._spool.sync()
+        self._release(recording)
+
+    @staticmethod
+    def _release(recording: Recording) -> None:
+        """Commit; nothing else does."""
+        recording.store.held = False
+        try:
+            recording.store.commit()
+        finally:
+            recording.store.held = True
 
     def _take(self, point: Point) -> None:
         recording = self._recording

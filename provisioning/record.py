@@ -23,10 +23,8 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet record normal --broker mqtt://127.0.0.1:1883",
-    (
-        "gridfleet record normal --broker mqtts://broker.example --secrets secrets "
-        "--influx http://127.0.0.1:8086 --token-file influx/recorder.token"
-    ),
+    "gridfleet record normal --broker mqtts://broker.example --secrets secrets",
+    "gridfleet record normal --broker … --influx http://127.0.0.1:8086 --token-file influx/recorder.token",
 )
 OUT: Final = "out/record"
 SPOOL_MB: Final = 1024

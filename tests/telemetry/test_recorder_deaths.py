@@ -32,7 +32,7 @@ SITE = "germany"
 REFERENCE = "reference"
 MARK = 1_750_000_000_000
 CHUNK = 60
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
