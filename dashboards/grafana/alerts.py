@@ -48,6 +48,17 @@ def recorder(field: str) -> Flux:
     )
 
 
+def incidents(part: str, what: str) -> Flux:
+    """Return the faults of that kind, each as 1; nothing where there was none."""
+    return (
+        read("incident", "fault", where=f'r.part == "{part}" and r.what == "{what}"', time=SHOWN)
+        .where("r._value")
+        .then("map(fn: (r) => ({r with _value: 1}))", 'group(columns: ["site", "run", "device"])')
+        .order("_time")
+        .plain("site", "run", "device")
+    )
+
+
 GROWTH: Final = """reduce(
       identity: {_time: 1970-01-01T00:00:00Z, first: -1, _value: 0},
       fn: (r, accumulator) => {
@@ -122,13 +133,25 @@ RULES: Final = (
     Rule(
         uid="gridfleet-contactor-opened",
         title="Contactor opened on a fault",
-        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} have switched themselves off on a fault.",
-        action="The page Device shows state and faults. Do not reset a charger before somebody has looked at it.",
-        query=standing("faults"),
-        minutes=5,
+        summary="{{ .Labels.device }} of {{ .Labels.site }} has opened its contactor on a fault.",
+        action="The page Device names the fault. Do not reset a charger before somebody has looked at it.",
+        query=incidents("contactor", "opened"),
+        minutes=15,
         above=0,
         lasting="0s",
         severity="critical",
+        page="gridfleet-device",
+    ),
+    Rule(
+        uid="gridfleet-device-faulty",
+        title="Device faulty",
+        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} report a fault of a sensor or switch.",
+        action="The page Device names it: stuck, missing, out of range, disconnected. See docs/hardware.md.",
+        query=standing("faulty"),
+        minutes=5,
+        above=0,
+        lasting="2m",
+        severity="warning",
         page="gridfleet-device",
     ),
 )

@@ -83,6 +83,7 @@ EVENTS: Final = (
     ("Storm", "event", ("storm", "storm-end")),
     ("Settings and algorithm", "price", ("settings",)),
     ("Outage", "reactor", ("offline", "online")),
+    ("Incident", "vehicle", ("incident",)),
     ("Begin and end", "muted", ("begin", "end")),
 )
 """Annotations: name, the meaning of the colour, and which events they show."""

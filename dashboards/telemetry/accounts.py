@@ -108,6 +108,7 @@ def _own(state: State) -> dict[str, Value | None]:
             "curtailed_wh": state.curtailed_wh,
             "unsettled_wh": state.unsettled_wh,
             "earned_eur": state.earned_neur / NEUR_PER_EUR,
+            "faults": ", ".join(state.faults),
         }
     if isinstance(state, ConsumerState):
         return _bought(state)
@@ -120,6 +121,9 @@ def _own(state: State) -> dict[str, Value | None]:
             "discharge_loss_wh": state.discharge_loss_wh,
             "ports": state.ports,
             "ports_reserved": state.ports_reserved,
+            "faults": ", ".join(state.faults),
+            "contactor": state.contactor,
+            "opened_because": state.opened_because,
         }
     if isinstance(state, VehicleState):
         stop, goal = state.next_stop or (None, None), state.destination or (None, None)

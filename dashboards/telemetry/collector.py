@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-from broker.messages import Decline, Kind, Message, Mode, Phase, Presence, State, Tick
+from broker.messages import Decline, Incident, Kind, Message, Mode, Phase, Presence, Sample, State, Tick
 from broker.topics import CLOCK_ID
 from broker.units import MS_PER_S, NEUR_PER_EUR, UEUR_PER_EUR
 from dashboards.audit.findings import Finding
 from dashboards.rows import EventRow, ReservationRow, TradeRow
 from dashboards.telemetry.accounts import cell_of, cell_points, device_point
+from dashboards.telemetry.pins import incident_point, sample_point
 from dashboards.telemetry.points import Point, Value, bounded
 from dashboards.telemetry.table import (
     AUDIT,
@@ -100,6 +101,14 @@ class Collector:
             if begun is not None and message.kind != Kind.CLOCK:  # type: ignore[attr-defined]
                 self._sink(device_point(self._run, cell, sender, message, begun[0]))
                 self._reported.setdefault(message.tick, {})[sender] = message.measured
+        elif isinstance(message, Sample | Incident):
+            place = self._places.get(sender)
+            kind = OTHER if place is None else str(place.kind)
+            tags = {**self._run, "cell": cell, "kind": kind, "device": bounded(sender)}
+            if isinstance(message, Sample):
+                self._sink(sample_point(tags, message, self._wall_ms))
+            else:
+                self._sink(incident_point(tags, message, self._wall_ms))
         elif isinstance(message, Decline):
             self._declined[cell, message.reason if message.reason in REASONS else OTHER] += 1
 

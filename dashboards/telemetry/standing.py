@@ -12,8 +12,8 @@ from dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, STANDI
 
 SHARE_TICKS: Final = 16
 """Ticks over which the reactor's share is taken: four hours."""
-FAULT: Final = "fault"
-"""What the state of a device begins with when it has switched itself off."""
+FAULTED: Final = "faulted"
+"""The state of a charger that is out of order."""
 
 
 class Standing:
@@ -41,10 +41,10 @@ class Standing:
         elif point.measurement == AUDIT.name:
             self._breaches[tags["invariant"]] = _whole(fields, "breaches")
         elif point.measurement == DEVICE.name:
-            if str(fields.get("status") or "").startswith(FAULT):
-                self._faults.add(tags["device"])
+            if fields.get("faults") or fields.get("status") == FAULTED:
+                self._faulty.add(tags["device"])
             else:
-                self._faults.discard(tags["device"])
+                self._faulty.discard(tags["device"])
         elif point.measurement == EVENT.name and tags["what"] == "end":
             self._forget()
 
@@ -61,7 +61,7 @@ class Standing:
             "devices": devices,
             "online": online,
             "missing": devices - online,
-            "faults": len(self._faults),
+            "faulty": len(self._faulty),
             "breaches": sum(self._breaches.values()),
             "reactor_share": sum(_whole(cell, "reactor_wh") for cell in cells) / sold if sold else 0.0,
         }
@@ -71,7 +71,7 @@ class Standing:
         self._grid: dict[int, dict[str, Mapping[str, Value | None]]] = {}
         self._fleet: dict[tuple[str, str], Mapping[str, Value | None]] = {}
         self._breaches: dict[str, int] = {}
-        self._faults: set[str] = set()
+        self._faulty: set[str] = set()
 
 
 def _whole(fields: Mapping[str, Value | None], name: str) -> int:

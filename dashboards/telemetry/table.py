@@ -77,7 +77,9 @@ TAGS: Final = {
     "outcome": "charged, interrupted, cancelled, expired, unserved, open (when the run ended) or other",
     "reason": "why a message was refused: a word of a closed list, or other",
     "word": "the message, as in the topics",
-    "what": "begin, end, settings, storm, storm-end, online or offline",
+    "what": "of an event: begin, end, settings, storm, storm-end, online, offline or incident; "
+    "of an incident: opened, closed, applied, released, failed or recovered",
+    "part": "contactor, brake, anemometer, vane, adc, current, voltage or other",
     "invariant": "name of the invariant, as in summary.json",
 }
 
@@ -224,6 +226,9 @@ DEVICE: Final = Measurement(
         _number("next_latitude", "°", "vehicle: its next stop", Fold.LAST),
         _number("next_longitude", "°", "vehicle: its next stop", Fold.LAST),
         _number("destination_latitude", "°", "vehicle: its destination", Fold.LAST),
+        _text("faults", "turbine, charger: what is wrong with sensors and switches; empty for nothing"),
+        _text("contactor", "charger: none, open or closed"),
+        _text("opened_because", "charger: why its contactor opened last"),
         _number("destination_longitude", "°", "vehicle: its destination", Fold.LAST),
     ),
 )
@@ -382,9 +387,7 @@ STANDING: Final = Measurement(
         _count("devices", "devices known by their birth", Fold.LAST),
         _count("online", "of them, online", Fold.MEAN),
         _count("missing", "of them, not online", Fold.MOST),
-        _count(
-            "faults", "devices that a fault has switched off, such as a charger with its contactor", Fold.MOST
-        ),
+        _count("faulty", "devices with a fault in their last account", Fold.MOST),
         _count("breaches", "breaches of invariants in the run", Fold.LAST),
         _number(
             "reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"
@@ -392,9 +395,43 @@ STANDING: Final = Measurement(
     ),
 )
 
+SAMPLE: Final = Measurement(
+    "sample",
+    "what the sensors of a device said at an instant; only what it has and what is sound",
+    Time.WALL,
+    (*_RUN, "cell", "kind", "device"),
+    (
+        _flag("measured", "true: from real sensors; false: simulated"),
+        _flag("synchronised", "whether the device's clock was; if not, the time is when it was heard"),
+        _text("faults", "what is wrong with its sensors and switches; empty for nothing"),
+        _number("wind_m_per_s", "m/s", "turbine: wind, mean"),
+        _number("gust_m_per_s", "m/s", "turbine: gust", Fold.MOST),
+        _number("direction_deg", "°", "turbine: where the wind comes from", Fold.LAST),
+        _number("brake_applied", "0–1", "turbine: 1 when the brake holds", Fold.MOST),
+        _number("plugged", "0–1", "charger: 1 when a plug is in", Fold.MOST),
+        _number("contactor_closed", "0–1", "charger: 1 when the contactor is closed", Fold.MOST),
+        _number("current_a", "A", "charger: current, root mean square"),
+        _number("voltage_v", "V", "charger: voltage"),
+        _number("meter_w", "W", "charger: power by its own meter"),
+        _number("meter_wh", "Wh", "charger: energy by its own meter", Fold.MOST),
+    ),
+)
+INCIDENT: Final = Measurement(
+    "incident",
+    "a switch has acted, or a sensor has failed or recovered",
+    Time.WALL,
+    (*_RUN, "cell", "kind", "device", "part", "what"),
+    (
+        _text("reason", "why, in the device's words"),
+        _flag("fault", "whether that is a fault, and not the course of things"),
+        _flag("measured", "true: seen on real pins; false: simulated"),
+        _flag("synchronised", "whether the device's clock was; if not, the time is when it was heard"),
+    ),
+)
+
 MEASUREMENTS: Final = (
     GRID, MARKET, MERIT, FLEET, DEVICE, CHARGING, VEHICLES, OFFER, RESERVATION, MESSAGES, DECLINES, REJECTS, CLOCK,
-    EVENT, AUDIT, RECORDER, STANDING,
+    EVENT, AUDIT, RECORDER, STANDING, SAMPLE, INCIDENT,
 )  # fmt: skip
 BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}
 
@@ -406,7 +443,8 @@ REASONS: Final = frozenset({
     "offline", "oversized", "port", "presence", "price", "receipt", "refused", "stale", "topic", "unexpected",
     "unknown", "version", "weather",
 })  # fmt: skip
-EVENTS: Final = ("begin", "end", "settings", "storm", "storm-end", "online", "offline")
+EVENTS: Final = ("begin", "end", "settings", "storm", "storm-end", "online", "offline", "incident")
+PARTS: Final = ("contactor", "brake", "anemometer", "vane", "adc", "current", "voltage")
 OTHER: Final = "other"
 
 

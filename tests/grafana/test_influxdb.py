@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
@@ -15,10 +16,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from broker.messages import Sample
+from dashboards.telemetry.pins import incident_point, sample_point
 from dashboards.telemetry.points import Point, line
 from dashboards.telemetry.standing import Standing
 from tests.grafana.pages import ROOT, VALUES, Text, pages, rule_texts, texts
-from tests.grafana.test_reads import FAULTS, steered
+from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
 from tests.telemetry.collected import points
 
 SERVER: Final = ROOT / "build" / "influxdb" / "influxd"
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 TOKEN: Final = "throw-away"
 START: Final = "2025-06-02T00:00:00Z"
+START_MS: Final = 1_748_822_400_000
 STOP: Final = "2025-06-04T12:00:00Z"
 RECORDER: Final = (
     "recorder,site=germany connected=true,connections=1i,heard={n}i,refused=0i,redelivered=0i,silent_s=0.5,"
@@ -96,6 +100,24 @@ def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
             process.terminate()
 
 
+def from_pins(run: str) -> list[Point]:
+    """What sensors and switches of two devices said, as in real time: here the time of the run."""
+    found = []
+    for device, said in FROM_PINS:
+        tags = {
+            "site": "germany",
+            "run": run,
+            "cell": "germany",
+            "kind": device.split("-")[0],
+            "device": device,
+        }
+        if isinstance(said, Sample):
+            found.append(sample_point(tags, replace(said, at_ms=START_MS, synchronised=True), None))
+        else:
+            found += [incident_point(tags, replace(said, at_ms=at), None) for at in (START_MS, NOW_MS)]
+    return found
+
+
 def recorded() -> list[str]:
     """Runs under the names that the checks ask for, and the figures of the present that a recorder would say."""
     found: list[Point] = []
@@ -108,7 +130,8 @@ def recorded() -> list[str]:
         named = [point._replace(tags={**point.tags, "run": name}) for point in run]
         for point in named[:-100]:  # before its end
             standing(point)
-        found += named
+        found += [point for point in named if point.time_ms > 100]
+        found += from_pins(name)
         found += [now for seconds in range(60) if (now := standing.point(NOW_MS - 1000 * seconds))]
     wall = [RECORDER.format(n=1000 - seconds, ms=NOW_MS - 1000 * seconds) for seconds in range(0, 600, 10)]
     return [*filter(None, map(line, found)), *wall]
@@ -181,11 +204,21 @@ def test_every_kind_of_device_has_its_page(influxdb: InfluxDB) -> None:
         ]
         battery = {"State of charge", "Capacity"}
         vehicle = {"Speed", "Model", "Consumption", "Deadline", "Charger"}
+        sensors = {"Wind at the turbine", "Current and voltage at the charger", "Plug, contactor, brake"}
         expected = set() if device.startswith("vehicle") else vehicle
         if not device.startswith(("vehicle", "charger")):
             expected |= battery
         if not device.startswith("charger"):
-            expected |= {"Ports"}
+            expected |= {"Ports", "Contactor", "Opened because"}
+        if not device.startswith(("charger", "turbine", "reactor")):
+            expected |= {"Faults"}
+        if device == "turbine-1":
+            sensors -= {"Wind at the turbine", "Plug, contactor, brake"}
+        elif device == "charger-01":
+            sensors -= {"Current and voltage at the charger", "Plug, contactor, brake"}
+        else:
+            sensors |= {"Switches and sensors"}
+        expected |= sensors
         assert set(empty) == expected, device
 
 
@@ -194,7 +227,11 @@ def test_annotations_and_variables_are_answered(influxdb: InfluxDB) -> None:
         if not text.ref:
             assert influxdb.rows(sent(text)), text.name
     notes = [text for text in texts() if text.page == "gridfleet-overview" and text.ref == "Anno"]
-    expected = {"annotation Storm": "storm", "annotation Settings and algorithm": "steered"}
+    expected = {
+        "annotation Storm": "storm",
+        "annotation Settings and algorithm": "steered",
+        "annotation Incident": "steered",
+    }
     for text in notes:
         rows = influxdb.rows(sent(text, run=expected.get(text.place, "normal")))
         assert rows, text.name

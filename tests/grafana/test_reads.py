@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 import pytest
 
+from broker.messages import Incident, Sample
+from dashboards.telemetry.pins import FIELDS, incident_point, sample_point
 from dashboards.telemetry.points import Point
 from dashboards.telemetry.standing import Standing
 from dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
@@ -22,16 +25,47 @@ hour = 1.0
 title = "Chosen by chance"
 algorithm = "random"
 """
+What = Literal["opened", "closed", "failed", "recovered"]
+FROM_PINS: tuple[tuple[str, Sample | Incident], ...] = (
+    (
+        "turbine-1",
+        Sample(
+            1, True, True, {"wind_m_per_s": 7, "gust_m_per_s": 9, "direction_deg": 90, "brake_applied": 0}
+        ),
+    ),
+    (
+        "charger-01",
+        Sample(
+            1,
+            False,
+            True,
+            {
+                "plugged": 1,
+                "contactor_closed": 1,
+                "current_a": 16,
+                "voltage_v": 230,
+                "power_w": 3680,
+                "energy_wh": 5,
+            },
+            ("adc: missing",),
+        ),
+    ),
+    ("charger-01", Incident(1, True, True, "contactor", "opened", "over-current")),
+    ("charger-02", Incident(1, True, True, "contactor", "opened", "no lease")),
+    ("turbine-1", Incident(1, True, False, "whistle", "failed", "stuck")),
+)
 FAULTS = ("loss=0.1", "crash=0.02", "keep_state=false")
 PANELS = [text for text in texts() if text.ref]
 """Queries of panels and annotations; those of variables read no fields."""
 
 
 def steered() -> list[Point]:
-    """A run in which the algorithm changes."""
+    """A run in which the algorithm changes, and a turbine and a charger have sensors."""
     log: list[Heard] = []
     scenario = parse(STEERED, "steered.toml")
     Simulation(scenario, taps=(lambda *heard: log.append(heard),)).run()
+    middle = len(log) // 2
+    log[middle:middle] = [(log[middle][0], "", *said) for said in FROM_PINS]
     return points_of(log, "steered")
 
 
@@ -71,7 +105,7 @@ def test_whatever_a_page_reads_is_in_the_table(page: str) -> None:
 
 
 def test_whatever_an_alert_rule_reads_is_in_the_table() -> None:
-    assert {reads(text.flux).measurement for text in rule_texts()} == {"standing", "recorder"}
+    assert {reads(text.flux).measurement for text in rule_texts()} == {"standing", "recorder", "incident"}
     for text in rule_texts():
         assert reads(text.flux).unknown() == set(), text.name
 
@@ -142,13 +176,13 @@ def test_how_the_run_stands_is_what_its_last_points_say() -> None:
     assert now is not None
     assert (now.time_ms, now.tags) == (7, {"site": "s", "run": "a"})
     assert now.fields == {
-        "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faults": 1, "breaches": 2, "reactor_share": 0.25,
+        "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faulty": 1, "breaches": 2, "reactor_share": 0.25,
     }  # fmt: skip
     standing(point(DEVICE.name, 20, {"status": "free"}, cell="x", kind="charger", device="c-1"))
     standing(point(RECORDER.name, 20, {"backlog": 1}, run=""))
     again = standing.point(8)
     assert again is not None
-    assert again.fields["faults"] == 0
+    assert again.fields["faulty"] == 0
     standing(point("event", 21, {"text": "the run ends"}, what="end", device="site"))
     assert standing.point(9) is None
 
@@ -162,3 +196,44 @@ def test_another_run_begins_anew() -> None:
     assert now is not None
     assert now.tags["run"] == "b"
     assert (now.fields["breaches"], now.fields["reactor_share"]) == (0, 0.0)
+
+
+# --- what sensors say and switches do ---
+
+
+def test_a_reading_becomes_a_field_and_the_rest_is_left_out() -> None:
+    said = Sample(
+        5, True, True, {"power_w": 3.5, "wind_m_per_s": 7, "magic": 1}, ("adc: missing", "vane: stuck")
+    )
+    made = sample_point({"device": "x"}, said, None)
+    assert made.time_ms == 5
+    assert made.fields["meter_w"] == 3.5
+    assert made.fields["wind_m_per_s"] == 7.0
+    assert made.fields["faults"] == "adc: missing, vane: stuck"
+    assert "magic" not in made.fields
+    assert set(FIELDS.values()) <= {field.name for field in BY_NAME["sample"].fields}
+
+
+def test_a_clock_that_is_not_synchronised_is_not_believed() -> None:
+    assert sample_point({}, Sample(5, False, True, {}), lambda: 99).time_ms == 99
+    assert sample_point({}, Sample(5, True, True, {}), lambda: 99).time_ms == 5
+    assert incident_point({}, Incident(5, False, True, "brake", "applied", "gust"), lambda: 99).time_ms == 99
+
+
+@pytest.mark.parametrize(
+    ("part", "what", "reason", "fault"),
+    [
+        ("contactor", "opened", "over-current", True),
+        ("contactor", "opened", "no lease", False),
+        ("contactor", "opened", "unplugged", False),
+        ("contactor", "closed", "", False),
+        ("anemometer", "failed", "stuck", True),
+        ("anemometer", "recovered", "stuck", False),
+    ],
+)
+def test_an_incident_is_a_fault_or_the_course_of_things(
+    part: str, what: What, reason: str, fault: bool
+) -> None:
+    made = incident_point({"device": "x"}, Incident(5, True, True, part, what, reason), None)
+    assert made.fields["fault"] is fault
+    assert (made.tags["part"], made.tags["what"]) == (part, what)

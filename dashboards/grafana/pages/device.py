@@ -6,9 +6,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from dashboards.grafana import paint
 from dashboards.grafana.charts import states
-from dashboards.grafana.flux import DEVICE, RUN, Flux, read, values_of
+from dashboards.grafana.flux import DEVICE, RUN, read, values_of
 from dashboards.grafana.maps import Marks, device_map
 from dashboards.grafana.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
+from dashboards.grafana.pages.pins import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
 from dashboards.grafana.panels import Line, stat, timeseries, words
 
 UID: Final = "gridfleet-device"
@@ -21,11 +22,6 @@ STATES: Final = (
     ("charging", paint.tone("charger")),
     ("stranded", paint.tone("reactor")),
 )
-
-
-def last(field: str) -> Flux:
-    """Return the last value of a field of the device."""
-    return read("device", field, where=DEVICE).together("_field").then("last()")
 
 
 NOW: Final = (
@@ -227,6 +223,9 @@ def device() -> Dashboard:
             Row("", 4, (STATE,)),
             Row("Energy", 8, (POWER, ENERGY, BATTERY)),
             Row("Money and messages", 8, (MONEY, REFUSED)),
+            Row("Sensors and switches", 8, (WIND, PLUG, SWITCHES)),
+            Row("", 3, HARDWARE),
+            Row("", 7, (INCIDENTS,)),
             Row("Charger and vehicle", 4, VEHICLE),
             Row("", 12, (MAP, PORTS, SPEED), (10, 7, 7)),
         ),
