@@ -1,25 +1,30 @@
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from broker.embedded import EmbeddedBroker
 from provisioning import cli
 from provisioning.cli import COMMANDS, make_parser
+from tests.provisioning.shell import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
-ON_THE_BENCH = {"flash", "revoke", "bundle", "upgrade", "doctor"}
-"""They need a card, a device or the internet: tests/flash runs them on what stands for these."""
+ELSEWHERE = {"flash", "revoke", "bundle", "upgrade", "doctor", "recorder", "influx"}
+"""They need a card, a device, a server or the internet: tests/flash and tests/telemetry run them on a stand-in."""
+UNTIL_CTRL_C = {"broker", "clock", "fleet", "record", "device run"}
 EXAMPLES = [
     *cli.EXAMPLES,
     *(
         example
         for command in COMMANDS
-        if command.name not in ON_THE_BENCH
+        if command.name not in ELSEWHERE
         for example in command.examples
-        if ".example" not in example
+        if ".example" not in example and "…" not in example
     ),
 ]
 SHORTER = {
@@ -32,42 +37,59 @@ SHORTER = {
 
 
 @pytest.mark.parametrize(
-    "example", [each for command in COMMANDS if command.name in ON_THE_BENCH for each in command.examples]
+    "example", [each for command in COMMANDS if command.name in ELSEWHERE for each in command.examples]
 )
-def test_examples_of_the_bench_are_understood(example: str) -> None:
+def test_examples_that_need_more_are_understood(example: str) -> None:
     words = shlex.split(example.removeprefix("sudo "))
-    assert make_parser().parse_args(words[1:]).command in ON_THE_BENCH
+    assert make_parser().parse_args(words[1:]).command in ELSEWHERE
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with EmbeddedBroker() as running:
+        yield running.url
+
+
+def runs_until_ctrl_c(example: str) -> bool:
+    words = shlex.split(example)
+    return words[1] in UNTIL_CTRL_C or " ".join(words[1:3]) in UNTIL_CTRL_C
 
 
 def shortened(example: str) -> str:
     words = shlex.split(example)
-    if words[:2] == ["gridfleet", "broker"]:  # runs until Ctrl-C, and its log goes to standard error
-        return f"timeout --preserve-status --signal INT 3 {example} --port 0 2>log"
-    if words[:3] == ["gridfleet", "device", "run"]:
-        return f"timeout --preserve-status --signal INT 3 {example} 2>log"
+    if words[1] == "broker":
+        return f"exec {example} --port 0"
+    if runs_until_ctrl_c(example):
+        return f"exec {example}"
     return f"{example} {SHORTER.get(words[1], '')}" if words[0] == "gridfleet" else example
 
 
+def prepared(example: str) -> str:
+    """What has to be there before."""
+    if " report " in example:
+        return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
+    if "broker --secrets" in example:
+        return "gridfleet secrets secrets >/dev/null\n"
+    if " health " in example:
+        beat = "import pathlib as p, provisioning.heartbeat as h; h.Heartbeat(p.Path('heartbeat')).beat()"
+        return f'"{sys.executable}" -c "{beat}"\n'
+    return f"cp {EXAMPLE_DEVICES}/*.toml .\n" if " device " in example else ""
+
+
 @pytest.mark.parametrize("example", dict.fromkeys(EXAMPLES))
-def test_examples_in_help_work(example: str, tmp_path: Path) -> None:
+def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> None:
+    example = example.replace("mqtt://127.0.0.1:1883", broker)
     program = tmp_path / "bin" / "gridfleet"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m provisioning "$@"\n')
     program.chmod(0o755)
-    first = "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n" if " report " in example else ""
-    if "broker --secrets" in example:
-        first = "gridfleet secrets secrets >/dev/null\n"
-    if " health " in example:
-        beat = "import pathlib as p, provisioning.heartbeat as h; h.Heartbeat(p.Path('heartbeat')).beat()"
-        first = f'"{sys.executable}" -c "{beat}"\n'
-    if " device " in example:
-        first = f"cp {EXAMPLE_DEVICES}/*.toml .\n"
-    done = subprocess.run(
-        ["bash", "-ec", first + shortened(example)],  # noqa: S607  whichever bash the user has
-        cwd=tmp_path,
-        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    command = ["bash", "-ec", prepared(example) + shortened(example)]
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    out, err = tmp_path / "out.txt", tmp_path / "err.txt"
+    with out.open("w") as said, err.open("w") as told:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=told)
+        if runs_until_ctrl_c(example):  # what it tells about goes to standard error
+            wait_until(lambda: process.poll() is not None or out.stat().st_size + err.stat().st_size > 0, 60)
+            process.send_signal(signal.SIGINT)
+        code = process.wait(100)
+    assert (code, "" if runs_until_ctrl_c(example) else err.read_text()) == (0, ""), err.read_text()
