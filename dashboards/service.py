@@ -49,11 +49,13 @@ def record(  # noqa: PLR0913 - all that the command line says
     most_spool_bytes: int = MOST_BYTES,
     asked_to_end: Callable[[], bool],
     tell: Callable[[str], None],
+    watch: Callable[[MqttLoop], None] = lambda _loop: None,
 ) -> None:
     """Record a site until asked to end; a lost broker, server or full disk is waited for.
 
-    `write` sends points to InfluxDB; without it none are made. Raises BrokerError when the broker refuses the
-    recorder for good, StoreError when the folder cannot be used to begin with.
+    `write` sends points to InfluxDB; without it none are made. `watch` gets the loop before it runs.
+    Raises BrokerError when the broker refuses the recorder for good, StoreError when the folder cannot be used to
+    begin with.
     """
     begun = False
     while not asked_to_end():
@@ -61,7 +63,7 @@ def record(  # noqa: PLR0913 - all that the command line says
             service = Service(folder, site, facts, name=name, write=write, most_spool_bytes=most_spool_bytes)
             with service:
                 begun = True
-                service.run(address, credentials.login, client_id, asked_to_end, tell)
+                service.run(address, credentials.login, client_id, asked_to_end, tell, watch)
         except StoreError as error:
             if not begun:
                 raise
@@ -130,11 +132,13 @@ class Service:
         client_id: str,
         asked_to_end: Callable[[], bool],
         tell: Callable[[str], None],
+        watch: Callable[[MqttLoop], None] = lambda _loop: None,
     ) -> None:
-        """Hear the site until asked to end."""
+        """Hear the site until asked to end; `watch` gets the loop before it runs."""
         live = self._live
         with MqttLoop(address, schema=SCHEMA) as loop:
             self._loop = loop
+            watch(loop)
             self._connection = connection = loop.open(
                 client_id,
                 on_message=self._hear,

@@ -46,10 +46,10 @@ class SafeMode:
         absent = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
         self._presence = (f"{file.cell}/{kind}", absent)
         scope, will = self._presence
-        self._loop = MqttLoop(
+        self.loop = MqttLoop(
             file.address(), keepalive_s=file.broker.keepalive_s, retry_refused=True, schema=SCHEMA
         )
-        self._link = self._loop.open(
+        self._link = self.loop.open(
             file.id,
             on_message=lambda *_: None,
             on_online=self._tell_all,
@@ -63,7 +63,7 @@ class SafeMode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.close()
+        self.loop.close()
         if self._board is not None:
             self._board.close()
 
@@ -74,11 +74,11 @@ class SafeMode:
         def again() -> None:
             if self._link.online:
                 self._tell_faults()
-            self._loop.call_later(every_s, again)
+            self.loop.call_later(every_s, again)
 
-        self._loop.call_later(every_s, again)
+        self.loop.call_later(every_s, again)
         while not stop():
-            self._loop.run_until(stop, 1.0)
+            self.loop.run_until(stop, 1.0)
 
     def _make_safe(self, open_board: "Callable[[DeviceFile], Board | None] | None") -> "Board | None":
         """Open the contactor, apply the brake, and hold them so; a pin that fails is a fault more."""

@@ -58,12 +58,18 @@ def _tell(file: "DeviceFile") -> None:
 def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
     from devices.running import Running
     from devices.safe_mode import SafeMode
+    from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
     from provisioning.logs import set_up_logs
 
     set_up_logs(log, always={"device": file.id})
     program = SafeMode if safe else Running
-    with Interruption() as interruption, program(file, credentials=_credentials(file)) as running:
+    with (
+        Interruption() as interruption,
+        Heartbeat.from_environment() as heartbeat,
+        program(file, credentials=_credentials(file)) as running,
+    ):
+        heartbeat.follow(running.loop)
         running.run(lambda: interruption.asked)
     return Exit.FINE
 

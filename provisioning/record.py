@@ -61,6 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from dashboards.service import record
     from dashboards.telemetry.influx import InfluxWriter
     from devices.scenario import load
+    from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
     from provisioning.terminal import tell
 
@@ -74,6 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.out or f"{OUT}-{site}")
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
+        heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
         tell(f"record: {site} into {folder}{'' if target is None else f', and into {target!r}'}")
         record(
@@ -88,6 +90,7 @@ def execute(arguments: argparse.Namespace) -> int:
             most_spool_bytes=arguments.spool_mb << 20,
             asked_to_end=lambda: interruption.asked,
             tell=lambda text: tell(f"record: {text}"),
+            watch=heartbeat.follow,
         )
     tell("record: ends, and may be started again")
     return Exit.FINE

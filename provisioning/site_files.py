@@ -35,12 +35,13 @@ def site_secrets(
     names of its own (`hosts`).
     """
     from broker.keyring import Folder
+    from provisioning.roll import with_enrolled
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     (folder / ".gitignore").write_text("*\n", encoding="ascii")
     own = Folder(folder / "secrets")
-    users = [*identities(fleet, hosts=processes), *further]
+    users = with_enrolled(own, [*identities(fleet, hosts=processes), *further])
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
     return make_secrets(own.path, fleet.scenario.site, users, hosts=sorted(names)), own, users
 

@@ -118,6 +118,7 @@ def test_all_that_is_mounted_is_made(prepared: Path) -> None:
     ours = {source for source in mounted() if source.startswith("./containers/")}
     assert len(ours) > 15
     assert [source for source in sorted(ours) if not (prepared / source).exists()] == []
+    assert [source for source in mounted() - ours if not (COMPOSE.parent / source).exists()] == []
     for service in SERVICES.values():
         for volume in service.get("volumes", ()):
             assert isinstance(volume, str) or volume["bind"] == {"create_host_path": False}
