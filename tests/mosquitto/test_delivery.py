@@ -264,4 +264,4 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
 
 
 def test_the_roles_of_guests_are_named_like_their_users() -> None:
-    assert {role.value for role in Role} - {Role.HOST} == {"recorder", "viewer", "operator"}
+    assert {role.value for role in Role} - {Role.HOST, Role.BRIDGE} == {"recorder", "viewer", "operator"}
