@@ -113,6 +113,8 @@ def test_the_rules_of_a_household() -> None:
         "topic write gridfleet/here/request/+/household-1",
         "topic write gridfleet/here/receipt/+/household-1",
         "topic write gridfleet/here/state/household-1",
+        "topic write gridfleet/here/sample/household-1",
+        "topic write gridfleet/here/incident/household-1",
         "topic write homeassistant/device/household-1_at_here/config",
     ]
 
@@ -152,7 +154,7 @@ def test_the_rules_of_a_host() -> None:
         *(
             f"topic write gridfleet/here/batch/{word}/fleet-1"
             for word in (
-                "ready/site", "correction/site", "supply/north", "bid/north", "residual/north", "surplus/south",
+                "ready/site", "correction/site", "sample/site", "incident/site", "supply/north", "bid/north", "residual/north", "surplus/south",
                 "request/+", "award/+", "receipt/+",
             )
         ),
