@@ -27,6 +27,8 @@ MOST_FILTERS: Final = 200
 """Most filters in one packet: brokers bound its size."""
 TAKEN_OVER: Final = "taken over"
 """The reason given to `on_trouble` when another client has come with the same client id."""
+TAKEN_OVER_S: Final = 2.0
+"""How much longer to wait then, in seconds: two with one id, which end each other, leave the broker some peace."""
 _SESSION_TAKEN_OVER: Final = 0x8E
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
@@ -417,6 +419,7 @@ class Connection:
             return
         if flags.is_disconnect_packet_from_server:
             if code.value == _SESSION_TAKEN_OVER:
+                self._away_s = TAKEN_OVER_S
                 self._wishes.tell(TAKEN_OVER, self.client_id)
             self._lost(f"the broker ended the connection: {code}")
         else:
