@@ -27,6 +27,8 @@ MOST_FILTERS: Final = 200
 """Most filters in one packet: brokers bound its size."""
 TAKEN_OVER: Final = "taken over"
 """The reason given to `on_trouble` when another client has come with the same client id."""
+TAKEN_OVER_S: Final = 2.0
+"""How much longer to wait then, in seconds: two with one id, which end each other, leave the broker some peace."""
 _SESSION_TAKEN_OVER: Final = 0x8E
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
@@ -47,13 +49,22 @@ class _Session:
         """Note whether the broker goes on with an earlier session."""
         self.resumed = self._resuming = resumed
 
-    def is_new(self, topic: str, payload: bytes, retained: bool, packet_id: int, again: bool) -> bool:  # noqa: FBT001
+    def is_new(
+        self,
+        topic: str,
+        payload: bytes | None,
+        retained: bool,  # noqa: FBT001 - a hot path
+        packet_id: int,
+        again: bool,  # noqa: FBT001 - a hot path
+    ) -> bool:
         """Note what is owed; tell whether a message is one that had not been kept before.
 
         What is given again comes before anything new, and is marked; rumqttd does not mark it.
         """
         if packet_id:
             self.owed.append(packet_id)
+        if payload is None:
+            return False
         again |= self._resuming and not retained
         if again and self._lasting.known(topic, payload):
             return False
@@ -203,7 +214,7 @@ class Connection:
     def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
         """Give up the present attempt or connection, without a good-bye; there will be another after `away_s`."""
         stream = self._stream
-        if stream is not None:
+        if stream is not None and not stream.polite:  # else it has said good-bye already
             self._away_s = away_s
             self.trouble = trouble
             stream.ended = True
@@ -347,7 +358,7 @@ class Connection:
     def _kept(
         self,
         topic: str,
-        payload: bytes,
+        payload: bytes | None,
         retained: bool,  # noqa: FBT001 - a hot path
         packet_id: int,
         again: bool,  # noqa: FBT001 - a hot path
@@ -408,6 +419,7 @@ class Connection:
             return
         if flags.is_disconnect_packet_from_server:
             if code.value == _SESSION_TAKEN_OVER:
+                self._away_s = TAKEN_OVER_S
                 self._wishes.tell(TAKEN_OVER, self.client_id)
             self._lost(f"the broker ended the connection: {code}")
         else:

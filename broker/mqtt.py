@@ -175,6 +175,7 @@ class MqttLoop(EventLoop):
         self._failure = None
         self._retry_refused = True
         try:
+            self.flush()  # while connections still take what was kept
             for connection in list(self.connections):
                 connection.close()
             if not self.running:

@@ -135,9 +135,10 @@ class SharedConnection:
             if batch is not None or not self._batches:
                 self.write()
                 self._loop.mark(self)
-            batch = self._batches[key] = Batch()
+            batch = Batch()
             if not batch.add(rest, payload, expiry_s):
                 raise PayloadError(row.word, "oversized", f"{len(payload)} bytes are too many for a batch")
+            self._batches[key] = batch
         return True
 
     def drop(self, trouble: str, *, away_s: float) -> None:
@@ -243,7 +244,7 @@ class SharedConnection:
 
     def _tell_again(self) -> None:
         self._telling = None
-        if not self.connection.closed and self._members:
+        if self.online:  # else it is told on return
             self._tell(online=True)
 
     def _tell(self, *, online: bool) -> None:

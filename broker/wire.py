@@ -106,7 +106,8 @@ def schema_property(version: str) -> bytes:
     return _SCHEMA_KEY + len(text).to_bytes(2, "big") + text if text else b""
 
 
-Keep = Callable[[str, bytes, bool, int, bool], None]
+Keep = Callable[[str, bytes | None, bool, int, bool], None]
+"""Takes what `deliver` does, packet id and whether it is given again; no payload: only to be answered for."""
 
 
 class WireClient(Client):
@@ -280,11 +281,12 @@ class WireClient(Client):
         topic = packet[2:end].decode(errors="replace")  # for the receiver to refuse, not to stumble over
         if not fits:
             self._misfit(topic)
-        elif self._keep is not None:
+        if self._keep is not None:
             packet_id = int.from_bytes(packet[end : end + 2], "big") if qos else 0
-            self._keep(topic, packet[start:], bool(command & _RETAIN), packet_id, bool(command & _AGAIN))
+            payload = packet[start:] if fits else None  # answered for in its turn all the same
+            self._keep(topic, payload, bool(command & _RETAIN), packet_id, bool(command & _AGAIN))
             return True
-        else:
+        if fits:
             self._deliver(topic, packet[start:], bool(command & _RETAIN))
         if qos:
             self._stream.send(_ACKNOWLEDGED + packet[end : end + 2])
@@ -295,7 +297,7 @@ class WireClient(Client):
         if any(schema_property(value) != self._schema for value in _versions(message)):
             self._misfit(topic)
             if self._keep is not None:
-                self.ack(message.mid, message.qos)
+                self._keep(topic, None, message.retain, message.mid, message.dup)
         elif self._keep is not None:
             self._keep(topic, bytes(message.payload), message.retain, message.mid, message.dup)
         else:

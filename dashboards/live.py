@@ -29,6 +29,8 @@ from dashboards.telemetry.standing import Standing
 LOG: Final = logging.getLogger(__name__)
 RUNS: Final = "runs"
 JOURNAL: Final = "journal"
+_GAP: Final = ""
+"""No topic: in the journal, it says that something may be missing here."""
 _SERIAL: Final = "serial"
 _TICK_MS: Final = 900_000
 SEGMENT_BYTES: Final = 1 << 20
@@ -105,6 +107,11 @@ class LiveRecorder:
         for each in said:
             self._apply(serial, heard_ms, *each)
         self._serial = max(serial, self._serial)
+
+    def missed(self, heard_ms: int) -> None:
+        """The broker had forgotten us: what was said in between may be missing, and is not judged."""
+        self._serial = self._journal.append(_GAP, b"", heard_ms)
+        self._gap(self._serial)
 
     def known(self, topic: str, payload: bytes) -> bool:
         """Tell whether a message that the broker delivers again was kept before."""
@@ -183,6 +190,10 @@ class LiveRecorder:
         """Hear the journal again."""
         for entry in self._journal.read():
             serial = 0 if entry.is_context else entry.serial
+            if entry.topic == _GAP:
+                self._gap(serial)
+                self._serial = max(serial, self._serial)
+                continue
             if not entry.is_context:
                 self._remember(entry.topic, entry.payload)
             for each in self._read(entry.topic, entry.payload):
@@ -241,6 +252,13 @@ class LiveRecorder:
                     recording.tap(now_ms, will.scope, will.sender, presence)
         if isinstance(message, ClockState):
             self._ended = message.status == "finished"
+
+    def _gap(self, serial: int) -> None:
+        recording = self._recording
+        if recording is not None:
+            if serial > self._committed:
+                self._unmute(recording)
+            recording.missed()
 
     def _time(self, message: Tick | Grant, heard_ms: int) -> None:
         if isinstance(message, Tick):

@@ -1,5 +1,6 @@
 """The recorder as a process: a broker's client whose messages are answered for when they are safe on disk."""
 
+import fcntl
 import json
 import logging
 import os
@@ -7,10 +8,11 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from broker.address import BrokerAddress
 from broker.codec import SCHEMA
+from broker.connection import TAKEN_OVER
 from broker.mqtt import MqttLoop
 from broker.rights import Guest
 from broker.topics import everything
@@ -34,6 +36,7 @@ HEALTH_S: Final = 10.0
 RETRY_S: Final = 5.0
 SPOOL: Final = "spool"
 STATUS: Final = "status.json"
+LOCK: Final = "lock"
 
 
 def record(  # noqa: PLR0913 - all that the command line says
@@ -90,17 +93,20 @@ class Service:
         self._site = site
         self._spool: Spool | None = None
         self._sender: Sender | None = None
-        if write is not None:
-            self._spool = Spool(folder / SPOOL, most_bytes=most_spool_bytes)
-            self._sender = Sender(self._spool, write)
+        self._lock = _lock(folder)
         try:
+            if write is not None:
+                self._spool = Spool(folder / SPOOL, most_bytes=most_spool_bytes)
+                self._sender = Sender(self._spool, write)
             self._is_first = not (folder / STATUS).is_file()
             self._live = LiveRecorder(folder, site, facts, self._spool, name=name)
         except BaseException:
             if self._spool is not None:
                 self._spool.abandon()
+            self._lock.close()
             raise
         self._connections = 0
+        self._thrown_out = False
         self._loop: MqttLoop
         self._sync_due = False
 
@@ -119,11 +125,14 @@ class Service:
             self._live.abandon()
             if self._sender is not None:
                 self._sender.stop()
-            if self._spool is not None:
-                if kind is None:
-                    self._spool.close()
-                else:
-                    self._spool.abandon()
+            try:
+                if self._spool is not None:
+                    if kind is None:
+                        self._spool.close()
+                    else:
+                        self._spool.abandon()
+            finally:
+                self._lock.close()
 
     def run(
         self,
@@ -144,7 +153,7 @@ class Service:
                 on_message=self._hear,
                 filters=[(everything(self._site), 1)],
                 on_online=lambda: self._is_online(tell),
-                on_trouble=lambda _reason, _topic: None,
+                on_trouble=lambda reason, _topic: self._trouble(reason, tell),
                 session_s=SESSION_S,
                 lasting=Lasting(live.known),
                 login=login(RECORDER_ID),
@@ -186,7 +195,13 @@ class Service:
         self._connections += 1
         if not self._connection.resumed and not (self._is_first and self._connections == 1):
             tell("the broker has forgotten the session: what was said while the recorder was away is lost")
+            self._live.missed(time.time_ns() // 1_000_000)
         tell(f"hears {self._site}")
+
+    def _trouble(self, reason: str, tell: Callable[[str], None]) -> None:
+        if reason == TAKEN_OVER and not self._thrown_out:
+            self._thrown_out = True
+            tell("was thrown out: another client has the same id; give one of the two another with --id")
 
     def _health(self) -> None:
         self._loop.call_later(HEALTH_S, self._health)
@@ -238,6 +253,27 @@ class Service:
             draft.replace(self._folder / STATUS)
         except OSError as error:
             LOG.warning("%s cannot be written (%s)", self._folder / STATUS, error.strerror)
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Return the file that is locked for as long as it is open; raise StoreError where another process holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("w", encoding="ascii")
+    except OSError as error:
+        raise StoreError(
+            folder, f"cannot be used ({error})", "make sure that it can be written and has room"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StoreError(
+            folder, "another recorder writes there", "choose another folder with --out"
+        ) from None
+    except OSError as error:
+        LOG.warning("%s cannot be locked (%s): no other recorder may write there", folder, error.strerror)
+    return file
 
 
 def _rss_bytes() -> int:

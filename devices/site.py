@@ -28,7 +28,7 @@ GONE_S: Final = 10.0
 class Site:
     """One run of a fleet on a broker; `run` may be called once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that the command may choose
         self,
         fleet: Fleet,
         address: BrokerAddress,
@@ -39,14 +39,16 @@ class Site:
         taps: Sequence[Tap] = (),
         credentials: Credentials = ANYBODY,
         announce: bool = False,
+        missed: Callable[[], None] | None = None,
     ) -> None:
-        """`announce` tells Home Assistant of every device."""
+        """`announce` tells Home Assistant of every device; `missed` is called when taps may have missed a message."""
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self._address = address
         self._taps = (self._note_end, *taps)
         self._credentials = credentials
         self._announce = announce
+        self._missed = missed
         self._over = False
 
     def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
@@ -57,7 +59,7 @@ class Site:
         with MqttLoop(self._address, schema=SCHEMA) as loop:
             wire = Wire(self.fleet.scenario.site)
             known = self._credentials
-            ear = Ear(loop, wire, self._taps, known)
+            ear = Ear(loop, wire, self._taps, known, on_return=self._missed)
             clock = ClockSeat(self.clock, loop, wire, known)
             loop.wait_online(REACH_S)
             allow_descriptors(len(self.fleet.ids))

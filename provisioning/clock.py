@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from provisioning.arguments import add_changes, add_scenario, whole
+from provisioning.arguments import add_changes, add_log, add_scenario, whole
 from provisioning.broker_address import add_broker, credentials_for
 from provisioning.exits import Exit
 from provisioning.pace import add_pace, pace
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=f"seconds to wait for devices before a new run begins without them (default: {PATIENCE_S})",
     )
+    add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -49,8 +50,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from provisioning.chosen import chosen_scenario
     from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
-    from provisioning.terminal import tell
+    from provisioning.logs import teller
 
+    say = teller(arguments.log, "clock")
     mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
@@ -64,8 +66,8 @@ def execute(arguments: argparse.Namespace) -> int:
             fresh=arguments.fresh,
             patience_s=arguments.patience,
             asked_to_end=lambda: interruption.asked,
-            tell=lambda text: tell(f"clock: {text}"),
+            tell=say,
             watch=heartbeat.follow,
         )
-    tell("clock: the last tick is over" if finished else "clock: ends, and may be started again")
+    say("the last tick is over" if finished else "ends, and may be started again")
     return Exit.FINE

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from provisioning.arguments import add_changes, add_scenario, whole
+from provisioning.arguments import add_changes, add_log, add_scenario, whole
 from provisioning.broker_address import add_broker, credentials_for
 from provisioning.exits import CommandError, Exit
 
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="for tests: by how many milliseconds of the site's time the devices' clocks are ahead (default: 0)",
     )
+    add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -75,16 +76,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from provisioning.chosen import chosen_scenario
     from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
-    from provisioning.terminal import tell
+    from provisioning.logs import teller
 
+    say = teller(arguments.log, "fleet")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     _check_parts(arguments)
     fleet = Fleet(chosen_scenario(arguments))
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
-
-        def say(text: str) -> None:
-            tell(f"fleet: {text}")
 
         def stand_by() -> bool:
             heartbeat.beat()
@@ -118,7 +117,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 tell=say,
                 watch=heartbeat.follow,
             )
-    tell("fleet: all devices have said good-bye")
+    say("all devices have said good-bye")
     return Exit.FINE
 
 

@@ -12,8 +12,10 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from provisioning.terminal import tell
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TextIO
 
 _PRIORITY: Final = (
@@ -52,6 +54,18 @@ def set_up_logs(
     handler.of_gridfleet = True  # type: ignore[attr-defined] # to find it again
     root.addHandler(handler)
     root.setLevel(level)
+
+
+def teller(form: str, command: str) -> "Callable[[str], None]":
+    """Set up the logs of a command; return how it says where it is: in words, or in the log where that is JSON."""
+    set_up_logs(form)
+    if form == "json":
+        return logging.getLogger(f"gridfleet.{command}").info
+
+    def say(text: str) -> None:
+        tell(f"{command}: {text}")
+
+    return say
 
 
 class HumanFormatter(logging.Formatter):

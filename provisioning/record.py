@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from provisioning.arguments import whole
+from provisioning.arguments import add_log, whole
 from provisioning.broker_address import add_broker, credentials_for
 from provisioning.exits import CommandError, Exit
 from provisioning.influx_address import add_influx, target_of
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most that waits on disk for InfluxDB, in MB; then the oldest is dropped from there "
         f"(default: {SPOOL_MB})",
     )
+    add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -63,8 +64,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from devices.scenario import load
     from provisioning.heartbeat import Heartbeat
     from provisioning.interrupt import Interruption
-    from provisioning.terminal import tell
+    from provisioning.logs import teller
 
+    say = teller(arguments.log, "record")
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])
     site = arguments.site or (None if scenario is None else scenario.site)
     if site is None:
@@ -77,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
         interruption = stack.enter_context(Interruption())
         heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
-        tell(f"record: {site} into {folder}{'' if target is None else f', and into {target!r}'}")
+        say(f"{site} into {folder}{'' if target is None else f', and into {target!r}'}")
         record(
             folder,
             site,
@@ -89,10 +91,10 @@ def execute(arguments: argparse.Namespace) -> int:
             client_id=arguments.id,
             most_spool_bytes=arguments.spool_mb << 20,
             asked_to_end=lambda: interruption.asked,
-            tell=lambda text: tell(f"record: {text}"),
+            tell=say,
             watch=heartbeat.follow,
         )
-    tell("record: ends, and may be started again")
+    say("ends, and may be started again")
     return Exit.FINE
 
 

@@ -122,6 +122,7 @@ def execute(arguments: argparse.Namespace) -> int:
             taps=(recorded.tap, price.tap),
             credentials=credentials,
             announce=arguments.home_assistant,
+            missed=recorded.missed,
         )
         try:
             interrupted = play(SiteRunner(site, price), scenario.name)

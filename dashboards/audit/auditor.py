@@ -128,7 +128,7 @@ class Auditor:
         last, self._tick = self._tick, tick
         if last is None or tick.epoch != last.epoch:
             self._begin_anew(tick)
-        elif (tick.tick, tick.phase) != (last.tick, last.phase):
+        elif self._gap_since is None and (tick.tick, tick.phase) != (last.tick, last.phase):
             self._follow(simulated_ms, last, tick)
         if self._gap_since is not None and tick.tick >= self._gap_since:
             self._gaps.add(self._gap_since - 1, tick.tick)
@@ -225,9 +225,10 @@ class Auditor:
         if self._begin is None or tick < self._begin or isinstance(message, ClockState):
             return
         if tick > self._site_tick:
-            self._tallies.fresh.checked += 1
-            self._tallies.fresh.fail(
-                f"tick {self._site_tick}: {sender} says a {message.TOPIC} for tick {tick}"
-            )
+            if self._gap_since is None:  # else that tick has begun unheard
+                self._tallies.fresh.checked += 1
+                self._tallies.fresh.fail(
+                    f"tick {self._site_tick}: {sender} says a {message.TOPIC} for tick {tick}"
+                )
         else:
             self._market.late(self._site_tick, scope, sender, message)

@@ -17,10 +17,10 @@ Heard = list[tuple[str, bytes]]
 class Listener:
     """A client with a lasting session, on a loop of its own as in a process of its own."""
 
-    def __init__(self, url: str, known: frozenset[bytes] = frozenset()) -> None:
+    def __init__(self, url: str, known: frozenset[bytes] = frozenset(), *, schema: str = "") -> None:
         self.heard: Heard = []
         self.again: Heard = []
-        self.loop = MqttLoop(BrokerAddress.parse(url))
+        self.loop = MqttLoop(BrokerAddress.parse(url), schema=schema)
         self.connection = self.loop.open(
             "listener",
             on_message=lambda topic, payload, _retained: self.heard.append((topic, payload)),
@@ -47,8 +47,8 @@ class Listener:
         self.loop.close()
 
 
-def say(url: str, *payloads: bytes) -> None:
-    with MqttLoop(BrokerAddress.parse(url)) as loop:
+def say(url: str, *payloads: bytes, schema: str = "") -> None:
+    with MqttLoop(BrokerAddress.parse(url), schema=schema) as loop:
         speaker: Connection = loop.open("speaker", on_message=lambda *_: None)
         loop.wait_online(WAIT_S)
         for payload in payloads:
@@ -108,3 +108,18 @@ def test_a_good_bye_leaves_the_session(url: str) -> None:
     assert second.connection.resumed
     assert second.hear(1) == [b"1"]
     second.leave()
+
+
+def test_what_states_another_schema_is_acknowledged_in_its_turn(url: str) -> None:
+    first = Listener(url, schema="2")
+    say(url, b"1", schema="2")
+    assert first.hear(1) == [b"1"]
+    say(url, b"2", schema="1")
+    say(url, b"3", schema="2")
+    assert first.hear(2) == [b"1", b"3"]
+    assert first.connection.owed == 3  # a broker may end the connection of who answers for a later one first
+    first.connection.acknowledge()
+    say(url, b"4", schema="2")
+    assert first.hear(3) == [b"1", b"3", b"4"]
+    assert first.again == []  # nothing was delivered twice
+    first.leave()

@@ -315,3 +315,12 @@ def test_a_broker_that_has_moved_is_found_again(monkeypatch: pytest.MonkeyPatch)
         now += 11
         assert found() == [("192.0.2.7", 1883)] * 3  # what was known is tried while nothing can be looked up
         assert asked == 3
+
+
+def test_who_has_said_good_bye_cannot_be_dropped_any_more(loop: MqttLoop) -> None:
+    parting = loop.open("parting", on_message=silent)
+    loop.wait_online(5)
+    parting.close()
+    loop.flush()
+    parting.drop("a drill that comes too late")
+    assert loop.run_until(lambda: parting.closed, 5)

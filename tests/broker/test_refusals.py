@@ -237,3 +237,15 @@ def test_a_broker_that_talks_nonsense_breaks_nothing(stage: Stage, nonsense: byt
     assert loop.run_until(lambda: client.online, 5)
     loop.run_until(lambda: not client.online, 0.05)
     loop.wait_online(5)
+
+
+def test_who_is_thrown_out_by_a_second_self_waits_before_it_comes_back(stage: Stage) -> None:
+    told: list[tuple[str, str]] = []
+    answers = iter([ACCEPTED + bytes.fromhex("e0 02 8e 00"), ACCEPTED])
+    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent, on_trouble=lambda *trouble: told.append(trouble))
+    assert loop.run_until(lambda: bool(told), 5)
+    assert told == [("taken over", "client")]
+    assert not loop.run_until(lambda: broker.said(CONNECT) > 1, 1.0)
+    loop.wait_online(5)
+    assert client.online

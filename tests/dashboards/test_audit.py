@@ -358,9 +358,11 @@ def test_examples_are_few_and_say_who_and_when() -> None:
 # --- what the auditor has not heard ---
 
 
-def with_a_gap(log: tuple[Heard, ...], first: int, last: int, *, told: bool) -> dict[str, tuple[str, ...]]:
+def with_a_gap(
+    log: tuple[Heard, ...], first: int, last: int, *, told: bool, exact: bool = False
+) -> dict[str, tuple[str, ...]]:
     """Audit a run of which nothing was heard from the middle of one tick to the middle of another."""
-    auditor = Auditor(exact=False)
+    auditor = Auditor(exact=exact)
     deaf = False
     for each in log:
         message = each[3]
@@ -378,6 +380,29 @@ def test_what_was_not_heard_is_not_judged_where_the_auditor_is_told_so(first: in
     log = heard("normal", SMALL, (), 60)
     assert with_a_gap(log, first, last, told=True) == {}
     assert "packages" in with_a_gap(log, first, last, told=False)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("at", [875, 2729, 3604])
+def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(at: int, exact: bool) -> None:
+    log = heard("normal", (), (), 24)
+    auditor = Auditor(exact=exact)
+    for each in log[:at]:
+        auditor.tap(*each)
+    auditor.missed()
+    for each in log[at + 400 :]:
+        auditor.tap(*each)
+    assert broken({finding.name: finding for finding in auditor.finish()}) == {}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: bool) -> None:
+    auditor = Auditor(exact=exact)
+    for number, each in enumerate(heard("normal", (), (), 24)):
+        auditor.tap(*each)
+        if number % 777 == 0:
+            auditor.missed()
+    assert broken({finding.name: finding for finding in auditor.finish()}) == {}
 
 
 def test_after_a_gap_what_is_wrong_is_found_as_before() -> None:

@@ -22,6 +22,7 @@ from broker.messages import (
     VehicleState,
 )
 from devices import outage
+from devices.agents.base import TICK_MS
 from devices.agents.seeker import CALLS_WITHIN_MS
 from devices.fleet import Fleet
 from devices.scenario import Scenario, load, parse
@@ -29,6 +30,7 @@ from devices.simulation import Simulation
 from devices.site import Site
 from tests.dashboards.runs import audit, broken, record
 from tests.devices.script import HOME, Stage, charger, vehicle
+from tests.hardware.test_own_meter import PER_LOOK_WH, Meter
 
 NEAR, FARTHER = (51.0, 10.1), (51.0, 10.3)
 IDS = [f"charger-{number:03d}" for number in range(200)]
@@ -126,6 +128,30 @@ def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
     assert stage.skips_to(charger_id, Bill).energy_wh == release.drawn_wh
     stage.play(Phase.SETTLE)
     assert stage.said(ChargerState, sender=charger_id)[-1].ports_reserved == 0
+
+
+def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_is_heard_once() -> None:
+    one, car = charger("one", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=14_000)
+    one._connector = Meter()
+    one._desk.metered = True
+    stage = Stage(one, car)
+    stage.begin(Phase.PROCESS)
+    stage.wait_for(Lease, CALLS_WITHIN_MS)
+    rest(stage)
+    stage.settings = Settings(chargers_out="one")
+    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.begin(Phase.IMPORT)
+    declined = stage.skips_to("one", Decline)
+    assert car.handle("v1", "one", declined, car.tick * TICK_MS) == ()  # told twice
+    bill = stage.skips_to("one", Bill)
+    stage.play(Phase.SETTLE)
+    stage.play(Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    chargers, vehicles = stage.said(ChargerState), stage.said(VehicleState)
+    assert bill.energy_wh >= PER_LOOK_WH
+    assert sum(state.delivered_wh for state in chargers) == bill.energy_wh
+    assert sum(state.drawn_wh for state in vehicles) == bill.energy_wh
+    assert sum(state.earned_neur for state in chargers) == sum(state.paid_neur for state in vehicles) > 0
+    assert chargers[-1].ports_reserved == 0
 
 
 def test_a_vehicle_on_its_way_goes_elsewhere() -> None:

@@ -4,13 +4,16 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from broker.embedded import EmbeddedBroker
 from provisioning.logs import HumanFormatter, JsonFormatter, priority_of, set_up_logs
 
 LOG = logging.getLogger("devices.test")
@@ -107,3 +110,23 @@ def test_the_journal_is_known_by_its_stream() -> None:
             line = heard.readline()
             assert line == expected if expected else line.endswith("hello\n") and line[0] != "<"
         os.close(writing)
+
+
+@pytest.mark.parametrize("words", [["clock", "normal"], ["fleet", "normal"], ["record", "normal"]])
+def test_each_process_of_a_site_logs_json_alone(words: list[str], tmp_path: Path) -> None:
+    with EmbeddedBroker() as broker:
+        there = ["--broker", broker.url, "--log", "json", *(["--patience", "0"] * (words[0] == "clock"))]
+        with subprocess.Popen(
+            [sys.executable, "-m", "provisioning", *words, *there],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ) as process:
+            assert process.stderr is not None
+            first = json.loads(process.stderr.readline())
+            process.send_signal(signal.SIGTERM)
+            rest = [json.loads(line) for line in process.stderr]
+        assert process.returncode == 0
+    assert (first["level"], first["logger"]) == ("info", f"gridfleet.{words[0]}")
+    assert rest[-1]["message"].startswith(("ends", "all devices", "the last tick"))

@@ -15,8 +15,8 @@ from broker.messages import Bid, ClockState, Control, Grant, Host, Mode, Package
 from broker.mqtt import MqttLoop
 from broker.one_tick import OneTick
 from broker.shared import SharedConnection
-from broker.topics import batch_topic
-from broker.wishes import Lines
+from broker.topics import WHOLE_SITE, batch_topic
+from broker.wishes import Lines, Will
 from devices.agents.turbine import Turbine
 from devices.clock_seat import ClockSeat
 from devices.ear import Ear, Wire
@@ -237,3 +237,27 @@ def test_an_outage_as_a_drill_takes_everybody_away_and_back(shared: bool, addres
         assert town.clock.present == set(town.fleet.ids)  # they are not sent away again
         town.leave()
     assert broken(audit(town.heard.messages, exact=False)) == {}
+
+
+def test_what_was_said_before_an_error_is_still_said_and_the_error_comes_out(address: BrokerAddress) -> None:
+    heard: list[str] = []
+    with MqttLoop(address) as others:
+        others.open(
+            "ear",
+            on_message=lambda text, _payload, _retained: heard.append(text),
+            filters=[(batch_topic(SITE, "ready", WHOLE_SITE, "fleet-1"), 1)],
+        )
+        others.wait_online(5)
+        with pytest.raises(RuntimeError, match="a fault"):
+            say_and_fail(address)
+        assert others.run_until(lambda: bool(heard), 5)
+
+
+def say_and_fail(address: BrokerAddress) -> None:
+    with MqttLoop(address) as loop:
+        shared = SharedConnection(loop, Wire(SITE), "fleet-1")
+        presence = f"gridfleet/{SITE}/presence/berlin/household/household-1"
+        line = shared.open("household-1", on_message=lambda *_: None, will=Will(presence, b""))
+        loop.wait_online(5)
+        line.publish(f"gridfleet/{SITE}/ready/household-1", b"{}", qos=1)
+        raise RuntimeError("a fault")

@@ -1,0 +1,55 @@
+"""The recorder as a process: what it says of a broker that has forgotten it, a double, and a folder in use."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from broker.address import BrokerAddress
+from broker.connection import TAKEN_OVER
+from broker.embedded import EmbeddedBroker
+from dashboards.errors import StoreError
+from dashboards.journal import Journal
+from dashboards.live import JOURNAL
+from dashboards.rows import RunFacts
+from dashboards.service import Service, record
+from tests.telemetry.standin import free_port
+
+
+def facts(name: str) -> RunFacts:
+    return RunFacts("normal", name, 1, "0", 0)
+
+
+def test_a_broker_that_has_forgotten_the_session_leaves_a_gap_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    told: list[str] = []
+    with ExitStack() as stack:
+        brokers = [stack.enter_context(EmbeddedBroker(port))]
+
+        def asked_to_end() -> bool:
+            if len(brokers) == 1 and "hears home" in told:
+                brokers[0].close()
+                brokers.append(stack.enter_context(EmbeddedBroker(port)))
+            return told.count("hears home") == 2
+
+        address = BrokerAddress("127.0.0.1", port)
+        record(tmp_path, "home", address, facts, asked_to_end=asked_to_end, tell=told.append)
+    assert any("has forgotten the session" in text for text in told)
+    assert [entry.topic for entry in Journal(tmp_path / JOURNAL).read()] == [""]
+
+
+def test_a_recorder_says_once_that_another_has_its_id(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Service(tmp_path, "home", facts) as service:
+        for reason in (TAKEN_OVER, "version", TAKEN_OVER):
+            service._trouble(reason, told.append)
+    assert [text.partition(":")[0] for text in told] == ["was thrown out"]
+
+
+def test_two_recorders_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    with Service(tmp_path, "home", facts), pytest.raises(StoreError, match="another recorder writes there"):
+        Service(tmp_path, "home", facts)
+    with Service(tmp_path, "home", facts):
+        pass
