@@ -187,6 +187,7 @@ class Service:
         if not self._connection.resumed and not (self._is_first and self._connections == 1):
             tell("the broker has forgotten the session: what was said while the recorder was away is lost")
         tell(f"hears {self._site}")
+        self._loop.call_later(0.0, self._report)
 
     def _health(self) -> None:
         self._loop.call_later(HEALTH_S, self._health)
