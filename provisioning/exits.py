@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
 MEANING: Final = {
     Exit.FINE: "fine",
-    Exit.FAILED: "unexpected failure",
+    Exit.FAILED: "no: not well, not taken, not as it should be; or an unexpected failure",
     Exit.USAGE: "wrong usage, or a file that cannot be used",
     Exit.BREACHED: "the run ended, but an invariant was breached (see the report)",
     Exit.INTERRUPTED: "interrupted with Ctrl-C or SIGTERM; what ran is in the report",
