@@ -27,7 +27,7 @@ help: ## Show this help
 	@echo '  make test ARGS="-k market" only some of the tests'
 	@echo
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo
 	@echo 'The first target sets up $(VENV) by itself (Python 3.11 or later, no root).'
 	@echo 'Another interpreter: make run PYTHON=python3.12'

@@ -197,6 +197,7 @@ class Service:
             tell("the broker has forgotten the session: what was said while the recorder was away is lost")
             self._live.missed(time.time_ns() // 1_000_000)
         tell(f"hears {self._site}")
+        self._loop.call_later(0.0, self._report)
 
     def _trouble(self, reason: str, tell: Callable[[str], None]) -> None:
         if reason == TAKEN_OVER and not self._thrown_out:

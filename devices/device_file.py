@@ -181,9 +181,11 @@ def load(path: Path | str) -> DeviceFile:
         if len(raw) > MOST_BYTES:
             raise DeviceFileError(source, [f": has {len(raw)} bytes; a device file has at most {MOST_BYTES}"])
         text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DeviceFileError(source, [f": cannot be read as UTF-8 text: {words}"]) from None
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise DeviceFileError(source, [f": cannot be read: {words}"]) from None
+    except UnicodeDecodeError as error:
+        raise DeviceFileError(source, [f": cannot be read as UTF-8 text: {error}"]) from None
     return parse(text, source, str(Path(path).parent))
 
 

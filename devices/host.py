@@ -25,6 +25,8 @@ START_S_EACH: Final = 0.02
 ECHO_S: Final = 10.0
 """How long a broker may take to give back what it has kept, in seconds."""
 TELL_S: Final = 0.5
+AWAY_S: Final = 3.0
+"""How long connections are away before anything is said of it."""
 CLOCK_WAIT_S: Final = 2.0
 """Longest wait of a clock before it dials a lost broker again, in seconds: all wait for it, and it is only one."""
 
@@ -125,8 +127,10 @@ def carry_devices(  # noqa: PLR0913 - everything that the command may choose
             return
         crew.start()
         tell(f"{len(ids)} devices are online")
+        outages = _Outages(loop, tell)
         while not asked_to_end():
             loop.run_until(asked_to_end, TELL_S)
+            outages.look()
         crew.leave()
 
 
@@ -173,8 +177,10 @@ def carry_clock(  # noqa: PLR0913 - each named where it is called
             tell(f"begins a run of {clock.ticks} ticks")
         if not asked_to_end():
             seat.begin()
+        outages = _Outages(loop, tell)
         while not (clock.finished or asked_to_end()):
             loop.run_until(lambda: clock.finished or asked_to_end(), TELL_S)
+            outages.look()
         seat.leave()
         return clock.finished
 
@@ -220,3 +226,25 @@ def _wait_online(loop: MqttLoop, asked_to_end: Callable[[], bool], tell: Callabl
             since = time.monotonic()
             tell(told)
     return not asked_to_end()
+
+
+class _Outages:
+    """Tells when connections have been away for a while, and when all are back."""
+
+    def __init__(self, loop: MqttLoop, tell: Callable[[str], None]) -> None:
+        self._loop = loop
+        self._tell = tell
+        self._since_s: float | None = None
+        self._told = False
+
+    def look(self) -> None:
+        """Look how the connections are; call it now and then."""
+        if self._loop.all_online:
+            if self._told:
+                self._tell("all connections are online again")
+            self._since_s, self._told = None, False
+        elif self._since_s is None:
+            self._since_s = time.monotonic()
+        elif not self._told and time.monotonic() - self._since_s > AWAY_S:
+            self._tell(self._loop.trouble)
+            self._told = True

@@ -16,6 +16,7 @@ from broker.wishes import ANYBODY, Credentials
 from devices.device import Device
 from devices.device_file import DeviceFile
 from devices.hardware.board import Board, raspberry_pi
+from devices.hardware.faults import HardwareError
 from devices.hardware.runner import ControlThread
 from devices.spool import Spool
 from devices.watchdog import Watchdog
@@ -131,8 +132,12 @@ def open_board(file: DeviceFile) -> Board | None:
     if file.backend == "gpio":
         return raspberry_pi()
     if file.backend == "mock":
-        from devices.hil.mock_device import mock_board
-
+        try:
+            from devices.hil.mock_device import mock_board
+        except ImportError as error:
+            raise HardwareError(
+                f"backend = 'mock' needs gpiozero ({error}): run make setup-dev, or set backend = 'synthetic'"
+            ) from None
         return mock_board(file)
     return None
 

@@ -282,6 +282,7 @@ def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ())
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(source, [f"is not TOML: {error}"]) from None
+    changes = list(changes)
     for change in changes:
         _change(document, change)
     if "folder" in document:
@@ -292,7 +293,11 @@ def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ())
     try:
         return Scenario.model_validate({**document, "folder": folder})
     except ValidationError as error:
-        problems = [_problem(document, dict(item)) for item in error.errors(include_url=False)]
+        given = {change.partition("=")[0] for change in changes}
+        problems = [
+            _problem(document, dict(item)) + " (from --set)" * (".".join(map(str, item["loc"])) in given)
+            for item in error.errors(include_url=False)
+        ]
         raise ScenarioError(source, problems) from None
 
 

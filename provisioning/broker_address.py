@@ -25,7 +25,7 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="let every device log in as itself, with what `gridfleet secrets DIR` made",
+        help="log in, each device, clock or recorder as itself, with what `gridfleet secrets DIR` made",
     )
 
 

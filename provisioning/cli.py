@@ -80,7 +80,6 @@ COMMANDS: Final = (
     _from("simulate", simulate),
     _from("compare", compare),
     _from("report", report),
-    _from("dashboards", grafana),
     Command(
         "scenarios",
         scenarios.LIST_HELP,
@@ -97,28 +96,49 @@ COMMANDS: Final = (
         scenarios.add_check_arguments,
         scenarios.check,
     ),
-    _from("broker", broker),
     _from("secrets", secrets),
+    _from("broker", broker),
     _from("clock", clock),
     _from("fleet", fleet),
-    _from("health", health),
-    _from("compose", compose),
-    _from("kubernetes", kubernetes),
-    _from("chaos", chaos),
     _from("record", record),
     _from("recorder", recorder),
     _from("influx", influx),
-    _from("device", device),
+    _from("health", health),
+    _from("chaos", chaos),
     _from("console", console),
     _from("watch", watch),
     _from("set", steer),
+    _from("dashboards", grafana),
+    _from("compose", compose),
+    _from("kubernetes", kubernetes),
+    _from("device", device),
     _from("flash", flash),
-    _from("revoke", revoke),
     _from("bundle", bundle),
     _from("upgrade", upgrade),
     _from("doctor", doctor),
+    _from("revoke", revoke),
     _from("completion", completion),
 )
+
+HEADINGS: Final = {
+    "run": "scenarios and runs",
+    "secrets": "a site of several processes",
+    "console": "look and steer",
+    "compose": "containers",
+    "device": "devices",
+    "completion": "the shell",
+}
+"""Above which command the help begins a new group, and what it is called."""
+
+
+class _Grouped(HelpFormatter):
+    """Shows the commands in groups."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        """Put its heading above the first command of a group."""
+        heading = HEADINGS.get(str(action.metavar))
+        text = super()._format_action(action)
+        return text if heading is None else f"\n  {heading}:\n{text}"
 
 
 class _Version(argparse.Action):
@@ -168,7 +188,7 @@ def make_parser() -> argparse.ArgumentParser:
         "gridfleet",
         description=DESCRIPTION,
         epilog=f"{_examples(EXAMPLES)}\n\n{_exit_codes()}\n\n`gridfleet COMMAND --help` explains a command.",
-        formatter_class=HelpFormatter,
+        formatter_class=_Grouped,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")

@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
 MEANING: Final = {
     Exit.FINE: "fine",
-    Exit.FAILED: "unexpected failure",
+    Exit.FAILED: "no: not well, not taken, not as it should be; or an unexpected failure",
     Exit.USAGE: "wrong usage, or a file that cannot be used",
     Exit.BREACHED: "the run ended, but an invariant was breached (see the report)",
     Exit.INTERRUPTED: "interrupted with Ctrl-C or SIGTERM; what ran is in the report",
@@ -32,3 +32,8 @@ class CommandError(GridFleetError, ValueError):
         super().__init__(f"{subject}: {problem}")
         self.subject = subject
         self.problem = problem
+
+
+def reason(error: Exception) -> str:
+    """Say why a file cannot be read, without its name, which the message has already."""
+    return ((isinstance(error, OSError) and error.strerror) or str(error)).lower()

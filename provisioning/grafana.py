@@ -11,7 +11,7 @@ from provisioning.exits import CommandError, Exit
 if TYPE_CHECKING:
     from dashboards.grafana.client import Grafana
 
-HELP: Final = "push our pages to a Grafana, compare, annotate"
+HELP: Final = "put the pages on a Grafana, compare, annotate"
 DESCRIPTION: Final = (
     "Put the dashboards and alert rules on a Grafana through its API, or compare them with what is there, or mark\n"
     "an instant on them. Needs the token of a service account with the role Editor, in a file. Where Grafana reads\n"

@@ -109,7 +109,9 @@ def execute(arguments: argparse.Namespace) -> int:
         raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
     broker = f"{arguments.nodes} EMQX nodes" if arguments.nodes else "Mosquitto"
     print(said)
-    print(f"Written   {folder}/: {broker}, clock, fleet of {len(fleet.ids)} devices in {parts} parts")
+    print(
+        f"Written   {folder}/: {broker}, clock, fleet of {len(fleet.ids)} devices in {parts} part{'s' * (parts > 1)}"
+    )
     print(f"Next      kubectl apply --server-side -f {folder}/")
     return Exit.FINE
 

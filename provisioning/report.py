@@ -30,6 +30,11 @@ def execute(arguments: argparse.Namespace) -> int:
         problem = (
             f"holds no run (there is no {STORE}); name the --out directory of `gridfleet simulate` or `run`"
         )
+        recorded = sorted(path.parent.name for path in directory.glob(f"runs/*/{STORE}"))
+        if recorded:
+            problem = (
+                f"is a recorder's folder; name one of its runs, such as {directory / 'runs' / recorded[-1]}"
+            )
         raise CommandError(directory, problem)
     with Store.open(directory / STORE) as store:
         write_exports(store, directory)

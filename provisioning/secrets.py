@@ -196,6 +196,8 @@ def make_secrets(
             made += _client(folder, authority, user.name, hashes, revoked, anew=user.name in named)
         for name in expelled:
             _expel(folder, name, revoked)
+        if rotated is None:
+            _forget_others(folder, {user.name for user in users})
         lines = (f"{user.name}:{hashes[user.name]}\n" for user in users)
         write_secret(folder.passwords, "".join(lines).encode())
         write_secret(folder.rights, acl(site, users).encode())
@@ -292,6 +294,13 @@ def _expel(folder: "Folder", name: str, revoked: set[int]) -> None:
         revoked.add(serial_of(certificate.read_bytes()))
     for path in (folder.key_of(name), folder.password_of(name), certificate):
         path.unlink(missing_ok=True)
+
+
+def _forget_others(folder: "Folder", names: Collection[str]) -> None:
+    """Delete the files of clients that are locked out, so that none comes back with its old password."""
+    for path in folder.clients.iterdir():
+        if path.stem not in names:
+            path.unlink()
 
 
 def _keep(certificate: Path, key: Path, issued: "Issued") -> None:

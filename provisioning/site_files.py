@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from provisioning.exits import CommandError
 from provisioning.secrets import identities, make_secrets, write_secret
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 BROKER: Final = "broker"
 """The broker's name among the containers, whichever broker it is."""
+IGNORE_ALL: Final = "*\n"
+"""What git ignores in a site's folder; by this it is known again."""
 MOUNT: Final = PurePosixPath("/run/gridfleet")
 """Where a container finds what is its own."""
 PORT: Final = 8883
@@ -32,14 +35,18 @@ def site_secrets(
     """Make the secrets that a folder lacks; return what was done, where they lie, and who may log in.
 
     `processes` is how many may carry the fleet. The broker's certificate is made once, and anew only for further
-    names of its own (`hosts`).
+    names of its own (`hosts`). Raises CommandError for a folder that holds something else: who reads it changes.
     """
     from broker.keyring import Folder
     from provisioning.roll import with_enrolled
 
+    ignored = folder / ".gitignore"
+    is_ours = ignored.is_file() and ignored.read_text(encoding="utf-8", errors="replace") == IGNORE_ALL
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours:
+        raise CommandError(folder, "is not empty and holds no site of GridFleet: name another folder")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    (folder / ".gitignore").write_text("*\n", encoding="ascii")
+    ignored.write_text(IGNORE_ALL, encoding="ascii")
     own = Folder(folder / "secrets")
     users = with_enrolled(own, [*identities(fleet, hosts=processes), *further])
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()

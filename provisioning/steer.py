@@ -216,7 +216,7 @@ class Steering:
         if clock.revision >= wish.revision and in_force(clock, wish.name) in {None, wish.value}:
             return ""
         for reason, text in (
-            ("control", "refused: no value of this setting"),
+            ("control", "refused: not a value of this setting; see `gridfleet set --help`"),
             ("stale", "refused: outdated"),
         ):
             if clock.refused.get(reason, 0) > wish.refusals.get(reason, 0):

@@ -70,7 +70,7 @@ def set_up(client: Any, wish: Wish, known: Known, keep: Keep) -> list[str]:  # n
         raise InfluxError(f"InfluxDB refuses ({error.status}: {error.message}) {remedy}".rstrip()) from None
     except (HTTPError, OSError) as error:
         raise InfluxError(
-            f"InfluxDB gives no answer ({type(error).__name__}): is it running there?"
+            f"InfluxDB gives no answer at {client.url} ({type(error).__name__}): is it running there?"
         ) from None
 
 

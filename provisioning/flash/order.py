@@ -33,7 +33,7 @@ from devices.device_file import load as load_device
 from devices.toml_lines import line_of, lines_of
 from provisioning.bundle import MACHINE, PYTHON
 from provisioning.enrolment import Enrolment
-from provisioning.exits import CommandError
+from provisioning.exits import CommandError, reason
 from provisioning.flash.seed import Wifi, ssh_keys
 from provisioning.wheels import Target
 
@@ -123,7 +123,7 @@ def read_fleet(path: Path) -> list[Order]:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except (OSError, UnicodeError) as error:
-        raise CommandError(path, f"cannot be read ({error})") from None
+        raise CommandError(path, f"cannot be read ({reason(error)})") from None
     except tomllib.TOMLDecodeError as error:
         raise CommandError(path, f"is not TOML: {error}") from None
     try:
@@ -186,7 +186,9 @@ def _wifi(folder: Path, table: WifiTable) -> Wifi:
     try:
         passphrase = path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeError) as error:
-        raise CommandError(path, f"cannot be read ({error}): write the Wi-Fi passphrase there") from None
+        raise CommandError(
+            path, f"cannot be read ({reason(error)}): write the Wi-Fi passphrase there"
+        ) from None
     return Wifi.make(table.ssid, passphrase, table.country, hidden=table.hidden)
 
 

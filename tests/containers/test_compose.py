@@ -209,3 +209,14 @@ def test_the_loader_finds_a_slip(right: str, wrong: str, tmp_path: Path) -> None
     done = subprocess.run([CHECKER, file, "fleet"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr
+
+
+def test_a_folder_that_is_somebody_elses_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "letter.txt").touch(mode=0o644)
+    mode = tmp_path.stat().st_mode
+    assert main(["compose", "--folder", str(tmp_path)]) == Exit.USAGE
+    assert "is not empty and holds no site of GridFleet: name another folder" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+    assert tmp_path.stat().st_mode == mode

@@ -106,6 +106,16 @@ def test_rotated_everything_is_new(made: Path) -> None:
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
 
 
+def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_password(made: Path) -> None:
+    before = contents(made)
+    fewer = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=0"]
+    assert main(["secrets", str(made), "--rotate", "--set", *fewer]) == Exit.FINE
+    assert not [name for name in contents(made) if name.startswith("clients/charger-1.")]
+    assert main(["secrets", str(made), *SMALL]) == Exit.FINE
+    after = contents(made)
+    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
+
+
 def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
     before, folder = contents(made), Folder(made)
     serial = serial_of(folder.certificate_of("charger-1").read_bytes())

@@ -27,7 +27,7 @@ def test_a_script_knows_commands_and_scenarios(shell: str, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["com"], ["compare", "compose", "completion"]),
+        (["co"], ["compare", "console", "compose", "completion"]),
         (["simulate", "s"], ["scarce", "storm", "sub/"]),
         (["check", "m"], ["mine.toml"]),
         (["compare", "normal", "sc"], ["scarce"]),

@@ -146,7 +146,7 @@ def test_a_weather_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_a_wrong_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "simulate", "normal", "--set", "settings.turbine_scale=3") == (
-        "gridfleet: normal.toml: settings.turbine_scale = 3: Input should be less than or equal to 2\n"
+        "gridfleet: normal.toml: settings.turbine_scale = 3: Input should be less than or equal to 2 (from --set)\n"
     )
 
 
