@@ -62,6 +62,11 @@ class Negotiation:
             found.append(Candidate(charger, away_km, offer.energy_wh, offer.price_ueur_per_kwh, needed_wh))
         return found
 
+    def forget(self, charger: str) -> None:
+        """Leave a charger out of those still to be tried."""
+        if self.queue is not None:
+            self.queue = [each for each in self.queue if each.charger != charger]
+
     def next(self, now_ms: int) -> tuple[str, Accept] | None:
         """Accept the best offer not yet tried, or return None when there is none left."""
         if not self.queue:

@@ -247,12 +247,23 @@ class Seeker(Driver):
             out.append((silent.charger, Release(negotiation.call.call, now_ms, 0, "cancelled")))
         return out
 
-    def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+    def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
         if presence.cell in self._cells:
             self._rosters[self._cells.index(presence.cell)].apply(sender, presence)
-        return NOTHING
+        return NOTHING if presence.online else self._without(sender, now_ms)
+
+    def _without(self, charger: str, now_ms: int) -> Out:
+        """Wait no longer for the answer of a charger that has died, and do not try it."""
+        negotiation = self._negotiation
+        if negotiation is None:
+            return NOTHING
+        if negotiation.collecting:
+            return self._choose(now_ms) if negotiation.answered(charger, None) else NOTHING
+        negotiation.forget(charger)
+        mine = negotiation.trying is not None and negotiation.trying.charger == charger
+        return self._try_next(now_ms) if mine else NOTHING
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Tick: Agent.on_tick,

@@ -281,10 +281,10 @@ class Vehicle(Seeker):
 
     def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """Go elsewhere at once when the charger has died."""
-        super()._on_presence(scope, sender, presence, now_ms)
+        out = super()._on_presence(scope, sender, presence, now_ms)
         session = self._session
         if session is None or session.charger != sender or self._find(sender) is not None:
-            return NOTHING
+            return out
         return self._forsaken(session, now_ms)
 
     def start_books(self) -> None:

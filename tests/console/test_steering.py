@@ -141,7 +141,7 @@ def closest(desk: Desk) -> range:
     desk.slide("vehicle_scale", "End")
     desk.page.do("select", selector="#algorithm", value="closest")
     desk.until(lambda now: now.algorithm is Algorithm.CLOSEST)
-    return desk.ticks(6)
+    return desk.ticks(12)
 
 
 def charger_out(desk: Desk) -> range:

@@ -1,5 +1,6 @@
 """A vehicle and chargers as a script: call, offer, lease, way, charge, bill; and everything that goes wrong."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -604,3 +605,19 @@ def test_what_is_late_or_for_another_call_is_counted() -> None:
     assert stage.hears("v1", "near", Release).outcome == "cancelled"
     stage.says("near", "v1", Decline(9, "unknown"))
     assert v1(stage).refused == {"late": 5}
+
+
+def test_a_charger_that_dies_while_it_is_asked_is_not_waited_for() -> None:
+    stage = Stage(vehicle("v1", stored_wh=LOW_WH, limit=400_000))
+    for name in ("one", "two"):
+        stage.hand(name, "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
+    call = until_the_call(stage)
+    for name in ("one", "two"):
+        stage.hand(name, "v1", Offer(call.call, 30_000, 100_000, stage.now_ms + 60_000))
+    stage.hears("v1", "one", Accept)
+    for name in ("two", "one"):
+        gone = birth(HOME, Kind.CHARGER, NEAR)
+        stage.hand(name, "v1", replace(gone, online=False), f"{HOME}/charger")
+    stage.says("v1", HOME, Close(call.call))
+    assert v1(stage)._negotiation is None
+    assert not v1(stage).waiting

@@ -154,7 +154,8 @@ def test_the_rules_of_a_host() -> None:
         *(
             f"topic write gridfleet/here/batch/{word}/fleet-1"
             for word in (
-                "ready/site", "correction/site", "sample/site", "incident/site", "supply/north", "bid/north", "residual/north", "surplus/south",
+                    "ready/site", "correction/site", "sample/site", "incident/site", "supply/north", "bid/north",
+                    "residual/north", "surplus/south",
                 "request/+", "award/+", "receipt/+",
             )
         ),
