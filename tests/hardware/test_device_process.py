@@ -182,3 +182,15 @@ def test_a_file_with_a_mistake_is_not_run(tmp_path: Path) -> None:
         _, log = process.communicate(timeout=WAIT_S)
         assert process.returncode == 2
         assert "brake.pin = 8: GPIO8 is CE0" in log
+
+
+@pytest.mark.parametrize("kind", ["vehicle", "reactor"])
+def test_a_kind_without_sensors_comes_to_life(
+    kind: str, world: tuple[MqttLoop, Listener, str], tmp_path: Path
+) -> None:
+    loop, listener, url = world
+    device = f"{kind}-01"
+    with running(tmp_path, url, HOUSEHOLD.replace("household", kind)):
+        hears(loop, listener, Presence, device)
+    (born, *_) = listener.all(Presence, device)
+    assert (born.online, born.kind) == (True, kind)
