@@ -40,6 +40,7 @@ def test_a_lease_whose_vehicle_has_not_arrived_gets_nothing(hil_bench: Bench) ->
     charger.contactor.stays(on=False, for_s=10.0)
 
 
+@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
 def test_the_meter_rules(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle)
@@ -81,6 +82,7 @@ def test_a_cable_that_is_put_back_goes_on_charging(hil_bench: Bench) -> None:
     charger.contactor.closes(within_s=2.0)
 
 
+@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
 def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle)
@@ -98,6 +100,7 @@ def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_be
     assert not state.measured  # mocked pins measure nothing
 
 
+@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
 def test_samples_carry_readings_under_their_units(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.serve(hil_bench.vehicle())
