@@ -52,11 +52,6 @@ class Journal:
         """Bytes on disk."""
         return self._log.size
 
-    @property
-    def unsynced(self) -> bool:
-        """Whether something was appended since the last sync."""
-        return self._log.unwritten > 0
-
     def read(self) -> Iterator[Entry]:
         """Yield all that is there, oldest first: context of the first segment only, then messages."""
         first: int | None = None

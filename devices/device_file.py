@@ -15,7 +15,6 @@ Pins are BCM numbers (GPIO17 is 17), never positions on the header. `docs/hardwa
 
 import tomllib
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -52,6 +51,7 @@ from .device_tables import (
     VehicleTable,
     VoltageTable,
 )
+from .file_errors import unknown_key, wrong_value
 from .toml_lines import line_of, lines_of
 
 MOST_BYTES: Final = 65_536
@@ -310,24 +310,10 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> tuple[tuple[Any
     """Return the place of a mistake, and its words: the value, what is allowed, and how to mend it."""
     place = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
-        known = _keys(place[:-1])
-        close = get_close_matches(str(place[-1]), known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(known)}"
-        return place, f": unknown key; {hint}"
+        return place, f": {unknown_key(place[-1], _keys(place[:-1]))}"
     if error["type"] == "missing":
         return place, ": missing; every device file says it" if len(place) == 1 else ": missing; add this key"
-    value: object = document
-    for part in place:
-        try:
-            value = value[part]  # type: ignore[index] # whatever the file holds; the error is what we want
-        except (KeyError, IndexError, TypeError):
-            return place, f": {_plain(error['msg'])}"
-    shown = "" if isinstance(value, dict) else f" = {value!r}"
-    return place, f"{shown}: {_plain(error['msg'])}"
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    return place, wrong_value(document, place, error["msg"])
 
 
 def _keys(place: tuple[Any, ...]) -> list[str]:

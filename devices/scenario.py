@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from broker.errors import GridFleetError
 from broker.messages import MOST_OUTAGE_S, Algorithm
+from devices.file_errors import FileError, unknown_key, wrong_value
 from devices.outage import checked
 
 MS_PER_S: Final = 1000
@@ -45,13 +45,8 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Place = tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]]
 
 
-class ScenarioError(GridFleetError, ValueError):
+class ScenarioError(FileError):
     """A scenario that cannot be run; the text has one line for each mistake."""
-
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
-        self.source = source
-        self.problems = tuple(problems)
 
 
 class _Table(BaseModel):
@@ -325,22 +320,8 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
     location = list(error["loc"])
     key = ".".join(str(part) for part in location) or "scenario"
     if error["type"] == "extra_forbidden":
-        known = _keys(location[:-1])
-        close = get_close_matches(str(location[-1]), known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(known)}"
-        return f"{key}: unknown key; {hint}"
-    value: object = document
-    for part in location:
-        try:
-            value = value[part]  # type: ignore[index] # whatever the file holds; the error is what we want
-        except (KeyError, IndexError, TypeError):
-            return f"{key}: {_plain(error['msg'])}"
-    shown = "" if isinstance(value, dict) else f" = {value!r}"
-    return f"{key}{shown}: {_plain(error['msg'])}"
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+        return f"{key}: {unknown_key(location[-1], _keys(location[:-1]))}"
+    return key + wrong_value(document, location, error["msg"])
 
 
 def _keys(location: Sequence[Any]) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from broker.errors import GridFleetError
 from broker.messages import ID_PATTERN
+from devices.file_errors import FileError, unknown_key, value_at, wrong_value
 
 MOST_PROCESSES: Final = 64
 FIRST_TICK: Final = 2
@@ -22,13 +22,8 @@ Part = Annotated[str, Field(pattern=r"^fleet-[1-9][0-9]?$")]
 Process = Annotated[str, Field(pattern=r"^(clock|fleet-[1-9][0-9]?)$")]
 
 
-class PlanError(GridFleetError, ValueError):
+class PlanError(FileError):
     """A plan that cannot be played; the text has one line for each mistake."""
-
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
-        self.source = source
-        self.problems = tuple(problems)
 
 
 class _Table(BaseModel):
@@ -245,27 +240,13 @@ def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
     location = [part for part in error["loc"] if part not in KINDS]
     key = ".".join(str(part) for part in location)
     if error["type"] == "extra_forbidden":
-        known = _keys(document, location[:-1])
-        close = get_close_matches(str(location[-1]), known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(known)}"
-        return f"{key}: unknown key; {hint}"
+        return f"{key}: {unknown_key(location[-1], _keys(document, location[:-1]))}"
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return f"{key}.kind: must be one of {', '.join(KINDS)}"
-    said = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{key}: is missing"
-    value = _at(document, location)
-    shown = "" if value is None or isinstance(value, dict | list) else f" = {value!r}"
-    return f"{key}{shown}: {said}" if key else said
-
-
-def _at(document: object, location: Sequence[Any]) -> object:
-    for part in location:
-        try:
-            document = document[part]  # type: ignore[index] # whatever the file holds
-        except (KeyError, IndexError, TypeError):
-            return None
-    return document
+    said = wrong_value(document, location, error["msg"], hidden=(dict, list))
+    return key + said if key else said.removeprefix(": ")
 
 
 def _keys(document: dict[str, Any], location: Sequence[Any]) -> list[str]:
@@ -274,7 +255,7 @@ def _keys(document: dict[str, Any], location: Sequence[Any]) -> list[str]:
         return sorted(Plan.model_fields)
     if location[0] == "skews":
         return sorted(Skew.model_fields)
-    table = _at(document, location)
+    table = value_at(document, location)
     return sorted(KINDS[table["kind"]].model_fields) if isinstance(table, dict) else []
 
 
