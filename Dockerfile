@@ -22,6 +22,7 @@ COPY broker broker
 COPY devices devices
 COPY dashboards dashboards
 COPY provisioning provisioning
+COPY src src
 # What only installs has no place in what runs.
 RUN /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation . \

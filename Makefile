@@ -58,7 +58,7 @@ page: ## Build the live console's page anew (needs Node.js 20 and npm)
 	npm --prefix console run build
 
 dashboards: setup-dev ## Write Grafana's pages, alert rules and data source anew
-	$(BIN)/python -m dashboards.grafana
+	$(BIN)/python -m gridfleet.dashboards.grafana
 
 influxdb: ## Build InfluxDB 2.7 for the tests that want a real one (needs Go and Rust, 10 minutes)
 	tools/build-influxdb.sh
@@ -120,8 +120,8 @@ lock: ## Pin the dependencies of pyproject.toml anew (UPGRADE=--upgrade for newe
 # --- tidying ------------------------------------------------------------------------------------
 
 clean: ## Remove results and caches
-	rm -rf out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
-	find broker devices dashboards provisioning tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf out build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find broker devices dashboards provisioning src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## As clean, and the set-up as well
 	rm -rf $(VENV) .venv-lock

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from benchmarks import codec, console, fleet, peers, pins, simulation, start, telemetry, wire
-from broker.mosquitto.server import INSTALL, find_mosquitto
+from gridfleet.broker.brokers.mosquitto.server import INSTALL, find_mosquitto
 
 
 class Benchmark(Protocol):

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.measure import collector_off
 from benchmarks.table import Cell, show
-from broker import messages
-from broker.codec import decode, encode
-from broker.messages import EnergyWh, PriceUeur, Serial, TickNumber
+from gridfleet.broker.protocol import messages
+from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.messages import EnergyWh, PriceUeur, Serial, TickNumber
 
 PACKAGES: Final = 10
 LEAST_S: Final = 0.05

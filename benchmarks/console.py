@@ -17,16 +17,16 @@ from typing import Final, NamedTuple, Self
 
 from benchmarks.measure import ROOT
 from benchmarks.table import Cell, show
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.embedded import EmbeddedBroker
-from broker.messages import ClockState, Message, Mode, Tick
-from broker.mqtt import MqttLoop
-from broker.topics import BY_WORD, topic
-from dashboards.console.server import ConsoleConfig, ConsoleServer
-from devices.agents.base import TICK_MS
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import ClockState, Message, Mode, Tick
+from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
+from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.simulation import Simulation
 
 SOURCES: Final = ROOT / "console"
 CROWDS: Final = {100: (2, 2), 1_000: (4, 4), 3_000: (6, 6)}

@@ -16,16 +16,16 @@ from typing import Any
 
 from benchmarks.fleets import bare_market
 from benchmarks.measure import memory_kb
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.hearing import Wire
-from broker.limits import allow_descriptors
-from broker.mqtt import MqttLoop
-from broker.one_tick import OneTick
-from broker.shared import SharedConnection
-from broker.wishes import Lines
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import Lines
+from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
 
 CONSUMERS = 30
 PRODUCERS = 3

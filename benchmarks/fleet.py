@@ -16,12 +16,12 @@ from benchmarks.measure import ROOT, exponent
 from benchmarks.rounds import SCENARIO, Played, play
 from benchmarks.shared_rate import measure
 from benchmarks.table import Cell, show
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.messages import Mode, Phase, Settings, Tick
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import topic, topic_filter
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
+from gridfleet.broker.protocol.topics import topic, topic_filter
 
 MILLI: Final = 1e3
 PER_CONSUMER: Final = 5

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from devices.scenario import Scenario, load
+from gridfleet.devices.config.scenario import Scenario, load
 
 CELL_DEGREES: Final = 0.5
 """A cell of a larger fleet is half a degree wide and high, however many there are: a fleet grows, distances stay."""

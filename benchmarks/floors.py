@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 from zlib import crc32
 
-from broker.messages import Bid, Message, Phase, Supply
-from devices.scenario import Scenario
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Bid, Message, Phase, Supply
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.simulation import Simulation
 
 Packages = tuple[tuple[int, int, int], ...]
 """(index, energy in Wh, price in µEUR/kWh) of each."""

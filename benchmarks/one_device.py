@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.hearing import Wire
-from broker.mqtt import MqttLoop
-from devices.agents.charger import Charger
-from devices.runtime import DeviceSeat
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
 
 STATUS = Path("/proc/self/status")
 

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 
 from benchmarks.fleets import default_mix
 from benchmarks.measure import memory_kb, spent
-from broker.messages import Message
-from dashboards.recording import Recording
-from devices.simulation import Simulation
-from provisioning.results import facts_of
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.dashboards.recording.recording import Recording
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.runs.results import facts_of
 
 
 def main(rows: int, columns: int, ticks: int, *, recorded: bool) -> dict[str, float]:

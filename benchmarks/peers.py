@@ -15,7 +15,7 @@ from typing import Any, Final
 from benchmarks.fleets import bare_market
 from benchmarks.measure import collector_off, spent
 from benchmarks.table import Cell, show
-from devices.simulation import Simulation
+from gridfleet.devices.runtime.simulation import Simulation
 
 CALLED: Final = 3
 PER_PRODUCER: Final = 10

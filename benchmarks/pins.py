@@ -12,18 +12,18 @@ from typing import Final
 
 from benchmarks.measure import ROOT, spent
 from benchmarks.table import show
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.embedded import EmbeddedBroker
-from broker.messages import Bid, Supply
-from broker.mqtt import MqttLoop
-from devices.device_file import parse
-from devices.hardware.charger import ChargerControl
-from devices.hardware.control import Control
-from devices.hardware.turbine import TurbineControl
-from devices.hil.counterpart import Clockwork, Listener
-from devices.hil.mock_pi import MockPi
-from devices.hil.plants import Charging
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Bid, Supply
+from gridfleet.devices.config.device_file import parse
+from gridfleet.devices.edge.hardware.charger import ChargerControl
+from gridfleet.devices.edge.hardware.control import Control
+from gridfleet.devices.edge.hardware.turbine import TurbineControl
+from gridfleet.devices.edge.hil.counterpart import Clockwork, Listener
+from gridfleet.devices.edge.hil.mock_pi import MockPi
+from gridfleet.devices.edge.hil.plants import Charging
 
 PULSES: Final = 10_000
 HERTZ: Final = 100
@@ -129,7 +129,7 @@ def _start(url: str, site: str, path: Path) -> tuple[float, float]:
         clock.tick()
         began_s = time.perf_counter()
         with subprocess.Popen(
-            [sys.executable, "-m", "provisioning", "device", "run", str(path)],
+            [sys.executable, "-m", "gridfleet", "device", "run", str(path)],
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         ) as process:

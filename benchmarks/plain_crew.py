@@ -11,10 +11,10 @@ from functools import partial
 from benchmarks.crew import CONSUMERS, HOST, PRODUCERS, tell
 from benchmarks.measure import memory_kb
 from benchmarks.raw_paho import PLAIN, SITE
-from broker.address import BrokerAddress
-from broker.limits import allow_descriptors
-from broker.mqtt import Connection, MqttLoop
-from broker.one_tick import OneTick
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.tick_fanout import OneTick
 
 
 def main(kind: str, port: int, cells: int) -> None:

@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple
 from benchmarks.crew import CONSUMERS, PRODUCERS
 from benchmarks.fleets import bare_market
 from benchmarks.measure import ROOT, cpu_of
-from broker.address import BrokerAddress
-from broker.batch import unpack
-from broker.codec import SCHEMA, encode
-from broker.messages import Mode, Phase, Settings, Tick
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import ALL, batch_topic, topic, topic_filter
-from devices.agents.base import TICK_MS
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.batch import unpack
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
+from gridfleet.broker.protocol.topics import ALL, batch_topic, topic, topic_filter
+from gridfleet.devices.agents.base import TICK_MS
 
 WAIT_S: Final = 120.0
 SCENARIO: Final = bare_market(1, CONSUMERS, PRODUCERS)

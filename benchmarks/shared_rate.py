@@ -10,17 +10,17 @@ import time
 from typing import Final, NamedTuple
 
 from benchmarks.measure import ROOT, cpu_of
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.errors import GridFleetError
-from broker.hearing import Wire
-from broker.members import Member
-from broker.messages import Bid, Kind, Package, Presence
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.shared import SharedConnection
-from broker.topics import everything, topic
-from broker.wishes import Will
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import Will
+from gridfleet.broker.mqtt.multiplexing import Member
+from gridfleet.broker.mqtt.shared_connection import SharedConnection
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.broker.protocol.messages import Bid, Kind, Package, Presence
+from gridfleet.broker.protocol.topics import everything, topic
 
 SITE: Final = "here"
 CELL: Final = "north"

@@ -7,8 +7,8 @@ from benchmarks.fleets import SIZES, bare_market, default_mix
 from benchmarks.floors import Markets, MessageFloor, bare_loop
 from benchmarks.measure import child, exponent, spent
 from benchmarks.table import Cell, show
-from devices.scenario import Scenario
-from devices.simulation import Simulation
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.simulation import Simulation
 
 MICRO: Final = 1e6
 DAY_TICKS: Final = 96

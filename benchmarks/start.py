@@ -12,7 +12,7 @@ from benchmarks.table import Cell, show
 
 _HELP: Final = """import sys
 sys.argv = ["gridfleet", "--help"]
-from provisioning.cli import main
+from gridfleet.provisioning.cli.main import main
 try:
     main()
 except SystemExit:
@@ -23,12 +23,12 @@ CASES: Final = {
     "paho-mqtt": "import paho.mqtt.client",
     "paho-mqtt and pydantic": "import paho.mqtt.client, pydantic",
     "pydantic, with a model": "import pydantic; pydantic.create_model('Model', x=(int, 1))",
-    "the messages (broker.codec)": "import broker.codec",
-    "a device (devices.runtime and the agents)": (
-        "import devices.runtime, devices.agents.turbine, devices.agents.household, devices.agents.charger, "
-        "devices.agents.vehicle, devices.agents.reactor, devices.agents.clock"
+    "the messages (gridfleet.broker.protocol.codec)": "import gridfleet.broker.protocol.codec",
+    "a device (gridfleet.devices.runtime.agent_runner and the agents)": (
+        "from gridfleet.devices.agents import charger, household, reactor, turbine, vehicle; "
+        "from gridfleet.devices.clock import agent; from gridfleet.devices.runtime import agent_runner"
     ),
-    "a whole site (devices.site)": "import devices.site",
+    "a whole site (gridfleet.devices.runtime.site)": "import gridfleet.devices.runtime.site",
     "gridfleet --help": _HELP,
 }
 _REPORT: Final = """

@@ -16,19 +16,19 @@ from typing import Final
 
 from benchmarks.measure import memory_kb
 from benchmarks.table import show
-from broker.codec import encode
-from broker.messages import Message
-from broker.topics import topic
-from dashboards.live import LiveRecorder
-from dashboards.recording import Recording
-from dashboards.rows import AgentRow, RunFacts, TradeRow
-from dashboards.store import Store
-from dashboards.telemetry.influx import InfluxWriter, Target
-from dashboards.telemetry.points import Point, line
-from dashboards.telemetry.sender import Sender
-from dashboards.telemetry.spool import Spool
-from devices.scenario import load
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.topics import topic
+from gridfleet.dashboards.recording.durable_recorder import LiveRecorder
+from gridfleet.dashboards.recording.recording import Recording
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import AgentRow, RunFacts, TradeRow
+from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
+from gridfleet.dashboards.telemetry.influx.sender import Sender
+from gridfleet.dashboards.telemetry.influx.spool import Spool
+from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.conftest import find_program
 from tests.telemetry.standin import TOKEN, standin
 from tests.telemetry.zygote import Zygote

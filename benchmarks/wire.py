@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 
 from benchmarks.measure import cpu_of, spent
 from benchmarks.table import Cell, show
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.messages import ClockState, Grant, Message, Ready, Tick
-from devices.fleet import Fleet
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
-from devices.site import Site
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import ClockState, Grant, Message, Ready, Tick
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.devices.runtime.site import Site
 
 MILLI: Final = 1e3
 

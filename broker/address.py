@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from .errors import BrokerError
+from gridfleet.broker.errors import BrokerError
 
 DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 

@@ -1,6 +1,6 @@
 """The AsyncAPI document of a site, made from the topic table and the messages: nothing in it is typed twice.
 
-python -m broker.asyncapi >docs/asyncapi.yaml
+python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml
 """
 
 import ast
@@ -14,11 +14,22 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from . import batch, messages
-from .codec import MAX_PAYLOAD, SCHEMA
-from .mosquitto.config import MAX_PACKET
-from .topics import ALL, BATCH, ROOT, TABLE, Hearing, Reach, Row, Scope, batch_topic, topic_filter
-from .wishes import SESSION_S
+from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
+from gridfleet.broker.mqtt.client_options import SESSION_S
+from gridfleet.broker.protocol import batch, messages
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA
+from gridfleet.broker.protocol.topics import (
+    ALL,
+    BATCH,
+    ROOT,
+    TABLE,
+    Hearing,
+    Reach,
+    Row,
+    Scope,
+    batch_topic,
+    topic_filter,
+)
 
 BINDING: Final = "0.2.0"
 """Version of AsyncAPI's MQTT bindings."""
@@ -82,7 +93,7 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     """Return the document as it is committed."""
-    return "# Made by `python -m broker.asyncapi`; do not edit.\n" + yaml(document())
+    return "# Made by `python -m gridfleet.broker.asyncapi`; do not edit.\n" + yaml(document())
 
 
 def yaml(value: Any, indent: int = 0) -> str:  # noqa: ANN401 - any plain data

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError
 
 
 class StoreError(GridFleetError, OSError):

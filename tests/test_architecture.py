@@ -1,43 +1,48 @@
-"""Holds the table of rooms true: who may import whom, and what an agent on a Pi never loads."""
+"""Holds the layout of the code true: who may import whom, no import circles, one import name, a lean device."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+NAME: Final = "gridfleet"
+SOURCES: Final = ROOT / "src"
+"""Where `gridfleet` is imported from; it links to the four folders of the product."""
 
-# The rooms table: a room may import itself and these.
+# A folder of the product may import itself and these.
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "broker": frozenset(),
     "devices": frozenset({"broker"}),
     "dashboards": frozenset({"broker"}),
     "provisioning": frozenset({"broker", "devices", "dashboards"}),
 }
-# Modules of a forbidden room that hold plain data only, and so may be imported all the same.
+# Modules of a forbidden folder that hold plain data only, and so may be imported all the same.
 PLAIN_DATA: Final[dict[str, frozenset[str]]] = {
-    "dashboards": frozenset({"devices.scenario"}),
+    "dashboards": frozenset({"devices.config.scenario"}),
 }
-# Ours, but part of no product: no room imports them.
+# Ours, but part of no product: nothing in the product imports them.
 OUTSIDE: Final = frozenset({"tests", "benchmarks"})
+MOST_ENTRIES: Final = 14
+"""Most files and folders side by side in one folder of the product, `__init__.py` included."""
 
 # What an agent on a Raspberry Pi loads (packages with all their modules), and what must never come along.
 PI_MODULES: Final = (
-    "broker.messages",
-    "broker.topics",
-    "broker.codec",
-    "broker.mqtt",
-    "devices.agents",
-    "devices.runtime",
-    "devices.device",
-    "devices.device_file",
-    "devices.hardware",
-    "devices.running",
+    "gridfleet.broker.protocol",
+    "gridfleet.broker.mqtt",
+    "gridfleet.devices.agents",
+    "gridfleet.devices.clock",
+    "gridfleet.devices.edge.device",
+    "gridfleet.devices.edge.device_process",
+    "gridfleet.devices.edge.hardware",
+    "gridfleet.devices.config.device_file",
+    "gridfleet.devices.runtime.agent_runner",
 )
 NEVER_ON_A_PI: Final = (
     "influxdb_client",
@@ -47,36 +52,44 @@ NEVER_ON_A_PI: Final = (
     "rich",
     "sqlite3",
     "iotcore",
-    "dashboards",
-    "provisioning",
-    "devices.simulation",
+    "gridfleet.dashboards",
+    "gridfleet.provisioning",
+    "gridfleet.devices.runtime.simulation",
 )
 
 
 @dataclass(frozen=True, order=True)
 class Breach:
-    """An import that the rooms table forbids."""
+    """An import that the table forbids."""
 
     file: str
     line: int
     imported: str
 
 
+def module_of(root: Path, file: Path) -> str:
+    """Return the module that a file is, by the name under which it is imported."""
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join([NAME, *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
 def is_module(root: Path, name: str) -> bool:
-    path = root.joinpath(*name.split("."))
+    first, *rest = name.split(".")
+    path = root.joinpath(*rest) if first == NAME else root.joinpath(first, *rest)
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def imported_modules(root: Path, file: Path) -> Iterator[tuple[int, str]]:
     """Every module a file names in an import, wherever it stands, as (line, absolute name)."""
-    package = file.relative_to(root).parent.parts
+    module = module_of(root, file).split(".")
+    package = module if file.name == "__init__.py" else module[:-1]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         match node:
             case ast.Import(names=names):
                 yield from ((node.lineno, alias.name) for alias in names)
-            case ast.ImportFrom(module=module, names=names, level=level):
-                above = package[: len(package) - level + 1] if level else ()
-                base = ".".join([*above, *([module] if module else [])])
+            case ast.ImportFrom(module=named, names=names, level=level):
+                above = package[: len(package) - level + 1] if level else []
+                base = ".".join([*above, *([named] if named else [])])
                 for alias in names:
                     inner = f"{base}.{alias.name}" if base else alias.name
                     yield node.lineno, inner if is_module(root, inner) else base
@@ -91,21 +104,53 @@ def is_within(name: str, module: str) -> bool:
     return name == module or name.startswith(f"{module}.")
 
 
-def is_allowed(room: str, imported: str) -> bool:
-    other = imported.partition(".")[0]
-    if other in OUTSIDE:
+def is_allowed(folder: str, imported: str) -> bool:
+    first, _, rest = imported.partition(".")
+    if first in OUTSIDE or first in MAY_IMPORT:  # ours goes by one name
         return False
-    if other not in MAY_IMPORT or other == room or other in MAY_IMPORT[room]:
+    other = rest.partition(".")[0]
+    if first != NAME or not other or other == folder or other in MAY_IMPORT[folder]:
         return True
-    return any(is_within(imported, module) for module in PLAIN_DATA.get(room, ()))
+    return any(is_within(rest, module) for module in PLAIN_DATA.get(folder, ()))
 
 
-def breaches(root: Path, room: str) -> list[Breach]:
+def breaches(root: Path, folder: str) -> list[Breach]:
     return sorted(
         Breach(str(file.relative_to(root)), line, imported)
-        for file in (root / room).rglob("*.py")
+        for file in (root / folder).rglob("*.py")
         for line, imported in imported_modules(root, file)
-        if not is_allowed(room, imported)
+        if not is_allowed(folder, imported)
+    )
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Every module of the product with the modules that it imports, at the top or inside a function."""
+    graph: dict[str, set[str]] = {}
+    for folder in MAY_IMPORT:
+        for file in (root / folder).rglob("*.py"):
+            module = module_of(root, file)
+            imported = {name for _, name in imported_modules(root, file) if is_within(name, NAME)}
+            graph[module] = imported - {module}
+    return graph
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the modules of one import circle, in order; nothing where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def heaps(root: Path, most: int) -> list[str]:
+    """Return the folders of Python files that hold more entries than a reader takes in at a glance."""
+    return sorted(
+        f"{folder.relative_to(root)}: {count}"
+        for top in MAY_IMPORT
+        for folder in (root / top, *(path for path in (root / top).rglob("*") if path.is_dir()))
+        if (folder / "__init__.py").is_file()
+        and (count := sum(path.name != "__pycache__" for path in folder.iterdir())) > most
     )
 
 
@@ -130,36 +175,49 @@ def loaded_against_the_rule(root: Path, module: str) -> list[str]:
     return [name for name in NEVER_ON_A_PI if any(is_within(each, name) for each in loaded)]
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_room_imports_only_what_the_table_allows(room: str) -> None:
-    assert (ROOT / room / "__init__.py").is_file()
-    assert breaches(ROOT, room) == []
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_folder_imports_only_what_the_table_allows(folder: str) -> None:
+    assert (ROOT / folder / "__init__.py").is_file()
+    assert breaches(ROOT, folder) == []
+
+
+def test_there_is_no_import_circle() -> None:
+    assert circle(import_graph(ROOT)) == []
+
+
+def test_no_folder_is_a_heap() -> None:
+    assert heaps(ROOT, MOST_ENTRIES) == []
+
+
+def test_one_import_name_reaches_all_folders() -> None:
+    """The links in `src/gridfleet` are all there is beside its own two files and the marker for type checkers."""
+    found = {path.name: path.resolve() for path in (SOURCES / NAME).iterdir() if path.is_symlink()}
+    assert found == {folder: ROOT / folder for folder in MAY_IMPORT}
+    files = {path.name for path in (SOURCES / NAME).iterdir() if path.is_file()}
+    assert files == {"__init__.py", "__main__.py", "py.typed"}
 
 
 @pytest.mark.parametrize("module", PI_MODULES)
 def test_a_pi_loads_nothing_of_plots_stores_or_simulation(module: str) -> None:
-    if not is_module(ROOT, module):
-        if is_module(ROOT, "provisioning.cli"):  # the product is whole: a listed module was renamed
-            pytest.fail(f"{module} is gone; bring PI_MODULES up to date", pytrace=False)
-        pytest.xfail(f"{module} is not written yet")
-    assert loaded_against_the_rule(ROOT, module) == []
+    assert is_module(ROOT, module), f"{module} is no module any more: bring PI_MODULES up to date"
+    assert loaded_against_the_rule(SOURCES, module) == []
 
 
 RUN_AND_LIST: Final = """
 import sys
-from provisioning.cli import main
+from gridfleet.provisioning.cli.main import main
 assert main(["device", "check", sys.argv[1]]) == 0
-import devices.running
-from devices.device_agent import simulated
-from devices.device_file import load
+import gridfleet.devices.edge.device_process
+from gridfleet.devices.edge.device_agent import simulated
+from gridfleet.devices.config.device_file import load
 simulated(load(sys.argv[1]))
 print("\\n".join(sys.modules))
 """
 NEVER_FOR_A_DEVICE: Final = (
-    *(name for name in NEVER_ON_A_PI if name != "provisioning"),
-    "devices.fleet",
-    "devices.hil",
-    "devices.site",
+    *(name for name in NEVER_ON_A_PI if name != "gridfleet.provisioning"),
+    "gridfleet.devices.runtime.fleet",
+    "gridfleet.devices.edge.hil",
+    "gridfleet.devices.runtime.site",
     "gpiozero",
     "pytest",
     "cryptography",
@@ -181,56 +239,88 @@ def test_the_command_that_runs_a_device_is_lean() -> None:
     assert [name for name in NEVER_FOR_A_DEVICE if any(is_within(each, name) for each in loaded)] == []
 
 
+@pytest.mark.parametrize("name", {*NEVER_ON_A_PI, *NEVER_FOR_A_DEVICE})
+def test_what_must_not_be_loaded_exists(name: str) -> None:
+    """A name that nothing has any more would forbid nothing."""
+    if is_within(name, NAME):
+        assert is_module(ROOT, name), f"{name} is no module any more"
+
+
 # --- the checkers themselves: each must be able to fail ---
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A small product with all four rooms, and modules to import."""
-    for room in MAY_IMPORT:
-        (tmp_path / room).mkdir()
-        (tmp_path / room / "__init__.py").touch()
-    for module in ("broker/topics", "devices/scenario", "devices/market", "dashboards/plots"):
+    """A small product with all four folders, and modules to import."""
+    for folder in MAY_IMPORT:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "devices" / "config").mkdir()
+    (tmp_path / "devices" / "config" / "__init__.py").touch()
+    for module in ("broker/topics", "devices/config/scenario", "devices/market", "dashboards/plots"):
         (tmp_path / module).with_suffix(".py").touch()
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("room", "source", "imported"),
+    ("folder", "source", "imported"),
     [
-        ("broker", "import devices", "devices"),
-        ("broker", "from devices import market", "devices.market"),
-        ("broker", "def f():\n    from devices.market import clear", "devices.market"),
-        ("broker", "if TYPE_CHECKING:\n    import provisioning.cli as c", "provisioning.cli"),
+        ("broker", "import gridfleet.devices", "gridfleet.devices"),
+        ("broker", "from gridfleet.devices import market", "gridfleet.devices.market"),
+        ("broker", "def f():\n    from gridfleet.devices.market import clear", "gridfleet.devices.market"),
+        ("broker", "if TYPE_CHECKING:\n    import gridfleet.provisioning as c", "gridfleet.provisioning"),
         ("broker", "from importlib import import_module\nimport_module('devices.market')", "devices.market"),
-        ("devices", "from dashboards import plots", "dashboards.plots"),
+        ("devices", "from gridfleet.dashboards import plots", "gridfleet.dashboards.plots"),
         ("devices", "import importlib\nimportlib.import_module('dashboards.plots')", "dashboards.plots"),
-        ("devices", "from .. import dashboards", "dashboards"),
-        ("devices", "from ..dashboards.plots import draw", "dashboards.plots"),
-        ("dashboards", "from devices import scenario, market", "devices.market"),
-        ("dashboards", "from devices import *", "devices"),
-        ("dashboards", "import devices.scenarios_more", "devices.scenarios_more"),
+        ("devices", "from .. import dashboards", "gridfleet.dashboards"),
+        ("devices", "from ..dashboards.plots import draw", "gridfleet.dashboards.plots"),
+        ("devices", "import devices.market", "devices.market"),
+        ("devices", "from broker import topics", "broker.topics"),
+        (
+            "dashboards",
+            "from gridfleet.devices.config import scenario\nfrom gridfleet.devices import market",
+            "gridfleet.devices.market",
+        ),
+        ("dashboards", "from gridfleet.devices import *", "gridfleet.devices"),
+        ("dashboards", "import gridfleet.devices.config.more", "gridfleet.devices.config.more"),
         ("provisioning", "from tests import conftest", "tests"),
     ],
 )
-def test_checker_finds_a_forbidden_import(tree: Path, room: str, source: str, imported: str) -> None:
-    (tree / room / "wrong.py").write_text(source)
-    assert [breach.imported for breach in breaches(tree, room)] == [imported]
+def test_checker_finds_a_forbidden_import(tree: Path, folder: str, source: str, imported: str) -> None:
+    (tree / folder / "wrong.py").write_text(source)
+    assert [breach.imported for breach in breaches(tree, folder)] == [imported]
 
 
 @pytest.mark.parametrize(
-    ("room", "source"),
+    ("folder", "source"),
     [
         ("broker", "import json, paho.mqtt.client\nfrom . import topics\nfrom .topics import parse"),
-        ("devices", "from broker import topics\nfrom . import market"),
-        ("dashboards", "from broker.topics import parse\nfrom devices.scenario import Scenario"),
-        ("dashboards", "from devices import scenario"),
-        ("provisioning", "import broker, devices.market, dashboards.plots"),
+        ("devices", "from gridfleet.broker import topics\nfrom . import market"),
+        (
+            "dashboards",
+            "from gridfleet.broker.topics import parse\nfrom gridfleet.devices.config.scenario import Scenario",
+        ),
+        ("dashboards", "from gridfleet.devices.config import scenario"),
+        ("provisioning", "import gridfleet.broker, gridfleet.devices.market, gridfleet.dashboards.plots"),
     ],
 )
-def test_checker_lets_an_allowed_import_pass(tree: Path, room: str, source: str) -> None:
-    (tree / room / "right.py").write_text(source)
-    assert breaches(tree, room) == []
+def test_checker_lets_an_allowed_import_pass(tree: Path, folder: str, source: str) -> None:
+    (tree / folder / "right.py").write_text(source)
+    assert breaches(tree, folder) == []
+
+
+def test_checker_finds_a_circle(tree: Path) -> None:
+    assert circle(import_graph(tree)) == []
+    (tree / "broker" / "topics.py").write_text("def f():\n    from gridfleet.broker import wire")
+    (tree / "broker" / "wire.py").write_text("from . import topics")
+    assert set(circle(import_graph(tree))) == {"gridfleet.broker.topics", "gridfleet.broker.wire"}
+
+
+def test_checker_finds_a_heap(tree: Path) -> None:
+    assert heaps(tree, 4) == []
+    (tree / "devices" / "more.py").touch()
+    (tree / "devices" / "most.py").touch()
+    assert heaps(tree, 4) == ["devices: 5"]
 
 
 def test_checker_finds_what_a_pi_must_not_load(tree: Path) -> None:

@@ -12,11 +12,11 @@ from benchmarks.fleets import PRODUCERS, bare_market, default_mix
 from benchmarks.floors import Markets, MessageFloor, bare_loop
 from benchmarks.measure import ROOT, exponent
 from benchmarks.peers import plain_round
-from broker.messages import Bid, Message
-from devices.agents.base import Out
-from devices.agents.turbine import Turbine
-from devices.scenario import Scenario
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Bid, Message
+from gridfleet.devices.agents.base import Out
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.simulation import Simulation
 
 TICKS = 4
 

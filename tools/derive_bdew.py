@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script to run once, not a package
-"""Derive devices/data/bdew_2025.json from the tables of demandlib.
+"""Derive devices/physics/data/bdew_2025.json from the tables of demandlib.
 
 Run again with: pip install demandlib==0.2.2 && python tools/derive_bdew.py
 The result is committed; tests/physics/test_demand.py compares it with demandlib's own calculation.
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-TARGET = Path(__file__).parents[1] / "devices" / "data" / "bdew_2025.json"
+TARGET = Path(__file__).parents[1] / "devices" / "physics" / "data" / "bdew_2025.json"
 DYNAMIC = {"H25": True, "G25": False, "L25": False}
 MONTHS = 12
 DAY_TYPES = ("SA", "FT", "WT")

@@ -1,10 +1,10 @@
 # ruff: noqa: INP001  a script on its own, not part of a package
-"""Derive dashboards/data/germany.json from countries-10m.json of the npm package world-atlas 2.0.2.
+"""Derive dashboards/plots/data/germany.json from countries-10m.json of the npm package world-atlas 2.0.2.
 
 Natural Earth's country borders are in the public domain. Usage, from the top of the repository:
 
     npm pack world-atlas@2.0.2 && tar xzf world-atlas-2.0.2.tgz
-    python tools/derive_outline.py package/countries-10m.json dashboards/data/germany.json
+    python tools/derive_outline.py package/countries-10m.json dashboards/plots/data/germany.json
 """
 
 import json

@@ -41,4 +41,4 @@ done
 [ -n "${over:-}" ] || { say "the run has not come to its end in five minutes"; exit 1; }
 sleep 15 # the recorder says how it is every ten seconds
 
-"$bin/python" -m dashboards.grafana.observe --password-file containers/grafana-password
+"$bin/python" -m gridfleet.dashboards.grafana.observe --password-file containers/grafana-password

@@ -1,4 +1,4 @@
-// Hosts: processes that speak for many devices over one connection. What they say comes in batches (broker/batch.py).
+// Hosts: processes that speak for many devices over one connection. What they say comes in batches (broker/protocol/batch.py).
 
 import { Malformed } from './wire';
 

@@ -427,7 +427,7 @@ export class Site {
   }
 }
 
-/** The cells of a site, named as `devices.fleet.cells_of` names them. */
+/** The cells of a site, named as `gridfleet.devices.runtime.fleet.cells_of` names them. */
 export function cellsOf({ south, north, west, east, rows, columns }: Facts, site: string): CellArea[] {
   if (rows * columns === 1) return [{ name: site, south, north, west, east }];
   const [height, width] = [(north - south) / rows, (east - west) / columns];

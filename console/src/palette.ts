@@ -1,4 +1,4 @@
-// One colour for one meaning everywhere: the palette of dashboards/style.py (a test compares the two).
+// One colour for one meaning everywhere: the palette of dashboards/plots/style.py (a test compares the two).
 
 export const TONES = {
   wind: ['#0072b2', '#4aa8e0'],

@@ -18,7 +18,7 @@ export type Settings = Record<Scale, number> & {
 };
 export type Value = number | boolean | string;
 
-/** The words the page hears, with the number of scope levels in their topics (as in broker/topics.py). */
+/** The words the page hears, with the number of scope levels in their topics (as in broker/protocol/topics.py). */
 export const WORDS: Readonly<Record<string, number>> = {
   tick: 0,
   facts: 0,

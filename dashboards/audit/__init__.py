@@ -26,4 +26,4 @@ Bounds: charging loses 10 % and discharging 6 %, each rounded to whole Wh once p
 bought once a tick, meters are booked once per reading.
 """
 
-from dashboards.audit.auditor import Auditor as Auditor
+from gridfleet.dashboards.audit.auditor import Auditor as Auditor

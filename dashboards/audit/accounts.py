@@ -5,9 +5,16 @@ A device that came to life again may have lost its memory: its birth breaks the 
 
 from typing import Final, NamedTuple
 
-from broker.messages import ChargerState, ConsumerState, Correction, ProducerState, State, VehicleState
-from dashboards.audit.findings import Tallies
-from dashboards.audit.window import Births, Gaps, Window
+from gridfleet.broker.protocol.messages import (
+    ChargerState,
+    ConsumerState,
+    Correction,
+    ProducerState,
+    State,
+    VehicleState,
+)
+from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.window import Births, Gaps, Window
 
 CHARGE_LOSS_PERCENT: Final = 10
 DISCHARGE_LOSS_PERCENT: Final = 6

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     PHASE_RANK,
     Accept,
     Award,
@@ -29,12 +29,12 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from broker.topics import CLOCK_ID
-from dashboards.audit.accounts import Accounts
-from dashboards.audit.charging import Charging
-from dashboards.audit.findings import Finding, Tallies
-from dashboards.audit.market import REMINDED_TICKS, Market
-from dashboards.audit.window import Attendance, Births, Gaps, Window
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.dashboards.audit.accounts import Accounts
+from gridfleet.dashboards.audit.charging import Charging
+from gridfleet.dashboards.audit.findings import Finding, Tallies
+from gridfleet.dashboards.audit.market import REMINDED_TICKS, Market
+from gridfleet.dashboards.audit.window import Attendance, Births, Gaps, Window
 
 _REMEMBERED_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1

@@ -7,7 +7,7 @@ Decline), else its time does.
 
 from typing import Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Accept,
     Bill,
     Call,
@@ -20,11 +20,11 @@ from broker.messages import (
     Release,
     VehicleState,
 )
-from broker.units import cost_neur
-from dashboards.audit.accounts import Accounts
-from dashboards.audit.findings import Tallies
-from dashboards.audit.leases import LeaseBook
-from dashboards.audit.window import Births, Gaps, Window
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.accounts import Accounts
+from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.leases import LeaseBook
+from gridfleet.dashboards.audit.window import Births, Gaps, Window
 
 LONGEST_LEASE_MS: Final = 3_600_000
 """A lease may be given for an hour at most, or it could not be said to end."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from dashboards.rows import Invariant
+from gridfleet.dashboards.store.rows import Invariant
 
 EXAMPLES: Final = 5
 """So many breaches of an invariant are described, the first ones; the others are only counted."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from broker.messages import Lease
+from gridfleet.broker.protocol.messages import Lease
 
 DISCHARGE_EFFICIENCY_PERCENT: Final = 94
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Award,
     ChargerState,
     ConsumerState,
@@ -11,10 +11,10 @@ from broker.messages import (
     ProducerState,
     Receipt,
 )
-from broker.units import cost_neur
-from dashboards.audit.findings import Tallies
-from dashboards.audit.joining import Day, Join, Key, Lots, Sold
-from dashboards.audit.window import Attendance, Births, Gaps, Window
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.reconciliation import Day, Join, Key, Lots, Sold
+from gridfleet.dashboards.audit.window import Attendance, Births, Gaps, Window
 
 SETTLED_TICKS: Final = 8
 """So many ticks after both sides could hear each other, what is still unsettled is a breach: half of them for

@@ -1,6 +1,6 @@
 """What was said of one tick, kept until everybody who might speak of it has spoken."""
 
-from broker.messages import Correction, Message, State
+from gridfleet.broker.protocol.messages import Correction, Message, State
 
 
 class Window:

@@ -13,7 +13,7 @@ import ssl
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from broker.address import BrokerAddress
+from gridfleet.broker.address import BrokerAddress
 
 PROTOCOL: Final = "mqtt"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from broker.address import BrokerAddress
-from broker.errors import GridFleetError
-from dashboards.console.relay import PROTOCOL, accept_key, carry, dial
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.console.relay import PROTOCOL, accept_key, carry, dial
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -95,7 +95,7 @@ def page_files() -> dict[str, bytes]:
             else:
                 found[f"{prefix}{entry.name}"] = entry.read_bytes()
 
-    page = files("dashboards.console") / "page"
+    page = files("gridfleet.dashboards.console") / "page"
     if page.is_dir():
         walk(page, "/")
     if "/index.html" not in found:

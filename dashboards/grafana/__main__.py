@@ -1,8 +1,8 @@
-"""`python -m dashboards.grafana`."""
+"""`python -m gridfleet.dashboards.grafana`."""
 
 import sys
 
-from dashboards.grafana.build import FILES, write
+from gridfleet.dashboards.grafana.build import FILES, write
 
 changed = write(FILES)
 sys.stdout.write("".join(f"{name}\n" for name in changed) or "nothing has changed\n")

@@ -6,9 +6,9 @@ that is going on stands. A rule that gets no data says nothing, but for the one 
 
 from typing import Any, Final, NamedTuple
 
-from dashboards.grafana.flux import SHOWN, Flux, read
-from dashboards.grafana.page import FOLDER, FOLDER_UID
-from dashboards.grafana.query import DATASOURCE, DATASOURCE_UID
+from gridfleet.dashboards.grafana.vocabulary.flux import SHOWN, Flux, read
+from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, DATASOURCE_UID
 
 GROUP: Final = "gridfleet"
 EVERY_S: Final = 60

@@ -1,12 +1,12 @@
-"""Writes what Grafana reads: `python -m dashboards.grafana` or `make dashboards`."""
+"""Writes what Grafana reads: `python -m gridfleet.dashboards.grafana` or `make dashboards`."""
 
 import json
 from pathlib import Path
 from typing import Final
 
-from dashboards.grafana import provisioned
-from dashboards.grafana.alerts import rules_for_api
-from dashboards.grafana.all_pages import as_json, pages
+from gridfleet.dashboards.grafana import provisioned
+from gridfleet.dashboards.grafana.alerts import rules_for_api
+from gridfleet.dashboards.grafana.pages.catalog import as_json, pages
 
 FILES: Final = Path(__file__).parent / "files"
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError
 
 FILES: Final = Path(__file__).parent / "files"
 FOLDER_UID: Final = "gridfleet"

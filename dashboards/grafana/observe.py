@@ -2,7 +2,7 @@
 
 `make observe-e2e` calls it on the containers; on any Grafana:
 
-    python -m dashboards.grafana.observe --url http://127.0.0.1:3000 --token-file FILE --site germany
+    python -m gridfleet.dashboards.grafana.observe --url http://127.0.0.1:3000 --token-file FILE --site germany
 """
 
 import argparse
@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from broker.errors import GridFleetError
-from dashboards.grafana.client import DATASOURCE_UID, Grafana, pages
-from dashboards.grafana.templates import ALL, fill
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.grafana.client import DATASOURCE_UID, Grafana, pages
+from gridfleet.dashboards.grafana.templates import ALL, fill
 
 WINDOW_MS: Final = 900_000
 POINTS: Final = 1000
@@ -149,7 +149,9 @@ def _time(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each panel; return 1 if one is empty or fails, 2 if Grafana cannot be asked."""
-    parser = argparse.ArgumentParser("dashboards.grafana.observe", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "gridfleet.dashboards.grafana.observe", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--url", default="http://127.0.0.1:3000")
     login = parser.add_mutually_exclusive_group(required=True)
     login.add_argument("--token-file", type=Path, metavar="FILE", help="the token of a service account")

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import yaml
 
-from dashboards.grafana.alerts import rules_as_data
-from dashboards.grafana.page import FOLDER, FOLDER_UID
-from dashboards.grafana.query import DATASOURCE_UID
+from gridfleet.dashboards.grafana.alerts import rules_as_data
+from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE_UID
 
 PAGES_PATH: Final = "/etc/gridfleet/pages"
 TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - where it is, not what it is

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
 _META: Final = re.compile(r"[\\^$*+?.()|{}\[\]/]")

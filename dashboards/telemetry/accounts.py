@@ -4,10 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker.messages import ChargerState, ConsumerState, Presence, ProducerState, State, VehicleState
-from broker.units import NEUR_PER_EUR
-from dashboards.telemetry.points import UNKNOWN, Point, Value, bounded
-from dashboards.telemetry.table import CHARGING, DEVICE, OTHER, REASONS, REJECTS, STATUSES, VEHICLES
+from gridfleet.broker.protocol.messages import (
+    ChargerState,
+    ConsumerState,
+    Presence,
+    ProducerState,
+    State,
+    VehicleState,
+)
+from gridfleet.broker.protocol.units import NEUR_PER_EUR
+from gridfleet.dashboards.telemetry.points import UNKNOWN, Point, Value, bounded
+from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, OTHER, REASONS, REJECTS, STATUSES, VEHICLES
 
 Tags = Mapping[str, str]
 _WAITING: Final = "heading"

@@ -10,15 +10,27 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
-from broker.messages import Decline, Incident, Kind, Message, Mode, Phase, Presence, Sample, State, Tick
-from broker.topics import CLOCK_ID
-from broker.units import MS_PER_S, NEUR_PER_EUR, UEUR_PER_EUR
-from dashboards.audit.findings import Finding
-from dashboards.rows import EventRow, ReservationRow, TradeRow
-from dashboards.telemetry.accounts import cell_of, cell_points, device_point
-from dashboards.telemetry.pins import incident_point, sample_point
-from dashboards.telemetry.points import Point, Value, bounded
-from dashboards.telemetry.table import (
+from gridfleet.broker.protocol.messages import (
+    Decline,
+    Incident,
+    Kind,
+    Message,
+    Mode,
+    Phase,
+    Presence,
+    Sample,
+    State,
+    Tick,
+)
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import MS_PER_S, NEUR_PER_EUR, UEUR_PER_EUR
+from gridfleet.dashboards.audit.findings import Finding
+from gridfleet.dashboards.recording.tick_market import Lots, TickBooks
+from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
+from gridfleet.dashboards.telemetry.accounts import cell_of, cell_points, device_point
+from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
+from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.table import (
     AUDIT,
     CLOCK,
     DECLINES,
@@ -31,8 +43,7 @@ from dashboards.telemetry.table import (
     REASONS,
     RESERVATION,
 )
-from dashboards.telemetry.trades import MarketFigures
-from dashboards.tick_books import Lots, TickBooks
+from gridfleet.dashboards.telemetry.trades import MarketFigures
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8

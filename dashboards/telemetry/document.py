@@ -1,16 +1,19 @@
-"""`docs/telemetry.md`, written from the telemetry table: `python -m dashboards.telemetry.document` prints it."""
+"""`docs/telemetry.md`, written from the telemetry table.
+
+`python -m gridfleet.dashboards.telemetry.document` prints it.
+"""
 
 import sys
 from typing import Final
 
-from dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
 
 HEAD: Final = """\
 # Telemetry
 What the recorder makes of the messages of a site: points for InfluxDB, each with measurement, tags, fields and time.
 This page is written from `dashboards/telemetry/table.py` and a test holds the two equal:
 
-    .venv/bin/python -m dashboards.telemetry.document > docs/telemetry.md
+    .venv/bin/python -m gridfleet.dashboards.telemetry.document > docs/telemetry.md
 
 How points get to InfluxDB without loss, which buckets there are and what each token may do is in
 [recording.md](recording.md).

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from broker.messages import ID_PATTERN
+from gridfleet.broker.protocol.messages import ID_PATTERN
 
 Value = int | float | str | bool
 UNKNOWN: Final = "unknown"

@@ -1,6 +1,6 @@
 """The telemetry table: every measurement with its tags and its fields, each with type, unit and meaning.
 
-The only place that names them. What makes the points (`dashboards.telemetry.points` and its neighbours) is held to
+The only place that names them. What makes the points (`telemetry.points` and its neighbours) is held to
 this table by a test, `docs/telemetry.md` is written from it, and dashboards may read nothing that is not in it.
 
 Tags are bounded: names of sites, runs, cells, kinds and devices, and words from closed lists. Numbers that grow

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker.messages import Award, Bid, Package, Receipt, Request
-from broker.units import NEUR_PER_EUR, UEUR_PER_EUR, cost_neur
-from dashboards.rows import TickRow, TradeRow
-from dashboards.telemetry.points import Point, Value, bounded
-from dashboards.telemetry.table import BANDS, GRID, MARKET, MERIT, band_of
-from dashboards.tick_books import TickBooks
+from gridfleet.broker.protocol.messages import Award, Bid, Package, Receipt, Request
+from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, cost_neur
+from gridfleet.dashboards.recording.tick_market import TickBooks
+from gridfleet.dashboards.store.rows import TickRow, TradeRow
+from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.table import BANDS, GRID, MARKET, MERIT, band_of
 
 Lots = tuple[Package, ...]
 _BID: Final = 0

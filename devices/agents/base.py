@@ -8,8 +8,8 @@ runs it (simulation, fleet or device) calls `wake` when the earlier of the two h
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from broker.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
-from broker.topics import CLOCK_ID
+from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
+from gridfleet.broker.protocol.topics import CLOCK_ID
 
 TICK_MS: Final = 900_000
 """A tick is 15 simulated minutes."""

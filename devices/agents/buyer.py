@@ -3,11 +3,20 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from broker.messages import Award, Bid, Message, Package, Phase, Receipt, Request, Residual, Tick
-from devices.market import Purchases
-from devices.receipts import GivenReceipts
-
-from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.broker.protocol.messages import (
+    Award,
+    Bid,
+    Message,
+    Package,
+    Phase,
+    Receipt,
+    Request,
+    Residual,
+    Tick,
+)
+from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.devices.market.clearing import Purchases
+from gridfleet.devices.market.receipts import GivenReceipts
 
 MOST_AWARDS: Final = 64
 """One producer's awards to one consumer in one tick; an honest one needs two or three."""

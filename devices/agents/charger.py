@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Accept,
     Call,
     ChargerState,
@@ -17,16 +17,15 @@ from broker.messages import (
     Phase,
     Release,
 )
-from broker.units import UEUR_PER_EUR
-from devices import outage
-from devices.market import package_size
-from devices.physics.battery import drawn_to_fill, stored_from
-from devices.physics.geo import distance_km
-from devices.readings import Connector, Permit
-from devices.reservation import Desk, Movement
-
-from .base import NOTHING, TICK_MS, Handler, Out
-from .buyer import Buyer
+from gridfleet.broker.protocol.units import UEUR_PER_EUR
+from gridfleet.devices.agents.base import NOTHING, TICK_MS, Handler, Out
+from gridfleet.devices.agents.buyer import Buyer
+from gridfleet.devices.agents.instruments import Connector, Permit
+from gridfleet.devices.charging import service_status
+from gridfleet.devices.charging.reservation import Desk, Movement
+from gridfleet.devices.market.clearing import package_size
+from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
+from gridfleet.devices.physics.geo import distance_km
 
 OFFER_BASE_UEUR: Final = 1_010_000
 """A vehicle is offered energy at 1.01 EUR/kWh less the state of charge (FACTS: the original's formula)."""
@@ -106,7 +105,7 @@ class Charger(Buyer):
     def _process(self, now_ms: int) -> Out:
         """Learn, at the beginning of a tick, whether it is in service."""
         words = self.ticking.settings.chargers_out
-        self.out_of_service = bool(words) and outage.read(words).holds(self.id, self.cell)
+        self.out_of_service = bool(words) and service_status.read(words).holds(self.id, self.cell)
         return super()._process(now_ms)
 
     # --- buying ------------------------------------------------------------------------------------------
@@ -220,7 +219,7 @@ class Charger(Buyer):
 
     def _status(self) -> str:
         if self.out_of_service:
-            return outage.STATUS
+            return service_status.STATUS
         if self._out_of_order:
             return "faulted"
         return "charging" if self._delivered_wh else "reserved" if self._desk.reservations else "free"

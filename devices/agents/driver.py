@@ -7,13 +7,12 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from broker.messages import Presence
-from devices.journey import Journey, Place
-from devices.physics.driving import range_km
-from devices.physics.geo import distance_km
-from devices.vehicles import VehicleModel
-
-from .base import NOTHING, Agent, Out
+from gridfleet.broker.protocol.messages import Presence
+from gridfleet.devices.agents.base import NOTHING, Agent, Out
+from gridfleet.devices.physics.driving import range_km
+from gridfleet.devices.physics.geo import distance_km
+from gridfleet.devices.physics.journey import Journey, Place
+from gridfleet.devices.physics.vehicle_models import VehicleModel
 
 LOW: Final = 0.30
 """State of charge at which it looks for a charger."""

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from broker.messages import ConsumerState, Kind, Package, Phase
-from devices.market import packages_of
-
-from .base import TICK_MS, Out
-from .buyer import Buyer
+from gridfleet.broker.protocol.messages import ConsumerState, Kind, Package, Phase
+from gridfleet.devices.agents.base import TICK_MS, Out
+from gridfleet.devices.agents.buyer import Buyer
+from gridfleet.devices.market.clearing import packages_of
 
 
 class Load(Protocol):

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from broker.messages import Kind, Message, Phase, Receipt, Request, Tick
-from devices.market import Sales
-
-from .base import TICK_MS, Agent, Handler, Out
-from .seller import Seller
+from gridfleet.broker.protocol.messages import Kind, Message, Phase, Receipt, Request, Tick
+from gridfleet.devices.agents.base import TICK_MS, Agent, Handler, Out
+from gridfleet.devices.agents.seller import Seller
+from gridfleet.devices.market.clearing import Sales
 
 MOST_WH: Final = 10**11
 """100 GWh in a quarter of an hour is more than the whole of Europe draws: whoever asks for that is not served."""

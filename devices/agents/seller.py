@@ -3,11 +3,18 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-from broker.messages import Correction, Message, Package, Phase, ProducerState, Receipt, Tick
-from devices.market import REMEMBERED_TICKS, OpenAward, Sales, up_to
-from devices.readings import SIMULATED, Panel
-
-from .base import ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.broker.protocol.messages import (
+    Correction,
+    Message,
+    Package,
+    Phase,
+    ProducerState,
+    Receipt,
+    Tick,
+)
+from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.instruments import SIMULATED, Panel
+from gridfleet.devices.market.clearing import REMEMBERED_TICKS, OpenAward, Sales, up_to
 
 
 class Seller(Agent):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Bid,
     Kind,
     Message,
@@ -16,15 +16,14 @@ from broker.messages import (
     Surplus,
     Tick,
 )
-from devices.market import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
-from devices.physics.air import density_kg_per_m3, pressure_at_height_pa
-from devices.physics.turbine import power_w
-from devices.readings import SIMULATED, NoReadingError, Panel
-from devices.roster import Roster
-from devices.weather import Weather, WeatherSpanError
-
-from .base import NOTHING, TICK_MS, Agent, Handler, Out
-from .seller import Seller
+from gridfleet.devices.agents.base import NOTHING, TICK_MS, Agent, Handler, Out
+from gridfleet.devices.agents.instruments import SIMULATED, NoReadingError, Panel
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.agents.seller import Seller
+from gridfleet.devices.market.clearing import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
+from gridfleet.devices.physics.air import density_kg_per_m3, pressure_at_height_pa
+from gridfleet.devices.physics.turbine import power_w
+from gridfleet.devices.weather import Weather, WeatherSpanError
 
 _TICK_S: Final = TICK_MS // 1000
 _MOST_EARLY: Final = 10_000

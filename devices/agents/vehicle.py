@@ -8,7 +8,7 @@ other. The tick only tells it the time and asks for its meter reading and its ac
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     MOST_AVOIDED,
     Bill,
     Decline,
@@ -21,17 +21,16 @@ from broker.messages import (
     Release,
     VehicleState,
 )
-from devices.agents.driver import Status
-from devices.agents.seeker import CALLS_WITHIN_MS, DAY_MS, DONE, Seeker
-from devices.chance import Chance
-from devices.choice import Weights
-from devices.physics.driving import speed_kmh
-from devices.reputation import Reputation
-from devices.roster import Roster
-from devices.session import Draught, Session
-from devices.vehicles import VehicleModel
-
-from .base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
+from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
+from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS, DAY_MS, DONE, Seeker
+from gridfleet.devices.agents.driver import Status
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.charging.offer_ranking import Weights
+from gridfleet.devices.charging.reputation import Reputation
+from gridfleet.devices.charging.session import Draught, Session
+from gridfleet.devices.physics.driving import speed_kmh
+from gridfleet.devices.physics.vehicle_models import VehicleModel
+from gridfleet.devices.random_streams import Chance
 
 LEAVES: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""

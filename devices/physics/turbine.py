@@ -1,7 +1,7 @@
 """Power of a wind turbine from its power coefficient Cp(v), that of the Enercon E-101/3050.
 
 [1] R. Gasch, J. Twele, "Windkraftanlagen", 6th edition, Vieweg+Teubner 2010, p. 35: P = ½·ρ·A·v³·Cp(v).
-[2] Cp(v): Enercon's product brochure of April 2017 through windpowerlib; see devices/data/enercon_e101.csv.
+[2] Cp(v): Enercon's product brochure of April 2017 through windpowerlib; see devices/physics/data/enercon_e101.csv.
 """
 
 from bisect import bisect_right
@@ -9,7 +9,7 @@ from functools import cache
 from math import pi
 from typing import Final
 
-from devices.data import read_rows
+from gridfleet.devices.physics.data import read_rows
 
 ENERCON_E101_DIAMETER_M: Final = 101.0
 REFERENCE_DENSITY_KG_PER_M3: Final = 1.225

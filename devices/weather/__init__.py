@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError
 
 QUARTER_MS: Final = 900_000
 STANDARD_TIME_AHEAD_OF_UTC_MS: Final = 3_600_000

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
-from devices.weather import QUARTER_MS, STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
-from devices.weather.stations import Series, SiteSeries, SiteWeather
+from gridfleet.devices.weather import QUARTER_MS, STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
+from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
 
 MISSING: Final = -999.0
 _PRODUCT_PREFIX = "produkt_zehn_min_"

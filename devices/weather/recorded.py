@@ -15,8 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
-from devices.weather.stations import Series, SiteSeries, SiteWeather
+from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
+from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
 
 COLUMNS: Final = ("time", "latitude", "longitude", "wind_speed_mps", "temperature_c")
 _LIMITS: Final = {

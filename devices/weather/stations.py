@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from devices.physics.geo import inverse_distance_weights, nearest_sites
-from devices.weather import QUARTER_MS, WeatherSpanError, WindReading
+from gridfleet.devices.physics.geo import inverse_distance_weights, nearest_sites
+from gridfleet.devices.weather import QUARTER_MS, WeatherSpanError, WindReading
 
 LONGEST_HOLD_MS: Final = 3_600_000
 _SITES_USED = 3

@@ -19,8 +19,8 @@ from random import Random
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
-from devices.physics.geo import distance_km, nearest_weights
-from devices.weather import QUARTER_MS, WeatherSpanError, WindReading
+from gridfleet.devices.physics.geo import distance_km, nearest_weights
+from gridfleet.devices.weather import QUARTER_MS, WeatherSpanError, WindReading
 
 # Latitude and longitude of DWD stations: Schleswig, Warnemünde, Emden, Fuhlsbüttel, Bremen, Hannover,
 # Magdeburg, Berlin-Dahlem, Münster/Osnabrück, Essen, Köln/Bonn, Erfurt, Leipzig/Halle, Dresden, Frankfurt,

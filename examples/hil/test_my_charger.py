@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import pytest
 
-from broker.messages import Call, Offer
-from devices.agents.base import Out
-from devices.agents.charger import Charger
-from devices.device_agent import charger
-from devices.device_file import DeviceFile
-from devices.hardware.charger import ChargerControl
-from devices.hil.bench import Bench
+from gridfleet.broker.protocol.messages import Call, Offer
+from gridfleet.devices.agents.base import Out
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge.device_agent import charger
+from gridfleet.devices.edge.hardware.charger import ChargerControl
+from gridfleet.devices.edge.hil.bench import Bench
 
 FILE = """\
 id = "my-charger"

@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from broker.errors import BrokerError
-from provisioning.doctor.finding import Finding, fail, ok, warn
+from gridfleet.broker.errors import BrokerError
+from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
-    from broker.mqtt import Connection
-    from devices.device_file import DeviceFile
+    from gridfleet.broker.mqtt.client import Connection
+    from gridfleet.devices.config.device_file import DeviceFile
 
 REACH_S: Final = 5.0
 HEAR_S: Final = 1.5
@@ -71,7 +71,7 @@ def _reach(device: "DeviceFile") -> Generator[Finding, None, bool]:
 
 
 def _tls(device: "DeviceFile") -> Generator[Finding, None, bool]:
-    from broker.keyring import Keyring
+    from gridfleet.broker.credentials import Keyring
 
     address = device.address()
     try:
@@ -129,14 +129,14 @@ class _Trial:
 
 def _rights(device: "DeviceFile") -> Iterator[Finding]:
     """Log in as the device; say what it may and may not, and listen to what it may and may not."""
-    from broker.codec import SCHEMA, encode
-    from broker.keyring import Keyring
-    from broker.messages import Presence
-    from broker.mqtt import MqttLoop
-    from broker.rights import Identity, may_hear
-    from broker.topics import everything, topic
-    from broker.wishes import NOBODY
-    from provisioning.flash.order import KINDS
+    from gridfleet.broker.access_control import Identity, may_hear
+    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.mqtt.client import MqttLoop
+    from gridfleet.broker.mqtt.client_options import NOBODY
+    from gridfleet.broker.protocol.codec import SCHEMA, encode
+    from gridfleet.broker.protocol.messages import Presence
+    from gridfleet.broker.protocol.topics import everything, topic
+    from gridfleet.provisioning.flash.device_spec import KINDS
 
     kind = KINDS[device.kind]
     credentials = device.credentials

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from provisioning.doctor.finding import Finding, fail, ok, warn
-from provisioning.doctor.machine import Machine
+from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
+from gridfleet.provisioning.doctor.machine import Machine
 
 if TYPE_CHECKING:
-    from devices.device_file import DeviceFile
+    from gridfleet.devices.config.device_file import DeviceFile
 
 SERVICE_GROUP: Final = "gridfleet"
 """Who may read the secrets beside root."""
@@ -30,7 +30,7 @@ def look_at_device(device: "DeviceFile", machine: Machine) -> Iterator[Finding]:
 
 
 def _secrets(device: "DeviceFile") -> Iterator[Finding]:
-    from broker.keyring import Folder
+    from gridfleet.broker.credentials import Folder
 
     if device.credentials is None:
         yield warn("secrets", "none are named", "set broker.credentials; gridfleet flash does it by itself")

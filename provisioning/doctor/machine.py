@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.doctor.finding import Finding, fail, ok, warn
-from provisioning.machine.service import SAFE_UNIT, UNIT
+from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
+from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
 STATE: Final = "var/lib/gridfleet"
 """Where samples wait, below the root."""

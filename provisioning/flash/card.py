@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.keyring import Folder
-from provisioning.exits import CommandError
-from provisioning.flash.cloud_init import cloud_init
-from provisioning.flash.order import Order
-from provisioning.flash.preseed import preseed
-from provisioning.flash.seed import Seed
-from provisioning.flash.volumes import Volume
-from provisioning.machine.bundle import LIST, REQUIREMENTS, Bundle
-from provisioning.machine.first_boot import BOOT, BUNDLE, DEVICE, FOLDER, SECRETS
+from gridfleet.broker.credentials import Folder
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.flash.cloud_init import cloud_init
+from gridfleet.provisioning.flash.device_spec import Order
+from gridfleet.provisioning.flash.first_boot import BOOT, BUNDLE, DEVICE, FOLDER, SECRETS
+from gridfleet.provisioning.flash.preseed import preseed
+from gridfleet.provisioning.flash.seed import Seed
+from gridfleet.provisioning.flash.volumes import Volume
+from gridfleet.provisioning.upgrade.bundle import LIST, REQUIREMENTS, Bundle
 
 WRITERS: Final[dict[str, Callable[[Seed], dict[str, bytes]]]] = {
     "cloud-init": cloud_init,
@@ -44,7 +44,13 @@ def seed_of(order: Order, instance_id: str, wheel: str) -> Seed:
     """Return what the machine is to become; `wheel` is GridFleet's own, out of which the first boot runs."""
     boot = f"{BOOT}/{FOLDER}"
     command = (
-        *("env", f"PYTHONPATH={boot}/{BUNDLE}/{wheel}", "python3", "-m", "provisioning.machine.first_boot"),
+        *(
+            "env",
+            f"PYTHONPATH={boot}/{BUNDLE}/{wheel}",
+            "python3",
+            "-m",
+            "gridfleet.provisioning.flash.first_boot",
+        ),
         boot,
     )
     return Seed(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from provisioning.exits import CommandError
+from gridfleet.provisioning.cli.exit_codes import CommandError
 
 CHUNK: Final = 4 * 1_048_576
 _SECTOR: Final = 512

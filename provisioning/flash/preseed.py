@@ -6,8 +6,8 @@ Written for config version 1.1, a prototype's: its keys may change.
 import shlex
 from typing import Any, Final
 
-from provisioning.flash.seed import GROUPS, Seed
-from provisioning.toml_text import toml_text
+from gridfleet.provisioning.flash.seed import GROUPS, Seed
+from gridfleet.provisioning.runs.toml_text import toml_text
 
 FILE: Final = "rpi-preseed.toml"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from provisioning.exits import CommandError, reason
+from gridfleet.provisioning.cli.exit_codes import CommandError, reason
 
 GROUPS: Final = ("adm", "gpio", "spi", "sudo", "systemd-journal")
 """Of the person who logs in: may read the journal, use the pins and become root."""

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
-from provisioning.exits import CommandError
-from provisioning.flash.partitions import fat_partition
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.flash.partitions import fat_partition
 
 INSTALL: Final = "sudo apt-get install mtools"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from broker.mqtt import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import BrokerAddress
 
 
 @pytest.fixture

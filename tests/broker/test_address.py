@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.errors import BrokerError
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import BrokerError
 
 
 @pytest.mark.parametrize(

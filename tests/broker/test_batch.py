@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.batch import MOST_MESSAGES, Batch, pack, unpack
-from broker.codec import MAX_PAYLOAD, encode
-from broker.errors import GridFleetError, PayloadError
-from broker.hearing import Wire
-from broker.messages import Bid, Host, Kind, Presence
-from broker.topics import Address, batch_topic, parse_batch, topic
+from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.protocol.batch import MOST_MESSAGES, Batch, pack, unpack
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.broker.protocol.messages import Bid, Host, Kind, Presence
+from gridfleet.broker.protocol.topics import Address, batch_topic, parse_batch, topic
 from tests.devices.anything import any_message
 
 RESTS = st.from_regex(r"[a-z0-9-]{1,9}(/[a-z0-9-]{1,9})?", fullmatch=True)

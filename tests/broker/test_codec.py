@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import messages as m
-from broker.codec import MAX_PAYLOAD, decode, encode
-from broker.errors import GridFleetError, PayloadError
-from broker.topics import BY_WORD
+from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.protocol import messages as m
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
+from gridfleet.broker.protocol.topics import BY_WORD
 from tests.devices.anything import CLASSES, anything
 
 WIRE: list[tuple[m.Message, str]] = [

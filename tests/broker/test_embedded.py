@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from broker.errors import BrokerError
-from broker.mqtt import BrokerAddress, MqttLoop
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,7 +117,7 @@ def test_ctrl_c_does_not_reach_it_and_nothing_is_printed(capfd: pytest.CaptureFi
 
 OWNER = """
 import sys, time
-from broker.embedded import EmbeddedBroker
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
 broker = EmbeddedBroker()
 broker.start()
 print(broker.pid, flush=True)

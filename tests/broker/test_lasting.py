@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import Connection, MqttLoop
-from broker.wishes import Lasting
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.mqtt.client_options import Lasting
 
 WAIT_S = 20.0
 Heard = list[tuple[str, bytes]]

@@ -8,8 +8,8 @@ from time import monotonic
 
 import pytest
 
-from broker.errors import BrokerError
-from broker.loop import EventLoop
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.event_loop import EventLoop
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from broker import messages as m
-from broker.topics import TABLE
+from gridfleet.broker.protocol import messages as m
+from gridfleet.broker.protocol.topics import TABLE
 from tests.devices.anything import CLASSES, any_message
 
 UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}

@@ -10,9 +10,9 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from broker.embedded import EmbeddedBroker
-from broker.errors import BrokerError
-from broker.mqtt import BrokerAddress, Connection, MqttLoop, Will
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import BrokerAddress, Connection, MqttLoop, Will
 
 Message = tuple[str, bytes, bool]
 
@@ -298,8 +298,8 @@ def test_a_broker_that_has_moved_is_found_again(monkeypatch: pytest.MonkeyPatch)
             raise OSError("name service is down")
         return [(socket.AF_INET, 0, 0, "", (where, port)) for where in answer]
 
-    monkeypatch.setattr("broker.mqtt.monotonic", lambda: now)
-    monkeypatch.setattr("broker.mqtt.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("gridfleet.broker.mqtt.client.monotonic", lambda: now)
+    monkeypatch.setattr("gridfleet.broker.mqtt.client.socket.getaddrinfo", look_up)
     address = BrokerAddress("broker.example", 1883)
     with MqttLoop(address) as loop:
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import encode
-from broker.messages import Mode, Phase, Settings, Tick
-from broker.mqtt import MqttLoop
-from broker.one_tick import OneTick
-from broker.wire import WireClient
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.packet_codec import WireClient
+from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
 
 TEXT = "gridfleet/town/tick/clock"
 WANTED = ("gridfleet/town/tick/+", 1)

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from broker.errors import BrokerError
-from broker.mqtt import BrokerAddress, MqttLoop
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
 
 ACCEPTED = bytes.fromhex("20 03 00 00 00")
 CONNECT, PUBLISH, SUBSCRIBE = 0x10, 0x30, 0x80

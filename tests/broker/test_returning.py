@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
-from broker.embedded import EmbeddedBroker
-from broker.mqtt import BrokerAddress, MqttLoop
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
 
 
 def silent(topic: str, payload: bytes, retained: bool) -> None:

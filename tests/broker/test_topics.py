@@ -4,9 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.errors import GridFleetError, TopicError
-from broker.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
-from broker.topics import ALL, BY_WORD, TABLE, Guest, Row, Scope, parse, topic, topic_filter
+from gridfleet.broker.errors import GridFleetError, TopicError
+from gridfleet.broker.protocol.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
+from gridfleet.broker.protocol.topics import (
+    ALL,
+    BY_WORD,
+    TABLE,
+    Guest,
+    Row,
+    Scope,
+    parse,
+    topic,
+    topic_filter,
+)
 from tests.devices.anything import CLASSES, anything
 
 SITE = "germany"

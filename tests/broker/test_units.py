@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.units import (
+from gridfleet.broker.protocol.units import (
     MS_PER_HOUR,
     MS_PER_S,
     cost_neur,

@@ -14,17 +14,17 @@ from typing import Any, Final, Self
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.messages import ClockState, Control, Message, Mode, Tick
-from broker.wishes import ANYBODY, Credentials
-from dashboards.audit import Auditor
-from dashboards.recorder import Recorder
-from dashboards.rows import EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
-from dashboards.store import Store
-from devices.fleet import Fleet
-from devices.scenario import load
-from devices.site import Site
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.protocol.messages import ClockState, Control, Message, Mode, Tick
+from gridfleet.dashboards.audit import Auditor
+from gridfleet.dashboards.recording.recorder import Recorder
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.site import Site
 
 SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
 LIVE: Final = "document.querySelector('#live').dataset.state === 'live'"

@@ -12,14 +12,25 @@ from pathlib import Path
 import pytest
 
 from benchmarks.console import measure
-from broker.address import BrokerAddress
-from broker.batch import pack
-from broker.codec import encode
-from broker.embedded import EmbeddedBroker
-from broker.messages import Facts, Host, Kind, Message, Mode, Phase, Presence, Settings, Supply, Tick
-from broker.mqtt import MqttLoop
-from broker.topics import batch_topic, topic
-from dashboards.console.server import ConsoleConfig, ConsoleServer
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.batch import pack
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import (
+    Facts,
+    Host,
+    Kind,
+    Message,
+    Mode,
+    Phase,
+    Presence,
+    Settings,
+    Supply,
+    Tick,
+)
+from gridfleet.broker.protocol.topics import batch_topic, topic
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from tests.console.conftest import LIVE, Browser, Running, wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.node]

@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from broker.messages import PHASES, Algorithm, Kind
-from broker.topics import BY_WORD
-from dashboards.style import TONES
-from devices import outage
+from gridfleet.broker.protocol.messages import PHASES, Algorithm, Kind
+from gridfleet.broker.protocol.topics import BY_WORD
+from gridfleet.dashboards.plots.style import TONES
+from gridfleet.devices.charging import service_status
 from tests.console.conftest import SOURCES
 
 PAGE = SOURCES.parent / "dashboards" / "console" / "page"
@@ -102,7 +102,7 @@ def test_the_page_speaks_the_topics_and_words_of_the_broker_room() -> None:
 
 
 def test_the_page_knows_the_words_for_chargers_that_are_out() -> None:
-    assert f"status === '{outage.STATUS}'" in source("model.ts")
+    assert f"status === '{service_status.STATUS}'" in source("model.ts")
 
 
 def test_the_lock_file_names_no_registry() -> None:

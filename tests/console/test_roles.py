@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.keyring import Keyring
-from broker.mosquitto.server import MosquittoBroker, Ports
-from dashboards.console.server import ConsoleConfig, ConsoleServer
-from devices.fleet import Fleet
-from devices.scenario import load
-from provisioning.cli import main
-from provisioning.exits import Exit
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
+from gridfleet.broker.credentials import Keyring
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.console.conftest import LIVE, SMALL, Browser, Running, wait_until
 
 pytestmark = [pytest.mark.mosquitto]

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from dashboards.console.relay import FrameError, accept_key, frame, take_frames
-from dashboards.console.server import ConsoleConfig, ConsoleError, ConsoleServer, check_ws_url
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.dashboards.console.relay import FrameError, accept_key, frame, take_frames
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleError, ConsoleServer, check_ws_url
 
 CONNECT = bytes.fromhex("101000044d5154540502003c000003676662")
 WS = "ws://127.0.0.1:9001"

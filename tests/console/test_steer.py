@@ -2,11 +2,11 @@
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from broker.messages import Algorithm
-from provisioning import steer
-from provisioning.cli import main
-from provisioning.exits import CommandError, Exit
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import Algorithm
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.live import set_control
 from tests.console.conftest import Running, wait_until
 
 
@@ -54,25 +54,25 @@ def test_what_the_clock_refuses_ends_with_1(
 def test_without_a_fleet(
     broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steer, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(set_control, "PATIENCE_S", 0.3)
     assert main(["set", "paused=true", "--broker", broker.url]) == Exit.FAILED
     assert "no clock is heard at the site 'germany'" in capsys.readouterr().err
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steer, "REACH_S", 0.5)
+    monkeypatch.setattr(set_control, "REACH_S", 0.5)
     assert main(["set", "paused=true", "--broker", "mqtt://127.0.0.1:1"]) == Exit.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_words_that_are_no_wishes() -> None:
-    assert steer.parse("paused=yes") == ("paused", True)
-    assert steer.parse("ticks=12") == ("ticks", 12)
-    assert steer.parse("wind_scale=1.5") == ("wind_scale", 1.5)
-    assert steer.parse("storm=on") == ("storm", True)
-    assert steer.parse("chargers_out=charger-1,25%") == ("chargers_out", "charger-1,25%")
-    assert steer.parse("chargers_out=") == ("chargers_out", "")
-    assert steer.parse("outage_s=20") == ("outage_s", 20.0)
+    assert set_control.parse("paused=yes") == ("paused", True)
+    assert set_control.parse("ticks=12") == ("ticks", 12)
+    assert set_control.parse("wind_scale=1.5") == ("wind_scale", 1.5)
+    assert set_control.parse("storm=on") == ("storm", True)
+    assert set_control.parse("chargers_out=charger-1,25%") == ("chargers_out", "charger-1,25%")
+    assert set_control.parse("chargers_out=") == ("chargers_out", "")
+    assert set_control.parse("outage_s=20") == ("outage_s", 20.0)
     for word, problem in (
         ("paused", "expected KEY=VALUE"),
         ("speed=2", "no such setting; there are paused, storm, step"),
@@ -81,4 +81,4 @@ def test_words_that_are_no_wishes() -> None:
         ("wind_scale=strong", "no number"),
     ):
         with pytest.raises(CommandError, match=problem):
-            steer.parse(word)
+            set_control.parse(word)

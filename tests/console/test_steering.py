@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.messages import Algorithm, Mode, Settings
-from dashboards.console.server import ConsoleConfig, ConsoleServer
-from dashboards.rows import VehicleRow
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import Algorithm, Mode, Settings
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
+from gridfleet.dashboards.store.rows import VehicleRow
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import LIVE, Browser, Ledger, Running, wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.node]

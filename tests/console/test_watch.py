@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from broker.embedded import EmbeddedBroker
-from broker.messages import ChargerState, ClockState, Kind, Mode, Phase, Presence, Settings, Tick
-from dashboards.console.view import View, picture
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import (
+    ChargerState,
+    ClockState,
+    Kind,
+    Mode,
+    Phase,
+    Presence,
+    Settings,
+    Tick,
+)
+from gridfleet.dashboards.console.terminal_view import View, picture
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import Running
 from tests.provisioning.shell import gridfleet, on_terminal, plain
 
@@ -43,7 +52,7 @@ def test_ctrl_c_is_how_one_leaves(running: Running, broker: EmbeddedBroker, tmp_
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.watch.REACH_S", 0.5)
+    monkeypatch.setattr("gridfleet.provisioning.commands.live.watch.REACH_S", 0.5)
     assert main(["watch", "--broker", "mqtt://127.0.0.1:1"]) == Exit.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 

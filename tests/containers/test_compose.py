@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from broker.keyring import Keyring
-from devices.fleet import Fleet
-from devices.scenario import load
-from provisioning.cli import main
-from provisioning.compose import NODES, SINGLE
-from provisioning.exits import Exit
+from gridfleet.broker.credentials import Keyring
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.containers.compose import NODES, SINGLE
 from tests.containers.files import CHECKER, COMPOSE, compose
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]

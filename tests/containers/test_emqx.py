@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from broker import emqx
-from broker.messages import Kind
-from broker.rights import Guest, Identity, may_hear, may_say
-from devices.fleet import Fleet
-from devices.scenario import parse
-from provisioning.secrets import identities
+from gridfleet.broker.access_control import Guest, Identity, may_hear, may_say
+from gridfleet.broker.brokers import emqx
+from gridfleet.broker.protocol.messages import Kind
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.site.secrets import identities
 
 CITY = parse("", "city.toml", "", ["area.rows=2", "area.columns=2", "turbines.count=6", "households.count=9"])
 ODD = Identity("north_1.a", Kind.TURBINE, "cell-1-1", ("cell-1-2",))

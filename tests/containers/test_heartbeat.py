@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from provisioning.cli import main
-from provisioning.exits import Exit
-from provisioning.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, ailment
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, ailment
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
 SMALL = ("turbines.count=1", "households.count=1", "farms.count=0", "chargers.count=1", "vehicles.count=1")

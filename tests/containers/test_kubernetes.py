@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from devices.fleet import Fleet
-from devices.scenario import load
-from provisioning.cli import main
-from provisioning.exits import CommandError, Exit
-from provisioning.kubernetes import check_sizes
-from provisioning.manifests import Site
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.containers.kubernetes import check_sizes
+from gridfleet.provisioning.deploy.manifests import Site
 from tests.containers.files import VALIDATOR
 
 CELLS = ("area.rows=2", "area.columns=2")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.recording import STORE
-from dashboards.store import Store
-from dashboards.summary import verdict
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.dashboards.reports.summary import verdict
+from gridfleet.dashboards.store.database import Store
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.containers.podman import CACHE, Podman, Site
 
 pytestmark = [pytest.mark.podman, pytest.mark.timeout(400)]

@@ -2,14 +2,14 @@
 
 from functools import cache
 
-from broker.messages import Message
-from dashboards.audit import Auditor
-from dashboards.audit.findings import Finding
-from dashboards.recorder import Recorder
-from dashboards.store import Store
-from devices.faults import parse_faults
-from devices.scenario import load
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.dashboards.audit import Auditor
+from gridfleet.dashboards.audit.findings import Finding
+from gridfleet.dashboards.recording.recorder import Recorder
+from gridfleet.dashboards.store.database import Store
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.network_faults import parse_faults
+from gridfleet.devices.runtime.simulation import Simulation
 
 Heard = tuple[int, str, str, Message]
 SMALL = ("area.rows=2", "area.columns=2", "chargers.count=40", "vehicles.count=40", "turbines.count=12")

@@ -4,8 +4,9 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from broker.units import cost_neur
-from dashboards.rows import (
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import (
     AgentRow,
     CellArea,
     EventRow,
@@ -16,7 +17,6 @@ from dashboards.rows import (
     TradeRow,
     VehicleRow,
 )
-from dashboards.store import Store
 
 START_MS = 1_748_822_400_000
 """2025-06-02T00:00:00."""

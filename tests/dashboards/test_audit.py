@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Accept,
     Award,
     Bid,
@@ -24,8 +24,8 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from broker.units import cost_neur
-from dashboards.audit import Auditor
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit import Auditor
 from tests.dashboards.runs import SMALL, Heard, audit, broken, heard
 
 

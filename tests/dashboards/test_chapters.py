@@ -2,9 +2,9 @@
 
 import pytest
 
-from dashboards.chapters import chapters
-from dashboards.plots import PLOTS
-from dashboards.report import report_html
+from gridfleet.dashboards.plots.catalog import PLOTS
+from gridfleet.dashboards.reports.report import report_html
+from gridfleet.dashboards.reports.run_segments import chapters
 from tests.dashboards.runs import heard, record
 
 

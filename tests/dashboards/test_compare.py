@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.compare import RunResult, compare, result_of, write_comparison
-from dashboards.curves import Curves, mean_and_range
-from dashboards.errors import ComparisonError
-from dashboards.metrics import METRICS, figures_of
-from dashboards.store import Store
+from gridfleet.dashboards.errors import ComparisonError
+from gridfleet.dashboards.plots.curves import Curves, mean_and_range
+from gridfleet.dashboards.reports.comparison import RunResult, compare, result_of, write_comparison
+from gridfleet.dashboards.reports.metrics import METRICS, figures_of
+from gridfleet.dashboards.store.database import Store
 from tests.dashboards.synthetic import Fleet, build
 
 

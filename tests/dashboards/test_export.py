@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.export import time_text, write_exports
-from dashboards.rows import AgentRow, Invariant, ReservationRow, RunFacts, TickRow, TradeRow
-from dashboards.store import Store
+from gridfleet.dashboards.reports.export import time_text, write_exports
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import AgentRow, Invariant, ReservationRow, RunFacts, TickRow, TradeRow
 from tests.dashboards.synthetic import START_MS, Fleet, build
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import Award, Bid, Receipt, Release
-from broker.units import cost_neur
-from dashboards.recording import STORE, Recording
-from dashboards.reservation_log import distance_km
-from dashboards.rows import RunFacts
-from dashboards.store import Store
-from devices.scenario import load
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Award, Bid, Receipt, Release
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.recording.recording import STORE, Recording
+from gridfleet.dashboards.recording.reservation_log import distance_km
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import SMALL, contents, heard, record
 
 FACTS = RunFacts("normal", "Normal", 1, "0.1.0", 1_748_822_400_000)

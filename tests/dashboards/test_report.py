@@ -11,17 +11,17 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from dashboards.figures.batteries import charger_batteries
-from dashboards.figures.country import outline
-from dashboards.metrics import METRICS, figures_of
-from dashboards.page import document
-from dashboards.plots import PLOTS, render_all
-from dashboards.report import report_html, write_report
-from dashboards.rows import AgentRow, CellArea, EventRow, Invariant, RunFacts
-from dashboards.store import Store
-from dashboards.story import tell
-from dashboards.style import TONES, house_style
-from dashboards.timeline import MOST_BINS, read_timeline
+from gridfleet.dashboards.plots.catalog import PLOTS, render_all
+from gridfleet.dashboards.plots.figures.batteries import charger_batteries
+from gridfleet.dashboards.plots.figures.country import outline
+from gridfleet.dashboards.plots.style import TONES, house_style
+from gridfleet.dashboards.plots.timeline import MOST_BINS, read_timeline
+from gridfleet.dashboards.reports.html_page import document
+from gridfleet.dashboards.reports.metrics import METRICS, figures_of
+from gridfleet.dashboards.reports.report import report_html, write_report
+from gridfleet.dashboards.reports.summary_text import tell
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import AgentRow, CellArea, EventRow, Invariant, RunFacts
 from tests.dashboards.synthetic import START_MS, TICK_MS, Fleet, build
 
 HOSTILE = '<script>alert("x")</script>&$\\frac{1}$ 🔋\u202e'
@@ -199,9 +199,9 @@ def test_settings_of_others_are_left_as_they_were() -> None:
 WRITE_ALL = """
 import sys
 from pathlib import Path
-from dashboards.compare import result_of, write_comparison
-from dashboards.export import write_exports
-from dashboards.report import write_report
+from gridfleet.dashboards.reports.comparison import result_of, write_comparison
+from gridfleet.dashboards.reports.export import write_exports
+from gridfleet.dashboards.reports.report import write_report
 from tests.dashboards.synthetic import Fleet, build
 out = Path(sys.argv[1])
 with build(Fleet(ticks=30, storm=(10, 20))) as store:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import GridFleetError
-from dashboards import schema
-from dashboards.errors import StoreError
-from dashboards.rows import (
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.errors import StoreError
+from gridfleet.dashboards.store import schema
+from gridfleet.dashboards.store.database import BATCH, Store
+from gridfleet.dashboards.store.rows import (
     AgentRow,
     EventRow,
     Invariant,
@@ -19,7 +20,6 @@ from dashboards.rows import (
     TradeRow,
     VehicleRow,
 )
-from dashboards.store import BATCH, Store
 from tests.dashboards.synthetic import Fleet, build
 
 TICK = TickRow(0, "north", 0, 5, 3, 2, 0, 0, 4, 1, 100_000, 550_000, 7, 9)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.codec import encode
-from broker.topics import topic
-from dashboards.trace import TraceError, TraceWriter, read_trace
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.topics import topic
+from gridfleet.dashboards.recording.trace import TraceError, TraceWriter, read_trace
 from tests.dashboards.runs import SMALL, Heard, audit, contents, heard, record
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from broker import messages
-from broker.messages import Message
-from broker.topics import TABLE
+from gridfleet.broker.protocol import messages
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.topics import TABLE
 
 Overrides = Mapping[str, st.SearchStrategy[Any]]
 """Field name -> what to draw from instead, some of the time."""

@@ -4,20 +4,30 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from broker.codec import decode, encode
-from broker.messages import PHASES, Kind, Message, Mode, Package, Phase, Presence, Settings, Tick
-from devices.agents.base import TICK_MS, Agent, Out
-from devices.agents.charger import Charger
-from devices.agents.clock import OFFSETS_MS
-from devices.agents.household import Household
-from devices.agents.reactor import Reactor
-from devices.agents.turbine import Turbine
-from devices.agents.vehicle import Vehicle
-from devices.chance import Chance
-from devices.choice import Weights
-from devices.roster import Roster
-from devices.vehicles import VehicleModel
-from devices.weather.synthetic import SyntheticWeather
+from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.messages import (
+    PHASES,
+    Kind,
+    Message,
+    Mode,
+    Package,
+    Phase,
+    Presence,
+    Settings,
+    Tick,
+)
+from gridfleet.devices.agents.base import TICK_MS, Agent, Out
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.agents.household import Household
+from gridfleet.devices.agents.reactor import Reactor
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.agents.vehicle import Vehicle
+from gridfleet.devices.charging.offer_ranking import Weights
+from gridfleet.devices.clock.agent import OFFSETS_MS
+from gridfleet.devices.physics.vehicle_models import VehicleModel
+from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.weather.synthetic import SyntheticWeather
 
 START_MS: Final = 1_748_822_400_000
 """2 June 2025, 00:00."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Accept,
     Algorithm,
     Bill,
@@ -26,14 +26,14 @@ from broker.messages import (
     Settings,
     VehicleState,
 )
-from broker.units import cost_neur
-from devices.agents.base import PATIENCE_MS, TICK_MS
-from devices.agents.charger import Charger
-from devices.agents.driver import Status
-from devices.agents.seeker import CALLS_WITHIN_MS
-from devices.agents.vehicle import MISSES, Vehicle
-from devices.physics.battery import stored_from
-from devices.reservation import LEASE_MS
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.agents.base import PATIENCE_MS, TICK_MS
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
+from gridfleet.devices.agents.driver import Status
+from gridfleet.devices.agents.vehicle import MISSES, Vehicle
+from gridfleet.devices.charging.reservation import LEASE_MS
+from gridfleet.devices.physics.battery import stored_from
 from tests.devices.script import HOME, LEAF, START_MS, Stage, birth, charger, vehicle
 
 NEAR = (51.0, 10.1)  # 7 km

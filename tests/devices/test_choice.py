@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import Algorithm
-from devices.chance import Chance
-from devices.choice import Candidate, Weights, rank
+from gridfleet.broker.protocol.messages import Algorithm
+from gridfleet.devices.charging.offer_ranking import Candidate, Weights, rank
+from gridfleet.devices.random_streams import Chance
 
 NEAR = Candidate("near", 10.0, 20_000, 500_000, 30_000)
 CHEAP = Candidate("cheap", 100.0, 25_000, 100_000, 40_000)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.codec import MAX_PAYLOAD, decode, encode
-from broker.messages import (
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
+from gridfleet.broker.protocol.messages import (
     PHASES,
     Algorithm,
     ClockState,
@@ -22,8 +22,8 @@ from broker.messages import (
     Settings,
     Tick,
 )
-from devices.agents.base import TICK_MS, Out
-from devices.agents.clock import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETTINGS, Clock, Event
+from gridfleet.devices.agents.base import TICK_MS, Out
+from gridfleet.devices.clock.agent import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETTINGS, Clock, Event
 from tests.devices.anything import anything
 from tests.devices.script import START_MS, birth
 

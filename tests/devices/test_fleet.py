@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import ID_PATTERN, Kind, Mode, Phase
-from broker.topics import CLOCK_ID
-from devices.agents.base import Agent
-from devices.agents.turbine import Turbine
-from devices.agents.vehicle import Vehicle
-from devices.chance import Chance
-from devices.fleet import Fleet, cells_of
-from devices.roster import Roster
-from devices.scenario import TURBINE_SITES, Scenario, load, parse
+from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Mode, Phase
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.agents.vehicle import Vehicle
+from gridfleet.devices.config.scenario import TURBINE_SITES, Scenario, load, parse
+from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.runtime.fleet import Fleet, cells_of
 from tests.devices.script import birth
 
 NORMAL = load("normal")

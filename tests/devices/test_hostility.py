@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.codec import decode, encode
-from broker.messages import Kind, Message, Phase, Tick
-from devices.agents.base import NO_TICK, TICK_MS, Agent, Out
-from devices.agents.buyer import Buyer
-from devices.agents.charger import Charger
-from devices.agents.household import Household
-from devices.agents.seller import Seller
-from devices.agents.turbine import Turbine
-from devices.agents.vehicle import Vehicle
-from devices.demand import load_profile
-from devices.roster import Roster
-from devices.weather.synthetic import SyntheticWeather
+from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.messages import Kind, Message, Phase, Tick
+from gridfleet.devices.agents.base import NO_TICK, TICK_MS, Agent, Out
+from gridfleet.devices.agents.buyer import Buyer
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.agents.household import Household
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.agents.seller import Seller
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.agents.vehicle import Vehicle
+from gridfleet.devices.physics.demand import load_profile
+from gridfleet.devices.weather.synthetic import SyntheticWeather
 from tests.devices.anything import Overrides, any_message, anything
 from tests.devices.script import HOME, LEAF, PLACE, START_MS, birth, charger, reactor, vehicle
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
-from broker.units import cost_neur
-from devices.market import (
+from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.market.clearing import (
     Book,
     Claim,
     Purchases,

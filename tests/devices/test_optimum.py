@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from broker.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
-from devices.market import Book
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.market.clearing import Book
+from gridfleet.devices.runtime.simulation import Simulation
 
 REACTOR_PRICE = 900_000
 TOLERANCE = 1e-6

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.messages import (
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import (
     Bid,
     Bill,
     ChargerState,
@@ -21,13 +21,13 @@ from broker.messages import (
     Settings,
     VehicleState,
 )
-from devices import outage
-from devices.agents.base import TICK_MS
-from devices.agents.seeker import CALLS_WITHIN_MS
-from devices.fleet import Fleet
-from devices.scenario import Scenario, load, parse
-from devices.simulation import Simulation
-from devices.site import Site
+from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
+from gridfleet.devices.charging import service_status
+from gridfleet.devices.config.scenario import Scenario, load, parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.devices.runtime.site import Site
 from tests.dashboards.runs import audit, broken, record
 from tests.devices.script import HOME, Stage, charger, vehicle
 from tests.hardware.test_own_meter import PER_LOOK_WH, Meter
@@ -75,13 +75,14 @@ def rest(stage: Stage) -> None:
     ],
 )
 def test_ids_cells_and_shares(words: str, out: set[str]) -> None:
-    assert {name for name in IDS if outage.read(words).holds(name, "north")} == out
+    assert {name for name in IDS if service_status.read(words).holds(name, "north")} == out
 
 
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
     smaller, larger = (
-        {name for name in IDS if outage.read(f"{share}%").holds(name, "")} for share in sorted((one, other))
+        {name for name in IDS if service_status.read(f"{share}%").holds(name, "")}
+        for share in sorted((one, other))
     )
     assert smaller <= larger
     assert abs(len(larger) / len(IDS) - max(one, other) / 100) < 0.15
@@ -90,7 +91,7 @@ def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
 @pytest.mark.parametrize("words", ["101%", "-1%", "a/b", "charger-1;charger-2", "25 %", "#"])
 def test_words_that_are_none(words: str) -> None:
     with pytest.raises(ValueError, match="is no charger, no cell, no share"):
-        outage.read(words)
+        service_status.read(words)
 
 
 # --- out of service --------------------------------------------------------------------------------------
@@ -185,9 +186,11 @@ def test_a_day_with_chargers_out_breaks_no_book() -> None:
     Simulation(scenario, ticks=40, taps=(lambda *each: log.append(each),)).run()
     assert broken(audit(log)) == {}
     states = [message for _, _, _, message in log if isinstance(message, ChargerState)]
-    out = {state.tick for state in states if state.status == outage.STATUS}
+    out = {state.tick for state in states if state.status == service_status.STATUS}
     assert out == set(range(8, 24))
-    assert {s.bought_wh + s.delivered_wh for s in states if s.status == outage.STATUS and s.tick > 8} == {0}
+    assert {
+        s.bought_wh + s.delivered_wh for s in states if s.status == service_status.STATUS and s.tick > 8
+    } == {0}
     with record(log) as store:
         assert [event.text for event in store.events() if event.kind == "settings"] == [
             "Half of the chargers fail",

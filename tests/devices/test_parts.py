@@ -2,9 +2,9 @@
 
 import pytest
 
-from devices.fleet import Fleet
-from devices.parts import part_of
-from devices.scenario import parse
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.partitioning import part_of
 
 ONE_CELL = Fleet(parse("", "one.toml", ""))
 FOUR_CELLS = Fleet(parse("", "four.toml", "", ["area.rows=2", "area.columns=2"]))

@@ -3,9 +3,9 @@
 import sys
 from dataclasses import replace
 
-from broker.messages import Award, Package, Receipt
-from devices.market import REMEMBERED_TICKS, Purchases
-from devices.receipts import GivenReceipts
+from gridfleet.broker.protocol.messages import Award, Package, Receipt
+from gridfleet.devices.market.clearing import REMEMBERED_TICKS, Purchases
+from gridfleet.devices.market.receipts import GivenReceipts
 
 EUR = 1_000_000
 

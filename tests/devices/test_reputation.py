@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from broker.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
-from devices.agents.base import Out
-from devices.agents.charger import Charger
-from devices.fleet import Cell, Fleet
-from devices.reputation import MOST_ENCOUNTERS, REMEMBERED_TICKS, Reputation
-from devices.scenario import parse
+from gridfleet.broker.protocol.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
+from gridfleet.devices.agents.base import Out
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.charging.reputation import MOST_ENCOUNTERS, REMEMBERED_TICKS, Reputation
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.fleet import Cell, Fleet
 from tests.system.heard import heard
 
 

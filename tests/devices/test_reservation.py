@@ -4,10 +4,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from broker.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
-from broker.units import cost_neur
-from devices.physics.battery import deliverable, taken_for
-from devices.reservation import HOLD_MS, LEASE_MS, LEAST_OFFER_WH, STILL, Desk, Movement
+from gridfleet.broker.protocol.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.charging.reservation import HOLD_MS, LEASE_MS, LEAST_OFFER_WH, STILL, Desk, Movement
+from gridfleet.devices.physics.battery import deliverable, taken_for
 
 PORTS = 2
 PRICE = 300_000

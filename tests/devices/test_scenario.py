@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.errors import GridFleetError
-from broker.messages import Algorithm
-from devices.faults import FaultError, Faults, FaultyNetwork, parse_faults
-from devices.scenario import Scenario, ScenarioError, load, parse, shipped
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.protocol.messages import Algorithm
+from gridfleet.devices.config.scenario import Scenario, ScenarioError, load, parse, shipped
+from gridfleet.devices.runtime.network_faults import FaultError, Faults, FaultyNetwork, parse_faults
 
 
 def mistakes(text: str, *changes: str) -> tuple[str, ...]:

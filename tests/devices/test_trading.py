@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
     ChargerState,
@@ -20,10 +20,10 @@ from broker.messages import (
     Supply,
     Surplus,
 )
-from broker.units import cost_neur
-from devices.agents.base import ATTEMPTS, PATIENCE_MS
-from devices.market import REMEMBERED_TICKS
-from devices.roster import Roster
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.agents.base import ATTEMPTS, PATIENCE_MS
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.market.clearing import REMEMBERED_TICKS
 from tests.devices.script import EUR, HOME, Stage, birth, charger, household, package, reactor, total, turbine
 
 H1 = (package(0, 10_000), package(1, 5_000))

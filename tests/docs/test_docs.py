@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from dashboards import export
-from devices.faults import Faults
-from devices.scenario import Scenario
-from provisioning.cli import main
-from provisioning.drill.plan import KINDS, Plan, Skew, shipped_plans
+from gridfleet.dashboards.reports import export
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.network_faults import Faults
+from gridfleet.provisioning.chaos.plan import KINDS, Plan, Skew, shipped_plans
+from gridfleet.provisioning.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +65,7 @@ def test_commands_of_the_readme_are_understood(
     line: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.toml").write_text(text("devices/scenarios/normal.toml"), encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(text("devices/config/scenarios/normal.toml"), encoding="utf-8")
     command, rest = line
     words = [command, *shlex.split(rest), "--ticks", "2"]
     if command != "compare":

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from devices.fleet import Fleet
-from devices.scenario import parse
-from provisioning.machine.bundle import Bundle
-from provisioning.secrets import identities, make_secrets
-from provisioning.wheels import Target, make_bundle
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.deploy.wheels import Target, make_bundle
+from gridfleet.provisioning.site.secrets import identities, make_secrets
+from gridfleet.provisioning.upgrade.bundle import Bundle
 from tests.conftest import require_program
 
 CHANGES = ["site=town", "area.rows=2", "area.columns=1", "turbines.count=2", "vehicles.count=1"]

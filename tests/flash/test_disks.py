@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.exits import CommandError
-from provisioning.flash.disks import Card, System, check_disk, copy_image, find_card, write_image
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.flash.disks import Card, System, check_disk, copy_image, find_card, write_image
 
 CARD = Path("/dev/sdz")
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.keyring import Folder, Keyring
-from broker.mosquitto.server import MosquittoBroker, Ports
-from broker.mqtt import MqttLoop
-from devices.device_file import DeviceFile, parse
-from provisioning.cli import main
-from provisioning.doctor.broker import look_at_broker
-from provisioning.doctor.command import line
-from provisioning.doctor.device import look_at_device
-from provisioning.doctor.finding import Finding, Grade
-from provisioning.doctor.machine import Machine, is_running, look_at_machine
-from provisioning.enrolment import Enrolment, enrol
-from provisioning.exits import Exit
-from provisioning.flash.order import KINDS
-from provisioning.machine.service import SAFE_UNIT, UNIT
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
+from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.devices.config.device_file import DeviceFile, parse
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.devices.doctor import line
+from gridfleet.provisioning.doctor.broker import look_at_broker
+from gridfleet.provisioning.doctor.device import look_at_device
+from gridfleet.provisioning.doctor.finding import Finding, Grade
+from gridfleet.provisioning.doctor.machine import Machine, is_running, look_at_machine
+from gridfleet.provisioning.flash.device_spec import KINDS
+from gridfleet.provisioning.site.enrolment import Enrolment, enrol
+from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
 NOW_S = 1_790_000_000.0
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
@@ -150,10 +150,10 @@ def test_pins_and_bus_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "no /dev/gpiochip" in found(look_at_device(charger(), pi), "pins").words
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "gpiochip0").touch()
-    monkeypatch.setattr("provisioning.doctor.device.find_spec", lambda _: None)
+    monkeypatch.setattr("gridfleet.provisioning.doctor.device.find_spec", lambda _: None)
     finding = found(look_at_device(charger(), pi), "pins")
     assert (finding.grade, finding.remedy) == (FAIL, "sudo apt-get install python3-lgpio")
-    monkeypatch.setattr("provisioning.doctor.device.find_spec", lambda _: object())
+    monkeypatch.setattr("gridfleet.provisioning.doctor.device.find_spec", lambda _: object())
     assert found(look_at_device(charger(), pi), "pins").grade is OK
     finding = found(look_at_device(charger(), pi), "SPI")
     assert (finding.grade, "dtparam=spi=on" in finding.remedy) == (FAIL, True)
@@ -220,7 +220,7 @@ def test_a_broker_that_lets_anybody_do_anything_is_told(cell: str) -> None:
 
 @pytest.mark.mosquitto
 def test_what_keeps_a_device_out_is_named(enrolled: Path, cell: str, tmp_path: Path) -> None:
-    from provisioning.secrets import make_secrets
+    from gridfleet.provisioning.site.secrets import make_secrets
 
     make_secrets(tmp_path / "other", "town", [])
     with MosquittoBroker(enrolled) as broker:

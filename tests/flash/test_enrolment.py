@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.keyring import Folder, Keyring
-from broker.messages import Kind
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from devices.fleet import Fleet
-from provisioning.certificates import revoked_in, serial_of
-from provisioning.cli import main
-from provisioning.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
-from provisioning.exits import CommandError, Exit
-from provisioning.roll import read_roll, with_enrolled
-from provisioning.running import Running, running
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.messages import Kind
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.certificates import revoked_in, serial_of
+from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
+from gridfleet.provisioning.site.folder_users import Running, running
+from gridfleet.provisioning.site.secrets import identities, make_secrets
+from gridfleet.provisioning.site.user_registry import read_roll, with_enrolled
 from tests.mosquitto.guests import Guests
 
 ALL = "gridfleet/town/#"
@@ -70,7 +70,7 @@ def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment
 
 @pytest.mark.mosquitto
 def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment) -> None:
-    command = [sys.executable, "-m", "provisioning", "broker", "--secrets", str(secrets), "--port", "0"]
+    command = [sys.executable, "-m", "gridfleet", "broker", "--secrets", str(secrets), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as broker:
         try:
             assert broker.stdout is not None

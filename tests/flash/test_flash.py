@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from broker.keyring import Folder
-from devices.device_file import parse
-from provisioning.cli import main
-from provisioning.exits import CommandError, Exit
-from provisioning.flash.card import with_credentials
-from provisioning.flash.order import read_fleet
-from provisioning.machine.bundle import Bundle
-from provisioning.roll import read_roll
+from gridfleet.broker.credentials import Folder
+from gridfleet.devices.config.device_file import parse
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.flash.card import with_credentials
+from gridfleet.provisioning.flash.device_spec import read_fleet
+from gridfleet.provisioning.site.user_registry import read_roll
+from gridfleet.provisioning.upgrade.bundle import Bundle
 from tests.flash.conftest import DEVICE, digest, mtool
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@laptop\n"

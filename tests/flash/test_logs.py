@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from provisioning.logs import HumanFormatter, JsonFormatter, priority_of, set_up_logs
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.provisioning.cli.logs import HumanFormatter, JsonFormatter, priority_of, set_up_logs
 
 LOG = logging.getLogger("devices.test")
 
@@ -96,7 +96,9 @@ def test_in_the_journal_every_line_has_its_priority() -> None:
 
 def test_the_journal_is_known_by_its_stream() -> None:
     """As systemd says it: device and inode of what standard error is."""
-    run = "import logging; from provisioning.logs import *; set_up_logs(); logging.info('hello')"
+    run = (
+        "import logging; from gridfleet.provisioning.cli.logs import *; set_up_logs(); logging.info('hello')"
+    )
     reading, writing = os.pipe()
     with os.fdopen(reading) as heard:
         status = os.fstat(writing)
@@ -117,11 +119,11 @@ def test_each_process_of_a_site_logs_json_alone(words: list[str], tmp_path: Path
     with EmbeddedBroker() as broker:
         there = ["--broker", broker.url, "--log", "json", *(["--patience", "0"] * (words[0] == "clock"))]
         with subprocess.Popen(
-            [sys.executable, "-m", "provisioning", *words, *there],
+            [sys.executable, "-m", "gridfleet", *words, *there],
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
         ) as process:
             assert process.stderr is not None
             first = json.loads(process.stderr.readline())

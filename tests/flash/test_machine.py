@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.cli import main
-from provisioning.enrolment import Enrolment, enrol
-from provisioning.exits import CommandError, Exit
-from provisioning.flash.card import device_files
-from provisioning.flash.order import KINDS, DeviceTable, Settings, make_order
-from provisioning.machine import first_boot
-from provisioning.machine import upgrade as upgrading
-from provisioning.machine.bundle import LIST, Bundle
-from provisioning.machine.change import Gate, settle
-from provisioning.machine.first_boot import Host
-from provisioning.machine.service import Fare
-from provisioning.machine.versions import Versions
-from provisioning.units import NAMES
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.flash import first_boot
+from gridfleet.provisioning.flash.card import device_files
+from gridfleet.provisioning.flash.device_spec import KINDS, DeviceTable, Settings, make_order
+from gridfleet.provisioning.flash.first_boot import Host
+from gridfleet.provisioning.flash.units import NAMES
+from gridfleet.provisioning.site.enrolment import Enrolment, enrol
+from gridfleet.provisioning.upgrade import actions as upgrading
+from gridfleet.provisioning.upgrade.bundle import LIST, Bundle
+from gridfleet.provisioning.upgrade.service import Fare
+from gridfleet.provisioning.upgrade.version_change import Gate, settle
+from gridfleet.provisioning.upgrade.versions import Versions
 from tests.flash.conftest import small_bundle
 
 QUICK = Gate(within_s=120, steady_s=30)
@@ -371,8 +371,13 @@ def test_what_fails_is_told_on_the_card_and_can_be_done_again(
 
 def test_the_first_boot_runs_out_of_the_wheel_with_the_standard_library_alone() -> None:
     """Imported by an interpreter without site-packages, as the system's Python sees the wheel."""
-    root = Path(__file__).parents[2]
-    run = f"import sys; sys.path.insert(0, {str(root)!r}); import provisioning.machine.first_boot as it; print(it.BOOT)"
+    root = Path(__file__).parents[2] / "src"
+    lines = (
+        f"import sys; sys.path.insert(0, {str(root)!r})",
+        "from gridfleet.provisioning.flash import first_boot",
+        "print(first_boot.BOOT)",
+    )
+    run = "; ".join(lines)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", run], capture_output=True, text=True, check=False
     )

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.keyring import Keyring
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from devices.device_file import DeviceFile, parse
-from devices.hil.mock_pi import MockPi
-from devices.safe_mode import SafeMode
-from provisioning.enrolment import Enrolment, enrol
-from provisioning.flash.order import KINDS
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.devices.config.device_file import DeviceFile, parse
+from gridfleet.devices.edge.hil.mock_pi import MockPi
+from gridfleet.devices.edge.safe_mode import SafeMode
+from gridfleet.provisioning.flash.device_spec import KINDS
+from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 
 CONTACTOR = 27
 FILE = """\

@@ -14,11 +14,11 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provisioning.exits import CommandError
-from provisioning.flash.cloud_init import cloud_init, network, user_data
-from provisioning.flash.preseed import preseed
-from provisioning.flash.seed import Seed, Wifi, new_instance_id, ssh_keys
-from provisioning.flash.yaml_text import yaml_text
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.flash.cloud_init import cloud_init, network, user_data
+from gridfleet.provisioning.flash.preseed import preseed
+from gridfleet.provisioning.flash.seed import Seed, Wifi, new_instance_id, ssh_keys
+from gridfleet.provisioning.flash.yaml_text import yaml_text
 from tests.conftest import require_program
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@laptop"

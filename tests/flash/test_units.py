@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.units import FIRST_BOOT, NAMES, unit
+from gridfleet.provisioning.flash.units import FIRST_BOOT, NAMES, unit
 from tests.conftest import require_program
 
 SYSTEM = Path("/usr/lib/systemd/system")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.exits import CommandError
-from provisioning.flash.partitions import Partition, fat_partition
-from provisioning.flash.volumes import FatVolume, FolderVolume, Volume
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.flash.partitions import Partition, fat_partition
+from gridfleet.provisioning.flash.volumes import FatVolume, FolderVolume, Volume
 from tests.flash.conftest import digest, make_image, mtool
 
 FAT = bytes(82) + b"FAT32   " + bytes(420) + b"\x55\xaa"

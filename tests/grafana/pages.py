@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from dashboards.grafana.templates import fill
+from gridfleet.dashboards.grafana.templates import fill
 from tests.grafana.macros import expanded
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dashboards.grafana import client
-from dashboards.grafana.client import Change, Grafana, GrafanaError
-from provisioning.cli import main
+from gridfleet.dashboards.grafana import client
+from gridfleet.dashboards.grafana.client import Change, Grafana, GrafanaError
+from gridfleet.provisioning.cli.main import main
 from tests.grafana.fake import TOKEN, FakeGrafana
 from tests.grafana.pages import ROOT, pages
 

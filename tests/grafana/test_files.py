@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.grafana import build, client
-from dashboards.grafana.page import FOLDER, FOLDER_UID
-from dashboards.grafana.paint import tone
-from dashboards.grafana.query import DATASOURCE_UID
-from dashboards.grafana.templates import VariableError, fill
-from dashboards.style import TONES
+from gridfleet.dashboards.grafana import build, client
+from gridfleet.dashboards.grafana.templates import VariableError, fill
+from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE_UID
+from gridfleet.dashboards.grafana.vocabulary.theme import tone
+from gridfleet.dashboards.plots.style import TONES
 from tests.grafana.macros import MACRO
 from tests.grafana.pages import FILES, VALUES, pages, panels, rule_texts, rules, texts
 

@@ -16,10 +16,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from broker.messages import Sample
-from dashboards.telemetry.pins import incident_point, sample_point
-from dashboards.telemetry.points import Point, line
-from dashboards.telemetry.standing import Standing
+from gridfleet.broker.protocol.messages import Sample
+from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
+from gridfleet.dashboards.telemetry.live_status import Standing
+from gridfleet.dashboards.telemetry.points import Point, line
 from tests.grafana.pages import ROOT, VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
 from tests.telemetry.collected import points

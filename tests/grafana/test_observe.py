@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.grafana.observe import main
+from gridfleet.dashboards.grafana.observe import main
 from tests.grafana.fake import TOKEN, FakeGrafana
 from tests.grafana.pages import pages, panels
 

@@ -6,13 +6,13 @@ from typing import Literal
 
 import pytest
 
-from broker.messages import Incident, Sample
-from dashboards.telemetry.pins import FIELDS, incident_point, sample_point
-from dashboards.telemetry.points import Point
-from dashboards.telemetry.standing import Standing
-from dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
-from devices.scenario import parse
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.messages import Incident, Sample
+from gridfleet.dashboards.telemetry.instruments import FIELDS, incident_point, sample_point
+from gridfleet.dashboards.telemetry.live_status import Standing
+from gridfleet.dashboards.telemetry.points import Point
+from gridfleet.dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import SMALL, Heard
 from tests.grafana.pages import Text, pages, panels, rule_texts, texts
 from tests.grafana.reads import reads

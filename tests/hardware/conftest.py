@@ -2,6 +2,6 @@
 
 from collections.abc import Callable
 
-from devices.hil.bench import Bench
+from gridfleet.devices.edge.hil.bench import Bench
 
 MakeBench = Callable[[str], Bench]

@@ -4,11 +4,17 @@ from math import cos, pi, sin, sqrt
 
 import pytest
 
-from devices.device_tables import AdcTable, AnemometerTable, CurrentTable, VaneTable, VoltageTable
-from devices.hardware import mains, vane
-from devices.hardware.anemometer import Anemometer
-from devices.hardware.faults import Fault
-from devices.hil.mock_pi import MockPi
+from gridfleet.devices.config.device_tables import (
+    AdcTable,
+    AnemometerTable,
+    CurrentTable,
+    VaneTable,
+    VoltageTable,
+)
+from gridfleet.devices.edge.hardware import mains, vane
+from gridfleet.devices.edge.hardware.anemometer import Anemometer
+from gridfleet.devices.edge.hardware.faults import Fault
+from gridfleet.devices.edge.hil.mock_pi import MockPi
 
 WITHIN = 1e-3
 CUPS = AnemometerTable(pin=4)

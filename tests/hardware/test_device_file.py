@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.device_file import DeviceFile, DeviceFileError, load, parse
-from devices.device_tables import Table
+from gridfleet.devices.config.device_file import DeviceFile, DeviceFileError, load, parse
+from gridfleet.devices.config.device_tables import Table
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "devices"
 

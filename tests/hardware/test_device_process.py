@@ -16,12 +16,12 @@ from typing import Final
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.embedded import EmbeddedBroker
-from broker.messages import Bid, Incident, Message, Presence, Sample, Supply
-from broker.mqtt import MqttLoop
-from devices.hil.counterpart import Clockwork, Listener
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Bid, Incident, Message, Presence, Sample, Supply
+from gridfleet.devices.edge.hil.counterpart import Clockwork, Listener
 
 from .files import CHARGER, TURBINE
 
@@ -47,7 +47,7 @@ def running(
     path = tmp_path / "device.toml"
     path.write_text(text.replace("mqtt://localhost", url))
     process = subprocess.Popen(
-        [sys.executable, "-m", "provisioning", "device", "run", str(path), "--log", "json"],
+        [sys.executable, "-m", "gridfleet", "device", "run", str(path), "--log", "json"],
         env={**os.environ, **(environment or {})},
         stderr=subprocess.PIPE,
         text=True,

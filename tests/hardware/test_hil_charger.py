@@ -2,9 +2,9 @@
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from broker.messages import Bill, ChargerState, Decline, Lease, Phase, Sample
-from devices.hil.bench import Bench
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import Bill, ChargerState, Decline, Lease, Phase, Sample
+from gridfleet.devices.edge.hil.bench import Bench
 from tests.hardware.conftest import MakeBench
 
 from .files import CHARGER

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from broker.messages import Bill, Decline
-from devices.hil.bench import Bench, ChargerUnderTest, TurbineUnderTest
-from devices.readings import NoReadingError
+from gridfleet.broker.protocol.messages import Bill, Decline
+from gridfleet.devices.agents.instruments import NoReadingError
+from gridfleet.devices.edge.hil.bench import Bench, ChargerUnderTest, TurbineUnderTest
 
 from .files import CHARGER, TURBINE
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from devices.hil.bench import Bench
-from devices.hil.loop_back import FEEDS, PARTNERS, WiredPi
-from devices.hil.mock_pi import MockPi
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.devices.edge.hil.bench import Bench
+from gridfleet.devices.edge.hil.loop_back import FEEDS, PARTNERS, WiredPi
+from gridfleet.devices.edge.hil.mock_pi import MockPi
 
 from .files import CHARGER
 

@@ -4,11 +4,11 @@ from typing import Final
 
 import pytest
 
-from broker.messages import ChargerState, Lease, VehicleState
-from dashboards.export import agent_line, trade_line
-from devices.agents.charger import Charger
-from devices.fleet import Cell, Fleet
-from devices.scenario import load
+from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
+from gridfleet.dashboards.reports.export import agent_line, trade_line
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Cell, Fleet
 from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import Heard, heard
 

@@ -7,14 +7,14 @@ from typing import Final
 
 import pytest
 
-from devices.device_file import DeviceFile, parse
-from devices.hardware import charger, contactor
-from devices.hardware.charger import ChargerControl
-from devices.hardware.control import Order
-from devices.hardware.runner import ControlThread
-from devices.hil.mock_pi import MockPi, RealClock
-from devices.hil.plants import Charging
-from devices.readings import Permit
+from gridfleet.devices.agents.instruments import Permit
+from gridfleet.devices.config.device_file import DeviceFile, parse
+from gridfleet.devices.edge.hardware import charger, contactor
+from gridfleet.devices.edge.hardware.charger import ChargerControl
+from gridfleet.devices.edge.hardware.control import Order
+from gridfleet.devices.edge.hardware.runner import ControlThread
+from gridfleet.devices.edge.hil.mock_pi import MockPi, RealClock
+from gridfleet.devices.edge.hil.plants import Charging
 
 from .files import CHARGER
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from devices import real_time
-from devices.device import _timed
-from devices.spool import FILE_BYTES, Kept, Spool
+from gridfleet.devices.edge import real_time
+from gridfleet.devices.edge.device import _timed
+from gridfleet.devices.edge.spool import FILE_BYTES, Kept, Spool
 
 
 def kept(number: int, *, words: str = "") -> Kept:

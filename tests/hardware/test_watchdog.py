@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.watchdog import Watchdog
+from gridfleet.devices.edge.watchdog import Watchdog
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.keyring import Keyring
-from broker.mosquitto.server import MosquittoBroker
-from devices.fleet import Fleet
-from devices.scenario import Scenario, parse
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.devices.config.scenario import Scenario, parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.mosquitto.guests import Guests
 
 

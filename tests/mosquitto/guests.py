@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Self
 
-from broker.address import BrokerAddress
-from broker.keyring import Keyring
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import Connection, MqttLoop
-from broker.wishes import Login
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.mqtt.client_options import Login
 
 WAIT_S = 5.0
 SENTINEL = "gridfleet/town/tick/clock"

@@ -16,15 +16,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import asyncapi
-from broker.batch import pack
-from broker.codec import encode
-from broker.messages import Message
-from broker.topics import BATCH, BY_WORD, TABLE, parse, parse_batch, topic
-from dashboards.trace import TraceWriter, read_trace
-from devices.scenario import Scenario, load
-from devices.scenario import parse as scenario_of
-from devices.simulation import Simulation
+from gridfleet.broker import asyncapi
+from gridfleet.broker.protocol.batch import pack
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.topics import BATCH, BY_WORD, TABLE, parse, parse_batch, topic
+from gridfleet.dashboards.recording.trace import TraceWriter, read_trace
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.config.scenario import parse as scenario_of
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.devices.anything import CLASSES, anything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,9 @@ def validator(word: str) -> Check:
 
 
 def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any]) -> None:
-    assert document == asyncapi.document(), "make it anew: python -m broker.asyncapi >docs/asyncapi.yaml"
+    assert document == asyncapi.document(), (
+        "make it anew: python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml"
+    )
     assert FILE.read_text(encoding="utf-8") == asyncapi.text()
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.mosquitto.server import find_mosquitto
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.broker.brokers.mosquitto.server import find_mosquitto
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import alive_in_group, end, gridfleet, start, wait_until
 
 SMALL = ("--set", "vehicles.count=3", "chargers.count=3")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.codec import MAX_PAYLOAD
-from broker.mosquitto.config import Access, Listener, Tls, Version, configuration
+from gridfleet.broker.brokers.mosquitto.config import Access, Listener, Tls, Version, configuration
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD
 
 TLS = Tls(Path("/s/server.crt"), Path("/s/server.key"), Path("/s/ca.crt"), Path("/s/ca.crl"))
 ACCESS = Access(Path("/s/passwords"), Path("/s/acl"))

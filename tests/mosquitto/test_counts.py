@@ -5,17 +5,17 @@ import pytest
 from benchmarks.crew import CONSUMERS, PRODUCERS
 from benchmarks.fleets import bare_market
 from benchmarks.rounds import PHASES, Clock
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.hearing import Wire
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.one_tick import OneTick
-from broker.shared import SharedConnection
-from broker.wire import WireClient
-from broker.wishes import Lines
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import Lines
+from gridfleet.broker.mqtt.packet_codec import WireClient
+from gridfleet.broker.mqtt.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
 
 pytestmark = pytest.mark.mosquitto
 IN_A_CELL = CONSUMERS + PRODUCERS

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import BrokerError
-from broker.keyring import Keyring
-from broker.messages import Kind
-from broker.mosquitto.server import MosquittoBroker
-from broker.rights import Guest as Role
-from broker.rights import Identity, may_hear, may_say
-from broker.topics import ROOT, TABLE, Scope, batch_topic, discovery_topic
-from broker.wishes import Login
-from devices.fleet import Fleet
-from devices.scenario import Scenario
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.access_control import Guest as Role
+from gridfleet.broker.access_control import Identity, may_hear, may_say
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client_options import Login
+from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.topics import ROOT, TABLE, Scope, batch_topic, discovery_topic
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.mosquitto.guests import SENTINEL, Guests
 from tests.mosquitto.test_rights import any_of
 
@@ -201,8 +201,8 @@ def test_nobody_can_take_over_anothers_session(guests: Guests) -> None:
 
 
 def test_without_tls_nobody_gets_in(mosquitto: MosquittoBroker) -> None:
-    from broker.address import BrokerAddress
-    from broker.mqtt import MqttLoop
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.mqtt.client import MqttLoop
 
     with MqttLoop(BrokerAddress("127.0.0.1", mosquitto.ports.tls or 0)) as loop:
         loop.open("charger-1", on_message=lambda *_: None)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.discovery import STATES, discovery
-from broker.keyring import Keyring
-from broker.messages import Kind, Presence
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import CLOCK_ID
-from devices.fleet import Fleet
-from devices.scenario import Scenario
-from devices.site import Site
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.home_assistant import STATES, discovery
+from gridfleet.broker.protocol.messages import Kind, Presence
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.site import Site
 
 # home-assistant/core, components/mqtt/schemas.py (DEVICE_DISCOVERY_SCHEMA and what it is made of); any other key
 # at these levels makes Home Assistant refuse the whole message.

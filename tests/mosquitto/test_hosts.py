@@ -7,22 +7,28 @@ from typing import Self
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.batch import pack
-from broker.codec import SCHEMA, encode
-from broker.errors import BrokerError
-from broker.keyring import Keyring
-from broker.limits import allow_descriptors
-from broker.messages import Award, ClockState, Host, Mode, Package, Presence
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import batch_topic
-from devices.clock_seat import ClockSeat
-from devices.ear import Ear, Wire
-from devices.fleet import Fleet
-from devices.host import Connecting, carry_devices, host_name, listen_first, new_epoch
-from devices.parts import part_of
-from devices.scenario import Scenario
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.protocol.batch import pack
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Award, ClockState, Host, Mode, Package, Presence
+from gridfleet.broker.protocol.topics import batch_topic
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.fleet_process import (
+    Connecting,
+    carry_devices,
+    host_name,
+    listen_first,
+    new_epoch,
+)
+from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.guests import Guests
 from tests.system.heard import Heard, heard

@@ -9,16 +9,16 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.keyring import Keyring
-from broker.messages import Bid, Mode, Phase, Settings, Tick
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import Connection, MqttLoop
-from devices.ear import Wire
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
-from devices.scenario import Scenario
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Bid, Mode, Phase, Settings, Tick
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Wire
 
 pytestmark = pytest.mark.mosquitto
 NOW_MS = 1_767_225_600_000

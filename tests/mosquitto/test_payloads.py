@@ -9,19 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.address import BrokerAddress
-from broker.codec import MAX_PAYLOAD, SCHEMA, decode, encode
-from broker.errors import PayloadError
-from broker.keyring import Keyring
-from broker.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
-from broker.mosquitto.config import MAX_PACKET
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import Connection, MqttLoop
-from broker.wire import Stated, schema_property
-from devices.ear import Wire
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
-from devices.scenario import Scenario
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.errors import PayloadError
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.mqtt.packet_codec import Stated, schema_property
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
+from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Wire
 from tests.mosquitto.guests import WAIT_S
 
 pytestmark = pytest.mark.mosquitto

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import ID_PATTERN, Kind, Message, Mode
-from broker.rights import Guest, Identity, acl, may_hear, may_say
-from broker.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic
-from devices.fleet import Fleet
-from devices.runtime import filters_of
-from devices.scenario import parse
-from devices.simulation import Simulation
-from provisioning.secrets import identities
+from gridfleet.broker.access_control import Guest, Identity, acl, may_hear, may_say
+from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Message, Mode
+from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic
+from gridfleet.devices.config.scenario import parse
+from gridfleet.devices.runtime.agent_runner import filters_of
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.site.secrets import identities
 
 CITY = parse(
     "",

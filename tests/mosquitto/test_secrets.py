@@ -10,14 +10,14 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from broker.errors import BrokerError
-from broker.keyring import Folder, Keyring
-from devices.fleet import Fleet
-from devices.scenario import load
-from provisioning.certificates import CERTIFICATE_DAYS, revoked_in, serial_of
-from provisioning.cli import main
-from provisioning.exits import Exit
-from provisioning.secrets import identities, make_secrets, mosquitto_hash
+from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.errors import BrokerError
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.certificates import CERTIFICATE_DAYS, revoked_in, serial_of
+from gridfleet.provisioning.site.secrets import identities, make_secrets, mosquitto_hash
 from tests.provisioning.shell import gridfleet
 
 SMALL = (

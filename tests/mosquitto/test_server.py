@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.errors import BrokerError
-from broker.mosquitto.server import INSTALL, MosquittoBroker, Ports, find_mosquitto, version_of
-from broker.mqtt import MqttLoop
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import (
+    INSTALL,
+    MosquittoBroker,
+    Ports,
+    find_mosquitto,
+    version_of,
+)
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import MqttLoop
 from tests.broker.test_embedded import accepts, is_alive, wait
 
 
@@ -103,7 +109,7 @@ def test_its_own_reason_is_told_when_it_does_not_start(tmp_path: Path) -> None:
 def test_it_ends_with_its_parent() -> None:
     program = (
         "import time\n"
-        "from broker.mosquitto.server import MosquittoBroker\n"
+        "from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker\n"
         "with MosquittoBroker() as broker:\n"
         "    print(broker.pid, flush=True)\n"
         "    time.sleep(60)\n"
@@ -130,7 +136,7 @@ def test_reload_and_start_are_quick() -> None:
 
 def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
-    monkeypatch.setattr("broker.mosquitto.server._PATH", os.devnull)
+    monkeypatch.setattr("gridfleet.broker.brokers.mosquitto.server._PATH", os.devnull)
     assert find_mosquitto() is None
     with pytest.raises(BrokerError, match=INSTALL), MosquittoBroker():
         pass

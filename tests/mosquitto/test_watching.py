@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from broker.codec import encode
-from broker.messages import ClockState, Mode, Settings
-from broker.mosquitto.server import MosquittoBroker
-from broker.topics import topic
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import ClockState, Mode, Settings
+from gridfleet.broker.protocol.topics import topic
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.mosquitto.guests import Guests
 
 pytestmark = pytest.mark.mosquitto
@@ -21,9 +21,7 @@ OVER = ClockState(0, 0, 0, False, "finished", 0, 0, {}, "clock", Mode.SCALED, Fa
 def test_the_viewer_sees_the_end_of_a_run(guests: Guests, mosquitto: MosquittoBroker, secrets: Path) -> None:
     clock = guests.come("clock")
     words = ["watch", "--site", "town", "--broker", mosquitto.url, "--secrets", str(secrets)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "provisioning", *words], stdout=subprocess.DEVNULL
-    ) as watching:
+    with subprocess.Popen([sys.executable, "-m", "gridfleet", *words], stdout=subprocess.DEVNULL) as watching:
         while watching.poll() is None:  # until it has come, and heard
             clock.connection.publish(topic("town", OVER, "", "clock"), encode(OVER), qos=1)
             guests.loop.run_until(lambda: watching.poll() is not None, 0.2)

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.errors import BrokerError
-from broker.keyring import Keyring
-from broker.mosquitto.server import MosquittoBroker
-from devices.fleet import Fleet
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
-from devices.site import Site
-from provisioning.results import recording
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.errors import BrokerError
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.devices.runtime.site import Site
+from gridfleet.provisioning.runs.results import recording
+from gridfleet.provisioning.site.secrets import identities, make_secrets
 
 pytestmark = pytest.mark.mosquitto
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from devices.physics.battery import (
+from gridfleet.devices.physics.battery import (
     charge_for,
     charge_power_w,
     deliverable,

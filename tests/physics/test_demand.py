@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from demandlib import bdew
 
-from devices.demand import ProfileName, dynamisation, load_profile, public_holidays
+from gridfleet.devices.physics.demand import ProfileName, dynamisation, load_profile, public_holidays
 
 # demandlib still uses what pandas 3.1 deprecates; its results are the same.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.physics.driving import (
+from gridfleet.devices.physics.driving import (
     consumption_factor,
     drive,
     energy_for,

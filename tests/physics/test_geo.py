@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.physics.geo import EARTH_RADIUS_KM, between, distance_km, nearest_weights
+from gridfleet.devices.physics.geo import EARTH_RADIUS_KM, between, distance_km, nearest_weights
 
 latitudes = st.floats(-89, 89)
 longitudes = st.floats(-180, 180)

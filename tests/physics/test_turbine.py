@@ -10,8 +10,8 @@ from windpowerlib import WindTurbine
 from windpowerlib.density import ideal_gas
 from windpowerlib.power_output import power_coefficient_curve
 
-from devices.physics.air import density_kg_per_m3, pressure_at_height_pa, speed_at_height_mps
-from devices.physics.turbine import (
+from gridfleet.devices.physics.air import density_kg_per_m3, pressure_at_height_pa, speed_at_height_mps
+from gridfleet.devices.physics.turbine import (
     ENERCON_E101_DIAMETER_M,
     REFERENCE_DENSITY_KG_PER_M3,
     cp_curve,

@@ -1,6 +1,6 @@
 """The table of cars."""
 
-from devices.vehicles import VehicleModel, vehicle_models
+from gridfleet.devices.physics.vehicle_models import VehicleModel, vehicle_models
 
 
 def test_the_original_systems_three_examples_are_there() -> None:

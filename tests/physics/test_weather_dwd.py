@@ -6,8 +6,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from devices.weather import WeatherFileError, WeatherSpanError, WindReading
-from devices.weather.dwd import quarter_means, read_dwd, read_station_list
+from gridfleet.devices.weather import WeatherFileError, WeatherSpanError, WindReading
+from gridfleet.devices.weather.dwd import quarter_means, read_dwd, read_station_list
 
 WIND_HEADER = "STATIONS_ID;MESS_DATUM;  QN;FF_10;DD_10;eor"
 AIR_HEADER = "STATIONS_ID;MESS_DATUM;  QN;PP_10;TT_10;TM5_10;RF_10;TD_10;eor"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.weather import WeatherFileError, WeatherSpanError, WindReading
-from devices.weather.recorded import read_weather_csv
+from gridfleet.devices.weather import WeatherFileError, WeatherSpanError, WindReading
+from gridfleet.devices.weather.recorded import read_weather_csv
 
 HEADER = "time,station,latitude,longitude,wind_speed_mps,temperature_c\n"
 

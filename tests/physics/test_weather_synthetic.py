@@ -5,9 +5,9 @@ from statistics import NormalDist, correlation, fmean, pstdev
 
 import pytest
 
-from devices.physics.geo import distance_km
-from devices.weather import QUARTER_MS, Weather, WeatherSpanError, WindReading
-from devices.weather.synthetic import STATIONS, Climate, SyntheticWeather
+from gridfleet.devices.physics.geo import distance_km
+from gridfleet.devices.weather import QUARTER_MS, Weather, WeatherSpanError, WindReading
+from gridfleet.devices.weather.synthetic import STATIONS, Climate, SyntheticWeather
 
 START_MS = 1_735_689_600_000  # 2025-01-01 00:00
 DAY_STEPS = 96

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-PROGRAM: Final = (sys.executable, "-m", "provisioning")
+PROGRAM: Final = (sys.executable, "-m", "gridfleet")
 ESCAPE: Final = "\x1b["
 
 

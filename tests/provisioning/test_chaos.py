@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.drill import verdict
-from provisioning.drill.evidence import Evidence
-from provisioning.exits import Exit
+from gridfleet.provisioning.chaos import verdict
+from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
 PLAN = """
@@ -82,7 +82,7 @@ def test_a_plan_that_cannot_be_played_is_refused_before_anything_starts(
 def test_a_breach_is_told_and_ends_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from provisioning.cli import main
+    from gridfleet.provisioning.cli.main import main
 
     (tmp_path / "mine.toml").write_text(
         PLAN.partition("[[faults]]")[0] + "[[skews]]\nwho = 'fleet-1'\nskew_s = 2", encoding="utf-8"

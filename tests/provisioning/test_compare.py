@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.compare import CSV_HEADER, compare
-from provisioning import contest
-from provisioning.cli import main, make_parser
-from provisioning.compare import scenario_sets
-from provisioning.contest import Measured, measure, table_text
-from provisioning.exits import Exit
+from gridfleet.dashboards.reports.comparison import CSV_HEADER, compare
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main, make_parser
+from gridfleet.provisioning.commands.runs.compare import scenario_sets
+from gridfleet.provisioning.runs import batch_runner
+from gridfleet.provisioning.runs.batch_runner import Measured, measure, table_text
 from tests.provisioning.shell import gridfleet
 
 WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")
@@ -83,7 +83,7 @@ def test_a_breach_is_told_with_its_seed(
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
     good, bad = (measure(scenario) for scenario in sets["normal"])
     measured = {"normal": [good, Measured(bad.result, ("energy", "ports"))]}
-    monkeypatch.setattr(contest, "hold", lambda *_: (measured, False))
+    monkeypatch.setattr(batch_runner, "hold", lambda *_: (measured, False))
     assert main(["compare", "normal", "--out", str(tmp_path)]) == Exit.BREACHED
     assert capsys.readouterr().err == "gridfleet: normal, seed 50: breached energy, ports\n"
 

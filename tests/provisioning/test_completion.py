@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from devices.scenario import shipped
-from provisioning.arguments import ALGORITHMS
-from provisioning.cli import COMMANDS, main
-from provisioning.completion import SHELLS
+from gridfleet.devices.config.scenario import shipped
+from gridfleet.provisioning.cli.arguments import ALGORITHMS
+from gridfleet.provisioning.cli.main import COMMANDS, main
+from gridfleet.provisioning.commands.completion import SHELLS
 
 ASK = """
 source ./script

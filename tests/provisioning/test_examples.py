@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.embedded import EmbeddedBroker
-from provisioning import cli
-from provisioning.cli import COMMANDS, make_parser
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.provisioning.cli import main as cli
+from gridfleet.provisioning.cli.main import COMMANDS, make_parser
 from tests.provisioning.shell import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
@@ -71,7 +71,10 @@ def prepared(example: str) -> str:
     if "broker --secrets" in example:
         return "gridfleet secrets secrets >/dev/null\n"
     if " health " in example:
-        beat = "import pathlib as p, provisioning.heartbeat as h; h.Heartbeat(p.Path('heartbeat')).beat()"
+        beat = (
+            "from pathlib import Path; from gridfleet.provisioning.site.heartbeat import Heartbeat; "
+            "Heartbeat(Path('heartbeat')).beat()"
+        )
         return f'"{sys.executable}" -c "{beat}"\n'
     return f"cp {EXAMPLE_DEVICES}/*.toml .\n" if " device " in example else ""
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.recording import STORE
-from provisioning.exits import Exit
-from provisioning.interrupt import Interruption
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.interrupt import Interruption
 from tests.provisioning.shell import alive_in_group, end, press_ctrl_c, start, wait_for, wait_until
 
 LONG = ("--ticks", "100000", "--set", "vehicles.count=5", "chargers.count=5")

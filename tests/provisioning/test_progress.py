@@ -1,6 +1,6 @@
-from broker.messages import Mode, Package, Phase, Receipt, Settings, Tick
-from provisioning.bar import price_text, time_text
-from provisioning.price import LastPrice
+from gridfleet.broker.protocol.messages import Mode, Package, Phase, Receipt, Settings, Tick
+from gridfleet.provisioning.cli.progress_bar import price_text, time_text
+from gridfleet.provisioning.runs.last_price import LastPrice
 
 
 def receipt(tick: int, *prices_ueur: int) -> Receipt:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.cli import main
-from provisioning.exits import CommandError, Exit
-from provisioning.pace import pace
+from gridfleet.provisioning.cli.clock_options import pace
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import end, gridfleet, press_ctrl_c, start, wait_for
 
 SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
@@ -52,7 +52,7 @@ def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixtu
 def test_a_broker_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("devices.site.REACH_S", 1.0)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.REACH_S", 1.0)
     words = ["run", "--broker", "mqtt://127.0.0.1:1", "--ticks", "1", "--out", str(tmp_path / "run"), *SMALL]
     assert main(words) == Exit.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from devices.scenario import load, shipped
-from provisioning.cli import main
-from provisioning.toml_text import toml_text
+from gridfleet.devices.config.scenario import load, shipped
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.runs.toml_text import toml_text
 
 
 def test_the_list_tells_what_each_shows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.export import AGENTS_HEADER, LEDGER_HEADER, RESERVATIONS_HEADER, TICKS_HEADER
-from dashboards.recording import STORE
-from dashboards.rows import Invariant
-from dashboards.store import Store
-from provisioning.cli import main
-from provisioning.exits import Exit
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.dashboards.reports.export import (
+    AGENTS_HEADER,
+    LEDGER_HEADER,
+    RESERVATIONS_HEADER,
+    TICKS_HEADER,
+)
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import Invariant
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEADERS = {

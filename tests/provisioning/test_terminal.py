@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from provisioning.exits import Exit
+from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import ESCAPE, on_terminal, plain
 
 

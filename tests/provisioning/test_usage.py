@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import Algorithm, Mode
-from devices.faults import Faults
-from provisioning import cli
-from provisioning.arguments import ALGORITHMS
-from provisioning.cli import COMMANDS, main
-from provisioning.exits import Exit
-from provisioning.pace import MODES
+from gridfleet.broker.protocol.messages import Algorithm, Mode
+from gridfleet.devices.runtime.network_faults import Faults
+from gridfleet.provisioning.cli import main as cli
+from gridfleet.provisioning.cli.arguments import ALGORITHMS
+from gridfleet.provisioning.cli.clock_options import MODES
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.main import COMMANDS, main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore")
@@ -79,7 +79,7 @@ def test_words_repeated_for_speed_are_those_of_the_other_rooms(capsys: pytest.Ca
 
 LOADED = """
 import sys
-from provisioning.cli import main
+from gridfleet.provisioning.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit:

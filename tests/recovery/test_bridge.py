@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.keyring import Keyring
-from broker.messages import ClockState, Message
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import Connection, MqttLoop, Will
-from broker.wishes import ANYBODY, Credentials
-from devices.ear import Ear, Wire
-from devices.fleet import Fleet
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
-from provisioning.exits import Exit
-from provisioning.results import recording
-from provisioning.secrets import identities, make_secrets
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.mqtt.client import Connection, MqttLoop, Will
+from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import ClockState, Message
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.runs.results import recording
+from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.provisioning.shell import end, start
 from tests.system.heard import EXCHANGING
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
     ConsumerState,
@@ -22,11 +22,11 @@ from broker.messages import (
     Settings,
     Tick,
 )
-from broker.units import cost_neur
-from dashboards.audit.findings import Finding, Tallies
-from provisioning.drill.evidence import Evidence
-from provisioning.drill.plan import KillBroker, PlanError, load_plan, parse_plan, shipped_plans
-from provisioning.drill.verdict import Span, judge
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.findings import Finding, Tallies
+from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.plan import KillBroker, PlanError, load_plan, parse_plan, shipped_plans
+from gridfleet.provisioning.chaos.verdict import Span, judge
 
 EUR = 1_000_000
 EVERYBODY = frozenset({"turbine-1", "house-1"})

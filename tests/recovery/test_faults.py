@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.drill.plan import load_plan
-from provisioning.exits import Exit
+from gridfleet.provisioning.chaos.plan import load_plan
+from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import Ended, gridfleet
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]

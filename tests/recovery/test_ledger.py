@@ -2,11 +2,11 @@
 
 import pytest
 
-from devices.faults import parse_faults
-from devices.scenario import load
-from devices.simulation import Simulation
-from provisioning.drill.evidence import Evidence
-from provisioning.drill.ledger import Page, oversold, page
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.network_faults import parse_faults
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.chaos.ledger import Page, oversold, page
+from gridfleet.provisioning.chaos.observations import Evidence
 from tests.system.heard import EXCHANGING
 
 TICKS, WELL_AGAIN = 48, 32

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.loop import EventLoop
-from provisioning.drill.proxy import Proxy
+from gridfleet.broker.mqtt.event_loop import EventLoop
+from gridfleet.provisioning.chaos.proxy import Proxy
 
 
 @pytest.fixture

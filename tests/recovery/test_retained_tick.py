@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.messages import Mode, Tick
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import CLOCK_ID, topic_filter
-from devices.clock_seat import ClockSeat
-from devices.ear import Wire
-from devices.fleet import Fleet
-from devices.scenario import load
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Mode, Tick
+from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Wire
 
 pytestmark = pytest.mark.mosquitto
 WIRE = Wire("germany")

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TypeVar
 
-from broker.codec import encode
-from broker.messages import Message
-from devices.faults import Faults
-from devices.scenario import Scenario, load
-from devices.simulation import Simulation
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.network_faults import Faults
+from gridfleet.devices.runtime.simulation import Simulation
 
 Line = tuple[int, str, str, str, bytes]
 """(simulated ms, scope, sender, word, payload)."""
@@ -73,7 +73,7 @@ def digest(rows: Iterable[object]) -> str:
 
 def border_crossings(said: Heard) -> int:
     """Wh that turbines sold to consumers of other cells, by the receipts."""
-    from broker.messages import Presence, Receipt
+    from gridfleet.broker.protocol.messages import Presence, Receipt
 
     cells = {sender: presence.cell for _, sender, presence in said.of(Presence)}
     return sum(

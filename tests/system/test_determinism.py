@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.export import reservation_line, trade_line
-from devices.scenario import load
-from devices.simulation import Simulation
+from gridfleet.dashboards.reports.export import reservation_line, trade_line
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import record
 from tests.provisioning.shell import end, start
 from tests.system.heard import EXCHANGING, Heard, Line, border_crossings, digest, heard

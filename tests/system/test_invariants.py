@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, note
 from hypothesis import strategies as st
 
-from broker.messages import (
+from gridfleet.broker.protocol.messages import (
     Algorithm,
     Bid,
     ChargerState,
@@ -23,11 +23,11 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from devices.agents.base import TICK_MS
-from devices.faults import Faults
-from devices.fleet import Fleet
-from devices.scenario import Scenario, parse
-from devices.simulation import Simulation
+from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.devices.config.scenario import Scenario, parse
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.network_faults import Faults
+from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import Heard, digest, heard
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA
-from broker.embedded import EmbeddedBroker
-from broker.messages import Award, Bid, ClockState, Lease, Receipt, Tick
-from broker.mqtt import MqttLoop
-from devices.ear import Ear, Wire
-from devices.scenario import load
-from provisioning.exits import Exit
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Award, Bid, ClockState, Lease, Receipt, Tick
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import end, gridfleet, start
 from tests.system.heard import Heard, heard
 

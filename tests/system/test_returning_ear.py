@@ -2,15 +2,15 @@
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.embedded import EmbeddedBroker
-from broker.messages import Message, Phase, Tick
-from dashboards.recording import Recording
-from devices.ear import Ear
-from devices.fleet import Fleet
-from devices.scenario import load
-from devices.site import Site
-from provisioning.results import facts_of
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import Message, Phase, Tick
+from gridfleet.dashboards.recording.recording import Recording
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Ear
+from gridfleet.devices.runtime.site import Site
+from gridfleet.provisioning.runs.results import facts_of
 
 
 def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest
         if isinstance(message, Tick) and (message.tick, message.phase) == (3, Phase.COMMERCE):
             ears[0].connection.drop("a cable that was pulled")
 
-    monkeypatch.setattr("devices.site.Ear", Known)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.Ear", Known)
     scenario = load("normal", ["vehicles.count=3", "chargers.count=3"])
     with EmbeddedBroker() as broker, Recording(None, facts_of(scenario), site=scenario.site) as recorded:
 

@@ -8,11 +8,12 @@ from typing import Final
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import encode
-from broker.embedded import EmbeddedBroker
-from broker.errors import BrokerError
-from broker.messages import (
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.client import Connection, MqttLoop
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import (
     Bid,
     Call,
     ClockState,
@@ -30,16 +31,15 @@ from broker.messages import (
     Tick,
     VehicleState,
 )
-from broker.mqtt import Connection, MqttLoop
-from broker.topics import topic
-from devices.agents.base import NETWORK_MS, TICK_MS
-from devices.agents.clock import Value
-from devices.agents.vehicle import Vehicle
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
-from devices.scenario import Area, Scenario, load, parse
-from devices.session import Session
-from devices.site import Site
+from gridfleet.broker.protocol.topics import topic
+from gridfleet.devices.agents.base import NETWORK_MS, TICK_MS
+from gridfleet.devices.agents.vehicle import Vehicle
+from gridfleet.devices.charging.session import Session
+from gridfleet.devices.clock.agent import Value
+from gridfleet.devices.config.scenario import Area, Scenario, load, parse
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.site import Site
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 
@@ -82,8 +82,8 @@ def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceSeat]:
             found[self.agent.id] = self
             super().start()
 
-    monkeypatch.setattr("devices.host.DeviceSeat", Known)
-    monkeypatch.setattr("devices.site.TELL_S", 0.05)
+    monkeypatch.setattr("gridfleet.devices.runtime.fleet_process.DeviceSeat", Known)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.TELL_S", 0.05)
     return found
 
 
@@ -445,7 +445,7 @@ def test_a_broker_that_is_not_there_is_named(
     bus: EmbeddedBroker, address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus.close()
-    monkeypatch.setattr("devices.site.REACH_S", 0.5)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.REACH_S", 0.5)
     site, _ear = site_of(SMALL, address, 2)
     with pytest.raises(BrokerError, match=str(address)):
         site.run()

@@ -10,9 +10,9 @@ from typing import Final
 
 import pytest
 
-from dashboards.rows import ReservationRow
-from dashboards.store import Store
-from devices.scenario import load
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import ReservationRow
+from gridfleet.devices.config.scenario import load
 from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import heard
 

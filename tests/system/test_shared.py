@@ -7,23 +7,34 @@ from typing import Final
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.batch import pack
-from broker.codec import SCHEMA, encode
-from broker.embedded import EmbeddedBroker
-from broker.messages import Bid, ClockState, Control, Grant, Host, Mode, Package, Presence, Ready, Tick
-from broker.mqtt import MqttLoop
-from broker.one_tick import OneTick
-from broker.shared import SharedConnection
-from broker.topics import WHOLE_SITE, batch_topic
-from broker.wishes import Lines, Will
-from devices.agents.turbine import Turbine
-from devices.clock_seat import ClockSeat
-from devices.ear import Ear, Wire
-from devices.fleet import Fleet
-from devices.host import Crew, listen_first, new_epoch
-from devices.parts import part_of
-from devices.scenario import Scenario, load
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import Lines, Will
+from gridfleet.broker.mqtt.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.protocol.batch import pack
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import (
+    Bid,
+    ClockState,
+    Control,
+    Grant,
+    Host,
+    Mode,
+    Package,
+    Presence,
+    Ready,
+    Tick,
+)
+from gridfleet.broker.protocol.topics import WHOLE_SITE, batch_topic
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.fleet_process import Crew, listen_first, new_epoch
+from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 

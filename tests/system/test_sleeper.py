@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.embedded import EmbeddedBroker
-from broker.messages import Award, Bid, ConsumerState, Message, Mode, Phase, Receipt, Settings, Tick
-from broker.mqtt import MqttLoop
-from broker.topics import CLOCK_ID, topic
-from devices.agents.base import TICK_MS
-from devices.ear import Ear, Wire
-from devices.fleet import Fleet
-from devices.runtime import DeviceSeat
-from devices.scenario import load
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import (
+    Award,
+    Bid,
+    ConsumerState,
+    Message,
+    Mode,
+    Phase,
+    Receipt,
+    Settings,
+    Tick,
+)
+from gridfleet.broker.protocol.topics import CLOCK_ID, topic
+from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.listener import Ear, Wire
 
 SITE = "germany"
 SECONDS_PER_TICK = 0.1

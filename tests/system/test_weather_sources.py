@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import GridFleetError
-from broker.messages import ProducerState
-from devices.fleet import Fleet
-from devices.scenario import load
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.protocol.messages import ProducerState
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
 from tests.provisioning.shell import gridfleet
 from tests.system.heard import Heard, heard
 

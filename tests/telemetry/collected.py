@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from dashboards.recording import Recording
-from dashboards.rows import RunFacts
-from dashboards.telemetry.points import Point
+from gridfleet.dashboards.recording.recording import Recording
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.points import Point
 from tests.dashboards.runs import Heard, heard
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from broker.address import BrokerAddress
-from dashboards.rows import RunFacts
-from dashboards.service import record
-from dashboards.telemetry.influx import InfluxWriter, Target
-from dashboards.telemetry.sender import Sender
-from dashboards.telemetry.spool import Spool
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.dashboards.recording.recorder_process import record
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
+from gridfleet.dashboards.telemetry.influx.sender import Sender
+from gridfleet.dashboards.telemetry.influx.spool import Spool
 from tests.telemetry.standin import TOKEN
 
 DATABASE = "raw"

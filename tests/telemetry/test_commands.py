@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.mosquitto.server import MosquittoBroker
-from provisioning.cli import main
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.provisioning.cli.main import main
 from tests.telemetry.standin import TOKEN, Shim, free_port, standin
 
 RUN = ["run", "normal", "--ticks", "3", "--no-report", "--no-console"]
@@ -38,7 +38,7 @@ def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dashboards.telemetry.outlet.PATIENCE_S", 0.5)
+    monkeypatch.setattr("gridfleet.dashboards.telemetry.influx.exporter.PATIENCE_S", 0.5)
     there = ["--out", str(tmp_path / "out"), "--token-file", token, "--bucket", "runs"]
     assert main([*RUN, *there, "--influx", f"http://127.0.0.1:{free_port()}"]) == 0
     assert "points wait in" in capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_a_recorder_tells_how_it_is_doing(
 ) -> None:
     folder = tmp_path / "rec"
     with MosquittoBroker() as broker:
-        command = [sys.executable, "-m", "provisioning", "record", "normal", "--broker", broker.url]
+        command = [sys.executable, "-m", "gridfleet", "record", "normal", "--broker", broker.url]
         nowhere = f"http://127.0.0.1:{free_port()}"
         recorder = subprocess.Popen(
             [*command, "--out", str(folder), "--influx", nowhere, "--token-file", token],

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dashboards.telemetry.downsampling import TASKS, Task, path_of, text
-from dashboards.telemetry.table import MEASUREMENTS, Fold, Type
+from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, path_of, text
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Fold, Type
 from tests.flux.checker import needs_front_end, wrong
 
 

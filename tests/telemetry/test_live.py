@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from broker.batch import MOST_MESSAGES, pack
-from broker.codec import encode
-from broker.messages import Host, Message, Mode, Presence, Tick
-from broker.topics import BY_WORD, WHOLE_SITE, Scope, batch_topic, topic
-from dashboards.live import JOURNAL, RUNS, LiveRecorder
-from dashboards.recording import STORE
-from dashboards.rows import EventRow, RunFacts
-from dashboards.store import Store
+from gridfleet.broker.protocol.batch import MOST_MESSAGES, pack
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Host, Message, Mode, Presence, Tick
+from gridfleet.broker.protocol.topics import BY_WORD, WHOLE_SITE, Scope, batch_topic, topic
+from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, LiveRecorder
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import EventRow, RunFacts
 from tests.dashboards.runs import Heard, contents, heard
 
 SITE = "germany"

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from influxdb_client.client.write import point as client
 
-from broker.messages import Kind, Tick, VehicleState
-from broker.topics import TABLE
-from dashboards.recording import Recording
-from dashboards.rows import RunFacts
-from dashboards.telemetry.collector import run_name
-from dashboards.telemetry.points import Point, line
-from dashboards.telemetry.table import (
+from gridfleet.broker.protocol.messages import Kind, Tick, VehicleState
+from gridfleet.broker.protocol.topics import TABLE
+from gridfleet.dashboards.recording.recording import Recording
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.collector import run_name
+from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.table import (
     BANDS,
     BY_NAME,
     EVENTS,

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.codec import SCHEMA, encode
-from broker.messages import Message, Mode, Tick
-from broker.mosquitto.server import MosquittoBroker
-from broker.mqtt import MqttLoop
-from broker.topics import BY_WORD, topic
-from dashboards.live import RUNS, LiveRecorder
-from dashboards.recording import STORE
-from dashboards.rows import RunFacts
-from dashboards.store import Store
-from dashboards.telemetry.spool import Spool
-from dashboards.telemetry.table import MEASUREMENTS, Time
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Message, Mode, Tick
+from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.dashboards.recording.durable_recorder import RUNS, LiveRecorder
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.influx.spool import Spool
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Time
 from tests.dashboards.runs import contents, heard
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin

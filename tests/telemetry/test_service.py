@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from broker.address import BrokerAddress
-from broker.connection import TAKEN_OVER
-from broker.embedded import EmbeddedBroker
-from dashboards.errors import StoreError
-from dashboards.journal import Journal
-from dashboards.live import JOURNAL
-from dashboards.rows import RunFacts
-from dashboards.service import Service, record
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.connection import TAKEN_OVER
+from gridfleet.dashboards.errors import StoreError
+from gridfleet.dashboards.recording.durable_recorder import JOURNAL
+from gridfleet.dashboards.recording.journal import Journal
+from gridfleet.dashboards.recording.recorder_process import Service, record
+from gridfleet.dashboards.store.rows import RunFacts
 from tests.telemetry.standin import free_port
 
 

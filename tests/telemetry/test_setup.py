@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.cli import main
+from gridfleet.provisioning.cli.main import main
 from tests.telemetry.fake_api import ADMIN, FakeApi, fake_api
 
 

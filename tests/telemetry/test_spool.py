@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.errors import StoreError
-from dashboards.telemetry.log import Log, Position
-from dashboards.telemetry.sender import LONGEST_WAIT_S, Failed, Refused, Sender, TooLarge
-from dashboards.telemetry.spool import DEAD_LETTERS, STATE, Spool, look
+from gridfleet.dashboards.errors import StoreError
+from gridfleet.dashboards.store.segment_log import Log, Position
+from gridfleet.dashboards.telemetry.influx.sender import LONGEST_WAIT_S, Failed, Refused, Sender, TooLarge
+from gridfleet.dashboards.telemetry.influx.spool import DEAD_LETTERS, STATE, Spool, look
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,8 +143,8 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from dashboards.errors import StoreError
-from dashboards.telemetry.spool import Spool
+from gridfleet.dashboards.errors import StoreError
+from gridfleet.dashboards.telemetry.influx.spool import Spool
 from tests.telemetry.test_spool import lines
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.messages import Algorithm
-from dashboards.telemetry import table
-from dashboards.telemetry.document import document
-from dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
-from devices.agents.driver import Status
+from gridfleet.broker.protocol.messages import Algorithm
+from gridfleet.dashboards.telemetry import table
+from gridfleet.dashboards.telemetry.document import document
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
+from gridfleet.devices.agents.driver import Status
 
 ROOT = Path(__file__).parents[2]
 REWRITTEN = {

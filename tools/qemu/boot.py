@@ -272,10 +272,10 @@ class Ear:
             time.sleep(0.5)
 
     def _listen(self) -> None:
-        from broker.address import BrokerAddress
-        from broker.keyring import Keyring
-        from broker.mqtt import MqttLoop
-        from broker.topics import everything
+        from gridfleet.broker.address import BrokerAddress
+        from gridfleet.broker.credentials import Keyring
+        from gridfleet.broker.mqtt.client import MqttLoop
+        from gridfleet.broker.protocol.topics import everything
 
         login = Keyring(WORK / "secrets").login("viewer")
         with MqttLoop(BrokerAddress("127.0.0.1", self._port, tls=True), retry_refused=True) as loop:
@@ -320,7 +320,7 @@ def gridfleet(*words: str) -> None:
 
 def gridfleet_command(*words: str) -> list[str]:
     """Return a command of ours, as this interpreter runs it."""
-    return [sys.executable, "-m", "provisioning", *words]
+    return [sys.executable, "-m", "gridfleet", *words]
 
 
 def environment() -> dict[str, str]:

@@ -4,15 +4,15 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import Column, bars, table
-from dashboards.grafana.flux import CELLS, Flux, read, share
-from dashboards.grafana.maps import Marks, device_map
-from dashboards.grafana.page import Row, leads_to, page
-from dashboards.grafana.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import Column, bars, table
+from gridfleet.dashboards.grafana.vocabulary.flux import CELLS, Flux, read, share
+from gridfleet.dashboards.grafana.vocabulary.maps import Marks, device_map
+from gridfleet.dashboards.grafana.vocabulary.page import Row, leads_to, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-charging"
-FILL: Final = paint.thresholds(paint.BAD, (0.1, paint.WARN), (0.5, paint.GOOD))
+FILL: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
 
 
 def places(kind: str, *fields: str) -> Flux:
@@ -28,13 +28,13 @@ SUMS: Final = (
     stat(
         "Stored",
         "Energy in the chargers' batteries at the end of the time shown, and as a curve.",
-        paint.ENERGY,
+        theme.ENERGY,
         read("charging", "stored_wh").per_tick().windows("last").plain(),
     ),
     stat(
         "Filled",
         "Stored energy as a part of what the batteries hold, at the end of the time shown.",
-        paint.SHARE,
+        theme.SHARE,
         read("charging", "stored_wh", "capacity_wh")
         .per_tick()
         .then("last()")
@@ -45,31 +45,31 @@ SUMS: Final = (
     stat(
         "Ports reserved",
         "Part of the ports that is reserved at the end of the time shown.",
-        paint.SHARE,
+        theme.SHARE,
         read("charging", "ports_reserved", "ports")
         .per_tick()
         .then("last()")
         .wide("_time")
         .value(share("ports_reserved", "ports"), "reserved"),
-        colours=paint.thresholds(paint.GOOD, (0.7, paint.WARN), (0.95, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (0.7, theme.WARN), (0.95, theme.BAD)),
     ),
     stat(
         "Vehicles waiting",
         "Vehicles on their way to a port they have reserved, at the end of the time shown.",
-        paint.COUNT,
+        theme.COUNT,
         read("charging", "waiting").per_tick().then("last()").plain(),
     ),
     stat(
         "Vehicles stranded",
         "Vehicles that cannot go on, at the end of the time shown; must be 0.",
-        paint.COUNT,
+        theme.COUNT,
         read("charging", "failed").per_tick().then("last()").plain(),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
     ),
     stat(
         "Offers accepted",
         "In the time shown.",
-        paint.COUNT,
+        theme.COUNT,
         read("offer", "price_eur_per_kwh").total("count"),
         empty="none yet",
     ),
@@ -77,7 +77,7 @@ SUMS: Final = (
 STORED: Final = timeseries(
     "Stored energy",
     "In all chargers, and what their batteries hold.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("charging", "stored_wh", "capacity_wh").per_tick().windows().plain(),
     lines=(Line("stored_wh", "stored", "charger"), Line("capacity_wh", "capacity", "muted")),
     floor=0,
@@ -85,7 +85,7 @@ STORED: Final = timeseries(
 PER_CHARGER: Final = timeseries(
     "Stored energy per charger",
     "In the battery of each charger.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("device", "stored_wh", where=f'{CELLS} and r.kind == "charger"')
     .together("device", "_field")
     .windows()
@@ -96,7 +96,7 @@ PER_CHARGER: Final = timeseries(
 FLOWS: Final = timeseries(
     "Bought and delivered",
     "Energy per tick that chargers bought of producers and gave to vehicles.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("charging", "bought_wh", "delivered_wh").per_tick().windows().plain(),
     lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "given to vehicles", "vehicle")),
     floor=0,
@@ -104,7 +104,7 @@ FLOWS: Final = timeseries(
 PORTS: Final = timeseries(
     "Ports",
     "Ports of all chargers, and how many of them are reserved.",
-    paint.COUNT,
+    theme.COUNT,
     read("charging", "ports", "ports_reserved").per_tick().windows().plain(),
     lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
     floor=0,
@@ -112,7 +112,7 @@ PORTS: Final = timeseries(
 MONEY: Final = timeseries(
     "Chargers' money",
     "Earned from vehicles and paid to producers, per tick.",
-    paint.MONEY,
+    theme.MONEY,
     read("charging", "earned_eur", "paid_eur").per_tick().windows().plain(),
     lines=(
         Line("earned_eur", "earned from vehicles", "vehicle"),
@@ -123,7 +123,7 @@ MONEY: Final = timeseries(
 STATES: Final = timeseries(
     "Vehicles by state",
     "How many vehicles are parked, driving, heading for a charger, charging or stranded.",
-    paint.COUNT,
+    theme.COUNT,
     read("vehicles", "vehicles").per_tick("status").windows().called("r.status"),
     lines=(
         Line("parked", "parked", "muted"),
@@ -159,7 +159,7 @@ def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Pan
 OUTCOMES: Final = bars(
     "What became of calls",
     "Calls for a charger by outcome in the time shown. Open ones have not come to an end.",
-    paint.COUNT,
+    theme.COUNT,
     read("reservation", "energy_wh")
     .then('group(columns: ["outcome"])', "count()", 'rename(columns: {_value: "calls"})', "group()")
     .columns("outcome", "calls")
@@ -171,7 +171,7 @@ OUTCOMES: Final = bars(
 REFUSED: Final = bars(
     "Why chargers declined",
     "Refusals that chargers gave to vehicles in the time shown: no port, no energy, price too low, and others.",
-    paint.COUNT,
+    theme.COUNT,
     read("declines", "declines")
     .then('group(columns: ["reason"])', "sum()", 'rename(columns: {_value: "declines"})', "group()")
     .columns("reason", "declines")
@@ -183,7 +183,7 @@ REFUSED: Final = bars(
 TIMES: Final = timeseries(
     "Waiting",
     "Mean times of an hour: on the way to the charger, and plugged in.",
-    paint.SECONDS,
+    theme.SECONDS,
     read("reservation", "way_s", "plugged_s")
     .together("_field")
     .then('aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)')
@@ -215,11 +215,11 @@ CHARGERS: Final = table(
     .order("device"),
     columns=(
         Column("device", "Charger", link=leads_to("gridfleet-device", device="${__value.raw}")),
-        Column("state_of_charge", "Filled", paint.SHARE, 80, colours=FILL),
-        Column("stored_wh", "Stored", paint.ENERGY, 100),
-        Column("ports", "Ports", paint.COUNT, 70),
-        Column("ports_reserved", "Reserved", paint.COUNT, 90),
-        Column("balance_eur", "Balance", paint.MONEY, 100),
+        Column("state_of_charge", "Filled", theme.SHARE, 80, colours=FILL),
+        Column("stored_wh", "Stored", theme.ENERGY, 100),
+        Column("ports", "Ports", theme.COUNT, 70),
+        Column("ports_reserved", "Reserved", theme.COUNT, 90),
+        Column("balance_eur", "Balance", theme.MONEY, 100),
     ),
 )  # fmt: skip
 
@@ -238,16 +238,16 @@ def charging() -> Dashboard:
                 "Accepted offers",
                 8,
                 (
-                    accepted("Price", "Price agreed.", paint.PRICE, "price_eur_per_kwh", "price"),
+                    accepted("Price", "Price agreed.", theme.PRICE, "price_eur_per_kwh", "price"),
                     accepted(
                         "Distance",
                         "From the vehicle to the charger.",
-                        paint.DISTANCE,
+                        theme.DISTANCE,
                         "distance_km",
                         "vehicle",
                     ),
                     accepted(
-                        "Cost", "Energy reserved at the price agreed.", paint.MONEY, "cost_eur", "charger"
+                        "Cost", "Energy reserved at the price agreed.", theme.MONEY, "cost_eur", "charger"
                     ),
                 ),
             ),

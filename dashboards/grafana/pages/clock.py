@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from dashboards.grafana import paint
-from dashboards.grafana.flux import RUN, read
-from dashboards.grafana.panels import stat, words
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.flux import RUN, read
+from gridfleet.dashboards.grafana.vocabulary.panels import stat, words
 
 CLOCK: Final = (
     words(
@@ -14,7 +14,7 @@ CLOCK: Final = (
         .together()
         .then("last()", "map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
-        unit=paint.TIME,
+        unit=theme.TIME,
     ),
     words(
         "Phase",
@@ -28,13 +28,13 @@ CLOCK: Final = (
     stat(
         "Ticks left",
         "Ticks still to run after this one.",
-        paint.COUNT,
+        theme.COUNT,
         read("clock", "ticks_left", where=RUN).together().then("last()").plain(),
     ),
     stat(
         "Seconds per tick",
         "Real seconds that a tick takes; 0 in lock-step, where it takes as long as the slowest device.",
-        paint.SECONDS,
+        theme.SECONDS,
         read("clock", "seconds_per_tick", where=RUN).together().then("last()").plain(),
     ),
     words(

@@ -5,10 +5,10 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from dashboards.grafana import paint
-from dashboards.grafana.flux import SITE, Flux, read, share, values_of
-from dashboards.grafana.page import RUNS, SITE_CHOICE, Row, choice, page
-from dashboards.grafana.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.flux import SITE, Flux, read, share, values_of
+from gridfleet.dashboards.grafana.vocabulary.page import RUNS, SITE_CHOICE, Row, choice, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-comparison"
 SIDES: Final = ("a", "b")
@@ -108,15 +108,15 @@ def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
 
 
 SUMS: Final = (
-    sums("Reactor share", "Of the energy bought.", paint.SHARE, part("reactor_wh", "sold_wh")),
+    sums("Reactor share", "Of the energy bought.", theme.SHARE, part("reactor_wh", "sold_wh")),
     sums(
-        "Curtailed", "Of the generation: nobody bought it.", paint.SHARE, part("curtailed_wh", "generated_wh")
+        "Curtailed", "Of the generation: nobody bought it.", theme.SHARE, part("curtailed_wh", "generated_wh")
     ),
-    sums("Paid", "For energy, by consumers and chargers.", paint.MONEY, paid),
-    sums("Offers accepted", "By vehicles.", paint.COUNT, of_offers("price_eur_per_kwh", "count")),
-    sums("Price accepted", "Mean.", paint.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3),
-    sums("Distance accepted", "Mean.", paint.DISTANCE, of_offers("distance_km", "mean"), decimals=0),
-    sums("Cost accepted", "Mean.", paint.MONEY, of_offers("cost_eur", "mean")),
+    sums("Paid", "For energy, by consumers and chargers.", theme.MONEY, paid),
+    sums("Offers accepted", "By vehicles.", theme.COUNT, of_offers("price_eur_per_kwh", "count")),
+    sums("Price accepted", "Mean.", theme.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3),
+    sums("Distance accepted", "Mean.", theme.DISTANCE, of_offers("distance_km", "mean"), decimals=0),
+    sums("Cost accepted", "Mean.", theme.MONEY, of_offers("cost_eur", "mean")),
 )
 
 
@@ -133,12 +133,12 @@ def comparison() -> Dashboard:
                 "Energy",
                 8,
                 (
-                    both("Demand", "Energy per tick.", paint.ENERGY, per_tick("demand_wh")),
-                    both("Own generation", "Energy per tick.", paint.ENERGY, per_tick("generated_wh")),
+                    both("Demand", "Energy per tick.", theme.ENERGY, per_tick("demand_wh")),
+                    both("Own generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")),
                     both(
                         "Curtailed",
                         "Energy per tick that nobody bought.",
-                        paint.ENERGY,
+                        theme.ENERGY,
                         per_tick("curtailed_wh"),
                     ),
                 ),
@@ -150,24 +150,24 @@ def comparison() -> Dashboard:
                     both(
                         "Lowest price",
                         "Lowest price paid in a tick.",
-                        paint.PRICE,
+                        theme.PRICE,
                         lambda side: (
                             read("market", "lowest_price_eur_per_kwh", where=side)
                             .per_tick(fn="min")
                             .windows("min")
                         ),
                     ),
-                    both("Mean price", "Weighted by energy.", paint.PRICE, mean_price),
-                    both("Reactor share", "Of the energy bought in a tick.", paint.SHARE, reactor_share),
+                    both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
+                    both("Reactor share", "Of the energy bought in a tick.", theme.SHARE, reactor_share),
                 ),
             ),
             Row(
                 "Accepted charging offers",
                 8,
                 (
-                    both("Price", "Mean of an hour.", paint.PRICE, offers("price_eur_per_kwh")),
-                    both("Distance", "Mean of an hour.", paint.DISTANCE, offers("distance_km")),
-                    both("Cost", "Mean of an hour.", paint.MONEY, offers("cost_eur")),
+                    both("Price", "Mean of an hour.", theme.PRICE, offers("price_eur_per_kwh")),
+                    both("Distance", "Mean of an hour.", theme.DISTANCE, offers("distance_km")),
+                    both("Cost", "Mean of an hour.", theme.MONEY, offers("cost_eur")),
                 ),
             ),
             Row(
@@ -177,19 +177,19 @@ def comparison() -> Dashboard:
                     both(
                         "Stored energy",
                         "In all chargers.",
-                        paint.ENERGY,
+                        theme.ENERGY,
                         lambda side: read("charging", "stored_wh", where=side).per_tick().windows(),
                     ),
                     both(
                         "Ports reserved",
                         "Of all chargers.",
-                        paint.COUNT,
+                        theme.COUNT,
                         lambda side: read("charging", "ports_reserved", where=side).per_tick().windows(),
                     ),
                     both(
                         "Vehicles waiting",
                         "On their way to a reserved port.",
-                        paint.COUNT,
+                        theme.COUNT,
                         lambda side: read("charging", "waiting", where=side).per_tick().windows(),
                     ),
                 ),

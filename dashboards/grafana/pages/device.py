@@ -4,23 +4,23 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import states
-from dashboards.grafana.flux import DEVICE, RUN, read, values_of
-from dashboards.grafana.maps import Marks, device_map
-from dashboards.grafana.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
-from dashboards.grafana.pages.pins import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
-from dashboards.grafana.panels import Line, stat, timeseries, words
+from gridfleet.dashboards.grafana.pages.pins import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import states
+from gridfleet.dashboards.grafana.vocabulary.flux import DEVICE, RUN, read, values_of
+from gridfleet.dashboards.grafana.vocabulary.maps import Marks, device_map
+from gridfleet.dashboards.grafana.vocabulary.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries, words
 
 UID: Final = "gridfleet-device"
 NO_BATTERY: Final = "this kind of device has no battery"
 NOT_THIS_KIND: Final = "not for this kind of device"
 STATES: Final = (
-    ("parked", paint.tone("muted")),
-    ("driving", paint.tone("imported")),
-    ("heading", paint.tone("vehicle")),
-    ("charging", paint.tone("charger")),
-    ("stranded", paint.tone("reactor")),
+    ("parked", theme.tone("muted")),
+    ("driving", theme.tone("imported")),
+    ("heading", theme.tone("vehicle")),
+    ("charging", theme.tone("charger")),
+    ("stranded", theme.tone("reactor")),
 )
 
 
@@ -50,21 +50,21 @@ NOW: Final = (
         "The tick of its last account in the time shown.",
         last("power_w").then("map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
-        unit=paint.TIME,
+        unit=theme.TIME,
     ),
     stat(
         "Power",
         "Mean power over the tick; positive into the grid.",
-        paint.POWER,
+        theme.POWER,
         read("device", "power_w", where=DEVICE).together("_field").windows().plain(),
     ),
-    stat("Balance", "Earned less paid since it came to life.", paint.MONEY, last("balance_eur").plain()),
+    stat("Balance", "Earned less paid since it came to life.", theme.MONEY, last("balance_eur").plain()),
     stat(
         "Messages refused",
         "Messages that the device would not act upon, since it came to life.",
-        paint.COUNT,
+        theme.COUNT,
         last("refused").plain(),
-        colours=paint.thresholds(paint.GOOD, (1, paint.WARN), (100, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
     ),
 )
 STATE: Final = states(
@@ -76,14 +76,14 @@ STATE: Final = states(
 POWER: Final = timeseries(
     "Power",
     "Mean power over the tick; positive into the grid, negative out of it.",
-    paint.POWER,
+    theme.POWER,
     read("device", "power_w", where=DEVICE).together("_field").windows().plain(),
     lines=(Line("power_w", "power", "wind"),),
 )
 ENERGY: Final = timeseries(
     "Energy per tick",
     "Whatever the device generates, wants, buys, sells, gives, draws or drives with.",
-    paint.ENERGY,
+    theme.ENERGY,
     read(
         "device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
         "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh",
@@ -107,17 +107,17 @@ ENERGY: Final = timeseries(
 BATTERY: Final = timeseries(
     "State of charge",
     "Stored energy as a part of what the battery holds.",
-    paint.SHARE,
+    theme.SHARE,
     read("device", "state_of_charge", where=DEVICE).together("_field").windows().plain(),
     lines=(Line("state_of_charge", "state of charge", "charger"),),
-    colours=paint.thresholds(paint.BAD, (0.1, paint.WARN), (0.3, paint.GOOD)),
+    colours=theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.3, theme.GOOD)),
     floor=0,
     empty=NO_BATTERY,
 )
 MONEY: Final = timeseries(
     "Money",
     "Balance since it came to life, and what it earned and paid in each tick.",
-    paint.MONEY,
+    theme.MONEY,
     read("device", "balance_eur", "earned_eur", "paid_eur", where=DEVICE)
     .together("_field")
     .windows("last")
@@ -131,7 +131,7 @@ MONEY: Final = timeseries(
 PORTS: Final = timeseries(
     "Ports",
     "Ports of a charger, and how many of them are reserved.",
-    paint.COUNT,
+    theme.COUNT,
     read("device", "ports", "ports_reserved", where=DEVICE).together("_field").windows("last").plain(),
     lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
     floor=0,
@@ -140,7 +140,7 @@ PORTS: Final = timeseries(
 SPEED: Final = timeseries(
     "Speed",
     "Of a vehicle, at the end of the tick.",
-    paint.SPEED,
+    theme.SPEED,
     read("device", "speed_km_h", where=DEVICE).together("_field").windows("last").plain(),
     lines=(Line("speed_km_h", "speed", "vehicle"),),
     floor=0,
@@ -149,7 +149,7 @@ SPEED: Final = timeseries(
 REFUSED: Final = timeseries(
     "Messages refused",
     "Messages that the device would not act upon, since it came to life.",
-    paint.COUNT,
+    theme.COUNT,
     read("device", "refused", where=DEVICE).together("_field").windows("last").plain(),
     lines=(Line("refused", "refused", "reactor"),),
     floor=0,
@@ -169,9 +169,9 @@ def vehicle(title: str, about: str, field: str, unit: str) -> Panel:
 
 VEHICLE: Final = (
     vehicle("Model", "Of a vehicle.", "model", "none"),
-    vehicle("Consumption", "Of a vehicle, by its data sheet.", "consumption_wh_per_km", paint.CONSUMPTION),
-    vehicle("Capacity", "Of the battery.", "capacity_wh", paint.ENERGY),
-    vehicle("Deadline", "When a vehicle wants to be charged, in simulated time.", "deadline_ms", paint.TIME),
+    vehicle("Consumption", "Of a vehicle, by its data sheet.", "consumption_wh_per_km", theme.CONSUMPTION),
+    vehicle("Capacity", "Of the battery.", "capacity_wh", theme.ENERGY),
+    vehicle("Deadline", "When a vehicle wants to be charged, in simulated time.", "deadline_ms", theme.TIME),
     vehicle("Charger", "Whose port a vehicle has reserved; empty for none.", "charger", "none"),
 )
 MAP: Final = device_map(

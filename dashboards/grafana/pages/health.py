@@ -8,15 +8,15 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import Column, alarms, bars, ranking, table
-from dashboards.grafana.flux import ALWAYS, RUN, SITE, Flux, read
-from dashboards.grafana.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
-from dashboards.grafana.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import Column, alarms, bars, ranking, table
+from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, RUN, SITE, Flux, read
+from gridfleet.dashboards.grafana.vocabulary.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-health"
 STEP: Final = "10s"
-BACKLOG: Final = paint.thresholds(paint.GOOD, (10_000, paint.WARN), (100_000, paint.BAD))
+BACKLOG: Final = theme.thresholds(theme.GOOD, (10_000, theme.WARN), (100_000, theme.BAD))
 
 
 def recorder(*fields: str) -> Flux:
@@ -40,26 +40,26 @@ SUMS: Final = (
     stat(
         "Broker",
         "Whether the recorder is connected to the broker: 1 or 0.",
-        paint.COUNT,
+        theme.COUNT,
         recorder("connected")
         .together("_field")
         .then("last()", "map(fn: (r) => ({r with connected: if r._value then 1 else 0}))")
         .columns("connected"),
-        colours=paint.thresholds(paint.BAD, (1, paint.GOOD)),
+        colours=theme.thresholds(theme.BAD, (1, theme.GOOD)),
         empty="no recorder",
     ),
     stat(
         "Silent for",
         "Since the recorder heard the last message.",
-        paint.SECONDS,
+        theme.SECONDS,
         now("silent_s"),
-        colours=paint.thresholds(paint.GOOD, (60, paint.WARN), (300, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (300, theme.BAD)),
         empty="no recorder",
     ),
     stat(
         "Backlog",
         "Points in the recorder's spool, not yet taken by the server.",
-        paint.COUNT,
+        theme.COUNT,
         now("backlog"),
         colours=BACKLOG,
         empty="no recorder",
@@ -67,42 +67,42 @@ SUMS: Final = (
     stat(
         "Oldest in the spool",
         "How long the oldest point has been waiting.",
-        paint.SECONDS,
+        theme.SECONDS,
         now("oldest_s"),
-        colours=paint.thresholds(paint.GOOD, (60, paint.WARN), (600, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (600, theme.BAD)),
         empty="no recorder",
     ),
     stat(
         "Dropped",
         "Points lost because the spool was full; must be 0.",
-        paint.COUNT,
+        theme.COUNT,
         now("dropped"),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
         empty="no recorder",
     ),
     stat(
         "Dead letters",
         "Points that the server refused; they lie in the dead-letter file with the reason.",
-        paint.COUNT,
+        theme.COUNT,
         now("rejected"),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
         empty="no recorder",
     ),
     stat(
         "Invariants breached",
         "Breaches that the auditor found in the run; must be 0.",
-        paint.COUNT,
+        theme.COUNT,
         read("audit", "breaches", where=RUN, time=ALWAYS)
         .then('group(columns: ["invariant"])', 'sort(columns: ["_time"])', "last()")
         .total(),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
         empty="no audit",
     ),
 )
 TRAFFIC: Final = timeseries(
     "Recorder: in and out",
     "Messages heard, points made of them, and points taken by the server, per second.",
-    paint.PER_SECOND,
+    theme.PER_SECOND,
     rate("heard", "points", "sent"),
     lines=(
         Line("heard", "messages heard", "wind"),
@@ -116,11 +116,11 @@ TRAFFIC: Final = timeseries(
 SPOOL: Final = timeseries(
     "Recorder: spool",
     "Points not yet taken by the server, and their size on disk. They grow while the server is away.",
-    paint.COUNT,
+    theme.COUNT,
     recorder("backlog", "backlog_bytes").together("_field").windows("max").plain(),
     lines=(
         Line("backlog", "points", "vehicle"),
-        Line("backlog_bytes", "on disk", "muted", unit=paint.BYTES),
+        Line("backlog_bytes", "on disk", "muted", unit=theme.BYTES),
     ),
     step=STEP,
     floor=0,
@@ -129,7 +129,7 @@ SPOOL: Final = timeseries(
 TROUBLE: Final = timeseries(
     "Recorder: trouble",
     "Failed attempts since the last success, messages that are none of ours, and messages delivered again.",
-    paint.COUNT,
+    theme.COUNT,
     recorder("failures", "refused", "redelivered", "connections").together("_field").windows("max").plain(),
     lines=(
         Line("failures", "failed attempts to send", "reactor"),
@@ -144,7 +144,7 @@ TROUBLE: Final = timeseries(
 MEMORY: Final = timeseries(
     "Recorder: memory",
     "Resident memory of the recorder's process.",
-    paint.BYTES,
+    theme.BYTES,
     recorder("rss_bytes").together("_field").windows("max").plain(),
     lines=(Line("rss_bytes", "resident memory", "price"),),
     step=STEP,
@@ -160,15 +160,15 @@ INVARIANTS: Final = table(
     .order("breaches", "checked", down=True),
     columns=(
         Column("invariant", "Invariant"),
-        Column("checked", "Checked", paint.COUNT, 110),
-        Column("breaches", "Breaches", paint.COUNT, 110, colours=paint.NONE_IS_GOOD),
+        Column("checked", "Checked", theme.COUNT, 110),
+        Column("breaches", "Breaches", theme.COUNT, 110, colours=theme.NONE_IS_GOOD),
     ),
     empty="no audit",
 )
 REJECTS: Final = ranking(
     "Messages refused by devices",
     "In all, and by reason: what devices would not act upon in the run.",
-    paint.COUNT,
+    theme.COUNT,
     read("device", "refused", where=RUN, time=ALWAYS)
     .then('group(columns: ["device"])', 'sort(columns: ["_time"])', "last()", "group()", "sum()")
     .then('map(fn: (r) => ({name: "all", value: r._value}))'),
@@ -177,7 +177,7 @@ REJECTS: Final = ranking(
     .then('group(columns: ["reason"])', "sum()")
     .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
     .order("value", down=True),
-    colours=paint.thresholds(paint.GOOD, (1, paint.WARN), (1000, paint.BAD)),
+    colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (1000, theme.BAD)),
 )
 LATENESS: Final = """reduce(
       identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},
@@ -196,7 +196,7 @@ LATENESS: Final = """reduce(
 LATE: Final = bars(
     "Clock lateness by phase",
     "Real seconds that phases began later than the pace allows: mean and worst of the run; 0 in lock-step.",
-    paint.SECONDS,
+    theme.SECONDS,
     read("clock", "phase", "took_s", "late_s", where=RUN, time=ALWAYS)
     .then('pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")')
     .then(
@@ -225,11 +225,11 @@ FLEET: Final = table(
     .order("kind"),
     columns=(
         Column("kind", "Kind"),
-        Column("devices", "Known", paint.COUNT, 90),
-        Column("online", "Online", paint.COUNT, 90),
-        Column("missing", "Missing", paint.COUNT, 90, colours=paint.NONE_IS_GOOD),
-        Column("reporting", "Reporting", paint.COUNT, 100),
-        Column("with_sensors", "Real sensors", paint.COUNT, 110),
+        Column("devices", "Known", theme.COUNT, 90),
+        Column("online", "Online", theme.COUNT, 90),
+        Column("missing", "Missing", theme.COUNT, 90, colours=theme.NONE_IS_GOOD),
+        Column("reporting", "Reporting", theme.COUNT, 100),
+        Column("with_sensors", "Real sensors", theme.COUNT, 110),
     ),
 )
 SEEN: Final = table(
@@ -248,7 +248,7 @@ SEEN: Final = table(
         ),
         Column("kind", "Kind", width=100),
         Column("cell", "Cell", width=120),
-        Column("seen", "Last account", paint.TIME, 180),
+        Column("seen", "Last account", theme.TIME, 180),
     ),
 )
 PRESENCE: Final = table(
@@ -260,7 +260,7 @@ PRESENCE: Final = table(
     .order("at", down=True)
     .then("limit(n: 200)"),
     columns=(
-        Column("at", "Simulated time", paint.TIME, 180),
+        Column("at", "Simulated time", theme.TIME, 180),
         Column("what", "Event", width=110),
         Column("device", "Device", width=130),
         Column("text", "What happened"),

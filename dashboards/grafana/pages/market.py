@@ -4,11 +4,11 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import bars, ranking
-from dashboards.grafana.flux import CELLS, read, share
-from dashboards.grafana.page import Row, page
-from dashboards.grafana.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import bars, ranking
+from gridfleet.dashboards.grafana.vocabulary.flux import CELLS, read, share
+from gridfleet.dashboards.grafana.vocabulary.page import Row, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-market"
 
@@ -16,43 +16,43 @@ SUMS: Final = (
     stat(
         "Energy bought",
         "By consumers and chargers, in the time shown.",
-        paint.ENERGY,
+        theme.ENERGY,
         read("grid", "sold_wh").total(),
     ),
-    stat("Paid", "For this energy, in the time shown.", paint.MONEY, read("grid", "paid_eur").total()),
+    stat("Paid", "For this energy, in the time shown.", theme.MONEY, read("grid", "paid_eur").total()),
     stat(
         "Lowest price",
         "Lowest price paid in the time shown.",
-        paint.PRICE,
+        theme.PRICE,
         read("market", "lowest_price_eur_per_kwh").total("min"),
         decimals=3,
     ),
     stat(
         "Highest price",
         "Highest price paid in the time shown.",
-        paint.PRICE,
+        theme.PRICE,
         read("market", "highest_price_eur_per_kwh").total("max"),
         decimals=3,
     ),
     stat(
         "Refused",
         "Part of the awards of which the consumer took less than was awarded: two producers sold to the same bid.",
-        paint.SHARE,
+        theme.SHARE,
         read("market", "refusals", "awards").total().wide().value(share("refusals", "awards"), "share"),
-        colours=paint.thresholds(paint.GOOD, (0.01, paint.WARN), (0.05, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
     ),
     stat(
         "Most rounds",
         "Most awards that one buyer got of one producer in a tick; without faults 1.",
-        paint.COUNT,
+        theme.COUNT,
         read("market", "rounds").total("max"),
-        colours=paint.thresholds(paint.GOOD, (3, paint.WARN), (6, paint.BAD)),
+        colours=theme.thresholds(theme.GOOD, (3, theme.WARN), (6, theme.BAD)),
     ),
 )
 MERIT: Final = bars(
     "Merit order",
     "Energy bid for in each price band in the time shown, and who sold it; the dearest bids are served first.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("merit", "bid_wh", "sold_wh", "reactor_wh")
     .total("sum", "band")
     .wide("band")
@@ -67,7 +67,7 @@ MERIT: Final = bars(
 PRICES: Final = timeseries(
     "Prices",
     "Lowest, mean and highest price of a tick; the mean is weighted by energy.",
-    paint.PRICE,
+    theme.PRICE,
     read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
     read("market", "highest_price_eur_per_kwh").per_tick(fn="max").windows("max").plain(),
     read("grid", "paid_eur", "sold_wh")
@@ -87,7 +87,7 @@ PRICES: Final = timeseries(
 BY_CELL: Final = timeseries(
     "Mean price by cell",
     "The mean price of each cell, weighted by energy.",
-    paint.PRICE,
+    theme.PRICE,
     read("market", "mean_price_eur_per_kwh").together("cell", "_field").windows().called("r.cell"),
     shades_of="price",
     floor=0,
@@ -95,7 +95,7 @@ BY_CELL: Final = timeseries(
 TALK: Final = timeseries(
     "Awards and refusals",
     "What a tick's market came to. Refusals and awards without a receipt are rare unless messages are lost.",
-    paint.COUNT,
+    theme.COUNT,
     read("market", "awards", "trades", "requests", "refusals", "unanswered").per_tick().windows().plain(),
     lines=(
         Line("awards", "awards", "wind"),
@@ -109,7 +109,7 @@ TALK: Final = timeseries(
 ROUNDS: Final = timeseries(
     "Rounds",
     "Most awards that one buyer got of one producer in a tick; each round after the first sells what was refused.",
-    paint.COUNT,
+    theme.COUNT,
     read("market", "rounds").per_tick(fn="max").windows("max").plain(),
     lines=(Line("rounds", "rounds", "wind"),),
     floor=0,
@@ -117,7 +117,7 @@ ROUNDS: Final = timeseries(
 BIDS: Final = timeseries(
     "Bids",
     "Bids that wanted something, and the packages they were split into, per tick.",
-    paint.COUNT,
+    theme.COUNT,
     read("market", "bids", "packages").per_tick().windows().plain(),
     lines=(Line("bids", "bids", "consumer"), Line("packages", "packages", "charger")),
     floor=0,
@@ -125,7 +125,7 @@ BIDS: Final = timeseries(
 MESSAGES: Final = timeseries(
     "Messages by word",
     "What devices said per tick.",
-    paint.COUNT,
+    theme.COUNT,
     read("messages", "messages").per_tick("word").windows().called("r.word"),
     shades_of="imported",
     stack=True,
@@ -134,7 +134,7 @@ MESSAGES: Final = timeseries(
 BUYERS: Final = timeseries(
     "Bought by consumers and by chargers",
     "Energy per tick.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("device", "bought_wh", where=f'{CELLS} and (r.kind == "consumer" or r.kind == "charger")')
     .per_tick("kind")
     .windows()
@@ -146,7 +146,7 @@ BUYERS: Final = timeseries(
 IMPORTED: Final = timeseries(
     "Imported by cell",
     "Energy per tick that a cell bought of its neighbours, above zero, and sold to them, below.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("grid", "imported_wh").per_tick("cell").windows().called('"in: " + r.cell'),
     read("grid", "exported_wh")
     .per_tick("cell")
@@ -158,7 +158,7 @@ IMPORTED: Final = timeseries(
 NET: Final = ranking(
     "Net import by cell",
     "Energy from the neighbours less energy to them in the time shown.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("grid", "imported_wh", "exported_wh")
     .total("sum", "cell")
     .wide("cell")

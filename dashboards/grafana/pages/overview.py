@@ -4,41 +4,41 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import Column, alarms, table
-from dashboards.grafana.flux import ALWAYS, RUN, SITE, read, share
-from dashboards.grafana.page import Row, leads_to, linked, page
-from dashboards.grafana.pages.clock import CLOCK
-from dashboards.grafana.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.pages.clock import CLOCK
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import Column, alarms, table
+from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, RUN, SITE, read, share
+from gridfleet.dashboards.grafana.vocabulary.page import Row, leads_to, linked, page
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-overview"
-SHARE: Final = paint.thresholds(paint.GOOD, (0.25, paint.WARN), (0.5, paint.BAD))
+SHARE: Final = theme.thresholds(theme.GOOD, (0.25, theme.WARN), (0.5, theme.BAD))
 SOURCES: Final = ("generated_wh", "reactor_wh", "imported_wh", "curtailed_wh", "demand_wh")
 
 NOW: Final = (
     stat(
         "Demand",
         "Energy that consumers and chargers wanted, per tick of 15 minutes.",
-        paint.ENERGY,
+        theme.ENERGY,
         read("grid", "demand_wh").per_tick().windows().plain(),
     ),
     stat(
         "Own generation",
         "Energy that the turbines made, per tick of 15 minutes.",
-        paint.ENERGY,
+        theme.ENERGY,
         read("grid", "generated_wh").per_tick().windows().plain(),
     ),
     stat(
         "Reactor share",
         "Of all energy bought in the time shown, the part that came from the reactor.",
-        paint.SHARE,
+        theme.SHARE,
         read("grid", "reactor_wh", "sold_wh").total().wide().value(share("reactor_wh", "sold_wh"), "share"),
         colours=SHARE,
     ),
     stat(
         "Curtailed",
         "Of all energy that the turbines made in the time shown, the part that nobody bought.",
-        paint.SHARE,
+        theme.SHARE,
         read("grid", "curtailed_wh", "generated_wh")
         .total()
         .wide()
@@ -47,7 +47,7 @@ NOW: Final = (
     stat(
         "Mean price",
         "Paid for energy in the time shown, weighted by energy.",
-        paint.PRICE,
+        theme.PRICE,
         read("grid", "paid_eur", "sold_wh")
         .then("toFloat()")
         .total()
@@ -58,26 +58,26 @@ NOW: Final = (
     stat(
         "Devices online",
         "Devices that are online at the end of the time shown.",
-        paint.COUNT,
+        theme.COUNT,
         read("fleet", "online").per_tick().then("last()").plain(),
     ),
     stat(
         "Devices missing",
         "Devices that were born and are not online at the end of the time shown.",
-        paint.COUNT,
+        theme.COUNT,
         read("fleet", "devices", "online")
         .per_tick()
         .then("last()")
         .wide("_time")
         .value("r.devices - r.online", "missing"),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
     ),
     stat(
         "Invariants breached",
         "Breaches that the auditor found in the run so far; must be 0.",
-        paint.COUNT,
+        theme.COUNT,
         read("audit", "breaches", where=RUN).then('group(columns: ["invariant"])', "last()").total(),
-        colours=paint.NONE_IS_GOOD,
+        colours=theme.NONE_IS_GOOD,
         empty="no audit",
     ),
 )
@@ -85,7 +85,7 @@ NOW: Final = (
 BALANCE: Final = timeseries(
     "Consumption and generation",
     "Energy per tick by source, and the demand as a line. What rises above the demand is curtailed or exported.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("grid", *SOURCES)
     .per_tick()
     .windows()
@@ -105,15 +105,15 @@ BALANCE: Final = timeseries(
 DIFFERENCE: Final = timeseries(
     "Power difference",
     "Own generation less demand per tick: above zero there is too much, below it the reactor must help.",
-    paint.ENERGY,
+    theme.ENERGY,
     read("grid", "difference_wh").per_tick().windows().plain(),
     lines=(Line("difference_wh", "own generation less demand", "wind"),),
-    colours=paint.thresholds(paint.BAD, (0, paint.GOOD)),
+    colours=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
 PRICES: Final = timeseries(
     "Prices",
     "Lowest and mean price of a tick; where cells differ, the lowest of all and the mean by energy bought.",
-    paint.PRICE,
+    theme.PRICE,
     read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
     read("grid", "paid_eur", "sold_wh")
     .then("toFloat()")
@@ -131,7 +131,7 @@ PRICES: Final = timeseries(
 REACTOR: Final = timeseries(
     "Reactor share",
     "Part of the energy bought in a tick that came from the reactor.",
-    paint.SHARE,
+    theme.SHARE,
     read("grid", "reactor_wh", "sold_wh")
     .per_tick()
     .windows("sum")
@@ -144,7 +144,7 @@ REACTOR: Final = timeseries(
 EARNED: Final = timeseries(
     "Money earned per producer",
     "What each turbine and reactor has earned since it came to life.",
-    paint.MONEY,
+    theme.MONEY,
     read("device", "balance_eur", where=f'{RUN} and r.kind == "turbine"')
     .together("device", "_field")
     .windows("last")
@@ -161,7 +161,7 @@ EARNED: Final = timeseries(
 GENERATED: Final = timeseries(
     "Generation per producer",
     "Mean power of each turbine and reactor.",
-    paint.POWER,
+    theme.POWER,
     read("device", "power_w", where=f'{RUN} and r.kind == "turbine"')
     .together("device", "_field")
     .windows()
@@ -202,9 +202,9 @@ RUNS: Final = table(
             link=f"/d/{UID}?${{site:queryparam}}&var-run=${{__value.raw}}"
             "&from=${__data.fields.begin}&to=${__data.fields.end}",
         ),
-        Column("ticks", "Ticks", paint.COUNT, 90),
-        Column("begin", "Begins", paint.TIME, 180),
-        Column("end", "Ends", paint.TIME, 180),
+        Column("ticks", "Ticks", theme.COUNT, 90),
+        Column("begin", "Begins", theme.TIME, 180),
+        Column("end", "Ends", theme.TIME, 180),
     ),
 )
 EVENTS: Final = table(
@@ -215,7 +215,7 @@ EVENTS: Final = table(
     .columns("at", "what", "device", "text")
     .order("at", down=True),
     columns=(
-        Column("at", "Time", paint.TIME, 180),
+        Column("at", "Time", theme.TIME, 180),
         Column("what", "Event", width=110),
         Column("device", "Device", width=130, link=leads_to("gridfleet-device", device="${__value.raw}")),
         Column("text", "What happened"),

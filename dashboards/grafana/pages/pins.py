@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from dashboards.grafana import paint
-from dashboards.grafana.charts import Column, table
-from dashboards.grafana.flux import ALWAYS, DEVICE, Flux, read
-from dashboards.grafana.panels import Line, timeseries, words
+from gridfleet.dashboards.grafana.vocabulary import theme
+from gridfleet.dashboards.grafana.vocabulary.charts import Column, table
+from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, DEVICE, Flux, read
+from gridfleet.dashboards.grafana.vocabulary.panels import Line, timeseries, words
 
 NO_SENSORS: Final = "this device has no such sensors, or they said nothing in the time shown"
 
@@ -18,7 +18,7 @@ def last(field: str) -> Flux:
 WIND: Final = timeseries(
     "Wind at the turbine",
     "What its anemometer says, in real time.",
-    paint.WIND_SPEED,
+    theme.WIND_SPEED,
     read("sample", "wind_m_per_s", "gust_m_per_s", where=DEVICE).together("_field").windows("max").plain(),
     lines=(Line("gust_m_per_s", "gust", "imported"), Line("wind_m_per_s", "mean", "wind")),
     step="10s",
@@ -28,11 +28,11 @@ WIND: Final = timeseries(
 PLUG: Final = timeseries(
     "Current and voltage at the charger",
     "What its sensors say, in real time.",
-    paint.CURRENT,
+    theme.CURRENT,
     read("sample", "current_a", "voltage_v", where=DEVICE).together("_field").windows("max").plain(),
     lines=(
         Line("current_a", "current", "charger"),
-        Line("voltage_v", "voltage", "muted", unit=paint.VOLTAGE),
+        Line("voltage_v", "voltage", "muted", unit=theme.VOLTAGE),
     ),
     step="10s",
     floor=0,
@@ -41,7 +41,7 @@ PLUG: Final = timeseries(
 SWITCHES: Final = timeseries(
     "Plug, contactor, brake",
     "1: plug in, contactor closed, brake applied; in real time.",
-    paint.COUNT,
+    theme.COUNT,
     read("sample", "plugged", "contactor_closed", "brake_applied", where=DEVICE)
     .together("_field")
     .windows("last")
@@ -64,7 +64,7 @@ INCIDENTS: Final = table(
     .order("at", down=True)
     .then("limit(n: 200)"),
     columns=(
-        Column("at", "Time", paint.TIME, 180),
+        Column("at", "Time", theme.TIME, 180),
         Column("part", "Part", width=110),
         Column("what", "What", width=100),
         Column("reason", "Why"),

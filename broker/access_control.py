@@ -1,0 +1,198 @@
+"""Who may say and hear what on a broker: derived from the topic table, and written down for Mosquitto.
+
+A device says what its kind may say, under its own name, to the cells it can reach; it hears what concerns its cell
+or itself. Nobody but the clock says ticks and grants, nobody but operators says controls, viewers say nothing. A
+host hears the tick, and says and hears what the devices may for which it speaks, be they none; whose presence
+names it, decides the broker, and so whose messages are believed in its batches (`gridfleet.broker.protocol.decoder`).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from gridfleet.broker.protocol.messages import Host, Kind, Presence, Tick
+from gridfleet.broker.protocol.topics import (
+    ALL,
+    TABLE,
+    WHOLE_SITE,
+    Guest,
+    Reach,
+    Row,
+    Scope,
+    batch_topic,
+    discoveries,
+    discovery_topic,
+    everything,
+    topic_filter,
+)
+
+__all__ = ["Guest", "Identity", "acl", "may_hear", "may_say"]
+
+BRIDGE: Final = "bridge"
+"""As whom another broker of the site enters."""
+NAME: Final = "%u"
+"""What Mosquitto's patterns call the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody who may log in: a name, a role and, for a device, its cell and the cells beside it.
+
+    `devices` are those for which a host speaks.
+    """
+
+    name: str
+    role: Kind | Guest
+    cell: str = ""
+    beside: tuple[str, ...] = ()
+    devices: tuple["Identity", ...] = ()
+
+    def cells(self, reach: Reach) -> tuple[str, ...]:
+        """Return the cells within reach; '+' for all of them."""
+        match reach:
+            case Reach.OWN:
+                return (self.cell,)
+            case Reach.BESIDE:
+                return self.beside
+            case Reach.NEAR:
+                return (self.cell, *self.beside)
+            case Reach.EVERYWHERE:
+                return (ALL,)
+
+
+def may_say(site: str, identity: Identity) -> Iterator[str]:
+    """Yield the filters of all topics that somebody may publish to."""
+    role = identity.role
+    if role is Guest.HOST:
+        yield topic_filter(site, Host.TOPIC, "", identity.name)
+        yield from _once(
+            batch_topic(site, row.word, cell, identity.name)
+            for device in identity.devices
+            for row in TABLE
+            if device.role in row.senders and not row.retain
+            for cell in _batched_to(row, device)
+        )
+        for device in identity.devices:
+            yield from may_say(site, device)
+        return
+    if role is Guest.BRIDGE:
+        yield everything(site)
+        yield discoveries()
+        return
+    for row in TABLE:
+        if role in row.senders:
+            for scope in _spoken_to(row, identity):
+                yield topic_filter(site, row.word, scope, identity.name)
+    if isinstance(role, Kind):
+        yield discovery_topic(site, identity.name)
+
+
+def may_hear(site: str, identity: Identity) -> Iterator[str]:
+    """Yield the filters of all topics that somebody may receive."""
+    role = identity.role
+    if role is Guest.HOST:
+        yield topic_filter(site, Tick.TOPIC)
+        if identity.devices:
+            yield from _heard_by_a_host(site, identity.devices)
+        return
+    if isinstance(role, Guest):
+        yield everything(site)
+        yield discoveries()
+        return
+    for row in TABLE:
+        for scope in _listened_to(row, identity):
+            yield topic_filter(site, row.word, scope)
+            if row.scope is Scope.SITE and not row.retain:
+                yield batch_topic(site, row.word, ALL, ALL)
+
+
+def acl(site: str, identities: Iterable[Identity]) -> str:
+    """Return Mosquitto's access rules, for `acl_file` of 2.0 as for the plugin of that name of 2.1.
+
+    What is addressed by name to every kind of device is a pattern for all; everything else stands under each name,
+    because it depends on kind and cell. The tick stands first there: it is what is delivered most.
+    Raises ValueError for a name that Mosquitto would read as something else.
+    """
+    by_name = {
+        topic_filter(site, row.word, NAME)
+        for row in TABLE
+        if row.scope is Scope.AGENT and any(hearing.readers == set(Kind) for hearing in row.heard)
+    }
+    lines = [f"pattern read {text}" for text in sorted(by_name)]
+    for identity in identities:
+        name = identity.name
+        if name != name.strip() or not name.isprintable() or any(sign in name for sign in "+#/"):
+            raise ValueError(f"{name!r} cannot be the name of a user")
+        own = {text.replace(NAME, name) for text in by_name}
+        lines += ["", f"user {name}"]
+        lines += [f"topic read {text}" for text in may_hear(site, identity) if text not in own]
+        lines += [f"topic write {text}" for text in may_say(site, identity)]
+    return "\n".join(lines) + "\n"
+
+
+def _heard_by_a_host(site: str, devices: Iterable[Identity]) -> Iterator[str]:
+    """Yield what a host may receive besides the tick: who is there, batches, what is for its devices."""
+    yield topic_filter(site, Presence.TOPIC)
+    yield topic_filter(site, Host.TOPIC)
+    heard = {Tick.TOPIC, Presence.TOPIC, Host.TOPIC}
+    rows = [row for row in TABLE if row.word not in heard]
+    yield from _once(
+        batch_topic(site, row.word, cell, ALL)
+        for device in devices
+        for row in rows
+        for scope in _listened_to(row, device)
+        for cell in [scope if row.scope is Scope.CELL else device.cell]
+    )
+    yield from _once(
+        topic_filter(site, row.word, scope)
+        for row in rows
+        for device in devices
+        for scope in _listened_to(row, device)
+    )
+
+
+def _once(texts: Iterable[str]) -> Iterable[str]:
+    """Return each text once, in the order of their first appearance."""
+    return dict.fromkeys(texts)
+
+
+def _batched_to(row: Row, device: Identity) -> Iterable[str]:
+    """Return the cells for which a batch with a device's message may be."""
+    match row.scope:
+        case Scope.SITE:
+            return (WHOLE_SITE,)
+        case Scope.CELL:
+            return device.cells(row.reach)
+        case _:
+            return (ALL,)
+
+
+def _spoken_to(row: Row, identity: Identity) -> Iterable[str]:
+    match row.scope:
+        case Scope.SITE:
+            return ("",)
+        case Scope.CELL:
+            return identity.cells(row.reach)
+        case Scope.CELL_KIND:
+            return (f"{identity.cell}/{identity.role}",)
+        case Scope.AGENT | Scope.SETTING:
+            return (ALL,)
+
+
+def _listened_to(row: Row, identity: Identity) -> Iterator[str]:
+    for hearing in row.heard:
+        if identity.role not in hearing.readers:
+            continue
+        match row.scope:
+            case Scope.SITE:
+                yield ""
+            case Scope.AGENT:
+                yield identity.name
+            case Scope.SETTING:
+                yield ALL
+            case Scope.CELL:
+                yield from identity.cells(hearing.reach)
+            case Scope.CELL_KIND:
+                for cell in identity.cells(hearing.reach):
+                    whole = hearing.about == frozenset(Kind)
+                    yield from (f"{cell}/{kind}" for kind in ((ALL,) if whole else sorted(hearing.about)))

@@ -1,0 +1,1 @@
+"""The brokers that GridFleet starts or configures: Mosquitto, the embedded rumqttd, EMQX."""

@@ -1,0 +1,183 @@
+"""Mosquitto's configuration, for 2.0 and for 2.1, from the same few choices.
+
+One set of users and rules serves all listeners. Where listeners differed in that (`per_listener_settings`), a
+device's password could be good at one and refused at another, and 2.1 has done away with it. So even the plain
+listener on the loopback interface asks for a password, unless there are no users at all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD
+from gridfleet.broker.protocol.topics import ROOT, discoveries
+
+MAX_PACKET: Final = MAX_PAYLOAD + 1_024
+"""Largest MQTT packet in bytes: a payload, its topic and its properties; who sends more is disconnected."""
+MOST_IN_FLIGHT: Final = 1_000
+"""Messages of QoS 1 on their way to one client, or from it, that have not been answered for."""
+MOST_QUEUED: Final = 100_000
+"""Messages of QoS 1 kept for one client beyond those: a clock in lock-step hears every device at the same moment."""
+MOST_QUEUED_BYTES: Final = 64 * 1_048_576
+MOST_CONNECTIONS: Final = 20_000
+"""Per listener."""
+SAVE_S: Final = 60
+"""How often retained messages and sessions are written to disk, in seconds."""
+FORGET_SESSIONS: Final = "1d"
+BRIDGE_WAITS_S: Final = (1, 5)
+"""Least and longest wait before a bridge dials again, in seconds."""
+PLUGINS: Final = Path("/usr/lib")
+"""Where 2.1 has its plugins in its own container image."""
+
+
+class Version(Enum):
+    """Those that differ in how users and rules are named."""
+
+    V2_0 = "2.0"
+    V2_1 = "2.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The broker's certificate; where clients shall show theirs too, who signs them and which are revoked."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+    revoked: Path | None = None
+    identify: bool = False
+    """Whether a client logs in by its certificate, whose common name is its user name, instead of a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port on one interface (all, when `host` is empty)."""
+
+    port: int
+    host: str = "127.0.0.1"
+    tls: Tls | None = None
+    websockets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The files with the users' passwords and rights."""
+
+    passwords: Path
+    rights: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Another broker with which everything of ours is shared, both ways: one of the two keeps up the connection.
+
+    Messages keep their QoS, expiry and retained flag, and do not come back where they came from.
+    """
+
+    address: BrokerAddress
+    """With the user and password for it, where it asks for them."""
+    authority: Path | None = None
+    """Who signs its certificate, where it speaks TLS."""
+
+
+def configuration(
+    listeners: Sequence[Listener],
+    access: Access | None,
+    *,
+    version: Version = Version.V2_0,
+    store: Path | None = None,
+    user: str | None = None,
+    plugins: Path = PLUGINS,
+    bridge: Bridge | None = None,
+) -> str:
+    """Return the text of mosquitto.conf.
+
+    Without `access` anybody may do anything: for tests on the loopback interface. Retained messages and sessions
+    outlive the broker in the folder `store`. `user` is who Mosquitto becomes when root starts it. `plugins` is
+    where 2.1 finds its own. Raises ValueError for a path that the file cannot hold.
+    """
+    lines = [
+        *_access(access, version, plugins),
+        *(["persistence true", f"persistence_location {store}/"] if store else ["persistence false"]),
+        *([f"autosave_interval {SAVE_S}"] if store else []),
+        f"persistent_client_expiration {FORGET_SESSIONS}",
+        f"max_packet_size {MAX_PACKET}",
+        f"max_inflight_messages {MOST_IN_FLIGHT}",
+        f"max_queued_messages {MOST_QUEUED}",
+        f"max_queued_bytes {MOST_QUEUED_BYTES}",
+        "queue_qos0_messages false",
+        "allow_zero_length_clientid false",
+        "check_retain_source true",
+        "set_tcp_nodelay true",
+        "log_dest stdout",
+        *(f"log_type {kind}" for kind in ("error", "warning", "notice")),
+        "log_timestamp_format %Y-%m-%dT%H:%M:%S",
+        *([f"user {user}"] if user else []),
+    ]
+    for listener in listeners:
+        lines += ["", *_listener(listener, access, version)]
+    if bridge is not None:
+        lines += ["", *_bridge(bridge)]
+    for line in lines:
+        if not line.isprintable():
+            raise ValueError(f"mosquitto.conf cannot hold {line!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _access(access: Access | None, version: Version, plugins: Path) -> Iterator[str]:
+    if version is Version.V2_0:
+        yield "per_listener_settings false"
+        yield f"allow_anonymous {'false' if access else 'true'}"
+        if access:
+            yield f"password_file {access.passwords}"
+            yield f"acl_file {access.rights}"
+    elif access:
+        yield f"global_plugin {plugins / 'mosquitto_password_file.so'}"
+        yield f"plugin_opt_password_file {access.passwords}"
+        yield f"global_plugin {plugins / 'mosquitto_acl_file.so'}"
+        yield f"plugin_opt_acl_file {access.rights}"
+
+
+def _listener(listener: Listener, access: Access | None, version: Version) -> Iterator[str]:
+    yield f"listener {listener.port} {listener.host}".rstrip()
+    if listener.websockets:
+        yield "protocol websockets"
+    if version is not Version.V2_0:
+        yield f"listener_allow_anonymous {'false' if access else 'true'}"
+    yield f"max_connections {MOST_CONNECTIONS}"
+    if access:
+        yield "use_username_as_clientid true"  # else anybody with a password could end anybody's session
+    tls = listener.tls
+    if tls is not None:
+        yield f"certfile {tls.certificate}"
+        yield f"keyfile {tls.key}"
+        yield "tls_version tlsv1.2"
+        if tls.identify:
+            yield f"cafile {tls.authority}"
+            yield "require_certificate true"
+            yield "use_identity_as_username true"
+            if tls.revoked is not None:
+                yield f"crlfile {tls.revoked}"
+
+
+def _bridge(bridge: Bridge) -> Iterator[str]:
+    address = bridge.address
+    yield "connection gridfleet-bridge"
+    yield f"address {address.host}:{address.port}"
+    yield "bridge_protocol_version mqttv50"
+    yield f"topic {ROOT}/# both 1"
+    yield f"topic {discoveries()} both 1"
+    yield "cleansession false"
+    yield "try_private true"
+    yield "notifications false"
+    yield f"restart_timeout {BRIDGE_WAITS_S[0]} {BRIDGE_WAITS_S[1]}"
+    if address.username is not None:
+        yield f"remote_username {address.username}"
+        yield f"remote_clientid {address.username}"
+    if address.password is not None:
+        yield f"remote_password {address.password}"
+    if address.tls:
+        yield f"bridge_cafile {bridge.authority}"

@@ -1,0 +1,13 @@
+"""The environment of a Python child process that must import this very copy of GridFleet."""
+
+import os
+from pathlib import Path
+
+import gridfleet
+
+
+def child_environment() -> dict[str, str]:
+    """Return this process's environment with the folder that holds `gridfleet` first on PYTHONPATH."""
+    ours = str(Path(gridfleet.__file__).parent.parent)
+    inherited = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (ours, inherited)))}

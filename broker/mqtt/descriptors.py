@@ -1,0 +1,26 @@
+"""How many files and connections a process may have open."""
+
+import resource
+from typing import Final
+
+from gridfleet.broker.errors import BrokerError
+
+SPARE: Final = 64
+"""For everything that is no connection."""
+
+
+def allow_descriptors(connections: int) -> None:
+    """Let this process open so many connections; raise BrokerError, and say how to mend it, where it may not."""
+    wanted = connections + SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft in {resource.RLIM_INFINITY, hard} or soft >= wanted:
+        allowed = soft
+    else:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        raise BrokerError(
+            f"{connections} connections need {wanted} file descriptors, and this process may have {allowed}: "
+            f"raise the limit (`ulimit -Hn {wanted}` as root, LimitNOFILE={wanted} in a systemd unit, "
+            f"`--ulimit nofile={wanted}` for a container), or divide the fleet among more processes"
+        )

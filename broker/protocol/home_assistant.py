@@ -1,0 +1,121 @@
+"""What Home Assistant needs to show a device: one retained message, made from the fields of its state.
+
+Home Assistant logs in as a viewer. The unit in a field's name decides how it is shown. Figures are those of the last
+tick: energies of a tick are amounts and no meter readings, so they bear no state class; what is stored does.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, Final
+
+from gridfleet.broker.protocol import messages as m
+from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.topics import discovery_topic, topic
+
+STATES: Final[dict[Kind, type[m.State]]] = {
+    Kind.TURBINE: m.ProducerState,
+    Kind.REACTOR: m.ProducerState,
+    Kind.CONSUMER: m.ConsumerState,
+    Kind.CHARGER: m.ChargerState,
+    Kind.VEHICLE: m.VehicleState,
+    Kind.CLOCK: m.ClockState,
+}
+_HIDDEN: Final = frozenset(
+    {"kind", "latitude", "longitude", "next_stop", "destination", "settings", "revision"}
+)
+"""Fields that are no figure of their own; the position is shown on the map."""
+_DIAGNOSTIC: Final = frozenset({"tick", "measured", "refused", "balance_neur"})
+_STORED: Final = frozenset({"stored_wh", "capacity_wh"})
+
+Component = dict[str, Any]
+_BY_UNIT: Final[tuple[tuple[str, str, Component], ...]] = (
+    ("_wh_per_km", "{v}", {"unit_of_measurement": "Wh/km", "state_class": "measurement"}),
+    ("_wh", "{v}", {"device_class": "energy", "unit_of_measurement": "Wh"}),
+    ("_w", "{v}", {"device_class": "power", "unit_of_measurement": "W", "state_class": "measurement"}),
+    ("_neur", "{v} / 1000000000", {"device_class": "monetary", "unit_of_measurement": "EUR"}),
+    ("_km_h", "{v}", {"device_class": "speed", "unit_of_measurement": "km/h", "state_class": "measurement"}),
+    ("_ms", "({v} / 1000) | as_datetime", {"device_class": "timestamp"}),
+    ("seconds_per_tick", "{v}", {"device_class": "duration", "unit_of_measurement": "s"}),
+)
+
+
+def discovery(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
+    """Return topic and payload of a device's discovery; `scope` is that of its presence."""
+    kind = presence.kind
+    state = topic(site, _any_state(), "", device)
+    name = f"{site}/{device}"
+    about: dict[str, Any] = {
+        "device": {
+            "identifiers": [name],
+            "name": device,
+            "manufacturer": "GridFleet",
+            "model": presence.label or kind.value,
+            "suggested_area": presence.cell,
+        },
+        "origin": {"name": "GridFleet", "sw_version": SCHEMA},
+        "availability": [
+            {
+                "topic": topic(site, presence, scope, device),
+                "value_template": "{{ 'online' if value_json.online else 'offline' }}",
+            }
+        ],
+        "qos": 1,
+        "components": {
+            key: {"unique_id": f"{name}/{key}", **component} for key, component in _components(kind, state)
+        },
+    }
+    return discovery_topic(site, device), json.dumps(about, separators=(",", ":")).encode()
+
+
+def _any_state() -> m.State:
+    """Return a state of no particular device: only its word is looked at."""
+    return m.State(0, 0.0, 0.0, False, "", 0, 0, {})  # noqa: FBT003 - a dataclass
+
+
+def _components(kind: Kind, state: str) -> Iterator[tuple[str, Component]]:
+    for field in fields(STATES[kind]):
+        if field.name not in _HIDDEN:
+            yield field.name, {"state_topic": state, **_component(field.name)}
+    if kind is not Kind.CLOCK:
+        yield (
+            "location",
+            {
+                "platform": "device_tracker",
+                "name": "Location",
+                "json_attributes_topic": state,
+                "json_attributes_template": "{{ {'latitude': value_json.latitude, 'longitude': value_json.longitude,"
+                " 'gps_accuracy': 10} | tojson }}",
+                "source_type": "gps",
+            },
+        )
+
+
+def _component(field: str) -> Component:
+    value = f"value_json.{field}"
+    component: Component = {"platform": "sensor", "name": _spoken(field)}
+    if field == "refused":
+        component |= {
+            "value_template": "{{ value_json.refused.values() | sum }}",
+            "state_class": "measurement",
+        }
+    elif field in {"measured", "paused"}:
+        component |= {"platform": "binary_sensor", "value_template": f"{{{{ 'ON' if {value} else 'OFF' }}}}"}
+    else:
+        template, unit = next(
+            ((template, unit) for ending, template, unit in _BY_UNIT if field.endswith(ending)), ("{v}", {})
+        )
+        component |= {"value_template": f"{{{{ {template.format(v=value)} }}}}", **unit}
+    if field in _STORED:
+        component |= {"device_class": "energy_storage", "state_class": "measurement"}
+    if field in _DIAGNOSTIC:
+        component["entity_category"] = "diagnostic"
+    return component
+
+
+def _spoken(field: str) -> str:
+    """Return a field's name without its unit, as it is read."""
+    endings = ("_wh_per_km", "_wh", "_w", "_neur", "_km_h", "_ms")
+    bare = next((field.removesuffix(ending) for ending in endings if field.endswith(ending)), field)
+    return bare.replace("_", " ").capitalize()

@@ -1,0 +1,178 @@
+"""Awards of one tick joined with bids and receipts: what was taken, by whom, from whom, at what price."""
+
+from collections.abc import Callable
+
+from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.window import Window
+
+Lots = tuple[Package, ...]
+Key = tuple[str, str, int]
+"""Producer, consumer and serial: what names an award within its tick."""
+
+
+class Sold:
+    """What receipts say of one producer in one tick, at the prices bid."""
+
+    __slots__ = ("consumers", "cost_neur", "energy_wh")
+
+    def __init__(self) -> None:
+        self.energy_wh = 0
+        self.cost_neur = 0
+        self.consumers: set[str] = set()
+
+
+class Day:
+    """The market of one tick, joined from what was heard."""
+
+    def __init__(self, window: Window) -> None:
+        self.bids: dict[str, Lots] = {}
+        self.supplies: dict[str, int] = {}
+        self.cells: dict[str, str] = {}
+        self.awards: dict[Key, Lots] = {}
+        self.receipts: dict[Key, Lots] = {}
+        self.twice: list[tuple[str, Message]] = []
+        for scope, sender, message in window.market:
+            if isinstance(message, Receipt):
+                same = self.receipts.setdefault((scope, sender, message.serial), message.lots) == message.lots
+            elif isinstance(message, Award):
+                same = self.awards.setdefault((sender, scope, message.serial), message.lots) == message.lots
+            elif isinstance(message, Bid):
+                self.cells[sender] = scope
+                same = self.bids.setdefault(sender, message.packages) == message.packages
+            elif isinstance(message, Supply):
+                self.cells[sender] = scope
+                same = self.supplies.setdefault(sender, message.energy_wh) == message.energy_wh
+            else:
+                continue
+            if not same:
+                self.twice.append((sender, message))
+
+
+class Join:
+    """Awards joined with bids and receipts."""
+
+    def __init__(self, tallies: Tallies, day: Day, tick: int, excused: Callable[[str, int], bool]) -> None:
+        self._tallies = tallies
+        self._day = day
+        self._tick = tick
+        self._excused = excused
+        self.sold: dict[str, Sold] = {}
+        self.bought: dict[str, tuple[int, int]] = {}
+        self.crossed: dict[tuple[str | None, str], int] = {}
+        """(producer's cell or None for a reactor, consumer's cell) -> Wh, where the two differ."""
+        self.open: dict[Key, Lots] = {}
+        self.room: dict[tuple[str, int], int] = {}
+
+    def awards(self, *, exact: bool) -> None:
+        """Check every award and receipt."""
+        day, tick = self._day, self._tick
+        taken: dict[tuple[str, int], int] = {}
+        held: dict[str, int] = {}
+        receipts = day.receipts
+        for key, lots in day.awards.items():
+            producer, consumer, serial = key
+            packages = day.bids.get(consumer, ())
+            got = receipts.pop(key, None)
+            energy_wh = paid_neur = 0
+            if got is None:
+                self.open[key] = lots
+            prices = self._match(
+                consumer, lots, packages, f"tick {tick}: award {producer}/{serial} to {consumer}"
+            )
+            if got is not None and got != lots:
+                self._within(got, lots, f"tick {tick}: receipt {consumer} to {producer}/{serial}")
+            for lot in lots if got is None else got:
+                package = (consumer, lot.index)
+                if got is None:
+                    held[producer] = held.get(producer, 0) + lot.energy_wh
+                    if exact:
+                        taken[package] = taken.get(package, 0) + lot.energy_wh
+                    continue
+                taken[package] = taken.get(package, 0) + lot.energy_wh
+                energy_wh += lot.energy_wh
+                paid_neur += cost_neur(lot.energy_wh, prices.get(lot.index, 0))
+            if energy_wh:
+                self._book(producer, consumer, energy_wh, paid_neur)
+        self._leftover(receipts)
+        self._totals(taken, held)
+
+    def _book(self, producer: str, consumer: str, energy_wh: int, paid_neur: int) -> None:
+        sold = self.sold.get(producer)
+        if sold is None:
+            sold = self.sold[producer] = Sold()
+        sold.energy_wh += energy_wh
+        sold.cost_neur += paid_neur
+        sold.consumers.add(consumer)
+        before_wh, before_neur = self.bought.get(consumer, (0, 0))
+        self.bought[consumer] = (before_wh + energy_wh, before_neur + paid_neur)
+        cells = self._day.cells
+        home, there = cells.get(producer), cells.get(consumer)
+        if home != there and there is not None:
+            self.crossed[home, there] = self.crossed.get((home, there), 0) + energy_wh
+
+    def _match(self, consumer: str, lots: Lots, packages: Lots, what: str) -> dict[int, int]:
+        """Check that lots are of the consumer's packages, at their price; return the prices bid by index."""
+        tallies = self._tallies
+        prices: dict[int, int] = {}
+        if self._excused(consumer, self._tick):
+            return {lot.index: lot.price_ueur_per_kwh for lot in lots}
+        for lot in lots:
+            index = lot.index
+            package = packages[index] if index < len(packages) else None
+            if package is None or package.index != index:
+                package = next((each for each in packages if each.index == index), None)
+            tallies.packages.checked += 1
+            if package is None or lot.energy_wh > package.energy_wh:
+                tallies.packages.fail(f"{what}: {lot.energy_wh} Wh are not within package {index} of the bid")
+                prices[index] = lot.price_ueur_per_kwh
+                continue
+            tallies.prices.checked += 1
+            prices[index] = package.price_ueur_per_kwh
+            if lot.price_ueur_per_kwh != package.price_ueur_per_kwh:
+                tallies.prices.fail(
+                    f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh, bid were {package.price_ueur_per_kwh}"
+                )
+        return prices
+
+    def _within(self, got: Lots, lots: Lots, what: str) -> None:
+        offered = {lot.index: lot for lot in lots}
+        for lot in got:
+            limit = offered.pop(lot.index, None)
+            self._tallies.packages.checked += 1
+            if limit is None or lot.energy_wh > limit.energy_wh:
+                self._tallies.packages.fail(
+                    f"{what}: {lot.energy_wh} Wh of package {lot.index} exceed the award"
+                )
+            elif lot.price_ueur_per_kwh != limit.price_ueur_per_kwh:
+                self._tallies.prices.fail(
+                    f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh is not the award's price"
+                )
+
+    def _leftover(self, receipts: dict[Key, Lots]) -> None:
+        for (producer, consumer, serial), lots in receipts.items():
+            if lots and not self._excused(producer, self._tick):
+                self._tallies.packages.fail(
+                    f"tick {self._tick}: {consumer} receipts {producer}/{serial}, which was never awarded to it"
+                )
+
+    def _totals(self, taken: dict[tuple[str, int], int], held: dict[str, int]) -> None:
+        tallies, day, tick = self._tallies, self._day, self._tick
+        for consumer, packages in day.bids.items():
+            for package in packages:
+                key = (consumer, package.index)
+                got = taken.get(key, 0)
+                if got > package.energy_wh:
+                    tallies.packages.fail(
+                        f"tick {tick}: {got} Wh are sold of package {package.index} of {consumer}, "
+                        f"which is {package.energy_wh}"
+                    )
+                if self.open:
+                    self.room[key] = package.energy_wh - got
+        for producer, energy_wh in day.supplies.items():
+            sold = self.sold.get(producer)
+            used_wh = held.get(producer, 0) + (sold.energy_wh if sold is not None else 0)
+            tallies.supply.checked += 1
+            if used_wh > energy_wh and not self._excused(producer, tick):
+                tallies.supply.fail(f"tick {tick}: {producer} sells {used_wh} Wh of {energy_wh} announced")

@@ -1,0 +1,284 @@
+"""What `gridfleet watch` knows of a running fleet, from its messages alone, and how it looks on a terminal."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.broker.protocol.messages import (
+    ChargerState,
+    ClockState,
+    ConsumerState,
+    Control,
+    Kind,
+    Message,
+    Presence,
+    ProducerState,
+    Receipt,
+    Tick,
+)
+from gridfleet.broker.protocol.units import MS_PER_S, UEUR_PER_EUR, WH_PER_KWH
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TICKS_SHOWN: Final = 8
+EVENTS_KEPT: Final = 50
+EVENTS_SHOWN: Final = 6
+QUARTERS_PER_HOUR: Final = 4
+QUARTER_MS: Final = 900_000
+
+
+def time_text(simulated_ms: int) -> str:
+    """Spell simulated time to the minute."""
+    return datetime.fromtimestamp(simulated_ms / MS_PER_S, UTC).strftime("%d %b %H:%M")
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a tick came to."""
+
+    tick: int
+    simulated_ms: int = 0
+    wind_wh: int = 0
+    reactor_wh: int = 0
+    consumers_wh: int = 0
+    demand_wh: int = 0
+    chargers_wh: int = 0
+    stored_wh: int = 0
+    sold_wh: int = 0
+    sold_neur: int = 0
+    lowest_ueur: int | None = None
+
+    @property
+    def mean_eur(self) -> float | None:
+        """Mean price of what was sold, in EUR/kWh."""
+        return self.sold_neur / self.sold_wh / UEUR_PER_EUR if self.sold_wh else None
+
+    @property
+    def prices(self) -> str:
+        """Lowest and mean price, in words."""
+        if self.lowest_ueur is None or self.mean_eur is None:
+            return "nothing sold"
+        return f"{self.lowest_ueur / UEUR_PER_EUR:.3f} / {self.mean_eur:.3f}"
+
+    @property
+    def residual_kw(self) -> float:
+        """Mean power that consumers need beyond the wind's."""
+        return (self.demand_wh - self.wind_wh) * QUARTERS_PER_HOUR / WH_PER_KWH
+
+
+@dataclass(slots=True)
+class View:
+    """What is known of the fleet, from its messages alone."""
+
+    most_ticks: int | None = None
+    tick: Tick | None = None
+    clock: ClockState | None = None
+    chargers: dict[str, ChargerState] = field(default_factory=dict)
+    online: dict[str, bool] = field(default_factory=dict)
+    sums: dict[int, Sums] = field(default_factory=dict)
+    events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    finished: deque[Sums] = field(default_factory=lambda: deque(maxlen=TICKS_SHOWN))
+    trouble: str = ""
+    over: bool = False
+    said: list[str] = field(default_factory=list)
+    """Lines not yet written where the output is no terminal."""
+    _seen: int = 0
+    _reported: set[tuple[str, int]] = field(default_factory=set)
+    _receipted: set[tuple[int, str, str, int]] = field(default_factory=set)
+
+    def hear(self, scope: str, sender: str, message: Message, *, retained: bool) -> None:
+        """Take a message into account."""
+        match message:
+            case Tick():
+                self._on_tick(message)
+            case ClockState():
+                self._on_clock(message, retained=retained)
+            case Presence():
+                self._on_presence(sender, message, retained=retained)
+            case Control() if not retained:
+                self.note(f"{sender} asks for {scope} = {message.value}")
+            case Receipt():
+                self._on_receipt(scope, sender, message)
+            case ProducerState() | ConsumerState() | ChargerState():
+                self._on_state(sender, message)
+            case _:
+                pass
+
+    def note(self, text: str) -> None:
+        """Put an event into the log."""
+        when = time_text(self.tick.simulated_ms) if self.tick else "      "
+        self.events.append(f"{when}  {text}")
+        self.said.append(f"event  {when}  {text}")
+
+    def _of(self, tick: int) -> Sums:
+        return self.sums.setdefault(tick, Sums(tick))
+
+    def _on_tick(self, tick: Tick) -> None:
+        before, self.tick = self.tick, tick
+        if before is not None and before.epoch == tick.epoch and before.settings != tick.settings:
+            for name in before.settings.__dataclass_fields__:
+                was, now = getattr(before.settings, name), getattr(tick.settings, name)
+                text = _change(name, was, now) if was != now else ""
+                if text:
+                    self.note(text)
+        if before is not None and before.paused != tick.paused:
+            self.note("paused" if tick.paused else "goes on")
+        if before is None or before.epoch != tick.epoch:
+            self.sums.clear()
+            self._reported.clear()
+            self._receipted.clear()
+        elif before.tick != tick.tick:
+            self._finish(before.tick)
+        if tick.tick not in self.sums:
+            self._of(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_MS * QUARTER_MS
+
+    def _finish(self, tick: int) -> None:
+        sums = self._of(tick)
+        self.finished.append(sums)
+        for old in [number for number in self.sums if number < tick - 1]:
+            del self.sums[old]
+        self._reported = {each for each in self._reported if each[1] >= tick}
+        self._receipted = {each for each in self._receipted if each[0] >= tick - 1}
+        self.said.append(
+            f"tick {tick + 1:>5}  {time_text(sums.simulated_ms)}  price {sums.prices}  "
+            f"wind {sums.wind_wh / WH_PER_KWH:.0f} kWh  reactor {sums.reactor_wh / WH_PER_KWH:.0f} kWh  "
+            f"consumers {sums.consumers_wh / WH_PER_KWH:.0f} kWh  chargers {sums.chargers_wh / WH_PER_KWH:.0f} kWh  "
+            f"stored {sums.stored_wh / WH_PER_KWH:.0f} kWh"
+        )
+        self._seen += 1
+        self.over = self.over or (self.most_ticks is not None and self._seen >= self.most_ticks)
+
+    def _on_clock(self, clock: ClockState, *, retained: bool) -> None:
+        self.clock = clock
+        if clock.status == "finished" and not retained:
+            if self.tick is not None:
+                self._finish(self.tick.tick)
+            self.note("the run has ended")
+            self.over = True
+
+    def _on_presence(self, sender: str, presence: Presence, *, retained: bool) -> None:
+        if presence.kind is Kind.CLOCK:
+            return
+        was = self.online.get(sender)
+        self.online[sender] = presence.online
+        if not retained and was is not None and was != presence.online:
+            self.note(f"{sender} is {'online' if presence.online else 'offline'}")
+
+    def _on_receipt(self, seller: str, buyer: str, receipt: Receipt) -> None:
+        key = (receipt.tick, seller, buyer, receipt.serial)
+        if not receipt.lots or key in self._receipted:
+            return
+        self._receipted.add(key)
+        sums = self._of(receipt.tick)
+        for lot in receipt.lots:
+            sums.sold_wh += lot.energy_wh
+            sums.sold_neur += lot.energy_wh * lot.price_ueur_per_kwh
+        lowest = min(lot.price_ueur_per_kwh for lot in receipt.lots)
+        sums.lowest_ueur = lowest if sums.lowest_ueur is None else min(sums.lowest_ueur, lowest)
+
+    def _on_state(self, sender: str, state: ProducerState | ConsumerState | ChargerState) -> None:
+        if isinstance(state, ChargerState):
+            self.chargers[sender] = state
+        if (sender, state.tick) in self._reported:
+            return
+        self._reported.add((sender, state.tick))
+        sums = self._of(state.tick)
+        match state:
+            case ProducerState(kind="turbine"):
+                sums.wind_wh += state.generated_wh
+            case ProducerState():
+                sums.reactor_wh += state.sold_wh
+            case ConsumerState():
+                sums.consumers_wh += state.bought_wh
+                sums.demand_wh += state.demand_wh
+            case ChargerState():
+                sums.chargers_wh += state.bought_wh
+                sums.stored_wh += state.stored_wh
+
+
+def _change(name: str, was: object, now: object) -> str:
+    """Tell of a setting that is another than it was; nothing where there is nothing to tell."""
+    match name:
+        case "note":
+            return str(now) or "as set by hand"
+        case "chargers_out":
+            return f"out of service: {now}" if now else "all chargers in service"
+        case "outage_s":
+            return f"outage drill: every device loses its connection for {now:g} s" if now else ""
+        case _:
+            return f"in force: {name} {was} -> {now}"
+
+
+def picture(view: View, height: int) -> "RenderableType":
+    """Return the view as a picture of so many lines; what devices say is text, never markup."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    strip = Table.grid(padding=(0, 3))
+    for row in _strip(view):
+        strip.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row))
+    prices = Table(
+        "time", "lowest / mean", "wind", "reactor", "consumers", "chargers", box=None, title="Market"
+    )
+    for column in prices.columns[2:]:
+        column.justify = "right"
+    for sums in view.finished:
+        energies = (sums.wind_wh, sums.reactor_wh, sums.consumers_wh, sums.chargers_wh)
+        cells = (
+            time_text(sums.simulated_ms),
+            sums.prices,
+            *(f"{wh / WH_PER_KWH:.0f} kWh" for wh in energies),
+        )
+        prices.add_row(*map(Text, cells))
+    room = max(height - TICKS_SHOWN - 14, 3)
+    chargers = Table("charger", "stored", "", "ports", "status", box=None, title="Chargers")
+    for name, state in sorted(view.chargers.items())[:room]:
+        chargers.add_row(*map(Text, _charger(name, state)))
+    if len(view.chargers) > room:
+        chargers.add_row(Text(f"and {len(view.chargers) - room} more"))
+    events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-EVENTS_SHOWN:]]
+    heading = Text(view.trouble, "bold red") if view.trouble else Text("")
+    return Group(strip, heading, prices, Text(""), chargers, Text(""), Text("Events", "italic"), *events)
+
+
+def _strip(view: View) -> list[list[tuple[str, str]]]:
+    tick = view.tick
+    if tick is None:
+        return [[("waiting for the clock", "…")]]
+    last = view.finished[-1] if view.finished else None
+    share = 0.0
+    if last is not None and last.wind_wh + last.reactor_wh:
+        share = last.reactor_wh / (last.wind_wh + last.reactor_wh)
+    settings = tick.settings
+    return [
+        [
+            ("tick", f"{tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"),
+            ("phase", f"{tick.phase}, paused" if tick.paused else str(tick.phase)),
+            ("time", time_text(tick.simulated_ms)),
+            ("mode", str(tick.mode)),
+            ("online", f"{sum(view.online.values())} of {len(view.online)}"),
+        ],
+        [
+            ("residual load", f"{last.residual_kw:.0f} kW" if last else "-"),
+            ("reactor", f"{share:.0%}" if last else "-"),
+            ("wind", f"x {settings.wind_scale:g}"),
+            ("turbines", f"x {settings.turbine_scale:g}"),
+            ("vehicles choose", str(settings.algorithm)),
+        ],
+    ]
+
+
+def _charger(name: str, state: ChargerState) -> tuple[str, ...]:
+    share = state.stored_wh / state.capacity_wh if state.capacity_wh else 0.0
+    filled = round(share * 10)
+    free = state.ports - state.ports_reserved
+    return (
+        name,
+        f"{share:>4.0%}",
+        "█" * filled + "░" * (10 - filled),
+        f"{free} of {state.ports} free",
+        state.status,
+    )

@@ -1,0 +1,42 @@
+"""All pages, in the order a reader meets them."""
+
+import json
+from typing import Any
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from gridfleet.dashboards.grafana.pages.charging import charging
+from gridfleet.dashboards.grafana.pages.comparison import comparison
+from gridfleet.dashboards.grafana.pages.device import device
+from gridfleet.dashboards.grafana.pages.health import health
+from gridfleet.dashboards.grafana.pages.market import market
+from gridfleet.dashboards.grafana.pages.overview import overview
+
+
+def pages() -> list[Dashboard]:
+    """Return every page."""
+    return [overview(), market(), charging(), device(), health(), comparison()]
+
+
+def as_json(page: Dashboard) -> str:
+    """Return a page as Grafana reads it, with a line for each value so that changes can be read."""
+    plain = json.loads(json.dumps(page, cls=JSONEncoder))
+    _tidy(plain)
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(page: dict[str, Any]) -> None:
+    """Remove what the SDK adds unasked: links and annotations hidden in a menu, keys of other kinds of variables."""
+    for shown in (*page["links"], *page["annotations"]["list"], *_panel_links(page)):
+        shown.pop("placement", None)
+    for variable in page["templating"]["list"]:
+        for name in ("auto", "auto_min", "auto_count"):
+            variable.pop(name, None)
+    for panel in page["panels"]:
+        if panel["type"] == "table":
+            del panel["options"]["footer"]
+
+
+def _panel_links(page: dict[str, Any]) -> list[dict[str, Any]]:
+    return [link for panel in page["panels"] for link in panel.get("links", ())]

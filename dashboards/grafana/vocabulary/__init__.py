@@ -1,0 +1,1 @@
+"""A small vocabulary for Grafana: Flux, queries, panels, pages, colours."""

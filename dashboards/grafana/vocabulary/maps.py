@@ -1,0 +1,105 @@
+"""Maps: where the devices are, each kind in its colour."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from grafana_foundation_sdk.builders import common as parts
+from grafana_foundation_sdk.builders import geomap
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models.geomap import TooltipMode
+
+from gridfleet.dashboards.grafana.vocabulary.flux import Flux
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.vocabulary.theme import tone
+
+OUTLINES: Final = (
+    parts.MapLayerOptions()
+    .type("geojson")
+    .name("countries")
+    .config(
+        {
+            "src": "public/maps/countries.geojson",
+            "rules": [],
+            "style": {"color": {"fixed": tone("grid")}, "opacity": 0.4, "lineWidth": 1},
+        }
+    )
+    .tooltip(tooltip=False)
+)
+"""Comes with Grafana: a map without the internet shows at least the borders."""
+FIT: Final = geomap.MapViewConfig().id("fit").lat(51).lon(10).zoom(6).all_layers(all_layers=True)
+PLACE: Final = (
+    parts.FrameGeometrySource()
+    .mode(common.FrameGeometrySourceMode.COORDS)
+    .latitude("latitude")
+    .longitude("longitude")
+)
+
+
+class Marks(NamedTuple):
+    """A layer of marks: its name, the query that gives `latitude` and `longitude`, its colour, and its sizes."""
+
+    name: str
+    query: Flux
+    meaning: str
+    pixels: float = 5
+    sized_by: str = ""
+    """A column from 0 to 1 that makes marks grow to twice the size."""
+
+
+def device_map(
+    title: str, about: str, layers: Iterable[Marks], *, path: Flux | None = None
+) -> dashboard.Panel:
+    """Return a map of marks, and of one path where asked for."""
+    drawn: list[Builder[common.MapLayerOptions]] = [OUTLINES]
+    panel = (
+        geomap.Panel().title(title).description(about).datasource(DATASOURCE).no_value("no device reported")
+    )
+    letters = iter("ABCDEFGH")
+    for marks in layers:
+        letter = next(letters)
+        panel.with_target(Query(letter, marks.query))
+        drawn.append(_layer("markers", marks.name, letter, {"style": _style(marks), "showLegend": False}))
+    if path is not None:
+        letter = next(letters)
+        panel.with_target(Query(letter, path))
+        style = {"color": {"fixed": tone("muted")}, "lineWidth": 2, "opacity": 0.8}
+        drawn.insert(1, _layer("route", "path", letter, {"style": style, "arrow": 1}))
+    return (
+        panel.view(FIT)
+        .controls(
+            geomap.ControlsOptions()
+            .show_zoom(show_zoom=True)
+            .mouse_wheel_zoom(mouse_wheel_zoom=True)
+            .show_attribution(show_attribution=True)
+            .show_scale(show_scale=True)
+        )
+        .basemap(parts.MapLayerOptions().type("default").name("land").config({}))
+        .tooltip(geomap.TooltipOptions().mode(TooltipMode.DETAILS))
+        .layers(drawn)
+        .build()
+    )
+
+
+def _layer(kind: str, name: str, letter: str, config: dict[str, object]) -> parts.MapLayerOptions:
+    return (
+        parts.MapLayerOptions()
+        .type(kind)
+        .name(name)
+        .config(config)
+        .location(PLACE)
+        .filter_data({"id": "byRefId", "options": letter})
+        .tooltip(tooltip=True)
+    )
+
+
+def _style(marks: Marks) -> dict[str, object]:
+    size: dict[str, object] = {"fixed": marks.pixels, "min": marks.pixels, "max": 2 * marks.pixels}
+    if marks.sized_by:
+        size["field"] = marks.sized_by
+    return {
+        "size": size,
+        "color": {"fixed": tone(marks.meaning)},
+        "opacity": 0.8,
+        "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
+    }

@@ -1,0 +1,199 @@
+"""What every page has: variables, annotations, links to the other pages, and rows of panels laid out in order."""
+
+from collections.abc import Sequence
+from copy import copy
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from grafana_foundation_sdk.builders import dashboard as sdk
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    GridPos,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+
+from gridfleet.dashboards.grafana.vocabulary.flux import RUN, SITE, Flux, read, values_of
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.vocabulary.theme import tone
+from gridfleet.devices.config.scenario import Scenario
+
+FOLDER_UID: Final = "gridfleet"
+FOLDER: Final = "GridFleet"
+TAG: Final = "gridfleet"
+COLUMNS: Final = 24
+"""Width of a page in Grafana's own measure."""
+ALL: Final = VariableOption(selected=True, text="All", value="$__all")
+
+SHIPPED_FROM: Final = Scenario().start
+SHIPPED_TO: Final = SHIPPED_FROM + timedelta(minutes=15) * Scenario().ticks
+"""The simulated time of a scenario that says nothing else: what a page shows at first."""
+
+
+class Row(NamedTuple):
+    """Panels side by side, with a heading over them; widths share the page evenly where none are given."""
+
+    heading: str
+    height: int
+    panels: Sequence[dashboard.Panel]
+    widths: Sequence[int] = ()
+
+
+class Span(NamedTuple):
+    """The time a page shows at first, and how often it asks anew."""
+
+    begin: str
+    end: str
+    refresh: str
+
+
+SIMULATED: Final = Span(f"{SHIPPED_FROM.isoformat()}.000Z", f"{SHIPPED_TO.isoformat()}.000Z", "30s")
+REAL: Final = Span("now-1h", "now", "10s")
+
+SITES: Final = values_of("site", "grid")
+RUNS: Final = values_of("run", "grid", SITE)
+
+
+def choice(name: str, label: str, query: str, about: str, *, many: bool = False) -> sdk.QueryVariable:
+    """Return a variable whose values a query gives; `many`: several of them, or all."""
+    variable = (
+        sdk.QueryVariable(name)
+        .label(label)
+        .description(about)
+        .datasource(DATASOURCE)
+        .query(query)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.NATURAL_DESC if name.startswith("run") else VariableSort.NATURAL_ASC)
+    )
+    if many:
+        variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(ALL)
+    return variable
+
+
+SITE_CHOICE: Final = choice("site", "Site", SITES, "The site, as in the topics.")
+RUN_CHOICE: Final = choice("run", "Run", RUNS, "One run of the site's clock.")
+CELL_CHOICE: Final = choice(
+    "cell", "Cells", values_of("cell", "grid", RUN), "The cells that are added up.", many=True
+)
+
+EVENTS: Final = (
+    ("Storm", "event", ("storm", "storm-end")),
+    ("Settings and algorithm", "price", ("settings",)),
+    ("Outage", "reactor", ("offline", "online")),
+    ("Incident", "vehicle", ("incident",)),
+    ("Begin and end", "muted", ("begin", "end")),
+)
+"""Annotations: name, the meaning of the colour, and which events they show."""
+
+
+def events(run: str, *kinds: str) -> Flux:
+    """Return the query of annotations: time, text and tags of events."""
+    wanted = " or ".join(f'r.what == "{kind}"' for kind in kinds)
+    return read("event", "text", where=f"{run} and ({wanted})").then(
+        "group()",
+        'rename(columns: {_time: "time", _value: "text", what: "tags"})',
+        'keep(columns: ["time", "text", "tags"])',
+        'sort(columns: ["time"])',
+    )
+
+
+def page(
+    uid: str,
+    title: str,
+    about: str,
+    rows: Sequence[Row],
+    *,
+    variables: Sequence[sdk.QueryVariable] = (SITE_CHOICE, RUN_CHOICE, CELL_CHOICE),
+    span: Span = SIMULATED,
+    annotated: Sequence[tuple[str, str]] = (("", RUN),),
+) -> dashboard.Dashboard:
+    """Return a page; `annotated` are the runs whose events it marks: prefix of the name, and condition in Flux."""
+    builder = (
+        sdk.Dashboard(title)
+        .uid(uid)
+        .description(about)
+        .tags([TAG])
+        .timezone("utc")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .time(span.begin, span.end)
+        .refresh(span.refresh)
+        .variables(list(variables))
+        .editable()
+        .version(1)
+    )
+    for prefix, run in annotated:
+        for name, meaning, kinds in EVENTS:
+            builder.annotation(
+                sdk.AnnotationQuery()
+                .name(f"{prefix}{name}")
+                .datasource(DATASOURCE)
+                .enable(enable=True)
+                .hide(hide=False)
+                .icon_color(tone(meaning))
+                .target(Query("Anno", events(run, *kinds)))
+            )
+    builder.link(
+        sdk.DashboardLink("Pages")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .as_dropdown(as_dropdown=False)
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
+    )
+    builder.link(
+        sdk.DashboardLink("Last 24 hours")
+        .type(DashboardLinkType.LINK)
+        .icon("bolt")
+        .tooltip("For a site in real time; simulated runs keep the scenario's own time")
+        .url(f"/d/{uid}?from=now-24h&to=now")
+        .include_vars(include_vars=True)
+    )
+    built = builder.build()
+    built.panels = _laid_out(rows)
+    return built
+
+
+def leads_to(uid: str, **variables: str) -> str:
+    """Return the link to a page for the same site, run and time; `variables` are further ones."""
+    more = "".join(f"&var-{name}={value}" for name, value in variables.items())
+    return f"/d/{uid}?${{site:queryparam}}&${{run:queryparam}}&${{__url_time_range}}{more}"
+
+
+def linked(panel: dashboard.Panel, title: str, url: str) -> dashboard.Panel:
+    """Return the panel with a link in its corner."""
+    link = sdk.DashboardLink(title).type(DashboardLinkType.LINK).url(url).build()
+    more = copy(panel)
+    more.links = [*(panel.links or []), link]
+    return more
+
+
+def _laid_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
+    """Number the panels and place them; the numbers are stable as long as the order is, for links name them."""
+    placed: list[dashboard.Panel | dashboard.RowPanel] = []
+    y = 0
+    for row in rows:
+        if row.heading:
+            heading = sdk.Row(row.heading).build()
+            heading.id_val = len(placed) + 1
+            heading.grid_pos = GridPos(h=1, w=COLUMNS, x=0, y=y)
+            placed.append(heading)
+            y += 1
+        widths = row.widths or _even(len(row.panels))
+        if sum(widths) != COLUMNS or len(widths) != len(row.panels):
+            raise ValueError(f"row {row.heading!r}: widths {widths} do not fill {COLUMNS} columns")
+        x = 0
+        for panel, width in zip(row.panels, widths, strict=True):
+            panel.id_val = len(placed) + 1
+            panel.grid_pos = GridPos(h=row.height, w=width, x=x, y=y)
+            placed.append(panel)
+            x += width
+        y += row.height
+    return placed
+
+
+def _even(count: int) -> list[int]:
+    share, rest = divmod(COLUMNS, count)
+    return [share + (1 if index < rest else 0) for index in range(count)]

@@ -1,0 +1,170 @@
+"""Panels of curves and of single figures, each with a title, a sentence on what it tells, a unit and its queries."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol, Self, TypeVar
+
+from grafana_foundation_sdk.builders import common as parts
+from grafana_foundation_sdk.builders import dashboard as sdk
+from grafana_foundation_sdk.builders import stat as stat_panel
+from grafana_foundation_sdk.builders import timeseries as series_panel
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Property
+
+from gridfleet.dashboards.grafana.vocabulary.flux import Flux
+from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.vocabulary.theme import PLAIN, tone
+
+TICK: Final = "15m"
+"""No point of simulated time is nearer to the next."""
+NOTHING: Final = "nothing in the time shown"
+
+
+class Line(NamedTuple):
+    """How a field is shown: the name for people, the meaning its colour has, and whether drawn as a plain line."""
+
+    field: str
+    name: str
+    meaning: str
+    unstacked: bool = False
+    unit: str = ""
+
+
+class _Common(Protocol):
+    """What every panel builder of the SDK can do."""
+
+    def title(self, title: str) -> Self: ...
+    def description(self, description: str) -> Self: ...
+    def datasource(self, datasource: common.DataSourceRef) -> Self: ...
+    def with_target(self, target: Builder[Dataquery]) -> Self: ...
+    def no_value(self, no_value: str) -> Self: ...
+    def unit(self, unit: str) -> Self: ...
+    def override_by_name(self, name: str, properties: list[Property]) -> Self: ...
+
+
+P = TypeVar("P", bound=_Common)
+
+
+def timeseries(  # noqa: PLR0913 - a panel says much
+    title: str,
+    about: str,
+    unit: str,
+    *queries: Flux,
+    lines: Sequence[Line] = (),
+    shades_of: str = "",
+    stack: bool = False,
+    bars: bool = False,
+    colours: sdk.ThresholdsConfig | None = None,
+    step: str = TICK,
+    floor: float | None = None,
+    empty: str = NOTHING,
+) -> dashboard.Panel:
+    """Curves over time: `lines` for known fields, else all in shades of the colour of one meaning."""
+    panel = (
+        begin(series_panel.Panel(), title, about, unit, queries, empty)
+        .interval(step)
+        .legend(legend_below())
+        .tooltip(parts.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.NONE))
+        .line_width(1)
+        .fill_opacity(75 if stack or bars else 10)
+        .show_points(common.VisibilityMode.NEVER)
+        .line_interpolation(common.LineInterpolation.STEP_AFTER)
+        .draw_style(common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE)
+        .span_nulls(1_800_000)
+    )
+    if stack:
+        panel.stacking(parts.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
+    if floor is not None:
+        panel.axis_soft_min(floor)
+    if colours is not None:
+        panel.thresholds(colours).thresholds_style(
+            parts.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        )
+    if shades_of:
+        panel.color_scheme(
+            sdk.FieldColor().mode(dashboard.FieldColorModeId.SHADES).fixed_color(tone(shades_of))
+        )
+    for line in lines:
+        panel.override_by_name(line.field, properties_of(line))
+    return panel.build()
+
+
+def stat(
+    title: str,
+    about: str,
+    unit: str,
+    *queries: Flux,
+    colours: sdk.ThresholdsConfig = PLAIN,
+    lines: Sequence[Line] = (),
+    empty: str = "–",
+    decimals: int | None = None,
+) -> dashboard.Panel:
+    """One number, or a few: the last value of each field, coloured by thresholds."""
+    panel = (
+        begin(stat_panel.Panel(), title, about, unit, queries, empty)
+        .interval(TICK)
+        .thresholds(colours)
+        .color_mode(common.BigValueColorMode.VALUE)
+        .graph_mode(common.BigValueGraphMode.AREA)
+        .justify_mode(common.BigValueJustifyMode.CENTER)
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME if lines else common.BigValueTextMode.VALUE)
+        .reduce_options(parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))
+    )
+    if decimals is not None:
+        panel.decimals(decimals)
+    for line in lines:
+        panel.override_by_name(line.field, properties_of(line))
+    return panel.build()
+
+
+def words(title: str, about: str, *queries: Flux, field: str, unit: str = "none") -> dashboard.Panel:
+    """The last word, or time, of a field of a table."""
+    return (
+        begin(stat_panel.Panel(), title, about, unit, queries, "–")
+        .thresholds(PLAIN)
+        .color_mode(common.BigValueColorMode.NONE)
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .text_mode(common.BigValueTextMode.VALUE)
+        .justify_mode(common.BigValueJustifyMode.CENTER)
+        .reduce_options(
+            parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(f"/^{field}$/")
+        )
+        .build()
+    )
+
+
+def begin(panel: P, title: str, about: str, unit: str, queries: Iterable[Flux], empty: str) -> P:
+    """Give a panel what every one has."""
+    panel.title(title).description(about).datasource(DATASOURCE).unit(unit).no_value(empty)
+    for letter, query in zip("ABCDEFGH", queries, strict=False):
+        panel.with_target(Query(letter, query))
+    return panel
+
+
+def properties_of(line: Line) -> list[Property]:
+    """Return how a field is shown, as overrides."""
+    properties = [
+        Property("displayName", line.name),
+        Property("color", {"mode": "fixed", "fixedColor": tone(line.meaning)}),
+    ]
+    if line.unit:
+        properties.append(Property("unit", line.unit))
+    if line.unstacked:
+        properties += [
+            Property("custom.stacking", {"mode": "none", "group": "A"}),
+            Property("custom.fillOpacity", 0),
+            Property("custom.lineWidth", 2),
+        ]
+    return properties
+
+
+def legend_below() -> parts.VizLegendOptions:
+    """Return a legend in a line below the panel."""
+    return (
+        parts.VizLegendOptions()
+        .display_mode(common.LegendDisplayMode.LIST)
+        .placement(common.LegendPlacement.BOTTOM)
+        .show_legend(show_legend=True)
+        .calcs([])
+    )

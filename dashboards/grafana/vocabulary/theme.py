@@ -1,0 +1,64 @@
+"""Units, colours and thresholds: one colour for one meaning, the same as in plots and on the live page.
+
+Grafana shows dark pages by default, so the palette's dark twins serve; ink and muted are Grafana's own, which follow
+the theme.
+"""
+
+from typing import Final
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
+
+from gridfleet.dashboards.plots.style import TONES
+
+# Units in Grafana's spelling
+ENERGY: Final = "watth"
+POWER: Final = "watt"
+MONEY: Final = "currencyEUR"
+PRICE: Final = "suffix: €/kWh"
+SHARE: Final = "percentunit"
+COUNT: Final = "short"
+SECONDS: Final = "s"
+DISTANCE: Final = "lengthkm"
+SPEED: Final = "velocitykmh"
+WIND_SPEED: Final = "velocityms"
+CURRENT: Final = "amp"
+VOLTAGE: Final = "volt"
+BYTES: Final = "bytes"
+PER_SECOND: Final = "cps"
+TIME: Final = "dateTimeAsIso"
+TEXT: Final = "string"
+CONSUMPTION: Final = "suffix: Wh/km"
+NO_UNIT: Final = "none"
+
+GOOD: Final = TONES["charger"].dark
+WARN: Final = TONES["event"].dark
+BAD: Final = TONES["reactor"].dark
+RUN_A: Final = TONES["run-a"].dark
+RUN_B: Final = TONES["run-b"].dark
+CELLS_TONE: Final = TONES["imported"].dark
+NEUTRAL: Final = "text"
+_THEME: Final = {"ink": "text", "muted": "#7b828c"}
+
+KINDS: Final = ("turbine", "reactor", "consumer", "charger", "vehicle")
+_KIND_TONES: Final = {"turbine": "wind"}
+
+
+def tone(meaning: str) -> str:
+    """Return the colour of a meaning of `gridfleet.dashboards.plots.style.TONES`, or of a kind of device."""
+    name = _KIND_TONES.get(meaning, meaning)
+    return _THEME.get(name) or TONES[name].dark
+
+
+def thresholds(first: str, *steps: tuple[float, str]) -> ThresholdsConfig:
+    """Return thresholds: the colour below the first step, then (from this value on, colour)."""
+    return (
+        ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(None, first), *(Threshold(value, colour) for value, colour in steps)])
+    )
+
+
+PLAIN: Final = thresholds(NEUTRAL)
+NONE_IS_GOOD: Final = thresholds(GOOD, (1, BAD))
+"""For what should be 0."""

@@ -1,0 +1,142 @@
+"""Figures of a comparison: bars with their spread, and mean curves over a band from least to most."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gridfleet.dashboards.plots import style
+from gridfleet.dashboards.plots.curves import CURVES, Curves, mean_and_range
+from gridfleet.dashboards.reports.metrics import METRICS
+
+Bars: TypeAlias = Mapping[str, Sequence[tuple[str, float, float, float, float]]]
+"""Label, mean, standard deviation, least and most, by the metric's name."""
+RunCurves: TypeAlias = Mapping[str, list[Curves]]
+
+COLUMNS: Final = 4
+COMPARED: Final = (
+    "reactor_kwh",
+    "reactor_share",
+    "curtailed_kwh",
+    "mean_price",
+    "lowest_price",
+    "charger_stored_mean_kwh",
+    "accepted_price",
+    "accepted_distance_km",
+    "accepted_cost_eur",
+    "reservations_charged",
+    "reservations_failed",
+    "stranded_vehicles",
+    "messages",
+)
+
+
+class ComparePlot(NamedTuple):
+    """One figure of the comparison."""
+
+    name: str
+    title: str
+    shows: str
+    unit: str
+    draw: Callable[[Bars, RunCurves], Figure]
+
+
+def bars(figures: Bars, curves: RunCurves) -> Figure:
+    """Draw a panel per metric, a bar per label; the line runs from least to most, its thick part is ± sd."""
+    del curves
+    metrics = [metric for metric in METRICS if metric.name in COMPARED]
+    labels = [row[0] for row in figures[metrics[0].name]]
+    rows = math.ceil(len(metrics) / COLUMNS)
+    figure = style.new_figure("Key figures with their spread", rows * (0.85 + 0.21 * len(labels)) + 0.5)
+    panels: list[Axes] = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for index, (axes, metric) in enumerate(zip(panels, metrics, strict=False)):
+        for place, (_, mean, sd, least, most) in enumerate(figures[metric.name]):
+            if math.isnan(mean):
+                continue
+            axes.barh(place, mean, height=0.66, color=_tone(place), alpha=0.55)
+            axes.plot([least, most], [place, place], color=style.INK, linewidth=0.8)
+            axes.plot(
+                [max(least, mean - sd), min(most, mean + sd)], [place, place], color=style.INK, linewidth=2.4
+            )
+        names = [style.label(text, 18) for text in labels] if index % COLUMNS == 0 else []
+        axes.set_yticks(range(len(labels)) if names else [], names)
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        is_zero = not any(most > 0 for *_, most in figures[metric.name])
+        axes.set_xlim(0, 1 if is_zero else None)
+        axes.locator_params(axis="x", nbins=3)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
+        unit = f", {metric.unit}" if metric.unit else ""
+        axes.set_title(_wrap(f"{metric.title}{unit}"), fontsize=8)
+    for axes in panels[len(metrics) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def overlay(figures: Bars, curves: RunCurves) -> Figure:
+    """Draw a panel per curve, a line per label, over a band from least to most of its runs."""
+    del figures
+    figure = style.new_figure("Over time: mean of the runs, and their range", 1.95 * len(CURVES) + 0.9)
+    panels: list[Axes] = list(figure.subplots(len(CURVES), 1, sharex=True))
+    for axes, (name, title, unit) in zip(panels, CURVES, strict=True):
+        for place, runs in enumerate(curves.values()):
+            hours, mean, least, most = mean_and_range(runs, name)
+            if not np.isfinite(mean).any():
+                continue
+            if len(runs) > 1:
+                axes.fill_between(hours, least, most, color=_tone(place), alpha=0.16, linewidth=0)
+            single: dict[str, Any] = {"marker": "o"} if len(hours) == 1 else {}
+            axes.plot(hours, mean, color=_tone(place), linestyle=_dash(place), **single)
+        axes.set_title(title, fontsize=8.5)
+        axes.set_ylabel(unit)
+        axes.set_ylim(bottom=0)
+    panels[-1].set_xlabel("simulated time since the start, h")
+    longest = max((run.hours[-1] for runs in curves.values() for run in runs if run.hours), default=1.0)
+    panels[-1].set_xlim(0, longest)
+    handles = [
+        Line2D([], [], color=_tone(place), linestyle=_dash(place), label=style.label(label))
+        for place, label in enumerate(curves)
+    ]
+    panels[0].legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, borderaxespad=2.0)
+    figure.align_ylabels(panels)
+    return figure
+
+
+def _tone(place: int) -> str:
+    return style.RUN_TONES[place % len(style.RUN_TONES)]
+
+
+def _dash(place: int) -> Any:  # noqa: ANN401  a name or a pattern, as matplotlib takes it
+    return style.DASHES[place % len(style.DASHES)]
+
+
+def _wrap(text: str) -> str:
+    """Break a title that is too long for its panel at the space nearest to its middle."""
+    spaces = [place for place, letter in enumerate(text) if letter == " "]
+    if len(text) <= 30 or not spaces:
+        return text
+    middle = min(spaces, key=lambda place: (abs(place - len(text) / 2), place))
+    return f"{text[:middle]}\n{text[middle + 1 :]}"
+
+
+COMPARE_PLOTS: Final = (
+    ComparePlot(
+        "compare-bars",
+        "Key figures with their spread",
+        "A bar is the mean of a set's runs; the fine line runs from the least to the most, its thick part "
+        "is the mean ± one standard deviation.",
+        "in each panel's title",
+        bars,
+    ),
+    ComparePlot(
+        "compare-curves",
+        "Over time",
+        "A line is the mean of a set's runs, the band around it their range.",
+        "at each axis",
+        overlay,
+    ),
+)

@@ -1,0 +1,148 @@
+"""The map: Germany's outline and every agent where it was last seen."""
+
+import json
+import math
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from gridfleet.dashboards.plots import style
+from gridfleet.dashboards.plots.timeline import Timeline
+
+Line = list[tuple[float, float]]
+
+WIDTH_INCHES: Final = 6.6
+MOST_VECTORS: Final = 400
+"""More marks of a kind than this are drawn as pixels, to keep the page small."""
+MARKS: Final = {
+    "turbine": ("^", 58),
+    "reactor": ("*", 130),
+    "consumer": ("s", 36),
+    "charger": ("o", 24),
+    "vehicle": ("D", 13),
+}
+PLURALS: Final = {
+    "turbine": "turbines",
+    "reactor": "reactor",
+    "consumer": "consumers",
+    "charger": "chargers",
+    "vehicle": "vehicles",
+}
+CITIES: Final = (
+    ("Berlin", 52.52, 13.405),
+    ("Hamburg", 53.551, 9.994),
+    ("München", 48.137, 11.575),
+    ("Köln", 50.938, 6.957),
+    ("Frankfurt", 50.111, 8.682),
+    ("Leipzig", 51.340, 12.375),
+)
+_LAST: Final = "SELECT kind, longitude, latitude, max(tick) FROM agents GROUP BY agent ORDER BY kind, agent"
+_WAYS: Final = (
+    "SELECT longitude, latitude, next_longitude, next_latitude, destination_longitude, destination_latitude "
+    "FROM vehicles JOIN agents ON agent = vehicle AND agents.tick = vehicles.tick "
+    "WHERE vehicles.tick = (SELECT max(tick) FROM vehicles) ORDER BY vehicle"
+)
+
+
+@cache
+def outline() -> tuple[Line, ...]:
+    """Return Germany's borders as rings of longitude, latitude."""
+    text = (
+        resources.files("gridfleet.dashboards.plots.data")
+        .joinpath("germany.json")
+        .read_text(encoding="utf-8")
+    )
+    return tuple(
+        [(longitude, latitude) for longitude, latitude in ring] for ring in json.loads(text)["rings"]
+    )
+
+
+def map_of_agents(timeline: Timeline) -> Figure:
+    """Draw all agents at their last position, and each vehicle's way to its next stop and destination."""
+    figure = style.new_figure("Where everybody was at the end", 7.4, WIDTH_INCHES)
+    axes = figure.add_subplot()
+    axes.add_collection(
+        PolyCollection(outline(), facecolors=to_rgba(style.GRID, 0.4), edgecolors="none", zorder=0.5)
+    )
+    axes.add_collection(LineCollection(outline(), colors=style.MUTED, linewidths=0.8, zorder=1))
+    for name, latitude, longitude in CITIES:
+        axes.plot(longitude, latitude, ".", color=style.CURTAILED, markersize=2.5, zorder=1)
+        axes.annotate(
+            name, (longitude, latitude), (3, 2), textcoords="offset points", fontsize=7, color=style.CURTAILED
+        )
+    _ways(axes, timeline)
+    found: dict[str, Line] = {}
+    for kind, longitude, latitude, _ in timeline.store.select(_LAST):
+        found.setdefault(kind, []).append((longitude, latitude))
+    for kind in sorted(found, key=lambda kind: (_rank(kind), kind)):
+        _kind(axes, kind, found[kind])
+    axes.set_xlim(5.4, 15.6)
+    axes.set_ylim(47.05, 55.25)
+    axes.set_aspect(1 / math.cos(math.radians(51.2)))
+    axes.grid(visible=False)
+    axes.set_xlabel("longitude, ° east")
+    axes.set_ylabel("latitude, ° north")
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
+    return figure
+
+
+def _rank(kind: str) -> int:
+    """Return the order of drawing: the many first, the few on top."""
+    order = ("vehicle", "charger", "consumer", "turbine", "reactor")
+    return order.index(kind) if kind in order else -1
+
+
+def _kind(axes: Axes, kind: str, places: Line) -> None:
+    """Draw all agents of a kind."""
+    mark, size = MARKS.get(kind, ("X", 24))
+    axes.scatter(
+        [longitude for longitude, _ in places],
+        [latitude for _, latitude in places],
+        marker=mark,
+        s=size if len(places) <= MOST_VECTORS else size / 3,
+        color=style.KIND_TONES.get(kind, style.MUTED),
+        edgecolors=style.GRID,
+        linewidths=0.5,
+        zorder=4 + _rank(kind),
+        label=f"{len(places)} {style.label(PLURALS.get(kind, kind))}",
+        rasterized=len(places) > MOST_VECTORS,
+    )
+
+
+def _ways(axes: Axes, timeline: Timeline) -> None:
+    """Draw a full line to each vehicle's next stop and a dotted one on to its destination."""
+    stops: list[Line] = []
+    goals: list[Line] = []
+    for x, y, next_x, next_y, goal_x, goal_y in timeline.store.select(_WAYS):
+        here = (x, y)
+        if next_x is not None and next_y is not None:
+            stops.append([here, (next_x, next_y)])
+            here = (next_x, next_y)
+        if goal_x is not None and goal_y is not None and (goal_x, goal_y) != here:
+            goals.append([here, (goal_x, goal_y)])
+    for lines, dash, width, name in (
+        (stops, "-", 0.9, "way to the next stop"),
+        (goals, (0, (1.2, 1.6)), 0.9, "on to the destination"),
+    ):
+        if lines:
+            many = len(lines) > MOST_VECTORS
+            axes.add_collection(
+                LineCollection(
+                    lines,
+                    colors=style.VEHICLE,
+                    linewidths=width if not many else 0.4,
+                    linestyles=[dash],
+                    alpha=0.75 if not many else 0.35,
+                    zorder=2,
+                    label=name,
+                    rasterized=many,
+                ),
+                autolim=False,
+            )

@@ -1,0 +1,176 @@
+"""Energy per tick: what was made, what was used, and by whom."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gridfleet.dashboards.plots import style
+from gridfleet.dashboards.plots.axes import band, energy_unit, legend, per_tick, steps, time_axis
+from gridfleet.dashboards.plots.timeline import Series, Timeline
+
+MOST_PRODUCERS = 6
+"""More producers than this are drawn together."""
+NO_TICKS = "no tick was recorded"
+PRODUCERS = "kind IN ('turbine', 'reactor')"
+
+
+def consumption_and_generation(timeline: Timeline) -> Figure:
+    """Stack what was used by its source, what was curtailed on top, and the demand as a line."""
+    figure = style.new_figure("Consumption and generation", 3.6)
+    axes = figure.add_subplot()
+    total = {
+        name: per_bin(timeline, name)
+        for name in ("generated", "reactor", "imported", "exported", "curtailed")
+    }
+    demand = per_bin(timeline, "demand")
+    divisor, unit = energy_unit(demand, total["generated"] + total["reactor"])
+    own = total["generated"] - total["curtailed"] - total["exported"]
+    layers = [
+        ("own generation used", style.WIND, own),
+        ("from other cells", style.IMPORTED, total["imported"]),
+        ("reactor", style.REACTOR, total["reactor"]),
+        ("curtailed", style.CURTAILED, total["curtailed"]),
+    ]
+    floor = np.zeros(timeline.bins)
+    for name, tone, values in layers:
+        if np.nan_to_num(values).any():
+            top = floor + np.nan_to_num(values) / divisor
+            alpha = 0.5 if tone == style.CURTAILED else 0.85
+            band(axes, timeline, floor, top, color=tone, alpha=alpha, label=name)
+            floor = top
+    if timeline.bins:
+        steps(axes, timeline, demand / divisor, color=style.INK, label="demand (bids)")
+        axes.set_ylim(bottom=0)
+        legend(axes, timeline)
+    else:
+        style.say_empty(axes, NO_TICKS)
+    axes.set_ylabel(per_tick(timeline, unit))
+    time_axis(axes, timeline)
+    return figure
+
+
+def power_difference(timeline: Timeline) -> Figure:
+    """Show own generation less demand: above zero there is too much, below the reactor must help."""
+    figure = style.new_figure("Power difference: own generation less demand", 2.9)
+    axes = figure.add_subplot()
+    difference = per_bin(timeline, "generated") - per_bin(timeline, "demand")
+    divisor, unit = energy_unit(difference)
+    zero = np.zeros(timeline.bins)
+    if timeline.bins:
+        above, below = np.fmax(difference, 0) / divisor, np.fmin(difference, 0) / divisor
+        band(axes, timeline, zero, above, color=style.WIND, alpha=0.75, label="surplus")
+        band(axes, timeline, below, zero, color=style.REACTOR, alpha=0.75, label="shortfall")
+        axes.axhline(0, color=style.INK, linewidth=0.9)
+        legend(axes, timeline)
+    else:
+        style.say_empty(axes, NO_TICKS)
+    axes.set_ylabel(per_tick(timeline, unit))
+    time_axis(axes, timeline)
+    return figure
+
+
+def chargers_and_consumers(timeline: Timeline) -> Figure:
+    """Stack what consumers and chargers bought."""
+    figure = style.new_figure("Bought by consumers and by chargers", 3.1)
+    axes = figure.add_subplot()
+    kinds = "(SELECT agent, max(kind) AS kind FROM agents GROUP BY agent)"
+    bought = timeline.read_by(
+        "coalesce(kind, 'consumer')", "sum(energy_wh)", f"trades LEFT JOIN {kinds} ON agent = consumer"
+    )
+    divisor, unit = energy_unit(*bought.values())
+    floor = np.zeros(timeline.bins)
+    for kind, tone in (("consumer", style.CONSUMER), ("charger", style.CHARGER)):
+        if kind in bought:
+            top = floor + np.nan_to_num(bought[kind]) / divisor / ticks_per_bin(timeline)
+            band(axes, timeline, floor, top, color=tone, alpha=0.85, label=f"{kind}s")
+            floor = top
+    if bought:
+        axes.set_ylim(bottom=0)
+        legend(axes, timeline)
+    else:
+        style.say_empty(axes, "nothing was bought")
+    axes.set_ylabel(per_tick(timeline, unit))
+    time_axis(axes, timeline)
+    return figure
+
+
+def generation_per_producer(timeline: Timeline) -> Figure:
+    """Draw each producer's mean power; the reactor's is what it sold."""
+    figure = style.new_figure("Generation per producer", 3.3)
+    axes = figure.add_subplot()
+    power = timeline.read_by("kind || char(9) || agent", "avg(power_w)", "agents", PRODUCERS)
+    lines = producer_lines(power)
+    divisor, unit = (1e6, "MW") if any(np.nanmax(watts) >= 2e7 for *_, watts in lines) else (1e3, "kW")
+    for name, tone, dash, watts in lines:
+        steps(axes, timeline, watts / divisor, color=tone, linestyle=dash, label=name)
+    if power:
+        axes.set_ylim(bottom=0)
+        legend(axes, timeline)
+    else:
+        style.say_empty(axes, "there was no producer")
+    axes.set_ylabel(f"mean power, {unit}")
+    time_axis(axes, timeline)
+    return figure
+
+
+def reactor_share(timeline: Timeline) -> Figure:
+    """Show how much of the energy bought came from the reactor, per tick and since the start."""
+    figure = style.new_figure("Share of the reactor in consumption", 2.7)
+    axes = figure.add_subplot()
+    reactor, sold = per_bin(timeline, "reactor"), per_bin(timeline, "sold")
+    if np.nan_to_num(sold).any():
+        share = 100 * np.divide(reactor, sold, out=timeline.blank(), where=sold > 0)
+        band(
+            axes,
+            timeline,
+            np.zeros(timeline.bins),
+            share,
+            color=style.REACTOR,
+            alpha=0.55,
+            label="in the tick",
+        )
+        so_far = np.cumsum(np.nan_to_num(sold))
+        mean = 100 * np.divide(
+            np.cumsum(np.nan_to_num(reactor)), so_far, out=timeline.blank(), where=so_far > 0
+        )
+        axes.plot(timeline.ends, mean, color=style.INK, label="since the start", **dot(timeline))
+        axes.set_ylim(0, 104)
+        legend(axes, timeline)
+    else:
+        style.say_empty(axes, "nothing was bought")
+    axes.set_ylabel("share of energy bought, %")
+    time_axis(axes, timeline)
+    return figure
+
+
+def per_bin(timeline: Timeline, quantity: str) -> Series:
+    """Return an energy of ticks.csv in Wh per tick, summed over cells."""
+    return timeline.read(f"sum({quantity}_wh)", "ticks") / ticks_per_bin(timeline)
+
+
+def ticks_per_bin(timeline: Timeline) -> Series:
+    """Return how many ticks each bin holds; the last may hold fewer."""
+    counts: Series = np.round(np.diff(timeline.edges) * 3_600_000 / timeline.facts.tick_ms)
+    return counts
+
+
+def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series]]:
+    """Return name, colour, dash and values of each producer; where there are many, turbines are summed."""
+    split = [(key.split("\t", 1), values) for key, values in found.items()]
+    turbines = [(name, values) for (kind, name), values in split if kind == "turbine"]
+    reactors = [(name, values) for (kind, name), values in split if kind == "reactor"]
+    if len(turbines) > MOST_PRODUCERS:
+        turbines = [(f"{len(turbines)} turbines together", np.nansum([v for _, v in turbines], axis=0))]
+    if len(reactors) > MOST_PRODUCERS:
+        reactors = [(f"{len(reactors)} reactors together", np.nansum([v for _, v in reactors], axis=0))]
+    return [
+        (style.label(name), tone, style.DASHES[index % len(style.DASHES)], values)
+        for tone, group in ((style.WIND, turbines), (style.REACTOR, reactors))
+        for index, (name, values) in enumerate(group)
+    ]
+
+
+def dot(timeline: Timeline) -> dict[str, Any]:
+    """Return a marker where a line would have a single point and not be seen."""
+    return {"marker": "o", "clip_on": False} if timeline.bins == 1 else {}

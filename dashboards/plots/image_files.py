@@ -1,0 +1,47 @@
+"""Figures as files and as parts of a page: PNG without dates, SVG whose colours follow the page."""
+
+import io
+import re
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from gridfleet.dashboards.plots.style import PNG_DPI, TITLE_POINTS, TONES
+
+_HEAD: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_META: Final = re.compile(r"\s*<metadata>.*?</metadata>|\s*<style type=\"text/css\">.*?</style>", re.DOTALL)
+_SIZE: Final = re.compile(r'<svg [^>]*?width="[^"]*" height="[^"]*" viewBox="[^"]*"')
+_TAGS: Final = re.compile(r"<[^>]*>")
+_HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
+_TOKENS: Final = {tone.light: token for token, tone in TONES.items()}
+_IDS: Final = re.compile(r'( id="|"#|url\(#)')
+_FONT: Final = re.compile(r" font-family: [^;\"]+;?")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure with its title as PNG; the same figure gives the same bytes."""
+    figure.savefig(path, format="png", dpi=PNG_DPI, metadata={"Software": None})
+
+
+def inline_svg(figure: Figure, name: str, title: str) -> str:
+    """Return a figure drawn before as SVG for a page: cut below its title, with ids of its own."""
+    figure.set_layout_engine("none")  # it is laid out already; doing it again would cost as much as drawing
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = _META.sub("", _HEAD.sub("", buffer.getvalue()))
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    head = (
+        f'<svg role="img" aria-label="{title}" viewBox="0 {TITLE_POINTS} {width:g} {height - TITLE_POINTS:g}"'
+    )
+    text = _SIZE.sub(head, text, count=1)
+    text = _TAGS.sub(lambda tag: _own(tag[0], name), text)
+    return re.sub(r"\n\s*", "\n", text)
+
+
+def _own(tag: str, name: str) -> str:
+    """Return a tag with ids of this figure, the page's font, and colours that are the page's."""
+    tag = _IDS.sub(rf"\1{name}-", tag)
+    tag = _FONT.sub("", tag)
+    return _HEX.sub(lambda found: f"var(--{_TOKENS[found[0]]})" if found[0] in _TOKENS else found[0], tag)

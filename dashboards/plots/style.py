@@ -1,0 +1,136 @@
+"""How figures look: one colour for one meaning everywhere, chosen to be told apart by colour-blind eyes too.
+
+The colours extend the palette of Okabe and Ito (2008). Each has a twin for dark pages; `plots.image_files` turns
+the light ones into CSS variables, so that an inline figure follows the page.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+class Tone(NamedTuple):
+    """A colour on light and on dark paper."""
+
+    light: str
+    dark: str
+
+
+TONES: Final = {
+    "wind": Tone("#0072b2", "#4aa8e0"),
+    "reactor": Tone("#d55e00", "#f0803c"),
+    "consumer": Tone("#b8578f", "#dd8fbc"),
+    "charger": Tone("#009e73", "#2cc498"),
+    "vehicle": Tone("#b98600", "#e6b422"),
+    "imported": Tone("#56b4e9", "#8fd0f5"),
+    "curtailed": Tone("#9aa0a8", "#7b828c"),
+    "price": Tone("#5a4a9c", "#a99be8"),
+    "event": Tone("#e8c400", "#f5dc50"),
+    "run-a": Tone("#3d4f66", "#b4c2d6"),
+    "run-b": Tone("#a3195b", "#f277ad"),
+    "run-c": Tone("#00798c", "#4cc9db"),
+    "run-d": Tone("#757500", "#d0d04a"),
+    "run-e": Tone("#8c4a2f", "#dba285"),
+    "run-f": Tone("#3f51b5", "#95a3f5"),
+    "ink": Tone("#1b1f24", "#e9ecef"),
+    "muted": Tone("#5c6670", "#a4adb6"),
+    "grid": Tone("#dde1e6", "#343b43"),
+}
+WIND: Final = TONES["wind"].light
+REACTOR: Final = TONES["reactor"].light
+CONSUMER: Final = TONES["consumer"].light
+CHARGER: Final = TONES["charger"].light
+VEHICLE: Final = TONES["vehicle"].light
+IMPORTED: Final = TONES["imported"].light
+CURTAILED: Final = TONES["curtailed"].light
+PRICE: Final = TONES["price"].light
+EVENT: Final = TONES["event"].light
+INK: Final = TONES["ink"].light
+MUTED: Final = TONES["muted"].light
+GRID: Final = TONES["grid"].light
+
+KIND_TONES: Final = {
+    "turbine": WIND,
+    "reactor": REACTOR,
+    "consumer": CONSUMER,
+    "charger": CHARGER,
+    "vehicle": VEHICLE,
+}
+RUN_TONES: Final = tuple(tone.light for name, tone in TONES.items() if name.startswith("run-"))
+"""For sets of runs side by side, where a colour stands for a set and for nothing else."""
+DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
+"""Line styles for things of one kind, which share its colour."""
+WIDTH_INCHES: Final = 9.0
+TITLE_POINTS: Final = 18
+"""Height of a figure's title, from its upper edge."""
+PNG_DPI: Final = 110
+LONGEST_LABEL: Final = 28
+
+_RC: Final[dict[str, Any]] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 8.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "figure.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "hatch.color": CURTAILED,
+    "hatch.linewidth": 0.6,
+    "legend.borderaxespad": 0.2,
+    "legend.columnspacing": 1.4,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.5,
+    "path.simplify": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gridfleet",
+    "svg.image_inline": True,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.color": MUTED,
+    "ytick.labelsize": 8,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with our settings alone, whatever the user's matplotlibrc says; restores them afterwards."""
+    with matplotlib.style.context(["default", _RC]):
+        yield
+
+
+def new_figure(title: str, height_inches: float = 3.3, width_inches: float = WIDTH_INCHES) -> Figure:
+    """Return an empty figure that keeps its labels inside its edges."""
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK)
+    return figure
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=10)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return a device's word fit for a figure: printable, in the font's alphabets, not too long."""
+    shown = "".join(letter if letter.isprintable() and ord(letter) < 0x250 else "?" for letter in text)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"

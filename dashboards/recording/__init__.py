@@ -1,0 +1,1 @@
+"""From messages to stored rows: the recorder, its journal, its process."""

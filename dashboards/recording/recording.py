@@ -1,0 +1,167 @@
+"""One tap for a whole run: it fills the store, audits, and traces if asked; used by simulation and broker alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from gridfleet.broker.protocol.messages import Message
+from gridfleet.dashboards.audit import Auditor
+from gridfleet.dashboards.audit.findings import Finding
+from gridfleet.dashboards.recording.recorder import Recorder
+from gridfleet.dashboards.recording.trace import TraceWriter
+from gridfleet.dashboards.reports.export import write_exports
+from gridfleet.dashboards.store.database import MEMORY, Store
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.collector import Collector, Sink
+
+STORE: Final = "run.sqlite"
+MEMORY_KEY: Final = "memory"
+FINDINGS_KEY: Final = "findings"
+FINISHED_KEY: Final = "finished"
+BREACHES: Final = "breaches"
+"""The key in the store under which the first breaches of each invariant are described."""
+
+
+class Verdict(NamedTuple):
+    """What the auditor found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no invariant was broken."""
+        return all(finding.holds for finding in self.findings)
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """The invariants that were broken."""
+        return tuple(finding for finding in self.findings if not finding.holds)
+
+
+class Recording:
+    """A run being recorded into a directory, or into memory where there is none; a context manager.
+
+    `exact` and `clock_skew_ms` are the auditor's: say exact=False where messages may be lost or late, that is
+    with faults, and on a broker in any mode but lock-step.
+    """
+
+    def __init__(  # noqa: PLR0913 - a recording has as many sides
+        self,
+        directory: Path | str | None,
+        facts: RunFacts,
+        *,
+        trace: Path | str | None = None,
+        site: str = "site",
+        exact: bool = True,
+        clock_skew_ms: int = 0,
+        sink: Sink | None = None,
+        run: str | None = None,
+        resume: bool = False,
+        now_s: Callable[[], float] = monotonic,
+        wall_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """`sink` takes the points of the run, named `run`, if anybody wants them; the rest is the collector's.
+
+        With `resume`, a store that is there already is gone on with: see `continued`.
+        """
+        self._directory = None if directory is None else Path(directory)
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        path = MEMORY if self._directory is None else self._directory / STORE
+        self.continued = resume and Path(path).is_file()
+        """Whether the store was there already."""
+        self.store = Store.resume(path) if self.continued else Store.create(path)
+        try:
+            self._trace = None if trace is None else TraceWriter(trace, site)
+        except OSError:
+            self.store.close()
+            raise
+        if not self.continued:
+            self.store.put_facts(facts)
+        self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms)
+        self._collector = (
+            None
+            if sink is None
+            else Collector(
+                sink,
+                site,
+                scenario=facts.scenario,
+                run=run,
+                findings=lambda: self._auditor.findings,
+                now_s=now_s,
+                wall_ms=wall_ms,
+            )
+        )
+        self._recorder = Recorder(self.store, self._collector)
+        self._verdict: Verdict | None = None
+
+    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+        """Hear a message."""
+        if self._collector is not None:
+            self._collector.tap(simulated_ms, scope, sender, message)
+        self._recorder.tap(simulated_ms, scope, sender, message)
+        self._auditor.tap(simulated_ms, scope, sender, message)
+        if self._trace is not None:
+            self._trace.tap(simulated_ms, scope, sender, message)
+
+    def missed(self) -> None:
+        """The connection was lost and is back: what was said in between may be missing."""
+        self._auditor.missed()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the auditor has found so far."""
+        return self._auditor.findings
+
+    @property
+    def finished(self) -> bool:
+        """Whether this process or an earlier one has finished the run."""
+        return bool(self.store.meta(FINISHED_KEY, default=False))
+
+    def keep_memory(self) -> None:
+        """Keep with the rows what the next process needs to go on: it belongs to the same commit."""
+        self.store.put_meta(MEMORY_KEY, self._recorder.memory())
+        self.store.put_meta(FINDINGS_KEY, [finding._asdict() for finding in self.findings])
+
+    def recall(self) -> None:
+        """Go on from what `keep_memory` has kept; call it when what the rows were made of has been heard again."""
+        self._recorder.recall(self.store.meta(MEMORY_KEY, {}))
+        kept = self.store.meta(FINDINGS_KEY, [])
+        self._auditor.restore(Finding(**{**each, "examples": tuple(each["examples"])}) for each in kept)
+
+    def finish(self) -> Verdict:
+        """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
+        if self._verdict is None:
+            if self._collector is not None:
+                self._collector.finish()
+            self._recorder.finish()
+            self._verdict = verdict = Verdict(tuple(self._auditor.finish()))
+            self.store.put_invariants(finding.invariant for finding in verdict.findings)
+            self.store.put_meta(BREACHES, {each.name: list(each.examples) for each in verdict.broken})
+            self.store.put_meta(FINISHED_KEY, value=True)
+            self.store.commit()
+            if self._trace is not None:
+                self._trace.close()
+            if self._directory is not None:
+                write_exports(self.store, self._directory)
+        return self._verdict
+
+    def __enter__(self) -> Self:
+        """Hand out the recording itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, keeping what was recorded."""
+        self.close()
+
+    def close(self) -> None:
+        """Close store and trace; a second call does nothing."""
+        try:
+            if self._trace is not None:
+                self._trace.close()
+        finally:
+            self.store.close()

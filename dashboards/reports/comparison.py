@@ -1,0 +1,145 @@
+"""Sets of runs side by side: means with their spread over seeds, as data, as a table, and as a page."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Final
+
+from gridfleet.dashboards.errors import ComparisonError
+from gridfleet.dashboards.plots.compare_plots import COMPARE_PLOTS
+from gridfleet.dashboards.plots.curves import Curves, curves_of
+from gridfleet.dashboards.plots.image_files import inline_svg, save_png
+from gridfleet.dashboards.plots.style import house_style
+from gridfleet.dashboards.reports.html_page import document, figure_html, table
+from gridfleet.dashboards.reports.metrics import METRICS, Metric, figures_of, number_text
+from gridfleet.dashboards.store.database import Store
+
+CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
+_INTRODUCTION: Final = (
+    "Each figure is the mean over the runs of a set ± its standard deviation; in brackets their range."
+)
+_FOOTER: Final = (
+    'The same figures as a file: <a href="compare.csv">compare.csv</a>; each picture as PNG in '
+    '<a href="plots/">plots/</a>.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What is kept of one run for a comparison; small enough to pass between processes."""
+
+    seed: int
+    figures: dict[str, float]
+    """The metrics of `gridfleet.dashboards.reports.metrics`, NaN where there was nothing to measure."""
+    curves: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One metric of one set of runs; runs without a value are left out, NaN stands where none is left."""
+
+    label: str
+    metric: Metric
+    runs: int
+    mean: float
+    sd: float
+    """Standard deviation of the sample; 0 for a single run."""
+    least: float
+    most: float
+
+    def text(self) -> str:
+        """Spell mean ± standard deviation, and on a second line the range."""
+        if not self.runs:
+            return "–"
+        places = self.metric.places
+        mean = number_text(self.mean, places)
+        if self.runs == 1:
+            return mean
+        spread = number_text(self.sd, max(places, 1))
+        return f"{mean} ± {spread}\n({number_text(self.least, places)} to {number_text(self.most, places)})"
+
+
+def result_of(store: Store) -> RunResult:
+    """Return what a comparison needs of a run."""
+    return RunResult(store.facts().seed, figures_of(store), curves_of(store))
+
+
+def compare(results: Mapping[str, Sequence[RunResult]]) -> list[Spread]:
+    """Return the spread of every metric for every label, in the order of the metrics, then of the labels."""
+    if not results or not all(results.values()):
+        raise ComparisonError("nothing to compare: give at least one label, and at least one run for each")
+    return [spread_of(label, metric, runs) for metric in METRICS for label, runs in results.items()]
+
+
+def spread_of(label: str, metric: Metric, runs: Sequence[RunResult]) -> Spread:
+    """Return one metric's spread over a set of runs."""
+    values = sorted(v for v in (run.figures.get(metric.name, math.nan) for run in runs) if not math.isnan(v))
+    if not values:
+        return Spread(label, metric, 0, math.nan, math.nan, math.nan, math.nan)
+    sd = stdev(values) if len(values) > 1 else 0.0
+    return Spread(label, metric, len(values), fmean(values), sd, values[0], values[-1])
+
+
+def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path) -> Path:
+    """Write compare.html, compare.csv and plots/compare-<name>.png; return the page's path."""
+    spreads = compare(results)
+    plots = directory / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    _write_csv(spreads, directory / "compare.csv")
+    figures, curves = (
+        _by_metric(spreads),
+        {label: [run.curves for run in runs] for label, runs in results.items()},
+    )
+    pictures = []
+    with house_style():
+        for plot in COMPARE_PLOTS:
+            figure = plot.draw(figures, curves)
+            save_png(figure, plots / f"{plot.name}.png")
+            picture = inline_svg(figure, plot.name, plot.title)
+            pictures.append(figure_html(picture, plot.title, (("", plot.shows), ("Unit:", plot.unit))))
+    path = directory / "compare.html"
+    path.write_text(_page(results, spreads, pictures), encoding="utf-8", newline="\n")
+    return path
+
+
+def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, float, float, float]]]:
+    """Return label, mean, standard deviation, least and most by the metric's name."""
+    found: dict[str, list[tuple[str, float, float, float, float]]] = {}
+    for s in spreads:
+        found.setdefault(s.metric.name, []).append((s.label, s.mean, s.sd, s.least, s.most))
+    return found
+
+
+def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(CSV_HEADER + "\n")
+        writer = csv.writer(file, lineterminator="\n")
+        for s in spreads:
+            numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (s.mean, s.sd, s.least, s.most))
+            writer.writerow([s.label, s.metric.name, s.metric.unit or "count", s.runs, *numbers])
+
+
+def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread], pictures: list[str]) -> str:
+    labels = list(results)
+    texts = {(s.label, s.metric.name): s.text() for s in spreads}
+    rows = [
+        (metric.title, metric.unit or "count", *(texts[label, metric.name] for label in labels))
+        for metric in METRICS
+    ]
+    seeds = [
+        (label, str(len(runs)), ", ".join(str(run.seed) for run in runs)) for label, runs in results.items()
+    ]
+    parts = [
+        '<header><p class="over">GridFleet · comparison</p><h1>Runs side by side</h1></header>',
+        f'<p class="story">{_INTRODUCTION}</p>',
+        table(("Set", "Runs", "Seeds"), seeds, numbers=(1,)),
+        "<h2>Key figures</h2>",
+        table(("Figure", "Unit", *labels), rows, numbers=range(2, 2 + len(labels))),
+        "<h2>Figures</h2>",
+        *pictures,
+        f"<footer>{_FOOTER}</footer>",
+    ]
+    return document("Runs side by side – GridFleet", "\n".join(parts))

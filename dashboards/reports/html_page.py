@@ -1,0 +1,65 @@
+"""What all our pages share: a self-contained HTML document, light and dark, without a script."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+
+from gridfleet.dashboards.plots.style import TONES
+
+
+def document(title: str, body: str) -> str:
+    """Return a page that needs nothing from elsewhere; the body is HTML, the title is text."""
+    sheet = (
+        resources.files("gridfleet.dashboards.reports.data").joinpath("page.css").read_text(encoding="utf-8")
+    )
+    light = "".join(f"--{token}:{tone.light};" for token, tone in TONES.items())
+    dark = "".join(f"--{token}:{tone.dark};" for token, tone in TONES.items())
+    tones = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{tones}{sheet}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), kind: str = ""
+) -> str:
+    """Return a table of plain texts, a second line set small; columns named in `numbers` are flush right."""
+    right = frozenset(numbers)
+
+    def cell(tag: str, column: int, text: str) -> str:
+        look = ' class="number"' if column in right else ""
+        first, _, second = escape(text).partition("\n")
+        return f"<{tag}{look}>{first}{f'<br><small>{second}</small>' if second else ''}</{tag}>"
+
+    head = "".join(cell("th", column, text) for column, text in enumerate(heads))
+    lines = [
+        "<tr>" + "".join(cell("td", column, text) for column, text in enumerate(row)) + "</tr>"
+        for row in rows
+    ]
+    body = "\n".join(lines)
+    return (
+        f'<div class="wide"><table class="{escape(kind)}"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def facts_list(facts: Iterable[tuple[str, str]]) -> str:
+    """Return named facts as a strip of boxes."""
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def figure_html(picture: str, title: str, caption: Iterable[tuple[str, str]], kind: str = "") -> str:
+    """Return a figure: a picture that is HTML already, and a caption of text with named parts."""
+    parts = "".join(
+        f"<span><b>{escape(name)}</b> {escape(text)}</span> " if name else f"{escape(text)} "
+        for name, text in caption
+    )
+    return (
+        f'<figure class="{escape(kind)}">\n<h3>{escape(title)}</h3>\n<div class="wide">{picture}</div>\n'
+        f"<figcaption>{parts.strip()}</figcaption>\n</figure>"
+    )

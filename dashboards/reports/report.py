@@ -1,0 +1,186 @@
+"""The report of a run: one HTML page that opens offline, and a PNG of each figure.
+
+Whatever comes from a device or a scenario is text, never markup: it passes `html.escape` here or in
+`gridfleet.dashboards.reports.html_page`, or matplotlib's own escape on its way into an SVG.
+"""
+
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from gridfleet.broker.protocol.units import WH_PER_KWH
+from gridfleet.dashboards.plots.catalog import PLOTS, render_all
+from gridfleet.dashboards.reports.export import time_text
+from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
+from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text
+from gridfleet.dashboards.reports.run_segments import chapters
+from gridfleet.dashboards.reports.summary import summarise
+from gridfleet.dashboards.reports.summary_text import tell
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import Invariant
+
+MOST_CELLS: Final = 30
+MOST_EVENTS: Final = 40
+FILES: Final = ("ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "summary.json")
+
+_SPAN: Final = "SELECT min(simulated_ms), max(simulated_ms), max(tick) FROM ticks"
+_CELLS: Final = (
+    "SELECT cell, sum(sold_wh), sum(generated_wh), sum(reactor_wh), sum(imported_wh), sum(exported_wh), "
+    "sum(curtailed_wh) FROM ticks GROUP BY cell ORDER BY sum(sold_wh) DESC, cell"
+)
+
+
+def write_report(store: Store, directory: Path) -> Path:
+    """Write report.html and plots/<name>.png into a directory; return the page's path."""
+    plots = directory / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    pictures = render_all(store, plots)
+    path = directory / "report.html"
+    path.write_text(report_html(store, pictures), encoding="utf-8", newline="\n")
+    return path
+
+
+def report_html(store: Store, pictures: dict[str, str]) -> str:
+    """Return the page, given each figure's SVG by its name."""
+    facts = store.facts()
+    title = facts.title or facts.scenario
+    parts = [
+        f'<header><p class="over">GridFleet · report of a run</p><h1>{escape(title)}</h1></header>',
+        f'<p class="story">{escape(" ".join(tell(store)))}</p>',
+        _facts(store),
+        verdict_html(store.invariants()),
+        _chapters(store),
+        "<h2>Key figures</h2>",
+        _key_figures(store),
+        _cells(store),
+        _events(store),
+        "<h2>Figures</h2>",
+        *(
+            figure_html(
+                pictures[plot.name],
+                plot.title,
+                (("", plot.shows), ("Unit:", plot.unit), ("Source:", plot.source)),
+                "map" if plot.name == "map" else "",
+            )
+            for plot in PLOTS
+        ),
+        _footer(facts.version),
+    ]
+    return document(f"{title} – GridFleet", "\n".join(part for part in parts if part))
+
+
+def verdict_html(invariants: list[Invariant]) -> str:
+    """Return the auditor's verdict and each invariant, told by words and signs, not by colour alone."""
+    if not invariants:
+        return '<section class="verdict open"><p>No auditor checked this run.</p></section>'
+    checks = number_text(sum(invariant.checked for invariant in invariants), 0)
+    broken = sum(not invariant.holds for invariant in invariants)
+    if broken:
+        head = f"✗ {broken} of {len(invariants)} invariants broken in {checks} checks."
+    elif idle := sum(not invariant.checked for invariant in invariants):
+        head = f"✓ {len(invariants) - idle} invariants hold in {checks} checks; {idle} had nothing to check."
+    else:
+        head = f"✓ All {len(invariants)} invariants hold in {checks} checks."
+    items = "".join(
+        f'<li class="{"good" if found.holds else "bad"}"><i>{"✓" if found.holds else "✗"}</i>'
+        f"<b>{escape(found.name)}</b>: {escape(found.what)} <small>{number_text(found.checked, 0)} checks, "
+        f"{number_text(found.breaches, 0)} breaches</small></li>"
+        for found in invariants
+    )
+    look = "bad" if broken else "good"
+    fold = "open" if broken else ""
+    inner = f"<details {fold}><summary>{head}</summary><ul>{items}</ul></details>"
+    return f'<section class="verdict {look}">{inner}</section>'
+
+
+def _facts(store: Store) -> str:
+    """Return what the head of a console would show: scenario, tick, time, agents."""
+    facts, summary = store.facts(), summarise(store)
+    ((begin_ms, end_ms, last_tick),) = store.select(_SPAN)
+    rows = [("Scenario", facts.scenario), ("Seed", str(facts.seed)), ("Version", facts.version or "–")]
+    rows.append(("Ticks", f"{summary['ticks']} of {facts.tick_ms / 60_000:g} min"))
+    if begin_ms is not None:
+        rows.append(("From", time_text(begin_ms).replace("T", " ")[:16]))
+        rows.append(
+            (f"To the end of tick {last_tick}", time_text(end_ms + facts.tick_ms).replace("T", " ")[:16])
+        )
+    rows.append(("Cells", str(summary["cells"])))
+    rows.extend(
+        (f"{kind.capitalize()}s", number_text(count, 0))
+        for kind, count in summary["counts"]["agents"].items()
+    )
+    return facts_list(rows)
+
+
+def _key_figures(store: Store) -> str:
+    found = figures_of(store)
+    rows = [(m.title, number_text(found[m.name], m.places), m.unit or "count", m.source) for m in METRICS]
+    return table(("Figure", "Value", "Unit", "Source"), rows, numbers=(1,), kind="key")
+
+
+def _chapters(store: Store) -> str:
+    """Return a table of the parts of a run, where its settings changed."""
+    rows = [
+        (
+            f"{each.title}\n{_minute(each.begin_ms)} to {_minute(each.end_ms)}",
+            number_text(each.generated_kw, 0),
+            number_text(each.demand_kw, 0),
+            _share(each.curtailed_share),
+            "–" if each.price_eur_per_kwh is None else number_text(each.price_eur_per_kwh, 2),
+            _share(each.reactor_share),
+            number_text(each.stored_kwh, 0),
+        )
+        for each in chapters(store)
+    ]
+    if not rows:
+        return ""
+    heads = (
+        "Part", "Generation, kW", "Bid for, kW", "Curtailed, %", "Price, EUR/kWh", "Reactor, %",
+        "Stored at its end, kWh",
+    )  # fmt: skip
+    source = (
+        "Means over each part, prices by energy; the reactor's share is of what was bought. Source: ticks.csv; "
+        "a part begins with an event below."
+    )
+    return f"<h2>Part by part</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
+
+
+def _minute(simulated_ms: int) -> str:
+    return time_text(simulated_ms).replace("T", " ")[:16]
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else number_text(100 * share, 1)
+
+
+def _cells(store: Store) -> str:
+    """Return a table of the cells where there are several; many are cut off, the largest first."""
+    cells = list(store.select(_CELLS))
+    if len(cells) < 2:
+        return ""
+    heads = ("Cell", "bought", "own", "reactor", "imported", "exported", "curtailed")
+    shown = [(cell[0], *(number_text(wh / WH_PER_KWH, 1) for wh in cell[1:])) for cell in cells[:MOST_CELLS]]
+    rest = [sum(column) for column in zip(*(cell[1:] for cell in cells[MOST_CELLS:]), strict=True)]
+    if rest:
+        shown.append((f"{len(cells) - MOST_CELLS} others", *(number_text(wh / WH_PER_KWH, 1) for wh in rest)))
+    return "<h2>Cells</h2>\n<p>Energy in kWh.</p>" + table(heads, shown, numbers=range(1, 7))
+
+
+def _events(store: Store) -> str:
+    events = list(store.events())
+    if not events:
+        return ""
+    rows = [
+        (time_text(event.simulated_ms).replace("T", " ")[:16], event.kind, event.subject, event.text)
+        for event in events[:MOST_EVENTS]
+    ]
+    more = f"<p>… and {len(events) - MOST_EVENTS} more.</p>" if len(events) > MOST_EVENTS else ""
+    return "<h2>Events</h2>\n" + table(("Simulated time", "Event", "Of", "What"), rows) + more
+
+
+def _footer(version: str) -> str:
+    links = ", ".join(f'<a href="{name}">{name}</a>' for name in FILES)
+    return (
+        f"<footer>GridFleet {escape(version)}. The same figures as files: {links}; each picture as PNG in "
+        "<a href=\"plots/\">plots/</a>. The map's outline is Natural Earth's, in the public domain.</footer>"
+    )

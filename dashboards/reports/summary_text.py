@@ -1,0 +1,95 @@
+"""What happened in a run, in three sentences computed from its rows."""
+
+import math
+
+from gridfleet.broker.protocol.units import MS_PER_HOUR, UEUR_PER_EUR
+from gridfleet.dashboards.reports.metrics import figures_of, number_text
+from gridfleet.dashboards.reports.summary import summarise
+from gridfleet.dashboards.store.database import Store
+
+_QUARTERS = (
+    "SELECT avg(CASE WHEN accepted_ms < ? THEN price_ueur END), "
+    "avg(CASE WHEN accepted_ms >= ? THEN price_ueur END) "
+    "FROM reservations WHERE accepted_ms IS NOT NULL"
+)
+
+
+def tell(store: Store) -> list[str]:
+    """Return three sentences as plain text: what was traded, where it came from, how charging went."""
+    summary = summarise(store)
+    if not summary["ticks"]:
+        return ["No tick was recorded.", "Nothing was traded.", "Nobody charged."]
+    found = figures_of(store)
+    hours = summary["ticks"] * store.facts().tick_ms / MS_PER_HOUR
+    return [
+        _trade(summary["counts"]["agents"], summary["cells"], hours, found),
+        _origin(found),
+        _charging(store, hours, found),
+    ]
+
+
+def energy_text(kwh: float) -> str:
+    """Spell an energy in kWh, MWh or GWh with three or four digits."""
+    for divisor, unit in ((1e6, "GWh"), (1e3, "MWh")):
+        if abs(kwh) >= 10 * divisor:
+            return f"{number_text(kwh / divisor, 1)} {unit}"
+    return f"{number_text(kwh, 0 if abs(kwh) >= 100 else 1)} kWh"
+
+
+def _trade(agents: dict[str, int], cells: int, hours: float, found: dict[str, float]) -> str:
+    who = f"{_count(sum(agents.values()), 'agent')} in {_count(cells, 'cell')}"
+    span = f"In {number_text(hours, 0 if hours.is_integer() else 2)} hours of simulated time {who}"
+    if math.isnan(found["mean_price"]):
+        return f"{span} settled no trade."
+    return (
+        f"{span} traded {energy_text(found['sold_kwh'])} for {number_text(found['paid_eur'], 0)} EUR, "
+        f"on average at {number_text(found['mean_price'], 2)} EUR/kWh and at the lowest for "
+        f"{number_text(found['lowest_price'], 2)} EUR/kWh."
+    )
+
+
+def _origin(found: dict[str, float]) -> str:
+    share = found["reactor_share"]
+    if math.isnan(share):
+        reactor = "The reactor sold nothing"
+    elif share == 0:
+        reactor = "The reactor was never needed"
+    else:
+        reactor = (
+            f"The reactor supplied {number_text(share, 1)} % of it ({energy_text(found['reactor_kwh'])})"
+        )
+    if not found["generated_kwh"]:
+        return f"{reactor}; there was no generation of our own."
+    if not found["curtailed_kwh"]:
+        return f"{reactor}; of the own generation of {energy_text(found['generated_kwh'])} all found a buyer."
+    part = 100 * found["curtailed_kwh"] / found["generated_kwh"]
+    return (
+        f"{reactor}; of the own generation of {energy_text(found['generated_kwh'])}, "
+        f"{number_text(part, 1)} % found no buyer and was curtailed."
+    )
+
+
+def _charging(store: Store, hours: float, found: dict[str, float]) -> str:
+    full = found["full_after_h"]
+    end = energy_text(found["charger_stored_end_kwh"])
+    if math.isnan(full):
+        buffers = f"The chargers' buffers never filled and held {end} at the end"
+    else:
+        buffers = f"The chargers' buffers were full after {number_text(full, 1)} h and held {end} at the end"
+    if not found["accepted_offers"]:
+        return f"{buffers}; no vehicle reserved a charger."
+    offers = _count(int(found["accepted_offers"]), "charging offer")
+    ends = f"{number_text(found['reservations_charged'], 0)} ended charged"
+    begin_ms = store.facts().start_ms
+    quarter, last = (begin_ms + round(hours * MS_PER_HOUR * part) for part in (0.25, 0.75))
+    ((early, late),) = store.select(_QUARTERS, (quarter, last))
+    if early is None or late is None:
+        return f"{buffers}; vehicles accepted {offers}, of which {ends}."
+    return (
+        f"{buffers}; vehicles accepted {offers} ({ends}), at {number_text(early / UEUR_PER_EUR, 2)} EUR/kWh "
+        f"in the first quarter of the time and {number_text(late / UEUR_PER_EUR, 2)} EUR/kWh in the last."
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number_text(number, 0)} {thing}" + ("" if number == 1 else "s")

@@ -1,0 +1,280 @@
+"""The local store of a run: one SQLite file.
+
+SQLite, because it is in Python's standard library (nothing to install on a Raspberry Pi), because a crash or
+a pulled plug leaves a file that opens (write-ahead log), and because one file is easily copied and read by
+others. While a run is being written, others may read it; a closed store is a single file without side files.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from gridfleet.dashboards.errors import StoreError
+from gridfleet.dashboards.store import schema
+from gridfleet.dashboards.store.rows import (
+    AgentRow,
+    CellArea,
+    EventRow,
+    Invariant,
+    ReservationRow,
+    RunFacts,
+    TickRow,
+    TradeRow,
+    VehicleRow,
+)
+
+BATCH: Final = 20_000
+"""Rows after which a transaction is committed of its own accord."""
+MEMORY: Final = ":memory:"
+_LARGEST: Final = 2**63 - 1
+
+
+class Store:
+    """Rows of one run; a context manager, not shared between threads. Use after close raises."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | str, *, writable: bool) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._writable = writable
+        self._pending = 0
+        self.muted = False
+        """While set, rows that are added are left out, because they are there already."""
+        self.held = False
+        """While set, `commit` does nothing: whoever has set it commits when it is time."""
+
+    @classmethod
+    def create(cls, path: Path | str = MEMORY) -> Self:
+        """Make a new store in memory or at a path where no file may be yet."""
+        if str(path) != MEMORY and Path(path).exists():
+            raise StoreError(path, "there is a file already", "remove it or name another directory")
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(f"BEGIN; {schema.create_sql()} COMMIT;")
+        except sqlite3.Error as error:
+            remedy = "make sure that the directory exists, can be written and has room"
+            raise StoreError(path, f"the store cannot be made ({error})", remedy) from error
+        return cls(connection, path, writable=True)
+
+    @classmethod
+    def resume(cls, path: Path | str) -> Self:
+        """Open an existing store to go on writing into it, as after a crash."""
+        cls.open(path).close()
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            remedy = "make sure that it can be written and has room"
+            raise StoreError(path, f"the store cannot be written ({error})", remedy) from error
+        return cls(connection, path, writable=True)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open an existing store for reading."""
+        if not Path(path).is_file():
+            raise StoreError(path, "there is no such file", "name the file of a run")
+        uri = Path(path).absolute().as_uri()
+        for suffix in ("?mode=ro", "?immutable=1"):  # the second for media on which no side file can be made
+            connection = sqlite3.connect(uri + suffix, uri=True, isolation_level=None)
+            try:
+                _check(connection, path)
+            except sqlite3.DatabaseError as error:
+                connection.close()
+                failure = error
+            except StoreError:
+                connection.close()
+                raise
+            else:
+                return cls(connection, path, writable=False)
+        remedy = "run the scenario again, or restore the file from a copy"
+        raise StoreError(path, f"not a readable store ({failure})", remedy) from failure
+
+    def __enter__(self) -> Self:
+        """Hand out the store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, keeping what was added."""
+        self.close()
+
+    def close(self) -> None:
+        """Write what is pending and leave a single file; a second call does nothing."""
+        if self._connection is None:
+            return
+        try:
+            self.commit()
+            if self._writable:
+                # Where a reader is still there, the log stays beside the file.
+                with suppress(sqlite3.OperationalError):
+                    self._connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            self._connection.close()
+            self._connection = None
+
+    def commit(self) -> None:
+        """Make all rows added so far survive a crash and seen by other readers."""
+        connection = self._open_connection()
+        if self.held:
+            return
+        if connection.in_transaction:
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+        self._pending = 0
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    def add_ticks(self, rows: Iterable[TickRow]) -> None:
+        """Add rows, or replace those with the same (tick, cell)."""
+        self._add(schema.TICKS, rows)
+
+    def add_trades(self, rows: Iterable[TradeRow]) -> None:
+        """Add settled trades; each row counts, none is replaced."""
+        self._add(schema.TRADES, rows)
+
+    def add_reservations(self, rows: Iterable[ReservationRow]) -> None:
+        """Add rows, or replace those with the same (vehicle, charger, call)."""
+        self._add(schema.RESERVATIONS, rows)
+
+    def add_agents(self, rows: Iterable[AgentRow]) -> None:
+        """Add rows, or replace those with the same (tick, agent)."""
+        self._add(schema.AGENTS, rows)
+
+    def add_vehicles(self, rows: Iterable[VehicleRow]) -> None:
+        """Add rows, or replace those with the same (tick, vehicle)."""
+        self._add(schema.VEHICLES, rows)
+
+    def add_events(self, rows: Iterable[EventRow]) -> None:
+        """Add rows, or replace those with the same (tick, time, kind, subject)."""
+        self._add(schema.EVENTS, rows)
+
+    def put_meta(self, key: str, value: object) -> None:
+        """Keep a JSON value under a key; the newest wins."""
+        text = json.dumps(value, sort_keys=True, allow_nan=False)
+        self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, text)])
+
+    def put_facts(self, facts: RunFacts) -> None:
+        """Keep what is known of the run."""
+        self.put_meta("facts", facts._asdict())
+
+    def put_invariants(self, invariants: Iterable[Invariant]) -> None:
+        """Keep the auditor's findings."""
+        self.put_meta("invariants", [invariant._asdict() for invariant in invariants])
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    def ticks(self) -> Iterator[TickRow]:
+        """Read by tick, cell."""
+        return map(TickRow._make, self.select(schema.select_sql(schema.TICKS)))
+
+    def trades(self) -> Iterator[TradeRow]:
+        """Read by tick, cell, producer, consumer, package."""
+        return map(TradeRow._make, self.select(schema.select_sql(schema.TRADES)))
+
+    def reservations(self) -> Iterator[ReservationRow]:
+        """Read by time of the request, vehicle, call, charger."""
+        return map(ReservationRow._make, self.select(schema.select_sql(schema.RESERVATIONS)))
+
+    def agents(self) -> Iterator[AgentRow]:
+        """Read by tick, agent."""
+        return map(AgentRow._make, self.select(schema.select_sql(schema.AGENTS)))
+
+    def vehicles(self) -> Iterator[VehicleRow]:
+        """Read by tick, vehicle."""
+        return map(VehicleRow._make, self.select(schema.select_sql(schema.VEHICLES)))
+
+    def events(self) -> Iterator[EventRow]:
+        """Read by tick, time, kind, subject."""
+        return map(EventRow._make, self.select(schema.select_sql(schema.EVENTS)))
+
+    def meta(self, key: str, default: object = None) -> Any:  # noqa: ANN401  JSON may be anything
+        """Return the JSON value under a key, or the default."""
+        for (text,) in self.select("SELECT value FROM meta WHERE key = ?", (key,)):
+            return json.loads(text)
+        return default
+
+    def facts(self) -> RunFacts:
+        """Return what is known of the run; a store without facts gives an unnamed one."""
+        found = dict(self.meta("facts", {}))
+        found["cells"] = tuple(CellArea._make(cell) for cell in found.get("cells", ()))
+        unnamed = {"scenario": "unnamed", "title": "", "seed": 0, "version": "", "start_ms": 0}
+        return RunFacts(**{**unnamed, **found})
+
+    def invariants(self) -> list[Invariant]:
+        """Return the auditor's findings in its order."""
+        return [Invariant(**found) for found in self.meta("invariants", [])]
+
+    def select(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a query for a report; an order is the caller's to ask for."""
+        try:
+            with closing(self._open_connection().execute(sql, parameters)) as cursor:
+                yield from cursor
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(self.path, "the store is closed", "open it again")
+        return self._connection
+
+    def _add(self, table: schema.Table, rows: Iterable[tuple[object, ...]]) -> None:
+        if self.muted:
+            return
+        self._run(schema.insert_sql(table), rows if isinstance(rows, list) else list(rows))
+
+    def _run(self, sql: str, rows: list[tuple[object, ...]]) -> None:
+        connection = self._open_connection()
+        if not self._writable:
+            raise StoreError(self.path, "open for reading only", "write into a new store")
+        try:
+            if not connection.in_transaction:
+                connection.execute("BEGIN")
+            connection.execute("SAVEPOINT rows")
+            try:
+                connection.executemany(sql, rows)
+            except (OverflowError, UnicodeEncodeError):  # no honest device sends such; the recording goes on
+                connection.execute("ROLLBACK TO rows")
+                connection.executemany(sql, [tuple(map(_storable, row)) for row in rows])
+            connection.execute("RELEASE rows")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        self._pending += len(rows)
+        if self._pending >= BATCH:
+            self.commit()
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
+            self.path, f"SQLite failed ({error})", "check the disk, then run the scenario again"
+        )
+
+
+def _storable(value: object) -> object:
+    """Return what SQLite can hold: whole numbers of 64 bits, text without lone surrogates."""
+    if isinstance(value, int):
+        return max(-_LARGEST, min(_LARGEST, value))
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
+
+
+def _check(connection: sqlite3.Connection, path: Path | str) -> None:
+    """Raise StoreError where a database is not ours or of another version."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != schema.APPLICATION_ID:
+        raise StoreError(path, "a database, but not one of GridFleet's", "name a file that a run has written")
+    (version,) = connection.execute("SELECT version FROM schema").fetchone()
+    if version != schema.VERSION:
+        reason = f"a store of version {version}, where this program reads version {schema.VERSION}"
+        raise StoreError(path, reason, "read it with the program that wrote it, or run the scenario again")

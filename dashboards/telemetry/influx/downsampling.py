@@ -1,0 +1,70 @@
+"""The Flux tasks that fold the raw bucket into one of 15 minutes and one of days, written from the telemetry table.
+
+`python -m gridfleet.dashboards.telemetry.influx.downsampling` writes them into `flux/`. A task computes every window
+of its range again and whole, so points that come late, or twice, end in the same figures.
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Fold
+
+FOLDER: Final = Path(__file__).with_name("flux")
+ORG: Final = "gridfleet"
+RAW: Final = "gridfleet"
+
+
+class Task(NamedTuple):
+    """A task: how often it runs, the windows it makes, how far back it looks, and the bucket it writes to."""
+
+    name: str
+    every: str
+    window: str
+    back: str
+    into: str
+    keep_days: int
+    """How long that bucket keeps them; 0 for ever."""
+
+
+QUARTERS: Final = Task("gridfleet-15m", "15m", "15m", "6h", "gridfleet_15m", 3 * 366)
+DAYS: Final = Task("gridfleet-1d", "1h", "1d", "3d", "gridfleet_1d", 0)
+TASKS: Final = (QUARTERS, DAYS)
+
+
+def text(task: Task, *, org: str = ORG, raw: str = RAW, prefix: str | None = None) -> str:
+    """Return a task's Flux; `prefix` names the buckets otherwise than the raw one."""
+    into = task.into if prefix is None else task.into.replace(RAW, prefix)
+    parts = [
+        f"// {task.window} windows of {raw}, into {into}. Written from dashboards/telemetry/table.py.",
+        'import "date"',
+        "",
+        f'option task = {{name: "{task.name}", every: {task.every}, offset: 5m}}',
+        "",
+        f"begin = date.truncate(t: -{task.back}, unit: {task.window})",
+        f'points = from(bucket: "{raw}") |> range(start: begin)',
+    ]
+    for fold in Fold:
+        names = sorted({field.name for each in MEASUREMENTS for field in each.fields if field.fold is fold})
+        listed = ",\n".join(f'    "{name}"' for name in names)
+        parts += [
+            "",
+            f"{fold.value}s = [\n{listed},\n]",
+            "",
+            "points",
+            f"    |> filter(fn: (r) => contains(value: r._field, set: {fold.value}s))",
+            "    |> aggregateWindow(",
+            f'        every: {task.window}, fn: {fold.value}, createEmpty: false, timeSrc: "_start",',
+            "    )",
+            f'    |> to(bucket: "{into}", org: "{org}")',
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def path_of(task: Task) -> Path:
+    """Return the file of a task."""
+    return FOLDER / f"{task.name}.flux"
+
+
+if __name__ == "__main__":
+    for each in TASKS:
+        path_of(each).write_text(text(each), encoding="utf-8")

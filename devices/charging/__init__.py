@@ -1,0 +1,1 @@
+"""Charging reservations, as pure rules: offers, leases, ranking, reputation."""

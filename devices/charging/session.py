@@ -1,0 +1,82 @@
+"""A vehicle's confirmed reservation: what it may draw, what the meter shows, and what is paid."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gridfleet.broker.protocol.units import MS_PER_S, cost_neur
+from gridfleet.devices.physics.battery import charge_for, drawn_to_fill, stored_from, time_to_draw
+from gridfleet.devices.physics.vehicle_models import VehicleModel
+
+
+class Draught(NamedTuple):
+    """What flowed since the last meter reading, and what of it the battery gained."""
+
+    drawn_wh: int
+    gained_wh: int
+
+
+@dataclass(slots=True)
+class Session:
+    """Energies at the plug, cumulative. What flows is stored at once; it is paid when the charger confirms it."""
+
+    charger: str
+    call: int
+    energy_wh: int
+    price_ueur_per_kwh: int
+    plugged_ms: int | None = None
+    stored_wh: int = 0
+    """In the battery when it was plugged in."""
+    target_wh: int = 0
+    reported_wh: int = 0
+    """What the meter showed when it was last read: so much is in the battery, less the loss."""
+    settled_wh: int = 0
+    """What of it the charger has confirmed: so much is paid."""
+    releasing: bool = False
+    metered: bool = False
+    """Whether the charger's own meter tells what flows."""
+    misses: int = 0
+    attempts: int = 0
+
+    def is_with(self, charger: str, call: int) -> bool:
+        """Tell whether a charger's message about a call is about this reservation."""
+        return charger == self.charger and call == self.call
+
+    def plug_in(self, now_ms: int, stored_wh: int, full_wh: int, model: VehicleModel) -> int:
+        """Begin to draw up to what was reserved or fills the battery; return the instant at which that is done."""
+        self.plugged_ms = now_ms
+        self.stored_wh = stored_wh
+        self.target_wh = min(self.energy_wh, drawn_to_fill(max(full_wh - stored_wh, 0)))
+        seconds = time_to_draw(stored_wh, model.capacity_wh, model.charge_power_w, self.target_wh)
+        return now_ms + max(round(seconds * MS_PER_S), 1)
+
+    def reading(self, now_ms: int, model: VehicleModel) -> int:
+        """Return the Wh drawn so far."""
+        if self.plugged_ms is None:
+            return 0
+        if self.metered:
+            return self.reported_wh
+        if self.releasing:
+            return self.target_wh
+        seconds = (now_ms - self.plugged_ms) / MS_PER_S
+        drawn_wh = charge_for(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
+        return max(min(drawn_wh, self.target_wh), self.reported_wh)
+
+    def draw(self, now_ms: int, model: VehicleModel) -> Draught:
+        """Read the meter, and return what has flowed since it was read before."""
+        reading_wh = max(self.reading(now_ms, model), self.reported_wh)
+        before_wh, self.reported_wh = self.reported_wh, reading_wh
+        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def follow(self, energy_wh: int) -> Draught:
+        """Take the reading of the charger's own meter; return what has flowed since it was read before."""
+        self.metered = True
+        reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
+        before_wh, self.reported_wh = self.reported_wh, reading_wh
+        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def pay(self, energy_wh: int) -> int:
+        """Settle what both sides agree on, up to what was drawn; return what is due in nEUR."""
+        settled_wh = min(max(energy_wh, self.settled_wh), self.reported_wh)
+        due_neur = cost_neur(settled_wh - self.settled_wh, self.price_ueur_per_kwh)
+        self.settled_wh = settled_wh
+        return due_neur

@@ -1,0 +1,1 @@
+"""The clock of a site: phases, settings, and the barrier of lock-step."""

@@ -1,0 +1,339 @@
+"""What a scenario file may say: its schema, its defaults, and errors that name file, key, value and what is allowed."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gridfleet.broker.protocol.messages import MOST_OUTAGE_S, Algorithm
+from gridfleet.devices.charging.service_status import checked
+from gridfleet.devices.config.file_errors import FileError, unknown_key, wrong_value
+
+MS_PER_S: Final = 1000
+EARLIEST_YEAR: Final = 1970
+LATEST_YEAR: Final = 9000
+TURBINE_SITES: Final = (
+    (53.597, 10.021),
+    (52.484, 12.229),
+    (51.085, 7.219),
+    (49.328, 11.184),
+    (48.349, 9.885),
+)
+"""The original system's sites: Hamburg, Brandenburg, Köln, Nürnberg, Ulm."""
+REACTOR_SITE: Final = (53.573, 9.881)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0, le=2)]
+WindScale = Annotated[float, Field(ge=0, le=5)]
+ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(checked)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Place = tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]]
+
+
+class ScenarioError(FileError):
+    """A scenario that cannot be run; the text has one line for each mistake."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: object) -> object:
+        """Keep true and false from being taken for 1 and 0: as words they are refused by every key."""
+        return str(value) if isinstance(value, bool) else value
+
+
+class SettingsTable(_Table):
+    """What may also be changed while the scenario runs."""
+
+    consumer_scale: Scale = 1.0
+    vehicle_scale: Scale = 1.0
+    turbine_scale: Scale = 1.0
+    wind_scale: WindScale = 1.0
+    algorithm: Algorithm = Algorithm.BEST
+    chargers_out: ChargersOut = ""
+
+
+class Area(_Table):
+    """A rectangle in degrees, divided into rows × columns cells, each a neighbour of those beside it."""
+
+    south: Annotated[float, Field(ge=-90, le=90)] = 49.11
+    north: Annotated[float, Field(ge=-90, le=90)] = 54.24
+    west: Annotated[float, Field(ge=-180, le=180)] = 6.28
+    east: Annotated[float, Field(ge=-180, le=180)] = 12.43
+    rows: Annotated[int, Field(ge=1, le=1000)] = 1
+    columns: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @model_validator(mode="after")
+    def _spans(self) -> "Area":
+        if self.south >= self.north or self.west >= self.east:
+            raise ValueError("south must be less than north, and west less than east")
+        return self
+
+
+class WeatherTable(_Table):
+    """Wind and temperature: made from the seed, or read from files."""
+
+    source: Literal["synthetic", "csv", "dwd"] = "synthetic"
+    files: tuple[str, ...] = ()
+    """For csv and dwd; relative to the scenario's file."""
+    station_list: str | None = None
+    measured_at_m: Annotated[float, Field(gt=0, le=500)] | None = None
+    """Height of the wind measurements above ground; without it they are taken as those at the hub."""
+    assumed_temperature_c: Annotated[float, Field(ge=-60, le=60)] | None = None
+    weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
+    weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
+    correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
+    correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
+    mean_temperature_c: Annotated[float, Field(ge=-60, le=60)] = 9.3
+
+    @model_validator(mode="after")
+    def _has_files(self) -> "WeatherTable":
+        if (self.source == "synthetic") != (not self.files):
+            raise ValueError("files are given for the sources csv and dwd, and only for them")
+        if self.source == "csv" and len(self.files) != 1:
+            raise ValueError("files: a csv source is one file; it may hold several stations")
+        return self
+
+
+class MarketTable(_Table):
+    """Prices in EUR/kWh and the size of a package in kWh."""
+
+    package_kwh: Annotated[float, Field(ge=0.001, le=1000)] = 10.0
+    consumer_price_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 1.0
+    reactor_price_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.9
+    charger_floor_eur_per_kwh: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class Turbines(_Table):
+    """Wind turbines; the first stand at the given sites as far as these lie in their cell, the others anywhere."""
+
+    count: Count = 3
+    rotor_diameter_m: tuple[Annotated[float, Field(gt=0, le=300)], Annotated[float, Field(gt=0, le=300)]] = (
+        50.0,
+        150.0,
+    )
+    hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
+    """Counts where the weather says at which height it was measured."""
+    sites: tuple[Place, ...] = TURBINE_SITES
+
+
+class Consumers(_Table):
+    """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
+
+    count: Count = 1
+    annual_kwh: Annotated[float, Field(ge=0, le=1e9)] = 1_000_000.0
+
+
+class Chargers(_Table):
+    """Charging stations with a buffer battery."""
+
+    count: Count = 20
+    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
+    stored_share: Share = 0.0
+    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
+    ports: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class WeightsTable(_Table):
+    """How much each counts in the `weighted` choice; only their ratios matter."""
+
+    distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    price: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
+class Vehicles(_Table):
+    """Electric vehicles, each of a model drawn from the table of real cars."""
+
+    count: Count = 30
+    stored_share: tuple[Share, Share] = (0.4, 1.0)
+    price_limit_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 1.01
+    weights: WeightsTable = WeightsTable()
+
+
+class Reactors(_Table):
+    """External reactors; each cell is connected to one."""
+
+    count: Annotated[int, Field(ge=0, le=1000)] = 1
+
+
+class EventTable(_Table):
+    """From `hour` after the start on, these settings hold."""
+
+    hour: Annotated[float, Field(ge=0, le=100_000)]
+    title: Annotated[str, Field(min_length=1, max_length=64)]
+    consumer_scale: Scale | None = None
+    vehicle_scale: Scale | None = None
+    turbine_scale: Scale | None = None
+    wind_scale: WindScale | None = None
+    algorithm: Algorithm | None = None
+    chargers_out: ChargersOut | None = None
+    outage_s: Annotated[float, Field(ge=0, le=MOST_OUTAGE_S)] | None = None
+
+
+class Scenario(_Table):
+    """A whole scenario, every value checked."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "scenario"
+    title: Annotated[str, Field(max_length=120)] = ""
+    about: Annotated[str, Field(max_length=2000)] = ""
+    site: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "germany"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
+    ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
+    settings: SettingsTable = SettingsTable()
+    area: Area = Area()
+    weather: WeatherTable = WeatherTable()
+    market: MarketTable = MarketTable()
+    turbines: Turbines = Turbines()
+    households: Consumers = Consumers()
+    commerce: Consumers = Consumers()
+    farms: Consumers = Consumers()
+    chargers: Chargers = Chargers()
+    vehicles: Vehicles = Vehicles()
+    reactors: Reactors = Reactors()
+    events: tuple[EventTable, ...] = ()
+    folder: str = ""
+    """Where the file lies; weather files are looked for there. Not a key of the file."""
+
+    @field_validator("site")
+    @classmethod
+    def _site_is_no_device(cls, site: str) -> str:
+        if re.fullmatch(
+            r"site|clock|recorder|(reactor|turbine|household|commerce|farm|charger|vehicle)-\d+", site
+        ):
+            raise ValueError("is the name of a device; the site, and its cell, need another")
+        return site
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_plain(cls, start: datetime) -> datetime:
+        if start.tzinfo is not None or not EARLIEST_YEAR <= start.year <= LATEST_YEAR:
+            raise ValueError(
+                f"is a local date and time from {EARLIEST_YEAR} to {LATEST_YEAR}, without a zone"
+            )
+        if start.second or start.microsecond or start.minute % 15:
+            raise ValueError("is a full quarter of an hour")
+        return start
+
+    @property
+    def start_ms(self) -> int:
+        """Simulated time of the first tick, milliseconds since the Unix epoch."""
+        return int(self.start.replace(tzinfo=UTC).timestamp()) * MS_PER_S
+
+
+def shipped() -> list[str]:
+    """Return the names of the scenarios that come with the product."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
+    """Return a shipped scenario or one's own file, with `key=value` changes; raise ScenarioError for mistakes."""
+    path = Path(name_or_path)
+    if name_or_path in shipped():
+        source, text, folder = f"{name_or_path}.toml", (_folder() / f"{name_or_path}.toml").read_text(), ""
+    elif _is_file(path):
+        try:
+            source, text, folder = str(path), path.read_text(encoding="utf-8"), str(path.parent)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScenarioError(str(path), [f"cannot be read as UTF-8 text: {error}"]) from None
+    else:
+        close = get_close_matches(name_or_path, shipped(), 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = ", ".join(shipped())
+        raise ScenarioError(name_or_path, [f"no such scenario or file{hint} (shipped: {known})"])
+    return parse(text, source, folder, changes)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:
+    """Return the scenario that a TOML text is; `source` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(source, [f"is not TOML: {error}"]) from None
+    changes = list(changes)
+    for change in changes:
+        _change(document, change)
+    if "folder" in document:
+        raise ScenarioError(source, ["folder: unknown key"])
+    document.setdefault(
+        "name", re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")[:48] or "scenario"
+    )
+    try:
+        return Scenario.model_validate({**document, "folder": folder})
+    except ValidationError as error:
+        given = {change.partition("=")[0] for change in changes}
+        problems = [
+            _problem(document, dict(item)) + " (from --set)" * (".".join(map(str, item["loc"])) in given)
+            for item in error.errors(include_url=False)
+        ]
+        raise ScenarioError(source, problems) from None
+
+
+def _change(document: dict[str, Any], change: str) -> None:
+    """Apply `table.key=value`, the value in TOML or a bare word."""
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise ScenarioError(f"--set {change}", ["expected key=value, e.g. settings.turbine_scale=0.5"])
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    *tables, last = key.split(".")
+    table = document
+    for name in tables:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ScenarioError(f"--set {change}", [f"{name} is not a table"])
+        table = inner
+    table[last] = parsed
+
+
+def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
+    """Say in one line which key is wrong, its value, and what is allowed."""
+    location = list(error["loc"])
+    key = ".".join(str(part) for part in location) or "scenario"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: {unknown_key(location[-1], _keys(location[:-1]))}"
+    return key + wrong_value(document, location, error["msg"])
+
+
+def _keys(location: Sequence[Any]) -> list[str]:
+    """Return the keys allowed in the table at that place of the schema."""
+    model: Any = Scenario
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = EventTable if part == "events" else annotation
+    return sorted(set(model.model_fields) - {"folder"})
+
+
+def _folder() -> Traversable:
+    return files("gridfleet.devices.config") / "scenarios"

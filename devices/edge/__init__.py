@@ -1,0 +1,1 @@
+"""One device on its own machine: hardware, safety, watchdog, offline storage."""

@@ -1,0 +1,203 @@
+"""One device of a device file: its agent on the broker, its control loop beside it, and what ties them.
+
+Every act of the agent, and a timer, tells the control loop whose lease holds and when the broker was there; every
+happening of the control loop is said as an incident, and its readings as samples, kept on disk while nobody hears
+them.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.connection import Connection
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import Incident, Message, Sample
+from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.agents.seller import Seller
+from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge import device_agent, real_time
+from gridfleet.devices.edge.hardware.board import Board
+from gridfleet.devices.edge.hardware.control import Control, Order
+from gridfleet.devices.edge.spool import Kept, Spool
+from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.listener import Wire
+
+LOG: Final = logging.getLogger(__name__)
+MOST_WAITING: Final = 1000
+"""So many messages wait in memory for the broker where there is no folder for them; later ones are dropped."""
+
+
+class _Seat(DeviceSeat):
+    """A seat that tells when its agent has acted."""
+
+    def __init__(
+        self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials, told: Callable[[], None]
+    ) -> None:
+        self._told = told
+        super().__init__(agent, loop, wire, credentials)
+
+    def acted(self) -> None:
+        """Let the control loop know."""
+        super().acted()
+        self._told()
+
+
+class Device:
+    """A device ready to run: `start` it once the loop runs, `close` it in the end."""
+
+    def __init__(
+        self,
+        file: DeviceFile,
+        loop: MqttLoop,
+        *,
+        board: Board | None = None,
+        credentials: Credentials = ANYBODY,
+        spool: Spool | None = None,
+        make: Callable[[DeviceFile, Any], Agent] | None = None,
+    ) -> None:
+        """Open the pins and connect; a device on pins needs the board that has them.
+
+        `make` builds an agent of one's own from the file and its readings, instead of ours.
+        """
+        self.file = file
+        self.control: Control | None = None
+        self._make = make
+        self.agent = self._furnish(board)
+        self.said = 0
+        """Incidents and samples said."""
+        self._loop = loop
+        self._spool = spool
+        self._saying: Path | None = None
+        self._waiting = 0
+        self._wire = Wire(file.site)
+        self.seat = _Seat(self.agent, loop, self._wire, credentials, self.tell)
+        line = self.seat.connection
+        if not isinstance(line, Connection):
+            raise TypeError(f"{file.id}: a device has a connection of its own, not {type(line).__name__}")
+        self.connection = line
+
+    def _furnish(self, board: Board | None) -> Agent:
+        file = self.file
+        if not file.on_pins or board is None:
+            return device_agent.simulated(file)
+        if file.kind == "turbine":
+            from gridfleet.devices.edge.hardware.turbine import TurbineControl
+
+            turbine = TurbineControl(file, board)
+            self.control = turbine
+            return (self._make or device_agent.turbine)(file, turbine)
+        from gridfleet.devices.edge.hardware.charger import ChargerControl
+
+        charger = ChargerControl(file, board)
+        self.control = charger
+        return (self._make or device_agent.charger)(file, charger)
+
+    def start(self) -> None:
+        """Let the agent say that it lives."""
+        self.seat.start()
+        self.tell()
+
+    def close(self) -> None:
+        """Say what is left to say, and part."""
+        self.hear()
+        self.seat.leave()
+        if self._spool is not None:
+            self._spool.close()
+
+    # --- between market and control loop -----------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        """Whether the broker can be reached."""
+        return self.connection.online
+
+    def tell(self) -> None:
+        """Tell the control loop whose lease holds, and that the market is alive."""
+        control = self.control
+        if control is None:
+            return
+        now_s = control.now_s()
+        heard_s = now_s if self.online else control.order.broker_heard_s
+        permit = self.agent.permit(self.seat.now_ms()) if isinstance(self.agent, Charger) else None
+        before = control.order
+        control.order = Order(permit, heard_s, now_s)
+        if permit != before.permit:
+            control.wake()
+
+    def hear(self) -> None:
+        """Say what has happened at pins and sensors."""
+        control = self.control
+        if control is None:
+            return
+        synchronised = real_time.synchronised()
+        while control.happenings:
+            at_ms, part, what, reason = control.happenings.popleft()
+            LOG.info("%s: %s %s: %s", self.file.id, part, what, reason)
+            self._say(
+                Incident(at_ms, synchronised, control.measured, part, what, reason)  # type: ignore[arg-type]
+            )
+
+    def sample(self) -> None:
+        """Say what the sensors say now, if there are any."""
+        readings, faults = self._readings()
+        if not readings and not faults:
+            return
+        now = real_time.stamp()
+        self._say(Sample(now.at_ms, now.synchronised, self.file.measured, readings, faults))
+
+    def forward(self) -> None:
+        """Say what was kept while nobody heard it, a file at a time; forget a file when the broker has it."""
+        spool, connection = self._spool, self.connection
+        if spool is None or not connection.online or not connection.settled:
+            return
+        if self._saying is not None:
+            spool.done(self._saying)
+            self._saying = None
+        oldest = spool.oldest()
+        if oldest is None:
+            return
+        self._saying, kept = oldest
+        now = real_time.stamp()
+        for each in kept:
+            self._publish(each.word, json.dumps(_timed(each, now), separators=(",", ":")).encode())
+
+    def _readings(self) -> tuple[dict[str, float], tuple[str, ...]]:
+        if self.control is not None:
+            return self.control.readings(), self.control.faults
+        return ({"power_w": float(self.agent.power_w)}, ()) if isinstance(self.agent, Seller) else ({}, ())
+
+    def _say(self, message: Message) -> None:
+        payload = encode(message)
+        self._waiting = 0 if self.online else self._waiting + 1
+        if self.online:
+            self._publish(message.TOPIC, payload)
+        elif self._spool is None:
+            if self._waiting <= MOST_WAITING:
+                self._publish(message.TOPIC, payload)
+        else:
+            self._spool.keep(
+                Kept(message.TOPIC, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
+            )
+
+    def _publish(self, word: str, payload: bytes) -> None:
+        connection = self.connection
+        if connection.closed:
+            return
+        row = BY_WORD[word]
+        text = topic(self.file.site, row.message, "", self.file.id)
+        connection.publish(text, payload, qos=row.qos, retain=row.retain)
+        self.said += 1
+
+
+def _timed(kept: Kept, now: real_time.Stamp) -> dict[str, object]:
+    """Return a payload with its right time, if the clock was set only after it and the machine has run since."""
+    payload = kept.payload
+    if not payload.get("synchronised", True) and now.synchronised and kept.boot == real_time.boot_id():
+        return {**payload, "at_ms": real_time.later_known_ms(kept.up_ms, now), "synchronised": True}
+    return payload

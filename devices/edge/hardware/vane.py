@@ -1,0 +1,27 @@
+"""A wind vane: a voltage that grows with the angle."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gridfleet.devices.config.device_tables import AdcTable, VaneTable
+from gridfleet.devices.edge.hardware.board import ADC_STEPS
+from gridfleet.devices.edge.hardware.faults import Fault
+
+MARGIN: Final = 0.02
+"""Share of the reference by which a voltage may lie outside of the calibration."""
+
+
+def direction_deg(volts: float, table: VaneTable) -> float:
+    """Return where the wind comes from, 0 to 360°, clockwise from north."""
+    share = (volts - table.least_v) / (table.most_v - table.least_v)
+    return (360.0 * min(max(share, 0.0), 1.0) - table.north_deg) % 360.0
+
+
+def read(codes: Sequence[int], table: VaneTable, adc: AdcTable) -> tuple[float, Fault | None]:
+    """Return the direction by the median of some codes; what lies outside of the calibration is a broken wire."""
+    code = sorted(codes)[len(codes) // 2]
+    volts = code * adc.reference_v / ADC_STEPS
+    margin_v = MARGIN * adc.reference_v
+    if not table.least_v - margin_v <= volts <= table.most_v + margin_v:
+        return 0.0, Fault.DISCONNECTED
+    return direction_deg(volts, table), None

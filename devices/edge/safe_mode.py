@@ -1,0 +1,124 @@
+"""Safe mode: contactor open, brake applied, no market, and the site is told. For an agent that failed again and again.
+
+As little as can be runs here, so that whatever ended the agent does not end this, too: no agent, no control loop, no
+timers but one. Pins that cannot be opened are told like any other fault.
+"""
+
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials, Will
+from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.messages import Incident, Kind, Message, Presence, Sample
+from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge import real_time
+
+if TYPE_CHECKING:
+    from gridfleet.devices.edge.hardware.board import Board
+
+LOG: Final = logging.getLogger(__name__)
+REASON: Final = "safe mode"
+FAULT: Final = "controller: safe mode"
+_KINDS: Final = {"household": Kind.CONSUMER}
+
+
+class SafeMode:
+    """Context manager: holds the pins of a device where they do no harm, and says so for as long as it runs."""
+
+    def __init__(
+        self,
+        file: DeviceFile,
+        *,
+        credentials: Credentials = ANYBODY,
+        open_board: "Callable[[DeviceFile], Board | None] | None" = None,
+    ) -> None:
+        """Make the pins safe, then connect."""
+        self.faults: tuple[str, ...] = (FAULT,)
+        """What is wrong, each as `part: fault`."""
+        self._file = file
+        self._board = self._make_safe(open_board)
+        kind = _KINDS.get(file.kind) or Kind(file.kind)
+        latitude, longitude = file.place
+        absent = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
+        self._presence = (f"{file.cell}/{kind}", absent)
+        scope, will = self._presence
+        self.loop = MqttLoop(
+            file.address(), keepalive_s=file.broker.keepalive_s, retry_refused=True, schema=SCHEMA
+        )
+        self._link = self.loop.open(
+            file.id,
+            on_message=lambda *_: None,
+            on_online=self._tell_all,
+            will=Will(topic(file.site, will, scope, file.id), encode(will)),
+            login=credentials.login(file.id),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.loop.close()
+        if self._board is not None:
+            self._board.close()
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Say every so often how it is, until `stop` says so."""
+        every_s = self._file.telemetry.every_s
+
+        def again() -> None:
+            if self._link.online:
+                self._tell_faults()
+            self.loop.call_later(every_s, again)
+
+        self.loop.call_later(every_s, again)
+        while not stop():
+            self.loop.run_until(stop, 1.0)
+
+    def _make_safe(self, open_board: "Callable[[DeviceFile], Board | None] | None") -> "Board | None":
+        """Open the contactor, apply the brake, and hold them so; a pin that fails is a fault more."""
+        file = self._file
+        try:
+            if open_board is None:
+                from gridfleet.devices.edge.device_process import open_board as open_real
+
+                open_board = open_real
+            board = open_board(file)
+            if board is None:
+                return None
+            if file.kind == "turbine":
+                from gridfleet.devices.edge.hardware.turbine import TurbineControl
+
+                TurbineControl(file, board).make_safe(REASON)
+            else:
+                from gridfleet.devices.edge.hardware.charger import ChargerControl
+
+                ChargerControl(file, board).make_safe(REASON)
+        except Exception as error:  # whatever it is, the site must hear of it
+            LOG.exception("the pins cannot be made safe")
+            self.faults = (FAULT, f"pins: {type(error).__name__}")
+            return None
+        return board
+
+    def _tell_all(self) -> None:
+        """Say, whenever the broker is there again, that the device is out of the market, and why."""
+        scope, absent = self._presence
+        self._say(absent, scope)
+        now = real_time.stamp()
+        measured = self._file.measured
+        self._say(Incident(now.at_ms, now.synchronised, measured, "controller", "failed", REASON))
+        self._tell_faults()
+
+    def _tell_faults(self) -> None:
+        now = real_time.stamp()
+        self._say(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
+
+    def _say(self, message: Message, scope: str = "") -> None:
+        row = BY_WORD[message.TOPIC]
+        text = topic(self._file.site, message, scope, self._file.id)
+        self._link.publish(text, encode(message), qos=row.qos, retain=row.retain)

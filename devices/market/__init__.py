@@ -1,0 +1,1 @@
+"""The power market of one cell and tick, as pure rules."""

@@ -1,0 +1,60 @@
+"""What a consumer remembers of the receipts it gave, for producers that ask again; no messages, no time of its own."""
+
+from array import array
+from zlib import crc32
+
+from gridfleet.broker.protocol.messages import Award, Package, Receipt
+from gridfleet.devices.market.clearing import REMEMBERED_TICKS, Purchases
+
+
+class GivenReceipts:
+    """The receipts of the last ticks in which something was bought, in a few bytes each.
+
+    An award that was taken whole leaves a mark of eight bytes: what it was is in the producer's question. One
+    taken in part, which is rare, is kept as it is; one refused needs no memory, for it is refused again.
+    """
+
+    __slots__ = ("_marks", "_partly", "_ticks")
+
+    def __init__(self) -> None:
+        self._marks = array("Q")
+        self._partly: dict[tuple[int, str, int], Receipt] = {}
+        self._ticks = 0
+
+    def keep(self, purchases: Purchases) -> None:
+        """Remember the receipts of a tick that is over; forget those of the oldest when there are too many."""
+        if not purchases.bought_wh:
+            return
+        for (producer, serial), receipt in purchases.receipts.items():
+            if (producer, serial) not in purchases.partly:
+                self._marks.append(_mark(receipt.tick, producer, serial, receipt.lots))
+            elif receipt.lots:
+                self._partly[receipt.tick, producer, serial] = receipt
+        self._ticks += 1
+        if self._ticks > REMEMBERED_TICKS:
+            self._forget_oldest()
+
+    def again(self, producer: str, award: Award) -> Receipt | None:
+        """Return the receipt that was given for an award, or None when nothing of it was taken."""
+        if _mark(award.tick, producer, award.serial, award.lots) in self._marks:
+            return Receipt(award.tick, award.serial, award.lots)
+        return self._partly.get((award.tick, producer, award.serial))
+
+    def _forget_oldest(self) -> None:
+        marks, partly = self._marks, self._partly
+        oldest = min([*map(_tick_of, marks[:1]), *(tick for tick, _, _ in partly)])
+        gone = next((number for number, mark in enumerate(marks) if _tick_of(mark) > oldest), len(marks))
+        del marks[:gone]
+        if partly:
+            self._partly = {key: receipt for key, receipt in partly.items() if key[0] > oldest}
+        self._ticks -= 1
+
+
+def _mark(tick: int, producer: str, serial: int, lots: tuple[Package, ...]) -> int:
+    """Return what stands for an award taken whole: its tick, and a checksum of who sold how much by it."""
+    energy_wh = sum(lot.energy_wh for lot in lots)
+    return tick << 32 | crc32(b"%d %d" % (serial, energy_wh), crc32(producer.encode()))
+
+
+def _tick_of(mark: int) -> int:
+    return mark >> 32

@@ -1,0 +1,1 @@
+"""What runs agents: the simulation, and MQTT with one process or many."""

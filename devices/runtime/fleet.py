@@ -1,0 +1,336 @@
+"""From a scenario to its agents: each can be built by its id alone, again and again, the same every time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import ueur, wh
+from gridfleet.devices.agents.base import TICK_MS, Agent
+from gridfleet.devices.agents.charger import Charger
+from gridfleet.devices.agents.charger_search import DAY_MS
+from gridfleet.devices.agents.household import Household
+from gridfleet.devices.agents.reactor import Reactor
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.agents.turbine import Turbine
+from gridfleet.devices.agents.vehicle import Vehicle
+from gridfleet.devices.charging.offer_ranking import Weights
+from gridfleet.devices.clock.agent import SETTINGS, Clock, Event
+from gridfleet.devices.config.scenario import REACTOR_SITE, Scenario
+from gridfleet.devices.physics.air import speed_at_height_mps
+from gridfleet.devices.physics.demand import load_profile
+from gridfleet.devices.physics.vehicle_models import vehicle_models
+from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.weather import Weather
+from gridfleet.devices.weather.dwd import read_dwd
+from gridfleet.devices.weather.recorded import read_weather_csv
+from gridfleet.devices.weather.synthetic import Climate, SyntheticWeather
+
+PROFILES: Final = {"household": "H25", "commerce": "G25", "farm": "L25"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A named area: (south, north, west, east) in degrees, and the cells beside it."""
+
+    name: str
+    area: tuple[float, float, float, float]
+    neighbours: tuple[str, ...]
+
+
+def cells_of(scenario: Scenario) -> tuple[Cell, ...]:
+    """Divide the scenario's area into its cells, row by row from the south-west."""
+    area = scenario.area
+    if area.rows * area.columns == 1:
+        return (Cell(scenario.site, (area.south, area.north, area.west, area.east), ()),)
+    height = (area.north - area.south) / area.rows
+    width = (area.east - area.west) / area.columns
+
+    def name(row: int, column: int) -> str:
+        return f"cell-{row + 1}-{column + 1}"
+
+    cells = []
+    for row in range(area.rows):
+        for column in range(area.columns):
+            beside = ((row - 1, column), (row, column - 1), (row, column + 1), (row + 1, column))
+            south, west = area.south + row * height, area.west + column * width
+            neighbours = tuple(name(r, c) for r, c in beside if 0 <= r < area.rows and 0 <= c < area.columns)
+            cells.append(Cell(name(row, column), (south, south + height, west, west + width), neighbours))
+    return tuple(cells)
+
+
+def weather_of(scenario: Scenario, seed: int) -> Weather:
+    """Return the scenario's weather; raises WeatherFileError for files that cannot be used.
+
+    Raises WeatherSpanError when the files do not cover the run from its first tick to its last.
+    """
+    table = scenario.weather
+    if table.source == "synthetic":
+        climate = Climate(
+            weibull_scale_mps=table.weibull_scale_mps,
+            weibull_shape=table.weibull_shape,
+            correlation_time_h=table.correlation_time_h,
+            correlation_length_km=table.correlation_length_km,
+            mean_temperature_c=table.mean_temperature_c,
+        )
+        return SyntheticWeather(seed, scenario.start_ms, climate)
+    paths = [Path(scenario.folder) / name for name in table.files]
+    station_list = Path(scenario.folder) / table.station_list if table.station_list else None
+    recorded: Weather = (
+        read_weather_csv(paths[0], table.assumed_temperature_c)
+        if table.source == "csv"
+        else read_dwd(paths, station_list, None, table.assumed_temperature_c)
+    )
+    area = scenario.area
+    middle = (area.south + area.north) / 2, (area.west + area.east) / 2
+    for tick in (0, scenario.ticks - 1):
+        recorded.at(scenario.start_ms + tick * TICK_MS, *middle)
+    return recorded
+
+
+class Fleet:
+    """All agents of a scenario and seed; those of one process share weather, load profiles and rosters."""
+
+    def __init__(self, scenario: Scenario, seed: int | None = None) -> None:
+        self.scenario = scenario
+        self.seed = scenario.seed if seed is None else seed
+        self.cells = cells_of(scenario)
+        self._weather = weather_of(scenario, self.seed)
+        self._places: dict[str, tuple[Kind, str, int]] = {}
+        self._market_rosters = {cell.name: Roster() for cell in self.cells}
+        self._charger_rosters = {cell.name: Roster() for cell in self.cells}
+        self._cell_numbers = {cell.name: number for number, cell in enumerate(self.cells)}
+        self._sites = self._turbine_sites()
+        for kind, word, count in self._counts():
+            width = len(str(count))
+            for index in range(count):
+                self._places[f"{word}-{index + 1:0{width}d}"] = (kind, word, index)
+
+    def _counts(self) -> list[tuple[Kind, str, int]]:
+        s = self.scenario
+        return [
+            (Kind.REACTOR, "reactor", s.reactors.count),
+            (Kind.TURBINE, "turbine", s.turbines.count),
+            (Kind.CONSUMER, "household", s.households.count),
+            (Kind.CONSUMER, "commerce", s.commerce.count),
+            (Kind.CONSUMER, "farm", s.farms.count),
+            (Kind.CHARGER, "charger", s.chargers.count),
+            (Kind.VEHICLE, "vehicle", s.vehicles.count),
+        ]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all agents but the clock."""
+        return list(self._places)
+
+    def kind_of(self, agent_id: str) -> Kind:
+        """Return what an agent of this fleet is."""
+        return self._places[agent_id][0]
+
+    def cell_number(self, agent_id: str) -> int:
+        """Return which of `cells` an agent lives in; the reactors, which serve several, are spread among them."""
+        return self._places[agent_id][2] % len(self.cells)
+
+    def agents(self) -> Iterator[Agent]:
+        """Build every agent but the clock."""
+        return map(self.make, self._places)
+
+    def acquainted(self) -> bool:
+        """Tell whether the agents of this process have heard the birth of everybody they need to know."""
+        cells = {cell.name: set[str]() for cell in self.cells}
+        chargers = {cell.name: set[str]() for cell in self.cells}
+        for name, (kind, _, index) in self._places.items():
+            home = self.cells[index % len(self.cells)].name
+            if kind in (Kind.TURBINE, Kind.CONSUMER, Kind.CHARGER):
+                cells[home].add(name)
+            if kind is Kind.CHARGER:
+                chargers[home].add(name)
+        producers, vehicles = self.scenario.turbines.count, self.scenario.vehicles.count
+        return (not producers or _hold(self._market_rosters, cells)) and (
+            not vehicles or _hold(self._charger_rosters, chargers)
+        )
+
+    def clock(
+        self,
+        mode: Mode,
+        seconds_per_tick: float = TICK_MS / 1000,
+        ticks: int | None = None,
+        epoch: int = 0,
+    ) -> Clock:
+        """Build the clock."""
+        scenario = self.scenario
+        events = tuple(
+            Event(
+                round(event.hour * 3_600_000) // TICK_MS,
+                tuple((name, getattr(event, name)) for name in SETTINGS if getattr(event, name) is not None),
+                event.title,
+            )
+            for event in scenario.events
+        )
+        area = scenario.area
+        return Clock(
+            CLOCK_ID,
+            round((area.south + area.north) / 2, 6),
+            round((area.west + area.east) / 2, 6),
+            start_ms=scenario.start_ms,
+            ticks=scenario.ticks if ticks is None else ticks,
+            mode=mode,
+            seconds_per_tick=seconds_per_tick,
+            settings=Settings(**scenario.settings.model_dump()),
+            events=events,
+            neighbours=len(self.cells) > 1,
+            expected=frozenset(self._places) if mode is Mode.LOCKSTEP else frozenset(),
+            epoch=epoch,
+            facts=self._facts(),
+        )
+
+    def _facts(self) -> Facts:
+        area, scenario = self.scenario.area, self.scenario
+        return Facts(
+            title=scenario.title or scenario.name,
+            south=area.south,
+            north=area.north,
+            west=area.west,
+            east=area.east,
+            rows=area.rows,
+            columns=area.columns,
+            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
+        )
+
+    def make(self, agent_id: str) -> Agent:
+        """Build one agent as it is at its first birth."""
+        kind, word, index = self._places[agent_id]
+        cell = self.cells[index % len(self.cells)]
+        chance = Chance(self.seed, agent_id)
+        south, north, west, east = cell.area
+        latitude, longitude = round(chance.uniform(south, north), 6), round(chance.uniform(west, east), 6)
+        match kind:
+            case Kind.TURBINE:
+                latitude, longitude = self._sites.get(index, (latitude, longitude))
+                return self._turbine(agent_id, cell, latitude, longitude, chance)
+            case Kind.CONSUMER:
+                return self._household(agent_id, cell, latitude, longitude, word)
+            case Kind.CHARGER:
+                return self._charger(agent_id, cell, latitude, longitude)
+            case Kind.VEHICLE:
+                return self._vehicle(agent_id, cell, latitude, longitude, chance)
+            case _:
+                price = ueur(self.scenario.market.reactor_price_eur_per_kwh)
+                return Reactor(agent_id, "site", *REACTOR_SITE, price_ueur_per_kwh=price)
+
+    def _turbine_sites(self) -> dict[int, tuple[float, float]]:
+        """Give each listed site to the first turbine of the cell it lies in that has none yet."""
+        sites: dict[int, tuple[float, float]] = {}
+        count, cells = self.scenario.turbines.count, len(self.cells)
+        for place in self.scenario.turbines.sites:
+            home = next((n for n, cell in enumerate(self.cells) if _inside(cell, place)), None)
+            if home is None:
+                continue
+            free = next((index for index in range(home, count, cells) if index not in sites), None)
+            if free is not None:
+                sites[free] = place
+        return sites
+
+    def _turbine(
+        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: Chance
+    ) -> Turbine:
+        low, high = self.scenario.turbines.rotor_diameter_m
+        diameter = round(chance.uniform(low, high), 1)
+        return Turbine(
+            agent_id,
+            cell.name,
+            latitude,
+            longitude,
+            rotor_diameter_m=diameter,
+            wind=self._weather,
+            hub_height_m=self.scenario.turbines.hub_height_m,
+            wind_factor=self._wind_factor(),
+            roster=self._market_rosters[cell.name],
+            neighbours=cell.neighbours,
+            label=f"rotor {diameter:g} m",
+        )
+
+    def _wind_factor(self) -> float:
+        """Return by how much the wind at the hub is stronger than where it was measured."""
+        measured_at_m = self.scenario.weather.measured_at_m
+        if measured_at_m is None:
+            return 1.0
+        return round(speed_at_height_mps(1.0, measured_at_m, self.scenario.turbines.hub_height_m), 6)
+
+    def _reactor_of(self, cell: Cell) -> str | None:
+        count = self.scenario.reactors.count
+        return f"reactor-{self._cell_numbers[cell.name] % count + 1:0{len(str(count))}d}" if count else None
+
+    def _household(
+        self, agent_id: str, cell: Cell, latitude: float, longitude: float, word: str
+    ) -> Household:
+        scenario = self.scenario
+        tables = {"household": scenario.households, "commerce": scenario.commerce, "farm": scenario.farms}
+        return Household(
+            agent_id,
+            cell.name,
+            latitude,
+            longitude,
+            load=load_profile(PROFILES[word]),
+            annual_kwh=tables[word].annual_kwh,
+            package_wh=wh(scenario.market.package_kwh),
+            price_ueur_per_kwh=ueur(scenario.market.consumer_price_eur_per_kwh),
+            reactor=self._reactor_of(cell),
+            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
+            label=word,
+        )
+
+    def _charger(self, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
+        scenario = self.scenario
+        table = scenario.chargers
+        capacity_wh = wh(table.capacity_kwh)
+        return Charger(
+            agent_id,
+            cell.name,
+            latitude,
+            longitude,
+            capacity_wh=capacity_wh,
+            stored_wh=round(capacity_wh * table.stored_share),
+            ports=table.ports,
+            most_wh=wh(table.most_kwh_per_tick),
+            package_wh=wh(scenario.market.package_kwh),
+            floor_ueur_per_kwh=ueur(scenario.market.charger_floor_eur_per_kwh),
+            reactor=self._reactor_of(cell),
+            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
+        )
+
+    def _vehicle(
+        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: Chance
+    ) -> Vehicle:
+        table = self.scenario.vehicles
+        model = vehicle_models()[chance.below(len(vehicle_models()))]
+        low, high = table.stored_share
+        return Vehicle(
+            agent_id,
+            cell.name,
+            latitude,
+            longitude,
+            model=model,
+            stored_wh=round(model.capacity_wh * chance.uniform(low, high)),
+            area=cell.area,
+            cells=(cell.name, *cell.neighbours),
+            rosters=[self._charger_rosters[name] for name in (cell.name, *cell.neighbours)],
+            chance=chance,
+            weights=Weights(table.weights.distance, table.weights.price, table.weights.energy),
+            limit_ueur_per_kwh=ueur(table.price_limit_eur_per_kwh),
+            due_ms=self.scenario.start_ms + DAY_MS,
+            label=model.model,
+        )
+
+
+def _inside(cell: Cell, place: tuple[float, float]) -> bool:
+    south, north, west, east = cell.area
+    return south <= place[0] <= north and west <= place[1] <= east
+
+
+def _hold(rosters: dict[str, Roster], expected: dict[str, set[str]]) -> bool:
+    """Tell whether every roster that anybody keeps holds all that is expected of it."""
+    kept = [name for name, roster in rosters.items() if roster.members]
+    return bool(kept) and all(expected[name] <= rosters[name].members.keys() for name in kept)

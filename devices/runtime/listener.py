@@ -1,0 +1,80 @@
+"""The ear that hears all that is said on a site."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.mqtt.client_options import ANYBODY, SESSION_S, Credentials
+from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.broker.protocol.messages import Grant, Host, Message, Tick
+from gridfleet.broker.protocol.topics import Address, everything
+
+__all__ = ["RECORDER_ID", "Ear", "Wire"]
+
+LOG: Final = logging.getLogger(__name__)
+RECORDER_ID: Final = "recorder"
+"""As whom an ear logs in."""
+EAR_ID: Final = "recorder-of-a-run"
+"""An ear's client id: a recorder of its own process may hear the same site under its own."""
+
+
+class Ear:
+    """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
+
+    def __init__(
+        self,
+        loop: MqttLoop,
+        wire: Wire,
+        taps: Sequence[Callable[[int, str, str, Message], None]],
+        credentials: Credentials = ANYBODY,
+        *,
+        on_return: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_return` is called when a lost connection is back: something may have been missed."""
+        self._on_return = on_return
+        self._heard_before = False
+        self._wire = wire
+        self._taps = tuple(taps)
+        self.now_ms = 0
+        self.refused = 0
+        self.connection = loop.open(
+            EAR_ID,
+            on_message=self._on_message,
+            filters=[(everything(wire.site), 1)],
+            on_trouble=lambda reason, text: self._refuse(text, reason),
+            on_online=self._online,
+            session_s=SESSION_S,
+            login=credentials.login(RECORDER_ID),
+        )
+
+    def _online(self) -> None:
+        if self._heard_before and self._on_return is not None:
+            self._on_return()
+        self._heard_before = True
+
+    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        for each, inner in self._wire.unpack(text, payload, self._refuse):
+            try:
+                address, message = self._wire.read(each, inner)
+            except (TopicError, PayloadError) as error:
+                self._refuse(each, error)
+                continue
+            if isinstance(message, Tick | Grant):
+                self.now_ms = max(self.now_ms, message.simulated_ms)
+            self._tap(address, message)
+            if isinstance(message, Host) and not message.online:
+                host = address.sender
+                for scope in self._wire.scopes_behind(host):
+                    for will in self._wire.wills(host, scope):
+                        self._tap(*will)
+
+    def _tap(self, address: Address, message: Message) -> None:
+        for tap in self._taps:
+            tap(self.now_ms, address.scope, address.sender, message)
+
+    def _refuse(self, text: str, error: GridFleetError | str) -> None:
+        if not self.refused:
+            LOG.warning("the recorder refuses a message under %s: %s", text, error)
+        self.refused += 1

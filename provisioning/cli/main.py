@@ -1,0 +1,213 @@
+"""`gridfleet`: finds the command, and turns what went wrong into a message and an exit code.
+
+Nothing heavy is loaded here: each command imports what it needs when it runs.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.provisioning.cli.arguments import HelpFormatter
+from gridfleet.provisioning.cli.exit_codes import MEANING, Exit
+from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.commands import completion
+from gridfleet.provisioning.commands.containers import compose, kubernetes
+from gridfleet.provisioning.commands.devices import bundle, device, doctor, flash, revoke, upgrade
+from gridfleet.provisioning.commands.live import console, dashboards, set_control, watch
+from gridfleet.provisioning.commands.runs import compare, report, run, scenarios, simulate
+from gridfleet.provisioning.commands.site import (
+    broker,
+    chaos,
+    clock,
+    fleet,
+    health,
+    influx,
+    record,
+    recorder,
+    secrets,
+)
+
+DESCRIPTION: Final = (
+    "GridFleet: a power grid made of devices that bargain. Wind turbines, households, charging stations and\n"
+    "electric vehicles trade energy every 15 simulated minutes, and reserve charging ports in between."
+)
+EXAMPLES: Final = (
+    "gridfleet scenarios",
+    "gridfleet simulate storm",
+    "gridfleet run normal",
+)
+
+
+class Command(NamedTuple):
+    """A command: its name, what it does in a line and in full, examples that work, and its two functions."""
+
+    name: str
+    help: str
+    description: str
+    examples: tuple[str, ...]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[argparse.Namespace], int]
+
+
+def _from(name: str, module: ModuleType) -> Command:
+    """Return the command that a module is about."""
+    return Command(
+        name, module.HELP, module.DESCRIPTION, module.EXAMPLES, module.add_arguments, module.execute
+    )
+
+
+COMMANDS: Final = (
+    _from("run", run),
+    _from("simulate", simulate),
+    _from("compare", compare),
+    _from("report", report),
+    Command(
+        "scenarios",
+        scenarios.LIST_HELP,
+        scenarios.LIST_DESCRIPTION,
+        scenarios.LIST_EXAMPLES,
+        scenarios.add_list_arguments,
+        scenarios.list_scenarios,
+    ),
+    Command(
+        "check",
+        scenarios.CHECK_HELP,
+        scenarios.CHECK_DESCRIPTION,
+        scenarios.CHECK_EXAMPLES,
+        scenarios.add_check_arguments,
+        scenarios.check,
+    ),
+    _from("secrets", secrets),
+    _from("broker", broker),
+    _from("clock", clock),
+    _from("fleet", fleet),
+    _from("record", record),
+    _from("recorder", recorder),
+    _from("influx", influx),
+    _from("health", health),
+    _from("chaos", chaos),
+    _from("console", console),
+    _from("watch", watch),
+    _from("set", set_control),
+    _from("dashboards", dashboards),
+    _from("compose", compose),
+    _from("kubernetes", kubernetes),
+    _from("device", device),
+    _from("flash", flash),
+    _from("bundle", bundle),
+    _from("upgrade", upgrade),
+    _from("doctor", doctor),
+    _from("revoke", revoke),
+    _from("completion", completion),
+)
+
+HEADINGS: Final = {
+    "run": "scenarios and runs",
+    "secrets": "a site of several processes",
+    "console": "look and steer",
+    "compose": "containers",
+    "device": "devices",
+    "completion": "the shell",
+}
+"""Above which command the help begins a new group, and what it is called."""
+
+
+class _Grouped(HelpFormatter):
+    """Shows the commands in groups."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        """Put its heading above the first command of a group."""
+        heading = HEADINGS.get(str(action.metavar))
+        text = super()._format_action(action)
+        return text if heading is None else f"\n  {heading}:\n{text}"
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes too long to look up for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:  # noqa: ANN401  argparse's own
+        """Print it and leave."""
+        from gridfleet.provisioning.cli.version import product_version
+
+        print(f"gridfleet {product_version()}")
+        parser.exit()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. Wrong usage leaves with SystemExit(2), as argparse does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name outside the terminal's alphabet stops nothing
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return Exit.USAGE
+    try:
+        code = EXECUTE[arguments.command](arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell("gridfleet: interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # the reader, head for example, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except GridFleetError as error:
+        return _fail(error, Exit.USAGE, str(error), debug=arguments.debug)
+    except Exception as error:  # noqa: BLE001  the last place where a failure can be told cleanly
+        text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug to see where it happened."
+        return _fail(error, Exit.FAILED, text, debug=arguments.debug)
+    return code
+
+
+EXECUTE: Final = {command.name: command.execute for command in COMMANDS}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        "gridfleet",
+        description=DESCRIPTION,
+        epilog=f"{_examples(EXAMPLES)}\n\n{_exit_codes()}\n\n`gridfleet COMMAND --help` explains a command.",
+        formatter_class=_Grouped,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
+    parser.set_defaults(root_parser=parser)  # for `completion`, which describes the whole command line
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        inner = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            epilog=f"{_examples(command.examples)}\n\n{_exit_codes()}",
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_arguments(inner)
+        inner.add_argument(
+            "--debug", action="store_true", help="show where in the program a failure happened"
+        )
+    return parser
+
+
+def _fail(error: Exception, code: Exit, text: str, *, debug: bool) -> int:
+    """Tell a failure on standard error, with its traceback only where asked for."""
+    if debug:
+        traceback.print_exception(error)
+    tell("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
+    return code
+
+
+def _examples(examples: Sequence[str]) -> str:
+    return "\n".join(["examples:" if len(examples) > 1 else "example:", *(f"  {line}" for line in examples)])
+
+
+def _exit_codes() -> str:
+    return "\n".join(["exit codes:", *(f"  {code.value:<5}{text}" for code, text in MEANING.items())])

@@ -1,0 +1,1 @@
+"""The commands of `gridfleet`, grouped as in its help."""

@@ -1,0 +1,230 @@
+"""`gridfleet flash`: a card, an image or a boot partition that becomes a device at its first boot."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.commands.devices.bundle import add_target
+from gridfleet.provisioning.commands.devices.revoke import add_secrets
+
+if TYPE_CHECKING:
+    from gridfleet.provisioning.deploy.wheels import Target
+    from gridfleet.provisioning.flash.device_spec import Order
+    from gridfleet.provisioning.flash.targets import Place
+    from gridfleet.provisioning.upgrade.bundle import Bundle
+
+HELP: Final = "make a card, or many, that become devices at their first boot"
+DESCRIPTION: Final = (
+    "Enrol a device at its broker and write to a Raspberry Pi's boot partition all that it needs: the seed for its\n"
+    "first boot, the device file, password and certificate, and the wheels, so that it never asks the internet.\n"
+    "What will happen is shown first; a disk that is in use is refused; what was written is read back. Images and\n"
+    "boot partitions need no root. ID's device file is ID.toml here, unless --device names another."
+)
+EXAMPLES: Final = (
+    "gridfleet flash charger-01 --image raspios.img",
+    "gridfleet flash charger-01 --boot /media/me/bootfs --wifi bench --wifi-file wifi.txt --country DE",
+    "sudo gridfleet flash charger-01 --card /dev/sda --image raspios.img.xz",
+    "gridfleet flash --fleet bench.toml --image raspios.img --out cards",
+)
+SYSTEMS: Final = ("cloud-init", "rpi-preseed")
+_BESIDES: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_file", "country")
+"""What a fleet file says itself."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `flash`."""
+    parser.add_argument("id", nargs="?", metavar="ID", help="the device")
+    where = parser.add_argument_group("where to")
+    where.add_argument(
+        "--image",
+        metavar="FILE",
+        help="Raspberry Pi OS, .img or .img.xz: a copy named after the device is made",
+    )
+    where.add_argument(
+        "--out", default=".", metavar="DIR", help="folder for the copies of --image (default: this one)"
+    )
+    where.add_argument(
+        "--card", metavar="/dev/…", help="a card's disk; with --image all of it is overwritten first"
+    )
+    where.add_argument("--boot", metavar="DIR", help="where a card's boot partition is mounted")
+    what = parser.add_argument_group("what")
+    what.add_argument("--fleet", metavar="FILE", help="a fleet file (TOML) with many devices, instead of ID")
+    what.add_argument("--device", metavar="FILE", help="the device file (default: ID.toml)")
+    add_target(parser)
+    add_secrets(parser)
+    what.add_argument("--bundle", metavar="DIR", help="wheels that `gridfleet bundle` has gathered")
+    what.add_argument("--hostname", metavar="NAME", help="(default: the ID)")
+    what.add_argument(
+        "--time-zone", default="Etc/UTC", metavar="ZONE", help="such as Europe/Berlin (default: Etc/UTC)"
+    )
+    what.add_argument("--user", default="pi", metavar="NAME", help="who may log in (default: pi)")
+    what.add_argument("--ssh-key", metavar="FILE", help="public key of that user; without, nobody can log in")
+    what.add_argument("--wifi", metavar="NAME", help="a wireless network (WPA2, or WPA3 in transition mode)")
+    what.add_argument("--wifi-file", metavar="FILE", help="where its passphrase is written; never shown")
+    what.add_argument("--country", metavar="XX", help="whose Wi-Fi channels may be used, such as DE")
+    what.add_argument(
+        "--seed",
+        choices=SYSTEMS,
+        default=SYSTEMS[0],
+        help="what reads it at first boot (default: cloud-init)",
+    )
+    what.add_argument(
+        "--plain", action="store_true", help="any FAT partition: ask for no config.txt, and change none"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would happen, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Show the plan, ask, enrol, write."""
+    import tempfile
+
+    from gridfleet.provisioning.site.enrolment import check_enrolment, enrol, tell_broker
+
+    orders = _orders(arguments)
+    place = _place(arguments, many=len(orders) > 1)
+    by_card = arguments.card is not None and len(orders) > 1
+    if by_card and arguments.yes:
+        raise CommandError("--yes", "cannot change the card between two devices: leave it out")
+    for order in orders:
+        check_enrolment(order.secrets, order.enrolment, order.device.site)
+    _show(arguments, orders, place)
+    if arguments.dry_run:
+        print("Dry run: nothing was changed.")
+        return Exit.FINE
+    if not arguments.yes:
+        _ask("Go on?")
+    with tempfile.TemporaryDirectory() as scratch:
+        bundles = _bundles(arguments, orders, Path(scratch))
+        for order in orders:
+            if by_card:
+                _ask(f"Is the card for {order.device.id} in {arguments.card}?")
+            enrol(order.secrets, order.enrolment, order.device.site)
+            _flash(arguments, order, place, bundles[order.target])
+    for secrets in dict.fromkeys(order.secrets for order in orders):
+        print(f"Broker    {tell_broker(secrets)}")
+    return Exit.FINE
+
+
+def _flash(arguments: argparse.Namespace, order: "Order", place: "Place", bundle: "Bundle") -> None:
+    """Write one device, and say that its card holds it."""
+    from gridfleet.provisioning.flash.card import device_files, seed_files, seed_of, write_card
+    from gridfleet.provisioning.flash.seed import new_instance_id
+
+    device = order.device.id
+    seed = seed_of(order, new_instance_id(device), _own_wheel(bundle))
+    files = {**device_files(order, bundle), **seed_files(seed, arguments.seed)}
+    volume = place.prepare(device, print)
+    written = write_card(volume, files, seed, plain=arguments.plain, system=arguments.seed)
+    print(f"Flashed   {device}: {written.files} files, {written.size / 1e6:.1f} MB, read back and equal")
+
+
+def _orders(arguments: argparse.Namespace) -> "list[Order]":
+    from gridfleet.provisioning.flash.device_spec import (
+        DeviceTable,
+        Settings,
+        WifiTable,
+        make_order,
+        read_fleet,
+    )
+
+    if (arguments.fleet is None) == (arguments.id is None):
+        raise CommandError("gridfleet flash", "name either a device's ID or a fleet file (--fleet)")
+    if arguments.fleet is not None:
+        for name in _BESIDES:
+            if getattr(arguments, name) is not None:
+                raise CommandError(f"--{name.replace('_', '-')}", "belongs into the fleet file")
+        return read_fleet(Path(arguments.fleet))
+    wifi = None
+    if arguments.wifi is not None:
+        if arguments.wifi_file is None or arguments.country is None:
+            raise CommandError("--wifi", "needs --wifi-file with the passphrase, and --country")
+        wifi = WifiTable(ssid=arguments.wifi, passphrase_file=arguments.wifi_file, country=arguments.country)
+    settings = Settings(
+        machine=arguments.machine,
+        python=arguments.python,
+        secrets=arguments.secrets,
+        time_zone=arguments.time_zone,
+        user=arguments.user,
+        ssh_key=arguments.ssh_key,
+        wifi=wifi,
+    )
+    file = arguments.device or f"{arguments.id}.toml"
+    order = make_order(Path(), settings, DeviceTable(file=file, hostname=arguments.hostname))
+    if order.device.id != arguments.id:
+        raise CommandError(
+            file, f"is of {order.device.id!r}, not of {arguments.id!r}: name its own with --device"
+        )
+    return [order]
+
+
+def _place(arguments: argparse.Namespace, *, many: bool) -> "Place":
+    from gridfleet.provisioning.flash.targets import CardPlace, FolderPlace, ImagePlace
+
+    image = Path(arguments.image) if arguments.image is not None else None
+    if arguments.boot is not None:
+        if image is not None or arguments.card is not None:
+            raise CommandError("--boot", "is a partition that is mounted: leave out --image and --card")
+        if many:
+            raise CommandError("--boot", "takes one device; for many use --image or --card")
+        return FolderPlace(Path(arguments.boot), arguments.plain)
+    if arguments.card is not None:
+        return CardPlace(Path(arguments.card), image, arguments.plain)
+    if image is not None:
+        return ImagePlace(image, Path(arguments.out), arguments.plain)
+    raise CommandError("gridfleet flash", "where to? name --image FILE, --card /dev/…, or --boot DIR")
+
+
+def _bundles(arguments: argparse.Namespace, orders: "list[Order]", scratch: Path) -> "dict[Target, Bundle]":
+    """Return the wheels for each kind of machine, gathered once."""
+    from gridfleet.provisioning.deploy.wheels import make_bundle
+    from gridfleet.provisioning.upgrade.bundle import Bundle
+
+    found: dict[Target, Bundle] = {}
+    for target in dict.fromkeys(order.target for order in orders):
+        if arguments.bundle is not None:
+            bundle = Bundle.load(Path(arguments.bundle))
+            bundle.verify()
+            if (bundle.machine, bundle.python) != (target.machine, target.python):
+                raise CommandError(
+                    arguments.bundle, f"is for {bundle.machine} and Python {bundle.python}, not {target}"
+                )
+        else:
+            print(f"Gathering wheels for {target.machine}, Python {target.python}")
+            bundle = make_bundle(scratch / f"{target.machine}-{target.python}", target)
+        found[target] = bundle
+    return found
+
+
+def _own_wheel(bundle: "Bundle") -> str:
+    return next(name for name in bundle.wheels if name.startswith("gridfleet-"))
+
+
+def _show(arguments: argparse.Namespace, orders: "list[Order]", place: "Place") -> None:
+    """Say all that will happen, and no secret."""
+    for order in orders:
+        device, wifi = order.device, order.wifi
+        print(f"{device.id}: {device.kind} in {device.cell}, {device.site}; device file {order.source}")
+        steps = [
+            f"enrol it in {order.secrets}/: new password and certificate, and the rights of a {device.kind}",
+            *place.plan(device.id),
+        ]
+        for number, step in enumerate(steps, 1):
+            first, *more = step.splitlines()
+            print("\n".join([f"  {number}. {first}", *(f"     {line}" for line in more)]))
+        print(f"     for {order.target.machine}, Python {order.target.python}, read by {arguments.seed}")
+        print(f"     broker   {order.address}")
+        print(f"     host     {order.hostname}, {order.time_zone}")
+        print(f"     network  wired{f', Wi-Fi {wifi.ssid!r} ({wifi.country})' if wifi else ''}")
+        keys = f"{order.user}, by SSH key" if order.ssh_keys else "nobody: give --ssh-key to have a way in"
+        print(f"     login    {keys}")
+
+
+def _ask(question: str) -> None:
+    """Return if the answer is yes; raise CommandError otherwise."""
+    if not sys.stdin.isatty():
+        raise CommandError("--yes", "is needed where nobody can be asked")
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise CommandError("gridfleet flash", "left as it was")

@@ -1,0 +1,71 @@
+"""`gridfleet upgrade`: another version on a device, and the old one back if the new one does not become healthy."""
+
+import argparse
+from typing import Final
+
+from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.exit_codes import CommandError
+
+HELP: Final = "install another version on this device, or go back"
+DESCRIPTION: Final = (
+    "Install a bundle beside the version in use and have the service start it. If it is not healthy in time, or\n"
+    "does not stay so, the last good version comes back. Without a bundle, the versions that are here are shown."
+)
+EXAMPLES: Final = (
+    "gridfleet upgrade",
+    "sudo gridfleet upgrade bundles/pi64",
+    "sudo gridfleet upgrade --back",
+)
+WITHIN_S: Final = 120
+"""How long a new version may take to become healthy: a Pi Zero 2 W starts Python slowly."""
+STEADY_S: Final = 30
+"""How long it must then stay so."""
+ROOT: Final = "/opt/gridfleet"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `upgrade`."""
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a folder that `gridfleet bundle` made")
+    parser.add_argument("--back", action="store_true", help="go back to the version before")
+    parser.add_argument(
+        "--settle",
+        action="store_true",
+        help="use the last good version, if another is in use (for safe mode)",
+    )
+    parser.add_argument(
+        "--healthy-within",
+        type=whole(1, 3600),
+        default=WITHIN_S,
+        metavar="S",
+        help=f"seconds in which the new version must become healthy (default: {WITHIN_S})",
+    )
+    parser.add_argument(
+        "--steady",
+        type=whole(0, 3600),
+        default=STEADY_S,
+        metavar="S",
+        help=f"seconds for which it must then stay so (default: {STEADY_S})",
+    )
+    parser.add_argument("--root", default=ROOT, metavar="DIR", help=f"(default: {ROOT})")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Upgrade, go back, or show what there is."""
+    import os
+    from pathlib import Path
+
+    from gridfleet.provisioning.upgrade.actions import back, install, show, to_good
+    from gridfleet.provisioning.upgrade.version_change import Gate
+    from gridfleet.provisioning.upgrade.versions import Versions
+
+    versions = Versions(Path(arguments.root))
+    if sum([arguments.bundle is not None, arguments.back, arguments.settle]) > 1:
+        raise CommandError("gridfleet upgrade", "name a bundle, --back or --settle, not two of them")
+    if arguments.settle:
+        return to_good(versions)
+    if arguments.bundle is None and not arguments.back:
+        return show(versions)
+    if not os.access(versions.root, os.W_OK):
+        raise CommandError(versions.root, "belongs to root: sudo gridfleet upgrade …")
+    gate = Gate(arguments.healthy_within, arguments.steady)
+    return back(versions, gate) if arguments.back else install(versions, Path(arguments.bundle), gate)

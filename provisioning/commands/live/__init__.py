@@ -1,0 +1,1 @@
+"""Commands that watch and control a running site."""

@@ -1,0 +1,98 @@
+"""`gridfleet console`: the live console for a broker that runs elsewhere, and the same beside `gridfleet run`."""
+
+import argparse
+import threading
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.terminal import tell
+
+if TYPE_CHECKING:
+    from gridfleet.broker.brokers.embedded import EmbeddedBroker
+
+HELP: Final = "serve the live console of a running fleet, for a browser"
+DESCRIPTION: Final = (
+    "Serve the console's page until Ctrl-C. The page itself speaks MQTT to the broker, over WebSocket. Where\n"
+    "the broker knows users, the page asks for name and password, and the broker's access rules say who may\n"
+    "steer. `gridfleet run` serves the console by itself."
+)
+EXAMPLES: Final = (
+    "gridfleet console --broker mqtt://broker.example:1883",
+    "gridfleet console --broker mqtts://broker.example --secrets secrets",
+    "gridfleet console --broker-ws wss://broker.example:9443 --site germany --login --port 8080",
+)
+DEFAULT_SITE: Final = "germany"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `console`."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--broker-ws",
+        metavar="URL",
+        help="ws://… or wss://… of the broker's WebSocket listener, as a browser reaches it",
+    )
+    where.add_argument(
+        "--broker",
+        metavar="URL",
+        help="mqtt://… or mqtts://… of a broker without such a listener: the bytes are carried through this server",
+    )
+    parser.add_argument(
+        "--site", default=DEFAULT_SITE, metavar="S", help=f"the site to show (default: {DEFAULT_SITE})"
+    )
+    parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        help="with --broker mqtts://…: trust who signed for the site (DIR/ca.crt, made by `gridfleet secrets`)",
+    )
+    parser.add_argument(
+        "--login", action="store_true", help="ask for name and password first, not only when the broker does"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="address to listen on (default: 127.0.0.1, this machine)",
+    )
+    parser.add_argument(
+        "--port",
+        type=whole(0, 65_535),
+        default=0,
+        metavar="P",
+        help="port to listen on (default: a free one)",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.credentials import Keyring
+    from gridfleet.dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
+
+    if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
+        raise CommandError(
+            "--secrets", "goes with --broker mqtts://…; a browser has its own list of whom to trust"
+        )
+    broker = arguments.broker_ws or BrokerAddress.parse(arguments.broker)
+    tls = Keyring(arguments.secrets).tls if arguments.secrets is not None else None
+    login = arguments.login or tls is not None
+    config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
+    if login and arguments.host not in LOOPBACK:
+        tell(
+            "gridfleet console: the page comes by plain HTTP: passwords typed into it can be read on the network.\n"
+            "Serve it on this machine alone, or put a web server with TLS in front of it."
+        )
+    with ConsoleServer(config, host=arguments.host, port=arguments.port) as server:
+        print(f"Console   {server.url} (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+    return 0
+
+
+def announce(url: str, broker: "EmbeddedBroker | None", *, exact: bool) -> None:
+    """Say where the console of a run is, who may reach it, and how to make the run slow enough to watch."""
+    print(f"Console   {url}")
+    if broker is not None:
+        print(f"          The broker ({broker.url}) is open to every program on this machine.")
+    if exact:
+        print("          Lock-step is too fast to watch: try --mode scaled --seconds-per-tick 2", flush=True)

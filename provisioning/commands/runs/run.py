@@ -1,0 +1,156 @@
+"""`gridfleet run`: a scenario over a real MQTT broker, from its first tick to its report."""
+
+import argparse
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.arguments import add_changes, add_output, add_recording, add_scenario
+from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
+from gridfleet.provisioning.cli.clock_options import add_pace, pace
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.influx_options import add_influx, target_of
+from gridfleet.provisioning.cli.progress import Progress, Tell
+
+if TYPE_CHECKING:
+    from gridfleet.devices.runtime.site import Site
+    from gridfleet.provisioning.runs.last_price import LastPrice
+
+HELP: Final = "run a fleet over a real MQTT broker"
+DESCRIPTION: Final = (
+    "Start the embedded broker, a fleet whose every device has a connection of its own, and the recorder;\n"
+    "end with the report. In lock-step the ticks go as fast as the slowest device is ready, and the ledger\n"
+    "is the same as in the simulation."
+)
+EXAMPLES: Final = (
+    "gridfleet run",
+    "gridfleet run storm --ticks 80",
+    "gridfleet run normal --ticks 20 --seconds-per-tick 0.5",
+    "gridfleet run normal --console --seconds-per-tick 2",
+    "gridfleet run normal --broker mqtt://user:password@broker.example:1883",
+    "gridfleet run normal --broker mqtts://broker.example --secrets secrets",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `run`."""
+    add_scenario(
+        parser, nargs="?", default="normal", help="a shipped scenario or your own TOML file (default: normal)"
+    )
+    add_changes(parser)
+    parser.add_argument(
+        "--broker", metavar="URL", help="mqtt://… or mqtts://… of another broker (default: one of its own)"
+    )
+    add_secrets(parser)
+    parser.add_argument(
+        "--home-assistant",
+        action="store_true",
+        help="tell Home Assistant, on the same broker, of every device",
+    )
+    add_pace(parser)
+    parser.add_argument(
+        "--console",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="serve the live console for a browser (default: when the output is a terminal)",
+    )
+    parser.add_argument(
+        "--broker-ws",
+        metavar="URL",
+        help="with --broker and --console: its WebSocket listener, for browsers to reach it themselves",
+    )
+    add_output(parser, "out/run-SCENARIO")
+    add_recording(parser)
+    add_influx(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the fleet; write and print what came of it."""
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.brokers.embedded import EmbeddedBroker
+    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.protocol.messages import Mode
+    from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
+    from gridfleet.dashboards.telemetry.influx.exporter import Outlet
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.devices.runtime.site import Site
+    from gridfleet.provisioning.cli.scenario_options import chosen_scenario, output_directory
+    from gridfleet.provisioning.cli.terminal import tell
+    from gridfleet.provisioning.commands.live.console import announce
+    from gridfleet.provisioning.runs.last_price import LastPrice
+    from gridfleet.provisioning.runs.lifecycle import conclude, play
+    from gridfleet.provisioning.runs.results import recording
+
+    mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    console = wants_console(arguments.console, arguments.broker, arguments.broker_ws)
+    address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
+    credentials = credentials_for(arguments.secrets, address)
+    scenario = chosen_scenario(arguments)
+    fleet = Fleet(scenario)
+    directory = output_directory(arguments.out, f"run-{scenario.name}")
+    target = target_of(arguments)
+    price = LastPrice()
+    with ExitStack() as stack:
+        exact = mode == Mode.LOCKSTEP
+        embedded = None
+        if address is None:
+            embedded = stack.enter_context(EmbeddedBroker())
+            address = BrokerAddress.parse(embedded.url)
+        if console:
+            tls = credentials.tls if isinstance(credentials, Keyring) else None
+            reached = arguments.broker_ws or address
+            shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
+            served = stack.enter_context(ConsoleServer(shown))
+            announce(served.url, embedded, exact=exact)
+        outlet = None if target is None else stack.enter_context(Outlet(directory, target, tell))
+        recorded = stack.enter_context(
+            recording(
+                scenario,
+                directory,
+                arguments.trace,
+                exact=exact,
+                sink=None if outlet is None else outlet.take,
+                wall_ms=lambda: time.time_ns() // 1_000_000,
+            )
+        )
+        site = Site(
+            fleet,
+            address,
+            mode=Mode(mode),
+            seconds_per_tick=seconds_per_tick,
+            taps=(recorded.tap, price.tap),
+            credentials=credentials,
+            announce=arguments.home_assistant,
+            missed=recorded.missed,
+        )
+        try:
+            interrupted = play(SiteRunner(site, price), scenario.name)
+        finally:
+            recorded.finish()
+    return conclude(directory, interrupted=interrupted, report=arguments.report)
+
+
+class SiteRunner:
+    """A site on a broker that tells how far it is."""
+
+    def __init__(self, site: "Site", price: "LastPrice") -> None:
+        self._site = site
+        self._price = price
+
+    def run(self, progress: Tell) -> None:
+        """Run to the end, or until `progress` returns False."""
+        price = self._price
+
+        def tell(site: "Site") -> bool:
+            clock = site.clock
+            return progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
+
+        self._site.run(tell)
+
+
+def wants_console(wish: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as asked
+    """Tell whether to serve the console; raise CommandError for an address that is of no use."""
+    if broker_ws is not None and broker is None:
+        raise CommandError("--broker-ws", "goes with --broker: the run's own broker needs no address")
+    return sys.stdout.isatty() if wish is None else wish

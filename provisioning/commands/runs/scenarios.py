@@ -1,0 +1,110 @@
+"""`gridfleet scenarios` and `gridfleet check FILE`: what there is to run, and what a file holds."""
+
+import argparse
+import shutil
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.arguments import add_scenario
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.terminal import paint
+
+if TYPE_CHECKING:
+    from gridfleet.devices.config.scenario import Scenario
+
+LIST_HELP: Final = "list the scenarios that come with GridFleet"
+LIST_DESCRIPTION: Final = (
+    "List the scenarios that come with GridFleet: what each shows, how long, how many devices."
+)
+LIST_EXAMPLES: Final = ("gridfleet scenarios",)
+CHECK_HELP: Final = "check a scenario file and say what it holds"
+CHECK_DESCRIPTION: Final = (
+    "Check a scenario file, and the weather files it names, without running it. Prints every key with its\n"
+    "value in force as a TOML document: a start for a file of your own."
+)
+CHECK_EXAMPLES: Final = ("gridfleet check storm", "gridfleet check normal > mine.toml")
+_KINDS: Final = (
+    ("turbines", "turbine"),
+    ("households", "household"),
+    ("commerce", "shop or office"),
+    ("farms", "farm"),
+    ("chargers", "charger"),
+    ("vehicles", "vehicle"),
+    ("reactors", "reactor"),
+)
+_PLURAL: Final = {"shop or office": "shops and offices"}
+
+
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `scenarios`."""
+    parser.add_argument("--names", action="store_true", help="names only, one a line")
+
+
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `check`."""
+    add_scenario(parser, metavar="FILE", help="your own TOML file, or a shipped scenario")
+
+
+def list_scenarios(arguments: argparse.Namespace) -> int:
+    """Print the shipped scenarios."""
+    from gridfleet.devices.config.scenario import load, shipped
+
+    names = shipped()
+    if arguments.names:
+        print("\n".join(names))
+        return Exit.FINE
+    width = max(map(len, names)) + 2
+    columns = min(shutil.get_terminal_size().columns, 100)
+    for name in names:
+        scenario = load(name)
+        print(paint(f"{name:<{width}}{scenario.title}", "bold"))
+        for text in (scenario.about, extent(scenario), devices(scenario)):
+            print(textwrap.fill(text, columns, initial_indent=" " * width, subsequent_indent=" " * width))
+        print()
+    print(f"Try one: gridfleet simulate {names[0]}")
+    return Exit.FINE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Validate a file, and say what it holds."""
+    from gridfleet.devices.config.scenario import load
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.provisioning.runs.toml_text import toml_text
+
+    scenario = load(arguments.scenario)
+    Fleet(scenario)  # reads the weather files, too
+    for line in (
+        f"{scenario.name}: {' '.join(scenario.title.split()) or 'no title'}",
+        extent(scenario),
+        devices(scenario),
+    ):
+        print(f"# {line}")
+    print("# Every key in force:")
+    known = {"folder", "name"} if scenario.name == Path(arguments.scenario).stem else {"folder"}
+    print(toml_text(scenario.model_dump(exclude=known, exclude_none=True)), end="")
+    return Exit.FINE
+
+
+def extent(scenario: "Scenario") -> str:
+    """Say how long a scenario lasts, where it is divided, and what happens in it."""
+    area = scenario.area
+    cells = area.rows * area.columns
+    hours = scenario.ticks / 4
+    parts = [
+        f"{scenario.ticks} ticks ({hours:g} h) from {scenario.start:%Y-%m-%d %H:%M}",
+        f"{cells} cell{'' if cells == 1 else 's'}",
+        f"{scenario.weather.source} weather",
+    ]
+    parts += [f"hour {event.hour:g}: {event.title}" for event in scenario.events]
+    return " · ".join(parts)
+
+
+def devices(scenario: "Scenario") -> str:
+    """Say how many devices of each kind a scenario has."""
+    parts = []
+    for field, noun in _KINDS:
+        count = getattr(scenario, field).count
+        if count:
+            parts.append(f"{count} {noun if count == 1 else _PLURAL.get(noun, noun + 's')}")
+    return " · ".join(parts) if parts else "no devices at all"

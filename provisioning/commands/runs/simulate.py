@@ -1,0 +1,91 @@
+"""`gridfleet simulate`: a scenario in the deterministic simulation, from its first tick to its report."""
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.arguments import (
+    KeyValues,
+    add_changes,
+    add_output,
+    add_recording,
+    add_scenario,
+)
+from gridfleet.provisioning.cli.progress import Progress, Tell
+from gridfleet.provisioning.cli.terminal import is_live
+
+if TYPE_CHECKING:
+    from gridfleet.devices.runtime.simulation import Simulation
+    from gridfleet.provisioning.runs.last_price import LastPrice
+
+HELP: Final = "play a scenario in the deterministic simulation"
+DESCRIPTION: Final = (
+    "Play a scenario with a virtual clock and an in-memory bus, as fast as it goes. The same scenario, seed\n"
+    "and version give the same files to the byte. Faults of network and devices can be switched on."
+)
+EXAMPLES: Final = (
+    "gridfleet simulate normal",
+    "gridfleet simulate storm --algorithm random --seed 7 --out out/storm-random",
+    "gridfleet simulate normal --set vehicles.count=60 settings.turbine_scale=0.5",
+    "gridfleet simulate normal --ticks 40 --faults loss=0.05 crash=0.01 --trace out/messages.jsonl",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `simulate`."""
+    add_scenario(parser)
+    add_changes(parser)
+    parser.add_argument(
+        "--faults",
+        action=KeyValues,
+        nargs="+",
+        default=[],
+        const="loss=0.05",
+        metavar="key=value",
+        help="what goes wrong: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
+        "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
+    )
+    add_output(parser, "out/SCENARIO")
+    add_recording(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Play the scenario; write and print what came of it."""
+    from gridfleet.broker.protocol.units import MS_PER_S
+    from gridfleet.devices.runtime.network_faults import parse_faults
+    from gridfleet.devices.runtime.simulation import Simulation
+    from gridfleet.provisioning.cli.scenario_options import chosen_scenario, output_directory
+    from gridfleet.provisioning.runs.last_price import LastPrice
+    from gridfleet.provisioning.runs.lifecycle import conclude, play
+    from gridfleet.provisioning.runs.results import recording
+
+    scenario = chosen_scenario(arguments)
+    faults = parse_faults(arguments.faults)
+    directory = output_directory(arguments.out, scenario.name)
+    price = LastPrice()
+    skew_ms = round(faults.skew_s * MS_PER_S)
+    with recording(
+        scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
+    ) as recorded:
+        taps = (recorded.tap, price.tap) if is_live() else (recorded.tap,)
+        simulation = Simulation(scenario, faults=faults, taps=taps)
+        interrupted = play(SimulationRunner(simulation, price), scenario.name)
+        recorded.finish()
+    return conclude(directory, interrupted=interrupted, report=arguments.report)
+
+
+class SimulationRunner:
+    """A simulation that tells how far it is."""
+
+    def __init__(self, simulation: "Simulation", price: "LastPrice") -> None:
+        self._simulation = simulation
+        self._price = price
+
+    def run(self, progress: Tell) -> None:
+        """Run to the end, or until `progress`, called at the beginning of every tick, returns False."""
+        price = self._price
+
+        def tell(simulation: "Simulation") -> bool:
+            clock = simulation.clock
+            return progress(Progress(clock.tick, clock.ticks, simulation.now_ms, price.ueur))
+
+        self._simulation.run(tell)

@@ -1,0 +1,135 @@
+"""`gridfleet chaos`: a site of real processes under a plan of faults, and the verdict on what became of it."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Final
+
+from gridfleet.provisioning.cli.arguments import MOST_SEED, add_output, add_scenario, add_set, whole
+from gridfleet.provisioning.cli.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.provisioning.chaos.experiment import Outcome
+    from gridfleet.provisioning.chaos.plan import Plan
+
+HELP: Final = "kill, freeze and cut off a site's processes by a plan, and judge how it recovers"
+DESCRIPTION: Final = (
+    "Start a broker, a fleet of several processes and a clock, play the faults of a plan on them, and judge after\n"
+    "each: are all back, do the ledgers agree within one tick, was no package sold twice and no port booked twice,\n"
+    "is the retained tick right, was no stale bid acted on? docs/chaos.md explains the plans and the verdict."
+)
+EXAMPLES: Final = ("gridfleet chaos normal --plan short",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `chaos`."""
+    add_scenario(parser)
+    add_set(parser)
+    parser.add_argument(
+        "--plan",
+        required=True,
+        metavar="FILE",
+        help="a shipped plan (short, long, skew) or your own TOML file",
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole(0, MOST_SEED),
+        metavar="S",
+        help="of the scenario, and of what the plan leaves open, such as whom to kill (default: the scenario's)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("mosquitto", "rumqttd"),
+        help="which broker (default: Mosquitto where it is installed)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    add_output(parser, "out/chaos-SCENARIO")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Play the plan; print what is done and the verdict."""
+    from gridfleet.devices.config.scenario import load
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.provisioning.chaos.experiment import Player
+    from gridfleet.provisioning.chaos.plan import load_plan
+    from gridfleet.provisioning.chaos.testbed import Stage
+    from gridfleet.provisioning.cli.interrupt import Interruption
+    from gridfleet.provisioning.cli.scenario_options import output_directory
+    from gridfleet.provisioning.cli.terminal import tell
+    from gridfleet.provisioning.runs.results import recording
+
+    plan = load_plan(arguments.plan)
+    changes = [*plan.changes, *arguments.changes]
+    if arguments.seed is not None:
+        changes.append(f"seed={arguments.seed}")
+    scenario = load(arguments.scenario, changes)
+    fleet = Fleet(scenario)
+    _check_devices(arguments.plan, plan, fleet)
+    directory = output_directory(arguments.out, f"chaos-{scenario.name}")
+    skew_ms = max((round(abs(skew.skew_s) * 1000) for skew in plan.skews), default=0)
+
+    def say(text: str) -> None:
+        (tell if arguments.json else print)(text)
+
+    with (
+        Interruption() as interruption,
+        recording(scenario, directory, exact=False, clock_skew_ms=skew_ms) as recorded,
+        Stage(
+            arguments.scenario,
+            plan,
+            fleet,
+            directory,
+            words=["--set", *changes] if changes else [],
+            taps=(recorded.tap,),
+            missed=recorded.missed,
+            asked_to_end=lambda: interruption.asked,
+            engine=arguments.engine,
+        ) as stage,
+    ):
+        say(f"Broker    {stage.engine.url} ({stage.engine.title})")
+        stage.begin()
+        pace = f"{plan.seconds_per_tick:g} s per tick"
+        say(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {pace}")
+        player = Player(
+            stage,
+            lambda: recorded.findings,
+            seed=scenario.seed,
+            tell=say,
+            show=lambda outcome: say(_shown(outcome)),
+        )
+        player.play()
+        stage.finish()
+        recorded.finish()
+    broken = [outcome for outcome in player.outcomes if not outcome.holds]
+    if arguments.json:
+        print(json.dumps([outcome.as_dict() for outcome in player.outcomes], indent=2))
+    say(f"Verdict   {len(player.outcomes) - len(broken)} of {len(player.outcomes)} faults left no trace")
+    return Exit.BREACHED if broken else Exit.FINE
+
+
+def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
+    """Raise PlanError for a fault of a device that the scenario does not have, or more processes than devices."""
+    from gridfleet.broker.protocol.topics import CLOCK_ID
+    from gridfleet.provisioning.chaos.plan import DuplicateId, PlanError
+
+    problems = [
+        f"faults.{number}.who = {fault.who!r}: {fleet.scenario.name} has no such device"
+        for number, fault in enumerate(plan.faults)
+        if isinstance(fault, DuplicateId) and fault.who not in {CLOCK_ID, *fleet.ids}
+    ]
+    if plan.processes > len(fleet.ids):
+        problems.append(
+            f"processes = {plan.processes}: {fleet.scenario.name} has only {len(fleet.ids)} devices"
+        )
+    if problems:
+        raise PlanError(name, problems)
+
+
+def _shown(outcome: "Outcome") -> str:
+    from gridfleet.provisioning.cli.terminal import paint
+
+    lines = []
+    for check in outcome.checks:
+        mark = paint("✔", "green") if check.holds else paint("✘", "red")
+        lines.append(f"           {mark} {check.name:<26} {check.text}")
+    return "\n".join(lines)

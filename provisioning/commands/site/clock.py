@@ -1,0 +1,73 @@
+"""`gridfleet clock`: the clock of a site as a process of its own."""
+
+import argparse
+from typing import Final
+
+from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole
+from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
+from gridfleet.provisioning.cli.clock_options import add_pace, pace
+from gridfleet.provisioning.cli.exit_codes import Exit
+
+HELP: Final = "run the clock of a site, for fleets and devices in other processes"
+DESCRIPTION: Final = (
+    "Tell a site the time: tick by tick and phase by phase, to the scenario's last tick. It begins when all devices\n"
+    "of the scenario have come to life, or when its patience is over. A clock that died and is started again goes\n"
+    "on with the tick that the broker has kept, in the same mode and with the same settings."
+)
+EXAMPLES: Final = (
+    "gridfleet clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
+    "gridfleet clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
+)
+PATIENCE_S: Final = 60
+MOST_PATIENCE_S: Final = 86_400
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `clock`."""
+    add_scenario(parser)
+    add_changes(parser)
+    add_broker(parser)
+    add_pace(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin a new run even where the broker has kept another's tick"
+    )
+    parser.add_argument(
+        "--patience",
+        type=whole(0, MOST_PATIENCE_S),
+        default=PATIENCE_S,
+        metavar="S",
+        help=f"seconds to wait for devices before a new run begins without them (default: {PATIENCE_S})",
+    )
+    add_log(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Be the clock until the last tick, or until a signal."""
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.protocol.messages import Mode
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.devices.runtime.fleet_process import carry_clock, new_epoch
+    from gridfleet.provisioning.cli.interrupt import Interruption
+    from gridfleet.provisioning.cli.logs import teller
+    from gridfleet.provisioning.cli.scenario_options import chosen_scenario
+    from gridfleet.provisioning.site.heartbeat import Heartbeat
+
+    say = teller(arguments.log, "clock")
+    mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    address = BrokerAddress.parse(arguments.broker)
+    credentials = credentials_for(arguments.secrets, address)
+    fleet = Fleet(chosen_scenario(arguments))
+    with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
+        finished = carry_clock(
+            fleet,
+            fleet.clock(Mode(mode), seconds_per_tick, epoch=new_epoch()),
+            address,
+            credentials=credentials,
+            fresh=arguments.fresh,
+            patience_s=arguments.patience,
+            asked_to_end=lambda: interruption.asked,
+            tell=say,
+            watch=heartbeat.follow,
+        )
+    say("the last tick is over" if finished else "ends, and may be started again")
+    return Exit.FINE

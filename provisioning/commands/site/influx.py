@@ -1,0 +1,91 @@
+"""`gridfleet influx setup`: buckets, downsampling and tokens in InfluxDB 2, made by one command."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, token_of
+from gridfleet.provisioning.site.secret_files import write_secret
+
+HELP: Final = "make buckets, downsampling tasks and tokens in InfluxDB"
+DESCRIPTION: Final = (
+    "Make what recorder and Grafana need in an InfluxDB 2 server: a bucket for all points, two more for values of\n"
+    "15 minutes and of days, the tasks that fill these, and two tokens with no more rights than needed: the\n"
+    "recorder's may write points, Grafana's may read them. Called again, it puts right what differs; a token whose\n"
+    "file is gone is replaced. The tokens go into files that you alone can read and are never shown.\n\n"
+    "InfluxDB refuses points older than a bucket keeps, and simulated time may lie years back: keep what simulated\n"
+    "runs write for ever (--keep-days 0) if a scenario begins earlier than that."
+)
+EXAMPLES: Final = (
+    "gridfleet influx setup --influx http://127.0.0.1:8086 --token-file admin.token",
+    "gridfleet influx setup --influx http://127.0.0.1:8086 --token-file admin.token --keep-days 90 --out tokens",
+)
+KEEP_DAYS: Final = 1_100
+OUT: Final = "influx"
+TIMEOUT_S: Final = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `influx`."""
+    parser.add_argument("what", choices=("setup",), help="setup: make what is missing")
+    parser.add_argument(
+        "--influx", metavar="URL", required=True, help="the server, e.g. http://127.0.0.1:8086"
+    )
+    parser.add_argument(
+        "--org", metavar="NAME", default=ORG, help=f"organisation, which is there (default: {ORG})"
+    )
+    parser.add_argument(
+        "--bucket", metavar="NAME", default=BUCKET, help=f"bucket for all points (default: {BUCKET})"
+    )
+    parser.add_argument(
+        "--keep-days",
+        type=whole(0, 36_600),
+        default=KEEP_DAYS,
+        metavar="N",
+        help=f"how long that bucket keeps points, 0 for ever (default: {KEEP_DAYS})",
+    )
+    add_token(parser)
+    parser.add_argument(
+        "--out", metavar="DIR", default=OUT, help=f"folder for the new tokens (default: {OUT})"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Set up; say what was done, and never a token."""
+    from influxdb_client.client.influxdb_client import InfluxDBClient
+
+    from gridfleet.dashboards.telemetry.influx.buckets import Wish, set_up
+
+    folder = Path(arguments.out)
+    token = token_of(arguments.token_file)
+    wish = Wish(arguments.org, arguments.bucket, arguments.keep_days)
+    client: Any = InfluxDBClient
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with client(
+            url=checked_url(arguments.influx), token=token, org=wish.org, timeout=TIMEOUT_S * 1000
+        ) as connected:
+            done = set_up(
+                connected,
+                wish,
+                lambda name: _read(path_of(folder, name)),
+                lambda name, made: write_secret(path_of(folder, name), f"{made}\n".encode()),
+            )
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
+    print("\n".join(done) if done else "everything is there")
+    for grant in wish.grants:
+        print(f"{grant.name:9} {path_of(folder, grant.name)}")
+    return Exit.FINE
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """Return the file of a token."""
+    return folder / f"{name}.token"
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="ascii").strip() if path.is_file() else None

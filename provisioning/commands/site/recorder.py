@@ -1,0 +1,115 @@
+"""`gridfleet recorder status`: how a recorder is doing, running or not."""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+
+HELP: Final = "show how a recorder is doing"
+DESCRIPTION: Final = (
+    "Say whether the recorder of a directory runs, what it has heard, and what waits for InfluxDB: how many points,\n"
+    "how old the oldest is, what the server has refused and why. Reads files only, so it works at any time.\n"
+    "Leaves with 1 when something is wrong: not running, not connected, points refused or dropped."
+)
+EXAMPLES: Final = ("gridfleet recorder status out/record-germany",)
+STALE_S: Final = 35.0
+"""A recorder that has not written its status for so long does not run."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `recorder`."""
+    parser.add_argument("what", choices=("status",), help="status: how it is doing")
+    parser.add_argument("directory", metavar="DIR", help="the directory that `gridfleet record` writes into")
+    parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the status."""
+    status = read_status(Path(arguments.directory), time.time())
+    if arguments.json:
+        print(json.dumps(status, indent=2))
+    else:
+        print("\n".join(_lines(status)))
+    return Exit.FAILED if status["problems"] else Exit.FINE
+
+
+def read_status(folder: Path, now_s: float) -> dict[str, Any]:
+    """Return what a recorder has left, with the spool as it is now; raise CommandError where there is none."""
+    from gridfleet.dashboards.recording.recorder_process import SPOOL, STATUS
+    from gridfleet.dashboards.telemetry.influx.spool import look
+
+    try:
+        status: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise CommandError(
+            folder, "no recorder has written here: name the directory of `gridfleet record`"
+        ) from None
+    status["age_s"] = max(now_s - status["time"], 0.0)
+    status["running"] = status["age_s"] < STALE_S and _lives(status["pid"])
+    if status["has_spool"]:
+        spool = look(folder / SPOOL, now_s)
+        status |= {name: value for name, value in spool._asdict().items() if name != "dead_letters"}
+        status["dead_letters"] = str(spool.dead_letters) if spool.dead_letters.is_file() else None
+    status["problems"] = _problems(status)
+    return status
+
+
+def _problems(status: dict[str, Any]) -> list[str]:
+    found = []
+    if not status["running"]:
+        found.append("the recorder is not running")
+    elif not status["connected"]:
+        found.append(f"not connected to the broker: {status['trouble']}")
+    if status["running"] and status["influx_trouble"]:
+        found.append(f"InfluxDB takes no points: {status['influx_trouble']}")
+    if status["rejected"]:
+        found.append(f"InfluxDB has refused {status['rejected']} points: see {status.get('dead_letters')}")
+    if status["dropped"]:
+        found.append(f"the spool was full: {status['dropped']} points were dropped")
+    return found
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    state = f"process {status['pid']}" if status["running"] else f"not running since {_age(status['age_s'])}"
+    lines = [
+        f"Recorder  {status['site']}, {state}",
+        f"Run       {status['run'] or 'none yet'}",
+        f"Heard     {status['heard']} messages, {status['refused']} refused, {status['redelivered']} given twice",
+        f"Journal   {_bytes(status['journal_bytes'])}",
+    ]
+    if status["has_spool"]:
+        oldest = f", the oldest {_age(status['oldest_s'])} old" if status["backlog"] else ""
+        lines += [
+            f"Backlog   {status['backlog']} points, {_bytes(status['backlog_bytes'])}{oldest}",
+            f"InfluxDB  {status['sent']} points sent, {status['rejected']} refused, {status['dropped']} dropped",
+        ]
+        if status["dead_letters"]:
+            lines.append(f"Refused   {status['dead_letters']}")
+    else:
+        lines.append("InfluxDB  none")
+    return [*lines, *(f"Problem   {problem}" for problem in status["problems"])]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _age(seconds: float) -> str:
+    for limit, unit, size in ((120, "s", 1), (7_200, "min", 60), (172_800, "h", 3_600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

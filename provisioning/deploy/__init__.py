@@ -1,0 +1,1 @@
+"""Files and objects for Docker Compose, Kubernetes and offline installation."""

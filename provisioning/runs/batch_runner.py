@@ -1,0 +1,147 @@
+"""Many simulations in parallel processes, and their comparison as a table and as a page.
+
+The processes are spawned, so that each begins like a fresh program; results are kept in the order in which
+the runs were asked for, whichever ends first. A run leaves nothing on disk, so ending one loses nothing else.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, result_of, write_comparison
+from gridfleet.dashboards.reports.metrics import METRICS, number_text
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.cli.interrupt import Interruption
+from gridfleet.provisioning.cli.progress_bar import counted
+from gridfleet.provisioning.cli.terminal import paint
+from gridfleet.provisioning.runs.results import recording
+
+LOOK_S: Final = 0.2
+"""How often Ctrl-C is looked for, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run's figures, and the names of the invariants that it breached."""
+
+    result: RunResult
+    breached: tuple[str, ...]
+
+
+def measure(scenario: Scenario) -> Measured:
+    """Simulate a scenario, keeping only its figures."""
+    with recording(scenario, None) as recorded:
+        Simulation(scenario, taps=(recorded.tap,)).run()
+        recorded.finish()
+        store = recorded.store
+        breached = tuple(found.name for found in store.invariants() if not found.holds)
+        return Measured(result_of(store), breached)
+
+
+def hold(sets: Mapping[str, Sequence[Scenario]], jobs: int | None) -> tuple[dict[str, list[Measured]], bool]:
+    """Measure every run of every set; return the sets in their order, and whether Ctrl-C cut them short."""
+    order = [(label, scenario) for label, scenarios in sets.items() for scenario in scenarios]
+    processes = min(jobs or _processors(), len(order))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool, Interruption() as interruption:
+        with _deaf_children():
+            futures = [pool.submit(measure, scenario) for _, scenario in order]
+        try:
+            _await(futures, interruption)
+        except BaseException:
+            _stop(futures)
+            raise
+        if interruption.asked:
+            _stop(futures)
+    measured: dict[str, list[Measured]] = {label: [] for label in sets}
+    for (label, _), future in zip(order, futures, strict=True):
+        if not interruption.asked or _succeeded(future):
+            measured[label].append(future.result())
+    return {label: runs for label, runs in measured.items() if runs}, interruption.asked
+
+
+def write_and_print(measured: Mapping[str, Sequence[Measured]], directory: Path) -> None:
+    """Write compare.html, compare.csv and plots; print the table."""
+    results = {label: [each.result for each in runs] for label, runs in measured.items()}
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(table_text(compare(results), list(results), columns), flush=True)
+    print(f"Report  {write_comparison(results, directory)}")
+
+
+def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:
+    """Return mean ± standard deviation, a metric a line, a set a column; in blocks where that is too wide."""
+    cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
+    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in METRICS]
+    first = max(map(len, heads))
+    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in METRICS)) for label in labels}
+    blocks = []
+    left = list(labels)
+    while left:
+        block, room = [left.pop(0)], (columns or sys.maxsize) - first
+        while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
+            block.append(left.pop(0))
+        lines = [paint(_line("", first, [(label, widths[label]) for label in block]), "bold")]
+        for metric, head in zip(METRICS, heads, strict=True):
+            lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _line(head: str, first: int, cells: Sequence[tuple[str, int]]) -> str:
+    return f"{head:<{first}}" + "".join(f"  {text:>{width}}" for text, width in cells)
+
+
+def _cell(spread: Spread) -> str:
+    places = spread.metric.places
+    mean = number_text(spread.mean, places).replace("\u202f", " ")
+    return (
+        f"{mean} ± {number_text(spread.sd, max(places, 1))}".replace("\u202f", " ")
+        if spread.runs > 1
+        else mean
+    )
+
+
+def _await(futures: Sequence[Future[Measured]], interruption: Interruption) -> None:
+    """Wait until all are done, one has failed, or Ctrl-C was pressed."""
+    with counted("compare", len(futures)) as count:
+        pending = set(futures)
+        while pending and not interruption.asked:
+            done, pending = wait(pending, LOOK_S, FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            count(len(futures) - len(pending))
+
+
+def _stop(futures: Sequence[Future[Measured]]) -> None:
+    """Give up what has not ended."""
+    for future in futures:
+        future.cancel()
+    for child in multiprocessing.active_children():
+        child.terminate()
+
+
+def _succeeded(future: Future[Measured]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let the processes started meanwhile ignore Ctrl-C, which a terminal sends to all of them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))

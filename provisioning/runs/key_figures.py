@@ -1,0 +1,85 @@
+"""The end of a run in some twenty lines of plain text: key figures, and what the auditor found."""
+
+import textwrap
+from collections.abc import Mapping
+from math import isnan
+from typing import Final
+
+from gridfleet.dashboards.recording.recording import BREACHES
+from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text
+from gridfleet.dashboards.reports.summary import summarise
+from gridfleet.dashboards.store.database import Store
+from gridfleet.dashboards.store.rows import Invariant
+from gridfleet.provisioning.cli.terminal import paint
+
+GROUPS: Final = {
+    "Energy": (
+        "sold_kwh",
+        "generated_kwh",
+        "curtailed_kwh",
+        "reactor_kwh",
+        "reactor_share",
+        "charger_stored_end_kwh",
+    ),
+    "Prices": ("mean_price", "lowest_price", "paid_eur"),
+    "Charging": (
+        "accepted_offers",
+        "accepted_price",
+        "accepted_distance_km",
+        "reservations_charged",
+        "reservations_failed",
+        "stranded_vehicles",
+    ),
+    "Traffic": ("trades", "messages"),
+}
+_METRIC: Final = {metric.name: metric for metric in METRICS}
+_GROUP_WIDTH: Final = 10
+_LINE: Final = 100
+_TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() for name in names) + 2
+
+
+def key_figures(store: Store) -> str:
+    """Return what a run came to, one figure a line with its unit."""
+    summary, found = summarise(store), figures_of(store)
+    agents = sum(summary["counts"]["agents"].values())
+    head = f"{summary['scenario']}, seed {summary['seed']}: {counted(summary['ticks'], 'tick')}"
+    lines = [paint(f"{head}, {counted(agents, 'agent')} in {counted(summary['cells'], 'cell')}", "bold")]
+    for group, names in GROUPS.items():
+        for place, name in enumerate(names):
+            metric = _METRIC[name]
+            number = number_text(found[name], metric.places).replace("\u202f", " ")
+            unit = "" if isnan(found[name]) else metric.unit
+            title = f"{metric.title:<{_TITLE_WIDTH}}"
+            lines.append(f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
+    return "\n".join([*lines, *checks(store.invariants(), store.meta(BREACHES, {}))])
+
+
+def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
+    """Return the auditor's verdict: what holds in a few lines, then each breached invariant with an example."""
+    if not invariants:
+        return [f"{'Checks':<{_GROUP_WIDTH}}{paint('no auditor checked this run', 'yellow')}"]
+    holding = [found for found in invariants if found.holds and found.checked]
+    idle = [found for found in invariants if not found.checked]
+    lines = []
+    if holding:
+        names = ", ".join(found.name for found in holding)
+        made = counted(sum(found.checked for found in holding), "check")
+        how_many = "all " if len(holding) == len(invariants) else ""
+        holds = "holds" if len(holding) == 1 else "hold"
+        text = f"{how_many}{len(holding)} {holds} in {made}: {names}"
+        if idle:
+            text += f"; nothing to check for {', '.join(found.name for found in idle)}"
+        lines = textwrap.wrap(text, _LINE - _GROUP_WIDTH)
+        lines[0] = lines[0].replace(holds, paint(holds, "green"), 1)
+    for found in invariants:
+        if not found.holds:
+            of = f"{found.breaches} of {counted(found.checked, 'check')}"
+            lines.append(f"{paint('BREACHED', 'red')} {found.name}, in {of}: {found.what}")
+            lines += [f"  {example}" for example in breaches.get(found.name, [])[:1]]
+    heads = ["Checks", *[""] * len(lines)]
+    return [f"{head:<{_GROUP_WIDTH}}{line}" for head, line in zip(heads, lines, strict=False)]
+
+
+def counted(count: int, noun: str) -> str:
+    """Spell a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

@@ -1,0 +1,48 @@
+"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, and the last words."""
+
+from pathlib import Path
+
+from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.interrupt import Interruption
+from gridfleet.provisioning.cli.progress import Progress, Runner
+from gridfleet.provisioning.cli.progress_bar import shown
+from gridfleet.provisioning.cli.terminal import tell
+
+
+def play(runner: Runner, title: str) -> bool:
+    """Run to the end, or until Ctrl-C; return whether it was interrupted."""
+    with Interruption() as interruption:
+        with shown(title) as show:
+
+            def progress(now: Progress) -> bool:
+                show(now)
+                return not interruption.asked
+
+            runner.run(progress)
+        if interruption.asked:
+            tell("Interrupted: what ran is kept. Ctrl-C once more leaves out its report.")
+    return interruption.asked
+
+
+def conclude(directory: Path, *, interrupted: bool, report: bool) -> int:
+    """Write the report of the run stored in a directory, print its figures; return the exit code."""
+    from gridfleet.dashboards.recording.recording import STORE
+    from gridfleet.dashboards.reports.summary import BROKEN, verdict
+    from gridfleet.dashboards.store.database import Store
+    from gridfleet.provisioning.runs.key_figures import key_figures
+
+    with Store.open(directory / STORE) as store:
+        print(key_figures(store), flush=True)
+        broken = verdict(store) == BROKEN
+        if report:
+            from gridfleet.dashboards.reports.report import write_report
+
+            print(f"Report    {write_report(store, directory)}")
+        else:
+            print(f"Files     {directory}/")
+    if interrupted:
+        return Exit.INTERRUPTED
+    if broken:
+        tell("gridfleet: an invariant was breached; that is a fault of GridFleet, or of a device that lies")
+        return Exit.BREACHED
+    return Exit.FINE
