@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.crew import CONSUMERS
+from benchmarks.device_group import CONSUMERS
 from benchmarks.measure import ROOT, exponent
 from benchmarks.rounds import SCENARIO, Played, play
 from benchmarks.shared_rate import measure
@@ -219,7 +219,7 @@ def _one_device() -> tuple[float, int]:
     bids: list[float] = []
     tick = Tick(
         tick=0,
-        phase=Phase.PROCESS,
+        phase=Phase.BID,
         simulated_ms=SCENARIO.start_ms,
         ends_ms=SCENARIO.start_ms + 300_000,
         mode=Mode.REALTIME,

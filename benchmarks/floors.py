@@ -25,7 +25,7 @@ class Markets:
         self.bids: dict[tuple[int, str], dict[str, Packages]] = defaultdict(dict)
         self.supplies: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
         self.sold_at_home_wh = 0
-        self._phase = Phase.PROCESS
+        self._phase = Phase.BID
         simulation = Simulation(scenario, ticks=ticks, taps=(self._tap,))
         simulation.run()
         self.ticks = ticks
@@ -130,7 +130,7 @@ class _Consumer:
         self.topic = f"{cell}/bid"
         self.wanted = wanted
         self.bought_wh = 0
-        bus.listeners["process"].append(self.on_process)
+        bus.listeners["bid"].append(self.on_process)
         bus.listeners[f"award/{name}"].append(self.on_award)
 
     def on_process(self, tick: int) -> None:
@@ -153,8 +153,8 @@ class _Producer:
         self.bids: dict[str, Packages] = {}
         self.supplies: dict[str, int] = {}
         self.sold_wh = 0
-        bus.listeners["process"].append(self.on_process)
-        bus.listeners["commerce"].append(self.on_commerce)
+        bus.listeners["bid"].append(self.on_process)
+        bus.listeners["trade"].append(self.on_commerce)
         bus.listeners[f"{cell}/bid"].append(self.on_bid)
         bus.listeners[f"{cell}/supply"].append(self.on_supply)
         bus.listeners[f"receipt/{name}"].append(self.on_receipt)
@@ -215,7 +215,7 @@ class MessageFloor:
                 self._producers.append(_Producer(self._bus, name, cell, supplies))
         consumers = sum(len(markets.bids[0, cell]) for cell in markets.cells)
         for _ in range(markets.devices - consumers - len(self._producers)):
-            self._bus.listeners["process"].append(_hears_only)
+            self._bus.listeners["bid"].append(_hears_only)
 
     def run(self) -> int:
         """Play all ticks; return the energy sold in Wh."""
@@ -231,4 +231,4 @@ def _hears_only(_tick: int) -> None:
     """A device that hears the tick and says nothing."""
 
 
-_PHASES: Final = ("process", "commerce")
+_PHASES: Final = ("bid", "trade")

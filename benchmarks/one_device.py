@@ -6,9 +6,9 @@ from pathlib import Path
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 
 STATUS = Path("/proc/self/status")
 
@@ -30,7 +30,7 @@ def main(port: int) -> None:
         reactor_price_ueur_per_kwh=900_000,
     )
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-        seat = DeviceSeat(charger, loop, Wire("here"))
+        seat = DeviceRunner(charger, loop, SiteDecoder("here"))
         loop.wait_online(10)
         seat.start()
         loop.run_until(lambda: charger.tick >= 0, 10)

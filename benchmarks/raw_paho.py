@@ -29,7 +29,7 @@ _ACCOUNTS: Final = (
     "latitude", "longitude", "power_w", "balance_neur", "demand_wh", "bought_wh", "paid_neur", "stored_wh",
     "capacity_wh", "delivered_wh", "charge_loss_wh", "discharge_loss_wh", "earned_neur", "ports", "ports_reserved",
 )  # fmt: skip
-Said = list[tuple[str, dict[str, Any], bool]]
+OutgoingMessage = list[tuple[str, dict[str, Any], bool]]
 """Topic, content, whether retained."""
 
 
@@ -42,12 +42,12 @@ class Consumer:
         self.rank = rank
         self.filters = [f"gridfleet/{SITE}/tick/+", f"gridfleet/{SITE}/award/{name}/+"]
 
-    def hear(self, word: str, _sender: str, said: dict[str, Any]) -> Said:
+    def hear(self, word: str, _sender: str, said: dict[str, Any]) -> OutgoingMessage:
         """Return what to say."""
         if word == "award":
             receipt = {"tick": said["tick"], "serial": said["serial"], "lots": said["lots"]}
             return [(f"receipt/{said['by']}/{self.name}", receipt, False)]
-        if said["phase"] == "process":
+        if said["phase"] == "bid":
             price = (self.rank * 7_919 + said["tick"] * 104_729) % 1_000_000
             package = {"index": 0, "energy_wh": 10_000, "price_ueur_per_kwh": price}
             return [(f"bid/{self.cell}/{self.name}", {"tick": said["tick"], "packages": [package]}, False)]
@@ -70,7 +70,7 @@ class Producer:
             f"gridfleet/{SITE}/supply/{cell}/+",
         ]
 
-    def hear(self, word: str, sender: str, said: dict[str, Any]) -> Said:
+    def hear(self, word: str, sender: str, said: dict[str, Any]) -> OutgoingMessage:
         """Return what to say."""
         tick = said["tick"]
         if word == "bid":
@@ -79,15 +79,15 @@ class Producer:
             return self._clear(tick)
         if word != "tick":
             return []
-        if said["phase"] == "process":
+        if said["phase"] == "bid":
             self.commerce = False
             return [(f"supply/{self.cell}/{self.name}", {"tick": tick, "energy_wh": 100_000}, False)]
-        if said["phase"] == "commerce":
+        if said["phase"] == "trade":
             self.commerce = True
             return self._clear(tick)
         return [(f"state/{self.name}", _state(tick), True)] if said["phase"] == "settle" else []
 
-    def _clear(self, tick: int) -> Said:
+    def _clear(self, tick: int) -> OutgoingMessage:
         if not self.commerce or len(self.bids) < CONSUMERS:
             return []
         self.bids.sort(key=lambda bid: bid[:2])

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from benchmarks.crew import CONSUMERS, PRODUCERS
+from benchmarks.device_group import CONSUMERS, PRODUCERS
 from benchmarks.fleets import bare_market
 from benchmarks.measure import ROOT, cpu_of
 from gridfleet.broker.address import BrokerAddress
@@ -31,8 +31,8 @@ SITE: Final = SCENARIO.site
 PACE_S: Final = 9_000.0
 """Seconds per tick as the clock says, so that nobody's patience ends within a measurement."""
 PHASES: Final = {
-    Phase.PROCESS: (0, 5),
-    Phase.COMMERCE: (5, 10),
+    Phase.BID: (0, 5),
+    Phase.TRADE: (5, 10),
     Phase.IMPORT: (10, 14),
     Phase.SETTLE: (14, 15),
 }
@@ -65,20 +65,20 @@ class Played(NamedTuple):
 
 
 def play(kind: str, cells: int, ticks: int) -> Played:
-    """Let a fleet of that kind (see benchmarks.crew) play so many ticks after a first that is not measured."""
-    module = "benchmarks.plain_crew" if kind.startswith("plain") else "benchmarks.crew"
+    """Let a fleet of that kind (see benchmarks.device_group) play so many ticks after a first that is not measured."""
+    module = "benchmarks.plain_group" if kind.startswith("plain") else "benchmarks.device_group"
     with MosquittoBroker() as broker:
         port = broker.ports.plain or 0
-        with _crew(module, kind, port, cells) as (crew, born):
+        with _crew(module, kind, port, cells) as (group, born):
             with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
                 clock = Clock(loop, cells, born["devices"], plain="plain" in kind)
                 clock.tick(0)
-                cpu_s, broker_s = cpu_of(crew.pid), cpu_of(broker.pid)
+                cpu_s, broker_s = cpu_of(group.pid), cpu_of(broker.pid)
                 times = [clock.tick(number) for number in range(1, ticks + 1)]
-                cpu_s, broker_s = cpu_of(crew.pid) - cpu_s, cpu_of(broker.pid) - broker_s
-            crew.terminate()
-            assert crew.stdout is not None
-            ended = json.loads(crew.stdout.readline())
+                cpu_s, broker_s = cpu_of(group.pid) - cpu_s, cpu_of(broker.pid) - broker_s
+            group.terminate()
+            assert group.stdout is not None
+            ended = json.loads(group.stdout.readline())
     return Played(
         devices=born["devices"],
         connect_s=born["connect_s"],
@@ -97,15 +97,15 @@ def _crew(
     module: str, kind: str, port: int, cells: int
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     command = [sys.executable, "-m", module, kind, str(port), str(cells)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crew:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as group:
         try:
-            assert crew.stdout is not None
-            born = crew.stdout.readline()
+            assert group.stdout is not None
+            born = group.stdout.readline()
             if not born:
                 raise RuntimeError(f"a fleet to be measured did not come to life: {' '.join(command)}")
-            yield crew, json.loads(born)
+            yield group, json.loads(born)
         finally:
-            crew.terminate()
+            group.terminate()
 
 
 class Clock:
@@ -142,11 +142,11 @@ class Clock:
         counts = self._counts
         counts.clear()
         began_s = time.perf_counter()
-        self._say(number, Phase.PROCESS)
+        self._say(number, Phase.BID)
         if self._plain:
             self._wait("plain", self._devices)
             return 0.0, time.perf_counter() - began_s, counts.total()
-        self._say(number, Phase.COMMERCE)
+        self._say(number, Phase.TRADE)
         self._loop.run_until(lambda: counts["receipt"] >= counts["award"] >= self._bids * 0.8, WAIT_S)
         self._say(number, Phase.IMPORT)
         self._say(number, Phase.SETTLE)

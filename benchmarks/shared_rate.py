@@ -15,12 +15,12 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import Will
-from gridfleet.broker.mqtt.multiplexing import Member
+from gridfleet.broker.mqtt.multiplexing import SharedChannel
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
 from gridfleet.broker.protocol.codec import SCHEMA, encode
-from gridfleet.broker.protocol.decoder import Wire
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Kind, Package, Presence
-from gridfleet.broker.protocol.topics import everything, topic
+from gridfleet.broker.protocol.topics import all_topics_filter, topic
 
 SITE: Final = "here"
 CELL: Final = "north"
@@ -41,7 +41,7 @@ class Rate(NamedTuple):
 
 def measure(messages: int) -> Rate:
     """Have messages said by a process of their own, and hear them."""
-    wire = Wire(SITE)
+    wire = SiteDecoder(SITE)
     heard = batches = 0
     began_s = ended_s = 0.0
 
@@ -62,7 +62,7 @@ def measure(messages: int) -> Rate:
     with MosquittoBroker() as broker:
         port = broker.ports.plain or 0
         with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-            loop.open("ear", on_message=hear, filters=[(everything(SITE), 1)])
+            loop.open("ear", on_message=hear, filters=[(all_topics_filter(SITE), 1)])
             loop.wait_online(10)
             cpu_s, broker_s = time.process_time(), cpu_of(broker.pid)
             command = [sys.executable, "-m", "benchmarks.shared_rate", str(port), str(messages)]
@@ -79,8 +79,8 @@ def measure(messages: int) -> Rate:
 def main(port: int, messages: int) -> None:
     """Say so many messages, 500 in a turn; print the microseconds of CPU for each."""
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-        lines = SharedConnection(loop, Wire(SITE), HOST)
-        members: list[tuple[str, Member]] = []
+        lines = SharedConnection(loop, SiteDecoder(SITE), HOST)
+        members: list[tuple[str, SharedChannel]] = []
         for number in range(SPEAKERS):
             name = f"charger-{number:03d}"
             gone = Presence(

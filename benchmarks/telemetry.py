@@ -19,7 +19,7 @@ from benchmarks.table import show
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import topic
-from gridfleet.dashboards.recording.durable_recorder import LiveRecorder
+from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, RunFacts, TradeRow
@@ -131,7 +131,7 @@ def _points_made(_folder: Path, amount: int) -> None:
 def _heard(folder: Path, amount: int) -> None:
     wire = [(topic(SITE, each[3], each[1], each[2]), encode(each[3])) for each in _said()]
     facts = RunFacts("normal", "", 1, "", 0)
-    with Spool(folder / "spool") as spool, LiveRecorder(folder, SITE, lambda _run: facts, spool) as live:
+    with Spool(folder / "spool") as spool, DurableRecorder(folder, SITE, lambda _run: facts, spool) as live:
         for number, (text, payload) in enumerate(islice(cycle(wire), amount)):
             live.hear(text, payload, number)
             if number % 500 == 0:  # as often as messages come in bursts

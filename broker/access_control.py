@@ -10,23 +10,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gridfleet.broker.protocol.messages import Host, Kind, Presence, Tick
+from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence, Tick
 from gridfleet.broker.protocol.topics import (
     ALL,
     TABLE,
     WHOLE_SITE,
-    Guest,
+    ClientRole,
     Reach,
     Row,
     Scope,
+    all_topics_filter,
     batch_topic,
-    discoveries,
+    discovery_filter,
     discovery_topic,
-    everything,
     topic_filter,
 )
 
-__all__ = ["Guest", "Identity", "acl", "may_hear", "may_say"]
+__all__ = ["ClientRole", "Identity", "acl", "publish_filters", "subscribe_filters"]
 
 BRIDGE: Final = "bridge"
 """As whom another broker of the site enters."""
@@ -42,7 +42,7 @@ class Identity:
     """
 
     name: str
-    role: Kind | Guest
+    role: Kind | ClientRole
     cell: str = ""
     beside: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
@@ -52,7 +52,7 @@ class Identity:
         match reach:
             case Reach.OWN:
                 return (self.cell,)
-            case Reach.BESIDE:
+            case Reach.NEIGHBOURS:
                 return self.beside
             case Reach.NEAR:
                 return (self.cell, *self.beside)
@@ -60,11 +60,11 @@ class Identity:
                 return (ALL,)
 
 
-def may_say(site: str, identity: Identity) -> Iterator[str]:
+def publish_filters(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may publish to."""
     role = identity.role
-    if role is Guest.HOST:
-        yield topic_filter(site, Host.TOPIC, "", identity.name)
+    if role is ClientRole.FLEET:
+        yield topic_filter(site, FleetPresence.TOPIC, "", identity.name)
         yield from _once(
             batch_topic(site, row.word, cell, identity.name)
             for device in identity.devices
@@ -73,11 +73,11 @@ def may_say(site: str, identity: Identity) -> Iterator[str]:
             for cell in _batched_to(row, device)
         )
         for device in identity.devices:
-            yield from may_say(site, device)
+            yield from publish_filters(site, device)
         return
-    if role is Guest.BRIDGE:
-        yield everything(site)
-        yield discoveries()
+    if role is ClientRole.BRIDGE:
+        yield all_topics_filter(site)
+        yield discovery_filter()
         return
     for row in TABLE:
         if role in row.senders:
@@ -87,17 +87,17 @@ def may_say(site: str, identity: Identity) -> Iterator[str]:
         yield discovery_topic(site, identity.name)
 
 
-def may_hear(site: str, identity: Identity) -> Iterator[str]:
+def subscribe_filters(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may receive."""
     role = identity.role
-    if role is Guest.HOST:
+    if role is ClientRole.FLEET:
         yield topic_filter(site, Tick.TOPIC)
         if identity.devices:
-            yield from _heard_by_a_host(site, identity.devices)
+            yield from _read_by_a_fleet(site, identity.devices)
         return
-    if isinstance(role, Guest):
-        yield everything(site)
-        yield discoveries()
+    if isinstance(role, ClientRole):
+        yield all_topics_filter(site)
+        yield discovery_filter()
         return
     for row in TABLE:
         for scope in _listened_to(row, identity):
@@ -125,16 +125,16 @@ def acl(site: str, identities: Iterable[Identity]) -> str:
             raise ValueError(f"{name!r} cannot be the name of a user")
         own = {text.replace(NAME, name) for text in by_name}
         lines += ["", f"user {name}"]
-        lines += [f"topic read {text}" for text in may_hear(site, identity) if text not in own]
-        lines += [f"topic write {text}" for text in may_say(site, identity)]
+        lines += [f"topic read {text}" for text in subscribe_filters(site, identity) if text not in own]
+        lines += [f"topic write {text}" for text in publish_filters(site, identity)]
     return "\n".join(lines) + "\n"
 
 
-def _heard_by_a_host(site: str, devices: Iterable[Identity]) -> Iterator[str]:
+def _read_by_a_fleet(site: str, devices: Iterable[Identity]) -> Iterator[str]:
     """Yield what a host may receive besides the tick: who is there, batches, what is for its devices."""
     yield topic_filter(site, Presence.TOPIC)
-    yield topic_filter(site, Host.TOPIC)
-    heard = {Tick.TOPIC, Presence.TOPIC, Host.TOPIC}
+    yield topic_filter(site, FleetPresence.TOPIC)
+    heard = {Tick.TOPIC, Presence.TOPIC, FleetPresence.TOPIC}
     rows = [row for row in TABLE if row.word not in heard]
     yield from _once(
         batch_topic(site, row.word, cell, ALL)

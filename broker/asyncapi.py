@@ -23,8 +23,8 @@ from gridfleet.broker.protocol.topics import (
     BATCH,
     ROOT,
     TABLE,
-    Hearing,
     Reach,
+    ReadAccess,
     Row,
     Scope,
     batch_topic,
@@ -54,7 +54,7 @@ _LEVELS: Final = {
     "agent": "The id of the only receiver.",
     "kind": "What the sender is.",
     "word": "The word of all messages in it.",
-    "host": "The process that speaks for many devices, which is its user name.",
+    "fleet": "The process that speaks for many devices, which is its user name.",
     "setting": "The setting of the clock: paused, mode, step and so on.",
 }
 _PLAIN: Final = re.compile(r"[A-Za-z_$/][A-Za-z0-9_.$/-]*")
@@ -167,12 +167,12 @@ def _describe_batches(
         },
     }
     channels[BATCH] = {
-        "address": batch_topic("{site}", "{word}", "{cell}", "{host}"),
+        "address": batch_topic("{site}", "{word}", "{cell}", "{fleet}"),
         "description": _first(batch.__doc__).partition(";")[0] + ".",
         "messages": {"Batch": {"$ref": "#/components/messages/Batch"}},
-        "parameters": {level: {"description": _LEVELS[level]} for level in ("site", "word", "cell", "host")},
-        "x-senders": ["host"],
-        "x-readers": [{"kinds": ["clock", "host"]}],
+        "parameters": {level: {"description": _LEVELS[level]} for level in ("site", "word", "cell", "fleet")},
+        "x-senders": ["fleet"],
+        "x-readers": [{"kinds": ["clock", "fleet"]}],
     }
     for action, name, who in (
         ("send", "sayBatch", "Said by: host."),
@@ -201,7 +201,7 @@ def _headers() -> dict[str, Any]:
     }
 
 
-def _readers(row: Row, hearing: Hearing) -> dict[str, Any]:
+def _readers(row: Row, hearing: ReadAccess) -> dict[str, Any]:
     readers: dict[str, Any] = {"kinds": sorted(hearing.readers)}
     if row.scope in {Scope.CELL, Scope.CELL_KIND}:
         readers["of"] = hearing.reach.value

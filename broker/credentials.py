@@ -15,7 +15,7 @@ REMEDY: Final = "make it with `gridfleet secrets DIR`"
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class SecretsFolder:
     """The paths of all secrets of a site."""
 
     path: Path
@@ -83,12 +83,12 @@ class Folder:
         return self.clients / f"{name}.key"
 
 
-class Keyring:
+class FileCredentials:
     """Credentials by id, read from a folder when they are asked for; raises BrokerError for what is missing."""
 
     def __init__(self, path: Path | str, *, certificates: bool = False) -> None:
         """`certificates` says to log in by certificate as well, as a broker with mTLS demands."""
-        self._folder = Folder(Path(path))
+        self._folder = SecretsFolder(Path(path))
         self._certificates = certificates
         self._tls = _context(self._folder)
 
@@ -117,7 +117,7 @@ class Keyring:
         return Login(client_id, password, tls)
 
 
-def _context(folder: Folder) -> ssl.SSLContext:
+def _context(folder: SecretsFolder) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=folder.authority)
     except OSError as error:

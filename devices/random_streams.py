@@ -10,7 +10,7 @@ from typing import Final
 _MASK: Final = 2**64 - 1
 
 
-class Chance:
+class RandomStream:
     """Draws for one device; seeded by words, so that adding a device changes nobody else's draws."""
 
     __slots__ = ("_state",)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from gridfleet.broker.access_control import Identity, may_hear, may_say
+from gridfleet.broker.access_control import Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.config import (
     FORGET_SESSIONS,
     MAX_PACKET,
@@ -142,9 +142,9 @@ def _filters(site: str, identity: Identity) -> tuple[tuple[str, ...], tuple[str,
     # Home Assistant knows fewer letters than we do: such a name is spelt differently there.
     said = (
         topic if each == pattern != topic.replace(identity.name, NAME) else each
-        for each in may_say(site, anybody)
+        for each in publish_filters(site, anybody)
     )
-    return tuple(may_hear(site, anybody)), tuple(said)
+    return tuple(subscribe_filters(site, anybody)), tuple(said)
 
 
 def _string(text: str) -> str:

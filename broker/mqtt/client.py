@@ -20,7 +20,7 @@ from typing import Final, Literal, Protocol
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.mqtt.client_options import NOBODY, Lasting, Login, Will, Wishes
+from gridfleet.broker.mqtt.client_options import NO_LOGIN, ClientOptions, Login, PersistentSession, Will
 from gridfleet.broker.mqtt.connection import CLOSE_S, Connection
 from gridfleet.broker.mqtt.event_loop import EventLoop, Timer
 from gridfleet.broker.mqtt.packet_codec import schema_property
@@ -110,8 +110,8 @@ class MqttLoop(EventLoop):
         on_online: Callable[[], None] | None = None,
         on_trouble: Callable[[str, str], None] | None = None,
         session_s: int = 0,
-        lasting: Lasting | None = None,
-        login: Login = NOBODY,
+        lasting: PersistentSession | None = None,
+        login: Login = NO_LOGIN,
         rng: random.Random | None = None,
     ) -> Connection:
         """Return a connection that comes online while the loop runs, and comes back whenever it is lost.
@@ -134,7 +134,7 @@ class MqttLoop(EventLoop):
             address = replace(address, username=login.username, password=login.password)
         if tls is None and address.tls:
             self._tls = tls = self._tls or ssl.create_default_context()
-        wishes = Wishes(
+        wishes = ClientOptions(
             address, tls, on_message, on_online, on_trouble, session_s, will, list(filters), lasting
         )
         connection = Connection(self, client_id, wishes, rng)

@@ -31,11 +31,11 @@ class Login:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
-NOBODY: Final = Login()
+NO_LOGIN: Final = Login()
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
+class PersistentSession:
     """A session that outlives its process: what is said meanwhile, the broker keeps and delivers to the next one.
 
     What has been delivered is acknowledged by `Connection.acknowledge` alone, when it is safe; what was not, the
@@ -59,13 +59,13 @@ class _Anybody:
 
     def login(self, client_id: str) -> Login:  # noqa: ARG002 - the protocol's signature
         """Return a login without a name."""
-        return NOBODY
+        return NO_LOGIN
 
 
-ANYBODY: Final[Credentials] = _Anybody()
+ADDRESS_CREDENTIALS: Final[Credentials] = _Anybody()
 
 
-class Line(Protocol):
+class Channel(Protocol):
     """A client's way to the broker and back: a connection of its own, or a part in one."""
 
     @property
@@ -100,7 +100,7 @@ class Line(Protocol):
         ...
 
 
-class Lines(Protocol):
+class ChannelFactory(Protocol):
     """Where clients get their lines from; `MqttLoop.open` explains the arguments."""
 
     @property
@@ -123,9 +123,9 @@ class Lines(Protocol):
         on_online: Callable[[], None] | None = None,
         on_trouble: Callable[[str, str], None] | None = None,
         session_s: int = 0,
-        login: Login = NOBODY,
+        login: Login = NO_LOGIN,
         rng: random.Random | None = None,
-    ) -> Line:
+    ) -> Channel:
         """Return a line that comes online while the loop runs."""
         ...
 
@@ -135,7 +135,7 @@ class Lines(Protocol):
 
 
 @dataclass(slots=True)
-class Wishes:
+class ClientOptions:
     """The filters are pairs of topic filter and QoS; more may be added later."""
 
     address: BrokerAddress
@@ -146,7 +146,7 @@ class Wishes:
     session_s: int
     will: Will | None
     filters: list[tuple[str, int]]
-    lasting: Lasting | None = None
+    lasting: PersistentSession | None = None
 
     def tell(self, reason: str, topic: str) -> bool:
         """Tell of a message that did not get through; return whether anybody wanted to know."""

@@ -13,9 +13,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.mqtt.client_options import Lasting, Wishes
-from gridfleet.broker.mqtt.packet_codec import LASTING, WireClient
-from gridfleet.broker.mqtt.send_queue import MOST_UNACKNOWLEDGED, Outbox
+from gridfleet.broker.mqtt.client_options import ClientOptions, PersistentSession
+from gridfleet.broker.mqtt.packet_codec import PERMANENT_REFUSALS, PahoClient
+from gridfleet.broker.mqtt.send_queue import MOST_UNACKNOWLEDGED, SendQueue
 from gridfleet.broker.mqtt.transport import SocketAddress, Stream
 
 FIRST_WAIT_S: Final = 0.2
@@ -84,7 +84,7 @@ class _Session:
 
     __slots__ = ("_lasting", "_resuming", "owed", "resumed")
 
-    def __init__(self, lasting: Lasting) -> None:
+    def __init__(self, lasting: PersistentSession) -> None:
         self.owed: list[int] = []
         """Packet ids of what was delivered and is not acknowledged, in order."""
         self.resumed = False
@@ -122,7 +122,7 @@ class Connection:
     """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
 
     def __init__(
-        self, loop: "ConnectionLoop", client_id: str, wishes: Wishes, rng: random.Random | None
+        self, loop: "ConnectionLoop", client_id: str, wishes: ClientOptions, rng: random.Random | None
     ) -> None:
         self.client_id = client_id
         self.trouble = "not connected yet"
@@ -142,13 +142,13 @@ class Connection:
         self._online = False
         self._closing = False
         self._closed = False
-        self._client = client = WireClient(
+        self._client = client = PahoClient(
             client_id,
             version=loop.version,
             connector=self._connect,
             deliver=self._received,
             refused=self._denied,
-            misfit=partial(wishes.tell, "version"),
+            on_schema_mismatch=partial(wishes.tell, "version"),
             has_said=partial(loop.mark, self),
             schema=loop.schema,
             keep=None if wishes.lasting is None else self._kept,
@@ -159,7 +159,7 @@ class Connection:
         client.on_disconnect = self._disconnected
         client.on_socket_close = self._socket_closes
         client.on_socket_register_write = lambda *_: loop.mark(self)
-        self._outbox = Outbox(self._client, states=loop.version == 5, schema=loop.schema)
+        self._outbox = SendQueue(self._client, states=loop.version == 5, schema=loop.schema)
 
     # --- for those who use it ---
 
@@ -262,7 +262,7 @@ class Connection:
     def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
         """Give up the present attempt or connection, without a good-bye; there will be another after `away_s`."""
         stream = self._stream
-        if stream is not None and not stream.polite:  # else it has said good-bye already
+        if stream is not None and not stream.half_closed:  # else it has said good-bye already
             self._away_s = away_s
             self.trouble = trouble
             stream.ended = True
@@ -283,7 +283,7 @@ class Connection:
             self._client.loop_write()
         if stream.open:
             stream.flush()
-        if self._closing and self._accepted and not stream.polite:
+        if self._closing and self._accepted and not stream.half_closed:
             self._part(stream)
         self._rewatch(stream)
 
@@ -315,7 +315,7 @@ class Connection:
             self.write()
             return
         stream.fill()
-        if stream.polite:
+        if stream.half_closed:
             if stream.ended:  # the broker has read everything and closed its side
                 self.end()
             return
@@ -362,7 +362,7 @@ class Connection:
     def _part(self, stream: Stream) -> None:
         self._outbox.release()
         if self._outbox.taken and not stream.unsent and not self._client.want_write():
-            stream.polite = True
+            stream.half_closed = True
             self._client.part()
             self._client.loop_write()
 
@@ -396,7 +396,7 @@ class Connection:
 
     def _socket_closes(self, *_: object) -> None:
         stream = self._stream
-        if stream is not None and not stream.polite:
+        if stream is not None and not stream.half_closed:
             self._loop.unwatch(stream.fileno())
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
@@ -423,8 +423,8 @@ class Connection:
     ) -> None:
         if code.is_failure:
             self.trouble = f"refused: {code}"
-            if code.value in LASTING:
-                self._refused(LASTING[code.value])
+            if code.value in PERMANENT_REFUSALS:
+                self._refused(PERMANENT_REFUSALS[code.value])
             return
         self._loop.dialled(self)
         self._accepted = True
@@ -463,7 +463,7 @@ class Connection:
     def _disconnected(
         self, _: Client, __: object, flags: DisconnectFlags, code: ReasonCode, *___: object
     ) -> None:
-        if self._stream is not None and self._stream.polite:
+        if self._stream is not None and self._stream.half_closed:
             return
         if flags.is_disconnect_packet_from_server:
             if code.value == _SESSION_TAKEN_OVER:

@@ -8,7 +8,7 @@ from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.protocol.topics import ALL
 
 
-class Shares(Protocol):
+class ChannelOwner(Protocol):
     """What a member needs of the connection that it shares."""
 
     @property
@@ -20,7 +20,7 @@ class Shares(Protocol):
         """Say something for a member."""
         ...
 
-    def leave(self, member: "Member") -> None:
+    def leave(self, member: "SharedChannel") -> None:
         """Forget a member."""
         ...
 
@@ -29,14 +29,14 @@ class Shares(Protocol):
         ...
 
 
-class Member:
+class SharedChannel:
     """A device's part in a shared connection."""
 
     __slots__ = ("_shared", "cell", "closed", "name", "on_message", "on_online", "on_trouble")
 
     def __init__(
         self,
-        shared: Shares,
+        shared: ChannelOwner,
         name: str,
         cell: str,
         on_message: Callable[[str, bytes, bool], None],
@@ -104,35 +104,35 @@ class Subscription:
         )
 
 
-class Members:
+class SharedChannels:
     """The members by name, and by what they hear."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Member] = {}
-        self._exact: dict[tuple[str, str], list[Member]] = {}
-        self._wide: list[tuple[Subscription, Member]] = []
-        self._receivers: dict[tuple[str, str], tuple[Member, ...]] = {}
+        self._by_name: dict[str, SharedChannel] = {}
+        self._exact: dict[tuple[str, str], list[SharedChannel]] = {}
+        self._wide: list[tuple[Subscription, SharedChannel]] = []
+        self._receivers: dict[tuple[str, str], tuple[SharedChannel, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[SharedChannel]:
         return iter(list(self._by_name.values()))
 
-    def get(self, name: str) -> Member | None:
+    def get(self, name: str) -> SharedChannel | None:
         """Return a member by its name."""
         return self._by_name.get(name)
 
-    def add(self, member: Member) -> None:
+    def add(self, member: SharedChannel) -> None:
         """Take in a member."""
         self._by_name[member.name] = member
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: SharedChannel) -> None:
         """Forget a member that has closed its line."""
         del self._by_name[member.name]
         self._receivers.clear()
 
-    def subscribe(self, member: Member, asked: Subscription) -> None:
+    def subscribe(self, member: SharedChannel, asked: Subscription) -> None:
         """Note what a member wants to hear."""
         if ALL in asked.scope:
             self._wide.append((asked, member))
@@ -140,7 +140,7 @@ class Members:
             self._exact.setdefault((asked.word, "/".join(asked.scope)), []).append(member)
         self._receivers.clear()
 
-    def hearing(self, word: str, scope: str) -> tuple[Member, ...]:
+    def hearing(self, word: str, scope: str) -> tuple[SharedChannel, ...]:
         """Return who hears a word in a scope."""
         key = word, scope
         found = self._receivers.get(key)

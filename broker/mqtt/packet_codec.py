@@ -23,7 +23,7 @@ from gridfleet.broker.mqtt.transport import Stream
 
 REFUSED: Final = 0x80
 """Reason codes from here on are refusals."""
-LASTING: Final = {
+PERMANENT_REFUSALS: Final = {
     0x84: "it does not speak this MQTT version: choose another version, or a port of it that does",
     0x85: "it does not accept this client id",
     0x86: "wrong user name or password: check the credentials in mqtt://user:password@host",
@@ -51,7 +51,7 @@ _SCHEMA_KEY: Final = b"\x26\x00\x06schema"
 """MQTT 5's user property of that name, as it begins on the wire."""
 
 
-class Stated(Properties):
+class PublishProperties(Properties):
     """What a message says of itself: the version of its schema, and when it is worthless.
 
     Packed when the message is sent, so that it states the time that is left then; the deadline is a time of
@@ -88,7 +88,7 @@ class _Session(Properties):
         return self.wire
 
 
-class Said(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """A message on its way to the broker."""
 
     topic: str
@@ -110,7 +110,7 @@ Keep = Callable[[str, bytes | None, bool, int, bool], None]
 """Takes what `deliver` does, packet id and whether it is given again; no payload: only to be answered for."""
 
 
-class WireClient(Client):
+class PahoClient(Client):
     """A paho client that gets its stream from `connector` and hands its messages to `deliver`."""
 
     def __init__(  # noqa: PLR0913 - as many as it answers to
@@ -121,12 +121,14 @@ class WireClient(Client):
         connector: Callable[[], Stream],
         deliver: Callable[[str, bytes, bool], None],
         refused: Callable[[str], None],
-        misfit: Callable[[str], object],
+        on_schema_mismatch: Callable[[str], object],
         has_said: Callable[[], object],
         schema: bytes,
         keep: Keep | None = None,
     ) -> None:
-        """`deliver` gets topic, payload, retained; `refused` a refused publish's topic; `misfit` another schema's.
+        """`deliver` gets topic, payload, retained; `refused` the topic of a refused publish.
+
+        `on_schema_mismatch` gets the topic of a message that states another schema version.
 
         `has_said` is called when there is something to write again. With `keep`, that gets messages in place of
         `deliver`, with their packet id and whether they are given again, and `acknowledge` answers for them.
@@ -141,12 +143,12 @@ class WireClient(Client):
         self._connector = connector
         self._deliver = deliver
         self._refused = refused
-        self._misfit = misfit
+        self._misfit = on_schema_mismatch
         self._has_said = has_said
         self._keep = keep
         self.manual_ack_set(keep is not None)
         self._schema = schema
-        self._unanswered: dict[int, Said] = {}
+        self._unanswered: dict[int, OutgoingMessage] = {}
         self._stream: Stream
         self.on_message = self._deliver_message
 
@@ -155,7 +157,7 @@ class WireClient(Client):
         """How many messages of QoS 1 and 2 the broker has not answered for yet."""
         return len(self._unanswered) + len(self._out_messages)
 
-    def say(self, said: Said) -> None:
+    def say(self, said: OutgoingMessage) -> None:
         """Send a message; raise ValueError for a topic that is none. The connection must be accepted."""
         topic, payload, qos, retain, properties = said
         if qos > 1:
@@ -182,12 +184,14 @@ class WireClient(Client):
         stream.send(b"".join(parts))
         self._last_msg_out = monotonic()
 
-    def take_back(self) -> list[Said]:
+    def take_back(self) -> list[OutgoingMessage]:
         """Return what the broker has not answered for, in order, and forget it."""
         unanswered = [*self._unanswered.values()]
         self._unanswered.clear()
         rest = [
-            Said(message.topic, bytes(message.payload), message.qos, message.retain, message.properties)
+            OutgoingMessage(
+                message.topic, bytes(message.payload), message.qos, message.retain, message.properties
+            )
             for message in self.drop_out_messages()
         ]
         return unanswered + rest

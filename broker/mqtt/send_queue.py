@@ -5,23 +5,23 @@ from typing import Final
 
 from paho.mqtt.properties import Properties
 
-from gridfleet.broker.mqtt.packet_codec import Said, Stated, WireClient
+from gridfleet.broker.mqtt.packet_codec import OutgoingMessage, PahoClient, PublishProperties
 
 MOST_UNACKNOWLEDGED: Final = 30_000
 """Most messages of QoS 1 and 2 on their way at once; packet identifiers end at 65 535."""
 
 
-class Outbox:
+class SendQueue:
     """Sends through a client, never more unacknowledged messages at once than the broker takes."""
 
     __slots__ = ("_client", "_held", "_quota", "_schema", "_stated")
 
-    def __init__(self, client: WireClient, *, states: bool, schema: bytes) -> None:
+    def __init__(self, client: PahoClient, *, states: bool, schema: bytes) -> None:
         """`states` says whether messages may state their schema and expiry, which MQTT 3.1.1 does not know."""
         self._client = client
         self._schema = schema
-        self._stated = Stated(schema) if states else None
-        self._held: list[Said] = []
+        self._stated = PublishProperties(schema) if states else None
+        self._held: list[OutgoingMessage] = []
         self._quota = 0
 
     @property
@@ -47,8 +47,8 @@ class Outbox:
             self._held = [held for held in self._held if held.topic != topic]
         properties: Properties | None = self._stated
         if expiry_s is not None and properties is not None:
-            properties = Stated(self._schema, monotonic() + expiry_s)
-        said = Said(topic, payload, qos, retain, properties)
+            properties = PublishProperties(self._schema, monotonic() + expiry_s)
+        said = OutgoingMessage(topic, payload, qos, retain, properties)
         if qos == 0:
             if not self._quota:
                 return False
@@ -76,7 +76,9 @@ class Outbox:
         while done < len(held) and client.unacknowledged < self._quota:
             said = held[done]
             done += 1
-            deadline_s = said.properties.deadline_s if isinstance(said.properties, Stated) else None
+            deadline_s = (
+                said.properties.deadline_s if isinstance(said.properties, PublishProperties) else None
+            )
             if deadline_s is None or deadline_s > monotonic():
                 client.say(said)
         del held[:done]

@@ -7,7 +7,7 @@ with MqttLoop(address) as loop:
 Each device opens its line here as it would at the loop, and hears and says the same. What all receivers can take
 from a batch leaves as batches (`protocol.batch`), at the end of the loop's turn at the latest; what is retained, and
 what a device with a connection of its own shall hear, leaves as it is. So such devices need know nothing of hosts,
-but that with one of them (`Host`) all its devices die.
+but that with one of them (`FleetPresence`) all its devices die.
 """
 
 import logging
@@ -18,16 +18,16 @@ from typing import Final
 
 from gridfleet.broker.errors import BrokerError, GridFleetError, PayloadError, TopicError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import NOBODY, SESSION_S, Login, Will
+from gridfleet.broker.mqtt.client_options import NO_LOGIN, SESSION_S, Login, Will
 from gridfleet.broker.mqtt.event_loop import Timer
-from gridfleet.broker.mqtt.multiplexing import Member, Members, Subscription
+from gridfleet.broker.mqtt.multiplexing import SharedChannel, SharedChannels, Subscription
 from gridfleet.broker.protocol.batch import Batch
 from gridfleet.broker.protocol.codec import encode
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.broker.protocol.messages import Host, Presence
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import FleetPresence, Presence
 from gridfleet.broker.protocol.topics import (
     ALL,
-    BY_WORD,
+    BY_MESSAGE_TYPE,
     WHOLE_SITE,
     Address,
     Reach,
@@ -47,21 +47,21 @@ TELL_S: Final = 1.0
 class SharedConnection:
     """Opens lines as `MqttLoop` opens connections, all in one connection."""
 
-    def __init__(self, loop: MqttLoop, wire: Wire, host: str, login: Login = NOBODY) -> None:
+    def __init__(self, loop: MqttLoop, wire: SiteDecoder, host: str, login: Login = NO_LOGIN) -> None:
         """Open the connection as `host`. `wire` is the one by which its devices read."""
         self.host = host
         self.refused: dict[str, int] = {}
         """How many batches and messages were not acted upon, by reason."""
         self._loop = loop
         self._wire = wire
-        self._members = Members()
+        self._members = SharedChannels()
         self._subscribed: set[str] = set()
         self._routes: dict[tuple[str, str], str | None] = {}
         self._routes_of = -1
         self._batches: dict[tuple[Row, str], Batch] = {}
         self._telling: Timer | None = None
         self._topic = topic(wire.site, self._message(online=False), "", host)
-        about = [topic_filter(wire.site, word) for word in (Presence.TOPIC, Host.TOPIC)]
+        about = [topic_filter(wire.site, word) for word in (Presence.TOPIC, FleetPresence.TOPIC)]
         self._subscribed.update(about)
         self.connection = loop.open(
             host,
@@ -103,14 +103,14 @@ class SharedConnection:
         on_online: Callable[[], None] | None = None,
         on_trouble: Callable[[str, str], None] | None = None,
         session_s: int = 0,  # noqa: ARG002 - the connection's own
-        login: Login = NOBODY,  # noqa: ARG002 - the connection's own
+        login: Login = NO_LOGIN,  # noqa: ARG002 - the connection's own
         rng: random.Random | None = None,  # noqa: ARG002 - the connection's own
-    ) -> Member:
+    ) -> SharedChannel:
         """Return a device's line. Its last will says where it lives, and is the host's to fulfil."""
         if will is None:
             raise BrokerError(f"{client_id} has no last will: only devices share a connection")
         cell = self._wire.address(will.topic).scope.partition("/")[0]
-        member = Member(self, client_id, cell, on_message, on_online, on_trouble)
+        member = SharedChannel(self, client_id, cell, on_message, on_online, on_trouble)
         self._members.add(member)
         for text, qos in filters:
             self._subscribe(member, text, qos)
@@ -145,7 +145,7 @@ class SharedConnection:
         """Give up the connection for so long, without a good-bye; again before it is back changes nothing."""
         self.connection.drop(trouble, away_s=away_s)
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: SharedChannel) -> None:
         """Forget a device; with the last of them the connection ends."""
         self._members.remove(member)
         if not self._members and not self.connection.closed:
@@ -165,10 +165,10 @@ class SharedConnection:
 
     # --- the connection ----------------------------------------------------------------------------------
 
-    def _subscribe(self, member: Member, text: str, qos: int) -> None:
+    def _subscribe(self, member: SharedChannel, text: str, qos: int) -> None:
         asked = Subscription.of(text)
         self._members.subscribe(member, asked)
-        row = BY_WORD[asked.word]
+        row = BY_MESSAGE_TYPE[asked.word]
         texts = [text]
         if not row.retain and row.scope in {Scope.CELL, Scope.AGENT}:
             cell = asked.scope[0] if row.scope is Scope.CELL else member.cell
@@ -209,9 +209,12 @@ class SharedConnection:
         for each, inner in self._wire.unpack(text, payload, self._refuse):
             try:
                 row, scope, sender = self._wire.address(each)
-                if row.message is Host and sender == self.host:
+                if row.message is FleetPresence and sender == self.host:
                     continue  # its own last will, when it comes back
-                if row.message in {Presence, Host}:  # for the routes, whether a device here hears it or not
+                if row.message in {
+                    Presence,
+                    FleetPresence,
+                }:  # for the routes, whether a device here hears it or not
                     self._wire.read(each, inner)
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
@@ -250,5 +253,5 @@ class SharedConnection:
     def _tell(self, *, online: bool) -> None:
         self.connection.publish(self._topic, encode(self._message(online=online)), qos=1, retain=True)
 
-    def _message(self, *, online: bool) -> Host:
-        return Host(online, len(self._members), dict(self.refused))
+    def _message(self, *, online: bool) -> FleetPresence:
+        return FleetPresence(online, len(self._members), dict(self.refused))

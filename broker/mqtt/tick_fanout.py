@@ -20,7 +20,7 @@ from typing import Final
 
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import NOBODY, Login, Will
+from gridfleet.broker.mqtt.client_options import NO_LOGIN, Login, Will
 from gridfleet.broker.mqtt.connection import Connection
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import decode
@@ -45,10 +45,10 @@ class _Client:
         self.connection: Connection
 
 
-class OneTick:
+class TickFanout:
     """Opens connections as `MqttLoop` does, and hears the tick for all of them."""
 
-    def __init__(self, loop: MqttLoop, site: str, client_id: str, login: Login = NOBODY) -> None:
+    def __init__(self, loop: MqttLoop, site: str, client_id: str, login: Login = NO_LOGIN) -> None:
         """Open the connection that hears the tick, as `client_id`."""
         self._loop = loop
         self._filter = topic_filter(site, Tick.TOPIC)
@@ -84,7 +84,7 @@ class OneTick:
         on_online: Callable[[], None] | None = None,
         on_trouble: Callable[[str, str], None] | None = None,
         session_s: int = 0,
-        login: Login = NOBODY,
+        login: Login = NO_LOGIN,
         rng: random.Random | None = None,
     ) -> Connection:
         """Return a connection as `MqttLoop.open` does; if it wants the tick, it hears it through ours."""

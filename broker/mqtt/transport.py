@@ -32,8 +32,8 @@ class Stream:
         "_tls",
         "ended",
         "error",
+        "half_closed",
         "open",
-        "polite",
         "wants",
     )
 
@@ -60,7 +60,7 @@ class Stream:
         self.open = False
         self.ended = False
         """The other side will say no more."""
-        self.polite = False
+        self.half_closed = False
         """Whether `close()` says good-bye and leaves the rest of the reading to the owner."""
         self.error: OSError | None = None
 
@@ -79,8 +79,8 @@ class Stream:
         """Do nothing: a stream never blocks."""
 
     def close(self) -> None:
-        """Close the connection; when `polite`, only our side of it, after the last words."""
-        if not self.polite:
+        """Close the connection; when `half_closed`, only our side of it, after the last words."""
+        if not self.half_closed:
             self._sock.close()
             return
         with contextlib.suppress(OSError):

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import BY_WORD
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE
 
-SCHEMA: Final = "1"
+SCHEMA: Final = "2"
 """The version of all messages, raised with every change that an older receiver would misread."""
 MAX_PAYLOAD: Final = 65_536
 """Largest payload in bytes that is looked at."""
@@ -23,7 +23,7 @@ MAX_PAYLOAD: Final = 65_536
 @cache
 def _adapter(word: str) -> TypeAdapter[Any]:
     """Return what reads and writes the messages of a word; made when first needed: a device says and hears few."""
-    message = BY_WORD[word].message
+    message = BY_MESSAGE_TYPE[word].message
     return TypeAdapter(messages.AnyState if message is messages.State else message)
 
 

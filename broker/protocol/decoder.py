@@ -12,10 +12,10 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode
-from gridfleet.broker.protocol.messages import Host, Kind, Message, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Kind, Message, Presence
 from gridfleet.broker.protocol.topics import (
     BATCH,
-    BY_WORD,
+    BY_MESSAGE_TYPE,
     ROOT,
     Address,
     Reach,
@@ -45,7 +45,7 @@ class Speaker:
         return self.presence.via
 
 
-class Wire:
+class SiteDecoder:
     """Reads for one site; remembers the topics it has parsed, its last reading, and who is there."""
 
     __slots__ = (
@@ -99,8 +99,8 @@ class Wire:
         message = decode(address.row.word, payload)
         if isinstance(message, Presence):
             message = self._note(address, message)
-        elif isinstance(message, Host):
-            self._note_host(address.sender, message)
+        elif isinstance(message, FleetPresence):
+            self._note_fleet(address.sender, message)
         reading = address, message
         self._last = text, payload, reading
         return reading
@@ -130,13 +130,13 @@ class Wire:
             return any(kind in kinds for (kind, _), names in self._own.items() if names)
         return any(self._own.get((kind, cell)) for kind in kinds)
 
-    def scopes_behind(self, host: str) -> list[str]:
+    def scopes_via(self, host: str) -> list[str]:
         """Return where the devices that speak through a host say their presence."""
         return list(self._behind.get(host, ()))
 
     def wills(self, host: str, scope: str) -> Iterator[tuple[Address, Presence]]:
         """Yield the last wills of the devices of that scope that speak through a host."""
-        row = BY_WORD[Presence.TOPIC]
+        row = BY_MESSAGE_TYPE[Presence.TOPIC]
         for name in sorted(self._behind.get(host, {}).get(scope, ())):
             yield Address(row, scope, name), replace(self._speakers[name].presence, online=False)
 
@@ -161,7 +161,7 @@ class Wire:
             return self._own.setdefault((presence.kind, presence.cell), set())
         return self._behind.setdefault(presence.via, {}).setdefault(speaker.scope, set())
 
-    def _note_host(self, name: str, host: Host) -> None:
+    def _note_fleet(self, name: str, host: FleetPresence) -> None:
         self.changes += 1
         if host.online:
             self._gone.discard(name)

@@ -53,8 +53,8 @@ class Kind(StrEnum):
 class Phase(StrEnum):
     """The steps of a tick, in order; the three in the middle exist only where cells have neighbours."""
 
-    PROCESS = "process"
-    COMMERCE = "commerce"
+    BID = "bid"
+    TRADE = "trade"
     RESIDUAL = "residual"
     SURPLUS = "surplus"
     EXCHANGE = "exchange"
@@ -206,10 +206,10 @@ class Presence(Message):
 
 
 @frozen
-class Host(Message):
+class FleetPresence(Message):
     """A process that speaks for many devices over one connection. When it dies, so do they. Retained."""
 
-    TOPIC = "host"
+    TOPIC = "fleet"
     online: bool
     devices: Serial
     """How many it speaks for."""

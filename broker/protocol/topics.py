@@ -26,13 +26,13 @@ WHOLE_SITE: Final = "site"
 """Stands for the cell in a batch of what is said to the whole site."""
 
 
-class Guest(StrEnum):
+class ClientRole(StrEnum):
     """Those who are no device."""
 
     RECORDER = "recorder"
     VIEWER = "viewer"
     OPERATOR = "operator"
-    HOST = "host"
+    FLEET = "fleet"
     BRIDGE = "bridge"
 
 
@@ -54,12 +54,12 @@ class Reach(Enum):
     """Which cells a device may speak or listen to, seen from its own."""
 
     OWN = "its own cell"
-    BESIDE = "the cells beside its own"
+    NEIGHBOURS = "the cells beside its own"
     NEAR = "its own cell and those beside it"
     EVERYWHERE = "every cell"
 
 
-class Hearing(NamedTuple):
+class ReadAccess(NamedTuple):
     """Who may hear a message: of a cell, those within reach; of an agent, only that agent."""
 
     readers: frozenset[Kind]
@@ -74,9 +74,9 @@ class Row:
 
     message: Any
     scope: Scope
-    senders: frozenset[Kind] | frozenset[Guest]
+    senders: frozenset[Kind] | frozenset[ClientRole]
     """The kinds of device that may say it, or operators or hosts."""
-    heard: tuple[Hearing, ...] = ()
+    heard: tuple[ReadAccess, ...] = ()
     """The devices that may hear it; recorders, viewers and operators hear everything."""
     retain: bool = False
     reach: Reach = Reach.OWN
@@ -101,22 +101,22 @@ _BUYERS: Final = frozenset({Kind.CONSUMER, Kind.CHARGER})
 _CHARGERS: Final = frozenset({Kind.CHARGER})
 _VEHICLES: Final = frozenset({Kind.VEHICLE})
 _ALL: Final = frozenset(Kind)
-_OPERATORS: Final = frozenset({Guest.OPERATOR})
-_HOSTS: Final = frozenset({Guest.HOST})
+_OPERATORS: Final = frozenset({ClientRole.OPERATOR})
+_FLEETS: Final = frozenset({ClientRole.FLEET})
 
-_TO_CLOCK: Final = (Hearing(_CLOCK, Reach.EVERYWHERE),)
-_TO_ALL: Final = (Hearing(_ALL),)
-_TO_PRODUCERS: Final = (Hearing(_PRODUCERS),)
-_TO_PRODUCERS_BESIDE: Final = (Hearing(_PRODUCERS, Reach.BESIDE),)
-_TO_REACTORS: Final = (Hearing(_REACTORS),)
-_TO_SELLERS: Final = (Hearing(_SELLERS),)
-_TO_BUYERS: Final = (Hearing(_BUYERS),)
-_TO_CHARGERS: Final = (Hearing(_CHARGERS),)
-_TO_VEHICLES: Final = (Hearing(_VEHICLES),)
-_TO_NOBODY: Final[tuple[Hearing, ...]] = ()
+_TO_CLOCK: Final = (ReadAccess(_CLOCK, Reach.EVERYWHERE),)
+_TO_ALL: Final = (ReadAccess(_ALL),)
+_TO_PRODUCERS: Final = (ReadAccess(_PRODUCERS),)
+_TO_PRODUCERS_BESIDE: Final = (ReadAccess(_PRODUCERS, Reach.NEIGHBOURS),)
+_TO_REACTORS: Final = (ReadAccess(_REACTORS),)
+_TO_SELLERS: Final = (ReadAccess(_SELLERS),)
+_TO_BUYERS: Final = (ReadAccess(_BUYERS),)
+_TO_CHARGERS: Final = (ReadAccess(_CHARGERS),)
+_TO_VEHICLES: Final = (ReadAccess(_VEHICLES),)
+_TO_NOBODY: Final[tuple[ReadAccess, ...]] = ()
 _TO_WHOM_IT_CONCERNS: Final = (
-    Hearing(_PRODUCERS, about=_BUYERS | _PRODUCERS),
-    Hearing(_VEHICLES, Reach.NEAR, about=_CHARGERS),
+    ReadAccess(_PRODUCERS, about=_BUYERS | _PRODUCERS),
+    ReadAccess(_VEHICLES, Reach.NEAR, about=_CHARGERS),
     *_TO_CLOCK,
 )
 
@@ -127,11 +127,11 @@ TABLE: Final = (
     Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
     Row(m.Facts, Scope.SITE, _CLOCK, _TO_NOBODY, retain=True),
     Row(m.Presence, Scope.CELL_KIND, _ALL, _TO_WHOM_IT_CONCERNS, retain=True),
-    Row(m.Host, Scope.SITE, _HOSTS, (Hearing(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True),
+    Row(m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True),
     Row(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
     Row(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
     Row(m.Residual, Scope.CELL, _BUYERS, _TO_PRODUCERS_BESIDE, expires=True),
-    Row(m.Surplus, Scope.CELL, _PRODUCERS, _TO_PRODUCERS_BESIDE, reach=Reach.BESIDE, expires=True),
+    Row(m.Surplus, Scope.CELL, _PRODUCERS, _TO_PRODUCERS_BESIDE, reach=Reach.NEIGHBOURS, expires=True),
     Row(m.Request, Scope.AGENT, _BUYERS, _TO_REACTORS, expires=True),
     Row(m.Award, Scope.AGENT, _SELLERS, _TO_BUYERS, expires=True),
     Row(m.Receipt, Scope.AGENT, _BUYERS, _TO_SELLERS),
@@ -149,7 +149,7 @@ TABLE: Final = (
     Row(m.Sample, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
     Row(m.Incident, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
 )
-BY_WORD: Final = {row.word: row for row in TABLE}
+BY_MESSAGE_TYPE: Final = {row.word: row for row in TABLE}
 
 _LEVEL: Final = re.compile(m.ID_PATTERN)
 
@@ -172,7 +172,7 @@ def topic(site: str, message: Message, scope: str, sender: str) -> str:
 
 def topic_filter(site: str, word: str, scope: str = "", sender: str = ALL) -> str:
     """Return the filter for a word, a scope and a sender, each any unless given; a scope level may be '+'."""
-    levels = len(BY_WORD[word].scope.levels)
+    levels = len(BY_MESSAGE_TYPE[word].scope.levels)
     middle = scope or "/".join([ALL] * levels)
     return f"{ROOT}/{site}/{word}/{middle}/{sender}" if levels else f"{ROOT}/{site}/{word}/{sender}"
 
@@ -187,7 +187,7 @@ def parse_batch(site: str, text: str) -> tuple[Row, str, str]:
     levels = text.split("/")
     if levels[:3] != [ROOT, site, BATCH] or len(levels) != 6:
         raise TopicError(text, f"is not {ROOT}/{site}/{BATCH}/ with word, cell and host")
-    row = BY_WORD.get(levels[3])
+    row = BY_MESSAGE_TYPE.get(levels[3])
     if row is None or row.retain:
         raise TopicError(text, "names no message that is batched")
     for level in levels[4:]:
@@ -196,7 +196,7 @@ def parse_batch(site: str, text: str) -> tuple[Row, str, str]:
     return row, levels[4], levels[5]
 
 
-def everything(site: str) -> str:
+def all_topics_filter(site: str) -> str:
     """Return the filter for all that is said on a site."""
     return f"{ROOT}/{site}/#"
 
@@ -206,7 +206,7 @@ def discovery_topic(site: str, sender: str) -> str:
     return f"homeassistant/device/{_object_id(sender)}_at_{_object_id(site)}/config"
 
 
-def discoveries() -> str:
+def discovery_filter() -> str:
     """Return the filter for all that Home Assistant learns of devices."""
     return f"homeassistant/device/{ALL}/config"
 
@@ -216,7 +216,7 @@ def parse(site: str, text: str) -> Address:
     levels = text.split("/")
     if levels[:2] != [ROOT, site]:
         raise TopicError(text, f"does not begin with {ROOT}/{site}/")
-    row = BY_WORD.get(levels[2]) if len(levels) > 2 else None
+    row = BY_MESSAGE_TYPE.get(levels[2]) if len(levels) > 2 else None
     if row is None:
         raise TopicError(text, "names no known message")
     scope, sender = levels[3:-1], levels[-1]

@@ -1,7 +1,7 @@
 // The map: a still picture of the land below, the devices above it, drawn anew in every frame from small
 // ready-made pictures, so that a thousand devices move smoothly.
 
-import germany from '../../dashboards/data/germany.json';
+import germany from '../../dashboards/plots/data/germany.json';
 import { drawFlows, drawWays, type Spot } from './flows';
 import { fill, outOfService, type Device, type Site } from './model';
 import type { Colours } from './palette';

@@ -43,7 +43,7 @@ export class Merit {
   /** The present tick, once it has bids; the one before until then. */
   private present(): Bucket | null {
     const now = this.site.tick ? this.site.buckets.get(this.site.tick.tick) : undefined;
-    const trading = now?.served?.size && this.site.tick?.phase !== 'process';
+    const trading = now?.served?.size && this.site.tick?.phase !== 'bid';
     return (trading ? now : this.site.last) ?? now ?? null;
   }
 

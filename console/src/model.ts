@@ -128,7 +128,7 @@ export class Site {
         return;
       case 'presence':
         return this.onPresence(sender, readPresence(raw), retained, nowMs);
-      case 'host':
+      case 'fleet':
         return this.onHost(sender, raw['online'] === true, retained, nowMs);
       case 'control':
         return this.onControl(to, sender, raw, retained);

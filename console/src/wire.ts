@@ -6,7 +6,7 @@ export type Kind = (typeof KINDS)[number];
 export type Mode = 'lockstep' | 'scaled' | 'realtime';
 export const MODES: readonly Mode[] = ['lockstep', 'scaled', 'realtime'];
 export const ALGORITHMS = ['weighted', 'best', 'cheapest', 'closest', 'random'] as const;
-export const PHASES = ['process', 'commerce', 'residual', 'surplus', 'exchange', 'import', 'settle'] as const;
+export const PHASES = ['bid', 'trade', 'residual', 'surplus', 'exchange', 'import', 'settle'] as const;
 export type Phase = (typeof PHASES)[number];
 export const SCALES = ['consumer_scale', 'vehicle_scale', 'turbine_scale', 'wind_scale'] as const;
 export type Scale = (typeof SCALES)[number];
@@ -24,7 +24,7 @@ export const WORDS: Readonly<Record<string, number>> = {
   facts: 0,
   control: 1,
   presence: 2,
-  host: 0,
+  fleet: 0,
   supply: 1,
   bid: 1,
   receipt: 1,

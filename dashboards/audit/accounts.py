@@ -14,7 +14,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.dashboards.audit.findings import Tallies
-from gridfleet.dashboards.audit.window import Births, Gaps, Window
+from gridfleet.dashboards.audit.window import Gaps, LifecycleLog, Window
 
 CHARGE_LOSS_PERCENT: Final = 10
 DISCHARGE_LOSS_PERCENT: Final = 6
@@ -33,7 +33,7 @@ class _Chain(NamedTuple):
 class Accounts:
     """Checks the accounts of a tick against those of the tick before."""
 
-    def __init__(self, tallies: Tallies, births: Births, gaps: Gaps, *, exact: bool) -> None:
+    def __init__(self, tallies: Tallies, births: LifecycleLog, gaps: Gaps, *, exact: bool) -> None:
         self._tallies = tallies
         self._gaps = gaps
         self._births = births

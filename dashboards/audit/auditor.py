@@ -34,7 +34,7 @@ from gridfleet.dashboards.audit.accounts import Accounts
 from gridfleet.dashboards.audit.charging import Charging
 from gridfleet.dashboards.audit.findings import Finding, Tallies
 from gridfleet.dashboards.audit.market import REMINDED_TICKS, Market
-from gridfleet.dashboards.audit.window import Attendance, Births, Gaps, Window
+from gridfleet.dashboards.audit.window import Attendance, Gaps, LifecycleLog, Window
 
 _REMEMBERED_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
@@ -54,7 +54,7 @@ class Auditor:
 
     def __init__(self, *, exact: bool = True, clock_skew_ms: int = 0) -> None:
         self._tallies = Tallies(exact=exact)
-        self._births = Births()
+        self._births = LifecycleLog()
         self._exact = exact
         self._attendance = Attendance()
         self._gaps = Gaps()
@@ -139,7 +139,7 @@ class Auditor:
         if window is not None and tick.phase is Phase.SETTLE:
             window.settle_ms = tick.simulated_ms
             window.end_ms = tick.ends_ms
-        if tick.phase is Phase.PROCESS:
+        if tick.phase is Phase.BID:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._decide(done)
 
@@ -151,7 +151,7 @@ class Auditor:
         later = tick.tick > last.tick or (
             tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]
         )
-        next_tick = tick.tick == last.tick + 1 and tick.phase is Phase.PROCESS and last.phase is Phase.SETTLE
+        next_tick = tick.tick == last.tick + 1 and tick.phase is Phase.BID and last.phase is Phase.SETTLE
         offset_ms = tick.simulated_ms - tick.tick * _TICK_MS
         if not later or (self._exact and tick.tick != last.tick and not next_tick):
             tally.fail(f"{what}: does not follow tick {last.tick}, {last.phase}")
@@ -167,7 +167,7 @@ class Auditor:
         self._windows.clear()
         self._offsets_ms.clear()
         self._site_tick = tick.tick
-        self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.PROCESS else tick.tick + 1
+        self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.BID else tick.tick + 1
 
     def _window(self, tick: int) -> Window | None:
         """Return the window of a tick that is still open, or None."""

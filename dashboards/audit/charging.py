@@ -24,7 +24,7 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.accounts import Accounts
 from gridfleet.dashboards.audit.findings import Tallies
 from gridfleet.dashboards.audit.leases import LeaseBook
-from gridfleet.dashboards.audit.window import Births, Gaps, Window
+from gridfleet.dashboards.audit.window import Gaps, LifecycleLog, Window
 
 LONGEST_LEASE_MS: Final = 3_600_000
 """A lease may be given for an hour at most, or it could not be said to end."""
@@ -45,7 +45,7 @@ class Charging:
     def __init__(
         self,
         tallies: Tallies,
-        births: Births,
+        births: LifecycleLog,
         gaps: Gaps,
         accounts: Accounts,
         *,

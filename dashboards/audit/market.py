@@ -13,8 +13,8 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
-from gridfleet.dashboards.audit.reconciliation import Day, Join, Key, Lots, Sold
-from gridfleet.dashboards.audit.window import Attendance, Births, Gaps, Window
+from gridfleet.dashboards.audit.reconciliation import Key, Lots, Reconciliation, Sold, TickMarket
+from gridfleet.dashboards.audit.window import Attendance, Gaps, LifecycleLog, Window
 
 SETTLED_TICKS: Final = 8
 """So many ticks after both sides could hear each other, what is still unsettled is a breach: half of them for
@@ -37,7 +37,7 @@ class Market:
     """Checks each tick's market, and follows what it left open for a few ticks more."""
 
     def __init__(
-        self, tallies: Tallies, births: Births, attendance: Attendance, gaps: Gaps, *, exact: bool
+        self, tallies: Tallies, births: LifecycleLog, attendance: Attendance, gaps: Gaps, *, exact: bool
     ) -> None:
         self._tallies = tallies
         self._births = births
@@ -55,11 +55,11 @@ class Market:
         if self._gaps.within(tick, tick):
             self._forget(tick)
             return
-        day = Day(window)
+        day = TickMarket(window)
         for sender, message in day.twice:
             if not self._births.within(sender, tick, tick + 1):
                 self._tallies.packages.fail(f"tick {tick}: {sender} says two different {message.TOPIC}s")
-        join = Join(self._tallies, day, tick, self._excused)
+        join = Reconciliation(self._tallies, day, tick, self._excused)
         join.awards(exact=self._exact)
         self._producers(tick, window, day, join)
         self._consumers(tick, window, day, join)
@@ -75,7 +75,7 @@ class Market:
     def _excused(self, agent: str, tick: int) -> bool:
         return self._births.within(agent, tick, tick)
 
-    def _producers(self, tick: int, window: Window, day: Day, join: Join) -> None:
+    def _producers(self, tick: int, window: Window, day: TickMarket, join: Reconciliation) -> None:
         tallies = self._tallies
         for producer, state in window.states.items():
             if not isinstance(state, ProducerState) or self._excused(producer, tick):
@@ -129,7 +129,7 @@ class Market:
                 f"tick {tick}: {producer} earned {account.earned_neur} nEUR for what costs {sold.cost_neur}"
             )
 
-    def _consumers(self, tick: int, window: Window, day: Day, join: Join) -> None:
+    def _consumers(self, tick: int, window: Window, day: TickMarket, join: Reconciliation) -> None:
         tallies = self._tallies
         nothing = (0, 0)
         for consumer, state in window.states.items():
@@ -152,7 +152,7 @@ class Market:
                     f"tick {tick}: {consumer} paid {state.paid_neur} nEUR for what costs {paid_neur}"
                 )
 
-    def _cells(self, tick: int, window: Window, day: Day, join: Join) -> None:
+    def _cells(self, tick: int, window: Window, day: TickMarket, join: Reconciliation) -> None:
         """Add up the accounts of each cell all of whose members have given one, with nothing unsettled."""
         sums: dict[str, int] = {}
         silent: set[str] = set()

@@ -23,7 +23,7 @@ class Sold:
         self.consumers: set[str] = set()
 
 
-class Day:
+class TickMarket:
     """The market of one tick, joined from what was heard."""
 
     def __init__(self, window: Window) -> None:
@@ -50,10 +50,12 @@ class Day:
                 self.twice.append((sender, message))
 
 
-class Join:
+class Reconciliation:
     """Awards joined with bids and receipts."""
 
-    def __init__(self, tallies: Tallies, day: Day, tick: int, excused: Callable[[str, int], bool]) -> None:
+    def __init__(
+        self, tallies: Tallies, day: TickMarket, tick: int, excused: Callable[[str, int], bool]
+    ) -> None:
         self._tallies = tallies
         self._day = day
         self._tick = tick

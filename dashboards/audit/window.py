@@ -76,7 +76,7 @@ class Gaps:
             self._ticks = {tick for tick in self._ticks if tick >= before}
 
 
-class Births:
+class LifecycleLog:
     """In which ticks devices came to life or died: across these, what they knew may be gone."""
 
     __slots__ = ("_alive", "_ticks", "unsteady")

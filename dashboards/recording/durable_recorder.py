@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.broker.protocol.messages import ClockState, Grant, Host, Message, Mode, Phase, Tick
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Grant, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.journal import Journal
@@ -23,7 +23,7 @@ from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
 from gridfleet.dashboards.telemetry.influx.spool import Spool
-from gridfleet.dashboards.telemetry.live_status import Standing
+from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point, line
 
 LOG: Final = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _REMEMBERED: Final = 65_535
 """As many messages as can be on their way to us, by the packet identifiers of MQTT."""
 
 
-class LiveRecorder:
+class DurableRecorder:
     """Call `hear` with what comes off the wire, `sync` before it is answered for, `checkpoint` now and then."""
 
     def __init__(
@@ -60,7 +60,7 @@ class LiveRecorder:
         cannot be used.
         """
         self.heard = self.refused = self.redelivered = self.points = 0
-        self.standing = Standing()
+        self.standing = LiveStatus()
         """How the run stands; for alert rules."""
         self._folder = folder
         self._site = site
@@ -69,7 +69,7 @@ class LiveRecorder:
         self._spool = spool
         self._kept_ticks = kept_ticks
         self._segment_bytes = segment_bytes
-        self._wire = Wire(site)
+        self._wire = SiteDecoder(site)
         self._context: dict[str, bytes] = {}
         self._recent: deque[int] = deque()
         self._recently: Counter[int] = Counter()
@@ -246,8 +246,8 @@ class LiveRecorder:
             self._unmute(recording)
         now_ms = self._estimate(heard_ms)
         recording.tap(now_ms, address.scope, address.sender, message)
-        if isinstance(message, Host) and not message.online:
-            for scope in self._wire.scopes_behind(address.sender):
+        if isinstance(message, FleetPresence) and not message.online:
+            for scope in self._wire.scopes_via(address.sender):
                 for will, presence in self._wire.wills(address.sender, scope):
                     recording.tap(now_ms, will.scope, will.sender, presence)
         if isinstance(message, ClockState):
@@ -360,7 +360,7 @@ class LiveRecorder:
         self._spool.add((line(point),))
 
     def _opens_segment(self, tick: Tick) -> bool:
-        if tick.phase is not Phase.PROCESS:
+        if tick.phase is not Phase.BID:
             return False
         known = self._tick
         if known is None or tick.epoch != known.epoch:

@@ -54,7 +54,7 @@ _COMMIT_S: Final = 1.0
 _LATE_TICKS: Final = 8
 
 
-class Witness(Protocol):
+class RecorderObserver(Protocol):
     """Is told what the recorder finds, besides the rows that it writes."""
 
     def joined(self, books: TickBooks) -> None:
@@ -78,7 +78,7 @@ class Witness(Protocol):
 class Recorder:
     """Call `tap` with every message and `finish` at the end; closing the store is its owner's."""
 
-    def __init__(self, store: Store, witness: Witness | None = None) -> None:
+    def __init__(self, store: Store, witness: RecorderObserver | None = None) -> None:
         self._store = store
         self._witness = witness
         self.places: dict[str, Presence] = {}
@@ -180,7 +180,7 @@ class Recorder:
         books = self._books_of(tick.tick)
         if books is None:
             return
-        if tick.phase is Phase.PROCESS:
+        if tick.phase is Phase.BID:
             books.begun = True
             books.begins_ms = tick.simulated_ms
             for done in sorted(number for number in self._books if number <= tick.tick - 2):

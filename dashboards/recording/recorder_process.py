@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from gridfleet.broker.access_control import Guest
+from gridfleet.broker.access_control import ClientRole
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials, Lasting
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.topics import everything
+from gridfleet.broker.protocol.topics import all_topics_filter
 from gridfleet.dashboards.errors import StoreError
-from gridfleet.dashboards.recording.durable_recorder import LiveRecorder
+from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write
 from gridfleet.dashboards.telemetry.influx.spool import MOST_BYTES, Spool, SpoolFigures
@@ -26,7 +26,7 @@ from gridfleet.dashboards.telemetry.points import Point, line
 from gridfleet.dashboards.telemetry.table import RECORDER
 
 LOG: Final = logging.getLogger(__name__)
-RECORDER_ID: Final = Guest.RECORDER.value
+RECORDER_ID: Final = ClientRole.RECORDER.value
 SESSION_S: Final = 7 * 24 * 3600
 """How long the broker keeps what is said while no recorder is there, in seconds."""
 SYNC_S: Final = 0.02
@@ -47,7 +47,7 @@ def record(  # noqa: PLR0913 - all that the command line says
     *,
     name: str = "",
     write: Write | None = None,
-    credentials: Credentials = ANYBODY,
+    credentials: Credentials = ADDRESS_CREDENTIALS,
     client_id: str = RECORDER_ID,
     most_spool_bytes: int = MOST_BYTES,
     asked_to_end: Callable[[], bool],
@@ -99,7 +99,7 @@ class Service:
                 self._spool = Spool(folder / SPOOL, most_bytes=most_spool_bytes)
                 self._sender = Sender(self._spool, write)
             self._is_first = not (folder / STATUS).is_file()
-            self._live = LiveRecorder(folder, site, facts, self._spool, name=name)
+            self._live = DurableRecorder(folder, site, facts, self._spool, name=name)
         except BaseException:
             if self._spool is not None:
                 self._spool.abandon()
@@ -151,11 +151,11 @@ class Service:
             self._connection = connection = loop.open(
                 client_id,
                 on_message=self._hear,
-                filters=[(everything(self._site), 1)],
+                filters=[(all_topics_filter(self._site), 1)],
                 on_online=lambda: self._is_online(tell),
                 on_trouble=lambda reason, _topic: self._trouble(reason, tell),
                 session_s=SESSION_S,
-                lasting=Lasting(live.known),
+                lasting=PersistentSession(live.known),
                 login=login(RECORDER_ID),
             )
             self._report()

@@ -133,10 +133,10 @@ class Collector:
             heard_s = self._now_s()
             self._took = (None, None) if last is None else _lateness(last, heard_s - self._heard_s)
             self._heard_s = heard_s
-            if last is None or tick.phase is Phase.PROCESS:
+            if last is None or tick.phase is Phase.BID:
                 is_real = self._wall_ms is not None and tick.mode is Mode.REALTIME
                 self._shift_ms = self._wall_ms() - tick.simulated_ms if is_real and self._wall_ms else 0
-            if tick.phase is Phase.PROCESS:
+            if tick.phase is Phase.BID:
                 if last is not None:
                     self._end_tick(last.tick)
                 begins_ms = tick.simulated_ms + self._shift_ms

@@ -16,7 +16,7 @@ FAULTED: Final = "faulted"
 """The state of a charger that is out of order."""
 
 
-class Standing:
+class LiveStatus:
     """A sink that keeps the last of what it hears; `point` says what it comes to."""
 
     def __init__(self) -> None:

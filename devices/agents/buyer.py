@@ -121,7 +121,7 @@ class Buyer(Agent):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Award: _on_award}
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.PROCESS: _process,
+        Phase.BID: _process,
         Phase.RESIDUAL: _residual,
         Phase.IMPORT: _import,
     }

@@ -22,7 +22,7 @@ from gridfleet.devices.agents.base import NOTHING, TICK_MS, Handler, Out
 from gridfleet.devices.agents.buyer import Buyer
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.charging import service_status
-from gridfleet.devices.charging.reservation import Desk, Movement
+from gridfleet.devices.charging.reservation import Movement, ReservationBook
 from gridfleet.devices.market.clearing import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
 from gridfleet.devices.physics.geo import distance_km
@@ -80,7 +80,7 @@ class Charger(Buyer):
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
         self._connector = connector
-        self._desk = Desk(ports, metered=connector is not None)
+        self._desk = ReservationBook(ports, metered=connector is not None)
         self.out_of_service = False
         self._begin_accounts()
 
@@ -97,7 +97,7 @@ class Charger(Buyer):
     def start_books(self) -> None:
         """Forget trades and reservations under other tick numbers and at other times."""
         super().start_books()
-        self._desk = Desk(self._desk.ports, metered=self._desk.metered)
+        self._desk = ReservationBook(self._desk.ports, metered=self._desk.metered)
 
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
@@ -269,6 +269,6 @@ class Charger(Buyer):
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,
-        Phase.PROCESS: _process,
+        Phase.BID: _process,
         Phase.SETTLE: _settle,
     }

@@ -28,7 +28,7 @@ from gridfleet.devices.physics.battery import drawn_to_fill
 from gridfleet.devices.physics.driving import consumption_factor, energy_for, speed_kmh
 from gridfleet.devices.physics.geo import distance_km
 from gridfleet.devices.physics.vehicle_models import VehicleModel
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 WATCHFUL_KM: Final = 300.0
 """Range below which it compares it with the way to the nearest charger."""
@@ -52,7 +52,7 @@ CALLS_WITHIN_MS: Final = 240_000
 """A need noticed at a tick is acted on at a random instant within so many milliseconds."""
 
 
-class Seeker(Driver):
+class ChargerSearch(Driver):
     """A driver who looks for a charger when the battery, the deadline or the way demand it."""
 
     __slots__ = (
@@ -82,7 +82,7 @@ class Seeker(Driver):
         stored_wh: int,
         cells: Sequence[str],
         rosters: Sequence[Roster],
-        chance: Chance,
+        chance: RandomStream,
         weights: Weights,
         limit_ueur_per_kwh: int,
         due_ms: int,

@@ -13,7 +13,7 @@ class NoReadingError(GridFleetError, LookupError):
     """An instrument that gives nothing to go by; the text says which and why."""
 
 
-class Panel(Protocol):
+class Instruments(Protocol):
     """A device's instruments, taken together."""
 
     @property
@@ -35,7 +35,7 @@ class Permit(NamedTuple):
     energy_wh: int
 
 
-class Connector(Panel, Protocol):
+class Connector(Instruments, Protocol):
     """A charger's one plug: its meter and its contactor."""
 
     @property
@@ -66,4 +66,4 @@ class _Simulated:
     faults: Final = ()
 
 
-SIMULATED: Final[Panel] = _Simulated()
+SIMULATED: Final[Instruments] = _Simulated()

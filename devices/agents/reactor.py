@@ -72,6 +72,6 @@ class Reactor(Seller):
         Request: _on_request,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.PROCESS: _process,
+        Phase.BID: _process,
         Phase.SETTLE: _settle,
     }

@@ -13,18 +13,18 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, Agent, Handler, Out
-from gridfleet.devices.agents.instruments import SIMULATED, Panel
+from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.market.clearing import REMEMBERED_TICKS, OpenAward, Sales, up_to
 
 
 class Seller(Agent):
     """An agent that awards energy and books what the receipts say."""
 
-    __slots__ = ("_attempts", "_unsettled", "panel", "power_w", "sales")
+    __slots__ = ("_attempts", "_unsettled", "instruments", "power_w", "sales")
 
     def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:
         super().__init__(agent_id, cell, latitude, longitude, label)
-        self.panel: Panel = SIMULATED
+        self.instruments: Instruments = SIMULATED
         self.power_w = 0
         self._unsettled: dict[int, Sales] = {}
         self._attempts = 0
@@ -111,7 +111,7 @@ class Seller(Agent):
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
-            measured=self.panel.measured,
+            measured=self.instruments.measured,
             status="running" if self.power_w else "idle",
             power_w=self.power_w,
             balance_neur=self.balance_neur,
@@ -122,7 +122,7 @@ class Seller(Agent):
             curtailed_wh=curtailed_wh,
             unsettled_wh=sales.pending_wh,
             earned_neur=sales.earned_neur,
-            faults=self.panel.faults,
+            faults=self.instruments.faults,
         )
 
     def _late_receipt(self, sender: str, receipt: Receipt) -> Out:

@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.devices.agents.base import NOTHING, TICK_MS, Agent, Handler, Out
-from gridfleet.devices.agents.instruments import SIMULATED, NoReadingError, Panel
+from gridfleet.devices.agents.instruments import SIMULATED, Instruments, NoReadingError
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.seller import Seller
 from gridfleet.devices.market.clearing import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
@@ -63,11 +63,11 @@ class Turbine(Seller):
         wind_factor: float = 1.0,
         neighbours: Sequence[str] = (),
         label: str = "",
-        panel: Panel = SIMULATED,
+        instruments: Instruments = SIMULATED,
     ) -> None:
-        """`panel` are the instruments behind a measured wind, to which a scenario's scales do not apply."""
+        """`instruments` are the instruments behind a measured wind, to which a scenario's scales do not apply."""
         super().__init__(agent_id, cell, latitude, longitude, label)
-        self.panel = panel
+        self.instruments = instruments
         self._rotor_diameter_m = rotor_diameter_m
         self._pressure_pa = pressure_at_height_pa(hub_height_m)
         self._wind_factor = wind_factor
@@ -112,7 +112,7 @@ class Turbine(Seller):
             self.refuse("weather" if isinstance(error, WeatherSpanError) else "sensor")
             self.power_w = 0
             return 0
-        settings = self.ticking.settings if self.panel is SIMULATED else _AS_IT_IS
+        settings = self.ticking.settings if self.instruments is SIMULATED else _AS_IT_IS
         speed_mps = reading.speed_mps * self._wind_factor * settings.wind_scale
         density = density_kg_per_m3(reading.temperature_c, self._pressure_pa)
         power = power_w(speed_mps, self._rotor_diameter_m, density)
@@ -212,7 +212,7 @@ class Turbine(Seller):
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
-        lasts = Phase.COMMERCE if award.market == self.cell else Phase.EXCHANGE
+        lasts = Phase.TRADE if award.market == self.cell else Phase.EXCHANGE
         over = self.ticking.phase is not lasts or now_ms >= self.ticking.ends_ms
         if over or self._book.tick != self.tick:
             return NOTHING
@@ -280,8 +280,8 @@ class Turbine(Seller):
         Surplus: _on_surplus,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.PROCESS: _process,
-        Phase.COMMERCE: _commerce,
+        Phase.BID: _process,
+        Phase.TRADE: _commerce,
         Phase.SURPLUS: _surplus,
         Phase.EXCHANGE: _exchange,
         Phase.SETTLE: _settle,

@@ -22,15 +22,15 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
-from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS, DAY_MS, DONE, Seeker
+from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS, DAY_MS, DONE, ChargerSearch
 from gridfleet.devices.agents.driver import Status
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.charging.reputation import Reputation
-from gridfleet.devices.charging.session import Draught, Session
+from gridfleet.devices.charging.session import MeterDelta, Session
 from gridfleet.devices.physics.driving import speed_kmh
 from gridfleet.devices.physics.vehicle_models import VehicleModel
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 LEAVES: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""
@@ -40,7 +40,7 @@ MISSES: Final = 2
 """So many ticks without an answer, and the charger is taken for dead."""
 
 
-class Vehicle(Seeker):
+class Vehicle(ChargerSearch):
     """One car of a real model, with a will of its own."""
 
     kind = Kind.VEHICLE
@@ -65,7 +65,7 @@ class Vehicle(Seeker):
         area: tuple[float, float, float, float],
         cells: Sequence[str],
         rosters: Sequence[Roster],
-        chance: Chance,
+        chance: RandomStream,
         weights: Weights,
         limit_ueur_per_kwh: int,
         due_ms: int,
@@ -188,7 +188,7 @@ class Vehicle(Seeker):
             message = Heartbeat(session.call, now_ms, session.plugged_ms is not None, session.reported_wh)
         return [(session.charger, message)]
 
-    def _take(self, draught: Draught) -> None:
+    def _take(self, draught: MeterDelta) -> None:
         """Store what has flowed, as far as there is room: the charger's meter knows nothing of the battery."""
         gained_wh = min(draught.gained_wh, self._model.capacity_wh - self.stored_wh)
         self.stored_wh += gained_wh
@@ -333,14 +333,14 @@ class Vehicle(Seeker):
         return [("", state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
-        **Seeker.handlers,
+        **ChargerSearch.handlers,
         Presence: _on_presence,
         Decline: _on_decline,
         Lease: _on_lease,
         Bill: _on_bill,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.PROCESS: _process,
+        Phase.BID: _process,
         Phase.IMPORT: _import,
         Phase.SETTLE: _settle,
     }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gridfleet.broker.protocol.messages import Algorithm, Lease
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
 
 
 def rank(
-    candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, chance: Chance
+    candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, chance: RandomStream
 ) -> list[Candidate]:
     """Return the candidates, the one to accept first; the order of arrival plays no part."""
     ordered = sorted(candidates)
@@ -64,7 +64,7 @@ def _best(c: Candidate) -> tuple[bool, int, float, str]:
     return (not fills, cost, c.distance_km, c.charger)
 
 
-def _shuffled(ordered: list[Candidate], chance: Chance) -> list[Candidate]:
+def _shuffled(ordered: list[Candidate], chance: RandomStream) -> list[Candidate]:
     """Fisher-Yates over the sorted candidates."""
     for last in range(len(ordered) - 1, 0, -1):
         other = chance.below(last + 1)

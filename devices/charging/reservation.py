@@ -52,7 +52,7 @@ class Movement(NamedTuple):
 STILL: Final = Movement(0, 0, 0)
 
 
-class Desk:
+class ReservationBook:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
     __slots__ = ("_bills", "_lapsed", "metered", "ports", "reservations")

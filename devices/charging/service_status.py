@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import ID_PATTERN
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 EVERYBODY: Final = "all"
 STATUS: Final = "out of service"
@@ -30,7 +30,7 @@ class Outage(NamedTuple):
         """Tell whether a charger of a cell is out of service."""
         if charger in self.names or cell in self.names:
             return True
-        return self.share > 0 and Chance(0, "out of service", charger).random() < self.share
+        return self.share > 0 and RandomStream(0, "out of service", charger).random() < self.share
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from gridfleet.devices.physics.battery import charge_for, drawn_to_fill, stored_
 from gridfleet.devices.physics.vehicle_models import VehicleModel
 
 
-class Draught(NamedTuple):
+class MeterDelta(NamedTuple):
     """What flowed since the last meter reading, and what of it the battery gained."""
 
     drawn_wh: int
@@ -61,18 +61,18 @@ class Session:
         drawn_wh = charge_for(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
         return max(min(drawn_wh, self.target_wh), self.reported_wh)
 
-    def draw(self, now_ms: int, model: VehicleModel) -> Draught:
+    def draw(self, now_ms: int, model: VehicleModel) -> MeterDelta:
         """Read the meter, and return what has flowed since it was read before."""
         reading_wh = max(self.reading(now_ms, model), self.reported_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
-        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+        return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
-    def follow(self, energy_wh: int) -> Draught:
+    def follow(self, energy_wh: int) -> MeterDelta:
         """Take the reading of the charger's own meter; return what has flowed since it was read before."""
         self.metered = True
         reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
-        return Draught(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+        return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
     def pay(self, energy_wh: int) -> int:
         """Settle what both sides agree on, up to what was drawn; return what is due in nEUR."""

@@ -33,8 +33,8 @@ from gridfleet.devices.charging import service_status
 from gridfleet.devices.clock.barrier import Barrier
 
 OFFSETS_MS: Final = {
-    Phase.PROCESS: 0,
-    Phase.COMMERCE: 300_000,
+    Phase.BID: 0,
+    Phase.TRADE: 300_000,
     Phase.RESIDUAL: 390_000,
     Phase.SURPLUS: 450_000,
     Phase.EXCHANGE: 510_000,
@@ -210,13 +210,13 @@ class Clock(Agent):
     def _phase_end(self) -> int:
         """Return the simulated time at which the present phase ends."""
         following = self._following()
-        offset = OFFSETS_MS[following] if following is not Phase.PROCESS else TICK_MS
+        offset = OFFSETS_MS[following] if following is not Phase.BID else TICK_MS
         return self.start_ms + self.tick * TICK_MS + offset
 
     def _next_phase(self, now_ms: int) -> Out:
         """End the phase that is, and begin the next; after the last tick, finish."""
         following = self._following()
-        if following is Phase.PROCESS:
+        if following is Phase.BID:
             if self.tick + 1 >= self.ticks:
                 self.finished = True
                 self.event_ms = None
@@ -247,7 +247,7 @@ class Clock(Agent):
             self.settings = replace(self.settings, outage_s=0.0)
         self._schedule(now_ms)
         out: list[tuple[str, Message]] = [("", self.ticking)]
-        if following is Phase.PROCESS:
+        if following is Phase.BID:
             out.append(self._account("running"))
         if self.mode is Mode.LOCKSTEP and self.barrier.awaits_anybody:
             out += self._advance(now_ms)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.connection import Connection
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Incident, Message, Sample
-from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.seller import Seller
@@ -25,19 +25,24 @@ from gridfleet.devices.edge import device_agent, real_time
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import Control, Order
 from gridfleet.devices.edge.spool import Kept, Spool
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.listener import SiteDecoder
 
 LOG: Final = logging.getLogger(__name__)
 MOST_WAITING: Final = 1000
 """So many messages wait in memory for the broker where there is no folder for them; later ones are dropped."""
 
 
-class _Seat(DeviceSeat):
+class _Seat(DeviceRunner):
     """A seat that tells when its agent has acted."""
 
     def __init__(
-        self, agent: Agent, loop: MqttLoop, wire: Wire, credentials: Credentials, told: Callable[[], None]
+        self,
+        agent: Agent,
+        loop: MqttLoop,
+        wire: SiteDecoder,
+        credentials: Credentials,
+        told: Callable[[], None],
     ) -> None:
         self._told = told
         super().__init__(agent, loop, wire, credentials)
@@ -57,7 +62,7 @@ class Device:
         loop: MqttLoop,
         *,
         board: Board | None = None,
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         spool: Spool | None = None,
         make: Callable[[DeviceFile, Any], Agent] | None = None,
     ) -> None:
@@ -75,7 +80,7 @@ class Device:
         self._spool = spool
         self._saying: Path | None = None
         self._waiting = 0
-        self._wire = Wire(file.site)
+        self._wire = SiteDecoder(file.site)
         self.seat = _Seat(self.agent, loop, self._wire, credentials, self.tell)
         line = self.seat.connection
         if not isinstance(line, Connection):
@@ -189,7 +194,7 @@ class Device:
         connection = self.connection
         if connection.closed:
             return
-        row = BY_WORD[word]
+        row = BY_MESSAGE_TYPE[word]
         text = topic(self.file.site, row.message, "", self.file.id)
         connection.publish(text, payload, qos=row.qos, retain=row.retain)
         self.said += 1

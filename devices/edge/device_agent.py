@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.agents.instruments import Connector, Panel
+from gridfleet.devices.agents.instruments import Connector, Instruments
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.config.device_file import DeviceFile, DeviceFileError
 from gridfleet.devices.physics.air import speed_at_height_mps
@@ -19,7 +19,7 @@ _DAY_MS: Final = 86_400_000
 _MONTH_MS: Final = 30 * _DAY_MS
 
 
-class MeasuredWind(Panel, Weather, Protocol):
+class MeasuredWind(Instruments, Weather, Protocol):
     """A turbine's own anemometer: the wind as it is, and the panel that it belongs to."""
 
 
@@ -53,7 +53,7 @@ def turbine(
         wind_factor=higher,
         neighbours=device.neighbours,
         label=device.label or f"rotor {table.rotor_diameter_m:g} m",
-        panel=wind if wind is not None else SIMULATED,
+        instruments=wind if wind is not None else SIMULATED,
     )
 
 
@@ -123,10 +123,10 @@ def _vehicle(device: DeviceFile) -> Agent:
     from gridfleet.devices.agents.vehicle import Vehicle
     from gridfleet.devices.charging.offer_ranking import Weights
     from gridfleet.devices.physics.vehicle_models import vehicle_models
-    from gridfleet.devices.random_streams import Chance
+    from gridfleet.devices.random_streams import RandomStream
 
     table = device.vehicle
-    chance = Chance(device.seed, device.id)
+    chance = RandomStream(device.seed, device.id)
     models = {model.model: model for model in vehicle_models()}
     if table.model and table.model not in models:
         known = ", ".join(sorted(models))

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.device import Device
@@ -34,7 +34,7 @@ class Running:
         self,
         file: DeviceFile,
         *,
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         board: Board | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials, Will
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, Will
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Incident, Kind, Message, Presence, Sample
-from gridfleet.broker.protocol.topics import BY_WORD, topic
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
 
@@ -33,7 +33,7 @@ class SafeMode:
         self,
         file: DeviceFile,
         *,
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         open_board: "Callable[[DeviceFile], Board | None] | None" = None,
     ) -> None:
         """Make the pins safe, then connect."""
@@ -119,6 +119,6 @@ class SafeMode:
         self._say(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
 
     def _say(self, message: Message, scope: str = "") -> None:
-        row = BY_WORD[message.TOPIC]
+        row = BY_MESSAGE_TYPE[message.TOPIC]
         text = topic(self._file.site, message, scope, self._file.id)
         self._link.publish(text, encode(message), qos=row.qos, retain=row.retain)

@@ -14,15 +14,21 @@ from functools import partial
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
-from gridfleet.broker.mqtt.client_options import ANYBODY, SESSION_S, Credentials, Lines, Will
+from gridfleet.broker.mqtt.client_options import (
+    ADDRESS_CREDENTIALS,
+    SESSION_S,
+    ChannelFactory,
+    Credentials,
+    Will,
+)
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.home_assistant import discovery
 from gridfleet.broker.protocol.messages import (
     PHASES,
+    FleetPresence,
     Grant,
-    Host,
     Message,
     Mode,
     Phase,
@@ -30,11 +36,19 @@ from gridfleet.broker.protocol.messages import (
     Ready,
     Tick,
 )
-from gridfleet.broker.protocol.topics import ALL, BY_WORD, Address, Scope, batch_topic, topic, topic_filter
+from gridfleet.broker.protocol.topics import (
+    ALL,
+    BY_MESSAGE_TYPE,
+    Address,
+    Scope,
+    batch_topic,
+    topic,
+    topic_filter,
+)
 from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.listener import SiteDecoder
 
-__all__ = ["DeviceSeat", "Seat", "Wire", "filters_of", "real_ms"]
+__all__ = ["AgentRunner", "DeviceRunner", "SiteDecoder", "filters_of", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -50,10 +64,16 @@ MOST_LOOKS: Final = 10
 """So often that time is given again to a process that has not handled yet all that has arrived."""
 
 
-class Seat:
+class AgentRunner:
     """One agent on one line."""
 
-    def __init__(self, agent: Agent, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        loop: ChannelFactory,
+        wire: SiteDecoder,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
+    ) -> None:
         """Connect the agent as itself, with its last will; `start` once it is online."""
         self.agent = agent
         self._loop = loop
@@ -129,20 +149,20 @@ class Seat:
             except (TopicError, PayloadError) as error:
                 self._refuse_error(each, error)
                 continue
-            if isinstance(message, Host):
-                self._on_host(address.sender, message)
+            if isinstance(message, FleetPresence):
+                self._on_fleet_presence(address.sender, message)
             elif address.sender != self.agent.id:
                 self.receive(address, message)
             else:
                 self.echo(message)
 
-    def _on_host(self, host: str, message: Host) -> None:
+    def _on_fleet_presence(self, host: str, message: FleetPresence) -> None:
         """With a host that is gone, all whose presence the agent hears are gone who speak through it."""
         if message.online:
             return
         wire = self._wire
         for scope in [asked for word, asked in self.agent.subscriptions() if word == Presence.TOPIC]:
-            for each in wire.scopes_behind(host) if ALL in scope else (scope,):
+            for each in wire.scopes_via(host) if ALL in scope else (scope,):
                 for address, will in wire.wills(host, each):
                     if address.sender != self.agent.id:
                         self.receive(address, will)
@@ -170,7 +190,7 @@ class Seat:
 
     def _say(self, out: Out) -> None:
         for scope, message in out:
-            row = BY_WORD[message.TOPIC]
+            row = BY_MESSAGE_TYPE[message.TOPIC]
             if isinstance(message, Presence):
                 message = replace(message, via=self._loop.via)  # noqa: PLW2901
             text = topic(self._wire.site, message, scope, self.agent.id)
@@ -220,15 +240,15 @@ class Seat:
         self._act(self.agent.wake(max(self.now_ms(), due_ms)))
 
 
-class DeviceSeat(Seat):
+class DeviceRunner(AgentRunner):
     """A device: its time is the site's simulated time, as the tick tells it."""
 
     def __init__(
         self,
         agent: Agent,
-        loop: Lines,
-        wire: Wire,
-        credentials: Credentials = ANYBODY,
+        loop: ChannelFactory,
+        wire: SiteDecoder,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
         skew_ms: int = 0,
     ) -> None:
@@ -361,7 +381,7 @@ class DeviceSeat(Seat):
             self._phase_real_ms = self._tick_real_ms
         if known is None or _pace(known) != _pace(tick):
             self._forget_timer()  # it was set for another speed
-        if tick.phase in self.agent.phases or tick.phase is Phase.PROCESS:
+        if tick.phase in self.agent.phases or tick.phase is Phase.BID:
             self._act(self.agent.handle(address.scope, address.sender, tick, self.now_ms()))
         else:
             self._act(())
@@ -390,12 +410,12 @@ class DeviceSeat(Seat):
 def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
     """Yield topic filter and QoS of all that an agent wants to hear, also from hosts."""
     for word, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
-        row = BY_WORD[word]
+        row = BY_MESSAGE_TYPE[word]
         yield topic_filter(site, word, scope), row.qos
         if row.scope is Scope.SITE and not row.retain:
             yield batch_topic(site, word, ALL, ALL), row.qos
     if any(word == Presence.TOPIC for word, _ in agent.subscriptions()):
-        yield topic_filter(site, Host.TOPIC), BY_WORD[Host.TOPIC].qos
+        yield topic_filter(site, FleetPresence.TOPIC), BY_MESSAGE_TYPE[FleetPresence.TOPIC].qos
 
 
 def _pace(tick: Tick) -> tuple[Mode, float, bool]:

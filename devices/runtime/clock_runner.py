@@ -1,19 +1,25 @@
 """The clock on a real broker: its time is real, and it takes up the tick at which an earlier clock died."""
 
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials, Lines
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, ChannelFactory, Credentials
 from gridfleet.broker.protocol.messages import Control, Message, Presence, Tick
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.devices.clock.agent import Clock
-from gridfleet.devices.runtime.agent_runner import Seat, real_ms
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
+from gridfleet.devices.runtime.listener import SiteDecoder
 
 
-class ClockSeat(Seat):
+class ClockRunner(AgentRunner):
     """The clock: its time is real. What operators wish it hears once it has begun."""
 
     agent: Clock
 
-    def __init__(self, agent: Clock, loop: Lines, wire: Wire, credentials: Credentials = ANYBODY) -> None:
+    def __init__(
+        self,
+        agent: Clock,
+        loop: ChannelFactory,
+        wire: SiteDecoder,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
+    ) -> None:
         self.kept: Tick | None = None
         """The tick of an earlier clock that the broker has kept."""
         self.heard_itself = False

@@ -22,7 +22,7 @@ from gridfleet.devices.config.scenario import REACTOR_SITE, Scenario
 from gridfleet.devices.physics.air import speed_at_height_mps
 from gridfleet.devices.physics.demand import load_profile
 from gridfleet.devices.physics.vehicle_models import vehicle_models
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
@@ -137,7 +137,7 @@ class Fleet:
         """Build every agent but the clock."""
         return map(self.make, self._places)
 
-    def acquainted(self) -> bool:
+    def discovery_complete(self) -> bool:
         """Tell whether the agents of this process have heard the birth of everybody they need to know."""
         cells = {cell.name: set[str]() for cell in self.cells}
         chargers = {cell.name: set[str]() for cell in self.cells}
@@ -203,7 +203,7 @@ class Fleet:
         """Build one agent as it is at its first birth."""
         kind, word, index = self._places[agent_id]
         cell = self.cells[index % len(self.cells)]
-        chance = Chance(self.seed, agent_id)
+        chance = RandomStream(self.seed, agent_id)
         south, north, west, east = cell.area
         latitude, longitude = round(chance.uniform(south, north), 6), round(chance.uniform(west, east), 6)
         match kind:
@@ -234,7 +234,7 @@ class Fleet:
         return sites
 
     def _turbine(
-        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: Chance
+        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: RandomStream
     ) -> Turbine:
         low, high = self.scenario.turbines.rotor_diameter_m
         diameter = round(chance.uniform(low, high), 1)
@@ -302,7 +302,7 @@ class Fleet:
         )
 
     def _vehicle(
-        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: Chance
+        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: RandomStream
     ) -> Vehicle:
         table = self.scenario.vehicles
         model = vehicle_models()[chance.below(len(vehicle_models()))]

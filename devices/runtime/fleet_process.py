@@ -8,16 +8,16 @@ from typing import Final
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials, Lines
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, ChannelFactory, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.devices.clock.agent import Clock
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
-from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.listener import SiteDecoder
 
 START_S: Final = 60.0
 """How long the first connections may take, in seconds, and `START_S_EACH` for every further one."""
@@ -40,7 +40,7 @@ class Connecting(StrEnum):
     """All by one connection, in the name of a host: cheap, and for virtual fleets only."""
 
 
-def host_name(number: int) -> str:
+def fleet_process_id(number: int) -> str:
     """Return the name by which the process with that part of a fleet (from 1) logs in."""
     return f"fleet-{number}"
 
@@ -49,17 +49,17 @@ def _nobody(_loop: MqttLoop) -> None:
     """Watch over nothing."""
 
 
-class Crew:
+class DeviceGroup:
     """Devices of a fleet in one process, each on a line of its own: connections, or parts in a shared one."""
 
     def __init__(
         self,
         fleet: Fleet,
-        lines: Lines,
-        wire: Wire,
+        lines: ChannelFactory,
+        wire: SiteDecoder,
         *,
         ids: Sequence[str] | None = None,
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         announce: bool = False,
         skew_ms: int = 0,
     ) -> None:
@@ -70,7 +70,7 @@ class Crew:
         self._announce = announce
         names = fleet.ids if ids is None else ids
         self.seats = [
-            DeviceSeat(fleet.make(name), lines, wire, credentials, skew_ms=skew_ms) for name in names
+            DeviceRunner(fleet.make(name), lines, wire, credentials, skew_ms=skew_ms) for name in names
         ]
 
     @property
@@ -97,8 +97,8 @@ def carry_devices(  # noqa: PLR0913 - everything that the command may choose
     ids: Sequence[str],
     *,
     connecting: Connecting = Connecting.OWN,
-    host: str = host_name(1),
-    credentials: Credentials = ANYBODY,
+    host: str = fleet_process_id(1),
+    credentials: Credentials = ADDRESS_CREDENTIALS,
     announce: bool = False,
     skew_ms: int = 0,
     asked_to_end: Callable[[], bool],
@@ -113,37 +113,37 @@ def carry_devices(  # noqa: PLR0913 - everything that the command may choose
     """
     with MqttLoop(address, schema=SCHEMA) as loop:
         watch(loop)
-        wire = Wire(fleet.scenario.site)
+        wire = SiteDecoder(fleet.scenario.site)
         if connecting is Connecting.SHARED:
-            lines: Lines = SharedConnection(loop, wire, host, credentials.login(host))
-            crew = Crew(fleet, lines, wire, ids=ids, announce=announce, skew_ms=skew_ms)
+            lines: ChannelFactory = SharedConnection(loop, wire, host, credentials.login(host))
+            group = DeviceGroup(fleet, lines, wire, ids=ids, announce=announce, skew_ms=skew_ms)
         else:
             allow_descriptors(len(ids))
             lines = _own_connections(loop, wire.site, host, credentials, tell)
-            crew = Crew(
+            group = DeviceGroup(
                 fleet, lines, wire, ids=ids, credentials=credentials, announce=announce, skew_ms=skew_ms
             )
         if not _wait_online(loop, asked_to_end, tell):
             return
-        crew.start()
+        group.start()
         tell(f"{len(ids)} devices are online")
         outages = _Outages(loop, tell)
         while not asked_to_end():
             loop.run_until(asked_to_end, TELL_S)
             outages.look()
-        crew.leave()
+        group.leave()
 
 
 def _own_connections(
     loop: MqttLoop, site: str, host: str, credentials: Credentials, tell: Callable[[str], None]
-) -> Lines:
+) -> ChannelFactory:
     """Return where each device gets a connection, and all together the tick, if the host may hear it."""
     try:
         login = credentials.login(host)
     except BrokerError:
         tell(f"no secrets of {host}: every device hears the tick by itself, which costs about twice as much")
         return loop
-    return OneTick(loop, site, host, login)
+    return TickFanout(loop, site, host, login)
 
 
 def carry_clock(  # noqa: PLR0913 - each named where it is called
@@ -151,7 +151,7 @@ def carry_clock(  # noqa: PLR0913 - each named where it is called
     clock: Clock,
     address: BrokerAddress,
     *,
-    credentials: Credentials = ANYBODY,
+    credentials: Credentials = ADDRESS_CREDENTIALS,
     fresh: bool = False,
     patience_s: float = START_S,
     asked_to_end: Callable[[], bool],
@@ -166,7 +166,7 @@ def carry_clock(  # noqa: PLR0913 - each named where it is called
     """
     with MqttLoop(address, schema=SCHEMA, longest_wait_s=CLOCK_WAIT_S) as loop:
         watch(loop)
-        seat = ClockSeat(clock, loop, Wire(fleet.scenario.site), credentials)
+        seat = ClockRunner(clock, loop, SiteDecoder(fleet.scenario.site), credentials)
         if not _wait_online(loop, asked_to_end, tell):
             return False
         listen_first(loop, seat)
@@ -190,7 +190,7 @@ def new_epoch() -> int:
     return int(time.time()) % 2**31
 
 
-def listen_first(loop: MqttLoop, seat: ClockSeat) -> None:
+def listen_first(loop: MqttLoop, seat: ClockRunner) -> None:
     """Let the clock say that it lives, and wait for what the broker has kept of an earlier one."""
     seat.start()
     if not loop.run_until(lambda: seat.heard_itself, ECHO_S):
@@ -199,7 +199,7 @@ def listen_first(loop: MqttLoop, seat: ClockSeat) -> None:
 
 def _wait_for_devices(
     loop: MqttLoop,
-    seat: ClockSeat,
+    seat: ClockRunner,
     expected: frozenset[str],
     patience_s: float,
     asked_to_end: Callable[[], bool],

@@ -6,12 +6,12 @@ from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, SESSION_S, Credentials
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.broker.protocol.messages import Grant, Host, Message, Tick
-from gridfleet.broker.protocol.topics import Address, everything
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import FleetPresence, Grant, Message, Tick
+from gridfleet.broker.protocol.topics import Address, all_topics_filter
 
-__all__ = ["RECORDER_ID", "Ear", "Wire"]
+__all__ = ["RECORDER_ID", "SiteDecoder", "SiteListener"]
 
 LOG: Final = logging.getLogger(__name__)
 RECORDER_ID: Final = "recorder"
@@ -20,15 +20,15 @@ EAR_ID: Final = "recorder-of-a-run"
 """An ear's client id: a recorder of its own process may hear the same site under its own."""
 
 
-class Ear:
+class SiteListener:
     """Hears every message of a site on a connection of its own and calls the taps, in the order of arrival."""
 
     def __init__(
         self,
         loop: MqttLoop,
-        wire: Wire,
+        wire: SiteDecoder,
         taps: Sequence[Callable[[int, str, str, Message], None]],
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
         on_return: Callable[[], None] | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class Ear:
         self.connection = loop.open(
             EAR_ID,
             on_message=self._on_message,
-            filters=[(everything(wire.site), 1)],
+            filters=[(all_topics_filter(wire.site), 1)],
             on_trouble=lambda reason, text: self._refuse(text, reason),
             on_online=self._online,
             session_s=SESSION_S,
@@ -64,9 +64,9 @@ class Ear:
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             self._tap(address, message)
-            if isinstance(message, Host) and not message.online:
+            if isinstance(message, FleetPresence) and not message.online:
                 host = address.sender
-                for scope in self._wire.scopes_behind(host):
+                for scope in self._wire.scopes_via(host):
                     for will in self._wire.wills(host, scope):
                         self._tap(*will)
 

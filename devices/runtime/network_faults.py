@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 MS: Final = 1000
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -87,7 +87,7 @@ class FaultyNetwork:
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self._faults = faults
-        self._chance = Chance(seed, "faults")
+        self._chance = RandomStream(seed, "faults")
 
     def delays_ms(self) -> tuple[int, ...]:
         """Return the delays of the copies of one delivery that arrive; none when it is lost."""

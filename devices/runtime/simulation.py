@@ -19,7 +19,7 @@ from gridfleet.broker.protocol.topics import ALL, CLOCK_ID
 from gridfleet.devices.agents.base import TICK_MS, Agent, Out
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
 
@@ -73,11 +73,11 @@ class Simulation:
         self._taps = taps
         self._wire = wire
         self._listened = wire or bool(taps)
-        self._shuffle = Chance(shuffle, "shuffle") if shuffle is not None else None
+        self._shuffle = RandomStream(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
         self._cut_off = self._draw_cut_off()
-        self._crashes = Chance(self.fleet.seed, "crashes")
+        self._crashes = RandomStream(self.fleet.seed, "crashes")
         self._nodes: dict[str, _Node] = {}
         self._direct: dict[str, list[_Node]] = {}
         self._routes: dict[tuple[str, str], list[_Node]] = {}
@@ -95,7 +95,7 @@ class Simulation:
             return frozenset()
         cells = [cell.name for cell in self.fleet.cells]
         names = cells if len(cells) > 1 else self.fleet.ids
-        drawn = sorted(names, key=lambda name: (Chance(self.fleet.seed, "side", name).bits(), name))
+        drawn = sorted(names, key=lambda name: (RandomStream(self.fleet.seed, "side", name).bits(), name))
         return frozenset(drawn[: max(1, min(round(share * len(drawn)), len(drawn) - 1))])
 
     # --- the bus -----------------------------------------------------------------------------------------
@@ -246,7 +246,9 @@ class Simulation:
             return
         share = faults.skew_s * 1000 * self._is_faulty()
         for name in self.fleet.ids:
-            self._nodes[name].skew_ms = round(Chance(self.fleet.seed, "skew", name).uniform(-1, 1) * share)
+            self._nodes[name].skew_ms = round(
+                RandomStream(self.fleet.seed, "skew", name).uniform(-1, 1) * share
+            )
 
     def _draw_crashes(self) -> None:
         """Let devices crash at random; their last will is heard at once, as over a closed connection."""

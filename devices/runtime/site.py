@@ -7,16 +7,16 @@ from typing import Final
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
 from gridfleet.devices.agents.base import TICK_MS
 from gridfleet.devices.clock.agent import Clock
-from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import START_S, TELL_S, Crew, listen_first, new_epoch
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.fleet_process import START_S, TELL_S, DeviceGroup, listen_first, new_epoch
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 
 Tap = Callable[[int, str, str, Message], None]
 REACH_S: Final = 5.0
@@ -37,7 +37,7 @@ class Site:
         seconds_per_tick: float = TICK_MS / 1000,
         ticks: int | None = None,
         taps: Sequence[Tap] = (),
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         announce: bool = False,
         missed: Callable[[], None] | None = None,
     ) -> None:
@@ -57,19 +57,19 @@ class Site:
         Raises BrokerError when the broker cannot be reached or lets the last messages go missing.
         """
         with MqttLoop(self._address, schema=SCHEMA) as loop:
-            wire = Wire(self.fleet.scenario.site)
+            wire = SiteDecoder(self.fleet.scenario.site)
             known = self._credentials
-            ear = Ear(loop, wire, self._taps, known, on_return=self._missed)
-            clock = ClockSeat(self.clock, loop, wire, known)
+            ear = SiteListener(loop, wire, self._taps, known, on_return=self._missed)
+            clock = ClockRunner(self.clock, loop, wire, known)
             loop.wait_online(REACH_S)
             allow_descriptors(len(self.fleet.ids))
-            crew = Crew(self.fleet, loop, wire, credentials=known, announce=self._announce)
+            group = DeviceGroup(self.fleet, loop, wire, credentials=known, announce=self._announce)
             listen_first(loop, clock)
-            loop.wait_online(crew.start_s)
+            loop.wait_online(group.start_s)
             if self._announce:
                 clock.announce()
-            crew.start()
-            if not loop.run_until(self.fleet.acquainted, START_S):
+            group.start()
+            if not loop.run_until(self.fleet.discovery_complete, START_S):
                 raise BrokerError(
                     "the devices have not heard of each other: does the broker retain messages?"
                 )
@@ -78,10 +78,10 @@ class Site:
             if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):
                 raise BrokerError("the recorder did not hear the end of the run: is the broker overloaded?")
             clock.leave()
-            crew.leave()
+            group.leave()
             ear.connection.close()
 
-    def _follow(self, loop: MqttLoop, seat: ClockSeat, progress: Callable[["Site"], bool] | None) -> None:
+    def _follow(self, loop: MqttLoop, seat: ClockRunner, progress: Callable[["Site"], bool] | None) -> None:
         """Drive the loop; report every tick, and in between twice a second; end when the broker is gone."""
         clock = self.clock
         heard_s = time.monotonic()

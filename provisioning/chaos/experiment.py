@@ -9,9 +9,9 @@ from typing import Any, Final
 from gridfleet.broker.protocol.messages import Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.findings import Finding
-from gridfleet.provisioning.chaos.faults import Strike, strike_of
+from gridfleet.provisioning.chaos.faults import FaultInjection, strike_of
 from gridfleet.provisioning.chaos.plan import Fault, Skew
-from gridfleet.provisioning.chaos.testbed import Stage
+from gridfleet.provisioning.chaos.testbed import Testbed
 from gridfleet.provisioning.chaos.verdict import AFTER_TICKS, Check, Span, judge, wealth
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
@@ -56,12 +56,12 @@ class Outcome:
         }
 
 
-class Player:
+class Experiment:
     """`outcomes` are complete when `play` returns."""
 
     def __init__(
         self,
-        stage: Stage,
+        stage: Testbed,
         findings: Callable[[], list[Finding]],
         *,
         seed: int,
@@ -136,7 +136,7 @@ class Player:
         self._outcome(fault.kind, fault.words, span, heard, kept)
         self._judged = last + 1
 
-    def _wait_back(self, strike: Strike) -> frozenset[str]:
+    def _wait_back(self, strike: FaultInjection) -> frozenset[str]:
         """Wait until everybody is back; return who is not."""
         try:
             self._stage.wait(lambda: strike.back, "everybody to be back", BACK_S)
@@ -177,6 +177,6 @@ class Player:
         self._show(outcome)
 
 
-def _patience_s(stage: Stage, tick: int) -> float:
+def _patience_s(stage: Testbed, tick: int) -> float:
     """Return how long that tick may take to come, in seconds."""
     return 30.0 + 2 * max(tick - stage.evidence.tick, 1) * stage.plan.seconds_per_tick

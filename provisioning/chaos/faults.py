@@ -15,15 +15,15 @@ from gridfleet.provisioning.chaos.plan import (
     ReconnectStorm,
     Stall,
 )
-from gridfleet.provisioning.chaos.testbed import BROKER, CLOCK, Stage
+from gridfleet.provisioning.chaos.testbed import BROKER, CLOCK, Testbed
 
 QUIET_S: Final = 1.0
 
 
-class Strike:
+class FaultInjection:
     """One fault on a stage: `begin` it, let it last, `end` it; then `back` tells whether everybody is."""
 
-    def __init__(self, stage: Stage, affected: frozenset[str]) -> None:
+    def __init__(self, stage: Testbed, affected: frozenset[str]) -> None:
         self.stage = stage
         self.affected = affected
         """The ids of those who lose their connection, or their life."""
@@ -49,7 +49,7 @@ class Strike:
         self._births = {agent: births.get(agent, 0) for agent in self.affected}
 
 
-def strike_of(fault: Fault, stage: Stage, rng: random.Random) -> Strike:
+def strike_of(fault: Fault, stage: Testbed, rng: random.Random) -> FaultInjection:
     """Return what a fault does; the generator chooses whom, where the plan does not say."""
     everybody = frozenset({CLOCK, *stage.fleet.ids})
     match fault:
@@ -68,7 +68,7 @@ def strike_of(fault: Fault, stage: Stage, rng: random.Random) -> Strike:
             return _ReconnectStorm(stage, everybody, fault)
 
 
-class _KillBroker(Strike):
+class _KillBroker(FaultInjection):
     def begin(self) -> None:
         super().begin()
         self.stage.engine.kill()
@@ -77,8 +77,8 @@ class _KillBroker(Strike):
         self.stage.engine.restart()
 
 
-class _KillDevices(Strike):
-    def __init__(self, stage: Stage, processes: list[str]) -> None:
+class _KillDevices(FaultInjection):
+    def __init__(self, stage: Testbed, processes: list[str]) -> None:
         devices = frozenset[str]().union(*map(stage.devices_of, processes))
         super().__init__(stage, devices)
         self.reborn = devices
@@ -94,10 +94,10 @@ class _KillDevices(Strike):
             self.stage.children[name].start()
 
 
-class _Stall(Strike):
+class _Stall(FaultInjection):
     """Nobody loses a connection, if it does not take too long: then all is back at once."""
 
-    def __init__(self, stage: Stage, who: str) -> None:
+    def __init__(self, stage: Testbed, who: str) -> None:
         super().__init__(stage, frozenset())
         self._target = stage.engine if who == BROKER else stage.children[who]
         self._heard = 0
@@ -115,8 +115,8 @@ class _Stall(Strike):
         return len(self.stage.evidence.ticks) > self._heard
 
 
-class _Partition(Strike):
-    def __init__(self, stage: Stage, who: str, *, silent: bool) -> None:
+class _Partition(FaultInjection):
+    def __init__(self, stage: Testbed, who: str, *, silent: bool) -> None:
         super().__init__(stage, frozenset() if silent else stage.devices_of(who))
         self._proxy = stage.proxies[who]
         self._silent = silent
@@ -138,10 +138,10 @@ class _Partition(Strike):
         return super().back and len(self.stage.evidence.ticks) > self._heard
 
 
-class _DuplicateId(Strike):
+class _DuplicateId(FaultInjection):
     """The other client has a session of its own, hears nothing, and comes back whenever it is thrown out."""
 
-    def __init__(self, stage: Stage, who: str) -> None:
+    def __init__(self, stage: Testbed, who: str) -> None:
         super().__init__(stage, frozenset({who}))
         self._who = who
         self._double: Connection | None = None
@@ -163,8 +163,8 @@ class _DuplicateId(Strike):
         return stays or super().back
 
 
-class _ReconnectStorm(Strike):
-    def __init__(self, stage: Stage, everybody: frozenset[str], fault: ReconnectStorm) -> None:
+class _ReconnectStorm(FaultInjection):
+    def __init__(self, stage: Testbed, everybody: frozenset[str], fault: ReconnectStorm) -> None:
         super().__init__(stage, everybody)
         self._left = fault.times
         self._every_s = fault.every_s

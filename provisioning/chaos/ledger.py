@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.provisioning.chaos.observations import Account, Evidence, Sale, SaleKey
+from gridfleet.provisioning.chaos.observations import Account, Observations, Sale, SaleKey
 
 
 class Page(NamedTuple):
@@ -27,7 +27,7 @@ class Page(NamedTuple):
         return same and not self.unsettled_wh
 
 
-def page(evidence: Evidence, tick: int) -> Page:
+def page(evidence: Observations, tick: int) -> Page:
     """Add up the accounts of a tick."""
     accounts = evidence.accounts.get(tick, {})
     silent: set[str] = set()
@@ -54,12 +54,12 @@ def page(evidence: Evidence, tick: int) -> Page:
     )
 
 
-def sales_of(evidence: Evidence, tick: int) -> Iterable[tuple[SaleKey, Sale]]:
+def sales_of(evidence: Observations, tick: int) -> Iterable[tuple[SaleKey, Sale]]:
     """Yield the awards and receipts of a tick."""
     return ((key, sale) for key, sale in evidence.sales.items() if key[0] == tick)
 
 
-def oversold(evidence: Evidence, ticks: range) -> list[str]:
+def oversold(evidence: Observations, ticks: range) -> list[str]:
     """Return every package of which more was taken than was bid for, in words."""
     taken: dict[tuple[int, str, int], int] = {}
     for (tick, _, consumer, _), sale in evidence.sales.items():
@@ -80,7 +80,7 @@ def oversold(evidence: Evidence, ticks: range) -> list[str]:
     return found
 
 
-def belated(evidence: Evidence, ticks: range) -> list[str]:
+def belated(evidence: Observations, ticks: range) -> list[str]:
     """Return every award that was made, and taken, for a tick that was over for at least one whole tick."""
     return [
         f"tick {sale.awarded}: {producer} sells {consumer} energy of tick {tick}"

@@ -53,7 +53,7 @@ SaleKey = tuple[int, str, str, int]
 """Tick, producer, consumer, serial."""
 
 
-class Evidence:
+class Observations:
     """Call `tap` with every message."""
 
     def __init__(self) -> None:

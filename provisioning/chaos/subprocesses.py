@@ -82,7 +82,7 @@ class Child:
             self._process.send_signal(signal.SIGCONT)
 
 
-class Children:
+class Subprocesses:
     """Context manager: the processes started here are gone when it is left, however that happens."""
 
     def __init__(self, folder: Path) -> None:

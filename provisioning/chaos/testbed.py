@@ -18,12 +18,12 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
-from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.chaos.plan import Plan
 from gridfleet.provisioning.chaos.proxy import Proxy
-from gridfleet.provisioning.chaos.subprocesses import Children
+from gridfleet.provisioning.chaos.subprocesses import Subprocesses
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 CLOCK: Final = "clock"
@@ -101,7 +101,7 @@ class Engine:
         os.kill(self._broker.pid, signal.SIGCONT)
 
 
-class Stage:
+class Testbed:
     """Context manager: everything runs while it is open, and nothing when it is left."""
 
     def __init__(  # noqa: PLR0913 - what it is to play, and who is to be told
@@ -126,7 +126,7 @@ class Stage:
         self._engine = engine
         self.plan = plan
         self.fleet = fleet
-        self.evidence = Evidence()
+        self.evidence = Observations()
         self.begun_s: dict[int, float] = {}
         """When the beginning of each tick was heard, as a time of `time.monotonic()`."""
         self._scenario = scenario
@@ -144,7 +144,7 @@ class Stage:
             self.loop = self._stack.enter_context(
                 MqttLoop(self.address, schema=SCHEMA, longest_wait_s=LONGEST_WAIT_S)
             )
-            self.children = self._stack.enter_context(Children(self._folder))
+            self.children = self._stack.enter_context(Subprocesses(self._folder))
         except BaseException:
             self._stack.close()
             raise
@@ -170,9 +170,9 @@ class Stage:
 
     def begin(self) -> None:
         """Start everybody, the clock last; return when the first tick is heard."""
-        Ear(
+        SiteListener(
             self.loop,
-            Wire(self.fleet.scenario.site),
+            SiteDecoder(self.fleet.scenario.site),
             (self._note, self.evidence.tap, *self._taps),
             on_return=self._returned,
         )
@@ -202,7 +202,7 @@ class Stage:
         self._missed()
 
     def _note(self, _simulated_ms: int, _scope: str, _sender: str, message: Message) -> None:
-        if isinstance(message, Tick) and message.phase is Phase.PROCESS:
+        if isinstance(message, Tick) and message.phase is Phase.BID:
             self.begun_s.setdefault(message.tick, time.monotonic())
 
     # --- time --------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Stage:
 
     def retained_tick(self) -> Tick | None:
         """Ask the broker, as somebody new, for the tick that it keeps."""
-        wire = Wire(self.fleet.scenario.site)
+        wire = SiteDecoder(self.fleet.scenario.site)
         found: list[Tick] = []
 
         def hear(text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature

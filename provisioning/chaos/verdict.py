@@ -7,7 +7,7 @@ from gridfleet.broker.protocol.messages import Tick
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.provisioning.chaos.ledger import belated, oversold, page, wealth_neur
-from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.observations import Observations
 
 AFTER_TICKS: Final = 2
 """So many whole ticks after a fault are watched."""
@@ -47,7 +47,7 @@ class Span:
 
 
 def judge(
-    evidence: Evidence,
+    evidence: Observations,
     span: Span,
     everybody: frozenset[str],
     audit: tuple[list[Finding], list[Finding]],
@@ -69,7 +69,7 @@ def judge(
     ]
 
 
-def _back(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
+def _back(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
     missing = (
         span.missing
         | (everybody - evidence.alive)
@@ -79,7 +79,7 @@ def _back(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
     return Check("all are back", not missing, text if not missing else f"missing: {_some(sorted(missing))}")
 
 
-def _ledger(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
+def _ledger(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
     """Each tick's ledger agrees: of those up to the fault's end one tick after it, of later ones in the next.
 
     What the recorder has not heard of a tick, the balances tell: where all own nothing together, all agree.
@@ -115,7 +115,7 @@ def _ledger(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
     return Check("ledgers agree", not wrong, text if not wrong else _some(wrong))
 
 
-def wealth(evidence: Evidence, span: Span, everybody: frozenset[str]) -> int | None:
+def wealth(evidence: Observations, span: Span, everybody: frozenset[str]) -> int | None:
     """Return what all own together, nEUR, once the same is true after two ticks; None while it is not.
 
     Between two ticks it may differ by what a vehicle has drawn and not paid yet.
@@ -130,7 +130,7 @@ def wealth(evidence: Evidence, span: Span, everybody: frozenset[str]) -> int | N
     return None
 
 
-def _money(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
+def _money(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
     """What all own together does not change; and is nothing, unless somebody has lost its memory."""
     name = "no money is lost"
     total_neur = wealth(evidence, span, everybody)
@@ -142,7 +142,7 @@ def _money(evidence: Evidence, span: Span, everybody: frozenset[str]) -> Check:
     return Check(name, total_neur == 0, text)
 
 
-def _packages(evidence: Evidence, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
+def _packages(evidence: Observations, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
     ticks = range(span.first, span.last + 1)
     wrong = [*oversold(evidence, ticks), *evidence.contradictions]
     check = _audited("packages", _PACKAGES, audit)
@@ -153,7 +153,7 @@ def _packages(evidence: Evidence, span: Span, audit: tuple[list[Finding], list[F
     return Check("no package is sold twice", count > 0 and not wrong, text)
 
 
-def _retained(evidence: Evidence, retained: tuple[Tick | None, int]) -> Check:
+def _retained(evidence: Observations, retained: tuple[Tick | None, int]) -> Check:
     kept, heard = retained
     name = "retained tick is right"
     if kept is None:
@@ -164,7 +164,7 @@ def _retained(evidence: Evidence, retained: tuple[Tick | None, int]) -> Check:
     return Check(name, right, what if right else f"{what}, but it was {evidence.ticks[heard - 1].tick}")
 
 
-def _stale(evidence: Evidence, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
+def _stale(evidence: Observations, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
     wrong = belated(evidence, range(span.first, span.last + AFTER_TICKS + 1))
     check = _audited("stale", _STALE, audit)
     if not check.holds:

@@ -31,15 +31,15 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
 
 def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Credentials":
     """Return how devices log in; raise CommandError where their passwords would cross a network in the clear."""
-    from gridfleet.broker.credentials import Keyring
-    from gridfleet.broker.mqtt.client_options import ANYBODY
+    from gridfleet.broker.credentials import FileCredentials
+    from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS
 
     if secrets is None:
-        return ANYBODY
+        return ADDRESS_CREDENTIALS
     if address is None:
         raise CommandError(
             "--secrets", "goes with --broker mqtts://…, where `gridfleet broker --secrets` runs"
         )
     if not address.tls and address.host not in LOOPBACK:
         raise CommandError("--secrets", f"{address} is not encrypted: name the broker's mqtts:// address")
-    return Keyring(secrets)
+    return FileCredentials(secrets)

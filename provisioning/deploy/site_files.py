@@ -11,7 +11,7 @@ from gridfleet.provisioning.site.secrets import identities, make_secrets
 
 if TYPE_CHECKING:
     from gridfleet.broker.access_control import Identity
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.runtime.fleet import Fleet
 
 BROKER: Final = "broker"
@@ -32,13 +32,13 @@ def site_secrets(
     *,
     processes: int,
     hosts: Collection[str] = (),
-) -> "tuple[str, Folder, list[Identity]]":
+) -> "tuple[str, SecretsFolder, list[Identity]]":
     """Make the secrets that a folder lacks; return what was done, where they lie, and who may log in.
 
     `processes` is how many may carry the fleet. The broker's certificate is made once, and anew only for further
     names of its own (`hosts`). Raises CommandError for a folder that holds something else: who reads it changes.
     """
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.provisioning.site.user_registry import with_enrolled
 
     ignored = folder / ".gitignore"
@@ -48,17 +48,17 @@ def site_secrets(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     ignored.write_text(IGNORE_ALL, encoding="ascii")
-    own = Folder(folder / "secrets")
+    own = SecretsFolder(folder / "secrets")
     users = with_enrolled(own, [*identities(fleet, hosts=processes), *further])
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
     return make_secrets(own.path, fleet.scenario.site, users, hosts=sorted(names)), own, users
 
 
-def passwords_of_fleet(own: "Folder", fleet: "Fleet", processes: int) -> dict[str, bytes]:
+def passwords_of_fleet(own: "SecretsFolder", fleet: "Fleet", processes: int) -> dict[str, bytes]:
     """Return what the processes of a fleet log in with, by file name: its devices' passwords, and their own."""
-    from gridfleet.devices.runtime.fleet_process import host_name
+    from gridfleet.devices.runtime.fleet_process import fleet_process_id
 
-    names = [*fleet.ids, *map(host_name, range(1, processes + 1))]
+    names = [*fleet.ids, *map(fleet_process_id, range(1, processes + 1))]
     return {own.password_of(name).name: own.password_of(name).read_bytes() for name in names}
 
 
@@ -82,7 +82,7 @@ def mosquitto_conf(*, websockets: bool) -> bytes:
 
 
 def emqx_files(
-    own: "Folder", site: str, users: "Sequence[Identity]", *, cluster: Sequence[str] | str, cookie: str
+    own: "SecretsFolder", site: str, users: "Sequence[Identity]", *, cluster: Sequence[str] | str, cookie: str
 ) -> dict[str, bytes]:
     """Return configuration, users and rights for EMQX nodes whose files lie in the mount."""
     from gridfleet.broker.brokers import emqx

@@ -71,12 +71,12 @@ def _reach(device: "DeviceFile") -> Generator[Finding, None, bool]:
 
 
 def _tls(device: "DeviceFile") -> Generator[Finding, None, bool]:
-    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.credentials import FileCredentials
 
     address = device.address()
     try:
         if device.credentials is not None:
-            keyring = Keyring(device.credentials, certificates=device.broker.certificate)
+            keyring = FileCredentials(device.credentials, certificates=device.broker.certificate)
             context = keyring.login(device.id).tls or ssl.create_default_context()
         else:
             context = ssl.create_default_context()
@@ -129,26 +129,26 @@ class _Trial:
 
 def _rights(device: "DeviceFile") -> Iterator[Finding]:
     """Log in as the device; say what it may and may not, and listen to what it may and may not."""
-    from gridfleet.broker.access_control import Identity, may_hear
-    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.access_control import Identity, subscribe_filters
+    from gridfleet.broker.credentials import FileCredentials
     from gridfleet.broker.mqtt.client import MqttLoop
-    from gridfleet.broker.mqtt.client_options import NOBODY
+    from gridfleet.broker.mqtt.client_options import NO_LOGIN
     from gridfleet.broker.protocol.codec import SCHEMA, encode
     from gridfleet.broker.protocol.messages import Presence
-    from gridfleet.broker.protocol.topics import everything, topic
+    from gridfleet.broker.protocol.topics import all_topics_filter, topic
     from gridfleet.provisioning.flash.device_spec import KINDS
 
     kind = KINDS[device.kind]
     credentials = device.credentials
-    keyring = Keyring(credentials, certificates=device.broker.certificate) if credentials else None
+    keyring = FileCredentials(credentials, certificates=device.broker.certificate) if credentials else None
     trial = _Trial()
     with MqttLoop(device.address(), schema=SCHEMA, retry_refused=True) as loop:
         link: Connection = loop.open(
             device.id,
             on_message=lambda heard, _payload, _retained: trial.heard.add(heard),
             on_trouble=lambda reason, about: trial.denied.add(about) if reason == "denied" else None,
-            filters=[(everything(device.site), 1)],
-            login=keyring.login(device.id) if keyring else NOBODY,
+            filters=[(all_topics_filter(device.site), 1)],
+            login=keyring.login(device.id) if keyring else NO_LOGIN,
         )
         if (
             not loop.run_until(lambda: link.online or link.trouble.startswith("refused"), REACH_S)
@@ -166,7 +166,7 @@ def _rights(device: "DeviceFile") -> Iterator[Finding]:
         loop.run_until(lambda: False, HEAR_S)
         link.close()
     identity = Identity(device.id, kind, device.cell, device.neighbours)
-    yield from _judged(trial, own, foreign, list(may_hear(device.site, identity)))
+    yield from _judged(trial, own, foreign, list(subscribe_filters(device.site, identity)))
 
 
 def _judged(trial: _Trial, own: str, foreign: str, audible: list[str]) -> Iterator[Finding]:

@@ -30,12 +30,12 @@ def look_at_device(device: "DeviceFile", machine: Machine) -> Iterator[Finding]:
 
 
 def _secrets(device: "DeviceFile") -> Iterator[Finding]:
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
 
     if device.credentials is None:
         yield warn("secrets", "none are named", "set broker.credentials; gridfleet flash does it by itself")
         return
-    folder = Folder(device.credentials)
+    folder = SecretsFolder(device.credentials)
     needed = [folder.authority, folder.password_of(device.id)]
     if device.broker.certificate:
         needed += [folder.certificate_of(device.id), folder.key_of(device.id)]

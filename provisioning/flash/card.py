@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gridfleet.broker.credentials import Folder
+from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.cloud_init import cloud_init
-from gridfleet.provisioning.flash.device_spec import Order
+from gridfleet.provisioning.flash.device_spec import DeviceSpec
 from gridfleet.provisioning.flash.first_boot import BOOT, BUNDLE, DEVICE, FOLDER, SECRETS
 from gridfleet.provisioning.flash.preseed import preseed
 from gridfleet.provisioning.flash.seed import Seed
@@ -40,7 +40,7 @@ class Written:
     """In bytes."""
 
 
-def seed_of(order: Order, instance_id: str, wheel: str) -> Seed:
+def seed_of(order: DeviceSpec, instance_id: str, wheel: str) -> Seed:
     """Return what the machine is to become; `wheel` is GridFleet's own, out of which the first boot runs."""
     boot = f"{BOOT}/{FOLDER}"
     command = (
@@ -70,13 +70,13 @@ def seed_files(seed: Seed, system: str) -> dict[str, bytes]:
     return WRITERS[system](seed)
 
 
-def device_files(order: Order, bundle: Bundle) -> dict[str, bytes]:
+def device_files(order: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
     """Return what is the device's own: its file, its secrets, its wheels.
 
     Raises CommandError when a secret is missing.
     """
-    folder, name = Folder(order.secrets), order.device.id
-    card = Folder(Path(FOLDER) / SECRETS)
+    folder, name = SecretsFolder(order.secrets), order.device.id
+    card = SecretsFolder(Path(FOLDER) / SECRETS)
     try:
         found = {
             str(there): here.read_bytes()
@@ -90,7 +90,7 @@ def device_files(order: Order, bundle: Bundle) -> dict[str, bytes]:
     return found
 
 
-def _own(folder: Folder, name: str) -> tuple[Path, ...]:
+def _own(folder: SecretsFolder, name: str) -> tuple[Path, ...]:
     """Return all that a device needs of a site's secrets."""
     return folder.authority, folder.password_of(name), folder.certificate_of(name), folder.key_of(name)
 

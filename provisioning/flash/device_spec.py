@@ -46,7 +46,7 @@ KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DeviceSpec:
     """One device: its file, what machine it runs on, and what that machine is to become."""
 
     device: DeviceFile
@@ -116,7 +116,7 @@ class FleetFile(Settings):
     device: Annotated[tuple[DeviceTable, ...], Field(min_length=1)]
 
 
-def read_fleet(path: Path) -> list[Order]:
+def read_fleet(path: Path) -> list[DeviceSpec]:
     """Return the orders of a fleet file; raise CommandError that names line, key and mend."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -138,12 +138,12 @@ def read_fleet(path: Path) -> list[Order]:
     return orders
 
 
-def make_order(folder: Path, settings: Settings, device: DeviceTable) -> Order:
+def make_device_spec(folder: Path, settings: Settings, device: DeviceTable) -> DeviceSpec:
     """Return the order for one device; raise CommandError or DeviceFileError for what cannot be."""
     return _order(folder, settings, device)
 
 
-def _order(folder: Path, common: Settings, own: DeviceTable) -> Order:
+def _order(folder: Path, common: Settings, own: DeviceTable) -> DeviceSpec:
     source = _path(folder, own.file)
     device = load_device(source)
     if device.kind not in KINDS:
@@ -151,7 +151,7 @@ def _order(folder: Path, common: Settings, own: DeviceTable) -> Order:
     _check_broker(source, device)
     key = own.ssh_key or common.ssh_key
     wifi = own.wifi or common.wifi
-    return Order(
+    return DeviceSpec(
         device=device,
         text=source.read_text(encoding="utf-8"),
         source=source,

@@ -10,7 +10,7 @@ from gridfleet.provisioning.flash.disks import Card, Tell, copy_image, find_card
 from gridfleet.provisioning.flash.volumes import FatVolume, FolderVolume, Volume
 
 
-class Place(Protocol):
+class FlashTarget(Protocol):
     """Where one device goes."""
 
     def plan(self, device: str) -> list[str]:
@@ -21,7 +21,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FolderPlace:
+class FolderTarget:
     """A boot partition that is mounted."""
 
     folder: Path
@@ -39,7 +39,7 @@ class FolderPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePlace:
+class ImageTarget:
     """A copy of an image, named after the device."""
 
     image: Path
@@ -69,7 +69,7 @@ class ImagePlace:
 
 
 @dataclass(frozen=True, slots=True)
-class CardPlace:
+class CardTarget:
     """A card, with an image written onto it first where one is given."""
 
     device: Path

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gridfleet.broker.access_control import Identity
-from gridfleet.broker.credentials import Folder
+from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.site.folder_users import running
+from gridfleet.provisioning.site.folder_users import folder_users
 from gridfleet.provisioning.site.secrets import make_secrets
-from gridfleet.provisioning.site.user_registry import Roll, read_roll, write_whole_roll
+from gridfleet.provisioning.site.user_registry import UserRegistry, read_registry, write_whole_registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = No
     Raises CommandError for a folder of another site, for a cell that the site does not have, and for an id that
     somebody of another kind or cell goes by.
     """
-    roll = read_roll(Folder(directory))
+    roll = read_registry(SecretsFolder(directory))
     if site is not None and site != roll.site:
         raise CommandError(enrolment.id, f"is to join {site!r}, but {directory} is of {roll.site!r}")
     beside = roll.beside()
@@ -52,13 +52,13 @@ def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> Non
     Raises CommandError as `check_enrolment`, and for a folder that cannot be written.
     """
     identity = check_enrolment(directory, enrolment, site)
-    folder = Folder(directory)
-    roll = read_roll(folder)
+    folder = SecretsFolder(directory)
+    roll = read_registry(folder)
     known = roll.find(identity.name)
     users = roll.users if known is not None else (*roll.users, identity)
     rotated = (identity.name,) if known is not None else ()
     make_secrets(directory, roll.site, users, rotated=rotated)
-    write_whole_roll(
+    write_whole_registry(
         folder,
         replace(
             roll,
@@ -68,26 +68,26 @@ def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> Non
     )
 
 
-def revoke(directory: Path, name: str) -> Roll:
+def revoke(directory: Path, name: str) -> UserRegistry:
     """Take from a device all that it could log in with; return who is left.
 
     Raises CommandError for a name that nobody goes by.
     """
-    folder = Folder(directory)
-    roll = read_roll(folder)
+    folder = SecretsFolder(directory)
+    roll = read_registry(folder)
     if roll.find(name) is None:
         enrolled = ", ".join(sorted(roll.enrolled)) or "nobody"
         raise CommandError(name, f"is not known at {roll.site}; enrolled are: {enrolled}")
     users = tuple(user for user in roll.users if user.name != name)
     make_secrets(directory, roll.site, users, expelled=(name,))
-    left = Roll(roll.site, users, tuple(each for each in roll.enrolled if each != name))
-    write_whole_roll(folder, left)
+    left = UserRegistry(roll.site, users, tuple(each for each in roll.enrolled if each != name))
+    write_whole_registry(folder, left)
     return left
 
 
 def tell_broker(directory: Path) -> str:
     """Have the brokers that run here with these secrets read them again; say whether there were any."""
-    found = running(Folder(directory).brokers)
+    found = folder_users(SecretsFolder(directory).brokers)
     for process in found:
         os.kill(process, signal.SIGHUP)
     if not found:

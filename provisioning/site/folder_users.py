@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 
-class Running:
+class FolderUser:
     """Context manager: says in a folder that this process runs; a folder that cannot be written hears nothing."""
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Running:
             self._file = None
 
 
-def running(folder: Path) -> list[int]:
+def folder_users(folder: Path) -> list[int]:
     """Return the ids of the processes that run; what dead ones have left is not counted."""
     found = []
     for path in sorted(folder.glob("[0-9]*")):

@@ -73,7 +73,7 @@ class Heartbeat:
             self._complained = False
 
 
-def ailment(path: Path, now_s: float, *, only_alive: bool = False) -> str:
+def health_problem(path: Path, now_s: float, *, only_alive: bool = False) -> str:
     """Return what is wrong with the process that writes to a file, in words; nothing when it is healthy.
 
     With `only_alive`, one that is cut off from its broker is healthy.

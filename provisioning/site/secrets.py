@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.access_control import BRIDGE, Guest, Identity, acl
-from gridfleet.broker.credentials import Folder
+from gridfleet.broker.access_control import BRIDGE, ClientRole, Identity, acl
+from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
-from gridfleet.provisioning.site.user_registry import write_roll
+from gridfleet.provisioning.site.user_registry import write_registry
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.fleet import Fleet
@@ -40,7 +40,7 @@ def identities(
     bridged: bool = False,
 ) -> list[Identity]:
     """Return everybody who may log in at a fleet's broker; with `shared`, hosts speak for a part of it each."""
-    from gridfleet.devices.runtime.fleet_process import host_name
+    from gridfleet.devices.runtime.fleet_process import fleet_process_id
     from gridfleet.devices.runtime.partitioning import part_of
 
     beside = {cell.name: cell.neighbours for cell in fleet.cells}
@@ -50,12 +50,14 @@ def identities(
     parts = [part_of(fleet, number, hosts) if shared else [] for number in range(1, hosts + 1)]
     return [
         Identity(CLOCK_ID, Kind.CLOCK, "site"),
-        Identity(Guest.RECORDER.value, Guest.RECORDER),
-        *(Identity(name, Guest.OPERATOR) for name in operators),
-        *(Identity(name, Guest.VIEWER) for name in viewers),
-        *([Identity(BRIDGE, Guest.BRIDGE)] if bridged else []),
+        Identity(ClientRole.RECORDER.value, ClientRole.RECORDER),
+        *(Identity(name, ClientRole.OPERATOR) for name in operators),
+        *(Identity(name, ClientRole.VIEWER) for name in viewers),
+        *([Identity(BRIDGE, ClientRole.BRIDGE)] if bridged else []),
         *(
-            Identity(host_name(number), Guest.HOST, devices=tuple(devices[each] for each in part))
+            Identity(
+                fleet_process_id(number), ClientRole.FLEET, devices=tuple(devices[each] for each in part)
+            )
             for number, part in enumerate(parts, start=1)
         ),
         *devices.values(),
@@ -76,7 +78,7 @@ def make_secrets(
     The certificates of `expelled` are revoked and all that they log in with is deleted.
     Raises CommandError for a folder that is somebody else's, or that cannot be written.
     """
-    folder = Folder(directory)
+    folder = SecretsFolder(directory)
     users = list(users)
     try:
         _prepare(folder)
@@ -95,7 +97,7 @@ def make_secrets(
         lines = (f"{user.name}:{hashes[user.name]}\n" for user in users)
         write_secret(folder.passwords, "".join(lines).encode())
         write_secret(folder.rights, acl(site, users).encode())
-        write_roll(folder, site, users)
+        write_registry(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
@@ -112,7 +114,7 @@ def mosquitto_hash(password: str, salt: bytes | None = None) -> str:
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def _prepare(folder: Folder) -> None:
+def _prepare(folder: SecretsFolder) -> None:
     path = folder.path
     if path.is_dir() and any(path.iterdir()) and not folder.authority.is_file():
         raise CommandError(path, "is not empty and holds no secrets of GridFleet: name another folder")
@@ -123,7 +125,7 @@ def _prepare(folder: Folder) -> None:
     (path / ".gitignore").write_text("*\n", encoding="ascii")
 
 
-def _authority(folder: Folder, site: str, *, anew: bool) -> "tuple[Authority, set[int]]":
+def _authority(folder: SecretsFolder, site: str, *, anew: bool) -> "tuple[Authority, set[int]]":
     """Return the authority and the certificates that it has revoked."""
     from gridfleet.provisioning.site.certificates import Authority, Issued, revoked_in
 
@@ -141,7 +143,7 @@ def _authority(folder: Folder, site: str, *, anew: bool) -> "tuple[Authority, se
 
 
 def _client(
-    folder: Folder,
+    folder: SecretsFolder,
     authority: "Authority",
     name: str,
     hashes: dict[str, str],
@@ -169,7 +171,7 @@ def _client(
     return made
 
 
-def _expel(folder: Folder, name: str, revoked: set[int]) -> None:
+def _expel(folder: SecretsFolder, name: str, revoked: set[int]) -> None:
     """Revoke a client's certificate and delete its files, keys first."""
     from gridfleet.provisioning.site.certificates import serial_of
 
@@ -180,7 +182,7 @@ def _expel(folder: Folder, name: str, revoked: set[int]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _forget_others(folder: Folder, names: Collection[str]) -> None:
+def _forget_others(folder: SecretsFolder, names: Collection[str]) -> None:
     """Delete the files of clients that are locked out, so that none comes back with its old password."""
     for path in folder.clients.iterdir():
         if path.stem not in names:
@@ -192,7 +194,7 @@ def _keep(certificate: Path, key: Path, issued: "Issued") -> None:
     write_secret(certificate, issued.certificate)
 
 
-def _hashes(folder: Folder) -> dict[str, str]:
+def _hashes(folder: SecretsFolder) -> dict[str, str]:
     if not folder.passwords.is_file():
         return {}
     lines = folder.passwords.read_text(encoding="ascii").splitlines()

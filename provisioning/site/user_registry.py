@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gridfleet.broker.access_control import Identity
-from gridfleet.broker.credentials import REMEDY, Folder
+from gridfleet.broker.credentials import REMEDY, SecretsFolder
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
@@ -19,7 +19,7 @@ _TRADERS: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class UserRegistry:
     """A site, everybody who may log in there, and the names of those enrolled one by one."""
 
     site: str
@@ -35,12 +35,12 @@ class Roll:
         return {user.cell: user.beside for user in self.users if user.role in _TRADERS}
 
 
-def read_roll(folder: Folder) -> Roll:
+def read_registry(folder: SecretsFolder) -> UserRegistry:
     """Return a folder's roll; raise CommandError where there is none, or one that nothing of ours wrote."""
     from pydantic import TypeAdapter
 
     try:
-        return TypeAdapter(Roll).validate_json(folder.roll.read_bytes())
+        return TypeAdapter(UserRegistry).validate_json(folder.roll.read_bytes())
     except FileNotFoundError:
         raise CommandError(folder.path, f"holds no secrets with a roll: {REMEDY}") from None
     except ValueError as error:
@@ -48,25 +48,25 @@ def read_roll(folder: Folder) -> Roll:
         raise CommandError(folder.roll, f"cannot be read ({': '.join(words)}): {REMEDY}") from None
 
 
-def write_roll(folder: Folder, site: str, users: Iterable[Identity]) -> None:
+def write_registry(folder: SecretsFolder, site: str, users: Iterable[Identity]) -> None:
     """Write who may log in; who was enrolled before and is still there stays so."""
-    enrolled = read_roll(folder).enrolled if folder.roll.is_file() else ()
-    write_whole_roll(folder, Roll(site, tuple(users), enrolled))
+    enrolled = read_registry(folder).enrolled if folder.roll.is_file() else ()
+    write_whole_registry(folder, UserRegistry(site, tuple(users), enrolled))
 
 
-def write_whole_roll(folder: Folder, roll: Roll) -> None:
+def write_whole_registry(folder: SecretsFolder, roll: UserRegistry) -> None:
     """Write a roll, all or nothing."""
     from pydantic import TypeAdapter
 
-    sorted_roll = Roll(roll.site, roll.users, tuple(sorted(roll.enrolled)))
-    write_secret(folder.roll, TypeAdapter(Roll).dump_json(sorted_roll, indent=1) + b"\n")
+    sorted_roll = UserRegistry(roll.site, roll.users, tuple(sorted(roll.enrolled)))
+    write_secret(folder.roll, TypeAdapter(UserRegistry).dump_json(sorted_roll, indent=1) + b"\n")
 
 
-def with_enrolled(folder: Folder, users: Iterable[Identity]) -> list[Identity]:
+def with_enrolled(folder: SecretsFolder, users: Iterable[Identity]) -> list[Identity]:
     """Return the users of a scenario and, after them, those that were enrolled and are not among them."""
     known = list(users)
     if not folder.roll.is_file():
         return known
-    roll = read_roll(folder)
+    roll = read_registry(folder)
     names = {user.name for user in known}
     return [*known, *(user for user in roll.users if user.name in roll.enrolled and user.name not in names)]

@@ -12,7 +12,7 @@ _ASKED: Final = ("ActiveState", "SubState", "MainPID", "NRestarts", "Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Fare:
+class ServiceStatus:
     """How a service fares."""
 
     ready: bool
@@ -29,7 +29,7 @@ class Service(Protocol):
     def restart(self) -> None:
         """Start it, or end it and start it again; do not wait for it to be ready."""
 
-    def fare(self) -> Fare:
+    def status(self) -> ServiceStatus:
         """Return how it fares now."""
 
 
@@ -44,12 +44,12 @@ class Systemd:
         systemctl("reset-failed", self._unit, check=False)
         systemctl("--no-block", "restart", self._unit)
 
-    def fare(self) -> Fare:
+    def status(self) -> ServiceStatus:
         """Ask systemd."""
         said = systemctl("show", self._unit, f"--property={','.join(_ASKED)}")
         told = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
         words = f"{told.get('ActiveState')} ({told.get('SubState')}, result {told.get('Result')})"
-        return Fare(told.get("ActiveState") == "active", int(told.get("MainPID") or 0), words)
+        return ServiceStatus(told.get("ActiveState") == "active", int(told.get("MainPID") or 0), words)
 
 
 def systemctl(*words: str, check: bool = True) -> str:

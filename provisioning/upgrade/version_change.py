@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gridfleet.provisioning.upgrade.service import Fare, Service
+from gridfleet.provisioning.upgrade.service import Service, ServiceStatus
 from gridfleet.provisioning.upgrade.versions import Versions
 
 _LOOK_S: Final = 1.0
@@ -57,18 +57,18 @@ class Gate:
         deadline_s = clock.now_s() + self.within_s
         ready_s: float | None = None
         process = 0
-        fare: Fare
+        status: ServiceStatus
         while True:
-            fare = service.fare()
+            status = service.status()
             now_s = clock.now_s()
-            if fare.ready and (ready_s is None or fare.process != process):
-                ready_s, process = now_s, fare.process
-            if not fare.ready:
+            if status.ready and (ready_s is None or status.process != process):
+                ready_s, process = now_s, status.process
+            if not status.ready:
                 ready_s = None
             if ready_s is not None and now_s - ready_s >= self.steady_s:
                 return True, f"healthy for {self.steady_s:g} s"
             if now_s >= deadline_s and (ready_s is None or ready_s > deadline_s):
-                return False, f"not healthy within {self.within_s:g} s: {fare.words}"
+                return False, f"not healthy within {self.within_s:g} s: {status.words}"
             clock.sleep(_LOOK_S)
 
 

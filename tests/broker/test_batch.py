@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.batch import MOST_MESSAGES, Batch, pack, unpack
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.broker.protocol.messages import Bid, Host, Kind, Presence
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Presence
 from gridfleet.broker.protocol.topics import Address, batch_topic, parse_batch, topic
 from tests.devices.anything import any_message
 
@@ -81,7 +81,7 @@ class Reader:
     """Somebody who reads a site's wire and counts what it refuses."""
 
     def __init__(self) -> None:
-        self.wire = Wire("town")
+        self.wire = SiteDecoder("town")
         self.refused: list[str] = []
 
     def refuse(self, _text: str, error: GridFleetError) -> None:
@@ -95,7 +95,7 @@ class Reader:
         return message
 
     def host(self, name: str, *, online: bool) -> None:
-        message = Host(online, 1, {})
+        message = FleetPresence(online, 1, {})
         self.wire.read(topic("town", message, "", name), encode(message))
 
     def batch(self, word: str, cell: str, host: str, *rests: str) -> list[str]:
@@ -165,7 +165,7 @@ def test_with_a_host_its_devices_die_whatever_comes_first(reader: Reader) -> Non
     def wills() -> list[tuple[Address, Presence]]:
         return [
             will
-            for scope in reader.wire.scopes_behind("fleet-1")
+            for scope in reader.wire.scopes_via("fleet-1")
             for will in reader.wire.wills("fleet-1", scope)
         ]
 

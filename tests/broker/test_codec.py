@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
-from gridfleet.broker.protocol.topics import BY_WORD
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE
 from tests.devices.anything import CLASSES, anything
 
 WIRE: list[tuple[m.Message, str]] = [
     (
         m.Tick(
             7,
-            m.Phase.COMMERCE,
+            m.Phase.TRADE,
             1_000,
             2_000,
             m.Mode.SCALED,
@@ -29,7 +29,7 @@ WIRE: list[tuple[m.Message, str]] = [
             epoch=3,
         ),
         (
-            '{"tick":7,"phase":"commerce","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
+            '{"tick":7,"phase":"trade","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
             '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
             '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
             '"wind_scale":1.0,"algorithm":"weighted","chargers_out":"","outage_s":0.0,"note":""},'
@@ -55,7 +55,7 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
     ),
     (
-        m.Host(online=True, devices=3, refused={"sender": 1}),
+        m.FleetPresence(online=True, devices=3, refused={"sender": 1}),
         '{"online":true,"devices":3,"refused":{"sender":1}}',
     ),
     (m.Supply(7, 12_345), '{"tick":7,"energy_wh":12345}'),
@@ -347,13 +347,13 @@ def test_what_is_oversized_is_not_even_looked_at() -> None:
     assert caught.value.reason == "oversized"
 
 
-@given(st.sampled_from([*BY_WORD]), st.binary(max_size=300))
+@given(st.sampled_from([*BY_MESSAGE_TYPE]), st.binary(max_size=300))
 def test_any_bytes_are_a_message_or_refused(word: str, payload: bytes) -> None:
     read_or_refused(word, payload)
 
 
 @given(
-    st.sampled_from([*BY_WORD]),
+    st.sampled_from([*BY_MESSAGE_TYPE]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -8,7 +8,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.mqtt.client_options import Lasting
+from gridfleet.broker.mqtt.client_options import PersistentSession
 
 WAIT_S = 20.0
 Heard = list[tuple[str, bytes]]
@@ -26,7 +26,7 @@ class Listener:
             on_message=lambda topic, payload, _retained: self.heard.append((topic, payload)),
             filters=[("t/#", 1)],
             session_s=600,
-            lasting=Lasting(lambda topic, payload: self._again(topic, payload, known)),
+            lasting=PersistentSession(lambda topic, payload: self._again(topic, payload, known)),
         )
         self.loop.wait_online(WAIT_S)
 

@@ -17,7 +17,7 @@ from gridfleet.broker.mqtt.client import BrokerAddress, Connection, MqttLoop, Wi
 Message = tuple[str, bytes, bool]
 
 
-class Ear:
+class SiteListener:
     """A client that remembers what it hears."""
 
     def __init__(
@@ -51,18 +51,18 @@ def loop(address: BrokerAddress) -> Iterator[MqttLoop]:
 
 def test_retained_messages_say_so(loop: MqttLoop) -> None:
     clock = loop.open("clock", on_message=silent)
-    early = Ear(loop, "early", ("tick", 1))
+    early = SiteListener(loop, "early", ("tick", 1))
     loop.wait_online(5)
     clock.publish("tick", b"1", qos=1, retain=True)
     assert loop.run_until(lambda: early.heard == [("tick", b"1", False)], 5)
-    late = Ear(loop, "late", ("tick", 0))
+    late = SiteListener(loop, "late", ("tick", 0))
     assert loop.run_until(lambda: late.heard == [("tick", b"1", True)], 5)
 
 
 def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
     loop: MqttLoop, address: BrokerAddress
 ) -> None:
-    ear = Ear(loop, "ear", ("presence/+", 1))
+    ear = SiteListener(loop, "ear", ("presence/+", 1))
     leaving = loop.open("leaving", on_message=silent, will=Will("presence/leaving", b"gone"))
     lost = loop.open("lost", on_message=silent, will=Will("presence/lost", b"gone"))
     loop.wait_online(5)
@@ -70,7 +70,7 @@ def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
     assert loop.run_until(lambda: leaving.closed, 5)
     lost.end()
     assert loop.run_until(lambda: bool(ear.heard), 5)
-    late = Ear(loop, "late", ("presence/+", 1))
+    late = SiteListener(loop, "late", ("presence/+", 1))
     assert loop.run_until(lambda: bool(late.heard), 5)
     assert late.heard == [("presence/lost", b"gone", True)]
     assert ear.heard == [("presence/lost", b"gone", False)]
@@ -86,7 +86,7 @@ def test_a_burst_on_one_topic_arrives_whole_and_in_order(
     with EmbeddedBroker(v4_port=v4) as broker:
         port = v4 if version == 4 else broker.port
         with MqttLoop(BrokerAddress("127.0.0.1", port), version=4 if version == 4 else 5) as loop:
-            ear = Ear(loop, "ear", ("burst", qos))
+            ear = SiteListener(loop, "ear", ("burst", qos))
             mouth = loop.open("mouth", on_message=silent)
             loop.wait_online(5)
             for payload in sent:
@@ -97,7 +97,7 @@ def test_a_burst_on_one_topic_arrives_whole_and_in_order(
 
 def test_payloads_arrive_as_they_are(loop: MqttLoop) -> None:
     payloads = [b"", b"\x00\xff", b"x" * 127, b"x" * 128, b"x" * 65_536]
-    ear = Ear(loop, "ear", ("any/#", 1))
+    ear = SiteListener(loop, "ear", ("any/#", 1))
     loop.wait_online(5)
     for number, payload in enumerate(payloads):
         ear.connection.publish(f"any/{number}/ü", payload, qos=1)
@@ -106,7 +106,7 @@ def test_payloads_arrive_as_they_are(loop: MqttLoop) -> None:
 
 
 def test_five_hundred_clients_hear_one_tick(loop: MqttLoop) -> None:
-    ears = [Ear(loop, f"ear-{number}", ("tick", 1)) for number in range(500)]
+    ears = [SiteListener(loop, f"ear-{number}", ("tick", 1)) for number in range(500)]
     loop.wait_online(5)
     assert loop.trouble == ""
     ears[0].connection.publish("tick", b"go", qos=1)
@@ -116,8 +116,8 @@ def test_five_hundred_clients_hear_one_tick(loop: MqttLoop) -> None:
 
 def test_connections_come_back_after_the_broker_was_killed() -> None:
     with EmbeddedBroker() as first, MqttLoop(BrokerAddress.parse(first.url)) as loop:
-        ear = Ear(loop, "ear", ("news/+", 1))
-        mouth = Ear(loop, "mouth")
+        ear = SiteListener(loop, "ear", ("news/+", 1))
+        mouth = SiteListener(loop, "mouth")
         later = ear.connection
         later.subscribe("more/+", 1)
         loop.wait_online(5)
@@ -142,7 +142,7 @@ def test_connections_come_back_after_the_broker_was_killed() -> None:
 
 
 def test_what_is_published_offline_is_sent_in_order_later(loop: MqttLoop) -> None:
-    ear = Ear(loop, "ear", ("a", 1))
+    ear = SiteListener(loop, "ear", ("a", 1))
     loop.wait_online(5)
     mouth = loop.open("mouth", on_message=silent)
     assert not mouth.publish("a", b"0", qos=0)
@@ -190,7 +190,7 @@ def test_an_exception_in_a_callback_comes_out_of_the_loop(loop: MqttLoop) -> Non
 
 def test_closing_drains_what_was_published(address: BrokerAddress) -> None:
     with MqttLoop(address) as listening:
-        ear = Ear(listening, "ear", ("a", 0))
+        ear = SiteListener(listening, "ear", ("a", 0))
         listening.wait_online(5)
         with MqttLoop(address) as loop:
             mouth = loop.open("mouth", on_message=silent)
@@ -261,7 +261,7 @@ def test_expiry_reaches_other_clients(loop: MqttLoop, address: BrokerAddress) ->
 
 
 def test_messages_with_properties_are_read_too(loop: MqttLoop) -> None:
-    ear = Ear(loop, "ear", ("a", 1))
+    ear = SiteListener(loop, "ear", ("a", 1))
     loop.wait_online(5)
     ear.connection.publish("a", b"x", qos=1, expiry_s=60)
     assert loop.run_until(lambda: ear.heard == [("a", b"x", False)], 5)

@@ -7,20 +7,20 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.packet_codec import WireClient
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.packet_codec import PahoClient
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
 
 TEXT = "gridfleet/town/tick/clock"
 WANTED = ("gridfleet/town/tick/+", 1)
-TICK = Tick(0, Phase.PROCESS, 0, 300_000, Mode.SCALED, 9.0, 5, False, Settings())
+TICK = Tick(0, Phase.BID, 0, 300_000, Mode.SCALED, 9.0, 5, False, Settings())
 
 
 class Device:
     """A client that remembers what it hears."""
 
-    def __init__(self, lines: OneTick | MqttLoop, name: str, *filters: tuple[str, int]) -> None:
+    def __init__(self, lines: TickFanout | MqttLoop, name: str, *filters: tuple[str, int]) -> None:
         self.heard: list[tuple[str, bytes, bool]] = []
         self.connection = lines.open(
             name,
@@ -44,13 +44,13 @@ def loop(address: BrokerAddress) -> Iterator[MqttLoop]:
 def deliveries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topics of all that the broker has delivered to this process."""
     found: list[str] = []
-    take = WireClient._published
+    take = PahoClient._published
 
-    def counting(client: WireClient, command: int, packet: bytes) -> bool:
+    def counting(client: PahoClient, command: int, packet: bytes) -> bool:
         found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
         return take(client, command, packet)
 
-    monkeypatch.setattr(WireClient, "_published", counting)
+    monkeypatch.setattr(PahoClient, "_published", counting)
     return found
 
 
@@ -62,7 +62,7 @@ def say(clock: Device, tick: Tick) -> None:
 def test_the_broker_delivers_a_tick_once_however_many_hear_it(
     devices: int, loop: MqttLoop, deliveries: list[str]
 ) -> None:
-    lines = OneTick(loop, "town", "fleet-1")
+    lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(devices)]
     clock = Device(loop, "clock", ("nothing", 1))
     loop.wait_online(5)
@@ -78,7 +78,7 @@ def test_the_broker_delivers_a_tick_once_however_many_hear_it(
 
 
 def test_who_comes_late_or_back_is_told_the_time_once_it_is_online(loop: MqttLoop) -> None:
-    lines = OneTick(loop, "town", "fleet-1")
+    lines = TickFanout(loop, "town", "fleet-1")
     early, clock = Device(lines, "early"), Device(loop, "clock", ("nothing", 1))
     loop.wait_online(5)
     say(clock, TICK)
@@ -95,7 +95,7 @@ def test_who_comes_late_or_back_is_told_the_time_once_it_is_online(loop: MqttLoo
 
 
 def test_what_came_before_a_tick_is_heard_before_it(loop: MqttLoop) -> None:
-    lines = OneTick(loop, "town", "fleet-1")
+    lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(200)]
     clock = Device(loop, "clock", ("nothing", 1))
     loop.wait_online(10)
@@ -112,7 +112,7 @@ def test_what_came_before_a_tick_is_heard_before_it(loop: MqttLoop) -> None:
 
 
 def test_in_lockstep_each_device_hears_the_tick_by_itself(loop: MqttLoop, deliveries: list[str]) -> None:
-    lines = OneTick(loop, "town", "fleet-1")
+    lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(5)]
     clock = Device(loop, "clock", ("nothing", 1))
     loop.wait_online(5)
@@ -136,7 +136,7 @@ def test_in_lockstep_each_device_hears_the_tick_by_itself(loop: MqttLoop, delive
 
 
 def test_an_exception_of_one_does_not_cost_the_others_their_tick(loop: MqttLoop) -> None:
-    lines = OneTick(loop, "town", "fleet-1")
+    lines = TickFanout(loop, "town", "fleet-1")
 
     def fragile(*_: object) -> None:
         raise ZeroDivisionError

@@ -8,9 +8,9 @@ from gridfleet.broker.errors import GridFleetError, TopicError
 from gridfleet.broker.protocol.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
 from gridfleet.broker.protocol.topics import (
     ALL,
-    BY_WORD,
+    BY_MESSAGE_TYPE,
     TABLE,
-    Guest,
+    ClientRole,
     Row,
     Scope,
     parse,
@@ -114,7 +114,7 @@ def test_hostile_topics_are_refused(text: str, reason: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-@given(st.text() | st.lists(st.text() | st.sampled_from([*BY_WORD]), max_size=4).map("/".join))
+@given(st.text() | st.lists(st.text() | st.sampled_from([*BY_MESSAGE_TYPE]), max_size=4).map("/".join))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for candidate in (text, f"gridfleet/{SITE}/{text}"):
         try:
@@ -127,17 +127,17 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 
 def test_only_what_a_late_joiner_needs_is_retained() -> None:
     assert {row.word for row in TABLE if row.retain} == {
-        "tick", "facts", "control", "presence", "host", "state",
+        "tick", "facts", "control", "presence", "fleet", "state",
     }  # fmt: skip
 
 
 def test_the_market_is_at_least_once_and_never_retained() -> None:
     for word in ("bid", "supply", "award", "receipt", "request", "residual", "surplus"):
-        assert (BY_WORD[word].qos, BY_WORD[word].retain) == (1, False)
+        assert (BY_MESSAGE_TYPE[word].qos, BY_MESSAGE_TYPE[word].retain) == (1, False)
 
 
 def test_only_the_clock_says_what_time_it_is() -> None:
-    assert BY_WORD[Tick.TOPIC].senders == frozenset({Kind.CLOCK})
-    assert BY_WORD["grant"].senders == frozenset({Kind.CLOCK})
-    assert BY_WORD[Presence.TOPIC].senders == frozenset(Kind)
-    assert BY_WORD["control"].senders == frozenset({Guest.OPERATOR})
+    assert BY_MESSAGE_TYPE[Tick.TOPIC].senders == frozenset({Kind.CLOCK})
+    assert BY_MESSAGE_TYPE["grant"].senders == frozenset({Kind.CLOCK})
+    assert BY_MESSAGE_TYPE[Presence.TOPIC].senders == frozenset(Kind)
+    assert BY_MESSAGE_TYPE["control"].senders == frozenset({ClientRole.OPERATOR})

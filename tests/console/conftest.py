@@ -16,7 +16,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.messages import ClockState, Control, Message, Mode, Tick
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.recording.recorder import Recorder
@@ -67,7 +67,7 @@ class Running:
         url: str,
         *changes: str,
         seconds_per_tick: float = 0.6,
-        credentials: Credentials = ANYBODY,
+        credentials: Credentials = ADDRESS_CREDENTIALS,
         recorded: bool = False,
     ) -> None:
         fleet = Fleet(load("normal", changes or SMALL))

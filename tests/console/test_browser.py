@@ -19,7 +19,7 @@ from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import (
     Facts,
-    Host,
+    FleetPresence,
     Kind,
     Message,
     Mode,
@@ -225,9 +225,7 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
 def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
     browser: Browser, broker: EmbeddedBroker
 ) -> None:
-    tick = Tick(
-        7, Phase.COMMERCE, 6_300_000, 6_390_000, Mode.SCALED, 2.0, 5, paused=False, settings=Settings()
-    )
+    tick = Tick(7, Phase.TRADE, 6_300_000, 6_390_000, Mode.SCALED, 2.0, 5, paused=False, settings=Settings())
     clock = Presence(True, Kind.CLOCK, "site", 51.0, 9.0)
     said: list[tuple[str, Message]] = [
         ("", tick),
@@ -259,7 +257,7 @@ def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
 
 def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedBroker) -> None:
     badge = "document.querySelector('#now-devices').textContent"
-    tick = Tick(1, Phase.PROCESS, 900_000, 990_000, Mode.SCALED, 9.0, 5, paused=False, settings=Settings())
+    tick = Tick(1, Phase.BID, 900_000, 990_000, Mode.SCALED, 9.0, 5, paused=False, settings=Settings())
 
     def supply(device: str, energy_wh: int) -> tuple[str, bytes]:
         return f"here/{device}", encode(Supply(1, energy_wh))
@@ -286,7 +284,7 @@ def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedB
         loop.run_until(lambda: False, 0.3)
         browser.wait("/7.0 kWh of wind offered/.test(document.querySelector('#market-caption').textContent)")
         browser.wait("/1 not understood/.test(document.querySelector('#traffic').textContent)")
-        say("", "fleet-1", Host(online=False, devices=2, refused={}))
+        say("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)
         browser.wait(f"{badge} === '1 of 3'")
         assert browser.do("faults") == []

@@ -8,7 +8,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
@@ -36,11 +36,13 @@ class Town(NamedTuple):
     def console(self) -> ConsoleServer:
         """A console whose bytes go to the broker by TLS, trusted by the site's own authority."""
         address = BrokerAddress.parse(self.mqtts)
-        return ConsoleServer(ConsoleConfig(address, "germany", "login", tls=Keyring(self.secrets).tls))
+        return ConsoleServer(
+            ConsoleConfig(address, "germany", "login", tls=FileCredentials(self.secrets).tls)
+        )
 
     def password(self, name: str) -> str:
         """A user's password."""
-        return str(Keyring(self.secrets).login(name).password)
+        return str(FileCredentials(self.secrets).login(name).password)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     make_secrets(secrets, "germany", identities(Fleet(load("normal", SMALL))))
     with MosquittoBroker(secrets, Ports(tls=0, plain=0)) as broker:
         plain = f"mqtt://127.0.0.1:{broker.ports.plain}"
-        with Running(plain, credentials=Keyring(secrets)) as running:
+        with Running(plain, credentials=FileCredentials(secrets)) as running:
             yield Town(secrets, broker, running)
 
 

@@ -24,7 +24,7 @@ FLEET = (
 CONSUMERS = ("household", "commerce", "farm")
 
 
-class Desk:
+class ReservationBook:
     """An operator at the page, who notes in which whole ticks what was in force."""
 
     def __init__(self, page: Browser, running: Running) -> None:
@@ -62,7 +62,7 @@ def test_each_control_changes_the_fleet(
     ):
         browser.do("open", url=server.url)
         browser.wait(LIVE)
-        desk = Desk(browser, running)
+        desk = ReservationBook(browser, running)
         periods = {
             "storm": storm(desk),
             "still": turbines_off(desk),
@@ -94,7 +94,7 @@ def test_each_control_changes_the_fleet(
 # --- at the page, and on MQTT ----------------------------------------------------------------------------
 
 
-def storm(desk: Desk) -> range:
+def storm(desk: ReservationBook) -> range:
     """A gale, then the damage; return the ticks of the damage."""
     desk.click("#storm")
     desk.until(lambda now: (now.wind_scale, now.note) == (2.0, "Gale"))
@@ -108,7 +108,7 @@ def storm(desk: Desk) -> range:
     return ticks
 
 
-def turbines_off(desk: Desk) -> range:
+def turbines_off(desk: ReservationBook) -> range:
     desk.click("#damage")
     desk.until(lambda now: now.turbine_scale == 0.0)
     desk.says("In force: turbine scale = 0")
@@ -122,7 +122,7 @@ def turbines_off(desk: Desk) -> range:
     return ticks
 
 
-def consumers_off(desk: Desk) -> range:
+def consumers_off(desk: ReservationBook) -> range:
     desk.slide("consumer_scale", "Home")
     desk.until(lambda now: now.consumer_scale == 0.0)
     ticks = desk.ticks()
@@ -131,20 +131,20 @@ def consumers_off(desk: Desk) -> range:
     return ticks
 
 
-def driving(desk: Desk, key: str, scale: float) -> range:
+def driving(desk: ReservationBook, key: str, scale: float) -> range:
     desk.slide("vehicle_scale", key)
     desk.until(lambda now: now.vehicle_scale == scale)
     return desk.ticks(6)
 
 
-def closest(desk: Desk) -> range:
+def closest(desk: ReservationBook) -> range:
     desk.slide("vehicle_scale", "End")
     desk.page.do("select", selector="#algorithm", value="closest")
     desk.until(lambda now: now.algorithm is Algorithm.CLOSEST)
     return desk.ticks(12)
 
 
-def charger_out(desk: Desk) -> range:
+def charger_out(desk: ReservationBook) -> range:
     """Out by its card, then others by a word; return the ticks without charger-1."""
     desk.page.do("fill", selector="#find", value="charger-1")
     desk.click("#found button")
@@ -163,7 +163,7 @@ def charger_out(desk: Desk) -> range:
     return ticks
 
 
-def away_and_back(desk: Desk) -> None:
+def away_and_back(desk: ReservationBook) -> None:
     """The drill: every device goes, is seen to be gone, and is back."""
     shown = desk.page.text("#now-devices")
     everybody = shown.split(" of ")[1]
@@ -178,14 +178,16 @@ def away_and_back(desk: Desk) -> None:
     desk.logs("Offline: ")
 
 
-def others_are_seen(desk: Desk, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> None:
+def others_are_seen(
+    desk: ReservationBook, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["set", "consumer_scale=0.5", "--broker", broker.url]) == Exit.FINE
     capsys.readouterr()
     desk.logs("cli asks: consumer scale = 0.5")
     desk.page.wait("document.querySelector('#scale-consumer_scale').value === '0.5'")
 
 
-def time(desk: Desk) -> None:
+def time(desk: ReservationBook) -> None:
     """Speed, pause, step, mode, and what is shown on the map."""
     desk.page.do("fill", selector="#seconds", value="0.3")
     wait_until(lambda: desk.running.now.seconds_per_tick == 0.3)
@@ -206,7 +208,7 @@ def time(desk: Desk) -> None:
     assert desk.page.do("eval", code="document.querySelector('#kind-vehicle').ariaPressed") == "false"
 
 
-def end(desk: Desk) -> int:
+def end(desk: ReservationBook) -> int:
     """The run ends where the page says; return its last tick."""
     last = desk.running.now.tick + 4
     desk.page.do("fill", selector="#ticks", value=str(last + 1))

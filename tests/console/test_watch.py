@@ -59,7 +59,7 @@ def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 # --- the view alone ---------------------------------------------------------------------------------------
 
-TICK = Tick(0, Phase.PROCESS, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Settings())
+TICK = Tick(0, Phase.BID, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Settings())
 CLOCK = ClockState(0, 0, 0, False, "running", 0, 0, {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import Exit
@@ -139,7 +139,7 @@ def test_a_fleet_gets_the_passwords_of_its_devices_and_no_others(prepared: Path)
     }
     assert names == {*Fleet(load("normal")).ids, *(f"fleet-{number}" for number in range(1, 17))}
     assert not names & {"clock", "operator", *SINGLE}
-    assert Keyring(prepared / "containers/fleet").login("turbine-1").password
+    assert FileCredentials(prepared / "containers/fleet").login("turbine-1").password
 
 
 def test_called_again_it_changes_no_secret(prepared: Path) -> None:

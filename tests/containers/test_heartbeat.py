@@ -10,7 +10,7 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.cli.exit_codes import Exit
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, ailment
+from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, health_problem
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
 SMALL = ("turbines.count=1", "households.count=1", "farms.count=0", "chargers.count=1", "vehicles.count=1")
@@ -21,20 +21,20 @@ def test_a_beat_is_healthy_until_it_is_old(tmp_path: Path) -> None:
     with Heartbeat(path) as heartbeat:
         heartbeat.beat()
         now_s = time.monotonic()
-        assert ailment(path, now_s) == ""
-        assert ailment(path, now_s + SILENT_S + 1).startswith("silent for 21 s")
-        assert "before this machine started" in ailment(path, now_s - 3600)
+        assert health_problem(path, now_s) == ""
+        assert health_problem(path, now_s + SILENT_S + 1).startswith("silent for 21 s")
+        assert "before this machine started" in health_problem(path, now_s - 3600)
         heartbeat.beat("cut off")
-        assert ailment(path, time.monotonic()) == "cut off"
-        assert ailment(path, time.monotonic(), only_alive=True) == ""
-    assert "no heartbeat (no such file or directory)" in ailment(path, now_s)
+        assert health_problem(path, time.monotonic()) == "cut off"
+        assert health_problem(path, time.monotonic(), only_alive=True) == ""
+    assert "no heartbeat (no such file or directory)" in health_problem(path, now_s)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"at_s": "soon", "trouble": ""}', "\x00"])
 def test_another_file_is_no_heartbeat(text: str, tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     path.write_text(text)
-    assert ailment(path, 0.0) == f"{path}: is no heartbeat of GridFleet"
+    assert health_problem(path, 0.0) == f"{path}: is no heartbeat of GridFleet"
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(

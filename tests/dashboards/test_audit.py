@@ -328,7 +328,7 @@ def _merge(early: list[Heard], late: list[Heard]) -> list[Heard]:
     waiting = list(late)
     for each in early:
         message = each[3]
-        if isinstance(message, Tick) and message.phase is Phase.COMMERCE:
+        if isinstance(message, Tick) and message.phase is Phase.TRADE:
             while waiting and m_tick(waiting[0][3]) < message.tick:
                 merged.append(waiting.pop(0))
         merged.append(each)
@@ -366,7 +366,7 @@ def with_a_gap(
     deaf = False
     for each in log:
         message = each[3]
-        if isinstance(message, Tick) and message.phase is Phase.COMMERCE:
+        if isinstance(message, Tick) and message.phase is Phase.TRADE:
             if deaf and message.tick == last and told:
                 auditor.missed()
             deaf = first <= message.tick < last

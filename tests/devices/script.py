@@ -26,7 +26,7 @@ from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.clock.agent import OFFSETS_MS
 from gridfleet.devices.physics.vehicle_models import VehicleModel
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather.synthetic import SyntheticWeather
 
 START_MS: Final = 1_748_822_400_000
@@ -37,7 +37,7 @@ EUR: Final = 1_000_000
 """1 EUR/kWh in µEUR/kWh."""
 LEAF: Final = VehicleModel("Script", 150.0, 50_000, 100_000)
 
-Said = TypeVar("Said", bound=Message)
+SaidT = TypeVar("SaidT", bound=Message)
 Line = tuple[str, str, Message]
 """(sender, scope, message)."""
 
@@ -69,7 +69,7 @@ class Stage:
     def begin(self, phase: Phase, tick: int | None = None) -> None:
         """A phase begins, in the same tick, or in the next one for PROCESS, unless a tick is given."""
         if tick is None:
-            tick = self.tick + 1 if phase is Phase.PROCESS else self.tick
+            tick = self.tick + 1 if phase is Phase.BID else self.tick
         self.tick, self.phase = tick, phase
         starts_ms = START_MS + tick * TICK_MS + OFFSETS_MS[phase]
         self.wait_until(starts_ms)
@@ -180,7 +180,7 @@ class Stage:
         assert self.lines, f"nobody says {message}"
         assert self.lines.popleft() == (sender, to, message)
 
-    def hears(self, sender: str, to: str, kind: type[Said]) -> Said:
+    def hears(self, sender: str, to: str, kind: type[SaidT]) -> SaidT:
         """The next line is a message of this class; return it."""
         assert self.lines, f"{sender} does not say {kind.__name__}"
         said_by, scope, message = self.lines.popleft()
@@ -188,7 +188,7 @@ class Stage:
         assert isinstance(message, kind)
         return message
 
-    def skips_to(self, sender: str, kind: type[Said]) -> Said:
+    def skips_to(self, sender: str, kind: type[SaidT]) -> SaidT:
         """Sooner or later this sender says a message of this class; return it."""
         while self.lines:
             said_by, _, message = self.lines.popleft()
@@ -199,7 +199,7 @@ class Stage:
     def is_silent(self) -> None:
         assert list(self.lines) == []
 
-    def said(self, kind: type[Said], *, sender: str = "") -> list[Said]:
+    def said(self, kind: type[SaidT], *, sender: str = "") -> list[SaidT]:
         """Everything of this class that was ever said."""
         return [m for by, _, m in self.all if isinstance(m, kind) and sender in ("", by)]
 
@@ -333,7 +333,7 @@ def vehicle(
         area=(50.9, 51.1, 9.9, 10.1),
         cells=cells,
         rosters=[Roster() for _ in cells],
-        chance=Chance(name),
+        chance=RandomStream(name),
         weights=weights or Weights(),
         limit_ueur_per_kwh=limit,
         due_ms=START_MS + 24 * 3_600_000,

@@ -60,7 +60,7 @@ def alone(stored_wh: int = 80_000, **traits: int) -> Stage:
 
 def until_the_call(stage: Stage) -> Call:
     """A tick begins, and some minutes later the vehicle calls."""
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.wait_for(Call, CALLS_WITHIN_MS)
     return stage.skips_to("v1", Call)
 
@@ -84,7 +84,7 @@ def charger_of(stage: Stage, name: str = "v1") -> str | None:
 
 def rest(stage: Stage) -> None:
     """The tick plays to its end."""
-    stage.play(Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    stage.play(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
     stage.wait_until(START_MS + (stage.tick + 1) * TICK_MS - 1)
     stage.lines.clear()
 
@@ -112,7 +112,7 @@ def books_agree(stage: Stage) -> None:
 def test_from_low_battery_to_the_bill() -> None:
     stage = alone()
 
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.lines.clear()
     stage.wait(CALLS_WITHIN_MS)
     call = stage.hears("v1", HOME, Call)
@@ -136,7 +136,7 @@ def test_from_low_battery_to_the_bill() -> None:
     for _ in range(4):
         stage.begin(Phase.IMPORT)
         stage.begin(Phase.SETTLE)
-        stage.begin(Phase.PROCESS)
+        stage.begin(Phase.BID)
     release = stage.skips_to("v1", Release)
     bill = stage.skips_to("near", Bill)
     assert release.outcome == "charged"
@@ -155,7 +155,7 @@ def test_it_drives_on_to_its_destination() -> None:
     stage = Stage(charger("near", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=15_500))
     car = v1(stage)
     car._destination = (51.0, 10.6)
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     car._plan(stage.now_ms + 1, car._set_out)
     stage.lines.clear()
     rest(stage)
@@ -200,7 +200,7 @@ def test_the_lease_lives_on_heartbeats_while_it_drives() -> None:
     until_the_call(stage)
     for _ in range(3):
         rest(stage)
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
     beats = stage.said(Heartbeat)
     assert len(beats) >= 2
     assert not beats[0].arrived
@@ -285,7 +285,7 @@ def test_nobody_in_its_own_cell_and_the_neighbours_are_asked() -> None:
         charger("next-door", stored_wh=80_000, place=NEAR, cell="there"),
         vehicle("v1", stored_wh=LOW_WH, cells=(HOME, "there")),
     )
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.wait(CALLS_WITHIN_MS)
     call = stage.hears("v1", "there", Call)
     stage.hears("next-door", "v1", Offer)
@@ -403,7 +403,7 @@ def test_a_charger_that_dies_on_the_way_sends_the_vehicle_on() -> None:
     stage.dies("near")
     for _ in range(MISSES + 2):
         rest(stage)
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
     stage.wait(CALLS_WITHIN_MS)
     assert [release.outcome for release in stage.said(Release)][:1] == ["interrupted"]
     assert "farther" in {scope for _, scope, m in stage.all if isinstance(m, Accept)}
@@ -417,7 +417,7 @@ def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
     assert isinstance(near, Charger)
     near._desk.reservations.clear()  # it has forgotten
     near.stored_wh = 0
-    stage.play(Phase.COMMERCE)
+    stage.play(Phase.TRADE)
     stage.begin(Phase.IMPORT)
     stage.hears("v1", "near", Heartbeat)
     stage.says("near", "v1", Decline(call.call, "unknown"))
@@ -449,7 +449,7 @@ def test_two_at_once_for_the_last_port() -> None:
         vehicle("v2", stored_wh=LOW_WH),
     )
     held = stage.holds(Accept)
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.wait_for(Accept)
     first = stage.lines[-1][0]
     second = "v2" if first == "v1" else "v1"
@@ -494,7 +494,7 @@ def test_a_vehicle_stranded_on_the_way_does_not_keep_its_port_for_ever() -> None
     car._reserved(car._session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), stage.now_ms)
     for _ in range(12):
         rest(stage)
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
     assert car._status is Status.STRANDED
     assert ports_of(stage) == 0
 
@@ -510,7 +510,7 @@ def test_a_message_lost_once_changes_no_books(lost: type[Message]) -> None:
         stage.wait(PATIENCE_MS - 1)
         stage.mended()
         stage.begin(Phase.SETTLE)
-        stage.begin(Phase.PROCESS)
+        stage.begin(Phase.BID)
     rest(stage)
     books_agree(stage)
 
@@ -523,7 +523,7 @@ def test_a_lost_bill_is_asked_for_again_and_paid() -> None:
         rest(stage)
         if stage.said(Bill):
             stage.mended()
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
     rest(stage)
     assert stage.said(Bill)
     books_agree(stage)
@@ -537,7 +537,7 @@ def test_after_any_loss_ends_the_books_agree(
     lost: set[type[Message]], from_step: int, steps: int, both: bool
 ) -> None:
     stage = street() if both else alone()
-    phases = [Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE]
+    phases = [Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE]
     for step in range(48):
         if step == from_step:
             for kind in sorted(lost, key=lambda kind: kind.TOPIC):
@@ -556,7 +556,7 @@ def test_time_that_goes_back_does_not_fill_the_battery() -> None:
     stage = alone()
     car = v1(stage)
     car._destination = FARTHER
-    stage.begin(Phase.PROCESS, 100)
+    stage.begin(Phase.BID, 100)
     car._plan(stage.now_ms + 1, car._set_out)
     stage.wait(10_000)
     stage.tick, stage.phase = 0, Phase.SETTLE
@@ -569,11 +569,11 @@ def test_time_that_goes_back_does_not_fill_the_battery() -> None:
 
 def test_a_new_run_of_the_clock_does_not_keep_a_vehicle_from_calling() -> None:
     stage = alone(0)
-    stage.begin(Phase.PROCESS, 1000)
+    stage.begin(Phase.BID, 1000)
     stage.wait(CALLS_WITHIN_MS)
     assert len(stage.said(Call)) == 1
     for tick in range(12):
-        stage.tick, stage.phase = tick, Phase.PROCESS
+        stage.tick, stage.phase = tick, Phase.BID
         message = stage.tick_message(epoch=1)
         car = v1(stage)
         car.handle("", "clock", message, message.simulated_ms)
@@ -588,7 +588,7 @@ def test_a_battery_gains_what_was_drawn_less_the_loss() -> None:
     until_the_call(stage)
     for _ in range(8):
         rest(stage)
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
     rest(stage)
     drawn_wh = sum(state.drawn_wh for state in stage.said(VehicleState))
     loss_wh = sum(state.charge_loss_wh for state in stage.said(VehicleState))

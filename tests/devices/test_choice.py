@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import Algorithm
 from gridfleet.devices.charging.offer_ranking import Candidate, Weights, rank
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 
 NEAR = Candidate("near", 10.0, 20_000, 500_000, 30_000)
 CHEAP = Candidate("cheap", 100.0, 25_000, 100_000, 40_000)
@@ -30,7 +30,7 @@ candidates = st.lists(
 
 
 def names(algorithm: Algorithm, offers: list[Candidate], weights: Weights | None = None) -> list[str]:
-    return [c.charger for c in rank(offers, algorithm, weights or Weights(), Chance(1))]
+    return [c.charger for c in rank(offers, algorithm, weights or Weights(), RandomStream(1))]
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_only_the_ratio_of_weights_matters(offers: list[Candidate], power: int) 
 
 @given(candidates, st.sampled_from(Algorithm), st.integers(0, 9))
 def test_arrival_plays_no_part(offers: list[Candidate], algorithm: Algorithm, seed: int) -> None:
-    mixed = sorted(offers, key=lambda c: Chance(seed, c.charger).random())
+    mixed = sorted(offers, key=lambda c: RandomStream(seed, c.charger).random())
     weights = Weights(2, 1, 3)
-    once = rank(offers, algorithm, weights, Chance(seed))
-    assert rank(mixed, algorithm, weights, Chance(seed)) == once
+    once = rank(offers, algorithm, weights, RandomStream(seed))
+    assert rank(mixed, algorithm, weights, RandomStream(seed)) == once
     assert sorted(once) == sorted(offers)
 
 
@@ -103,17 +103,17 @@ def test_equal_costs_break_on_the_distance() -> None:
 
 
 def test_random_is_fair_and_seeded() -> None:
-    chance = Chance("fair")
+    chance = RandomStream("fair")
     firsts = Counter(rank(ALL, Algorithm.RANDOM, Weights(), chance)[0].charger for _ in range(4_000))
     assert set(firsts) == {c.charger for c in ALL}
     assert all(900 < count < 1_100 for count in firsts.values())
-    assert rank(ALL, Algorithm.RANDOM, Weights(), Chance(7)) == rank(
-        ALL, Algorithm.RANDOM, Weights(), Chance(7)
+    assert rank(ALL, Algorithm.RANDOM, Weights(), RandomStream(7)) == rank(
+        ALL, Algorithm.RANDOM, Weights(), RandomStream(7)
     )
 
 
 def test_ranking_leaves_the_offers_as_they_were() -> None:
     offers = [*ALL]
     for algorithm in Algorithm:
-        rank(offers, algorithm, Weights(), Chance(1))
+        rank(offers, algorithm, Weights(), RandomStream(1))
     assert offers == ALL

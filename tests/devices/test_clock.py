@@ -27,7 +27,7 @@ from gridfleet.devices.clock.agent import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETT
 from tests.devices.anything import anything
 from tests.devices.script import START_MS, birth
 
-FOUR = (Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+FOUR = (Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
 HERE = "here"
 
 
@@ -85,7 +85,7 @@ class Run:
     def says_phase(self, tick: int, phase: Phase) -> Tick:
         message: Tick = self.says("", Tick)
         assert (message.tick, message.phase) == (tick, phase)
-        if phase is Phase.PROCESS:
+        if phase is Phase.BID:
             self.says("", ClockState)
         return message
 
@@ -194,7 +194,7 @@ def test_pause_keeps_what_is_left_of_the_phase() -> None:
     assert not run.says("", Tick).paused
     assert run.says("", ClockState).status == "running"
     run.wait(1999).is_silent()
-    run.wait(1).says_phase(0, Phase.COMMERCE)
+    run.wait(1).says_phase(0, Phase.TRADE)
 
 
 def test_a_pause_asked_for_before_the_beginning_holds() -> None:
@@ -215,7 +215,7 @@ def test_a_new_speed_holds_for_the_rest_of_the_phase() -> None:
     assert run.says("", Tick).seconds_per_tick == 90.0
     assert run.says("", ClockState).seconds_per_tick == 90.0
     run.wait(19_999).is_silent()
-    assert run.wait(1).says_phase(0, Phase.COMMERCE).seconds_per_tick == 90.0
+    assert run.wait(1).says_phase(0, Phase.TRADE).seconds_per_tick == 90.0
 
 
 def test_a_new_speed_while_paused_holds_after_the_pause() -> None:
@@ -223,7 +223,7 @@ def test_a_new_speed_while_paused_holds_after_the_pause() -> None:
     run.sets("paused", True).sets("seconds_per_tick", 90).sets("paused", False)
     run.lines.clear()
     run.wait(19_999).is_silent()
-    run.wait(1).says_phase(0, Phase.COMMERCE)
+    run.wait(1).says_phase(0, Phase.TRADE)
 
 
 def test_a_new_speed_is_announced_to_those_who_reckon_with_it() -> None:
@@ -305,7 +305,7 @@ def test_settings_hold_from_the_next_phase(name: str, value: float | str, expect
     state = run.says("", ClockState)
     assert (state.settings, state.revision) == (expected, 1)
     run.wait(TICK_MS // 3)
-    assert run.says_phase(0, Phase.COMMERCE).settings == expected
+    assert run.says_phase(0, Phase.TRADE).settings == expected
 
 
 def test_an_outage_is_ordered_in_one_phase_only() -> None:
@@ -323,7 +323,7 @@ def test_a_storm_blows_for_an_hour_and_stops_the_turbines() -> None:
     scales = [
         (tick.settings.wind_scale, tick.settings.turbine_scale, tick.settings.note)
         for _, tick in run.ticks
-        if tick.phase is Phase.PROCESS
+        if tick.phase is Phase.BID
     ]
     gale, damage = (2.0, 0.5, "Gale"), (1.0, 0.0, "Storm damage: turbines off")
     assert scales == [(1.0, 0.5, ""), *[gale] * 4, *[damage] * 3]
@@ -443,15 +443,15 @@ def test_the_order_of_arrival_of_controls_plays_no_part(wishes: list[tuple[int, 
 
 def lockstep(*devices: str, ticks: int = 3) -> Run:
     run = Run(Mode.LOCKSTEP, ticks=ticks, expected=frozenset(devices)).begin()
-    assert run.says_phase(0, Phase.PROCESS).seconds_per_tick == 0.0
+    assert run.says_phase(0, Phase.BID).seconds_per_tick == 0.0
     return run
 
 
 def test_a_phase_ends_when_all_are_ready() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.PROCESS).is_silent()
-    run.ready("a", Phase.PROCESS).is_silent()
-    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("a", Phase.BID).is_silent()
+    run.ready("a", Phase.BID).is_silent()
+    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
     run.is_silent()
     assert run.now_ms == 0
 
@@ -459,17 +459,17 @@ def test_a_phase_ends_when_all_are_ready() -> None:
 def test_who_is_ready_ahead_is_not_waited_for() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.IMPORT)
-    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
-    run.ready("b", Phase.COMMERCE).says_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
+    run.ready("b", Phase.TRADE).says_phase(0, Phase.IMPORT)
     run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
     run.ready("b", Phase.SETTLE).is_silent()
-    run.ready("a", Phase.SETTLE).says_phase(1, Phase.PROCESS)
+    run.ready("a", Phase.SETTLE).says_phase(1, Phase.BID)
 
 
 def test_a_phase_in_which_nobody_acts_ends_at_once() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.COMMERCE)
-    run.ready("b", Phase.COMMERCE).says_phase(0, Phase.COMMERCE)
+    run.ready("a", Phase.TRADE)
+    run.ready("b", Phase.TRADE).says_phase(0, Phase.TRADE)
     run.says_phase(0, Phase.IMPORT)
     assert (run.now_ms, run.clock.late_phases) == (0, 0)
 
@@ -484,7 +484,7 @@ def test_nobody_is_waited_for_past_the_deadline() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.SETTLE)
     run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
-    tick = run.wait(1).says_phase(0, Phase.COMMERCE)
+    tick = run.wait(1).says_phase(0, Phase.TRADE)
     assert tick.absent == ("b",)
     assert run.clock.late_phases == 1
     assert run.clock.tick == 1  # "a" was ready through the whole tick, and "b" is not waited for
@@ -501,76 +501,76 @@ def test_a_site_without_devices_runs_through() -> None:
 
 def test_grants_go_by_time_and_then_by_id() -> None:
     run = lockstep("a", "b", "c")
-    run.ready("c", Phase.PROCESS, START_MS + 100)
-    run.ready("b", Phase.PROCESS, START_MS + 50)
-    run.ready("a", Phase.PROCESS, START_MS + 100)
+    run.ready("c", Phase.BID, START_MS + 100)
+    run.ready("b", Phase.BID, START_MS + 50)
+    run.ready("a", Phase.BID, START_MS + 100)
     run.grants("b", 50)
     run.is_silent()
-    run.ready("b", Phase.PROCESS, START_MS + 70).grants("b", 70)
-    run.ready("b", Phase.PROCESS).grants("a", 100)
-    run.ready("a", Phase.PROCESS).grants("c", 100)
-    run.ready("c", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("b", Phase.BID, START_MS + 70).grants("b", 70)
+    run.ready("b", Phase.BID).grants("a", 100)
+    run.ready("a", Phase.BID).grants("c", 100)
+    run.ready("c", Phase.BID).says_phase(0, Phase.TRADE)
     run.is_silent()
 
 
 def test_an_instant_is_granted_in_its_phase() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.SETTLE, START_MS + 300_000)
-    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
-    run.ready("b", Phase.COMMERCE).grants("a", 300_000)
-    run.ready("a", Phase.COMMERCE, START_MS + TICK_MS).says_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
+    run.ready("b", Phase.TRADE).grants("a", 300_000)
+    run.ready("a", Phase.TRADE, START_MS + TICK_MS).says_phase(0, Phase.IMPORT)
 
 
 def test_a_changed_mind_is_granted_once() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.PROCESS, START_MS + 50)
-    run.ready("a", Phase.PROCESS, START_MS + 80)
-    run.ready("a", Phase.PROCESS, START_MS + 60)
-    run.ready("b", Phase.PROCESS).grants("a", 60)
-    run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("a", Phase.BID, START_MS + 50)
+    run.ready("a", Phase.BID, START_MS + 80)
+    run.ready("a", Phase.BID, START_MS + 60)
+    run.ready("b", Phase.BID).grants("a", 60)
+    run.ready("a", Phase.BID).says_phase(0, Phase.TRADE)
 
 
 def test_a_device_that_dies_is_no_longer_waited_for() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.PROCESS).is_silent()
-    run.dies("b").says_phase(0, Phase.COMMERCE)
+    run.ready("a", Phase.BID).is_silent()
+    run.dies("b").says_phase(0, Phase.TRADE)
     assert run.clock.late_phases == 0
 
 
 def test_a_device_that_dies_while_granted_is_no_longer_waited_for() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.PROCESS, START_MS + 50)
-    run.ready("b", Phase.PROCESS, START_MS + 60).grants("a", 50)
+    run.ready("a", Phase.BID, START_MS + 50)
+    run.ready("b", Phase.BID, START_MS + 60).grants("a", 50)
     run.dies("a").grants("b", 60)
-    run.ready("b", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
+    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
     assert run.now_ms == 0
 
 
 def test_a_granted_device_that_falls_silent_is_given_up_at_the_deadline() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.PROCESS, START_MS + 50)
-    run.ready("b", Phase.PROCESS).grants("a", 50)
+    run.ready("a", Phase.BID, START_MS + 50)
+    run.ready("b", Phase.BID).grants("a", 50)
     run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
-    assert run.wait(1).says_phase(0, Phase.COMMERCE).absent == ("a",)
+    assert run.wait(1).says_phase(0, Phase.TRADE).absent == ("a",)
 
 
 def test_a_device_that_joins_late_is_waited_for_once_it_is_ready() -> None:
     run = lockstep("a")
     run.born("b").is_silent()
-    assert run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE).absent == ("b",)
-    run.ready("b", Phase.COMMERCE).is_silent()
-    assert run.ready("a", Phase.COMMERCE).says_phase(0, Phase.IMPORT).absent == ()
+    assert run.ready("a", Phase.BID).says_phase(0, Phase.TRADE).absent == ("b",)
+    run.ready("b", Phase.TRADE).is_silent()
+    assert run.ready("a", Phase.TRADE).says_phase(0, Phase.IMPORT).absent == ()
     run.ready("a", Phase.IMPORT).is_silent()
     run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
 
 
 def test_an_instant_asked_for_before_an_absence_is_granted_after_it() -> None:
     run = lockstep("a", "b")
-    run.ready("b", Phase.PROCESS, START_MS + 50)
+    run.ready("b", Phase.BID, START_MS + 50)
     run.born("b")  # it has reconnected, and says its birth again
-    run.ready("a", Phase.PROCESS).says_phase(0, Phase.COMMERCE)
-    run.ready("b", Phase.COMMERCE, START_MS + 50)
-    run.ready("a", Phase.COMMERCE).grants("b", 50)
+    run.ready("a", Phase.BID).says_phase(0, Phase.TRADE)
+    run.ready("b", Phase.TRADE, START_MS + 50)
+    run.ready("a", Phase.TRADE).grants("b", 50)
 
 
 def test_in_real_time_who_joins_late_is_not_absent_for_ever() -> None:
@@ -585,7 +585,7 @@ def test_a_device_that_asks_for_the_same_instant_for_ever_does_not_stop_the_site
     run.ready("a", Phase.SETTLE)
     run.ready("liar", Phase.SETTLE, START_MS + 50)
     for _ in range(2000):
-        if run.clock.now_phase is not Phase.PROCESS:
+        if run.clock.now_phase is not Phase.BID:
             return
         run.wait(20).ready("liar", Phase.SETTLE, START_MS + 50)
     pytest.fail("40 s later the site is still in its first phase")
@@ -595,10 +595,10 @@ def test_a_pause_holds_lock_step() -> None:
     run = lockstep("a")
     run.sets("paused", True)
     run.lines.clear()
-    run.ready("a", Phase.PROCESS).wait(10 * LOCKSTEP_DEADLINE_MS).is_silent()
+    run.ready("a", Phase.BID).wait(10 * LOCKSTEP_DEADLINE_MS).is_silent()
     run.sets("paused", False)
     assert not run.says("", Tick).paused
-    run.says_phase(0, Phase.COMMERCE)
+    run.says_phase(0, Phase.TRADE)
 
 
 def test_many_absent_devices_do_not_make_the_tick_too_long_to_read() -> None:
@@ -661,7 +661,7 @@ def test_it_goes_on_with_the_tick_that_was_kept() -> None:
     again.wait(TICK_MS)
     assert [(tick.tick, tick.phase, tick.epoch) for _, tick in again.ticks[1:3]] == [
         (0, Phase.SETTLE, 7),
-        (1, Phase.PROCESS, 7),
+        (1, Phase.BID, 7),
     ]
 
 
@@ -709,12 +709,12 @@ def test_what_operators_had_set_is_in_force_and_is_not_applied_again() -> None:
 
 
 def test_a_pause_outlives_the_clock() -> None:
-    died = Run().begin().wait(OFFSETS_MS[Phase.COMMERCE])
+    died = Run().begin().wait(OFFSETS_MS[Phase.TRADE])
     died.sets("paused", value=True)
     again, _ = come_back(died)
     again.wait(5 * TICK_MS)
     assert again.clock.tick == 0
-    assert again.clock.now_phase is Phase.COMMERCE
+    assert again.clock.now_phase is Phase.TRADE
     again.revision = died.revision
     again.sets("paused", value=False).wait(TICK_MS)
     assert again.clock.tick == 1
@@ -724,5 +724,5 @@ def test_in_lock_step_it_waits_for_everybody_anew() -> None:
     died = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
     again, _ = come_back(died, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
     assert again.clock.barrier.behind == {HERE}
-    again.ready(HERE, Phase.PROCESS)
-    assert again.clock.now_phase is Phase.COMMERCE
+    again.ready(HERE, Phase.BID)
+    assert again.clock.now_phase is Phase.TRADE

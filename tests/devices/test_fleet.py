@@ -14,7 +14,7 @@ from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.config.scenario import TURBINE_SITES, Scenario, load, parse
-from gridfleet.devices.random_streams import Chance
+from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet, cells_of
 from tests.devices.script import birth
 
@@ -144,13 +144,13 @@ def test_a_vehicle_hears_its_own_cell_and_the_neighbours() -> None:
 def test_a_fleet_is_acquainted_once_all_births_are_heard() -> None:
     fleet = Fleet(parse("", "mine.toml", "", ["turbines.count=1", "vehicles.count=1", "chargers.count=2"]))
     agents = list(fleet.agents())
-    assert not fleet.acquainted()
+    assert not fleet.discovery_complete()
     for speaker in agents:
         scope, message = speaker.presence()
         for agent in agents:
             if ("presence", scope) in agent.subscriptions():
                 agent.handle(scope, speaker.id, message, 0)
-    assert fleet.acquainted()
+    assert fleet.discovery_complete()
 
 
 def test_the_clock_takes_the_scenarios_plan() -> None:
@@ -188,7 +188,7 @@ def test_a_roster_forgets_the_dead() -> None:
 
 def test_chance_is_the_published_splitmix64() -> None:
     # Java's SplittableRandom and the reference C code give these for seed 1234567 (rosettacode.org, "SplitMix64")
-    chance = Chance()
+    chance = RandomStream()
     chance._state = 1234567
     assert [chance.bits() for _ in range(5)] == [
         6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
@@ -201,7 +201,7 @@ def test_chance_is_the_published_splitmix64() -> None:
 def test_draws_are_repeatable_and_within_bounds(
     seed: list[object], bound: int, low: float, high: float
 ) -> None:
-    one, other = Chance(*seed), Chance(*seed)
+    one, other = RandomStream(*seed), RandomStream(*seed)
     for _ in range(10):
         assert 0 <= (drawn := one.random()) < 1
         assert drawn == other.random()
@@ -210,7 +210,7 @@ def test_draws_are_repeatable_and_within_bounds(
 
 
 def test_draws_are_even() -> None:
-    chance = Chance("even")
+    chance = RandomStream("even")
     draws = [chance.below(10) for _ in range(20_000)]
     assert all(1_850 < draws.count(n) < 2_150 for n in range(10))
     assert sum(chance.random() for _ in range(10_000)) / 10_000 == pytest.approx(0.5, abs=0.01)

@@ -114,7 +114,7 @@ class Record:
         market = self.markets[self.cell_of[consumer], receipt.tick]
         for lot in receipt.lots:
             market.served_wh[consumer, lot.index] += lot.energy_wh
-            if self.phase == "commerce" and self.cell_of[producer] == self.cell_of[consumer]:
+            if self.phase == "trade" and self.cell_of[producer] == self.cell_of[consumer]:
                 market.from_wind += lot.price_ueur_per_kwh * lot.energy_wh
             elif producer.startswith("reactor"):
                 market.from_reactor += (lot.price_ueur_per_kwh - REACTOR_PRICE) * lot.energy_wh

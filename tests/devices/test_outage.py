@@ -44,7 +44,7 @@ def street(one: tuple[float, float], other: tuple[float, float]) -> Stage:
         charger("other", stored_wh=80_000, place=other),
         vehicle("v1", stored_wh=14_000),
     )
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.wait_for(Lease, CALLS_WITHIN_MS)
     return stage
 
@@ -55,7 +55,7 @@ def leased_by(stage: Stage) -> str:
 
 
 def rest(stage: Stage) -> None:
-    stage.play(Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    stage.play(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
 
 
 # --- the words -------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_words_that_are_none(words: str) -> None:
 def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
     stage = Stage(charger("near", stored_wh=50_000, place=NEAR), vehicle("v1", stored_wh=14_000))
     stage.settings = Settings(chargers_out="near")
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     assert stage.hears("near", HOME, Bid).packages == ()
     stage.wait(CALLS_WITHIN_MS)
     assert stage.skips_to("near", Decline).reason == "offline"
@@ -109,7 +109,7 @@ def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
     assert (state.status, state.demand_wh, state.ports_reserved) == ("out of service", 0, 0)
 
     stage.settings = Settings()
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     assert stage.skips_to("near", Bid).packages
     rest(stage)
     assert stage.said(ChargerState)[-1].status != "out of service"
@@ -120,7 +120,7 @@ def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
     charger_id = leased_by(stage)
     rest(stage)
     stage.settings = Settings(chargers_out=charger_id)
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.begin(Phase.IMPORT)
     assert stage.skips_to(charger_id, Decline).reason == "offline"
     release = stage.skips_to("v1", Release)
@@ -136,17 +136,17 @@ def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_i
     one._connector = Meter()
     one._desk.metered = True
     stage = Stage(one, car)
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.wait_for(Lease, CALLS_WITHIN_MS)
     rest(stage)
     stage.settings = Settings(chargers_out="one")
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.begin(Phase.IMPORT)
     declined = stage.skips_to("one", Decline)
     assert car.handle("v1", "one", declined, car.tick * TICK_MS) == ()  # told twice
     bill = stage.skips_to("one", Bill)
     stage.play(Phase.SETTLE)
-    stage.play(Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
     chargers, vehicles = stage.said(ChargerState), stage.said(VehicleState)
     assert bill.energy_wh >= PER_LOOK_WH
     assert sum(state.delivered_wh for state in chargers) == bill.energy_wh
@@ -161,7 +161,7 @@ def test_a_vehicle_on_its_way_goes_elsewhere() -> None:
     rest(stage)
     stage.settings = Settings(chargers_out=first)
     for _ in range(2):
-        stage.play(Phase.PROCESS)
+        stage.play(Phase.BID)
         stage.wait(CALLS_WITHIN_MS)
         rest(stage)
     assert [release.outcome for release in stage.said(Release)] == ["interrupted"]

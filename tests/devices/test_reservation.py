@@ -6,7 +6,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gridfleet.broker.protocol.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.charging.reservation import HOLD_MS, LEASE_MS, LEAST_OFFER_WH, STILL, Desk, Movement
+from gridfleet.devices.charging.reservation import (
+    HOLD_MS,
+    LEASE_MS,
+    LEAST_OFFER_WH,
+    STILL,
+    Movement,
+    ReservationBook,
+)
 from gridfleet.devices.physics.battery import deliverable, taken_for
 
 PORTS = 2
@@ -26,7 +33,7 @@ def release(number: int, drawn_wh: int = 0) -> Release:
     return Release(number, NOW, drawn_wh, "charged")
 
 
-def leased(desk: Desk, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
+def leased(desk: ReservationBook, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
     """Let a vehicle have a lease."""
     assert isinstance(desk.offer(vehicle, call(number), wanted_wh, PRICE, 100_000, NOW), Offer)
     assert isinstance(desk.accept(vehicle, Accept(number, NOW), NOW), Lease)
@@ -36,7 +43,7 @@ def leased(desk: Desk, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10
 
 
 def test_from_call_to_bill() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     assert desk.offer("v1", call(1), 10_000, PRICE, 100_000, NOW) == Offer(1, 10_000, PRICE, NOW + HOLD_MS)
     assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     later = NOW + 900_000
@@ -52,7 +59,7 @@ def test_from_call_to_bill() -> None:
 
 
 def test_no_more_is_offered_than_is_free() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     leased(desk, "v1", wanted_wh=60_000)
     free_wh = deliverable(100_000 - taken_for(60_000))
     assert desk.offer("v2", call(1), 60_000, PRICE, 100_000, NOW) == Offer(1, free_wh, PRICE, NOW + HOLD_MS)
@@ -60,7 +67,7 @@ def test_no_more_is_offered_than_is_free() -> None:
 
 
 def test_why_a_call_is_declined() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     assert desk.offer("v1", call(1, PRICE - 1), 5_000, PRICE, 9_000, NOW) == Decline(1, "price")
     assert desk.offer("v1", call(1), 5_000, PRICE, LEAST_OFFER_WH, NOW) == Decline(1, "energy")
     assert desk.offer("v1", call(1), 5_000, PRICE, 0, NOW) == Decline(1, "energy")
@@ -71,7 +78,7 @@ def test_why_a_call_is_declined() -> None:
 
 
 def test_a_second_call_replaces_the_first_hold() -> None:
-    desk = Desk(1)
+    desk = ReservationBook(1)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
     assert desk.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Offer(2, 5_000, PRICE, NOW + HOLD_MS)
     assert desk.accept("v1", Accept(1, NOW), NOW) == Decline(1, "unknown")
@@ -79,14 +86,14 @@ def test_a_second_call_replaces_the_first_hold() -> None:
 
 
 def test_a_repeated_acceptance_gets_the_same_lease() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     leased(desk)
     assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     assert len(desk.reservations) == 1
 
 
 def test_a_repeated_release_gets_the_same_bill() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     leased(desk)
     bill, _ = desk.release("v1", release(1, 9_000), 100_000)
     again, moved = desk.release("v1", release(1, 9_000), 100_000)
@@ -95,7 +102,7 @@ def test_a_repeated_release_gets_the_same_bill() -> None:
 
 
 def test_closing_ends_a_hold_and_not_a_lease() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     leased(desk, "v1", 1)
     desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
     desk.close("v1", 1)
@@ -107,7 +114,7 @@ def test_closing_ends_a_hold_and_not_a_lease() -> None:
 
 
 def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     leased(desk, "v1", 1)
     desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
     assert desk.expire(NOW + HOLD_MS - 1) == []
@@ -122,13 +129,13 @@ def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
 
 
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
     assert desk.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), STILL)
 
 
 def test_a_hold_cannot_be_drawn_from() -> None:
-    desk = Desk(PORTS)
+    desk = ReservationBook(PORTS)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
     _, moved = desk.release("v1", release(1, 5_000), 100_000)
     assert moved == STILL
@@ -136,7 +143,7 @@ def test_a_hold_cannot_be_drawn_from() -> None:
 
 
 def test_dropping_holds_keeps_leases() -> None:
-    desk = Desk(3)
+    desk = ReservationBook(3)
     leased(desk, "v1", 1)
     desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
     desk.drop_holds()
@@ -155,7 +162,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(PORTS)
+        self.desk = ReservationBook(PORTS)
         self.now_ms = NOW
         self.stored_wh = 50_000
         self.meters: dict[str, int] = {}

@@ -57,13 +57,13 @@ def settled(stage: Stage) -> None:
 def test_a_tick_as_it_should_be() -> None:
     stage = company()
 
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.says("t1", HOME, Supply(0, 20_000))
     stage.says("h1", HOME, Bid(0, H1))
     stage.says("c1", HOME, Bid(0, C1))
     stage.is_silent()
 
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     to_h1, to_c1 = sorted_awards(stage)
     stage.says("h1", "t1", Receipt(0, to_h1.serial, to_h1.lots))
     stage.says("c1", "t1", Receipt(0, to_c1.serial, to_c1.lots))
@@ -118,7 +118,7 @@ def test_what_nobody_wants_is_curtailed() -> None:
 
 def test_a_calm_costs_no_awards() -> None:
     stage = company(0)
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     assert stage.said(Award) == []
     stage.play(*IMPORT_ONLY)
     assert stage.said(ConsumerState)[0].status == "supplied"
@@ -135,10 +135,10 @@ def test_cheap_packages_are_not_asked_of_the_reactor() -> None:
 
 def test_an_empty_bid_is_said_so_that_nobody_waits() -> None:
     stage = Stage(turbine("t1", 5_000), household("h1", 0))
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.says("t1", HOME, Supply(0, 5_000))
     stage.says("h1", HOME, Bid(0, ()))
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     stage.is_silent()
     assert not stage.agents["t1"].waiting
 
@@ -146,19 +146,19 @@ def test_an_empty_bid_is_said_so_that_nobody_waits() -> None:
 def test_the_consumer_scale_multiplies_demand() -> None:
     stage = company()
     stage.settings = stage.settings.__class__(consumer_scale=0.5)
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     assert stage.skips_to("h1", Bid).packages == (package(0, 7_500),)
 
 
 def test_a_charger_bids_within_what_a_bid_may_hold() -> None:
     stage = Stage(charger("c1", most_wh=60_000, package_wh=100))  # the stage checks every line as on the wire
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     assert total(stage.hears("c1", HOME, Bid).packages) == 60_000
 
 
 def test_a_charger_bids_less_the_fuller_it_is() -> None:
     stage = Stage(charger("c1", stored_wh=85_000))
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.says("c1", HOME, Bid(0, (package(0, 10_000, 150_000), package(1, 6_666, 100_000))))
 
 
@@ -184,8 +184,8 @@ def test_energy_and_money_agree_whatever_there_is(supply_wh: int, demand_wh: int
 def test_a_missing_bid_is_waited_for_until_the_deadline() -> None:
     stage = company()
     stage.loses(Bid, sender="h1")
-    stage.play(Phase.PROCESS)
-    stage.begin(Phase.COMMERCE)
+    stage.play(Phase.BID)
+    stage.begin(Phase.TRADE)
     stage.is_silent()
     assert stage.agents["t1"].waiting
     stage.wait(PATIENCE_MS - 1)
@@ -202,7 +202,7 @@ def test_a_missing_bid_is_waited_for_until_the_deadline() -> None:
 def test_a_late_bid_ends_the_waiting() -> None:
     stage = company()
     held = stage.holds(Bid, sender="h1")
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.mended()
     stage.arrives(held)
     sorted_awards(stage)
@@ -212,7 +212,7 @@ def test_a_late_bid_ends_the_waiting() -> None:
 def test_a_bid_after_clearing_is_refused_as_late() -> None:
     stage = company()
     held = stage.holds(Bid, sender="h1")
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.wait(PATIENCE_MS)
     stage.lines.clear()
     stage.arrives(held)
@@ -224,16 +224,16 @@ def test_the_dead_and_the_absent_are_not_waited_for() -> None:
     stage = company()
     stage.whole_tick()
     stage.dies("h1")
-    stage.play(Phase.PROCESS)
-    stage.begin(Phase.COMMERCE)
+    stage.play(Phase.BID)
+    stage.begin(Phase.TRADE)
     assert total(stage.skips_to("t1", Award).lots) == 20_000
     stage.play(*IMPORT_ONLY)
 
     other = company()
     other.loses(Bid, sender="h1")
     other.absent = ("h1",)
-    other.play(Phase.PROCESS)
-    other.begin(Phase.COMMERCE)
+    other.play(Phase.BID)
+    other.begin(Phase.TRADE)
     other.says("t1", "c1", Award(0, 0, C1))
 
 
@@ -253,11 +253,11 @@ def test_a_silent_device_costs_the_others_nothing_at_any_speed(seconds_per_tick:
 
 def test_a_refused_award_is_awarded_again() -> None:
     stage = Stage(turbine("t1", 10_000), household("h1", 10_000), charger("c1"))
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.hand("t9", "h1", Award(0, 0, (package(0, 10_000),)))  # a stranger was faster
     stage.says("h1", "t9", Receipt(0, 0, (package(0, 10_000),)))
     stage.agents["t1"].handle(HOME, "h0", Bid(0, ()), stage.now_ms)
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     if stage.lines[0][1] == "h1":
         stage.says("t1", "h1", Award(0, 0, (package(0, 10_000),)))
         stage.says("h1", "t1", Receipt(0, 0, ()))
@@ -273,10 +273,10 @@ def test_a_refused_award_is_awarded_again() -> None:
 
 def test_refused_energy_goes_to_the_next_bid_as_long_as_the_phase_lasts() -> None:
     stage = Stage(turbine("t1", 10_000), household("h1", 10_000), household("h2", 10_000, price=EUR // 2))
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.hand("t9", "h1", Award(0, 0, (package(0, 4_000),)))
     stage.lines.clear()
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     stage.says("t1", "h1", Award(0, 0, (package(0, 10_000),)))
     stage.says("h1", "t1", Receipt(0, 0, (package(0, 6_000),)))
     stage.says("t1", "h2", Award(0, 0, (package(0, 4_000, EUR // 2),)))
@@ -288,10 +288,10 @@ def test_refused_energy_goes_to_the_next_bid_as_long_as_the_phase_lasts() -> Non
 
 def test_refused_energy_is_not_resold_after_the_phase() -> None:
     stage = Stage(turbine("t1", 10_000), household("h1", 10_000), household("h2", 10_000, price=EUR // 2))
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.hand("t9", "h1", Award(0, 0, (package(0, 4_000),)))
     held = stage.holds(Receipt, sender="h1")
-    stage.play(Phase.COMMERCE, Phase.IMPORT)
+    stage.play(Phase.TRADE, Phase.IMPORT)
     stage.arrives(held[:1])
     stage.is_silent()
     stage.mended()
@@ -303,7 +303,7 @@ def test_refused_energy_is_not_resold_after_the_phase() -> None:
 def test_a_missing_receipt_is_asked_for_a_few_times() -> None:
     stage = Stage(turbine("t1", 10_000), household("h1", 10_000))
     stage.loses(Receipt)
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.wait(100 * PATIENCE_MS)
     assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * ATTEMPTS
     assert not stage.agents["t1"].waiting
@@ -320,7 +320,7 @@ def test_a_late_receipt_corrects_the_books() -> None:
     (state,) = stage.said(ProducerState)
     assert (state.sold_wh, state.curtailed_wh, state.unsettled_wh) == (0, 2_000, 10_000)
     stage.mended()
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.says("t1", "h1", Award(0, 0, (package(0, 10_000),)))  # the reminder
     stage.says("t1", HOME, Supply(1, 12_000))
     stage.hears("h1", HOME, Bid)
@@ -330,7 +330,7 @@ def test_a_late_receipt_corrects_the_books() -> None:
     stage.arrives(held[:1])
     stage.is_silent()
     assert stage.agents["t1"].refused == {"stale": 1}
-    stage.play(Phase.COMMERCE, *IMPORT_ONLY)
+    stage.play(Phase.TRADE, *IMPORT_ONLY)
     settled(stage)
 
 
@@ -357,12 +357,12 @@ def test_a_receipt_that_never_comes_is_written_off() -> None:
 
 def test_duplicate_and_stale_messages_change_nothing_and_are_counted() -> None:
     stage = company()
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     bid = Bid(0, (package(0, 99_000),))
     stage.hand("h1", "t1", bid, HOME)
     assert stage.agents["t1"].refused == {"duplicate": 1}
     stage.lines.clear()
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     to_h1, _ = sorted_awards(stage)
     assert total(to_h1.lots) <= 15_000
     stage.lines.clear()
@@ -385,10 +385,10 @@ def test_duplicate_and_stale_messages_change_nothing_and_are_counted() -> None:
 
 def test_an_old_tick_is_refused() -> None:
     stage = company()
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.lines.clear()
     old = stage.tick_message()
-    stage.play(Phase.COMMERCE, *IMPORT_ONLY)
+    stage.play(Phase.TRADE, *IMPORT_ONLY)
     for name, agent in stage.agents.items():
         assert agent.handle("", "clock", old, stage.now_ms) == (), name
         assert agent.refused == {"stale": 1}, name
@@ -399,9 +399,9 @@ def test_what_is_said_before_the_tick_is_heard_counts_when_it_is() -> None:
     stage = Stage(t1)
     stage.hand("h1", "t1", Bid(0, (package(0, 10_000),)), HOME)
     assert t1.refused == {}
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     stage.says("t1", HOME, Supply(0, 10_000))
-    stage.begin(Phase.COMMERCE)
+    stage.begin(Phase.TRADE)
     stage.says("t1", "h1", Award(0, 0, (package(0, 10_000),)))
 
 
@@ -411,7 +411,7 @@ def test_what_is_said_before_the_tick_is_heard_counts_when_it_is() -> None:
 def test_a_lost_request_is_asked_again() -> None:
     stage = Stage(household("h1", 10_000), reactor())
     stage.loses(Request)
-    stage.play(Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT)
+    stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT)
     stage.mended()
     stage.wait(PATIENCE_MS)
     stage.says("h1", "reactor", Request(0, (package(0, 10_000),)))
@@ -424,7 +424,7 @@ def test_a_lost_request_is_asked_again() -> None:
 def test_a_repeated_request_is_served_once() -> None:
     stage = Stage(household("h1", 10_000), reactor())
     stage.loses(Award)
-    stage.play(Phase.PROCESS, Phase.COMMERCE, Phase.IMPORT)
+    stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT)
     stage.wait(100 * PATIENCE_MS)
     assert stage.said(Request) == [Request(0, (package(0, 10_000),))] * ATTEMPTS
     assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * ATTEMPTS
@@ -437,7 +437,7 @@ def test_a_repeated_request_is_served_once() -> None:
 
 def test_the_reactor_sells_only_at_its_price() -> None:
     stage = Stage(reactor())
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.hand("h1", "reactor", Request(0, (package(0, 10, 899_999), package(1, 20, 900_000))))
     stage.says("reactor", "h1", Award(0, 0, (package(1, 20, 900_000),)))
     stage.hand("h2", "reactor", Request(0, (package(0, 10, 899_999),)))
@@ -448,7 +448,7 @@ def test_the_reactor_sells_only_at_its_price() -> None:
 
 def test_the_reactor_does_not_run_for_refused_energy() -> None:
     stage = Stage(reactor())
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     stage.hand("h1", "reactor", Request(0, (package(0, 10_000),)))
     stage.hand("h1", "reactor", Receipt(0, 0, (package(0, 4_000),)))
     stage.play(Phase.SETTLE)
@@ -469,7 +469,7 @@ def test_a_request_after_the_account_does_not_change_the_account() -> None:
 
 def test_a_greedy_request_does_not_spoil_the_reactors_account() -> None:
     stage = Stage(reactor())
-    stage.play(Phase.PROCESS)
+    stage.play(Phase.BID)
     most = tuple(package(index, 10**12, 10**9) for index in range(256))
     for number in range(3):
         stage.hand(f"h{number}", "reactor", Request(0, most))
@@ -517,7 +517,7 @@ def test_what_one_turbine_was_refused_it_sells_to_others() -> None:
     stage = pair(10_000, 10_000, [20_000])
     stage.loses(Supply, sender="t2", to="t1")
     stage.loses(Supply, sender="t1", to="t2")
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.wait(PATIENCE_MS)
     stage.play(*IMPORT_ONLY)
     turbines = [s for s in stage.said(ProducerState) if s.kind == "turbine"]
@@ -541,7 +541,7 @@ def cells(west_wh: int, here_demand_wh: int, east_wh: int, *, here_wh: int = 0) 
 
 def test_a_surplus_goes_to_the_neighbour() -> None:
     stage = cells(30_000, 15_000, 0)
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.begin(Phase.RESIDUAL)
     stage.says("h", "here", Residual(0, H1))
     stage.is_silent()
@@ -637,13 +637,13 @@ def test_a_roster_may_be_shared() -> None:
 
 def test_whoever_missed_the_end_of_a_tick_accounts_for_it_when_the_next_is_heard() -> None:
     stage = Stage(turbine("t1", 12_000), household("h1", 10_000))
-    stage.play(Phase.PROCESS, Phase.COMMERCE)
+    stage.play(Phase.BID, Phase.TRADE)
     stage.begin(Phase.IMPORT, tick=70)
     assert [state.tick for state in stage.said(ConsumerState)] == [0]
     assert stage.said(ConsumerState)[0].bought_wh == 10_000
-    stage.begin(Phase.PROCESS, tick=71)
+    stage.begin(Phase.BID, tick=71)
     assert [(state.tick, state.sold_wh) for state in stage.said(ProducerState)] == [(0, 10_000)]
-    stage.play(Phase.COMMERCE, Phase.IMPORT, Phase.SETTLE)
+    stage.play(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
     assert [state.tick for state in stage.said(ConsumerState)] == [0, 71]
     assert [state.tick for state in stage.said(ProducerState)] == [0, 71]
 
@@ -653,7 +653,7 @@ def test_nobody_forgets_while_nobody_hears_a_tick() -> None:
     stage.loses(Receipt, sender="h1")
     stage.whole_tick()
     stage.mended()
-    stage.begin(Phase.PROCESS, tick=5_000)
+    stage.begin(Phase.BID, tick=5_000)
     assert stage.said(Correction) == [Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR))]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
-from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import Exit
@@ -175,7 +175,7 @@ def test_secrets_are_complete_and_nobody_elses(tmp_path: Path, secrets: Path, ce
     assert "is missing" in found(look_at_device(device, pi), "secrets").words
     enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
     assert found(look_at_device(device, pi), "secrets").grade is OK
-    Folder(secrets).password_of("charger-01").chmod(0o604)
+    SecretsFolder(secrets).password_of("charger-01").chmod(0o604)
     finding = found(look_at_device(device, pi), "secrets")
     assert (finding.grade, "can be read by everybody" in finding.words) == (FAIL, True)
 
@@ -192,7 +192,7 @@ def enrolled(secrets: Path, cell: str) -> Path:
 @pytest.mark.mosquitto
 def test_a_way_that_is_clear_is_walked_to_the_end(enrolled: Path, cell: str) -> None:
     with MosquittoBroker(enrolled) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
-        clock = loop.open("clock", on_message=print, login=Keyring(enrolled).login("clock"))
+        clock = loop.open("clock", on_message=print, login=FileCredentials(enrolled).login("clock"))
         loop.wait_online(5.0)
         clock.publish("gridfleet/town/tick/clock", b"{}", qos=1, retain=True)
         clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # not for chargers' ears
@@ -236,7 +236,7 @@ def test_what_keeps_a_device_out_is_named(enrolled: Path, cell: str, tmp_path: P
             each.what for each in look_at_broker(charger(cell, url, enrolled, "synthetic"), running=True)
         ]
         assert running == ["broker", "TLS", "login", "access rules"]
-        Folder(enrolled).password_of("charger-01").write_text("wrong\n")
+        SecretsFolder(enrolled).password_of("charger-01").write_text("wrong\n")
         device = charger(cell, url, enrolled, "synthetic")
         assert found(look_at_broker(device, running=False), "login").grade is FAIL
     assert "does not answer" in found(look_at_broker(device, running=False), "broker").words

@@ -10,7 +10,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.runtime.fleet import Fleet
@@ -18,9 +18,9 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.certificates import revoked_in, serial_of
 from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
-from gridfleet.provisioning.site.folder_users import Running, running
+from gridfleet.provisioning.site.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.secrets import identities, make_secrets
-from gridfleet.provisioning.site.user_registry import read_roll, with_enrolled
+from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
 from tests.mosquitto.guests import Guests
 
 ALL = "gridfleet/town/#"
@@ -36,7 +36,7 @@ def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger
     with MosquittoBroker(secrets) as broker:
         enrol(secrets, charger, "town")
         broker.reload()
-        keyring = Keyring(secrets)
+        keyring = FileCredentials(secrets)
         with Guests(broker, keyring) as guests:
             clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
             device, login = guests.come("charger-01"), keyring.login("charger-01")
@@ -56,7 +56,7 @@ def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger
 @pytest.mark.mosquitto
 def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment) -> None:
     enrol(secrets, charger)
-    keyring = Keyring(secrets, certificates=True)
+    keyring = FileCredentials(secrets, certificates=True)
     login = keyring.login("charger-01")
     with MosquittoBroker(secrets, identify=True) as broker, Guests(broker, keyring) as guests:
         guests.come("charger-01", login=login).connection.close()
@@ -75,11 +75,11 @@ def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment
         try:
             assert broker.stdout is not None
             address = BrokerAddress.parse(broker.stdout.readline().split()[1])
-            assert running(Folder(secrets).brokers) == [broker.pid]
+            assert folder_users(SecretsFolder(secrets).brokers) == [broker.pid]
             enrol(secrets, charger)
             assert f"(process {broker.pid})" in tell_broker(secrets)
             with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
-                loop.open("charger-01", on_message=print, login=Keyring(secrets).login("charger-01"))
+                loop.open("charger-01", on_message=print, login=FileCredentials(secrets).login("charger-01"))
                 loop.wait_online(10.0)
         finally:
             broker.send_signal(signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment
 
 
 def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
-    folder = Folder(secrets)
+    folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     before = folder.password_of("charger-01").read_text()
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
@@ -99,7 +99,7 @@ def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -
 
 def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
     enrol(secrets, charger)
-    rules = Folder(secrets).rights.read_text().split("\n\n")
+    rules = SecretsFolder(secrets).rights.read_text().split("\n\n")
     own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
     like = next(each for each in fleet.agents() if each.kind is Kind.CHARGER and each.cell == charger.cell)
     same = next(rule for rule in rules if rule.startswith(f"user {like.id}\n"))
@@ -108,14 +108,14 @@ def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, 
 
 def test_secrets_made_anew_keep_who_was_enrolled(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
     enrol(secrets, charger)
-    folder = Folder(secrets)
+    folder = SecretsFolder(secrets)
     make_secrets(secrets, "town", with_enrolled(folder, identities(fleet)))
-    assert read_roll(folder).enrolled == ("charger-01",)
+    assert read_registry(folder).enrolled == ("charger-01",)
     assert "user charger-01\n" in folder.rights.read_text()
 
 
 def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> None:
-    folder = Folder(secrets)
+    folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
     assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == Exit.FINE
@@ -137,10 +137,10 @@ def test_who_cannot_be_enrolled_is_told_why(
     secrets: Path, cell: str, enrolment: Enrolment, site: str | None, said: str
 ) -> None:
     asked = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
-    before = Folder(secrets).roll.read_bytes()
+    before = SecretsFolder(secrets).roll.read_bytes()
     with pytest.raises(CommandError, match=said):
         check_enrolment(secrets, asked, site)
-    assert Folder(secrets).roll.read_bytes() == before
+    assert SecretsFolder(secrets).roll.read_bytes() == before
 
 
 def test_who_is_not_known_cannot_be_revoked(secrets: Path, tmp_path: Path) -> None:
@@ -151,21 +151,21 @@ def test_who_is_not_known_cannot_be_revoked(secrets: Path, tmp_path: Path) -> No
 
 
 def test_a_roll_that_is_damaged_is_named(secrets: Path) -> None:
-    Folder(secrets).roll.write_text('{"site": 1}')
+    SecretsFolder(secrets).roll.write_text('{"site": 1}')
     with pytest.raises(CommandError, match=r"roll\.json: cannot be read \(site"):
-        read_roll(Folder(secrets))
+        read_registry(SecretsFolder(secrets))
 
 
 def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "brokers"
-    assert running(folder) == []
-    with Running(folder):
-        assert running(folder) == [os.getpid()]
-    assert running(folder) == []
+    assert folder_users(folder) == []
+    with FolderUser(folder):
+        assert folder_users(folder) == [os.getpid()]
+    assert folder_users(folder) == []
     (folder / "4711").touch()  # left behind by a crash
-    assert running(folder) == []
+    assert folder_users(folder) == []
 
 
 def test_a_folder_that_cannot_be_written_keeps_no_broker_from_running(tmp_path: Path) -> None:
-    with Running(tmp_path / "missing" / "brokers"):
-        assert running(tmp_path / "missing" / "brokers") == []
+    with FolderUser(tmp_path / "missing" / "brokers"):
+        assert folder_users(tmp_path / "missing" / "brokers") == []

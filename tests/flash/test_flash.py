@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gridfleet.broker.credentials import Folder
+from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.devices.config.device_file import parse
 from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.flash.card import with_credentials
 from gridfleet.provisioning.flash.device_spec import read_fleet
-from gridfleet.provisioning.site.user_registry import read_roll
+from gridfleet.provisioning.site.user_registry import read_registry
 from gridfleet.provisioning.upgrade.bundle import Bundle
 from tests.flash.conftest import DEVICE, digest, mtool
 
@@ -61,8 +61,8 @@ def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle
         *(f"gridfleet/bundle/{wheel}" for wheel in bundle.wheels),
     }
     Bundle.load(boot / "gridfleet" / "bundle").verify()
-    folder = Folder(bench / "secrets")
-    own = Folder(boot / "gridfleet" / "secrets")
+    folder = SecretsFolder(bench / "secrets")
+    own = SecretsFolder(boot / "gridfleet" / "secrets")
     assert digest(own.authority) == digest(folder.authority)
     for there, here in (
         (own.key_of("charger-01"), folder.key_of("charger-01")),
@@ -74,7 +74,7 @@ def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle
     command = yaml.safe_load((boot / "user-data").read_text())["runcmd"][-1]
     wheel = next(name for name in bundle.wheels if name.startswith("gridfleet-"))
     assert command[1] == f"PYTHONPATH=/boot/firmware/gridfleet/bundle/{wheel}"
-    assert read_roll(folder).enrolled == ("charger-01",)
+    assert read_registry(folder).enrolled == ("charger-01",)
 
 
 def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
@@ -127,7 +127,7 @@ def test_many_devices_get_an_image_each(bench: Path, cell: str, blank_image: Pat
         device_file = mtool("mtype", "-i", volume, "::/gridfleet/device.toml").decode()
         assert parse(device_file, "device.toml").id == device
         assert mtool("mtype", "-i", volume, f"::/gridfleet/secrets/clients/{device}.key").startswith(b"-----")
-    assert read_roll(Folder(bench / "secrets")).enrolled == ("charger-01", "charger_02")
+    assert read_registry(SecretsFolder(bench / "secrets")).enrolled == ("charger-01", "charger_02")
 
 
 @pytest.mark.mtools
@@ -168,7 +168,7 @@ def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "DE"]
     assert flash("charger-01", "--boot", "bootfs", *words, "--yes") == Exit.FINE
     said = "".join(capsys.readouterr())
-    password = Folder(bench / "secrets").password_of("charger-01").read_text().strip()
+    password = SecretsFolder(bench / "secrets").password_of("charger-01").read_text().strip()
     psk = yaml.safe_load((bench / "bootfs" / "network-config").read_text())["wifis"]["wlan0"]["access-points"]
     for secret in (PASSPHRASE, password, psk["bench"]["password"]):
         assert secret not in said

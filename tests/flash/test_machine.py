@@ -12,13 +12,13 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.flash import first_boot
 from gridfleet.provisioning.flash.card import device_files
-from gridfleet.provisioning.flash.device_spec import KINDS, DeviceTable, Settings, make_order
+from gridfleet.provisioning.flash.device_spec import KINDS, DeviceTable, Settings, make_device_spec
 from gridfleet.provisioning.flash.first_boot import Host
 from gridfleet.provisioning.flash.units import NAMES
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade import actions as upgrading
 from gridfleet.provisioning.upgrade.bundle import LIST, Bundle
-from gridfleet.provisioning.upgrade.service import Fare
+from gridfleet.provisioning.upgrade.service import ServiceStatus
 from gridfleet.provisioning.upgrade.version_change import Gate, settle
 from gridfleet.provisioning.upgrade.versions import Versions
 from tests.flash.conftest import small_bundle
@@ -58,13 +58,13 @@ class FakeService:
         self.began_s = self.time.passed_s
         self.started.append(self.versions.current or "")
 
-    def fare(self) -> Fare:
+    def status(self) -> ServiceStatus:
         label = self.started[-1].partition("-")[0]
         age_s = self.time.passed_s - self.began_s
         lives = int(age_s // self.dies_s.get(label, 1e9))
         age_s -= lives * self.dies_s.get(label, 1e9)
         ready = age_s >= self.ready_s.get(label, 5.0)
-        return Fare(ready, 100 + lives, "active (running)" if ready else "activating (start)")
+        return ServiceStatus(ready, 100 + lives, "active (running)" if ready else "activating (start)")
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ class FakeHost(Host):
 @pytest.fixture
 def card(tmp_path: Path, secrets: Path, device_file: Path, bundle: Bundle) -> Path:
     """What `gridfleet flash` puts under gridfleet/ on the boot partition."""
-    order = make_order(tmp_path, Settings(secrets=str(secrets)), DeviceTable(file=device_file.name))
+    order = make_device_spec(tmp_path, Settings(secrets=str(secrets)), DeviceTable(file=device_file.name))
     enrol(secrets, Enrolment("charger-01", KINDS["charger"], order.device.cell))
     for name, content in device_files(order, bundle).items():
         (tmp_path / "boot" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.hil.mock_pi import MockPi
@@ -65,7 +65,7 @@ def heard_from(
             "viewer",
             on_message=hear,
             filters=[("gridfleet/town/#", 1)],
-            login=Keyring(secrets).login("viewer"),
+            login=FileCredentials(secrets).login("viewer"),
         )
         loop.wait_online(5.0)
         with safe:
@@ -81,7 +81,7 @@ def test_the_contactor_is_open_and_the_site_is_told(
     enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
     with MosquittoBroker(secrets) as broker:
         file = device(cell, broker.url, closed_when)
-        safe = SafeMode(file, credentials=Keyring(secrets), open_board=lambda _: pi.board())
+        safe = SafeMode(file, credentials=FileCredentials(secrets), open_board=lambda _: pi.board())
         high, _ = pi.level(CONTACTOR)
         assert high is (closed_when == "low")
         heard = heard_from(broker, secrets, safe)
@@ -100,7 +100,7 @@ def test_pins_that_cannot_be_opened_are_told(secrets: Path, cell: str) -> None:
         raise OSError("no such chip")
 
     with MosquittoBroker(secrets) as broker:
-        safe = SafeMode(device(cell, broker.url), credentials=Keyring(secrets), open_board=broken)  # type: ignore[arg-type]
+        safe = SafeMode(device(cell, broker.url), credentials=FileCredentials(secrets), open_board=broken)  # type: ignore[arg-type]
         heard = heard_from(broker, secrets, safe)
     assert heard["sample"][0]["faults"] == ["controller: safe mode", "pins: OSError"]
 

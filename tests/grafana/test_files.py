@@ -54,23 +54,23 @@ CHOOSING_COLUMNS = re.compile(
 )
 
 
-def everything(data: object) -> Iterator[tuple[str, Any]]:
+def all_topics_filter(data: object) -> Iterator[tuple[str, Any]]:
     """Yield every key with its value, at any depth."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield key, value
-            yield from everything(value)
+            yield from all_topics_filter(value)
     elif isinstance(data, list):
         for value in data:
-            yield from everything(value)
+            yield from all_topics_filter(value)
 
 
 def texts_in(data: object) -> list[str]:
-    return [value for _, value in everything(data) if isinstance(value, str)]
+    return [value for _, value in all_topics_filter(data) if isinstance(value, str)]
 
 
 def links_in(data: object) -> list[str]:
-    return [value for key, value in everything(data) if key == "url" and value]
+    return [value for key, value in all_topics_filter(data) if key == "url" and value]
 
 
 def provisioned(name: str) -> Any:  # noqa: ANN401 - plain data
@@ -138,7 +138,7 @@ def test_every_panel_of_the_original_has_its_place() -> None:
 def test_every_datasource_is_the_provisioned_one() -> None:
     assert datasource()["uid"] == DATASOURCE_UID == client.DATASOURCE_UID
     for name, page in pages().items():
-        sources = [value for key, value in everything(page) if key == "datasource"]
+        sources = [value for key, value in all_topics_filter(page) if key == "datasource"]
         assert sources, name
         assert all(source == {"type": "influxdb", "uid": DATASOURCE_UID} for source in sources), name
         assert all(target["datasource"] for panel in panels(page) for target in panel.get("targets", []))
@@ -186,7 +186,7 @@ def test_a_colour_means_one_thing() -> None:
     palette = {tone.dark for tone in TONES.values()} | {"text", "#7b828c"}
     keys = {"color", "fixedColor", "fixed", "iconColor"}
     for name, page in pages().items():
-        colours = {value for key, value in everything(page) if key in keys and isinstance(value, str)}
+        colours = {value for key, value in all_topics_filter(page) if key in keys and isinstance(value, str)}
         assert {colour for colour in colours if not colour.startswith("img/")} <= palette, name
     seen: dict[str, set[str]] = defaultdict(set)
     for page in pages().values():

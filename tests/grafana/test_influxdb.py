@@ -18,7 +18,7 @@ import pytest
 
 from gridfleet.broker.protocol.messages import Sample
 from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
-from gridfleet.dashboards.telemetry.live_status import Standing
+from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point, line
 from tests.grafana.pages import ROOT, VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
@@ -126,7 +126,7 @@ def recorded() -> list[str]:
         "storm": [*points("storm", ticks=64)],
         "steered": steered(),
     }.items():
-        standing = Standing()
+        standing = LiveStatus()
         named = [point._replace(tags={**point.tags, "run": name}) for point in run]
         for point in named[:-100]:  # before its end
             standing(point)

@@ -8,7 +8,7 @@ import pytest
 
 from gridfleet.broker.protocol.messages import Incident, Sample
 from gridfleet.dashboards.telemetry.instruments import FIELDS, incident_point, sample_point
-from gridfleet.dashboards.telemetry.live_status import Standing
+from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point
 from gridfleet.dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
 from gridfleet.devices.config.scenario import parse
@@ -81,7 +81,7 @@ def recorded() -> tuple[Point, ...]:
         points("normal", SMALL),
         points("normal", (), FAULTS, 40),
     ):
-        standing = Standing()
+        standing = LiveStatus()
         for point in run[:-100]:  # before its end
             standing(point)
         now = standing.point(0)
@@ -162,7 +162,7 @@ def point(
 
 
 def test_how_the_run_stands_is_what_its_last_points_say() -> None:
-    standing = Standing()
+    standing = LiveStatus()
     assert standing.point(5) is None
     for tick in range(20):
         sold = {"sold_wh": 1000, "reactor_wh": 1000 if tick < 4 else 250}
@@ -188,7 +188,7 @@ def test_how_the_run_stands_is_what_its_last_points_say() -> None:
 
 
 def test_another_run_begins_anew() -> None:
-    standing = Standing()
+    standing = LiveStatus()
     standing(point(GRID.name, 0, {"sold_wh": 10, "reactor_wh": 10}, cell="x"))
     standing(point("audit", 0, {"breaches": 2}, invariant="money"))
     standing(point(GRID.name, 0, {"sold_wh": 0, "reactor_wh": 0}, run="b", cell="x"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.devices.config.scenario import Scenario, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities, make_secrets
@@ -36,5 +36,5 @@ def mosquitto(secrets: Path) -> Iterator[MosquittoBroker]:
 
 @pytest.fixture
 def guests(mosquitto: MosquittoBroker, secrets: Path) -> Iterator[Guests]:
-    with Guests(mosquitto, Keyring(secrets)) as guests:
+    with Guests(mosquitto, FileCredentials(secrets)) as guests:
         yield guests

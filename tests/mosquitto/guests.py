@@ -5,7 +5,7 @@ from typing import Self
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.mqtt.client_options import Login
 
@@ -13,7 +13,7 @@ WAIT_S = 5.0
 SENTINEL = "gridfleet/town/tick/clock"
 
 
-class Guest:
+class ClientRole:
     """One client."""
 
     def __init__(self, loop: MqttLoop, name: str, login: Login, *filters: str) -> None:
@@ -32,7 +32,7 @@ class Guest:
 class Guests:
     """Context manager: a loop, and clients of it."""
 
-    def __init__(self, broker: MosquittoBroker, keyring: Keyring) -> None:
+    def __init__(self, broker: MosquittoBroker, keyring: FileCredentials) -> None:
         self.keyring = keyring
         self.loop = MqttLoop(BrokerAddress.parse(broker.url), retry_refused=True)
 
@@ -44,15 +44,15 @@ class Guests:
     ) -> None:
         self.loop.close()
 
-    def come(self, name: str, *filters: str, login: Login | None = None) -> Guest:
+    def come(self, name: str, *filters: str, login: Login | None = None) -> ClientRole:
         guest = self.try_to_come(name, *filters, login=login)
         self.loop.wait_online(WAIT_S)
         return guest
 
-    def try_to_come(self, name: str, *filters: str, login: Login | None = None) -> Guest:
-        return Guest(self.loop, name, login or self.keyring.login(name), *filters)
+    def try_to_come(self, name: str, *filters: str, login: Login | None = None) -> ClientRole:
+        return ClientRole(self.loop, name, login or self.keyring.login(name), *filters)
 
-    def settle(self, clock: Guest, *ears: Guest) -> None:
+    def settle(self, clock: ClientRole, *ears: ClientRole) -> None:
         """Return once all that was said before has been heard: the broker takes one packet after the other."""
         assert self.loop.run_until(lambda: not self.unanswered(), WAIT_S)
         clock.connection.publish(SENTINEL, b"", qos=1)

@@ -20,7 +20,7 @@ from gridfleet.broker import asyncapi
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import BATCH, BY_WORD, TABLE, parse, parse_batch, topic
+from gridfleet.broker.protocol.topics import BATCH, BY_MESSAGE_TYPE, TABLE, parse, parse_batch, topic
 from gridfleet.dashboards.recording.trace import TraceWriter, read_trace
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.config.scenario import parse as scenario_of
@@ -75,9 +75,13 @@ def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, An
 
 def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
     channel = document["channels"][BATCH]
-    levels = {"site": "town", "word": "bid", "cell": "north", "host": "fleet-1"}
+    levels = {"site": "town", "word": "bid", "cell": "north", "fleet": "fleet-1"}
     assert set(channel["parameters"]) == set(levels)
-    assert parse_batch("town", channel["address"].format(**levels)) == (BY_WORD["bid"], "north", "fleet-1")
+    assert parse_batch("town", channel["address"].format(**levels)) == (
+        BY_MESSAGE_TYPE["bid"],
+        "north",
+        "fleet-1",
+    )
     payload = document["components"]["messages"]["Batch"]["payload"]
     said = pack([("north/a", b'{"tick":1}'), ("north/b", b"{}")]).decode()
     assert re.search(payload["pattern"], said)

@@ -17,7 +17,7 @@ SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
 
 
 @contextmanager
-def running(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
+def folder_users(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
     """Run `gridfleet broker`; hand out its URL and its process id."""
     process = start("broker", "--port", "0", *words, cwd=cwd)
     assert process.stdout is not None
@@ -34,7 +34,7 @@ def running(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
 @pytest.mark.mosquitto
 def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp_path: Path) -> None:
     assert gridfleet("secrets", "s", *SMALL, cwd=tmp_path).code == Exit.FINE
-    with running("--secrets", "s", cwd=tmp_path) as (url, _):
+    with folder_users("--secrets", "s", cwd=tmp_path) as (url, _):
         assert url.startswith("mqtts://127.0.0.1:")
         words = ("--broker", url, "--secrets", "s", "--ticks", "4", "--no-report", *SMALL)
         ran = gridfleet("run", *words, cwd=tmp_path)
@@ -51,7 +51,7 @@ def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp
 @pytest.mark.mosquitto
 def test_rotated_secrets_are_taken_over_on_sighup(tmp_path: Path) -> None:
     gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
-    with running("--secrets", "s", cwd=tmp_path) as (url, pid):
+    with folder_users("--secrets", "s", cwd=tmp_path) as (url, pid):
         gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
         words = ("run", "--broker", url, "--secrets", "s", "--ticks", "1", "--no-report", *SMALL)
         assert gridfleet(*words, cwd=tmp_path).code == Exit.USAGE
@@ -63,7 +63,7 @@ def test_rotated_secrets_are_taken_over_on_sighup(tmp_path: Path) -> None:
 def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
     gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
     secrets = [path.read_bytes().strip() for path in (tmp_path / "s" / "clients").glob("*.password")]
-    with running("--secrets", "s", cwd=tmp_path):
+    with folder_users("--secrets", "s", cwd=tmp_path):
         for line in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 text = line.read_bytes()

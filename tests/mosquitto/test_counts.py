@@ -2,19 +2,19 @@
 
 import pytest
 
-from benchmarks.crew import CONSUMERS, PRODUCERS
+from benchmarks.device_group import CONSUMERS, PRODUCERS
 from benchmarks.fleets import bare_market
 from benchmarks.rounds import PHASES, Clock
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import Lines
-from gridfleet.broker.mqtt.packet_codec import WireClient
+from gridfleet.broker.mqtt.client_options import ChannelFactory
+from gridfleet.broker.mqtt.packet_codec import PahoClient
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
 pytestmark = pytest.mark.mosquitto
@@ -25,32 +25,32 @@ IN_A_CELL = CONSUMERS + PRODUCERS
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topic of each packet that the broker delivers to a device or host."""
     found: list[str] = []
-    take = WireClient._published
+    take = PahoClient._published
 
-    def counting(client: WireClient, command: int, packet: bytes) -> bool:
+    def counting(client: PahoClient, command: int, packet: bytes) -> bool:
         if client._client_id != b"clock":
             found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
         return take(client, command, packet)
 
-    monkeypatch.setattr(WireClient, "_published", counting)
+    monkeypatch.setattr(PahoClient, "_published", counting)
     return found
 
 
 def packets(kind: str, cells: int, delivered: list[str]) -> int:
     """How many packets are delivered in a tick."""
     scenario = bare_market(cells, CONSUMERS, PRODUCERS)
-    fleet, wire = Fleet(scenario), Wire(scenario.site)
+    fleet, wire = Fleet(scenario), SiteDecoder(scenario.site)
     with MosquittoBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        lines: Lines = loop
+        lines: ChannelFactory = loop
         if kind == "own":
-            lines = OneTick(loop, scenario.site, "fleet-1")
+            lines = TickFanout(loop, scenario.site, "fleet-1")
         elif kind == "shared":
             lines = SharedConnection(loop, wire, "fleet-1")
-        seats = [DeviceSeat(agent, lines, wire) for agent in fleet.agents()]
+        seats = [DeviceRunner(agent, lines, wire) for agent in fleet.agents()]
         loop.wait_online(20)
         for seat in seats:
             seat.start()
-        assert loop.run_until(fleet.acquainted, 10)
+        assert loop.run_until(fleet.discovery_complete, 10)
         clock = Clock(loop, cells, len(seats), plain=False)
         clock.tick(0)
         loop.run_until(lambda: False, 0.1)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.broker.access_control import Guest as Role
-from gridfleet.broker.access_control import Identity, may_hear, may_say
+from gridfleet.broker.access_control import ClientRole as Role
+from gridfleet.broker.access_control import Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client_options import Login
 from gridfleet.broker.protocol.messages import Kind
@@ -60,7 +60,7 @@ def test_only_what_somebody_may_say_is_delivered(
     ear = guests.come("viewer" if name == "recorder" else "recorder", ALL)
     clock = guests.come("clock")
     rogue = clock if name == "clock" else guests.come(name)
-    rights = list(may_say("town", users[name]))
+    rights = list(publish_filters("town", users[name]))
     others = ("turbine-1", "household-2", "charger-2", "clock", "operator", "viewer", "nobody")
     tried = [text for sender in {name, *others} for text in every_topic(CAST, sender)]
     tried += [
@@ -86,7 +86,7 @@ def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: d
     said = set()
     for name, user in users.items():
         mouth = ears.get(name) or guests.come(name)
-        rights = list(may_say("town", user))
+        rights = list(publish_filters("town", user))
         for text in every_topic((*CAST, "turbine-2", "vehicle-2"), name):
             if any_of(rights, text) and text != SENTINEL:
                 said.add(text)
@@ -94,7 +94,7 @@ def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: d
     guests.settle(clock, *ears.values())
     assert {text.split("/")[2] for text in said} == {row.word for row in TABLE} - {"tick"}
     for name, ear in ears.items():
-        rights = list(may_hear("town", users[name]))
+        rights = list(subscribe_filters("town", users[name]))
         assert set(ear.topics()) == {text for text in said if any_of(rights, text)}, name
 
 
@@ -116,7 +116,7 @@ def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, 
     for text in tried:
         host.connection.publish(text, b"1", qos=1)
     guests.settle(clock, ear)
-    rights = list(may_say("town", users["fleet-1"]))
+    rights = list(publish_filters("town", users["fleet-1"]))
     delivered = set(ear.topics())
     assert delivered == {text for text in tried if any_of(rights, text)}
     assert {text.rpartition("/")[2] for text in delivered} == (own | {"fleet-1"}) & set(names)
@@ -138,7 +138,7 @@ def test_a_device_neither_says_nor_hears_batches(guests: Guests, users: dict[str
     assert set(clock.topics()) - {SENTINEL} == {"gridfleet/town/batch/ready/site/fleet-1"}
     vehicle, turbine, other = (set(spy.topics()) for spy in spies)
     assert vehicle == turbine == set()
-    rights = list(may_hear("town", users["fleet-2"]))
+    rights = list(subscribe_filters("town", users["fleet-2"]))
     assert other == {text for text in ear.topics() if any_of(rights, text)}
     assert not any("/ready/" in text or "cell-1-1" in text for text in other if "offer" in text)
 
@@ -214,7 +214,7 @@ def test_a_rotated_password_stops_working_at_once(tmp_path: Path, scenario: Scen
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    with MosquittoBroker(folder) as broker, Guests(broker, Keyring(folder)) as guests:
+    with MosquittoBroker(folder) as broker, Guests(broker, FileCredentials(folder)) as guests:
         old = guests.keyring.login("charger-1")
         thief, clock = guests.come("charger-1", ALL, login=old), guests.come("clock")
         viewer = guests.come("viewer", ALL)
@@ -231,7 +231,7 @@ def test_who_left_the_scenario_is_locked_out(tmp_path: Path, scenario: Scenario)
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    with MosquittoBroker(folder) as broker, Guests(broker, Keyring(folder)) as guests:
+    with MosquittoBroker(folder) as broker, Guests(broker, FileCredentials(folder)) as guests:
         gone = guests.come("charger-1")
         make_secrets(folder, "town", [user for user in users if user.name != "charger-1"])
         broker.reload()
@@ -242,7 +242,7 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    keyring = Keyring(folder, certificates=True)
+    keyring = FileCredentials(folder, certificates=True)
     old = keyring.login("charger-1")
     with MosquittoBroker(folder, identify=True) as broker, Guests(broker, keyring) as guests:
         clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
@@ -257,11 +257,11 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
         broker.reload()
         guests.come("charger-1")
         thief = guests.try_to_come("thief", ALL, login=old)
-        naked = guests.try_to_come("naked", ALL, login=Keyring(folder).login("clock"))
+        naked = guests.try_to_come("naked", ALL, login=FileCredentials(folder).login("clock"))
         guests.loop.run_until(lambda: False, 1.0)
         assert not thief.connection.online
         assert not naked.connection.online
 
 
 def test_the_roles_of_guests_are_named_like_their_users() -> None:
-    assert {role.value for role in Role} - {Role.HOST, Role.BRIDGE} == {"recorder", "viewer", "operator"}
+    assert {role.value for role in Role} - {Role.FLEET, Role.BRIDGE} == {"recorder", "viewer", "operator"}

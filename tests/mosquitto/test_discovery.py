@@ -10,7 +10,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.home_assistant import STATES, discovery
 from gridfleet.broker.protocol.messages import Kind, Presence
@@ -120,7 +120,7 @@ def test_examples() -> None:
 def test_every_device_is_told_of_once_and_stays_known(
     mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
 ) -> None:
-    address, keyring, heard = BrokerAddress.parse(mosquitto.url), Keyring(secrets), dict[str, bytes]()
+    address, keyring, heard = BrokerAddress.parse(mosquitto.url), FileCredentials(secrets), dict[str, bytes]()
     fleet = Fleet(scenario)
     Site(fleet, address, ticks=1, credentials=keyring, announce=True).run()
     with MqttLoop(address) as loop:

@@ -9,25 +9,25 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
-from gridfleet.broker.protocol.messages import Award, ClockState, Host, Mode, Package, Presence
+from gridfleet.broker.protocol.messages import Award, ClockState, FleetPresence, Mode, Package, Presence
 from gridfleet.broker.protocol.topics import batch_topic
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.fleet_process import (
     Connecting,
     carry_devices,
-    host_name,
+    fleet_process_id,
     listen_first,
     new_epoch,
 )
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.guests import Guests
@@ -51,8 +51,8 @@ class Carried:
             args=(fleet, BrokerAddress.parse(broker.url), part_of(fleet, number, 2)),
             kwargs={
                 "connecting": connecting,
-                "host": host_name(number),
-                "credentials": Keyring(secrets),
+                "host": fleet_process_id(number),
+                "credentials": FileCredentials(secrets),
                 "asked_to_end": lambda: self._ended,
                 "tell": self.told.append,
             },
@@ -80,15 +80,15 @@ class Carried:
 def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
     ways: tuple[Connecting, Connecting], mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
 ) -> None:
-    said, fleet, known = Heard(), Fleet(scenario), Keyring(secrets)
+    said, fleet, known = Heard(), Fleet(scenario), FileCredentials(secrets)
     clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch())
     with (
         Carried(scenario, mosquitto, secrets, 1, ways[0]) as first,
         Carried(scenario, mosquitto, secrets, 2, ways[1]) as second,
         MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop,
     ):
-        ear = Ear(loop, Wire(scenario.site), (said.tap,), known)
-        seat = ClockSeat(clock, loop, Wire(scenario.site), known)
+        ear = SiteListener(loop, SiteDecoder(scenario.site), (said.tap,), known)
+        seat = ClockRunner(clock, loop, SiteDecoder(scenario.site), known)
         loop.wait_online(5)
         listen_first(loop, seat)
         assert loop.run_until(lambda: clock.present >= set(fleet.ids), 20)
@@ -104,12 +104,12 @@ def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
     )
     assert broken(audit(said.messages)) == {}
     assert (ear.refused, clock.refused, clock.late_phases) == (0, {}, 0)
-    hosts = {host for _, host, _ in said.of(Host)}
-    assert hosts == {host_name(n) for n, way in enumerate(ways, start=1) if way is Connecting.SHARED}
+    hosts = {host for _, host, _ in said.of(FleetPresence)}
+    assert hosts == {fleet_process_id(n) for n, way in enumerate(ways, start=1) if way is Connecting.SHARED}
     via = {sender: presence.via for _, sender, presence in said.of(Presence) if presence.online}
     for number, way in enumerate(ways, start=1):
         for each in part_of(fleet, number, 2):
-            assert via[each] == (host_name(number) if way is Connecting.SHARED else None)
+            assert via[each] == (fleet_process_id(number) if way is Connecting.SHARED else None)
     for number, carried in enumerate((first, second), start=1):
         assert carried.told == [f"{len(part_of(fleet, number, 2))} devices are online"]
 
@@ -121,8 +121,11 @@ def test_a_host_cannot_speak_for_anothers_devices(guests: Guests, scenario: Scen
     cell = fleet.make(other).cell
     said: list[tuple[str, str]] = []
     loop, keyring = guests.loop, guests.keyring
-    ear = Ear(
-        loop, Wire("town"), (lambda _, __, sender, message: said.append((sender, message.TOPIC)),), keyring
+    ear = SiteListener(
+        loop,
+        SiteDecoder("town"),
+        (lambda _, __, sender, message: said.append((sender, message.TOPIC)),),
+        keyring,
     )
     guests.come("clock")
     liar, owner = guests.come("fleet-1"), guests.come("fleet-2")
@@ -142,16 +145,16 @@ def test_a_host_cannot_speak_for_anothers_devices(guests: Guests, scenario: Scen
     liar.connection.publish(batch_topic("town", "award", cell, "fleet-1"), forged, qos=1)
     liar.connection.publish(batch_topic("town", "award", cell, "fleet-2"), forged, qos=1)  # nor this
     liar.connection.publish(
-        "gridfleet/town/host/fleet-2", encode(Host(online=False, devices=0, refused={})), qos=1
+        "gridfleet/town/fleet/fleet-2", encode(FleetPresence(online=False, devices=0, refused={})), qos=1
     )
     liar.connection.publish(
-        "gridfleet/town/host/fleet-1", encode(Host(online=True, devices=1, refused={})), qos=1
+        "gridfleet/town/fleet/fleet-1", encode(FleetPresence(online=True, devices=1, refused={})), qos=1
     )
-    assert loop.run_until(lambda: ("fleet-1", "host") in said, 5)
+    assert loop.run_until(lambda: ("fleet-1", "fleet") in said, 5)
     assert ear.refused == 1
     assert said.count((other, "presence")) == 1
     assert (other, "award") not in said
-    assert ("fleet-2", "host") not in said
+    assert ("fleet-2", "fleet") not in said
     owner.connection.publish(batch_topic("town", "award", cell, "fleet-2"), forged, qos=1)
     assert loop.run_until(lambda: (other, "award") in said, 5)
 

@@ -11,18 +11,18 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, Settings, Tick
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.listener import SiteDecoder
 
 pytestmark = pytest.mark.mosquitto
 NOW_MS = 1_767_225_600_000
-TICK = Tick(0, Phase.PROCESS, NOW_MS, NOW_MS + 300_000, Mode.SCALED, 90.0, 5, False, Settings())
+TICK = Tick(0, Phase.BID, NOW_MS, NOW_MS + 300_000, Mode.SCALED, 90.0, 5, False, Settings())
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_bid_states_its_schema_and_expires_with_its_phase(
 ) -> None:
     ear = Paho(broker, "gridfleet/town/bid/#")
     with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire("town"))
+        seat = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder("town"))
         clock = loop.open("clock", on_message=lambda *_: None)
         loop.wait_online(5)
         seat.start()
@@ -161,7 +161,9 @@ def test_what_the_broker_does_not_let_through_is_counted_and_told_once(
     mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop:
-        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire("town"), Keyring(secrets))
+        seat = DeviceRunner(
+            Fleet(scenario).make("household-1"), loop, SiteDecoder("town"), FileCredentials(secrets)
+        )
         loop.wait_online(5)
         seat.start()
         with caplog.at_level(logging.WARNING):

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.mqtt.packet_codec import Stated, schema_property
+from gridfleet.broker.mqtt.packet_codec import PublishProperties, schema_property
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.listener import SiteDecoder
 from tests.mosquitto.guests import WAIT_S
 
 pytestmark = pytest.mark.mosquitto
@@ -75,13 +75,13 @@ CORPUS: dict[str, tuple[bytes, str]] = {
 class Stage:
     """A turbine in its seat, a household that may bid in its cell, and the clock: all with their own credentials."""
 
-    def __init__(self, loop: MqttLoop, keyring: Keyring, scenario: Scenario) -> None:
+    def __init__(self, loop: MqttLoop, keyring: FileCredentials, scenario: Scenario) -> None:
         self.loop = loop
         self.keyring = keyring
         self.start_ms = scenario.start_ms
         self.turbine = Fleet(scenario).make("turbine-1")
         self.states: list[ProducerState] = []
-        self.seat = DeviceSeat(self.turbine, loop, Wire("town"), keyring)
+        self.seat = DeviceRunner(self.turbine, loop, SiteDecoder("town"), keyring)
         self.household = self.open("household-1")
         self.clock = self.open("clock")
         self.open("recorder", self._hear)
@@ -105,12 +105,12 @@ class Stage:
         before = Counter(self.turbine.refused)
         self.household.publish(topic, payload, qos=1)
         assert self.loop.run_until(lambda: self.household._outbox.taken, WAIT_S)
-        self.begin(Phase.PROCESS)
+        self.begin(Phase.BID)
         return Counter(self.turbine.refused) - before
 
     def begin(self, phase: Phase) -> None:
         """Have the clock begin a tick; wait until the turbine has heard."""
-        self.tick += phase is Phase.PROCESS
+        self.tick += phase is Phase.BID
         now_ms = self.start_ms + self.tick * 900_000 + (840_000 if phase is Phase.SETTLE else 0)
         tick = Tick(self.tick, phase, now_ms, now_ms + 1, Mode.LOCKSTEP, 0.0, 5, False, Settings())
         self.clock.publish(TICK, encode(tick), qos=1)
@@ -130,7 +130,7 @@ def stage(secrets: Any, scenario: Scenario) -> Iterator[Stage]:  # noqa: ANN401 
         MosquittoBroker(secrets) as broker,
         MqttLoop(BrokerAddress.parse(broker.url), retry_refused=True, schema=SCHEMA) as loop,
     ):
-        yield Stage(loop, Keyring(secrets), scenario)
+        yield Stage(loop, FileCredentials(secrets), scenario)
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -174,7 +174,7 @@ anything = (
 @given(payloads=st.lists(anything, min_size=1, max_size=20))
 def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloads: list[bytes]) -> None:
     expected: Counter[str] = Counter()
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     before = Counter(stage.turbine.refused)
     for payload in payloads:
         try:
@@ -185,7 +185,7 @@ def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloa
             assert isinstance(message, Bid)
         stage.household.publish(BID, payload, qos=1)
     stage.loop.run_until(lambda: stage.household._outbox.taken, WAIT_S)
-    stage.begin(Phase.PROCESS)
+    stage.begin(Phase.BID)
     found = Counter(stage.turbine.refused) - before
     assert {reason: found[reason] for reason in ("oversized", "malformed", "invalid")} == {
         reason: expected[reason] for reason in ("oversized", "malformed", "invalid")
@@ -196,7 +196,7 @@ def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloa
 def test_another_schema_is_refused(stage: Stage, version: str) -> None:
     outbox = stage.household._outbox
     said = outbox._stated
-    outbox._stated = Stated(schema_property(version))
+    outbox._stated = PublishProperties(schema_property(version))
     try:
         assert stage.say(bid()) == {"version": 1}
         outbox._stated = None

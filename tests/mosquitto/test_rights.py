@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridfleet.broker.access_control import Guest, Identity, acl, may_hear, may_say
+from gridfleet.broker.access_control import ClientRole, Identity, acl, publish_filters, subscribe_filters
 from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Message, Mode
 from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic
 from gridfleet.devices.config.scenario import parse
@@ -48,13 +48,13 @@ def test_devices_may_hear_exactly_what_they_subscribe_to() -> None:
     users = {user.name: user for user in identities(fleet)}
     for agent in (*fleet.agents(), clock):
         wanted = {text for text, _ in filters_of("germany", agent)}
-        every = set(may_hear("germany", users[agent.id]))
+        every = set(subscribe_filters("germany", users[agent.id]))
         assert every == wanted, agent.id
 
 
 def test_devices_may_say_all_that_they_say() -> None:
     fleet = Fleet(CITY)
-    rights = {user.name: list(may_say("germany", user)) for user in identities(fleet)}
+    rights = {user.name: list(publish_filters("germany", user)) for user in identities(fleet)}
     said: set[str] = set()
 
     def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
@@ -68,34 +68,39 @@ def test_devices_may_say_all_that_they_say() -> None:
 
 def test_nobody_may_say_anything_under_another_name() -> None:
     for user in identities(Fleet(CITY)):
-        for text in may_say("germany", user):
+        for text in publish_filters("germany", user):
             assert text.rpartition("/")[2] == user.name or text == discovery_topic("germany", user.name)
 
 
-@pytest.mark.parametrize("guest", [Guest.RECORDER, Guest.VIEWER])
-def test_those_who_look_hear_everything_and_say_nothing(guest: Guest) -> None:
+@pytest.mark.parametrize("guest", [ClientRole.RECORDER, ClientRole.VIEWER])
+def test_those_who_look_hear_everything_and_say_nothing(guest: ClientRole) -> None:
     user = Identity("somebody", guest)
-    assert list(may_say("here", user)) == []
-    assert list(may_hear("here", user)) == ["gridfleet/here/#", "homeassistant/device/+/config"]
+    assert list(publish_filters("here", user)) == []
+    assert list(subscribe_filters("here", user)) == ["gridfleet/here/#", "homeassistant/device/+/config"]
 
 
 def test_only_operators_steer_and_only_under_their_name() -> None:
-    assert list(may_say("here", Identity("ann", Guest.OPERATOR))) == ["gridfleet/here/control/+/ann"]
+    assert list(publish_filters("here", Identity("ann", ClientRole.OPERATOR))) == [
+        "gridfleet/here/control/+/ann"
+    ]
     for user in identities(Fleet(CITY)):
-        steers = any("/control/" in text for text in may_say("germany", user))
-        assert steers == (user.role is Guest.OPERATOR)
+        steers = any("/control/" in text for text in publish_filters("germany", user))
+        assert steers == (user.role is ClientRole.OPERATOR)
 
 
 def test_only_the_clock_says_ticks_and_grants() -> None:
     for user in identities(Fleet(CITY)):
-        told = {text.split("/")[2] for text in may_say("germany", user)}
+        told = {text.split("/")[2] for text in publish_filters("germany", user)}
         assert bool(told & {"tick", "grant"}) == (user.name == CLOCK_ID)
 
 
 def test_every_word_is_in_somebodys_rights() -> None:
     users = identities(Fleet(CITY), hosts=1)
     said = {
-        text.split("/")[2] for user in users for text in may_say("germany", user) if text.startswith(ROOT)
+        text.split("/")[2]
+        for user in users
+        for text in publish_filters("germany", user)
+        if text.startswith(ROOT)
     }
     assert said == {row.word for row in TABLE}
 
@@ -123,18 +128,19 @@ def test_the_rules_of_a_host() -> None:
     house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
     mill = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
     text = acl(
-        "here", [Identity("fleet-1", Guest.HOST, devices=(house, mill)), Identity("fleet-2", Guest.HOST)]
+        "here",
+        [Identity("fleet-1", ClientRole.FLEET, devices=(house, mill)), Identity("fleet-2", ClientRole.FLEET)],
     )
     assert text.partition("user fleet-2\n")[2].splitlines() == [
         "topic read gridfleet/here/tick/+",
-        "topic write gridfleet/here/host/fleet-2",
+        "topic write gridfleet/here/fleet/fleet-2",
     ]
     rules = text.partition("user fleet-1\n")[2].partition("\n\n")[0].splitlines()
     assert len(rules) == len(set(rules))
     assert set(rules) == {
         "topic read gridfleet/here/tick/+",
         "topic read gridfleet/here/presence/+/+/+",
-        "topic read gridfleet/here/host/+",
+        "topic read gridfleet/here/fleet/+",
         "topic read gridfleet/here/grant/household-1/+",
         "topic read gridfleet/here/grant/turbine-1/+",
         "topic read gridfleet/here/award/household-1/+",
@@ -150,7 +156,7 @@ def test_the_rules_of_a_host() -> None:
                 "surplus/south",
             )
         ),
-        "topic write gridfleet/here/host/fleet-1",
+        "topic write gridfleet/here/fleet/fleet-1",
         *(
             f"topic write gridfleet/here/batch/{word}/fleet-1"
             for word in (
@@ -159,7 +165,7 @@ def test_the_rules_of_a_host() -> None:
                 "request/+", "award/+", "receipt/+",
             )
         ),
-        *(f"topic write {topic}" for device in (house, mill) for topic in may_say("here", device)),
+        *(f"topic write {topic}" for device in (house, mill) for topic in publish_filters("here", device)),
     }  # fmt: skip
 
 
@@ -174,4 +180,4 @@ def test_no_two_devices_share_a_place_in_home_assistant(names: list[str]) -> Non
 @pytest.mark.parametrize("name", ["+", "a/b", "#", "a\nuser b", " a", "a\x00"])
 def test_a_name_that_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be the name of a user"):
-        acl("here", [Identity(name, Guest.VIEWER)])
+        acl("here", [Identity(name, ClientRole.VIEWER)])

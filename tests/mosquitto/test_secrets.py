@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
@@ -49,7 +49,7 @@ def test_everything_is_made_and_only_its_owner_can_read_it(made: Path) -> None:
             assert path.read_text() == "*\n"
         else:
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-    folder = Folder(made)
+    folder = SecretsFolder(made)
     fleet = Fleet(load("normal", list(SMALL[1:])))
     names = [line.split(":")[0] for line in folder.passwords.read_text().splitlines()]
     assert names == [*USERS, *fleet.ids]
@@ -71,7 +71,7 @@ def test_nothing_secret_is_printed(tmp_path: Path) -> None:
     ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
     assert (ran.code, ran.err) == (Exit.FINE, "")
     assert ran.out == "Secrets   s/: 12 users of germany, 12 with new secrets\n"
-    keyring = Keyring(tmp_path / "s")
+    keyring = FileCredentials(tmp_path / "s")
     login = keyring.login("clock")
     assert login.password
     assert len(login.password) >= 43
@@ -117,7 +117,7 @@ def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_p
 
 
 def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
-    before, folder = contents(made), Folder(made)
+    before, folder = contents(made), SecretsFolder(made)
     serial = serial_of(folder.certificate_of("charger-1").read_bytes())
     assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == Exit.FINE
     after = contents(made)
@@ -139,7 +139,7 @@ def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None
 
 def test_certificates_name_whom_they_are_for(made: Path) -> None:
     main(["secrets", str(made), "--host", "broker.example", "192.0.2.1", *SMALL])
-    folder = Folder(made)
+    folder = SecretsFolder(made)
     server = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"broker.example", "localhost"} <= set(names.get_values_for_type(x509.DNSName))
@@ -159,7 +159,7 @@ def test_certificates_name_whom_they_are_for(made: Path) -> None:
 
 
 def test_openssl_finds_the_certificates_valid_by_its_strict_rules(made: Path) -> None:
-    folder = Folder(made)
+    folder = SecretsFolder(made)
     for path in (folder.certificate, folder.certificate_of("clock")):
         context = ssl.create_default_context(cafile=folder.authority)
         assert context.get_ca_certs()
@@ -210,9 +210,9 @@ def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
     with pytest.raises(
         BrokerError, match=r"nobody.password cannot be used \(no such file.*gridfleet secrets"
     ):
-        Keyring(made).login("nobody")
+        FileCredentials(made).login("nobody")
     with pytest.raises(BrokerError, match=r"ca.crt cannot be used"):
-        Keyring(tmp_path / "nowhere")
+        FileCredentials(tmp_path / "nowhere")
 
 
 def test_users_are_everybody_of_a_scenario() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
@@ -24,7 +24,7 @@ def over(
     """Run a scenario on a broker, every device as itself; return the ledger."""
     with recording(scenario, out) as recorded:
         address = BrokerAddress.parse(broker.url)
-        known = Keyring(secrets, certificates=certificates)
+        known = FileCredentials(secrets, certificates=certificates)
         Site(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
@@ -68,4 +68,4 @@ def test_cells_trade_with_each_other_within_their_rights(
 def test_a_device_without_secrets_is_named(mosquitto: MosquittoBroker, secrets: Path) -> None:
     address = BrokerAddress.parse(mosquitto.url)
     with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be used \(no such file"):
-        Site(Fleet(load("normal")), address, credentials=Keyring(secrets)).run()
+        Site(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.provisioning.chaos import verdict
-from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
@@ -89,7 +89,7 @@ def test_a_breach_is_told_and_ends_with_3(
     )
     sold_twice = "tick 1: 2000 Wh sold of package 0 of household-1, which is 1000"
 
-    def found(_evidence: Evidence, _ticks: range) -> list[str]:
+    def found(_evidence: Observations, _ticks: range) -> list[str]:
         return [sold_twice]
 
     monkeypatch.setattr(verdict, "oversold", found)

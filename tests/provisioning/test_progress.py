@@ -28,7 +28,7 @@ def test_a_tick_without_receipts_has_no_price() -> None:
     price = LastPrice()
     price.tap(0, "turbine-1", "charger-01", receipt(3, 500_000))
     for number, expected in ((4, 500_000), (5, None)):
-        tick = Tick(number, Phase.PROCESS, 0, 0, Mode.REALTIME, 900.0, 1, paused=False, settings=Settings())
+        tick = Tick(number, Phase.BID, 0, 0, Mode.REALTIME, 900.0, 1, paused=False, settings=Settings())
         price.tap(0, "", "clock", tick)
         assert price.ueur == expected
 

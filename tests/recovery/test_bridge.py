@@ -8,14 +8,14 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
-from gridfleet.broker.credentials import Keyring
+from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import Connection, MqttLoop, Will
-from gridfleet.broker.mqtt.client_options import ANYBODY, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import ClockState, Message
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.exit_codes import Exit
 from gridfleet.provisioning.runs.results import recording
@@ -73,7 +73,9 @@ def bridged(secrets: Path | None = None) -> Iterator[tuple[MosquittoBroker, Mosq
 
 
 @contextmanager
-def both(near: MosquittoBroker, far: MosquittoBroker, credentials: Credentials = ANYBODY) -> Iterator[Two]:
+def both(
+    near: MosquittoBroker, far: MosquittoBroker, credentials: Credentials = ADDRESS_CREDENTIALS
+) -> Iterator[Two]:
     with MqttLoop(BrokerAddress.parse(near.url)) as one, MqttLoop(BrokerAddress.parse(far.url)) as other:
         two = Two(one, other, credentials)
         two.come(one, "viewer", "gridfleet/germany/#")
@@ -121,7 +123,7 @@ def test_with_secrets_the_bridge_enters_as_itself_and_rights_hold(tmp_path: Path
     fleet = Fleet(load("normal"))
     secrets = tmp_path / "secrets"
     make_secrets(secrets, fleet.scenario.site, identities(fleet, bridged=True))
-    with bridged(secrets) as (near, far), both(near, far, Keyring(secrets)) as two:
+    with bridged(secrets) as (near, far), both(near, far, FileCredentials(secrets)) as two:
         clock = two.come(two.near, "clock")
         connected(two, clock)
         turbine = two.come(two.far, "turbine-1")
@@ -172,7 +174,7 @@ def test_a_fleet_on_two_brokers_keeps_one_ledger_that_of_the_simulation(tmp_path
         near, far = stack.enter_context(bridged())
         recorded = stack.enter_context(recording(scenario, tmp_path / "bridged"))
         loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
-        Ear(loop, Wire(scenario.site), (recorded.tap, listen))
+        SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, listen))
         loop.wait_online(5)
         children = [
             start("fleet", *words, "--broker", near.url, "--part", "1/2", cwd=tmp_path),

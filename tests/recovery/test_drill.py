@@ -24,7 +24,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Finding, Tallies
-from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.chaos.plan import KillBroker, PlanError, load_plan, parse_plan, shipped_plans
 from gridfleet.provisioning.chaos.verdict import Span, judge
 
@@ -88,7 +88,7 @@ class Site:
     """A turbine that sells 10 kWh to a house in every tick, while nobody says otherwise."""
 
     def __init__(self) -> None:
-        self.evidence = Evidence()
+        self.evidence = Observations()
         self.balance_neur = 0
         for name, kind in (("turbine-1", Kind.TURBINE), ("house-1", Kind.CONSUMER)):
             self.hear(name, Presence(online=True, kind=kind, cell="here", latitude=0, longitude=0))
@@ -108,7 +108,7 @@ class Site:
     ) -> None:
         lot = Package(0, 10_000, EUR)
         taken = replace(lot, energy_wh=taken_wh)
-        self.tick(tick, Phase.PROCESS)
+        self.tick(tick, Phase.BID)
         self.hear("house-1", Bid(tick, (lot,)), "here")
         self.hear("turbine-1", Award(tick, 0, (lot,)), "house-1")
         self.hear("house-1", Receipt(tick, 0, (taken,)), "turbine-1")

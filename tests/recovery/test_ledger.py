@@ -6,14 +6,14 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.network_faults import parse_faults
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.chaos.ledger import Page, oversold, page
-from gridfleet.provisioning.chaos.observations import Evidence
+from gridfleet.provisioning.chaos.observations import Observations
 from tests.system.heard import EXCHANGING
 
 TICKS, WELL_AGAIN = 48, 32
 
 
-def pages(faults: tuple[str, ...], changes: tuple[str, ...], seed: int) -> tuple[Evidence, list[Page]]:
-    evidence = Evidence()
+def pages(faults: tuple[str, ...], changes: tuple[str, ...], seed: int) -> tuple[Observations, list[Page]]:
+    evidence = Observations()
     chosen = parse_faults((*faults, "from_tick=4", f"to_tick={WELL_AGAIN}"))
     Simulation(load("normal", changes), seed=seed, ticks=TICKS, faults=chosen, taps=(evidence.tap,)).run()
     return evidence, [page(evidence, tick) for tick in range(TICKS)]

@@ -11,12 +11,12 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Mode, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Wire
+from gridfleet.devices.runtime.listener import SiteDecoder
 
 pytestmark = pytest.mark.mosquitto
-WIRE = Wire("germany")
+WIRE = SiteDecoder("germany")
 
 
 def retained(loop: MqttLoop, name: str) -> list[Tick]:
@@ -42,7 +42,7 @@ def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -
         MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop,
     ):
         clock = Fleet(load("normal")).clock(Mode.REALTIME, epoch=7)
-        seat = ClockSeat(clock, loop, WIRE)
+        seat = ClockRunner(clock, loop, WIRE)
         loop.wait_online(5)
         seat.start()
         seat.begin()

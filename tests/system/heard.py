@@ -13,7 +13,7 @@ from gridfleet.devices.runtime.simulation import Simulation
 
 Line = tuple[int, str, str, str, bytes]
 """(simulated ms, scope, sender, word, payload)."""
-Said = TypeVar("Said", bound=Message)
+SaidT = TypeVar("SaidT", bound=Message)
 
 EXCHANGING = (
     "area.rows=2", "area.columns=2", "turbines.count=6", "turbines.sites=[]", "households.count=4",
@@ -32,7 +32,7 @@ class Heard:
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         self.messages.append((simulated_ms, scope, sender, message))
 
-    def of(self, kind: type[Said]) -> Iterator[tuple[str, str, Said]]:
+    def of(self, kind: type[SaidT]) -> Iterator[tuple[str, str, SaidT]]:
         """Scope, sender and message of each message of a class."""
         return ((scope, sender, said) for _, scope, sender, said in self.messages if isinstance(said, kind))
 

@@ -286,7 +286,7 @@ def test_faults_break_no_invariant(run: Run, wrong: Faults) -> None:
     found = broken(audit(ear.messages, exact=False, skew_s=round(wrong.skew_s)))
     note(f"play({run!r}, {wrong!r})")
     assert found == {}
-    assert [tick.tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.PROCESS] == list(range(TICKS))
+    assert [tick.tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.BID] == list(range(TICKS))
 
 
 @given(runs(), faults(last=7))

@@ -14,7 +14,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Award, Bid, ClockState, Lease, Receipt, Tick
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import end, gridfleet, start
 from tests.system.heard import Heard, heard
@@ -34,7 +34,7 @@ def ear_on(url: str) -> Iterator[tuple[Heard, Callable[[Callable[[], bool]], Non
     """All that is said on the site, and a way to listen until something holds."""
     said = Heard()
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA) as loop:
-        ear = Ear(loop, Wire("germany"), (said.tap,))
+        ear = SiteListener(loop, SiteDecoder("germany"), (said.tap,))
         loop.wait_online(5)
 
         def listen(until: Callable[[], bool]) -> None:

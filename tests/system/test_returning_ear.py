@@ -8,25 +8,25 @@ from gridfleet.broker.protocol.messages import Message, Phase, Tick
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Ear
+from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.site import Site
 from gridfleet.provisioning.runs.results import facts_of
 
 
 def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    ears: list[Ear] = []
+    ears: list[SiteListener] = []
     returns: list[int] = []
 
-    class Known(Ear):
+    class Known(SiteListener):
         def __init__(self, *given: object, **named: object) -> None:
             super().__init__(*given, **named)  # type: ignore[arg-type]
             ears.append(self)
 
     def tap(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
-        if isinstance(message, Tick) and (message.tick, message.phase) == (3, Phase.COMMERCE):
+        if isinstance(message, Tick) and (message.tick, message.phase) == (3, Phase.TRADE):
             ears[0].connection.drop("a cable that was pulled")
 
-    monkeypatch.setattr("gridfleet.devices.runtime.site.Ear", Known)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.SiteListener", Known)
     scenario = load("normal", ["vehicles.count=3", "chargers.count=3"])
     with EmbeddedBroker() as broker, Recording(None, facts_of(scenario), site=scenario.site) as recorded:
 

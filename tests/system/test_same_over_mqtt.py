@@ -37,7 +37,7 @@ from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import Session
 from gridfleet.devices.clock.agent import Value
 from gridfleet.devices.config.scenario import Area, Scenario, load, parse
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import Site
 from tests.dashboards.runs import audit, broken
@@ -73,16 +73,16 @@ def address(bus: EmbeddedBroker) -> BrokerAddress:
 
 
 @pytest.fixture
-def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceSeat]:
+def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceRunner]:
     """The seats that the next site gives its devices, by id; and it tells how it is every 50 ms."""
-    found: dict[str, DeviceSeat] = {}
+    found: dict[str, DeviceRunner] = {}
 
-    class Known(DeviceSeat):
+    class Known(DeviceRunner):
         def start(self) -> None:
             found[self.agent.id] = self
             super().start()
 
-    monkeypatch.setattr("gridfleet.devices.runtime.fleet_process.DeviceSeat", Known)
+    monkeypatch.setattr("gridfleet.devices.runtime.fleet_process.DeviceRunner", Known)
     monkeypatch.setattr("gridfleet.devices.runtime.site.TELL_S", 0.05)
     return found
 
@@ -114,7 +114,7 @@ def control(
 
 def begun(ear: Heard) -> list[Tick]:
     """The beginnings of ticks."""
-    return [tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.PROCESS and not tick.paused]
+    return [tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.BID and not tick.paused]
 
 
 # --- the same as in the simulation -----------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_a_wish_that_is_old_or_senseless_changes_nothing(address: BrokerAddress)
     }
 
 
-def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dict[str, DeviceSeat]) -> None:
+def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dict[str, DeviceRunner]) -> None:
     site, ear = site_of(SMALL, address, 8)
     looks: list[int] = []
 
@@ -253,7 +253,7 @@ def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dic
 # --- who is dead, mute or stalled ------------------------------------------------------------------------
 
 
-def cut(seat: DeviceSeat) -> None:
+def cut(seat: DeviceRunner) -> None:
     """Pull the cable of a device: its connection ends without a good-bye."""
     connection = seat.connection
     assert isinstance(connection, Connection)
@@ -263,7 +263,7 @@ def cut(seat: DeviceSeat) -> None:
 
 
 def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
-    address: BrokerAddress, seats: dict[str, DeviceSeat]
+    address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     site, ear = site_of(SMALL, address, ENDLESS)
     comeback: list[int] = []
@@ -291,7 +291,7 @@ def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
 
 @pytest.mark.parametrize("victim", ["vehicle-1", "charger-1", "household-1", "turbine-1", "reactor-1"])
 def test_nobody_waits_for_the_dead(
-    victim: str, address: BrokerAddress, seats: dict[str, DeviceSeat], monkeypatch: pytest.MonkeyPatch
+    victim: str, address: BrokerAddress, seats: dict[str, DeviceRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, ear = site_of(SMALL, address, 12)
 
@@ -323,7 +323,7 @@ def test_who_is_born_and_says_nothing_costs_one_deadline(kind: Kind, address: Br
 
 
 def test_a_mute_charger_does_not_hold_up_every_call(
-    address: BrokerAddress, seats: dict[str, DeviceSeat]
+    address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     """Every tick names it as absent: vehicles need not wait for its offer till their patience ends."""
     site, ear = site_of(LOST, address, 8)
@@ -348,7 +348,7 @@ def test_a_mute_charger_does_not_hold_up_every_call(
 
 @pytest.mark.parametrize("kind", [Kind.VEHICLE, Kind.CONSUMER, Kind.CHARGER, Kind.TURBINE])
 def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
-    kind: Kind, address: BrokerAddress, seats: dict[str, DeviceSeat]
+    kind: Kind, address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     site, ear = site_of(SMALL, address, 8)
     birth = Presence(True, kind, "germany", 51.0, 10.0)
@@ -368,7 +368,7 @@ def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
 
 @pytest.mark.parametrize("victim", ["vehicle-1", "turbine-1"])
 def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
-    victim: str, address: BrokerAddress, seats: dict[str, DeviceSeat]
+    victim: str, address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     """A seat that is not served: connected and alive, but deaf and mute."""
     site, ear = site_of(SMALL, address, 16, deadline_ms=3_000)
@@ -391,7 +391,7 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
 
 
 def test_a_dead_charger_sends_its_vehicles_on(
-    address: BrokerAddress, seats: dict[str, DeviceSeat], monkeypatch: pytest.MonkeyPatch
+    address: BrokerAddress, seats: dict[str, DeviceRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last will is heard by all: nobody asks it again and again, or hopes for its offer."""
     site, ear = site_of(LOST.model_copy(update={"area": NEAR}), address, 12)
@@ -427,7 +427,7 @@ def stop_after(seconds: float) -> Callable[[Site], bool]:
 
 
 def test_a_broker_that_goes_away_ends_the_run_with_a_clear_error(
-    bus: EmbeddedBroker, address: BrokerAddress, seats: dict[str, DeviceSeat]
+    bus: EmbeddedBroker, address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     site, _ear = site_of(SMALL, address, ENDLESS, deadline_ms=1_000)
     patient = stop_after(20)

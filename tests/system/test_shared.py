@@ -10,17 +10,17 @@ import pytest
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import Lines, Will
+from gridfleet.broker.mqtt.client_options import ChannelFactory, Will
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import (
     Bid,
     ClockState,
     Control,
+    FleetPresence,
     Grant,
-    Host,
     Mode,
     Package,
     Presence,
@@ -30,15 +30,15 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import WHOLE_SITE, batch_topic
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.config.scenario import Scenario, load
-from gridfleet.devices.runtime.clock_runner import ClockSeat
+from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import Crew, listen_first, new_epoch
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.fleet_process import DeviceGroup, listen_first, new_epoch
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 
-OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState, Host)
+OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState, FleetPresence)
 SITE: Final = "germany"
 SMALL: Final = ("turbines.count=2", "households.count=2", "chargers.count=4", "vehicles.count=4")
 
@@ -57,26 +57,26 @@ class Town:
         self.fleet = Fleet(scenario)
         self.heard = Heard()
         self.refused: list[str] = []
-        self.lines: dict[str | None, Lines] = {}
-        self.crews: list[Crew] = []
-        self.ear = Ear(loop, Wire(scenario.site), (self.heard.tap,))
+        self.lines: dict[str | None, ChannelFactory] = {}
+        self.crews: list[DeviceGroup] = []
+        self.ear = SiteListener(loop, SiteDecoder(scenario.site), (self.heard.tap,))
         self.clock = self.fleet.clock(mode, pace_s, ticks, epoch=new_epoch())
-        self.seat = ClockSeat(self.clock, loop, Wire(scenario.site))
+        self.seat = ClockRunner(self.clock, loop, SiteDecoder(scenario.site))
         loop.wait_online(5)
         listen_first(loop, self.seat)
 
-    def settle(self, host: str | None, ids: Sequence[str], lines: Lines | None = None) -> None:
-        wire = Wire(self.fleet.scenario.site)
+    def settle(self, host: str | None, ids: Sequence[str], lines: ChannelFactory | None = None) -> None:
+        wire = SiteDecoder(self.fleet.scenario.site)
         if lines is None:
             lines = self.loop if host is None else SharedConnection(self.loop, wire, host)
         self.lines[host] = lines
-        self.crews.append(Crew(self.fleet, lines, wire, ids=ids))
+        self.crews.append(DeviceGroup(self.fleet, lines, wire, ids=ids))
 
     def run(self, until: Callable[[], bool] | None = None) -> None:
         self.loop.wait_online(20)
-        for crew in self.crews:
-            crew.start()
-        assert self.loop.run_until(self.fleet.acquainted, 10)
+        for group in self.crews:
+            group.start()
+        assert self.loop.run_until(self.fleet.discovery_complete, 10)
         assert self.loop.run_until(lambda: self.clock.present >= set(self.fleet.ids), 10)
         self.seat.begin()
         assert self.loop.run_until(until or self.over, 60)
@@ -85,8 +85,8 @@ class Town:
         return any(state.status == "finished" for _, _, state in self.heard.of(ClockState))
 
     def leave(self) -> None:
-        for crew in self.crews:
-            crew.leave()
+        for group in self.crews:
+            group.leave()
         self.seat.leave()
         self.loop.run_until(lambda: self.loop.connections == {self.ear.connection}, 5)
 
@@ -138,7 +138,7 @@ def test_the_messages_are_those_of_the_simulation(name: str, alone: str, address
             assert lines.refused == {}
         via = {sender: said.via for _, sender, said in said.of(Presence) if said.online}
         assert all((via[each] is None) == (each in own) for each in site.fleet.ids)
-        told = [(host, said.online) for _, host, said in said.of(Host)]
+        told = [(host, said.online) for _, host, said in said.of(FleetPresence)]
         assert sorted(set(told)) == [
             (host, alive) for host in ("fleet-1", "fleet-2") for alive in (False, True)
         ]
@@ -217,9 +217,9 @@ def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) ->
         lines = shared(site, "fleet-1")
         assert site.loop.run_until(lambda: sum(lines.refused.values()) == 4, 10)
         assert lines.refused == {"version": 2, "malformed": 1, "sender": 1}
-        told = site.heard.of(Host)
+        told = site.heard.of(FleetPresence)
         assert site.loop.run_until(
-            lambda: any(said.refused == lines.refused for _, _, said in site.heard.of(Host)), 10
+            lambda: any(said.refused == lines.refused for _, _, said in site.heard.of(FleetPresence)), 10
         ), list(told)
         assert site.ear.refused == 6
         assert site.clock.refused["sender"] == 1
@@ -232,7 +232,7 @@ def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) ->
 def test_an_outage_as_a_drill_takes_everybody_away_and_back(shared: bool, address: BrokerAddress) -> None:
     with MqttLoop(address, schema=SCHEMA) as loop:
         town = Town(loop, load("normal", SMALL), Mode.SCALED, 4_000, 0.5)
-        lines = None if shared else OneTick(loop, SITE, "fleet-1")
+        lines = None if shared else TickFanout(loop, SITE, "fleet-1")
         town.settle("fleet-1", town.fleet.ids, lines)
         away: set[str] = set()
 
@@ -266,7 +266,7 @@ def test_what_was_said_before_an_error_is_still_said_and_the_error_comes_out(add
 
 def say_and_fail(address: BrokerAddress) -> None:
     with MqttLoop(address) as loop:
-        shared = SharedConnection(loop, Wire(SITE), "fleet-1")
+        shared = SharedConnection(loop, SiteDecoder(SITE), "fleet-1")
         presence = f"gridfleet/{SITE}/presence/berlin/household/household-1"
         line = shared.open("household-1", on_message=lambda *_: None, will=Will(presence, b""))
         loop.wait_online(5)

@@ -20,9 +20,9 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic
 from gridfleet.devices.agents.base import TICK_MS
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import Ear, Wire
+from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
 
 SITE = "germany"
 SECONDS_PER_TICK = 0.1
@@ -30,8 +30,8 @@ SECONDS_PER_TICK = 0.1
 
 def ticks(first: int, last: int, start_ms: int) -> list[Tick]:
     phases = (
-        (Phase.PROCESS, 0, 300_000),
-        (Phase.COMMERCE, 300_000, 600_000),
+        (Phase.BID, 0, 300_000),
+        (Phase.TRADE, 300_000, 600_000),
         (Phase.SETTLE, 840_000, TICK_MS),
     )
     return [
@@ -50,10 +50,12 @@ def test_a_sleeper_accounts_for_its_last_tick_and_goes_on_with_the_present_one()
     with EmbeddedBroker() as broker:
         address = BrokerAddress.parse(broker.url)
         with MqttLoop(address, schema=SCHEMA) as clocks, MqttLoop(address, schema=SCHEMA) as sleepers:
-            Ear(clocks, Wire(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
+            SiteListener(
+                clocks, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: heard.append(message),)
+            )
             clock = clocks.open(CLOCK_ID, on_message=lambda *_: None)
             clocks.wait_online(5)
-            seat = DeviceSeat(Fleet(scenario).make("household-1"), sleepers, Wire(SITE))
+            seat = DeviceRunner(Fleet(scenario).make("household-1"), sleepers, SiteDecoder(SITE))
             sleepers.wait_online(5)
             seat.start()
 
@@ -84,10 +86,10 @@ def test_nobody_deals_in_a_tick_that_is_long_over_even_if_no_later_one_was_heard
     scenario = load("normal")
     heard: list[Message] = []
     with EmbeddedBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        Ear(loop, Wire(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
+        SiteListener(loop, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
         clock = loop.open(CLOCK_ID, on_message=lambda *_: None)
         turbine = loop.open("turbine-1", on_message=lambda *_: None)
-        seat = DeviceSeat(Fleet(scenario).make("household-1"), loop, Wire(SITE))
+        seat = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder(SITE))
         loop.wait_online(5)
         seat.start()
         for tick in ticks(0, 0, scenario.start_ms)[:2]:

@@ -9,9 +9,9 @@ import pytest
 
 from gridfleet.broker.protocol.batch import MOST_MESSAGES, pack
 from gridfleet.broker.protocol.codec import encode
-from gridfleet.broker.protocol.messages import Host, Message, Mode, Presence, Tick
-from gridfleet.broker.protocol.topics import BY_WORD, WHOLE_SITE, Scope, batch_topic, topic
-from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, LiveRecorder
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, WHOLE_SITE, Scope, batch_topic, topic
+from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts
@@ -45,7 +45,7 @@ def by_themselves() -> Wired:
 
 
 def host(*, online: bool) -> tuple[str, bytes]:
-    said = Host(online, 0, {})
+    said = FleetPresence(online, 0, {})
     return topic(SITE, said, "", HOST), encode(said)
 
 
@@ -57,7 +57,7 @@ def behind_a_host() -> Wired:
     told: list[tuple[str | None, str, bytes]] = []
     for _, scope, sender, heard_message in log:
         message = heard_message
-        row = BY_WORD[message.TOPIC]
+        row = BY_MESSAGE_TYPE[message.TOPIC]
         route = None
         if sender != "clock" and isinstance(message, Presence):
             message = replace(message, via=HOST)
@@ -79,8 +79,8 @@ def facts(name: str) -> RunFacts:
     return RunFacts("normal", name, 1, "0", 0)
 
 
-def recorder(folder: Path) -> LiveRecorder:
-    return LiveRecorder(folder, SITE, facts, name="normal")
+def recorder(folder: Path) -> DurableRecorder:
+    return DurableRecorder(folder, SITE, facts, name="normal")
 
 
 def record(folder: Path, said: Wired) -> None:
@@ -167,7 +167,7 @@ def gap(said: Wired) -> tuple[int, int]:
     begins = [
         at
         for at, (text, payload) in enumerate(said)
-        if text.split("/")[2] == Tick.TOPIC and b'"commerce"' in payload
+        if text.split("/")[2] == Tick.TOPIC and b'"trade"' in payload
     ]
     return begins[4] + 1, begins[6] - 1
 

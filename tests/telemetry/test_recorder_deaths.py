@@ -16,8 +16,8 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Message, Mode, Tick
-from gridfleet.broker.protocol.topics import BY_WORD, topic
-from gridfleet.dashboards.recording.durable_recorder import RUNS, LiveRecorder
+from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.dashboards.recording.durable_recorder import RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
@@ -52,7 +52,7 @@ def replay(ticks: int = 10) -> tuple[tuple[str, bytes, bool], ...]:
     """Return a run's messages as they are on the wire, told by a lock-step clock: no time depends on the test's."""
     said = []
     for _, scope, sender, message in heard("normal", (), (), ticks):
-        row = BY_WORD[message.TOPIC]
+        row = BY_MESSAGE_TYPE[message.TOPIC]
         said.append((topic(SITE, message, scope, sender), encode(_lockstep(message)), row.retain))
     return tuple(said)
 
@@ -70,7 +70,7 @@ def facts(run: str) -> RunFacts:
 def reference(folder: Path, shim: Shim) -> None:
     """Record the replay in one go, into a folder and into the engine."""
     with Spool(folder / "spool") as spool:
-        with LiveRecorder(folder, SITE, facts, spool, name="normal") as recorder:
+        with DurableRecorder(folder, SITE, facts, spool, name="normal") as recorder:
             for index, (text, payload, _) in enumerate(replay()):
                 recorder.hear(text, payload, MARK + index)
         for database in (REFERENCE, DATABASE):

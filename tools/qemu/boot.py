@@ -75,7 +75,7 @@ def main() -> int:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     gridfleet("secrets", "secrets", "--host", BROKER, "--set", *SCENARIO)
     seed()
-    with broker() as port, clock(port), Ear(port) as ear, machine(port) as (guest, ssh):
+    with broker() as port, clock(port), SiteListener(port) as ear, machine(port) as (guest, ssh):
         since = time.monotonic()
         ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
         say(f"the device bids, {time.monotonic() - since:.0f} s after power-on")
@@ -86,7 +86,7 @@ def main() -> int:
     return 0
 
 
-def look(ssh: list[str | Path], ear: "Ear", guest: "subprocess.Popen[bytes]") -> None:
+def look(ssh: list[str | Path], ear: "SiteListener", guest: "subprocess.Popen[bytes]") -> None:
     """Do what an owner would do, and worse."""
     unit = "gridfleet-device.service"
     print(remote(ssh, "gridfleet", "upgrade"))
@@ -245,7 +245,7 @@ def machine(port: int) -> Iterator[tuple["subprocess.Popen[bytes]", list[str | P
         yield guest, ssh
 
 
-class Ear:
+class SiteListener:
     """Context manager: hears, as the site's viewer, everything that is said."""
 
     def __init__(self, port: int) -> None:
@@ -273,11 +273,11 @@ class Ear:
 
     def _listen(self) -> None:
         from gridfleet.broker.address import BrokerAddress
-        from gridfleet.broker.credentials import Keyring
+        from gridfleet.broker.credentials import FileCredentials
         from gridfleet.broker.mqtt.client import MqttLoop
         from gridfleet.broker.protocol.topics import everything
 
-        login = Keyring(WORK / "secrets").login("viewer")
+        login = FileCredentials(WORK / "secrets").login("viewer")
         with MqttLoop(BrokerAddress("127.0.0.1", self._port, tls=True), retry_refused=True) as loop:
             loop.open(
                 "viewer",

@@ -13,7 +13,7 @@ from typing import Final
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD
-from gridfleet.broker.protocol.topics import ROOT, discoveries
+from gridfleet.broker.protocol.topics import ROOT, discovery_filter
 
 MAX_PACKET: Final = MAX_PAYLOAD + 1_024
 """Largest MQTT packet in bytes: a payload, its topic and its properties; who sends more is disconnected."""
@@ -169,7 +169,7 @@ def _bridge(bridge: Bridge) -> Iterator[str]:
     yield f"address {address.host}:{address.port}"
     yield "bridge_protocol_version mqttv50"
     yield f"topic {ROOT}/# both 1"
-    yield f"topic {discoveries()} both 1"
+    yield f"topic {discovery_filter()} both 1"
     yield "cleansession false"
     yield "try_private true"
     yield "notifications false"

@@ -27,7 +27,7 @@ from gridfleet.broker.brokers.mosquitto.config import (
     Version,
     configuration,
 )
-from gridfleet.broker.credentials import Folder, Keyring
+from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError
 
 INSTALL: Final = "sudo apt-get install mosquitto"
@@ -82,7 +82,7 @@ class MosquittoBroker:
         a descriptor for what Mosquitto says; else it is kept until the end, for error messages. `bridge` is another
         broker with which all is shared; with secrets it is one of the same secrets, entered as `bridge`.
         """
-        self._folder = Folder(secrets.resolve()) if secrets is not None else None
+        self._folder = SecretsFolder(secrets.resolve()) if secrets is not None else None
         self._wanted = ports or (Ports(tls=0) if secrets is not None else Ports(plain=0))
         self._host = host
         self._store = store.resolve() if store is not None else None
@@ -184,7 +184,7 @@ class MosquittoBroker:
         if address is None or folder is None:
             return Bridge(address) if address is not None else None
         if address.username is None:
-            login = Keyring(folder.path).login(BRIDGE)
+            login = FileCredentials(folder.path).login(BRIDGE)
             address = replace(address, username=login.username, password=login.password)
         return Bridge(address, folder.authority)
 

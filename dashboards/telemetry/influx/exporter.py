@@ -17,7 +17,7 @@ PATIENCE_S: Final = 20.0
 """How long the end of a run waits for the server, in seconds."""
 
 
-class Outlet:
+class InfluxExporter:
     """Context manager: `take` points; at its end says what is left in the spool, to be sent by the next run there."""
 
     def __init__(self, directory: Path, target: Target, tell: Callable[[str], None]) -> None:

@@ -117,7 +117,7 @@ class Sender:
             self._write("\n".join(lines))
         except (Refused, TooLarge) as refusal:
             if len(lines) == 1:
-                self._spool.bury(lines[0], str(refusal))
+                self._spool.dead_letter(lines[0], str(refusal))
                 return 1
             middle = len(lines) // 2
             return self._send(lines[:middle]) + self._send(lines[middle:])

@@ -126,7 +126,7 @@ class Spool:
             self._rejected += rejected
             self._advance(batch.after, passed)
 
-    def bury(self, line: str, reason: str) -> None:
+    def dead_letter(self, line: str, reason: str) -> None:
         """Put a point that the server will never take into the dead-letter file; raise StoreError where that fails."""
         entry = json.dumps(
             {"time": round(self._now_s(), 3), "reason": reason, "point": line}, ensure_ascii=False

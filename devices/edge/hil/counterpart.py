@@ -22,7 +22,14 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.broker.protocol.topics import BY_WORD, CLOCK_ID, everything, parse, topic, topic_filter
+from gridfleet.broker.protocol.topics import (
+    BY_MESSAGE_TYPE,
+    CLOCK_ID,
+    all_topics_filter,
+    parse,
+    topic,
+    topic_filter,
+)
 from gridfleet.devices.config.device_file import DeviceFile
 
 M = TypeVar("M", bound=Message)
@@ -31,8 +38,8 @@ TICK_MS: Final = 900_000
 BEGIN_MS: Final = 1_750_032_000_000
 """A quarter hour of 16 June 2025."""
 _PHASE_MS: Final = {
-    Phase.PROCESS: (0, 300_000),
-    Phase.COMMERCE: (300_000, 600_000),
+    Phase.BID: (0, 300_000),
+    Phase.TRADE: (300_000, 600_000),
     Phase.IMPORT: (600_000, 840_000),
     Phase.SETTLE: (840_000, 900_000),
 }
@@ -55,7 +62,7 @@ class _Voice:
 
     def say(self, scope: str, message: Message) -> None:
         """Say a message to a scope."""
-        row = BY_WORD[message.TOPIC]
+        row = BY_MESSAGE_TYPE[message.TOPIC]
         text = topic(self._site, message, scope, self.name)
         self._connection.publish(text, encode(message), qos=row.qos, retain=row.retain)
 
@@ -78,7 +85,7 @@ class Clockwork(_Voice):
     def tick(self) -> int:
         """Begin the next tick; return its number."""
         self._tick += 1
-        self.phase(Phase.PROCESS)
+        self.phase(Phase.BID)
         return self._tick
 
     def phase(self, phase: Phase) -> None:
@@ -110,7 +117,7 @@ class Listener(_Voice):
 
     def __init__(self, loop: MqttLoop, site: str) -> None:
         self.messages: list[tuple[str, Message]] = []
-        super().__init__(loop, site, "recorder", [(everything(site), 1)])
+        super().__init__(loop, site, "recorder", [(all_topics_filter(site), 1)])
 
     def heard(self, scope: str, sender: str, message: Message) -> None:
         """Keep it."""

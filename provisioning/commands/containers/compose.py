@@ -22,7 +22,7 @@ from gridfleet.provisioning.site.secret_files import write_secret
 
 if TYPE_CHECKING:
     from gridfleet.broker.access_control import Identity
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.runtime.fleet import Fleet
 
 HELP: Final = "prepare all that `docker compose up` needs"
@@ -42,7 +42,7 @@ FLEETS: Final = 16
 """How many processes may share the fleet, each hearing the tick once for all its devices; more may, at a cost."""
 TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
 DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
-NOBODY: Final = 10_001
+NO_LOGIN: Final = 10_001
 """Whom the containers run as when root prepares them; the image's own user."""
 
 
@@ -123,11 +123,11 @@ def _made(path: Path) -> Path:
     return path
 
 
-def _own_secrets(secrets: "Folder", target: Path, passwords: dict[str, bytes]) -> None:
+def _own_secrets(secrets: "SecretsFolder", target: Path, passwords: dict[str, bytes]) -> None:
     """Give a process the passwords that are its own and nobody else's."""
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
 
-    own = Folder(target)
+    own = SecretsFolder(target)
     for old in _made(own.clients).iterdir():
         if old.name not in passwords:
             old.unlink()
@@ -165,8 +165,8 @@ def _owner(folder: Path) -> tuple[int, int]:
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    return NOBODY, NOBODY
+        os.chown(path, NO_LOGIN, NO_LOGIN, follow_symlinks=False)
+    return NO_LOGIN, NO_LOGIN
 
 
 def _environment(path: Path, values: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ from gridfleet.provisioning.site.secret_files import write_secret
 
 if TYPE_CHECKING:
     from gridfleet.broker.access_control import Identity
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
 
 HELP: Final = "write a site as Kubernetes objects"
 DESCRIPTION: Final = (
@@ -138,7 +138,7 @@ def check_sizes(site: Site) -> None:
 
 
 def _broker(
-    folder: Path, own: "Folder", site: str, users: "list[Identity]", arguments: argparse.Namespace
+    folder: Path, own: "SecretsFolder", site: str, users: "list[Identity]", arguments: argparse.Namespace
 ) -> dict[str, bytes]:
     """Return what the broker reads."""
     files = {

@@ -76,13 +76,13 @@ def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
 
 def _credentials(file: "DeviceFile") -> "Credentials":
     if file.credentials is None:
-        from gridfleet.broker.mqtt.client_options import ANYBODY
+        from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS
 
-        return ANYBODY
+        return ADDRESS_CREDENTIALS
     if not file.address().tls:
         raise CommandError(
             "broker.credentials", "secrets go over TLS only: let broker.url begin with mqtts://"
         )
-    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.credentials import FileCredentials
 
-    return Keyring(file.credentials, certificates=file.broker.certificate)
+    return FileCredentials(file.credentials, certificates=file.broker.certificate)

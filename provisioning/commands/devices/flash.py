@@ -11,8 +11,8 @@ from gridfleet.provisioning.commands.devices.revoke import add_secrets
 
 if TYPE_CHECKING:
     from gridfleet.provisioning.deploy.wheels import Target
-    from gridfleet.provisioning.flash.device_spec import Order
-    from gridfleet.provisioning.flash.targets import Place
+    from gridfleet.provisioning.flash.device_spec import DeviceSpec
+    from gridfleet.provisioning.flash.targets import FlashTarget
     from gridfleet.provisioning.upgrade.bundle import Bundle
 
 HELP: Final = "make a card, or many, that become devices at their first boot"
@@ -108,7 +108,9 @@ def execute(arguments: argparse.Namespace) -> int:
     return Exit.FINE
 
 
-def _flash(arguments: argparse.Namespace, order: "Order", place: "Place", bundle: "Bundle") -> None:
+def _flash(
+    arguments: argparse.Namespace, order: "DeviceSpec", place: "FlashTarget", bundle: "Bundle"
+) -> None:
     """Write one device, and say that its card holds it."""
     from gridfleet.provisioning.flash.card import device_files, seed_files, seed_of, write_card
     from gridfleet.provisioning.flash.seed import new_instance_id
@@ -121,12 +123,12 @@ def _flash(arguments: argparse.Namespace, order: "Order", place: "Place", bundle
     print(f"Flashed   {device}: {written.files} files, {written.size / 1e6:.1f} MB, read back and equal")
 
 
-def _orders(arguments: argparse.Namespace) -> "list[Order]":
+def _orders(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     from gridfleet.provisioning.flash.device_spec import (
         DeviceTable,
         Settings,
         WifiTable,
-        make_order,
+        make_device_spec,
         read_fleet,
     )
 
@@ -152,7 +154,7 @@ def _orders(arguments: argparse.Namespace) -> "list[Order]":
         wifi=wifi,
     )
     file = arguments.device or f"{arguments.id}.toml"
-    order = make_order(Path(), settings, DeviceTable(file=file, hostname=arguments.hostname))
+    order = make_device_spec(Path(), settings, DeviceTable(file=file, hostname=arguments.hostname))
     if order.device.id != arguments.id:
         raise CommandError(
             file, f"is of {order.device.id!r}, not of {arguments.id!r}: name its own with --device"
@@ -160,8 +162,8 @@ def _orders(arguments: argparse.Namespace) -> "list[Order]":
     return [order]
 
 
-def _place(arguments: argparse.Namespace, *, many: bool) -> "Place":
-    from gridfleet.provisioning.flash.targets import CardPlace, FolderPlace, ImagePlace
+def _place(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget":
+    from gridfleet.provisioning.flash.targets import CardTarget, FolderTarget, ImageTarget
 
     image = Path(arguments.image) if arguments.image is not None else None
     if arguments.boot is not None:
@@ -169,15 +171,17 @@ def _place(arguments: argparse.Namespace, *, many: bool) -> "Place":
             raise CommandError("--boot", "is a partition that is mounted: leave out --image and --card")
         if many:
             raise CommandError("--boot", "takes one device; for many use --image or --card")
-        return FolderPlace(Path(arguments.boot), arguments.plain)
+        return FolderTarget(Path(arguments.boot), arguments.plain)
     if arguments.card is not None:
-        return CardPlace(Path(arguments.card), image, arguments.plain)
+        return CardTarget(Path(arguments.card), image, arguments.plain)
     if image is not None:
-        return ImagePlace(image, Path(arguments.out), arguments.plain)
+        return ImageTarget(image, Path(arguments.out), arguments.plain)
     raise CommandError("gridfleet flash", "where to? name --image FILE, --card /dev/…, or --boot DIR")
 
 
-def _bundles(arguments: argparse.Namespace, orders: "list[Order]", scratch: Path) -> "dict[Target, Bundle]":
+def _bundles(
+    arguments: argparse.Namespace, orders: "list[DeviceSpec]", scratch: Path
+) -> "dict[Target, Bundle]":
     """Return the wheels for each kind of machine, gathered once."""
     from gridfleet.provisioning.deploy.wheels import make_bundle
     from gridfleet.provisioning.upgrade.bundle import Bundle
@@ -202,7 +206,7 @@ def _own_wheel(bundle: "Bundle") -> str:
     return next(name for name in bundle.wheels if name.startswith("gridfleet-"))
 
 
-def _show(arguments: argparse.Namespace, orders: "list[Order]", place: "Place") -> None:
+def _show(arguments: argparse.Namespace, orders: "list[DeviceSpec]", place: "FlashTarget") -> None:
     """Say all that will happen, and no secret."""
     for order in orders:
         device, wifi = order.device, order.wifi

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.credentials import FileCredentials
     from gridfleet.dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
 
     if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
@@ -75,7 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
             "--secrets", "goes with --broker mqtts://…; a browser has its own list of whom to trust"
         )
     broker = arguments.broker_ws or BrokerAddress.parse(arguments.broker)
-    tls = Keyring(arguments.secrets).tls if arguments.secrets is not None else None
+    tls = FileCredentials(arguments.secrets).tls if arguments.secrets is not None else None
     login = arguments.login or tls is not None
     config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
     if login and arguments.host not in LOOPBACK:

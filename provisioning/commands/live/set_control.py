@@ -72,11 +72,11 @@ def add_broker(parser: argparse.ArgumentParser) -> None:
 
 def login_of(arguments: argparse.Namespace, address: "BrokerAddress") -> "Login":
     """Return how to log in to a fleet's broker; raise CommandError where a password would be seen by others."""
-    from gridfleet.broker.mqtt.client_options import NOBODY
+    from gridfleet.broker.mqtt.client_options import NO_LOGIN
     from gridfleet.provisioning.cli.broker_options import credentials_for
 
     if arguments.secrets is None:
-        return NOBODY
+        return NO_LOGIN
     return credentials_for(arguments.secrets, address).login(arguments.user)
 
 
@@ -155,10 +155,10 @@ class Steering:
         """Reach the broker; raise BrokerError when it cannot be reached."""
         from gridfleet.broker.mqtt.client import MqttLoop
         from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
-        from gridfleet.devices.runtime.listener import Wire
+        from gridfleet.devices.runtime.listener import SiteDecoder
 
         self._site = site
-        self._wire = Wire(site)
+        self._wire = SiteDecoder(site)
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._operator = login.username or address.username or "cli"
         self.clock: ClockState | None = None

@@ -12,8 +12,8 @@ from gridfleet.provisioning.cli.exit_codes import Exit
 from gridfleet.provisioning.commands.live.set_control import REACH_S, add_broker, login_of
 
 if TYPE_CHECKING:
+    from gridfleet.broker.protocol.decoder import SiteDecoder
     from gridfleet.dashboards.console.terminal_view import View
-    from gridfleet.devices.runtime.listener import Wire
 
 HELP: Final = "watch a running fleet in the terminal"
 DESCRIPTION: Final = (
@@ -26,7 +26,7 @@ EXAMPLES: Final = (
 )
 MOST_TICKS: Final = 1_000_000
 REDRAW_S: Final = 0.25
-HEARD: Final = ("tick", "state", "presence", "host", "receipt", "control")
+HEARD: Final = ("tick", "state", "presence", "fleet", "receipt", "control")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +47,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.mqtt.client import MqttLoop
     from gridfleet.broker.protocol.topics import ALL, batch_topic, topic_filter
     from gridfleet.dashboards.console.terminal_view import View
-    from gridfleet.devices.runtime.listener import Wire
+    from gridfleet.devices.runtime.listener import SiteDecoder
     from gridfleet.provisioning.cli.interrupt import Interruption
 
     view = View(arguments.ticks)
-    ear = Ear(Wire(arguments.site), view)
+    ear = SiteListener(SiteDecoder(arguments.site), view)
     address = BrokerAddress.parse(arguments.broker)
     login = login_of(arguments, address)
     with MqttLoop(address) as loop:
@@ -69,17 +69,17 @@ def execute(arguments: argparse.Namespace) -> int:
     return Exit.FINE
 
 
-class Ear:
+class SiteListener:
     """Turns payloads into messages for the view, and leaves out what is none."""
 
-    def __init__(self, wire: "Wire", view: "View") -> None:
+    def __init__(self, wire: "SiteDecoder", view: "View") -> None:
         self._wire = wire
         self._view = view
 
     def hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         """Take a message, or a batch of them, off the wire."""
         from gridfleet.broker.errors import PayloadError, TopicError
-        from gridfleet.broker.protocol.messages import Host
+        from gridfleet.broker.protocol.messages import FleetPresence
 
         for each, inner in self._wire.unpack(text, payload, lambda *_: None):
             try:
@@ -87,9 +87,9 @@ class Ear:
             except (TopicError, PayloadError):
                 continue
             self._view.hear(address.scope, address.sender, message, retained=retained)
-            if isinstance(message, Host) and not message.online:
+            if isinstance(message, FleetPresence) and not message.online:
                 host = address.sender
-                for scope in self._wire.scopes_behind(host):
+                for scope in self._wire.scopes_via(host):
                     for will, gone in self._wire.wills(host, scope):
                         self._view.hear(will.scope, will.sender, gone, retained=retained)
 

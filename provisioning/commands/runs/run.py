@@ -69,10 +69,10 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the fleet; write and print what came of it."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
-    from gridfleet.broker.credentials import Keyring
+    from gridfleet.broker.credentials import FileCredentials
     from gridfleet.broker.protocol.messages import Mode
     from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
-    from gridfleet.dashboards.telemetry.influx.exporter import Outlet
+    from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.site import Site
     from gridfleet.provisioning.cli.scenario_options import chosen_scenario, output_directory
@@ -98,12 +98,12 @@ def execute(arguments: argparse.Namespace) -> int:
             embedded = stack.enter_context(EmbeddedBroker())
             address = BrokerAddress.parse(embedded.url)
         if console:
-            tls = credentials.tls if isinstance(credentials, Keyring) else None
+            tls = credentials.tls if isinstance(credentials, FileCredentials) else None
             reached = arguments.broker_ws or address
             shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
             served = stack.enter_context(ConsoleServer(shown))
             announce(served.url, embedded, exact=exact)
-        outlet = None if target is None else stack.enter_context(Outlet(directory, target, tell))
+        outlet = None if target is None else stack.enter_context(InfluxExporter(directory, target, tell))
         recorded = stack.enter_context(
             recording(
                 scenario,

@@ -88,14 +88,14 @@ def execute(arguments: argparse.Namespace) -> int:
 def _mosquitto(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
-    from gridfleet.broker.credentials import REMEDY, Folder
-    from gridfleet.provisioning.site.folder_users import Running
+    from gridfleet.broker.credentials import REMEDY, SecretsFolder
+    from gridfleet.provisioning.site.folder_users import FolderUser
 
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
         if secrets is None and value is not None:
             raise CommandError(option, "needs --secrets: without, the broker is for this machine alone")
-    if secrets is not None and not Folder(secrets).rights.is_file():
+    if secrets is not None and not SecretsFolder(secrets).rights.is_file():
         raise CommandError(f"--secrets {secrets}", f"holds no secrets: {REMEDY}")
     bridge = BrokerAddress.parse(arguments.bridge) if arguments.bridge is not None else None
     if bridge is not None and secrets is not None and not bridge.tls and bridge.host not in LOOPBACK:
@@ -111,7 +111,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _Signals() as signals,
-        Running(Folder(secrets).brokers) if secrets is not None else nullcontext(),
+        FolderUser(SecretsFolder(secrets).brokers) if secrets is not None else nullcontext(),
         MosquittoBroker(
             secrets,
             ports,

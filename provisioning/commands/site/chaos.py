@@ -50,9 +50,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Play the plan; print what is done and the verdict."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.provisioning.chaos.experiment import Player
+    from gridfleet.provisioning.chaos.experiment import Experiment
     from gridfleet.provisioning.chaos.plan import load_plan
-    from gridfleet.provisioning.chaos.testbed import Stage
+    from gridfleet.provisioning.chaos.testbed import Testbed
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.scenario_options import output_directory
     from gridfleet.provisioning.cli.terminal import tell
@@ -74,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with (
         Interruption() as interruption,
         recording(scenario, directory, exact=False, clock_skew_ms=skew_ms) as recorded,
-        Stage(
+        Testbed(
             arguments.scenario,
             plan,
             fleet,
@@ -90,7 +90,7 @@ def execute(arguments: argparse.Namespace) -> int:
         stage.begin()
         pace = f"{plan.seconds_per_tick:g} s per tick"
         say(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {pace}")
-        player = Player(
+        player = Experiment(
             stage,
             lambda: recorded.findings,
             seed=scenario.seed,

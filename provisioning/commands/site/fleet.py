@@ -71,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Let the devices live until a signal."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.devices.runtime.fleet_process import Connecting, carry_devices, host_name
+    from gridfleet.devices.runtime.fleet_process import Connecting, carry_devices, fleet_process_id
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import teller
@@ -97,7 +97,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 raise CommandError(
                     f"--part {number}/{parts}", f"has no devices: the scenario has {len(fleet.ids)}"
                 )
-            connecting, host = Connecting(arguments.connection), host_name(number)
+            connecting, host = Connecting(arguments.connection), fleet_process_id(number)
             how = (
                 "each connects as itself"
                 if connecting is Connecting.OWN

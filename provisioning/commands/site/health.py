@@ -8,7 +8,7 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.cli.terminal import tell
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, ailment
+from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, health_problem
 
 HELP: Final = "tell whether a clock, fleet, device or recorder is well"
 DESCRIPTION: Final = (
@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
     name = arguments.file or os.environ.get(ENVIRONMENT)
     if not name:
         raise CommandError("health", f"name the file, or set {ENVIRONMENT} as the process has it")
-    wrong = ailment(Path(name), time.monotonic(), only_alive=arguments.alive)
+    wrong = health_problem(Path(name), time.monotonic(), only_alive=arguments.alive)
     if wrong:
         tell(f"unhealthy: {wrong}")
         return Exit.FAILED

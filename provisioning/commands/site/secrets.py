@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Make or rotate; say what was done, and never a secret."""
-    from gridfleet.broker.credentials import Folder
+    from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.provisioning.site.secrets import SERVER, identities, make_secrets
@@ -90,7 +90,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.only and not arguments.rotate:
         raise CommandError("--only", "goes with --rotate")
     fleet = Fleet(load(arguments.scenario, arguments.changes))
-    folder = Folder(Path(arguments.directory))
+    folder = SecretsFolder(Path(arguments.directory))
     users = with_enrolled(
         folder,
         identities(

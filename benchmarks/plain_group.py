@@ -1,6 +1,6 @@
 """Ours on the plainest workload, against benchmarks.raw_paho's `paho-plain`: each tick is answered by 150 bytes.
 
-python -m benchmarks.plain_crew KIND PORT CELLS, where KIND is plain-each or plain-own.
+python -m benchmarks.plain_group KIND PORT CELLS, where KIND is plain-each or plain-own.
 """
 
 import signal
@@ -8,13 +8,13 @@ import sys
 import time
 from functools import partial
 
-from benchmarks.crew import CONSUMERS, HOST, PRODUCERS, tell
+from benchmarks.device_group import CONSUMERS, HOST, PRODUCERS, tell
 from benchmarks.measure import memory_kb
 from benchmarks.raw_paho import PLAIN, SITE
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 
 
 def main(kind: str, port: int, cells: int) -> None:
@@ -24,7 +24,7 @@ def main(kind: str, port: int, cells: int) -> None:
     with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()
-        lines = OneTick(loop, SITE, HOST) if kind == "plain-own" else loop
+        lines = TickFanout(loop, SITE, HOST) if kind == "plain-own" else loop
         connections: list[Connection] = []
 
         def answer(number: int, *_: object) -> None:

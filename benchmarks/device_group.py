@@ -1,6 +1,6 @@
 """A process full of devices on a broker, to be measured from outside.
 
-python -m benchmarks.crew KIND PORT CELLS
+python -m benchmarks.device_group KIND PORT CELLS
 
 `each` and `own` connect every device by itself, hearing the tick on each connection or once for all; `shared` puts all
 behind one connection; `paho` are raw paho-mqtt clients on one epoll that say and hear the same (benchmarks.raw_paho).
@@ -18,13 +18,13 @@ from benchmarks.fleets import bare_market
 from benchmarks.measure import memory_kb
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import Lines
+from gridfleet.broker.mqtt.client_options import ChannelFactory
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import OneTick
+from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import Wire
-from gridfleet.devices.runtime.agent_runner import DeviceSeat
+from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
 CONSUMERS = 30
@@ -40,20 +40,20 @@ def main(kind: str, port: int, cells: int) -> None:
     allow_descriptors(len(fleet.ids))
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-        wire = Wire(scenario.site)
+        wire = SiteDecoder(scenario.site)
         gc.collect()
         before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()
-        lines: Lines = loop
+        lines: ChannelFactory = loop
         if kind == "own":
-            lines = OneTick(loop, scenario.site, HOST)
+            lines = TickFanout(loop, scenario.site, HOST)
         elif kind == "shared":
             lines = SharedConnection(loop, wire, HOST)
-        seats = [DeviceSeat(agent, lines, wire) for agent in fleet.agents()]
+        seats = [DeviceRunner(agent, lines, wire) for agent in fleet.agents()]
         loop.wait_online(300)
         connected_s = time.perf_counter() - began_s
         for seat in seats:
             seat.start()
-        if not loop.run_until(fleet.acquainted, 60):
+        if not loop.run_until(fleet.discovery_complete, 60):
             raise RuntimeError("the devices have not heard of each other")
         tell(devices=len(seats), connect_s=connected_s, before_kb=before_kb)
         loop.run_until(lambda: False)
