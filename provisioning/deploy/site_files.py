@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
-from gridfleet.provisioning.site.secrets import identities, make_secrets
 
 if TYPE_CHECKING:
     from gridfleet.broker.access_control import Identity
@@ -39,6 +38,7 @@ def site_secrets(
     names of its own (`hosts`). Raises CommandError for a folder that holds something else: who reads it changes.
     """
     from gridfleet.broker.credentials import SecretsFolder
+    from gridfleet.provisioning.site.secrets import identities, make_secrets
     from gridfleet.provisioning.site.user_registry import with_enrolled
 
     ignored = folder / ".gitignore"

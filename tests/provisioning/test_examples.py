@@ -84,7 +84,7 @@ def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> Non
     example = example.replace("mqtt://127.0.0.1:1883", broker)
     program = tmp_path / "bin" / "gridfleet"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m provisioning "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gridfleet "$@"\n')
     program.chmod(0o755)
     command = ["bash", "-ec", prepared(example) + shortened(example)]
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}

@@ -241,7 +241,7 @@ def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_a_reader_who_has_had_enough_is_no_failure_to_talk_about(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m provisioning check storm | head -n 1"
+    command = f"{sys.executable} -m gridfleet check storm | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S607
     assert done.stdout.startswith("# storm")
     assert done.stderr == ""
