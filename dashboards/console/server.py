@@ -256,13 +256,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _from_our_page(self) -> bool:
         """Every browser says from which page a WebSocket comes: any other page's is refused."""
         origin = self.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc == self.headers.get("FleetPresence")
+        return origin is None or urlsplit(origin).netloc == self.headers.get("Host")
 
     def _named_rightly(self) -> bool:
         """On loopback, answer only to loopback's names: no stranger's page gets in under a name of its own."""
         names = self.server.names
         try:
-            return names is None or urlsplit(f"//{self.headers.get('FleetPresence', '')}").hostname in names
+            return names is None or urlsplit(f"//{self.headers.get('Host', '')}").hostname in names
         except ValueError:
             return False
 
