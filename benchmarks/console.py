@@ -23,8 +23,8 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode, Tick
 from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
-from gridfleet.devices.agents.base import TICK_MS
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.simulation import Simulation
 

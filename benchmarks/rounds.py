@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
 from gridfleet.broker.protocol.topics import ALL, batch_topic, topic, topic_filter
-from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
 
 WAIT_S: Final = 120.0
 SCENARIO: Final = bare_market(1, CONSUMERS, PRODUCERS)

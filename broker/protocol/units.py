@@ -12,6 +12,9 @@ UEUR_PER_EUR: Final = 1_000_000
 NEUR_PER_EUR: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
 MS_PER_HOUR: Final = 3_600_000
+QUARTER_HOUR_MS: Final = 900_000
+TICK_MS: Final = QUARTER_HOUR_MS
+"""A tick, in simulated time."""
 
 
 def cost_neur(energy_wh: int, price_ueur_per_kwh: int) -> int:

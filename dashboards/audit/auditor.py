@@ -30,6 +30,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.audit.accounts import Accounts
 from gridfleet.dashboards.audit.charging import Charging
 from gridfleet.dashboards.audit.findings import Finding, Tallies
@@ -38,7 +39,6 @@ from gridfleet.dashboards.audit.window import Attendance, Gaps, LifecycleLog, Wi
 
 _REMEMBERED_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
-_TICK_MS: Final = 900_000
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
 _STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
@@ -152,7 +152,7 @@ class Auditor:
             tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]
         )
         next_tick = tick.tick == last.tick + 1 and tick.phase is Phase.BID and last.phase is Phase.SETTLE
-        offset_ms = tick.simulated_ms - tick.tick * _TICK_MS
+        offset_ms = tick.simulated_ms - tick.tick * TICK_MS
         if not later or (self._exact and tick.tick != last.tick and not next_tick):
             tally.fail(f"{what}: does not follow tick {last.tick}, {last.phase}")
         elif (self._exact or next_tick) and tick.simulated_ms != last.ends_ms:

@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     Tick,
 )
-from gridfleet.broker.protocol.units import MS_PER_S, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.protocol.units import MS_PER_S, QUARTER_HOUR_MS, UEUR_PER_EUR, WH_PER_KWH
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +26,6 @@ TICKS_SHOWN: Final = 8
 EVENTS_KEPT: Final = 50
 EVENTS_SHOWN: Final = 6
 QUARTERS_PER_HOUR: Final = 4
-QUARTER_MS: Final = 900_000
 
 
 def time_text(simulated_ms: int) -> str:
@@ -132,7 +131,7 @@ class View:
         elif before.tick != tick.tick:
             self._finish(before.tick)
         if tick.tick not in self.sums:
-            self._of(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_MS * QUARTER_MS
+            self._of(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_HOUR_MS * QUARTER_HOUR_MS
 
     def _finish(self, tick: int) -> None:
         sums = self._of(tick)

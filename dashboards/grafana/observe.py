@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.grafana.client import DATASOURCE_UID, Grafana, pages
 from gridfleet.dashboards.grafana.templates import ALL, fill
 
-WINDOW_MS: Final = 900_000
+WINDOW_MS: Final = TICK_MS
 POINTS: Final = 1000
 KINDS: Final = ("turbine", "reactor", "consumer", "charger", "vehicle")
 DEVICES_OF_KIND: Final = """\

@@ -17,6 +17,7 @@ from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Grant, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.journal import Journal
 from gridfleet.dashboards.recording.recording import STORE, Recording
@@ -32,7 +33,6 @@ JOURNAL: Final = "journal"
 _GAP: Final = ""
 """No topic: in the journal, it says that something may be missing here."""
 _SERIAL: Final = "serial"
-_TICK_MS: Final = 900_000
 SEGMENT_BYTES: Final = 1 << 20
 KEPT_TICKS: Final = 112
 """A day and what is needed for late receipts: a reservation that lasts longer is not whole after a crash."""
@@ -275,7 +275,7 @@ class DurableRecorder:
         """Return simulated time: of the phase or grant, and what has passed since where time does not stand still."""
         tick = self._tick
         if tick is not None and tick.mode is not Mode.LOCKSTEP and not tick.paused and tick.seconds_per_tick:
-            passed_ms = (heard_ms - self._tick_heard_ms) * _TICK_MS / 1000 / tick.seconds_per_tick
+            passed_ms = (heard_ms - self._tick_heard_ms) * TICK_MS / 1000 / tick.seconds_per_tick
             self._now_ms = max(self._now_ms, min(tick.simulated_ms + round(passed_ms), tick.ends_ms))
         return self._now_ms
 

@@ -7,6 +7,8 @@ takes tuples as they are: no conversion stands between a recorder and its store.
 
 from typing import NamedTuple
 
+from gridfleet.broker.protocol.units import TICK_MS
+
 
 class TickRow(NamedTuple):
     """One cell's energy balance of one tick: generated + reactor + imported = sold + exported + curtailed."""
@@ -150,7 +152,7 @@ class RunFacts(NamedTuple):
     version: str
     start_ms: int
     """Simulated time at which tick 0 begins."""
-    tick_ms: int = 900_000
+    tick_ms: int = TICK_MS
     cells: tuple[CellArea, ...] = ()
     price_floor_ueur: int = 100_000
     """The least a charger bids per kWh."""

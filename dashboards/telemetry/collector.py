@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import MS_PER_S, NEUR_PER_EUR, UEUR_PER_EUR
+from gridfleet.broker.protocol.units import MS_PER_S, NEUR_PER_EUR, TICK_MS, UEUR_PER_EUR
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.recording.tick_market import Lots, TickBooks
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
@@ -47,7 +47,6 @@ from gridfleet.dashboards.telemetry.trades import MarketFigures
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8
-_TICK_MS: Final = 900_000
 
 
 class Collector:
@@ -292,7 +291,7 @@ def _lateness(last: Tick, took_s: float) -> tuple[float | None, float | None]:
         return None, None
     if last.mode is Mode.LOCKSTEP:
         return took_s, None
-    due_s = (last.ends_ms - last.simulated_ms) / _TICK_MS * last.seconds_per_tick
+    due_s = (last.ends_ms - last.simulated_ms) / TICK_MS * last.seconds_per_tick
     return took_s, took_s - due_s
 
 

@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import TICK_MS
 
-TICK_MS: Final = 900_000
-"""A tick is 15 simulated minutes."""
 PATIENCE_MS: Final = 10_000
 """Simulated milliseconds that an agent waits for an answer before it asks again or goes on."""
 NETWORK_MS: Final = 2_000

@@ -17,8 +17,8 @@ from gridfleet.broker.protocol.messages import (
     Phase,
     Release,
 )
-from gridfleet.broker.protocol.units import UEUR_PER_EUR
-from gridfleet.devices.agents.base import NOTHING, TICK_MS, Handler, Out
+from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
+from gridfleet.devices.agents.base import NOTHING, Handler, Out
 from gridfleet.devices.agents.buyer import Buyer
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.charging import service_status

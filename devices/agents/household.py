@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from gridfleet.broker.protocol.messages import ConsumerState, Kind, Package, Phase
-from gridfleet.devices.agents.base import TICK_MS, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.buyer import Buyer
 from gridfleet.devices.market.clearing import packages_of
 

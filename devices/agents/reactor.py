@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import Kind, Message, Phase, Receipt, Request, Tick
-from gridfleet.devices.agents.base import TICK_MS, Agent, Handler, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import Agent, Handler, Out
 from gridfleet.devices.agents.seller import Seller
 from gridfleet.devices.market.clearing import Sales
 

@@ -16,7 +16,8 @@ from gridfleet.broker.protocol.messages import (
     Surplus,
     Tick,
 )
-from gridfleet.devices.agents.base import NOTHING, TICK_MS, Agent, Handler, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments, NoReadingError
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.seller import Seller

@@ -21,7 +21,8 @@ from gridfleet.broker.protocol.messages import (
     Release,
     VehicleState,
 )
-from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, TICK_MS, Handler, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, Handler, Out
 from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS, DAY_MS, DONE, ChargerSearch
 from gridfleet.devices.agents.driver import Status
 from gridfleet.devices.agents.roster import Roster

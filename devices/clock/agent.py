@@ -28,7 +28,8 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NOTHING, TICK_MS, Agent, Handler, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NOTHING, Agent, Handler, Out
 from gridfleet.devices.charging import service_status
 from gridfleet.devices.clock.barrier import Barrier
 

@@ -18,14 +18,14 @@ from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import Final, Literal
 
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.physics.data import read_text
 
 ProfileName = Literal["H25", "G25", "L25"]
 
-QUARTER_MS: Final = 900_000
 QUARTERS_PER_DAY: Final = 96
 
-_DAY_MS = QUARTER_MS * QUARTERS_PER_DAY
+_DAY_MS = QUARTER_HOUR_MS * QUARTERS_PER_DAY
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _TABLE_PER_ANNUAL_KWH = 1_000_000
 _SATURDAY, _SUNDAY_OR_HOLIDAY, _WORKDAY = range(3)
@@ -46,7 +46,7 @@ class LoadProfile:
         """Return the whole Wh drawn in the quarter hour that holds this time, at an annual demand in kWh."""
         day_number, day_ms = divmod(simulated_ms, _DAY_MS)
         month, day_type, factor = _day(day_number)
-        share_wh = self.table_wh[month][day_type][day_ms // QUARTER_MS]
+        share_wh = self.table_wh[month][day_type][day_ms // QUARTER_HOUR_MS]
         scale = annual_kwh * factor if self.dynamic else annual_kwh
         return round(share_wh * scale / _TABLE_PER_ANNUAL_KWH)
 

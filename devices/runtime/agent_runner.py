@@ -45,7 +45,8 @@ from gridfleet.broker.protocol.topics import (
     topic,
     topic_filter,
 )
-from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, TICK_MS, Agent, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, Agent, Out
 from gridfleet.devices.runtime.listener import SiteDecoder
 
 __all__ = ["AgentRunner", "DeviceRunner", "SiteDecoder", "filters_of", "real_ms"]

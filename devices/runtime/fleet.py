@@ -7,8 +7,8 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import ueur, wh
-from gridfleet.devices.agents.base import TICK_MS, Agent
+from gridfleet.broker.protocol.units import TICK_MS, ueur, wh
+from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.charger_search import DAY_MS
 from gridfleet.devices.agents.household import Household

@@ -16,7 +16,8 @@ from typing import Final
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import ALL, CLOCK_ID
-from gridfleet.devices.agents.base import TICK_MS, Agent, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.random_streams import RandomStream

@@ -11,7 +11,7 @@ from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credential
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
-from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet

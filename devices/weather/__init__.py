@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 from gridfleet.broker.errors import GridFleetError
 
-QUARTER_MS: Final = 900_000
 STANDARD_TIME_AHEAD_OF_UTC_MS: Final = 3_600_000
 
 

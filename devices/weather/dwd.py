@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
-from gridfleet.devices.weather import QUARTER_MS, STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
+from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
 from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
 
 MISSING: Final = -999.0
@@ -29,7 +30,7 @@ _GEOGRAPHY_PREFIX = "Metadaten_Geographie_"
 _COLUMNS = {"FF_10": "wind", "TT_10": "temperature"}
 _LIMITS = {"FF_10": (0.0, 100.0), "TT_10": (-60.0, 60.0)}
 _INTERVAL_MS = 600_000
-_LEAST_COVERED_MS = QUARTER_MS // 2
+_LEAST_COVERED_MS = QUARTER_HOUR_MS // 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _YEAR_2000_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
@@ -93,8 +94,8 @@ def quarter_means(samples: Mapping[int, float]) -> dict[int, float]:
     for end_ms, value in sorted(samples.items()):
         begin_ms = end_ms - _INTERVAL_MS
         while begin_ms < end_ms:
-            quarter_ms = begin_ms - begin_ms % QUARTER_MS
-            part_ms = min(end_ms, quarter_ms + QUARTER_MS) - begin_ms
+            quarter_ms = begin_ms - begin_ms % QUARTER_HOUR_MS
+            part_ms = min(end_ms, quarter_ms + QUARTER_HOUR_MS) - begin_ms
             covered[quarter_ms] = covered.get(quarter_ms, 0) + part_ms
             sums[quarter_ms] = sums.get(quarter_ms, 0.0) + part_ms * value
             begin_ms += part_ms

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.physics.geo import inverse_distance_weights, nearest_sites
-from gridfleet.devices.weather import QUARTER_MS, WeatherSpanError, WindReading
+from gridfleet.devices.weather import WeatherSpanError, WindReading
 
 LONGEST_HOLD_MS: Final = 3_600_000
 _SITES_USED = 3
@@ -61,7 +62,7 @@ class SiteWeather:
 
     def at(self, simulated_ms: int, latitude: float, longitude: float) -> WindReading:
         """Return the reading of the quarter hour holding this time; WeatherSpanError where none has one."""
-        quarter_ms = simulated_ms - simulated_ms % QUARTER_MS
+        quarter_ms = simulated_ms - simulated_ms % QUARTER_HOUR_MS
         place = self._places.get((latitude, longitude))
         if place is None:
             place = self._places[latitude, longitude] = nearest_sites(latitude, longitude, self._positions)

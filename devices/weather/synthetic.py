@@ -19,8 +19,9 @@ from random import Random
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.physics.geo import distance_km, nearest_weights
-from gridfleet.devices.weather import QUARTER_MS, WeatherSpanError, WindReading
+from gridfleet.devices.weather import WeatherSpanError, WindReading
 
 # Latitude and longitude of DWD stations: Schleswig, Warnemünde, Emden, Fuhlsbüttel, Bremen, Hannover,
 # Magdeburg, Berlin-Dahlem, Münster/Osnabrück, Essen, Köln/Bonn, Erfurt, Leipzig/Halle, Dresden, Frankfurt,
@@ -78,13 +79,13 @@ class SyntheticWeather:
 
     def __init__(self, seed: int | str, start_ms: int, climate: Climate | None = None) -> None:
         """Anchor the series at `start_ms` on the simulated clock; no weather is earlier than that."""
-        self.start_ms = start_ms - start_ms % QUARTER_MS
+        self.start_ms = start_ms - start_ms % QUARTER_HOUR_MS
         self.climate = climate or Climate()
         self._seed = f"weather|{seed}"
         self._scale_mps = self.climate.weibull_scale_mps
         self._inverse_shape = 1 / self.climate.weibull_shape
         self._deviation_c = self.climate.temperature_deviation_c
-        self._persistence = exp(-QUARTER_MS / (self.climate.correlation_time_h * _HOUR_MS))
+        self._persistence = exp(-QUARTER_HOUR_MS / (self.climate.correlation_time_h * _HOUR_MS))
         self._renewal = sqrt(1 - self._persistence * self._persistence)
         self._correlation = _correlation(self.climate.correlation_length_km)
         self._factor = _cholesky(self._correlation)
@@ -116,7 +117,7 @@ class SyntheticWeather:
         return place
 
     def _step(self, simulated_ms: int) -> _Step:
-        index = (simulated_ms - self.start_ms) // QUARTER_MS
+        index = (simulated_ms - self.start_ms) // QUARTER_HOUR_MS
         if index < 0:
             reason = f"the synthetic weather begins at {self.start_ms} ms, {simulated_ms} ms is earlier"
             raise WeatherSpanError(simulated_ms, f"{reason}; choose an earlier start_ms")
@@ -140,7 +141,7 @@ class SyntheticWeather:
             old = self._steps[-1]
             wind = self._aged(old.wind, wind)
             warmth = self._aged(old.warmth, warmth)
-        now_ms = self.start_ms + self._made * QUARTER_MS
+        now_ms = self.start_ms + self._made * QUARTER_HOUR_MS
         season = cos(2 * pi * (now_ms - _COLDEST_DAY_MS) / _YEAR_MS)
         hour = cos(2 * pi * (now_ms % _DAY_MS - _WARMEST_HOUR_MS) / _DAY_MS)
         usual_c = self.climate.mean_temperature_c

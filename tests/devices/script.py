@@ -16,7 +16,8 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.devices.agents.base import TICK_MS, Agent, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.household import Household
 from gridfleet.devices.agents.reactor import Reactor

@@ -26,8 +26,8 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     VehicleState,
 )
-from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.agents.base import PATIENCE_MS, TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS, cost_neur
+from gridfleet.devices.agents.base import PATIENCE_MS
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
 from gridfleet.devices.agents.driver import Status

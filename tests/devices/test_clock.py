@@ -22,7 +22,8 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.devices.agents.base import TICK_MS, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import Out
 from gridfleet.devices.clock.agent import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETTINGS, Clock, Event
 from tests.devices.anything import anything
 from tests.devices.script import START_MS, birth

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import Kind, Message, Phase, Tick
-from gridfleet.devices.agents.base import NO_TICK, TICK_MS, Agent, Out
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import NO_TICK, Agent, Out
 from gridfleet.devices.agents.buyer import Buyer
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.household import Household

@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     VehicleState,
 )
-from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
 from gridfleet.devices.charging import service_status
 from gridfleet.devices.config.scenario import Scenario, load, parse

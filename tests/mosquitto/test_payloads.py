@@ -18,6 +18,7 @@ from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.mqtt.packet_codec import PublishProperties, schema_property
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
@@ -111,7 +112,7 @@ class Stage:
     def begin(self, phase: Phase) -> None:
         """Have the clock begin a tick; wait until the turbine has heard."""
         self.tick += phase is Phase.BID
-        now_ms = self.start_ms + self.tick * 900_000 + (840_000 if phase is Phase.SETTLE else 0)
+        now_ms = self.start_ms + self.tick * TICK_MS + (840_000 if phase is Phase.SETTLE else 0)
         tick = Tick(self.tick, phase, now_ms, now_ms + 1, Mode.LOCKSTEP, 0.0, 5, False, Settings())
         self.clock.publish(TICK, encode(tick), qos=1)
         assert self.loop.run_until(lambda: self.turbine.ticking == tick, WAIT_S)

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from demandlib import bdew
 
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.physics.demand import ProfileName, dynamisation, load_profile, public_holidays
 
 # demandlib still uses what pandas 3.1 deprecates; its results are the same.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 
 NAMES: tuple[ProfileName, ...] = ("H25", "G25", "L25")
-QUARTER_MS = 900_000
 REFERENCE_KWH = 1_000_000
 
 
@@ -37,7 +37,9 @@ def test_demandlib_gives_the_same_energy_in_every_quarter_hour(name: ProfileName
     # demandlib knows no Saturday rule for 24 and 31 December (VDEW M-05/2000), we do.
     eves = {(date(year, 12, day) - date(year, 1, 1)).days for day in (24, 31)}
     quarters = [quarter for quarter in range(len(expected)) if quarter // 96 not in eves]
-    ours = [profile.energy_wh(year_ms(year) + quarter * QUARTER_MS, REFERENCE_KWH) for quarter in quarters]
+    ours = [
+        profile.energy_wh(year_ms(year) + quarter * QUARTER_HOUR_MS, REFERENCE_KWH) for quarter in quarters
+    ]
     assert max(abs(our - expected[quarter]) for our, quarter in zip(ours, quarters, strict=True)) <= 0.5001
 
 
@@ -45,7 +47,7 @@ def test_demandlib_gives_the_same_energy_in_every_quarter_hour(name: ProfileName
 def test_a_year_adds_up_to_the_annual_demand(name: ProfileName) -> None:
     profile = load_profile(name)
     total_wh = sum(
-        profile.energy_wh(year_ms(2025) + quarter * QUARTER_MS, 3_500) for quarter in range(35_040)
+        profile.energy_wh(year_ms(2025) + quarter * QUARTER_HOUR_MS, 3_500) for quarter in range(35_040)
     )
     assert total_wh == pytest.approx(3_500_000, rel=0.001)
 
@@ -65,8 +67,10 @@ def test_christmas_eve_is_a_saturday_and_christmas_a_sunday() -> None:
 
 def test_any_time_within_a_quarter_hour_means_that_quarter_hour() -> None:
     profile = load_profile("L25")
-    start_ms = year_ms(2025) + 40 * QUARTER_MS
-    values = {profile.energy_wh(start_ms + offset_ms, 10**6) for offset_ms in (0, 1, 450_000, QUARTER_MS - 1)}
+    start_ms = year_ms(2025) + 40 * QUARTER_HOUR_MS
+    values = {
+        profile.energy_wh(start_ms + offset_ms, 10**6) for offset_ms in (0, 1, 450_000, QUARTER_HOUR_MS - 1)
+    }
     assert len(values) == 1
 
 

@@ -5,8 +5,9 @@ from statistics import NormalDist, correlation, fmean, pstdev
 
 import pytest
 
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.physics.geo import distance_km
-from gridfleet.devices.weather import QUARTER_MS, Weather, WeatherSpanError, WindReading
+from gridfleet.devices.weather import Weather, WeatherSpanError, WindReading
 from gridfleet.devices.weather.synthetic import STATIONS, Climate, SyntheticWeather
 
 START_MS = 1_735_689_600_000  # 2025-01-01 00:00
@@ -20,7 +21,7 @@ RESTLESS = Climate(correlation_time_h=0.5)
 
 
 def speeds(weather: Weather, place: tuple[float, float], steps: int) -> list[float]:
-    return [weather.at(START_MS + step * QUARTER_MS, *place).speed_mps for step in range(steps)]
+    return [weather.at(START_MS + step * QUARTER_HOUR_MS, *place).speed_mps for step in range(steps)]
 
 
 def latent(speed_mps: float, climate: Climate) -> float:
@@ -87,21 +88,21 @@ def test_same_seed_same_series_and_another_seed_another() -> None:
 
 def test_the_order_of_questions_does_not_matter() -> None:
     asked_late, asked_in_order = SyntheticWeather(1, START_MS), SyntheticWeather(1, START_MS)
-    late = asked_late.at(START_MS + 3_000 * QUARTER_MS, *ULM)
+    late = asked_late.at(START_MS + 3_000 * QUARTER_HOUR_MS, *ULM)
     begin = asked_late.at(START_MS, *BRANDENBURG)  # long out of the cache
     assert begin == asked_in_order.at(START_MS, *BRANDENBURG)
-    assert late == [asked_in_order.at(START_MS + step * QUARTER_MS, *ULM) for step in range(3_001)][-1]
+    assert late == [asked_in_order.at(START_MS + step * QUARTER_HOUR_MS, *ULM) for step in range(3_001)][-1]
 
 
 def test_known_values_hold_on_every_machine() -> None:
     weather = SyntheticWeather("gridfleet", START_MS)
-    readings = [weather.at(START_MS + step * QUARTER_MS, *HAMBURG) for step in (0, 1, 1_000)]
+    readings = [weather.at(START_MS + step * QUARTER_HOUR_MS, *HAMBURG) for step in (0, 1, 1_000)]
     assert readings == KNOWN
 
 
 def test_within_a_quarter_hour_nothing_changes_and_before_the_start_there_is_none() -> None:
     weather = SyntheticWeather(1, START_MS + 5)
-    assert weather.at(START_MS, *ULM) == weather.at(START_MS + QUARTER_MS - 1, *ULM)
+    assert weather.at(START_MS, *ULM) == weather.at(START_MS + QUARTER_HOUR_MS - 1, *ULM)
     with pytest.raises(WeatherSpanError, match="choose an earlier start_ms"):
         weather.at(START_MS - 1, *ULM)
 
@@ -112,11 +113,11 @@ def test_temperature_follows_season_and_hour() -> None:
     def monthly_mean_c(month: int) -> float:
         first = round(month * 30.44) * DAY_STEPS
         steps = range(first, first + 30 * DAY_STEPS, 4)
-        return fmean(calm.at(START_MS + step * QUARTER_MS, *ULM).temperature_c for step in steps)
+        return fmean(calm.at(START_MS + step * QUARTER_HOUR_MS, *ULM).temperature_c for step in steps)
 
     assert monthly_mean_c(0) == pytest.approx(0.9, abs=0.6)  # DWD, Germany 1991-2020: January 0.9 °C
     assert monthly_mean_c(6) == pytest.approx(18.3, abs=0.6)  # July 18.3 °C
-    day = [calm.at(START_MS + step * QUARTER_MS, *ULM).temperature_c for step in range(DAY_STEPS)]
+    day = [calm.at(START_MS + step * QUARTER_HOUR_MS, *ULM).temperature_c for step in range(DAY_STEPS)]
     assert day.index(max(day)) == pytest.approx(15 * 4, abs=1)
 
 
@@ -124,7 +125,7 @@ def test_temperature_scatters_as_told() -> None:
     weather = SyntheticWeather(
         2, START_MS, Climate(correlation_time_h=0.5, seasonal_amplitude_c=0, daily_amplitude_c=0)
     )
-    sample = [weather.at(START_MS + step * QUARTER_MS, *HAMBURG).temperature_c for step in range(4_000)]
+    sample = [weather.at(START_MS + step * QUARTER_HOUR_MS, *HAMBURG).temperature_c for step in range(4_000)]
     assert fmean(sample) == pytest.approx(9.3, abs=0.3)
     assert pstdev(sample) == pytest.approx(3.0, rel=0.07)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.reports.export import reservation_line, trade_line
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.simulation import Simulation
@@ -101,8 +102,8 @@ def test_another_seed_is_another_ledger() -> None:
 def test_nobody_has_changed_what_the_shipped_scenarios_do(name: str, first: int) -> None:
     with record(played(name).messages) as store:
         scenario = load(name)
-        begin_ms = scenario.start_ms + first * 900_000
-        end_ms = begin_ms + 12 * 900_000
+        begin_ms = scenario.start_ms + first * TICK_MS
+        end_ms = begin_ms + 12 * TICK_MS
         ledger = digest(trade_line(row) for row in store.trades() if first <= row.tick < first + 12)
         reservations = digest(
             reservation_line(row) for row in store.reservations() if begin_ms <= row.requested_ms < end_ms

@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
     VehicleState,
 )
-from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import Scenario, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults

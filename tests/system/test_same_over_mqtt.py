@@ -32,7 +32,8 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.topics import topic
-from gridfleet.devices.agents.base import NETWORK_MS, TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.agents.base import NETWORK_MS
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import Session
 from gridfleet.devices.clock.agent import Value

@@ -18,7 +18,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic
-from gridfleet.devices.agents.base import TICK_MS
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet

@@ -30,18 +30,18 @@ from gridfleet.broker.protocol.topics import (
     topic,
     topic_filter,
 )
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.device_file import DeviceFile
 
 M = TypeVar("M", bound=Message)
 Wait = Callable[[Callable[[], bool], str], None]
-TICK_MS: Final = 900_000
 BEGIN_MS: Final = 1_750_032_000_000
 """A quarter hour of 16 June 2025."""
 _PHASE_MS: Final = {
     Phase.BID: (0, 300_000),
     Phase.TRADE: (300_000, 600_000),
     Phase.IMPORT: (600_000, 840_000),
-    Phase.SETTLE: (840_000, 900_000),
+    Phase.SETTLE: (840_000, TICK_MS),
 }
 _LIMIT: Final = 2_000_000
 """What a scripted vehicle pays at most, µEUR/kWh: anything."""
