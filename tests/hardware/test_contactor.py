@@ -1,5 +1,6 @@
 """The contactor's state machine by itself: when it may close, what opens it, and how long that holds."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -69,11 +70,9 @@ def test_each_cause_opens_it_in_the_same_step(cause: Cause) -> None:
     assert machine.step(now_s, but(cause)) == (False, True, cause)
 
 
-@pytest.mark.parametrize("cause", BAD)
+@pytest.mark.parametrize("cause", [cause for cause in BAD if cause is not Cause.NOT_CLOSED])
 def test_each_cause_keeps_it_open(cause: Cause) -> None:
     machine = Contactor(SAFETY, 0.5, 0.0)
-    if cause is Cause.NOT_CLOSED:  # that shows only once it is closed
-        return
     for step in range(200):
         assert not machine.step(step * 0.05, but(cause)).closed
 
@@ -109,6 +108,49 @@ def test_a_gentle_excess_is_borne_for_a_while() -> None:
     assert machine.step(now_s + 2.15, over).cause is Cause.OVER_CURRENT
 
 
+def test_a_contact_that_stays_open_shows_only_once_it_was_closed() -> None:
+    machine, now_s = Contactor(SAFETY, 0.5, 0.0), 0.0
+    while not machine.closed:
+        now_s += 0.05
+        machine.step(now_s, but(Cause.NOT_CLOSED))
+    assert now_s < 2.0
+    decisions = [machine.step(now_s + 0.05 * number, but(Cause.NOT_CLOSED)) for number in range(20)]
+    assert Cause.NOT_CLOSED in [decision.cause for decision in decisions]
+
+
+@pytest.mark.parametrize(
+    ("current_a", "stays_closed"), [(16.0, True), (17.5, True), (17.6, True), (17.7, False), (24.0, False)]
+)
+def test_the_trip_current_is_a_tenth_above_the_limit(current_a: float, stays_closed: bool) -> None:
+    machine, now_s = closed()
+    for number in range(61):  # 3 s
+        machine.step(now_s + 0.05 * number, replace(GOOD, current_a=current_a))
+    assert machine.closed is stays_closed
+
+
+@pytest.mark.parametrize(("current_a", "closed_at_once"), [(24.0, True), (24.1, False)])
+def test_half_as_much_again_trips_at_once(current_a: float, closed_at_once: bool) -> None:
+    machine, now_s = closed()
+    assert machine.step(now_s, replace(GOOD, current_a=current_a)).closed is closed_at_once
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "forbidden"),
+    [
+        ("gap_s", 0.25, 0.2501),
+        ("market_silent_s", 5.0, 5.001),
+        ("broker_silent_s", 60.0, 60.001),
+        ("voltage_v", SAFETY.least_voltage_v, SAFETY.least_voltage_v - 0.001),
+        ("voltage_v", SAFETY.most_voltage_v, SAFETY.most_voltage_v + 0.001),
+        ("delivered_wh", 999.999, 1000.0),
+    ],
+)
+def test_each_limit_is_itself_allowed(name: str, allowed: float, forbidden: float) -> None:
+    machine, now_s = closed()
+    assert machine.step(now_s, replace(GOOD, **{name: allowed})).closed  # type: ignore[arg-type]
+    assert not machine.step(now_s + 0.05, replace(GOOD, **{name: forbidden})).closed  # type: ignore[arg-type]
+
+
 def test_the_gravest_cause_is_the_reason() -> None:
     machine, now_s = closed()
     senses = replace(GOOD, **BAD[Cause.UNPLUGGED], **BAD[Cause.STOP], **BAD[Cause.NO_LEASE])  # type: ignore[arg-type]
@@ -122,24 +164,47 @@ def test_current_just_after_opening_is_not_welding() -> None:
     assert machine.step(now_s + 0.4, replace(GOOD, current_a=10.0)).cause is Cause.WELDED
 
 
-FLAGS = st.booleans()
+SPELLS = st.tuples(
+    st.sets(st.sampled_from([cause for cause in BAD if cause is not Cause.WELDED]), max_size=2)
+    | st.just(frozenset[Cause]()),
+    st.integers(1, 6),
+)
+"""Causes that hold together, and for how many steps of 0.4 s; half of the spells are free of any."""
+OPENING = {
+    "stopped",
+    "plugged",
+    "permit",
+    "sensors_faulty",
+    "voltage_v",
+    "broker_silent_s",
+    "market_silent_s",
+}
 
 
-@given(st.lists(st.tuples(*[FLAGS] * len(BAD)), min_size=1, max_size=60))
-def test_it_is_never_closed_while_anything_speaks_against_it(history: list[tuple[bool, ...]]) -> None:
-    """Whatever comes in whatever order: closed means that every sense was good in that very step."""
-    machine = Contactor(SAFETY, 0.5, 0.0)
-    for number, flags in enumerate(history):
-        senses = GOOD
-        for cause, bad in zip(BAD, flags, strict=True):
-            senses = replace(senses, **(BAD[cause] if bad else {}))  # type: ignore[arg-type]
-        decision = machine.step(number * 0.4, senses)
-        opening = {"stopped", "plugged", "permit", "sensors_faulty", "voltage_v", "broker_silent_s"}
-        if decision.closed:
-            assert all(getattr(senses, name) == getattr(GOOD, name) for name in opening)
-            assert decision.cause is None
-        else:
-            assert decision.cause is not None or not machine.closed
+def test_it_is_never_closed_while_a_cause_holds() -> None:
+    """Closed means that every sense was good in that very step, whatever came before."""
+    steps: Counter[bool] = Counter()
+
+    @given(st.lists(SPELLS, min_size=1, max_size=20))
+    def run(history: list[tuple[set[Cause], int]]) -> None:
+        machine, now_s = Contactor(SAFETY, 0.5, 0.0), 0.0
+        for causes, length in history:
+            senses = GOOD
+            for cause in causes:
+                senses = replace(senses, **BAD[cause])  # type: ignore[arg-type]
+            for _ in range(length):
+                now_s += 0.4
+                decision = machine.step(now_s, senses)
+                steps[decision.closed] += 1
+                assert decision.closed is machine.closed
+                if decision.closed:
+                    assert all(getattr(senses, name) == getattr(GOOD, name) for name in OPENING)
+                    assert decision.cause is None
+                elif causes - {Cause.NOT_CLOSED}:  # that one shows only while it is closed
+                    assert decision.cause is not None
+
+    run()
+    assert min(steps[True], steps[False]) > 20, steps
 
 
 def test_causes_and_holds_are_all_used() -> None:
