@@ -5,10 +5,8 @@ python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml
 
 import ast
 import inspect
-import json
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Final
 
@@ -30,6 +28,7 @@ from gridfleet.broker.protocol.topics import (
     batch_topic,
     topic_filter,
 )
+from gridfleet.broker.yaml_text import yaml_text
 
 BINDING: Final = "0.2.0"
 """Version of AsyncAPI's MQTT bindings."""
@@ -57,8 +56,6 @@ _LEVELS: Final = {
     "fleet": "The process that speaks for many devices, which is its user name.",
     "setting": "The setting of the clock: paused, mode, step and so on.",
 }
-_PLAIN: Final = re.compile(r"[A-Za-z_$/][A-Za-z0-9_.$/-]*")
-_NOT_PLAIN: Final = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def document() -> dict[str, Any]:
@@ -93,12 +90,7 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     """Return the document as it is committed."""
-    return "# Made by `python -m gridfleet.broker.asyncapi`; do not edit.\n" + yaml(document())
-
-
-def yaml(value: Any, indent: int = 0) -> str:  # noqa: ANN401 - any plain data
-    """Return plain data as YAML, in the order it has."""
-    return "".join(f"{line}\n" for line in _lines(value, "  " * indent))
+    return "# Made by `python -m gridfleet.broker.asyncapi`; do not edit.\n" + yaml_text(document())
 
 
 def _server() -> dict[str, Any]:
@@ -315,30 +307,6 @@ def _first(words: str | None) -> str:
 
 
 _FIELDS: Final = _field_words()
-
-
-def _lines(value: Any, indent: str) -> Iterator[str]:  # noqa: ANN401 - any plain data
-    items = value.items() if isinstance(value, Mapping) else ((None, each) for each in value)
-    for key, each in items:
-        head = indent + ("-" if key is None else f"{_scalar(str(key))}:")
-        if isinstance(each, str) and "\n" in each:
-            yield f"{head} |"
-            yield from (f"{indent}  {line}".rstrip() for line in each.splitlines())
-        elif isinstance(each, Mapping | list) and each:
-            inner = list(_lines(each, indent + "  "))
-            if key is None:
-                inner[0] = f"{head} {inner[0].lstrip()}"
-            else:
-                yield head
-            yield from inner
-        else:
-            yield f"{head} {_scalar(each)}"
-
-
-def _scalar(value: Any) -> str:  # noqa: ANN401 - any plain value
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-import yaml
-
+from gridfleet.broker.yaml_text import yaml_text
 from gridfleet.dashboards.grafana.alerts import rules_as_data
 from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
 from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE_UID
@@ -101,18 +100,5 @@ def files() -> dict[str, str]:
     }
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML ships no types
-    """Writes texts of several lines as blocks, so that a query can be read."""
-
-
-def _block(dumper: yaml.SafeDumper, text: str) -> object:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _block)
-
-
 def _text(data: dict[str, Any], module: str) -> str:
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return HEAD.format(module=module) + str(text)
+    return HEAD.format(module=module) + yaml_text(data)

@@ -5,8 +5,8 @@ Every version that reads NoCloud takes these keys; tests hold them against cloud
 
 from typing import Any, Final
 
+from gridfleet.broker.yaml_text import yaml_text
 from gridfleet.provisioning.flash.seed import GROUPS, Seed
-from gridfleet.provisioning.flash.yaml_text import yaml_text
 
 USER_DATA: Final = "user-data"
 META_DATA: Final = "meta-data"

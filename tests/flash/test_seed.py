@@ -11,14 +11,11 @@ from typing import Any
 import fastjsonschema
 import pytest
 import yaml
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.cloud_init import cloud_init, network, user_data
 from gridfleet.provisioning.flash.preseed import preseed
 from gridfleet.provisioning.flash.seed import Seed, Wifi, new_instance_id, ssh_keys
-from gridfleet.provisioning.flash.yaml_text import yaml_text
 from tests.conftest import require_program
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@laptop"
@@ -182,22 +179,3 @@ def test_ssh_keys_are_read_from_a_file(tmp_path: Path) -> None:
         ssh_keys(path)
     with pytest.raises(CommandError, match="cannot be read"):
         ssh_keys(tmp_path / "nowhere.pub")
-
-
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(st.dictionaries(TEXT, VALUES, max_size=3))
-@example({"null": {"no": [{"y": "yes"}, [], {}]}, "a": "\x7f\n\t\x85\u2028 # : -"})
-def test_yaml_reads_back_as_it_was_written(document: dict[str, Any]) -> None:
-    assert yaml.safe_load(yaml_text(document)) == (document or None)
-
-
-def test_yaml_refuses_what_has_no_place_in_it() -> None:
-    with pytest.raises(TypeError, match="bytes has no place in YAML"):
-        yaml_text({"x": b""})

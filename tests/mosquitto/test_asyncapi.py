@@ -146,15 +146,6 @@ def test_what_is_invalid_is_not_documented(payload: object) -> None:
         validator("bid")(payload)
 
 
-def test_the_emitter_writes_what_yaml_reads() -> None:
-    hard: dict[str, Any] = {
-        "a": ["no", "Yes", "null", "1", "- x", "x: y", "#", "", " x", "ünï\tcode", "a\nb\n", "{", "~", "1.0"],
-        "empty": {"list": [], "map": {}},
-        "deep": [[1, [2, {"x": [3]}]], {"y": {"z": None}}, True, 1.5, -2],
-    }
-    assert yaml.safe_load(asyncapi.yaml(hard)) == hard
-
-
 @pytest.mark.skipif(
     not PARSER.is_dir(), reason="AsyncAPI's parser is not installed: .ci/run installs it where npm is"
 )

@@ -157,7 +157,7 @@ def _broker(
 
 
 def _write(folder: Path, site: Site) -> None:
-    from gridfleet.broker.asyncapi import yaml
+    from gridfleet.broker.yaml_text import yaml_documents
 
-    write_secret(folder / "secrets.yaml", "---\n".join(map(yaml, secrets(site))).encode())
-    (folder / "gridfleet.yaml").write_text("---\n".join(map(yaml, objects(site))), encoding="utf-8")
+    write_secret(folder / "secrets.yaml", yaml_documents(secrets(site)).encode())
+    (folder / "gridfleet.yaml").write_text(yaml_documents(objects(site)), encoding="utf-8")
