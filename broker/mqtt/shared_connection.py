@@ -1,7 +1,7 @@
 """One connection for many devices of a process: cheap virtual fleets, chosen explicitly and shown as such.
 
 with MqttLoop(address) as loop:
-    lines = SharedConnection(loop, Wire("home"), "fleet-1")
+    lines = SharedConnection(loop, SiteDecoder("home"), "fleet-1")
     house = lines.open("house-1", on_message=print, filters=[("gridfleet/home/tick/+", 1)], will=birth_or_death)
 
 Each device opens its line here as it would at the loop, and hears and says the same. What all receivers can take
@@ -47,21 +47,21 @@ TELL_S: Final = 1.0
 class SharedConnection:
     """Opens lines as `MqttLoop` opens connections, all in one connection."""
 
-    def __init__(self, loop: MqttLoop, wire: SiteDecoder, host: str, login: Login = NO_LOGIN) -> None:
-        """Open the connection as `host`. `wire` is the one by which its devices read."""
+    def __init__(self, loop: MqttLoop, decoder: SiteDecoder, host: str, login: Login = NO_LOGIN) -> None:
+        """Open the connection as `host`. `decoder` is the one that its devices use."""
         self.host = host
         self.refused: dict[str, int] = {}
         """How many batches and messages were not acted upon, by reason."""
         self._loop = loop
-        self._wire = wire
+        self._decoder = decoder
         self._members = SharedChannels()
         self._subscribed: set[str] = set()
         self._routes: dict[tuple[str, str], str | None] = {}
         self._routes_of = -1
         self._batches: dict[tuple[Row, str], Batch] = {}
         self._telling: Timer | None = None
-        self._topic = topic(wire.site, self._message(online=False), "", host)
-        about = [topic_filter(wire.site, word) for word in (Presence.TOPIC, FleetPresence.TOPIC)]
+        self._topic = topic(decoder.site, self._message(online=False), "", host)
+        about = [topic_filter(decoder.site, word) for word in (Presence.TOPIC, FleetPresence.TOPIC)]
         self._subscribed.update(about)
         self.connection = loop.open(
             host,
@@ -109,7 +109,7 @@ class SharedConnection:
         """Return a device's line. Its last will says where it lives, and is the host's to fulfil."""
         if will is None:
             raise BrokerError(f"{client_id} has no last will: only devices share a connection")
-        cell = self._wire.address(will.topic).scope.partition("/")[0]
+        cell = self._decoder.address(will.topic).scope.partition("/")[0]
         member = SharedChannel(self, client_id, cell, on_message, on_online, on_trouble)
         self._members.add(member)
         for text, qos in filters:
@@ -122,7 +122,7 @@ class SharedConnection:
         """Put a message into its batch, or say it as it is where not all who hear it can take a batch."""
         route = None
         if not retain:
-            address = self._wire.address(text)
+            address = self._decoder.address(text)
             route = self._route(address)
         if route is None:
             self.write()  # what was said before goes out before
@@ -159,7 +159,7 @@ class SharedConnection:
         """Publish all batches; what is said to the whole site last, for the clock goes on when it has heard it."""
         batches, self._batches = self._batches, {}
         for (row, cell), batch in sorted(batches.items(), key=lambda each: each[0][0].scope is Scope.SITE):
-            text = batch_topic(self._wire.site, row.word, cell, self.host)
+            text = batch_topic(self._decoder.site, row.word, cell, self.host)
             expiry_s = batch.expiry_s if row.expires else None
             self.connection.publish(text, batch.payload, qos=row.qos, expiry_s=expiry_s)
 
@@ -172,7 +172,7 @@ class SharedConnection:
         texts = [text]
         if not row.retain and row.scope in {Scope.CELL, Scope.AGENT}:
             cell = asked.scope[0] if row.scope is Scope.CELL else member.cell
-            texts.append(batch_topic(self._wire.site, asked.word, cell, ALL))
+            texts.append(batch_topic(self._decoder.site, asked.word, cell, ALL))
         for each in texts:
             if each not in self._subscribed:
                 self._subscribed.add(each)
@@ -180,9 +180,9 @@ class SharedConnection:
 
     def _route(self, address: Address) -> str | None:
         """Return the cell of the batch that a message may go into; None when it must go by itself."""
-        if self._routes_of != self._wire.changes:
+        if self._routes_of != self._decoder.presences.version:
             self._routes.clear()
-            self._routes_of = self._wire.changes
+            self._routes_of = self._decoder.presences.version
         key = address.row.word, address.scope
         if key not in self._routes:
             self._routes[key] = self._find_route(address)
@@ -194,28 +194,28 @@ class SharedConnection:
             case Scope.SITE:
                 return WHOLE_SITE
             case Scope.AGENT:
-                home = self._wire.home(scope)
+                home = self._decoder.presences.fleet_of(scope)
                 return None if home is None else home[0]
             case Scope.CELL:
                 kinds = frozenset(chain.from_iterable(hearing.readers for hearing in row.heard))
                 near = (
                     any(hearing.reach is not Reach.OWN for hearing in row.heard) or row.reach is not Reach.OWN
                 )
-                return None if self._wire.by_themselves(kinds, None if near else scope) else scope
+                return None if self._decoder.presences.any_direct(kinds, None if near else scope) else scope
             case _:
                 return None
 
     def _hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for each, inner in self._wire.unpack(text, payload, self._refuse):
+        for each, inner in self._decoder.unpack(text, payload, self._refuse):
             try:
-                row, scope, sender = self._wire.address(each)
+                row, scope, sender = self._decoder.address(each)
                 if row.message is FleetPresence and sender == self.host:
                     continue  # its own last will, when it comes back
                 if row.message in {
                     Presence,
                     FleetPresence,
                 }:  # for the routes, whether a device here hears it or not
-                    self._wire.read(each, inner)
+                    self._decoder.decode_one(each, inner)
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
                 continue

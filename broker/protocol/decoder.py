@@ -1,21 +1,19 @@
-"""What comes off a wire, as messages: topics and payloads read, batches taken apart, and who speaks for whom.
+"""The decoding path: from an MQTT topic and payload to addressed messages.
 
-A device's presence names the host through which it speaks (`via`), and the broker lets a host say that only of its
-own devices. So a message in a host's batch is believed when its sender's presence names that host. A host has one
-last will for all: when it is gone, so are those who speak through it, whatever their presence said.
+`SiteDecoder.decode` parses topics, validates payloads, unpacks batches, checks their senders, and turns the last will
+of a fleet process into the last wills of the devices behind it. Every receiver of messages uses it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
 from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode
-from gridfleet.broker.protocol.messages import FleetPresence, Kind, Message, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence
+from gridfleet.broker.protocol.presence_registry import PresenceRegistry
 from gridfleet.broker.protocol.topics import (
     BATCH,
-    BY_MESSAGE_TYPE,
     ROOT,
     Address,
     Reach,
@@ -25,172 +23,136 @@ from gridfleet.broker.protocol.topics import (
     parse_batch,
 )
 
-_ADDRESSES_KEPT: Final = 100_000
-_MOST_KNOWN: Final = 200_000
+_MAX_ADDRESSES: Final = 100_000
 
-Refuse = Callable[[str, GridFleetError], object]
-"""Takes the topic of what is not acted upon, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """A device that is known by its presence."""
-
-    scope: str
-    presence: Presence
-
-    @property
-    def via(self) -> str | None:
-        """The host through which it speaks."""
-        return self.presence.via
+OnRefused = Callable[[str, GridFleetError], object]
+"""Called with the topic of a refused message and the error that says why."""
 
 
 class SiteDecoder:
-    """Reads for one site; remembers the topics it has parsed, its last reading, and who is there."""
+    """Decodes the messages of one site; caches parsed topics and the last message, and knows who is online."""
 
-    __slots__ = (
-        "_addresses",
-        "_batches",
-        "_behind",
-        "_gone",
-        "_last",
-        "_own",
-        "_speakers",
-        "changes",
-        "site",
-    )
+    __slots__ = ("_addresses", "_batch_prefix", "_last", "presences", "site")
 
     def __init__(self, site: str) -> None:
         self.site = site
-        self.changes = 0
-        """Grows whenever somebody comes or goes."""
-        self._batches = f"{ROOT}/{site}/{BATCH}/"
+        self.presences = PresenceRegistry()
+        self._batch_prefix = f"{ROOT}/{site}/{BATCH}/"
         self._addresses: dict[str, Address] = {}
         self._last: tuple[str, bytes, tuple[Address, Message]] | None = None
-        self._speakers: dict[str, Speaker] = {}
-        self._behind: dict[str, dict[str, set[str]]] = {}
-        self._own: dict[tuple[Kind, str], set[str]] = {}
-        self._gone: set[str] = set()
 
-    def unpack(self, text: str, payload: bytes, refuse: Refuse) -> Iterable[tuple[str, bytes]]:
-        """Return topic and payload of each message in a batch; anything else as it is.
+    def decode(
+        self, topic: str, payload: bytes, on_refused: OnRefused, scopes: Iterable[str] | None = None
+    ) -> Iterable[tuple[Address, Message]]:
+        """Return the messages of a publication with their addresses; never raise for what a sender did wrong.
 
-        A batch that is none is refused as a whole, a message that its sender may not say there by itself.
+        A batch gives each of its messages. The last will of a fleet process is followed by the last wills of its
+        devices; `scopes` limits these to presence scopes (`cell/kind`, each level may be `+`). Refused messages are
+        left out and passed to `on_refused`.
+
+        >>> from gridfleet.broker.protocol.codec import encode
+        >>> from gridfleet.broker.protocol.messages import Bid, Package
+        >>> payload = encode(Bid(tick=4, packages=(Package(0, energy_wh=500, price_ueur_per_kwh=1_000_000),)))
+        >>> for address, bid in SiteDecoder("home").decode("gridfleet/home/bid/north/house-1", payload, print):
+        ...     print(address.scope, address.sender, bid.packages[0].energy_wh, "Wh")
+        north house-1 500 Wh
+        >>> SiteDecoder("home").decode("gridfleet/home/bids/north/house-1", payload, print)
+        gridfleet/home/bids/north/house-1 topic 'gridfleet/home/bids/north/house-1': names no known message
+        ()
         """
-        if not text.startswith(self._batches):
-            return ((text, payload),)
+        if topic.startswith(self._batch_prefix):
+            return self._decode_batch(topic, payload, on_refused)
         try:
-            row, cell, host = parse_batch(self.site, text)
-            lines = unpack(payload)
-        except GridFleetError as error:
-            refuse(text, error)
+            decoded = self.decode_one(topic, payload)
+        except (TopicError, PayloadError) as error:
+            on_refused(topic, error)
             return ()
-        return list(self._said(row, cell, host, lines, refuse))
+        message = decoded[1]
+        if isinstance(message, FleetPresence) and not message.online:
+            return decoded, *self.presences.last_wills(decoded[0].sender, scopes)
+        return (decoded,)
 
-    def read(self, text: str, payload: bytes) -> tuple[Address, Message]:
-        """Return address and message; raise TopicError or PayloadError for anything that is not ours.
+    def decode_one(self, topic: str, payload: bytes) -> tuple[Address, Message]:
+        """Return address and message of a publication that is no batch; raise TopicError or PayloadError.
 
-        The very payload that was read last is not read again: one may be handed to every agent of a process.
+        The payload object that was decoded last is not decoded again: a process hands one to each of its agents.
         """
         last = self._last
-        if last is not None and payload is last[1] and text == last[0]:
+        if last is not None and payload is last[1] and topic == last[0]:
             return last[2]
-        address = self.address(text)
+        address = self.address(topic)
         message = decode(address.row.word, payload)
         if isinstance(message, Presence):
-            message = self._note(address, message)
+            message = self.presences.note_device(address.sender, address.scope, message)
         elif isinstance(message, FleetPresence):
-            self._note_fleet(address.sender, message)
-        reading = address, message
-        self._last = text, payload, reading
-        return reading
+            self.presences.note_fleet(address.sender, message)
+        decoded = address, message
+        self._last = topic, payload, decoded
+        return decoded
 
-    def address(self, text: str) -> Address:
-        """Return what a topic says; raise TopicError for one that is not ours."""
-        address = self._addresses.get(text)
+    def address(self, topic: str) -> Address:
+        """Return the parsed topic; raise TopicError when it is not one of the site's."""
+        address = self._addresses.get(topic)
         if address is None:
-            address = parse(self.site, text)
-            if len(self._addresses) >= _ADDRESSES_KEPT:
+            address = parse(self.site, topic)
+            if len(self._addresses) >= _MAX_ADDRESSES:
                 self._addresses.clear()
-            self._addresses[text] = address
+            self._addresses[topic] = address
         return address
 
-    # --- who is there ------------------------------------------------------------------------------------
+    def unpack(self, topic: str, payload: bytes, on_refused: OnRefused) -> Iterable[tuple[str, bytes]]:
+        """Return topic and payload of each message in a batch, undecoded; any other publication as it is.
 
-    def home(self, device: str) -> tuple[str, str] | None:
-        """Return the cell of a device that speaks through a host, and the host; None for any other."""
-        speaker = self._speakers.get(device)
-        if speaker is None or speaker.via is None or speaker.via in self._gone:
-            return None
-        return speaker.presence.cell, speaker.via
+        A malformed batch is refused as a whole. A message that its sender may not publish there is refused alone.
+        """
+        if not topic.startswith(self._batch_prefix):
+            return ((topic, payload),)
+        try:
+            row, cell, fleet = parse_batch(self.site, topic)
+            lines = unpack(payload)
+        except GridFleetError as error:
+            on_refused(topic, error)
+            return ()
+        return list(self._permitted(row, cell, fleet, lines, on_refused))
 
-    def by_themselves(self, kinds: Iterable[Kind], cell: str | None) -> bool:
-        """Tell whether there is a device of these kinds with a connection of its own, in a cell or anywhere."""
-        if cell is None:
-            return any(kind in kinds for (kind, _), names in self._own.items() if names)
-        return any(self._own.get((kind, cell)) for kind in kinds)
-
-    def scopes_via(self, host: str) -> list[str]:
-        """Return where the devices that speak through a host say their presence."""
-        return list(self._behind.get(host, ()))
-
-    def wills(self, host: str, scope: str) -> Iterator[tuple[Address, Presence]]:
-        """Yield the last wills of the devices of that scope that speak through a host."""
-        row = BY_MESSAGE_TYPE[Presence.TOPIC]
-        for name in sorted(self._behind.get(host, {}).get(scope, ())):
-            yield Address(row, scope, name), replace(self._speakers[name].presence, online=False)
-
-    def _note(self, address: Address, presence: Presence) -> Presence:
-        """Remember who speaks through whom; return the presence as it is, now that its host may be gone."""
-        name, scope = address.sender, address.scope
-        if scope != f"{presence.cell}/{presence.kind}":
-            return presence  # for its receiver to refuse
-        self.changes += 1
-        known = self._speakers.pop(name, None)
-        if known is not None:
-            self._place(known).discard(name)
-        if not presence.online or len(self._speakers) >= _MOST_KNOWN:
-            return presence
-        speaker = self._speakers[name] = Speaker(scope, presence)
-        self._place(speaker).add(name)
-        return replace(presence, online=False) if presence.via in self._gone else presence
-
-    def _place(self, speaker: Speaker) -> set[str]:
-        presence = speaker.presence
-        if presence.via is None:
-            return self._own.setdefault((presence.kind, presence.cell), set())
-        return self._behind.setdefault(presence.via, {}).setdefault(speaker.scope, set())
-
-    def _note_fleet(self, name: str, host: FleetPresence) -> None:
-        self.changes += 1
-        if host.online:
-            self._gone.discard(name)
-        else:
-            self._gone.add(name)
-
-    def _said(
-        self, row: Row, cell: str, host: str, lines: list[tuple[str, bytes]], refuse: Refuse
-    ) -> Iterator[tuple[str, bytes]]:
-        begin = f"{ROOT}/{self.site}/{row.word}/"
-        for rest, payload in lines:
-            text = begin + rest
+    def _decode_batch(
+        self, topic: str, payload: bytes, on_refused: OnRefused
+    ) -> Iterator[tuple[Address, Message]]:
+        for each, inner in self.unpack(topic, payload, on_refused):
             try:
-                address = self.address(text)
-                self._check(address, cell, host)
-            except GridFleetError as error:
-                refuse(text, error)
-            else:
-                yield text, payload
+                yield self.decode_one(each, inner)
+            except (TopicError, PayloadError) as error:
+                on_refused(each, error)
 
-    def _check(self, address: Address, cell: str, host: str) -> None:
-        """Raise PayloadError for what a host may not say in a sender's name, as the broker does for others."""
+    def _permitted(
+        self, row: Row, cell: str, fleet: str, lines: list[tuple[str, bytes]], on_refused: OnRefused
+    ) -> Iterator[tuple[str, bytes]]:
+        prefix = f"{ROOT}/{self.site}/{row.word}/"
+        for rest, payload in lines:
+            topic = prefix + rest
+            try:
+                self._check_sender(self.address(topic), cell, fleet)
+            except GridFleetError as error:
+                on_refused(topic, error)
+            else:
+                yield topic, payload
+
+    def _check_sender(self, address: Address, cell: str, fleet: str) -> None:
+        """Raise PayloadError for what a fleet process may not publish for a sender.
+
+        These are the access rules that the broker enforces for devices with a connection of their own.
+        """
         row, scope, name = address
-        speaker = self._speakers.get(name)
-        if speaker is None or speaker.via != host:
-            raise PayloadError(BATCH, "sender", f"{host} does not speak for {name}")
-        if speaker.presence.kind not in row.senders:
-            raise PayloadError(BATCH, "sender", f"a {speaker.presence.kind} says no {row.word}")
+        device = self.presences.device(name)
+        if device is None or device.via != fleet:
+            raise PayloadError(
+                BATCH, "sender", f"{fleet} may not publish for {name}: its presence does not name it"
+            )
+        if device.presence.kind not in row.senders:
+            raise PayloadError(
+                BATCH, "sender", f"{name} is a {device.presence.kind}, which publishes no {row.word}"
+            )
         if row.scope is Scope.CELL and (
-            scope != cell or (row.reach is Reach.OWN and scope != speaker.presence.cell)
+            scope != cell or (row.reach is Reach.OWN and scope != device.presence.cell)
         ):
-            raise PayloadError(BATCH, "sender", f"{name} says no {row.word} to {scope}")
+            raise PayloadError(BATCH, "sender", f"{name} may not publish {row.word} to {scope}")

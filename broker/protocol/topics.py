@@ -36,6 +36,10 @@ class ClientRole(StrEnum):
     BRIDGE = "bridge"
 
 
+RECORDER_ID: Final = ClientRole.RECORDER.value
+"""The user name and client id of the recorder that records a whole site."""
+
+
 class Scope(Enum):
     """Who a message is for; the value names the levels that the scope takes in the topic."""
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Grant, Message, Mode, Phase, Tick
+from gridfleet.broker.protocol.messages import ClockState, Grant, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.errors import StoreError
@@ -69,7 +69,7 @@ class DurableRecorder:
         self._spool = spool
         self._kept_ticks = kept_ticks
         self._segment_bytes = segment_bytes
-        self._wire = SiteDecoder(site)
+        self._decoder = SiteDecoder(site)
         self._context: dict[str, bytes] = {}
         self._recent: deque[int] = deque()
         self._recently: Counter[int] = Counter()
@@ -95,17 +95,18 @@ class DurableRecorder:
         if retained and self._context.get(topic) == payload:
             return
         self.heard += 1
-        said = self._read(topic, payload)
+        said = list(self._decoder.decode(topic, payload, self._refuse))
         if not said:
             return
-        for _, _, address, message in said:
+        for address, message in said:
             if isinstance(message, Tick) and address.sender == CLOCK_ID and self._opens_segment(message):
                 self._journal.begin_segment(self._context.items(), heard_ms)  # without ticks: one follows
                 self._segments[self._journal.segment + 1] = message.tick  # it is made by the next sync
         serial = self._journal.append(topic, payload, heard_ms)
         self._remember(topic, payload)
-        for each in said:
-            self._apply(serial, heard_ms, *each)
+        self._keep_retained(topic, payload, *said[0])
+        for address, message in said:
+            self._apply(serial, heard_ms, address, message)
         self._serial = max(serial, self._serial)
 
     def missed(self, heard_ms: int) -> None:
@@ -196,24 +197,17 @@ class DurableRecorder:
                 continue
             if not entry.is_context:
                 self._remember(entry.topic, entry.payload)
-            for each in self._read(entry.topic, entry.payload):
-                if isinstance(each[3], Tick) and not entry.is_context:
-                    self._segments.setdefault(entry.segment, each[3].tick)
-                self._apply(serial, entry.heard_ms, *each)
+            said = list(self._decoder.decode(entry.topic, entry.payload, self._refuse))
+            if said:
+                self._keep_retained(entry.topic, entry.payload, *said[0])
+            for address, message in said:
+                if isinstance(message, Tick) and not entry.is_context:
+                    self._segments.setdefault(entry.segment, message.tick)
+                self._apply(serial, entry.heard_ms, address, message)
             self._serial = max(serial, self._serial)
         recording = self._recording
         if recording is not None:
             self._unmute(recording)
-
-    def _read(self, topic: str, payload: bytes) -> list[tuple[str, bytes, Address, Message]]:
-        """Return the messages of a payload, a batch's one by one; what is none of ours is counted and left out."""
-        found = []
-        for each, inner in self._wire.unpack(topic, payload, self._refuse):
-            try:
-                found.append((each, inner, *self._wire.read(each, inner)))
-            except (TopicError, PayloadError) as error:
-                self._refuse(each, error)
-        return found
 
     def _refuse(self, topic: str, error: GridFleetError) -> None:
         if not self.refused:
@@ -230,12 +224,13 @@ class DurableRecorder:
             if not self._recently[old]:
                 del self._recently[old]
 
-    def _apply(
-        self, serial: int, heard_ms: int, topic: str, payload: bytes, address: Address, message: Message
-    ) -> None:
-        """Hand a message to the recording of its run."""
+    def _keep_retained(self, topic: str, payload: bytes, address: Address, message: Message) -> None:
+        """Keep a payload that the broker retains, for the beginning of the next run; no batch is retained."""
         if address.row.retain and not isinstance(message, Tick):
             self._context[topic] = payload
+
+    def _apply(self, serial: int, heard_ms: int, address: Address, message: Message) -> None:
+        """Hand a message to the recording of its run."""
         self._heard_ms = heard_ms
         if isinstance(message, Tick | Grant) and address.sender == CLOCK_ID:
             self._time(message, heard_ms)
@@ -246,10 +241,6 @@ class DurableRecorder:
             self._unmute(recording)
         now_ms = self._estimate(heard_ms)
         recording.tap(now_ms, address.scope, address.sender, message)
-        if isinstance(message, FleetPresence) and not message.online:
-            for scope in self._wire.scopes_via(address.sender):
-                for will, presence in self._wire.wills(address.sender, scope):
-                    recording.tap(now_ms, will.scope, will.sender, presence)
         if isinstance(message, ClockState):
             self._ended = message.status == "finished"
 
@@ -308,8 +299,8 @@ class DurableRecorder:
         recording.store.held = True
         LOG.info("records %s into %s", self._run, folder / STORE)
         for topic, payload in self._context.items():
-            for _, _, address, message in self._read(topic, payload):
-                recording.tap(0, address.scope, address.sender, message)
+            address, message = self._decoder.decode_one(topic, payload)
+            recording.tap(0, address.scope, address.sender, message)
 
     def _unmute(self, recording: Recording) -> None:
         if recording.store.muted:

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from gridfleet.broker.access_control import ClientRole
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.topics import all_topics_filter
+from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
 from gridfleet.dashboards.store.rows import RunFacts
@@ -26,7 +25,6 @@ from gridfleet.dashboards.telemetry.points import Point, line
 from gridfleet.dashboards.telemetry.table import RECORDER
 
 LOG: Final = logging.getLogger(__name__)
-RECORDER_ID: Final = ClientRole.RECORDER.value
 SESSION_S: Final = 7 * 24 * 3600
 """How long the broker keeps what is said while no recorder is there, in seconds."""
 SYNC_S: Final = 0.02

@@ -15,6 +15,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.connection import Connection
 from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Incident, Message, Sample
 from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
 from gridfleet.devices.agents.base import Agent
@@ -26,7 +27,6 @@ from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import Control, Order
 from gridfleet.devices.edge.spool import Kept, Spool
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
-from gridfleet.devices.runtime.listener import SiteDecoder
 
 LOG: Final = logging.getLogger(__name__)
 MOST_WAITING: Final = 1000
@@ -40,12 +40,12 @@ class _Seat(DeviceRunner):
         self,
         agent: Agent,
         loop: MqttLoop,
-        wire: SiteDecoder,
+        decoder: SiteDecoder,
         credentials: Credentials,
         told: Callable[[], None],
     ) -> None:
         self._told = told
-        super().__init__(agent, loop, wire, credentials)
+        super().__init__(agent, loop, decoder, credentials)
 
     def acted(self) -> None:
         """Let the control loop know."""
@@ -80,8 +80,8 @@ class Device:
         self._spool = spool
         self._saying: Path | None = None
         self._waiting = 0
-        self._wire = SiteDecoder(file.site)
-        self.seat = _Seat(self.agent, loop, self._wire, credentials, self.tell)
+        self._decoder = SiteDecoder(file.site)
+        self.seat = _Seat(self.agent, loop, self._decoder, credentials, self.tell)
         line = self.seat.connection
         if not isinstance(line, Connection):
             raise TypeError(f"{file.id}: a device has a connection of its own, not {type(line).__name__}")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.mqtt.client_options import (
     ADDRESS_CREDENTIALS,
     SESSION_S,
@@ -24,6 +24,7 @@ from gridfleet.broker.mqtt.client_options import (
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.home_assistant import discovery
 from gridfleet.broker.protocol.messages import (
     PHASES,
@@ -47,9 +48,6 @@ from gridfleet.broker.protocol.topics import (
 )
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, Agent, Out
-from gridfleet.devices.runtime.listener import SiteDecoder
-
-__all__ = ["AgentRunner", "DeviceRunner", "SiteDecoder", "filters_of", "real_ms"]
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -72,21 +70,22 @@ class AgentRunner:
         self,
         agent: Agent,
         loop: ChannelFactory,
-        wire: SiteDecoder,
+        decoder: SiteDecoder,
         credentials: Credentials = ADDRESS_CREDENTIALS,
     ) -> None:
         """Connect the agent as itself, with its last will; `start` once it is online."""
         self.agent = agent
         self._loop = loop
-        self._wire = wire
+        self._decoder = decoder
+        self._presence_scopes = [scope for word, scope in agent.subscriptions() if word == Presence.TOPIC]
         self._timer: Timer | None = None
         self._planned: tuple[int | None, int | None] = (None, None)
         scope, will = agent.presence(online=False)
         self.connection = loop.open(
             agent.id,
             on_message=self._on_message,
-            filters=list(filters_of(wire.site, agent)),
-            will=Will(topic(wire.site, will, scope, agent.id), encode(will)),
+            filters=list(filters_of(decoder.site, agent)),
+            will=Will(topic(decoder.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
             on_trouble=self._on_trouble,
             session_s=SESSION_S,
@@ -101,7 +100,7 @@ class AgentRunner:
 
     def announce(self) -> None:
         """Tell Home Assistant of the agent."""
-        text, payload = discovery(self._wire.site, self.agent.id, *self.agent.presence())
+        text, payload = discovery(self._decoder.site, self.agent.id, *self.agent.presence())
         self.connection.publish(text, payload, qos=1, retain=True)
 
     def leave(self) -> None:
@@ -144,29 +143,15 @@ class AgentRunner:
         """Say again what a broker that lost its memory must know."""
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for each, inner in self._wire.unpack(text, payload, self._refuse_error):
-            try:
-                address, message = self._wire.read(each, inner)
-            except (TopicError, PayloadError) as error:
-                self._refuse_error(each, error)
-                continue
+        for address, message in self._decoder.decode(
+            text, payload, self._refuse_error, self._presence_scopes
+        ):
             if isinstance(message, FleetPresence):
-                self._on_fleet_presence(address.sender, message)
-            elif address.sender != self.agent.id:
+                continue  # the last wills of its devices follow
+            if address.sender != self.agent.id:
                 self.receive(address, message)
             else:
                 self.echo(message)
-
-    def _on_fleet_presence(self, host: str, message: FleetPresence) -> None:
-        """With a host that is gone, all whose presence the agent hears are gone who speak through it."""
-        if message.online:
-            return
-        wire = self._wire
-        for scope in [asked for word, asked in self.agent.subscriptions() if word == Presence.TOPIC]:
-            for each in wire.scopes_via(host) if ALL in scope else (scope,):
-                for address, will in wire.wills(host, each):
-                    if address.sender != self.agent.id:
-                        self.receive(address, will)
 
     def _on_trouble(self, reason: str, text: str) -> None:
         """A message of another schema, one of ours that the broker does not let through, or a second self."""
@@ -194,7 +179,7 @@ class AgentRunner:
             row = BY_MESSAGE_TYPE[message.TOPIC]
             if isinstance(message, Presence):
                 message = replace(message, via=self._loop.via)  # noqa: PLW2901
-            text = topic(self._wire.site, message, scope, self.agent.id)
+            text = topic(self._decoder.site, message, scope, self.agent.id)
             expiry_s = self.expiry_s() if row.expires else None
             self.connection.publish(
                 text,
@@ -248,7 +233,7 @@ class DeviceRunner(AgentRunner):
         self,
         agent: Agent,
         loop: ChannelFactory,
-        wire: SiteDecoder,
+        decoder: SiteDecoder,
         credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
         skew_ms: int = 0,
@@ -262,7 +247,7 @@ class DeviceRunner(AgentRunner):
         self._late: Timer | None = None
         self._said: Ready | None = None
         self._must_answer = False
-        super().__init__(agent, loop, wire, credentials)
+        super().__init__(agent, loop, decoder, credentials)
 
     def now_ms(self) -> int:
         """Return what the device's clock shows: simulated time, if it is right."""

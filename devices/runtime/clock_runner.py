@@ -1,11 +1,11 @@
 """The clock on a real broker: its time is real, and it takes up the tick at which an earlier clock died."""
 
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, ChannelFactory, Credentials
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Control, Message, Presence, Tick
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
-from gridfleet.devices.runtime.listener import SiteDecoder
 
 
 class ClockRunner(AgentRunner):
@@ -17,7 +17,7 @@ class ClockRunner(AgentRunner):
         self,
         agent: Clock,
         loop: ChannelFactory,
-        wire: SiteDecoder,
+        decoder: SiteDecoder,
         credentials: Credentials = ADDRESS_CREDENTIALS,
     ) -> None:
         self.kept: Tick | None = None
@@ -26,7 +26,7 @@ class ClockRunner(AgentRunner):
         """Whether its birth has come back from the broker, and with it whatever was kept there."""
         self._begun = False
         self._wishes: list[tuple[Address, Message]] = []
-        super().__init__(agent, loop, wire, credentials)
+        super().__init__(agent, loop, decoder, credentials)
 
     def now_ms(self) -> int:
         """Return real time."""

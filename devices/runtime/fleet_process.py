@@ -13,11 +13,11 @@ from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.mqtt.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder
 
 START_S: Final = 60.0
 """How long the first connections may take, in seconds, and `START_S_EACH` for every further one."""

@@ -4,18 +4,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import FleetPresence, Grant, Message, Tick
-from gridfleet.broker.protocol.topics import Address, all_topics_filter
-
-__all__ = ["RECORDER_ID", "SiteDecoder", "SiteListener"]
+from gridfleet.broker.protocol.messages import Grant, Message, Tick
+from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 
 LOG: Final = logging.getLogger(__name__)
-RECORDER_ID: Final = "recorder"
-"""As whom an ear logs in."""
 EAR_ID: Final = "recorder-of-a-run"
 """An ear's client id: a recorder of its own process may hear the same site under its own."""
 
@@ -26,7 +22,7 @@ class SiteListener:
     def __init__(
         self,
         loop: MqttLoop,
-        wire: SiteDecoder,
+        decoder: SiteDecoder,
         taps: Sequence[Callable[[int, str, str, Message], None]],
         credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
@@ -35,14 +31,14 @@ class SiteListener:
         """`on_return` is called when a lost connection is back: something may have been missed."""
         self._on_return = on_return
         self._heard_before = False
-        self._wire = wire
+        self._decoder = decoder
         self._taps = tuple(taps)
         self.now_ms = 0
         self.refused = 0
         self.connection = loop.open(
             EAR_ID,
             on_message=self._on_message,
-            filters=[(all_topics_filter(wire.site), 1)],
+            filters=[(all_topics_filter(decoder.site), 1)],
             on_trouble=lambda reason, text: self._refuse(text, reason),
             on_online=self._online,
             session_s=SESSION_S,
@@ -55,24 +51,11 @@ class SiteListener:
         self._heard_before = True
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for each, inner in self._wire.unpack(text, payload, self._refuse):
-            try:
-                address, message = self._wire.read(each, inner)
-            except (TopicError, PayloadError) as error:
-                self._refuse(each, error)
-                continue
+        for address, message in self._decoder.decode(text, payload, self._refuse):
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
-            self._tap(address, message)
-            if isinstance(message, FleetPresence) and not message.online:
-                host = address.sender
-                for scope in self._wire.scopes_via(host):
-                    for will in self._wire.wills(host, scope):
-                        self._tap(*will)
-
-    def _tap(self, address: Address, message: Message) -> None:
-        for tap in self._taps:
-            tap(self.now_ms, address.scope, address.sender, message)
+            for tap in self._taps:
+                tap(self.now_ms, address.scope, address.sender, message)
 
     def _refuse(self, text: str, error: GridFleetError | str) -> None:
         if not self.refused:

@@ -10,13 +10,14 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.fleet_process import START_S, TELL_S, DeviceGroup, listen_first, new_epoch
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 
 Tap = Callable[[int, str, str, Message], None]
 REACH_S: Final = 5.0

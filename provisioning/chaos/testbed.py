@@ -15,10 +15,11 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports, find_mosquitto
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.chaos.plan import Plan
@@ -229,11 +230,11 @@ class Testbed:
 
     def retained_tick(self) -> Tick | None:
         """Ask the broker, as somebody new, for the tick that it keeps."""
-        wire = SiteDecoder(self.fleet.scenario.site)
+        decoder = SiteDecoder(self.fleet.scenario.site)
         found: list[Tick] = []
 
         def hear(text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-            message = wire.read(text, payload)[1]
+            message = decoder.decode_one(text, payload)[1]
             if isinstance(message, Tick):
                 found.append(message)
 
@@ -241,7 +242,7 @@ class Testbed:
         probe = self.loop.open(
             f"probe-{self._probes}",
             on_message=hear,
-            filters=[(topic_filter(wire.site, "tick", "", CLOCK_ID), 1)],
+            filters=[(topic_filter(decoder.site, "tick", "", CLOCK_ID), 1)],
         )
         self.loop.run_until(lambda: bool(found), PROBE_S)
         probe.close()

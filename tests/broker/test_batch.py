@@ -10,8 +10,8 @@ from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.batch import MOST_MESSAGES, Batch, pack, unpack
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Presence
-from gridfleet.broker.protocol.topics import Address, batch_topic, parse_batch, topic
+from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Package, Presence
+from gridfleet.broker.protocol.topics import batch_topic, parse_batch, topic
 from tests.devices.anything import any_message
 
 RESTS = st.from_regex(r"[a-z0-9-]{1,9}(/[a-z0-9-]{1,9})?", fullmatch=True)
@@ -81,7 +81,7 @@ class Reader:
     """Somebody who reads a site's wire and counts what it refuses."""
 
     def __init__(self) -> None:
-        self.wire = SiteDecoder("town")
+        self.decoder = SiteDecoder("town")
         self.refused: list[str] = []
 
     def refuse(self, _text: str, error: GridFleetError) -> None:
@@ -90,17 +90,17 @@ class Reader:
     def born(self, name: str, kind: Kind, via: str | None, *, online: bool = True) -> Presence:
         presence = Presence(online, kind, "north", 1.0, 2.0, via=via)
         text = topic("town", presence, f"north/{kind}", name)
-        message = self.wire.read(text, encode(presence))[1]
+        message = self.decoder.decode_one(text, encode(presence))[1]
         assert isinstance(message, Presence)
         return message
 
     def host(self, name: str, *, online: bool) -> None:
         message = FleetPresence(online, 1, {})
-        self.wire.read(topic("town", message, "", name), encode(message))
+        self.decoder.decode_one(topic("town", message, "", name), encode(message))
 
     def batch(self, word: str, cell: str, host: str, *rests: str) -> list[str]:
         payload = pack([(rest, b"{}") for rest in rests])
-        found = self.wire.unpack(batch_topic("town", word, cell, host), payload, self.refuse)
+        found = self.decoder.unpack(batch_topic("town", word, cell, host), payload, self.refuse)
         return [text for text, _ in found]
 
 
@@ -153,48 +153,64 @@ def test_one_bad_line_costs_the_others_nothing(reader: Reader) -> None:
     ],
 )
 def test_a_topic_that_is_no_batchs_is_refused(reader: Reader, text: str) -> None:
-    assert list(reader.wire.unpack(text, b"1", reader.refuse)) == []
+    assert list(reader.decoder.unpack(text, b"1", reader.refuse)) == []
     assert reader.refused == ["topic"]
 
 
 def test_what_is_no_batch_stays_as_it_is(reader: Reader) -> None:
-    assert list(reader.wire.unpack("any/topic", b"\xff", reader.refuse)) == [("any/topic", b"\xff")]
+    assert list(reader.decoder.unpack("any/topic", b"\xff", reader.refuse)) == [("any/topic", b"\xff")]
 
 
-def test_with_a_host_its_devices_die_whatever_comes_first(reader: Reader) -> None:
-    def wills() -> list[tuple[Address, Presence]]:
-        return [
-            will
-            for scope in reader.wire.scopes_via("fleet-1")
-            for will in reader.wire.wills("fleet-1", scope)
-        ]
+def test_the_last_will_of_a_fleet_process_gives_those_of_its_devices(reader: Reader) -> None:
+    def offline(scopes: list[str] | None = None) -> set[tuple[str, str]]:
+        message = FleetPresence(online=False, devices=1, refused={})
+        text, payload = topic("town", message, "", "fleet-1"), encode(message)
+        first, *wills = reader.decoder.decode(text, payload, reader.refuse, scopes)
+        assert (first[0].sender, first[1]) == ("fleet-1", message)
+        assert all(isinstance(will, Presence) and not will.online for _, will in wills)
+        return {(address.scope, address.sender) for address, _ in wills}
 
-    assert reader.wire.home("house-1") == ("north", "fleet-1")
-    assert reader.wire.home("house-4") is None
+    consumers = {("north/consumer", "house-1"), ("north/consumer", "house-2")}
+    assert reader.decoder.presences.fleet_of("house-1") == ("north", "fleet-1")
+    assert reader.decoder.presences.fleet_of("house-4") is None
+    assert offline() == offline(["+/+"]) == {*consumers, ("north/turbine", "mill-1")}
+    assert offline(["north/consumer"]) == offline(["+/consumer"]) == consumers
+    assert offline(["south/consumer"]) == offline(["south/+"]) == offline([]) == set()
+
+
+def test_a_device_behind_an_offline_fleet_process_is_offline(reader: Reader) -> None:
     reader.host("fleet-1", online=False)
-    assert {(address.scope, address.sender) for address, _ in wills()} == {
-        ("north/consumer", "house-1"), ("north/consumer", "house-2"), ("north/turbine", "mill-1"),
-    }  # fmt: skip
-    assert not any(presence.online for _, presence in wills())
-    assert reader.wire.home("house-1") is None
+    assert reader.decoder.presences.fleet_of("house-1") is None
     assert not reader.born("house-1", Kind.CONSUMER, "fleet-1").online
     assert reader.born("house-3", Kind.CONSUMER, "fleet-2").online
     reader.host("fleet-1", online=True)
     assert reader.born("house-1", Kind.CONSUMER, "fleet-1").online
-    assert reader.wire.home("house-1") == ("north", "fleet-1")
+    assert reader.decoder.presences.fleet_of("house-1") == ("north", "fleet-1")
+
+
+def test_decode_gives_the_messages_of_a_batch_and_refuses_the_others(reader: Reader) -> None:
+    bid = Bid(4, (Package(0, 500, 1_000_000),))
+    lines = [("north/house-1", encode(bid)), ("north/house-3", encode(bid)), ("north/house-2", b"{}")]
+    text = batch_topic("town", "bid", "north", "fleet-1")
+    decoded = list(reader.decoder.decode(text, pack(lines), reader.refuse))
+    assert [(address.sender, message) for address, message in decoded] == [("house-1", bid)]
+    assert reader.refused == ["sender", "invalid"]
+    assert list(reader.decoder.decode("gridfleet/town/bids/house-1", b"{}", reader.refuse)) == []
+    assert list(reader.decoder.decode("gridfleet/town/bid/north/house-1", b"{", reader.refuse)) == []
+    assert reader.refused[2:] == ["topic", "malformed"]
 
 
 def test_who_changes_its_way_is_known_by_the_last(reader: Reader) -> None:
-    assert reader.wire.by_themselves([Kind.CONSUMER], "north")
-    assert not reader.wire.by_themselves([Kind.TURBINE], None)
+    assert reader.decoder.presences.any_direct([Kind.CONSUMER], "north")
+    assert not reader.decoder.presences.any_direct([Kind.TURBINE], None)
     reader.born("house-4", Kind.CONSUMER, "fleet-1")
-    assert not reader.wire.by_themselves([Kind.CONSUMER], "north")
+    assert not reader.decoder.presences.any_direct([Kind.CONSUMER], "north")
     reader.born("mill-1", Kind.TURBINE, None)
-    assert reader.wire.by_themselves([Kind.TURBINE], "north")
-    assert reader.wire.by_themselves([Kind.TURBINE], None)
-    assert not reader.wire.by_themselves([Kind.TURBINE], "south")
+    assert reader.decoder.presences.any_direct([Kind.TURBINE], "north")
+    assert reader.decoder.presences.any_direct([Kind.TURBINE], None)
+    assert not reader.decoder.presences.any_direct([Kind.TURBINE], "south")
     reader.born("mill-1", Kind.TURBINE, None, online=False)
-    assert not reader.wire.by_themselves([Kind.TURBINE], "north")
+    assert not reader.decoder.presences.any_direct([Kind.TURBINE], "north")
 
 
 def test_topics_of_batches_are_read_as_they_are_built() -> None:

@@ -15,6 +15,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Award, ClockState, FleetPresence, Mode, Package, Presence
 from gridfleet.broker.protocol.topics import batch_topic
 from gridfleet.devices.config.scenario import Scenario
@@ -27,7 +28,7 @@ from gridfleet.devices.runtime.fleet_process import (
     listen_first,
     new_epoch,
 )
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.guests import Guests

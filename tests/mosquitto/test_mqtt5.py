@@ -14,11 +14,11 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, Settings, Tick
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder
 
 pytestmark = pytest.mark.mosquitto
 NOW_MS = 1_767_225_600_000

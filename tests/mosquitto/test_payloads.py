@@ -17,12 +17,12 @@ from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.mqtt.packet_codec import PublishProperties, schema_property
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder
 from tests.mosquitto.guests import WAIT_S
 
 pytestmark = pytest.mark.mosquitto

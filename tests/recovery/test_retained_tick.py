@@ -8,15 +8,15 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Mode, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder
 
 pytestmark = pytest.mark.mosquitto
-WIRE = SiteDecoder("germany")
+DECODER = SiteDecoder("germany")
 
 
 def retained(loop: MqttLoop, name: str) -> list[Tick]:
@@ -24,7 +24,7 @@ def retained(loop: MqttLoop, name: str) -> list[Tick]:
     found: list[Tick] = []
 
     def hear(text: str, payload: bytes, _retained: bool) -> None:
-        message = WIRE.read(text, payload)[1]
+        message = DECODER.decode_one(text, payload)[1]
         assert isinstance(message, Tick)
         found.append(message)
 
@@ -42,7 +42,7 @@ def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -
         MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop,
     ):
         clock = Fleet(load("normal")).clock(Mode.REALTIME, epoch=7)
-        seat = ClockRunner(clock, loop, WIRE)
+        seat = ClockRunner(clock, loop, DECODER)
         loop.wait_online(5)
         seat.start()
         seat.begin()

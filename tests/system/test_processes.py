@@ -12,9 +12,10 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Award, Bid, ClockState, Lease, Receipt, Tick
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.provisioning.cli.exit_codes import Exit
 from tests.provisioning.shell import end, gridfleet, start
 from tests.system.heard import Heard, heard

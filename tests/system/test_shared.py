@@ -15,6 +15,7 @@ from gridfleet.broker.mqtt.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.tick_fanout import TickFanout
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import (
     Bid,
     ClockState,
@@ -33,7 +34,7 @@ from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.fleet_process import DeviceGroup, listen_first, new_epoch
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard

@@ -6,6 +6,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
@@ -22,7 +23,7 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.listener import SiteDecoder, SiteListener
+from gridfleet.devices.runtime.listener import SiteListener
 
 SITE = "germany"
 SECONDS_PER_TICK = 0.1

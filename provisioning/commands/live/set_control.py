@@ -154,11 +154,11 @@ class Steering:
     ) -> None:
         """Reach the broker; raise BrokerError when it cannot be reached."""
         from gridfleet.broker.mqtt.client import MqttLoop
+        from gridfleet.broker.protocol.decoder import SiteDecoder
         from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
-        from gridfleet.devices.runtime.listener import SiteDecoder
 
         self._site = site
-        self._wire = SiteDecoder(site)
+        self._decoder = SiteDecoder(site)
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._operator = login.username or address.username or "cli"
         self.clock: ClockState | None = None
@@ -224,17 +224,13 @@ class Steering:
         return None
 
     def _hear(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        from gridfleet.broker.errors import PayloadError, TopicError
         from gridfleet.broker.protocol.messages import ClockState, Control
 
-        try:
-            _, message = self._wire.read(text, payload)
-        except (TopicError, PayloadError):
-            return
-        if isinstance(message, ClockState):
-            self.clock = message
-        elif isinstance(message, Control):
-            self.revision = max(self.revision, message.revision)
+        for _, message in self._decoder.decode(text, payload, lambda *_: None):
+            if isinstance(message, ClockState):
+                self.clock = message
+            elif isinstance(message, Control):
+                self.revision = max(self.revision, message.revision)
 
 
 def in_force(clock: "ClockState", name: str) -> Value | None:

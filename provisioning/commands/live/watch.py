@@ -45,9 +45,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Watch until the run ends, so many ticks have been seen, or somebody presses Ctrl-C."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.mqtt.client import MqttLoop
+    from gridfleet.broker.protocol.decoder import SiteDecoder
     from gridfleet.broker.protocol.topics import ALL, batch_topic, topic_filter
     from gridfleet.dashboards.console.terminal_view import View
-    from gridfleet.devices.runtime.listener import SiteDecoder
     from gridfleet.provisioning.cli.interrupt import Interruption
 
     view = View(arguments.ticks)
@@ -72,26 +72,14 @@ def execute(arguments: argparse.Namespace) -> int:
 class SiteListener:
     """Turns payloads into messages for the view, and leaves out what is none."""
 
-    def __init__(self, wire: "SiteDecoder", view: "View") -> None:
-        self._wire = wire
+    def __init__(self, decoder: "SiteDecoder", view: "View") -> None:
+        self._decoder = decoder
         self._view = view
 
     def hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         """Take a message, or a batch of them, off the wire."""
-        from gridfleet.broker.errors import PayloadError, TopicError
-        from gridfleet.broker.protocol.messages import FleetPresence
-
-        for each, inner in self._wire.unpack(text, payload, lambda *_: None):
-            try:
-                address, message = self._wire.read(each, inner)
-            except (TopicError, PayloadError):
-                continue
+        for address, message in self._decoder.decode(text, payload, lambda *_: None):
             self._view.hear(address.scope, address.sender, message, retained=retained)
-            if isinstance(message, FleetPresence) and not message.online:
-                host = address.sender
-                for scope in self._wire.scopes_via(host):
-                    for will, gone in self._wire.wills(host, scope):
-                        self._view.hear(will.scope, will.sender, gone, retained=retained)
 
 
 @contextmanager

@@ -1,0 +1,114 @@
+"""Which devices of a site are online, and which of them share the connection of a fleet process.
+
+A device's `presence` names the fleet process whose connection it uses (`via`). The broker lets a fleet process
+publish presence only for its own devices, so a message in its batch is accepted when the sender's presence names
+that process. A fleet process has one last will (`FleetPresence`) for all its devices: once it is published, every
+device behind that process is offline, whatever the device's own presence said.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence
+from gridfleet.broker.protocol.topics import ALL, BY_MESSAGE_TYPE, Address
+
+MAX_DEVICES: Final = 200_000
+"""Devices beyond this number are not remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDevice:
+    """A device and the last presence that it published."""
+
+    scope: str
+    presence: Presence
+
+    @property
+    def via(self) -> str | None:
+        """The fleet process whose connection it uses; None when it has its own."""
+        return self.presence.via
+
+
+class PresenceRegistry:
+    """Remembers the last presence of each device and the fleet processes that are offline."""
+
+    __slots__ = ("_behind", "_devices", "_direct", "_offline_fleets", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        """Grows with every presence message, so that a reader knows when to drop what it derived."""
+        self._devices: dict[str, KnownDevice] = {}
+        self._behind: dict[str, dict[str, set[str]]] = {}
+        self._direct: dict[tuple[Kind, str], set[str]] = {}
+        self._offline_fleets: set[str] = set()
+
+    def device(self, name: str) -> KnownDevice | None:
+        """Return a device by its id; None when no presence of it is known, or it is offline."""
+        return self._devices.get(name)
+
+    def fleet_of(self, device: str) -> tuple[str, str] | None:
+        """Return the cell of a device and its fleet process; None for a device that has its own connection."""
+        known = self._devices.get(device)
+        if known is None or known.via is None or known.via in self._offline_fleets:
+            return None
+        return known.presence.cell, known.via
+
+    def any_direct(self, kinds: Iterable[Kind], cell: str | None) -> bool:
+        """Tell whether a device of these kinds has its own connection, in a cell or (None) anywhere."""
+        if cell is None:
+            return any(kind in kinds for (kind, _), names in self._direct.items() if names)
+        return any(self._direct.get((kind, cell)) for kind in kinds)
+
+    def last_wills(
+        self, fleet: str, scopes: Iterable[str] | None = None
+    ) -> Iterator[tuple[Address, Presence]]:
+        """Yield an offline presence for each device behind a fleet process.
+
+        `scopes` limits them to presence scopes (`cell/kind`, each level may be `+`); None is every device.
+        """
+        topic = BY_MESSAGE_TYPE[Presence.TOPIC]
+        behind = self._behind.get(fleet, {})
+        for pattern in ("+/+",) if scopes is None else scopes:
+            for scope in (
+                [each for each in behind if _matches(pattern, each)] if ALL in pattern else [pattern]
+            ):
+                for name in sorted(behind.get(scope, ())):
+                    yield Address(topic, scope, name), replace(self._devices[name].presence, online=False)
+
+    def note_device(self, name: str, scope: str, presence: Presence) -> Presence:
+        """Remember a device's presence; return it, offline when its fleet process is."""
+        if scope != f"{presence.cell}/{presence.kind}":
+            return presence  # the receiver refuses it
+        self.version += 1
+        known = self._devices.pop(name, None)
+        if known is not None:
+            self._names(known).discard(name)
+        if not presence.online or len(self._devices) >= MAX_DEVICES:
+            return presence
+        device = self._devices[name] = KnownDevice(scope, presence)
+        self._names(device).add(name)
+        return replace(presence, online=False) if presence.via in self._offline_fleets else presence
+
+    def note_fleet(self, name: str, fleet: FleetPresence) -> None:
+        """Remember whether a fleet process is online."""
+        self.version += 1
+        if fleet.online:
+            self._offline_fleets.discard(name)
+        else:
+            self._offline_fleets.add(name)
+
+    def _names(self, device: KnownDevice) -> set[str]:
+        """Return the set that holds the device's name: by kind and cell, or behind its fleet process."""
+        presence = device.presence
+        if presence.via is None:
+            return self._direct.setdefault((presence.kind, presence.cell), set())
+        return self._behind.setdefault(presence.via, {}).setdefault(device.scope, set())
+
+
+def _matches(pattern: str, scope: str) -> bool:
+    """Tell whether a scope has the levels of a pattern, where `+` is any level."""
+    wanted, levels = pattern.split("/"), scope.split("/")
+    return len(wanted) == len(levels) and all(
+        each in {ALL, level} for each, level in zip(wanted, levels, strict=True)
+    )
