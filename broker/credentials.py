@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import Login
 
 REMEDY: Final = "make it with `gridfleet secrets DIR`"
@@ -125,5 +125,4 @@ def _context(folder: SecretsFolder) -> ssl.SSLContext:
 
 
 def _missing(path: Path, error: Exception) -> BrokerError:
-    reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-    return BrokerError(f"the secret {path} cannot be used ({reason}): {REMEDY}")
+    return BrokerError(f"the secret {path} cannot be used ({error_reason(error)}): {REMEDY}")

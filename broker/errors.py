@@ -2,7 +2,16 @@
 
 
 class GridFleetError(Exception):
-    """Base of every error this product raises on purpose; its text says what is wrong and how to mend it."""
+    """Base of every error this product raises on purpose; its text says what is wrong and gives a remedy."""
+
+
+def error_reason(error: Exception) -> str:
+    """Return why a file or socket cannot be used: the system's text, in lower case and without the file's name.
+
+    >>> error_reason(FileNotFoundError(2, "No such file or directory", "run.sqlite"))
+    'no such file or directory'
+    """
+    return ((isinstance(error, OSError) and error.strerror) or str(error)).lower()
 
 
 class TopicError(GridFleetError, ValueError):

@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.protocol.messages import (
@@ -17,7 +16,8 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     Tick,
 )
-from gridfleet.broker.protocol.units import MS_PER_S, QUARTER_HOUR_MS, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.simulated_time import short_time_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,11 +26,6 @@ TICKS_SHOWN: Final = 8
 EVENTS_KEPT: Final = 50
 EVENTS_SHOWN: Final = 6
 QUARTERS_PER_HOUR: Final = 4
-
-
-def time_text(simulated_ms: int) -> str:
-    """Spell simulated time to the minute."""
-    return datetime.fromtimestamp(simulated_ms / MS_PER_S, UTC).strftime("%d %b %H:%M")
 
 
 @dataclass(slots=True)
@@ -107,7 +102,7 @@ class View:
 
     def note(self, text: str) -> None:
         """Put an event into the log."""
-        when = time_text(self.tick.simulated_ms) if self.tick else "      "
+        when = short_time_text(self.tick.simulated_ms) if self.tick else "      "
         self.events.append(f"{when}  {text}")
         self.said.append(f"event  {when}  {text}")
 
@@ -141,7 +136,7 @@ class View:
         self._reported = {each for each in self._reported if each[1] >= tick}
         self._receipted = {each for each in self._receipted if each[0] >= tick - 1}
         self.said.append(
-            f"tick {tick + 1:>5}  {time_text(sums.simulated_ms)}  price {sums.prices}  "
+            f"tick {tick + 1:>5}  {short_time_text(sums.simulated_ms)}  price {sums.prices}  "
             f"wind {sums.wind_wh / WH_PER_KWH:.0f} kWh  reactor {sums.reactor_wh / WH_PER_KWH:.0f} kWh  "
             f"consumers {sums.consumers_wh / WH_PER_KWH:.0f} kWh  chargers {sums.chargers_wh / WH_PER_KWH:.0f} kWh  "
             f"stored {sums.stored_wh / WH_PER_KWH:.0f} kWh"
@@ -227,7 +222,7 @@ def picture(view: View, height: int) -> "RenderableType":
     for sums in view.finished:
         energies = (sums.wind_wh, sums.reactor_wh, sums.consumers_wh, sums.chargers_wh)
         cells = (
-            time_text(sums.simulated_ms),
+            short_time_text(sums.simulated_ms),
             sums.prices,
             *(f"{wh / WH_PER_KWH:.0f} kWh" for wh in energies),
         )
@@ -256,7 +251,7 @@ def _strip(view: View) -> list[list[tuple[str, str]]]:
         [
             ("tick", f"{tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"),
             ("phase", f"{tick.phase}, paused" if tick.paused else str(tick.phase)),
-            ("time", time_text(tick.simulated_ms)),
+            ("time", short_time_text(tick.simulated_ms)),
             ("mode", str(tick.mode)),
             ("online", f"{sum(view.online.values())} of {len(view.online)}"),
         ],

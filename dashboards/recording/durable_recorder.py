@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, error_reason
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Grant, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
@@ -325,7 +325,7 @@ class DurableRecorder:
             raise
         except OSError as error:
             raise StoreError(
-                self._folder, f"a run's files cannot be written ({error})", "make room"
+                self._folder, f"a run's files cannot be written ({error_reason(error)})", "make room"
             ) from error
         if self._spool is not None:
             self._spool.sync()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import error_reason
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
@@ -251,7 +252,7 @@ class Service:
             draft.write_text(json.dumps(status, indent=1), encoding="utf-8")
             draft.replace(self._folder / STATUS)
         except OSError as error:
-            LOG.warning("%s cannot be written (%s)", self._folder / STATUS, error.strerror)
+            LOG.warning("%s cannot be written (%s)", self._folder / STATUS, error_reason(error))
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -261,7 +262,7 @@ def _lock(folder: Path) -> IO[str]:
         file = (folder / LOCK).open("w", encoding="ascii")
     except OSError as error:
         raise StoreError(
-            folder, f"cannot be used ({error})", "make sure that it can be written and has room"
+            folder, f"cannot be used ({error_reason(error)})", "make sure that it can be written and has room"
         ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -271,7 +272,9 @@ def _lock(folder: Path) -> IO[str]:
             folder, "another recorder writes there", "choose another folder with --out"
         ) from None
     except OSError as error:
-        LOG.warning("%s cannot be locked (%s): no other recorder may write there", folder, error.strerror)
+        LOG.warning(
+            "%s cannot be locked (%s): no other recorder may write there", folder, error_reason(error)
+        )
     return file
 
 

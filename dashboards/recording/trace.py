@@ -7,18 +7,16 @@ A line is {"time": simulated time, ISO 8601 with milliseconds, "topic": …, "pa
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, error_reason
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import ROOT, parse, topic
+from gridfleet.broker.simulated_time import parse_time, time_text
 
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  simulated local standard time has no zone
-_MS: Final = timedelta(milliseconds=1)
 _KEYS: Final = {"time", "topic", "payload"}
 Heard = tuple[int, str, str, Message]
 """Simulated milliseconds, scope, sender and message: what a tap hears."""
@@ -55,7 +53,7 @@ class TraceWriter:
             raise ValueError(f"{self.path}: the trace is closed")
         if simulated_ms != self._ms:
             self._ms = simulated_ms
-            self._time = (_EPOCH + simulated_ms * _MS).isoformat(timespec="milliseconds").encode()
+            self._time = time_text(simulated_ms, milliseconds=True).encode()
         if message is not self._said:  # the same message is often said to several
             self._said = message
             self._payload = encode(message)
@@ -101,7 +99,7 @@ def read_trace(path: Path | str) -> Iterator[Heard]:
                     raise TraceError(path, number, str(error)) from None
                 yield simulated_ms, address.scope, address.sender, message
     except (OSError, EOFError) as error:
-        raise TraceError(path, number + 1, f"cannot be read ({error})") from error
+        raise TraceError(path, number + 1, f"cannot be read ({error_reason(error)})") from error
 
 
 def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, bytes]:
@@ -113,8 +111,7 @@ def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, bytes
     if not isinstance(found, dict) or found.keys() != _KEYS or not isinstance(found["topic"], str):
         raise TraceError(path, number, "is not an object of time, topic and payload")
     try:
-        time = datetime.fromisoformat(found["time"])
-        simulated_ms = (time - _EPOCH) // _MS
+        simulated_ms = parse_time(found["time"])
     except (TypeError, ValueError):
         raise TraceError(path, number, f"time {found['time']!r} is not a local date and time") from None
     return simulated_ms, found["topic"], json.dumps(found["payload"]).encode()

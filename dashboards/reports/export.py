@@ -7,11 +7,11 @@ the same bytes.
 
 import csv
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from gridfleet.broker.protocol.units import decimal_text, eur_per_kwh_text, eur_text, kwh_text
+from gridfleet.broker.simulated_time import time_text
 from gridfleet.dashboards.reports.summary import summary_text
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, ReservationRow, TickRow, TradeRow
@@ -26,8 +26,6 @@ RESERVATIONS_HEADER: Final = (
 )
 AGENTS_HEADER: Final = "tick,agent,kind,latitude,longitude,state_of_charge,power_kw,money_eur,source"
 
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  simulated local standard time has no zone
-_LAST_MS: Final = 253_402_300_799_000
 Line: TypeAlias = list[str | int]
 _Row = TypeVar("_Row")
 
@@ -104,13 +102,6 @@ def agent_line(row: AgentRow) -> Line:
         eur_text(row.balance_neur),
         _source(row.measured),
     ]
-
-
-def time_text(simulated_ms: int | None) -> str:
-    """Spell simulated milliseconds as ISO 8601 to the second, at most the year 9999; empty for None."""
-    if simulated_ms is None:
-        return ""
-    return (_EPOCH + timedelta(milliseconds=min(simulated_ms, _LAST_MS))).isoformat(timespec="seconds")
 
 
 def _price_text(price_ueur: int | None) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.protocol.units import WH_PER_KWH
+from gridfleet.broker.simulated_time import minute_text
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
-from gridfleet.dashboards.reports.export import time_text
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
 from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text
 from gridfleet.dashboards.reports.run_segments import chapters
@@ -100,10 +100,8 @@ def _facts(store: Store) -> str:
     rows = [("Scenario", facts.scenario), ("Seed", str(facts.seed)), ("Version", facts.version or "–")]
     rows.append(("Ticks", f"{summary['ticks']} of {facts.tick_ms / 60_000:g} min"))
     if begin_ms is not None:
-        rows.append(("From", time_text(begin_ms).replace("T", " ")[:16]))
-        rows.append(
-            (f"To the end of tick {last_tick}", time_text(end_ms + facts.tick_ms).replace("T", " ")[:16])
-        )
+        rows.append(("From", minute_text(begin_ms)))
+        rows.append((f"To the end of tick {last_tick}", minute_text(end_ms + facts.tick_ms)))
     rows.append(("Cells", str(summary["cells"])))
     rows.extend(
         (f"{kind.capitalize()}s", number_text(count, 0))
@@ -122,7 +120,7 @@ def _chapters(store: Store) -> str:
     """Return a table of the parts of a run, where its settings changed."""
     rows = [
         (
-            f"{each.title}\n{_minute(each.begin_ms)} to {_minute(each.end_ms)}",
+            f"{each.title}\n{minute_text(each.begin_ms)} to {minute_text(each.end_ms)}",
             number_text(each.generated_kw, 0),
             number_text(each.demand_kw, 0),
             _share(each.curtailed_share),
@@ -143,10 +141,6 @@ def _chapters(store: Store) -> str:
         "a part begins with an event below."
     )
     return f"<h2>Part by part</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
-
-
-def _minute(simulated_ms: int) -> str:
-    return time_text(simulated_ms).replace("T", " ")[:16]
 
 
 def _share(share: float | None) -> str:
@@ -171,7 +165,7 @@ def _events(store: Store) -> str:
     if not events:
         return ""
     rows = [
-        (time_text(event.simulated_ms).replace("T", " ")[:16], event.kind, event.subject, event.text)
+        (minute_text(event.simulated_ms), event.kind, event.subject, event.text)
         for event in events[:MOST_EVENTS]
     ]
     more = f"<p>… and {len(events) - MOST_EVENTS} more.</p>" if len(events) > MOST_EVENTS else ""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.dashboards.errors import StoreError
 
 SEGMENT_BYTES: Final = 4 << 20
@@ -62,7 +63,7 @@ class Log:
             self._sizes = {number: self._path(number).stat().st_size for number in _numbers(folder)}
         except OSError as error:
             remedy = "make sure that it can be written and has room"
-            raise StoreError(folder, f"cannot be used ({error})", remedy) from error
+            raise StoreError(folder, f"cannot be used ({error_reason(error)})", remedy) from error
         self._current = max([*self._sizes, after])
 
     # --- writing -----------------------------------------------------------------------------------------
@@ -92,9 +93,8 @@ class Log:
                     self._close_file()
             except OSError as error:
                 self._abandon()
-                reason = error.strerror or str(error)
                 remedy = "make room; it will be tried again"
-                raise StoreError(self.folder, f"cannot be written ({reason})", remedy) from error
+                raise StoreError(self.folder, f"cannot be written ({error_reason(error)})", remedy) from error
 
     def rotate(self) -> None:
         """Begin a new segment with the next record."""

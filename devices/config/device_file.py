@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError, field_validator, model_validator
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.errors import BrokerError, GridFleetError
+from gridfleet.broker.errors import BrokerError, GridFleetError, error_reason
 from gridfleet.devices.config.device_tables import (
     AdcTable,
     AliveTable,
@@ -181,8 +181,7 @@ def load(path: Path | str) -> DeviceFile:
             raise DeviceFileError(source, [f": has {len(raw)} bytes; a device file has at most {MOST_BYTES}"])
         text = raw.decode("utf-8")
     except OSError as error:
-        words = (error.strerror or str(error)).lower()
-        raise DeviceFileError(source, [f": cannot be read: {words}"]) from None
+        raise DeviceFileError(source, [f": cannot be read: {error_reason(error)}"]) from None
     except UnicodeDecodeError as error:
         raise DeviceFileError(source, [f": cannot be read as UTF-8 text: {error}"]) from None
     return parse(text, source, str(Path(path).parent))

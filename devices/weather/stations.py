@@ -8,10 +8,10 @@ temperature are looked up apart, since a site may measure only one of them.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
+from gridfleet.broker.simulated_time import minute_text
 from gridfleet.devices.physics.geo import inverse_distance_weights, nearest_sites
 from gridfleet.devices.weather import WeatherSpanError, WindReading
 
@@ -77,12 +77,12 @@ class SiteWeather:
         return WindReading(round(speed_mps, 3), round(temperature_c, 2))
 
     def _outside(self, simulated_ms: int, quantity: str, series: Sequence[Series]) -> WeatherSpanError:
-        when = _spelled(simulated_ms)
+        when = minute_text(simulated_ms)
         edges = [time_ms for one in series if one.times_ms for time_ms in (one.times_ms[0], one.times_ms[-1])]
         if not edges:
             reason = f"no site has any {quantity}; give a file with it, or an assumed temperature"
         else:
-            span = f"{_spelled(min(edges))} to {_spelled(max(edges))}"
+            span = f"{minute_text(min(edges))} to {minute_text(max(edges))}"
             reason = (
                 f"no {quantity} at {when}: the record covers {span} German standard time, and a value holds"
                 " for an hour at most; start and end the run within it and outside its gaps"
@@ -105,7 +105,3 @@ def _interpolated(place: Sequence[tuple[float, int]], series: Sequence[Series], 
         return None
     weights = inverse_distance_weights(distances_km)
     return sum(weight * value for weight, value in zip(weights, values, strict=True))
-
-
-def _spelled(simulated_ms: int) -> str:
-    return datetime.fromtimestamp(simulated_ms // 1_000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -32,8 +32,3 @@ class CommandError(GridFleetError, ValueError):
         super().__init__(f"{subject}: {problem}")
         self.subject = subject
         self.problem = problem
-
-
-def reason(error: Exception) -> str:
-    """Say why a file cannot be read, without its name, which the message has already."""
-    return ((isinstance(error, OSError) and error.strerror) or str(error)).lower()

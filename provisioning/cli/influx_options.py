@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def token_of(file: str | None) -> str:
     try:
         token = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise CommandError(f"--token-file {file}", f"cannot be read ({reason})") from None
+        raise CommandError(f"--token-file {file}", f"cannot be read ({error_reason(error)})") from None
     if not token or not token.isprintable() or " " in token:
         raise CommandError(f"--token-file {file}", "does not hold one token and nothing else")
     return token

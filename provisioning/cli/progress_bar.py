@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gridfleet.broker.protocol.units import UEUR_PER_EUR
+from gridfleet.broker.simulated_time import short_time_text
 from gridfleet.provisioning.cli.progress import Progress
 from gridfleet.provisioning.cli.terminal import is_live
 
@@ -43,7 +43,7 @@ def shown(title: str) -> Iterator[Show]:
                 visible=True,
                 completed=progress.tick,
                 total=progress.ticks,
-                time=time_text(progress.simulated_ms),
+                time=short_time_text(progress.simulated_ms),
                 price=price_text(progress.price_ueur),
             )
 
@@ -68,11 +68,6 @@ def counted(title: str, total: int) -> Iterator[Count]:
     with _bar(*columns) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.update(task, completed=done)
-
-
-def time_text(simulated_ms: int) -> str:
-    """Spell simulated time to the minute."""
-    return datetime.fromtimestamp(simulated_ms / 1000, UTC).strftime("%d %b %H:%M")
 
 
 def price_text(price_ueur: int | None) -> str:

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import weather_of
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -34,6 +35,7 @@ def output_directory(given: str | None, default: str) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"--out {directory}", f"cannot be used as a directory ({reason})") from None
+        raise CommandError(
+            f"--out {directory}", f"cannot be used as a directory ({error_reason(error)})"
+        ) from None
     return directory

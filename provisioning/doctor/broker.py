@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _reach(device: "DeviceFile") -> Generator[Finding, None, bool]:
         else:
             yield ok("broker", f"{address} answers in {took_ms:.0f} ms")
             return True
-    words = str(trouble.strerror or trouble).lower() if trouble else "no address"
+    words = error_reason(trouble) if trouble else "no address"
     remedy = "is it running (gridfleet broker), with --host 0.0.0.0, and its port open in the firewall?"
     yield fail("broker", f"{address} does not answer ({words})", remedy)
     return False

@@ -27,11 +27,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.device_file import load as load_device
 from gridfleet.devices.config.toml_lines import line_of, lines_of
-from gridfleet.provisioning.cli.exit_codes import CommandError, reason
+from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.deploy.wheels import MACHINE, PYTHON, Target
 from gridfleet.provisioning.flash.seed import Wifi, ssh_keys
 from gridfleet.provisioning.site.enrolment import Enrolment
@@ -122,7 +123,7 @@ def read_fleet(path: Path) -> list[DeviceSpec]:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except (OSError, UnicodeError) as error:
-        raise CommandError(path, f"cannot be read ({reason(error)})") from None
+        raise CommandError(path, f"cannot be read ({error_reason(error)})") from None
     except tomllib.TOMLDecodeError as error:
         raise CommandError(path, f"is not TOML: {error}") from None
     try:
@@ -186,7 +187,7 @@ def _wifi(folder: Path, table: WifiTable) -> Wifi:
         passphrase = path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeError) as error:
         raise CommandError(
-            path, f"cannot be read ({reason(error)}): write the Wi-Fi passphrase there"
+            path, f"cannot be read ({error_reason(error)}): write the Wi-Fi passphrase there"
         ) from None
     return Wifi.make(table.ssid, passphrase, table.country, hidden=table.hidden)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 CHUNK: Final = 4 * 1_048_576
@@ -47,7 +48,9 @@ def find_card(device: Path, system: System | None = None) -> Card:
     try:
         mode = device.stat().st_mode
     except OSError as error:
-        raise CommandError(device, f"cannot be used ({error.strerror}): is the card in its reader?") from None
+        raise CommandError(
+            device, f"cannot be used ({error_reason(error)}): is the card in its reader?"
+        ) from None
     if not stat.S_ISBLK(mode):
         raise CommandError(device, "is no disk: for a file use --image, for a folder --boot")
     return check_disk(device, device.resolve().name, system or System())
@@ -97,7 +100,7 @@ def write_image(image: Path, card: Card, tell: Tell) -> None:
                 card.device, "does not hold what was written: the card is faulty, take another"
             )
     except OSError as error:
-        raise CommandError(card.device, f"cannot be written ({error.strerror}): are you root?") from None
+        raise CommandError(card.device, f"cannot be written ({error_reason(error)}): are you root?") from None
 
 
 def copy_image(image: Path, target: Path) -> None:
@@ -115,7 +118,7 @@ def copy_image(image: Path, target: Path) -> None:
     except FileExistsError:
         raise CommandError(target, "is there already: delete it, or name another folder with --out") from None
     except OSError as error:
-        raise CommandError(target, f"cannot be written ({error.strerror})") from None
+        raise CommandError(target, f"cannot be written ({error_reason(error)})") from None
     finally:
         draft.unlink(missing_ok=True)
 

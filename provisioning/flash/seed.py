@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, reason
+from gridfleet.broker.errors import error_reason
+from gridfleet.provisioning.cli.exit_codes import CommandError
 
 GROUPS: Final = ("adm", "gpio", "spi", "sudo", "systemd-journal")
 """Of the person who logs in: may read the journal, use the pins and become root."""
@@ -96,7 +97,7 @@ def ssh_keys(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise CommandError(path, f"cannot be read ({reason(error)})") from None
+        raise CommandError(path, f"cannot be read ({error_reason(error)})") from None
     keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not keys:
         raise CommandError(path, "holds no SSH key")

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.partitions import fat_partition
 
@@ -58,7 +59,7 @@ class FolderVolume:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
         except OSError as error:
-            raise CommandError(target, f"cannot be written ({error.strerror})") from None
+            raise CommandError(target, f"cannot be written ({error_reason(error)})") from None
         self._written.append(target)
 
     def clear(self, folder: str) -> None:
@@ -84,7 +85,7 @@ class FatVolume:
             with disk.open("rb") as file:
                 partition = fat_partition(file)
         except OSError as error:
-            raise CommandError(disk, f"cannot be read ({error.strerror})") from None
+            raise CommandError(disk, f"cannot be read ({error_reason(error)})") from None
         if partition is None:
             raise CommandError(disk, "has no FAT partition: is it an image of Raspberry Pi OS?")
         self._disk = disk

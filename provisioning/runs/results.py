@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.units import ueur
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import CellArea, RunFacts
@@ -81,6 +82,5 @@ def _file(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("wb").close()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"--trace {name}", f"cannot be written ({reason})") from None
+        raise CommandError(f"--trace {name}", f"cannot be written ({error_reason(error)})") from None
     return path

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.runs.toml_text import toml_text
 
@@ -25,7 +26,7 @@ def portable(scenario: "Scenario") -> dict[str, bytes]:
         try:
             files[path.name] = path.read_bytes()
         except OSError as error:
-            raise CommandError(path, f"cannot be read ({(error.strerror or str(error)).lower()})") from None
+            raise CommandError(path, f"cannot be read ({error_reason(error)})") from None
         return path.name
 
     if weather.files:

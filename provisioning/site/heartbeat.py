@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from gridfleet.broker.errors import error_reason
+
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client import MqttLoop
 
@@ -82,7 +84,7 @@ def health_problem(path: Path, now_s: float, *, only_alive: bool = False) -> str
         said = json.loads(path.read_text(encoding="utf-8"))
         silent_s, trouble = now_s - float(said["at_s"]), str(said["trouble"])
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = error_reason(error)
         return f"{path}: no heartbeat ({reason}): does the process run, with {ENVIRONMENT} set to this file?"
     except (ValueError, KeyError, TypeError):
         return f"{path}: is no heartbeat of GridFleet"

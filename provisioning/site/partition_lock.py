@@ -7,6 +7,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 LOOK_S: Final = 0.5
@@ -52,7 +53,7 @@ class Claim:
 
 
 def _unusable(directory: Path, error: OSError) -> CommandError:
-    reason = (error.strerror or str(error)).lower()
     return CommandError(
-        f"--claim {directory}", f"cannot be used ({reason}): name a directory that can be written to"
+        f"--claim {directory}",
+        f"cannot be used ({error_reason(error)}): name a directory that can be written to",
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.access_control import BRIDGE, ClientRole, Identity, acl
 from gridfleet.broker.credentials import SecretsFolder
+from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -100,8 +101,7 @@ def make_secrets(
         write_registry(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise CommandError(error.filename or directory, f"cannot be used ({problem})") from None
+        raise CommandError(error.filename or directory, f"cannot be used ({error_reason(error)})") from None
     gone = len(hashes) - len(users)
     locked_out = f"; {gone} locked out" if gone else ""
     return f"Secrets   {directory}/: {len(users)} users of {site}, {made} with new secrets{locked_out}"

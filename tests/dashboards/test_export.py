@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.dashboards.reports.export import time_text, write_exports
+from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, Invariant, ReservationRow, RunFacts, TickRow, TradeRow
 from tests.dashboards.synthetic import START_MS, Fleet, build
@@ -169,8 +169,3 @@ def test_an_empty_store_has_headers_and_a_summary(tmp_path: Path) -> None:
     for name, text in EXPECTED.items():
         assert (tmp_path / name).read_text(encoding="utf-8") == text.partition("\n")[0] + "\n"
     assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["ticks"] == 0
-
-
-def test_a_time_beyond_all_calendars_is_the_last_there_is() -> None:
-    assert time_text(None) == ""
-    assert time_text(2**53 - 1) == "9999-12-31T23:59:59"

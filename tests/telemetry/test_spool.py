@@ -130,7 +130,7 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
         full = True
         spool.add(lines(10, 10))
         for _ in range(3):
-            with pytest.raises(StoreError, match=r"No space left on device.*make room"):
+            with pytest.raises(StoreError, match=r"no space left on device.*make room"):
                 spool.sync()
         assert contents(spool) == lines(0, 10)
         full = False

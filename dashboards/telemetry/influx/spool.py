@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.store.segment_log import Log, Position, read_segment
 
@@ -140,7 +141,7 @@ class Spool:
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:
-            raise StoreError(path, f"cannot be written ({error.strerror})", "make room") from error
+            raise StoreError(path, f"cannot be written ({error_reason(error)})", "make room") from error
 
     # --- both --------------------------------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class Spool:
             draft.write_text(json.dumps(state), encoding="ascii")
             draft.replace(self.folder / STATE)
         except OSError as error:  # the points are safe; at worst some are sent again
-            LOG.warning("%s cannot be written (%s)", self.folder / STATE, error.strerror)
+            LOG.warning("%s cannot be written (%s)", self.folder / STATE, error_reason(error))
 
 
 class SpoolState(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import add_scenario, add_set
 from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.deploy.site_files import (
@@ -74,8 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         print(prepare(folder, fleet, arguments.host))
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
+        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     print("Next      docker compose --profile fleet --profile observe up --build")
     return Exit.FINE
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import add_scenario, add_set, whole
 from gridfleet.provisioning.cli.clock_options import seconds
 from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
@@ -111,8 +112,7 @@ def execute(arguments: argparse.Namespace) -> int:
         check_sizes(site)
         _write(folder, site)
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
+        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     broker = f"{arguments.nodes} EMQX nodes" if arguments.nodes else "Mosquitto"
     print(said)
     print(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import whole
 from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
 from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, token_of
@@ -74,8 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 lambda name, made: write_secret(path_of(folder, name), f"{made}\n".encode()),
             )
     except OSError as error:
-        problem = (error.strerror or str(error)).lower()
-        raise CommandError(error.filename or folder, f"cannot be used ({problem})") from None
+        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     print("\n".join(done) if done else "everything is there")
     for grant in wish.grants:
         print(f"{grant.name:9} {path_of(folder, grant.name)}")
