@@ -311,7 +311,7 @@ def test_a_producers_books_always_balance() -> None:
         st.sampled_from("cd"), st.sampled_from(["award", "receipt", "wrong"]), st.integers(0, 12)
     )
 
-    @given(st.lists(st.tuples(acts, small_lots), max_size=20))
+    @given(st.lists(st.tuples(acts, small_lots), min_size=10, max_size=30))
     def run(deeds: list[tuple[tuple[str, str, int], tuple[Package, ...]]]) -> None:
         sales = Sales(0, 60)
         promised: dict[tuple[str, int], tuple[Package, ...]] = {}
@@ -342,7 +342,7 @@ def test_a_producers_books_always_balance() -> None:
             assert set(sales.open) == set(promised)
 
     run()
-    assert min(done["awards"], done["receipts"]) > 20, done
+    assert min(done["awards"], done["receipts"]) >= 20, done
 
 
 # --- a consumer's books ----------------------------------------------------------------------------------

@@ -1,8 +1,18 @@
 """A charger's desk: ports and energy are never promised twice, every promise ends, and bills are exact."""
 
+from collections import Counter
+from collections.abc import Iterable
+from typing import ClassVar
+
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gridfleet.broker.protocol.messages import Accept, Bill, Call, Decline, Heartbeat, Lease, Offer, Release
 from gridfleet.broker.protocol.units import cost_neur
@@ -150,6 +160,46 @@ def test_dropping_holds_keeps_leases() -> None:
     assert sorted(desk.reservations) == ["v1"]
 
 
+def test_the_bills_of_the_last_32_reservations_are_remembered() -> None:
+    desk = ReservationBook(1)
+    bills = []
+    for number in range(33):
+        leased(desk, "v1", number, wanted_wh=2_000)
+        bills.append(desk.release("v1", release(number, 1_000), 100_000)[0])
+    assert desk.release("v1", release(0, 1_000), 100_000) == (Decline(0, "unknown"), STILL)
+    assert desk.release("v1", release(1, 1_000), 100_000) == (bills[1], STILL)
+    assert desk.release("v1", release(32, 1_000), 100_000) == (bills[32], STILL)
+
+
+def test_the_least_offer_is_offered_and_nothing_below() -> None:
+    stored_wh = next(
+        wh for wh in range(LEAST_OFFER_WH, 2 * LEAST_OFFER_WH) if deliverable(wh) == LEAST_OFFER_WH
+    )
+    assert isinstance(ReservationBook(1).offer("v", call(1), 5_000, PRICE, stored_wh, NOW), Offer)
+    assert ReservationBook(1).offer("v", call(1), 5_000, PRICE, stored_wh - 2, NOW) == Decline(1, "energy")
+    assert isinstance(ReservationBook(1).offer("v", call(1, PRICE), 5_000, PRICE, 90_000, NOW), Offer)
+
+
+def test_after_a_lapse_no_more_is_billed_than_the_battery_can_spare() -> None:
+    desk = ReservationBook(2)
+    leased(desk, "v1", 1, wanted_wh=10_000)
+    desk.heartbeat("v1", beat(1, 2_000), NOW)
+    desk.expire(NOW + LEASE_MS)
+    leased(desk, "v2", 1, wanted_wh=20_000)
+    spare_wh = taken_for(20_000) + taken_for(3_000)
+    bill, moved = desk.release("v1", release(1, 9_000), spare_wh)
+    assert bill == Bill(1, 2_000 + deliverable(taken_for(3_000)), 5_000 * PRICE)
+    assert moved.delivered_wh == 3_000
+
+
+def test_a_meter_never_runs_backwards_or_beyond_the_lease() -> None:
+    desk = ReservationBook(1)
+    leased(desk, "v1", 1, wanted_wh=10_000)
+    assert desk.heartbeat("v1", beat(1, 4_000), NOW)[1].delivered_wh == 4_000
+    assert desk.heartbeat("v1", beat(1, 3_999), NOW)[1] == STILL
+    assert desk.heartbeat("v1", beat(1, 10_001), NOW)[1].delivered_wh == 6_000
+
+
 # --- any sequence of right and wrong deeds ---------------------------------------------------------------
 
 vehicles = st.sampled_from(["v1", "v2", "v3", "v4"])
@@ -160,6 +210,9 @@ readings = st.sampled_from([0, 1, 999, 5_000, 5_001, 40_000, 10**12]) | st.integ
 class DeskMachine(RuleBasedStateMachine):
     """Vehicles do to a charger what they like, in any order; the battery is what the meter leaves of it."""
 
+    seen: ClassVar[Counter[str]] = Counter()
+    """How often in all runs there was what the rules are about."""
+
     def __init__(self) -> None:
         super().__init__()
         self.desk = ReservationBook(PORTS)
@@ -169,44 +222,88 @@ class DeskMachine(RuleBasedStateMachine):
         self.prices: dict[str, int] = {}
         self.energies: dict[str, int] = {}
         self.bills: list[Bill] = []
+        self.lapsed: dict[tuple[str, int], tuple[int, int, int]] = {}
+
+    def _open(self, data: st.DataObject) -> tuple[str, int]:
+        """Return vehicle and call, mostly of a reservation that is open."""
+        known = [(vehicle, mine.call) for vehicle, mine in sorted(self.desk.reservations.items())]
+        pairs = st.tuples(vehicles, numbers)
+        return data.draw(st.one_of([st.sampled_from(known)] * 3 + [pairs]) if known else pairs)
+
+    def _lapse(self, names: Iterable[str]) -> None:
+        """Note the leases that end now: their vehicles may still say what they have drawn."""
+        for name in names:
+            mine = self.desk.reservations[name]
+            if mine.leased:
+                self.lapsed[name, mine.call] = self.meters[name], self.energies[name], self.prices[name]
 
     def _moved(self, movement: Movement) -> None:
+        self.seen["energy moved"] += movement.delivered_wh > 0
         assert min(movement) >= 0
         assert movement.taken_wh >= movement.delivered_wh
         self.stored_wh -= movement.taken_wh
 
     @rule(vehicle=vehicles, number=numbers, wanted_wh=st.integers(1, 60_000), price=st.integers(0, 2 * PRICE))
     def calls_for_proposals(self, vehicle: str, number: int, wanted_wh: int, price: int) -> None:
+        self._call(vehicle, number, wanted_wh, price)
+
+    def _call(self, vehicle: str, number: int, wanted_wh: int, price: int) -> None:
         was_leased = vehicle in self.desk.reservations and self.desk.reservations[vehicle].leased
         answer = self.desk.offer(vehicle, call(number, PRICE), wanted_wh, price, self.stored_wh, self.now_ms)
         assert answer.call == number
         if isinstance(answer, Offer):
+            self.seen["offers"] += 1
             assert not was_leased
             assert LEAST_OFFER_WH <= answer.energy_wh <= wanted_wh
             assert answer.price_ueur_per_kwh == price <= PRICE
             self.meters[vehicle], self.prices[vehicle] = 0, price
             self.energies[vehicle] = answer.energy_wh
 
-    @rule(vehicle=vehicles, number=numbers)
-    def accepts(self, vehicle: str, number: int) -> None:
+    @rule(data=st.data())
+    def accepts(self, data: st.DataObject) -> None:
+        self._accept(*self._open(data))
+
+    @rule(
+        vehicle=vehicles,
+        number=numbers,
+        wanted_wh=st.integers(1_000, 9_000),
+        reading=readings,
+        leaves=st.booleans(),
+    )
+    def calls_and_charges(
+        self, vehicle: str, number: int, wanted_wh: int, reading: int, *, leaves: bool
+    ) -> None:
+        """Go the whole way at once, which single steps seldom do."""
+        self._call(vehicle, number, wanted_wh, PRICE // 2)
+        self._accept(vehicle, number)
+        self._beat(vehicle, number, reading)
+        if leaves:
+            self._release(vehicle, number, reading)
+
+    def _accept(self, vehicle: str, number: int) -> None:
         answer = self.desk.accept(vehicle, Accept(number, self.now_ms), self.now_ms)
         known = vehicle in self.desk.reservations and self.desk.reservations[vehicle].call == number
         assert isinstance(answer, Lease if known else Decline)
         if isinstance(answer, Lease):
+            self.seen["leases"] += 1
             assert (answer.energy_wh, answer.price_ueur_per_kwh) == (
                 self.energies[vehicle],
                 self.prices[vehicle],
             )
             assert answer.until_ms >= self.now_ms + LEASE_MS
 
-    @rule(vehicle=vehicles, number=numbers)
-    def closes(self, vehicle: str, number: int) -> None:
+    @rule(data=st.data())
+    def closes(self, data: st.DataObject) -> None:
+        vehicle, number = self._open(data)
         leases = [name for name, r in self.desk.reservations.items() if r.leased]
         self.desk.close(vehicle, number)
         assert set(leases) <= set(self.desk.reservations)
 
-    @rule(vehicle=vehicles, number=numbers, reading=readings)
-    def beats(self, vehicle: str, number: int, reading: int) -> None:
+    @rule(data=st.data(), reading=readings)
+    def beats(self, data: st.DataObject, reading: int) -> None:
+        self._beat(*self._open(data), reading)
+
+    def _beat(self, vehicle: str, number: int, reading: int) -> None:
         answer, movement = self.desk.heartbeat(vehicle, beat(number, reading), self.now_ms)
         self._moved(movement)
         if isinstance(answer, Decline):
@@ -217,17 +314,29 @@ class DeskMachine(RuleBasedStateMachine):
         self.meters[vehicle] += movement.delivered_wh
         assert answer.until_ms >= self.now_ms + LEASE_MS
 
-    @rule(vehicle=vehicles, number=numbers, reading=readings)
-    def releases(self, vehicle: str, number: int, reading: int) -> None:
+    @rule(data=st.data(), reading=readings)
+    def releases(self, data: st.DataObject, reading: int) -> None:
+        self._release(*self._open(data), reading)
+
+    def _release(self, vehicle: str, number: int, reading: int) -> None:
         before = self.desk.reservations.get(vehicle)
         answer, movement = self.desk.release(vehicle, release(number, reading), 100_000)
         self._moved(movement)
+        if (vehicle, number) in self.lapsed and (before is None or before.call != number):
+            meter_wh, energy_wh, price = self.lapsed.pop((vehicle, number))
+            drawn_wh = meter_wh + movement.delivered_wh
+            assert drawn_wh <= energy_wh
+            assert answer == Bill(number, drawn_wh, cost_neur(drawn_wh, price))
+            self.bills.append(answer)
+            self.seen["late bills"] += 1
+            return
         if before is None or before.call != number:
             assert isinstance(answer, Decline) or answer in self.bills
             assert movement == STILL
             return
         assert isinstance(answer, Bill)
         self.bills.append(answer)
+        self.seen["bills"] += 1
         assert vehicle not in self.desk.reservations
         self.meters[vehicle] += movement.delivered_wh
         assert answer == Bill(
@@ -236,13 +345,15 @@ class DeskMachine(RuleBasedStateMachine):
         assert answer.energy_wh <= self.energies[vehicle]
 
     @rule(
-        milliseconds=st.integers(0, 2 * HOLD_MS)
+        milliseconds=st.integers(0, HOLD_MS // 2)
+        | st.integers(0, 2 * HOLD_MS)
         | st.integers(0, 2 * LEASE_MS)
         | st.sampled_from([HOLD_MS, LEASE_MS])
     )
     def time_passes(self, milliseconds: int) -> None:
         self.now_ms += milliseconds
         before = {name for name, r in self.desk.reservations.items() if r.until_ms <= self.now_ms}
+        self._lapse(before)
         assert self.desk.expire(self.now_ms) == sorted(before)
 
     @rule()
@@ -258,6 +369,7 @@ class DeskMachine(RuleBasedStateMachine):
     @rule()
     def everybody_falls_silent(self) -> None:
         self.now_ms += LEASE_MS
+        self._lapse(self.desk.reservations)
         self.desk.expire(self.now_ms)
         assert self.desk.reservations == {}
         assert self.desk.set_aside_wh == 0
@@ -281,5 +393,9 @@ class DeskMachine(RuleBasedStateMachine):
             assert r.drawn_wh == self.meters[name] <= r.energy_wh
 
 
-TestDesk = DeskMachine.TestCase
-TestDesk.settings = settings(max_examples=60, stateful_step_count=40)
+def test_any_sequence_of_calls_and_answers() -> None:
+    DeskMachine.seen.clear()
+    run_state_machine_as_test(DeskMachine, settings=settings(stateful_step_count=40))  # type: ignore[no-untyped-call]
+    assert min(DeskMachine.seen[what] for what in ("offers", "leases", "energy moved", "bills")) >= 10, (
+        DeskMachine.seen
+    )
