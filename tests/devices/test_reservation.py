@@ -395,7 +395,7 @@ class DeskMachine(RuleBasedStateMachine):
 
 def test_any_sequence_of_calls_and_answers() -> None:
     DeskMachine.seen.clear()
-    run_state_machine_as_test(DeskMachine, settings=settings(stateful_step_count=40))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(DeskMachine, settings=settings(stateful_step_count=40))
     assert min(DeskMachine.seen[what] for what in ("offers", "leases", "energy moved", "bills")) >= 10, (
         DeskMachine.seen
     )
