@@ -23,34 +23,34 @@ from pydantic import ValidationError, field_validator, model_validator
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError, GridFleetError, error_reason
 from gridfleet.devices.config.device_tables import (
+    BrokerTable,
+    ControlTable,
+    HouseholdTable,
+    Id,
+    MarketTable,
+    Number,
+    TelemetryTable,
+    TurbineTable,
+    VehicleTable,
+)
+from gridfleet.devices.config.file_errors import unknown_key, wrong_value
+from gridfleet.devices.config.sensor_tables import (
     AdcTable,
     AliveTable,
     AnemometerTable,
-    Backend,
     BrakeTable,
-    BrokerTable,
-    ChargerTable,
     ContactorTable,
-    ControlTable,
     CurrentTable,
-    HouseholdTable,
-    Id,
     LampTable,
-    MarketTable,
     MockTable,
-    Number,
+    PinTable,
     PlugTable,
     SafetyTable,
-    Seed,
     StopTable,
-    Table,
-    TelemetryTable,
-    TurbineTable,
     VaneTable,
-    VehicleTable,
     VoltageTable,
 )
-from gridfleet.devices.config.file_errors import unknown_key, wrong_value
+from gridfleet.devices.config.shared_tables import BufferTable, Seed, Table
 from gridfleet.devices.config.toml_lines import line_of, lines_of
 
 MOST_BYTES: Final = 65_536
@@ -92,7 +92,7 @@ class DeviceFile(Table):
     place: tuple[Number, Number] = (0.0, 0.0)
     """Latitude and longitude in degrees."""
     label: str = ""
-    backend: Backend
+    backend: Literal["gpio", "mock", "synthetic"]
     """`gpio` is a Raspberry Pi's pins, `mock` pins that exist in memory only, `synthetic` none at all."""
     reactor: Id | None = None
     """Whom a consumer or charger asks for what the wind does not give."""
@@ -102,7 +102,8 @@ class DeviceFile(Table):
     control: ControlTable = ControlTable()
     telemetry: TelemetryTable = TelemetryTable()
     turbine: TurbineTable = TurbineTable()
-    charger: ChargerTable = ChargerTable()
+    charger: BufferTable = BufferTable()
+    """On pins there is one port, that of the contactor."""
     household: HouseholdTable = HouseholdTable()
     vehicle: VehicleTable = VehicleTable()
     adc: AdcTable | None = None
@@ -158,7 +159,7 @@ class DeviceFile(Table):
         """Yield every pin that is used as GPIO, with the place of its key."""
         for name in type(self).model_fields:
             table = getattr(self, name)
-            if isinstance(table, Table):
+            if isinstance(table, PinTable):
                 for key in table.PINS:
                     pin = getattr(table, key)
                     if pin is not None:

@@ -1,51 +1,24 @@
-"""The tables of a device file: each key with its unit, its limits and its default."""
+"""The tables of a device file that do not concern pins: each key with its unit, its limits and its default."""
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field
 
 from gridfleet.broker.protocol.messages import ID_PATTERN
+from gridfleet.devices.config import shared_tables
+from gridfleet.devices.config.shared_tables import (
+    AnnualEnergy,
+    MeasuringHeight,
+    Price,
+    RectangleTable,
+    RotorDiameter,
+    Share,
+    Table,
+    Temperature,
+)
 
-Backend = Literal["gpio", "mock", "synthetic"]
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Channel = Annotated[int, Field(ge=0, le=7)]
-
-_IDENTITY_PINS: Final = (0, 1)
-LAST_PIN: Final = 27
-
-
-def _usable(pin: int) -> int:
-    if pin in _IDENTITY_PINS:
-        raise ValueError(f"GPIO{pin} belongs to the HAT's memory; use GPIO2 to GPIO{LAST_PIN}")
-    if not 0 <= pin <= LAST_PIN:
-        raise ValueError(f"there are GPIO2 to GPIO{LAST_PIN} (BCM numbers, not positions on the header)")
-    return pin
-
-
-Pin = Annotated[int, AfterValidator(_usable)]
-
-
-class Table(BaseModel):
-    """Base of all tables: frozen, and refusing what it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    PINS: ClassVar[tuple[str, ...]] = ()
-    """Its keys that are pins."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_numbers(cls, value: object, info: object) -> object:
-        """Keep true and false from being taken for 1 and 0."""
-        name = getattr(info, "field_name", "")
-        is_flag = cls.model_fields[name].annotation is bool
-        if isinstance(value, bool) and not is_flag:
-            return str(value)
-        return value
 
 
 class BrokerTable(Table):
@@ -60,13 +33,9 @@ class BrokerTable(Table):
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60
 
 
-class MarketTable(Table):
-    """Prices in EUR/kWh and the size of a package in kWh."""
+class MarketTable(shared_tables.MarketTable):
+    """The prices of a scenario, and what a vehicle pays at most."""
 
-    package_kwh: Annotated[float, Field(ge=0.001, le=1000)] = 10.0
-    consumer_price_eur_per_kwh: Price = 1.0
-    reactor_price_eur_per_kwh: Price = 0.9
-    charger_floor_eur_per_kwh: Annotated[float, Field(ge=0, le=1)] = 0.1
     vehicle_limit_eur_per_kwh: Price = 1.01
 
 
@@ -89,260 +58,24 @@ class TelemetryTable(Table):
 class TurbineTable(Table):
     """The rotor for which the wind is counted, and the air around it."""
 
-    rotor_diameter_m: Annotated[float, Field(gt=0, le=300)] = 2.0
+    rotor_diameter_m: RotorDiameter = 2.0
     hub_height_m: Annotated[float, Field(ge=0, le=300)] = 0.0
-    measured_at_m: Annotated[float, Field(gt=0, le=500)] | None = None
+    measured_at_m: MeasuringHeight | None = None
     """Height of the anemometer; without it the wind is taken as that at the hub."""
-    temperature_c: Annotated[float, Field(ge=-60, le=60)] = 9.3
+    temperature_c: Temperature = 9.3
     """Of the air: no thermometer is read."""
-
-
-class ChargerTable(Table):
-    """The station's buffer battery, which is simulated, and what it sells."""
-
-    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
-    stored_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
-    ports: Annotated[int, Field(ge=1, le=1000)] = 1
-    """On pins there is one, that of the contactor."""
 
 
 class HouseholdTable(Table):
     """A consumer by standard load profile."""
 
     profile: Literal["H25", "G25", "L25"] = "H25"
-    annual_kwh: Annotated[float, Field(ge=0, le=1e9)] = 3500.0
+    annual_kwh: AnnualEnergy = 3500.0
 
 
-class VehicleTable(Table):
-    """An electric vehicle of a known model, driving in an area of its own."""
+class VehicleTable(RectangleTable):
+    """An electric vehicle of a known model, and the area in which it drives."""
 
     model: str = ""
     """A model of the shipped table; drawn from the seed without it."""
-    stored_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    south: Annotated[float, Field(ge=-90, le=90)] = 49.11
-    north: Annotated[float, Field(ge=-90, le=90)] = 54.24
-    west: Annotated[float, Field(ge=-180, le=180)] = 6.28
-    east: Annotated[float, Field(ge=-180, le=180)] = 12.43
-
-
-class AdcTable(Table):
-    """An MCP3008 on SPI bus 0."""
-
-    device: Literal[0, 1] = 0
-    """Its chip select: 0 is CE0 (GPIO8), 1 is CE1 (GPIO7)."""
-    reference_v: Annotated[float, Field(ge=2.5, le=5.5)] = 3.3
-    """Voltage at its V_REF."""
-
-
-class AnemometerTable(Table):
-    """A cup anemometer whose reed contact closes once per turn."""
-
-    PINS = ("pin",)
-    pin: Pin
-    m_per_s_per_hz: Annotated[float, Field(ge=0.01, le=20)] = 0.667
-    """Wind speed per pulse per second: 2.4 km/h for the common cup type."""
-    offset_m_per_s: Annotated[float, Field(ge=0, le=3)] = 0.0
-    """Added while it turns: the wind at which it starts."""
-    pull_up: bool = True
-    """Whether the contact pulls the pin to ground."""
-    bounce_ms: Annotated[float, Field(ge=0, le=50)] = 2.0
-    """Pulses that follow sooner are the contact's bouncing, and are not counted."""
-    mean_s: Seconds = 60.0
-    """The mean over this time is what the turbine sells by."""
-    most_m_per_s: Annotated[float, Field(gt=0, le=200)] = 75.0
-    """More than this no wind does: the sensor is at fault."""
-    stuck_after_s: Seconds = 600.0
-    """A contact closed for so long is stuck."""
-    missing_after_s: Seconds = 21_600.0
-    """No pulse for so long is a broken wire rather than a calm."""
-
-    @model_validator(mode="after")
-    def _bounce_leaves_room(self) -> "AnemometerTable":
-        fastest_hz = self.most_m_per_s / self.m_per_s_per_hz
-        if self.bounce_ms and fastest_hz > 1000 / self.bounce_ms:
-            raise ValueError(
-                f"bounce_ms = {self.bounce_ms:g}: at {self.most_m_per_s:g} m/s pulses follow each other every "
-                f"{1000 / fastest_hz:.2f} ms and would be taken for bouncing; lower bounce_ms or most_m_per_s"
-            )
-        return self
-
-
-class VaneTable(Table):
-    """A wind vane whose voltage grows with the angle."""
-
-    channel: Channel
-    least_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
-    most_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
-    """Voltages at 0° and just before 360°; outside of them the wire is broken."""
-    stuck_after_s: Seconds = 1800.0
-    """So long no vane is still in a breeze."""
-    north_deg: Annotated[float, Field(ge=0, lt=360)] = 0.0
-    """What it shows when it points north."""
-
-    @model_validator(mode="after")
-    def _spans(self) -> "VaneTable":
-        if self.most_v - self.least_v < 0.1:
-            raise ValueError("most_v must exceed least_v by 0.1 V or more")
-        return self
-
-
-class BrakeTable(Table):
-    """The rotor's brake; it holds while the output is off, unless `released_when` says otherwise."""
-
-    PINS = ("pin",)
-    pin: Pin
-    released_when: Literal["high", "low"] = "high"
-    """The level at which it is released: choose the one that a dead Pi does not give."""
-    above_m_per_s: Positive = 25.0
-    """It closes when the gust exceeds this."""
-    release_below_m_per_s: Positive = 20.0
-    """It opens when the mean has been below this for `release_after_s`."""
-    release_after_s: Seconds = 60.0
-
-    @model_validator(mode="after")
-    def _has_hysteresis(self) -> "BrakeTable":
-        if self.release_below_m_per_s >= self.above_m_per_s:
-            raise ValueError(
-                f"release_below_m_per_s = {self.release_below_m_per_s:g}: must be less than above_m_per_s "
-                f"({self.above_m_per_s:g}), or the brake flutters"
-            )
-        return self
-
-
-class LampTable(Table):
-    """A status lamp: one pin, or red, green and blue."""
-
-    PINS = ("pin", "red", "green", "blue")
-    pin: Pin | None = None
-    red: Pin | None = None
-    green: Pin | None = None
-    blue: Pin | None = None
-
-    @model_validator(mode="after")
-    def _one_or_three(self) -> "LampTable":
-        colours = sum(pin is not None for pin in (self.red, self.green, self.blue))
-        if (self.pin is None) == (colours == 0) or colours not in (0, 3):
-            raise ValueError("give either pin, or all of red, green and blue")
-        return self
-
-
-class AliveTable(Table):
-    """An output that changes at every control step: drives a hardware watchdog in the contactor's supply."""
-
-    PINS = ("pin",)
-    pin: Pin
-
-
-class PlugTable(Table):
-    """The contact that tells of a plug."""
-
-    PINS = ("pin",)
-    pin: Pin
-    present_when: Literal["low", "high"] = "low"
-    """`low` is a contact to ground with the internal pull-up."""
-    settle_s: Annotated[float, Field(ge=0, le=10)] = 0.5
-    """It must be there for so long before the contactor closes; it opens at the first sign of its leaving."""
-
-
-class ContactorTable(Table):
-    """The output to the contactor's relay, and its auxiliary contact if it has one."""
-
-    PINS = ("pin", "feedback")
-    pin: Pin
-    closed_when: Literal["high", "low"] = "high"
-    """Choose the level that a dead Pi does not give."""
-    feedback: Pin | None = None
-    """An auxiliary contact to ground, closed while the main contacts are."""
-
-
-class StopTable(Table):
-    """The emergency stop: a contact to ground that opens when it is pressed, so that a broken wire stops, too."""
-
-    PINS = ("pin",)
-    pin: Pin
-
-
-class AlternatingTable(Table):
-    """A sensor of an alternating quantity behind the converter: v = (zero + volts_per_unit · value) · divider."""
-
-    UNIT: ClassVar[str] = ""
-    channel: Channel
-    zero_v: Annotated[float, Field(ge=0, le=5.5)] = 1.65
-    """The sensor's output at zero."""
-    divider: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Voltage at the converter over the sensor's output."""
-
-    @property
-    def volts_per_unit(self) -> float:
-        """The sensor's output in V per A or V."""
-        raise NotImplementedError
-
-
-class CurrentTable(AlternatingTable):
-    """An ACS712, or a current transformer with burden and bias."""
-
-    UNIT = "A"
-    sensor: Literal["acs712-05", "acs712-20", "acs712-30", "ct"] = "acs712-30"
-    zero_v: Annotated[float, Field(ge=0, le=5.5)] = 2.5
-    divider: Annotated[float, Field(gt=0, le=1)] = 0.66
-    volts_per_a: Annotated[float, Field(gt=0, le=10)] | None = None
-    """Given for a current transformer; an ACS712's is known, and may be corrected."""
-
-    @model_validator(mode="after")
-    def _transformer_has_a_ratio(self) -> "CurrentTable":
-        if self.sensor == "ct" and self.volts_per_a is None:
-            raise ValueError(
-                "volts_per_a: missing; a current transformer's depends on its ratio and its burden"
-            )
-        return self
-
-    @property
-    def volts_per_unit(self) -> float:
-        """The sensor's output in V/A; ACS712 as in Allegro's data sheet."""
-        known = {"acs712-05": 0.185, "acs712-20": 0.100, "acs712-30": 0.066}
-        return self.volts_per_a if self.volts_per_a is not None else known[self.sensor]
-
-
-class VoltageTable(AlternatingTable):
-    """A mains voltage sensor with transformer and bias."""
-
-    UNIT = "V"
-    volts_per_v: Annotated[float, Field(gt=0, le=1)] = 0.0036
-
-    @property
-    def volts_per_unit(self) -> float:
-        """The sensor's output in V per V of the mains."""
-        return self.volts_per_v
-
-
-class SafetyTable(Table):
-    """When the charger's contactor opens."""
-
-    mains_hz: Literal[50, 60] = 50
-    nominal_v: Annotated[float, Field(ge=10, le=500)] = 230.0
-    """The mains; energy is counted with it where no voltage is measured."""
-    most_voltage_v: Annotated[float, Field(ge=10, le=600)] = 265.0
-    least_voltage_v: Annotated[float, Field(ge=0, le=500)] = 195.0
-    most_current_a: Annotated[float, Field(gt=0, le=100)] = 16.0
-    trip_after_s: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """More than 110 % of most_current_a for so long opens; more than 150 % at once."""
-    idle_a: Annotated[float, Field(gt=0, le=5)] = 0.5
-    """With the contactor open less than this flows, or it is welded."""
-    parting_s: Annotated[float, Field(gt=0, le=5)] = 0.3
-    """The contactor's own time to open or close, with what the meter needs to see it."""
-    broker_lost_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
-    """It opens when nothing has been heard from the broker for so long."""
-    market_lost_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
-    """It opens when the agent has given the control loop no sign of life for so long."""
-    rest_s: Annotated[float, Field(ge=0, le=60)] = 1.0
-    """It stays open for so long before it closes again."""
-
-
-class MockTable(Table):
-    """What mocked sensors feel, to try a device without any: simulated, and marked so everywhere."""
-
-    wind_m_per_s: Annotated[float, Field(ge=0, le=60)] = 6.0
-    plugged: bool = False
-    current_a: Annotated[float, Field(ge=0, le=60)] = 10.0
-    """What a vehicle draws while the contactor is closed."""
+    stored_share: Share = 0.5

@@ -12,8 +12,6 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -23,6 +21,21 @@ from pydantic import (
 from gridfleet.broker.protocol.messages import MOST_OUTAGE_S, Algorithm
 from gridfleet.devices.charging.service_status import checked
 from gridfleet.devices.config.file_errors import FileError, unknown_key, wrong_value
+from gridfleet.devices.config.shared_tables import (
+    AnnualEnergy,
+    BufferTable,
+    Latitude,
+    Longitude,
+    MarketTable,
+    MeasuringHeight,
+    Price,
+    RectangleTable,
+    RotorDiameter,
+    Seed,
+    Share,
+    Table,
+    Temperature,
+)
 
 MS_PER_S: Final = 1000
 EARLIEST_YEAR: Final = 1970
@@ -37,29 +50,18 @@ TURBINE_SITES: Final = (
 """The original system's sites: Hamburg, Brandenburg, Köln, Nürnberg, Ulm."""
 REACTOR_SITE: Final = (53.573, 9.881)
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(ge=0, le=2)]
 WindScale = Annotated[float, Field(ge=0, le=5)]
 ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(checked)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Place = tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]]
+Place = tuple[Latitude, Longitude]
 
 
 class ScenarioError(FileError):
     """A scenario that cannot be run; the text has one line for each mistake."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_values(cls, value: object) -> object:
-        """Keep true and false from being taken for 1 and 0: as words they are refused by every key."""
-        return str(value) if isinstance(value, bool) else value
-
-
-class SettingsTable(_Table):
+class SettingsTable(Table):
     """What may also be changed while the scenario runs."""
 
     consumer_scale: Scale = 1.0
@@ -70,38 +72,28 @@ class SettingsTable(_Table):
     chargers_out: ChargersOut = ""
 
 
-class Area(_Table):
+class Area(RectangleTable):
     """A rectangle in degrees, divided into rows × columns cells, each a neighbour of those beside it."""
 
-    south: Annotated[float, Field(ge=-90, le=90)] = 49.11
-    north: Annotated[float, Field(ge=-90, le=90)] = 54.24
-    west: Annotated[float, Field(ge=-180, le=180)] = 6.28
-    east: Annotated[float, Field(ge=-180, le=180)] = 12.43
     rows: Annotated[int, Field(ge=1, le=1000)] = 1
     columns: Annotated[int, Field(ge=1, le=1000)] = 1
 
-    @model_validator(mode="after")
-    def _spans(self) -> "Area":
-        if self.south >= self.north or self.west >= self.east:
-            raise ValueError("south must be less than north, and west less than east")
-        return self
 
-
-class WeatherTable(_Table):
+class WeatherTable(Table):
     """Wind and temperature: made from the seed, or read from files."""
 
     source: Literal["synthetic", "csv", "dwd"] = "synthetic"
     files: tuple[str, ...] = ()
     """For csv and dwd; relative to the scenario's file."""
     station_list: str | None = None
-    measured_at_m: Annotated[float, Field(gt=0, le=500)] | None = None
+    measured_at_m: MeasuringHeight | None = None
     """Height of the wind measurements above ground; without it they are taken as those at the hub."""
-    assumed_temperature_c: Annotated[float, Field(ge=-60, le=60)] | None = None
+    assumed_temperature_c: Temperature | None = None
     weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
     correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
     correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
-    mean_temperature_c: Annotated[float, Field(ge=-60, le=60)] = 9.3
+    mean_temperature_c: Temperature = 9.3
 
     @model_validator(mode="after")
     def _has_files(self) -> "WeatherTable":
@@ -112,46 +104,36 @@ class WeatherTable(_Table):
         return self
 
 
-class MarketTable(_Table):
-    """Prices in EUR/kWh and the size of a package in kWh."""
-
-    package_kwh: Annotated[float, Field(ge=0.001, le=1000)] = 10.0
-    consumer_price_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 1.0
-    reactor_price_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.9
-    charger_floor_eur_per_kwh: Annotated[float, Field(ge=0, le=1)] = 0.1
-
-
-class Turbines(_Table):
+class Turbines(Table):
     """Wind turbines; the first stand at the given sites as far as these lie in their cell, the others anywhere."""
 
     count: Count = 3
-    rotor_diameter_m: tuple[Annotated[float, Field(gt=0, le=300)], Annotated[float, Field(gt=0, le=300)]] = (
-        50.0,
-        150.0,
-    )
+    rotor_diameter_m: tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
     """Counts where the weather says at which height it was measured."""
     sites: tuple[Place, ...] = TURBINE_SITES
 
 
-class Consumers(_Table):
+class Consumers(Table):
     """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
 
     count: Count = 1
-    annual_kwh: Annotated[float, Field(ge=0, le=1e9)] = 1_000_000.0
+    annual_kwh: AnnualEnergy = 1_000_000.0
 
 
-class Chargers(_Table):
+class _Counted(Table):
+    count: Count = 1
+
+
+class Chargers(BufferTable, _Counted):
     """Charging stations with a buffer battery."""
 
     count: Count = 20
-    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
     stored_share: Share = 0.0
-    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
     ports: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
-class WeightsTable(_Table):
+class WeightsTable(Table):
     """How much each counts in the `weighted` choice; only their ratios matter."""
 
     distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
@@ -159,22 +141,22 @@ class WeightsTable(_Table):
     energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
 
 
-class Vehicles(_Table):
+class Vehicles(Table):
     """Electric vehicles, each of a model drawn from the table of real cars."""
 
     count: Count = 30
     stored_share: tuple[Share, Share] = (0.4, 1.0)
-    price_limit_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 1.01
+    price_limit_eur_per_kwh: Price = 1.01
     weights: WeightsTable = WeightsTable()
 
 
-class Reactors(_Table):
+class Reactors(Table):
     """External reactors; each cell is connected to one."""
 
     count: Annotated[int, Field(ge=0, le=1000)] = 1
 
 
-class EventTable(_Table):
+class EventTable(Table):
     """From `hour` after the start on, these settings hold."""
 
     hour: Annotated[float, Field(ge=0, le=100_000)]
@@ -188,14 +170,14 @@ class EventTable(_Table):
     outage_s: Annotated[float, Field(ge=0, le=MOST_OUTAGE_S)] | None = None
 
 
-class Scenario(_Table):
+class Scenario(Table):
     """A whole scenario, every value checked."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "scenario"
     title: Annotated[str, Field(max_length=120)] = ""
     about: Annotated[str, Field(max_length=2000)] = ""
     site: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "germany"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Seed = 1
     start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
     ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
     settings: SettingsTable = SettingsTable()

@@ -90,18 +90,18 @@ class Device:
     def _furnish(self, board: Board | None) -> Agent:
         file = self.file
         if not file.on_pins or board is None:
-            return device_agent.simulated(file)
+            return device_agent.simulated_agent(file)
         if file.kind == "turbine":
             from gridfleet.devices.edge.hardware.turbine import TurbineControl
 
             turbine = TurbineControl(file, board)
             self.control = turbine
-            return (self._make or device_agent.turbine)(file, turbine)
+            return (self._make or device_agent.turbine_agent)(file, turbine)
         from gridfleet.devices.edge.hardware.charger import ChargerControl
 
         charger = ChargerControl(file, board)
         self.control = charger
-        return (self._make or device_agent.charger)(file, charger)
+        return (self._make or device_agent.charger_agent)(file, charger)
 
     def start(self) -> None:
         """Let the agent say that it lives."""

@@ -7,28 +7,25 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import TICK_MS, ueur, wh
+from gridfleet.broker.protocol.units import TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.charger_search import DAY_MS
-from gridfleet.devices.agents.household import Household
-from gridfleet.devices.agents.reactor import Reactor
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.clock.agent import SETTINGS, Clock, Event
 from gridfleet.devices.config.scenario import REACTOR_SITE, Scenario
-from gridfleet.devices.physics.air import speed_at_height_mps
-from gridfleet.devices.physics.demand import load_profile
+from gridfleet.devices.physics.demand import ProfileName
 from gridfleet.devices.physics.vehicle_models import vehicle_models
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.runtime import agent_factory
+from gridfleet.devices.runtime.agent_factory import Identity
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
 from gridfleet.devices.weather.synthetic import Climate, SyntheticWeather
 
-PROFILES: Final = {"household": "H25", "commerce": "G25", "farm": "L25"}
+PROFILES: Final[dict[str, ProfileName]] = {"household": "H25", "commerce": "G25", "farm": "L25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +95,15 @@ class Fleet:
         self.seed = scenario.seed if seed is None else seed
         self.cells = cells_of(scenario)
         self._weather = weather_of(scenario, self.seed)
-        self._places: dict[str, tuple[Kind, str, int]] = {}
+        self._devices: dict[str, tuple[Kind, str, int]] = {}
         self._market_rosters = {cell.name: Roster() for cell in self.cells}
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
         self._cell_numbers = {cell.name: number for number, cell in enumerate(self.cells)}
-        self._sites = self._turbine_sites()
+        self._turbine_places = self._place_turbines()
         for kind, word, count in self._counts():
             width = len(str(count))
             for index in range(count):
-                self._places[f"{word}-{index + 1:0{width}d}"] = (kind, word, index)
+                self._devices[f"{word}-{index + 1:0{width}d}"] = (kind, word, index)
 
     def _counts(self) -> list[tuple[Kind, str, int]]:
         s = self.scenario
@@ -123,25 +120,25 @@ class Fleet:
     @property
     def ids(self) -> list[str]:
         """The ids of all agents but the clock."""
-        return list(self._places)
+        return list(self._devices)
 
     def kind_of(self, agent_id: str) -> Kind:
         """Return what an agent of this fleet is."""
-        return self._places[agent_id][0]
+        return self._devices[agent_id][0]
 
     def cell_number(self, agent_id: str) -> int:
         """Return which of `cells` an agent lives in; the reactors, which serve several, are spread among them."""
-        return self._places[agent_id][2] % len(self.cells)
+        return self._devices[agent_id][2] % len(self.cells)
 
     def agents(self) -> Iterator[Agent]:
         """Build every agent but the clock."""
-        return map(self.make, self._places)
+        return map(self.make, self._devices)
 
     def discovery_complete(self) -> bool:
         """Tell whether the agents of this process have heard the birth of everybody they need to know."""
         cells = {cell.name: set[str]() for cell in self.cells}
         chargers = {cell.name: set[str]() for cell in self.cells}
-        for name, (kind, _, index) in self._places.items():
+        for name, (kind, _, index) in self._devices.items():
             home = self.cells[index % len(self.cells)].name
             if kind in (Kind.TURBINE, Kind.CONSUMER, Kind.CHARGER):
                 cells[home].add(name)
@@ -181,7 +178,7 @@ class Fleet:
             settings=Settings(**scenario.settings.model_dump()),
             events=events,
             neighbours=len(self.cells) > 1,
-            expected=frozenset(self._places) if mode is Mode.LOCKSTEP else frozenset(),
+            expected=frozenset(self._devices) if mode is Mode.LOCKSTEP else frozenset(),
             epoch=epoch,
             facts=self._facts(),
         )
@@ -200,27 +197,68 @@ class Fleet:
         )
 
     def make(self, agent_id: str) -> Agent:
-        """Build one agent as it is at its first birth."""
-        kind, word, index = self._places[agent_id]
+        """Build one agent as it is at its first birth; raise KeyError for an id that the fleet does not have."""
+        kind, group, index = self._devices[agent_id]
+        scenario = self.scenario
         cell = self.cells[index % len(self.cells)]
-        chance = RandomStream(self.seed, agent_id)
+        random = RandomStream(self.seed, agent_id)
         south, north, west, east = cell.area
-        latitude, longitude = round(chance.uniform(south, north), 6), round(chance.uniform(west, east), 6)
+        latitude, longitude = round(random.uniform(south, north), 6), round(random.uniform(west, east), 6)
+        if kind is Kind.TURBINE:
+            latitude, longitude = self._turbine_places.get(index, (latitude, longitude))
+        identity = Identity(agent_id, cell.name, latitude, longitude)
         match kind:
             case Kind.TURBINE:
-                latitude, longitude = self._sites.get(index, (latitude, longitude))
-                return self._turbine(agent_id, cell, latitude, longitude, chance)
+                turbines = scenario.turbines
+                return agent_factory.build_turbine(
+                    identity,
+                    self._weather,
+                    self._market_rosters[cell.name],
+                    rotor_diameter_m=round(random.uniform(*turbines.rotor_diameter_m), 1),
+                    hub_height_m=turbines.hub_height_m,
+                    measured_at_m=scenario.weather.measured_at_m,
+                    neighbours=cell.neighbours,
+                )
             case Kind.CONSUMER:
-                return self._household(agent_id, cell, latitude, longitude, word)
+                tables = {
+                    "household": scenario.households,
+                    "commerce": scenario.commerce,
+                    "farm": scenario.farms,
+                }
+                return agent_factory.build_consumer(
+                    identity._replace(label=group),
+                    scenario.market,
+                    profile=PROFILES[group],
+                    annual_kwh=tables[group].annual_kwh,
+                    reactor=self._reactor_of(cell),
+                )
             case Kind.CHARGER:
-                return self._charger(agent_id, cell, latitude, longitude)
+                return agent_factory.build_charger(
+                    identity, scenario.chargers, scenario.market, reactor=self._reactor_of(cell)
+                )
             case Kind.VEHICLE:
-                return self._vehicle(agent_id, cell, latitude, longitude, chance)
+                return self._vehicle(identity, cell, random)
             case _:
-                price = ueur(self.scenario.market.reactor_price_eur_per_kwh)
-                return Reactor(agent_id, "site", *REACTOR_SITE, price_ueur_per_kwh=price)
+                return agent_factory.build_reactor(Identity(agent_id, "site", *REACTOR_SITE), scenario.market)
 
-    def _turbine_sites(self) -> dict[int, tuple[float, float]]:
+    def _vehicle(self, identity: Identity, cell: Cell, random: RandomStream) -> Vehicle:
+        table = self.scenario.vehicles
+        model = vehicle_models()[random.below(len(vehicle_models()))]
+        cells = (cell.name, *cell.neighbours)
+        return agent_factory.build_vehicle(
+            identity,
+            model,
+            stored_share=random.uniform(*table.stored_share),
+            area=cell.area,
+            cells=cells,
+            rosters=[self._charger_rosters[name] for name in cells],
+            random=random,
+            weights=Weights(table.weights.distance, table.weights.price, table.weights.energy),
+            limit_eur_per_kwh=table.price_limit_eur_per_kwh,
+            due_ms=self.scenario.start_ms + DAY_MS,
+        )
+
+    def _place_turbines(self) -> dict[int, tuple[float, float]]:
         """Give each listed site to the first turbine of the cell it lies in that has none yet."""
         sites: dict[int, tuple[float, float]] = {}
         count, cells = self.scenario.turbines.count, len(self.cells)
@@ -233,96 +271,9 @@ class Fleet:
                 sites[free] = place
         return sites
 
-    def _turbine(
-        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: RandomStream
-    ) -> Turbine:
-        low, high = self.scenario.turbines.rotor_diameter_m
-        diameter = round(chance.uniform(low, high), 1)
-        return Turbine(
-            agent_id,
-            cell.name,
-            latitude,
-            longitude,
-            rotor_diameter_m=diameter,
-            wind=self._weather,
-            hub_height_m=self.scenario.turbines.hub_height_m,
-            wind_factor=self._wind_factor(),
-            roster=self._market_rosters[cell.name],
-            neighbours=cell.neighbours,
-            label=f"rotor {diameter:g} m",
-        )
-
-    def _wind_factor(self) -> float:
-        """Return by how much the wind at the hub is stronger than where it was measured."""
-        measured_at_m = self.scenario.weather.measured_at_m
-        if measured_at_m is None:
-            return 1.0
-        return round(speed_at_height_mps(1.0, measured_at_m, self.scenario.turbines.hub_height_m), 6)
-
     def _reactor_of(self, cell: Cell) -> str | None:
         count = self.scenario.reactors.count
         return f"reactor-{self._cell_numbers[cell.name] % count + 1:0{len(str(count))}d}" if count else None
-
-    def _household(
-        self, agent_id: str, cell: Cell, latitude: float, longitude: float, word: str
-    ) -> Household:
-        scenario = self.scenario
-        tables = {"household": scenario.households, "commerce": scenario.commerce, "farm": scenario.farms}
-        return Household(
-            agent_id,
-            cell.name,
-            latitude,
-            longitude,
-            load=load_profile(PROFILES[word]),
-            annual_kwh=tables[word].annual_kwh,
-            package_wh=wh(scenario.market.package_kwh),
-            price_ueur_per_kwh=ueur(scenario.market.consumer_price_eur_per_kwh),
-            reactor=self._reactor_of(cell),
-            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
-            label=word,
-        )
-
-    def _charger(self, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
-        scenario = self.scenario
-        table = scenario.chargers
-        capacity_wh = wh(table.capacity_kwh)
-        return Charger(
-            agent_id,
-            cell.name,
-            latitude,
-            longitude,
-            capacity_wh=capacity_wh,
-            stored_wh=round(capacity_wh * table.stored_share),
-            ports=table.ports,
-            most_wh=wh(table.most_kwh_per_tick),
-            package_wh=wh(scenario.market.package_kwh),
-            floor_ueur_per_kwh=ueur(scenario.market.charger_floor_eur_per_kwh),
-            reactor=self._reactor_of(cell),
-            reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
-        )
-
-    def _vehicle(
-        self, agent_id: str, cell: Cell, latitude: float, longitude: float, chance: RandomStream
-    ) -> Vehicle:
-        table = self.scenario.vehicles
-        model = vehicle_models()[chance.below(len(vehicle_models()))]
-        low, high = table.stored_share
-        return Vehicle(
-            agent_id,
-            cell.name,
-            latitude,
-            longitude,
-            model=model,
-            stored_wh=round(model.capacity_wh * chance.uniform(low, high)),
-            area=cell.area,
-            cells=(cell.name, *cell.neighbours),
-            rosters=[self._charger_rosters[name] for name in (cell.name, *cell.neighbours)],
-            chance=chance,
-            weights=Weights(table.weights.distance, table.weights.price, table.weights.energy),
-            limit_ueur_per_kwh=ueur(table.price_limit_eur_per_kwh),
-            due_ms=self.scenario.start_ms + DAY_MS,
-            label=model.model,
-        )
 
 
 def _inside(cell: Cell, place: tuple[float, float]) -> bool:

@@ -11,7 +11,7 @@ from gridfleet.broker.protocol.messages import Call, Offer
 from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.edge.device_agent import charger
+from gridfleet.devices.edge.device_agent import charger_agent
 from gridfleet.devices.edge.hardware.charger import ChargerControl
 from gridfleet.devices.edge.hil.bench import Bench
 
@@ -56,7 +56,7 @@ class NightCharger(Charger):
 
 def make(file: DeviceFile, control: ChargerControl) -> Charger:
     """Build the agent under test on the bench's plug and meter."""
-    return charger(file, control, NightCharger)
+    return charger_agent(file, control, NightCharger)
 
 
 @pytest.fixture

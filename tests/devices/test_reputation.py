@@ -9,7 +9,9 @@ from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.charging.reputation import MOST_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from gridfleet.devices.config.scenario import parse
-from gridfleet.devices.runtime.fleet import Cell, Fleet
+from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
+from gridfleet.devices.runtime import agent_factory
+from gridfleet.devices.runtime.agent_factory import Identity
 from tests.system.heard import heard
 
 
@@ -88,15 +90,15 @@ class Deserter(Liar):
 def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_customers(
     kind: type[Charger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = Fleet._charger
+    build = agent_factory.build_charger
 
-    def first_lies(self: Fleet, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
-        made = honest(self, agent_id, cell, latitude, longitude)
-        if agent_id == "charger-1":
-            made.__class__ = kind
-        return made
+    def first_lies(
+        identity: Identity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+    ) -> Charger:
+        agent_class = kind if identity.id == "charger-1" else None
+        return build(identity, buffer, market, reactor=reactor, agent_class=agent_class)
 
-    monkeypatch.setattr(Fleet, "_charger", first_lies)
+    monkeypatch.setattr(agent_factory, "build_charger", first_lies)
     small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]
     scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
     said = heard(scenario, 60)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridfleet.devices.agents.instruments import Permit
-from gridfleet.devices.config.device_tables import SafetyTable
+from gridfleet.devices.config.sensor_tables import SafetyTable
 from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, Holds, Senses
 
 SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, most_current_a=16.0)

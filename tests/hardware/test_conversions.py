@@ -4,7 +4,7 @@ from math import cos, pi, sin, sqrt
 
 import pytest
 
-from gridfleet.devices.config.device_tables import (
+from gridfleet.devices.config.sensor_tables import (
     AdcTable,
     AnemometerTable,
     CurrentTable,

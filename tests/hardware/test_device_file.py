@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.devices.config.device_file import DeviceFile, DeviceFileError, load, parse
-from gridfleet.devices.config.device_tables import Table
+from gridfleet.devices.config.shared_tables import Table
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "devices"
 

@@ -8,7 +8,9 @@ from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
 from gridfleet.dashboards.reports.export import agent_line, trade_line
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.fleet import Cell, Fleet
+from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
+from gridfleet.devices.runtime import agent_factory
+from gridfleet.devices.runtime.agent_factory import Identity
 from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import Heard, heard
 
@@ -36,15 +38,14 @@ class Meter:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    make = Fleet._charger
+    build = agent_factory.build_charger
 
-    def metered(self: Fleet, agent_id: str, cell: Cell, latitude: float, longitude: float) -> Charger:
-        charger = make(self, agent_id, cell, latitude, longitude)
-        charger._connector = Meter()
-        charger._desk.metered = True
-        return charger
+    def build_metered(
+        identity: Identity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+    ) -> Charger:
+        return build(identity, buffer, market, reactor=reactor, connector=Meter())
 
-    monkeypatch.setattr(Fleet, "_charger", metered)
+    monkeypatch.setattr(agent_factory, "build_charger", build_metered)
     return heard(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
 
 

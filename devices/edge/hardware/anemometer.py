@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from gridfleet.devices.config.device_tables import AnemometerTable
+from gridfleet.devices.config.sensor_tables import AnemometerTable
 from gridfleet.devices.edge.hardware.faults import Fault
 
 GUST_S: Final = 3

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from gridfleet.devices.config.device_tables import BrakeTable
+from gridfleet.devices.config.sensor_tables import BrakeTable
 from gridfleet.devices.edge.hardware.anemometer import Wind
 
 

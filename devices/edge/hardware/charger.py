@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.config.device_tables import (
+from gridfleet.devices.config.sensor_tables import (
     AlternatingTable,
     ContactorTable,
     CurrentTable,

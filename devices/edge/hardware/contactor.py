@@ -16,7 +16,7 @@ from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 from gridfleet.devices.agents.instruments import Permit
-from gridfleet.devices.config.device_tables import SafetyTable
+from gridfleet.devices.config.sensor_tables import SafetyTable
 
 GENTLE_EXCESS: Final = 1.1
 """Current over the limit that trips after a while."""

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from gridfleet.devices.config.device_tables import LampTable
+from gridfleet.devices.config.sensor_tables import LampTable
 from gridfleet.devices.edge.hardware.board import Board
 
 

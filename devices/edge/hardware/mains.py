@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import sqrt
 from typing import Final
 
-from gridfleet.devices.config.device_tables import AlternatingTable
+from gridfleet.devices.config.sensor_tables import AlternatingTable
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE
 from gridfleet.devices.edge.hardware.faults import Fault
 

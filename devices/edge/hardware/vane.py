@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gridfleet.devices.config.device_tables import AdcTable, VaneTable
+from gridfleet.devices.config.sensor_tables import AdcTable, VaneTable
 from gridfleet.devices.edge.hardware.board import ADC_STEPS
 from gridfleet.devices.edge.hardware.faults import Fault
 

@@ -9,7 +9,7 @@ from math import inf, sin, sqrt, tau
 from typing import Final
 
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.config.device_tables import AlternatingTable, ContactorTable
+from gridfleet.devices.config.sensor_tables import AlternatingTable, ContactorTable
 from gridfleet.devices.edge.hardware.faults import HardwareError
 from gridfleet.devices.edge.hil.pi import Pi
 

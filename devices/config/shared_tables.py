@@ -1,0 +1,64 @@
+"""Tables and value ranges that scenario files and device files share: one limit for one thing."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Price = Annotated[float, Field(ge=0, le=100)]
+"""EUR/kWh."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+RotorDiameter = Annotated[float, Field(gt=0, le=300)]
+MeasuringHeight = Annotated[float, Field(gt=0, le=500)]
+Temperature = Annotated[float, Field(ge=-60, le=60)]
+AnnualEnergy = Annotated[float, Field(ge=0, le=1e9)]
+"""kWh per year."""
+
+
+class Table(BaseModel):
+    """Base of the tables of a TOML file: frozen; unknown keys, NaN and infinity are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans_for_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Keep true and false from being read as 1 and 0: only a key for a boolean accepts them."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            return str(value)
+        return value
+
+
+class MarketTable(Table):
+    """Prices in EUR/kWh and the size of a package in kWh."""
+
+    package_kwh: Annotated[float, Field(ge=0.001, le=1000)] = 10.0
+    consumer_price_eur_per_kwh: Price = 1.0
+    reactor_price_eur_per_kwh: Price = 0.9
+    charger_floor_eur_per_kwh: Share = 0.1
+
+
+class BufferTable(Table):
+    """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
+
+    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
+    stored_share: Share = 0.5
+    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
+    ports: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class RectangleTable(Table):
+    """A rectangle on the map, in degrees."""
+
+    south: Latitude = 49.11
+    north: Latitude = 54.24
+    west: Longitude = 6.28
+    east: Longitude = 12.43
+
+    @model_validator(mode="after")
+    def _is_not_empty(self) -> "RectangleTable":
+        if self.south >= self.north or self.west >= self.east:
+            raise ValueError("south must be less than north, and west less than east")
+        return self
