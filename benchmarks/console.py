@@ -22,7 +22,7 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode, Tick
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.devices.config.scenario import Scenario, load
@@ -92,8 +92,13 @@ class Crowd:
                 loop.run_until(lambda: self._stopping, max(due_s - time.monotonic(), 0.0))
             if isinstance(message, Tick | ClockState):
                 message = replace(message, mode=Mode.SCALED, seconds_per_tick=self._seconds_per_tick)
-            row = BY_MESSAGE_TYPE[message.TOPIC]
-            link.publish(topic(site, message, scope, sender), encode(message), qos=row.qos, retain=row.retain)
+            message_type = MESSAGE_TYPES[message.TYPE]
+            link.publish(
+                topic(site, message, scope, sender),
+                encode(message),
+                qos=message_type.qos,
+                retain=message_type.retain,
+            )
 
         Simulation(self._scenario, ticks=TICKS, taps=(tap,)).run(lambda _: not self._stopping)
 

@@ -13,11 +13,11 @@ from typing import Final
 from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence, Tick
 from gridfleet.broker.protocol.topics import (
     ALL,
-    TABLE,
+    TOPIC_TABLE,
     WHOLE_SITE,
+    CellRange,
     ClientRole,
-    Reach,
-    Row,
+    MessageType,
     Scope,
     all_topics_filter,
     batch_topic,
@@ -47,16 +47,16 @@ class Identity:
     beside: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
 
-    def cells(self, reach: Reach) -> tuple[str, ...]:
+    def cells(self, reach: CellRange) -> tuple[str, ...]:
         """Return the cells within reach; '+' for all of them."""
         match reach:
-            case Reach.OWN:
+            case CellRange.OWN:
                 return (self.cell,)
-            case Reach.NEIGHBOURS:
+            case CellRange.NEIGHBOURS:
                 return self.beside
-            case Reach.NEAR:
+            case CellRange.OWN_AND_NEIGHBOURS:
                 return (self.cell, *self.beside)
-            case Reach.EVERYWHERE:
+            case CellRange.ALL:
                 return (ALL,)
 
 
@@ -64,13 +64,13 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may publish to."""
     role = identity.role
     if role is ClientRole.FLEET:
-        yield topic_filter(site, FleetPresence.TOPIC, "", identity.name)
+        yield topic_filter(site, FleetPresence.TYPE, "", identity.name)
         yield from _once(
-            batch_topic(site, row.word, cell, identity.name)
+            batch_topic(site, message_type.name, cell, identity.name)
             for device in identity.devices
-            for row in TABLE
-            if device.role in row.senders and not row.retain
-            for cell in _batched_to(row, device)
+            for message_type in TOPIC_TABLE
+            if device.role in message_type.senders and not message_type.retain
+            for cell in _batched_to(message_type, device)
         )
         for device in identity.devices:
             yield from publish_filters(site, device)
@@ -79,10 +79,10 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
         yield all_topics_filter(site)
         yield discovery_filter()
         return
-    for row in TABLE:
-        if role in row.senders:
-            for scope in _spoken_to(row, identity):
-                yield topic_filter(site, row.word, scope, identity.name)
+    for message_type in TOPIC_TABLE:
+        if role in message_type.senders:
+            for scope in _spoken_to(message_type, identity):
+                yield topic_filter(site, message_type.name, scope, identity.name)
     if isinstance(role, Kind):
         yield discovery_topic(site, identity.name)
 
@@ -91,7 +91,7 @@ def subscribe_filters(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that somebody may receive."""
     role = identity.role
     if role is ClientRole.FLEET:
-        yield topic_filter(site, Tick.TOPIC)
+        yield topic_filter(site, Tick.TYPE)
         if identity.devices:
             yield from _read_by_a_fleet(site, identity.devices)
         return
@@ -99,11 +99,11 @@ def subscribe_filters(site: str, identity: Identity) -> Iterator[str]:
         yield all_topics_filter(site)
         yield discovery_filter()
         return
-    for row in TABLE:
-        for scope in _listened_to(row, identity):
-            yield topic_filter(site, row.word, scope)
-            if row.scope is Scope.SITE and not row.retain:
-                yield batch_topic(site, row.word, ALL, ALL)
+    for message_type in TOPIC_TABLE:
+        for scope in _listened_to(message_type, identity):
+            yield topic_filter(site, message_type.name, scope)
+            if message_type.scope is Scope.SITE and not message_type.retain:
+                yield batch_topic(site, message_type.name, ALL, ALL)
 
 
 def acl(site: str, identities: Iterable[Identity]) -> str:
@@ -114,9 +114,10 @@ def acl(site: str, identities: Iterable[Identity]) -> str:
     Raises ValueError for a name that Mosquitto would read as something else.
     """
     by_name = {
-        topic_filter(site, row.word, NAME)
-        for row in TABLE
-        if row.scope is Scope.AGENT and any(hearing.readers == set(Kind) for hearing in row.heard)
+        topic_filter(site, message_type.name, NAME)
+        for message_type in TOPIC_TABLE
+        if message_type.scope is Scope.DEVICE
+        and any(access.kinds == set(Kind) for access in message_type.readers)
     }
     lines = [f"pattern read {text}" for text in sorted(by_name)]
     for identity in identities:
@@ -132,22 +133,22 @@ def acl(site: str, identities: Iterable[Identity]) -> str:
 
 def _read_by_a_fleet(site: str, devices: Iterable[Identity]) -> Iterator[str]:
     """Yield what a host may receive besides the tick: who is there, batches, what is for its devices."""
-    yield topic_filter(site, Presence.TOPIC)
-    yield topic_filter(site, FleetPresence.TOPIC)
-    heard = {Tick.TOPIC, Presence.TOPIC, FleetPresence.TOPIC}
-    rows = [row for row in TABLE if row.word not in heard]
+    yield topic_filter(site, Presence.TYPE)
+    yield topic_filter(site, FleetPresence.TYPE)
+    heard = {Tick.TYPE, Presence.TYPE, FleetPresence.TYPE}
+    rows = [message_type for message_type in TOPIC_TABLE if message_type.name not in heard]
     yield from _once(
-        batch_topic(site, row.word, cell, ALL)
+        batch_topic(site, message_type.name, cell, ALL)
         for device in devices
-        for row in rows
-        for scope in _listened_to(row, device)
-        for cell in [scope if row.scope is Scope.CELL else device.cell]
+        for message_type in rows
+        for scope in _listened_to(message_type, device)
+        for cell in [scope if message_type.scope is Scope.CELL else device.cell]
     )
     yield from _once(
-        topic_filter(site, row.word, scope)
-        for row in rows
+        topic_filter(site, message_type.name, scope)
+        for message_type in rows
         for device in devices
-        for scope in _listened_to(row, device)
+        for scope in _listened_to(message_type, device)
     )
 
 
@@ -156,43 +157,45 @@ def _once(texts: Iterable[str]) -> Iterable[str]:
     return dict.fromkeys(texts)
 
 
-def _batched_to(row: Row, device: Identity) -> Iterable[str]:
+def _batched_to(message_type: MessageType, device: Identity) -> Iterable[str]:
     """Return the cells for which a batch with a device's message may be."""
-    match row.scope:
+    match message_type.scope:
         case Scope.SITE:
             return (WHOLE_SITE,)
         case Scope.CELL:
-            return device.cells(row.reach)
+            return device.cells(message_type.to_cells)
         case _:
             return (ALL,)
 
 
-def _spoken_to(row: Row, identity: Identity) -> Iterable[str]:
-    match row.scope:
+def _spoken_to(message_type: MessageType, identity: Identity) -> Iterable[str]:
+    match message_type.scope:
         case Scope.SITE:
             return ("",)
         case Scope.CELL:
-            return identity.cells(row.reach)
+            return identity.cells(message_type.to_cells)
         case Scope.CELL_KIND:
             return (f"{identity.cell}/{identity.role}",)
-        case Scope.AGENT | Scope.SETTING:
+        case Scope.DEVICE | Scope.SETTING:
             return (ALL,)
 
 
-def _listened_to(row: Row, identity: Identity) -> Iterator[str]:
-    for hearing in row.heard:
-        if identity.role not in hearing.readers:
+def _listened_to(message_type: MessageType, identity: Identity) -> Iterator[str]:
+    for access in message_type.readers:
+        if identity.role not in access.kinds:
             continue
-        match row.scope:
+        match message_type.scope:
             case Scope.SITE:
                 yield ""
-            case Scope.AGENT:
+            case Scope.DEVICE:
                 yield identity.name
             case Scope.SETTING:
                 yield ALL
             case Scope.CELL:
-                yield from identity.cells(hearing.reach)
+                yield from identity.cells(access.from_cells)
             case Scope.CELL_KIND:
-                for cell in identity.cells(hearing.reach):
-                    whole = hearing.about == frozenset(Kind)
-                    yield from (f"{cell}/{kind}" for kind in ((ALL,) if whole else sorted(hearing.about)))
+                for cell in identity.cells(access.from_cells):
+                    whole = access.sender_kinds == frozenset(Kind)
+                    yield from (
+                        f"{cell}/{kind}" for kind in ((ALL,) if whole else sorted(access.sender_kinds))
+                    )

@@ -20,10 +20,10 @@ from gridfleet.broker.protocol.topics import (
     ALL,
     BATCH,
     ROOT,
-    TABLE,
-    Reach,
+    TOPIC_TABLE,
+    CellRange,
+    MessageType,
     ReadAccess,
-    Row,
     Scope,
     batch_topic,
     topic_filter,
@@ -64,13 +64,13 @@ def document() -> dict[str, Any]:
     components: dict[str, Any] = {"messages": {}, "schemas": schemas, "securitySchemes": _security()}
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
-    for row in TABLE:
-        name = row.message.__name__
-        schemas.update(_schemas(row))
-        components["messages"][name] = _message(row)
-        channels[row.word] = _channel(row)
-        operations[f"say{name}"] = _operation(row, "send")
-        operations[f"hear{name}"] = _operation(row, "receive")
+    for message_type in TOPIC_TABLE:
+        name = message_type.message_class.__name__
+        schemas.update(_schemas(message_type))
+        components["messages"][name] = _message(message_type)
+        channels[message_type.name] = _channel(message_type)
+        operations[f"say{name}"] = _operation(message_type, "send")
+        operations[f"hear{name}"] = _operation(message_type, "receive")
     _describe_batches(components["messages"], channels, operations)
     return {
         "asyncapi": "3.0.0",
@@ -94,7 +94,9 @@ def text() -> str:
 
 
 def _server() -> dict[str, Any]:
-    will = next(row for row in TABLE if row.message is messages.Presence)
+    will = next(
+        message_type for message_type in TOPIC_TABLE if message_type.message_class is messages.Presence
+    )
     return {
         "host": "{host}:{port}",
         "protocol": "secure-mqtt",
@@ -126,15 +128,19 @@ def _security() -> dict[str, Any]:
     }
 
 
-def _channel(row: Row) -> dict[str, Any]:
-    levels = ("site", *row.scope.levels, "sender")
+def _channel(message_type: MessageType) -> dict[str, Any]:
+    levels = ("site", *message_type.scope.levels, "sender")
     return {
-        "address": _address(row),
-        "description": _first(row.message.__doc__),
-        "messages": {row.message.__name__: {"$ref": f"#/components/messages/{row.message.__name__}"}},
+        "address": _address(message_type),
+        "description": _first(message_type.message_class.__doc__),
+        "messages": {
+            message_type.message_class.__name__: {
+                "$ref": f"#/components/messages/{message_type.message_class.__name__}"
+            }
+        },
         "parameters": {level: {"description": _LEVELS[level]} for level in levels},
-        "x-senders": sorted(row.senders),
-        "x-readers": [_readers(row, hearing) for hearing in row.heard],
+        "x-senders": sorted(message_type.senders),
+        "x-readers": [_readers(message_type, access) for access in message_type.readers],
     }
 
 
@@ -193,63 +199,71 @@ def _headers() -> dict[str, Any]:
     }
 
 
-def _readers(row: Row, hearing: ReadAccess) -> dict[str, Any]:
-    readers: dict[str, Any] = {"kinds": sorted(hearing.readers)}
-    if row.scope in {Scope.CELL, Scope.CELL_KIND}:
-        readers["of"] = hearing.reach.value
+def _readers(message_type: MessageType, access: ReadAccess) -> dict[str, Any]:
+    readers: dict[str, Any] = {"kinds": sorted(access.kinds)}
+    if message_type.scope in {Scope.CELL, Scope.CELL_KIND}:
+        readers["of"] = access.from_cells.value
     return readers
 
 
-def _operation(row: Row, action: str) -> dict[str, Any]:
-    mqtt: dict[str, Any] = {"qos": row.qos}
+def _operation(message_type: MessageType, action: str) -> dict[str, Any]:
+    mqtt: dict[str, Any] = {"qos": message_type.qos}
     if action == "send":
-        mqtt["retain"] = row.retain
-        if row.expires:
+        mqtt["retain"] = message_type.retain
+        if message_type.expires:
             mqtt["messageExpiryInterval"] = {
                 "type": "integer",
                 "minimum": 1,
                 "description": "Seconds to the end of the phase and the patience after it; none in lock-step.",
             }
-    name = row.message.__name__
-    who = ", ".join(sorted(row.senders))
-    heard = ", ".join(sorted({kind for hearing in row.heard for kind in hearing.readers}) or ["recorder"])
-    where = "" if row.reach is Reach.OWN or row.scope is not Scope.CELL else f" To {row.reach.value}."
+    name = message_type.message_class.__name__
+    who = ", ".join(sorted(message_type.senders))
+    heard = ", ".join(
+        sorted({kind for access in message_type.readers for kind in access.kinds}) or ["recorder"]
+    )
+    where = (
+        ""
+        if message_type.to_cells is CellRange.OWN or message_type.scope is not Scope.CELL
+        else f" To {message_type.to_cells.value}."
+    )
     return {
         "action": action,
-        "channel": {"$ref": f"#/channels/{row.word}"},
+        "channel": {"$ref": f"#/channels/{message_type.name}"},
         "summary": f"Said by: {who}.{where}" if action == "send" else f"Heard by: {heard}.",
-        "messages": [{"$ref": f"#/channels/{row.word}/messages/{name}"}],
+        "messages": [{"$ref": f"#/channels/{message_type.name}/messages/{name}"}],
         "bindings": {"mqtt": {**mqtt, "bindingVersion": BINDING}},
     }
 
 
-def _message(row: Row) -> dict[str, Any]:
-    name = row.message.__name__
+def _message(message_type: MessageType) -> dict[str, Any]:
+    name = message_type.message_class.__name__
     return {
         "name": name,
         "title": name,
-        "summary": _first(row.message.__doc__),
+        "summary": _first(message_type.message_class.__doc__),
         "contentType": "application/json",
         "headers": _headers(),
         "payload": {"$ref": f"#/components/schemas/{name}"},
     }
 
 
-def _address(row: Row) -> str:
+def _address(message_type: MessageType) -> str:
     """Return the channel's address: the topic with a parameter for each level that varies."""
-    scope = "/".join(f"{{{level}}}" for level in row.scope.levels)
-    address = topic_filter("{site}", row.word, scope, "{sender}")
+    scope = "/".join(f"{{{level}}}" for level in message_type.scope.levels)
+    address = topic_filter("{site}", message_type.name, scope, "{sender}")
     if ALL in address:
-        raise ValueError(f"the topic of {row.word} has a level without a name")
+        raise ValueError(f"the topic of {message_type.name} has a level without a name")
     return address
 
 
-def _schemas(row: Row) -> dict[str, Any]:
+def _schemas(message_type: MessageType) -> dict[str, Any]:
     """Return the schema of a row's payload and of everything in it, by name."""
-    annotation: Any = messages.AnyState if row.message is messages.State else row.message
+    annotation: Any = (
+        messages.AnyState if message_type.message_class is messages.State else message_type.message_class
+    )
     found = TypeAdapter(annotation).json_schema(ref_template="#/components/schemas/{model}")
     inner = found.pop("$defs", {})
-    schemas = {**inner, row.message.__name__: found}
+    schemas = {**inner, message_type.message_class.__name__: found}
     return {name: _told(name, _draft7(schema)) for name, schema in sorted(schemas.items())}
 
 

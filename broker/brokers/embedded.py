@@ -192,12 +192,16 @@ def _scoped_filters() -> list[str]:
     """Return a pattern for the filters of each message that is not for a whole site."""
     from gridfleet.broker.protocol.topics import (  # the child needs none of this
         ALL,
-        TABLE,
+        TOPIC_TABLE,
         Scope,
         topic_filter,
     )
 
-    return [topic_filter(ALL, row.word) for row in TABLE if row.scope is not Scope.SITE]
+    return [
+        topic_filter(ALL, message_type.name)
+        for message_type in TOPIC_TABLE
+        if message_type.scope is not Scope.SITE
+    ]
 
 
 def _free_port(host: str, port: int) -> int:

@@ -27,11 +27,11 @@ from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import FleetPresence, Presence
 from gridfleet.broker.protocol.topics import (
     ALL,
-    BY_MESSAGE_TYPE,
+    MESSAGE_TYPES,
     WHOLE_SITE,
     Address,
-    Reach,
-    Row,
+    CellRange,
+    MessageType,
     Scope,
     batch_topic,
     topic,
@@ -58,10 +58,10 @@ class SharedConnection:
         self._subscribed: set[str] = set()
         self._routes: dict[tuple[str, str], str | None] = {}
         self._routes_of = -1
-        self._batches: dict[tuple[Row, str], Batch] = {}
+        self._batches: dict[tuple[MessageType, str], Batch] = {}
         self._telling: Timer | None = None
         self._topic = topic(decoder.site, self._message(online=False), "", host)
-        about = [topic_filter(decoder.site, word) for word in (Presence.TOPIC, FleetPresence.TOPIC)]
+        about = [topic_filter(decoder.site, word) for word in (Presence.TYPE, FleetPresence.TYPE)]
         self._subscribed.update(about)
         self.connection = loop.open(
             host,
@@ -127,8 +127,8 @@ class SharedConnection:
         if route is None:
             self.write()  # what was said before goes out before
             return self.connection.publish(text, payload, qos=qos, retain=retain, expiry_s=expiry_s)
-        row, scope, sender = address
-        key = row, route
+        message_type, scope, sender = address
+        key = message_type, route
         batch = self._batches.get(key)
         rest = f"{scope}/{sender}" if scope else sender
         if batch is None or not batch.add(rest, payload, expiry_s):
@@ -137,7 +137,9 @@ class SharedConnection:
                 self._loop.mark(self)
             batch = Batch()
             if not batch.add(rest, payload, expiry_s):
-                raise PayloadError(row.word, "oversized", f"{len(payload)} bytes are too many for a batch")
+                raise PayloadError(
+                    message_type.name, "oversized", f"{len(payload)} bytes are too many for a batch"
+                )
             self._batches[key] = batch
         return True
 
@@ -158,20 +160,22 @@ class SharedConnection:
     def write(self) -> None:
         """Publish all batches; what is said to the whole site last, for the clock goes on when it has heard it."""
         batches, self._batches = self._batches, {}
-        for (row, cell), batch in sorted(batches.items(), key=lambda each: each[0][0].scope is Scope.SITE):
-            text = batch_topic(self._decoder.site, row.word, cell, self.host)
-            expiry_s = batch.expiry_s if row.expires else None
-            self.connection.publish(text, batch.payload, qos=row.qos, expiry_s=expiry_s)
+        for (message_type, cell), batch in sorted(
+            batches.items(), key=lambda each: each[0][0].scope is Scope.SITE
+        ):
+            text = batch_topic(self._decoder.site, message_type.name, cell, self.host)
+            expiry_s = batch.expiry_s if message_type.expires else None
+            self.connection.publish(text, batch.payload, qos=message_type.qos, expiry_s=expiry_s)
 
     # --- the connection ----------------------------------------------------------------------------------
 
     def _subscribe(self, member: SharedChannel, text: str, qos: int) -> None:
         asked = Subscription.of(text)
         self._members.subscribe(member, asked)
-        row = BY_MESSAGE_TYPE[asked.word]
+        message_type = MESSAGE_TYPES[asked.word]
         texts = [text]
-        if not row.retain and row.scope in {Scope.CELL, Scope.AGENT}:
-            cell = asked.scope[0] if row.scope is Scope.CELL else member.cell
+        if not message_type.retain and message_type.scope in {Scope.CELL, Scope.DEVICE}:
+            cell = asked.scope[0] if message_type.scope is Scope.CELL else member.cell
             texts.append(batch_topic(self._decoder.site, asked.word, cell, ALL))
         for each in texts:
             if each not in self._subscribed:
@@ -183,23 +187,24 @@ class SharedConnection:
         if self._routes_of != self._decoder.presences.version:
             self._routes.clear()
             self._routes_of = self._decoder.presences.version
-        key = address.row.word, address.scope
+        key = address.message_type.name, address.scope
         if key not in self._routes:
             self._routes[key] = self._find_route(address)
         return self._routes[key]
 
     def _find_route(self, address: Address) -> str | None:
-        row, scope, _ = address
-        match row.scope:
+        message_type, scope, _ = address
+        match message_type.scope:
             case Scope.SITE:
                 return WHOLE_SITE
-            case Scope.AGENT:
+            case Scope.DEVICE:
                 home = self._decoder.presences.fleet_of(scope)
                 return None if home is None else home[0]
             case Scope.CELL:
-                kinds = frozenset(chain.from_iterable(hearing.readers for hearing in row.heard))
+                kinds = frozenset(chain.from_iterable(access.kinds for access in message_type.readers))
                 near = (
-                    any(hearing.reach is not Reach.OWN for hearing in row.heard) or row.reach is not Reach.OWN
+                    any(access.from_cells is not CellRange.OWN for access in message_type.readers)
+                    or message_type.to_cells is not CellRange.OWN
                 )
                 return None if self._decoder.presences.any_direct(kinds, None if near else scope) else scope
             case _:
@@ -208,10 +213,10 @@ class SharedConnection:
     def _hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for each, inner in self._decoder.unpack(text, payload, self._refuse):
             try:
-                row, scope, sender = self._decoder.address(each)
-                if row.message is FleetPresence and sender == self.host:
+                message_type, scope, sender = self._decoder.address(each)
+                if message_type.message_class is FleetPresence and sender == self.host:
                     continue  # its own last will, when it comes back
-                if row.message in {
+                if message_type.message_class in {
                     Presence,
                     FleetPresence,
                 }:  # for the routes, whether a device here hears it or not
@@ -219,7 +224,7 @@ class SharedConnection:
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
                 continue
-            for member in self._members.hearing(row.word, scope):
+            for member in self._members.hearing(message_type.name, scope):
                 if not member.closed:
                     member.on_message(each, inner, retained)
 

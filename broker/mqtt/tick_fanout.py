@@ -51,7 +51,7 @@ class TickFanout:
     def __init__(self, loop: MqttLoop, site: str, client_id: str, login: Login = NO_LOGIN) -> None:
         """Open the connection that hears the tick, as `client_id`."""
         self._loop = loop
-        self._filter = topic_filter(site, Tick.TOPIC)
+        self._filter = topic_filter(site, Tick.TYPE)
         self._clients: list[_Client] = []
         self._last: tuple[str, bytes] | None = None
         self._each = False
@@ -151,7 +151,7 @@ class TickFanout:
 
 def _is_lockstep(payload: bytes) -> bool:
     try:
-        tick = decode(Tick.TOPIC, payload)
+        tick = decode(Tick.TYPE, payload)
     except PayloadError:
         return False  # for the clients to refuse
     return isinstance(tick, Tick) and tick.mode is Mode.LOCKSTEP

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 
 SCHEMA: Final = "2"
 """The version of all messages, raised with every change that an older receiver would misread."""
@@ -23,13 +23,13 @@ MAX_PAYLOAD: Final = 65_536
 @cache
 def _adapter(word: str) -> TypeAdapter[Any]:
     """Return what reads and writes the messages of a word; made when first needed: a device says and hears few."""
-    message = BY_MESSAGE_TYPE[word].message
+    message = MESSAGE_TYPES[word].message_class
     return TypeAdapter(messages.AnyState if message is messages.State else message)
 
 
 def encode(message: Message) -> bytes:
     """Return the payload of a message, as compact JSON."""
-    return _adapter(message.TOPIC).dump_json(message)
+    return _adapter(message.TYPE).dump_json(message)
 
 
 def decode(word: str, payload: bytes | bytearray) -> Message:

@@ -16,11 +16,11 @@ from gridfleet.broker.protocol.topics import (
     BATCH,
     ROOT,
     Address,
-    Reach,
-    Row,
+    CellRange,
+    MessageType,
     Scope,
-    parse,
-    parse_batch,
+    parse_batch_topic,
+    parse_topic,
 )
 
 _MAX_ADDRESSES: Final = 100_000
@@ -56,8 +56,10 @@ class SiteDecoder:
         >>> for address, bid in SiteDecoder("home").decode("gridfleet/home/bid/north/house-1", payload, print):
         ...     print(address.scope, address.sender, bid.packages[0].energy_wh, "Wh")
         north house-1 500 Wh
-        >>> SiteDecoder("home").decode("gridfleet/home/bids/north/house-1", payload, print)
-        gridfleet/home/bids/north/house-1 topic 'gridfleet/home/bids/north/house-1': names no known message
+        >>> def refused(topic: str, error: GridFleetError) -> None:
+        ...     print("refused:", error.reason)
+        >>> SiteDecoder("home").decode("gridfleet/home/bid/north/house-1", b"{", refused)
+        refused: malformed
         ()
         """
         if topic.startswith(self._batch_prefix):
@@ -81,7 +83,7 @@ class SiteDecoder:
         if last is not None and payload is last[1] and topic == last[0]:
             return last[2]
         address = self.address(topic)
-        message = decode(address.row.word, payload)
+        message = decode(address.message_type.name, payload)
         if isinstance(message, Presence):
             message = self.presences.note_device(address.sender, address.scope, message)
         elif isinstance(message, FleetPresence):
@@ -94,7 +96,7 @@ class SiteDecoder:
         """Return the parsed topic; raise TopicError when it is not one of the site's."""
         address = self._addresses.get(topic)
         if address is None:
-            address = parse(self.site, topic)
+            address = parse_topic(self.site, topic)
             if len(self._addresses) >= _MAX_ADDRESSES:
                 self._addresses.clear()
             self._addresses[topic] = address
@@ -108,12 +110,12 @@ class SiteDecoder:
         if not topic.startswith(self._batch_prefix):
             return ((topic, payload),)
         try:
-            row, cell, fleet = parse_batch(self.site, topic)
+            message_type, cell, fleet = parse_batch_topic(self.site, topic)
             lines = unpack(payload)
         except GridFleetError as error:
             on_refused(topic, error)
             return ()
-        return list(self._permitted(row, cell, fleet, lines, on_refused))
+        return list(self._permitted(message_type, cell, fleet, lines, on_refused))
 
     def _decode_batch(
         self, topic: str, payload: bytes, on_refused: OnRefused
@@ -125,9 +127,14 @@ class SiteDecoder:
                 on_refused(each, error)
 
     def _permitted(
-        self, row: Row, cell: str, fleet: str, lines: list[tuple[str, bytes]], on_refused: OnRefused
+        self,
+        message_type: MessageType,
+        cell: str,
+        fleet: str,
+        lines: list[tuple[str, bytes]],
+        on_refused: OnRefused,
     ) -> Iterator[tuple[str, bytes]]:
-        prefix = f"{ROOT}/{self.site}/{row.word}/"
+        prefix = f"{ROOT}/{self.site}/{message_type.name}/"
         for rest, payload in lines:
             topic = prefix + rest
             try:
@@ -142,17 +149,17 @@ class SiteDecoder:
 
         These are the access rules that the broker enforces for devices with a connection of their own.
         """
-        row, scope, name = address
+        message_type, scope, name = address
         device = self.presences.device(name)
         if device is None or device.via != fleet:
             raise PayloadError(
                 BATCH, "sender", f"{fleet} may not publish for {name}: its presence does not name it"
             )
-        if device.presence.kind not in row.senders:
+        if device.presence.kind not in message_type.senders:
             raise PayloadError(
-                BATCH, "sender", f"{name} is a {device.presence.kind}, which publishes no {row.word}"
+                BATCH, "sender", f"{name} is a {device.presence.kind}, which publishes no {message_type.name}"
             )
-        if row.scope is Scope.CELL and (
-            scope != cell or (row.reach is Reach.OWN and scope != device.presence.cell)
+        if message_type.scope is Scope.CELL and (
+            scope != cell or (message_type.to_cells is CellRange.OWN and scope != device.presence.cell)
         ):
-            raise PayloadError(BATCH, "sender", f"{name} may not publish {row.word} to {scope}")
+            raise PayloadError(BATCH, "sender", f"{name} may not publish {message_type.name} to {scope}")

@@ -91,9 +91,9 @@ _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 
 @frozen
 class Message:
-    """Base of all messages; TOPIC is the word that stands for the class in topics."""
+    """Base of all messages; TYPE is the message type, the topic level that stands for the class."""
 
-    TOPIC: ClassVar[str] = ""
+    TYPE: ClassVar[str] = ""
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
 
@@ -122,7 +122,7 @@ class Settings:
 class Tick(Message):
     """A phase begins. Retained, so that a device that joins late knows at once where the site is."""
 
-    TOPIC = "tick"
+    TYPE = "tick"
     tick: TickNumber
     phase: Phase
     simulated_ms: TimeMs
@@ -148,7 +148,7 @@ class Tick(Message):
 class Ready(Message):
     """The sender has nothing left to say up to and including that phase (lock-step)."""
 
-    TOPIC = "ready"
+    TYPE = "ready"
     tick: TickNumber
     through: Phase
     wake_ms: TimeMs | None = None
@@ -159,7 +159,7 @@ class Ready(Message):
 class Grant(Message):
     """It is now the instant that the receiver asked for (lock-step): nobody else acts until it is ready again."""
 
-    TOPIC = "grant"
+    TYPE = "grant"
     tick: TickNumber
     simulated_ms: TimeMs
 
@@ -168,7 +168,7 @@ class Grant(Message):
 class Control(Message):
     """An operator's wish for one of the clock's settings. Retained; the highest (revision, sender) wins."""
 
-    TOPIC = "control"
+    TYPE = "control"
     value: bool | Annotated[int, Field(ge=0, lt=2**31)] | Annotated[float, Field(allow_inf_nan=False)] | Word
     revision: Serial
 
@@ -177,7 +177,7 @@ class Control(Message):
 class Facts(Message):
     """What holds for a whole run: where it plays, in which cells, and the reactors' price. Retained."""
 
-    TOPIC = "facts"
+    TYPE = "facts"
     title: Annotated[str, Field(max_length=120)]
     south: Latitude
     north: Latitude
@@ -194,7 +194,7 @@ class Facts(Message):
 class Presence(Message):
     """Birth (online) and last will (offline) of a device. Retained."""
 
-    TOPIC = "presence"
+    TYPE = "presence"
     online: bool
     kind: Kind
     cell: Word
@@ -209,7 +209,7 @@ class Presence(Message):
 class FleetPresence(Message):
     """A process that speaks for many devices over one connection. When it dies, so do they. Retained."""
 
-    TOPIC = "fleet"
+    TYPE = "fleet"
     online: bool
     devices: Serial
     """How many it speaks for."""
@@ -237,7 +237,7 @@ Packages = Annotated[tuple[Package, ...], Field(max_length=MAX_PACKAGES)]
 class Supply(Message):
     """A producer's energy for this tick, offered to its own cell."""
 
-    TOPIC = "supply"
+    TYPE = "supply"
     tick: TickNumber
     energy_wh: EnergyWh
 
@@ -246,7 +246,7 @@ class Supply(Message):
 class Bid(Message):
     """All that a consumer wants in this tick; empty when it wants nothing, so that nobody waits for it."""
 
-    TOPIC = "bid"
+    TYPE = "bid"
     tick: TickNumber
     packages: Packages
 
@@ -255,7 +255,7 @@ class Bid(Message):
 class Residual(Message):
     """What a consumer's own cell could not serve: heard by the producers of neighbouring cells."""
 
-    TOPIC = "residual"
+    TYPE = "residual"
     tick: TickNumber
     packages: Packages
 
@@ -264,7 +264,7 @@ class Residual(Message):
 class Surplus(Message):
     """A producer's unsold energy, offered to one neighbouring cell."""
 
-    TOPIC = "surplus"
+    TYPE = "surplus"
     tick: TickNumber
     energy_wh: EnergyWh
 
@@ -273,7 +273,7 @@ class Surplus(Message):
 class Request(Message):
     """What neither the cell nor its neighbours could serve, asked of the reactor."""
 
-    TOPIC = "request"
+    TYPE = "request"
     tick: TickNumber
     packages: Packages
 
@@ -282,7 +282,7 @@ class Request(Message):
 class Award(Message):
     """A producer sells these lots to the receiver, each at the price bid. Both, tick and serial name it for ever."""
 
-    TOPIC = "award"
+    TYPE = "award"
     tick: TickNumber
     serial: Serial
     lots: Packages
@@ -292,7 +292,7 @@ class Award(Message):
 class Receipt(Message):
     """What the consumer took of an award; the rest of it is refused and free to be sold again."""
 
-    TOPIC = "receipt"
+    TYPE = "receipt"
     tick: TickNumber
     serial: Serial
     lots: Packages
@@ -305,7 +305,7 @@ class Receipt(Message):
 class Call(Message):
     """A vehicle's call for proposals."""
 
-    TOPIC = "call"
+    TYPE = "call"
     call: Serial
     simulated_ms: TimeMs
     energy_wh: Annotated[int, Field(gt=0, le=10**9)]
@@ -320,7 +320,7 @@ class Call(Message):
 class Offer(Message):
     """A charger's proposal: this much energy at this price, with a port, held until `until_ms`."""
 
-    TOPIC = "offer"
+    TYPE = "offer"
     call: Serial
     energy_wh: EnergyWh
     price_ueur_per_kwh: PriceUeur
@@ -331,7 +331,7 @@ class Offer(Message):
 class Decline(Message):
     """A charger will not serve this call, or no longer."""
 
-    TOPIC = "decline"
+    TYPE = "decline"
     call: Serial
     reason: Literal["port", "energy", "price", "unknown", "offline", "refused"]
 
@@ -340,7 +340,7 @@ class Decline(Message):
 class Accept(Message):
     """The vehicle takes the charger's offer."""
 
-    TOPIC = "accept"
+    TYPE = "accept"
     call: Serial
     simulated_ms: TimeMs
 
@@ -349,7 +349,7 @@ class Accept(Message):
 class Close(Message):
     """The call is decided: whoever still holds something for it lets go."""
 
-    TOPIC = "close"
+    TYPE = "close"
     call: Serial
 
 
@@ -357,7 +357,7 @@ class Close(Message):
 class Lease(Message):
     """The charger confirms the reservation, or a heartbeat: port and energy are kept until `until_ms`."""
 
-    TOPIC = "lease"
+    TYPE = "lease"
     call: Serial
     energy_wh: EnergyWh
     price_ueur_per_kwh: PriceUeur
@@ -372,7 +372,7 @@ class Lease(Message):
 class Heartbeat(Message):
     """The vehicle still wants its reservation; `drawn_wh` is what it has taken so far."""
 
-    TOPIC = "heartbeat"
+    TYPE = "heartbeat"
     call: Serial
     simulated_ms: TimeMs
     arrived: bool
@@ -383,7 +383,7 @@ class Heartbeat(Message):
 class Release(Message):
     """The vehicle ends its reservation, having drawn this much in all."""
 
-    TOPIC = "release"
+    TYPE = "release"
     call: Serial
     simulated_ms: TimeMs
     drawn_wh: EnergyWh
@@ -394,7 +394,7 @@ class Release(Message):
 class Bill(Message):
     """The charger's account of an ended reservation: energy at the agreed price."""
 
-    TOPIC = "bill"
+    TYPE = "bill"
     call: Serial
     energy_wh: EnergyWh
     amount_neur: MoneyNeur
@@ -407,7 +407,7 @@ class Bill(Message):
 class State(Message):
     """A device's account of the tick that ends. Retained. Energies and money are of this tick alone."""
 
-    TOPIC = "state"
+    TYPE = "state"
     tick: TickNumber
     latitude: Latitude
     longitude: Longitude
@@ -509,7 +509,7 @@ class ClockState(State):
 class Correction(Message):
     """A producer's books of an earlier tick, after receipts that came late."""
 
-    TOPIC = "correction"
+    TYPE = "correction"
     tick: TickNumber
     sold_wh: EnergyWh
     curtailed_wh: EnergyWh
@@ -524,7 +524,7 @@ class Correction(Message):
 class Sample(Message):
     """A device's readings at one instant of real time; said late when the device was offline."""
 
-    TOPIC = "sample"
+    TYPE = "sample"
     at_ms: TimeMs
     """Real time of the readings by the device's own clock, milliseconds since the Unix epoch, UTC."""
     synchronised: bool
@@ -541,7 +541,7 @@ class Sample(Message):
 class Incident(Message):
     """A switch has acted, or a sensor has failed or recovered: when and why."""
 
-    TOPIC = "incident"
+    TYPE = "incident"
     at_ms: TimeMs
     """Real time by the device's own clock, milliseconds since the Unix epoch, UTC."""
     synchronised: bool

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence
-from gridfleet.broker.protocol.topics import ALL, BY_MESSAGE_TYPE, Address
+from gridfleet.broker.protocol.topics import ALL, MESSAGE_TYPES, Address
 
 MAX_DEVICES: Final = 200_000
 """Devices beyond this number are not remembered."""
@@ -67,7 +67,7 @@ class PresenceRegistry:
 
         `scopes` limits them to presence scopes (`cell/kind`, each level may be `+`); None is every device.
         """
-        topic = BY_MESSAGE_TYPE[Presence.TOPIC]
+        topic = MESSAGE_TYPES[Presence.TYPE]
         behind = self._behind.get(fleet, {})
         for pattern in ("+/+",) if scopes is None else scopes:
             for scope in (

@@ -1,11 +1,12 @@
 """The topic table: the only place where topic strings are built and parsed.
 
-A topic is `gridfleet/<site>/<word>/<scope…>/<sender>`. The word stands for the message class. The scope says
-who it is for: nobody in particular, a cell, one agent, a cell and a kind of device, or a setting of the clock.
-The sender's id is always the last level, so that one access rule per word makes forging impossible.
+A topic is `gridfleet/<site>/<message type>/<scope…>/<sender>`. The message type stands for the message class. The
+scope says who the message is for: the whole site, a cell, one device, a cell and a kind of device, or a setting of
+the clock. The sender's id is always the last level, so one access rule per message type makes forging impossible.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple
@@ -16,18 +17,17 @@ from gridfleet.broker.protocol.messages import Kind, Message
 
 ROOT: Final = "gridfleet"
 CLOCK_ID: Final = "clock"
-"""The one sender whose ticks count."""
+"""The id of the site's clock; ticks of any other sender are refused."""
 ALL: Final = "+"
-
-
+"""MQTT's wildcard for one topic level."""
 BATCH: Final = "batch"
-"""The word for many messages of one word, from one host to one cell, in one publication; see `protocol.batch`."""
+"""The topic level of a batch: messages of one type, from one fleet process to one cell; see `protocol.batch`."""
 WHOLE_SITE: Final = "site"
-"""Stands for the cell in a batch of what is said to the whole site."""
+"""Stands for the cell in the topic of a batch to the whole site."""
 
 
 class ClientRole(StrEnum):
-    """Those who are no device."""
+    """The roles of clients that are not devices."""
 
     RECORDER = "recorder"
     VIEWER = "viewer"
@@ -41,11 +41,11 @@ RECORDER_ID: Final = ClientRole.RECORDER.value
 
 
 class Scope(Enum):
-    """Who a message is for; the value names the levels that the scope takes in the topic."""
+    """Who a message is for; the value names the topic levels of the scope."""
 
     SITE = ""  # not an empty tuple, which Enum loses before Python 3.11.4
     CELL = "cell"
-    AGENT = "agent"
+    DEVICE = "device"
     CELL_KIND = "cell/kind"
     SETTING = "setting"
 
@@ -54,47 +54,49 @@ class Scope(Enum):
         """The names of those levels."""
 
 
-class Reach(Enum):
-    """Which cells a device may speak or listen to, seen from its own."""
+class CellRange(Enum):
+    """The cells that a device may publish to or receive from, relative to its own cell."""
 
     OWN = "its own cell"
-    NEIGHBOURS = "the cells beside its own"
-    NEAR = "its own cell and those beside it"
-    EVERYWHERE = "every cell"
+    NEIGHBOURS = "the neighbouring cells"
+    OWN_AND_NEIGHBOURS = "its own cell and the neighbouring cells"
+    ALL = "every cell"
 
 
 class ReadAccess(NamedTuple):
-    """Who may hear a message: of a cell, those within reach; of an agent, only that agent."""
+    """Which devices may receive a message type."""
 
-    readers: frozenset[Kind]
-    reach: Reach = Reach.OWN
-    about: frozenset[Kind] = frozenset(Kind)
-    """The kinds of device it may hear about, where the scope names a kind."""
+    kinds: frozenset[Kind]
+    """The kinds of device that may receive it."""
+    from_cells: CellRange = CellRange.OWN
+    """Where the scope names a cell: the cells whose messages they receive."""
+    sender_kinds: frozenset[Kind] = frozenset(Kind)
+    """Where the scope names a kind: the kinds of sender whose messages they receive."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the topic table."""
+class MessageType:
+    """One line of the topic table: how the messages of one class are addressed and delivered."""
 
-    message: Any
+    message_class: Any
     scope: Scope
     senders: frozenset[Kind] | frozenset[ClientRole]
-    """The kinds of device that may say it, or operators or hosts."""
-    heard: tuple[ReadAccess, ...] = ()
-    """The devices that may hear it; recorders, viewers and operators hear everything."""
+    """The kinds of device, or the roles of other clients, that may publish it."""
+    readers: tuple[ReadAccess, ...] = ()
+    """The devices that may receive it; recorders, viewers and operators receive everything."""
     retain: bool = False
-    reach: Reach = Reach.OWN
-    """The cells to which it may be said."""
+    to_cells: CellRange = CellRange.OWN
+    """Where the scope names a cell: the cells to which a sender may publish it."""
     expires: bool = False
-    """Whether it is worthless after its phase and the patience of those who wait for it."""
+    """Whether the broker drops it when its phase and the receivers' patience after it are over."""
     supersedes: bool = False
-    """Whether it makes the sender's former ones worthless: of those not sent yet only the newest is kept."""
+    """Whether it replaces the sender's earlier messages: of those not sent yet only the newest is kept."""
     qos: int = 1
 
     @property
-    def word(self) -> str:
-        """The word that stands for the message class in the topic."""
-        return str(self.message.TOPIC)
+    def name(self) -> str:
+        """The topic level that stands for the message class."""
+        return str(self.message_class.TYPE)
 
 
 _CLOCK: Final = frozenset({Kind.CLOCK})
@@ -108,130 +110,161 @@ _ALL: Final = frozenset(Kind)
 _OPERATORS: Final = frozenset({ClientRole.OPERATOR})
 _FLEETS: Final = frozenset({ClientRole.FLEET})
 
-_TO_CLOCK: Final = (ReadAccess(_CLOCK, Reach.EVERYWHERE),)
+_TO_CLOCK: Final = (ReadAccess(_CLOCK, CellRange.ALL),)
 _TO_ALL: Final = (ReadAccess(_ALL),)
 _TO_PRODUCERS: Final = (ReadAccess(_PRODUCERS),)
-_TO_PRODUCERS_BESIDE: Final = (ReadAccess(_PRODUCERS, Reach.NEIGHBOURS),)
+_TO_NEIGHBOURING_PRODUCERS: Final = (ReadAccess(_PRODUCERS, CellRange.NEIGHBOURS),)
 _TO_REACTORS: Final = (ReadAccess(_REACTORS),)
 _TO_SELLERS: Final = (ReadAccess(_SELLERS),)
 _TO_BUYERS: Final = (ReadAccess(_BUYERS),)
 _TO_CHARGERS: Final = (ReadAccess(_CHARGERS),)
 _TO_VEHICLES: Final = (ReadAccess(_VEHICLES),)
-_TO_NOBODY: Final[tuple[ReadAccess, ...]] = ()
-_TO_WHOM_IT_CONCERNS: Final = (
-    ReadAccess(_PRODUCERS, about=_BUYERS | _PRODUCERS),
-    ReadAccess(_VEHICLES, Reach.NEAR, about=_CHARGERS),
+_TO_NO_DEVICE: Final[tuple[ReadAccess, ...]] = ()
+_TO_PRESENCE_READERS: Final = (
+    ReadAccess(_PRODUCERS, sender_kinds=_BUYERS | _PRODUCERS),
+    ReadAccess(_VEHICLES, CellRange.OWN_AND_NEIGHBOURS, sender_kinds=_CHARGERS),
     *_TO_CLOCK,
 )
 
-TABLE: Final = (
-    Row(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True, supersedes=True),
-    Row(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
-    Row(m.Grant, Scope.AGENT, _CLOCK, _TO_ALL),
-    Row(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
-    Row(m.Facts, Scope.SITE, _CLOCK, _TO_NOBODY, retain=True),
-    Row(m.Presence, Scope.CELL_KIND, _ALL, _TO_WHOM_IT_CONCERNS, retain=True),
-    Row(m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True),
-    Row(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
-    Row(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
-    Row(m.Residual, Scope.CELL, _BUYERS, _TO_PRODUCERS_BESIDE, expires=True),
-    Row(m.Surplus, Scope.CELL, _PRODUCERS, _TO_PRODUCERS_BESIDE, reach=Reach.NEIGHBOURS, expires=True),
-    Row(m.Request, Scope.AGENT, _BUYERS, _TO_REACTORS, expires=True),
-    Row(m.Award, Scope.AGENT, _SELLERS, _TO_BUYERS, expires=True),
-    Row(m.Receipt, Scope.AGENT, _BUYERS, _TO_SELLERS),
-    Row(m.Call, Scope.CELL, _VEHICLES, _TO_CHARGERS, reach=Reach.NEAR),
-    Row(m.Offer, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
-    Row(m.Decline, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
-    Row(m.Accept, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
-    Row(m.Close, Scope.CELL, _VEHICLES, _TO_CHARGERS, reach=Reach.NEAR),
-    Row(m.Lease, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
-    Row(m.Heartbeat, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
-    Row(m.Release, Scope.AGENT, _VEHICLES, _TO_CHARGERS),
-    Row(m.Bill, Scope.AGENT, _CHARGERS, _TO_VEHICLES),
-    Row(m.State, Scope.SITE, _ALL, _TO_NOBODY, retain=True),
-    Row(m.Correction, Scope.SITE, _SELLERS, _TO_NOBODY),
-    Row(m.Sample, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
-    Row(m.Incident, Scope.SITE, _ALL - _CLOCK, _TO_NOBODY),
+TOPIC_TABLE: Final = (
+    MessageType(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True, supersedes=True),
+    MessageType(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
+    MessageType(m.Grant, Scope.DEVICE, _CLOCK, _TO_ALL),
+    MessageType(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
+    MessageType(m.Facts, Scope.SITE, _CLOCK, _TO_NO_DEVICE, retain=True),
+    MessageType(m.Presence, Scope.CELL_KIND, _ALL, _TO_PRESENCE_READERS, retain=True),
+    MessageType(
+        m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True
+    ),
+    MessageType(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
+    MessageType(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
+    MessageType(m.Residual, Scope.CELL, _BUYERS, _TO_NEIGHBOURING_PRODUCERS, expires=True),
+    MessageType(
+        m.Surplus,
+        Scope.CELL,
+        _PRODUCERS,
+        _TO_NEIGHBOURING_PRODUCERS,
+        to_cells=CellRange.NEIGHBOURS,
+        expires=True,
+    ),
+    MessageType(m.Request, Scope.DEVICE, _BUYERS, _TO_REACTORS, expires=True),
+    MessageType(m.Award, Scope.DEVICE, _SELLERS, _TO_BUYERS, expires=True),
+    MessageType(m.Receipt, Scope.DEVICE, _BUYERS, _TO_SELLERS),
+    MessageType(m.Call, Scope.CELL, _VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
+    MessageType(m.Offer, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
+    MessageType(m.Decline, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
+    MessageType(m.Accept, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
+    MessageType(m.Close, Scope.CELL, _VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
+    MessageType(m.Lease, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
+    MessageType(m.Heartbeat, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
+    MessageType(m.Release, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
+    MessageType(m.Bill, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
+    MessageType(m.State, Scope.SITE, _ALL, _TO_NO_DEVICE, retain=True),
+    MessageType(m.Correction, Scope.SITE, _SELLERS, _TO_NO_DEVICE),
+    MessageType(m.Sample, Scope.SITE, _ALL - _CLOCK, _TO_NO_DEVICE),
+    MessageType(m.Incident, Scope.SITE, _ALL - _CLOCK, _TO_NO_DEVICE),
 )
-BY_MESSAGE_TYPE: Final = {row.word: row for row in TABLE}
+MESSAGE_TYPES: Final = {message_type.name: message_type for message_type in TOPIC_TABLE}
 
-_LEVEL: Final = re.compile(m.ID_PATTERN)
+_ID: Final = re.compile(m.ID_PATTERN)
 
 
 class Address(NamedTuple):
     """A parsed topic."""
 
-    row: Row
+    message_type: MessageType
     scope: str
-    """The levels between word and sender, joined by '/'; empty for messages to the whole site."""
+    """The levels between message type and sender, joined by '/'; empty for messages to the whole site."""
     sender: str
 
 
 def topic(site: str, message: Message, scope: str, sender: str) -> str:
-    """Return the topic under which `sender` says `message` to `scope`."""
+    """Return the topic under which a sender publishes a message to a scope.
+
+    >>> topic("home", m.Supply(tick=4, energy_wh=500), "north", "turbine-1")
+    'gridfleet/home/supply/north/turbine-1'
+    """
     if scope:
-        return f"{ROOT}/{site}/{message.TOPIC}/{scope}/{sender}"
-    return f"{ROOT}/{site}/{message.TOPIC}/{sender}"
+        return f"{ROOT}/{site}/{message.TYPE}/{scope}/{sender}"
+    return f"{ROOT}/{site}/{message.TYPE}/{sender}"
 
 
-def topic_filter(site: str, word: str, scope: str = "", sender: str = ALL) -> str:
-    """Return the filter for a word, a scope and a sender, each any unless given; a scope level may be '+'."""
-    levels = len(BY_MESSAGE_TYPE[word].scope.levels)
+def topic_filter(site: str, message_type: str, scope: str = "", sender: str = ALL) -> str:
+    """Return the filter for a message type, a scope and a sender; any scope and sender unless given.
+
+    Levels of the scope may be `+`.
+
+    >>> topic_filter("home", "bid"), topic_filter("home", "bid", "north")
+    ('gridfleet/home/bid/+/+', 'gridfleet/home/bid/north/+')
+    """
+    levels = len(MESSAGE_TYPES[message_type].scope.levels)
     middle = scope or "/".join([ALL] * levels)
-    return f"{ROOT}/{site}/{word}/{middle}/{sender}" if levels else f"{ROOT}/{site}/{word}/{sender}"
+    if levels:
+        return f"{ROOT}/{site}/{message_type}/{middle}/{sender}"
+    return f"{ROOT}/{site}/{message_type}/{sender}"
 
 
-def batch_topic(site: str, word: str, cell: str, host: str) -> str:
-    """Return the topic of a host's batch of messages of a word to a cell; each may be '+' for any."""
-    return f"{ROOT}/{site}/{BATCH}/{word}/{cell}/{host}"
+def parse_topic(site: str, text: str) -> Address:
+    """Return message type, scope and sender of a topic; raise TopicError when it is not one of the site's.
+
+    >>> message_type, scope, sender = parse_topic("home", "gridfleet/home/award/house-1/turbine-1")
+    >>> message_type.name, scope, sender
+    ('award', 'house-1', 'turbine-1')
+    """
+    levels = text.split("/")
+    if levels[:2] != [ROOT, site]:
+        raise TopicError(text, f"does not begin with {ROOT}/{site}/")
+    if len(levels) < 3:
+        raise TopicError(text, "has no level for the message type")
+    message_type = MESSAGE_TYPES.get(levels[2])
+    if message_type is None:
+        raise TopicError(text, f"{levels[2]!r} is not a message type (docs/asyncapi.yaml lists them)")
+    scope, sender = levels[3:-1], levels[-1]
+    if len(levels) != 4 + len(message_type.scope.levels):
+        expected = "/".join(f"<{level}>" for level in (*message_type.scope.levels, "sender"))
+        raise TopicError(text, f"{ROOT}/{site}/{message_type.name}/ is not followed by {expected}")
+    _check_ids(text, (*scope, sender))
+    return Address(message_type, "/".join(scope), sender)
 
 
-def parse_batch(site: str, text: str) -> tuple[Row, str, str]:
-    """Split a batch's topic into table row, cell and host; raise TopicError when it is not one of ours."""
+def batch_topic(site: str, message_type: str, cell: str, fleet: str) -> str:
+    """Return the topic of a fleet process's batch to a cell; each may be `+` for any."""
+    return f"{ROOT}/{site}/{BATCH}/{message_type}/{cell}/{fleet}"
+
+
+def parse_batch_topic(site: str, text: str) -> tuple[MessageType, str, str]:
+    """Return message type, cell and fleet process of a batch's topic; raise TopicError when it is not one."""
     levels = text.split("/")
     if levels[:3] != [ROOT, site, BATCH] or len(levels) != 6:
-        raise TopicError(text, f"is not {ROOT}/{site}/{BATCH}/ with word, cell and host")
-    row = BY_MESSAGE_TYPE.get(levels[3])
-    if row is None or row.retain:
-        raise TopicError(text, "names no message that is batched")
-    for level in levels[4:]:
-        if not _LEVEL.fullmatch(level):
-            raise TopicError(text, f"{level!r} is not an id")
-    return row, levels[4], levels[5]
+        raise TopicError(text, f"is not {ROOT}/{site}/{BATCH}/<message type>/<cell>/<fleet process>")
+    message_type = MESSAGE_TYPES.get(levels[3])
+    if message_type is None or message_type.retain:
+        raise TopicError(text, f"{levels[3]!r} is not a message type that is sent in batches")
+    _check_ids(text, levels[4:])
+    return message_type, levels[4], levels[5]
 
 
 def all_topics_filter(site: str) -> str:
-    """Return the filter for all that is said on a site."""
+    """Return the filter for all messages of a site."""
     return f"{ROOT}/{site}/#"
 
 
 def discovery_topic(site: str, sender: str) -> str:
-    """Return where Home Assistant learns of a device; an id of its own even beside other sites on one broker."""
+    """Return the topic of a device's Home Assistant discovery; unique even when sites share a broker."""
     return f"homeassistant/device/{_object_id(sender)}_at_{_object_id(site)}/config"
 
 
 def discovery_filter() -> str:
-    """Return the filter for all that Home Assistant learns of devices."""
+    """Return the filter for the discovery messages of all devices."""
     return f"homeassistant/device/{ALL}/config"
 
 
-def parse(site: str, text: str) -> Address:
-    """Split a topic into table row, scope and sender; raise TopicError when it is not one of ours."""
-    levels = text.split("/")
-    if levels[:2] != [ROOT, site]:
-        raise TopicError(text, f"does not begin with {ROOT}/{site}/")
-    row = BY_MESSAGE_TYPE.get(levels[2]) if len(levels) > 2 else None
-    if row is None:
-        raise TopicError(text, "names no known message")
-    scope, sender = levels[3:-1], levels[-1]
-    if len(levels) != 4 + len(row.scope.levels):
-        raise TopicError(text, f"{row.word} takes {len(row.scope.levels)} scope levels and a sender")
-    for level in (*scope, sender):
-        if not _LEVEL.fullmatch(level):
-            raise TopicError(text, f"{level!r} is not an id")
-    return Address(row, "/".join(scope), sender)
+def _check_ids(topic: str, levels: Iterable[str]) -> None:
+    for level in levels:
+        if not _ID.fullmatch(level):
+            raise TopicError(topic, f"{level!r} is not an id: up to 48 letters, digits, '_', '.' and '-'")
 
 
 def _object_id(name: str) -> str:
-    """Return an id in the letters that Home Assistant knows, different for different ids."""
+    """Return an id in the characters that Home Assistant allows, different for different ids."""
     return name.replace("_", "__").replace(".", "_-")

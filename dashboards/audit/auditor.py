@@ -228,7 +228,7 @@ class Auditor:
             if self._gap_since is None:  # else that tick has begun unheard
                 self._tallies.fresh.checked += 1
                 self._tallies.fresh.fail(
-                    f"tick {self._site_tick}: {sender} says a {message.TOPIC} for tick {tick}"
+                    f"tick {self._site_tick}: {sender} says a {message.TYPE} for tick {tick}"
                 )
         else:
             self._market.late(self._site_tick, scope, sender, message)

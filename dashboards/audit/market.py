@@ -58,7 +58,7 @@ class Market:
         day = TickMarket(window)
         for sender, message in day.twice:
             if not self._births.within(sender, tick, tick + 1):
-                self._tallies.packages.fail(f"tick {tick}: {sender} says two different {message.TOPIC}s")
+                self._tallies.packages.fail(f"tick {tick}: {sender} says two different {message.TYPE}s")
         join = Reconciliation(self._tallies, day, tick, self._excused)
         join.awards(exact=self._exact)
         self._producers(tick, window, day, join)
@@ -200,7 +200,7 @@ class Market:
         elif isinstance(message, Receipt):
             self._late_receipt(site_tick, scope, sender, message, knew_better=knew_better)
         elif knew_better:
-            fresh.fail(f"tick {site_tick}: {sender} says a {message.TOPIC} for tick {tick}")
+            fresh.fail(f"tick {site_tick}: {sender} says a {message.TYPE} for tick {tick}")
 
     def _late_receipt(
         self, site_tick: int, producer: str, consumer: str, receipt: Receipt, *, knew_better: bool

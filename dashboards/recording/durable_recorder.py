@@ -226,7 +226,7 @@ class DurableRecorder:
 
     def _keep_retained(self, topic: str, payload: bytes, address: Address, message: Message) -> None:
         """Keep a payload that the broker retains, for the beginning of the next run; no batch is retained."""
-        if address.row.retain and not isinstance(message, Tick):
+        if address.message_type.retain and not isinstance(message, Tick):
             self._context[topic] = payload
 
     def _apply(self, serial: int, heard_ms: int, address: Address, message: Message) -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Self
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, error_reason
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import ROOT, parse, topic
+from gridfleet.broker.protocol.topics import ROOT, parse_topic, topic
 from gridfleet.broker.simulated_time import parse_time, time_text
 
 _KEYS: Final = {"time", "topic", "payload"}
@@ -93,8 +93,8 @@ def read_trace(path: Path | str) -> Iterator[Heard]:
                 if site is None:
                     site = _site(path, number, name)
                 try:
-                    address = parse(site, name)
-                    message = decode(address.row.word, payload)
+                    address = parse_topic(site, name)
+                    message = decode(address.message_type.name, payload)
                 except (TopicError, PayloadError) as error:
                     raise TraceError(path, number, str(error)) from None
                 yield simulated_ms, address.scope, address.sender, message

@@ -105,7 +105,7 @@ class Collector:
             else:
                 self._online.discard(sender)
         cell = cell_of(self._places, sender)
-        self._said[cell, message.TOPIC] += 1
+        self._said[cell, message.TYPE] += 1
         if isinstance(message, State):
             begun = self._begins.get(message.tick)
             if begun is not None and message.kind != Kind.CLOCK:  # type: ignore[attr-defined]

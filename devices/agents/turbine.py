@@ -172,7 +172,7 @@ class Turbine(Seller):
             return self.refuse("late" if self._cleared else "duplicate")
         if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
             return self.refuse("stale")
-        self._early.setdefault((scope, sender, message.TOPIC), message)
+        self._early.setdefault((scope, sender, message.TYPE), message)
         return NOTHING
 
     def _clear_when_complete(self, now_ms: int) -> Out:

@@ -17,7 +17,7 @@ from gridfleet.broker.mqtt.connection import Connection
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Incident, Message, Sample
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.seller import Seller
@@ -181,22 +181,22 @@ class Device:
         payload = encode(message)
         self._waiting = 0 if self.online else self._waiting + 1
         if self.online:
-            self._publish(message.TOPIC, payload)
+            self._publish(message.TYPE, payload)
         elif self._spool is None:
             if self._waiting <= MOST_WAITING:
-                self._publish(message.TOPIC, payload)
+                self._publish(message.TYPE, payload)
         else:
             self._spool.keep(
-                Kept(message.TOPIC, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
+                Kept(message.TYPE, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
             )
 
     def _publish(self, word: str, payload: bytes) -> None:
         connection = self.connection
         if connection.closed:
             return
-        row = BY_MESSAGE_TYPE[word]
-        text = topic(self.file.site, row.message, "", self.file.id)
-        connection.publish(text, payload, qos=row.qos, retain=row.retain)
+        message_type = MESSAGE_TYPES[word]
+        text = topic(self.file.site, message_type.message_class, "", self.file.id)
+        connection.publish(text, payload, qos=message_type.qos, retain=message_type.retain)
         self.said += 1
 
 

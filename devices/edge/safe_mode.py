@@ -13,7 +13,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, Will
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Incident, Kind, Message, Presence, Sample
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
 
@@ -119,6 +119,6 @@ class SafeMode:
         self._say(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
 
     def _say(self, message: Message, scope: str = "") -> None:
-        row = BY_MESSAGE_TYPE[message.TOPIC]
+        message_type = MESSAGE_TYPES[message.TYPE]
         text = topic(self._file.site, message, scope, self._file.id)
-        self._link.publish(text, encode(message), qos=row.qos, retain=row.retain)
+        self._link.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)

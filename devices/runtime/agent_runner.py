@@ -39,7 +39,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import (
     ALL,
-    BY_MESSAGE_TYPE,
+    MESSAGE_TYPES,
     Address,
     Scope,
     batch_topic,
@@ -77,7 +77,7 @@ class AgentRunner:
         self.agent = agent
         self._loop = loop
         self._decoder = decoder
-        self._presence_scopes = [scope for word, scope in agent.subscriptions() if word == Presence.TOPIC]
+        self._presence_scopes = [scope for word, scope in agent.subscriptions() if word == Presence.TYPE]
         self._timer: Timer | None = None
         self._planned: tuple[int | None, int | None] = (None, None)
         scope, will = agent.presence(online=False)
@@ -176,18 +176,18 @@ class AgentRunner:
 
     def _say(self, out: Out) -> None:
         for scope, message in out:
-            row = BY_MESSAGE_TYPE[message.TOPIC]
+            message_type = MESSAGE_TYPES[message.TYPE]
             if isinstance(message, Presence):
                 message = replace(message, via=self._loop.via)  # noqa: PLW2901
             text = topic(self._decoder.site, message, scope, self.agent.id)
-            expiry_s = self.expiry_s() if row.expires else None
+            expiry_s = self.expiry_s() if message_type.expires else None
             self.connection.publish(
                 text,
                 encode(message),
-                qos=row.qos,
-                retain=row.retain,
+                qos=message_type.qos,
+                retain=message_type.retain,
                 expiry_s=expiry_s,
-                supersedes=row.supersedes,
+                supersedes=message_type.supersedes,
             )
 
     def _act(self, out: Out) -> None:
@@ -285,8 +285,8 @@ class DeviceRunner(AgentRunner):
                 self._instant_ms = message.simulated_ms
                 self._must_answer = True
                 self._act(self.agent.wake(message.simulated_ms))
-        elif address.row.expires and self._is_over():
-            self._refuse(address.row.word, "stale", "it belongs to a tick that is over")
+        elif address.message_type.expires and self._is_over():
+            self._refuse(address.message_type.name, "stale", "it belongs to a tick that is over")
         else:
             super().receive(address, message)
 
@@ -396,12 +396,12 @@ class DeviceRunner(AgentRunner):
 def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
     """Yield topic filter and QoS of all that an agent wants to hear, also from hosts."""
     for word, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
-        row = BY_MESSAGE_TYPE[word]
-        yield topic_filter(site, word, scope), row.qos
-        if row.scope is Scope.SITE and not row.retain:
-            yield batch_topic(site, word, ALL, ALL), row.qos
-    if any(word == Presence.TOPIC for word, _ in agent.subscriptions()):
-        yield topic_filter(site, FleetPresence.TOPIC), BY_MESSAGE_TYPE[FleetPresence.TOPIC].qos
+        message_type = MESSAGE_TYPES[word]
+        yield topic_filter(site, word, scope), message_type.qos
+        if message_type.scope is Scope.SITE and not message_type.retain:
+            yield batch_topic(site, word, ALL, ALL), message_type.qos
+    if any(word == Presence.TYPE for word, _ in agent.subscriptions()):
+        yield topic_filter(site, FleetPresence.TYPE), MESSAGE_TYPES[FleetPresence.TYPE].qos
 
 
 def _pace(tick: Tick) -> tuple[Mode, float, bool]:

@@ -117,7 +117,7 @@ class Simulation:
         """Put what an agent says on the bus."""
         for scope, said in out:
             message = self._overheard(node, scope, said) if self._listened else said
-            receivers = self._direct.get(scope) or self._routes.get((message.TOPIC, scope))
+            receivers = self._direct.get(scope) or self._routes.get((message.TYPE, scope))
             if receivers is None:
                 if not isinstance(message, Tick):
                     continue
@@ -132,7 +132,7 @@ class Simulation:
     def _overheard(self, node: _Node, scope: str, message: Message) -> Message:
         """Let the taps hear a message; return it as it comes off the wire, if it goes over one."""
         if self._wire:
-            message = decode(message.TOPIC, encode(message))
+            message = decode(message.TYPE, encode(message))
         for tap in self._taps:
             tap(self.now_ms, scope, node.agent.id, message)
         return message

@@ -11,7 +11,7 @@ from gridfleet.broker.protocol.batch import MOST_MESSAGES, Batch, pack, unpack
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Package, Presence
-from gridfleet.broker.protocol.topics import batch_topic, parse_batch, topic
+from gridfleet.broker.protocol.topics import batch_topic, parse_batch_topic, topic
 from tests.devices.anything import any_message
 
 RESTS = st.from_regex(r"[a-z0-9-]{1,9}(/[a-z0-9-]{1,9})?", fullmatch=True)
@@ -214,5 +214,5 @@ def test_who_changes_its_way_is_known_by_the_last(reader: Reader) -> None:
 
 
 def test_topics_of_batches_are_read_as_they_are_built() -> None:
-    row, cell, host = parse_batch("town", batch_topic("town", Bid.TOPIC, "north", "fleet-1"))
-    assert (row.message, cell, host) == (Bid, "north", "fleet-1")
+    message_type, cell, host = parse_batch_topic("town", batch_topic("town", Bid.TYPE, "north", "fleet-1"))
+    assert (message_type.message_class, cell, host) == (Bid, "north", "fleet-1")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 from tests.devices.anything import CLASSES, anything
 
 WIRE: list[tuple[m.Message, str]] = [
@@ -228,7 +228,7 @@ def names(kind: type[Any]) -> str:
 @pytest.mark.parametrize(("message", "text"), WIRE, ids=[type(message).__name__ for message, _ in WIRE])
 def test_the_wire_is_stable(message: m.Message, text: str) -> None:
     assert encode(message).decode() == text
-    assert decode(message.TOPIC, text.encode()) == message
+    assert decode(message.TYPE, text.encode()) == message
 
 
 def test_every_class_has_its_example() -> None:
@@ -239,7 +239,7 @@ def test_every_class_has_its_example() -> None:
 def test_every_message_comes_back_as_it_went(kind: type[Any]) -> None:
     @given(anything(kind))
     def there_and_back(message: m.Message) -> None:
-        again = decode(message.TOPIC, encode(message))
+        again = decode(message.TYPE, encode(message))
         assert again == message
         assert type(again) is type(message)
         assert encode(again) == encode(message)
@@ -347,13 +347,13 @@ def test_what_is_oversized_is_not_even_looked_at() -> None:
     assert caught.value.reason == "oversized"
 
 
-@given(st.sampled_from([*BY_MESSAGE_TYPE]), st.binary(max_size=300))
+@given(st.sampled_from([*MESSAGE_TYPES]), st.binary(max_size=300))
 def test_any_bytes_are_a_message_or_refused(word: str, payload: bytes) -> None:
     read_or_refused(word, payload)
 
 
 @given(
-    st.sampled_from([*BY_MESSAGE_TYPE]),
+    st.sampled_from([*MESSAGE_TYPES]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -379,7 +379,7 @@ def test_one_wrong_field_is_refused(example: tuple[m.Message, str], data: st.Dat
     ]
     document[name] = data.draw(st.sampled_from(wrong))
     with pytest.raises(PayloadError):
-        decode(example[0].TOPIC, json.dumps(document).encode())
+        decode(example[0].TYPE, json.dumps(document).encode())
 
 
 @given(st.sampled_from(WIRE), st.text(min_size=1))
@@ -388,7 +388,7 @@ def test_one_field_too_many_is_refused(example: tuple[m.Message, str], name: str
     if name in document:
         return
     with pytest.raises(PayloadError):
-        decode(example[0].TOPIC, json.dumps({**document, name: 1}).encode())
+        decode(example[0].TYPE, json.dumps({**document, name: 1}).encode())
 
 
 def read_or_refused(word: str, payload: bytes) -> None:

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["protocol.decoder"])
+@pytest.mark.parametrize("module", ["protocol.decoder", "protocol.topics"])
 def test_the_examples_of_a_module_are_right(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.broker.{module}"))
     assert result.attempted > 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from gridfleet.broker.protocol import messages as m
-from gridfleet.broker.protocol.topics import TABLE
+from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from tests.devices.anything import CLASSES, any_message
 
 UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}
@@ -34,7 +34,7 @@ def test_every_message_class_is_in_the_topic_table() -> None:
 
 
 def test_every_word_stands_for_one_class() -> None:
-    words = [row.word for row in TABLE]
+    words = [message_type.name for message_type in TOPIC_TABLE]
     assert len(words) == len(set(words))
     assert "" not in words
 

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from gridfleet.broker.protocol.messages import PHASES, Algorithm, Kind
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 from gridfleet.dashboards.plots.style import TONES
 from gridfleet.devices.charging import service_status
 from tests.console.conftest import SOURCES
@@ -90,7 +90,7 @@ def test_the_page_speaks_the_topics_and_words_of_the_broker_room() -> None:
     words = re.search(r"WORDS:.*?= \{(.*?)\};", wire, re.DOTALL)
     assert words is not None
     for word, levels in re.findall(r"(\w+): (\d)", words[1]):
-        assert len(BY_MESSAGE_TYPE[word].scope.levels) == int(levels)
+        assert len(MESSAGE_TYPES[word].scope.levels) == int(levels)
     for name, expected in (
         ("PHASES", [*PHASES]),
         ("ALGORITHMS", [*Algorithm]),

@@ -51,7 +51,7 @@ def test_compressed_bytes_are_the_same_for_the_same_run(tmp_path: Path) -> None:
         ('{"time":"2025-06-02T00:00:00.000","topic":"x/y","payload":{}}', "does not begin with gridfleet/"),
         (
             '{"time":"2025-06-02T00:00:00.000","topic":"gridfleet/a/x/y","payload":{}}',
-            "names no known message",
+            "'x' is not a message type",
         ),
         ('{"time":"2025-06-02T00:00:00.000","topic":"gridfleet/a/close/c/v","payload":{"call":-1}}', "call"),
     ],

@@ -11,12 +11,16 @@ from pydantic.fields import FieldInfo
 
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import TABLE
+from gridfleet.broker.protocol.topics import TOPIC_TABLE
 
 Overrides = Mapping[str, st.SearchStrategy[Any]]
 """Field name -> what to draw from instead, some of the time."""
 STATES = get_args(get_args(messages.AnyState)[0])
-CLASSES: list[type[Any]] = [row.message for row in TABLE if row.message is not messages.State] + [*STATES]
+CLASSES: list[type[Any]] = [
+    message_type.message_class
+    for message_type in TOPIC_TABLE
+    if message_type.message_class is not messages.State
+] + [*STATES]
 """Every class that the wire carries."""
 
 

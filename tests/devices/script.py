@@ -208,12 +208,12 @@ class Stage:
 
     def _say(self, sender: str, out: Out) -> None:
         for scope, message in out:
-            assert decode(message.TOPIC, encode(message)) == message, f"{message} is not valid on the wire"
+            assert decode(message.TYPE, encode(message)) == message, f"{message} is not valid on the wire"
             line = (sender, scope, message)
             self.lines.append(line)
             self.all.append(line)
             for agent in self.agents.values():
-                if agent.id != sender and (message.TOPIC, scope) in agent.subscriptions():
+                if agent.id != sender and (message.TYPE, scope) in agent.subscriptions():
                     self._carry(line, agent.id)
 
     def _carry(self, line: Line, to: str) -> None:

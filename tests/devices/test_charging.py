@@ -540,7 +540,7 @@ def test_after_any_loss_ends_the_books_agree(
     phases = [Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE]
     for step in range(48):
         if step == from_step:
-            for kind in sorted(lost, key=lambda kind: kind.TOPIC):
+            for kind in sorted(lost, key=lambda kind: kind.TYPE):
                 stage.loses(kind)
         if step == from_step + steps:
             stage.mended()

@@ -99,7 +99,7 @@ class Run:
 
     def _take(self, out: Out) -> "Run":
         for scope, message in out:
-            assert decode(message.TOPIC, encode(message)) == message
+            assert decode(message.TYPE, encode(message)) == message
             self.lines.append((scope, message))
             if isinstance(message, Tick):
                 self.ticks.append((self.now_ms, message))

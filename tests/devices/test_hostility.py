@@ -140,7 +140,7 @@ def test_whatever_an_agent_hears_what_it_says_is_valid(kind: str) -> None:
     def anything_goes(deeds: Deeds) -> None:
         for out in perform(CAST[kind](), deeds):
             for scope, message in out:
-                assert decode(message.TOPIC, encode(message)) == message
+                assert decode(message.TYPE, encode(message)) == message
                 assert isinstance(scope, str)
 
     anything_goes()

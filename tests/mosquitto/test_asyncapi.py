@@ -20,7 +20,14 @@ from gridfleet.broker import asyncapi
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
-from gridfleet.broker.protocol.topics import BATCH, BY_MESSAGE_TYPE, TABLE, parse, parse_batch, topic
+from gridfleet.broker.protocol.topics import (
+    BATCH,
+    MESSAGE_TYPES,
+    TOPIC_TABLE,
+    parse_batch_topic,
+    parse_topic,
+    topic,
+)
 from gridfleet.dashboards.recording.trace import TraceWriter, read_trace
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.config.scenario import parse as scenario_of
@@ -63,22 +70,22 @@ def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any])
 
 
 def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, Any]) -> None:
-    assert list(document["channels"]) == [*(row.word for row in TABLE), BATCH]
-    for row in TABLE:
-        channel = document["channels"][row.word]
-        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(row.scope.levels, "y-2")}
+    assert list(document["channels"]) == [*(message_type.name for message_type in TOPIC_TABLE), BATCH]
+    for message_type in TOPIC_TABLE:
+        channel = document["channels"][message_type.name]
+        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(message_type.scope.levels, "y-2")}
         assert set(channel["parameters"]) == set(levels)
-        address = parse("town", channel["address"].format(**levels))
-        assert address.row is row
-        assert channel["x-senders"] == sorted(row.senders)
+        address = parse_topic("town", channel["address"].format(**levels))
+        assert address.message_type is message_type
+        assert channel["x-senders"] == sorted(message_type.senders)
 
 
 def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
     channel = document["channels"][BATCH]
     levels = {"site": "town", "word": "bid", "cell": "north", "fleet": "fleet-1"}
     assert set(channel["parameters"]) == set(levels)
-    assert parse_batch("town", channel["address"].format(**levels)) == (
-        BY_MESSAGE_TYPE["bid"],
+    assert parse_batch_topic("town", channel["address"].format(**levels)) == (
+        MESSAGE_TYPES["bid"],
         "north",
         "fleet-1",
     )
@@ -89,10 +96,10 @@ def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
 
 
 def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:
-    for row in TABLE:
-        mqtt = document["operations"][f"say{row.message.__name__}"]["bindings"]["mqtt"]
-        assert (mqtt["qos"], mqtt["retain"]) == (row.qos, row.retain)
-        assert ("messageExpiryInterval" in mqtt) == row.expires
+    for message_type in TOPIC_TABLE:
+        mqtt = document["operations"][f"say{message_type.message_class.__name__}"]["bindings"]["mqtt"]
+        assert (mqtt["qos"], mqtt["retain"]) == (message_type.qos, message_type.retain)
+        assert ("messageExpiryInterval" in mqtt) == message_type.expires
         assert mqtt["bindingVersion"] == "0.2.0"
 
 
@@ -134,7 +141,7 @@ def test_every_message_of_a_run_is_as_documented(
 @given(st.sampled_from(CLASSES).flatmap(anything))
 def test_whatever_is_valid_is_documented(message: Message) -> None:
     payload = json.loads(encode(message))
-    validator(message.TOPIC)(payload)
+    validator(message.TYPE)(payload)
     assert topic("town", message, "", "x")
 
 

@@ -12,7 +12,7 @@ from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client_options import Login
 from gridfleet.broker.protocol.messages import Kind
-from gridfleet.broker.protocol.topics import ROOT, TABLE, Scope, batch_topic, discovery_topic
+from gridfleet.broker.protocol.topics import ROOT, TOPIC_TABLE, Scope, batch_topic, discovery_topic
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities, make_secrets
@@ -46,11 +46,15 @@ def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
     scopes = {
         Scope.SITE: [""],
         Scope.CELL: [f"{cell}/" for cell in cells],
-        Scope.AGENT: [f"{name}/" for name in names],
+        Scope.DEVICE: [f"{name}/" for name in names],
         Scope.CELL_KIND: [f"{cell}/{kind}/" for cell, kind in itertools.product((*cells, "site"), kinds)],
         Scope.SETTING: ["paused/", "mode/"],
     }
-    return [f"{ROOT}/town/{row.word}/{scope}{sender}" for row in TABLE for scope in scopes[row.scope]]
+    return [
+        f"{ROOT}/town/{message_type.name}/{scope}{sender}"
+        for message_type in TOPIC_TABLE
+        for scope in scopes[message_type.scope]
+    ]
 
 
 @pytest.mark.parametrize("name", CAST)
@@ -92,7 +96,9 @@ def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: d
                 said.add(text)
                 mouth.connection.publish(text, b"", qos=1)
     guests.settle(clock, *ears.values())
-    assert {text.split("/")[2] for text in said} == {row.word for row in TABLE} - {"tick"}
+    assert {text.split("/")[2] for text in said} == {message_type.name for message_type in TOPIC_TABLE} - {
+        "tick"
+    }
     for name, ear in ears.items():
         rights = list(subscribe_filters("town", users[name]))
         assert set(ear.topics()) == {text for text in said if any_of(rights, text)}, name
@@ -101,7 +107,9 @@ def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: d
 def batches(users: dict[str, Identity], host: str) -> list[str]:
     """A batch of every word, to every cell, from a host."""
     cells = ("cell-1-1", "cell-2-1", "cell-3-1", "site")
-    return [batch_topic("town", row.word, cell, host) for row in TABLE for cell in cells]
+    return [
+        batch_topic("town", message_type.name, cell, host) for message_type in TOPIC_TABLE for cell in cells
+    ]
 
 
 def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, Identity]) -> None:
@@ -121,7 +129,9 @@ def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, 
     assert delivered == {text for text in tried if any_of(rights, text)}
     assert {text.rpartition("/")[2] for text in delivered} == (own | {"fleet-1"}) & set(names)
     batched = {text.split("/")[3] for text in delivered if "/batch/" in text}
-    assert batched == {row.word for row in TABLE if not row.retain} - {"grant"}
+    assert batched == {message_type.name for message_type in TOPIC_TABLE if not message_type.retain} - {
+        "grant"
+    }
 
 
 def test_a_device_neither_says_nor_hears_batches(guests: Guests, users: dict[str, Identity]) -> None:

@@ -125,7 +125,7 @@ def test_a_host_cannot_speak_for_anothers_devices(guests: Guests, scenario: Scen
     ear = SiteListener(
         loop,
         SiteDecoder("town"),
-        (lambda _, __, sender, message: said.append((sender, message.TOPIC)),),
+        (lambda _, __, sender, message: said.append((sender, message.TYPE)),),
         keyring,
     )
     guests.come("clock")

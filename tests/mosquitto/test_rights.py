@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.access_control import ClientRole, Identity, acl, publish_filters, subscribe_filters
 from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Message, Mode
-from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TABLE, discovery_topic, topic
+from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TOPIC_TABLE, discovery_topic, topic
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.agent_runner import filters_of
 from gridfleet.devices.runtime.fleet import Fleet
@@ -58,7 +58,7 @@ def test_devices_may_say_all_that_they_say() -> None:
     said: set[str] = set()
 
     def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
-        said.add(message.TOPIC)
+        said.add(message.TYPE)
         text = topic("germany", message, scope, sender)
         assert any_of(rights[sender], text), text
 
@@ -102,7 +102,7 @@ def test_every_word_is_in_somebodys_rights() -> None:
         for text in publish_filters("germany", user)
         if text.startswith(ROOT)
     }
-    assert said == {row.word for row in TABLE}
+    assert said == {message_type.name for message_type in TOPIC_TABLE}
 
 
 def test_the_rules_of_a_household() -> None:

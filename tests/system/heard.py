@@ -39,7 +39,7 @@ class Heard:
     def lines(self, *, but: tuple[type[Message], ...] = ()) -> list[Line]:
         """Every message as it goes over a wire, except of some classes."""
         return [
-            (at_ms, scope, sender, said.TOPIC, encode(said))
+            (at_ms, scope, sender, said.TYPE, encode(said))
             for at_ms, scope, sender, said in self.messages
             if not isinstance(said, but)
         ]

@@ -170,9 +170,9 @@ def books_by_tick(ear: Heard) -> dict[int, Books]:
 
 def said_in(ear: Heard, tick: int) -> set[tuple[str, str]]:
     """(sender, word) of each account, bid and supply of a tick."""
-    said = {(sender, state.TOPIC) for sender, state in accounts(ear) if state.tick == tick}
-    said |= {(sender, bid.TOPIC) for _, sender, bid in ear.of(Bid) if bid.tick == tick}
-    return said | {(sender, supply.TOPIC) for _, sender, supply in ear.of(Supply) if supply.tick == tick}
+    said = {(sender, state.TYPE) for sender, state in accounts(ear) if state.tick == tick}
+    said |= {(sender, bid.TYPE) for _, sender, bid in ear.of(Bid) if bid.tick == tick}
+    return said | {(sender, supply.TYPE) for _, sender, supply in ear.of(Supply) if supply.tick == tick}
 
 
 def steady(ear: Heard, ids: list[str], tick: int) -> set[str]:

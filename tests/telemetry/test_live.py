@@ -10,7 +10,7 @@ import pytest
 from gridfleet.broker.protocol.batch import MOST_MESSAGES, pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, WHOLE_SITE, Scope, batch_topic, topic
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES, WHOLE_SITE, Scope, batch_topic, topic
 from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
@@ -57,13 +57,13 @@ def behind_a_host() -> Wired:
     told: list[tuple[str | None, str, bytes]] = []
     for _, scope, sender, heard_message in log:
         message = heard_message
-        row = BY_MESSAGE_TYPE[message.TOPIC]
+        message_type = MESSAGE_TYPES[message.TYPE]
         route = None
         if sender != "clock" and isinstance(message, Presence):
             message = replace(message, via=HOST)
-        elif sender != "clock" and not row.retain:
-            cell = {Scope.SITE: WHOLE_SITE, Scope.CELL: scope}.get(row.scope) or cells[scope]
-            route = batch_topic(SITE, row.word, cell, HOST)
+        elif sender != "clock" and not message_type.retain:
+            cell = {Scope.SITE: WHOLE_SITE, Scope.CELL: scope}.get(message_type.scope) or cells[scope]
+            route = batch_topic(SITE, message_type.name, cell, HOST)
         told.append((route, topic(SITE, message, scope, sender), encode(message)))
     for route, group in groupby(told, key=lambda each: each[0]):
         each = [(text, payload) for _, text, payload in group]
@@ -167,7 +167,7 @@ def gap(said: Wired) -> tuple[int, int]:
     begins = [
         at
         for at, (text, payload) in enumerate(said)
-        if text.split("/")[2] == Tick.TOPIC and b'"trade"' in payload
+        if text.split("/")[2] == Tick.TYPE and b'"trade"' in payload
     ]
     return begins[4] + 1, begins[6] - 1
 

@@ -8,7 +8,7 @@ import pytest
 from influxdb_client.client.write import point as client
 
 from gridfleet.broker.protocol.messages import Kind, Tick, VehicleState
-from gridfleet.broker.protocol.topics import TABLE
+from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
@@ -122,7 +122,7 @@ def test_tags_are_bounded() -> None:
     assert series["rejects"] <= cells * len(Kind) * (len(REASONS) + 1)
     assert series["reservation"] <= devices * (len(OUTCOMES) + 1)
     assert series["event"] <= 2 * devices + len(EVENTS)
-    assert series["messages"] <= cells * len(TABLE)
+    assert series["messages"] <= cells * len(TOPIC_TABLE)
     assert series["merit"] <= cells * len(BANDS)
 
 

@@ -16,7 +16,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Message, Mode, Tick
-from gridfleet.broker.protocol.topics import BY_MESSAGE_TYPE, topic
+from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.dashboards.recording.durable_recorder import RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
@@ -52,8 +52,8 @@ def replay(ticks: int = 10) -> tuple[tuple[str, bytes, bool], ...]:
     """Return a run's messages as they are on the wire, told by a lock-step clock: no time depends on the test's."""
     said = []
     for _, scope, sender, message in heard("normal", (), (), ticks):
-        row = BY_MESSAGE_TYPE[message.TOPIC]
-        said.append((topic(SITE, message, scope, sender), encode(_lockstep(message)), row.retain))
+        message_type = MESSAGE_TYPES[message.TYPE]
+        said.append((topic(SITE, message, scope, sender), encode(_lockstep(message)), message_type.retain))
     return tuple(said)
 
 

@@ -23,10 +23,10 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import (
-    BY_MESSAGE_TYPE,
     CLOCK_ID,
+    MESSAGE_TYPES,
     all_topics_filter,
-    parse,
+    parse_topic,
     topic,
     topic_filter,
 )
@@ -62,13 +62,13 @@ class _Voice:
 
     def say(self, scope: str, message: Message) -> None:
         """Say a message to a scope."""
-        row = BY_MESSAGE_TYPE[message.TOPIC]
+        message_type = MESSAGE_TYPES[message.TYPE]
         text = topic(self._site, message, scope, self.name)
-        self._connection.publish(text, encode(message), qos=row.qos, retain=row.retain)
+        self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        address = parse(self._site, text)
-        self.heard(address.scope, address.sender, decode(address.row.word, payload))
+        address = parse_topic(self._site, text)
+        self.heard(address.scope, address.sender, decode(address.message_type.name, payload))
 
     def heard(self, scope: str, sender: str, message: Message) -> None:
         """Take a message."""

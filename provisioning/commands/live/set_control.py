@@ -152,7 +152,7 @@ class Steering:
     def __init__(
         self, address: "BrokerAddress", site: str, login: "Login", *, patience_s: float | None = None
     ) -> None:
-        """Reach the broker; raise BrokerError when it cannot be reached."""
+        """CellRange the broker; raise BrokerError when it cannot be reached."""
         from gridfleet.broker.mqtt.client import MqttLoop
         from gridfleet.broker.protocol.decoder import SiteDecoder
         from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
