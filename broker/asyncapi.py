@@ -50,7 +50,7 @@ _LEVELS: Final = {
     "site": "The name of the site.",
     "sender": "The id of who says it, which is its user name.",
     "cell": "The cell it is for.",
-    "agent": "The id of the only receiver.",
+    "device": "The id of the only receiver.",
     "kind": "What the sender is.",
     "word": "The word of all messages in it.",
     "fleet": "The process that speaks for many devices, which is its user name.",
