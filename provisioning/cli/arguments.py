@@ -1,4 +1,4 @@
-"""Arguments that several commands share, each defined once: their words, their limits, their help."""
+"""Arguments that several commands share; each is defined once, with its limits and its help text."""
 
 import argparse
 import os
@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 ALGORITHMS: Final = ("weighted", "best", "cheapest", "closest", "random")
-"""As in gridfleet.broker.protocol.messages.Algorithm, which takes too long to load for a help text."""
-LOG_FORMS: Final = ("human", "json")
-MOST_TICKS: Final = 1_000_000
-MOST_SEED: Final = 2**63 - 1
+"""The values of gridfleet.broker.protocol.messages.Algorithm, which takes too long to load for a help text."""
+LOG_FORMATS: Final = ("human", "json")
+MAX_TICKS: Final = 1_000_000
+MAX_SEED: Final = 2**63 - 1
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the examples as they are written, and leaves the options room on the left."""
+    """Formats help texts: examples stay as written, and the column of options is narrow."""
 
     def __init__(self, prog: str, **options: Any) -> None:  # noqa: ANN401  argparse's own
         super().__init__(prog, max_help_position=30, **options)
-        self._action_max_length = 16  # the names of commands, which argparse leaves out of account
+        self._action_max_length = 16  # width of the command names, which argparse does not measure
 
 
 class KeyValues(argparse.Action):
-    """Gathers `key=value` words over all uses of an option; a word without `=` gets a hint, `const` an example."""
+    """Collects the `key=value` arguments of all uses of an option; `const` is an example for the error message."""
 
     def __call__(
         self,
@@ -30,28 +30,28 @@ class KeyValues(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Add this use's words to those before."""
+        """Append the values of this use to those of earlier uses."""
         words = list(values or ())
         for word in words:
             if "=" not in word or word.startswith("="):
                 command = parser.prog
                 parser.error(
                     f"{option_string} {word}: expected key=value, e.g. {option_string} {self.const}\n"
-                    f"Is {word!r} the scenario? Then put it first: {command} {word} {option_string} …"
+                    f"If {word!r} is the scenario, put it first: {command} {word} {option_string} …"
                 )
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), *words])
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return a converter to a whole number within limits."""
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a converter from text to a whole number within limits, both included."""
 
     def convert(text: str) -> int:
-        allowed = f"{text!r} is not a whole number from {least} to {most}"
+        allowed = f"{text!r} is not a whole number from {minimum} to {maximum}"
         try:
             number = int(text)
         except ValueError:
             raise argparse.ArgumentTypeError(allowed) from None
-        if not least <= number <= most:
+        if not minimum <= number <= maximum:
             raise argparse.ArgumentTypeError(allowed)
         return number
 
@@ -59,7 +59,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def algorithm(text: str) -> str:
-    """Return the name of a choice algorithm; say which exist when it is none."""
+    """Return the name of an offer ranking; raise ArgumentTypeError with the allowed names for any other."""
     if text not in ALGORITHMS:
         raise argparse.ArgumentTypeError(f"{text!r} is unknown; allowed are {', '.join(ALGORITHMS)}")
     return text
@@ -72,13 +72,13 @@ def add_scenario(parser: argparse.ArgumentParser, **options: Any) -> None:  # no
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
-    """Add what changes a scenario for one run: ticks, seed, algorithm, --set."""
+    """Add the options that change a scenario for one run: --ticks, --seed, --algorithm, --set."""
     add_ticks(parser)
     parser.add_argument(
         "--seed",
-        type=whole(0, MOST_SEED),
+        type=whole_number(0, MAX_SEED),
         metavar="S",
-        help="same seed, same run, to the byte (default: the one in the scenario)",
+        help="the same seed gives the same run to the byte (default: the scenario's)",
     )
     parser.add_argument(
         "--algorithm",
@@ -90,17 +90,17 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
 
 
 def add_ticks(parser: argparse.ArgumentParser) -> None:
-    """Add the number of ticks."""
+    """Add --ticks."""
     parser.add_argument(
         "--ticks",
-        type=whole(1, MOST_TICKS),
+        type=whole_number(1, MAX_TICKS),
         metavar="N",
-        help="how many ticks of 15 simulated minutes to run (default: the scenario's, 120 unless it says)",
+        help="number of ticks of 15 simulated minutes (default: the scenario's, which is 120 unless set)",
     )
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:
-    """Add `--set`."""
+    """Add --set."""
     parser.add_argument(
         "--set",
         action=KeyValues,
@@ -110,35 +110,35 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         dest="changes",
         metavar="key=value",
         help="change keys of the scenario, e.g. settings.turbine_scale=0.5 vehicles.count=60; "
-        "`gridfleet check` shows them all",
+        "`gridfleet check` prints all keys",
     )
 
 
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add where the results go."""
+    """Add --out."""
     parser.add_argument("--out", metavar="DIR", help=f"directory for the results (default: {default})")
 
 
 def add_recording(parser: argparse.ArgumentParser) -> None:
-    """Add what else is written: the trace, or no report."""
+    """Add --trace and --no-report."""
     parser.add_argument(
         "--trace",
         metavar="FILE",
-        help="also write every message as a JSON line with time, topic and payload, as on the wire",
+        help="also write every message as a JSON line with time, topic and payload, exactly as published",
     )
     parser.add_argument(
         "--no-report",
         action="store_false",
         dest="report",
-        help="leave out report.html and its plots (make them later with `gridfleet report DIR`)",
+        help="write no report.html and no plots (make them later with `gridfleet report DIR`)",
     )
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:
-    """Add how a command logs."""
+    """Add --log."""
     parser.add_argument(
         "--log",
-        choices=LOG_FORMS,
-        default=os.environ.get("GRIDFLEET_LOG", LOG_FORMS[0]),
-        help=f"what is logged on standard error (default: $GRIDFLEET_LOG, else {LOG_FORMS[0]})",
+        choices=LOG_FORMATS,
+        default=os.environ.get("GRIDFLEET_LOG", LOG_FORMATS[0]),
+        help=f"format of the log on standard error (default: $GRIDFLEET_LOG, else {LOG_FORMATS[0]})",
     )

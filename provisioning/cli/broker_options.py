@@ -1,4 +1,4 @@
-"""Where a command finds the broker, and how its clients log in there."""
+"""Options for the broker's address and for how clients log in there."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -7,13 +7,17 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 
 if TYPE_CHECKING:
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.broker.mqtt.client_options import Credentials
+    from gridfleet.broker.mqtt.client_options import Credentials, Login
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+DEFAULT_BROKER: Final = "mqtt://127.0.0.1:1883"
+DEFAULT_SITE: Final = "germany"
+CONNECT_TIMEOUT_S: Final = 5.0
+"""Seconds that `watch` and `set` wait for a broker."""
 
 
 def add_broker(parser: argparse.ArgumentParser) -> None:
-    """Add the broker's address, which must be given, and the folder of secrets."""
+    """Add --broker, which is required, and --secrets."""
     parser.add_argument(
         "--broker", metavar="URL", required=True, help="the site's broker: mqtt://… or mqtts://…"
     )
@@ -21,16 +25,54 @@ def add_broker(parser: argparse.ArgumentParser) -> None:
 
 
 def add_secrets(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of secrets."""
+    """Add --secrets for processes that log in as devices, clock or recorder."""
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="log in, each device, clock or recorder as itself, with what `gridfleet secrets DIR` made",
+        help="log in with the credentials in DIR, made by `gridfleet secrets DIR`: each client under its own id",
     )
 
 
+def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
+    """Add --broker, --site, --secrets and --as, for commands that watch or control a running site.
+
+    `user` is the default of --as.
+    """
+    parser.add_argument(
+        "--broker",
+        metavar="URL",
+        default=DEFAULT_BROKER,
+        help=f"the site's broker, mqtt://… or mqtts://…; `gridfleet run` prints its own (default: {DEFAULT_BROKER})",
+    )
+    parser.add_argument(
+        "--site", default=DEFAULT_SITE, metavar="S", help=f"the site (default: {DEFAULT_SITE})"
+    )
+    parser.add_argument(
+        "--secrets",
+        metavar="DIR",
+        help="log in with the credentials in DIR, made by `gridfleet secrets DIR`, and trust its authority",
+    )
+    parser.add_argument(
+        "--as",
+        dest="user",
+        default=user,
+        metavar="NAME",
+        help="with --secrets: the user to log in as; a client that uses the name already is disconnected "
+        "(default: %(default)s)",
+    )
+
+
+def login_of(arguments: argparse.Namespace, address: "BrokerAddress") -> "Login":
+    """Return how to log in to a running site; raise CommandError where the password would not be encrypted."""
+    from gridfleet.broker.mqtt.client_options import NO_LOGIN
+
+    if arguments.secrets is None:
+        return NO_LOGIN
+    return credentials_for(arguments.secrets, address).login(arguments.user)
+
+
 def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Credentials":
-    """Return how devices log in; raise CommandError where their passwords would cross a network in the clear."""
+    """Return how clients log in; raise CommandError where their passwords would not be encrypted on the network."""
     from gridfleet.broker.credentials import FileCredentials
     from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS
 
@@ -38,8 +80,8 @@ def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Cr
         return ADDRESS_CREDENTIALS
     if address is None:
         raise CommandError(
-            "--secrets", "goes with --broker mqtts://…, where `gridfleet broker --secrets` runs"
+            "--secrets", "needs --broker mqtts://…, the address of a `gridfleet broker --secrets DIR`"
         )
     if not address.tls and address.host not in LOOPBACK:
-        raise CommandError("--secrets", f"{address} is not encrypted: name the broker's mqtts:// address")
+        raise CommandError("--secrets", f"{address} is not encrypted: use the broker's mqtts:// address")
     return FileCredentials(secrets)

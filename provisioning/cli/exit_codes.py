@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and mistakes of the user that no other room can name."""
+"""The exit codes of `gridfleet`, and the error for a command that cannot be carried out as given."""
 
 from enum import IntEnum
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError
 
 
-class Exit(IntEnum):
-    """What the shell gets to see."""
+class ExitCode(IntEnum):
+    """The exit codes of every command."""
 
-    FINE = 0
+    SUCCESS = 0
     FAILED = 1
     USAGE = 2
     BREACHED = 3
@@ -17,16 +17,16 @@ class Exit(IntEnum):
 
 
 MEANING: Final = {
-    Exit.FINE: "fine",
-    Exit.FAILED: "no: not well, not taken, not as it should be; or an unexpected failure",
-    Exit.USAGE: "wrong usage, or a file that cannot be used",
-    Exit.BREACHED: "the run ended, but an invariant was breached (see the report)",
-    Exit.INTERRUPTED: "interrupted with Ctrl-C or SIGTERM; what ran is in the report",
+    ExitCode.SUCCESS: "success",
+    ExitCode.FAILED: "check failed or request rejected, or an unexpected failure",
+    ExitCode.USAGE: "wrong usage, or a file or server that cannot be used",
+    ExitCode.BREACHED: "the run ended, but an invariant was breached (see the report)",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the report covers what ran",
 }
 
 
 class CommandError(GridFleetError, ValueError):
-    """A command that cannot be carried out as given; `subject` is what it is about."""
+    """A command that cannot be carried out as given; `subject` names the option, file or id concerned."""
 
     def __init__(self, subject: object, problem: str) -> None:
         super().__init__(f"{subject}: {problem}")

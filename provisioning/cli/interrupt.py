@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks a run to end cleanly, the second ends it at once."""
+"""Handling of Ctrl-C and SIGTERM: the first requests a clean stop, the second stops at once."""
 
 import signal
 from types import FrameType, TracebackType
@@ -8,28 +8,28 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Context manager: while it is open, `asked` tells whether somebody wants the run to end.
+    """Context manager: while it is open, `requested` becomes True on the first Ctrl-C or SIGTERM.
 
-    Outside it, and from the second time on, Ctrl-C and SIGTERM raise KeyboardInterrupt.
+    The second one raises KeyboardInterrupt. On exit the previous signal handlers are restored.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[signal.Signals, Any] = {}
+        self.requested = False
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._heard)
+            self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self._before.clear()
+        self._previous.clear()
 
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

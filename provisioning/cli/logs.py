@@ -1,7 +1,7 @@
-"""What long-running commands log: for people, or as JSON, on standard error.
+"""Logs of long-running commands on standard error: for people, or as JSON.
 
-Under systemd each line begins with its priority, as sd-daemon(3) has it, so that `journalctl --priority warning`
-finds what it should; the journal keeps the time itself.
+Under systemd each line begins with its syslog priority (see sd-daemon(3)), so that `journalctl --priority warning`
+works. Such lines carry no time, because the journal records it.
 """
 
 import json
@@ -12,7 +12,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +25,8 @@ _PRIORITY: Final = (
     (logging.INFO, 6),
     (logging.NOTSET, 7),
 )
-"""Of syslog (RFC 5424, table 2), for each level and those above it."""
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+"""Syslog priority (RFC 5424, table 2) of each log level and those above it."""
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def set_up_logs(
@@ -36,10 +36,9 @@ def set_up_logs(
     always: "Mapping[str, object] | None" = None,
     stream: "TextIO | None" = None,
 ) -> None:
-    """Have everything from a level on logged to a stream, standard error unless another is given.
+    """Log everything from a level on to a stream, by default standard error; a second call replaces the first.
 
-    Each line of JSON carries `always` as well, such as which device it is. Called again, it takes the place of what
-    was set up before.
+    `form` is human or json. Each JSON object also contains the fields in `always`, such as the device's id.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     in_journal = stream is None and _is_journal(sys.stderr)
@@ -49,34 +48,34 @@ def set_up_logs(
         else HumanFormatter(in_journal=in_journal)
     )
     root = logging.getLogger()
-    for before in [each for each in root.handlers if getattr(each, "of_gridfleet", False)]:
-        root.removeHandler(before)
-    handler.of_gridfleet = True  # type: ignore[attr-defined] # to find it again
+    for previous in [each for each in root.handlers if getattr(each, "of_gridfleet", False)]:
+        root.removeHandler(previous)
+    handler.of_gridfleet = True  # type: ignore[attr-defined] # found by the next call
     root.addHandler(handler)
     root.setLevel(level)
 
 
-def teller(form: str, command: str) -> "Callable[[str], None]":
-    """Set up the logs of a command; return how it says where it is: in words, or in the log where that is JSON."""
+def status_reporter(form: str, command: str) -> "Callable[[str], None]":
+    """Set up the log of a command; return the function that reports its status: as text, or in the log if JSON."""
     set_up_logs(form)
     if form == "json":
         return logging.getLogger(f"gridfleet.{command}").info
 
-    def say(text: str) -> None:
-        tell(f"{command}: {text}")
+    def report(text: str) -> None:
+        print_message(f"{command}: {text}")
 
-    return say
+    return report
 
 
 class HumanFormatter(logging.Formatter):
-    """Time, level where it matters, message; further fields as key=value."""
+    """Formats a record as time, level from warning on, message, and further fields as key=value."""
 
     def __init__(self, *, in_journal: bool = False) -> None:
         super().__init__()
         self._in_journal = in_journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines of a record."""
+        """Return the text of a record, which may have several lines."""
         words = [record.getMessage()]
         if record.levelno >= logging.WARNING:
             words.insert(0, f"{record.levelname.lower()}:")
@@ -90,7 +89,7 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time (UTC), level, logger, message, and the record's further fields."""
+    """Formats a record as one JSON object per line: time (UTC), level, logger, message, and further fields."""
 
     def __init__(self, always: "Mapping[str, object] | None" = None, *, in_journal: bool = False) -> None:
         super().__init__()
@@ -98,8 +97,8 @@ class JsonFormatter(logging.Formatter):
         self._in_journal = in_journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        told = {
+        """Return the JSON text of a record."""
+        fields = {
             "time": _time(record).astimezone(UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -109,19 +108,19 @@ class JsonFormatter(logging.Formatter):
                for key, value in fields_of(record).items()},
         }  # fmt: skip
         if record.exc_info:
-            told["error"] = "".join(traceback.format_exception(*record.exc_info))
-        text = json.dumps(told, default=str, ensure_ascii=False)
+            fields["error"] = "".join(traceback.format_exception(*record.exc_info))
+        text = json.dumps(fields, default=str, ensure_ascii=False)
         return f"<{priority_of(record.levelno)}>{text}" if self._in_journal else text
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """Return what was logged beside the message, with `extra=`."""
-    return {key: value for key, value in vars(record).items() if key not in _OWN}
+    """Return the fields that were logged with `extra=`."""
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}
 
 
 def priority_of(level: int) -> int:
-    """Return the priority of syslog for a level of logging."""
-    return next(priority for least, priority in _PRIORITY if level >= least)
+    """Return the syslog priority of a log level."""
+    return next(priority for minimum, priority in _PRIORITY if level >= minimum)
 
 
 def _time(record: logging.LogRecord) -> datetime:
@@ -129,10 +128,10 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _is_journal(stream: "TextIO") -> bool:
-    """Tell whether a stream leads to the journal: systemd says so by device and inode (systemd.exec(5))."""
-    said = os.environ.get("JOURNAL_STREAM", "")
+    """Return whether a stream leads to the journal; systemd gives its device and inode (see systemd.exec(5))."""
+    journal = os.environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return said == f"{status.st_dev}:{status.st_ino}"
+    return journal == f"{status.st_dev}:{status.st_ino}"

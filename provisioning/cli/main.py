@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.provisioning.cli.arguments import HelpFormatter
-from gridfleet.provisioning.cli.exit_codes import MEANING, Exit
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.exit_codes import MEANING, ExitCode
+from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.commands import completion
 from gridfleet.provisioning.commands.containers import compose, kubernetes
 from gridfleet.provisioning.commands.devices import bundle, device, doctor, flash, revoke, upgrade
@@ -148,21 +148,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help(sys.stderr)
-        return Exit.USAGE
+        return ExitCode.USAGE
     try:
         code = EXECUTE[arguments.command](arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        tell("gridfleet: interrupted")
-        return Exit.INTERRUPTED
+        print_message("gridfleet: interrupted")
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, head for example, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
+        return ExitCode.FAILED
     except GridFleetError as error:
-        return _fail(error, Exit.USAGE, str(error), debug=arguments.debug)
+        return _fail(error, ExitCode.USAGE, str(error), debug=arguments.debug)
     except Exception as error:  # noqa: BLE001  the last place where a failure can be told cleanly
         text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug to see where it happened."
-        return _fail(error, Exit.FAILED, text, debug=arguments.debug)
+        return _fail(error, ExitCode.FAILED, text, debug=arguments.debug)
     return code
 
 
@@ -197,11 +197,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(error: Exception, code: Exit, text: str, *, debug: bool) -> int:
+def _fail(error: Exception, code: ExitCode, text: str, *, debug: bool) -> int:
     """Tell a failure on standard error, with its traceback only where asked for."""
     if debug:
         traceback.print_exception(error)
-    tell("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
+    print_message("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
     return code
 
 

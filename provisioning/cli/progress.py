@@ -1,4 +1,4 @@
-"""What a long run tells while it runs."""
+"""What a long run reports while it runs."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -8,21 +8,21 @@ class Progress(NamedTuple):
     """How far a run is."""
 
     tick: int
-    """The tick that begins or goes on, counted from 0."""
+    """The tick in progress, counted from 0."""
     ticks: int
     simulated_ms: int
     price_ueur: int | None
-    """Lowest price per kWh in the last tick that ended; None where nothing was sold."""
+    """Lowest price per kWh in the last finished tick, in µEUR; None where nothing was sold."""
 
 
-Tell = Callable[[Progress], bool]
-"""Hears how far a run is; False asks it to end."""
+ProgressCallback = Callable[[Progress], bool]
+"""Receives the progress of a run; returns False to end the run."""
 
 
-class Runner(Protocol):
-    """Whatever plays a scenario from its first tick to its last: the simulation, or a fleet over MQTT."""
+class ScenarioRunner(Protocol):
+    """Runs a scenario from its first tick to its last: the simulation, or a site over MQTT."""
 
-    def run(self, progress: Tell) -> None:
+    def run(self, progress: ProgressCallback) -> None:
         """Run to the end, or until `progress` returns False.
 
         `progress` is called at the beginning of every tick, and in real time at least twice a second, always

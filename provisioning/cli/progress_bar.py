@@ -1,4 +1,4 @@
-"""How a long run is shown while it runs: a bar on a terminal, nothing anywhere else."""
+"""Progress bars on a terminal; elsewhere nothing is printed."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from gridfleet.broker.protocol.units import UEUR_PER_EUR
 from gridfleet.broker.simulated_time import short_time_text
 from gridfleet.provisioning.cli.progress import Progress
-from gridfleet.provisioning.cli.terminal import is_live
+from gridfleet.provisioning.cli.terminal import is_interactive
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import ProgressColumn
 
-Show = Callable[[Progress], None]
-Count = Callable[[int], None]
+UpdateRun = Callable[[Progress], None]
+UpdateCount = Callable[[int], None]
 
 
 @contextmanager
-def shown(title: str) -> Iterator[Show]:
-    """Show what the run tells: on a terminal as a bar with tick, simulated time, price and time left."""
-    if not is_live():
+def run_bar(title: str) -> Iterator[UpdateRun]:
+    """Show a bar for one run, with tick, simulated time, price and time left; yield the function that updates it."""
+    if not is_interactive():
         yield lambda _progress: None
         return
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -37,7 +37,7 @@ def shown(title: str) -> Iterator[Show]:
     with _bar(*columns) as bar:
         task = bar.add_task(title, total=None, time="", price="", visible=False)
 
-        def show(progress: Progress) -> None:
+        def update(progress: Progress) -> None:
             bar.update(
                 task,
                 visible=True,
@@ -47,13 +47,13 @@ def shown(title: str) -> Iterator[Show]:
                 price=price_text(progress.price_ueur),
             )
 
-        yield show
+        yield update
 
 
 @contextmanager
-def counted(title: str, total: int) -> Iterator[Count]:
-    """Show how many of many runs are done, on a terminal."""
-    if not is_live():
+def count_bar(title: str, total: int) -> Iterator[UpdateCount]:
+    """Show how many of `total` runs are done; yield the function that updates the count."""
+    if not is_interactive():
         yield lambda _done: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -71,12 +71,12 @@ def counted(title: str, total: int) -> Iterator[Count]:
 
 
 def price_text(price_ueur: int | None) -> str:
-    """Spell a price per kWh."""
+    """Return a price per kWh in EUR."""
     return "nothing sold" if price_ueur is None else f"{price_ueur / UEUR_PER_EUR:.3f} EUR/kWh"
 
 
 def _bar(*columns: "ProgressColumn") -> AbstractContextManager["Bar"]:
-    """Draw on standard error, and leave nothing behind."""
+    """Return a bar on standard error that is erased when it ends."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 

@@ -1,4 +1,4 @@
-"""The scenario that a command line names, with the changes it asks for."""
+"""Options that choose a scenario and its output directory."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -9,13 +9,17 @@ from gridfleet.devices.runtime.fleet import weather_of
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 
-def chosen_scenario(arguments: Namespace) -> Scenario:
-    """Return the scenario of a command's arguments; raise ScenarioError for mistakes in it."""
-    return changed_scenario(arguments.scenario, arguments, seed=arguments.seed, algorithm=arguments.algorithm)
+def scenario_from_arguments(arguments: Namespace) -> Scenario:
+    """Return the scenario that a command's arguments name; raise ScenarioError for mistakes in it."""
+    return scenario_with_changes(
+        arguments.scenario, arguments, seed=arguments.seed, algorithm=arguments.algorithm
+    )
 
 
-def changed_scenario(name: str, arguments: Namespace, *, seed: int | None, algorithm: str | None) -> Scenario:
-    """Return a scenario with `--set`; what has an option of its own wins over it."""
+def scenario_with_changes(
+    name: str, arguments: Namespace, *, seed: int | None, algorithm: str | None
+) -> Scenario:
+    """Return a scenario changed by `--set`, `--ticks`, `seed` and `algorithm`; the last three win over `--set`."""
     changes = list(arguments.changes)
     if arguments.ticks is not None:
         changes.append(f"ticks={arguments.ticks}")
@@ -25,17 +29,16 @@ def changed_scenario(name: str, arguments: Namespace, *, seed: int | None, algor
         changes.append(f"settings.algorithm='{algorithm}'")
     scenario = load(name, changes)
     if scenario.weather.files:
-        weather_of(scenario, scenario.seed)  # what is wrong with them is told before anything is written
+        weather_of(scenario, scenario.seed)  # reports mistakes in weather files before anything is written
     return scenario
 
 
 def output_directory(given: str | None, default: str) -> Path:
-    """Return the directory for results, made where it is missing; raise CommandError when it cannot be."""
+    """Return the directory for results, created if missing; raise CommandError when it cannot be created."""
     directory = Path(given) if given is not None else Path("out") / default
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(
-            f"--out {directory}", f"cannot be used as a directory ({error_reason(error)})"
-        ) from None
+        problem = f"cannot be used as a directory ({error_reason(error)}): name another with --out"
+        raise CommandError(f"--out {directory}", problem) from None
     return directory

@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from gridfleet.provisioning.cli.arguments import ALGORITHMS
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "print a script that completes gridfleet's words in your shell"
 DESCRIPTION: Final = (
@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace) -> int:
             parser, arguments.shell, preamble=_PREAMBLE.get(arguments.shell, "") % {"names": names}
         )
     )
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

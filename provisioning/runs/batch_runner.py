@@ -21,33 +21,35 @@ from gridfleet.dashboards.reports.metrics import METRICS, number_text
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.interrupt import Interruption
-from gridfleet.provisioning.cli.progress_bar import counted
-from gridfleet.provisioning.cli.terminal import paint
+from gridfleet.provisioning.cli.progress_bar import count_bar
+from gridfleet.provisioning.cli.terminal import coloured
 from gridfleet.provisioning.runs.results import recording
 
-LOOK_S: Final = 0.2
+POLL_S: Final = 0.2
 """How often Ctrl-C is looked for, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRun:
     """One run's figures, and the names of the invariants that it breached."""
 
     result: RunResult
     breached: tuple[str, ...]
 
 
-def measure(scenario: Scenario) -> Measured:
+def measure(scenario: Scenario) -> MeasuredRun:
     """Simulate a scenario, keeping only its figures."""
     with recording(scenario, None) as recorded:
         Simulation(scenario, taps=(recorded.tap,)).run()
         recorded.finish()
         store = recorded.store
         breached = tuple(found.name for found in store.invariants() if not found.holds)
-        return Measured(result_of(store), breached)
+        return MeasuredRun(result_of(store), breached)
 
 
-def hold(sets: Mapping[str, Sequence[Scenario]], jobs: int | None) -> tuple[dict[str, list[Measured]], bool]:
+def run_batch(
+    sets: Mapping[str, Sequence[Scenario]], jobs: int | None
+) -> tuple[dict[str, list[MeasuredRun]], bool]:
     """Measure every run of every set; return the sets in their order, and whether Ctrl-C cut them short."""
     order = [(label, scenario) for label, scenarios in sets.items() for scenario in scenarios]
     processes = min(jobs or _processors(), len(order))
@@ -60,16 +62,16 @@ def hold(sets: Mapping[str, Sequence[Scenario]], jobs: int | None) -> tuple[dict
         except BaseException:
             _stop(futures)
             raise
-        if interruption.asked:
+        if interruption.requested:
             _stop(futures)
-    measured: dict[str, list[Measured]] = {label: [] for label in sets}
+    measured: dict[str, list[MeasuredRun]] = {label: [] for label in sets}
     for (label, _), future in zip(order, futures, strict=True):
-        if not interruption.asked or _succeeded(future):
+        if not interruption.requested or _succeeded(future):
             measured[label].append(future.result())
-    return {label: runs for label, runs in measured.items() if runs}, interruption.asked
+    return {label: runs for label, runs in measured.items() if runs}, interruption.requested
 
 
-def write_and_print(measured: Mapping[str, Sequence[Measured]], directory: Path) -> None:
+def write_and_print(measured: Mapping[str, Sequence[MeasuredRun]], directory: Path) -> None:
     """Write compare.html, compare.csv and plots; print the table."""
     results = {label: [each.result for each in runs] for label, runs in measured.items()}
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -89,7 +91,7 @@ def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | 
         block, room = [left.pop(0)], (columns or sys.maxsize) - first
         while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
             block.append(left.pop(0))
-        lines = [paint(_line("", first, [(label, widths[label]) for label in block]), "bold")]
+        lines = [coloured(_line("", first, [(label, widths[label]) for label in block]), "bold")]
         for metric, head in zip(METRICS, heads, strict=True):
             lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
         blocks.append("\n".join(lines))
@@ -110,18 +112,18 @@ def _cell(spread: Spread) -> str:
     )
 
 
-def _await(futures: Sequence[Future[Measured]], interruption: Interruption) -> None:
+def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption) -> None:
     """Wait until all are done, one has failed, or Ctrl-C was pressed."""
-    with counted("compare", len(futures)) as count:
+    with count_bar("compare", len(futures)) as count:
         pending = set(futures)
-        while pending and not interruption.asked:
-            done, pending = wait(pending, LOOK_S, FIRST_COMPLETED)
+        while pending and not interruption.requested:
+            done, pending = wait(pending, POLL_S, FIRST_COMPLETED)
             for future in done:
                 future.result()
             count(len(futures) - len(pending))
 
 
-def _stop(futures: Sequence[Future[Measured]]) -> None:
+def _stop(futures: Sequence[Future[MeasuredRun]]) -> None:
     """Give up what has not ended."""
     for future in futures:
         future.cancel()
@@ -129,7 +131,7 @@ def _stop(futures: Sequence[Future[Measured]]) -> None:
         child.terminate()
 
 
-def _succeeded(future: Future[Measured]) -> bool:
+def _succeeded(future: Future[MeasuredRun]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 

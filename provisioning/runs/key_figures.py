@@ -10,7 +10,7 @@ from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_tex
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
-from gridfleet.provisioning.cli.terminal import paint
+from gridfleet.provisioning.cli.terminal import coloured
 
 GROUPS: Final = {
     "Energy": (
@@ -42,8 +42,10 @@ def key_figures(store: Store) -> str:
     """Return what a run came to, one figure a line with its unit."""
     summary, found = summarise(store), figures_of(store)
     agents = sum(summary["counts"]["agents"].values())
-    head = f"{summary['scenario']}, seed {summary['seed']}: {counted(summary['ticks'], 'tick')}"
-    lines = [paint(f"{head}, {counted(agents, 'agent')} in {counted(summary['cells'], 'cell')}", "bold")]
+    head = f"{summary['scenario']}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
+    lines = [
+        coloured(f"{head}, {count_text(agents, 'agent')} in {count_text(summary['cells'], 'cell')}", "bold")
+    ]
     for group, names in GROUPS.items():
         for place, name in enumerate(names):
             metric = _METRIC[name]
@@ -57,29 +59,29 @@ def key_figures(store: Store) -> str:
 def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
     """Return the auditor's verdict: what holds in a few lines, then each breached invariant with an example."""
     if not invariants:
-        return [f"{'Checks':<{_GROUP_WIDTH}}{paint('no auditor checked this run', 'yellow')}"]
+        return [f"{'Checks':<{_GROUP_WIDTH}}{coloured('no auditor checked this run', 'yellow')}"]
     holding = [found for found in invariants if found.holds and found.checked]
     idle = [found for found in invariants if not found.checked]
     lines = []
     if holding:
         names = ", ".join(found.name for found in holding)
-        made = counted(sum(found.checked for found in holding), "check")
+        made = count_text(sum(found.checked for found in holding), "check")
         how_many = "all " if len(holding) == len(invariants) else ""
         holds = "holds" if len(holding) == 1 else "hold"
         text = f"{how_many}{len(holding)} {holds} in {made}: {names}"
         if idle:
             text += f"; nothing to check for {', '.join(found.name for found in idle)}"
         lines = textwrap.wrap(text, _LINE - _GROUP_WIDTH)
-        lines[0] = lines[0].replace(holds, paint(holds, "green"), 1)
+        lines[0] = lines[0].replace(holds, coloured(holds, "green"), 1)
     for found in invariants:
         if not found.holds:
-            of = f"{found.breaches} of {counted(found.checked, 'check')}"
-            lines.append(f"{paint('BREACHED', 'red')} {found.name}, in {of}: {found.what}")
+            of = f"{found.breaches} of {count_text(found.checked, 'check')}"
+            lines.append(f"{coloured('BREACHED', 'red')} {found.name}, in {of}: {found.what}")
             lines += [f"  {example}" for example in breaches.get(found.name, [])[:1]]
     heads = ["Checks", *[""] * len(lines)]
     return [f"{head:<{_GROUP_WIDTH}}{line}" for head, line in zip(heads, lines, strict=False)]
 
 
-def counted(count: int, noun: str) -> str:
+def count_text(count: int, noun: str) -> str:
     """Spell a count with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

@@ -2,29 +2,29 @@
 
 from pathlib import Path
 
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
-from gridfleet.provisioning.cli.progress import Progress, Runner
-from gridfleet.provisioning.cli.progress_bar import shown
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.progress import Progress, ScenarioRunner
+from gridfleet.provisioning.cli.progress_bar import run_bar
+from gridfleet.provisioning.cli.terminal import print_message
 
 
-def play(runner: Runner, title: str) -> bool:
+def run_with_progress(runner: ScenarioRunner, title: str) -> bool:
     """Run to the end, or until Ctrl-C; return whether it was interrupted."""
     with Interruption() as interruption:
-        with shown(title) as show:
+        with run_bar(title) as update:
 
             def progress(now: Progress) -> bool:
-                show(now)
-                return not interruption.asked
+                update(now)
+                return not interruption.requested
 
             runner.run(progress)
-        if interruption.asked:
-            tell("Interrupted: what ran is kept. Ctrl-C once more leaves out its report.")
-    return interruption.asked
+        if interruption.requested:
+            print_message("Interrupted: what ran is kept. Ctrl-C once more leaves out its report.")
+    return interruption.requested
 
 
-def conclude(directory: Path, *, interrupted: bool, report: bool) -> int:
+def finish_run(directory: Path, *, interrupted: bool, report: bool) -> int:
     """Write the report of the run stored in a directory, print its figures; return the exit code."""
     from gridfleet.dashboards.recording.recording import STORE
     from gridfleet.dashboards.reports.summary import BROKEN, verdict
@@ -41,8 +41,10 @@ def conclude(directory: Path, *, interrupted: bool, report: bool) -> int:
         else:
             print(f"Files     {directory}/")
     if interrupted:
-        return Exit.INTERRUPTED
+        return ExitCode.INTERRUPTED
     if broken:
-        tell("gridfleet: an invariant was breached; that is a fault of GridFleet, or of a device that lies")
-        return Exit.BREACHED
-    return Exit.FINE
+        print_message(
+            "gridfleet: an invariant was breached; that is a fault of GridFleet, or of a device that lies"
+        )
+        return ExitCode.BREACHED
+    return ExitCode.SUCCESS

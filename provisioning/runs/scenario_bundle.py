@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAME: Final = "scenario.toml"
 
 
-def portable(scenario: "Scenario") -> dict[str, bytes]:
+def scenario_bundle(scenario: "Scenario") -> dict[str, bytes]:
     """Return the files of a scenario by name, `scenario.toml` first; raise CommandError for what cannot be read."""
     weather = scenario.weather
     document: dict[str, Any] = scenario.model_dump(exclude={"folder"}, exclude_none=True)

@@ -85,7 +85,7 @@ def revoke(directory: Path, name: str) -> UserRegistry:
     return left
 
 
-def tell_broker(directory: Path) -> str:
+def reload_brokers(directory: Path) -> str:
     """Have the brokers that run here with these secrets read them again; say whether there were any."""
     found = folder_users(SecretsFolder(directory).brokers)
     for process in found:

@@ -84,8 +84,7 @@ def health_problem(path: Path, now_s: float, *, only_alive: bool = False) -> str
         said = json.loads(path.read_text(encoding="utf-8"))
         silent_s, trouble = now_s - float(said["at_s"]), str(said["trouble"])
     except OSError as error:
-        reason = error_reason(error)
-        return f"{path}: no heartbeat ({reason}): does the process run, with {ENVIRONMENT} set to this file?"
+        return f"{path}: no heartbeat ({error_reason(error)}): start the process with {ENVIRONMENT} set to this file"
     except (ValueError, KeyError, TypeError):
         return f"{path}: is no heartbeat of GridFleet"
     if silent_s > SILENT_S:

@@ -10,10 +10,10 @@ from typing import Final
 from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
-LOOK_S: Final = 0.5
+POLL_S: Final = 0.5
 
 
-class Claim:
+class PartitionLock:
     """One of `parts` lock files in a directory that all processes of a fleet share on one machine."""
 
     def __init__(self, directory: Path, parts: int) -> None:
@@ -47,7 +47,7 @@ class Claim:
         if number is None:
             tell(f"all {self._parts} parts are taken: stands by for one that ends")
         while number is None and not asked_to_end():
-            sleep(LOOK_S)
+            sleep(POLL_S)
             number = self.take()
         return number
 

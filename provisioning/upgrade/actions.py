@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.upgrade.bundle import Bundle
 from gridfleet.provisioning.upgrade.service import UNIT, Service, Systemd
 from gridfleet.provisioning.upgrade.version_change import Gate, RealTime, Time, change, settle
@@ -32,7 +32,7 @@ def to_good(versions: Versions, tell: Callable[[str], None] = print) -> int:
     if settle(versions):
         tell(f"Rollback  to {versions.good}, the last that was healthy")
         Systemd().restart()
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def upgrade(
@@ -46,15 +46,15 @@ def upgrade(
     """Change to a version that is installed; return the exit code."""
     if label == versions.current == versions.good:
         tell(f"In use    {label} already")
-        return Exit.FINE
+        return ExitCode.SUCCESS
     verdict = change(versions, label, service, gate, clock or RealTime(), tell)
     tell(f"In use    {verdict.label}: {verdict.words}")
     if not verdict.healthy:
         tell(f"See why: journalctl --unit {UNIT} --since -10min")
-        return Exit.FAILED
+        return ExitCode.FAILED
     for gone in versions.prune():
         tell(f"Deleted   {gone}")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def show(versions: Versions) -> int:
@@ -71,4 +71,4 @@ def show(versions: Versions) -> int:
             if marked == label
         ]
         print(f"{label:24} {', '.join(marks)}".rstrip())
-    return Exit.FINE
+    return ExitCode.SUCCESS

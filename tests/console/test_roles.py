@@ -12,7 +12,7 @@ from gridfleet.broker.credentials import FileCredentials
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.console.conftest import LIVE, SMALL, Browser, Running, wait_until
@@ -120,11 +120,11 @@ def test_the_command_line_logs_in_by_the_sites_secrets(
     town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--broker", town.mqtts, "--secrets", str(town.secrets)]
-    assert main(["set", "wind_scale=2", *words]) == Exit.FINE
+    assert main(["set", "wind_scale=2", *words]) == ExitCode.SUCCESS
     wait_until(lambda: town.running.now.settings.wind_scale == 2.0)
-    assert main(["set", "wind_scale=1", *words, "--as", "viewer"]) == Exit.FAILED
+    assert main(["set", "wind_scale=1", *words, "--as", "viewer"]) == ExitCode.FAILED
     assert town.running.now.settings.wind_scale == 2.0
-    assert main(["watch", *words, "--ticks", "1"]) == Exit.FINE
+    assert main(["watch", *words, "--ticks", "1"]) == ExitCode.SUCCESS
     said = capsys.readouterr()
     assert "tick " in said.out
     for name in ("operator", "viewer"):
@@ -133,7 +133,7 @@ def test_the_command_line_logs_in_by_the_sites_secrets(
 
 def test_names_and_passwords_in_the_address(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
     port = town.broker.ports.plain
-    for name, code in (("viewer", Exit.FAILED), ("operator", Exit.FINE)):
+    for name, code in (("viewer", ExitCode.FAILED), ("operator", ExitCode.SUCCESS)):
         password = town.password(name)
         url = f"mqtt://{name}:{password}@127.0.0.1:{port}"
         assert main(["set", "vehicle_scale=0.5", "--broker", url]) == code
@@ -146,14 +146,14 @@ def test_a_broker_that_the_site_has_not_signed_is_not_trusted(
 ) -> None:
     make_secrets(tmp_path / "other", "germany", identities(Fleet(load("normal", SMALL))))
     words = ["--broker", town.mqtts, "--secrets", str(tmp_path / "other")]
-    assert main(["set", "wind_scale=1", *words]) == Exit.USAGE
+    assert main(["set", "wind_scale=1", *words]) == ExitCode.USAGE
     assert "certificate is not trusted" in capsys.readouterr().err
 
 
 def test_secrets_are_not_sent_in_the_clear(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--broker", "mqtt://broker.example", "--secrets", str(town.secrets)]
     for command in (["set", "wind_scale=1"], ["watch"]):
-        assert main([*command, *words]) == Exit.USAGE
+        assert main([*command, *words]) == ExitCode.USAGE
         assert "is not encrypted" in capsys.readouterr().err
-    assert main(["console", *words]) == Exit.USAGE
+    assert main(["console", *words]) == ExitCode.USAGE
     assert "goes with --broker mqtts://" in capsys.readouterr().err

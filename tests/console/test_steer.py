@@ -1,20 +1,21 @@
-"""`gridfleet set` against a fleet that runs."""
+"""`gridfleet set` against a running site."""
 
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Algorithm
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.commands.live import set_control
+from gridfleet.provisioning.site import control_client
+from gridfleet.provisioning.site.control_client import parse_setting
 from tests.console.conftest import Running, wait_until
 
 
-def test_wishes_come_true_and_are_told(
+def test_settings_come_into_force_and_are_printed(
     running: Running, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["wind_scale=2", "turbine_scale=0.5", "algorithm=closest", "seconds_per_tick=0.3", "ticks=700"]
-    assert main(["set", *words, "--broker", broker.url]) == Exit.FINE
+    assert main(["set", *words, "--broker", broker.url]) == ExitCode.SUCCESS
     said = capsys.readouterr()
     assert said.out.splitlines() == [word.replace("=", " = ") for word in words]
     assert said.err == ""
@@ -25,18 +26,18 @@ def test_wishes_come_true_and_are_told(
     wait_until(lambda: running.clock and (running.clock.ticks, running.clock.revision) == (700, 5))
 
 
-def test_pause_step_and_go_on(running: Running, broker: EmbeddedBroker) -> None:
-    assert main(["set", "paused=true", "--broker", broker.url]) == Exit.FINE
+def test_pause_step_and_resume(running: Running, broker: EmbeddedBroker) -> None:
+    assert main(["set", "paused=true", "--broker", broker.url]) == ExitCode.SUCCESS
     wait_until(lambda: running.tick and running.tick.paused)
     assert running.tick is not None
     held = running.tick.tick
-    assert main(["set", "step=2", "--broker", broker.url]) == Exit.FINE
+    assert main(["set", "step=2", "--broker", broker.url]) == ExitCode.SUCCESS
     wait_until(lambda: running.tick and running.tick.paused and running.tick.tick == held + 2)
-    assert main(["set", "paused=off", "--broker", broker.url]) == Exit.FINE
+    assert main(["set", "paused=off", "--broker", broker.url]) == ExitCode.SUCCESS
     wait_until(lambda: running.tick and running.tick.tick > held + 2)
 
 
-def test_what_the_clock_refuses_ends_with_1(
+def test_a_value_that_the_clock_refuses_ends_with_1(
     running: Running, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for word in (
@@ -47,38 +48,38 @@ def test_what_the_clock_refuses_ends_with_1(
         "algorithm=luck",
         "seconds_per_tick=0",
     ):
-        assert main(["set", word, "--broker", broker.url]) == Exit.FAILED
+        assert main(["set", word, "--broker", broker.url]) == ExitCode.FAILED
         assert "the clock refused" in capsys.readouterr().err
 
 
 def test_without_a_fleet(
     broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_control, "PATIENCE_S", 0.3)
-    assert main(["set", "paused=true", "--broker", broker.url]) == Exit.FAILED
-    assert "no clock is heard at the site 'germany'" in capsys.readouterr().err
+    monkeypatch.setattr(control_client, "ANSWER_TIMEOUT_S", 0.3)
+    assert main(["set", "paused=true", "--broker", broker.url]) == ExitCode.FAILED
+    assert "no clock found at site 'germany' on this broker" in capsys.readouterr().err
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(set_control, "REACH_S", 0.5)
-    assert main(["set", "paused=true", "--broker", "mqtt://127.0.0.1:1"]) == Exit.USAGE
+    monkeypatch.setattr(control_client, "CONNECT_TIMEOUT_S", 0.5)
+    assert main(["set", "paused=true", "--broker", "mqtt://127.0.0.1:1"]) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 
-def test_words_that_are_no_wishes() -> None:
-    assert set_control.parse("paused=yes") == ("paused", True)
-    assert set_control.parse("ticks=12") == ("ticks", 12)
-    assert set_control.parse("wind_scale=1.5") == ("wind_scale", 1.5)
-    assert set_control.parse("storm=on") == ("storm", True)
-    assert set_control.parse("chargers_out=charger-1,25%") == ("chargers_out", "charger-1,25%")
-    assert set_control.parse("chargers_out=") == ("chargers_out", "")
-    assert set_control.parse("outage_s=20") == ("outage_s", 20.0)
+def test_settings_are_parsed_and_wrong_ones_refused() -> None:
+    assert parse_setting("paused=yes") == ("paused", True)
+    assert parse_setting("ticks=12") == ("ticks", 12)
+    assert parse_setting("wind_scale=1.5") == ("wind_scale", 1.5)
+    assert parse_setting("storm=on") == ("storm", True)
+    assert parse_setting("chargers_out=charger-1,25%") == ("chargers_out", "charger-1,25%")
+    assert parse_setting("chargers_out=") == ("chargers_out", "")
+    assert parse_setting("outage_s=20") == ("outage_s", 20.0)
     for word, problem in (
         ("paused", "expected KEY=VALUE"),
-        ("speed=2", "no such setting; there are paused, storm, step"),
+        ("speed=2", "unknown setting; allowed are paused, storm, step"),
         ("paused=perhaps", "allowed are true and false"),
-        ("ticks=1.5", "no whole number"),
-        ("wind_scale=strong", "no number"),
+        ("ticks=1.5", "'1.5' is not a whole number"),
+        ("wind_scale=strong", "'strong' is not a number"),
     ):
         with pytest.raises(CommandError, match=problem):
-            set_control.parse(word)
+            parse_setting(word)

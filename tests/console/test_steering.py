@@ -11,7 +11,7 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Algorithm, Mode, Settings
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.store.rows import VehicleRow
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import LIVE, Browser, Ledger, Running, wait_until
 
@@ -181,7 +181,7 @@ def away_and_back(desk: ReservationBook) -> None:
 def others_are_seen(
     desk: ReservationBook, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["set", "consumer_scale=0.5", "--broker", broker.url]) == Exit.FINE
+    assert main(["set", "consumer_scale=0.5", "--broker", broker.url]) == ExitCode.SUCCESS
     capsys.readouterr()
     desk.logs("cli asks: consumer scale = 0.5")
     desk.page.wait("document.querySelector('#scale-consumer_scale').value === '0.5'")

@@ -20,7 +20,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.dashboards.console.terminal_view import View, picture
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import Running
 from tests.provisioning.shell import gridfleet, on_terminal, plain
@@ -33,7 +33,7 @@ LINE = re.compile(
 
 def test_lines_where_there_is_no_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
     ended = gridfleet("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
-    assert (ended.code, ended.err) == (Exit.FINE, "")
+    assert (ended.code, ended.err) == (ExitCode.SUCCESS, "")
     lines = [line for line in ended.out.splitlines() if line.startswith("tick")]
     assert len(lines) == 3
     assert all(LINE.fullmatch(line) for line in lines), lines
@@ -41,19 +41,22 @@ def test_lines_where_there_is_no_terminal(running: Running, broker: EmbeddedBrok
 
 def test_a_picture_on_a_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
     ended = on_terminal("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
-    assert ended.code == Exit.FINE
+    assert ended.code == ExitCode.SUCCESS
     shown = plain(ended.out)
     for word in ("tick", "residual load", "Market", "Chargers", "charger-1", "of 5 free", "Events"):
         assert word in shown
 
 
 def test_ctrl_c_is_how_one_leaves(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
-    assert on_terminal("watch", "--broker", broker.url, cwd=tmp_path, ctrl_c_at="Chargers").code == Exit.FINE
+    assert (
+        on_terminal("watch", "--broker", broker.url, cwd=tmp_path, ctrl_c_at="Chargers").code
+        == ExitCode.SUCCESS
+    )
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridfleet.provisioning.commands.live.watch.REACH_S", 0.5)
-    assert main(["watch", "--broker", "mqtt://127.0.0.1:1"]) == Exit.USAGE
+    monkeypatch.setattr("gridfleet.provisioning.site.watch_client.CONNECT_TIMEOUT_S", 0.5)
+    assert main(["watch", "--broker", "mqtt://127.0.0.1:1"]) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ import pytest
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.containers.compose import NODES, SINGLE
 from tests.containers.files import CHECKER, COMPOSE, compose
@@ -98,7 +98,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the compose file, prepared."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "docker-compose.yml").write_text(COMPOSE.read_text(encoding="utf-8"), encoding="utf-8")
-    assert main(["compose", "--folder", str(folder / "containers")]) == Exit.FINE
+    assert main(["compose", "--folder", str(folder / "containers")]) == ExitCode.SUCCESS
     return folder
 
 
@@ -154,7 +154,7 @@ def test_called_again_it_changes_no_secret(prepared: Path) -> None:
     edited = folder / "devices" / f"{SINGLE[0]}.toml"
     edited.write_text("# mine\n")
     (prepared / ".env").write_text((prepared / ".env").read_text() + "FLEETS=4\n")
-    assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == Exit.FINE
+    assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == ExitCode.SUCCESS
     changed = {path for path, content in before.items() if path.exists() and path.read_bytes() != content}
     assert changed == set()
     gone = {path for path in before if not path.exists()}
@@ -216,7 +216,7 @@ def test_a_folder_that_is_somebody_elses_is_left_alone(
 ) -> None:
     (tmp_path / "letter.txt").touch(mode=0o644)
     mode = tmp_path.stat().st_mode
-    assert main(["compose", "--folder", str(tmp_path)]) == Exit.USAGE
+    assert main(["compose", "--folder", str(tmp_path)]) == ExitCode.USAGE
     assert "is not empty and holds no site of GridFleet: name another folder" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
     assert tmp_path.stat().st_mode == mode

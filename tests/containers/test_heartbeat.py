@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, health_problem
 from tests.provisioning.shell import end, gridfleet, start, wait_until
@@ -54,7 +54,7 @@ def test_without_the_variable_nothing_is_written(
     with Heartbeat.from_environment() as heartbeat:
         heartbeat.beat()
     assert list(tmp_path.iterdir()) == []
-    assert main(["health"]) == Exit.USAGE
+    assert main(["health"]) == ExitCode.USAGE
     assert f"set {ENVIRONMENT}" in capsys.readouterr().err
 
 
@@ -70,14 +70,14 @@ def test_clock_and_fleet_are_healthy_while_the_broker_is_there(tmp_path: Path) -
             def reap() -> None:
                 if process.poll() is None:
                     process.terminate()
-                assert end(process).code == Exit.FINE
+                assert end(process).code == ExitCode.SUCCESS
                 assert not (tmp_path / words[0]).exists()  # who ends says so
 
             stack.callback(reap)
             return env
 
         def is_well(env: dict[str, str], *options: str) -> bool:
-            return gridfleet("health", *options, cwd=tmp_path, env=env).code == Exit.FINE
+            return gridfleet("health", *options, cwd=tmp_path, env=env).code == ExitCode.SUCCESS
 
         stand_by = ("--parts", "1", "--claim", str(tmp_path / "claims"))
         fleet = run("fleet", *common, *stand_by)

@@ -12,7 +12,7 @@ import yaml
 
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.containers.kubernetes import check_sizes
 from gridfleet.provisioning.deploy.manifests import Site
@@ -25,7 +25,7 @@ CELLS = ("area.rows=2", "area.columns=2")
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "kubernetes"
     words = ("--folder", str(folder), "--nodes", str(request.param), "--set", *CELLS)
-    assert main(["kubernetes", "normal", *words]) == Exit.FINE
+    assert main(["kubernetes", "normal", *words]) == ExitCode.SUCCESS
     return folder
 
 
@@ -120,7 +120,7 @@ def test_called_again_it_changes_nothing(written: Path) -> None:
     nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
     assert (
         main(["kubernetes", "normal", "--folder", str(written), "--nodes", nodes, "--set", *CELLS])
-        == Exit.FINE
+        == ExitCode.SUCCESS
     )
     after = read(written, "secrets.yaml")
     assert before == after
@@ -146,7 +146,7 @@ def test_kubernetes_own_schema_finds_nothing_wrong(written: Path, tmp_path: Path
 
 
 def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == Exit.USAGE
+    assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == ExitCode.USAGE
     assert "some of 58 processes would have none of the 57 devices" in capsys.readouterr().err
     assert (
         main(
@@ -170,10 +170,10 @@ def test_telemetry_goes_to_influxdb_where_there_is_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
-    assert main(words) == Exit.USAGE
+    assert main(words) == ExitCode.USAGE
     assert "go together" in capsys.readouterr().err
     (tmp_path / "token").write_text("t0ken")
-    assert main([*words, "--token-file", str(tmp_path / "token")]) == Exit.FINE
+    assert main([*words, "--token-file", str(tmp_path / "token")]) == ExitCode.SUCCESS
     container = pods(tmp_path / "k")["recorder"]["containers"][0]
     assert "--influx=http://influxdb:8086" in container["args"]
     assert "t0ken" not in (tmp_path / "k" / "gridfleet.yaml").read_text()

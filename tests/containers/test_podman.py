@@ -10,7 +10,7 @@ import pytest
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.reports.summary import verdict
 from gridfleet.dashboards.store.database import Store
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.containers.podman import CACHE, Podman, Site
 
@@ -34,7 +34,10 @@ def podman() -> Podman:
 @pytest.fixture(scope="module")
 def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    assert main(["compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"]) == Exit.FINE
+    assert (
+        main(["compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"])
+        == ExitCode.SUCCESS
+    )
     site = Site(podman, folder, {"FLEETS": "2"})
     try:
         site.open()

@@ -11,7 +11,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.devices.config.device_file import DeviceFile, parse
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.devices.doctor import line
 from gridfleet.provisioning.doctor.broker import look_at_broker
@@ -257,10 +257,10 @@ def test_the_command_tells_line_by_line_and_ends_with_1_if_anything_fails(
     path.write_text(
         'id = "charger-01"\nkind = "charger"\nbackend = "synthetic"\n[broker]\nurl = "mqtts://b.example"\n'
     )
-    assert main(["doctor", str(path), "--offline"]) == Exit.FINE
+    assert main(["doctor", str(path), "--offline"]) == ExitCode.SUCCESS
     said = capsys.readouterr().out
     assert "warn  pins" in said
     assert "→" in said
     path.write_text("id = 3\n")
-    assert main(["doctor", str(path)]) == Exit.FAILED
+    assert main(["doctor", str(path)]) == ExitCode.FAILED
     assert "fail  device file" in capsys.readouterr().out

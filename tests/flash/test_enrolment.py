@@ -14,10 +14,10 @@ from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.certificates import revoked_in, serial_of
-from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, revoke, tell_broker
+from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, reload_brokers, revoke
 from gridfleet.provisioning.site.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
@@ -77,14 +77,14 @@ def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment
             address = BrokerAddress.parse(broker.stdout.readline().split()[1])
             assert folder_users(SecretsFolder(secrets).brokers) == [broker.pid]
             enrol(secrets, charger)
-            assert f"(process {broker.pid})" in tell_broker(secrets)
+            assert f"(process {broker.pid})" in reload_brokers(secrets)
             with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
                 loop.open("charger-01", on_message=print, login=FileCredentials(secrets).login("charger-01"))
                 loop.wait_online(10.0)
         finally:
             broker.send_signal(signal.SIGTERM)
-        assert broker.wait(20) == Exit.FINE
-    assert "none of these secrets runs" in tell_broker(secrets)
+        assert broker.wait(20) == ExitCode.SUCCESS
+    assert "none of these secrets runs" in reload_brokers(secrets)
 
 
 def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
@@ -118,7 +118,7 @@ def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> 
     folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
-    assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == Exit.FINE
+    assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == ExitCode.SUCCESS
     assert not [path for path in secrets.rglob("*") if "charger-01" in path.name]
     for path in (folder.rights, folder.passwords, folder.roll):
         assert "charger-01" not in path.read_text()

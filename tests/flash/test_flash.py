@@ -10,7 +10,7 @@ import yaml
 
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.devices.config.device_file import parse
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.flash.card import with_credentials
 from gridfleet.provisioning.flash.device_spec import read_fleet
@@ -42,7 +42,7 @@ def flash(*words: str) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert flash(*words) == Exit.USAGE
+    assert flash(*words) == ExitCode.USAGE
     return capsys.readouterr().err
 
 
@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle: Bundle) -> None:
-    assert flash("charger-01", "--boot", "bootfs", "--ssh-key", "me.pub", "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", "--ssh-key", "me.pub", "--yes") == ExitCode.SUCCESS
     boot = bench / "bootfs"
     assert set(contents(boot)) == {
         *("config.txt", "cmdline.txt", "user-data", "meta-data", "network-config"),
@@ -79,10 +79,10 @@ def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle
 
 def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
     boot = bench / "bootfs"
-    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     first = contents(boot)
     (boot / "gridfleet" / "bundle" / "old-0.1-py3-none-any.whl").touch()
-    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     second = contents(boot)
     assert set(first) == set(second)
     for name in ("meta-data", "cmdline.txt", "gridfleet/secrets/clients/charger-01.password"):
@@ -94,13 +94,13 @@ def test_a_converter_has_spi_switched_on_once(bench: Path, cell: str) -> None:
     path = bench / "charger-01.toml"
     path.write_text(f"{DEVICE.format(cell=cell)}\n[adc]\ndevice = 0\n")
     for _ in range(2):
-        assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+        assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     config = (bench / "bootfs" / "config.txt").read_text()
     assert config == "# for all models\n[cm5]\ndtoverlay=dwc2\n\n[all]\ndtparam=spi=on\n"
 
 
 def test_for_rpi_preseed_there_is_one_file(bench: Path) -> None:
-    assert flash("charger-01", "--boot", "bootfs", "--seed", "rpi-preseed", "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", "--seed", "rpi-preseed", "--yes") == ExitCode.SUCCESS
     boot = bench / "bootfs"
     document = tomllib.loads((boot / "rpi-preseed.toml").read_text())
     assert document["system"]["hostname"] == "charger-01"
@@ -118,7 +118,10 @@ def test_many_devices_get_an_image_each(bench: Path, cell: str, blank_image: Pat
         '[[device]]\nfile = "charger-01.toml"\n\n[[device]]\nfile = "two.toml"\nhostname = "bench-two"\n'
     )
     before = digest(blank_image)
-    assert flash("--fleet", "bench.toml", "--image", str(blank_image), "--out", "cards", "--yes") == Exit.FINE
+    assert (
+        flash("--fleet", "bench.toml", "--image", str(blank_image), "--out", "cards", "--yes")
+        == ExitCode.SUCCESS
+    )
     assert digest(blank_image) == before
     for device, hostname in (("charger-01", "charger-01"), ("charger_02", "bench-two")):
         volume = f"{bench / 'cards' / device}.img@@1M"
@@ -148,7 +151,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing(
 ) -> None:
     before = contents(bench)
     words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "de", "--ssh-key", "me.pub"]
-    assert flash("charger-01", "--boot", "bootfs", *words, "--dry-run") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", *words, "--dry-run") == ExitCode.SUCCESS
     said = capsys.readouterr().out
     for part in (
         f"charger-01: charger in {cell}, town",
@@ -166,7 +169,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing(
 
 def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "DE"]
-    assert flash("charger-01", "--boot", "bootfs", *words, "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", *words, "--yes") == ExitCode.SUCCESS
     said = "".join(capsys.readouterr())
     password = SecretsFolder(bench / "secrets").password_of("charger-01").read_text().strip()
     psk = yaml.safe_load((bench / "bootfs" / "network-config").read_text())["wifis"]["wlan0"]["access-points"]
@@ -181,12 +184,14 @@ def test_without_an_answer_nothing_is_done(bench: Path, capsys: pytest.CaptureFi
     assert contents(bench) == before
 
 
-@pytest.mark.parametrize(("answer", "code"), [("n", Exit.USAGE), ("", Exit.USAGE), ("y", Exit.FINE)])
-def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"), [("n", ExitCode.USAGE), ("", ExitCode.USAGE), ("y", ExitCode.SUCCESS)]
+)
+def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: ExitCode) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: answer)
     assert flash("charger-01", "--boot", "bootfs") == code
-    assert (bench / "bootfs" / "user-data").exists() is (code == Exit.FINE)
+    assert (bench / "bootfs" / "user-data").exists() is (code == ExitCode.SUCCESS)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +283,6 @@ def test_credentials_take_their_place_in_a_device_file() -> None:
 
 
 def test_what_is_written_is_the_owners_alone(bench: Path) -> None:
-    assert flash("charger-01", "--boot", "bootfs", "--yes") == Exit.FINE
+    assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     for path in (bench / "bootfs" / "gridfleet").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.flash import first_boot
 from gridfleet.provisioning.flash.card import device_files
@@ -165,11 +165,11 @@ def test_only_what_is_installed_can_be_used(versions: Versions) -> None:
 def test_a_healthy_version_stays(versions: Versions, service: FakeService, tmp_path: Path) -> None:
     label = installed(versions, tmp_path, "1.0")
     code, said = upgrade(versions, service, label)
-    assert code == Exit.FINE
+    assert code == ExitCode.SUCCESS
     assert (versions.current, versions.good) == (label, label)
     assert said[-1] == f"In use    {label}: healthy for 30 s"
     assert service.time.passed_s == 35
-    assert upgrade(versions, service, label) == (Exit.FINE, [f"In use    {label} already"])
+    assert upgrade(versions, service, label) == (ExitCode.SUCCESS, [f"In use    {label} already"])
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_version_that_is_not_healthy_gives_way(
     upgrade(versions, service, old)
     service.ready_s["2.0"], service.dies_s["2.0"] = ready_s, dies_s
     code, said = upgrade(versions, service, new)
-    assert code == Exit.FAILED
+    assert code == ExitCode.FAILED
     assert (versions.current, versions.good) == (old, old)
     assert service.started == [old, new, old]
     assert f"back to {old}" in "\n".join(said)
@@ -196,7 +196,7 @@ def test_a_version_that_is_ready_just_in_time_may_prove_itself(
 ) -> None:
     service.ready_s["1.0"] = 119
     label = installed(versions, tmp_path, "1.0")
-    assert upgrade(versions, service, label)[0] == Exit.FINE
+    assert upgrade(versions, service, label)[0] == ExitCode.SUCCESS
 
 
 def test_without_another_version_nothing_is_rolled_back(
@@ -205,7 +205,7 @@ def test_without_another_version_nothing_is_rolled_back(
     service.ready_s["1.0"] = 1e9
     label = installed(versions, tmp_path, "1.0")
     code, said = upgrade(versions, service, label)
-    assert code == Exit.FAILED
+    assert code == ExitCode.FAILED
     assert "no other version to go back to" in said[-2]
 
 
@@ -233,7 +233,7 @@ def test_a_version_that_gave_way_in_safe_mode_is_not_taken_for_good(
 
     service.restart = restart  # type: ignore[method-assign] # it crashes at once, and safe mode goes back
     code, said = upgrade(versions, service, new)
-    assert (code, versions.current, versions.good) == (Exit.FAILED, old, old)
+    assert (code, versions.current, versions.good) == (ExitCode.FAILED, old, old)
     assert said[-2] == f"In use    {old}: {new} failed and gave way"
 
 
@@ -242,7 +242,7 @@ def test_three_versions_are_kept(versions: Versions, service: FakeService, tmp_p
     for number in range(5):
         labels.append(installed(versions, tmp_path, f"{number}.0"))
         time.sleep(0.002)
-        assert upgrade(versions, service, labels[-1])[0] == Exit.FINE
+        assert upgrade(versions, service, labels[-1])[0] == ExitCode.SUCCESS
     assert versions.labels() == [labels[4], labels[3], labels[2]]
 
 
@@ -253,17 +253,17 @@ def test_the_command_shows_versions_and_goes_back(
     monkeypatch.setattr(upgrading, "Systemd", lambda: service)
     monkeypatch.setattr(upgrading, "RealTime", lambda: service.time)
     root = ["--root", str(versions.root)]
-    assert main(["upgrade", *root]) == Exit.USAGE
+    assert main(["upgrade", *root]) == ExitCode.USAGE
     old = installed(versions, tmp_path, "1.0")
     upgrade(versions, service, old)
-    assert main(["upgrade", "--back", *root]) == Exit.USAGE
+    assert main(["upgrade", "--back", *root]) == ExitCode.USAGE
     assert "no other version" in capsys.readouterr().err
     time.sleep(0.002)
     new = installed(versions, tmp_path, "2.0")
     upgrade(versions, service, new)
-    assert main(["upgrade", "--back", *root]) == Exit.FINE
+    assert main(["upgrade", "--back", *root]) == ExitCode.SUCCESS
     capsys.readouterr()
-    assert main(["upgrade", *root]) == Exit.FINE
+    assert main(["upgrade", *root]) == ExitCode.SUCCESS
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         [new],
         [old, "in", "use,", "last", "good"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.brokers.mosquitto.server import find_mosquitto
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import alive_in_group, end, gridfleet, start, wait_until
 
@@ -28,22 +28,22 @@ def folder_users(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
         process.terminate()
         ended = end(process)
         wait_until(lambda: alive_in_group(process.pid) == [])
-    assert ended.code == Exit.FINE, ended.err
+    assert ended.code == ExitCode.SUCCESS, ended.err
 
 
 @pytest.mark.mosquitto
 def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp_path: Path) -> None:
-    assert gridfleet("secrets", "s", *SMALL, cwd=tmp_path).code == Exit.FINE
+    assert gridfleet("secrets", "s", *SMALL, cwd=tmp_path).code == ExitCode.SUCCESS
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, _):
         assert url.startswith("mqtts://127.0.0.1:")
         words = ("--broker", url, "--secrets", "s", "--ticks", "4", "--no-report", *SMALL)
         ran = gridfleet("run", *words, cwd=tmp_path)
-        assert (ran.code, ran.err) == (Exit.FINE, "")
+        assert (ran.code, ran.err) == (ExitCode.SUCCESS, "")
         stranger = gridfleet("run", "--broker", url, "--out", "x", *SMALL, cwd=tmp_path)
-        assert stranger.code == Exit.USAGE
+        assert stranger.code == ExitCode.USAGE
         assert "certificate" in stranger.err
     simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
-    assert simulated.code == Exit.FINE
+    assert simulated.code == ExitCode.SUCCESS
     ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
     assert ledgers[0] == ledgers[1]
 
@@ -54,9 +54,9 @@ def test_rotated_secrets_are_taken_over_on_sighup(tmp_path: Path) -> None:
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, pid):
         gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
         words = ("run", "--broker", url, "--secrets", "s", "--ticks", "1", "--no-report", *SMALL)
-        assert gridfleet(*words, cwd=tmp_path).code == Exit.USAGE
+        assert gridfleet(*words, cwd=tmp_path).code == ExitCode.USAGE
         os.kill(pid, signal.SIGHUP)
-        assert gridfleet(*words, cwd=tmp_path).code == Exit.FINE
+        assert gridfleet(*words, cwd=tmp_path).code == ExitCode.SUCCESS
 
 
 @pytest.mark.mosquitto
@@ -77,7 +77,7 @@ def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(3)]
     process.terminate()
-    assert end(process).code == Exit.FINE
+    assert end(process).code == ExitCode.SUCCESS
     assert "(rumqttd)" in said[0]
     assert "lacks TLS, users and access rights" in said[1]
     assert "apt-get install mosquitto" in said[2]
@@ -97,7 +97,7 @@ def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_told(
     capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
-    assert main(words) == Exit.USAGE
+    assert main(words) == ExitCode.USAGE
     assert said in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.certificates import CERTIFICATE_DAYS, revoked_in, serial_of
 from gridfleet.provisioning.site.secrets import identities, make_secrets, mosquitto_hash
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert main(["secrets", str(tmp_path / "s"), *SMALL]) == Exit.FINE
+    assert main(["secrets", str(tmp_path / "s"), *SMALL]) == ExitCode.SUCCESS
     capsys.readouterr()
     return tmp_path / "s"
 
@@ -69,7 +69,7 @@ def test_git_ignores_the_folder(made: Path) -> None:
 
 def test_nothing_secret_is_printed(tmp_path: Path) -> None:
     ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
-    assert (ran.code, ran.err) == (Exit.FINE, "")
+    assert (ran.code, ran.err) == (ExitCode.SUCCESS, "")
     assert ran.out == "Secrets   s/: 12 users of germany, 12 with new secrets\n"
     keyring = FileCredentials(tmp_path / "s")
     login = keyring.login("clock")
@@ -80,7 +80,7 @@ def test_nothing_secret_is_printed(tmp_path: Path) -> None:
 
 def test_called_again_it_changes_no_secret(made: Path) -> None:
     before = contents(made)
-    assert main(["secrets", str(made), *SMALL]) == Exit.FINE
+    assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
     changed = {name for name, content in contents(made).items() if before.get(name) != content}
     assert changed <= {"ca.crl"}
 
@@ -88,7 +88,7 @@ def test_called_again_it_changes_no_secret(made: Path) -> None:
 def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> None:
     before = contents(made)
     more = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=2"]
-    assert main(["secrets", str(made), "--set", *more]) == Exit.FINE
+    assert main(["secrets", str(made), "--set", *more]) == ExitCode.SUCCESS
     after = contents(made)
     new = {name for name in after if before.get(name) != after[name]} - {"ca.crl"}
     assert new == {
@@ -101,7 +101,7 @@ def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> N
 
 def test_rotated_everything_is_new(made: Path) -> None:
     before = contents(made)
-    assert main(["secrets", str(made), "--rotate", *SMALL]) == Exit.FINE
+    assert main(["secrets", str(made), "--rotate", *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
 
@@ -109,9 +109,9 @@ def test_rotated_everything_is_new(made: Path) -> None:
 def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_password(made: Path) -> None:
     before = contents(made)
     fewer = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=0"]
-    assert main(["secrets", str(made), "--rotate", "--set", *fewer]) == Exit.FINE
+    assert main(["secrets", str(made), "--rotate", "--set", *fewer]) == ExitCode.SUCCESS
     assert not [name for name in contents(made) if name.startswith("clients/charger-1.")]
-    assert main(["secrets", str(made), *SMALL]) == Exit.FINE
+    assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
 
@@ -119,7 +119,7 @@ def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_p
 def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
     before, folder = contents(made), SecretsFolder(made)
     serial = serial_of(folder.certificate_of("charger-1").read_bytes())
-    assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == Exit.FINE
+    assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     changed = {name for name in after if before[name] != after[name]}
     assert changed == {
@@ -128,7 +128,7 @@ def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None
         *(f"clients/charger-1.{end}" for end in ("password", "crt", "key")),
     }
     assert revoked_in(folder.revoked.read_bytes()) == {serial}
-    assert main(["secrets", str(made), "--rotate", "--only", "server", *SMALL]) == Exit.FINE
+    assert main(["secrets", str(made), "--rotate", "--only", "server", *SMALL]) == ExitCode.SUCCESS
     assert {name for name in after if contents(made)[name] != after[name]} <= {
         "server.crt",
         "server.key",
@@ -187,7 +187,7 @@ def test_the_hash_is_mosquittos_own() -> None:
 
 def test_somebody_elses_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    assert main(["secrets", str(tmp_path)]) == Exit.USAGE
+    assert main(["secrets", str(tmp_path)]) == ExitCode.USAGE
     assert "name another folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -202,7 +202,7 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path, capsys: pytest.Capt
 def test_wrong_usage_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
-    assert main(["secrets", str(tmp_path / "s"), *words]) == Exit.USAGE
+    assert main(["secrets", str(tmp_path / "s"), *words]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
 
 

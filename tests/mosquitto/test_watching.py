@@ -10,7 +10,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import ClockState, Mode, Settings
 from gridfleet.broker.protocol.topics import topic
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.mosquitto.guests import Guests
 
@@ -25,11 +25,11 @@ def test_the_viewer_sees_the_end_of_a_run(guests: Guests, mosquitto: MosquittoBr
         while watching.poll() is None:  # until it has come, and heard
             clock.connection.publish(topic("town", OVER, "", "clock"), encode(OVER), qos=1)
             guests.loop.run_until(lambda: watching.poll() is not None, 0.2)
-    assert watching.returncode == Exit.FINE
+    assert watching.returncode == ExitCode.SUCCESS
 
 
 def test_its_password_does_not_cross_a_network_in_the_clear(
     secrets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["watch", "--broker", "mqtt://broker.example", "--secrets", str(secrets)]) == Exit.USAGE
+    assert main(["watch", "--broker", "mqtt://broker.example", "--secrets", str(secrets)]) == ExitCode.USAGE
     assert "is not encrypted" in capsys.readouterr().err

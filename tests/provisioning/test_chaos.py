@@ -7,7 +7,7 @@ import pytest
 
 from gridfleet.provisioning.chaos import verdict
 from gridfleet.provisioning.chaos.observations import Observations
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
 PLAN = """
@@ -54,7 +54,7 @@ def test_whoever_ends_it_in_the_middle_of_a_fault_leaves_no_process_behind(
     children = children_of(process.pid)
     assert len(children) >= 4  # broker, clock, two fleets
     process.send_signal(number)
-    assert end(process).code == Exit.INTERRUPTED
+    assert end(process).code == ExitCode.INTERRUPTED
     wait_until(lambda: not any(map(runs, children)), 5)
 
 
@@ -74,7 +74,7 @@ def test_a_plan_that_cannot_be_played_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "mine.toml").write_text(plan, encoding="utf-8")
     done = gridfleet("chaos", "normal", "--plan", "mine.toml", cwd=tmp_path)
-    assert done.code == Exit.USAGE
+    assert done.code == ExitCode.USAGE
     assert problem in done.err
     assert not (tmp_path / "out").exists()
 
@@ -94,7 +94,7 @@ def test_a_breach_is_told_and_ends_with_3(
 
     monkeypatch.setattr(verdict, "oversold", found)
     monkeypatch.chdir(tmp_path)
-    assert main(["chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == Exit.BREACHED
+    assert main(["chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == ExitCode.BREACHED
     said = capsys.readouterr().out
     assert f"✘ no package is sold twice   {sold_twice}" in said
     assert "0 of 1 faults left no trace" in said

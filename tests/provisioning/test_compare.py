@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from gridfleet.dashboards.reports.comparison import CSV_HEADER, compare
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main, make_parser
 from gridfleet.provisioning.commands.runs.compare import scenario_sets
 from gridfleet.provisioning.runs import batch_runner
-from gridfleet.provisioning.runs.batch_runner import Measured, measure, table_text
+from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure, table_text
 from tests.provisioning.shell import gridfleet
 
 WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")
@@ -17,7 +17,7 @@ SMALL = ("--set", "vehicles.count=3", "chargers.count=2", "--ticks", "2")
 
 def test_two_algorithms_over_two_seeds_in_two_processes(tmp_path: Path) -> None:
     done = [gridfleet(*WORDS, "--out", name, cwd=tmp_path) for name in ("one", "other")]
-    assert [(each.code, each.err) for each in done] == [(Exit.FINE, "")] * 2
+    assert [(each.code, each.err) for each in done] == [(ExitCode.SUCCESS, "")] * 2
     lines = done[0].out.splitlines()
     assert lines[0].split() == ["normal", "best", "normal", "random"]
     (generated,) = (line for line in lines if line.startswith("Own generation, kWh"))
@@ -46,7 +46,7 @@ def test_default_directory_and_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "normal", "scarce", "--seeds", "1", "--jobs", "1", *SMALL]) == Exit.FINE
+    assert main(["compare", "normal", "scarce", "--seeds", "1", "--jobs", "1", *SMALL]) == ExitCode.SUCCESS
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == ["normal", "scarce"]
     assert "±" not in out
@@ -67,13 +67,13 @@ def test_sets_are_in_the_order_asked_for_and_seeds_count_up() -> None:
     ids=["scenario", "algorithm"],
 )
 def test_the_same_twice_is_refused(words: list[str], label: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", *words]) == Exit.USAGE
+    assert main(["compare", *words]) == ExitCode.USAGE
     assert capsys.readouterr().err.startswith(f"gridfleet: {label}: named twice;")
 
 
 def test_a_seed_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "normal", "--seeds", "2", "--set", f"seed={2**63 - 1}"]
-    assert main(words) == Exit.USAGE
+    assert main(words) == ExitCode.USAGE
     assert capsys.readouterr().err.startswith("gridfleet: --seeds: counts beyond the last seed")
 
 
@@ -82,9 +82,9 @@ def test_a_breach_is_told_with_its_seed(
 ) -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
     good, bad = (measure(scenario) for scenario in sets["normal"])
-    measured = {"normal": [good, Measured(bad.result, ("energy", "ports"))]}
-    monkeypatch.setattr(batch_runner, "hold", lambda *_: (measured, False))
-    assert main(["compare", "normal", "--out", str(tmp_path)]) == Exit.BREACHED
+    measured = {"normal": [good, MeasuredRun(bad.result, ("energy", "ports"))]}
+    monkeypatch.setattr(batch_runner, "run_batch", lambda *_: (measured, False))
+    assert main(["compare", "normal", "--out", str(tmp_path)]) == ExitCode.BREACHED
     assert capsys.readouterr().err == "gridfleet: normal, seed 50: breached energy, ports\n"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.dashboards.recording.recording import STORE
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from tests.provisioning.shell import alive_in_group, end, press_ctrl_c, start, wait_for, wait_until
 
@@ -19,7 +19,7 @@ def test_ctrl_c_ends_a_simulation_with_the_report_of_what_ran(tmp_path: Path) ->
         wait_for(tmp_path / "never", 1)
     press_ctrl_c(process)
     done = end(process)
-    assert done.code == Exit.INTERRUPTED
+    assert done.code == ExitCode.INTERRUPTED
     assert done.err == "Interrupted: what ran is kept. Ctrl-C once more leaves out its report.\n"
     assert done.out.splitlines()[-1] == "Report    run/report.html"
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -34,7 +34,7 @@ def test_sigterm_ends_a_simulation_as_well(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         wait_for(tmp_path / "never", 1)
     process.terminate()
-    assert end(process).code == Exit.INTERRUPTED
+    assert end(process).code == ExitCode.INTERRUPTED
     assert (tmp_path / "run" / "summary.json").is_file()
 
 
@@ -45,7 +45,7 @@ def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
         wait_for(tmp_path / "never", 2)
     press_ctrl_c(process)
     done = end(process)
-    assert done.code == Exit.INTERRUPTED
+    assert done.code == ExitCode.INTERRUPTED
     assert done.err == "Interrupted: no run had ended yet.\n"
     wait_until(lambda: not alive_in_group(process.pid))  # Python's own helper takes a moment
 
@@ -53,9 +53,9 @@ def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
 def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
-        asked = [interruption.asked]
+        asked = [interruption.requested]
         signal.raise_signal(signal.SIGINT)
-        asked.append(interruption.asked)
+        asked.append(interruption.requested)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert asked == [False, True]

@@ -1,6 +1,6 @@
 from gridfleet.broker.protocol.messages import Mode, Package, Phase, Receipt, Settings, Tick
 from gridfleet.provisioning.cli.progress_bar import price_text
-from gridfleet.provisioning.runs.last_price import LastPrice
+from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 
 def receipt(tick: int, *prices_ueur: int) -> Receipt:
@@ -9,7 +9,7 @@ def receipt(tick: int, *prices_ueur: int) -> Receipt:
 
 
 def test_the_price_is_the_lowest_of_the_last_tick_that_ended() -> None:
-    price = LastPrice()
+    price = LowestPrice()
 
     def hear(message: Receipt) -> int | None:
         price.tap(0, "turbine-1", "charger-01", message)
@@ -25,7 +25,7 @@ def test_the_price_is_the_lowest_of_the_last_tick_that_ended() -> None:
 
 
 def test_a_tick_without_receipts_has_no_price() -> None:
-    price = LastPrice()
+    price = LowestPrice()
     price.tap(0, "turbine-1", "charger-01", receipt(3, 500_000))
     for number, expected in ((4, 500_000), (5, None)):
         tick = Tick(number, Phase.BID, 0, 0, Mode.REALTIME, 900.0, 1, paused=False, settings=Settings())

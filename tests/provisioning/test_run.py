@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.provisioning.cli.clock_options import pace
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.clock_options import clock_options
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import end, gridfleet, press_ctrl_c, start, wait_for
 
@@ -14,7 +14,7 @@ SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
 def test_a_run_over_the_embedded_broker_ends_with_the_same_ledger_as_the_simulation(tmp_path: Path) -> None:
     ran = gridfleet("run", "--ticks", "4", *SMALL, cwd=tmp_path)
     simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
-    assert [(each.code, each.err) for each in (ran, simulated)] == [(Exit.FINE, "")] * 2
+    assert [(each.code, each.err) for each in (ran, simulated)] == [(ExitCode.SUCCESS, "")] * 2
     assert ran.out.splitlines()[-1] == "Report    out/run-normal/report.html"
     ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
     assert ledgers[0] == ledgers[1]
@@ -26,24 +26,24 @@ def test_ctrl_c_ends_a_run_with_what_ran(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         wait_for(tmp_path / "never", 4)
     press_ctrl_c(process)
-    assert end(process).code == Exit.INTERRUPTED
+    assert end(process).code == ExitCode.INTERRUPTED
     summary = json.loads((tmp_path / "out" / "run-normal" / "summary.json").read_text())
     assert 0 < summary["ticks"] < 10_000
 
 
-def test_pace() -> None:
-    assert pace(None, None) == ("lockstep", 1.0)
-    assert pace(None, 0.5) == ("scaled", 0.5)
-    assert pace("scaled", None) == ("scaled", 1.0)
-    assert pace("realtime", None) == ("realtime", 1.0)
+def test_clock_options() -> None:
+    assert clock_options(None, None) == ("lockstep", 1.0)
+    assert clock_options(None, 0.5) == ("scaled", 0.5)
+    assert clock_options("scaled", None) == ("scaled", 1.0)
+    assert clock_options("realtime", None) == ("realtime", 1.0)
     with pytest.raises(
         CommandError, match=r"--seconds-per-tick: goes with --mode scaled, not with --mode realtime"
     ):
-        pace("realtime", 2.0)
+        clock_options("realtime", 2.0)
 
 
 def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--broker", "http://user:secret@there"]) == Exit.USAGE
+    assert main(["run", "--broker", "http://user:secret@there"]) == ExitCode.USAGE
     text = capsys.readouterr().err
     assert "it must begin with mqtt:// or mqtts://" in text
     assert "secret" not in text
@@ -54,5 +54,5 @@ def test_a_broker_that_is_not_there(
 ) -> None:
     monkeypatch.setattr("gridfleet.devices.runtime.site.REACH_S", 1.0)
     words = ["run", "--broker", "mqtt://127.0.0.1:1", "--ticks", "1", "--out", str(tmp_path / "run"), *SMALL]
-    assert main(words) == Exit.USAGE
+    assert main(words) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from gridfleet.dashboards.reports.export import (
 )
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
@@ -38,7 +38,7 @@ def simulate(out: Path, *words: str) -> int:
 
 
 def test_a_run_leaves_its_files_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(tmp_path) == Exit.FINE
+    assert simulate(tmp_path) == ExitCode.SUCCESS
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.startswith("normal, seed 49: 8 ticks, ")
@@ -61,7 +61,7 @@ def test_same_seed_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
     for name, hash_seed in (("one", "1"), ("other", "2")):
         (tmp_path / name).mkdir()
         done = gridfleet(*words, cwd=tmp_path / name, env={"PYTHONHASHSEED": hash_seed})
-        assert (done.code, done.err) == (Exit.FINE, "")
+        assert (done.code, done.err) == (ExitCode.SUCCESS, "")
     one, other = files_of(tmp_path / "one"), files_of(tmp_path / "other")
     assert {"run/report.html", "run/trace.jsonl", f"run/{STORE}", "run/plots/map.png"} < one.keys()
     assert one.keys() == other.keys()
@@ -70,15 +70,15 @@ def test_same_seed_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
 
 def test_another_seed_another_run(tmp_path: Path) -> None:
     for seed in ("1", "2"):
-        assert simulate(tmp_path / seed, "--no-report", "--seed", seed) == Exit.FINE
+        assert simulate(tmp_path / seed, "--no-report", "--seed", seed) == ExitCode.SUCCESS
     assert (tmp_path / "1" / "ledger.csv").read_bytes() != (tmp_path / "2" / "ledger.csv").read_bytes()
 
 
 def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    assert simulate(tmp_path) == Exit.FINE
+    assert simulate(tmp_path) == ExitCode.SUCCESS
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / f"{STORE}-wal").touch()  # as a killed run leaves it
-    assert simulate(tmp_path, "--no-report", "--seed", "2") == Exit.FINE
+    assert simulate(tmp_path, "--no-report", "--seed", "2") == ExitCode.SUCCESS
     names = {path.name for path in tmp_path.iterdir()}
     assert {"notes.txt", STORE, "ticks.csv", "summary.json"} < names
     assert not {"report.html", f"{STORE}-wal"} & names
@@ -87,11 +87,11 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path) -> None:
 
 
 def test_a_report_is_made_again_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(tmp_path) == Exit.FINE
+    assert simulate(tmp_path) == ExitCode.SUCCESS
     first, said = files_of(tmp_path), capsys.readouterr().out
     for name in (*HEADERS, "summary.json", "report.html", "plots/map.png"):
         (tmp_path / name).unlink()
-    assert main(["report", str(tmp_path)]) == Exit.FINE
+    assert main(["report", str(tmp_path)]) == ExitCode.SUCCESS
     assert capsys.readouterr().out == said
     assert files_of(tmp_path) == first
 
@@ -102,7 +102,7 @@ def test_words_of_set_add_up_however_they_are_given(
     both = ("--set", "vehicles.count=3", "chargers.count=2")
     each = ("--set", "vehicles.count=3", "--set", "chargers.count=2")
     for name, words in (("both", both), ("each", each)):
-        assert simulate(tmp_path / name, "--no-report", *words) == Exit.FINE
+        assert simulate(tmp_path / name, "--no-report", *words) == ExitCode.SUCCESS
     assert (tmp_path / "both" / "agents.csv").read_bytes() == (tmp_path / "each" / "agents.csv").read_bytes()
     text = (tmp_path / "both" / "agents.csv").read_text()
     assert "vehicle-3" in text
@@ -111,16 +111,16 @@ def test_words_of_set_add_up_however_they_are_given(
 
 
 def test_what_has_an_option_wins_over_set(tmp_path: Path) -> None:
-    assert simulate(tmp_path, "--no-report", "--set", "ticks=3", "seed=7") == Exit.FINE
+    assert simulate(tmp_path, "--no-report", "--set", "ticks=3", "seed=7") == ExitCode.SUCCESS
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["ticks"], summary["seed"]) == (8, 7)
 
 
 def test_faults_change_a_run_and_are_repeatable(tmp_path: Path) -> None:
     faults = ("--no-report", "--faults", "loss=0.2", "crash=0.05", "--faults", "delay_s=20")
-    assert simulate(tmp_path / "none", "--no-report") == Exit.FINE
+    assert simulate(tmp_path / "none", "--no-report") == ExitCode.SUCCESS
     for name in ("one", "other"):
-        assert simulate(tmp_path / name, *faults) == Exit.FINE
+        assert simulate(tmp_path / name, *faults) == ExitCode.SUCCESS
     assert files_of(tmp_path / "one") == files_of(tmp_path / "other")
     assert (tmp_path / "one" / "ledger.csv").read_bytes() != (tmp_path / "none" / "ledger.csv").read_bytes()
 
@@ -130,14 +130,14 @@ def test_a_file_of_ones_own_and_its_default_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("ticks = 2\n[vehicles]\ncount = 4\n")
-    assert main(["simulate", "mine.toml", "--no-report"]) == Exit.FINE
+    assert main(["simulate", "mine.toml", "--no-report"]) == ExitCode.SUCCESS
     assert capsys.readouterr().out.splitlines()[-1] == "Files     out/mine/"
     assert (tmp_path / "out" / "mine" / "summary.json").is_file()
 
 
 def test_a_trace_is_one_json_document_a_line(tmp_path: Path) -> None:
     trace = tmp_path / "deep" / "trace.jsonl"
-    assert simulate(tmp_path / "run", "--no-report", "--trace", str(trace)) == Exit.FINE
+    assert simulate(tmp_path / "run", "--no-report", "--trace", str(trace)) == ExitCode.SUCCESS
     lines = [json.loads(line) for line in trace.read_text().splitlines()]
     assert any(line["topic"].startswith("gridfleet/germany/bid/") for line in lines)
 
@@ -147,7 +147,7 @@ def test_a_breached_invariant_is_named_and_ends_with_3(
 ) -> None:
     found = [Invariant("energy", "in = out", 8, 0), Invariant("ports", "never more than ports", 2_400, 3)]
     monkeypatch.setattr(Store, "invariants", lambda _store: found)
-    assert simulate(tmp_path) == Exit.BREACHED
+    assert simulate(tmp_path) == ExitCode.BREACHED
     said = capsys.readouterr()
     assert "Checks    1 holds in 8 checks: energy\n" in said.out
     assert "          BREACHED ports, in 3 of 2 400 checks: never more than ports\n" in said.out
@@ -159,13 +159,13 @@ def test_a_run_that_nobody_checked_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Store, "invariants", lambda _store: [])
-    assert simulate(tmp_path, "--no-report") == Exit.FINE
+    assert simulate(tmp_path, "--no-report") == ExitCode.SUCCESS
     assert "Checks    no auditor checked this run\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}], ids=["plain", "forced"])
 def test_nothing_but_the_figures_where_nobody_looks(env: dict[str, str], tmp_path: Path) -> None:
     done = gridfleet("simulate", "normal", "--ticks", "4", "--no-report", cwd=tmp_path, env=env)
-    assert (done.code, done.err) == (Exit.FINE, "")
+    assert (done.code, done.err) == (ExitCode.SUCCESS, "")
     assert ESCAPE not in done.out
     assert done.out.splitlines()[-1] == "Files     out/normal/"

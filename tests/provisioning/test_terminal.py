@@ -1,12 +1,12 @@
 from pathlib import Path
 
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import ESCAPE, on_terminal, plain
 
 
 def test_a_terminal_sees_tick_time_price_and_time_left(tmp_path: Path) -> None:
     done = on_terminal("simulate", "normal", "--ticks", "200", "--no-report", cwd=tmp_path)
-    assert done.code == Exit.FINE
+    assert done.code == ExitCode.SUCCESS
     text = plain(done.out)
     assert "/200 " in text
     assert "02 Jun " in text
@@ -33,7 +33,7 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     done = on_terminal("simulate", "normal", "--ticks", "100000", cwd=tmp_path, ctrl_c_at="tick 5")
-    assert done.code == Exit.INTERRUPTED
+    assert done.code == ExitCode.INTERRUPTED
     assert "Interrupted: what ran is kept." in done.out
     assert plain(done.out).splitlines()[-1] == "Report    out/normal/report.html"
 
@@ -41,6 +41,6 @@ def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
 def test_ctrl_c_on_a_terminal_reaches_a_comparison_once(tmp_path: Path) -> None:
     words = ("compare", "normal", "--ticks", "100000", "--seeds", "2", "--jobs", "2")
     done = on_terminal(*words, cwd=tmp_path, ctrl_c_at="0/2 runs")
-    assert done.code == Exit.INTERRUPTED
+    assert done.code == ExitCode.INTERRUPTED
     assert "Traceback" not in done.out
     assert plain(done.out).splitlines()[-1] == "Interrupted: no run had ended yet."

@@ -9,7 +9,7 @@ from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.provisioning.cli import main as cli
 from gridfleet.provisioning.cli.arguments import ALGORITHMS
 from gridfleet.provisioning.cli.clock_options import MODES
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import COMMANDS, main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
@@ -19,13 +19,13 @@ HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore
 def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stopped:
         main(words)
-    assert stopped.value.code == Exit.USAGE
+    assert stopped.value.code == ExitCode.USAGE
     return capsys.readouterr().err
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """What is said on standard error by a command that ends with 2."""
-    assert main(words) == Exit.USAGE
+    assert main(words) == ExitCode.USAGE
     said = capsys.readouterr()
     assert said.out == ""
     return said.err
@@ -46,7 +46,7 @@ def test_help_of_each_command_has_an_example_and_the_exit_codes(
     assert command.examples
     for example in command.examples:
         assert f"  {example}\n" in text
-    for code in Exit:
+    for code in ExitCode:
         assert f"  {code.value:<5}" in text
 
 
@@ -168,7 +168,7 @@ def test_a_scenario_swallowed_by_an_option(
 ) -> None:
     assert usage_error(capsys, "simulate", option, "a=1", "storm").splitlines()[-2:] == [
         f"gridfleet simulate: error: {option} storm: expected key=value, e.g. {option} {example}",
-        f"Is 'storm' the scenario? Then put it first: gridfleet simulate storm {option} …",
+        f"If 'storm' is the scenario, put it first: gridfleet simulate storm {option} …",
     ]
 
 
@@ -198,7 +198,8 @@ def test_a_directory_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path
     (tmp_path / "taken").touch()
     for words in (["simulate", "normal"], ["compare", "normal"], ["run"]):
         assert refused(capsys, *words, "--out", str(tmp_path / "taken")) == (
-            f"gridfleet: --out {tmp_path / 'taken'}: cannot be used as a directory (file exists)\n"
+            f"gridfleet: --out {tmp_path / 'taken'}: cannot be used as a directory (file exists): "
+            "name another with --out\n"
         )
 
 
@@ -224,7 +225,7 @@ def test_an_unexpected_failure_is_told_in_short(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
-    assert main(["scenarios"]) == Exit.FAILED
+    assert main(["scenarios"]) == ExitCode.FAILED
     assert capsys.readouterr().err.splitlines() == [
         "gridfleet: unexpected failure: ZeroDivisionError: by",
         "gridfleet: nothing",
@@ -234,7 +235,7 @@ def test_an_unexpected_failure_is_told_in_short(
 
 def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
-    assert main(["scenarios", "--debug"]) == Exit.FAILED
+    assert main(["scenarios", "--debug"]) == ExitCode.FAILED
     text = capsys.readouterr().err
     assert "Traceback (most recent call last)" in text
     assert "test_usage.py" in text
@@ -249,5 +250,5 @@ def test_a_reader_who_has_had_enough_is_no_failure_to_talk_about(tmp_path: Path)
 
 def test_a_terminal_without_the_letters_stops_nothing(tmp_path: Path) -> None:
     done = gridfleet("scenarios", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
-    assert done.code == Exit.FINE
+    assert done.code == ExitCode.SUCCESS
     assert ESCAPE not in done.out

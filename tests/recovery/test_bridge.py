@@ -18,7 +18,7 @@ from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.simulation import Simulation
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.runs.results import recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.provisioning.shell import end, start
@@ -189,7 +189,7 @@ def test_a_fleet_on_two_brokers_keeps_one_ledger_that_of_the_simulation(tmp_path
         children[0].terminate()
         children[1].terminate()
         loop.run_until(lambda: all(child.poll() is not None for child in children), 20)
-        assert [end(child).code for child in children] == [Exit.FINE] * 3
+        assert [end(child).code for child in children] == [ExitCode.SUCCESS] * 3
         verdict = recorded.finish()
     assert verdict.holds, verdict.broken
     ledger = (tmp_path / "bridged" / "ledger.csv").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gridfleet.provisioning.chaos.plan import load_plan
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import Ended, gridfleet
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
@@ -37,7 +37,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[dict[s
 
 def test_the_site_comes_through_the_whole_plan(played: tuple[Ended, list[dict[str, Any]], Path]) -> None:
     ended, outcomes, _ = played
-    assert ended.code == Exit.FINE, ended.err
+    assert ended.code == ExitCode.SUCCESS, ended.err
     assert f"{len(NAMES)} of {len(NAMES)} faults left no trace" in ended.err
     assert [outcome["kind"] for outcome in outcomes] == NAMES
 

@@ -16,7 +16,7 @@ from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Award, Bid, ClockState, Lease, Receipt, Tick
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.listener import SiteListener
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import end, gridfleet, start
 from tests.system.heard import Heard, heard
 
@@ -73,11 +73,11 @@ def test_two_processes_and_a_clock_give_the_ledger_of_the_simulation(url: str, t
         fleets = [run("fleet", "normal", "--broker", url, "--part", f"{number}/2") for number in (1, 2)]
         clock = run("clock", "normal", "--broker", url, "--mode", "lockstep", "--ticks", str(TICKS))
         listen(lambda: is_over(said))
-        assert end(clock).code == Exit.FINE
+        assert end(clock).code == ExitCode.SUCCESS
         for process in fleets:
             process.send_signal(signal.SIGTERM)
             ended = end(process)
-            assert (ended.code, "said good-bye" in ended.err) == (Exit.FINE, True)
+            assert (ended.code, "said good-bye" in ended.err) == (ExitCode.SUCCESS, True)
     expected = heard(load("normal", SMALL), TICKS)
     for kind in (Bid, Award, Receipt, Lease):
         assert sorted(map(repr, said.of(kind))) == sorted(map(repr, expected.of(kind)))
@@ -120,7 +120,7 @@ def test_a_new_run_after_one_that_ended_has_a_higher_epoch(url: str, tmp_path: P
     with ear_on(url) as (said, listen):
         for times in (1, 2):
             ended = gridfleet(*words, "--set", *SMALL, cwd=tmp_path)
-            assert ended.code == Exit.FINE
+            assert ended.code == ExitCode.SUCCESS
             assert "begins without 14 of 14 devices" in ended.err
             listen(lambda times=times: len(epochs(said)) == times)  # type: ignore[misc]
     first, second = epochs(said)
@@ -163,5 +163,5 @@ def test_parts_that_make_no_sense_are_refused(words: tuple[str, ...], mend: str,
     ended = gridfleet(
         "fleet", "normal", "--broker", "mqtt://127.0.0.1:1", *words, "--set", *SMALL, cwd=tmp_path
     )
-    assert ended.code == Exit.USAGE
+    assert ended.code == ExitCode.USAGE
     assert mend in ended.err

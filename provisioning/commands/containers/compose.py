@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import add_scenario, add_set
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.deploy.site_files import (
     BROKER,
     MOUNT,
@@ -77,17 +77,17 @@ def execute(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     print("Next      docker compose --profile fleet --profile observe up --build")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     """Make the folder or bring it up to date; return what to say of it."""
-    from gridfleet.provisioning.runs.scenario_bundle import portable
+    from gridfleet.provisioning.runs.scenario_bundle import scenario_bundle
 
     said, secrets, users = site_secrets(folder, fleet, singles(fleet), processes=FLEETS, hosts=hosts)
     site = fleet.scenario.site
     scenario = _made(folder / "site")
-    for name, content in portable(fleet.scenario).items():
+    for name, content in scenario_bundle(fleet.scenario).items():
         (scenario / name).write_bytes(content)
     _own_secrets(secrets, _made(folder / "fleet"), passwords_of_fleet(secrets, fleet, FLEETS))
     for name in TOKENS:

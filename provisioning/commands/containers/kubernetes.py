@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.errors import error_reason
-from gridfleet.provisioning.cli.arguments import add_scenario, add_set, whole
+from gridfleet.provisioning.cli.arguments import add_scenario, add_set, whole_number
 from gridfleet.provisioning.cli.clock_options import seconds
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.deploy.manifests import HEADLESS, TOKEN, Site, objects, secrets
 from gridfleet.provisioning.deploy.site_files import (
     emqx_files,
@@ -32,9 +32,9 @@ EXAMPLES: Final = (
     "gridfleet kubernetes normal",
     "gridfleet kubernetes normal --set area.rows=3 area.columns=3 --nodes 3 --parts 3",
 )
-MOST_PARTS: Final = 1_000
-MOST_NODES: Final = 7
-MOST_BYTES: Final = 1_048_576
+MAX_PARTS: Final = 1_000
+MAX_NODES: Final = 7
+MAX_OBJECT_BYTES: Final = 1_048_576
 """What Kubernetes holds in one Secret or ConfigMap, in bytes."""
 
 
@@ -48,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="NAME", help="the image (default: gridfleet and this version)")
     parser.add_argument(
         "--parts",
-        type=whole(1, MOST_PARTS),
+        type=whole_number(1, MAX_PARTS),
         metavar="N",
         help="how many processes share the fleet (default: one for each cell)",
     )
     parser.add_argument(
         "--nodes",
-        type=whole(0, MOST_NODES),
+        type=whole_number(0, MAX_NODES),
         default=0,
         metavar="N",
         help="how many EMQX nodes (default: none)",
@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.version import product_version
-    from gridfleet.provisioning.runs.scenario_bundle import portable
+    from gridfleet.provisioning.runs.scenario_bundle import scenario_bundle
 
     folder = Path(arguments.folder)
     fleet = Fleet(load(arguments.scenario, arguments.changes))
@@ -101,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
             parts=parts,
             nodes=arguments.nodes,
             seconds_per_tick=arguments.seconds_per_tick,
-            scenario=portable(fleet.scenario),
+            scenario=scenario_bundle(fleet.scenario),
             authority=own.authority.read_bytes(),
             broker=_broker(folder, own, fleet.scenario.site, users, arguments),
             clock={"clock.password": own.password_of("clock").read_bytes()},
@@ -119,7 +119,7 @@ def execute(arguments: argparse.Namespace) -> int:
         f"Written   {folder}/: {broker}, clock, fleet of {len(fleet.ids)} devices in {parts} part{'s' * (parts > 1)}"
     )
     print(f"Next      kubectl apply --server-side -f {folder}/")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def check_sizes(site: Site) -> None:
@@ -130,10 +130,10 @@ def check_sizes(site: Site) -> None:
         ("the broker's users and rights", site.broker),
     ):
         size = sum(map(len, files.values()))
-        if size > MOST_BYTES:
+        if size > MAX_OBJECT_BYTES:
             mend = "divide it into sites, or take --nodes for EMQX, whose rules are shorter"
             raise CommandError(
-                what, f"are {size} bytes, and Kubernetes holds {MOST_BYTES} in one object: {mend}"
+                what, f"are {size} bytes, and Kubernetes holds {MAX_OBJECT_BYTES} in one object: {mend}"
             )
 
 

@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import Final
 
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Target, make_bundle
 
 HELP: Final = "gather the wheels that a device needs, for its machine and Python"
@@ -58,4 +58,4 @@ def execute(arguments: argparse.Namespace) -> int:
     size_mb = sum((bundle.path / name).stat().st_size for name in bundle.wheels) / 1e6
     print(f"Bundle    {bundle.path}/: {bundle.label} for {target.machine}, Python {target.python}")
     print(f"          {len(bundle.wheels)} wheels, {size_mb:.1f} MB")
-    return Exit.FINE
+    return ExitCode.SUCCESS

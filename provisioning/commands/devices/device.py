@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_log
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client_options import Credentials
@@ -39,12 +39,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
     file = load(arguments.file)
     if arguments.action == "check":
-        _tell(file)
-        return Exit.FINE
+        _print_summary(file)
+        return ExitCode.SUCCESS
     return _run(file, arguments.log, safe=arguments.action == "safe")
 
 
-def _tell(file: "DeviceFile") -> None:
+def _print_summary(file: "DeviceFile") -> None:
     """Say what the file is, once it is known to be right."""
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
     truth = "measured" if file.measured else "simulated"
@@ -70,8 +70,8 @@ def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
         program(file, credentials=_credentials(file)) as running,
     ):
         heartbeat.follow(running.loop)
-        running.run(lambda: interruption.asked)
-    return Exit.FINE
+        running.run(lambda: interruption.requested)
+    return ExitCode.SUCCESS
 
 
 def _credentials(file: "DeviceFile") -> "Credentials":

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.exit_codes import Exit
-from gridfleet.provisioning.cli.terminal import paint
+from gridfleet.provisioning.cli.exit_codes import ExitCode
+from gridfleet.provisioning.cli.terminal import coloured
 
 if TYPE_CHECKING:
     from gridfleet.provisioning.doctor.finding import Finding
@@ -35,7 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for finding in findings(arguments):
         failed = failed or finding.grade == "fail"
         print(line(finding), flush=True)
-    return Exit.FAILED if failed else Exit.FINE
+    return ExitCode.FAILED if failed else ExitCode.SUCCESS
 
 
 def findings(arguments: argparse.Namespace) -> "Iterator[Finding]":
@@ -67,6 +67,6 @@ def findings(arguments: argparse.Namespace) -> "Iterator[Finding]":
 
 def line(finding: "Finding") -> str:
     """Return a finding as people read it."""
-    grade = paint(f"{finding.grade:<5}", _COLOURS[str(finding.grade)])
+    grade = coloured(f"{finding.grade:<5}", _COLOURS[str(finding.grade)])
     text = f"{grade} {finding.what:<18} {finding.words}"
     return f"{text}\n      {'':<18} → {finding.remedy}" if finding.remedy else text

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.commands.devices.bundle import add_target
 from gridfleet.provisioning.commands.devices.revoke import add_secrets
 
@@ -81,7 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Show the plan, ask, enrol, write."""
     import tempfile
 
-    from gridfleet.provisioning.site.enrolment import check_enrolment, enrol, tell_broker
+    from gridfleet.provisioning.site.enrolment import check_enrolment, enrol, reload_brokers
 
     orders = _orders(arguments)
     place = _place(arguments, many=len(orders) > 1)
@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
     _show(arguments, orders, place)
     if arguments.dry_run:
         print("Dry run: nothing was changed.")
-        return Exit.FINE
+        return ExitCode.SUCCESS
     if not arguments.yes:
         _ask("Go on?")
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,8 +104,8 @@ def execute(arguments: argparse.Namespace) -> int:
             enrol(order.secrets, order.enrolment, order.device.site)
             _flash(arguments, order, place, bundles[order.target])
     for secrets in dict.fromkeys(order.secrets for order in orders):
-        print(f"Broker    {tell_broker(secrets)}")
-    return Exit.FINE
+        print(f"Broker    {reload_brokers(secrets)}")
+    return ExitCode.SUCCESS
 
 
 def _flash(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "take a device's password, certificate and rights away"
 DESCRIPTION: Final = (
@@ -32,10 +32,10 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Revoke one device."""
-    from gridfleet.provisioning.site.enrolment import revoke, tell_broker
+    from gridfleet.provisioning.site.enrolment import reload_brokers, revoke
 
     directory = Path(arguments.secrets)
     left = revoke(directory, arguments.id)
     print(f"Revoked   {arguments.id}; {len(left.users)} users of {left.site} are left")
-    print(f"Broker    {tell_broker(directory)}")
-    return Exit.FINE
+    print(f"Broker    {reload_brokers(directory)}")
+    return ExitCode.SUCCESS

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 HELP: Final = "install another version on this device, or go back"
@@ -34,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--healthy-within",
-        type=whole(1, 3600),
+        type=whole_number(1, 3600),
         default=WITHIN_S,
         metavar="S",
         help=f"seconds in which the new version must become healthy (default: {WITHIN_S})",
     )
     parser.add_argument(
         "--steady",
-        type=whole(0, 3600),
+        type=whole_number(0, 3600),
         default=STEADY_S,
         metavar="S",
         help=f"seconds for which it must then stay so (default: {STEADY_S})",

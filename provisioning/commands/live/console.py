@@ -4,9 +4,9 @@ import argparse
 import threading
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=whole(0, 65_535),
+        type=whole_number(0, 65_535),
         default=0,
         metavar="P",
         help="port to listen on (default: a free one)",
@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
     login = arguments.login or tls is not None
     config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
     if login and arguments.host not in LOOPBACK:
-        tell(
+        print_message(
             "gridfleet console: the page comes by plain HTTP: passwords typed into it can be read on the network.\n"
             "Serve it on this machine alone, or put a web server with TLS in front of it."
         )

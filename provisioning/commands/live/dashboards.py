@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from gridfleet.dashboards.grafana.client import Grafana
@@ -71,7 +71,7 @@ def _push(grafana: "Grafana") -> int:
     rules = grafana.push_rules()
     print(f"alert rules {rules.uid}: {rules.outcome}")
     print(f"{grafana.url}/d/gridfleet-overview")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def _diff(grafana: "Grafana") -> int:
@@ -81,7 +81,7 @@ def _diff(grafana: "Grafana") -> int:
         different = True
     if not different:
         print("no difference")
-    return Exit.FAILED if different else Exit.FINE
+    return ExitCode.FAILED if different else ExitCode.SUCCESS
 
 
 def _annotate(grafana: "Grafana", arguments: argparse.Namespace) -> int:
@@ -91,7 +91,7 @@ def _annotate(grafana: "Grafana", arguments: argparse.Namespace) -> int:
         raise CommandError("--until", "is before the beginning (--at, or now)")
     number = grafana.annotate(arguments.text, begin, end, tuple(arguments.tag), arguments.page)
     print(f"annotation {number}")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def _token(path: Path) -> str:

@@ -1,90 +1,67 @@
-"""`gridfleet watch`: a running fleet in the terminal: what is now, prices, chargers, events; plain lines elsewhere."""
+"""`gridfleet watch`: shows a running site in the terminal; writes plain lines where there is no terminal."""
 
 import argparse
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import whole
-from gridfleet.provisioning.cli.exit_codes import Exit
-from gridfleet.provisioning.commands.live.set_control import REACH_S, add_broker, login_of
+from gridfleet.provisioning.cli.arguments import MAX_TICKS, whole_number
+from gridfleet.provisioning.cli.broker_options import add_running_site, login_of
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from gridfleet.broker.protocol.decoder import SiteDecoder
     from gridfleet.dashboards.console.terminal_view import View
 
-HELP: Final = "watch a running fleet in the terminal"
+HELP: Final = "watch a running site in the terminal"
 DESCRIPTION: Final = (
-    "Show tick, prices, chargers and events of a running fleet until it ends, or until Ctrl-C. Where the output\n"
-    "is no terminal, one line is written for each tick that is over, and one for each event."
+    "Show tick, prices, chargers and events of a running site until the run ends or Ctrl-C is pressed. Where the\n"
+    "output is not a terminal, write one line per finished tick and one per event."
 )
 EXAMPLES: Final = (
     "gridfleet watch --broker mqtt://broker.example:1883",
     "gridfleet watch --broker mqtts://broker.example --secrets secrets --ticks 10 > ticks.txt",
 )
-MOST_TICKS: Final = 1_000_000
 REDRAW_S: Final = 0.25
-HEARD: Final = ("tick", "state", "presence", "fleet", "receipt", "control")
+MIN_HEIGHT: Final = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `watch`."""
-    add_broker(parser)
-    parser.set_defaults(user="viewer")
+    add_running_site(parser, user="viewer")
     parser.add_argument(
         "--ticks",
-        type=whole(1, MOST_TICKS),
+        type=whole_number(1, MAX_TICKS),
         metavar="N",
-        help="leave after so many ticks (default: at the end)",
+        help="stop after N finished ticks (default: at the end of the run)",
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Watch until the run ends, so many ticks have been seen, or somebody presses Ctrl-C."""
+    """Watch until the run ends, --ticks are finished, or Ctrl-C is pressed."""
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.broker.mqtt.client import MqttLoop
-    from gridfleet.broker.protocol.decoder import SiteDecoder
-    from gridfleet.broker.protocol.topics import ALL, batch_topic, topic_filter
     from gridfleet.dashboards.console.terminal_view import View
     from gridfleet.provisioning.cli.interrupt import Interruption
+    from gridfleet.provisioning.site.watch_client import WatchClient
 
     view = View(arguments.ticks)
-    ear = SiteListener(SiteDecoder(arguments.site), view)
     address = BrokerAddress.parse(arguments.broker)
     login = login_of(arguments, address)
-    with MqttLoop(address) as loop:
-        # QoS 0: so rumqttd hands out every retained message; what is missed is seen a tick later.
-        filters = [(topic_filter(arguments.site, word), 0) for word in HEARD]
-        filters += [(batch_topic(arguments.site, word, ALL, ALL), 0) for word in HEARD]
-        name = f"watch-{secrets.token_hex(4)}"
-        connection = loop.open(name, on_message=ear.hear, filters=filters, login=login)
-        loop.wait_online(REACH_S)
-        with Interruption() as interruption, _shown(view) as redraw:
-            while not (interruption.asked or view.over):
-                loop.run_until(lambda: interruption.asked or view.over, REDRAW_S)
-                view.trouble = "" if connection.online else connection.trouble
-                redraw()
-    return Exit.FINE
-
-
-class SiteListener:
-    """Turns payloads into messages for the view, and leaves out what is none."""
-
-    def __init__(self, decoder: "SiteDecoder", view: "View") -> None:
-        self._decoder = decoder
-        self._view = view
-
-    def hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        """Take a message, or a batch of them, off the wire."""
-        for address, message in self._decoder.decode(text, payload, lambda *_: None):
-            self._view.hear(address.scope, address.sender, message, retained=retained)
+    with (
+        WatchClient(address, arguments.site, login, view) as client,
+        Interruption() as interruption,
+        _display(view) as update,
+    ):
+        while not (interruption.requested or view.over):
+            client.run_until(lambda: interruption.requested or view.over, REDRAW_S)
+            view.trouble = client.trouble
+            update()
+    return ExitCode.SUCCESS
 
 
 @contextmanager
-def _shown(view: "View") -> Iterator[Callable[[], None]]:
-    """Draw the view on a terminal; elsewhere write its lines."""
+def _display(view: "View") -> Iterator[Callable[[], None]]:
+    """Yield the function that draws the view on a terminal, or writes its new lines elsewhere."""
     if not sys.stdout.isatty():
 
         def write() -> None:
@@ -107,6 +84,6 @@ def _shown(view: "View") -> Iterator[Callable[[], None]]:
 
         def draw() -> None:
             view.said.clear()
-            live.update(picture(view, max(console.height, 16)), refresh=True)
+            live.update(picture(view, max(console.height, MIN_HEIGHT)), refresh=True)
 
         yield draw

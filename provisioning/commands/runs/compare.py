@@ -4,16 +4,16 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import (
-    MOST_SEED,
+    MAX_SEED,
     add_output,
     add_scenario,
     add_set,
     add_ticks,
     algorithm,
-    whole,
+    whole_number,
 )
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.terminal import print_message
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.scenario import Scenario
@@ -28,7 +28,7 @@ EXAMPLES: Final = (
     "gridfleet compare normal scarce storm --seeds 3 --jobs 2",
 )
 SEEDS: Final = 5
-MOST_SEEDS: Final = 10_000
+MAX_SEEDS: Final = 10_000
 LONGEST_NAME: Final = 60
 
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=whole(1, MOST_SEEDS),
+        type=whole_number(1, MAX_SEEDS),
         default=SEEDS,
         metavar="N",
         help="how many seeds, counted up from the scenario's (default: %(default)s)",
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_ticks(parser)
     add_set(parser)
     parser.add_argument(
-        "--jobs", type=whole(1, 1024), metavar="N", help="processes at a time (default: one per processor)"
+        "--jobs",
+        type=whole_number(1, 1024),
+        metavar="N",
+        help="processes at a time (default: one per processor)",
     )
     add_output(parser, "out/compare-SCENARIOS")
 
@@ -60,36 +63,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run all; write and print the comparison."""
     from gridfleet.provisioning.cli.scenario_options import output_directory
-    from gridfleet.provisioning.runs.batch_runner import hold, write_and_print
+    from gridfleet.provisioning.runs.batch_runner import run_batch, write_and_print
 
     sets = scenario_sets(arguments)
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
     name = "-".join(["compare", *names])
     directory = output_directory(arguments.out, name if len(name) <= LONGEST_NAME else "compare")
-    measured, interrupted = hold(sets, arguments.jobs)
+    measured, interrupted = run_batch(sets, arguments.jobs)
     if measured:
         write_and_print(measured, directory)
     if interrupted:
         ended = "only the runs that had ended are compared" if measured else "no run had ended yet"
-        tell(f"Interrupted: {ended}.")
-        return Exit.INTERRUPTED
+        print_message(f"Interrupted: {ended}.")
+        return ExitCode.INTERRUPTED
     breached = [(label, each) for label, runs in measured.items() for each in runs if each.breached]
     for label, each in breached:
-        tell(f"gridfleet: {label}, seed {each.result.seed}: breached {', '.join(each.breached)}")
-    return Exit.BREACHED if breached else Exit.FINE
+        print_message(f"gridfleet: {label}, seed {each.result.seed}: breached {', '.join(each.breached)}")
+    return ExitCode.BREACHED if breached else ExitCode.SUCCESS
 
 
 def scenario_sets(arguments: argparse.Namespace) -> dict[str, list["Scenario"]]:
     """Return what is to be run, by label: each scenario with each algorithm, once per seed."""
-    from gridfleet.provisioning.cli.scenario_options import changed_scenario
+    from gridfleet.provisioning.cli.scenario_options import scenario_with_changes
 
     sets: dict[str, list[Scenario]] = {}
     for name in arguments.scenario:
         for choice in arguments.algorithm or (None,):
-            first = changed_scenario(name, arguments, seed=None, algorithm=choice)
-            if first.seed + arguments.seeds - 1 > MOST_SEED:
+            first = scenario_with_changes(name, arguments, seed=None, algorithm=choice)
+            if first.seed + arguments.seeds - 1 > MAX_SEED:
                 raise CommandError(
-                    "--seeds", f"counts beyond the last seed, {MOST_SEED}; begin with a lower one"
+                    "--seeds", f"counts beyond the last seed, {MAX_SEED}; begin with a lower one"
                 )
             label = first.name if choice is None else f"{first.name} {choice}"
             if label in sets:

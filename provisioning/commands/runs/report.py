@@ -23,7 +23,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.recording.recording import STORE
     from gridfleet.dashboards.reports.export import write_exports
     from gridfleet.dashboards.store.database import Store
-    from gridfleet.provisioning.runs.lifecycle import conclude
+    from gridfleet.provisioning.runs.lifecycle import finish_run
 
     directory = Path(arguments.directory)
     if not (directory / STORE).is_file():
@@ -38,4 +38,4 @@ def execute(arguments: argparse.Namespace) -> int:
         raise CommandError(directory, problem)
     with Store.open(directory / STORE) as store:
         write_exports(store, directory)
-    return conclude(directory, interrupted=False, report=True)
+    return finish_run(directory, interrupted=False, report=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_changes, add_output, add_recording, add_scenario
 from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
-from gridfleet.provisioning.cli.clock_options import add_pace, pace
+from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.influx_options import add_influx, target_of
-from gridfleet.provisioning.cli.progress import Progress, Tell
+from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.site import Site
-    from gridfleet.provisioning.runs.last_price import LastPrice
+    from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 HELP: Final = "run a fleet over a real MQTT broker"
 DESCRIPTION: Final = (
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell Home Assistant, on the same broker, of every device",
     )
-    add_pace(parser)
+    add_clock_options(parser)
     parser.add_argument(
         "--console",
         action=argparse.BooleanOptionalAction,
@@ -75,22 +75,22 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.site import Site
-    from gridfleet.provisioning.cli.scenario_options import chosen_scenario, output_directory
-    from gridfleet.provisioning.cli.terminal import tell
+    from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
+    from gridfleet.provisioning.cli.terminal import print_message
     from gridfleet.provisioning.commands.live.console import announce
-    from gridfleet.provisioning.runs.last_price import LastPrice
-    from gridfleet.provisioning.runs.lifecycle import conclude, play
+    from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
+    from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import recording
 
-    mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     console = wants_console(arguments.console, arguments.broker, arguments.broker_ws)
     address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
     credentials = credentials_for(arguments.secrets, address)
-    scenario = chosen_scenario(arguments)
+    scenario = scenario_from_arguments(arguments)
     fleet = Fleet(scenario)
     directory = output_directory(arguments.out, f"run-{scenario.name}")
     target = target_of(arguments)
-    price = LastPrice()
+    price = LowestPrice()
     with ExitStack() as stack:
         exact = mode == Mode.LOCKSTEP
         embedded = None
@@ -103,7 +103,9 @@ def execute(arguments: argparse.Namespace) -> int:
             shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
             served = stack.enter_context(ConsoleServer(shown))
             announce(served.url, embedded, exact=exact)
-        outlet = None if target is None else stack.enter_context(InfluxExporter(directory, target, tell))
+        outlet = (
+            None if target is None else stack.enter_context(InfluxExporter(directory, target, print_message))
+        )
         recorded = stack.enter_context(
             recording(
                 scenario,
@@ -125,28 +127,28 @@ def execute(arguments: argparse.Namespace) -> int:
             missed=recorded.missed,
         )
         try:
-            interrupted = play(SiteRunner(site, price), scenario.name)
+            interrupted = run_with_progress(SiteRunner(site, price), scenario.name)
         finally:
             recorded.finish()
-    return conclude(directory, interrupted=interrupted, report=arguments.report)
+    return finish_run(directory, interrupted=interrupted, report=arguments.report)
 
 
 class SiteRunner:
     """A site on a broker that tells how far it is."""
 
-    def __init__(self, site: "Site", price: "LastPrice") -> None:
+    def __init__(self, site: "Site", price: "LowestPrice") -> None:
         self._site = site
         self._price = price
 
-    def run(self, progress: Tell) -> None:
+    def run(self, progress: ProgressCallback) -> None:
         """Run to the end, or until `progress` returns False."""
         price = self._price
 
-        def tell(site: "Site") -> bool:
+        def report(site: "Site") -> bool:
             clock = site.clock
             return progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
 
-        self._site.run(tell)
+        self._site.run(report)
 
 
 def wants_console(wish: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as asked

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_scenario
-from gridfleet.provisioning.cli.exit_codes import Exit
-from gridfleet.provisioning.cli.terminal import paint
+from gridfleet.provisioning.cli.exit_codes import ExitCode
+from gridfleet.provisioning.cli.terminal import coloured
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.scenario import Scenario
@@ -53,17 +53,17 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
     names = shipped()
     if arguments.names:
         print("\n".join(names))
-        return Exit.FINE
+        return ExitCode.SUCCESS
     width = max(map(len, names)) + 2
     columns = min(shutil.get_terminal_size().columns, 100)
     for name in names:
         scenario = load(name)
-        print(paint(f"{name:<{width}}{scenario.title}", "bold"))
+        print(coloured(f"{name:<{width}}{scenario.title}", "bold"))
         for text in (scenario.about, extent(scenario), devices(scenario)):
             print(textwrap.fill(text, columns, initial_indent=" " * width, subsequent_indent=" " * width))
         print()
     print(f"Try one: gridfleet simulate {names[0]}")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -83,7 +83,7 @@ def check(arguments: argparse.Namespace) -> int:
     print("# Every key in force:")
     known = {"folder", "name"} if scenario.name == Path(arguments.scenario).stem else {"folder"}
     print(toml_text(scenario.model_dump(exclude=known, exclude_none=True)), end="")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def extent(scenario: "Scenario") -> str:

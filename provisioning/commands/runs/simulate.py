@@ -10,12 +10,12 @@ from gridfleet.provisioning.cli.arguments import (
     add_recording,
     add_scenario,
 )
-from gridfleet.provisioning.cli.progress import Progress, Tell
-from gridfleet.provisioning.cli.terminal import is_live
+from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
+from gridfleet.provisioning.cli.terminal import is_interactive
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.simulation import Simulation
-    from gridfleet.provisioning.runs.last_price import LastPrice
+    from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 HELP: Final = "play a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
@@ -53,39 +53,39 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.protocol.units import MS_PER_S
     from gridfleet.devices.runtime.network_faults import parse_faults
     from gridfleet.devices.runtime.simulation import Simulation
-    from gridfleet.provisioning.cli.scenario_options import chosen_scenario, output_directory
-    from gridfleet.provisioning.runs.last_price import LastPrice
-    from gridfleet.provisioning.runs.lifecycle import conclude, play
+    from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
+    from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
+    from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import recording
 
-    scenario = chosen_scenario(arguments)
+    scenario = scenario_from_arguments(arguments)
     faults = parse_faults(arguments.faults)
     directory = output_directory(arguments.out, scenario.name)
-    price = LastPrice()
+    price = LowestPrice()
     skew_ms = round(faults.skew_s * MS_PER_S)
     with recording(
         scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
     ) as recorded:
-        taps = (recorded.tap, price.tap) if is_live() else (recorded.tap,)
+        taps = (recorded.tap, price.tap) if is_interactive() else (recorded.tap,)
         simulation = Simulation(scenario, faults=faults, taps=taps)
-        interrupted = play(SimulationRunner(simulation, price), scenario.name)
+        interrupted = run_with_progress(SimulationRunner(simulation, price), scenario.name)
         recorded.finish()
-    return conclude(directory, interrupted=interrupted, report=arguments.report)
+    return finish_run(directory, interrupted=interrupted, report=arguments.report)
 
 
 class SimulationRunner:
     """A simulation that tells how far it is."""
 
-    def __init__(self, simulation: "Simulation", price: "LastPrice") -> None:
+    def __init__(self, simulation: "Simulation", price: "LowestPrice") -> None:
         self._simulation = simulation
         self._price = price
 
-    def run(self, progress: Tell) -> None:
+    def run(self, progress: ProgressCallback) -> None:
         """Run to the end, or until `progress`, called at the beginning of every tick, returns False."""
         price = self._price
 
-        def tell(simulation: "Simulation") -> bool:
+        def report(simulation: "Simulation") -> bool:
             clock = simulation.clock
             return progress(Progress(clock.tick, clock.ticks, simulation.now_ms, price.ueur))
 
-        self._simulation.run(tell)
+        self._simulation.run(report)

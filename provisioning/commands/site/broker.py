@@ -10,9 +10,9 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gridfleet.provisioning.cli.arguments import whole
+from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.broker_options import LOOPBACK
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 HELP: Final = "run a broker for a site until Ctrl-C"
 DESCRIPTION: Final = (
@@ -27,12 +27,12 @@ EXAMPLES: Final = (
 )
 PORT: Final = 1883
 TLS_PORT: Final = 8883
-MOST_PORT: Final = 65_535
+MAX_PORT: Final = 65_535
 LACKS: Final = (
     "rumqttd lacks TLS, users and access rights, and forgets retained messages when it ends.\n"
     "It is good for one machine; for a fleet: sudo apt-get install mosquitto"
 )
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=whole(0, MOST_PORT),
+        type=whole_number(0, MAX_PORT),
         metavar="N",
         help=f"port, 0 for a free one (default: {TLS_PORT} with --secrets, else {PORT})",
     )
     parser.add_argument(
         "--ws-port",
-        type=whole(0, MOST_PORT),
+        type=whole_number(0, MAX_PORT),
         metavar="N",
         help="WebSocket port, for browsers (default: none)",
     )
@@ -161,11 +161,11 @@ class _Signals:
     def wait(self, ended: Callable[[], bool], reload: Callable[[], None]) -> int:
         """Wait for the end, reloading on SIGHUP; return the exit code, raise CommandError if nobody asked for it."""
         while not ended():
-            self._news.wait(_LOOK_S)
+            self._news.wait(_POLL_S)
             self._news.clear()
             while self._came:
                 if self._came.popleft() != signal.SIGHUP:
-                    return Exit.FINE
+                    return ExitCode.SUCCESS
                 reload()
         raise CommandError("the broker", "has ended by itself; its last words are above")
 

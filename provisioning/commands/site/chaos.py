@@ -4,8 +4,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import MOST_SEED, add_output, add_scenario, add_set, whole
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.arguments import MAX_SEED, add_output, add_scenario, add_set, whole_number
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.fleet import Fleet
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed",
-        type=whole(0, MOST_SEED),
+        type=whole_number(0, MAX_SEED),
         metavar="S",
         help="of the scenario, and of what the plan leaves open, such as whom to kill (default: the scenario's)",
     )
@@ -55,7 +55,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.chaos.testbed import Testbed
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.scenario_options import output_directory
-    from gridfleet.provisioning.cli.terminal import tell
+    from gridfleet.provisioning.cli.terminal import print_message
     from gridfleet.provisioning.runs.results import recording
 
     plan = load_plan(arguments.plan)
@@ -68,8 +68,8 @@ def execute(arguments: argparse.Namespace) -> int:
     directory = output_directory(arguments.out, f"chaos-{scenario.name}")
     skew_ms = max((round(abs(skew.skew_s) * 1000) for skew in plan.skews), default=0)
 
-    def say(text: str) -> None:
-        (tell if arguments.json else print)(text)
+    def report(text: str) -> None:
+        (print_message if arguments.json else print)(text)
 
     with (
         Interruption() as interruption,
@@ -82,29 +82,31 @@ def execute(arguments: argparse.Namespace) -> int:
             words=["--set", *changes] if changes else [],
             taps=(recorded.tap,),
             missed=recorded.missed,
-            asked_to_end=lambda: interruption.asked,
+            asked_to_end=lambda: interruption.requested,
             engine=arguments.engine,
-        ) as stage,
+        ) as testbed,
     ):
-        say(f"Broker    {stage.engine.url} ({stage.engine.title})")
-        stage.begin()
-        pace = f"{plan.seconds_per_tick:g} s per tick"
-        say(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {pace}")
-        player = Experiment(
-            stage,
+        report(f"Broker    {testbed.engine.url} ({testbed.engine.title})")
+        testbed.begin()
+        speed = f"{plan.seconds_per_tick:g} s per tick"
+        report(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {speed}")
+        experiment = Experiment(
+            testbed,
             lambda: recorded.findings,
             seed=scenario.seed,
-            tell=say,
-            show=lambda outcome: say(_shown(outcome)),
+            tell=report,
+            show=lambda outcome: report(_outcome_text(outcome)),
         )
-        player.play()
-        stage.finish()
+        experiment.play()
+        testbed.finish()
         recorded.finish()
-    broken = [outcome for outcome in player.outcomes if not outcome.holds]
+    broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
-        print(json.dumps([outcome.as_dict() for outcome in player.outcomes], indent=2))
-    say(f"Verdict   {len(player.outcomes) - len(broken)} of {len(player.outcomes)} faults left no trace")
-    return Exit.BREACHED if broken else Exit.FINE
+        print(json.dumps([outcome.as_dict() for outcome in experiment.outcomes], indent=2))
+    report(
+        f"Verdict   {len(experiment.outcomes) - len(broken)} of {len(experiment.outcomes)} faults left no trace"
+    )
+    return ExitCode.BREACHED if broken else ExitCode.SUCCESS
 
 
 def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
@@ -125,11 +127,11 @@ def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
         raise PlanError(name, problems)
 
 
-def _shown(outcome: "Outcome") -> str:
-    from gridfleet.provisioning.cli.terminal import paint
+def _outcome_text(outcome: "Outcome") -> str:
+    from gridfleet.provisioning.cli.terminal import coloured
 
     lines = []
     for check in outcome.checks:
-        mark = paint("✔", "green") if check.holds else paint("✘", "red")
+        mark = coloured("✔", "green") if check.holds else coloured("✘", "red")
         lines.append(f"           {mark} {check.name:<26} {check.text}")
     return "\n".join(lines)

@@ -3,10 +3,10 @@
 import argparse
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole
+from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
-from gridfleet.provisioning.cli.clock_options import add_pace, pace
-from gridfleet.provisioning.cli.exit_codes import Exit
+from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "run the clock of a site, for fleets and devices in other processes"
 DESCRIPTION: Final = (
@@ -19,7 +19,7 @@ EXAMPLES: Final = (
     "gridfleet clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
 )
 PATIENCE_S: Final = 60
-MOST_PATIENCE_S: Final = 86_400
+MAX_PATIENCE_S: Final = 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scenario(parser)
     add_changes(parser)
     add_broker(parser)
-    add_pace(parser)
+    add_clock_options(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="begin a new run even where the broker has kept another's tick"
     )
     parser.add_argument(
         "--patience",
-        type=whole(0, MOST_PATIENCE_S),
+        type=whole_number(0, MAX_PATIENCE_S),
         default=PATIENCE_S,
         metavar="S",
         help=f"seconds to wait for devices before a new run begins without them (default: {PATIENCE_S})",
@@ -48,15 +48,15 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.fleet_process import carry_clock, new_epoch
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.cli.logs import teller
-    from gridfleet.provisioning.cli.scenario_options import chosen_scenario
+    from gridfleet.provisioning.cli.logs import status_reporter
+    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.site.heartbeat import Heartbeat
 
-    say = teller(arguments.log, "clock")
-    mode, seconds_per_tick = pace(arguments.mode, arguments.seconds_per_tick)
+    report = status_reporter(arguments.log, "clock")
+    mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
-    fleet = Fleet(chosen_scenario(arguments))
+    fleet = Fleet(scenario_from_arguments(arguments))
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = carry_clock(
             fleet,
@@ -65,9 +65,9 @@ def execute(arguments: argparse.Namespace) -> int:
             credentials=credentials,
             fresh=arguments.fresh,
             patience_s=arguments.patience,
-            asked_to_end=lambda: interruption.asked,
-            tell=say,
+            asked_to_end=lambda: interruption.requested,
+            tell=report,
             watch=heartbeat.follow,
         )
-    say("the last tick is over" if finished else "ends, and may be started again")
-    return Exit.FINE
+    report("the last tick is over" if finished else "ends, and may be started again")
+    return ExitCode.SUCCESS

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole
+from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,8 @@ EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --claim /run/parts",
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
 )
-MOST_PARTS: Final = 10_000
-MOST_SKEW_MS: Final = 600_000
+MAX_PARTS: Final = 10_000
+MAX_SKEW_MS: Final = 600_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", type=_part, metavar="K/N", help="only the K-th of N parts (default: all devices)"
     )
     parser.add_argument(
-        "--parts", type=whole(1, MOST_PARTS), metavar="N", help="with --claim: how many parts there are"
+        "--parts", type=whole_number(1, MAX_PARTS), metavar="N", help="with --claim: how many parts there are"
     )
     parser.add_argument(
         "--claim",
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--clock-skew-ms",
-        type=whole(-MOST_SKEW_MS, MOST_SKEW_MS),
+        type=whole_number(-MAX_SKEW_MS, MAX_SKEW_MS),
         default=0,
         metavar="N",
         help="for tests: by how many milliseconds of the site's time the devices' clocks are ahead (default: 0)",
@@ -74,22 +74,22 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.runtime.fleet_process import Connecting, carry_devices, fleet_process_id
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.cli.logs import teller
-    from gridfleet.provisioning.cli.scenario_options import chosen_scenario
+    from gridfleet.provisioning.cli.logs import status_reporter
+    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.site.heartbeat import Heartbeat
 
-    say = teller(arguments.log, "fleet")
+    report = status_reporter(arguments.log, "fleet")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     _check_parts(arguments)
-    fleet = Fleet(chosen_scenario(arguments))
+    fleet = Fleet(scenario_from_arguments(arguments))
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
 
         def stand_by() -> bool:
             heartbeat.beat()
-            return interruption.asked
+            return interruption.requested
 
-        part = _taken(arguments, stand_by, say)
+        part = _taken(arguments, stand_by, report)
         if part is not None:
             number, parts = part
             ids = part_of(fleet, number, parts)
@@ -103,7 +103,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 if connecting is Connecting.OWN
                 else f"all share the connection of {host}"
             )
-            say(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, {how}")
+            report(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, {how}")
             carry_devices(
                 fleet,
                 address,
@@ -113,12 +113,12 @@ def execute(arguments: argparse.Namespace) -> int:
                 credentials=credentials,
                 announce=arguments.home_assistant,
                 skew_ms=arguments.clock_skew_ms,
-                asked_to_end=lambda: interruption.asked,
-                tell=say,
+                asked_to_end=lambda: interruption.requested,
+                tell=report,
                 watch=heartbeat.follow,
             )
-    say("all devices have said good-bye")
-    return Exit.FINE
+    report("all devices have said good-bye")
+    return ExitCode.SUCCESS
 
 
 def _check_parts(arguments: argparse.Namespace) -> None:
@@ -129,23 +129,21 @@ def _check_parts(arguments: argparse.Namespace) -> None:
 
 
 def _taken(
-    arguments: argparse.Namespace, asked_to_end: "Callable[[], bool]", say: "Callable[[str], None]"
+    arguments: argparse.Namespace, asked_to_end: "Callable[[], bool]", report: "Callable[[str], None]"
 ) -> tuple[int, int] | None:
     """Return number and count of the part that this process has; None if asked to end before it got one."""
-    from gridfleet.provisioning.site.partition_lock import Claim
+    from gridfleet.provisioning.site.partition_lock import PartitionLock
 
     if arguments.claim is None:
         part: tuple[int, int] = arguments.part or (1, 1)
         return part
-    number = Claim(Path(arguments.claim), arguments.parts).wait(asked_to_end, say)
+    number = PartitionLock(Path(arguments.claim), arguments.parts).wait(asked_to_end, report)
     return None if number is None else (number, arguments.parts)
 
 
 def _part(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", text)
     number, parts = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= number <= parts <= MOST_PARTS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a part such as 2/4, up to {MOST_PARTS}/{MOST_PARTS}"
-        )
+    if not 1 <= number <= parts <= MAX_PARTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 2/4, up to {MAX_PARTS}/{MAX_PARTS}")
     return number, parts

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
-from gridfleet.provisioning.cli.terminal import tell
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, health_problem
 
 HELP: Final = "tell whether a clock, fleet, device or recorder is well"
@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise CommandError("health", f"name the file, or set {ENVIRONMENT} as the process has it")
     wrong = health_problem(Path(name), time.monotonic(), only_alive=arguments.alive)
     if wrong:
-        tell(f"unhealthy: {wrong}")
-        return Exit.FAILED
+        print_message(f"unhealthy: {wrong}")
+        return ExitCode.FAILED
     print("healthy")
-    return Exit.FINE
+    return ExitCode.SUCCESS

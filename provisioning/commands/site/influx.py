@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gridfleet.broker.errors import error_reason
-from gridfleet.provisioning.cli.arguments import whole
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
-from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, token_of
+from gridfleet.provisioning.cli.arguments import whole_number
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, read_token
 from gridfleet.provisioning.site.secret_files import write_secret
 
 HELP: Final = "make buckets, downsampling tasks and tokens in InfluxDB"
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep-days",
-        type=whole(0, 36_600),
+        type=whole_number(0, 36_600),
         default=KEEP_DAYS,
         metavar="N",
         help=f"how long that bucket keeps points, 0 for ever (default: {KEEP_DAYS})",
@@ -60,7 +60,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.telemetry.influx.buckets import Wish, set_up
 
     folder = Path(arguments.out)
-    token = token_of(arguments.token_file)
+    token = read_token(arguments.token_file)
     wish = Wish(arguments.org, arguments.bucket, arguments.keep_days)
     client: Any = InfluxDBClient
     try:
@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
     print("\n".join(done) if done else "everything is there")
     for grant in wish.grants:
         print(f"{grant.name:9} {path_of(folder, grant.name)}")
-    return Exit.FINE
+    return ExitCode.SUCCESS
 
 
 def path_of(folder: Path, name: str) -> Path:

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import add_log, whole
+from gridfleet.provisioning.cli.arguments import add_log, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.influx_options import add_influx, target_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_influx(parser)
     parser.add_argument(
         "--spool-mb",
-        type=whole(1, 1 << 20),
+        type=whole_number(1, 1 << 20),
         default=SPOOL_MB,
         metavar="N",
         help="most that waits on disk for InfluxDB, in MB; then the oldest is dropped from there "
@@ -63,10 +63,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.telemetry.influx.client import InfluxWriter
     from gridfleet.devices.config.scenario import load
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.cli.logs import teller
+    from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.site.heartbeat import Heartbeat
 
-    say = teller(arguments.log, "record")
+    report = status_reporter(arguments.log, "record")
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])
     site = arguments.site or (None if scenario is None else scenario.site)
     if site is None:
@@ -79,7 +79,7 @@ def execute(arguments: argparse.Namespace) -> int:
         interruption = stack.enter_context(Interruption())
         heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
-        say(f"{site} into {folder}{'' if target is None else f', and into {target!r}'}")
+        report(f"{site} into {folder}{'' if target is None else f', and into {target!r}'}")
         record(
             folder,
             site,
@@ -90,12 +90,12 @@ def execute(arguments: argparse.Namespace) -> int:
             credentials=credentials,
             client_id=arguments.id,
             most_spool_bytes=arguments.spool_mb << 20,
-            asked_to_end=lambda: interruption.asked,
-            tell=say,
+            asked_to_end=lambda: interruption.requested,
+            tell=report,
             watch=heartbeat.follow,
         )
-    say("ends, and may be started again")
-    return Exit.FINE
+    report("ends, and may be started again")
+    return ExitCode.SUCCESS
 
 
 def facts_of_run(run: str, site: str, scenario: "Scenario | None") -> "RunFacts":

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 HELP: Final = "show how a recorder is doing"
 DESCRIPTION: Final = (
@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps(status, indent=2))
     else:
         print("\n".join(_lines(status)))
-    return Exit.FAILED if status["problems"] else Exit.FINE
+    return ExitCode.FAILED if status["problems"] else ExitCode.SUCCESS
 
 
 def read_status(folder: Path, now_s: float) -> dict[str, Any]:

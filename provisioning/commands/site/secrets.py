@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import add_set, whole
-from gridfleet.provisioning.cli.exit_codes import CommandError, Exit
+from gridfleet.provisioning.cli.arguments import add_set, whole_number
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 HELP: Final = "make or rotate the keys, certificates, passwords and rights of a site"
 DESCRIPTION: Final = (
@@ -23,7 +23,7 @@ EXAMPLES: Final = (
     "gridfleet secrets secrets --rotate",
     "gridfleet secrets secrets --rotate --only charger-07 server",
 )
-MOST_HOSTS: Final = 1_000
+MAX_PROCESSES: Final = 1_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hosts",
-        type=whole(0, MOST_HOSTS),
+        type=whole_number(0, MAX_PROCESSES),
         default=1,
         metavar="N",
         help="how many processes carry the devices: fleet-1 to fleet-N may hear the tick for them (default: 1)",
@@ -110,4 +110,4 @@ def execute(arguments: argparse.Namespace) -> int:
         Path(arguments.directory), fleet.scenario.site, users, rotated=rotated, hosts=arguments.host
     )
     print(done)
-    return Exit.FINE
+    return ExitCode.SUCCESS

@@ -3,7 +3,7 @@
 from gridfleet.broker.protocol.messages import Message, Receipt, Tick
 
 
-class LastPrice:
+class LowestPrice:
     """A tap: the lowest price per kWh in the last tick that ended, as the receipts tell it."""
 
     def __init__(self) -> None:
