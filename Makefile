@@ -8,6 +8,7 @@ SCENARIO ?= normal
 ARGS     ?=
 UPGRADE  ?=
 UV       := uv==0.13.9
+COSMIC_RAY := cosmic-ray==8.7.0
 
 PIP      := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
@@ -16,7 +17,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format bench page dashboards influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test check format mutants bench page dashboards influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -49,6 +50,10 @@ check: setup-dev ## Lint, formatting and types (changes nothing)
 format: setup-dev ## Put the code in the house format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+mutants: setup-dev ## Try small faults in the files that must not be wrong: do the tests find them? (20 minutes)
+	@test -x .venv-mutants/bin/cosmic-ray || { $(PYTHON) -m venv --clear .venv-mutants && .venv-mutants/bin/python -m pip install --quiet $(COSMIC_RAY); }
+	$(BIN)/python tools/mutants/run.py --cosmic-ray $(CURDIR)/.venv-mutants/bin/cosmic-ray $(ARGS)
 
 bench: setup-dev ## Measure what docs/benchmarks.md states
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -124,4 +129,4 @@ clean: ## Remove results and caches
 	find broker devices dashboards provisioning src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## As clean, and the set-up as well
-	rm -rf $(VENV) .venv-lock
+	rm -rf $(VENV) .venv-lock .venv-mutants
