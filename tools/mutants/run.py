@@ -34,7 +34,7 @@ OPERATORS: Final = re.compile(
     r"|NumberReplacer|AddNot|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceAndWithOr|ReplaceOrWithAnd"
     r"|ReplaceUnaryOperator_\w+|ZeroIterationForLoop|ReplaceBreakWithContinue|ReplaceContinueWithBreak)"
 )
-"""Faults that a hand makes; the others of cosmic-ray (such as + for |) fail on the first call and flatter the result."""
+"""Faults that a person makes. Others of cosmic-ray, such as + for |, fail on the first call and flatter the result."""
 ALIKE: Final = re.compile(r"_(Eq|NotEq|Gt|GtE|Lt|LtE)_(Is|IsNot)$|_(Is|IsNot)_(Eq|NotEq|Gt|GtE|Lt|LtE)$")
 """Identity in place of equality and the like: no fault of arithmetic, and mostly without effect on small numbers."""
 TIMEOUT_S: Final = 120.0
