@@ -1,5 +1,7 @@
 """The one base error, and the errors of this room; each carries its data as attributes."""
 
+from pathlib import Path
+
 
 class GridFleetError(Exception):
     """Base of every error this product raises on purpose; its text says what is wrong and gives a remedy."""
@@ -12,6 +14,16 @@ def error_reason(error: Exception) -> str:
     'no such file or directory'
     """
     return ((isinstance(error, OSError) and error.strerror) or str(error)).lower()
+
+
+class StoreError(GridFleetError, OSError):
+    """A store that cannot be made, read or written."""
+
+    def __init__(self, path: Path | str, reason: str, remedy: str) -> None:
+        super().__init__(f"{path}: {reason}; {remedy}")
+        self.path = path
+        self.reason = reason
+        self.remedy = remedy
 
 
 class TopicError(GridFleetError, ValueError):

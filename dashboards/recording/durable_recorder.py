@@ -13,12 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError, error_reason
+from gridfleet.broker.errors import GridFleetError, StoreError, error_reason
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Grant, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.journal import Journal
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import RunFacts

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gridfleet.dashboards.store.segment_log import Log, Position
+from gridfleet.broker.storage.segment_log import Position, SegmentLog
 
 _HEAD: Final = struct.Struct("<QBH")
 _CONTEXT: Final = 1
@@ -33,7 +33,7 @@ class Journal:
     """Append, `sync`; read what there is; forget what is not needed any more."""
 
     def __init__(self, folder: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
-        self._log = Log(folder, segment_bytes=_NEVER, fsync=fsync)
+        self._log = SegmentLog(folder, segment_bytes=_NEVER, fsync=fsync)
         self.serial = 0
         """Of the last message."""
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
-from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gridfleet.dashboards.errors import StoreError
+from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.store import schema
 from gridfleet.dashboards.store.rows import (
     AgentRow,

@@ -8,7 +8,6 @@ them.
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from gridfleet.broker.mqtt.client import MqttLoop
@@ -25,7 +24,7 @@ from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import device_agent, real_time
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import Control, Order
-from gridfleet.devices.edge.spool import Kept, Spool
+from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
 
 LOG: Final = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class Device:
         *,
         board: Board | None = None,
         credentials: Credentials = ADDRESS_CREDENTIALS,
-        spool: Spool | None = None,
+        queue: OfflineQueue | None = None,
         make: Callable[[DeviceFile, Any], Agent] | None = None,
     ) -> None:
         """Open the pins and connect; a device on pins needs the board that has them.
@@ -77,8 +76,9 @@ class Device:
         self.said = 0
         """Incidents and samples said."""
         self._loop = loop
-        self._spool = spool
-        self._saying: Path | None = None
+        self._queue = queue
+        self._publishing: int | None = None
+        """The segment of the queue whose messages the broker has not acknowledged yet."""
         self._waiting = 0
         self._decoder = SiteDecoder(file.site)
         self.seat = _Seat(self.agent, loop, self._decoder, credentials, self.tell)
@@ -112,8 +112,8 @@ class Device:
         """Say what is left to say, and part."""
         self.hear()
         self.seat.leave()
-        if self._spool is not None:
-            self._spool.close()
+        if self._queue is not None:
+            self._queue.close()
 
     # --- between market and control loop -----------------------------------------------------------------
 
@@ -158,19 +158,19 @@ class Device:
 
     def forward(self) -> None:
         """Say what was kept while nobody heard it, a file at a time; forget a file when the broker has it."""
-        spool, connection = self._spool, self.connection
-        if spool is None or not connection.online or not connection.settled:
+        queue, connection = self._queue, self.connection
+        if queue is None or not connection.online or not connection.settled:
             return
-        if self._saying is not None:
-            spool.done(self._saying)
-            self._saying = None
-        oldest = spool.oldest()
+        if self._publishing is not None:
+            queue.delete(self._publishing)
+            self._publishing = None
+        oldest = queue.oldest()
         if oldest is None:
             return
-        self._saying, kept = oldest
+        self._publishing, messages = oldest
         now = real_time.stamp()
-        for each in kept:
-            self._publish(each.word, json.dumps(_timed(each, now), separators=(",", ":")).encode())
+        for each in messages:
+            self._publish(each.message_type, json.dumps(_timed(each, now), separators=(",", ":")).encode())
 
     def _readings(self) -> tuple[dict[str, float], tuple[str, ...]]:
         if self.control is not None:
@@ -182,12 +182,12 @@ class Device:
         self._waiting = 0 if self.online else self._waiting + 1
         if self.online:
             self._publish(message.TYPE, payload)
-        elif self._spool is None:
+        elif self._queue is None:
             if self._waiting <= MOST_WAITING:
                 self._publish(message.TYPE, payload)
         else:
-            self._spool.keep(
-                Kept(message.TYPE, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
+            self._queue.put(
+                QueuedMessage(message.TYPE, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
             )
 
     def _publish(self, word: str, payload: bytes) -> None:
@@ -200,9 +200,9 @@ class Device:
         self.said += 1
 
 
-def _timed(kept: Kept, now: real_time.Stamp) -> dict[str, object]:
+def _timed(queued: QueuedMessage, now: real_time.Stamp) -> dict[str, object]:
     """Return a payload with its right time, if the clock was set only after it and the machine has run since."""
-    payload = kept.payload
-    if not payload.get("synchronised", True) and now.synchronised and kept.boot == real_time.boot_id():
-        return {**payload, "at_ms": real_time.later_known_ms(kept.up_ms, now), "synchronised": True}
+    payload = queued.payload
+    if not payload.get("synchronised", True) and now.synchronised and queued.boot_id == real_time.boot_id():
+        return {**payload, "at_ms": real_time.later_known_ms(queued.up_ms, now), "synchronised": True}
     return payload

@@ -18,13 +18,13 @@ from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.board import Board, raspberry_pi
 from gridfleet.devices.edge.hardware.faults import HardwareError
 from gridfleet.devices.edge.hardware.runner import ControlThread
-from gridfleet.devices.edge.spool import Spool
+from gridfleet.devices.edge.offline_queue import OfflineQueue
 from gridfleet.devices.edge.watchdog import Watchdog
 
 LOG: Final = logging.getLogger(__name__)
 TELL_S: Final = 0.25
 """Between two signs of life to the control loop."""
-SPOOL_FOLDER: Final = "samples"
+QUEUE_FOLDER: Final = "samples"
 
 
 class Running:
@@ -52,8 +52,8 @@ class Running:
             self.loop = stack.enter_context(
                 MqttLoop(address, keepalive_s=file.broker.keepalive_s, retry_refused=True, schema=SCHEMA)
             )
-            spool = _spool_of(file)
-            self.device = Device(file, self.loop, board=self.board, credentials=credentials, spool=spool)
+            queue = _offline_queue(file)
+            self.device = Device(file, self.loop, board=self.board, credentials=credentials, queue=queue)
             stack.callback(self.device.close)
             self._thread = self._begin_control(stack)
             self._stack = stack.pop_all()
@@ -142,14 +142,14 @@ def open_board(file: DeviceFile) -> Board | None:
     return None
 
 
-def _spool_of(file: DeviceFile) -> Spool | None:
+def _offline_queue(file: DeviceFile) -> OfflineQueue | None:
     """Return where samples wait: the file's folder, else systemd's state directory, else nowhere."""
     table = file.telemetry
     state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     folder = (
-        Path(file.folder) / table.folder if table.folder else Path(state) / SPOOL_FOLDER if state else None
+        Path(file.folder) / table.folder if table.folder else Path(state) / QUEUE_FOLDER if state else None
     )
     if folder is None:
         LOG.info("no [telemetry] folder: samples taken while the broker is away wait in memory")
         return None
-    return Spool(folder, round(table.most_mb * 1e6))
+    return OfflineQueue(folder, round(table.most_mb * 1e6))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.errors import StoreError
+from gridfleet.broker.errors import GridFleetError, StoreError
 from gridfleet.dashboards.store import schema
 from gridfleet.dashboards.store.database import BATCH, Store
 from gridfleet.dashboards.store.rows import (

@@ -7,8 +7,8 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.errors import StoreError
 from gridfleet.broker.mqtt.connection import TAKEN_OVER
-from gridfleet.dashboards.errors import StoreError
 from gridfleet.dashboards.recording.durable_recorder import JOURNAL
 from gridfleet.dashboards.recording.journal import Journal
 from gridfleet.dashboards.recording.recorder_process import Service, record

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridfleet.dashboards.errors import StoreError
-from gridfleet.dashboards.store.segment_log import Log, Position
+from gridfleet.broker.errors import StoreError
+from gridfleet.broker.storage.segment_log import Position, SegmentLog
 from gridfleet.dashboards.telemetry.influx.sender import LONGEST_WAIT_S, Failed, Refused, Sender, TooLarge
 from gridfleet.dashboards.telemetry.influx.spool import DEAD_LETTERS, STATE, Spool, look
 
@@ -93,7 +93,7 @@ def test_what_was_synced_survives_any_torn_tail(
 ) -> None:
     """A crash cuts or garbles what was written after the last sync; never what came before."""
     folder = tmp_path_factory.mktemp("torn")
-    with Log(folder) as log:
+    with SegmentLog(folder) as log:
         for number in range(data.draw(st.integers(1, 5))):
             log.append(b"%d" % number * 20, 1, number)
         log.sync()
@@ -105,7 +105,7 @@ def test_what_was_synced_survives_any_torn_tail(
     cut = data.draw(st.integers(safe.offset, len(whole)))
     garbage = data.draw(st.binary(max_size=60)) if cut < len(whole) else b""
     path.write_bytes(whole[:cut] + garbage)
-    with Log(folder) as log:
+    with SegmentLog(folder) as log:
         kept = [record.data for record, _ in log.read()]
         assert kept[: safe.offset // len(whole) + 1]
         before = [record for record, after in log.read() if after <= safe]
@@ -143,7 +143,7 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from gridfleet.dashboards.errors import StoreError
+from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.telemetry.influx.spool import Spool
 from tests.telemetry.test_spool import lines
 
@@ -167,7 +167,7 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert "File too large" in done.stdout
+    assert "file too large" in done.stdout
     with Spool(tmp_path) as spool:
         assert contents(spool) == lines(0, 1_100)
 
@@ -320,7 +320,7 @@ def test_a_sender_thread_sends_what_comes_and_ends(tmp_path: Path) -> None:
 
 
 def test_a_log_numbers_on_after_what_was_deleted(tmp_path: Path) -> None:
-    with Log(tmp_path, after=7) as log:
+    with SegmentLog(tmp_path, after=7) as log:
         log.append(b"x", 1, 1)
         log.sync()
         assert log.segments == [8]

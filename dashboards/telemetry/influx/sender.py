@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from gridfleet.dashboards.errors import StoreError
+from gridfleet.broker.errors import StoreError
 from gridfleet.dashboards.telemetry.influx.spool import BATCH_POINTS, Spool
 
 LOG: Final = logging.getLogger(__name__)

@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from gridfleet.broker.errors import error_reason
-from gridfleet.dashboards.errors import StoreError
-from gridfleet.dashboards.store.segment_log import Log, Position, read_segment
+from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.broker.storage.segment_log import Position, SegmentLog, read_segment
 
 LOG: Final = logging.getLogger(__name__)
 MOST_BYTES: Final = 1 << 30
@@ -72,7 +71,7 @@ class Spool:
         state = read_state(folder)
         self._position = state.position
         segment_bytes = segment_bytes or max(most_bytes // 256, 1 << 16)
-        self._log = Log(folder, segment_bytes=segment_bytes, after=state.position.segment, fsync=fsync)
+        self._log = SegmentLog(folder, segment_bytes=segment_bytes, after=state.position.segment, fsync=fsync)
         self._held = _hold(folder / LOCK)
         self._sent, self._rejected, self._dropped = state.sent, state.rejected, state.dropped
         self._lines: list[str] = []

@@ -1,8 +1,8 @@
 """A crash-safe log: records in segment files, each record with its checksum, durable when `sync` has returned.
 
-A record is a header (length, CRC-32, number of items, time) and its bytes. A crash may tear the last record of a
-segment; reading ends there, and a reopened log goes on in a new segment, so nothing is ever written after torn bytes.
-What `sync` could not write stays in memory, to be tried again: a full disk loses nothing.
+A record is a header (length, CRC-32, number of items, time) and its bytes. A crash may leave the last record of a
+segment incomplete; reading ends there, and a reopened log begins a new segment, so nothing is written after such bytes.
+What `sync` could not write stays in memory and is written by the next `sync`: a full disk loses nothing.
 """
 
 import os
@@ -15,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from gridfleet.broker.errors import error_reason
-from gridfleet.dashboards.errors import StoreError
+from gridfleet.broker.errors import StoreError, error_reason
 
 SEGMENT_BYTES: Final = 4 << 20
 SUFFIX: Final = ".log"
@@ -39,8 +38,8 @@ class Position(NamedTuple):
     offset: int = 0
 
 
-class Log:
-    """Append, `sync`, read, drop; one writer, and readers in other threads."""
+class SegmentLog:
+    """A log in a folder of segment files; one thread writes, others may read."""
 
     def __init__(
         self,
@@ -50,7 +49,11 @@ class Log:
         after: int = 0,
         fsync: Callable[[int], None] = os.fsync,
     ) -> None:
-        """Open or make a log whose next segments have numbers above `after`; StoreError where that cannot be."""
+        """Open or make a log whose next segments have numbers above `after`.
+
+        `fsync` is called after every write; one that does less trades durability for the wear of an SD card.
+        Raises StoreError when the folder cannot be used.
+        """
         self.folder = folder
         self._segment_bytes = segment_bytes
         self._fsync = fsync
@@ -60,7 +63,7 @@ class Log:
         """What is not written yet; each part but the first begins a segment."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._sizes = {number: self._path(number).stat().st_size for number in _numbers(folder)}
+            self._sizes = {number: self.path(number).stat().st_size for number in _numbers(folder)}
         except OSError as error:
             remedy = "make sure that it can be written and has room"
             raise StoreError(folder, f"cannot be used ({error_reason(error)})", remedy) from error
@@ -144,6 +147,10 @@ class Log:
         with self._lock:
             return sum(self._sizes.values())
 
+    def path(self, number: int) -> Path:
+        """Return the file of a segment."""
+        return self.folder / f"{number:012d}{SUFFIX}"
+
     def read(self, start: Position = Position()) -> Iterator[tuple[Record, Position]]:  # noqa: B008 - immutable
         """Yield the synced records from a position on, each with the position after it."""
         for number in self.segments:
@@ -152,7 +159,7 @@ class Log:
             offset = start.offset if number == start.segment else 0
             with self._lock:
                 limit = self._sizes.get(number, 0)
-            for record, after in read_segment(self._path(number), offset, limit):
+            for record, after in read_segment(self.path(number), offset, limit):
                 yield record, Position(number, after)
 
     def drop_before(self, segment: int) -> None:
@@ -161,19 +168,16 @@ class Log:
             for number in [each for each in self._sizes if each < segment]:
                 if number == self._current and self._file is not None:
                     continue
-                self._path(number).unlink(missing_ok=True)
+                self.path(number).unlink(missing_ok=True)
                 del self._sizes[number]
 
     # --- inside ------------------------------------------------------------------------------------------
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:012d}{SUFFIX}"
 
     def _begin_segment(self) -> int:
         self._close_file()
         number = self._current + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        file = self._file = os.open(self._path(number), flags, 0o600)
+        file = self._file = os.open(self.path(number), flags, 0o600)
         self._current = number
         self._sizes[number] = 0
         folder = os.open(self.folder, os.O_RDONLY)
@@ -205,7 +209,7 @@ class Log:
             os.ftruncate(self._file, kept)
         self._close_file()
         if not kept:
-            self._path(self._current).unlink(missing_ok=True)
+            self.path(self._current).unlink(missing_ok=True)
             del self._sizes[self._current]
 
     def _close_file(self) -> None:
