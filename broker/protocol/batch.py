@@ -16,7 +16,7 @@ from gridfleet.broker.protocol.codec import MAX_PAYLOAD
 from gridfleet.broker.protocol.topics import BATCH
 
 VERSION: Final = b"1"
-MOST_MESSAGES: Final = 500
+MAX_MESSAGES: Final = 500
 """Most messages in one batch."""
 
 
@@ -34,7 +34,7 @@ class Batch:
     def add(self, rest: str, payload: bytes, expiry_s: float | None) -> bool:
         """Take a message whose topic ends in `rest`; return False, and do not, when the batch is full."""
         line = b"%b %b" % (rest.encode(), payload)
-        if len(self._lines) > MOST_MESSAGES or self._size + 1 + len(line) > MAX_PAYLOAD:
+        if len(self._lines) > MAX_MESSAGES or self._size + 1 + len(line) > MAX_PAYLOAD:
             return False
         self._lines.append(line)
         self._size += 1 + len(line)
@@ -55,7 +55,7 @@ def pack(messages: Iterable[tuple[str, bytes]]) -> bytes:
     batch = Batch()
     for rest, payload in messages:
         if not batch.add(rest, payload, None):
-            raise ValueError(f"more than {MOST_MESSAGES} messages, or than {MAX_PAYLOAD} bytes")
+            raise ValueError(f"more than {MAX_MESSAGES} messages, or than {MAX_PAYLOAD} bytes")
     return batch.payload
 
 
@@ -63,11 +63,11 @@ def unpack(payload: bytes) -> list[tuple[str, bytes]]:
     """Return the messages of a batch as (rest of the topic, payload); raise PayloadError when it is none."""
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(BATCH, "oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are read")
-    version, *lines = payload.split(b"\n", MOST_MESSAGES + 1)
+    version, *lines = payload.split(b"\n", MAX_MESSAGES + 1)
     if version != VERSION:
         raise PayloadError(BATCH, "version", f"begins with {version[:16]!r}, not with {VERSION!r}")
-    if len(lines) > MOST_MESSAGES:
-        raise PayloadError(BATCH, "oversized", f"more than {MOST_MESSAGES} messages")
+    if len(lines) > MAX_MESSAGES:
+        raise PayloadError(BATCH, "oversized", f"more than {MAX_MESSAGES} messages")
     found = []
     for line in lines:
         rest, space, inner = line.partition(b" ")

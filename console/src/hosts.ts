@@ -4,7 +4,7 @@ import { Malformed } from './wire';
 
 const TOPIC = /^gridfleet\/([^/]+)\/batch\/([a-z]+)\/[^/]+\/([^/]+)$/;
 const VERSION = '1';
-const MOST_MESSAGES = 500;
+const MAX_MESSAGES = 500;
 
 export interface Batch {
   host: string;
@@ -20,8 +20,8 @@ export function batches(site: string): string {
 export function readBatch(site: string, topic: string, payload: string): Batch | null {
   const [, itsSite, word = '', host = ''] = TOPIC.exec(topic) ?? [];
   if (itsSite !== site) return null;
-  const [version, ...lines] = payload.split('\n', MOST_MESSAGES + 2);
-  if (version !== VERSION || lines.length > MOST_MESSAGES) throw new Malformed('batch');
+  const [version, ...lines] = payload.split('\n', MAX_MESSAGES + 2);
+  if (version !== VERSION || lines.length > MAX_MESSAGES) throw new Malformed('batch');
   const messages = lines.map((line) => {
     const gap = line.indexOf(' ');
     if (gap < 1) throw new Malformed('batch');

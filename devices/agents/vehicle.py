@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import (
-    MOST_AVOIDED,
+    MAX_AVOIDED,
     Bill,
     Decline,
     Heartbeat,
@@ -328,7 +328,7 @@ class Vehicle(ChargerSearch):
             next_stop=journey.target if journey is not None else None,
             destination=self._destination,
             charger=session.charger if session is not None else None,
-            avoids=self._reputation.avoided(self.tick)[:MOST_AVOIDED],
+            avoids=self._reputation.avoided(self.tick)[:MAX_AVOIDED],
         )
         self._begin_accounts()
         return [("", state)]

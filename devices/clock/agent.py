@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import (
-    MOST_OUTAGE_S,
+    MAX_OUTAGE_S,
     PHASE_RANK,
     PHASES,
     Algorithm,
@@ -57,7 +57,7 @@ SETTINGS: Final = (
 )
 ONCE: Final = frozenset({"outage_s", "storm"})
 """Controls that make something happen: what the broker retains of them from an earlier run does not count."""
-HIGHEST: Final = {"wind_scale": 5.0, "outage_s": float(MOST_OUTAGE_S)}
+HIGHEST: Final = {"wind_scale": 5.0, "outage_s": float(MAX_OUTAGE_S)}
 """The highest values of settings that are numbers, where it is not 2."""
 GALE: Final = 2.0
 GALE_TICKS: Final = 4

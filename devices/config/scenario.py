@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from gridfleet.broker.protocol.messages import MOST_OUTAGE_S, Algorithm
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm
 from gridfleet.devices.charging.service_status import checked
 from gridfleet.devices.config.file_errors import FileError, unknown_key, wrong_value
 from gridfleet.devices.config.shared_tables import (
@@ -167,7 +167,7 @@ class EventTable(Table):
     wind_scale: WindScale | None = None
     algorithm: Algorithm | None = None
     chargers_out: ChargersOut | None = None
-    outage_s: Annotated[float, Field(ge=0, le=MOST_OUTAGE_S)] | None = None
+    outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S)] | None = None
 
 
 class Scenario(Table):

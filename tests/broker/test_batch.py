@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridfleet.broker.errors import GridFleetError, PayloadError
-from gridfleet.broker.protocol.batch import MOST_MESSAGES, Batch, pack, unpack
+from gridfleet.broker.protocol.batch import MAX_MESSAGES, Batch, pack, unpack
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Package, Presence
@@ -28,10 +28,10 @@ def test_it_can_be_read_by_people() -> None:
 
 def test_it_is_full_in_time() -> None:
     batch = Batch()
-    for _ in range(MOST_MESSAGES):
+    for _ in range(MAX_MESSAGES):
         assert batch.add("a", b"{}", None)
     assert not batch.add("a", b"{}", None)
-    assert len(unpack(batch.payload)) == MOST_MESSAGES
+    assert len(unpack(batch.payload)) == MAX_MESSAGES
     batch = Batch()
     while batch.add("north/a", b"x" * 5_000, None):
         pass
@@ -58,7 +58,7 @@ def test_it_expires_with_its_last_message() -> None:
         (b"1\na", "malformed"),
         (b"1\na {}\n", "malformed"),
         (b"1\n\xff {}", "malformed"),
-        (b"1" + b"\na {}" * (MOST_MESSAGES + 1), "oversized"),
+        (b"1" + b"\na {}" * (MAX_MESSAGES + 1), "oversized"),
         (b"1\na " + b"x" * MAX_PAYLOAD, "oversized"),
     ],
 )

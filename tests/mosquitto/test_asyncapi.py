@@ -16,7 +16,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridfleet.broker import asyncapi
+from gridfleet.broker.asyncapi.document import document as generated
+from gridfleet.broker.asyncapi.document import text as generated_text
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
@@ -63,10 +64,10 @@ def validator(word: str) -> Check:
 
 
 def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any]) -> None:
-    assert document == asyncapi.document(), (
-        "make it anew: python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml"
+    assert document == generated(), (
+        "generate it again: python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml"
     )
-    assert FILE.read_text(encoding="utf-8") == asyncapi.text()
+    assert FILE.read_text(encoding="utf-8") == generated_text()
 
 
 def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, Any]) -> None:
@@ -82,7 +83,7 @@ def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, An
 
 def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
     channel = document["channels"][BATCH]
-    levels = {"site": "town", "word": "bid", "cell": "north", "fleet": "fleet-1"}
+    levels = {"site": "town", "message_type": "bid", "cell": "north", "fleet": "fleet-1"}
     assert set(channel["parameters"]) == set(levels)
     assert parse_batch_topic("town", channel["address"].format(**levels)) == (
         MESSAGE_TYPES["bid"],
@@ -97,7 +98,7 @@ def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
 
 def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:
     for message_type in TOPIC_TABLE:
-        mqtt = document["operations"][f"say{message_type.message_class.__name__}"]["bindings"]["mqtt"]
+        mqtt = document["operations"][f"send{message_type.message_class.__name__}"]["bindings"]["mqtt"]
         assert (mqtt["qos"], mqtt["retain"]) == (message_type.qos, message_type.retain)
         assert ("messageExpiryInterval" in mqtt) == message_type.expires
         assert mqtt["bindingVersion"] == "0.2.0"

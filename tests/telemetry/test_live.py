@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.broker.protocol.batch import MOST_MESSAGES, pack
+from gridfleet.broker.protocol.batch import MAX_MESSAGES, pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, WHOLE_SITE, Scope, batch_topic, topic
@@ -71,7 +71,7 @@ def behind_a_host() -> Wired:
             wired += each
             continue
         ends = [(text.split("/", 3)[3], payload) for text, payload in each]
-        wired += [(route, pack(ends[at : at + MOST_MESSAGES])) for at in range(0, len(ends), MOST_MESSAGES)]
+        wired += [(route, pack(ends[at : at + MAX_MESSAGES])) for at in range(0, len(ends), MAX_MESSAGES)]
     return wired
 
 

@@ -1,0 +1,116 @@
+"""Messages of charging reservations: the contract net between vehicles and chargers, from call to bill."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gridfleet.broker.protocol.frozen import frozen
+from gridfleet.broker.protocol.messages.base import (
+    EnergyWh,
+    Latitude,
+    Longitude,
+    Message,
+    MoneyNeur,
+    PriceUeur,
+    Serial,
+    TimeMs,
+)
+
+
+@frozen
+class Call(Message):
+    """A vehicle's call for proposals."""
+
+    TYPE = "call"
+    call: Serial
+    simulated_ms: TimeMs
+    energy_wh: Annotated[int, Field(gt=0, le=10**9)]
+    """Energy wanted at the plug, without what the way to the charger takes."""
+    limit_ueur_per_kwh: PriceUeur
+    latitude: Latitude
+    longitude: Longitude
+    consumption_wh_per_km: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+
+
+@frozen
+class Offer(Message):
+    """A charger's proposal: this energy at this price; the charger holds a port until `until_ms`."""
+
+    TYPE = "offer"
+    call: Serial
+    energy_wh: EnergyWh
+    price_ueur_per_kwh: PriceUeur
+    until_ms: TimeMs
+
+
+@frozen
+class Decline(Message):
+    """A charger does not serve this call, or cannot any longer."""
+
+    TYPE = "decline"
+    call: Serial
+    reason: Literal["port", "energy", "price", "unknown", "offline", "refused"]
+
+
+@frozen
+class Accept(Message):
+    """The vehicle accepts the charger's offer."""
+
+    TYPE = "accept"
+    call: Serial
+    simulated_ms: TimeMs
+
+
+@frozen
+class Close(Message):
+    """The call is decided: the other chargers release what they hold for it."""
+
+    TYPE = "close"
+    call: Serial
+
+
+@frozen
+class Lease(Message):
+    """The charger confirms the reservation, or a heartbeat: it keeps port and energy until `until_ms`."""
+
+    TYPE = "lease"
+    call: Serial
+    energy_wh: EnergyWh
+    price_ueur_per_kwh: PriceUeur
+    until_ms: TimeMs
+    drawn_wh: EnergyWh = 0
+    """The energy that the charger has booked so far."""
+    metered: bool = False
+    """Whether that is the reading of the charger's own meter, which overrides what the vehicle reports."""
+
+
+@frozen
+class Heartbeat(Message):
+    """The vehicle keeps its reservation; `drawn_wh` is the energy it has drawn so far."""
+
+    TYPE = "heartbeat"
+    call: Serial
+    simulated_ms: TimeMs
+    arrived: bool
+    drawn_wh: EnergyWh
+
+
+@frozen
+class Release(Message):
+    """The vehicle ends its reservation, having drawn `drawn_wh` in all."""
+
+    TYPE = "release"
+    call: Serial
+    simulated_ms: TimeMs
+    drawn_wh: EnergyWh
+    outcome: Literal["charged", "cancelled", "interrupted"]
+
+
+@frozen
+class Bill(Message):
+    """The charger's account of an ended reservation: energy at the agreed price."""
+
+    TYPE = "bill"
+    call: Serial
+    energy_wh: EnergyWh
+    amount_neur: MoneyNeur

@@ -1,0 +1,133 @@
+"""Each device's account of a tick: energies, money, status."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from gridfleet.broker.protocol.frozen import frozen
+from gridfleet.broker.protocol.messages.base import (
+    EnergyWh,
+    Faults,
+    Id,
+    Latitude,
+    Longitude,
+    Message,
+    MoneyNeur,
+    PowerW,
+    Serial,
+    ShortText,
+    TickNumber,
+    TimeMs,
+)
+from gridfleet.broker.protocol.messages.clock import Mode, Settings
+
+MAX_AVOIDED: Final = 16
+"""The most distrusted chargers that a vehicle's state names."""
+
+
+@frozen
+class State(Message):
+    """A device's account of the tick that ends. Retained. Energies and money are of this tick alone."""
+
+    TYPE = "state"
+    tick: TickNumber
+    latitude: Latitude
+    longitude: Longitude
+    measured: bool
+    """True when the figures come from real sensors, false when they are simulated."""
+    status: ShortText
+    power_w: PowerW
+    """Mean power over the tick; positive into the grid, negative out of it."""
+    balance_neur: MoneyNeur
+    """Money earned less money paid since the device started."""
+    refused: dict[ShortText, Serial]
+    """How many messages were refused since the device started, by reason."""
+
+
+@frozen
+class ProducerState(State):
+    """generated = sold + curtailed + unsettled, where unsettled awaits its receipts."""
+
+    kind: Literal["turbine", "reactor"]
+    generated_wh: EnergyWh
+    sold_wh: EnergyWh
+    curtailed_wh: EnergyWh
+    unsettled_wh: EnergyWh
+    earned_neur: MoneyNeur
+    faults: Faults = ()
+    """Faults of its sensors and switches, each as `part: fault`."""
+
+
+@frozen
+class ConsumerState(State):
+    """The account of a household, a business or a farm."""
+
+    kind: Literal["consumer"]
+    demand_wh: EnergyWh
+    bought_wh: EnergyWh
+    paid_neur: MoneyNeur
+
+
+@frozen
+class ChargerState(State):
+    """stored = stored before + bought − charge loss − delivered − discharge loss."""
+
+    kind: Literal["charger"]
+    demand_wh: EnergyWh
+    bought_wh: EnergyWh
+    paid_neur: MoneyNeur
+    stored_wh: EnergyWh
+    capacity_wh: EnergyWh
+    delivered_wh: EnergyWh
+    charge_loss_wh: EnergyWh
+    discharge_loss_wh: EnergyWh
+    earned_neur: MoneyNeur
+    ports: Serial
+    ports_reserved: Serial
+    faults: Faults = ()
+    """Faults of its sensors and switches, each as `part: fault`."""
+    contactor: Literal["none", "open", "closed"] = "none"
+    """Its contactor at the end of the tick; none where there are no pins."""
+    opened_because: ShortText = ""
+    """Why the contactor opened last."""
+
+
+@frozen
+class VehicleState(State):
+    """stored = stored before + drawn − charge loss − driven."""
+
+    kind: Literal["vehicle"]
+    model: ShortText
+    consumption_wh_per_km: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    stored_wh: EnergyWh
+    capacity_wh: EnergyWh
+    drawn_wh: EnergyWh
+    charge_loss_wh: EnergyWh
+    driven_wh: EnergyWh
+    paid_neur: MoneyNeur
+    speed_km_h: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)]
+    deadline_ms: TimeMs
+    next_stop: tuple[Latitude, Longitude] | None
+    destination: tuple[Latitude, Longitude] | None
+    charger: Id | None
+    avoids: Annotated[tuple[Id, ...], Field(max_length=MAX_AVOIDED)] = ()
+    """Chargers that it does not deal with because they broke too many promises."""
+
+
+@frozen
+class ClockState(State):
+    """The settings in force, and the revision that a new control must exceed."""
+
+    kind: Literal["clock"]
+    mode: Mode
+    paused: bool
+    seconds_per_tick: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    ticks: TickNumber
+    settings: Settings
+    revision: Serial
+
+
+AnyState = Annotated[
+    ProducerState | ConsumerState | ChargerState | VehicleState | ClockState, Field(discriminator="kind")
+]
+"""The payload of a `state` topic; `kind` says which class it is."""
