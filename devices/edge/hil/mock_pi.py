@@ -8,7 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from gpiozero.pins.mock import MockFactory, MockPin, PinState
+try:
+    from gpiozero.pins.mock import MockFactory, MockPin, PinState
+except ImportError as error:
+    raise ImportError(
+        f"mocked pins need gpiozero ({error}): install it with `pip install gpiozero`", name="gpiozero"
+    ) from None
 
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE, GpioBoard
 from gridfleet.devices.edge.hil.pi import Change
