@@ -36,7 +36,7 @@ NAME: Final = "%u"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody who may log in: a name, a role and, for a device, its cell and the cells beside it.
+    """Somebody who may log in: a name, a role and, for a device, its cell and the neighbouring cells.
 
     `devices` are those for which a host speaks.
     """
@@ -44,7 +44,7 @@ class Identity:
     name: str
     role: Kind | ClientRole
     cell: str = ""
-    beside: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
 
     def cells(self, reach: CellRange) -> tuple[str, ...]:
@@ -53,9 +53,9 @@ class Identity:
             case CellRange.OWN:
                 return (self.cell,)
             case CellRange.NEIGHBOURS:
-                return self.beside
+                return self.neighbours
             case CellRange.OWN_AND_NEIGHBOURS:
-                return (self.cell, *self.beside)
+                return (self.cell, *self.neighbours)
             case CellRange.ALL:
                 return (ALL,)
 

@@ -51,14 +51,14 @@ class SecretsFolder:
         return self.path / "passwords"
 
     @property
-    def rights(self) -> Path:
-        """Who may say and hear what, as Mosquitto reads it."""
+    def acl(self) -> Path:
+        """The access rules, in Mosquitto's format."""
         return self.path / "acl"
 
     @property
-    def roll(self) -> Path:
-        """Who may log in, with role and cell: what the rights were made from."""
-        return self.path / "roll.json"
+    def user_registry(self) -> Path:
+        """Who may log in, with role and cell; the access rules are made from it."""
+        return self.path / "users.json"
 
     @property
     def brokers(self) -> Path:
@@ -93,7 +93,7 @@ class FileCredentials:
         self._tls = _context(self._folder)
 
     def __repr__(self) -> str:
-        return f"Keyring({str(self._folder.path)!r})"
+        return f"FileCredentials({str(self._folder.path)!r})"
 
     @property
     def tls(self) -> ssl.SSLContext:

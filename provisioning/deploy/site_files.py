@@ -49,9 +49,9 @@ def site_secrets(
     folder.chmod(0o700)
     ignored.write_text(IGNORE_ALL, encoding="ascii")
     own = SecretsFolder(folder / "secrets")
-    users = with_enrolled(own, [*identities(fleet, hosts=processes), *further])
+    users = with_enrolled(own, [*identities(fleet, processes=processes), *further])
     names = {BROKER, *hosts} if hosts or not own.certificate.is_file() else set()
-    return make_secrets(own.path, fleet.scenario.site, users, hosts=sorted(names)), own, users
+    return make_secrets(own.path, fleet.scenario.site, users, host_names=sorted(names)), own, users
 
 
 def passwords_of_fleet(own: "SecretsFolder", fleet: "Fleet", processes: int) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
-"""X.509 for one site: an authority of its own, certificates for the broker and its clients, and what is revoked.
+"""X.509 certificates of a site: its own authority, certificates for broker and clients, and the revocation list.
 
-Keys are on the elliptic curve P-256: small, quick to make on a Pi, and understood by everything that speaks TLS.
+Keys are on the elliptic curve P-256: small, quick to make on a Pi, and supported by every TLS library.
 """
 
 import ipaddress
@@ -22,9 +22,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_DAYS: Final = 3_650
 CERTIFICATE_DAYS: Final = 397
-"""As long as browsers accept."""
+"""The longest validity that browsers accept."""
 EARLY: Final = timedelta(days=1)
-"""Certificates are valid from a day before they were made: a Pi without a clock is often behind."""
+"""Certificates are valid from a day before they were made, because the clock of a Pi is often slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Authority:
         self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, *, is_new: bool = False
     ) -> None:
         self.is_new = is_new
-        """Whether it was made just now, so that nothing signed before is valid under it."""
+        """Whether it was created just now, so that no earlier certificate is valid."""
         self._certificate = certificate
         self._key = key
 
@@ -64,11 +64,11 @@ class Authority:
 
     @classmethod
     def load(cls, issued: Issued) -> Self:
-        """Return an authority from its files; raise ValueError for anything else."""
+        """Return an authority from its certificate and key; raise ValueError where they are invalid or do not match."""
         key = load_pem_private_key(issued.key, None)
         certificate = x509.load_pem_x509_certificate(issued.certificate)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise ValueError("certificate and key of the authority do not belong together")
+            raise ValueError("certificate and key of the authority do not match")
         return cls(certificate, key)
 
     @property
@@ -77,21 +77,21 @@ class Authority:
         return _issued(self._certificate, self._key)
 
     def server(self, hosts: Sequence[str]) -> Issued:
-        """Return a certificate for a broker that is reached under these names and addresses."""
+        """Return a certificate for a broker with these host names and addresses."""
         return self._sign(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, [_host(host) for host in hosts])
 
     def client(self, name: str) -> Issued:
-        """Return a certificate for a client, whose name is its common name."""
+        """Return a certificate for a client; its name is the common name."""
         return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, [x509.DNSName(name)])
 
     def revocations(self, serials: Iterable[int]) -> bytes:
-        """Return the signed list of certificates that are not valid any more, PEM."""
+        """Return the signed list of revoked certificates, in PEM."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._certificate.subject)
             .last_update(now - EARLY)
-            .next_update(self._certificate.not_valid_after_utc)  # an overdue list would lock everybody out
+            .next_update(self._certificate.not_valid_after_utc)  # an expired list would lock out every client
         )
         for serial in sorted(set(serials)):
             revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)

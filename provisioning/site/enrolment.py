@@ -1,4 +1,4 @@
-"""Enrolment: one device gets a name, a password, a certificate and rights at a site's broker, or loses them."""
+"""Enrolment of single devices: a device gets a name, a password, a certificate and access rules, or loses them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from gridfleet.provisioning.site.user_registry import UserRegistry, read_registr
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Who a device is at the broker: an id, what it is, and where it trades."""
+    """A device to enrol: its id, its kind, and the cell in which it trades."""
 
     id: str
     kind: Kind
@@ -24,75 +24,75 @@ class Enrolment:
 
 
 def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = None) -> Identity:
-    """Return whom the broker is to know; change nothing.
+    """Return the user that a device becomes; change nothing.
 
-    Raises CommandError for a folder of another site, for a cell that the site does not have, and for an id that
-    somebody of another kind or cell goes by.
+    Raises CommandError for a secrets folder of another site, for a cell that the site does not have, and for an id
+    that a user of another kind or cell has.
     """
-    roll = read_registry(SecretsFolder(directory))
-    if site is not None and site != roll.site:
-        raise CommandError(enrolment.id, f"is to join {site!r}, but {directory} is of {roll.site!r}")
-    beside = roll.beside()
-    if enrolment.cell not in beside:
-        cells = ", ".join(sorted(beside))
+    registry = read_registry(SecretsFolder(directory))
+    if site is not None and site != registry.site:
         raise CommandError(
-            enrolment.id, f"is to trade in cell {enrolment.cell!r}, but {roll.site} has {cells}"
+            enrolment.id,
+            f"belongs to site {site!r}, but {directory} holds the secrets of {registry.site!r}: "
+            "name its own with --secrets",
         )
-    identity = Identity(enrolment.id, enrolment.kind, enrolment.cell, beside[enrolment.cell])
-    known = roll.find(enrolment.id)
+    neighbours = registry.neighbours_by_cell()
+    if enrolment.cell not in neighbours:
+        cells = ", ".join(sorted(neighbours))
+        raise CommandError(
+            enrolment.id, f"cell {enrolment.cell!r} does not exist at {registry.site}; allowed are {cells}"
+        )
+    identity = Identity(enrolment.id, enrolment.kind, enrolment.cell, neighbours[enrolment.cell])
+    known = registry.find(enrolment.id)
     if known is not None and (known.role, known.cell) != (identity.role, identity.cell):
         where = f" in {known.cell}" if known.cell else ""
-        raise CommandError(enrolment.id, f"is the id of a {known.role}{where} already: choose another id")
+        raise CommandError(
+            enrolment.id, f"this id already belongs to the {known.role}{where}: choose another id"
+        )
     return identity
 
 
 def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> None:
-    """Give a device its own password, certificate and rights; one that has them gets new ones.
+    """Give a device its own password, certificate and access rules; a device that has them gets new ones.
 
     Raises CommandError as `check_enrolment`, and for a folder that cannot be written.
     """
     identity = check_enrolment(directory, enrolment, site)
     folder = SecretsFolder(directory)
-    roll = read_registry(folder)
-    known = roll.find(identity.name)
-    users = roll.users if known is not None else (*roll.users, identity)
-    rotated = (identity.name,) if known is not None else ()
-    make_secrets(directory, roll.site, users, rotated=rotated)
-    write_whole_registry(
-        folder,
-        replace(
-            roll,
-            users=users,
-            enrolled=(*(name for name in roll.enrolled if name != identity.name), identity.name),
-        ),
-    )
+    registry = read_registry(folder)
+    known = registry.find(identity.name)
+    users = registry.users if known is not None else (*registry.users, identity)
+    rotate = (identity.name,) if known is not None else ()
+    make_secrets(directory, registry.site, users, rotate=rotate)
+    enrolled = (*(name for name in registry.enrolled if name != identity.name), identity.name)
+    write_whole_registry(folder, replace(registry, users=users, enrolled=enrolled))
 
 
 def revoke(directory: Path, name: str) -> UserRegistry:
-    """Take from a device all that it could log in with; return who is left.
+    """Revoke a device's certificate, delete its secrets and access rules; return the remaining users.
 
-    Raises CommandError for a name that nobody goes by.
+    Raises CommandError for an unknown name.
     """
     folder = SecretsFolder(directory)
-    roll = read_registry(folder)
-    if roll.find(name) is None:
-        enrolled = ", ".join(sorted(roll.enrolled)) or "nobody"
-        raise CommandError(name, f"is not known at {roll.site}; enrolled are: {enrolled}")
-    users = tuple(user for user in roll.users if user.name != name)
-    make_secrets(directory, roll.site, users, expelled=(name,))
-    left = UserRegistry(roll.site, users, tuple(each for each in roll.enrolled if each != name))
-    write_whole_registry(folder, left)
-    return left
+    registry = read_registry(folder)
+    if registry.find(name) is None:
+        enrolled = ", ".join(sorted(registry.enrolled)) or "none"
+        raise CommandError(name, f"is not a user of {registry.site}; enrolled devices: {enrolled}")
+    users = tuple(user for user in registry.users if user.name != name)
+    make_secrets(directory, registry.site, users, remove=(name,))
+    remaining = UserRegistry(registry.site, users, tuple(each for each in registry.enrolled if each != name))
+    write_whole_registry(folder, remaining)
+    return remaining
 
 
 def reload_brokers(directory: Path) -> str:
-    """Have the brokers that run here with these secrets read them again; say whether there were any."""
+    """Send SIGHUP to the brokers on this machine that use these secrets; return what was done, as text."""
     found = folder_users(SecretsFolder(directory).brokers)
     for process in found:
         os.kill(process, signal.SIGHUP)
     if not found:
         return (
-            "none of these secrets runs on this machine: have yours read them again\n"
+            "no broker on this machine uses these secrets: make yours reload them\n"
             "          (SIGHUP, for example `systemctl reload mosquitto`)"
         )
-    return f"reads its users and rights again (process {', '.join(map(str, found))})"
+    return f"reloads users and access rules (process {', '.join(map(str, found))})"

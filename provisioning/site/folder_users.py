@@ -1,4 +1,4 @@
-"""Which processes use a folder: each holds a file there, named after its process id, locked for as long as it lives."""
+"""Which processes use a folder: each keeps a file there, named after its process id and locked while it runs."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,7 @@ from typing import IO, Self
 
 
 class FolderUser:
-    """Context manager: says in a folder that this process runs; a folder that cannot be written hears nothing."""
+    """Context manager: registers this process as a user of a folder; ignores a folder that cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / str(os.getpid())
@@ -33,7 +33,7 @@ class FolderUser:
 
 
 def folder_users(folder: Path) -> list[int]:
-    """Return the ids of the processes that run; what dead ones have left is not counted."""
+    """Return the ids of the running processes that use a folder; files of ended processes are ignored."""
     found = []
     for path in sorted(folder.glob("[0-9]*")):
         with contextlib.suppress(OSError), path.open(encoding="ascii") as file:

@@ -1,7 +1,7 @@
-"""A sign of life that a long-running process leaves in a file, for container engines and for people.
+"""Heartbeat file of a long-running process, read by `gridfleet health`.
 
-The process's own loop writes it, never a thread beside it: who hangs falls silent. Its time is that of
-`time.monotonic()`, which all processes of a machine share and which nobody sets.
+The process's own event loop writes it, not a separate thread, so that the heartbeat stops when the loop hangs. Its time
+is that of `time.monotonic()`, which all processes of a machine share and which is never set back.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = "GRIDFLEET_HEARTBEAT"
 """The environment variable that names the file; without it nothing is written."""
 BEAT_S: Final = 5.0
-SILENT_S: Final = 20.0
-"""Seconds after which a process that has not written counts as dead or hung."""
+MAX_AGE_S: Final = 20.0
+"""A process whose heartbeat is older, in seconds, counts as ended or hanging."""
 
 LOG: Final = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Context manager: writes the file while it is open, and takes it away at the end."""
+    """Context manager: writes the file while it is open, and deletes it at the end."""
 
     def __init__(self, path: Path | None) -> None:
-        """`path` is the file, or None for none at all."""
+        """`path` is the file; with None nothing is written."""
         self._path = path
-        self._complained = False
+        self._warned = False
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Return the one that the environment asks for."""
+        """Return a heartbeat into the file that the environment names."""
         name = os.environ.get(ENVIRONMENT)
         return cls(Path(name) if name else None)
 
@@ -49,7 +49,7 @@ class Heartbeat:
                 self._path.unlink(missing_ok=True)
 
     def follow(self, loop: "MqttLoop") -> None:
-        """Beat at once and every 5 s while the loop runs, and say what keeps its connections from being online."""
+        """Write at once and every 5 s while the loop runs, with the reason why a connection is offline."""
         if self._path is None:
             return
 
@@ -60,7 +60,7 @@ class Heartbeat:
         again()
 
     def beat(self, trouble: str = "") -> None:
-        """Say that the process lives, and what is wrong all the same; a full disk stops nothing."""
+        """Write the time and why a connection is offline; a full disk is logged once and raises nothing."""
         if self._path is None:
             return
         draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
@@ -68,27 +68,27 @@ class Heartbeat:
             draft.write_text(json.dumps({"at_s": time.monotonic(), "trouble": trouble}), encoding="utf-8")
             draft.replace(self._path)
         except OSError as error:
-            if not self._complained:
-                LOG.warning("no heartbeat can be written to %s: %s", self._path, error)
-            self._complained = True
+            if not self._warned:
+                LOG.warning("the heartbeat %s cannot be written (%s)", self._path, error_reason(error))
+            self._warned = True
         else:
-            self._complained = False
+            self._warned = False
 
 
 def health_problem(path: Path, now_s: float, *, only_alive: bool = False) -> str:
-    """Return what is wrong with the process that writes to a file, in words; nothing when it is healthy.
+    """Return why the process that writes a heartbeat file is unhealthy; an empty text when it is healthy.
 
-    With `only_alive`, one that is cut off from its broker is healthy.
+    `now_s` is `time.monotonic()`. With `only_alive`, a process that has lost its broker is healthy.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        silent_s, trouble = now_s - float(said["at_s"]), str(said["trouble"])
+        heartbeat = json.loads(path.read_text(encoding="utf-8"))
+        age_s, trouble = now_s - float(heartbeat["at_s"]), str(heartbeat["trouble"])
     except OSError as error:
         return f"{path}: no heartbeat ({error_reason(error)}): start the process with {ENVIRONMENT} set to this file"
     except (ValueError, KeyError, TypeError):
-        return f"{path}: is no heartbeat of GridFleet"
-    if silent_s > SILENT_S:
-        return f"silent for {silent_s:.0f} s: the process has ended or hangs"
-    if silent_s < 0:
+        return f"{path}: is not a heartbeat of GridFleet"
+    if age_s > MAX_AGE_S:
+        return f"the heartbeat is {age_s:.0f} s old: the process has ended or hangs"
+    if age_s < 0:
         return f"{path}: written before this machine started: the process has ended"
     return "" if only_alive else trouble

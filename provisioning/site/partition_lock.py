@@ -1,4 +1,7 @@
-"""A free part of a fleet, taken by a lock file: the kernel gives it back when the process ends, however it ends."""
+"""Lock files by which the processes of a fleet on one machine share its parts.
+
+The kernel releases a lock when its process ends, however it ends.
+"""
 
 import fcntl
 import os
@@ -14,10 +17,10 @@ POLL_S: Final = 0.5
 
 
 class PartitionLock:
-    """One of `parts` lock files in a directory that all processes of a fleet share on one machine."""
+    """The lock files of all parts, in a directory that the processes share; each process holds at most one."""
 
     def __init__(self, directory: Path, parts: int) -> None:
-        """Take nothing yet; raise CommandError for a directory that cannot be used."""
+        """Create the directory if missing, and lock nothing; raise CommandError when it cannot be used."""
         self._directory = directory
         self._parts = parts
         try:
@@ -25,8 +28,8 @@ class PartitionLock:
         except OSError as error:
             raise _unusable(directory, error) from None
 
-    def take(self) -> int | None:
-        """Take the first free part and return its number, from 1; None while others hold them all."""
+    def acquire(self) -> int | None:
+        """Lock the first free part and return its number, from 1; return None while all are locked."""
         for number in range(1, self._parts + 1):
             path = self._directory / f"part-{number}-of-{self._parts}.lock"
             try:
@@ -38,17 +41,17 @@ class PartitionLock:
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            return number  # the lock lasts as long as the descriptor, and that as long as the process
+            return number  # the descriptor stays open, so the lock lasts until the process ends
         return None
 
-    def wait(self, asked_to_end: Callable[[], bool], tell: Callable[[str], None]) -> int | None:
-        """Take a part as soon as one is free; None if asked to end before."""
-        number = self.take()
+    def wait(self, stop_requested: Callable[[], bool], report: Callable[[str], None]) -> int | None:
+        """Lock a part as soon as one is free and return its number; return None if asked to stop before."""
+        number = self.acquire()
         if number is None:
-            tell(f"all {self._parts} parts are taken: stands by for one that ends")
-        while number is None and not asked_to_end():
+            report(f"all {self._parts} parts are taken: standing by until one is free")
+        while number is None and not stop_requested():
             sleep(POLL_S)
-            number = self.take()
+            number = self.acquire()
         return number
 
 

@@ -1,6 +1,6 @@
-"""The secrets of a site: every key, certificate, password and access rule, made and rotated in one folder.
+"""The secrets of a site in one folder: creates and rotates every key, certificate, password and access rule.
 
-Nothing secret is ever printed, logged or given to another program: hashes and certificates are made here.
+No secret is ever printed, logged or passed to another program: this module makes hashes and certificates itself.
 """
 
 import base64
@@ -18,16 +18,16 @@ from gridfleet.broker.protocol.messages import Kind
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
-from gridfleet.provisioning.site.user_registry import write_registry
+from gridfleet.provisioning.site.user_registry import check_version, write_registry
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.provisioning.site.certificates import Authority, Issued
 
 SERVER: Final = "server"
-"""What --only calls the broker's certificate."""
+"""The name of the broker's certificate in --only."""
 ITERATIONS: Final = 101
-"""As mosquitto_passwd: a password here is 256 random bits, which no number of iterations makes safer."""
+"""As mosquitto_passwd. More would not help, because a password here is 256 random bits."""
 _SALT_BYTES: Final = 12
 
 
@@ -36,19 +36,24 @@ def identities(
     operators: Iterable[str] = ("operator",),
     viewers: Iterable[str] = ("viewer",),
     *,
-    hosts: int = 0,
+    processes: int = 0,
     shared: bool = False,
     bridged: bool = False,
 ) -> list[Identity]:
-    """Return everybody who may log in at a fleet's broker; with `shared`, hosts speak for a part of it each."""
+    """Return the users of a fleet's broker, with `processes` fleet processes.
+
+    With `shared`, each fleet process may publish for its part of the devices. With `bridged`, another broker may
+    connect.
+    """
     from gridfleet.devices.runtime.fleet_process import fleet_process_id
     from gridfleet.devices.runtime.partitioning import part_of
 
-    beside = {cell.name: cell.neighbours for cell in fleet.cells}
+    neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
     devices = {
-        each.id: Identity(each.id, each.kind, each.cell, beside.get(each.cell, ())) for each in fleet.agents()
+        each.id: Identity(each.id, each.kind, each.cell, neighbours.get(each.cell, ()))
+        for each in fleet.agents()
     }
-    parts = [part_of(fleet, number, hosts) if shared else [] for number in range(1, hosts + 1)]
+    parts = [part_of(fleet, number, processes) if shared else [] for number in range(1, processes + 1)]
     return [
         Identity(CLOCK_ID, Kind.CLOCK, "site"),
         Identity(ClientRole.RECORDER.value, ClientRole.RECORDER),
@@ -70,45 +75,47 @@ def make_secrets(
     site: str,
     users: Iterable[Identity],
     *,
-    rotated: Collection[str] | None = (),
-    hosts: Collection[str] = (),
-    expelled: Collection[str] = (),
+    rotate: Collection[str] | None = (),
+    host_names: Collection[str] = (),
+    remove: Collection[str] = (),
 ) -> str:
-    """Make what is missing and rotate the clients named in `rotated` (None: everything); say what was done.
+    """Create missing secrets, rotate those of the clients in `rotate` (None: all); return what was done, as text.
 
-    The certificates of `expelled` are revoked and all that they log in with is deleted.
-    Raises CommandError for a folder that is somebody else's, or that cannot be written.
+    `host_names` are further names and addresses of the broker for its certificate. The certificates of the clients in
+    `remove` are revoked and their files are deleted.
+    Raises CommandError for a folder that holds other files, or that cannot be written.
     """
     folder = SecretsFolder(directory)
     users = list(users)
     try:
         _prepare(folder)
-        authority, revoked = _authority(folder, site, anew=rotated is None)
-        named = {user.name for user in users} | {SERVER} if authority.is_new else set(rotated or ())
-        if SERVER in named or hosts or not folder.certificate.is_file():
-            _keep(folder.certificate, folder.key, authority.server(_hosts(hosts)))
+        check_version(folder)
+        authority, revoked = _authority(folder, site, new=rotate is None)
+        renewed = {user.name for user in users} | {SERVER} if authority.is_new else set(rotate or ())
+        if SERVER in renewed or host_names or not folder.certificate.is_file():
+            _write(folder.certificate, folder.key, authority.server(_host_names(host_names)))
         hashes = _hashes(folder)
         made = 0
         for user in users:
-            made += _client(folder, authority, user.name, hashes, revoked, anew=user.name in named)
-        for name in expelled:
-            _expel(folder, name, revoked)
-        if rotated is None:
-            _forget_others(folder, {user.name for user in users})
+            made += _client(folder, authority, user.name, hashes, revoked, renew=user.name in renewed)
+        for name in remove:
+            _remove_client(folder, name, revoked)
+        if rotate is None:
+            _delete_other_clients(folder, {user.name for user in users})
         lines = (f"{user.name}:{hashes[user.name]}\n" for user in users)
         write_secret(folder.passwords, "".join(lines).encode())
-        write_secret(folder.rights, acl(site, users).encode())
+        write_secret(folder.acl, acl(site, users).encode())
         write_registry(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
         raise CommandError(error.filename or directory, f"cannot be used ({error_reason(error)})") from None
-    gone = len(hashes) - len(users)
-    locked_out = f"; {gone} locked out" if gone else ""
+    removed = len(hashes) - len(users)
+    locked_out = f"; {removed} locked out" if removed else ""
     return f"Secrets   {directory}/: {len(users)} users of {site}, {made} with new secrets{locked_out}"
 
 
 def mosquitto_hash(password: str, salt: bytes | None = None) -> str:
-    """Return a password's hash as Mosquitto 2 keeps it: PBKDF2 with SHA-512."""
+    """Return a password's hash in Mosquitto 2's format: PBKDF2 with SHA-512."""
     salt = salt or secrets.token_bytes(_SALT_BYTES)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
@@ -117,7 +124,7 @@ def mosquitto_hash(password: str, salt: bytes | None = None) -> str:
 def _prepare(folder: SecretsFolder) -> None:
     path = folder.path
     if path.is_dir() and any(path.iterdir()) and not folder.authority.is_file():
-        raise CommandError(path, "is not empty and holds no secrets of GridFleet: name another folder")
+        raise CommandError(path, "is not empty and is not a secrets folder: name another folder")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     folder.clients.mkdir(mode=0o700, exist_ok=True)
@@ -125,20 +132,20 @@ def _prepare(folder: SecretsFolder) -> None:
     (path / ".gitignore").write_text("*\n", encoding="ascii")
 
 
-def _authority(folder: SecretsFolder, site: str, *, anew: bool) -> "tuple[Authority, set[int]]":
-    """Return the authority and the certificates that it has revoked."""
+def _authority(folder: SecretsFolder, site: str, *, new: bool) -> "tuple[Authority, set[int]]":
+    """Return the authority and the serial numbers of the certificates that it has revoked."""
     from gridfleet.provisioning.site.certificates import Authority, Issued, revoked_in
 
-    if not anew and folder.authority.is_file():
+    if not new and folder.authority.is_file():
         try:
             issued = Issued(folder.authority.read_bytes(), folder.authority_key.read_bytes())
             authority = Authority.load(issued)
             revoked = revoked_in(folder.revoked.read_bytes()) if folder.revoked.is_file() else set[int]()
         except ValueError as error:
-            raise CommandError(folder.authority, f"{error}: make all secrets anew with --rotate") from None
+            raise CommandError(folder.authority, f"{error}: replace all secrets with --rotate") from None
         return authority, revoked
     authority = Authority.create(site)
-    _keep(folder.authority, folder.authority_key, authority.issued)
+    _write(folder.authority, folder.authority_key, authority.issued)
     return authority, set()
 
 
@@ -149,29 +156,29 @@ def _client(
     hashes: dict[str, str],
     revoked: set[int],
     *,
-    anew: bool,
+    renew: bool,
 ) -> bool:
-    """Give a client what it lacks, or everything anew; tell whether that was anything."""
+    """Create the missing secrets of a client, or with `renew` all; return whether any was created."""
     from gridfleet.provisioning.site.certificates import serial_of
 
     certificate = folder.certificate_of(name)
     made = False
-    if anew or (name not in hashes and not folder.password_of(name).is_file()):
+    if renew or (name not in hashes and not folder.password_of(name).is_file()):
         password = secrets.token_urlsafe(32)
         write_secret(folder.password_of(name), f"{password}\n".encode())
         hashes[name] = mosquitto_hash(password)
         made = True
     elif name not in hashes:
         hashes[name] = mosquitto_hash(folder.password_of(name).read_text(encoding="ascii").strip())
-    if anew or not certificate.is_file():
+    if renew or not certificate.is_file():
         if certificate.is_file() and not authority.is_new:
             revoked.add(serial_of(certificate.read_bytes()))
-        _keep(certificate, folder.key_of(name), authority.client(name))
+        _write(certificate, folder.key_of(name), authority.client(name))
         made = True
     return made
 
 
-def _expel(folder: SecretsFolder, name: str, revoked: set[int]) -> None:
+def _remove_client(folder: SecretsFolder, name: str, revoked: set[int]) -> None:
     """Revoke a client's certificate and delete its files, keys first."""
     from gridfleet.provisioning.site.certificates import serial_of
 
@@ -182,14 +189,14 @@ def _expel(folder: SecretsFolder, name: str, revoked: set[int]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _forget_others(folder: SecretsFolder, names: Collection[str]) -> None:
-    """Delete the files of clients that are locked out, so that none comes back with its old password."""
+def _delete_other_clients(folder: SecretsFolder, names: Collection[str]) -> None:
+    """Delete the files of clients that are locked out, so that their old passwords are never used again."""
     for path in folder.clients.iterdir():
         if path.stem not in names:
             path.unlink()
 
 
-def _keep(certificate: Path, key: Path, issued: "Issued") -> None:
+def _write(certificate: Path, key: Path, issued: "Issued") -> None:
     write_secret(key, issued.key)
     write_secret(certificate, issued.certificate)
 
@@ -201,8 +208,8 @@ def _hashes(folder: SecretsFolder) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _hosts(further: Iterable[str]) -> list[str]:
-    """Return the names and addresses of this machine, those that were asked for first."""
+def _host_names(further: Iterable[str]) -> list[str]:
+    """Return the requested names and addresses, followed by those of this machine."""
     known: Mapping[str, None] = dict.fromkeys(
         [*further, socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     )

@@ -1,7 +1,7 @@
-"""The roll of a secrets folder: who may log in, with role and cell, and who of them was enrolled one by one.
+"""The user registry of a secrets folder: who may log in, with role and cell, and who was enrolled singly.
 
-What `gridfleet secrets` makes follows from a scenario; devices that were flashed are in no scenario. The roll keeps
-them, so that rights can be written anew without either source at hand.
+`gridfleet secrets` takes its users from a scenario. Devices enrolled by `gridfleet flash` are in no scenario. The
+registry keeps both, so that access rules can be written again without either source.
 """
 
 from collections.abc import Iterable
@@ -14,59 +14,83 @@ from gridfleet.broker.protocol.messages import Kind
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
 
-_TRADERS: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
-"""Those who live in a cell; clock and reactor are the whole site's."""
+_OLD_NAME: Final = "roll.json"
+"""The registry's file name until schema version 1; such a file is not read."""
+_IN_A_CELL: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
+"""Kinds that belong to a cell; clock and reactor belong to the whole site."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserRegistry:
-    """A site, everybody who may log in there, and the names of those enrolled one by one."""
+    """A site, its users, and the names of the users that were enrolled singly."""
 
     site: str
     users: tuple[Identity, ...]
     enrolled: tuple[str, ...]
 
     def find(self, name: str) -> Identity | None:
-        """Return who goes by that name."""
+        """Return the user of that name."""
         return next((user for user in self.users if user.name == name), None)
 
-    def beside(self) -> dict[str, tuple[str, ...]]:
-        """Return the cells in which devices trade, and which cells lie beside each."""
-        return {user.cell: user.beside for user in self.users if user.role in _TRADERS}
+    def neighbours_by_cell(self) -> dict[str, tuple[str, ...]]:
+        """Return the cells in which devices trade, each with its neighbouring cells."""
+        return {user.cell: user.neighbours for user in self.users if user.role in _IN_A_CELL}
 
 
 def read_registry(folder: SecretsFolder) -> UserRegistry:
-    """Return a folder's roll; raise CommandError where there is none, or one that nothing of ours wrote."""
-    from pydantic import TypeAdapter
+    """Return a folder's user registry; raise CommandError where it is missing or invalid."""
+    from pydantic import TypeAdapter, ValidationError
 
+    check_version(folder)
     try:
-        return TypeAdapter(UserRegistry).validate_json(folder.roll.read_bytes())
+        return TypeAdapter(UserRegistry).validate_json(folder.user_registry.read_bytes())
     except FileNotFoundError:
-        raise CommandError(folder.path, f"holds no secrets with a roll: {REMEDY}") from None
-    except ValueError as error:
-        words = str(error).splitlines()[1:3] or [str(error)]
-        raise CommandError(folder.roll, f"cannot be read ({': '.join(words)}): {REMEDY}") from None
+        raise CommandError(
+            folder.path, f"is not a secrets folder (it has no {folder.user_registry.name}): {REMEDY}"
+        ) from None
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, each["loc"])) or "the JSON text" for each in error.errors()[:3])
+        raise CommandError(
+            folder.user_registry,
+            f"is damaged at {keys}: delete it and run `gridfleet secrets` again; enrolled devices need "
+            "`gridfleet flash` again",
+        ) from None
+
+
+def check_version(folder: SecretsFolder) -> None:
+    """Raise CommandError for a folder whose registry was written before schema version 2."""
+    old = folder.path / _OLD_NAME
+    if old.is_file() and not folder.user_registry.is_file():
+        raise CommandError(
+            old,
+            f"is the user registry of an older version, now {folder.user_registry.name}: delete it and run "
+            "`gridfleet secrets` again; enrolled devices need `gridfleet flash` again",
+        )
 
 
 def write_registry(folder: SecretsFolder, site: str, users: Iterable[Identity]) -> None:
-    """Write who may log in; who was enrolled before and is still there stays so."""
-    enrolled = read_registry(folder).enrolled if folder.roll.is_file() else ()
+    """Write who may log in; users that were enrolled before and are among them stay enrolled."""
+    enrolled = read_registry(folder).enrolled if folder.user_registry.is_file() else ()
     write_whole_registry(folder, UserRegistry(site, tuple(users), enrolled))
 
 
-def write_whole_registry(folder: SecretsFolder, roll: UserRegistry) -> None:
-    """Write a roll, all or nothing."""
+def write_whole_registry(folder: SecretsFolder, registry: UserRegistry) -> None:
+    """Write a registry atomically."""
     from pydantic import TypeAdapter
 
-    sorted_roll = UserRegistry(roll.site, roll.users, tuple(sorted(roll.enrolled)))
-    write_secret(folder.roll, TypeAdapter(UserRegistry).dump_json(sorted_roll, indent=1) + b"\n")
+    ordered = UserRegistry(registry.site, registry.users, tuple(sorted(registry.enrolled)))
+    write_secret(folder.user_registry, TypeAdapter(UserRegistry).dump_json(ordered, indent=1) + b"\n")
 
 
 def with_enrolled(folder: SecretsFolder, users: Iterable[Identity]) -> list[Identity]:
-    """Return the users of a scenario and, after them, those that were enrolled and are not among them."""
+    """Return the users of a scenario, followed by the enrolled users that are not among them."""
     known = list(users)
-    if not folder.roll.is_file():
+    check_version(folder)
+    if not folder.user_registry.is_file():
         return known
-    roll = read_registry(folder)
+    registry = read_registry(folder)
     names = {user.name for user in known}
-    return [*known, *(user for user in roll.users if user.name in roll.enrolled and user.name not in names)]
+    return [
+        *known,
+        *(user for user in registry.users if user.name in registry.enrolled and user.name not in names),
+    ]

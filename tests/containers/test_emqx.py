@@ -35,7 +35,7 @@ def allowed(text: str, user: str, action: str) -> set[str]:
 
 
 def test_the_rules_say_what_mosquittos_say() -> None:
-    users = [*identities(Fleet(CITY), hosts=2, shared=True), ODD]
+    users = [*identities(Fleet(CITY), processes=2, shared=True), ODD]
     text = emqx.acl("germany", users)
     for user in users:
         assert allowed(text, user.name, "subscribe") == set(subscribe_filters("germany", user)), user

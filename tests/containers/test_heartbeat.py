@@ -10,7 +10,7 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, Heartbeat, health_problem
+from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, MAX_AGE_S, Heartbeat, health_problem
 from tests.provisioning.shell import end, gridfleet, start, wait_until
 
 SMALL = ("turbines.count=1", "households.count=1", "farms.count=0", "chargers.count=1", "vehicles.count=1")
@@ -22,7 +22,7 @@ def test_a_beat_is_healthy_until_it_is_old(tmp_path: Path) -> None:
         heartbeat.beat()
         now_s = time.monotonic()
         assert health_problem(path, now_s) == ""
-        assert health_problem(path, now_s + SILENT_S + 1).startswith("silent for 21 s")
+        assert health_problem(path, now_s + MAX_AGE_S + 1).startswith("the heartbeat is 21 s old")
         assert "before this machine started" in health_problem(path, now_s - 3600)
         heartbeat.beat("cut off")
         assert health_problem(path, time.monotonic()) == "cut off"
@@ -34,7 +34,7 @@ def test_a_beat_is_healthy_until_it_is_old(tmp_path: Path) -> None:
 def test_another_file_is_no_heartbeat(text: str, tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     path.write_text(text)
-    assert health_problem(path, 0.0) == f"{path}: is no heartbeat of GridFleet"
+    assert health_problem(path, 0.0) == f"{path}: is not a heartbeat of GridFleet"
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(
@@ -43,7 +43,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     with Heartbeat(tmp_path / "none" / "heartbeat") as heartbeat:
         heartbeat.beat()
         heartbeat.beat()
-    assert [record.message.startswith("no heartbeat can be written") for record in caplog.records] == [True]
+    assert [record.message.startswith("the heartbeat ") for record in caplog.records] == [True]
 
 
 def test_without_the_variable_nothing_is_written(

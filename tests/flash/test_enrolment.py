@@ -69,7 +69,7 @@ def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment
 
 
 @pytest.mark.mosquitto
-def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment) -> None:
+def test_a_broker_on_this_machine_reloads_its_users(secrets: Path, charger: Enrolment) -> None:
     command = [sys.executable, "-m", "gridfleet", "broker", "--secrets", str(secrets), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as broker:
         try:
@@ -84,7 +84,7 @@ def test_the_broker_that_runs_here_hears_of_it(secrets: Path, charger: Enrolment
         finally:
             broker.send_signal(signal.SIGTERM)
         assert broker.wait(20) == ExitCode.SUCCESS
-    assert "none of these secrets runs" in reload_brokers(secrets)
+    assert "no broker on this machine uses these secrets" in reload_brokers(secrets)
 
 
 def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
@@ -99,7 +99,7 @@ def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -
 
 def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
     enrol(secrets, charger)
-    rules = SecretsFolder(secrets).rights.read_text().split("\n\n")
+    rules = SecretsFolder(secrets).acl.read_text().split("\n\n")
     own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
     like = next(each for each in fleet.agents() if each.kind is Kind.CHARGER and each.cell == charger.cell)
     same = next(rule for rule in rules if rule.startswith(f"user {like.id}\n"))
@@ -111,7 +111,7 @@ def test_secrets_made_anew_keep_who_was_enrolled(secrets: Path, fleet: Fleet, ch
     folder = SecretsFolder(secrets)
     make_secrets(secrets, "town", with_enrolled(folder, identities(fleet)))
     assert read_registry(folder).enrolled == ("charger-01",)
-    assert "user charger-01\n" in folder.rights.read_text()
+    assert "user charger-01\n" in folder.acl.read_text()
 
 
 def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> None:
@@ -120,7 +120,7 @@ def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> 
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
     assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == ExitCode.SUCCESS
     assert not [path for path in secrets.rglob("*") if "charger-01" in path.name]
-    for path in (folder.rights, folder.passwords, folder.roll):
+    for path in (folder.acl, folder.passwords, folder.user_registry):
         assert "charger-01" not in path.read_text()
     assert serial in revoked_in(folder.revoked.read_bytes())
 
@@ -128,32 +128,53 @@ def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> 
 @pytest.mark.parametrize(
     ("enrolment", "site", "said"),
     [
-        (Enrolment("x", Kind.CHARGER, "nowhere"), None, "trade in cell 'nowhere', but town has"),
-        (Enrolment("x", Kind.CHARGER, "nowhere"), "city", "is to join 'city'.*is of 'town'"),
-        (Enrolment("operator", Kind.CHARGER, ""), None, "is the id of a operator already"),
+        (Enrolment("x", Kind.CHARGER, "nowhere"), None, "cell 'nowhere' does not exist at town; allowed are"),
+        (Enrolment("x", Kind.CHARGER, "nowhere"), "city", "belongs to site 'city'.*the secrets of 'town'"),
+        (
+            Enrolment("operator", Kind.CHARGER, ""),
+            None,
+            "this id already belongs to the operator: choose another id",
+        ),
     ],
 )
 def test_who_cannot_be_enrolled_is_told_why(
     secrets: Path, cell: str, enrolment: Enrolment, site: str | None, said: str
 ) -> None:
     asked = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
-    before = SecretsFolder(secrets).roll.read_bytes()
+    before = SecretsFolder(secrets).user_registry.read_bytes()
     with pytest.raises(CommandError, match=said):
         check_enrolment(secrets, asked, site)
-    assert SecretsFolder(secrets).roll.read_bytes() == before
+    assert SecretsFolder(secrets).user_registry.read_bytes() == before
 
 
 def test_who_is_not_known_cannot_be_revoked(secrets: Path, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="nobody-7: is not known at town; enrolled are: nobody"):
+    with pytest.raises(CommandError, match="nobody-7: is not a user of town; enrolled devices: none"):
         revoke(secrets, "nobody-7")
-    with pytest.raises(CommandError, match="holds no secrets with a roll: make it with"):
+    with pytest.raises(CommandError, match=r"is not a secrets folder \(it has no users.json\): make it with"):
         revoke(tmp_path, "charger-01")
 
 
-def test_a_roll_that_is_damaged_is_named(secrets: Path) -> None:
-    SecretsFolder(secrets).roll.write_text('{"site": 1}')
-    with pytest.raises(CommandError, match=r"roll\.json: cannot be read \(site"):
+def test_a_damaged_user_registry_is_named_with_its_key(secrets: Path) -> None:
+    SecretsFolder(secrets).user_registry.write_text('{"site": 1}')
+    with pytest.raises(
+        CommandError, match=r"users\.json: is damaged at site, users, enrolled: delete it and run"
+    ):
         read_registry(SecretsFolder(secrets))
+
+
+def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(secrets: Path) -> None:
+    folder = SecretsFolder(secrets)
+    folder.user_registry.rename(secrets / "roll.json")
+    before = {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()}
+    remedy = r"roll\.json: is the user registry of an older version, now users\.json: delete it and run"
+    for attempt in (
+        lambda: read_registry(folder),
+        lambda: with_enrolled(folder, []),
+        lambda: make_secrets(secrets, "town", []),
+    ):
+        with pytest.raises(CommandError, match=remedy):
+            attempt()
+    assert {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()} == before
 
 
 def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ ALL = "#"
 
 @pytest.fixture(scope="module")
 def users(scenario: Scenario) -> dict[str, Identity]:
-    return {user.name: user for user in identities(Fleet(scenario), hosts=2, shared=True)}
+    return {user.name: user for user in identities(Fleet(scenario), processes=2, shared=True)}
 
 
 def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
@@ -228,7 +228,7 @@ def test_a_rotated_password_stops_working_at_once(tmp_path: Path, scenario: Scen
         old = guests.keyring.login("charger-1")
         thief, clock = guests.come("charger-1", ALL, login=old), guests.come("clock")
         viewer = guests.come("viewer", ALL)
-        make_secrets(folder, "town", users, rotated=["charger-1"])
+        make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
         assert guests.loop.run_until(lambda: "refused" in thief.connection.trouble, 5)
         thief.connection.end()
@@ -263,7 +263,7 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
         guests.settle(clock, viewer)
         assert viewer.topics() == ["gridfleet/town/state/charger-1"]
         charger.connection.end()
-        make_secrets(folder, "town", users, rotated=["charger-1"])
+        make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
         guests.come("charger-1")
         thief = guests.try_to_come("thief", ALL, login=old)

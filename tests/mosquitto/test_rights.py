@@ -95,7 +95,7 @@ def test_only_the_clock_says_ticks_and_grants() -> None:
 
 
 def test_every_word_is_in_somebodys_rights() -> None:
-    users = identities(Fleet(CITY), hosts=1)
+    users = identities(Fleet(CITY), processes=1)
     said = {
         text.split("/")[2]
         for user in users

@@ -94,7 +94,7 @@ def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> N
     assert new == {
         "passwords",
         "acl",
-        "roll.json",
+        "users.json",
         *(f"clients/charger-2.{end}" for end in ("password", "crt", "key")),
     }
 
@@ -103,7 +103,7 @@ def test_rotated_everything_is_new(made: Path) -> None:
     before = contents(made)
     assert main(["secrets", str(made), "--rotate", *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
-    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
+    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
 
 def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_password(made: Path) -> None:
@@ -113,7 +113,7 @@ def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_p
     assert not [name for name in contents(made) if name.startswith("clients/charger-1.")]
     assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
-    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "roll.json"}
+    assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
 
 def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
@@ -185,7 +185,9 @@ def test_the_hash_is_mosquittos_own() -> None:
     )
 
 
-def test_somebody_elses_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_other_files_is_refused_and_unchanged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "thesis.tex").write_text("…")
     assert main(["secrets", str(tmp_path)]) == ExitCode.USAGE
     assert "name another folder" in capsys.readouterr().err
@@ -195,18 +197,21 @@ def test_somebody_elses_folder_is_left_alone(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--only", "clock"], "--only: goes with --rotate"),
-        (["--rotate", "--only", "nobody"], "nobody is not in normal"),
+        (["--only", "clock"], "--only: needs --rotate"),
+        (
+            ["--rotate", "--only", "nobody"],
+            "nobody is not a user of germany; allowed are server and the ids of normal",
+        ),
     ],
 )
-def test_wrong_usage_is_told(
+def test_wrong_usage_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert main(["secrets", str(tmp_path / "s"), *words]) == ExitCode.USAGE
     assert said in capsys.readouterr().err
 
 
-def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
+def test_credentials_name_the_missing_file(made: Path, tmp_path: Path) -> None:
     with pytest.raises(
         BrokerError, match=r"nobody.password cannot be used \(no such file.*gridfleet secrets"
     ):
@@ -217,5 +222,5 @@ def test_a_keyring_says_what_is_missing(made: Path, tmp_path: Path) -> None:
 
 def test_users_are_everybody_of_a_scenario() -> None:
     fleet = Fleet(load("normal"))
-    assert [user.name for user in identities(fleet, hosts=1)] == [*USERS, *fleet.ids]
+    assert [user.name for user in identities(fleet, processes=1)] == [*USERS, *fleet.ids]
     assert make_secrets.__doc__

@@ -136,7 +136,7 @@ def test_a_stand_by_takes_the_part_of_one_that_is_killed(url: str, tmp_path: Pat
         run = children(stack, tmp_path)
         words = ("fleet", "normal", "--broker", url, "--parts", "2", "--claim", "parts")
         told = {process: read_line(process) for process in [run(*words) for _ in range(3)]}
-        (reserve,) = (process for process, line in told.items() if "stands by" in line)
+        (reserve,) = (process for process, line in told.items() if "standing by" in line)
         holder = next(process for process in told if process is not reserve)
         part = told[holder].split(":")[1]
         holder.kill()

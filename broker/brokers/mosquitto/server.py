@@ -193,7 +193,7 @@ class MosquittoBroker:
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="gridfleet-mosquitto-")
         text = configuration(
             list(self._listeners()),
-            Access(folder.passwords, folder.rights) if folder is not None else None,
+            Access(folder.passwords, folder.acl) if folder is not None else None,
             version=version_of(program),
             store=self._store,
             # Root's Mosquitto would become a user who may not read the secrets again.

@@ -152,7 +152,7 @@ def _broker(
     return files | {
         "mosquitto.conf": mosquitto_conf(websockets=False),
         "passwords": own.passwords.read_bytes(),
-        "acl": own.rights.read_bytes(),
+        "acl": own.acl.read_bytes(),
     }
 
 

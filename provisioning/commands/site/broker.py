@@ -95,7 +95,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
         if secrets is None and value is not None:
             raise CommandError(option, "needs --secrets: without, the broker is for this machine alone")
-    if secrets is not None and not SecretsFolder(secrets).rights.is_file():
+    if secrets is not None and not SecretsFolder(secrets).acl.is_file():
         raise CommandError(f"--secrets {secrets}", f"holds no secrets: {REMEDY}")
     bridge = BrokerAddress.parse(arguments.bridge) if arguments.bridge is not None else None
     if bridge is not None and secrets is not None and not bridge.tls and bridge.host not in LOOPBACK:

@@ -8,13 +8,13 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.terminal import print_message
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, SILENT_S, health_problem
+from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, MAX_AGE_S, health_problem
 
 HELP: Final = "tell whether a clock, fleet, device or recorder is well"
 DESCRIPTION: Final = (
     "End with 0 when a long-running process is alive and all its connections are online, else with 1 and the\n"
     f"reason. Clock, fleet, device and recorder write the file named by {ENVIRONMENT} every 5 s\n"
-    f"from their own loop; one that is older than {SILENT_S:.0f} s is that of a process that hangs or has ended."
+    f"from their own loop; one that is older than {MAX_AGE_S:.0f} s is that of a process that hangs or has ended."
 )
 EXAMPLES: Final = ("gridfleet health heartbeat",)
 

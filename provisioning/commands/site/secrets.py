@@ -1,7 +1,4 @@
-"""`gridfleet secrets`: every key, certificate, password and right of a site, made and rotated by one command.
-
-Nothing secret is ever printed, logged or given to another program: hashes and certificates are made here.
-"""
+"""`gridfleet secrets`: creates and rotates the keys, certificates, passwords and access rules of a site."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +7,12 @@ from typing import Final
 from gridfleet.provisioning.cli.arguments import add_set, whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
-HELP: Final = "make or rotate the keys, certificates, passwords and rights of a site"
+HELP: Final = "create or rotate the keys, certificates, passwords and access rules of a site"
 DESCRIPTION: Final = (
-    "Make what a broker and its clients need to know each other: an authority and certificates, a password for\n"
-    "every device of a scenario, and the rights of each. Called again, it adds what is missing and writes the\n"
-    "rights anew; who is neither in the scenario nor enrolled is locked out. With --rotate all is made anew.\n"
-    "The folder is readable by you alone and ignored by git; a running broker takes it over on SIGHUP."
+    "Create what a broker and its clients need to log in: an authority and certificates, a password for every\n"
+    "device of a scenario, and the access rules. Called again, it adds what is missing and rewrites the access\n"
+    "rules; users that are neither in the scenario nor enrolled are locked out. With --rotate, all is replaced.\n"
+    "Only you can read the folder, and git ignores it. A running broker loads the changes on SIGHUP."
 )
 EXAMPLES: Final = (
     "gridfleet secrets secrets",
@@ -28,14 +25,16 @@ MAX_PROCESSES: Final = 1_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `secrets`."""
-    parser.add_argument("directory", metavar="DIR", help="the folder, made where it is missing")
+    parser.add_argument("directory", metavar="DIR", help="the folder, created if missing")
     parser.add_argument(
         "--scenario",
         default="normal",
         metavar="S",
-        help="whose devices: a shipped scenario or your own TOML file (default: normal)",
+        help="the scenario with the devices: a shipped one or your own TOML file (default: normal)",
     )
-    parser.add_argument("--rotate", action="store_true", help="make anew what is there, and revoke the old")
+    parser.add_argument(
+        "--rotate", action="store_true", help="replace existing secrets and revoke the old ones"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -47,40 +46,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="further names and addresses under which clients reach the broker",
+        help="further names and addresses of the broker, for its certificate",
     )
     parser.add_argument(
         "--operators",
         nargs="+",
         default=["operator"],
         metavar="NAME",
-        help="who may steer (default: operator)",
+        help="users who may watch and control (default: operator)",
     )
     parser.add_argument(
-        "--viewers", nargs="+", default=["viewer"], metavar="NAME", help="who may only look (default: viewer)"
+        "--viewers",
+        nargs="+",
+        default=["viewer"],
+        metavar="NAME",
+        help="users who may only watch (default: viewer)",
     )
     parser.add_argument(
-        "--hosts",
+        "--processes",
         type=whole_number(0, MAX_PROCESSES),
         default=1,
         metavar="N",
-        help="how many processes carry the devices: fleet-1 to fleet-N may hear the tick for them (default: 1)",
+        help="number of fleet processes: fleet-1 to fleet-N may subscribe to the tick for their devices (default: 1)",
     )
     parser.add_argument(
         "--shared",
         action="store_true",
-        help="each of the hosts may also speak for its part of the devices (`fleet --connection shared --part K/N`)",
+        help="each fleet process may also publish for its part of the devices "
+        "(`fleet --connection shared --part K/N`)",
     )
     parser.add_argument(
         "--bridged",
         action="store_true",
-        help="let another broker of the site enter, as `bridge`: it may say everything in everybody's name",
+        help="let another broker of the site connect as `bridge`; it may publish everything for every user",
     )
     add_set(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Make or rotate; say what was done, and never a secret."""
+    """Create or rotate secrets; print what was done, and never a secret."""
     from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
@@ -88,7 +92,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.site.user_registry import with_enrolled
 
     if arguments.only and not arguments.rotate:
-        raise CommandError("--only", "goes with --rotate")
+        raise CommandError("--only", "needs --rotate")
     fleet = Fleet(load(arguments.scenario, arguments.changes))
     folder = SecretsFolder(Path(arguments.directory))
     users = with_enrolled(
@@ -97,17 +101,22 @@ def execute(arguments: argparse.Namespace) -> int:
             fleet,
             arguments.operators,
             arguments.viewers,
-            hosts=arguments.hosts,
+            processes=arguments.processes,
             shared=arguments.shared,
             bridged=arguments.bridged,
         ),
     )
-    unknown = set(arguments.only or ()) - {user.name for user in users} - {SERVER}
+    names = {user.name for user in users} | {SERVER}
+    unknown = set(arguments.only or ()) - names
     if unknown:
-        raise CommandError("--only", f"{', '.join(sorted(unknown))} is not in {arguments.scenario}")
-    rotated = None if arguments.rotate and not arguments.only else set(arguments.only or ())
+        raise CommandError(
+            "--only",
+            f"{', '.join(sorted(unknown))} is not a user of {fleet.scenario.site}; allowed are {SERVER} and the ids "
+            f"of {arguments.scenario}, such as {fleet.ids[0] if fleet.ids else 'clock'}",
+        )
+    rotate = None if arguments.rotate and not arguments.only else set(arguments.only or ())
     done = make_secrets(
-        Path(arguments.directory), fleet.scenario.site, users, rotated=rotated, hosts=arguments.host
+        Path(arguments.directory), fleet.scenario.site, users, rotate=rotate, host_names=arguments.host
     )
     print(done)
     return ExitCode.SUCCESS
