@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.upgrade.bundle import LIST, REQUIREMENTS, Bundle, digest_of
+from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle, sha256_of
 
 MACHINES: Final = ("aarch64", "armv7l", "x86_64")
 """As `uname -m` says; for an armv6 (Pi Zero W, Pi 1) there are no wheels."""
@@ -34,32 +34,34 @@ EPOCH: Final = "946684800"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Platform:
     """What a bundle is for."""
 
     machine: str = MACHINE
     python: str = PYTHON
 
 
-def make_bundle(path: Path, target: Target, gather: "Callable[[Path, Target], None] | None" = None) -> Bundle:
+def make_bundle(
+    path: Path, target: Platform, gather: "Callable[[Path, Platform], None] | None" = None
+) -> Bundle:
     """Make a bundle in a folder, in place of the one that is there.
 
     `gather` puts the wheels into a folder; else they are built and fetched. Raises CommandError for a folder with
     anything else in it, and when a wheel cannot be had.
     """
-    if path.exists() and any(path.iterdir()) and not (path / LIST).is_file():
-        raise CommandError(path, "is not empty and holds no bundle: name another folder")
+    if path.exists() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise CommandError(path, "is not empty and has no bundle: choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bundle-") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         (gather or _gather)(draft, target)
-        wheels = {wheel.name: digest_of(wheel) for wheel in sorted(draft.glob("*.whl"))}
+        wheels = {wheel.name: sha256_of(wheel) for wheel in sorted(draft.glob("*.whl"))}
         version = next((name.split("-")[1] for name in wheels if name.startswith("gridfleet-")), None)
         if version is None:
             raise CommandError(path, "got no wheel of GridFleet itself")
         bundle = Bundle(path, version, target.machine, target.python, int(time.time()), wheels)
-        (draft / LIST).write_bytes(bundle.to_json())
+        (draft / MANIFEST).write_bytes(bundle.to_json())
         (draft / REQUIREMENTS).write_bytes(bundle.requirements())
         if path.exists():
             shutil.rmtree(path)
@@ -67,14 +69,14 @@ def make_bundle(path: Path, target: Target, gather: "Callable[[Path, Target], No
     return bundle
 
 
-def _gather(folder: Path, target: Target) -> None:
+def _gather(folder: Path, target: Platform) -> None:
     if not (ROOT / LOCK).is_file():
         raise CommandError("gridfleet bundle", f"needs the sources with {LOCK}: run it in a checkout")
     _fetch(folder, target)
     _build(folder)
 
 
-def _fetch(folder: Path, target: Target) -> None:
+def _fetch(folder: Path, target: Platform) -> None:
     """Fetch what the lock file pins, by its hashes, as wheels for the target."""
     options = [f"--platform={tag}" for tag in TAGS[target.machine]]
     options += [f"--abi={abi}" for abi in (f"cp{target.python.replace('.', '')}", "abi3", "none")]

@@ -136,9 +136,9 @@ def _rights(device: "DeviceFile") -> Iterator[Finding]:
     from gridfleet.broker.protocol.codec import SCHEMA, encode
     from gridfleet.broker.protocol.messages import Presence
     from gridfleet.broker.protocol.topics import all_topics_filter, topic
-    from gridfleet.provisioning.flash.device_spec import KINDS
+    from gridfleet.provisioning.flash.device_spec import MESSAGE_KINDS
 
-    kind = KINDS[device.kind]
+    kind = MESSAGE_KINDS[device.kind]
     credentials = device.credentials
     keyring = FileCredentials(credentials, certificates=device.broker.certificate) if credentials else None
     trial = _Trial()

@@ -1,1 +1,1 @@
-"""From a card with Raspberry Pi OS to a device that joins the market at its first boot."""
+"""Flashing: writes SD cards and images that make a Raspberry Pi a GridFleet device at its first boot."""

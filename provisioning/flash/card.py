@@ -1,4 +1,4 @@
-"""What a card gets: the seed, the device's file and secrets, the wheels; written, and read back."""
+"""Writes a card's boot partition: seed, device file, secrets and wheels; reads it back and compares."""
 
 import hashlib
 import re
@@ -16,13 +16,13 @@ from gridfleet.provisioning.flash.first_boot import BOOT, BUNDLE, DEVICE, FOLDER
 from gridfleet.provisioning.flash.preseed import preseed
 from gridfleet.provisioning.flash.seed import Seed
 from gridfleet.provisioning.flash.volumes import Volume
-from gridfleet.provisioning.upgrade.bundle import LIST, REQUIREMENTS, Bundle
+from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle
 
 WRITERS: Final[dict[str, Callable[[Seed], dict[str, bytes]]]] = {
     "cloud-init": cloud_init,
     "rpi-preseed": preseed,
 }
-"""Who reads the seed at first boot, and what writes it for them."""
+"""The program that reads the seed at first boot, and the function that writes the seed for it."""
 CONFIG: Final = "config.txt"
 CMDLINE: Final = "cmdline.txt"
 SPI: Final = "dtparam=spi=on"
@@ -32,76 +32,69 @@ _CREDENTIALS: Final = re.compile(r"\s*credentials\s*=")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What was written and read back."""
 
     files: int
-    size: int
-    """In bytes."""
+    size_bytes: int
 
 
-def seed_of(order: DeviceSpec, instance_id: str, wheel: str) -> Seed:
-    """Return what the machine is to become; `wheel` is GridFleet's own, out of which the first boot runs."""
+def make_seed(spec: DeviceSpec, instance_id: str, wheel: str) -> Seed:
+    """Return the seed for a device; `wheel` is the file name of GridFleet's wheel, which the first boot runs from."""
     boot = f"{BOOT}/{FOLDER}"
-    command = (
-        *(
-            "env",
-            f"PYTHONPATH={boot}/{BUNDLE}/{wheel}",
-            "python3",
-            "-m",
-            "gridfleet.provisioning.flash.first_boot",
-        ),
-        boot,
-    )
+    path = f"PYTHONPATH={boot}/{BUNDLE}/{wheel}"
+    command = ("env", path, "python3", "-m", "gridfleet.provisioning.flash.first_boot", boot)
     return Seed(
-        hostname=order.hostname,
+        hostname=spec.hostname,
         instance_id=instance_id,
         command=command,
-        time_zone=order.time_zone,
-        user=order.user,
-        ssh_keys=order.ssh_keys,
-        wifi=order.wifi,
-        spi=order.device.adc is not None,
+        time_zone=spec.time_zone,
+        user=spec.user,
+        ssh_keys=spec.ssh_keys,
+        wifi=spec.wifi,
+        spi=spec.device.adc is not None,
     )
 
 
 def seed_files(seed: Seed, system: str) -> dict[str, bytes]:
-    """Return the files that the first boot of that kind of system reads."""
+    """Return the files that `system`, a key of WRITERS, reads at the first boot."""
     return WRITERS[system](seed)
 
 
-def device_files(order: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
-    """Return what is the device's own: its file, its secrets, its wheels.
+def device_files(spec: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
+    """Return the device file, the device's secrets and its wheels, by path on the card.
 
-    Raises CommandError when a secret is missing.
+    Raises CommandError where a secret is missing.
     """
-    folder, name = SecretsFolder(order.secrets), order.device.id
+    folder, name = SecretsFolder(spec.secrets), spec.device.id
     card = SecretsFolder(Path(FOLDER) / SECRETS)
     try:
         found = {
-            str(there): here.read_bytes()
-            for here, there in zip(_own(folder, name), _own(card, name), strict=True)
+            str(target): source.read_bytes()
+            for source, target in zip(_secret_files(folder, name), _secret_files(card, name), strict=True)
         }
     except OSError as error:
-        raise CommandError(error.filename, "is missing: enrol the device again") from None
-    found[f"{FOLDER}/{DEVICE}"] = with_credentials(order.text, SECRETS).encode()
-    for file in (LIST, REQUIREMENTS, *bundle.wheels):
+        raise CommandError(
+            error.filename, "is missing: run `gridfleet flash` for this device again"
+        ) from None
+    found[f"{FOLDER}/{DEVICE}"] = set_credentials(spec.text, SECRETS).encode()
+    for file in (MANIFEST, REQUIREMENTS, *bundle.wheels):
         found[f"{FOLDER}/{BUNDLE}/{file}"] = (bundle.path / file).read_bytes()
     return found
 
 
-def _own(folder: SecretsFolder, name: str) -> tuple[Path, ...]:
-    """Return all that a device needs of a site's secrets."""
+def _secret_files(folder: SecretsFolder, name: str) -> tuple[Path, ...]:
+    """Return the files of a secrets folder that a device needs."""
     return folder.authority, folder.password_of(name), folder.certificate_of(name), folder.key_of(name)
 
 
-def with_credentials(text: str, folder: str) -> str:
-    """Return a device file that looks for its secrets in `folder`, otherwise as its owner wrote it.
+def set_credentials(text: str, folder: str) -> str:
+    """Return a device file with `broker.credentials` set to a folder, and otherwise unchanged.
 
-    Raises CommandError for a text whose broker is not in a table of its own.
+    Raises CommandError for a text without a separate table [broker].
     """
-    wanted = tomllib.loads(text)
-    wanted["broker"]["credentials"] = folder
+    expected = tomllib.loads(text)
+    expected["broker"]["credentials"] = folder
     lines: list[str] = []
     inside = False
     for line in text.splitlines():
@@ -114,16 +107,16 @@ def with_credentials(text: str, folder: str) -> str:
             lines.append(f'credentials = "{folder}"')
     changed = "\n".join(lines) + "\n"
     try:
-        same = tomllib.loads(changed) == wanted
+        same = tomllib.loads(changed) == expected
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        raise CommandError("broker", "write it as a table of its own, [broker], with one key per line")
+        raise CommandError("broker", "write it as a separate table, [broker], with one key per line")
     return changed
 
 
 def check_boot(volume: Volume) -> None:
-    """Raise CommandError unless a volume is the boot partition of Raspberry Pi OS."""
+    """Raise CommandError unless a volume looks like the boot partition of Raspberry Pi OS."""
     for name in (CONFIG, CMDLINE):
         if volume.read(name) is None:
             raise CommandError(
@@ -132,36 +125,38 @@ def check_boot(volume: Volume) -> None:
             )
 
 
-def write_card(volume: Volume, files: dict[str, bytes], seed: Seed, *, plain: bool, system: str) -> Written:
-    """Write everything and read it back; raise CommandError unless each byte is as it was written.
+def write_card(
+    volume: Volume, files: dict[str, bytes], seed: Seed, *, plain: bool, system: str
+) -> WriteResult:
+    """Write all files and read them back; raise CommandError unless every byte is equal.
 
-    `plain` leaves config.txt and cmdline.txt alone: a seed partition for any cloud-init.
+    With `plain`, config.txt and cmdline.txt stay as they are: for a seed partition of any machine with cloud-init.
     """
     volume.clear(FOLDER)
-    whole = dict(files)
+    content_by_path = dict(files)
     if not plain:
-        whole |= _boot_settings(volume, seed, system)
-    for path, content in whole.items():
+        content_by_path |= _boot_settings(volume, seed, system)
+    for path, content in content_by_path.items():
         volume.write(path, content)
     volume.sync()
-    for path, content in whole.items():
+    for path, content in content_by_path.items():
         read = volume.read(path)
         if read is None or hashlib.sha256(read).digest() != hashlib.sha256(content).digest():
-            raise CommandError(path, "does not read back as it was written: the card is faulty, take another")
-    return Written(len(whole), sum(map(len, whole.values())))
+            raise CommandError(path, "does not read back as it was written: the card is faulty, use another")
+    return WriteResult(len(content_by_path), sum(map(len, content_by_path.values())))
 
 
 def _boot_settings(volume: Volume, seed: Seed, system: str) -> dict[str, bytes]:
-    """Return config.txt and cmdline.txt with what the device needs, where that changes them."""
+    """Return config.txt and cmdline.txt with the settings that the device needs, where they change."""
     found: dict[str, bytes] = {}
     config = (volume.read(CONFIG) or b"").decode("utf-8", "surrogateescape")
     if seed.spi and SPI not in map(str.strip, config.splitlines()):
-        # [all], because the file may end in a section for one model.
+        # The file may end in a section for one model: [all] ends it.
         found[CONFIG] = f"{config.rstrip()}\n\n[all]\n{SPI}\n".encode("utf-8", "surrogateescape")
     if system == "cloud-init":
-        words = (volume.read(CMDLINE) or b"").decode("utf-8", "surrogateescape").split()
-        kept = [word for word in words if not word.startswith("ds=nocloud")]
-        # The kernel's line is read before the files: the same id in both.
+        options = (volume.read(CMDLINE) or b"").decode("utf-8", "surrogateescape").split()
+        kept = [option for option in options if not option.startswith("ds=nocloud")]
+        # cloud-init reads the kernel command line before meta-data: both have the same id.
         line = " ".join([*kept, f"ds=nocloud;i={seed.instance_id}"])
         found[CMDLINE] = f"{line}\n".encode("utf-8", "surrogateescape")
     return found

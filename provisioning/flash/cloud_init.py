@@ -1,6 +1,6 @@
-"""A seed for cloud-init's NoCloud: what Raspberry Pi OS (from trixie on) and cloud images read at their first boot.
+"""Writes a seed for cloud-init's NoCloud data source, which Raspberry Pi OS (from trixie on) reads at its first boot.
 
-Every version that reads NoCloud takes these keys; tests hold them against cloud-init's own schema and netplan.
+Every version of cloud-init with NoCloud knows these keys; tests check them with cloud-init's own schema and netplan.
 """
 
 from typing import Any, Final
@@ -14,18 +14,18 @@ NETWORK: Final = "network-config"
 
 
 def cloud_init(seed: Seed) -> dict[str, bytes]:
-    """Return the files of a seed."""
+    """Return the seed as files by name."""
     return {
         USER_DATA: f"#cloud-config\n{yaml_text(user_data(seed))}".encode(),
-        # With an underscore, as some images ship it, nothing reads it: the hyphen matters.
+        # Some images ship `instance_id`, which nothing reads: the key has a hyphen.
         META_DATA: yaml_text({"instance-id": seed.instance_id, "local-hostname": seed.hostname}).encode(),
         NETWORK: yaml_text(network(seed)).encode(),
     }
 
 
 def user_data(seed: Seed) -> dict[str, Any]:
-    """Return the cloud-config; nothing secret is in it."""
-    person: dict[str, Any] = {
+    """Return the cloud-config; it contains no secret."""
+    user: dict[str, Any] = {
         "name": seed.user,
         "groups": list(GROUPS),
         "shell": "/bin/bash",
@@ -33,7 +33,7 @@ def user_data(seed: Seed) -> dict[str, Any]:
         "sudo": "ALL=(ALL) NOPASSWD:ALL",
     }
     if seed.ssh_keys:
-        person["ssh_authorized_keys"] = list(seed.ssh_keys)
+        user["ssh_authorized_keys"] = list(seed.ssh_keys)
     commands: list[list[str]] = []
     if seed.ssh_keys:
         commands.append(["systemctl", "enable", "--now", "ssh"])
@@ -42,7 +42,7 @@ def user_data(seed: Seed) -> dict[str, Any]:
         "hostname": seed.hostname,
         "manage_etc_hosts": True,
         "timezone": seed.time_zone,
-        "users": [person],
+        "users": [user],
         "ssh_pwauth": False,
         "package_update": False,
         "package_upgrade": False,
@@ -51,7 +51,7 @@ def user_data(seed: Seed) -> dict[str, Any]:
 
 
 def network(seed: Seed) -> dict[str, Any]:
-    """Return what netplan is to set up: any wired network, and the wireless one; the boot waits for neither."""
+    """Return netplan's configuration: any wired network, and the wireless one; the boot waits for neither."""
     found: dict[str, Any] = {
         "version": 2,
         "ethernets": {"wired": {"match": {"name": "e*"}, "dhcp4": True, "optional": True}},

@@ -2,8 +2,8 @@
 
     python3 -m gridfleet.provisioning.flash.first_boot /boot/firmware/gridfleet
 
-Installs the bundle, moves the device's file and secrets to where only the service reads them, starts the service,
-and says on the boot partition what came of it, for whoever puts the card into a reader again.
+Installs the bundle, moves the device file and the secrets to /etc/gridfleet, which only root and the service can read,
+starts the service, and appends the result to first-boot.txt on the boot partition.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.units import FIRST_BOOT, NAMES, RESTART_MODE, RESTART_MODE_SINCE, unit
 from gridfleet.provisioning.upgrade.bundle import Bundle
 from gridfleet.provisioning.upgrade.service import UNIT, systemctl
-from gridfleet.provisioning.upgrade.versions import Build, Versions
+from gridfleet.provisioning.upgrade.versions import BuildEnvironment, Versions
 
 BOOT: Final = "/boot/firmware"
 """Where Raspberry Pi OS mounts the boot partition."""
@@ -30,44 +30,43 @@ FOLDER: Final = "gridfleet"
 BUNDLE: Final = "bundle"
 SECRETS: Final = "secrets"
 DEVICE: Final = "device.toml"
-STORY: Final = "first-boot.txt"
-"""What came of it, on the boot partition."""
+RESULT_FILE: Final = "first-boot.txt"
+"""On the boot partition: one line for each attempt, with its result."""
 GROUPS: Final = ("gridfleet", "gpio", "spi")
-"""Who may read the secrets; who may use the pins and the bus, which Raspberry Pi OS knows already."""
+"""The group that may read the secrets; the groups for GPIO and SPI, which Raspberry Pi OS has already."""
 
 
 @dataclass(slots=True)
 class Host:
-    """What the first boot does to the machine; another one in tests."""
+    """The machine as the first boot changes it; tests use another."""
 
     root: Path = Path("/")
     now_s: Callable[[], float] = time.time
-    build: Build | None = None
-    done: list[str] = field(default_factory=list)
+    build: BuildEnvironment | None = None
 
     def set_clock(self, to_s: int) -> None:
-        """Set the time, and have it outlive a power cut."""
+        """Set the time to seconds since 1970, and keep it through a power cut."""
         time.clock_settime(time.CLOCK_REALTIME, to_s)
         with contextlib.suppress(OSError):
             Path("/var/lib/systemd/timesync/clock").touch()
 
     def add_group(self, name: str) -> int:
-        """Make a group unless it is there; return its id."""
+        """Create a group unless it exists; return its id."""
         import grp
 
         subprocess.run(["/usr/sbin/groupadd", "--system", "--force", name], check=True)
         return grp.getgrnam(name).gr_gid
 
-    def give(self, path: Path, group: int) -> None:
-        """Have root own a file, and a group read it."""
+    def set_owner(self, path: Path, group: int) -> None:
+        """Make root the owner of a file, and give it a group."""
         os.chown(path, 0, group)
 
-    def systemd(self) -> int:
-        """Return systemd's version."""
+    def systemd_version(self) -> int:
+        """Return the version of systemd, such as 257."""
         return int(systemctl("--version").split()[1].partition(".")[0].rstrip("~rc"))
 
-    def start(self) -> None:
-        """Have systemd start the service, now and at every boot."""
+    def start_service(self) -> None:
+        """Start the service, now and at every boot."""
         systemctl("daemon-reload")
         systemctl("enable", UNIT)
         systemctl("reset-failed", UNIT, check=False)
@@ -75,37 +74,38 @@ class Host:
 
 
 def first_boot(card: Path, host: Host) -> str:
-    """Make a device of this machine; return what was done. Raises CommandError when it cannot be done.
+    """Install GridFleet on this machine and start it; return the result as text.
 
-    Doing it again after a failure, or a power cut, goes on where it ended.
+    `card` is the folder on the boot partition. Raises CommandError for a bundle or card that is incomplete. After a
+    failure or a power cut the same call continues.
     """
-    _go_on_later(host)
+    _install_retry_unit(host)
     bundle = Bundle.load(card / BUNDLE)
-    clock = ""
+    clock_note = ""
     if host.now_s() < bundle.made_s:
-        # Without a clock of its own a Pi starts in the past, in which no certificate is valid yet.
+        # A Pi has no battery-backed clock: it starts in the past, where no certificate is valid yet.
         host.set_clock(bundle.made_s)
-        clock = "; clock set to the time of flashing"
+        clock_note = "; clock set to the time of flashing"
     versions = Versions(host.root / "opt" / "gridfleet")
     label = versions.install(bundle, host.build)
     _configure(card, host)
     for name in NAMES:
         _write(host.root / "etc" / "systemd" / "system" / name, unit(name).encode(), 0o644)
-    if host.systemd() >= RESTART_MODE_SINCE:
+    if host.systemd_version() >= RESTART_MODE_SINCE:
         folder = host.root / "etc" / "systemd" / "system" / f"{UNIT}.d"
         _write(folder / RESTART_MODE, unit(RESTART_MODE).encode(), 0o644)
     _link(host.root / "usr" / "local" / "bin" / "gridfleet", "/opt/gridfleet/current/bin/gridfleet")
     versions.use(label)
     if versions.good is None:
-        versions.note_good(label)  # there is no other
-    host.start()
-    forget_secrets(card)
-    _be_done(host)
-    return f"GridFleet {label} is installed{clock}"
+        versions.mark_good(label)  # there is no other
+    host.start_service()
+    erase_secrets(card)
+    _remove_retry_unit(host)
+    return f"GridFleet {label} is installed{clock_note}"
 
 
-def forget_secrets(card: Path) -> None:
-    """Take the secrets off the boot partition, which everybody can read who holds the card."""
+def erase_secrets(card: Path) -> None:
+    """Overwrite and delete the secrets on the boot partition, which anyone who has the card can read."""
     secrets = card / SECRETS
     for path in sorted(secrets.rglob("*")):
         if path.is_file():
@@ -118,44 +118,44 @@ def forget_secrets(card: Path) -> None:
 
 
 def _configure(card: Path, host: Host) -> None:
-    """Copy file and secrets to /etc/gridfleet; those that were copied at an earlier attempt stay."""
+    """Copy device file and secrets to /etc/gridfleet; those copied by an earlier attempt stay."""
     target = host.root / "etc" / "gridfleet"
     groups = {name: host.add_group(name) for name in GROUPS}
     for folder in (target, target / SECRETS, target / SECRETS / "clients"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o750)
-        host.give(folder, groups["gridfleet"])
+        host.set_owner(folder, groups["gridfleet"])
     found = [path for path in sorted((card / SECRETS).rglob("*")) if path.is_file()]
     if not found and not any((target / SECRETS / "clients").iterdir()):
-        raise CommandError(card / SECRETS, "holds no secrets: flash the card again")
+        raise CommandError(card / SECRETS, "has no secrets: flash the card again")
     for path in (card / DEVICE, *found):
         copy = target / path.relative_to(card)
         _write(copy, path.read_bytes(), 0o640)
-        host.give(copy, groups["gridfleet"])
+        host.set_owner(copy, groups["gridfleet"])
 
 
-def _go_on_later(host: Host) -> None:
-    """Have the next boot go on if this one is cut short: cloud-init runs its commands once, whatever came of them."""
+def _install_retry_unit(host: Host) -> None:
+    """Make the next boot try again if this one does not finish: cloud-init runs its commands only once."""
     units = host.root / "etc" / "systemd" / "system"
     _write(units / FIRST_BOOT, unit(FIRST_BOOT).encode(), 0o644)
     _link(units / "multi-user.target.wants" / FIRST_BOOT, f"../{FIRST_BOOT}")
 
 
-def _be_done(host: Host) -> None:
+def _remove_retry_unit(host: Host) -> None:
     units = host.root / "etc" / "systemd" / "system"
     (units / "multi-user.target.wants" / FIRST_BOOT).unlink(missing_ok=True)
     (units / FIRST_BOOT).unlink(missing_ok=True)
 
 
 def _link(path: Path, target: str) -> None:
-    """Have the command found by its name."""
+    """Create a symbolic link in place of any that exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(target)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file, all or nothing."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
@@ -168,17 +168,17 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     draft.replace(path)
 
 
-def main(words: list[str], host: Host | None = None) -> int:
-    """Do it, and leave word on the boot partition; return the exit code."""
-    card = Path(words[0]) if words else Path(BOOT) / FOLDER
+def main(arguments: list[str], host: Host | None = None) -> int:
+    """Run the first boot and append the result to the boot partition; return the exit code."""
+    card = Path(arguments[0]) if arguments else Path(BOOT) / FOLDER
     try:
-        story, code = first_boot(card, host or Host()), 0
+        result, code = first_boot(card, host or Host()), 0
     except (GridFleetError, OSError, subprocess.CalledProcessError) as error:
-        story, code = f"failed: {error}", 1
+        result, code = f"failed: {error}", 1
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    print(story, file=sys.stderr)
-    with contextlib.suppress(OSError), (card / STORY).open("a", encoding="utf-8") as file:
-        file.write(f"{when}  {story}\n")
+    print(result, file=sys.stderr)
+    with contextlib.suppress(OSError), (card / RESULT_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{when}  {result}\n")
     return code
 
 

@@ -1,4 +1,4 @@
-"""Where the FAT partition of a disk image lies: read from its partition table, MBR or GPT, with 512-byte sectors."""
+"""Finds the FAT partition of a disk image in its partition table, MBR or GPT, with 512-byte sectors."""
 
 import struct
 import uuid
@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 SECTOR: Final = 512
 _FAT_TYPES: Final = frozenset({0x01, 0x04, 0x06, 0x0B, 0x0C, 0x0E, 0xEF})
-"""Types of MBR partitions that hold FAT; 0x0C is what Raspberry Pi OS has, 0xEF an EFI system partition."""
+"""MBR partition types that hold FAT; Raspberry Pi OS uses 0x0C, an EFI system partition 0xEF."""
 _PROTECTIVE: Final = 0xEE
 _GPT_TYPES: Final = frozenset(
     {
@@ -16,21 +16,21 @@ _GPT_TYPES: Final = frozenset(
         uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"),  # basic data
     }
 )
-_MOST_ENTRIES: Final = 1024
+_MAX_ENTRIES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A stretch of a disk, in bytes."""
+    """Start and size of a partition, in bytes."""
 
     start: int
     size: int
 
 
 def fat_partition(disk: BinaryIO) -> Partition | None:
-    """Return the first partition that is FAT by its type and by its first sector; None where there is none.
+    """Return the first partition whose type and first sector are FAT; None where there is none.
 
-    A disk without a table that is one FAT volume from its beginning counts as well.
+    A disk without a partition table that is one FAT volume counts too.
     """
     first = _read(disk, 0, SECTOR)
     if _is_fat(first):
@@ -38,7 +38,7 @@ def fat_partition(disk: BinaryIO) -> Partition | None:
     if first[510:512] != b"\x55\xaa":
         return None
     entries = list(_mbr(first))
-    found = _gpt(disk) if any(kind == _PROTECTIVE for kind, _ in entries) else _fats(entries)
+    found = _gpt(disk) if any(kind == _PROTECTIVE for kind, _ in entries) else _fat_entries(entries)
     for partition in found:
         if _is_fat(_read(disk, partition.start, SECTOR)):
             return partition
@@ -46,14 +46,14 @@ def fat_partition(disk: BinaryIO) -> Partition | None:
 
 
 def _mbr(sector: bytes) -> Iterator[tuple[int, Partition]]:
-    """Yield type and place of the four primary partitions that are in use."""
+    """Yield type and position of the primary partitions in use, at most four."""
     for number in range(4):
         kind, start, sectors = struct.unpack_from("<4xB3xII", sector, 446 + 16 * number)
         if kind and sectors:
             yield kind, Partition(start * SECTOR, sectors * SECTOR)
 
 
-def _fats(entries: list[tuple[int, Partition]]) -> Iterator[Partition]:
+def _fat_entries(entries: list[tuple[int, Partition]]) -> Iterator[Partition]:
     return (partition for kind, partition in entries if kind in _FAT_TYPES)
 
 
@@ -63,7 +63,7 @@ def _gpt(disk: BinaryIO) -> Iterator[Partition]:
     if header[:8] != b"EFI PART":
         return
     table, count, size = struct.unpack_from("<QII", header, 72)
-    for number in range(min(count, _MOST_ENTRIES)):
+    for number in range(min(count, _MAX_ENTRIES)):
         entry = _read(disk, table * SECTOR + number * size, 48)
         if len(entry) < 48:
             return
@@ -73,7 +73,7 @@ def _gpt(disk: BinaryIO) -> Iterator[Partition]:
 
 
 def _is_fat(sector: bytes) -> bool:
-    """Tell a FAT boot sector, which names its kind where FAT12, FAT16 or FAT32 keep it."""
+    """Return whether a boot sector names FAT12, FAT16 or FAT32 as its file system."""
     return (
         len(sector) == SECTOR
         and sector[510:512] == b"\x55\xaa"

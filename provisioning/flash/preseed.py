@@ -1,6 +1,6 @@
-"""The same seed for rpi-preseed, which is announced to follow cloud-init on Raspberry Pi OS: one TOML file.
+"""Writes a seed for rpi-preseed, the announced successor of cloud-init on Raspberry Pi OS: one TOML file.
 
-Written for config version 1.1, a prototype's: its keys may change.
+It is for config version 1.1 of a prototype, whose keys may change.
 """
 
 import shlex
@@ -13,19 +13,19 @@ FILE: Final = "rpi-preseed.toml"
 
 
 def preseed(seed: Seed) -> dict[str, bytes]:
-    """Return the files of a seed."""
+    """Return the seed as files by name."""
     return {FILE: toml_text(document(seed)).encode()}
 
 
 def document(seed: Seed) -> dict[str, Any]:
-    """Return what the file says; its only secret is the key of the wireless network."""
+    """Return the content of the file; its only secret is the Wi-Fi key."""
     found: dict[str, Any] = {
         "config_version": "1.1",
         "system": {"hostname": seed.hostname},
         "user": {"name": seed.user, "passwordless_sudo": True, "groups": list(GROUPS)},
         "locale": {"timezone": seed.time_zone},
-        # Late, because the early phase ends a command after seconds; without waiting for the time, which a
-        # network without internet never tells.
+        # Late, because the early phase ends a command after seconds. It does not wait for time synchronisation,
+        # which never comes in a network without internet.
         "runcmd": {
             "late": [shlex.join(seed.command)],
             "late_require_time_sync": False,

@@ -1,6 +1,6 @@
-"""A boot partition to write to: a mounted folder, or a FAT partition inside an image or on a card.
+"""Reads and writes a boot partition: a mounted folder, or a FAT partition in an image or on a card.
 
-The latter needs no mounting and so no root: GNU mtools reads and writes FAT where it lies.
+A FAT partition is not mounted, so that no root is needed: GNU mtools reads and writes it in place.
 """
 
 import os
@@ -17,40 +17,40 @@ INSTALL: Final = "sudo apt-get install mtools"
 
 
 class Volume(Protocol):
-    """A boot partition."""
+    """A boot partition; paths are relative to its root."""
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; None when there is none."""
+        """Return a file's content; None where it does not exist."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file, with the folders it lies in, in place of the one that is there."""
+        """Write a file and its parent folders; an existing file is replaced."""
 
     def clear(self, folder: str) -> None:
-        """Delete a folder and all in it, if it is there."""
+        """Delete a folder and everything in it, if it exists."""
 
     def sync(self) -> None:
-        """Have all that was written on the medium, and what is read next come from there."""
+        """Flush everything to the medium, and make the next reads come from there."""
 
 
 class FolderVolume:
-    """A boot partition that is mounted, or a folder whose content is to be copied to one."""
+    """A mounted boot partition, or a folder whose content is to be copied to one."""
 
     def __init__(self, folder: Path) -> None:
-        """Raise CommandError unless the folder is there."""
+        """Raise CommandError unless the folder exists."""
         if not folder.is_dir():
-            raise CommandError(folder, "is no folder: name where the card's boot partition is mounted")
+            raise CommandError(folder, "is not a folder: give the mount point of the card's boot partition")
         self._folder = folder
         self._written: list[Path] = []
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; None when there is none."""
+        """Return a file's content; None where it does not exist."""
         try:
             return (self._folder / path).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file, readable by its owner alone where the file system knows owners."""
+        """Write a file that only its owner can read, where the file system has owners."""
         target = self._folder / path
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,24 +63,24 @@ class FolderVolume:
         self._written.append(target)
 
     def clear(self, folder: str) -> None:
-        """Delete a folder and all in it."""
+        """Delete a folder and everything in it."""
         if (self._folder / folder).is_dir():
             shutil.rmtree(self._folder / folder)
 
     def sync(self) -> None:
-        """Flush each file, and drop it from the cache."""
+        """Flush each file, and drop it from the page cache."""
         for path in self._written:
             with path.open("rb") as file:
                 _flush(file.fileno())
 
 
 class FatVolume:
-    """The FAT partition of an image or of a card, by mtools."""
+    """The FAT partition of an image or a card, accessed with mtools."""
 
     def __init__(self, disk: Path) -> None:
-        """Raise CommandError when the disk has no FAT partition, or mtools is missing."""
+        """Raise CommandError where the disk has no FAT partition, or mtools is missing."""
         if shutil.which("mcopy") is None:
-            raise CommandError("mtools", f"writes FAT partitions, and is not installed: {INSTALL}")
+            raise CommandError("mtools", f"is needed to write FAT partitions and is not installed: {INSTALL}")
         try:
             with disk.open("rb") as file:
                 partition = fat_partition(file)
@@ -92,7 +92,7 @@ class FatVolume:
         self._image = f"{disk}@@{partition.start}"
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; None when there is none."""
+        """Return a file's content; None where it does not exist."""
         done = self._run("mtype", f"::/{path}", check=False)
         if done.returncode == 0:
             return done.stdout
@@ -101,38 +101,40 @@ class FatVolume:
         raise self._failed(done)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file, with the folders it lies in."""
+        """Write a file and its parent folders."""
         parents = [str(each) for each in reversed(PurePosixPath(path).parents) if str(each) != "."]
         for parent in parents:
             if self._run("mdir", "-b", f"::/{parent}", check=False).returncode != 0:
                 self._run("mmd", f"::/{parent}")
-        # From memory, so that no secret touches this machine's disk; from a pipe mcopy would not tell a full disk.
+        # From memory, so that no secret gets onto this machine's disk; from a pipe mcopy would not report a full disk.
         with os.fdopen(os.memfd_create("content"), "wb") as file:
             file.write(content)
             file.flush()
-            self._run("mcopy", "-o", "-n", f"/proc/self/fd/{file.fileno()}", f"::/{path}", kept=file.fileno())
+            self._run(
+                "mcopy", "-o", "-n", f"/proc/self/fd/{file.fileno()}", f"::/{path}", pass_fd=file.fileno()
+            )
 
     def clear(self, folder: str) -> None:
-        """Delete a folder and all in it."""
+        """Delete a folder and everything in it."""
         if self._run("mdir", "-b", f"::/{folder}", check=False).returncode == 0:
             self._run("mdeltree", f"::/{folder}")
 
     def sync(self) -> None:
-        """Flush the disk, and drop it from the cache."""
+        """Flush the disk, and drop it from the page cache."""
         with self._disk.open("rb") as file:
             _flush(file.fileno())
 
     def _run(
-        self, program: str, *words: str, kept: int | None = None, check: bool = True
+        self, program: str, *arguments: str, pass_fd: int | None = None, check: bool = True
     ) -> "subprocess.CompletedProcess[bytes]":
-        command = [program, "-i", self._image, *words]
+        command = [program, "-i", self._image, *arguments]
         settings = {**os.environ, "MTOOLS_SKIP_CHECK": "1", "MTOOLSRC": os.devnull, "LC_ALL": "C"}
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=settings,
-            pass_fds=() if kept is None else (kept,),
+            pass_fds=() if pass_fd is None else (pass_fd,),
             check=False,
         )
         if check and done.returncode != 0:
@@ -140,8 +142,8 @@ class FatVolume:
         return done
 
     def _failed(self, done: "subprocess.CompletedProcess[bytes]") -> CommandError:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return CommandError(self._disk, f"cannot be used ({said[-1] if said else 'mtools failed'})")
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        return CommandError(self._disk, f"cannot be used ({lines[-1] if lines else 'mtools failed'})")
 
 
 def _flush(descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""What runs on the device beside its agent: first boot, versions, upgrade and rollback.
+"""Upgrade of a device: bundles, installed versions, upgrade and rollback.
 
-The first boot runs these modules out of the wheel, with the system's Python: they need the standard library alone.
+The first boot runs these modules from the wheel with the system's Python: they need only the standard library.
 """

@@ -1,4 +1,4 @@
-"""The service that runs the agent, as an upgrade sees it: it is restarted, and asked how it fares."""
+"""The systemd service that runs the agent: restart it and read its status."""
 
 import subprocess
 from dataclasses import dataclass
@@ -8,57 +8,59 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 
 UNIT: Final = "gridfleet-device.service"
 SAFE_UNIT: Final = "gridfleet-safe.service"
-_ASKED: Final = ("ActiveState", "SubState", "MainPID", "NRestarts", "Result")
+_PROPERTIES: Final = ("ActiveState", "SubState", "MainPID", "NRestarts", "Result")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """How a service fares."""
+    """Status of a service."""
 
     ready: bool
-    """Whether it has said that it is ready, and has not ended since."""
-    process: int
-    """The id of its process: another one means that it was started again."""
-    words: str
-    """The same, for people."""
+    """Whether it has reported READY=1 and still runs."""
+    pid: int
+    """Id of its main process; a new id means that it was restarted."""
+    text: str
+    """The status for people."""
 
 
 class Service(Protocol):
     """What an upgrade needs of a service."""
 
     def restart(self) -> None:
-        """Start it, or end it and start it again; do not wait for it to be ready."""
+        """Start or restart it; do not wait until it is ready."""
 
     def status(self) -> ServiceStatus:
-        """Return how it fares now."""
+        """Return its status."""
 
 
-class Systemd:
-    """A unit of systemd, of Type=notify: it is active only once the agent has said READY=1."""
+class SystemdService:
+    """A systemd unit of Type=notify: it is active only after the agent has reported READY=1."""
 
     def __init__(self, unit: str = UNIT) -> None:
         self._unit = unit
 
     def restart(self) -> None:
-        """Restart the unit, and forget that it failed before."""
+        """Restart the unit, and reset its failure counter."""
         systemctl("reset-failed", self._unit, check=False)
         systemctl("--no-block", "restart", self._unit)
 
     def status(self) -> ServiceStatus:
-        """Ask systemd."""
-        said = systemctl("show", self._unit, f"--property={','.join(_ASKED)}")
-        told = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-        words = f"{told.get('ActiveState')} ({told.get('SubState')}, result {told.get('Result')})"
-        return ServiceStatus(told.get("ActiveState") == "active", int(told.get("MainPID") or 0), words)
+        """Return the status that systemd reports."""
+        output = systemctl("show", self._unit, f"--property={','.join(_PROPERTIES)}")
+        properties = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+        text = f"{properties.get('ActiveState')} ({properties.get('SubState')}, result {properties.get('Result')})"
+        return ServiceStatus(
+            properties.get("ActiveState") == "active", int(properties.get("MainPID") or 0), text
+        )
 
 
-def systemctl(*words: str, check: bool = True) -> str:
-    """Run systemctl and return what it said; raise CommandError when it is missing or fails."""
-    command = ["systemctl", *words]
+def systemctl(*arguments: str, check: bool = True) -> str:
+    """Run systemctl and return its output; raise CommandError where it is missing or fails."""
+    command = ["systemctl", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise CommandError("systemctl", "is not here: this machine has no systemd") from None
+        raise CommandError("systemctl", "is not installed: this machine has no systemd") from None
     if check and done.returncode != 0:
         raise CommandError(" ".join(command), f"failed ({done.stderr.strip()}): are you root?")
     return done.stdout

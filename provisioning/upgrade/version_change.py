@@ -1,4 +1,4 @@
-"""A change of version, health-gated: the new one must become healthy and stay so, else the old one comes back."""
+"""Changes the version under health control: a version that does not become healthy is rolled back."""
 
 import time
 from collections.abc import Callable
@@ -8,104 +8,113 @@ from typing import Final, Protocol
 from gridfleet.provisioning.upgrade.service import Service, ServiceStatus
 from gridfleet.provisioning.upgrade.versions import Versions
 
-_LOOK_S: Final = 1.0
+_POLL_S: Final = 1.0
 
 
-class Time(Protocol):
-    """A clock that can be waited on."""
+class WaitClock(Protocol):
+    """A clock that can sleep; tests use one that does not wait."""
 
     def now_s(self) -> float:
-        """Return seconds from an arbitrary beginning."""
+        """Return seconds since an arbitrary start."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
 
 
-class RealTime:
-    """The machine's own."""
+class MonotonicClock:
+    """The monotonic clock of this machine."""
 
     def now_s(self) -> float:
         """Return seconds since the machine started."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
         time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a change."""
+class UpgradeResult:
+    """Result of a change of version."""
 
     healthy: bool
     label: str
     """The version in use afterwards."""
-    words: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What a version must do to count as healthy."""
+class HealthGate:
+    """When a version counts as healthy."""
 
     within_s: float
-    """Seconds in which it must become ready."""
+    """Seconds until it must be ready."""
     steady_s: float
-    """Seconds for which it must then stay so, in one process."""
+    """Seconds that it must then stay ready, in one process."""
 
-    def passed(self, service: Service, clock: Time) -> tuple[bool, str]:
-        """Watch a service; return whether it became ready in time and stayed ready in one process, and why not."""
+    def wait(self, service: Service, clock: WaitClock) -> tuple[bool, str]:
+        """Watch a service until it is healthy or too late; return whether it is healthy, and the reason as text."""
         deadline_s = clock.now_s() + self.within_s
         ready_s: float | None = None
-        process = 0
+        pid = 0
         status: ServiceStatus
         while True:
             status = service.status()
             now_s = clock.now_s()
-            if status.ready and (ready_s is None or status.process != process):
-                ready_s, process = now_s, status.process
+            if status.ready and (ready_s is None or status.pid != pid):
+                ready_s, pid = now_s, status.pid
             if not status.ready:
                 ready_s = None
             if ready_s is not None and now_s - ready_s >= self.steady_s:
                 return True, f"healthy for {self.steady_s:g} s"
             if now_s >= deadline_s and (ready_s is None or ready_s > deadline_s):
-                return False, f"not healthy within {self.within_s:g} s: {status.words}"
-            clock.sleep(_LOOK_S)
+                return False, f"not healthy within {self.within_s:g} s: {status.text}"
+            clock.sleep(_POLL_S)
 
 
-def change(
-    versions: Versions, label: str, service: Service, gate: Gate, clock: Time, tell: Callable[[str], None]
-) -> Verdict:
-    """Have the service run a version; where that does not become healthy, the last good one again."""
+def change_version(
+    versions: Versions,
+    label: str,
+    service: Service,
+    gate: HealthGate,
+    clock: WaitClock,
+    report: Callable[[str], None],
+) -> UpgradeResult:
+    """Start a version, and return to the last good one where it does not become healthy."""
     before = versions.good or versions.current
     versions.use(label)
-    tell(f"Started   {label}; it has {gate.within_s:g} s to become healthy")
+    report(f"Started   {label}; it has {gate.within_s:g} s to become healthy")
     service.restart()
-    healthy, words = gate.passed(service, clock)
-    if healthy and versions.current == label:  # safe mode may have gone back to the good one meanwhile
-        versions.note_good(label)
-        return Verdict(healthy=True, label=label, words=words)
+    healthy, reason = gate.wait(service, clock)
+    if healthy and versions.current == label:  # safe mode may have rolled back meanwhile
+        versions.mark_good(label)
+        return UpgradeResult(healthy=True, label=label, reason=reason)
     if healthy:
-        return Verdict(healthy=False, label=versions.current or "", words=f"{label} failed and gave way")
+        failure = f"{label} failed; safe mode rolled it back"
+        return UpgradeResult(healthy=False, label=versions.current or "", reason=failure)
     if before is None or before == label:
-        return Verdict(healthy=False, label=label, words=f"{words}; there is no other version to go back to")
-    tell(f"Rollback  {label} is {words}; back to {before}")
-    return go_back(versions, before, service, gate, clock, words)
+        failure = f"{reason}; there is no other version to roll back to"
+        return UpgradeResult(healthy=False, label=label, reason=failure)
+    report(f"Rollback  {label} is {reason}; back to {before}")
+    return _roll_back(versions, before, service, gate, clock, reason)
 
 
-def go_back(versions: Versions, label: str, service: Service, gate: Gate, clock: Time, why: str) -> Verdict:
-    """Have the service run an earlier version again; tell whether that is healthy."""
+def _roll_back(
+    versions: Versions, label: str, service: Service, gate: HealthGate, clock: WaitClock, cause: str
+) -> UpgradeResult:
+    """Start an earlier version again; return whether it is healthy."""
     versions.use(label)
     service.restart()
-    healthy, words = gate.passed(service, clock)
+    healthy, reason = gate.wait(service, clock)
     if healthy:
-        versions.note_good(label)
-    return Verdict(healthy=False, label=label, words=f"{why}; {label} is {words}")
+        versions.mark_good(label)
+    return UpgradeResult(healthy=False, label=label, reason=f"{cause}; {label} is {reason}")
 
 
-def settle(versions: Versions) -> bool:
-    """Go back to the last good version if another is in use, without a restart; return whether that was so.
+def restore_good(versions: Versions) -> bool:
+    """Make the last good version the current one, without a restart; return whether another was in use.
 
-    For safe mode: a new version was interrupted by a power cut before it proved good, and crashes since.
+    For safe mode: a power cut during an upgrade leaves the new version in use, and it may crash.
     """
     good = versions.good
     if good is None or versions.current == good:

@@ -9,7 +9,7 @@ import pytest
 
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.provisioning.deploy.wheels import Target, make_bundle
+from gridfleet.provisioning.deploy.wheels import Platform, make_bundle
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.upgrade.bundle import Bundle
 from tests.conftest import require_program
@@ -71,12 +71,12 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str], commands
 def small_bundle(path: Path, version: str = "0.1.0") -> Bundle:
     """A bundle with a `gridfleet` that says its version, and one wheel beside it."""
 
-    def gather(folder: Path, _target: Target) -> None:
+    def gather(folder: Path, _target: Platform) -> None:
         said = f'def main():\n    print("gridfleet {version}")\n'
         wheel(folder, "gridfleet", version, {"fleet_stub.py": said}, "gridfleet = fleet_stub:main")
         wheel(folder, "companion", "1.0", {"companion.py": ""})
 
-    return make_bundle(path, Target(), gather)
+    return make_bundle(path, Platform(), gather)
 
 
 @pytest.fixture

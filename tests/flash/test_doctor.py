@@ -18,7 +18,7 @@ from gridfleet.provisioning.doctor.broker import look_at_broker
 from gridfleet.provisioning.doctor.device import look_at_device
 from gridfleet.provisioning.doctor.finding import Finding, Grade
 from gridfleet.provisioning.doctor.machine import Machine, is_running, look_at_machine
-from gridfleet.provisioning.flash.device_spec import KINDS
+from gridfleet.provisioning.flash.device_spec import MESSAGE_KINDS
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
@@ -173,7 +173,7 @@ def test_a_simulated_device_says_so(tmp_path: Path) -> None:
 def test_secrets_are_complete_and_nobody_elses(tmp_path: Path, secrets: Path, cell: str) -> None:
     pi, device = machine(tmp_path), charger(cell, credentials=secrets)
     assert "is missing" in found(look_at_device(device, pi), "secrets").words
-    enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
+    enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
     assert found(look_at_device(device, pi), "secrets").grade is OK
     SecretsFolder(secrets).password_of("charger-01").chmod(0o604)
     finding = found(look_at_device(device, pi), "secrets")
@@ -185,7 +185,7 @@ def test_secrets_are_complete_and_nobody_elses(tmp_path: Path, secrets: Path, ce
 
 @pytest.fixture
 def enrolled(secrets: Path, cell: str) -> Path:
-    enrol(secrets, Enrolment("charger-01", KINDS["charger"], cell))
+    enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
     return secrets
 
 

@@ -1,5 +1,4 @@
-"""`gridfleet flash`, as a person uses it: into a folder, into images, from a fleet file, with everything refused
-that could do harm."""
+"""`gridfleet flash` to a folder, to images and from a fleet file; whatever could do harm is refused."""
 
 import stat
 import tomllib
@@ -12,8 +11,8 @@ from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.devices.config.device_file import parse
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.flash.card import with_credentials
-from gridfleet.provisioning.flash.device_spec import read_fleet
+from gridfleet.provisioning.flash.card import set_credentials
+from gridfleet.provisioning.flash.fleet_file import FleetFileError, read_fleet
 from gridfleet.provisioning.site.user_registry import read_registry
 from gridfleet.provisioning.upgrade.bundle import Bundle
 from tests.flash.conftest import DEVICE, digest, mtool
@@ -26,7 +25,7 @@ PASSPHRASE = "correct horse battery"
 def bench(
     tmp_path: Path, secrets: Path, device_file: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A folder as its owner has it: secrets, a device file, a key, a passphrase, a mounted boot partition."""
+    """A user's folder: secrets, device file, SSH key, Wi-Fi passphrase, mounted boot partition."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "me.pub").write_text(KEY)
     (tmp_path / "wifi.txt").write_text(f"{PASSPHRASE}\n")
@@ -77,7 +76,7 @@ def test_a_boot_partition_gets_all_that_the_first_boot_needs(bench: Path, bundle
     assert read_registry(folder).enrolled == ("charger-01",)
 
 
-def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
+def test_flashing_again_repeats_the_first_boot_and_keeps_no_old_files(bench: Path) -> None:
     boot = bench / "bootfs"
     assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     first = contents(boot)
@@ -90,7 +89,7 @@ def test_flashed_again_it_runs_again_and_keeps_nothing_old(bench: Path) -> None:
     assert (boot / "config.txt").read_text().count("spi") == 0  # it has no converter
 
 
-def test_a_converter_has_spi_switched_on_once(bench: Path, cell: str) -> None:
+def test_spi_is_enabled_once_for_a_converter(bench: Path, cell: str) -> None:
     path = bench / "charger-01.toml"
     path.write_text(f"{DEVICE.format(cell=cell)}\n[adc]\ndevice = 0\n")
     for _ in range(2):
@@ -99,7 +98,7 @@ def test_a_converter_has_spi_switched_on_once(bench: Path, cell: str) -> None:
     assert config == "# for all models\n[cm5]\ndtoverlay=dwc2\n\n[all]\ndtparam=spi=on\n"
 
 
-def test_for_rpi_preseed_there_is_one_file(bench: Path) -> None:
+def test_rpi_preseed_is_one_file(bench: Path) -> None:
     assert flash("charger-01", "--boot", "bootfs", "--seed", "rpi-preseed", "--yes") == ExitCode.SUCCESS
     boot = bench / "bootfs"
     document = tomllib.loads((boot / "rpi-preseed.toml").read_text())
@@ -134,16 +133,16 @@ def test_many_devices_get_an_image_each(bench: Path, cell: str, blank_image: Pat
 
 
 @pytest.mark.mtools
-def test_an_image_that_is_there_is_not_overwritten(
+def test_an_existing_image_is_not_overwritten(
     bench: Path, blank_image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bench / "charger-01.img").write_bytes(b"precious")
     said = refused(capsys, "charger-01", "--image", str(blank_image), "--yes")
-    assert "charger-01.img: is there already: delete it, or name another folder with --out" in said
+    assert "charger-01.img: exists already: delete it, or choose another folder with --out" in said
     assert (bench / "charger-01.img").read_bytes() == b"precious"
 
 
-# --- nothing happens unasked ---
+# --- nothing happens without a question ---
 
 
 def test_a_dry_run_shows_everything_and_changes_nothing(
@@ -178,7 +177,7 @@ def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert PASSPHRASE not in (bench / "bootfs" / "network-config").read_text()
 
 
-def test_without_an_answer_nothing_is_done(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_nothing_is_done(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(bench)
     assert "is needed where nobody can be asked" in refused(capsys, "charger-01", "--boot", "bootfs")
     assert contents(bench) == before
@@ -187,7 +186,9 @@ def test_without_an_answer_nothing_is_done(bench: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("answer", "code"), [("n", ExitCode.USAGE), ("", ExitCode.USAGE), ("y", ExitCode.SUCCESS)]
 )
-def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: ExitCode) -> None:
+def test_only_yes_starts_the_work(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: ExitCode
+) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: answer)
     assert flash("charger-01", "--boot", "bootfs") == code
@@ -201,13 +202,13 @@ def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer:
         (["charger-01"], "where to? name --image FILE"),
         (["charger-02", "--boot", "bootfs"], "charger-02.toml: cannot be read"),
         (["charger-02", "--boot", "bootfs", "--device", "charger-01.toml"], "is of 'charger-01', not of"),
-        (["charger-01", "--boot", "nowhere"], "is no folder"),
+        (["charger-01", "--boot", "nowhere"], "is not a folder"),
         (["charger-01", "--boot", "secrets"], "has no config.txt: is it Raspberry Pi OS"),
         (["charger-01", "--boot", "bootfs", "--image", "x.img"], "leave out --image and --card"),
-        (["charger-01", "--image", "nowhere.img"], "is not there: download Raspberry Pi OS"),
+        (["charger-01", "--image", "nowhere.img"], "does not exist: download Raspberry Pi OS"),
         (["charger-01", "--image", "me.zip"], "is packed: unpack it first"),
-        (["charger-01", "--card", "me.pub"], "is no disk: for a file use --image"),
-        (["charger-01", "--card", "/dev/null"], "is no disk"),
+        (["charger-01", "--card", "me.pub"], "is not a disk: use --image for a file"),
+        (["charger-01", "--card", "/dev/null"], "is not a disk"),
         (["charger-01", "--boot", "bootfs", "--wifi", "bench"], "--wifi: needs --wifi-file"),
         (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "holds no secrets with a roll"),
         (["charger-01", "--boot", "bootfs", "--machine", "armv7l"], "is for aarch64 and Python 3.13"),
@@ -215,7 +216,7 @@ def test_the_answer_counts(bench: Path, monkeypatch: pytest.MonkeyPatch, answer:
         (["--fleet", "nowhere.toml", "--boot", "bootfs"], "nowhere.toml: cannot be read"),
     ],
 )
-def test_what_cannot_be_flashed_is_told(
+def test_a_wrong_command_is_explained_and_changes_nothing(
     bench: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     (bench / "me.zip").touch()
@@ -230,7 +231,7 @@ def test_what_cannot_be_flashed_is_told(
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("mqtts://localhost", "is the device itself; name the broker as the device reaches it"),
+        ("mqtts://localhost", "is the device itself; use the address that the device reaches it at"),
         ("mqtt://broker.example", "has no TLS; use mqtts://"),
         ("mqtts://me:secret@broker.example", "remove the password"),
     ],
@@ -250,39 +251,39 @@ def test_a_broker_that_the_device_cannot_use_is_refused(
     [
         ("[[device]", "is not TOML"),
         ("secrets = 'x'", "device: missing; add this key"),
-        ("device = []", "device: "),
+        ("device = []", r"device: needs at least one \[\[device\]\] table"),
         (
             "time_zon = 'x'\n[[device]]\nfile='a'",
-            "line 1: time_zon: unknown key; allowed are device, machine",
+            "line 1: time_zon: unknown key; did you mean 'time_zone'",
         ),
         (
             "[[device]]\nfile='a'\nhost='b'",
-            r"line 3: device.host \(device 1\): unknown key; allowed are file",
+            r"line 3: device.host \(device 1\): unknown key; did you mean 'hostname'",
         ),
-        ("machine='armv6'\n[[device]]\nfile='a'", "line 1: machine: Input should be 'aarch64'"),
+        ("machine='armv6'\n[[device]]\nfile='a'", "line 1: machine = 'armv6': .*'aarch64'"),
         ("[wifi]\nssid='a'\n[[device]]\nfile='a'", "wifi.passphrase_file: missing"),
         ("[[device]]\nfile='charger-01.toml'\n[[device]]\nfile='charger-01.toml'", "two devices with the id"),
     ],
 )
-def test_a_wrong_fleet_file_names_the_line(bench: Path, text: str, said: str) -> None:
+def test_a_mistake_in_a_fleet_file_is_reported_with_its_line(bench: Path, text: str, said: str) -> None:
     (bench / "bench.toml").write_text(text)
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(FleetFileError, match=said):
         read_fleet(bench / "bench.toml")
 
 
-def test_credentials_take_their_place_in_a_device_file() -> None:
+def test_credentials_are_set_in_a_device_file() -> None:
     text = '# mine\nid = "x"\n[broker] # the laptop\nurl = "mqtts://b"\ncredentials="../old"\n\n[adc]\ndevice = 0\n'
-    changed = with_credentials(text, "secrets")
+    changed = set_credentials(text, "secrets")
     assert changed == (
         '# mine\nid = "x"\n[broker] # the laptop\ncredentials = "secrets"\nurl = "mqtts://b"\n\n[adc]\ndevice = 0\n'
     )
-    assert with_credentials(changed, "secrets") == changed
+    assert set_credentials(changed, "secrets") == changed
     for other in ('broker = {url = "mqtts://b"}\n', 'broker.url = "mqtts://b"\n'):
-        with pytest.raises(CommandError, match=r"write it as a table of its own, \[broker\]"):
-            with_credentials(other, "secrets")
+        with pytest.raises(CommandError, match=r"write it as a separate table, \[broker\]"):
+            set_credentials(other, "secrets")
 
 
-def test_what_is_written_is_the_owners_alone(bench: Path) -> None:
+def test_only_the_owner_can_read_the_files(bench: Path) -> None:
     assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     for path in (bench / "bootfs" / "gridfleet").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

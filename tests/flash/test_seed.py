@@ -1,4 +1,4 @@
-"""The seed says what was ordered, in words that cloud-init, netplan and rpi-preseed accept."""
+"""The seed files have the settings of the device, in a form that cloud-init, netplan and rpi-preseed accept."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ import yaml
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.cloud_init import cloud_init, network, user_data
 from gridfleet.provisioning.flash.preseed import preseed
-from gridfleet.provisioning.flash.seed import Seed, Wifi, new_instance_id, ssh_keys
+from gridfleet.provisioning.flash.seed import Seed, Wifi, new_instance_id, read_ssh_keys
 from tests.conftest import require_program
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0 me@laptop"
@@ -39,7 +39,7 @@ def strict_schema() -> dict[str, Any]:
 
 
 @pytest.mark.cloud_init
-def test_user_data_obeys_cloud_inits_own_schema() -> None:
+def test_user_data_is_valid_by_cloud_inits_own_schema() -> None:
     check = fastjsonschema.compile(strict_schema(), use_default=False)
     for seed in (PLAIN, FULL):
         text = cloud_init(seed)["user-data"].decode()
@@ -59,7 +59,7 @@ def test_user_data_obeys_cloud_inits_own_schema() -> None:
 
 @pytest.mark.netplan
 @pytest.mark.parametrize("seed", [PLAIN, FULL], ids=["wired", "wireless"])
-def test_netplan_makes_a_network_of_it(seed: Seed, tmp_path: Path) -> None:
+def test_netplan_accepts_the_network_config(seed: Seed, tmp_path: Path) -> None:
     document = yaml.safe_load(cloud_init(seed)["network-config"])
     assert generate(tmp_path / "right", document) == 0
     made = [path.name for path in (tmp_path / "right" / "run").rglob("*") if path.is_file()]
@@ -83,13 +83,13 @@ def generate(root: Path, document: dict[str, Any]) -> int:
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
-def test_the_instance_id_is_written_with_a_hyphen_and_is_never_the_same() -> None:
+def test_the_instance_id_has_a_hyphen_in_its_key_and_is_always_new() -> None:
     meta = yaml.safe_load(cloud_init(PLAIN)["meta-data"])
     assert meta == {"instance-id": "charger-01-00ff", "local-hostname": "charger-01"}
     assert len({new_instance_id("charger-01") for _ in range(100)}) == 100
 
 
-def test_user_data_says_what_was_ordered() -> None:
+def test_user_data_has_the_settings_of_the_device() -> None:
     data = yaml.safe_load(cloud_init(FULL)["user-data"])
     assert (data["hostname"], data["timezone"], data["ssh_pwauth"]) == ("charger-01", "Europe/Berlin", False)
     (person,) = data["users"]
@@ -105,7 +105,7 @@ def test_the_boot_waits_for_no_network() -> None:
 # --- rpi-preseed ---
 
 
-def test_preseed_says_the_same() -> None:
+def test_preseed_has_the_same_settings() -> None:
     document = tomllib.loads(preseed(FULL)["rpi-preseed.toml"].decode())
     cloud = user_data(FULL)
     assert document["config_version"] == "1.1"
@@ -147,11 +147,11 @@ def test_no_text_of_a_seed_shows_the_wifi_key() -> None:
         ({"hostname": "-x"}, "host name"),
         ({"user": "Root!"}, "user 'Root!'"),
         ({"time_zone": "../etc"}, "time zone"),
-        ({"ssh_keys": ("AAAA",)}, "is no public key"),
+        ({"ssh_keys": ("AAAA",)}, "is not a public key"),
         ({"ssh_keys": ("-----BEGIN OPENSSH PRIVATE KEY-----",)}, "is a private key"),
     ],
 )
-def test_what_a_machine_cannot_be_called_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_an_invalid_name_or_key_is_refused(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         replace(PLAIN, **changed)
 
@@ -173,9 +173,9 @@ def test_what_no_wifi_can_be_is_refused(ssid: str, passphrase: str, country: str
 def test_ssh_keys_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "id.pub"
     path.write_text(f"# mine\n{KEY}\n\n")
-    assert ssh_keys(path) == (KEY,)
+    assert read_ssh_keys(path) == (KEY,)
     path.write_text("\n")
-    with pytest.raises(CommandError, match="holds no SSH key"):
-        ssh_keys(path)
+    with pytest.raises(CommandError, match="has no SSH key"):
+        read_ssh_keys(path)
     with pytest.raises(CommandError, match="cannot be read"):
-        ssh_keys(tmp_path / "nowhere.pub")
+        read_ssh_keys(tmp_path / "nowhere.pub")

@@ -67,8 +67,8 @@ def test_the_agent_is_watched_and_given_up_on() -> None:
     assert re.search(r"\nStartLimitBurst=\d+\n", text)
 
 
-def test_both_units_may_touch_the_same_things() -> None:
+def test_both_units_may_access_the_same() -> None:
     """Safe mode drives the same pins: one block of limits, twice."""
-    mark = "# --- what it may touch"
+    mark = "# --- what it may access"
     blocks = [unit(name).partition(mark)[2].partition("\n[Install]")[0].strip() for name in NAMES]
     assert blocks[0] == blocks[1] != ""

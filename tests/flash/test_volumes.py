@@ -112,6 +112,6 @@ def test_what_has_no_fat_partition_is_refused(tmp_path: Path) -> None:
     assert digest(tmp_path / "none.img") == before
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="is no folder"):
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="is not a folder"):
         FolderVolume(tmp_path / "bootfs")

@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Target, make_bundle
+from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Platform, make_bundle
 
 HELP: Final = "gather the wheels that a device needs, for its machine and Python"
 DESCRIPTION: Final = (
@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Make a bundle."""
     from pathlib import Path
 
-    target = Target(arguments.machine, arguments.python)
+    target = Platform(arguments.machine, arguments.python)
     bundle = make_bundle(Path(arguments.directory), target)
     size_mb = sum((bundle.path / name).stat().st_size for name in bundle.wheels) / 1e6
     print(f"Bundle    {bundle.path}/: {bundle.label} for {target.machine}, Python {target.python}")

@@ -10,7 +10,7 @@ from gridfleet.provisioning.commands.devices.bundle import add_target
 from gridfleet.provisioning.commands.devices.revoke import add_secrets
 
 if TYPE_CHECKING:
-    from gridfleet.provisioning.deploy.wheels import Target
+    from gridfleet.provisioning.deploy.wheels import Platform
     from gridfleet.provisioning.flash.device_spec import DeviceSpec
     from gridfleet.provisioning.flash.targets import FlashTarget
     from gridfleet.provisioning.upgrade.bundle import Bundle
@@ -29,8 +29,8 @@ EXAMPLES: Final = (
     "gridfleet flash --fleet bench.toml --image raspios.img --out cards",
 )
 SYSTEMS: Final = ("cloud-init", "rpi-preseed")
-_BESIDES: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_file", "country")
-"""What a fleet file says itself."""
+_FLEET_FILE_OPTIONS: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_file", "country")
+"""Options that a fleet file replaces."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,59 +83,59 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from gridfleet.provisioning.site.enrolment import check_enrolment, enrol, reload_brokers
 
-    orders = _orders(arguments)
-    place = _place(arguments, many=len(orders) > 1)
-    by_card = arguments.card is not None and len(orders) > 1
+    specs = _device_specs(arguments)
+    target = _flash_target(arguments, many=len(specs) > 1)
+    by_card = arguments.card is not None and len(specs) > 1
     if by_card and arguments.yes:
         raise CommandError("--yes", "cannot change the card between two devices: leave it out")
-    for order in orders:
-        check_enrolment(order.secrets, order.enrolment, order.device.site)
-    _show(arguments, orders, place)
+    for spec in specs:
+        check_enrolment(spec.secrets, spec.enrolment, spec.device.site)
+    _show(arguments, specs, target)
     if arguments.dry_run:
         print("Dry run: nothing was changed.")
         return ExitCode.SUCCESS
     if not arguments.yes:
         _ask("Go on?")
     with tempfile.TemporaryDirectory() as scratch:
-        bundles = _bundles(arguments, orders, Path(scratch))
-        for order in orders:
+        bundles = _bundles(arguments, specs, Path(scratch))
+        for spec in specs:
             if by_card:
-                _ask(f"Is the card for {order.device.id} in {arguments.card}?")
-            enrol(order.secrets, order.enrolment, order.device.site)
-            _flash(arguments, order, place, bundles[order.target])
-    for secrets in dict.fromkeys(order.secrets for order in orders):
+                _ask(f"Is the card for {spec.device.id} in {arguments.card}?")
+            enrol(spec.secrets, spec.enrolment, spec.device.site)
+            _flash(arguments, spec, target, bundles[spec.target])
+    for secrets in dict.fromkeys(spec.secrets for spec in specs):
         print(f"Broker    {reload_brokers(secrets)}")
     return ExitCode.SUCCESS
 
 
 def _flash(
-    arguments: argparse.Namespace, order: "DeviceSpec", place: "FlashTarget", bundle: "Bundle"
+    arguments: argparse.Namespace, spec: "DeviceSpec", target: "FlashTarget", bundle: "Bundle"
 ) -> None:
     """Write one device, and say that its card holds it."""
-    from gridfleet.provisioning.flash.card import device_files, seed_files, seed_of, write_card
+    from gridfleet.provisioning.flash.card import device_files, make_seed, seed_files, write_card
     from gridfleet.provisioning.flash.seed import new_instance_id
 
-    device = order.device.id
-    seed = seed_of(order, new_instance_id(device), _own_wheel(bundle))
-    files = {**device_files(order, bundle), **seed_files(seed, arguments.seed)}
-    volume = place.prepare(device, print)
-    written = write_card(volume, files, seed, plain=arguments.plain, system=arguments.seed)
-    print(f"Flashed   {device}: {written.files} files, {written.size / 1e6:.1f} MB, read back and equal")
+    device = spec.device.id
+    seed = make_seed(spec, new_instance_id(device), _own_wheel(bundle))
+    files = {**device_files(spec, bundle), **seed_files(seed, arguments.seed)}
+    volume = target.prepare(device, print)
+    result = write_card(volume, files, seed, plain=arguments.plain, system=arguments.seed)
+    print(f"Flashed   {device}: {result.files} files, {result.size_bytes / 1e6:.1f} MB, read back and equal")
 
 
-def _orders(arguments: argparse.Namespace) -> "list[DeviceSpec]":
+def _device_specs(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     from gridfleet.provisioning.flash.device_spec import (
-        DeviceTable,
-        Settings,
-        WifiTable,
+        DeviceSettings,
+        FlashSettings,
+        WifiSettings,
         make_device_spec,
-        read_fleet,
     )
+    from gridfleet.provisioning.flash.fleet_file import read_fleet
 
     if (arguments.fleet is None) == (arguments.id is None):
         raise CommandError("gridfleet flash", "name either a device's ID or a fleet file (--fleet)")
     if arguments.fleet is not None:
-        for name in _BESIDES:
+        for name in _FLEET_FILE_OPTIONS:
             if getattr(arguments, name) is not None:
                 raise CommandError(f"--{name.replace('_', '-')}", "belongs into the fleet file")
         return read_fleet(Path(arguments.fleet))
@@ -143,8 +143,10 @@ def _orders(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     if arguments.wifi is not None:
         if arguments.wifi_file is None or arguments.country is None:
             raise CommandError("--wifi", "needs --wifi-file with the passphrase, and --country")
-        wifi = WifiTable(ssid=arguments.wifi, passphrase_file=arguments.wifi_file, country=arguments.country)
-    settings = Settings(
+        wifi = WifiSettings(
+            ssid=arguments.wifi, passphrase_file=arguments.wifi_file, country=arguments.country
+        )
+    settings = FlashSettings(
         machine=arguments.machine,
         python=arguments.python,
         secrets=arguments.secrets,
@@ -154,15 +156,15 @@ def _orders(arguments: argparse.Namespace) -> "list[DeviceSpec]":
         wifi=wifi,
     )
     file = arguments.device or f"{arguments.id}.toml"
-    order = make_device_spec(Path(), settings, DeviceTable(file=file, hostname=arguments.hostname))
-    if order.device.id != arguments.id:
+    spec = make_device_spec(Path(), settings, DeviceSettings(file=file, hostname=arguments.hostname))
+    if spec.device.id != arguments.id:
         raise CommandError(
-            file, f"is of {order.device.id!r}, not of {arguments.id!r}: name its own with --device"
+            file, f"is of {spec.device.id!r}, not of {arguments.id!r}: name its own with --device"
         )
-    return [order]
+    return [spec]
 
 
-def _place(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget":
+def _flash_target(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget":
     from gridfleet.provisioning.flash.targets import CardTarget, FolderTarget, ImageTarget
 
     image = Path(arguments.image) if arguments.image is not None else None
@@ -180,14 +182,14 @@ def _place(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget":
 
 
 def _bundles(
-    arguments: argparse.Namespace, orders: "list[DeviceSpec]", scratch: Path
-) -> "dict[Target, Bundle]":
+    arguments: argparse.Namespace, specs: "list[DeviceSpec]", scratch: Path
+) -> "dict[Platform, Bundle]":
     """Return the wheels for each kind of machine, gathered once."""
     from gridfleet.provisioning.deploy.wheels import make_bundle
     from gridfleet.provisioning.upgrade.bundle import Bundle
 
-    found: dict[Target, Bundle] = {}
-    for target in dict.fromkeys(order.target for order in orders):
+    found: dict[Platform, Bundle] = {}
+    for target in dict.fromkeys(spec.target for spec in specs):
         if arguments.bundle is not None:
             bundle = Bundle.load(Path(arguments.bundle))
             bundle.verify()
@@ -206,23 +208,23 @@ def _own_wheel(bundle: "Bundle") -> str:
     return next(name for name in bundle.wheels if name.startswith("gridfleet-"))
 
 
-def _show(arguments: argparse.Namespace, orders: "list[DeviceSpec]", place: "FlashTarget") -> None:
+def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "FlashTarget") -> None:
     """Say all that will happen, and no secret."""
-    for order in orders:
-        device, wifi = order.device, order.wifi
-        print(f"{device.id}: {device.kind} in {device.cell}, {device.site}; device file {order.source}")
+    for spec in specs:
+        device, wifi = spec.device, spec.wifi
+        print(f"{device.id}: {device.kind} in {device.cell}, {device.site}; device file {spec.source}")
         steps = [
-            f"enrol it in {order.secrets}/: new password and certificate, and the rights of a {device.kind}",
-            *place.plan(device.id),
+            f"enrol it in {spec.secrets}/: new password and certificate, and the rights of a {device.kind}",
+            *target.plan(device.id),
         ]
         for number, step in enumerate(steps, 1):
             first, *more = step.splitlines()
             print("\n".join([f"  {number}. {first}", *(f"     {line}" for line in more)]))
-        print(f"     for {order.target.machine}, Python {order.target.python}, read by {arguments.seed}")
-        print(f"     broker   {order.address}")
-        print(f"     host     {order.hostname}, {order.time_zone}")
+        print(f"     for {spec.target.machine}, Python {spec.target.python}, read by {arguments.seed}")
+        print(f"     broker   {spec.address}")
+        print(f"     host     {spec.hostname}, {spec.time_zone}")
         print(f"     network  wired{f', Wi-Fi {wifi.ssid!r} ({wifi.country})' if wifi else ''}")
-        keys = f"{order.user}, by SSH key" if order.ssh_keys else "nobody: give --ssh-key to have a way in"
+        keys = f"{spec.user}, by SSH key" if spec.ssh_keys else "nobody: give --ssh-key to have a way in"
         print(f"     login    {keys}")
 
 

@@ -14,7 +14,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet upgrade",
     "sudo gridfleet upgrade bundles/pi64",
-    "sudo gridfleet upgrade --back",
+    "sudo gridfleet upgrade --rollback",
 )
 WITHIN_S: Final = 120
 """How long a new version may take to become healthy: a Pi Zero 2 W starts Python slowly."""
@@ -26,11 +26,11 @@ ROOT: Final = "/opt/gridfleet"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `upgrade`."""
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a folder that `gridfleet bundle` made")
-    parser.add_argument("--back", action="store_true", help="go back to the version before")
+    parser.add_argument("--rollback", action="store_true", help="go back to the version before")
     parser.add_argument(
-        "--settle",
+        "--use-last-good",
         action="store_true",
-        help="use the last good version, if another is in use (for safe mode)",
+        help="return to the last good version, if another is in use (for safe mode)",
     )
     parser.add_argument(
         "--healthy-within",
@@ -54,18 +54,22 @@ def execute(arguments: argparse.Namespace) -> int:
     import os
     from pathlib import Path
 
-    from gridfleet.provisioning.upgrade.actions import back, install, show, to_good
-    from gridfleet.provisioning.upgrade.version_change import Gate
+    from gridfleet.provisioning.upgrade.actions import install, roll_back, show, use_last_good
+    from gridfleet.provisioning.upgrade.version_change import HealthGate
     from gridfleet.provisioning.upgrade.versions import Versions
 
     versions = Versions(Path(arguments.root))
-    if sum([arguments.bundle is not None, arguments.back, arguments.settle]) > 1:
-        raise CommandError("gridfleet upgrade", "name a bundle, --back or --settle, not two of them")
-    if arguments.settle:
-        return to_good(versions)
-    if arguments.bundle is None and not arguments.back:
+    if sum([arguments.bundle is not None, arguments.rollback, arguments.use_last_good]) > 1:
+        raise CommandError(
+            "gridfleet upgrade", "give a bundle, --rollback or --use-last-good, not two of them"
+        )
+    if arguments.use_last_good:
+        return use_last_good(versions)
+    if arguments.bundle is None and not arguments.rollback:
         return show(versions)
     if not os.access(versions.root, os.W_OK):
         raise CommandError(versions.root, "belongs to root: sudo gridfleet upgrade …")
-    gate = Gate(arguments.healthy_within, arguments.steady)
-    return back(versions, gate) if arguments.back else install(versions, Path(arguments.bundle), gate)
+    gate = HealthGate(arguments.healthy_within, arguments.steady)
+    return (
+        roll_back(versions, gate) if arguments.rollback else install(versions, Path(arguments.bundle), gate)
+    )
