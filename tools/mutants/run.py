@@ -139,7 +139,7 @@ def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> R
         cosmic_ray("exec")
         for outcome, diff in results_of(session):
             change = change_in(diff)
-            if outcome == "killed":
+            if outcome.lower() == "killed":
                 result.killed += 1
             elif change in equivalent:
                 result.equivalent += 1
