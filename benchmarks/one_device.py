@@ -23,7 +23,7 @@ def main(port: int) -> None:
         capacity_wh=300_000,
         stored_wh=0,
         ports=5,
-        most_wh=50_000,
+        max_wh_per_tick=50_000,
         package_wh=10_000,
         floor_ueur_per_kwh=100_000,
         reactor=None,

@@ -1,24 +1,24 @@
-"""What every agent is: a state machine that takes a message and a time, and returns messages to send.
+"""Base class of all agents: a state machine that takes a message and a time, and returns messages to send.
 
-An agent has no I/O, no clock and no randomness of its own. It never sleeps: `event_ms` is the simulated instant
-at which it wants to act of its own accord, `deadline_ms` the instant until which it waits for others. Whoever
-runs it (simulation, fleet or device) calls `wake` when the earlier of the two has come.
+An agent has no I/O, no clock and no randomness of its own, and it never sleeps. `event_ms` is the simulated time of
+its next planned action (`plan`); `deadline_ms` is the simulated time until which it waits for answers (`wait`). The
+runtime (simulation, fleet or device) calls `wake` at the earlier of the two.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
 
-PATIENCE_MS: Final = 10_000
-"""Simulated milliseconds that an agent waits for an answer before it asks again or goes on."""
-NETWORK_MS: Final = 2_000
-"""Real milliseconds that an answer over a network may take: nobody's patience is shorter."""
-LEAST_SECONDS_PER_TICK: Final = 0.001
-"""No clock goes faster than this, whatever a message says."""
-ATTEMPTS: Final = 3
+ANSWER_TIMEOUT_MS: Final = 10_000
+"""Simulated milliseconds that an agent waits for an answer before it asks again or goes on without."""
+NETWORK_TIMEOUT_MS: Final = 2_000
+"""Real milliseconds that an answer over a network may take; no answer timeout is shorter."""
+MIN_SECONDS_PER_TICK: Final = 0.001
+"""The fastest a clock can run, whatever a message says."""
+MAX_ATTEMPTS: Final = 3
 """How often an unanswered message is sent in all."""
 
 NO_TICK: Final = Tick(
@@ -33,24 +33,38 @@ NO_TICK: Final = Tick(
     settings=Settings(),
     epoch=-1,
 )
-"""What an agent knows of time before it has heard the clock; never on a wire."""
+"""Stands for the tick before the first one is received; never sent."""
 
 Out = Sequence[tuple[str, Message]]
-"""What an agent says: (scope, message) pairs, in order."""
+"""Messages to send: (scope, message) pairs, in order."""
 NOTHING: Final[Out] = ()
+"""No messages to send."""
 Handler = Callable[[Any, str, str, Any, int], Out]
+"""(agent, scope, sender, message, now in ms) -> messages to send."""
+Action = Callable[[int], Out]
+"""(now in ms) -> messages to send."""
+
+
+def mean_power_w(energy_wh: int) -> int:
+    """Return the mean power in W of an energy in Wh over a tick, rounded down."""
+    return energy_wh * MS_PER_HOUR // TICK_MS
 
 
 class Agent:
-    """Base of the agents: identity, sense of the tick, dispatch by message class, count of refusals."""
+    """Base of the agents: identity, current tick, dispatch by message class, timers, count of refused messages.
+
+    `handlers` and `phases` list methods; where a subclass overrides a listed method, its own is called.
+    """
 
     kind: ClassVar[Kind]
     handlers: ClassVar[dict[type[Message], Handler]] = {}
-    """What to do with a message: (agent, scope, sender, message, now in ms) -> messages."""
+    """What to do with a received message, by its class."""
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {}
-    """What to do when a phase begins: (agent, now in ms) -> messages."""
+    """What to do when a phase begins: (agent, now in ms) -> messages to send."""
 
     __slots__ = (
+        "_event_action",
+        "_timeout_action",
         "balance_neur",
         "cell",
         "deadline_ms",
@@ -61,8 +75,14 @@ class Agent:
         "longitude",
         "refused",
         "tick",
-        "ticking",
+        "tick_message",
     )
+
+    def __init_subclass__(cls) -> None:
+        """Put methods that the subclass overrides into the tables that it inherits."""
+        super().__init_subclass__()
+        cls.handlers = {kind: getattr(cls, each.__name__, each) for kind, each in cls.handlers.items()}
+        cls.phases = {phase: getattr(cls, each.__name__, each) for phase, each in cls.phases.items()}
 
     def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:
         self.id = agent_id
@@ -71,55 +91,65 @@ class Agent:
         self.longitude = longitude
         self.label = label
         self.tick = -1
-        self.ticking = NO_TICK
+        self.tick_message = NO_TICK
         self.event_ms: int | None = None
         self.deadline_ms: int | None = None
         self.balance_neur = 0
         self.refused: dict[str, int] = {}
+        self._event_action: Action | None = None
+        self._timeout_action: Action | None = None
 
-    # --- for whoever runs it -----------------------------------------------------------------------------
+    # --- for the runtime ---------------------------------------------------------------------------------
 
     def subscriptions(self) -> list[tuple[str, str]]:
-        """Return the (word, scope) pairs it wants to hear, besides the tick."""
+        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         return []
 
     def presence(self, *, online: bool = True) -> tuple[str, Presence]:
-        """Return its birth, or its last will."""
+        """Return the scope and message of its birth, or of its last will."""
         message = Presence(online, self.kind, self.cell, self.latitude, self.longitude, self.label)
         return f"{self.cell}/{self.kind}", message
 
     def start(self, now_ms: int) -> Out:  # noqa: ARG002 - some agents plan their first event here
-        """Say what a device says when it comes to life."""
+        """Return what a device publishes when it starts."""
         return [self.presence()]
 
     @property
     def tick_ms(self) -> int:
-        """Simulated time at the beginning of the present phase, as the clock says; its own clock may be off."""
-        return self.ticking.simulated_ms
+        """Simulated time at the beginning of the current phase, by the site's clock; its own clock may be off."""
+        return self.tick_message.simulated_ms
 
     @property
     def waiting(self) -> bool:
-        """Whether it waits for somebody's answer, and so is not ready for the next phase."""
+        """Whether it waits for an answer, and so is not ready for the next phase."""
         return self.deadline_ms is not None
 
     @property
-    def patience_ms(self) -> int:
-        """How long it waits for an answer, in simulated milliseconds; always less than the phase lasts."""
-        tick = self.ticking
+    def answer_timeout_ms(self) -> int:
+        """How long it waits for an answer, in simulated milliseconds; all attempts fit into the phase."""
+        tick = self.tick_message
         if tick.mode is not Mode.SCALED:
-            return PATIENCE_MS
-        network_ms = round(NETWORK_MS * TICK_MS / 1000 / max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK))
-        return min(max(PATIENCE_MS, network_ms), (tick.ends_ms - tick.simulated_ms) // (ATTEMPTS + 1))
+            return ANSWER_TIMEOUT_MS
+        network_ms = round(
+            NETWORK_TIMEOUT_MS * TICK_MS / 1000 / max(tick.seconds_per_tick, MIN_SECONDS_PER_TICK)
+        )
+        return min(
+            max(ANSWER_TIMEOUT_MS, network_ms), (tick.ends_ms - tick.simulated_ms) // (MAX_ATTEMPTS + 1)
+        )
 
     def handle(self, scope: str, sender: str, message: Message, now_ms: int) -> Out:
-        """Take a message; return what to say. Never raises for anything that a peer may say."""
+        """Take a received message; return what to send. Never raises, whatever a peer sends.
+
+        `scope` and `sender` come from the topic, `now_ms` is simulated time. Every runtime calls this for every
+        message, so a subclass may override it.
+        """
         handler = self.handlers.get(type(message))
         if handler is None:
             return self.refuse("unexpected")
         return handler(self, scope, sender, message, now_ms)
 
     def wake(self, now_ms: int) -> Out:
-        """Act because `deadline_ms` or `event_ms` has come."""
+        """Act because `deadline_ms` or `event_ms` has been reached; return what to send."""
         if self.deadline_ms is not None and now_ms >= self.deadline_ms:
             return self.on_deadline(now_ms)
         if self.event_ms is not None and now_ms >= self.event_ms:
@@ -128,51 +158,75 @@ class Agent:
 
     # --- for the agents themselves -----------------------------------------------------------------------
 
-    def inherit(self, former: Any) -> None:  # noqa: ANN401 - an agent of the same class
-        """Take over what a device without memory finds when it comes back: place and money, as they were."""
-        self.latitude = former.latitude
-        self.longitude = former.longitude
-        self.balance_neur = former.balance_neur
+    def plan(self, at_ms: int, action: Action) -> None:
+        """Do something at a simulated time; there is one plan at a time, and this replaces it."""
+        self.event_ms = at_ms
+        self._event_action = action
 
-    def start_books(self) -> None:
-        """Forget the ticks of an earlier run of the clock: its numbers begin anew."""
-
-    def on_deadline(self, now_ms: int) -> Out:  # noqa: ARG002
-        """Go on without the answer."""
-        self.deadline_ms = None
-        return NOTHING
-
-    def on_event(self, now_ms: int) -> Out:  # noqa: ARG002
-        """Act at the instant it had asked for."""
+    def cancel_plan(self) -> None:
+        """Plan nothing."""
         self.event_ms = None
-        return NOTHING
+        self._event_action = None
+
+    def wait(self, now_ms: int, then: Action) -> None:
+        """Wait for answers, and call `then` if `stop_waiting` is not called within `answer_timeout_ms`."""
+        self.deadline_ms = now_ms + self.answer_timeout_ms
+        self._timeout_action = then
+
+    def stop_waiting(self) -> None:
+        """Wait for no answer any more."""
+        self.deadline_ms = None
+        self._timeout_action = None
+
+    def on_deadline(self, now_ms: int) -> Out:
+        """Go on without the answers."""
+        action = self._timeout_action
+        self.stop_waiting()
+        return action(now_ms) if action is not None else NOTHING
+
+    def on_event(self, now_ms: int) -> Out:
+        """Do what was planned for this time."""
+        action = self._event_action
+        self.cancel_plan()
+        return action(now_ms) if action is not None else NOTHING
+
+    def restore_from(self, previous: Self) -> None:
+        """Take over what outlasts a restart without memory: place and money, as they were."""
+        self.latitude = previous.latitude
+        self.longitude = previous.longitude
+        self.balance_neur = previous.balance_neur
+
+    def on_new_run(self) -> None:
+        """Forget the ticks of an earlier run of the clock: tick numbers begin again."""
 
     def refuse(self, reason: str) -> Out:
-        """Count a message that is not acted upon."""
+        """Count a message that is not acted on; return no messages."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return NOTHING
 
     def on_tick(self, _scope: str, sender: str, tick: Tick, now_ms: int) -> Out:
-        """Take the beginning of a phase; the same again only updates it, and what is older is refused."""
-        known = self.ticking
+        """Begin a phase. The same tick again only updates it; an older one is refused."""
+        known = self.tick_message
         if sender != CLOCK_ID:
             return self.refuse("clock")
         overdue: Out = NOTHING
         if tick.epoch > known.epoch:
             if known is not NO_TICK:
-                self.start_books()
+                self.on_new_run()
         elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
         elif tick.tick != known.tick and known.phase is not Phase.SETTLE:
-            overdue = self._act(Phase.SETTLE, now_ms)  # its end was not heard: account for it all the same
-        self.ticking = tick
+            overdue = self._begin_phase(
+                Phase.SETTLE, now_ms
+            )  # its tick was not received: settle all the same
+        self.tick_message = tick
         self.tick = tick.tick
         if tick.simulated_ms == known.simulated_ms and tick.epoch == known.epoch:
             return NOTHING
-        out = self._act(tick.phase, now_ms)
+        out = self._begin_phase(tick.phase, now_ms)
         return [*overdue, *out] if overdue else out
 
-    def _act(self, phase: Phase, now_ms: int) -> Out:
+    def _begin_phase(self, phase: Phase, now_ms: int) -> Out:
         """Do what is due when a phase begins."""
         action = self.phases.get(phase)
         return action(self, now_ms) if action is not None else NOTHING

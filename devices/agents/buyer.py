@@ -1,4 +1,8 @@
-"""What household and charger share: one bid for the tick, receipts for awards, and what is left asked elsewhere."""
+"""The buying side of an agent: one bid a tick, receipts for awards, and requests to the reactor for the rest.
+
+`BuyingSide` keeps the books and the exchange with sellers. `Buyer` is the base of agents that hold one; it has no
+slots of its own, so an agent may be a `Seller` as well.
+"""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
@@ -14,114 +18,140 @@ from gridfleet.broker.protocol.messages import (
     Residual,
     Tick,
 )
-from gridfleet.devices.agents.base import ATTEMPTS, NOTHING, Agent, Handler, Out
-from gridfleet.devices.market.clearing import Purchases
+from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.devices.market.books import Purchases
 from gridfleet.devices.market.receipts import GivenReceipts
 
-MOST_AWARDS: Final = 64
+MAX_AWARDS: Final = 64
 """One producer's awards to one consumer in one tick; an honest one needs two or three."""
 
 
-class Buyer(Agent):
-    """An agent that bids for energy; `bought` is the hook by which it takes delivery."""
+class BuyingSide:
+    """What an agent buys in a tick, and from whom."""
 
-    __slots__ = ("_attempts", "_given", "_reactor", "_reactor_price", "purchases")
+    __slots__ = ("_agent", "_attempts", "_given", "_reactor", "_reactor_price", "purchases")
 
-    def __init__(
-        self,
-        agent_id: str,
-        cell: str,
-        latitude: float,
-        longitude: float,
-        *,
-        reactor: str | None,
-        reactor_price_ueur_per_kwh: int,
-        label: str = "",
-    ) -> None:
-        super().__init__(agent_id, cell, latitude, longitude, label)
+    def __init__(self, agent: "Buyer", *, reactor: str | None, reactor_price_ueur_per_kwh: int) -> None:
+        """`reactor` is the id of the reactor that serves the cell; None where there is none."""
+        self._agent = agent
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
         self._given = GivenReceipts()
         self._attempts = 0
         self.purchases = Purchases(-1)
 
-    def start_books(self) -> None:
-        """Forget what was bought under other tick numbers."""
+    def on_new_run(self) -> None:
+        """Forget what was bought under the tick numbers of an earlier run."""
         self.purchases = Purchases(-1)
         self._given = GivenReceipts()
-        self.deadline_ms = None
+        self.stop_waiting()
 
-    def subscriptions(self) -> list[tuple[str, str]]:
-        """Return the (word, scope) pairs it wants to hear, besides the tick."""
-        return [("award", self.id)]
-
-    def wanted(self) -> tuple[Package, ...]:
-        """Return the packages to bid for in this tick, indexed from 0."""
-        raise NotImplementedError
-
-    def bought(self, energy_wh: int) -> None:
-        """Take delivery of energy."""
-
-    def _process(self, _now_ms: int) -> Out:
+    def bid(self, packages: tuple[Package, ...]) -> Out:
+        """Open the books of a tick with a bid for these packages."""
+        agent = self._agent
         self._given.keep(self.purchases)
-        self.deadline_ms = None
-        packages = self.wanted()
-        self.purchases = Purchases(self.tick, packages)
-        return [(self.cell, Bid(self.tick, packages))]
+        self.stop_waiting()
+        self.purchases = Purchases(agent.tick, packages)
+        return [(agent.cell, Bid(agent.tick, packages))]
 
-    def _on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
-        """Give a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
-        books = self.purchases
+    def bid_residual(self) -> Out:
+        """Publish what the own cell has not served, for sellers of the neighbouring cells."""
+        agent = self._agent
+        packages = self.purchases.remaining() if self.purchases.tick == agent.tick else ()
+        return [(agent.cell, Residual(agent.tick, packages))] if packages else NOTHING
+
+    def request_import(self, now_ms: int) -> Out:
+        """Ask the reactor for what is still missing and bid at its price or above."""
+        if self.purchases.tick != self._agent.tick:
+            return NOTHING
+        self._attempts = 0
+        return self._request(now_ms)
+
+    def _request(self, now_ms: int) -> Out:
+        """Send the request, again when no answer comes, a few times in all."""
+        packages = self.purchases.remaining(self._reactor_price)
+        if self._reactor is None or self._attempts >= MAX_ATTEMPTS or not packages:
+            self.stop_waiting()
+            return NOTHING
+        self._attempts += 1
+        self._agent.wait(now_ms, self._request)
+        return [(self._reactor, Request(self._agent.tick, packages))]
+
+    def stop_waiting(self) -> None:
+        """Wait for the reactor no longer."""
+        if self._attempts:
+            self._attempts = 0
+            self._agent.stop_waiting()
+
+    def on_award(self, sender: str, award: Award) -> Out:
+        """Answer with a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
+        agent, books = self._agent, self.purchases
         if award.tick > books.tick:
-            return self.refuse("early")
-        if award.serial >= MOST_AWARDS:
-            return self.refuse("flood")
+            return agent.refuse("early")
+        if award.serial >= MAX_AWARDS:
+            return agent.refuse("flood")
         if award.tick < books.tick:
-            return self._again(sender, award, self._given.again(sender, award))
-        if books.tick != self.tick or self.ticking.phase is Phase.SETTLE:
-            return self._again(sender, award, books.receipts.get((sender, award.serial)))
-        before_wh, before_neur = self.purchases.bought_wh, self.purchases.paid_neur
-        receipt = self.purchases.take(sender, award)
-        self.balance_neur -= self.purchases.paid_neur - before_neur
-        self.bought(self.purchases.bought_wh - before_wh)
+            return self._repeat(sender, award, self._given.again(sender, award))
+        if books.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
+            return self._repeat(sender, award, books.receipts.get((sender, award.serial)))
+        before_wh, before_neur = books.bought_wh, books.paid_neur
+        receipt = books.take(sender, award)
+        agent.balance_neur -= books.paid_neur - before_neur
+        agent.take_delivery(books.bought_wh - before_wh)
         if sender == self._reactor:
-            self.deadline_ms = None
+            self.stop_waiting()
         return [(sender, receipt)]
 
-    def _again(self, sender: str, award: Award, receipt: Receipt | None) -> Out:
-        """Repeat a receipt after the books are closed; what they do not know is refused as a whole."""
+    def _repeat(self, sender: str, award: Award, receipt: Receipt | None) -> Out:
+        """Send a receipt again after the books are closed; an award that they do not know is refused as a whole."""
         if receipt is None:
-            self.refuse("stale")
+            self._agent.refuse("stale")
             receipt = Receipt(award.tick, award.serial, ())
         return [(sender, receipt)]
 
-    def _residual(self, _now_ms: int) -> Out:
-        packages = self.purchases.remaining() if self.purchases.tick == self.tick else ()
-        return [(self.cell, Residual(self.tick, packages))] if packages else NOTHING
 
-    def _import(self, now_ms: int) -> Out:
-        if self._reactor is None or self.purchases.tick != self.tick:
-            return NOTHING
-        packages = self.purchases.remaining(self._reactor_price)
-        if not packages:
-            return NOTHING
-        self._attempts = 1
-        self.deadline_ms = now_ms + self.patience_ms
-        return [(self._reactor, Request(self.tick, packages))]
+class Buyer(Agent):
+    """An agent that buys: `packages_to_bid` says what, `take_delivery` is called for what it has bought."""
 
-    def on_deadline(self, now_ms: int) -> Out:
-        """Ask the reactor again, a few times."""
-        packages = self.purchases.remaining(self._reactor_price)
-        if self._attempts >= ATTEMPTS or self._reactor is None or not packages:
-            self.deadline_ms = None
-            return NOTHING
-        self._attempts += 1
-        self.deadline_ms = now_ms + self.patience_ms
-        return [(self._reactor, Request(self.tick, packages))]
+    __slots__ = ()
+    buying: BuyingSide
+    """Its buying side; a subclass creates it, and names it in its slots."""
 
-    handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Award: _on_award}
+    def on_new_run(self) -> None:
+        """Forget the ticks of an earlier run of the clock."""
+        super().on_new_run()
+        self.buying.on_new_run()
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
+        return [*super().subscriptions(), ("award", self.id)]
+
+    def packages_to_bid(self) -> tuple[Package, ...]:
+        """Return the packages to bid for in this tick, indexed from 0."""
+        raise NotImplementedError
+
+    def take_delivery(self, energy_wh: int) -> None:
+        """Take energy that was bought; its price is paid already."""
+
+    def on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
+        """Answer an award with a receipt."""
+        return self.buying.on_award(sender, award)
+
+    def on_bid_phase(self, _now_ms: int) -> Out:
+        """Publish the bid of the tick."""
+        return self.buying.bid(self.packages_to_bid())
+
+    def on_residual_phase(self, _now_ms: int) -> Out:
+        """Publish what the own cell has not served."""
+        return self.buying.bid_residual()
+
+    def on_import_phase(self, now_ms: int) -> Out:
+        """Ask the reactor for the rest."""
+        return self.buying.request_import(now_ms)
+
+    handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Award: on_award}
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: _process,
-        Phase.RESIDUAL: _residual,
-        Phase.IMPORT: _import,
+        Phase.BID: on_bid_phase,
+        Phase.RESIDUAL: on_residual_phase,
+        Phase.IMPORT: on_import_phase,
     }

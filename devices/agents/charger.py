@@ -1,7 +1,7 @@
-"""A charging station: buys for its battery the emptier the dearer, and reserves its ports for vehicles."""
+"""A charging station: buys energy for its battery, bidding more the emptier it is, and reserves ports for vehicles."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import (
     Accept,
@@ -18,22 +18,23 @@ from gridfleet.broker.protocol.messages import (
     Release,
 )
 from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
-from gridfleet.devices.agents.base import NOTHING, Handler, Out
-from gridfleet.devices.agents.buyer import Buyer
+from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
+from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.charging import service_status
 from gridfleet.devices.charging.reservation import Movement, ReservationBook
-from gridfleet.devices.market.clearing import package_size
+from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
 from gridfleet.devices.physics.geo import distance_km
 
 OFFER_BASE_UEUR: Final = 1_010_000
-"""A vehicle is offered energy at 1.01 EUR/kWh less the state of charge (FACTS: the original's formula)."""
-FULL_PRICE_UEUR: Final = 1_000_000
+"""A vehicle pays 1.01 EUR/kWh less the charger's state of charge (0 to 1)."""
+EMPTY_PRICE_UEUR: Final = 1_000_000
+"""A charger bids 1 EUR/kWh less its state of charge (0 to 1)."""
 
 
 class Charger(Buyer):
-    """Energy bought is stored with losses; energy delivered to vehicles is taken with losses."""
+    """A charging station; storing energy and delivering it to vehicles both have losses."""
 
     kind = Kind.CHARGER
     __slots__ = (
@@ -41,13 +42,14 @@ class Charger(Buyer):
         "_charge_loss_wh",
         "_connector",
         "_delivered_wh",
-        "_desk",
         "_discharge_loss_wh",
         "_earned_neur",
         "_floor",
-        "_most_wh",
+        "_max_wh_per_tick",
         "_package_wh",
+        "buying",
         "out_of_service",
+        "reservation_book",
         "stored_wh",
     )
 
@@ -61,7 +63,7 @@ class Charger(Buyer):
         capacity_wh: int,
         stored_wh: int,
         ports: int,
-        most_wh: int,
+        max_wh_per_tick: int,
         package_wh: int,
         floor_ueur_per_kwh: int,
         reactor: str | None,
@@ -69,66 +71,71 @@ class Charger(Buyer):
         label: str = "",
         connector: Connector | None = None,
     ) -> None:
-        """`connector` is its plug on real or mocked pins; without one, deliveries are what vehicles say."""
-        super().__init__(
-            agent_id, cell, latitude, longitude,
-            reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
-        )  # fmt: skip
+        """`max_wh_per_tick` is what it buys at most in a tick, `floor_ueur_per_kwh` its lowest bid.
+
+        `connector` is its plug on real or mocked pins; without one, the vehicles report what is delivered.
+        """
+        super().__init__(agent_id, cell, latitude, longitude, label)
+        self.buying = BuyingSide(self, reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh)
         self.stored_wh = stored_wh
         self._capacity_wh = capacity_wh
-        self._most_wh = most_wh
+        self._max_wh_per_tick = max_wh_per_tick
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
         self._connector = connector
-        self._desk = ReservationBook(ports, metered=connector is not None)
+        self.reservation_book = ReservationBook(ports, metered=connector is not None)
         self.out_of_service = False
         self._begin_accounts()
 
     def subscriptions(self) -> list[tuple[str, str]]:
-        """Return the (word, scope) pairs it wants to hear, besides the tick."""
-        direct = [(word, self.id) for word in ("accept", "heartbeat", "release")]
+        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
+        direct = [(message_type, self.id) for message_type in ("accept", "heartbeat", "release")]
         return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
 
-    def inherit(self, former: "Charger") -> None:
-        """Find the battery as it was left."""
-        super().inherit(former)
-        self.stored_wh = former.stored_wh
+    def restore_from(self, previous: Self) -> None:
+        """Take over what outlasts a restart without memory: also the energy in the battery."""
+        super().restore_from(previous)
+        self.stored_wh = previous.stored_wh
 
-    def start_books(self) -> None:
-        """Forget trades and reservations under other tick numbers and at other times."""
-        super().start_books()
-        self._desk = ReservationBook(self._desk.ports, metered=self._desk.metered)
+    def on_new_run(self) -> None:
+        """Forget the ticks and reservations of an earlier run of the clock."""
+        super().on_new_run()
+        self.reservation_book = ReservationBook(
+            self.reservation_book.ports, metered=self.reservation_book.metered
+        )
 
     def _begin_accounts(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
 
-    def _process(self, now_ms: int) -> Out:
-        """Learn, at the beginning of a tick, whether it is in service."""
-        words = self.ticking.settings.chargers_out
-        self.out_of_service = bool(words) and service_status.read(words).holds(self.id, self.cell)
-        return super()._process(now_ms)
+    def on_bid_phase(self, now_ms: int) -> Out:
+        """Note whether it is in service in this tick; then publish its bid."""
+        chargers_out = self.tick_message.settings.chargers_out
+        self.out_of_service = bool(chargers_out) and service_status.read(chargers_out).includes(
+            self.id, self.cell
+        )
+        return super().on_bid_phase(now_ms)
 
     # --- buying ------------------------------------------------------------------------------------------
 
-    def wanted(self) -> tuple[Package, ...]:
-        """Bid for the room in the battery, each further package cheaper by what the one before would add."""
+    def packages_to_bid(self) -> tuple[Package, ...]:
+        """Return packages that fill the battery, each at a lower price by the state of charge that those before add."""
         if self.out_of_service:
             return ()
-        energy_wh = min(self._most_wh, drawn_to_fill(self._capacity_wh - self.stored_wh))
+        energy_wh = min(self._max_wh_per_tick, drawn_to_fill(self._capacity_wh - self.stored_wh))
         package_wh = package_size(energy_wh, self._package_wh)
         packages: list[Package] = []
         for start_wh in range(0, energy_wh, package_wh):
             fill = (self.stored_wh + start_wh) * UEUR_PER_EUR // self._capacity_wh
-            price = max(FULL_PRICE_UEUR - fill, self._floor)
+            price = max(EMPTY_PRICE_UEUR - fill, self._floor)
             packages.append(Package(len(packages), min(package_wh, energy_wh - start_wh), price))
         return tuple(packages)
 
-    def bought(self, energy_wh: int) -> None:
+    def take_delivery(self, energy_wh: int) -> None:
         """Store what was bought, less the charging loss.
 
-        The loss is booked on the tick's total, so that it does not depend on how the energy was parcelled.
+        The loss is that of the tick's total, so that it does not depend on the number of awards.
         """
-        total_wh = self.purchases.bought_wh
+        total_wh = self.buying.purchases.bought_wh
         gained_wh = stored_from(total_wh) - stored_from(total_wh - energy_wh)
         self.stored_wh += gained_wh
         self._charge_loss_wh += energy_wh - gained_wh
@@ -136,10 +143,10 @@ class Charger(Buyer):
     # --- the plug ----------------------------------------------------------------------------------------
 
     def permit(self, now_ms: int) -> Permit | None:
-        """Return who may draw at the plug: a vehicle that has arrived, as long as its lease lasts."""
+        """Return who may draw at the plug: a vehicle that has arrived and has a lease."""
         if self.out_of_service:
             return None
-        for vehicle, mine in self._desk.reservations.items():
+        for vehicle, mine in self.reservation_book.reservations.items():
             if mine.leased and mine.arrived and mine.until_ms > now_ms:
                 return Permit(vehicle, mine.call, mine.energy_wh)
         return None
@@ -149,12 +156,12 @@ class Charger(Buyer):
         return self._connector is not None and not self._connector.ready
 
     # --- reserving ---------------------------------------------------------------------------------------
-    # Out of service, it declines what it is asked, also a heartbeat: then the vehicle goes elsewhere, and its release
-    # ends the lease and is billed as ever.
+    # Out of service, it declines every request, also a heartbeat. The vehicle then leaves, and its release ends the
+    # lease and is billed as usual.
 
-    def _instant(self, simulated_ms: int, now_ms: int) -> int:
-        """Return the present instant: in lock-step the vehicle's, within a tick; else by our own clock."""
-        tick = self.ticking
+    def _time_of(self, simulated_ms: int, now_ms: int) -> int:
+        """Return the time of a message: in lock-step the vehicle's time, within the tick; else by the own clock."""
+        tick = self.tick_message
         if tick.mode is not Mode.LOCKSTEP:
             return now_ms
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
@@ -162,55 +169,57 @@ class Charger(Buyer):
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
         if self.out_of_service or self._out_of_order:
             return [(sender, Decline(call.call, "offline"))]
-        now_ms = self._instant(call.simulated_ms, now_ms)
-        if self.ticking.mode is Mode.LOCKSTEP:
-            # A call is granted only when every earlier one is decided, so what is merely held is free.
-            self._desk.drop_holds()
-        self._desk.expire(now_ms)
-        away_km = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
-        way_wh = drawn_to_fill(round(away_km * call.consumption_wh_per_km))
+        now_ms = self._time_of(call.simulated_ms, now_ms)
+        if self.tick_message.mode is Mode.LOCKSTEP:
+            # The next call is granted only after every earlier one is decided, so remaining holds are void.
+            self.reservation_book.drop_holds()
+        self.reservation_book.expire(now_ms)
+        distance = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
+        way_wh = drawn_to_fill(round(distance * call.consumption_wh_per_km))
         price = OFFER_BASE_UEUR - self.stored_wh * UEUR_PER_EUR // self._capacity_wh
-        answer = self._desk.offer(sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms)
+        answer = self.reservation_book.offer(
+            sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms
+        )
         return [(sender, answer)]
 
     def _on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
         if self.out_of_service:
             return [(sender, Decline(accept.call, "offline"))]
-        now_ms = self._instant(accept.simulated_ms, now_ms)
-        self._desk.expire(now_ms)
+        now_ms = self._time_of(accept.simulated_ms, now_ms)
+        self.reservation_book.expire(now_ms)
         if self._out_of_order:
-            self._desk.close(sender, accept.call)
+            self.reservation_book.close(sender, accept.call)
             return [(sender, Decline(accept.call, "offline"))]
-        return [(sender, self._desk.accept(sender, accept, now_ms))]
+        return [(sender, self.reservation_book.accept(sender, accept, now_ms))]
 
     def _on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
-        self._desk.close(sender, close.call)
+        self.reservation_book.close(sender, close.call)
         return NOTHING
 
     def _on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
         if self.out_of_service:
             return [(sender, Decline(beat.call, "offline"))]
-        now_ms = self._instant(beat.simulated_ms, now_ms)
-        self._desk.expire(now_ms)
+        now_ms = self._time_of(beat.simulated_ms, now_ms)
+        self.reservation_book.expire(now_ms)
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, beat.call)
             beat = Heartbeat(beat.call, beat.simulated_ms, beat.arrived, drawn_wh)
-        answer, movement = self._desk.heartbeat(sender, beat, now_ms)
+        answer, movement = self.reservation_book.heartbeat(sender, beat, now_ms)
         self._deliver(movement)
         if self._out_of_order:
-            answer = Decline(beat.call, "offline")  # it will leave, and be billed when it says so
+            answer = Decline(beat.call, "offline")  # the vehicle leaves, and is billed for its release
         return [(sender, answer)]
 
     def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, release.call)
             release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
-        answer, movement = self._desk.release(sender, release, self.stored_wh)
+        answer, movement = self.reservation_book.release(sender, release, self.stored_wh)
         self._deliver(movement)
         return [(sender, answer)]
 
     def _deliver(self, movement: Movement) -> None:
-        """Take from the battery what the meter moved, and earn its price."""
+        """Book what a meter reading moved: energy out of the battery, and its price."""
         self._delivered_wh += movement.delivered_wh
         self._discharge_loss_wh += movement.taken_wh - movement.delivered_wh
         self.stored_wh -= movement.taken_wh
@@ -222,22 +231,25 @@ class Charger(Buyer):
             return service_status.STATUS
         if self._out_of_order:
             return "faulted"
-        return "charging" if self._delivered_wh else "reserved" if self._desk.reservations else "free"
+        return (
+            "charging" if self._delivered_wh else "reserved" if self.reservation_book.reservations else "free"
+        )
 
-    def _settle(self, now_ms: int) -> Out:
-        self.deadline_ms = None
-        self._desk.expire(now_ms)
-        books = self.purchases
+    def _on_settle_phase(self, now_ms: int) -> Out:
+        """Publish the account of the tick."""
+        self.buying.stop_waiting()
+        self.reservation_book.expire(now_ms)
+        books = self.buying.purchases
         if books.tick != self.tick:
             return NOTHING
-        desk, connector = self._desk, self._connector
+        book, connector = self.reservation_book, self._connector
         state = ChargerState(
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
             measured=connector is not None and connector.measured,
             status=self._status(),
-            power_w=(self._delivered_wh - books.bought_wh) * 3_600_000 // TICK_MS,
+            power_w=mean_power_w(self._delivered_wh - books.bought_wh),
             balance_neur=self.balance_neur,
             refused=dict(self.refused),
             kind="charger",
@@ -250,8 +262,8 @@ class Charger(Buyer):
             charge_loss_wh=self._charge_loss_wh,
             discharge_loss_wh=self._discharge_loss_wh,
             earned_neur=self._earned_neur,
-            ports=desk.ports,
-            ports_reserved=len(desk.reservations),
+            ports=book.ports,
+            ports_reserved=len(book.reservations),
             faults=connector.faults if connector is not None else (),
             contactor="none" if connector is None else "closed" if connector.closed else "open",
             opened_because=connector.opened_because if connector is not None else "",
@@ -269,6 +281,6 @@ class Charger(Buyer):
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,
-        Phase.BID: _process,
-        Phase.SETTLE: _settle,
+        Phase.BID: on_bid_phase,
+        Phase.SETTLE: _on_settle_phase,
     }

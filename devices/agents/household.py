@@ -1,27 +1,26 @@
-"""A household, shop or farm: its load profile, always bid at the highest price, so that it is served first."""
+"""A household, shop or farm: buys what its load profile demands, always at the highest price, to be served first."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from gridfleet.broker.protocol.messages import ConsumerState, Kind, Package, Phase
-from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import Out
-from gridfleet.devices.agents.buyer import Buyer
-from gridfleet.devices.market.clearing import packages_of
+from gridfleet.devices.agents.base import NOTHING, Out, mean_power_w
+from gridfleet.devices.agents.buyer import Buyer, BuyingSide
+from gridfleet.devices.market.packages import split_into_packages
 
 
 class Load(Protocol):
-    """Where a consumer's demand comes from: a load profile or a meter."""
+    """A source of a consumer's demand: a load profile or a meter."""
 
     def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
-        """Return the energy of the quarter hour that begins then, Wh."""
+        """Return the energy in Wh of the quarter hour that begins at this time."""
 
 
 class Household(Buyer):
-    """A consumer that needs what it needs."""
+    """A consumer whose demand does not depend on the price."""
 
     kind = Kind.CONSUMER
-    __slots__ = ("_annual_kwh", "_load", "_package_wh", "_price")
+    __slots__ = ("_annual_kwh", "_load", "_package_wh", "_price", "buying")
 
     def __init__(
         self,
@@ -38,27 +37,25 @@ class Household(Buyer):
         reactor_price_ueur_per_kwh: int,
         label: str = "",
     ) -> None:
-        super().__init__(
-            agent_id, cell, latitude, longitude,
-            reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh, label=label,
-        )  # fmt: skip
+        super().__init__(agent_id, cell, latitude, longitude, label)
+        self.buying = BuyingSide(self, reactor=reactor, reactor_price_ueur_per_kwh=reactor_price_ueur_per_kwh)
         self._load = load
         self._annual_kwh = annual_kwh
         self._package_wh = package_wh
         self._price = price_ueur_per_kwh
 
-    def wanted(self) -> tuple[Package, ...]:
-        """Bid for the load of the coming quarter hour."""
+    def packages_to_bid(self) -> tuple[Package, ...]:
+        """Return packages for the load of the coming quarter hour."""
         energy_wh = self._load.energy_wh(self.tick_ms, self._annual_kwh)
-        return packages_of(
-            round(energy_wh * self.ticking.settings.consumer_scale), self._package_wh, self._price
-        )
+        scaled_wh = round(energy_wh * self.tick_message.settings.consumer_scale)
+        return split_into_packages(scaled_wh, self._package_wh, self._price)
 
-    def _settle(self, _now_ms: int) -> Out:
-        self.deadline_ms = None
-        books = self.purchases
+    def _on_settle_phase(self, _now_ms: int) -> Out:
+        """Publish the account of the tick."""
+        self.buying.stop_waiting()
+        books = self.buying.purchases
         if books.tick != self.tick:
-            return ()
+            return NOTHING
         demand_wh = books.demand_wh
         state = ConsumerState(
             tick=self.tick,
@@ -66,7 +63,7 @@ class Household(Buyer):
             longitude=self.longitude,
             measured=False,
             status="supplied" if books.bought_wh == demand_wh else "short",
-            power_w=-books.bought_wh * 3_600_000 // TICK_MS,
+            power_w=mean_power_w(-books.bought_wh),
             balance_neur=self.balance_neur,
             refused=dict(self.refused),
             kind="consumer",
@@ -76,4 +73,7 @@ class Household(Buyer):
         )
         return [("", state)]
 
-    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {**Buyer.phases, Phase.SETTLE: _settle}
+    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
+        **Buyer.phases,
+        Phase.SETTLE: _on_settle_phase,
+    }

@@ -1,7 +1,7 @@
-"""What an agent knows of its own instruments: plain readings, and whether they are real.
+"""Interfaces between an agent and its own instruments: plain readings, and whether they are measured.
 
-An agent never touches a pin. What reads the pins (`edge.hardware`) keeps these readings up to date; an agent
-without instruments is simulated, and says so.
+An agent never touches a pin. The drivers in `edge.hardware` keep these readings up to date; an agent without
+instruments is simulated, and reports that.
 """
 
 from typing import Final, NamedTuple, Protocol
@@ -10,25 +10,25 @@ from gridfleet.broker.errors import GridFleetError
 
 
 class NoReadingError(GridFleetError, LookupError):
-    """An instrument that gives nothing to go by; the text says which and why."""
+    """An instrument has no valid reading; the text names the instrument and the reason."""
 
 
 class Instruments(Protocol):
-    """A device's instruments, taken together."""
+    """All instruments of a device."""
 
     @property
     def measured(self) -> bool:
-        """Whether the readings come from real sensors; those of mocked pins do not."""
+        """Whether the readings come from real sensors, not from mocked pins."""
         ...
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong with sensors and switches, each as `part: fault`."""
+        """Faults of sensors and switches, each as `part: fault`."""
         ...
 
 
 class Permit(NamedTuple):
-    """Whose plug may draw how much: a lease whose vehicle has arrived."""
+    """A lease whose vehicle has arrived: who may draw at the plug, and how much."""
 
     vehicle: str
     call: int
@@ -36,11 +36,11 @@ class Permit(NamedTuple):
 
 
 class Connector(Instruments, Protocol):
-    """A charger's one plug: its meter and its contactor."""
+    """A charger's plug with its meter and contactor."""
 
     @property
     def ready(self) -> bool:
-        """Whether a vehicle may be promised anything: nothing is latched, nothing is wrong."""
+        """Whether it can serve a vehicle: no fault, no latched safety trip."""
         ...
 
     @property
@@ -50,11 +50,11 @@ class Connector(Instruments, Protocol):
 
     @property
     def opened_because(self) -> str:
-        """Why the contactor opened last; empty when it never has."""
+        """Why the contactor last opened; empty when it never has."""
         ...
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
-        """Return what the meter has counted for a vehicle's call, in whole Wh."""
+        """Return the energy that the meter has counted for a vehicle's call, Wh."""
         ...
 
 

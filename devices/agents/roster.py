@@ -1,10 +1,10 @@
-"""Who is alive, by presence messages. Agents of one process that listen to the same cells may share one roster."""
+"""Devices that are online, by their presence messages; agents of one process may share the roster of a cell."""
 
 from gridfleet.broker.protocol.messages import Presence
 
 
 class Roster:
-    """Live devices by id, each with its birth message; applying the same message again changes nothing."""
+    """Online devices by id, each with its birth message; applying a message twice changes nothing."""
 
     __slots__ = ("members",)
 
@@ -12,7 +12,7 @@ class Roster:
         self.members: dict[str, Presence] = {}
 
     def apply(self, sender: str, presence: Presence) -> None:
-        """Take a birth or a last will."""
+        """Add the sender of a birth message, or remove the sender of a last will."""
         if presence.online:
             self.members[sender] = presence
         else:

@@ -1,4 +1,7 @@
-"""A wind turbine: announces what the wind gives, and sells it, highest price first, in its own cell and next door."""
+"""A wind turbine: announces the energy of the wind, and sells it to the highest bids of its own and nearby cells.
+
+Every producer of a cell clears the same market and takes its own share of it; `market.clearing` has the rules.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
@@ -9,45 +12,49 @@ from gridfleet.broker.protocol.messages import (
     Message,
     Phase,
     Presence,
-    Receipt,
     Residual,
     Settings,
     Supply,
     Surplus,
-    Tick,
 )
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.base import NOTHING, Handler, Out
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments, NoReadingError
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.agents.seller import Seller
-from gridfleet.devices.market.clearing import Book, OpenAward, Sales, by_consumer, merit_order, queue, stretch
+from gridfleet.devices.agents.seller import Seller, SellingSide
+from gridfleet.devices.market.books import OpenAward
+from gridfleet.devices.market.clearing import CellMarket, allocate, merit_order, supply_order
+from gridfleet.devices.market.packages import group_by_consumer
 from gridfleet.devices.physics.air import density_kg_per_m3, pressure_at_height_pa
 from gridfleet.devices.physics.turbine import power_w
 from gridfleet.devices.weather import Weather, WeatherSpanError
 
 _TICK_S: Final = TICK_MS // 1000
-_MOST_EARLY: Final = 10_000
-_AS_IT_IS: Final = Settings()
+_MAX_EARLY: Final = 10_000
+"""So many messages for the coming tick are kept."""
+_UNSCALED: Final = Settings()
 _BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
 
 
 class Turbine(Seller):
-    """One turbine; every producer of its cell clears the same market and takes its own stretch of it."""
+    """One wind turbine."""
 
     kind = Kind.TURBINE
     __slots__ = (
-        "_abroad",
-        "_book",
         "_carry_ws",
         "_cleared",
         "_early",
+        "_market",
+        "_neighbour_markets",
         "_neighbours",
         "_pressure_pa",
         "_roster",
         "_rotor_diameter_m",
         "_wind",
         "_wind_factor",
+        "instruments",
+        "power_w",
+        "selling",
     )
 
     def __init__(
@@ -66,46 +73,54 @@ class Turbine(Seller):
         label: str = "",
         instruments: Instruments = SIMULATED,
     ) -> None:
-        """`instruments` are the instruments behind a measured wind, to which a scenario's scales do not apply."""
+        """`wind_factor` is the wind speed at the hub over that of `wind`.
+
+        `instruments` belong to a measured wind; a scenario's scales do not apply to it.
+        """
         super().__init__(agent_id, cell, latitude, longitude, label)
+        self.selling = SellingSide(self)
         self.instruments = instruments
+        self.power_w = 0
         self._rotor_diameter_m = rotor_diameter_m
         self._pressure_pa = pressure_at_height_pa(hub_height_m)
         self._wind_factor = wind_factor
         self._wind = wind
         self._neighbours = tuple(neighbours)
         self._roster = roster
-        self._book = Book(-1)
-        self._abroad: dict[str, Book] = {}
+        self._market = CellMarket(-1)
+        self._neighbour_markets: dict[str, CellMarket] = {}
         self._early: dict[tuple[str, str, str], Message] = {}
         self._cleared = True
         self._carry_ws = 0
 
     def subscriptions(self) -> list[tuple[str, str]]:
-        """Return the (word, scope) pairs it wants to hear, besides the tick."""
+        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         home = [("supply", self.cell), ("bid", self.cell)]
         roster = [("presence", f"{self.cell}/{kind}") for kind in (*_BUYERS, Kind.TURBINE)]
-        abroad = [(word, cell) for cell in self._neighbours for word in ("residual", "surplus")]
+        abroad = [
+            (message_type, cell) for cell in self._neighbours for message_type in ("residual", "surplus")
+        ]
         return [*super().subscriptions(), *home, *roster, *abroad]
 
-    def start_books(self) -> None:
-        """Forget bids and supplies under other tick numbers."""
-        super().start_books()
-        self._book = Book(-1)
-        self._abroad = {}
+    def on_new_run(self) -> None:
+        """Forget the ticks of an earlier run of the clock."""
+        super().on_new_run()
+        self.stop_waiting()
+        self._market = CellMarket(-1)
+        self._neighbour_markets = {}
         self._early = {}
 
     def start(self, now_ms: int) -> Out:
-        """Come to life, a member of its own cell."""
+        """Return what a device publishes when it starts; it is a member of its own cell's roster."""
         self._roster.apply(self.id, self.presence()[1])
         return super().start(now_ms)
 
-    # --- process: what the wind gives --------------------------------------------------------------------
+    # --- bid: the energy of the wind ---------------------------------------------------------------------
 
     def generate(self) -> int:
-        """Read the wind and return the energy of this tick, Wh; fractions of a Wh are carried to the next.
+        """Read the wind; return the energy of this tick in Wh. Fractions of a Wh are carried to the next tick.
 
-        Where there is no weather for the time that the clock says, or a sensor has failed, there is nothing to sell.
+        It is 0 where there is no weather for the clock's time, or a sensor has failed.
         """
         try:
             reading = self._wind.at(self.tick_ms, self.latitude, self.longitude)
@@ -113,7 +128,7 @@ class Turbine(Seller):
             self.refuse("weather" if isinstance(error, WeatherSpanError) else "sensor")
             self.power_w = 0
             return 0
-        settings = self.ticking.settings if self.instruments is SIMULATED else _AS_IT_IS
+        settings = self.tick_message.settings if self.instruments is SIMULATED else _UNSCALED
         speed_mps = reading.speed_mps * self._wind_factor * settings.wind_scale
         density = density_kg_per_m3(reading.temperature_c, self._pressure_pa)
         power = power_w(speed_mps, self._rotor_diameter_m, density)
@@ -121,12 +136,14 @@ class Turbine(Seller):
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
 
-    def _process(self, now_ms: int) -> Out:
+    def _on_bid_phase(self, now_ms: int) -> Out:
+        """Open the market of the tick, and announce the own supply."""
         energy_wh = self.generate()
-        out = self.open_books(Sales(self.tick, energy_wh))
-        self._book = Book(self.tick)
-        self._book.supplies[self.id] = energy_wh
-        self._abroad = {}
+        self.stop_waiting()
+        out = self.selling.open_books(energy_wh)
+        self._market = CellMarket(self.tick)
+        self._market.supplies[self.id] = energy_wh
+        self._neighbour_markets = {}
         self._cleared = False
         early, self._early = self._early, {}
         for (scope, sender, _), message in early.items():
@@ -134,146 +151,142 @@ class Turbine(Seller):
         out.append((self.cell, Supply(self.tick, energy_wh)))
         return out
 
-    # --- commerce: the same market as every other producer of the cell -----------------------------------
-
     def _on_bid(self, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
         """Enter a consumer's bid."""
-        book = self._book
-        if bid.tick != book.tick or self._cleared or sender in book.bids:
-            return self._not_now(scope, sender, bid)
-        book.bids[sender] = bid.packages
-        return NOTHING if self.deadline_ms is None else self._clear_when_complete(now_ms)
+        market = self._market
+        if bid.tick != market.tick or self._cleared or sender in market.bids:
+            return self._keep_or_refuse(scope, sender, bid)
+        market.bids[sender] = bid.packages
+        return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
     def _on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
         """Enter another producer's supply."""
-        book = self._book
-        if supply.tick != book.tick or self._cleared or sender in book.supplies:
-            return self._not_now(scope, sender, supply)
-        book.supplies[sender] = supply.energy_wh
-        return NOTHING if self.deadline_ms is None else self._clear_when_complete(now_ms)
+        market = self._market
+        if supply.tick != market.tick or self._cleared or sender in market.supplies:
+            return self._keep_or_refuse(scope, sender, supply)
+        market.supplies[sender] = supply.energy_wh
+        return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
     def _on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
-        """Enter what a neighbouring cell could not serve."""
-        if residual.tick != self._book.tick or sender in self._book_of(scope).bids:
-            return self._not_now(scope, sender, residual)
-        self._book_of(scope).bids[sender] = residual.packages
+        """Enter a bid that a neighbouring cell could not serve."""
+        if residual.tick != self._market.tick or sender in self._market_of(scope).bids:
+            return self._keep_or_refuse(scope, sender, residual)
+        self._market_of(scope).bids[sender] = residual.packages
         return NOTHING
 
     def _on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
-        """Enter what another producer offers to a neighbouring cell."""
-        if surplus.tick != self._book.tick or sender in self._book_of(scope).supplies:
-            return self._not_now(scope, sender, surplus)
-        self._book_of(scope).supplies[sender] = surplus.energy_wh
+        """Enter another producer's offer to a neighbouring cell."""
+        if surplus.tick != self._market.tick or sender in self._market_of(scope).supplies:
+            return self._keep_or_refuse(scope, sender, surplus)
+        self._market_of(scope).supplies[sender] = surplus.energy_wh
         return NOTHING
 
-    def _not_now(self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus) -> Out:
-        """Keep what is for the coming tick; refuse what is for another, too late, or said before."""
-        if message.tick == self._book.tick:
+    def _keep_or_refuse(self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus) -> Out:
+        """Keep a message for the coming tick; refuse one that is late, repeated or for another tick."""
+        if message.tick == self._market.tick:
             return self.refuse("late" if self._cleared else "duplicate")
-        if message.tick != self._book.tick + 1 or len(self._early) >= _MOST_EARLY:
+        if message.tick != self._market.tick + 1 or len(self._early) >= _MAX_EARLY:
             return self.refuse("stale")
         self._early.setdefault((scope, sender, message.TYPE), message)
         return NOTHING
 
-    def _clear_when_complete(self, now_ms: int) -> Out:
-        return self._clear(now_ms) if not self._cleared and self._complete() else NOTHING
-
     def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        """Keep the roster of the cell: who is alive is waited for."""
+        """Keep the roster of the cell: bids and supplies of its members are waited for."""
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
         self._roster.apply(sender, presence)
         return NOTHING
 
-    def _complete(self) -> bool:
-        """Tell whether every live member of the cell has been heard."""
-        absent = self.ticking.absent
-        heard = self._book
-        return all(
-            name in heard.bids or name in heard.supplies or name in absent for name in self._roster.members
-        )
+    # --- trade: the same market as every other producer of the cell ---------------------------------------
 
-    def _commerce(self, now_ms: int) -> Out:
-        if self._book.tick != self.tick:
+    def _on_trade_phase(self, now_ms: int) -> Out:
+        """Clear the market as soon as every online member of the cell has published its bid or supply."""
+        if self._market.tick != self.tick:
             return NOTHING
         if self._complete():
             return self._clear(now_ms)
-        self.deadline_ms = now_ms + self.patience_ms
+        self.wait(now_ms, self._clear)
         return NOTHING
 
-    def on_deadline(self, now_ms: int) -> Out:
-        """Clear with what has been heard, or remind of receipts."""
-        return super().on_deadline(now_ms) if self._cleared else self._clear(now_ms)
+    def _clear_if_complete(self, now_ms: int) -> Out:
+        return self._clear(now_ms) if not self._cleared and self._complete() else NOTHING
+
+    def _complete(self) -> bool:
+        absent, market = self.tick_message.absent, self._market
+        return all(
+            name in market.bids or name in market.supplies or name in absent for name in self._roster.members
+        )
 
     def _clear(self, now_ms: int) -> Out:
+        """Clear the market with the bids and supplies received; award the own share."""
         self._cleared = True
-        out = self.sell(self.cell, by_consumer(self._book.share(self.id)))
-        self.expect_receipts(now_ms)
+        self.stop_waiting()
+        out = self.selling.sell(self.cell, group_by_consumer(self._market.clear(self.id)))
+        self.selling.expect_receipts(now_ms)
         return out
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
-        lasts = Phase.TRADE if award.market == self.cell else Phase.EXCHANGE
-        over = self.ticking.phase is not lasts or now_ms >= self.ticking.ends_ms
-        if over or self._book.tick != self.tick:
+        at_home = award.market == self.cell
+        phase = Phase.TRADE if at_home else Phase.EXCHANGE
+        over = self.tick_message.phase is not phase or now_ms >= self.tick_message.ends_ms
+        if over or self._market.tick != self.tick:
             return NOTHING
-        book = self._book if award.market == self.cell else self._book_of(award.market)
-        return self.sell(award.market, by_consumer(book.resell(award.energy_wh)))
+        market = self._market if at_home else self._market_of(award.market)
+        return self.selling.sell(award.market, group_by_consumer(market.next_unserved(award.energy_wh)))
 
-    # --- surplus and exchange: what the own cell leaves over, for the neighbours --------------------------
+    # --- surplus and exchange: what the own cell leaves over, for the neighbouring cells ------------------
 
-    def _book_of(self, cell: str) -> Book:
-        book = self._abroad.get(cell)
-        if book is None:
-            book = self._abroad[cell] = Book(self.tick)
-        return book
+    def _market_of(self, cell: str) -> CellMarket:
+        market = self._neighbour_markets.get(cell)
+        if market is None:
+            market = self._neighbour_markets[cell] = CellMarket(self.tick)
+        return market
 
-    def _surplus(self, _now_ms: int) -> Out:
-        """Divide the own part of the cell's surplus among the neighbours' dearest residual bids, and say so."""
-        if self._book.tick != self.tick or not self._abroad or not self._cleared:
+    def _on_surplus_phase(self, _now_ms: int) -> Out:
+        """Divide the own part of the cell's surplus among the neighbours' highest residual bids; announce it."""
+        markets = self._neighbour_markets
+        if self._market.tick != self.tick or not markets or not self._cleared:
             return NOTHING
-        cell_of = {consumer: cell for cell, book in self._abroad.items() for consumer in book.bids}
-        claims = merit_order(
-            self.tick, {c: p for book in self._abroad.values() for c, p in book.bids.items()}
-        )
-        start = 0
+        cell_of = {consumer: cell for cell, market in markets.items() for consumer in market.bids}
+        claims = merit_order(self.tick, {c: p for market in markets.values() for c, p in market.bids.items()})
+        start_wh = 0
         shares: dict[str, int] = {}
-        for producer, left_wh in queue(self.tick, self._book.leftovers()):
-            mine = producer == self.id
-            if mine:
-                for (_, _, consumer, *_), energy_wh in stretch(
-                    claims, start, min(left_wh, self.sales.unsold_wh)
-                ):
+        for producer, unsold_wh in supply_order(self.tick, self._market.unsold_supplies()):
+            if producer == self.id:
+                own_wh = min(unsold_wh, self.selling.sales.unsold_wh)
+                for (_, _, consumer, *_), energy_wh in allocate(claims, start_wh, own_wh):
                     cell = cell_of[consumer]
                     shares[cell] = shares.get(cell, 0) + energy_wh
                 break
-            start += left_wh
+            start_wh += unsold_wh
         for cell, energy_wh in shares.items():
-            self._abroad[cell].supplies[self.id] = energy_wh
+            markets[cell].supplies[self.id] = energy_wh
         return [(cell, Surplus(self.tick, energy_wh)) for cell, energy_wh in sorted(shares.items())]
 
-    def _exchange(self, now_ms: int) -> Out:
-        """Clear each neighbour's residual market among all who export to it."""
-        if self._book.tick != self.tick or not self._cleared:
+    def _on_exchange_phase(self, now_ms: int) -> Out:
+        """Clear the residual market of each neighbouring cell among all producers that export to it."""
+        if self._market.tick != self.tick or not self._cleared:
             return NOTHING
         out: list[tuple[str, Message]] = []
-        for cell in sorted(self._abroad):
-            if self.id in self._abroad[cell].supplies:
-                out += self.sell(cell, by_consumer(self._abroad[cell].share(self.id)))
-        self.expect_receipts(now_ms)
+        for cell in sorted(self._neighbour_markets):
+            market = self._neighbour_markets[cell]
+            if self.id in market.supplies:
+                out += self.selling.sell(cell, group_by_consumer(market.clear(self.id)))
+        self.selling.expect_receipts(now_ms)
         return out
 
-    def _settle(self, _now_ms: int) -> Out:
-        self.deadline_ms = None
-        self._book.close()
-        self._abroad = {}
-        if self.sales.tick != self.tick:
-            return NOTHING
-        return [self.state("turbine", self.sales.unsold_wh)]
+    def _on_settle_phase(self, _now_ms: int) -> Out:
+        """Publish the account of the tick; what nobody bought is curtailed."""
+        self.stop_waiting()
+        self.selling.stop_waiting()
+        self._market.discard_bids()
+        self._neighbour_markets = {}
+        sales = self.selling.sales
+        return [self.producer_state("turbine", sales.unsold_wh)] if sales.tick == self.tick else NOTHING
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
-        Tick: Agent.on_tick,
-        Receipt: Seller.on_receipt,
+        **Seller.handlers,
         Presence: _on_presence,
         Bid: _on_bid,
         Supply: _on_supply,
@@ -281,9 +294,9 @@ class Turbine(Seller):
         Surplus: _on_surplus,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: _process,
-        Phase.TRADE: _commerce,
-        Phase.SURPLUS: _surplus,
-        Phase.EXCHANGE: _exchange,
-        Phase.SETTLE: _settle,
+        Phase.BID: _on_bid_phase,
+        Phase.TRADE: _on_trade_phase,
+        Phase.SURPLUS: _on_surplus_phase,
+        Phase.EXCHANGE: _on_exchange_phase,
+        Phase.SETTLE: _on_settle_phase,
     }

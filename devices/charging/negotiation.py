@@ -61,6 +61,10 @@ class Negotiation:
             found.append(Candidate(charger, away_km, offer.energy_wh, offer.price_ueur_per_kwh, needed_wh))
         return found
 
+    def is_trying(self, charger: str) -> bool:
+        """Whether this charger's offer was accepted and is not confirmed yet."""
+        return self.trying is not None and self.trying.charger == charger
+
     def forget(self, charger: str) -> None:
         """Leave a charger out of those still to be tried."""
         if self.queue is not None:

@@ -28,6 +28,10 @@ class Reputation:
     def __init__(self) -> None:
         self._encounters: dict[str, tuple[Encounter, ...]] = {}
 
+    def clear(self) -> None:
+        """Forget all partners."""
+        self._encounters.clear()
+
     def note(self, partner: str, tick: int, *, kept: bool) -> None:
         """Remember how a promise came out."""
         fresh = self._fresh(partner, tick)

@@ -26,7 +26,7 @@ class Outage(NamedTuple):
     share: float
     """Of all chargers, 0 to 1."""
 
-    def holds(self, charger: str, cell: str) -> bool:
+    def includes(self, charger: str, cell: str) -> bool:
         """Tell whether a charger of a cell is out of service."""
         if charger in self.names or cell in self.names:
             return True

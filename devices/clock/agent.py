@@ -29,7 +29,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.base import MIN_SECONDS_PER_TICK, NOTHING, Agent, Handler, Out
 from gridfleet.devices.charging import service_status
 from gridfleet.devices.clock.barrier import Barrier
 
@@ -181,7 +181,7 @@ class Clock(Agent):
         self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
         if self.paused:
             self.event_ms = None
-        return [("", self.ticking), self._account("paused" if self.paused else "running")]
+        return [("", self.tick_message), self._account("paused" if self.paused else "running")]
 
     def go_on_from(self, tick: Tick) -> bool:
         """Take up the run whose present tick the broker has kept; call it before `begin`.
@@ -200,8 +200,8 @@ class Clock(Agent):
         self.paused = tick.paused
         self.settings = replace(tick.settings, outage_s=0.0)
         if tick.mode is Mode.SCALED:
-            self.seconds_per_tick = max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
-        self.ticking = tick
+            self.seconds_per_tick = max(tick.seconds_per_tick, MIN_SECONDS_PER_TICK)
+        self.tick_message = tick
         self._floor = self._revision = tick.revision
         return True
 
@@ -230,7 +230,7 @@ class Clock(Agent):
             self.tick += 1
             self._apply_events()
         self.now_phase = following
-        self.ticking = Tick(
+        self.tick_message = Tick(
             tick=self.tick,
             phase=self.now_phase,
             simulated_ms=self.simulated_ms,
@@ -247,7 +247,7 @@ class Clock(Agent):
         if self.settings.outage_s:  # it is ordered once
             self.settings = replace(self.settings, outage_s=0.0)
         self._schedule(now_ms)
-        out: list[tuple[str, Message]] = [("", self.ticking)]
+        out: list[tuple[str, Message]] = [("", self.tick_message)]
         if following is Phase.BID:
             out.append(self._account("running"))
         if self.mode is Mode.LOCKSTEP and self.barrier.awaits_anybody:
@@ -390,7 +390,7 @@ class Clock(Agent):
             )
 
     def _set_pace(self, value: Value, now_ms: int) -> Out:
-        if isinstance(value, bool | str) or not LEAST_SECONDS_PER_TICK <= value <= TICK_MS / 1000:
+        if isinstance(value, bool | str) or not MIN_SECONDS_PER_TICK <= value <= TICK_MS / 1000:
             raise ValueError(value)
         faster = value / self.seconds_per_tick
         self.seconds_per_tick = float(value)
@@ -425,10 +425,10 @@ class Clock(Agent):
         """Say the present tick again, so that everybody knows whether it is paused and how fast it goes."""
         if self.tick < 0:
             return NOTHING
-        self.ticking = replace(
-            self.ticking, paused=self.paused, seconds_per_tick=self._pace(), revision=self._revision
+        self.tick_message = replace(
+            self.tick_message, paused=self.paused, seconds_per_tick=self._pace(), revision=self._revision
         )
-        return [("", self.ticking)]
+        return [("", self.tick_message)]
 
     def _apply_events(self) -> None:
         """Change the settings as planned for this tick."""

@@ -4,7 +4,7 @@ from array import array
 from zlib import crc32
 
 from gridfleet.broker.protocol.messages import Award, Package, Receipt
-from gridfleet.devices.market.clearing import REMEMBERED_TICKS, Purchases
+from gridfleet.devices.market.books import REMEMBERED_TICKS, Purchases
 
 
 class GivenReceipts:

@@ -47,7 +47,7 @@ from gridfleet.broker.protocol.topics import (
     topic_filter,
 )
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import LEAST_SECONDS_PER_TICK, NETWORK_MS, Agent, Out
+from gridfleet.devices.agents.base import MIN_SECONDS_PER_TICK, NETWORK_TIMEOUT_MS, Agent, Out
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ class DeviceRunner(AgentRunner):
         """In lock-step only answers are waited for by our own timer, and these in real time."""
         tick = self._tick
         if tick is None or tick.mode is Mode.LOCKSTEP:
-            return NETWORK_MS
+            return NETWORK_TIMEOUT_MS
         return max(round((due_ms - self.now_ms()) / self._speed(tick)), 0)
 
     def expiry_s(self) -> float | None:
@@ -273,7 +273,7 @@ class DeviceRunner(AgentRunner):
         tick = self._tick
         if tick is None or tick.mode is Mode.LOCKSTEP or tick.paused:
             return None
-        left_ms = tick.ends_ms + self.agent.patience_ms - self.now_ms()
+        left_ms = tick.ends_ms + self.agent.answer_timeout_ms - self.now_ms()
         return max(left_ms / self._speed(tick) / 1000, 1.0)
 
     def receive(self, address: Address, message: Message) -> None:
@@ -331,7 +331,7 @@ class DeviceRunner(AgentRunner):
             else:
                 self._take_later(address, tick, looks - 1)
 
-        wait_s = min(tick.seconds_per_tick * LATE_SHARE, NETWORK_MS / 1000)
+        wait_s = min(tick.seconds_per_tick * LATE_SHARE, NETWORK_TIMEOUT_MS / 1000)
         self._late = self._loop.call_later(wait_s, look)
 
     def _is_overdue(self, known: Tick, tick: Tick) -> bool:
@@ -390,7 +390,7 @@ class DeviceRunner(AgentRunner):
     @staticmethod
     def _speed(tick: Tick) -> float:
         """Return simulated milliseconds per real millisecond."""
-        return TICK_MS / 1000 / max(tick.seconds_per_tick, LEAST_SECONDS_PER_TICK)
+        return TICK_MS / 1000 / max(tick.seconds_per_tick, MIN_SECONDS_PER_TICK)
 
 
 def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:

@@ -269,7 +269,7 @@ class Simulation:
         if self._faults is not None and not self._faults.keep_state:
             former = node.agent
             node.agent = self.fleet.make(former.id)
-            node.agent.inherit(former)
+            node.agent.restore_from(former)
         node.up = True
         agent = node.agent
         self._say(node, agent.start(self.now_ms))
@@ -278,7 +278,7 @@ class Simulation:
             scope, presence = other.agent.presence()
             if other.up and ("presence", scope) in heard:
                 self._queue.append(([node], other, scope, presence))
-        tick = self.clock.ticking
+        tick = self.clock.tick_message
         if tick.phase in agent.phases:
             self._queue.append(([node], self._nodes[CLOCK_ID], "", tick))
         self._plan(node)

@@ -27,11 +27,11 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import TICK_MS, cost_neur
-from gridfleet.devices.agents.base import PATIENCE_MS
+from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
-from gridfleet.devices.agents.driver import Status
-from gridfleet.devices.agents.vehicle import MISSES, Vehicle
+from gridfleet.devices.agents.trip import VehicleStatus
+from gridfleet.devices.agents.vehicle import MAX_DELAY_MS, Vehicle
+from gridfleet.devices.agents.vehicle_reservation import MAX_SILENT_TICKS
 from gridfleet.devices.charging.reservation import LEASE_MS
 from gridfleet.devices.physics.battery import stored_from
 from tests.devices.script import HOME, LEAF, START_MS, Stage, birth, charger, vehicle
@@ -61,7 +61,7 @@ def alone(stored_wh: int = 80_000, **traits: int) -> Stage:
 def until_the_call(stage: Stage) -> Call:
     """A tick begins, and some minutes later the vehicle calls."""
     stage.play(Phase.BID)
-    stage.wait_for(Call, CALLS_WITHIN_MS)
+    stage.wait_for(Call, MAX_DELAY_MS)
     return stage.skips_to("v1", Call)
 
 
@@ -74,11 +74,11 @@ def v1(stage: Stage, name: str = "v1") -> Vehicle:
 def ports_of(stage: Stage, name: str = "near") -> int:
     agent = stage.agents[name]
     assert isinstance(agent, Charger)
-    return len(agent._desk.reservations)
+    return len(agent.reservation_book.reservations)
 
 
 def charger_of(stage: Stage, name: str = "v1") -> str | None:
-    session = v1(stage, name)._session
+    session = v1(stage, name).reservation.session
     return session.charger if session is not None else None
 
 
@@ -114,7 +114,7 @@ def test_from_low_battery_to_the_bill() -> None:
 
     stage.begin(Phase.BID)
     stage.lines.clear()
-    stage.wait(CALLS_WITHIN_MS)
+    stage.wait(MAX_DELAY_MS)
     call = stage.hears("v1", HOME, Call)
     offer = stage.hears("near", "v1", Offer)
     assert (offer.price_ueur_per_kwh, offer.call) == (210_000, call.call)
@@ -123,14 +123,14 @@ def test_from_low_battery_to_the_bill() -> None:
     stage.says("near", "v1", Lease(call.call, offer.energy_wh, 210_000, call.simulated_ms + LEASE_MS))
     stage.says("v1", HOME, Close(call.call))
     stage.is_silent()
-    assert v1(stage)._status is Status.HEADING
+    assert v1(stage).trip.status is VehicleStatus.HEADING
 
     stage.wait(500_000)
     plugged = stage.hears("v1", "near", Heartbeat)
     assert (plugged.arrived, plugged.drawn_wh) == (True, 0)
     stage.hears("near", "v1", Lease)
     stage.is_silent()
-    assert v1(stage)._status is Status.CHARGING
+    assert v1(stage).trip.status is VehicleStatus.CHARGING
     assert (v1(stage).latitude, v1(stage).longitude) == NEAR
 
     for _ in range(4):
@@ -141,8 +141,8 @@ def test_from_low_battery_to_the_bill() -> None:
     bill = stage.skips_to("near", Bill)
     assert release.outcome == "charged"
     assert bill == Bill(call.call, release.drawn_wh, cost_neur(release.drawn_wh, 210_000))
-    assert v1(stage).stored_wh == pytest.approx(0.95 * LEAF.capacity_wh, abs=50)
-    assert v1(stage)._status is Status.PARKED
+    assert v1(stage).trip.stored_wh == pytest.approx(0.95 * LEAF.capacity_wh, abs=50)
+    assert v1(stage).trip.status is VehicleStatus.PARKED
     assert ports_of(stage) == 0
     rest(stage)
     books_agree(stage)
@@ -154,9 +154,9 @@ def test_from_low_battery_to_the_bill() -> None:
 def test_it_drives_on_to_its_destination() -> None:
     stage = Stage(charger("near", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=15_500))
     car = v1(stage)
-    car._destination = (51.0, 10.6)
+    car.trip.destination = (51.0, 10.6)
     stage.begin(Phase.BID)
-    car._plan(stage.now_ms + 1, car._set_out)
+    car.plan(stage.now_ms + 1, car.trip.set_out)
     stage.lines.clear()
     rest(stage)
     for _ in range(8):
@@ -164,7 +164,7 @@ def test_it_drives_on_to_its_destination() -> None:
     assert [release.outcome for release in stage.said(Release)] == ["charged"]
     assert stage.said(Call)[0].longitude > 10.0  # it was on its way
     assert (car.latitude, car.longitude) == (51.0, 10.6)
-    assert car._status is Status.PARKED
+    assert car.trip.status is VehicleStatus.PARKED
     first = stage.said(VehicleState)[0]
     assert first.destination == (51.0, 10.6)
 
@@ -238,7 +238,7 @@ def test_a_lease_that_is_worse_than_its_offer_is_not_kept(energy_wh: int, price:
     stage.hand("liar", "v1", Offer(call.call, 30_000, 100_000, stage.now_ms + 60_000))
     stage.hears("v1", "liar", Accept)
     stage.hand("liar", "v1", Lease(call.call, energy_wh, price, stage.now_ms + LEASE_MS))
-    session = v1(stage)._session
+    session = v1(stage).reservation.session
     assert session is None or (session.price_ueur_per_kwh <= 100_000 and session.energy_wh <= 30_000)
 
 
@@ -286,7 +286,7 @@ def test_nobody_in_its_own_cell_and_the_neighbours_are_asked() -> None:
         vehicle("v1", stored_wh=LOW_WH, cells=(HOME, "there")),
     )
     stage.play(Phase.BID)
-    stage.wait(CALLS_WITHIN_MS)
+    stage.wait(MAX_DELAY_MS)
     call = stage.hears("v1", "there", Call)
     stage.hears("next-door", "v1", Offer)
     stage.hears("v1", "next-door", Accept)
@@ -331,7 +331,7 @@ def test_it_does_not_wait_for_a_silent_charger_past_its_patience() -> None:
     stage.hears("farther", "v1", Offer)
     stage.is_silent()
     assert v1(stage).waiting
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     stage.hears("v1", "farther", Accept)
     assert charger_of(stage) == "farther"
 
@@ -358,7 +358,7 @@ def test_a_silent_best_charger_gives_way_to_the_next_best() -> None:
     call = until_the_call(stage)
     stage.lines.clear()
     assert ports_of(stage, "near") == 1
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     asked_ms = stage.hears("v1", "farther", Accept).simulated_ms
     stage.says("v1", "near", Release(call.call, asked_ms, 0, "cancelled"))
     stage.skips_to("farther", Lease)
@@ -384,7 +384,7 @@ def test_a_lease_that_comes_too_late_is_given_back() -> None:
     stage = alone()
     held = stage.holds(Lease)
     until_the_call(stage)
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     stage.mended()
     stage.lines.clear()
     stage.arrives(held)
@@ -401,10 +401,10 @@ def test_a_charger_that_dies_on_the_way_sends_the_vehicle_on() -> None:
     until_the_call(stage)
     assert charger_of(stage) == "near"
     stage.dies("near")
-    for _ in range(MISSES + 2):
+    for _ in range(MAX_SILENT_TICKS + 2):
         rest(stage)
         stage.play(Phase.BID)
-    stage.wait(CALLS_WITHIN_MS)
+    stage.wait(MAX_DELAY_MS)
     assert [release.outcome for release in stage.said(Release)][:1] == ["interrupted"]
     assert "farther" in {scope for _, scope, m in stage.all if isinstance(m, Accept)}
 
@@ -415,7 +415,7 @@ def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
     call = until_the_call(stage)
     near = stage.agents["near"]
     assert isinstance(near, Charger)
-    near._desk.reservations.clear()  # it has forgotten
+    near.reservation_book.reservations.clear()  # it has forgotten
     near.stored_wh = 0
     stage.play(Phase.TRADE)
     stage.begin(Phase.IMPORT)
@@ -454,8 +454,8 @@ def test_two_at_once_for_the_last_port() -> None:
     first = stage.lines[-1][0]
     second = "v2" if first == "v1" else "v1"
     stage.lines.clear()
-    v1(stage, second)._call(stage.now_ms)
-    negotiation = v1(stage, second)._negotiation
+    v1(stage, second).search.call(stage.now_ms)
+    negotiation = v1(stage, second).search.negotiation
     assert negotiation is not None
     call = negotiation.call
     stage.hand(second, "near", call, HOME)
@@ -488,14 +488,19 @@ def test_a_vehicle_stranded_on_the_way_does_not_keep_its_port_for_ever() -> None
     stage = alone()
     until_the_call(stage)
     car = v1(stage)
-    car.stored_wh, car._journey = 500, None  # a leak: what is left does not lead to the charger
-    assert car._session is not None
-    lease = Lease(car._session.call, car._session.energy_wh, car._session.price_ueur_per_kwh, stage.now_ms)
-    car._reserved(car._session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), stage.now_ms)
+    car.trip.stored_wh, car.trip.journey = 500, None  # a leak: what is left does not lead to the charger
+    assert car.reservation.session is not None
+    lease = Lease(
+        car.reservation.session.call,
+        car.reservation.session.energy_wh,
+        car.reservation.session.price_ueur_per_kwh,
+        stage.now_ms,
+    )
+    car.on_reserved(car.reservation.session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), stage.now_ms)
     for _ in range(12):
         rest(stage)
         stage.play(Phase.BID)
-    assert car._status is Status.STRANDED
+    assert car.trip.status is VehicleStatus.STRANDED
     assert ports_of(stage) == 0
 
 
@@ -507,7 +512,7 @@ def test_a_message_lost_once_changes_no_books(lost: type[Message]) -> None:
     for _ in range(6):
         stage.loses(lost)
         stage.begin(Phase.IMPORT)
-        stage.wait(PATIENCE_MS - 1)
+        stage.wait(ANSWER_TIMEOUT_MS - 1)
         stage.mended()
         stage.begin(Phase.SETTLE)
         stage.begin(Phase.BID)
@@ -555,9 +560,9 @@ def test_after_any_loss_ends_the_books_agree(
 def test_time_that_goes_back_does_not_fill_the_battery() -> None:
     stage = alone()
     car = v1(stage)
-    car._destination = FARTHER
+    car.trip.destination = FARTHER
     stage.begin(Phase.BID, 100)
-    car._plan(stage.now_ms + 1, car._set_out)
+    car.plan(stage.now_ms + 1, car.trip.set_out)
     stage.wait(10_000)
     stage.tick, stage.phase = 0, Phase.SETTLE
     again = stage.tick_message(epoch=1)
@@ -570,14 +575,14 @@ def test_time_that_goes_back_does_not_fill_the_battery() -> None:
 def test_a_new_run_of_the_clock_does_not_keep_a_vehicle_from_calling() -> None:
     stage = alone(0)
     stage.begin(Phase.BID, 1000)
-    stage.wait(CALLS_WITHIN_MS)
+    stage.wait(MAX_DELAY_MS)
     assert len(stage.said(Call)) == 1
     for tick in range(12):
         stage.tick, stage.phase = tick, Phase.BID
         message = stage.tick_message(epoch=1)
         car = v1(stage)
         car.handle("", "clock", message, message.simulated_ms)
-        out = car.wake(message.simulated_ms + CALLS_WITHIN_MS)
+        out = car.wake(message.simulated_ms + MAX_DELAY_MS)
         if [m for _, m in out if isinstance(m, Call)]:
             return
     pytest.fail("it never calls again")
@@ -619,5 +624,5 @@ def test_a_charger_that_dies_while_it_is_asked_is_not_waited_for() -> None:
         gone = birth(HOME, Kind.CHARGER, NEAR)
         stage.hand(name, "v1", replace(gone, online=False), f"{HOME}/charger")
     stage.says("v1", HOME, Close(call.call))
-    assert v1(stage)._negotiation is None
+    assert v1(stage).search.negotiation is None
     assert not v1(stage).waiting

@@ -647,7 +647,7 @@ def test_whatever_it_hears_its_time_never_goes_back_and_its_words_are_valid(
 def come_back(run: Run, **traits: Any) -> tuple[Run, bool]:  # noqa: ANN401 - as Clock takes them
     """Another clock of the same scenario, which hears the last tick of the one that died."""
     again = Run(traits.pop("mode", Mode.REALTIME), **traits)
-    went_on = again.clock.go_on_from(run.clock.ticking)
+    went_on = again.clock.go_on_from(run.clock.tick_message)
     return again.begin(), went_on
 
 
@@ -657,7 +657,7 @@ def test_it_goes_on_with_the_tick_that_was_kept() -> None:
     again, went_on = come_back(died, epoch=9)
     assert went_on
     (_, said), *rest = again.ticks
-    assert said == died.clock.ticking
+    assert said == died.clock.tick_message
     assert rest == []
     again.wait(TICK_MS)
     assert [(tick.tick, tick.phase, tick.epoch) for _, tick in again.ticks[1:3]] == [
@@ -682,21 +682,21 @@ def test_it_ends_where_the_first_would_have_ended() -> None:
 def test_a_tick_of_another_scenario_is_not_gone_on_with(other: dict[str, int]) -> None:
     died = Run().begin().wait(TICK_MS)
     clock = Run(Mode.REALTIME, **other).clock
-    assert not clock.go_on_from(died.clock.ticking)
+    assert not clock.go_on_from(died.clock.tick_message)
     assert clock.tick == -1
 
 
 def test_a_run_that_is_over_is_not_gone_on_with() -> None:
     over = Run(ticks=1).begin().wait(2 * TICK_MS)
     assert over.clock.finished
-    assert not Run(ticks=1).clock.go_on_from(over.clock.ticking)
+    assert not Run(ticks=1).clock.go_on_from(over.clock.tick_message)
 
 
 def test_what_operators_had_set_is_in_force_and_is_not_applied_again() -> None:
     died = Run().begin()
     died.sets("turbine_scale", 0.5).sets("step", 1)
     died.wait(TICK_MS)
-    assert died.clock.ticking.settings.turbine_scale == 0.5
+    assert died.clock.tick_message.settings.turbine_scale == 0.5
     again, _ = come_back(died)
     before = again.clock.ticks
     again.revision = 0

@@ -35,6 +35,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever an agent holds
     slots = [slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ())]
     if isinstance(value, Roster):
         return "shared"
+    if isinstance(value, Agent):
+        return value.id  # a part that refers to the agent it belongs to
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     if not slots or isinstance(value, int | str | float):

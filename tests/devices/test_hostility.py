@@ -95,14 +95,14 @@ def bounds_hold(agent: Agent) -> None:
     """Whatever happened, energy, ports and batteries are within what there is."""
     if isinstance(agent, Charger):
         assert 0 <= agent.stored_wh <= CAPACITY_WH
-        assert len(agent._desk.reservations) <= PORTS
-        assert agent._desk.set_aside_wh <= agent.stored_wh
+        assert len(agent.reservation_book.reservations) <= PORTS
+        assert agent.reservation_book.set_aside_wh <= agent.stored_wh
     if isinstance(agent, Vehicle):
-        assert 0 <= agent.stored_wh <= LEAF.capacity_wh
+        assert 0 <= agent.trip.stored_wh <= LEAF.capacity_wh
     if isinstance(agent, Buyer):
-        assert 0 <= agent.purchases.bought_wh <= agent.purchases.demand_wh
+        assert 0 <= agent.buying.purchases.bought_wh <= agent.buying.purchases.demand_wh
     if isinstance(agent, Seller):
-        books = agent.sales
+        books = agent.selling.sales
         assert min(books.sold_wh, books.pending_wh, books.unsold_wh, books.earned_neur) >= 0
     assert all(count > 0 for count in agent.refused.values())
 

@@ -11,19 +11,16 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.market.books import Purchases, Sales
 from gridfleet.devices.market.clearing import (
-    Book,
+    CellMarket,
     Claim,
-    Purchases,
-    Sales,
-    by_consumer,
+    allocate,
     merit_order,
-    packages_of,
-    queue,
-    stretch,
-    tie,
-    up_to,
+    supply_order,
+    tie_break,
 )
+from gridfleet.devices.market.packages import group_by_consumer, split_into_packages, take_up_to
 from tests.devices.script import EUR, package, total
 
 Item = TypeVar("Item")
@@ -55,8 +52,8 @@ def shuffled(items: list[Item], random: Random) -> list[Item]:
     return items
 
 
-def book(tick: int, wanted: Bids, offered: dict[str, int]) -> Book:
-    made = Book(tick)
+def book(tick: int, wanted: Bids, offered: dict[str, int]) -> CellMarket:
+    made = CellMarket(tick)
     made.bids.update(wanted)
     made.supplies.update(offered)
     return made
@@ -96,18 +93,18 @@ def test_the_best_paid_is_first(tick: int, wanted: Bids) -> None:
 
 def test_equal_prices_take_turns() -> None:
     consumers = [f"household-{number}" for number in range(4)]
-    first = Counter(min(consumers, key=lambda name: tie(name, tick)) for tick in range(400))
+    first = Counter(min(consumers, key=lambda name: tie_break(name, tick)) for tick in range(400))
     assert set(first) == set(consumers)
     assert all(80 <= times <= 120 for times in first.values()), first
 
 
 def test_different_ids_get_different_numbers() -> None:
-    assert len({tie(f"household-{number}", 7) for number in range(1_000)}) == 1_000
+    assert len({tie_break(f"household-{number}", 7) for number in range(1_000)}) == 1_000
 
 
 def test_ids_with_the_same_number_are_ordered_by_the_id() -> None:
-    assert tie("plumless", 7) == tie("buckeroo", 7)  # a known collision of CRC-32
-    assert queue(7, {"plumless": 1, "buckeroo": 2}) == [("buckeroo", 2), ("plumless", 1)]
+    assert tie_break("plumless", 7) == tie_break("buckeroo", 7)  # a known collision of CRC-32
+    assert supply_order(7, {"plumless": 1, "buckeroo": 2}) == [("buckeroo", 2), ("plumless", 1)]
     wanted = {"plumless": [package(0, 5)], "buckeroo": [package(0, 5)]}
     assert [claim[2] for claim in merit_order(7, wanted)] == ["buckeroo", "plumless"]
     assert merit_order(0, {"a": [package(1, 5), package(0, 5)]}) == merit_order(
@@ -123,13 +120,13 @@ def test_stretches_partition_the_claims(tick: int, wanted: Bids, lengths: list[i
     claims = merit_order(tick, wanted)
     start, pieces = 0, []
     for length in lengths:
-        piece = stretch(claims, start, length)
+        piece = allocate(claims, start, length)
         assert sum(energy_wh for _, energy_wh in piece) <= length
         pieces += piece
         start += length
     energy_wh = sum(energy for _, energy in pieces)
     assert energy_wh == min(start, sum(claim[4] for claim in claims))
-    whole = stretch(claims, 0, start)
+    whole = allocate(claims, 0, start)
     merged: Counter[Claim] = Counter()
     for claim, part_wh in pieces:
         merged[claim] += part_wh
@@ -138,26 +135,26 @@ def test_stretches_partition_the_claims(tick: int, wanted: Bids, lengths: list[i
 
 @given(ticks, bids(), st.integers(0, 100), st.integers(0, 100))
 def test_only_the_ends_of_a_stretch_are_partial(tick: int, wanted: Bids, start: int, length: int) -> None:
-    lots = stretch(merit_order(tick, wanted), start, length)
+    lots = allocate(merit_order(tick, wanted), start, length)
     assert all(energy_wh == claim[4] for claim, energy_wh in lots[1:-1])
 
 
 def test_a_package_is_cut_where_the_energy_ends() -> None:
     claims = merit_order(0, {"c": [package(0, 10, 9), package(1, 10, 5)]})
-    assert stretch(claims, 0, 15) == [(claims[0], 10), (claims[1], 5)]
-    assert stretch(claims, 15, 15) == [(claims[1], 5)]
-    assert stretch(claims, 20, 5) == []
+    assert allocate(claims, 0, 15) == [(claims[0], 10), (claims[1], 5)]
+    assert allocate(claims, 15, 15) == [(claims[1], 5)]
+    assert allocate(claims, 20, 5) == []
 
 
 def test_a_producer_without_energy_has_no_stretch() -> None:
     claims = merit_order(0, {"c": [package(0, 10, 9)]})
-    assert stretch(claims, 0, 0) == []
-    assert stretch(claims, 3, 0) == []
+    assert allocate(claims, 0, 0) == []
+    assert allocate(claims, 3, 0) == []
 
 
 def test_an_empty_package_is_not_awarded() -> None:
     claims = merit_order(0, {"c": [package(0, 0, 9), package(1, 10, 9), package(2, 0, 5)]})
-    assert stretch(claims, 0, 20) == [(claims[1], 10)]
+    assert allocate(claims, 0, 20) == [(claims[1], 10)]
 
 
 # --- clearing --------------------------------------------------------------------------------------------
@@ -174,7 +171,7 @@ def test_all_producers_together_sell_each_package_once(
             dict(shuffled(list(wanted.items()), random)),
             dict(shuffled(list(offered.items()), random)),
         )
-        shares[name] = own.share(name)
+        shares[name] = own.clear(name)
     got = served(shares)
     demand = {(name, p.index): p.energy_wh for name, packages in wanted.items() for p in packages}
     assert all(energy_wh <= demand[key] for key, energy_wh in got.items())
@@ -185,13 +182,15 @@ def test_all_producers_together_sell_each_package_once(
 
 @given(ticks, bids(), supplies)
 def test_leftovers_are_what_nobody_was_awarded(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
-    sold = {name: sum(wh for _, wh in book(tick, wanted, offered).share(name)) for name in offered}
-    assert book(tick, wanted, offered).leftovers() == {name: offered[name] - sold[name] for name in offered}
+    sold = {name: sum(wh for _, wh in book(tick, wanted, offered).clear(name)) for name in offered}
+    assert book(tick, wanted, offered).unsold_supplies() == {
+        name: offered[name] - sold[name] for name in offered
+    }
 
 
 @given(ticks, bids(), supplies)
 def test_nobody_is_served_before_who_pays_more(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
-    got = served({name: book(tick, wanted, offered).share(name) for name in offered})
+    got = served({name: book(tick, wanted, offered).clear(name) for name in offered})
     prices = [
         (p.price_ueur_per_kwh, got[name, p.index], p.energy_wh)
         for name, packages in wanted.items()
@@ -202,19 +201,19 @@ def test_nobody_is_served_before_who_pays_more(tick: int, wanted: Bids, offered:
 
 
 def test_a_stranger_has_no_share() -> None:
-    assert book(0, {"c": (package(0, 5),)}, {"t1": 5}).share("t2") == []
+    assert book(0, {"c": (package(0, 5),)}, {"t1": 5}).clear("t2") == []
 
 
 @given(ticks, bids(), supplies, st.lists(st.integers(0, 30), max_size=6))
 def test_resold_energy_goes_to_unserved_claims_once(
     tick: int, wanted: Bids, offered: dict[str, int], refused: list[int]
 ) -> None:
-    everybody = {name: book(tick, wanted, offered).share(name) for name in offered}
+    everybody = {name: book(tick, wanted, offered).clear(name) for name in offered}
     mine = book(tick, wanted, offered)
-    mine.share("t1")
+    mine.clear("t1")
     resold: list[tuple[Claim, int]] = []
     for energy_wh in refused:
-        lots = mine.resell(energy_wh)
+        lots = mine.next_unserved(energy_wh)
         assert sum(wh for _, wh in lots) <= energy_wh
         assert all(wh > 0 for _, wh in lots)
         resold += lots
@@ -227,14 +226,14 @@ def test_resold_energy_goes_to_unserved_claims_once(
 
 def test_resell_is_refused_energy_to_the_next_in_order() -> None:
     mine = book(0, {"c": (package(0, 10, 9), package(1, 10, 5), package(2, 10, 1))}, {"t1": 15})
-    assert [wh for _, wh in mine.share("t1")] == [10, 5]
-    assert [(claim[3], wh) for claim, wh in mine.resell(12)] == [(1, 5), (2, 7)]
-    assert mine.resell(12) == []
+    assert [wh for _, wh in mine.clear("t1")] == [10, 5]
+    assert [(claim[3], wh) for claim, wh in mine.next_unserved(12)] == [(1, 5), (2, 7)]
+    assert mine.next_unserved(12) == []
 
 
 def test_lots_are_grouped_by_consumer() -> None:
     claims = merit_order(0, {"a": [package(0, 5, 9), package(1, 5, 3)], "b": [package(0, 5, 5)]})
-    assert by_consumer([(claim, 4) for claim in claims]) == {
+    assert group_by_consumer([(claim, 4) for claim in claims]) == {
         "a": (package(0, 4, 9), package(1, 4, 3)),
         "b": (package(0, 4, 5),),
     }
@@ -242,11 +241,11 @@ def test_lots_are_grouped_by_consumer() -> None:
 
 def test_lots_are_cut_off_where_they_exceed_the_energy() -> None:
     lots = (package(0, 10, 9), package(1, 10, 5))
-    assert up_to(25, lots) == up_to(20, lots) == lots
-    assert up_to(15, lots) == (package(0, 10, 9), package(1, 5, 5))
-    assert up_to(10, lots) == (package(0, 10, 9),)
-    assert up_to(3, lots) == (package(0, 3, 9),)
-    assert up_to(0, lots) == ()
+    assert take_up_to(25, lots) == take_up_to(20, lots) == lots
+    assert take_up_to(15, lots) == (package(0, 10, 9), package(1, 5, 5))
+    assert take_up_to(10, lots) == (package(0, 10, 9),)
+    assert take_up_to(3, lots) == (package(0, 3, 9),)
+    assert take_up_to(0, lots) == ()
 
 
 # --- a producer's books ----------------------------------------------------------------------------------
@@ -421,7 +420,7 @@ def test_a_producer_accepts_every_receipt_for_what_it_awarded_out_of_a_bid(
 
 @given(st.integers(0, 10**10), st.integers(1, 10**6), st.integers(0, 10**9))
 def test_packages_hold_the_whole_energy(energy_wh: int, package_wh: int, price: int) -> None:
-    packages = packages_of(energy_wh, package_wh, price)
+    packages = split_into_packages(energy_wh, package_wh, price)
     assert total(packages) == energy_wh
     assert len(packages) <= MAX_PACKAGES
     assert [p.index for p in packages] == list(range(len(packages)))
@@ -431,6 +430,10 @@ def test_packages_hold_the_whole_energy(energy_wh: int, package_wh: int, price: 
 
 
 def test_the_last_package_may_be_smaller() -> None:
-    assert packages_of(25_000, 10_000, EUR) == (package(0, 10_000), package(1, 10_000), package(2, 5_000))
-    assert packages_of(0, 10_000, EUR) == ()
-    assert Bid(0, packages_of(10, 20, EUR)).packages == (package(0, 10),)
+    assert split_into_packages(25_000, 10_000, EUR) == (
+        package(0, 10_000),
+        package(1, 10_000),
+        package(2, 5_000),
+    )
+    assert split_into_packages(0, 10_000, EUR) == ()
+    assert Bid(0, split_into_packages(10, 20, EUR)).packages == (package(0, 10),)

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
 from gridfleet.devices.config.scenario import Scenario, load
-from gridfleet.devices.market.clearing import Book
+from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.runtime.simulation import Simulation
 
 REACTOR_PRICE = 900_000
@@ -59,9 +59,9 @@ packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max
 def test_clearing_a_market_is_optimal(
     tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
 ) -> None:
-    book = Book(tick)
+    book = CellMarket(tick)
     book.bids, book.supplies = bids, supplies
-    welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in book.share(name))
+    welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in book.clear(name))
     wishes = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]
     assert agree(welfare, optimum(wishes, sum(supplies.values())))
 

@@ -22,7 +22,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.charger_search import CALLS_WITHIN_MS
+from gridfleet.devices.agents.vehicle import MAX_DELAY_MS
 from gridfleet.devices.charging import service_status
 from gridfleet.devices.config.scenario import Scenario, load, parse
 from gridfleet.devices.runtime.fleet import Fleet
@@ -45,7 +45,7 @@ def street(one: tuple[float, float], other: tuple[float, float]) -> Stage:
         vehicle("v1", stored_wh=14_000),
     )
     stage.begin(Phase.BID)
-    stage.wait_for(Lease, CALLS_WITHIN_MS)
+    stage.wait_for(Lease, MAX_DELAY_MS)
     return stage
 
 
@@ -75,13 +75,13 @@ def rest(stage: Stage) -> None:
     ],
 )
 def test_ids_cells_and_shares(words: str, out: set[str]) -> None:
-    assert {name for name in IDS if service_status.read(words).holds(name, "north")} == out
+    assert {name for name in IDS if service_status.read(words).includes(name, "north")} == out
 
 
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
     smaller, larger = (
-        {name for name in IDS if service_status.read(f"{share}%").holds(name, "")}
+        {name for name in IDS if service_status.read(f"{share}%").includes(name, "")}
         for share in sorted((one, other))
     )
     assert smaller <= larger
@@ -102,7 +102,7 @@ def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
     stage.settings = Settings(chargers_out="near")
     stage.begin(Phase.BID)
     assert stage.hears("near", HOME, Bid).packages == ()
-    stage.wait(CALLS_WITHIN_MS)
+    stage.wait(MAX_DELAY_MS)
     assert stage.skips_to("near", Decline).reason == "offline"
     rest(stage)
     (state,) = stage.said(ChargerState)
@@ -134,10 +134,10 @@ def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
 def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_is_heard_once() -> None:
     one, car = charger("one", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=14_000)
     one._connector = Meter()
-    one._desk.metered = True
+    one.reservation_book.metered = True
     stage = Stage(one, car)
     stage.begin(Phase.BID)
-    stage.wait_for(Lease, CALLS_WITHIN_MS)
+    stage.wait_for(Lease, MAX_DELAY_MS)
     rest(stage)
     stage.settings = Settings(chargers_out="one")
     stage.play(Phase.BID, Phase.TRADE)
@@ -162,7 +162,7 @@ def test_a_vehicle_on_its_way_goes_elsewhere() -> None:
     stage.settings = Settings(chargers_out=first)
     for _ in range(2):
         stage.play(Phase.BID)
-        stage.wait(CALLS_WITHIN_MS)
+        stage.wait(MAX_DELAY_MS)
         rest(stage)
     assert [release.outcome for release in stage.said(Release)] == ["interrupted"]
     assert leased_by(stage) != first

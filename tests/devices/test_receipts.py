@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 from gridfleet.broker.protocol.messages import Award, Package, Receipt
-from gridfleet.devices.market.clearing import REMEMBERED_TICKS, Purchases
+from gridfleet.devices.market.books import REMEMBERED_TICKS, Purchases
 from gridfleet.devices.market.receipts import GivenReceipts
 
 EUR = 1_000_000

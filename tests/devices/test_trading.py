@@ -21,9 +21,9 @@ from gridfleet.broker.protocol.messages import (
     Surplus,
 )
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.agents.base import ATTEMPTS, PATIENCE_MS
+from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.market.clearing import REMEMBERED_TICKS
+from gridfleet.devices.market.books import REMEMBERED_TICKS
 from tests.devices.script import EUR, HOME, Stage, birth, charger, household, package, reactor, total, turbine
 
 H1 = (package(0, 10_000), package(1, 5_000))
@@ -151,7 +151,9 @@ def test_the_consumer_scale_multiplies_demand() -> None:
 
 
 def test_a_charger_bids_within_what_a_bid_may_hold() -> None:
-    stage = Stage(charger("c1", most_wh=60_000, package_wh=100))  # the stage checks every line as on the wire
+    stage = Stage(
+        charger("c1", max_wh_per_tick=60_000, package_wh=100)
+    )  # the stage checks every line as on the wire
     stage.begin(Phase.BID)
     assert total(stage.hears("c1", HOME, Bid).packages) == 60_000
 
@@ -188,7 +190,7 @@ def test_a_missing_bid_is_waited_for_until_the_deadline() -> None:
     stage.begin(Phase.TRADE)
     stage.is_silent()
     assert stage.agents["t1"].waiting
-    stage.wait(PATIENCE_MS - 1)
+    stage.wait(ANSWER_TIMEOUT_MS - 1)
     stage.is_silent()
     stage.wait(1)
     stage.says("t1", "c1", Award(0, 0, C1))
@@ -213,7 +215,7 @@ def test_a_bid_after_clearing_is_refused_as_late() -> None:
     stage = company()
     held = stage.holds(Bid, sender="h1")
     stage.play(Phase.BID, Phase.TRADE)
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     stage.lines.clear()
     stage.arrives(held)
     stage.is_silent()
@@ -304,10 +306,10 @@ def test_a_missing_receipt_is_asked_for_a_few_times() -> None:
     stage = Stage(turbine("t1", 10_000), household("h1", 10_000))
     stage.loses(Receipt)
     stage.play(Phase.BID, Phase.TRADE)
-    stage.wait(100 * PATIENCE_MS)
-    assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * ATTEMPTS
+    stage.wait(100 * ANSWER_TIMEOUT_MS)
+    assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * MAX_ATTEMPTS
     assert not stage.agents["t1"].waiting
-    assert stage.said(Receipt) == [Receipt(0, 0, (package(0, 10_000),))] * ATTEMPTS
+    assert stage.said(Receipt) == [Receipt(0, 0, (package(0, 10_000),))] * MAX_ATTEMPTS
     stage.play(*IMPORT_ONLY)
     assert stage.said(ProducerState)[0].unsettled_wh == 10_000
     assert stage.said(ConsumerState)[0].bought_wh == 10_000
@@ -413,7 +415,7 @@ def test_a_lost_request_is_asked_again() -> None:
     stage.loses(Request)
     stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT)
     stage.mended()
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     stage.says("h1", "reactor", Request(0, (package(0, 10_000),)))
     stage.says("reactor", "h1", Award(0, 0, (package(0, 10_000),)))
     stage.says("h1", "reactor", Receipt(0, 0, (package(0, 10_000),)))
@@ -425,9 +427,9 @@ def test_a_repeated_request_is_served_once() -> None:
     stage = Stage(household("h1", 10_000), reactor())
     stage.loses(Award)
     stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT)
-    stage.wait(100 * PATIENCE_MS)
-    assert stage.said(Request) == [Request(0, (package(0, 10_000),))] * ATTEMPTS
-    assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * ATTEMPTS
+    stage.wait(100 * ANSWER_TIMEOUT_MS)
+    assert stage.said(Request) == [Request(0, (package(0, 10_000),))] * MAX_ATTEMPTS
+    assert stage.said(Award) == [Award(0, 0, (package(0, 10_000),))] * MAX_ATTEMPTS
     stage.mended()
     stage.play(Phase.SETTLE)
     (state,) = stage.said(ProducerState)
@@ -518,7 +520,7 @@ def test_what_one_turbine_was_refused_it_sells_to_others() -> None:
     stage.loses(Supply, sender="t2", to="t1")
     stage.loses(Supply, sender="t1", to="t2")
     stage.play(Phase.BID, Phase.TRADE)
-    stage.wait(PATIENCE_MS)
+    stage.wait(ANSWER_TIMEOUT_MS)
     stage.play(*IMPORT_ONLY)
     turbines = [s for s in stage.said(ProducerState) if s.kind == "turbine"]
     assert [s.sold_wh for s in turbines] == [10_000, 10_000]

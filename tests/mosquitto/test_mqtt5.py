@@ -78,7 +78,7 @@ def test_a_bid_states_its_schema_and_expires_with_its_phase(
         loop.wait_online(5)
         seat.start()
         clock.publish("gridfleet/town/tick/clock", encode(tick), qos=1)
-        assert loop.run_until(lambda: seat.agent.ticking == tick, 5)
+        assert loop.run_until(lambda: seat.agent.tick_message == tick, 5)
         seat._say([("cell-1-1", Bid(0, ()))])
         loop.run_until(lambda: False, 0.1)
     found = ear.properties()

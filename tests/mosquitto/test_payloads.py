@@ -115,7 +115,7 @@ class Stage:
         now_ms = self.start_ms + self.tick * TICK_MS + (840_000 if phase is Phase.SETTLE else 0)
         tick = Tick(self.tick, phase, now_ms, now_ms + 1, Mode.LOCKSTEP, 0.0, 5, False, Settings())
         self.clock.publish(TICK, encode(tick), qos=1)
-        assert self.loop.run_until(lambda: self.turbine.ticking == tick, WAIT_S)
+        assert self.loop.run_until(lambda: self.turbine.tick_message == tick, WAIT_S)
 
     def settle(self) -> dict[str, int]:
         """Return the refusals that the turbine tells in its state."""

@@ -53,5 +53,5 @@ def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -
         assert loop.run_until(lambda: seat.connection.online, 10)
         after = retained(loop, "after")
         assert loop.run_until(lambda: bool(after), 5)
-        assert after[-1] == before[0] == clock.ticking
+        assert after[-1] == before[0] == clock.tick_message
         seat.leave()

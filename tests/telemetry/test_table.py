@@ -9,7 +9,7 @@ from gridfleet.broker.protocol.messages import Algorithm
 from gridfleet.dashboards.telemetry import table
 from gridfleet.dashboards.telemetry.document import document
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
-from gridfleet.devices.agents.driver import Status
+from gridfleet.devices.agents.trip import VehicleStatus
 
 ROOT = Path(__file__).parents[2]
 REWRITTEN = {
@@ -52,7 +52,7 @@ def test_numbers_that_grow_are_no_tags() -> None:
 
 
 def test_closed_lists_know_the_words_of_the_devices() -> None:
-    assert set(table.STATUSES) == set(Status)
+    assert set(table.STATUSES) == set(VehicleStatus)
     assert {each.value for each in Algorithm}  # all are allowed as tags: the message admits no other
 
 

@@ -1,0 +1,228 @@
+"""A vehicle's confirmed reservation: the way to the charger, heartbeats, meter readings, the bill and its payment.
+
+The way that begins with a confirmed lease ends with a bill. A vehicle that leaves a charger without an answer keeps
+asking for the bill for some time.
+"""
+
+from typing import Final, Protocol
+
+from gridfleet.broker.protocol.messages import Bill, Decline, Heartbeat, Lease, Message, Presence, Release
+from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Action, Out
+from gridfleet.devices.agents.charger_search import TARGET_CHARGE, ChargerSearch
+from gridfleet.devices.agents.trip import Trip, VehicleStatus
+from gridfleet.devices.charging.reputation import Reputation
+from gridfleet.devices.charging.session import MeterDelta, Session
+
+MAX_BILL_REQUESTS: Final = 96
+"""So often, once a tick, it asks a charger that it left without an answer for the bill."""
+MAX_SILENT_TICKS: Final = 2
+"""After so many ticks without an answer it takes the charger for lost."""
+
+
+class ReservationHolder(Protocol):
+    """What a reservation needs of its vehicle."""
+
+    tick: int
+    balance_neur: int
+
+    def plan(self, at_ms: int, action: Action) -> None:
+        """Do something at a simulated time."""
+
+    def wait(self, now_ms: int, then: Action) -> None:
+        """Wait for answers, and call `then` when they have not come in time."""
+
+    def stop_waiting(self) -> None:
+        """Wait for no answer any more."""
+
+    def refuse(self, reason: str) -> Out:
+        """Count a message that is not acted on."""
+        ...
+
+
+class VehicleReservation:
+    """The current charging session, the ones that are left but not billed, and the account of the tick."""
+
+    __slots__ = (
+        "_reputation",
+        "_search",
+        "_trip",
+        "_unbilled",
+        "_vehicle",
+        "drawn_wh",
+        "loss_wh",
+        "paid_neur",
+        "session",
+    )
+
+    def __init__(
+        self, vehicle: ReservationHolder, trip: Trip, search: ChargerSearch, reputation: Reputation
+    ) -> None:
+        self._vehicle = vehicle
+        self._trip = trip
+        self._search = search
+        self._reputation = reputation
+        self._unbilled: dict[tuple[str, int], Session] = {}
+        self.session: Session | None = None
+        self.begin_accounts()
+
+    def begin_accounts(self) -> None:
+        """Begin the account of a tick."""
+        self.drawn_wh = self.loss_wh = self.paid_neur = 0
+
+    def on_new_run(self) -> None:
+        """Forget the reservations of an earlier run."""
+        self._unbilled.clear()
+        self.session = None
+
+    def is_with(self, charger: str, call: int) -> bool:
+        """Whether a charger's message about a call is about the current session."""
+        return self.session is not None and self.session.is_with(charger, call)
+
+    def is_unbilled(self, charger: str, call: int) -> bool:
+        """Whether a charger's message about a call is about a session that was left without a bill."""
+        return (charger, call) in self._unbilled
+
+    # --- at the charger -----------------------------------------------------------------------------------
+
+    def begin(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
+        """Drive to a charger that has confirmed a lease."""
+        self.session = Session(
+            charger, lease.call, lease.energy_wh, lease.price_ueur_per_kwh, metered=lease.metered
+        )
+        self._trip.head_for((at.latitude, at.longitude), now_ms, self._plug_in)
+
+    def _plug_in(self, now_ms: int) -> Out:
+        """Arrive at the charger and draw until the battery is full or the lease is used up."""
+        trip, session = self._trip, self.session
+        trip.leave_road(now_ms)
+        if session is None:
+            trip.resume(now_ms)
+            return NOTHING
+        trip.status = VehicleStatus.CHARGING
+        target_wh = int(TARGET_CHARGE * trip.model.capacity_wh)
+        done_ms = session.plug_in(now_ms, trip.stored_wh, target_wh, trip.model)
+        self._vehicle.plan(done_ms, self._unplug)
+        return self._report(session, now_ms)
+
+    def _unplug(self, now_ms: int) -> Out:
+        """Release the reservation; the bill ends it."""
+        if self.session is None:
+            self._trip.resume(now_ms)
+            return NOTHING
+        self.session.releasing = True
+        return self._report(self.session, now_ms)
+
+    def on_import_phase(self, now_ms: int) -> Out:
+        """Send the heartbeat of the tick, and requests for missing bills."""
+        out = self._request_bills(now_ms)
+        return [*out, *self._report(self.session, now_ms)] if self.session is not None else out
+
+    def _report(self, session: Session, now_ms: int, *, again: bool = False) -> Out:
+        """Send a heartbeat with the meter reading, or the release; wait for the answer."""
+        session.attempts = session.attempts + 1 if again else 1
+        self._vehicle.wait(now_ms, self._on_no_answer)
+        self._store(session.draw(now_ms, self._trip.model))
+        message: Message
+        if session.releasing:
+            message = Release(session.call, now_ms, session.reported_wh, "charged")
+        else:
+            message = Heartbeat(session.call, now_ms, session.plugged_ms is not None, session.reported_wh)
+        return [(session.charger, message)]
+
+    def _store(self, delta: MeterDelta) -> None:
+        """Store the energy that has flowed, as far as there is room; the rest counts as loss."""
+        trip = self._trip
+        gained_wh = min(delta.gained_wh, trip.model.capacity_wh - trip.stored_wh)
+        trip.stored_wh += gained_wh
+        self.loss_wh += delta.drawn_wh - gained_wh
+        self.drawn_wh += delta.drawn_wh
+
+    def _request_bills(self, now_ms: int) -> list[tuple[str, Message]]:
+        """Ask chargers that were left without an answer for their bills, while they are online."""
+        out: list[tuple[str, Message]] = []
+        for key, left in list(self._unbilled.items()):
+            left.misses += 1
+            if left.misses > MAX_BILL_REQUESTS:
+                del self._unbilled[key]
+            elif self._search.find(left.charger) is not None:
+                out.append((left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted")))
+        return out
+
+    # --- answers of the charger ---------------------------------------------------------------------------
+
+    def _on_no_answer(self, now_ms: int) -> Out:
+        """Report again, a few times; leave a charger that is silent for too long."""
+        session = self.session
+        if session is None:
+            return NOTHING
+        if session.attempts < MAX_ATTEMPTS:
+            return self._report(session, now_ms, again=True)
+        session.misses += 1
+        return self.on_broken_promise(now_ms) if session.misses >= MAX_SILENT_TICKS else NOTHING
+
+    def on_lease(self, lease: Lease) -> Out:
+        """Take the answer to a heartbeat, and pay what the charger confirms."""
+        session = self.session
+        if session is None:
+            return NOTHING
+        session.misses = 0
+        if lease.metered:
+            self._store(session.follow(lease.drawn_wh))
+        if not session.releasing:
+            self._vehicle.stop_waiting()
+            self._pay(session, session.reported_wh)
+        return NOTHING
+
+    def on_decline(self, decline: Decline, now_ms: int) -> Out:
+        """Leave a charger that is out of service, or that does not know the reservation any more."""
+        if decline.reason == "offline":  # it is out of service and reports that: no broken promise
+            return self.leave(now_ms)
+        return self.on_broken_promise(now_ms)
+
+    def on_bill(self, sender: str, bill: Bill, now_ms: int) -> Out:
+        """Pay the bill of the current session, which ends it, or of an earlier one."""
+        session = self.session
+        if session is not None and session.is_with(sender, bill.call):
+            if session.metered:
+                self._store(session.follow(bill.energy_wh))
+            self._reputation.note(sender, self._vehicle.tick, kept=bill.energy_wh <= session.reported_wh)
+            self._pay(session, bill.energy_wh)
+            self.session = None
+            self._vehicle.stop_waiting()
+            self._trip.resume(now_ms)
+            return NOTHING
+        left = self._unbilled.pop((sender, bill.call), None)
+        if left is None:
+            return self._vehicle.refuse("late")
+        if left.metered:
+            self._store(left.follow(bill.energy_wh))
+        self._pay(left, bill.energy_wh)
+        return NOTHING
+
+    def _pay(self, session: Session, energy_wh: int) -> None:
+        """Pay for the energy that both sides agree on, at the agreed price."""
+        due_neur = session.pay(energy_wh)
+        self.paid_neur += due_neur
+        self._vehicle.balance_neur -= due_neur
+
+    # --- leaving without a bill ---------------------------------------------------------------------------
+
+    def on_broken_promise(self, now_ms: int) -> Out:
+        """Note that the charger is lost, silent or has forgotten the reservation; leave it."""
+        if self.session is not None:
+            self._reputation.note(self.session.charger, self._vehicle.tick, kept=False)
+        return self.leave(now_ms)
+
+    def leave(self, now_ms: int) -> Out:
+        """Leave with what was drawn, ask for the bill, drive on."""
+        session, trip = self.session, self._trip
+        if session is None:
+            return NOTHING
+        session.misses = 0
+        self._unbilled[session.charger, session.call] = session
+        trip.leave_road(now_ms)
+        self.session = None
+        self._vehicle.stop_waiting()
+        if trip.status is not VehicleStatus.STRANDED:
+            trip.resume(now_ms)
+        return [(session.charger, Release(session.call, now_ms, session.reported_wh, "interrupted"))]

@@ -1,0 +1,142 @@
+"""The books of one tick: what a producer has sold, and what a consumer has bought."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gridfleet.broker.protocol.messages import Award, Package, Receipt
+from gridfleet.broker.protocol.units import cost_neur
+
+REMEMBERED_TICKS: Final = 96
+"""For so many ticks (a day) a producer asks for a missing receipt, and a consumer can repeat it.
+
+Only ticks in which they took part count: while a broker is down nothing is forgotten.
+"""
+
+
+@dataclass(slots=True)
+class OpenAward:
+    """An award without a receipt yet; `market` is the cell it was cleared in."""
+
+    consumer: str
+    market: str
+    message: Award
+    energy_wh: int
+
+
+class Sales:
+    """A producer's books of one tick; always energy = sold + pending + unsold.
+
+    Awards are numbered per consumer, so that the numbers do not depend on who is served first.
+    """
+
+    __slots__ = ("_serials", "earned_neur", "energy_wh", "open", "pending_wh", "reminded", "sold_wh", "tick")
+
+    def __init__(self, tick: int, energy_wh: int = 0) -> None:
+        self.tick = tick
+        self.energy_wh = energy_wh
+        self.sold_wh = 0
+        self.pending_wh = 0
+        self.earned_neur = 0
+        self.open: dict[tuple[str, int], OpenAward] = {}
+        self.reminded = 0
+        """In how many later ticks the missing receipts were asked for."""
+        self._serials: dict[str, int] = {}
+
+    @property
+    def unsold_wh(self) -> int:
+        """Energy neither sold nor promised, Wh."""
+        return self.energy_wh - self.sold_wh - self.pending_wh
+
+    def award(self, consumer: str, market: str, lots: tuple[Package, ...]) -> Award:
+        """Promise packages to a consumer; the caller makes sure that they are within the unsold energy."""
+        serial = self._serials.get(consumer, 0)
+        self._serials[consumer] = serial + 1
+        message = Award(self.tick, serial, lots)
+        energy_wh = sum(lot.energy_wh for lot in lots)
+        self.open[consumer, serial] = OpenAward(consumer, market, message, energy_wh)
+        self.pending_wh += energy_wh
+        return message
+
+    def receipt(self, consumer: str, receipt: Receipt) -> OpenAward | None:
+        """Book a receipt; return its award, `energy_wh` now the refused part, or None if it has no open award."""
+        award = self.open.get((consumer, receipt.serial))
+        if award is None or not _within(receipt.lots, award.message.lots):
+            return None
+        del self.open[consumer, receipt.serial]
+        taken_wh = sum(lot.energy_wh for lot in receipt.lots)
+        self.pending_wh -= award.energy_wh
+        self.sold_wh += taken_wh
+        self.earned_neur += sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in receipt.lots)
+        award.energy_wh -= taken_wh
+        return award
+
+
+def _within(taken: tuple[Package, ...], awarded: tuple[Package, ...]) -> bool:
+    """Whether the packages taken are among those awarded, each once, at their price and no larger."""
+    if taken == awarded:
+        return True
+    offered = {lot.index: lot for lot in awarded}
+    for lot in taken:
+        limit = offered.pop(lot.index, None)
+        if (
+            limit is None
+            or lot.energy_wh > limit.energy_wh
+            or lot.price_ueur_per_kwh != limit.price_ueur_per_kwh
+        ):
+            return False
+    return True
+
+
+class Purchases:
+    """A consumer's books of one tick: what each package still needs, and the receipts given."""
+
+    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "partly", "receipts", "tick")
+
+    def __init__(self, tick: int, packages: tuple[Package, ...] = ()) -> None:
+        self.tick = tick
+        self.packages = packages
+        self.bought_wh = 0
+        self.paid_neur = 0
+        self.receipts: dict[tuple[str, int], Receipt] = {}
+        self.partly: tuple[tuple[str, int], ...] = ()
+        """The receipts that do not take the whole award."""
+        self._left = [package.energy_wh for package in packages]
+
+    @property
+    def demand_wh(self) -> int:
+        """Energy of all packages, Wh."""
+        return sum(package.energy_wh for package in self.packages)
+
+    def remaining(self, min_price_ueur_per_kwh: int = 0) -> tuple[Package, ...]:
+        """Return what is still wanted at that price or above."""
+        if not any(self._left):
+            return ()
+        return tuple(
+            Package(package.index, left, package.price_ueur_per_kwh)
+            for package, left in zip(self.packages, self._left, strict=True)
+            if left and package.price_ueur_per_kwh >= min_price_ueur_per_kwh
+        )
+
+    def take(self, producer: str, award: Award) -> Receipt:
+        """Accept what is still needed, refuse the rest; a repeated award gets the same receipt."""
+        known = self.receipts.get((producer, award.serial))
+        if known is not None:
+            return known
+        taken: list[Package] = []
+        for lot in award.lots:
+            left = self._left[lot.index] if lot.index < len(self._left) else 0
+            energy_wh = min(left, lot.energy_wh)
+            if energy_wh and lot.price_ueur_per_kwh == self.packages[lot.index].price_ueur_per_kwh:
+                self._left[lot.index] = left - energy_wh
+                self.bought_wh += energy_wh
+                self.paid_neur += cost_neur(energy_wh, lot.price_ueur_per_kwh)
+                taken.append(
+                    lot
+                    if energy_wh == lot.energy_wh
+                    else Package(lot.index, energy_wh, lot.price_ueur_per_kwh)
+                )
+        receipt = Receipt(award.tick, award.serial, tuple(taken))
+        self.receipts[producer, award.serial] = receipt
+        if receipt.lots != award.lots:
+            self.partly = (*self.partly, (producer, award.serial))
+        return receipt
