@@ -58,7 +58,8 @@ mutants: setup-dev ## Try small faults in the files that must not be wrong: do t
 bench: setup-dev ## Measure what docs/benchmarks.md states
 	$(BIN)/python -m benchmarks $(ARGS)
 
-page: ## Build the live console's page anew (needs Node.js 20 and npm)
+page: setup-dev ## Build the live console's page again (needs Node.js 20 and npm)
+	$(BIN)/python -m gridfleet.dashboards.console.page_messages >console/src/model/messages.ts
 	npm --prefix console ci --ignore-scripts
 	npm --prefix console run build
 

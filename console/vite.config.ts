@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// Relative addresses and plain names: the page works under any path, and a change shows as a change in git.
+// Relative addresses and fixed names: the page works under any path, and a new build is a readable change in git.
 export default defineConfig({
   base: './',
   publicDir: false,

@@ -1,4 +1,4 @@
-// Numbers and times as people read them; the wire counts in Wh, W, µEUR/kWh, nEUR and ms.
+// Numbers and times as people read them. Messages count in Wh, W, µEUR/kWh, nEUR and ms.
 
 const two = (value: number): string => String(value).padStart(2, '0');
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
@@ -34,31 +34,11 @@ export function eur(neur: number): string {
   return `${plain(neur / 1e9, Math.abs(neur) < 100e9 ? 2 : 0)} €`;
 }
 
+/** A price per kWh, without the unit kWh. */
 export function price(ueur: number): string {
-  return Number.isFinite(ueur) ? `${(ueur / 1e6).toFixed(3)} €` : '–';
+  return Number.isFinite(ueur) ? `${plain(ueur / 1e6, 3)} €` : '–';
 }
 
 export function percent(share: number): string {
   return Number.isFinite(share) ? `${Math.round(share * 100)} %` : '–';
-}
-
-export function setting(name: string): string {
-  return name.replaceAll('_', ' ');
-}
-
-/** What somebody asks the clock for, in words. */
-export function wish(name: string, value: number | boolean | string): string {
-  if (name === 'storm') return value === true ? 'a storm' : 'wind and turbines as at first';
-  if (name === 'outage_s') return `an outage drill of ${value} s`;
-  if (name === 'chargers_out') return value ? `chargers out of service: ${value}` : 'all chargers in service';
-  return `${setting(name)} = ${String(value)}`;
-}
-
-/** Great-circle distance in km. */
-export function distanceKm(lat1: number, lon1: number, lat2: number, lon2: number): number {
-  const rad = Math.PI / 180;
-  const a =
-    Math.sin(((lat2 - lat1) * rad) / 2) ** 2 +
-    Math.cos(lat1 * rad) * Math.cos(lat2 * rad) * Math.sin(((lon2 - lon1) * rad) / 2) ** 2;
-  return 12_742 * Math.asin(Math.sqrt(a));
 }

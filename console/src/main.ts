@@ -1,19 +1,19 @@
-// Puts the parts together: messages go into the model within a budget per frame, and what is seen is drawn from it.
+// Puts the parts together: messages go into the model within a time budget per frame, and views draw the model.
 
 import './style.css';
-import { Card, headline } from './card';
-import { Charts } from './charts';
-import { Controls } from './controls';
-import { batches } from './hosts';
-import { cells, counts, makeKey, makeKinds } from './legend';
-import { MapView } from './map';
-import { Merit } from './merit';
-import { Site } from './model';
-import { put, showBadge, showFound, showLog, showNow } from './panels';
-import { bindMap } from './pointer';
-import { bindTheme, themeNow } from './theme';
-import { WORDS, type Value } from './wire';
-import type { FromWorker, Heard, Login, ToWorker } from './worker';
+import type { FromWorker, Login, ToWorker } from './connection';
+import { plain } from './format';
+import { controlTopic, topicFilters, type Publication } from './model/decoder';
+import { Site } from './model/site';
+import { Card, headline } from './view/card';
+import { Charts } from './view/charts';
+import { Controls } from './view/controls';
+import { buildKey, buildKinds, showCells, showCounts } from './view/legend';
+import { MapView } from './view/map/map';
+import { bindMap } from './view/map/pointer';
+import { Merit } from './view/merit';
+import { put, showBadge, showFound, showLog, showNow } from './view/panels';
+import { bindTheme, themeNow } from './view/theme';
 
 interface Config {
   /** Absolute, or relative to this page. */
@@ -30,55 +30,54 @@ const get = <T extends HTMLElement>(id: string): T => document.getElementById(id
 
 function start(config: Config): void {
   const site = new Site(config.site);
-  const queue: Heard[] = [];
+  const queue: Publication[] = [];
   let taken = 0;
   let online = false;
   let everOnline = false;
-  let heard = 0;
+  let received = 0;
   let palette = themeNow();
-  const still = matchMedia('(prefers-reduced-motion: reduce)');
+  const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
   const narrow = matchMedia('(max-width: 62rem)'); // there, the card is not beside the map
 
   const address = new URL(config.ws_url, location.href);
   address.protocol = address.protocol.replace('http', 'ws');
   const me = identity();
-  const clientId = `page-${random()}`; // of this very page: a duplicated tab must not push it out
+  const clientId = `page-${random()}`; // for this page alone: a second client with the same id would disconnect it
   let operator = me;
   let loggedIn = false;
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
-  const tell = (message: ToWorker): void => worker.postMessage(message);
-  const filters = Object.entries(WORDS).map(([word, scopes]) => `gridfleet/${site.name}/${word}/${'+/'.repeat(scopes)}+`);
-  filters.push(batches(site.name));
+  const worker = new Worker(new URL('./connection.ts', import.meta.url), { type: 'module' });
+  const post = (message: ToWorker): void => worker.postMessage(message);
+  const filters = topicFilters(site.name);
   const connect = (login: Login | null): void => {
     operator = login?.username || me;
     loggedIn = login !== null;
-    tell({ kind: 'connect', url: address.href, filters, clientId, login });
+    post({ kind: 'connect', url: address.href, filters, clientId, login });
   };
 
-  const map = new MapView(get('map'), site, palette, () => still.matches);
+  const map = new MapView(get('map'), site, palette, () => reducedMotion.matches);
   const charts = new Charts(get('charts'), site, palette);
   const merit = new Merit(get<HTMLCanvasElement>('merit'), get('market-caption'), site);
-  const controls = new Controls(site, (setting: string, value: Value, revision: number) => {
-    const topic = `gridfleet/${site.name}/control/${setting}/${operator}`;
-    tell({ kind: 'publish', topic, payload: JSON.stringify({ value, revision }) });
+  const controls = new Controls(site, (setting, control) => {
+    const topic = controlTopic(site.name, setting, operator);
+    post({ kind: 'publish', topic, payload: JSON.stringify(control) });
   });
   const card = new Card(site, controls);
-  const select = (id: string | null, speak = true): void => {
+  const select = (id: string | null, announce = true): void => {
     map.selected = id;
     const device = id ? site.devices.get(id) : undefined;
-    if (speak) put('spoken', device ? `${device.id}: ${headline(device)}` : '');
+    if (announce) put('spoken', device ? `${device.id}: ${headline(device)}` : '');
     card.update(id, palette);
     if (id && narrow.matches) get('card').scrollIntoView({ block: 'nearest' });
   };
 
-  put('access', config.access === 'open' ? `Broker ${config.broker}: open to whoever reaches it.` : `Broker ${config.broker}: by login.`);
-  makeKinds(map, palette);
+  put('access', config.access === 'open' ? `Broker ${config.broker}: open, no login needed.` : `Broker ${config.broker}: login required.`);
+  buildKinds(map, palette);
   bindMap(map, site, select);
   bindTheme(() => {
     palette = themeNow();
     map.recolour(palette);
     charts.recolour(palette);
-    makeKinds(map, palette);
+    buildKinds(map, palette);
   });
   get('card-close').addEventListener('click', () => select(null));
   get<HTMLInputElement>('find').addEventListener('input', (event) =>
@@ -100,15 +99,15 @@ function start(config: Config): void {
     get('login').hidden = false;
     get('username').focus();
   });
-  makeKey();
+  buildKey();
 
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-    if (data.kind === 'heard') {
+    if (data.kind === 'messages') {
       for (const message of data.messages) queue.push(message);
       return;
     }
-    if (data.kind === 'refused') {
-      controls.refused(data.reason);
+    if (data.kind === 'publish failed') {
+      controls.onDenied(data.reason);
       get('relogin').hidden = false;
       return;
     }
@@ -116,61 +115,61 @@ function start(config: Config): void {
     const banner = get('banner');
     banner.hidden = online;
     if (data.kind === 'online') {
-      if (everOnline) site.note('online', 'Connected to the broker again');
+      if (everOnline) site.log.add('online', 'Connected to the broker again');
       everOnline = true;
       delete banner.dataset['reason'];
       get('login').hidden = true;
       get('relogin').hidden = !loggedIn;
       return;
     }
-    if (everOnline && banner.dataset['reason'] !== data.reason) site.note('offline', `Lost the broker: ${data.reason}`);
+    if (everOnline && banner.dataset['reason'] !== data.reason) site.log.add('offline', `Connection to the broker lost: ${data.reason}`);
     banner.dataset['reason'] = data.reason;
-    const then = data.denied ? 'Log in below.' : 'What is shown is the last that was heard; connecting again…';
+    const then = data.denied ? 'Log in below.' : 'The page shows the last data received. Reconnecting…';
     put('banner', `Not connected: ${data.reason}${/[.?]$/.test(data.reason) ? '' : '.'} ${then}`);
     get('login').hidden = !(data.denied || config.access === 'login');
   };
 
-  const take = (budgetMs: number): void => {
+  const processQueue = (budgetMs: number): void => {
     const end = performance.now() + budgetMs;
     while (taken < queue.length) {
-      const [topic, payload, retained] = queue[taken++]!;
-      site.hear(topic, payload, retained, performance.now());
+      site.receive(queue[taken++]!, performance.now());
       if ((taken & 15) === 0 && performance.now() > end) break;
     }
-    heard += taken === queue.length ? taken : 0;
+    received += taken === queue.length ? taken : 0;
     if (taken === queue.length) queue.length = taken = 0;
   };
 
   let panelsAt = 0;
   let moving = false;
-  const panels = (now: number): void => {
+  const updatePanels = (now: number): void => {
     panelsAt = now;
-    site.journal.settle(now);
+    site.log.flush(now);
     put('site', site.name);
     put('title', site.facts?.title ?? '');
     showNow(site);
-    moving = showBadge(site, online, site.stale(now), now);
-    showLog(site.journal);
+    moving = showBadge(site, online, site.run.stale(now), now);
+    showLog(site.log);
     controls.update(now, online);
     card.update(map.selected, palette);
     merit.draw(palette);
     charts.update();
-    counts(site);
-    cells(site);
-    get('empty').hidden = site.devices.size > 0;
-    const odd = site.malformed ? `, ${site.malformed} not understood` : '';
-    put('traffic', `${heard.toLocaleString('en-GB')} messages heard${odd}. You are ${operator}.`);
+    showCounts(site);
+    showCells(site);
+    get('empty').hidden = site.devices.all.size > 0;
+    const { malformed, schema } = site.rejected;
+    const ignored = [malformed && `${plain(malformed)} malformed`, schema && `${plain(schema)} of another schema version`];
+    put('traffic', `${[`${plain(received)} messages received`, ...ignored.filter(Boolean)].join(', ')}. You are ${operator}.`);
   };
   const frame = (): void => {
     requestAnimationFrame(frame);
     const now = performance.now();
-    take(BUDGET_MS);
+    processQueue(BUDGET_MS);
     map.draw(now, moving);
-    if (now - panelsAt > PANELS_MS) panels(now);
+    if (now - panelsAt > PANELS_MS) updatePanels(now);
   };
   requestAnimationFrame(frame);
   setInterval(() => {
-    if (document.hidden) take(HIDDEN_BUDGET_MS);
+    if (document.hidden) processQueue(HIDDEN_BUDGET_MS);
   }, 250);
   if (config.access === 'login') get('login').hidden = false;
   else connect(null);
@@ -188,7 +187,7 @@ function identity(): string {
   return made;
 }
 
-// --- the beginning -----------------------------------------------------------------------------------------
+// --- start -----------------------------------------------------------------------------------------
 
 async function load(): Promise<void> {
   const answer = await fetch('config.json', { cache: 'no-store' });

@@ -85,7 +85,7 @@ def page(window: Browser, fleet: tuple[str, str]) -> Browser:
 def test_the_page_fills_and_asks_nobody_but_this_machine(page: Browser) -> None:
     page.wait("document.querySelectorAll('.uplot').length === 6")
     page.wait("document.querySelector('#now-devices').textContent === '22 of 22'")
-    page.wait("/kWh wanted/.test(document.querySelector('#market-caption').textContent)")
+    page.wait("/kWh requested/.test(document.querySelector('#market-caption').textContent)")
     page.wait("/€/.test(document.querySelector('#now-price').textContent)")
     assert page.text("#title") == "Normal operation"
     assert page.do("eval", code=INK % CANVAS) > 1000
@@ -132,12 +132,19 @@ def test_what_devices_say_stays_text(page: Browser, fleet: tuple[str, str]) -> N
         "refused": {EVIL: 3},
         "kind": "vehicle",
         "model": EVIL,
+        "consumption_wh_per_km": 160.0,
         "stored_wh": 1000,
         "capacity_wh": 2000,
+        "drawn_wh": 0,
+        "charge_loss_wh": 0,
+        "driven_wh": 0,
+        "paid_neur": 0,
+        "speed_km_h": 0.0,
+        "deadline_ms": 0,
         "next_stop": None,
         "destination": None,
         "charger": None,
-        "avoids": ["charger-1", EVIL[:40]],
+        "avoids": ["charger-1"],
     }
     control = {"value": EVIL, "revision": 1}
     nowhere = {"title": EVIL, "south": 51, "north": 50, "west": 9, "east": 8, "rows": 1e9, "columns": 1}
@@ -165,14 +172,16 @@ def test_what_devices_say_stays_text(page: Browser, fleet: tuple[str, str]) -> N
     assert EVIL in page.text("#card-title")
     assert EVIL in page.text("#card-tags")
     assert "measured" in page.text("#card-tags")
-    assert EVIL in page.text("#card-facts")
-    page.wait("/evil asks: algorithm = <img/.test(document.querySelector('#log').textContent)")
-    page.wait("/evil asks: chargers out of service: <img/.test(document.querySelector('#log').textContent)")
+    assert EVIL in page.text("#card-rows")
+    page.wait("/evil requests: choice of chargers = <img/.test(document.querySelector('#log').textContent)")
+    page.wait(
+        "/evil requests: chargers out of service: <img/.test(document.querySelector('#log').textContent)"
+    )
     page.do("fill", selector="#find", value="charger-1")
     page.do("click", selector="#found button")
-    page.wait("/Avoided by1 vehicle/.test(document.querySelector('#card-facts').textContent)")
+    page.wait("/Avoided by1 vehicle/.test(document.querySelector('#card-rows').textContent)")
     assert page.do("eval", code="document.querySelectorAll('img, #card script, #log script').length") == 0
-    page.wait("/not understood/.test(document.querySelector('#traffic').textContent)")
+    page.wait("/malformed/.test(document.querySelector('#traffic').textContent)")
     page.wait(LIVE)
     assert page.do("faults") == []
 
@@ -207,7 +216,7 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
         reached.add(page.do("eval", code="document.activeElement.id"))
     wanted = {"find", "pause", "step", "ticks", "mode", "seconds", "storm", "damage", "calm", "chargers-out"}
     wanted |= {
-        "all-in",
+        "all-in-service",
         "outage-s",
         "outage",
         "scale-wind_scale",
@@ -244,14 +253,14 @@ def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
         for scope, message in said:
             say(scope, message)
         browser.do("open", url=server.url)
-        browser.wait(f"{badge} === 'joined, the next phase is awaited'")
+        browser.wait(f"{badge} === 'connected, waiting for the next phase'")
         assert browser.text("#now-tick") == "8 of 13"
-        browser.wait(f"/^stale: no tick for/.test({badge})", 10)
+        browser.wait(f"/^outdated: no tick for/.test({badge})", 10)
         assert browser.do("eval", code="document.body.classList.contains('stale')") is True
         say("", replace(tick, phase=Phase.IMPORT, simulated_ms=6_600_000))
         browser.wait(LIVE)
         say("site/clock", replace(clock, online=False))
-        browser.wait(f"{badge} === 'stale: the clock is offline'")
+        browser.wait(f"{badge} === 'outdated: the clock is offline'")
         assert "The clock is offline" in browser.text("#log")
 
 
@@ -282,8 +291,10 @@ def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedB
         says("fleet-1", supply("turbine-1", 1_000), supply("turbine-2", 2_000))
         says("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
         loop.run_until(lambda: False, 0.3)
-        browser.wait("/7.0 kWh of wind offered/.test(document.querySelector('#market-caption').textContent)")
-        browser.wait("/1 not understood/.test(document.querySelector('#traffic').textContent)")
+        browser.wait(
+            "/7.0 kWh of wind energy offered/.test(document.querySelector('#market-caption').textContent)"
+        )
+        browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
         say("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)
         browser.wait(f"{badge} === '1 of 3'")
@@ -299,7 +310,7 @@ def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> No
         browser.wait(LIVE)
         os.kill(first.pid, signal.SIGKILL)
         browser.wait("!document.querySelector('#banner').hidden", 10)
-        assert "connecting again" in browser.text("#banner")
+        assert "Reconnecting" in browser.text("#banner")
         browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'", 10)
         browser.wait("document.body.classList.contains('stale')", 10)
         browser.wait("document.title === 'not connected · germany – GridFleet'", 10)

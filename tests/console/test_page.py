@@ -10,8 +10,7 @@ from typing import Final
 
 import pytest
 
-from gridfleet.broker.protocol.messages import PHASES, Algorithm, Kind
-from gridfleet.broker.protocol.topics import MESSAGE_TYPES
+from gridfleet.dashboards.console import page_messages
 from gridfleet.dashboards.plots.style import TONES
 from gridfleet.devices.charging import service_status
 from tests.console.conftest import SOURCES
@@ -75,7 +74,7 @@ def test_the_page_names_no_other_host() -> None:
 
 
 def test_colours_are_those_of_the_figures() -> None:
-    found = dict(re.findall(r"^  (\w+): (\['#\w{6}', '#\w{6}'\]),$", source("palette.ts"), re.MULTILINE))
+    found = dict(re.findall(r"^  (\w+): (\['#\w{6}', '#\w{6}'\]),$", source("view/palette.ts"), re.MULTILINE))
     assert len(found) == 12
     css = source("style.css")
     for name, pair in found.items():
@@ -85,24 +84,19 @@ def test_colours_are_those_of_the_figures() -> None:
         assert f"--{name}: {dark}" in css
 
 
-def test_the_page_speaks_the_topics_and_words_of_the_broker_room() -> None:
-    wire = source("wire.ts")
-    words = re.search(r"WORDS:.*?= \{(.*?)\};", wire, re.DOTALL)
-    assert words is not None
-    for word, levels in re.findall(r"(\w+): (\d)", words[1]):
-        assert len(MESSAGE_TYPES[word].scope.levels) == int(levels)
-    for name, expected in (
-        ("PHASES", [*PHASES]),
-        ("ALGORITHMS", [*Algorithm]),
-        ("KINDS", [kind for kind in Kind if kind is not Kind.CLOCK]),
-    ):
-        listed = re.search(rf"{name} = \[(.*?)\]", wire)
-        assert listed is not None
-        assert sorted(re.findall(r"'(\w+)'", listed[1])) == sorted(expected)
+def test_the_message_types_are_generated_from_the_messages() -> None:
+    assert source("model/messages.ts") == page_messages.source(), "run `make page`, and commit what it writes"
 
 
-def test_the_page_knows_the_words_for_chargers_that_are_out() -> None:
-    assert f"status === '{service_status.STATUS}'" in source("model.ts")
+def test_the_page_knows_the_status_of_a_charger_out_of_service() -> None:
+    assert f"status === '{service_status.STATUS}'" in source("model/devices.ts")
+
+
+@pytest.mark.node
+def test_the_model_passes_its_unit_tests(node_modules: Path) -> None:
+    vitest = node_modules / ".bin" / "vitest"
+    done = subprocess.run([vitest, "run"], cwd=SOURCES, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -72,11 +72,11 @@ def test_a_viewer_looks_and_an_operator_steers(town: Town, browser: Browser) -> 
     with town.console as server:
         browser.do("open", url=server.url)
         log_in(browser, "viewer", "wrong")
-        browser.wait("/another name or password/.test(document.querySelector('#banner').textContent)")
+        browser.wait("/rejects this name or password/.test(document.querySelector('#banner').textContent)")
         log_in(browser, "viewer", town.password("viewer"))
         browser.wait(LIVE)
         browser.do("click", selector="#pause")
-        browser.wait("/The broker refused it/.test(document.querySelector('#answer').textContent)")
+        browser.wait("/The broker denied it/.test(document.querySelector('#answer').textContent)")
         assert not running.now.paused
         browser.do("click", selector="#relogin")
         log_in(browser, "operator", town.password("operator"))
@@ -93,7 +93,7 @@ def test_a_viewer_looks_and_an_operator_steers(town: Town, browser: Browser) -> 
 
         browser.do("open", url=server.url, keep=True)  # a second page by the same name: each ends the other
         log_in(browser, "operator", town.password("operator"))
-        browser.wait("/logged in by the same name/.test(document.querySelector('#banner').textContent)")
+        browser.wait("/logged in under the same name/.test(document.querySelector('#banner').textContent)")
 
 
 @pytest.mark.chromium

@@ -24,7 +24,7 @@ FLEET = (
 CONSUMERS = ("household", "commerce", "farm")
 
 
-class ReservationBook:
+class OperatorPage:
     """An operator at the page, who notes in which whole ticks what was in force."""
 
     def __init__(self, page: Browser, running: Running) -> None:
@@ -62,7 +62,7 @@ def test_each_control_changes_the_fleet(
     ):
         browser.do("open", url=server.url)
         browser.wait(LIVE)
-        desk = ReservationBook(browser, running)
+        desk = OperatorPage(browser, running)
         periods = {
             "storm": storm(desk),
             "still": turbines_off(desk),
@@ -94,24 +94,24 @@ def test_each_control_changes_the_fleet(
 # --- at the page, and on MQTT ----------------------------------------------------------------------------
 
 
-def storm(desk: ReservationBook) -> range:
+def storm(desk: OperatorPage) -> range:
     """A gale, then the damage; return the ticks of the damage."""
     desk.click("#storm")
     desk.until(lambda now: (now.wind_scale, now.note) == (2.0, "Gale"))
-    desk.says("Taken: a storm")
+    desk.says("Accepted: a storm")
     desk.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.0))
     desk.logs("Storm damage: turbines off")
     ticks = desk.ticks()
-    desk.page.wait("/, 0.0 kWh of wind/.test(document.querySelector('#market-caption').textContent)")
+    desk.page.wait("/, 0.0 kWh of wind energy/.test(document.querySelector('#market-caption').textContent)")
     desk.click("#calm")
     desk.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
     return ticks
 
 
-def turbines_off(desk: ReservationBook) -> range:
+def turbines_off(desk: OperatorPage) -> range:
     desk.click("#damage")
     desk.until(lambda now: now.turbine_scale == 0.0)
-    desk.says("In force: turbine scale = 0")
+    desk.says("In effect: turbine output = 0")
     ticks = desk.ticks()
     desk.slide("turbine_scale", "End")
     desk.until(lambda now: now.turbine_scale == 2.0)
@@ -122,7 +122,7 @@ def turbines_off(desk: ReservationBook) -> range:
     return ticks
 
 
-def consumers_off(desk: ReservationBook) -> range:
+def consumers_off(desk: OperatorPage) -> range:
     desk.slide("consumer_scale", "Home")
     desk.until(lambda now: now.consumer_scale == 0.0)
     ticks = desk.ticks()
@@ -131,20 +131,20 @@ def consumers_off(desk: ReservationBook) -> range:
     return ticks
 
 
-def driving(desk: ReservationBook, key: str, scale: float) -> range:
+def driving(desk: OperatorPage, key: str, scale: float) -> range:
     desk.slide("vehicle_scale", key)
     desk.until(lambda now: now.vehicle_scale == scale)
     return desk.ticks(6)
 
 
-def closest(desk: ReservationBook) -> range:
+def closest(desk: OperatorPage) -> range:
     desk.slide("vehicle_scale", "End")
     desk.page.do("select", selector="#algorithm", value="closest")
     desk.until(lambda now: now.algorithm is Algorithm.CLOSEST)
     return desk.ticks(12)
 
 
-def charger_out(desk: ReservationBook) -> range:
+def charger_out(desk: OperatorPage) -> range:
     """Out by its card, then others by a word; return the ticks without charger-1."""
     desk.page.do("fill", selector="#find", value="charger-1")
     desk.click("#found button")
@@ -156,21 +156,21 @@ def charger_out(desk: ReservationBook) -> range:
     desk.page.do("fill", selector="#chargers-out", value="50%")
     desk.until(lambda now: now.chargers_out == "50%")
     desk.page.do("fill", selector="#chargers-out", value="a/b")
-    desk.says("The clock refused chargers out of service: a/b")
-    desk.click("#all-in")
+    desk.says("The clock rejected: chargers out of service: a/b")
+    desk.click("#all-in-service")
     desk.until(lambda now: now.chargers_out == "")
     desk.logs("All chargers in service")
     return ticks
 
 
-def away_and_back(desk: ReservationBook) -> None:
+def away_and_back(desk: OperatorPage) -> None:
     """The drill: every device goes, is seen to be gone, and is back."""
     shown = desk.page.text("#now-devices")
     everybody = shown.split(" of ")[1]
     assert shown == f"{everybody} of {everybody}"
     desk.page.do("select", selector="#outage-s", value="5")
     desk.click("#outage")
-    desk.says("Taken: an outage drill of 5 s")
+    desk.says("Accepted: an outage drill of 5 s")
     desk.page.wait(f"document.querySelector('#now-devices').textContent === '0 of {everybody}'")
     assert desk.page.do("eval", code=LIVE) is True  # the clock goes on
     desk.page.wait(f"document.querySelector('#now-devices').textContent === {json.dumps(shown)}")
@@ -178,16 +178,14 @@ def away_and_back(desk: ReservationBook) -> None:
     desk.logs("Offline: ")
 
 
-def others_are_seen(
-    desk: ReservationBook, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]
-) -> None:
+def others_are_seen(desk: OperatorPage, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "consumer_scale=0.5", "--broker", broker.url]) == ExitCode.SUCCESS
     capsys.readouterr()
-    desk.logs("cli asks: consumer scale = 0.5")
+    desk.logs("cli requests: consumer demand = 0.5")
     desk.page.wait("document.querySelector('#scale-consumer_scale').value === '0.5'")
 
 
-def time(desk: ReservationBook) -> None:
+def time(desk: OperatorPage) -> None:
     """Speed, pause, step, mode, and what is shown on the map."""
     desk.page.do("fill", selector="#seconds", value="0.3")
     wait_until(lambda: desk.running.now.seconds_per_tick == 0.3)
@@ -208,7 +206,7 @@ def time(desk: ReservationBook) -> None:
     assert desk.page.do("eval", code="document.querySelector('#kind-vehicle').ariaPressed") == "false"
 
 
-def end(desk: ReservationBook) -> int:
+def end(desk: OperatorPage) -> int:
     """The run ends where the page says; return its last tick."""
     last = desk.running.now.tick + 4
     desk.page.do("fill", selector="#ticks", value=str(last + 1))

@@ -1,8 +1,8 @@
-// Pointer and keyboard on the map: point, click, drag, zoom, and go from device to device with the arrow keys.
+// Pointer and keyboard on the map: hover, click, drag, zoom, and move between devices with the arrow keys.
 
-import { headline } from './card';
+import { headline } from '../card';
 import type { MapView } from './map';
-import type { Site } from './model';
+import type { Site } from '../../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 
@@ -60,7 +60,7 @@ export function bindMap(map: MapView, site: Site, select: (id: string | null) =>
     event.preventDefault();
   });
   canvas.addEventListener('focus', () => {
-    if (!map.selected && canvas.matches(':focus-visible') && site.devices.size) {
+    if (!map.selected && canvas.matches(':focus-visible') && site.devices.all.size) {
       const first = map.neighbour(1, 0);
       if (first) select(first.id);
     }

@@ -1,4 +1,4 @@
-// One colour for one meaning everywhere: the palette of dashboards/plots/style.py (a test compares the two).
+// The colour of each quantity, as in dashboards/plots/style.py (a test compares the two).
 
 export const TONES = {
   wind: ['#0072b2', '#4aa8e0'],

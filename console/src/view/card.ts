@@ -1,16 +1,16 @@
-// What is known of one device.
+// The card of the selected device.
 
-import { clockText, dayText, eur, kw, kwh, percent, plain } from './format';
+import { clockText, dayText, eur, kw, kwh, percent, plain } from '../format';
 import type { Controls } from './controls';
-import { fill, outOfService, type Device, type Site } from './model';
+import { outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
+import type { Site } from '../model/site';
 import { KIND_TONE, type Colours } from './palette';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 
 export class Card {
-  private facts = new Map<string, HTMLElement>();
+  private readonly rows = new Map<string, HTMLElement>();
   private shownFor = '';
-
   private shown: Device | null = null;
   private readonly service = get('card-service') as HTMLButtonElement;
 
@@ -34,29 +34,31 @@ export class Card {
     }
     if (this.shownFor !== device.id) {
       this.shownFor = device.id;
-      this.facts.clear();
-      get('card-facts').replaceChildren();
+      this.rows.clear();
+      get('card-rows').replaceChildren();
     }
     get('card-title').textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
     this.tags(device);
-    for (const [name, value] of [...factsOf(device), ...this.reputation(device)]) this.fact(name, value);
+    for (const [name, value] of [...figuresOf(device), ...this.reputation(device)]) this.setRow(name, value);
     this.history(device, colours);
     this.service.hidden = device.kind !== 'charger';
     this.service.disabled = !this.controls.mayToggle(device);
-    const text = this.controls.namedOut(device.id) ? 'Put back into service' : 'Take out of service';
+    const text = this.controls.isNamedOut(device.id) ? 'Put back into service' : 'Take out of service';
     if (this.service.textContent !== text) this.service.textContent = text;
   }
 
-  /** What partners think of each other: whom a vehicle avoids, and by how many vehicles a charger is avoided. */
+  /** Which chargers a vehicle avoids, or how many vehicles avoid a charger. */
   private reputation(device: Device): [string, string][] {
     if (device.kind === 'vehicle') {
-      const avoids = device.state?.avoids ?? [];
-      return [['Avoids', avoids.length ? avoids.join(', ') : 'nobody']];
+      const avoids = device.state?.kind === 'vehicle' ? device.state.avoids : [];
+      return [['Avoids', avoids.length ? avoids.join(', ') : 'no charger']];
     }
     if (device.kind !== 'charger') return [];
     let vehicles = 0;
-    for (const each of this.site.devices.values()) if (each.state?.avoids.includes(device.id)) vehicles += 1;
-    return [['Avoided by', vehicles ? `${plain(vehicles)} ${vehicles === 1 ? 'vehicle' : 'vehicles'}` : 'nobody']];
+    for (const { state } of this.site.devices.all.values()) {
+      if (state?.kind === 'vehicle' && state.avoids.includes(device.id)) vehicles += 1;
+    }
+    return [['Avoided by', vehicles ? `${plain(vehicles)} ${vehicles === 1 ? 'vehicle' : 'vehicles'}` : 'no vehicle']];
   }
 
   private tags(device: Device): void {
@@ -66,7 +68,7 @@ export class Card {
     tags.push(device.online ? ['online', false] : ['offline', true]);
     if (device.via) tags.push([`via ${device.via}`, false]);
     if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
-    if (device.online && this.site.old(device)) tags.push([`last heard in tick ${(state?.tick ?? 0) + 1}`, true]);
+    if (device.online && this.site.isOutdated(device)) tags.push([`last report: tick ${(state?.tick ?? 0) + 1}`, true]);
     const holder = get('card-tags');
     const key = JSON.stringify(tags);
     if (holder.dataset['key'] === key) return;
@@ -81,16 +83,16 @@ export class Card {
     );
   }
 
-  private fact(name: string, value: string): void {
-    let holder = this.facts.get(name);
+  private setRow(name: string, value: string): void {
+    let holder = this.rows.get(name);
     if (!holder) {
       const row = document.createElement('div');
       const term = document.createElement('dt');
       term.textContent = name;
       holder = document.createElement('dd');
       row.append(term, holder);
-      get('card-facts').append(row);
-      this.facts.set(name, holder);
+      get('card-rows').append(row);
+      this.rows.set(name, holder);
     }
     if (holder.textContent !== value) holder.textContent = value;
   }
@@ -128,89 +130,85 @@ export class Card {
     }
     const what = battery ? 'State of charge' : 'Power';
     const ends = battery ? '0 to 100 %' : `${plain(low)} to ${plain(high)} kW`;
-    get('card-caption').textContent = `${what} over the last ${values.length} ticks heard, ${ends}`;
+    get('card-caption').textContent = `${what} over the last ${values.length} ticks, scale ${ends}`;
   }
 }
 
-/** One line for the tooltip and for the voice. */
+/** One line for the tooltip and for screen readers. */
 export function headline(device: Device): string {
   const state = device.state;
   if (!device.online) return `${device.kind}, offline`;
-  if (!state) return `${device.kind}, nothing heard yet`;
-  const of = state.figures;
-  switch (device.kind) {
+  if (!state) return `${device.kind}, no report yet`;
+  switch (state.kind) {
     case 'charger': {
-      const free = (of['ports'] ?? 0) - (of['ports_reserved'] ?? 0);
-      return `charger, ${percent(fill(state))} full, ${plain(free)} of ${plain(of['ports'] ?? 0)} ports free`;
+      const free = state.ports - state.ports_reserved;
+      return `charger, ${percent(stateOfCharge(state))} full, ${plain(free)} of ${plain(state.ports)} ports free`;
     }
     case 'vehicle':
-      return `vehicle, ${percent(fill(state))}, ${state.status}${state.charger ? ` → ${state.charger}` : ''}`;
+      return `vehicle, ${percent(stateOfCharge(state))}, ${state.status}${state.charger ? ` → ${state.charger}` : ''}`;
     case 'consumer':
-      return `consumer, ${kw(-state.powerW)}, ${state.status}`;
+      return `consumer, ${kw(-state.power_w)}, ${state.status}`;
     default:
-      return `${device.kind}, ${kw(state.powerW)}, ${state.status}`;
+      return `${state.kind}, ${kw(state.power_w)}, ${state.status}`;
   }
 }
 
-function factsOf(device: Device): [string, string][] {
+function figuresOf(device: Device): [string, string][] {
   const state = device.state;
-  const place: [string, string] = ['Cell', device.cell || '–'];
-  if (!state) return [place];
-  const of = (name: string): number => state.figures[name] ?? NaN;
-  const money: [string, string] = ['Balance', eur(state.balanceNeur)];
-  let refused = 0;
-  for (const count of state.refused.values()) refused += count;
-  const common: [string, string][] = [
-    money,
-    place,
-    ['Tick of this account', plain(state.tick + 1)],
-    ['Messages refused', refused ? `${plain(refused)} (${[...state.refused.keys()].slice(0, 4).join(', ')})` : 'none'],
+  const cell: [string, string] = ['Cell', device.cell || '–'];
+  if (!state) return [cell];
+  const ignored = Object.entries(state.refused);
+  const count = ignored.reduce((sum, [, each]) => sum + each, 0);
+  return [
+    ...figuresOfKind(state),
+    ['Balance', eur(state.balance_neur)],
+    cell,
+    ['Reported for tick', plain(state.tick + 1)],
+    ['Messages ignored', count ? `${plain(count)} (${ignored.slice(0, 4).map(([reason]) => reason).join(', ')})` : 'none'],
   ];
-  switch (device.kind) {
+}
+
+/** The figures that only devices of this kind have. */
+function figuresOfKind(state: DeviceState): [string, string][] {
+  switch (state.kind) {
     case 'turbine':
     case 'reactor':
       return [
-        ['Power', kw(state.powerW)],
-        ['Generated', kwh(of('generated_wh'))],
-        ['Sold', kwh(of('sold_wh'))],
-        ['Curtailed', kwh(of('curtailed_wh'))],
-        ['Earned this tick', eur(of('earned_neur'))],
-        ...common,
+        ['Power', kw(state.power_w)],
+        ['Generated', kwh(state.generated_wh)],
+        ['Sold', kwh(state.sold_wh)],
+        ['Curtailed', kwh(state.curtailed_wh)],
+        ['Earned this tick', eur(state.earned_neur)],
       ];
     case 'consumer':
       return [
-        ['Demand', kwh(of('demand_wh'))],
-        ['Bought', kwh(of('bought_wh'))],
-        ['Paid this tick', eur(of('paid_neur'))],
-        ...common,
+        ['Demand', kwh(state.demand_wh)],
+        ['Bought', kwh(state.bought_wh)],
+        ['Paid this tick', eur(state.paid_neur)],
       ];
     case 'charger':
       return [
-        ['Stored', `${kwh(of('stored_wh'))} (${percent(fill(state))})`],
-        ['Capacity', kwh(of('capacity_wh'))],
-        ['Ports reserved', `${plain(of('ports_reserved'))} of ${plain(of('ports'))}`],
-        ['Bought', kwh(of('bought_wh'))],
-        ['Delivered', kwh(of('delivered_wh'))],
-        ['Earned this tick', eur(of('earned_neur'))],
-        ...common,
+        ['Stored', `${kwh(state.stored_wh)} (${percent(stateOfCharge(state))})`],
+        ['Capacity', kwh(state.capacity_wh)],
+        ['Ports reserved', `${plain(state.ports_reserved)} of ${plain(state.ports)}`],
+        ['Bought', kwh(state.bought_wh)],
+        ['Delivered', kwh(state.delivered_wh)],
+        ['Earned this tick', eur(state.earned_neur)],
       ];
-    case 'vehicle': {
-      const due = of('deadline_ms');
+    case 'vehicle':
       return [
         ['Model', state.model || '–'],
-        ['State of charge', `${percent(fill(state))} of ${kwh(of('capacity_wh'))}`],
-        ['Speed', `${plain(of('speed_km_h'))} km/h`],
-        ['Consumption', `${plain(of('consumption_wh_per_km') / 10, 1)} kWh/100 km`],
-        ['Reserved at', state.charger ?? '–'],
-        ['Goes to', aim(state.nextStop ?? state.destination)],
-        ['80 % by', Number.isFinite(due) ? `${dayText(due)} ${clockText(due)}` : '–'],
-        ['Paid this tick', eur(of('paid_neur'))],
-        ...common,
+        ['State of charge', `${percent(stateOfCharge(state))} of ${kwh(state.capacity_wh)}`],
+        ['Speed', `${plain(state.speed_km_h)} km/h`],
+        ['Consumption', `${plain(state.consumption_wh_per_km / 10, 1)} kWh/100 km`],
+        ['Charger reserved', state.charger ?? 'none'],
+        ['Destination', position(state.next_stop ?? state.destination)],
+        ['Arrival due', `${dayText(state.deadline_ms)} ${clockText(state.deadline_ms)}`],
+        ['Paid this tick', eur(state.paid_neur)],
       ];
-    }
   }
 }
 
-function aim(place: readonly [number, number] | null): string {
-  return place ? `${place[0].toFixed(2)}° N, ${place[1].toFixed(2)}° E` : '–';
+function position(place: readonly [number, number] | null): string {
+  return place ? `${plain(place[0], 2)}° N, ${plain(place[1], 2)}° E` : '–';
 }

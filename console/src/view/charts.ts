@@ -1,9 +1,10 @@
-// The charts over time: one line for one meaning, in the colour that meaning has everywhere.
+// The charts over time. A quantity has the same colour in every chart.
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Bucket } from './bucket';
-import type { Site } from './model';
+import { clockText, plain } from '../format';
+import type { Site } from '../model/site';
+import type { TickTotals } from '../model/tick-totals';
 import type { Colours, Tone } from './palette';
 
 interface Line {
@@ -12,7 +13,7 @@ interface Line {
   dash?: number[];
   scale?: 'y' | 'km';
   digits: number;
-  value: (bucket: Bucket) => number;
+  value: (totals: TickTotals) => number;
 }
 interface Chart {
   title: string;
@@ -21,7 +22,7 @@ interface Chart {
 }
 
 const DASHES: number[][] = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]];
-const MOST_PRODUCERS = 6;
+const MAX_PRODUCERS = 6;
 const HEIGHT = 200;
 const per = (divisor: number) => (value: number): number => value / divisor;
 const inKwh = per(1e3);
@@ -41,7 +42,7 @@ const CHARTS: Chart[] = [
     ],
   },
   {
-    title: 'Prices on the market',
+    title: 'Market prices',
     unit: '€/kWh',
     lines: () => [
       { label: 'mean', tone: 'price', digits: 3, value: (b) => inPrice(b.meanPrice) },
@@ -57,10 +58,10 @@ const CHARTS: Chart[] = [
     ],
   },
   {
-    title: 'Money per producer',
+    title: 'Earnings per producer',
     unit: '€ since the start',
     lines: (site) => {
-      const newest = site.over().at(-1) ?? site.last;
+      const newest = site.history.finished().at(-1);
       const ids = [...(newest?.balance.entries() ?? [])].sort((a, b) => (a[0] < b[0] ? -1 : 1));
       const kind = (id: string): string => site.devices.get(id)?.kind ?? '';
       const reactors = ids.filter(([id]) => kind(id) === 'reactor').map(([id]) => id);
@@ -75,7 +76,7 @@ const CHARTS: Chart[] = [
           return known.length ? inEur(known.reduce((sum, id) => sum + (b.balance.get(id) ?? 0), 0)) : NaN;
         },
       });
-      if (turbines.length > MOST_PRODUCERS) {
+      if (turbines.length > MAX_PRODUCERS) {
         return [
           line(`all ${turbines.length} turbines`, 'wind', turbines, []),
           line(reactors.length === 1 ? 'reactor' : 'reactors', 'reactor', reactors, []),
@@ -89,7 +90,7 @@ const CHARTS: Chart[] = [
   },
   {
     title: 'Accepted charging offers',
-    unit: 'mean €/kWh and km',
+    unit: 'mean, €/kWh and km',
     lines: () => [
       { label: 'price', tone: 'price', digits: 3, value: (b) => (b.accepted ? inPrice(b.acceptedUeur / b.accepted) : NaN) },
       { label: 'distance', tone: 'vehicle', dash: [7, 4], scale: 'km', digits: 0, value: (b) => (b.accepted ? b.acceptedKm / b.accepted : NaN) },
@@ -97,7 +98,7 @@ const CHARTS: Chart[] = [
   },
   {
     title: 'Cost of a charge',
-    unit: '€, mean',
+    unit: 'mean, €',
     lines: () => [
       { label: 'cost', tone: 'vehicle', digits: 2, value: (b) => (b.accepted ? inEur(b.acceptedNeur / b.accepted) : NaN) },
     ],
@@ -126,20 +127,20 @@ class Plot {
     new ResizeObserver(() => this.fit()).observe(this.holder);
   }
 
-  show(site: Site, buckets: Bucket[], colours: Colours, anew: boolean): void {
+  show(site: Site, totals: TickTotals[], colours: Colours, rebuild: boolean): void {
     const lines = this.chart.lines(site);
     const key = lines.map((line) => line.label).join('\n');
-    const x = buckets.map((each) => each.ms / 1000);
+    const x = totals.map((each) => each.ms / 1000);
     const data = [
       x,
       ...lines.map((line) =>
-        buckets.map((bucket) => {
-          const value = line.value(bucket);
+        totals.map((each) => {
+          const value = line.value(each);
           return Number.isFinite(value) ? value : null;
         }),
       ),
     ] as uPlot.AlignedData;
-    if (!this.plot || key !== this.known || anew) {
+    if (!this.plot || key !== this.known || rebuild) {
       this.plot?.destroy();
       this.known = key;
       this.plot = new uPlot(this.options(lines, colours), data, this.holder);
@@ -149,7 +150,7 @@ class Plot {
     this.showLast();
   }
 
-  /** Without a pointer over the chart, the key tells the newest figures. */
+  /** Without a pointer over the chart, the legend shows the newest figures. */
   private showLast(): void {
     const plot = this.plot;
     if (plot && (plot.cursor.left ?? -1) < 0) plot.setLegend({ idx: plot.data[0].length - 1 });
@@ -183,11 +184,11 @@ class Plot {
       },
       axes: [
         { ...axis, grid: { show: false }, size: 30, space: 70, values: '{HH}:{mm}' },
-        { ...axis, size: 48, values: (_plot, ticks) => ticks.map(short) },
+        { ...axis, size: 52, values: (_plot, ticks) => axisLabels(ticks) },
         ...(km ? [{ ...axis, scale: 'km', side: 1, size: 40, grid: { show: false } } as uPlot.Axis] : []),
       ],
       series: [
-        { label: 'at', value: (_plot, seconds) => (Number.isFinite(seconds) ? at(seconds) : '') },
+        { label: 'time', value: (_plot, seconds) => (Number.isFinite(seconds) ? clockText(seconds * 1000) : '') },
         ...lines.map(
           (line): uPlot.Series => ({
             label: line.label,
@@ -197,7 +198,7 @@ class Plot {
             dash: line.dash ?? [],
             spanGaps: line.label === 'price' || line.label === 'distance' || line.label === 'cost',
             points: { show: false },
-            value: (_plot, value) => (value === null || value === undefined ? '–' : value.toFixed(line.digits)),
+            value: (_plot, value) => plain(value ?? NaN, line.digits),
           }),
         ),
       ],
@@ -222,13 +223,13 @@ export class Charts {
     this.update(true);
   }
 
-  /** Draw anew when another tick is over. */
-  update(anew = false): void {
+  /** Draw again when another tick has finished. */
+  update(rebuild = false): void {
     const key = `${this.site.tick?.epoch} ${this.site.tick?.tick}`;
-    if (key === this.shown && !anew) return;
+    if (key === this.shown && !rebuild) return;
     this.shown = key;
-    const buckets = this.site.over().filter((each) => each.ms > 0);
-    for (const plot of this.plots) plot.show(this.site, buckets, this.colours, anew);
+    const totals = this.site.history.finished().filter((each) => each.ms > 0);
+    for (const plot of this.plots) plot.show(this.site, totals, this.colours, rebuild);
   }
 }
 
@@ -237,12 +238,9 @@ function range(low: number | null, high: number | null): [number, number] {
   return [Math.min(low ?? 0, 0) * 1.05, top > 1e-6 ? top * 1.08 : 1];
 }
 
-function at(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(11, 16);
-}
-
-function short(value: number): string {
-  if (Math.abs(value) >= 10_000) return `${+(value / 1000).toFixed(1)}k`;
-  return String(+value.toFixed(3));
+/** Labels of an axis, all with as many decimals as the finest of them needs. */
+function axisLabels(values: number[]): string[] {
+  const decimals = values.map((value) => String(+value.toFixed(3)).split('.')[1]?.length ?? 0);
+  return values.map((value) => plain(value, Math.max(...decimals)));
 }
 

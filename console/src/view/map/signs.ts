@@ -1,11 +1,11 @@
-// The signs of the devices, drawn once for each look they have and copied from then on.
+// The symbols of the devices. Each look is drawn once and then copied.
 
-import { KIND_TONE, type Colours } from './palette';
+import { KIND_TONE, type Colours } from '../palette';
 
 export type Pen = CanvasRenderingContext2D;
 export const ROTOR_STEPS = 30;
 
-/** Signs in one set of colours, of one size, for one density of pixels. */
+/** Symbols in one set of colours, of one size, for one pixel density. */
 export class Signs {
   private readonly sprites = new Map<string, ImageBitmap>();
 
@@ -15,7 +15,7 @@ export class Signs {
     private readonly density: number,
   ) {}
 
-  /** Draw a ready-made picture, making it when it is needed for the first time; `reach` is its half width. */
+  /** Draw a cached image, made when it is needed for the first time; `reach` is half its width. */
   stamp(pen: Pen, key: string, reach: number, x: number, y: number, draw: (pen: Pen) => void): void {
     const half = Math.ceil(reach * this.size + 2);
     let sprite = this.sprites.get(key);
@@ -31,13 +31,13 @@ export class Signs {
       sprite = canvas.transferToImageBitmap();
       this.sprites.set(key, sprite);
     }
-    // On whole pixels, a picture is copied and not resampled.
+    // On whole pixels, an image is copied and not resampled.
     const snap = (at: number): number => Math.round((at - half) * this.density) / this.density;
     pen.drawImage(sprite, snap(x), snap(y), sprite.width / this.density, sprite.height / this.density);
   }
 
-  turbine(pen: Pen, step: number, strength: number, old: boolean): void {
-    const colour = old ? this.colours.muted : this.colours[KIND_TONE.turbine];
+  turbine(pen: Pen, step: number, strength: number, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.turbine];
     pen.scale(1.25, 1.25);
     pen.strokeStyle = colour;
     pen.lineWidth = 1.6;
@@ -67,10 +67,10 @@ export class Signs {
     ports: number,
     free: number,
     state: 'free' | 'charging' | 'out',
-    old: boolean,
+    outdated: boolean,
   ): void {
     const out = state === 'out';
-    const colour = old || out ? this.colours.muted : this.colours[KIND_TONE.charger];
+    const colour = outdated || out ? this.colours.muted : this.colours[KIND_TONE.charger];
     this.disc(pen, 9, this.colours.paper);
     pen.lineWidth = 3;
     pen.strokeStyle = this.colours.grid;
@@ -84,7 +84,7 @@ export class Signs {
       pen.stroke();
     }
     if (out) {
-      pen.strokeStyle = this.colours.ink; // barred: no energy and no port to be had
+      pen.strokeStyle = this.colours.ink; // barred: it sells no energy and takes no reservation
       pen.lineWidth = 1.8;
       pen.beginPath();
       pen.arc(0, 0, 6.6, 0, 7);
@@ -114,8 +114,8 @@ export class Signs {
     }
   }
 
-  vehicle(pen: Pen, level: number, status: string, old: boolean): void {
-    const colour = old ? this.colours.muted : this.colours[KIND_TONE.vehicle];
+  vehicle(pen: Pen, level: number, status: string, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.vehicle];
     const parked = status === 'parked';
     const reach = parked ? 4 : 5.2;
     this.disc(pen, reach + 1.2, this.colours.paper);
@@ -125,7 +125,7 @@ export class Signs {
     pen.arc(0, 0, reach, 0, 7);
     pen.fill();
     pen.globalAlpha = 1;
-    pen.beginPath(); // filled from below, as a vessel
+    pen.beginPath(); // filled from below, like a tank
     pen.arc(0, 0, reach, Math.PI / 2 - Math.acos(1 - 2 * level), Math.PI / 2 + Math.acos(1 - 2 * level));
     pen.fill();
     pen.strokeStyle = status === 'stranded' ? this.colours.ink : colour;
@@ -142,8 +142,8 @@ export class Signs {
     }
   }
 
-  reactor(pen: Pen, busy: boolean, old: boolean): void {
-    const colour = old ? this.colours.muted : this.colours[KIND_TONE.reactor];
+  reactor(pen: Pen, busy: boolean, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.reactor];
     pen.beginPath();
     for (let corner = 0; corner < 6; corner++) {
       const angle = (corner * Math.PI) / 3;
@@ -165,8 +165,8 @@ export class Signs {
     this.disc(pen, 1.3, busy ? this.colours.paper : colour);
   }
 
-  consumer(pen: Pen, short: boolean, old: boolean): void {
-    const colour = old ? this.colours.muted : this.colours[KIND_TONE.consumer];
+  consumer(pen: Pen, short: boolean, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.consumer];
     pen.beginPath(); // a house
     pen.moveTo(0, -8);
     pen.lineTo(8, -1);

@@ -1,23 +1,23 @@
-// The map: a still picture of the land below, the devices above it, drawn anew in every frame from small
-// ready-made pictures, so that a thousand devices move smoothly.
+// The map: the land on one canvas, the devices on another above it, drawn again in every frame from small
+// cached images, so that a thousand devices move smoothly.
 
-import germany from '../../dashboards/plots/data/germany.json';
-import { drawFlows, drawWays, type Spot } from './flows';
-import { fill, outOfService, type Device, type Site } from './model';
-import type { Colours } from './palette';
+import germany from '../../../../dashboards/plots/data/germany.json';
+import { outOfService, stateOfCharge, type Device, type DeviceKind } from '../../model/devices';
+import type { Site } from '../../model/site';
+import type { Colours } from '../palette';
+import { drawFlows, drawRoutes, type Spot } from './flows';
 import { ROTOR_STEPS, Signs, type Pen } from './signs';
-import type { Kind } from './wire';
 
 const RINGS = germany.rings as unknown as [number, number][][];
-const HOLD_MS = 400;
-const GRASP_PX = 18;
+const MIN_GLIDE_MS = 400;
+const CLICK_RADIUS_PX = 18;
 const STATUSES = ['parked', 'charging', 'stranded'] as const;
-const RANK: Record<Kind, number> = { consumer: 0, reactor: 1, turbine: 2, charger: 3, vehicle: 4 };
+const RANK: Record<DeviceKind, number> = { consumer: 0, reactor: 1, turbine: 2, charger: 3, vehicle: 4 };
 
 export class MapView {
   selected: string | null = null;
   hovered: string | null = null;
-  readonly hidden = new Set<Kind>();
+  readonly hidden = new Set<DeviceKind>();
   private readonly land: HTMLCanvasElement;
   private readonly top: HTMLCanvasElement;
   private spots: Spot[] = [];
@@ -84,10 +84,10 @@ export class MapView {
 
   at(x: number, y: number): Device | null {
     let best: Device | null = null;
-    let nearest = GRASP_PX ** 2;
+    let nearest = CLICK_RADIUS_PX ** 2;
     for (const spot of this.spots) {
-      const away = (spot.x - x) ** 2 + (spot.y - y) ** 2;
-      if (away < nearest) [best, nearest] = [spot.device, away];
+      const distance = (spot.x - x) ** 2 + (spot.y - y) ** 2;
+      if (distance < nearest) [best, nearest] = [spot.device, distance];
     }
     return best;
   }
@@ -113,8 +113,8 @@ export class MapView {
     return best;
   }
 
-  /** Draw the sign of a kind into a small canvas, for the legend. */
-  icon(canvas: HTMLCanvasElement, kind: Kind, colour: string): void {
+  /** Draw the symbol of a kind into a small canvas, for the legend. */
+  icon(canvas: HTMLCanvasElement, kind: DeviceKind, colour: string): void {
     canvas.width = canvas.height = 40;
     const pen = canvas.getContext('2d')!;
     pen.translate(20, 20);
@@ -131,7 +131,7 @@ export class MapView {
     else signs.consumer(pen, false, false);
   }
 
-  /** Draw all; what turns and drifts stands still where nothing is known to move. */
+  /** Draw everything; animations stop unless `moving`. */
   draw(nowMs: number, moving: boolean): void {
     if (!this.width) return;
     if (moving && !this.calm()) this.movedMs += Math.min(nowMs - this.drawnMs, 100);
@@ -146,7 +146,7 @@ export class MapView {
     const { site, spots, hidden, colours } = this;
     const scene = { site, spots, hidden, colours, project: this.projection() };
     drawFlows(pen, scene, this.movedMs);
-    drawWays(pen, scene);
+    drawRoutes(pen, scene);
     for (const spot of this.spots) this.drawDevice(pen, spot);
     this.mark(pen, this.hovered, 1.25);
     this.mark(pen, this.selected, 2);
@@ -173,7 +173,7 @@ export class MapView {
       [cell.south, cell.west] as const,
       [cell.north, cell.east] as const,
     ]);
-    for (const device of this.site.devices.values()) {
+    for (const device of this.site.devices.all.values()) {
       if (device.kind !== 'vehicle') places.push([device.latitude, device.longitude]);
     }
     if (!places.length) return;
@@ -185,14 +185,14 @@ export class MapView {
       east = Math.max(east, longitude);
     }
     const inGermany = west > 5.5 && east < 15.5 && south > 47 && north < 55.3;
-    if (inGermany && (north - south > 3 || east - west > 3) && this.site.devices.size < 400) {
+    if (inGermany && (north - south > 3 || east - west > 3) && this.site.devices.all.size < 400) {
       [south, north, west, east] = [47.27, 55.06, 5.87, 15.04];
     } else {
       const [dy, dx] = [Math.max(north - south, 0.02) * 0.08, Math.max(east - west, 0.02) * 0.08];
       [south, north, west, east] = [south - dy, north + dy, west - dx, east + dx];
     }
-    const crowd = Math.max(0.52, Math.min(1.15, Math.sqrt(110 / Math.max(this.site.devices.size, 1))));
-    const size = Math.min(Math.max(crowd, 1), crowd * Math.sqrt(this.zoom));
+    const shrink = Math.max(0.52, Math.min(1.15, Math.sqrt(110 / Math.max(this.site.devices.all.size, 1))));
+    const size = Math.min(Math.max(shrink, 1), shrink * Math.sqrt(this.zoom));
     const known = [south, north, west, east, size.toFixed(2), this.site.cells.length].join();
     if (known === this.known) return;
     this.known = known;
@@ -228,14 +228,14 @@ export class MapView {
 
   private place(nowMs: number): void {
     const project = this.projection();
-    const glide = Math.max(HOLD_MS, Math.min(Number.isFinite(this.site.paceMs) ? this.site.paceMs : HOLD_MS, 20_000));
+    const glide = Math.max(MIN_GLIDE_MS, Math.min(Number.isFinite(this.site.run.paceMs) ? this.site.run.paceMs : MIN_GLIDE_MS, 20_000));
     this.spots = [];
     for (const device of this.inOrder()) {
       let { latitude, longitude } = device;
-      const gone = (nowMs - device.movedAt) / glide;
-      if (gone < 1 && !this.calm()) {
-        latitude = device.before[0] + (latitude - device.before[0]) * gone;
-        longitude = device.before[1] + (longitude - device.before[1]) * gone;
+      const share = (nowMs - device.movedAt) / glide;
+      if (share < 1 && !this.calm()) {
+        latitude = device.before[0] + (latitude - device.before[0]) * share;
+        longitude = device.before[1] + (longitude - device.before[1]) * share;
       }
       let [x, y] = project(latitude, longitude);
       if (device.state?.status === 'charging' && device.kind === 'vehicle') {
@@ -248,12 +248,12 @@ export class MapView {
     }
   }
 
-  /** The devices to show, what is to be on top last; sorted anew only when there are others. */
+  /** The devices to show, those on top last; sorted again only when others are to be shown. */
   private inOrder(): readonly Device[] {
-    const key = `${this.site.devices.size} ${[...this.hidden].join()}`;
+    const key = `${this.site.devices.all.size} ${[...this.hidden].join()}`;
     if (key !== this.sortedFor) {
       this.sortedFor = key;
-      this.sorted = [...this.site.devices.values()].filter((each) => !this.hidden.has(each.kind));
+      this.sorted = [...this.site.devices.all.values()].filter((each) => !this.hidden.has(each.kind));
       this.sorted.sort((a, b) => RANK[a.kind] - RANK[b.kind] || (a.id < b.id ? -1 : 1));
     }
     return this.sorted;
@@ -297,29 +297,30 @@ export class MapView {
 
   private drawDevice(pen: Pen, { device, x, y }: Spot): void {
     const { signs, movedMs } = this;
-    const old = this.site.old(device);
+    const outdated = this.site.isOutdated(device);
     const state = device.state;
-    if (old) pen.globalAlpha = device.online ? 0.45 : 0.6;
+    if (outdated) pen.globalAlpha = device.online ? 0.45 : 0.6;
     if (device.kind === 'turbine') {
-      const share = state && !old ? Math.max(0, state.powerW) / this.site.maxPowerW : 0;
+      const share = state && !outdated ? Math.max(0, state.power_w) / this.site.devices.maxTurbinePowerW : 0;
       const speed = share > 0 ? 0.5 + 3.5 * Math.sqrt(share) : 0;
       const turned = (movedMs / 1000) * speed + hash(device.id);
       const step = Math.floor((((turned / ((2 * Math.PI) / 3)) % 1) + 1) * ROTOR_STEPS) % ROTOR_STEPS;
-      const strength = old || !state ? 0 : share > 0 ? 1 + Math.round(share * 2) : 0;
-      signs.stamp(pen, `t${step} ${strength} ${old}`, 19, x, y, (each) => signs.turbine(each, step, strength, old));
+      const strength = outdated || !state ? 0 : share > 0 ? 1 + Math.round(share * 2) : 0;
+      signs.stamp(pen, `t${step} ${strength} ${outdated}`, 19, x, y, (each) => signs.turbine(each, step, strength, outdated));
     } else if (device.kind === 'charger') {
-      const level = Number.isNaN(fill(state)) ? 0 : Math.round(fill(state) * 24);
-      const ports = Math.min(state?.figures['ports'] ?? 0, 8);
-      const free = Math.max(0, ports - (state?.figures['ports_reserved'] ?? 0));
-      const look = outOfService(device) ? 'out' : state?.status === 'charging' && !old ? 'charging' : 'free';
-      const key = `c${level} ${ports} ${free} ${look} ${old}`;
-      signs.stamp(pen, key, 14, x, y, (each) => signs.charger(each, level / 24, ports, free, look, old));
+      const level = Math.round((stateOfCharge(state) || 0) * 24);
+      const [all, reserved] = state?.kind === 'charger' ? [state.ports, state.ports_reserved] : [0, 0];
+      const ports = Math.min(all, 8);
+      const free = Math.max(0, ports - reserved);
+      const look = outOfService(device) ? 'out' : state?.status === 'charging' && !outdated ? 'charging' : 'free';
+      const key = `c${level} ${ports} ${free} ${look} ${outdated}`;
+      signs.stamp(pen, key, 14, x, y, (each) => signs.charger(each, level / 24, ports, free, look, outdated));
     } else if (device.kind === 'vehicle') {
-      const level = Number.isNaN(fill(state)) ? 0 : Math.round(fill(state) * 12);
+      const level = Math.round((stateOfCharge(state) || 0) * 12);
       const status = STATUSES.find((each) => each === state?.status) ?? 'driving';
-      signs.stamp(pen, `v${level} ${status} ${old}`, 9, x, y, (each) => signs.vehicle(each, level / 12, status, old));
+      signs.stamp(pen, `v${level} ${status} ${outdated}`, 9, x, y, (each) => signs.vehicle(each, level / 12, status, outdated));
     } else if (device.kind === 'reactor') {
-      const busy = (state?.figures['sold_wh'] ?? 0) > 0 && !old;
+      const busy = state?.kind === 'reactor' && state.sold_wh > 0 && !outdated;
       if (busy) {
         pen.globalAlpha = 0.25 + 0.15 * Math.sin(movedMs / 400);
         pen.fillStyle = this.colours.reactor;
@@ -328,10 +329,10 @@ export class MapView {
         pen.fill();
         pen.globalAlpha = 1;
       }
-      signs.stamp(pen, `r${busy} ${old}`, 13, x, y, (each) => signs.reactor(each, busy, old));
+      signs.stamp(pen, `r${busy} ${outdated}`, 13, x, y, (each) => signs.reactor(each, busy, outdated));
     } else {
       const short = state?.status === 'short';
-      signs.stamp(pen, `h${short} ${old}`, 10, x, y, (each) => signs.consumer(each, short, old));
+      signs.stamp(pen, `h${short} ${outdated}`, 10, x, y, (each) => signs.consumer(each, short, outdated));
     }
     pen.globalAlpha = 1;
     if (!device.online) signs.stamp(pen, 'off', 9, x, y, (each) => signs.cross(each));

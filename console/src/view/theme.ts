@@ -1,12 +1,12 @@
-// Light or dark: as the system has it, unless the reader has chosen.
+// Light or dark: the system's choice, unless the reader has chosen.
 
 import { colours, type Colours, type Theme } from './palette';
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
 export function themeNow(): Colours {
-  const wish = localStorage.getItem('gridfleet-theme');
-  const theme: Theme = wish === 'dark' || wish === 'light' ? wish : dark.matches ? 'dark' : 'light';
+  const chosen = localStorage.getItem('gridfleet-theme');
+  const theme: Theme = chosen === 'dark' || chosen === 'light' ? chosen : dark.matches ? 'dark' : 'light';
   document.documentElement.dataset['theme'] = theme;
   return colours(theme);
 }

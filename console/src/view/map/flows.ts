@@ -1,7 +1,8 @@
-// Who is bound to whom, drawn between the devices: energy between cells and from reactors, and the vehicles' ways.
+// Lines between devices: energy sold between cells and by reactors, and the vehicles' routes.
 
-import type { Device, Site } from './model';
-import type { Colours } from './palette';
+import type { Device } from '../../model/devices';
+import type { Site } from '../../model/site';
+import type { Colours } from '../palette';
 import type { Pen } from './signs';
 
 export interface Spot {
@@ -18,13 +19,13 @@ export interface Scene {
   project: (latitude: number, longitude: number) => [number, number];
 }
 
-/** Middle of each cell: of its area where that is known, else of the devices that stay where they are. */
+/** The centre of each cell: of its area where that is known, else of its devices that do not move. */
 function middles(site: Site): Map<string, [number, number]> {
   const found = new Map<string, [number, number]>();
   for (const cell of site.cells) found.set(cell.name, [(cell.south + cell.north) / 2, (cell.west + cell.east) / 2]);
   if (found.size) return found;
   const sums = new Map<string, [number, number, number]>();
-  for (const device of site.devices.values()) {
+  for (const device of site.devices.all.values()) {
     if (device.kind === 'vehicle' || device.kind === 'reactor') continue;
     const sum = sums.get(device.cell) ?? [0, 0, 0];
     sums.set(device.cell, [sum[0] + device.latitude, sum[1] + device.longitude, sum[2] + 1]);
@@ -33,19 +34,19 @@ function middles(site: Site): Map<string, [number, number]> {
   return found;
 }
 
-/** What the reactors sold, to whom; and what cells sold to each other, as arrows that drift with time. */
+/** Draw what the reactors sold, and to whom; and what cells sold to each other, as arrows that move with time. */
 export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: Scene, movedMs: number): void {
-  const now = site.tick ? site.buckets.get(site.tick.tick) : undefined;
-  const bucket = now && (now.reactorTo.size || now.flows.size) ? now : site.last;
-  if (!bucket) return;
+  const { running, last } = site.history;
+  const totals = running && (running.reactorTo.size || running.flows.size) ? running : last;
+  if (!totals) return;
   const drift = -((movedMs / 60) % 14);
   pen.lineCap = 'round';
-  if (bucket.reactorTo.size && !hidden.has('reactor')) {
+  if (totals.reactorTo.size && !hidden.has('reactor')) {
     const reactors = spots.filter((each) => each.device.kind === 'reactor');
     const target = new Map<string, { x: number; y: number; wh: number }>();
-    const crowd = bucket.reactorTo.size > 40;
-    const centres = crowd ? middles(site) : null;
-    for (const [id, wh] of bucket.reactorTo) {
+    const many = totals.reactorTo.size > 40;
+    const centres = many ? middles(site) : null;
+    for (const [id, wh] of totals.reactorTo) {
       const device = site.devices.get(id);
       if (!device) continue;
       const key = centres ? device.cell : id;
@@ -59,8 +60,8 @@ export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: S
     pen.lineDashOffset = drift;
     for (const { x, y, wh } of target.values()) {
       const from = reactors.reduce<Spot | null>((best, each) => {
-        const away = (spot: Spot): number => (spot.x - x) ** 2 + (spot.y - y) ** 2;
-        return !best || away(each) < away(best) ? each : best;
+        const distance = (spot: Spot): number => (spot.x - x) ** 2 + (spot.y - y) ** 2;
+        return !best || distance(each) < distance(best) ? each : best;
       }, null);
       if (!from) continue;
       pen.globalAlpha = 0.55;
@@ -71,13 +72,13 @@ export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: S
       pen.stroke();
     }
   }
-  if (bucket.flows.size) {
+  if (totals.flows.size) {
     const centres = middles(site);
     pen.strokeStyle = pen.fillStyle = colours.imported;
     pen.setLineDash([7, 7]);
     pen.lineDashOffset = drift;
     pen.globalAlpha = 0.9;
-    for (const [way, wh] of bucket.flows) {
+    for (const [way, wh] of totals.flows) {
       const [from = '', to = ''] = way.split('>');
       const [start, end] = [centres.get(from), centres.get(to)];
       if (!start || !end) continue;
@@ -106,18 +107,18 @@ export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: S
   pen.globalAlpha = 1;
 }
 
-/** From each vehicle on the road to where it goes: firm to the charger it has reserved, faint otherwise. */
-export function drawWays(pen: Pen, { site, spots, hidden, colours, project }: Scene): void {
+/** Draw a line from each moving vehicle to its destination: solid to a reserved charger, dotted otherwise. */
+export function drawRoutes(pen: Pen, { site, spots, hidden, colours, project }: Scene): void {
   if (hidden.has('vehicle')) return;
   pen.strokeStyle = colours.vehicle;
   for (const reserved of [false, true]) {
     pen.beginPath();
     for (const { device, x, y } of spots) {
       const state = device.state;
-      if (!state || device.kind !== 'vehicle' || site.old(device)) continue;
+      if (state?.kind !== 'vehicle' || site.isOutdated(device)) continue;
       if ((state.charger !== null) !== reserved) continue;
       const charger = state.charger ? site.devices.get(state.charger) : undefined;
-      const aim = charger ? ([charger.latitude, charger.longitude] as const) : state.nextStop;
+      const aim = charger ? ([charger.latitude, charger.longitude] as const) : state.next_stop;
       if (!aim) continue;
       pen.moveTo(x, y);
       pen.lineTo(...project(...aim));

@@ -1,32 +1,32 @@
-// What surrounds the map and the market: the kinds to show or hide, the cells to choose from, the key of colours.
+// Legends: the kinds to show or hide on the map, the cells to choose from, the colours of the market view.
 
-import type { MapView } from './map';
-import type { Site } from './model';
+import { DEVICE_KINDS, type DeviceKind } from '../model/devices';
+import type { Site } from '../model/site';
+import type { MapView } from './map/map';
 import { KIND_TONE, type Colours } from './palette';
 import { put } from './panels';
-import { KINDS } from './wire';
 
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-const SHAPES: Record<(typeof KINDS)[number], string> = {
+const PLURALS: Record<DeviceKind, string> = {
   turbine: 'turbines', consumer: 'consumers', charger: 'chargers', vehicle: 'vehicles', reactor: 'reactors',
 };
 
-export function makeKinds(map: MapView, palette: Colours): void {
+export function buildKinds(map: MapView, palette: Colours): void {
   const holder = get('kinds');
   holder.replaceChildren(
-    ...KINDS.map((kind) => {
+    ...DEVICE_KINDS.map((kind) => {
       const button = document.createElement('button');
       button.type = 'button';
       button.className = 'kind';
       button.id = `kind-${kind}`;
       button.setAttribute('aria-pressed', String(!map.hidden.has(kind)));
-      button.title = `Show or hide ${SHAPES[kind]}`;
+      button.title = `Show or hide ${PLURALS[kind]}`;
       const icon = document.createElement('canvas');
       icon.setAttribute('aria-hidden', 'true');
       map.icon(icon, kind, palette[KIND_TONE[kind]]);
       const count = document.createElement('span');
       count.id = `count-${kind}`;
-      button.append(icon, SHAPES[kind], ' ', count);
+      button.append(icon, PLURALS[kind], ' ', count);
       button.addEventListener('click', () => {
         if (!map.hidden.delete(kind)) map.hidden.add(kind);
         button.setAttribute('aria-pressed', String(!map.hidden.has(kind)));
@@ -36,15 +36,15 @@ export function makeKinds(map: MapView, palette: Colours): void {
   );
 }
 
-export function counts(site: Site): void {
+export function showCounts(site: Site): void {
   const sums = new Map<string, number>();
-  for (const device of site.devices.values()) sums.set(device.kind, (sums.get(device.kind) ?? 0) + 1);
-  for (const kind of KINDS) put(`count-${kind}`, String(sums.get(kind) ?? 0));
+  for (const device of site.devices.all.values()) sums.set(device.kind, (sums.get(device.kind) ?? 0) + 1);
+  for (const kind of DEVICE_KINDS) put(`count-${kind}`, String(sums.get(kind) ?? 0));
 }
 
-export function cells(site: Site): void {
+export function showCells(site: Site): void {
   const field = get<HTMLSelectElement>('market-cell');
-  const names = [...new Set([...site.devices.values()].filter((each) => each.kind !== 'reactor').map((each) => each.cell))].sort();
+  const names = [...new Set([...site.devices.all.values()].filter((each) => each.kind !== 'reactor').map((each) => each.cell))].sort();
   const key = names.join('\n');
   if (field.dataset['key'] === key) return;
   field.dataset['key'] = key;
@@ -54,9 +54,9 @@ export function cells(site: Site): void {
   if (names.includes(chosen)) field.value = chosen;
 }
 
-export function makeKey(): void {
+export function buildKey(): void {
   get('merit-key').append(
-    ...([['wind', 'served by wind'], ['imported', 'by a neighbour'], ['reactor', 'by the reactor'], ['unserved', 'not served']] as const).map(
+    ...([['wind', 'served by turbines'], ['imported', 'by a neighbouring cell'], ['reactor', 'by the reactor'], ['unserved', 'not served']] as const).map(
       ([name, text]) => {
         const item = document.createElement('span');
         const patch = document.createElement('i');

@@ -1,15 +1,25 @@
-// The strip of figures, the badge, the log and the list of devices found.
+// The row of figures, the status badge, the event log and the list of devices found.
 
-import { clockText, dayText, kw, percent, plain, price } from './format';
+import { clockText, dayText, kw, percent, plain, price } from '../format';
 import { headline } from './card';
-import type { Journal } from './journal';
-import type { Site } from './model';
-import { PHASES } from './wire';
+import type { EventLog } from '../model/event-log';
+import type { Phase } from '../model/messages';
+import type { Site } from '../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', run: '›' } as const;
-const MOST_FOUND = 40;
-const BETWEEN_CELLS: ReadonlySet<string> = new Set(['residual', 'surplus', 'exchange']);
+const MAX_FOUND = 40;
+/** The four steps of a tick, as the page shows them; cells trade with their neighbours in step 2. */
+const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {
+  bid: [1, 'Bid'],
+  trade: [2, 'Trade'],
+  residual: [2, 'Trade'],
+  surplus: [2, 'Trade'],
+  exchange: [2, 'Trade'],
+  import: [3, 'Import'],
+  settle: [4, 'Settle'],
+};
+const STEP_COUNT = 4;
 
 export function put(id: string, text: string): void {
   const holder = get(id);
@@ -19,44 +29,43 @@ export function put(id: string, text: string): void {
 export function showNow(site: Site): void {
   const tick = site.tick;
   if (!tick) return;
-  const last = site.last;
-  put('now-tick', `${plain(tick.tick + 1)} of ${plain(tick.tick + 1 + tick.ticksLeft)}`);
-  put('now-phase', tick.paused ? `${tick.phase}, paused` : tick.phase);
-  put('now-time', `${dayText(tick.simulatedMs)}, ${clockText(tick.simulatedMs)}`);
+  const last = site.history.last;
+  put('now-tick', `${plain(tick.tick + 1)} of ${plain(tick.tick + 1 + tick.ticks_left)}`);
+  const [step, name] = STEPS[tick.phase];
+  put('now-phase', `${step} ${name}${tick.paused ? ', paused' : ''}`);
+  put('now-time', `${dayText(tick.simulated_ms)}, ${clockText(tick.simulated_ms)}`);
   // Wh in a quarter of an hour, times four, are W.
-  put('now-residual', last?.accounts ? kw((last.demand - last.wind) * 4) : '–');
+  put('now-residual', last?.reports ? kw((last.demand - last.wind) * 4) : '–');
   put('now-price', last ? `${price(last.lowestPrice)} · ${price(last.meanPrice)}` : '–');
   put('now-reactor', last ? percent(last.reactorShare) : '–');
   let online = 0;
-  for (const device of site.devices.values()) if (device.online) online += 1;
-  put('now-devices', `${plain(online)} of ${plain(site.devices.size)}`);
-  const phases = site.facts && site.cells.length < 2 ? PHASES.filter((each) => !BETWEEN_CELLS.has(each)) : PHASES;
-  steps(phases.indexOf(tick.phase), phases.length);
+  for (const device of site.devices.all.values()) if (device.online) online += 1;
+  put('now-devices', `${plain(online)} of ${plain(site.devices.all.size)}`);
+  showStep(step);
 }
 
-function steps(rank: number, of: number): void {
+function showStep(step: number): void {
   const holder = get('now-steps');
-  while (holder.children.length < of) holder.append(document.createElement('i'));
-  while (holder.children.length > of) holder.lastElementChild?.remove();
-  [...holder.children].forEach((each, index) => each.classList.toggle('on', index <= rank));
+  while (holder.children.length < STEP_COUNT) holder.append(document.createElement('i'));
+  [...holder.children].forEach((each, index) => each.classList.toggle('on', index < step));
 }
 
-/** Say in a word how fresh all this is; return whether it is live. */
+/** Show how fresh the page is; return whether it is live. */
 export function showBadge(site: Site, online: boolean, stale: boolean, nowMs: number): boolean {
   const badge = get('live');
   const [state, text] = !online
     ? ['off', 'not connected']
     : !site.tick
-      ? ['wait', 'connected, no clock heard']
+      ? ['wait', 'connected, no tick yet']
       : stale
-        ? ['stale', site.clockOnline ? `stale: no tick for ${plain((nowMs - site.tickAt) / 1000)} s` : 'stale: the clock is offline']
-        : site.clock?.status === 'finished'
+        ? ['stale', site.run.clockOnline ? `outdated: no tick for ${plain((nowMs - site.run.tickAt) / 1000)} s` : 'outdated: the clock is offline']
+        : site.run.finished
           ? ['paused', 'run ended']
           : site.tick.paused
             ? ['paused', 'paused']
-            : site.witnessed
+            : site.run.liveTickSeen
               ? ['live', 'live']
-              : ['wait', 'joined, the next phase is awaited'];
+              : ['wait', 'connected, waiting for the next phase'];
   badge.dataset['state'] = state;
   put('live', text);
   document.body.classList.toggle('stale', !online || stale);
@@ -67,7 +76,7 @@ export function showBadge(site: Site, online: boolean, stale: boolean, nowMs: nu
 
 let logged = 0;
 
-export function showLog({ entries }: Journal): void {
+export function showLog({ entries }: EventLog): void {
   const newest = entries[0]?.id ?? 0;
   if (newest === logged) return;
   get('log-empty').hidden = true;
@@ -95,15 +104,15 @@ export function showLog({ entries }: Journal): void {
   while (holder.children.length > 120) holder.lastElementChild?.remove();
 }
 
-export function showFound(site: Site, words: string, select: (id: string) => void): void {
+export function showFound(site: Site, query: string, select: (id: string) => void): void {
   const holder = get('found');
-  const wanted = words.trim().toLowerCase();
+  const wanted = query.trim().toLowerCase();
   if (!wanted) {
     holder.replaceChildren();
     return;
   }
   const rows: HTMLElement[] = [];
-  for (const device of site.devices.values()) {
+  for (const device of site.devices.all.values()) {
     const source = device.state ? (device.state.measured ? 'measured' : 'simulated') : '';
     const text = `${device.id} ${device.label} ${device.cell} ${device.state?.status ?? ''} ${source} ${device.online ? '' : 'offline'}`;
     if (!text.toLowerCase().includes(wanted)) continue;
@@ -114,11 +123,11 @@ export function showFound(site: Site, words: string, select: (id: string) => voi
     button.addEventListener('click', () => select(device.id));
     row.append(button);
     rows.push(row);
-    if (rows.length === MOST_FOUND) break;
+    if (rows.length === MAX_FOUND) break;
   }
   if (!rows.length) {
     const row = document.createElement('li');
-    row.textContent = 'No device has that in its id, label, cell or status.';
+    row.textContent = 'No device has this in its id, label, cell or status.';
     rows.push(row);
   }
   holder.replaceChildren(...rows);

@@ -1,0 +1,110 @@
+// Decode publications: topic, schema version and payload. Every field is checked, as the devices themselves check it.
+
+import * as v from 'valibot';
+import {
+  BATCH,
+  BATCH_VERSION,
+  ID,
+  MAX_BATCH_MESSAGES,
+  MESSAGE_TYPES,
+  ROOT,
+  SCHEMA_VERSION,
+  type MessageType,
+} from './messages';
+
+/** A publication as it comes from the broker. */
+export interface Publication {
+  topic: string;
+  payload: string;
+  retained: boolean;
+  /** The schema version that it states; null where it states none. */
+  schema: string | null;
+}
+
+/** A message with its type, the scope levels of its topic and its sender. */
+export type Decoded = {
+  [T in MessageType]: {
+    type: T;
+    scope: readonly string[];
+    sender: string;
+    message: v.InferOutput<(typeof MESSAGE_TYPES)[T]['schema']>;
+  };
+}[MessageType];
+
+export interface Batch {
+  /** The fleet process that published it. */
+  fleet: string;
+  messages: Publication[];
+}
+
+/** Why a publication is ignored: its payload is invalid, or of a schema version that this page does not know. */
+export type RejectReason = 'malformed' | 'schema';
+
+export class DecodeError extends Error {
+  constructor(
+    readonly reason: RejectReason,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The filters of all topics that the page reads. */
+export function topicFilters(site: string): string[] {
+  const filters = Object.entries(MESSAGE_TYPES).map(
+    ([type, { scope }]) => `${ROOT}/${site}/${type}/${'+/'.repeat(scope.length)}+`,
+  );
+  return [...filters, `${ROOT}/${site}/${BATCH}/+/+/+`];
+}
+
+export function controlTopic(site: string, setting: string, operator: string): string {
+  return `${ROOT}/${site}/control/${setting}/${operator}`;
+}
+
+/** The message in a publication; null for topics of others and for retained messages that were cleared. */
+export function decode(site: string, { topic, payload, schema }: Publication): Decoded | null {
+  const [root, itsSite, type = '', ...rest] = topic.split('/');
+  if (root !== ROOT || itsSite !== site || !isMessageType(type) || payload === '') return null;
+  const row = MESSAGE_TYPES[type];
+  if (rest.length !== row.scope.length + 1 || !rest.every((level) => ID.test(level))) return null;
+  checkSchemaVersion(schema);
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch {
+    throw new DecodeError('malformed', 'not JSON');
+  }
+  const result = v.safeParse(row.schema as v.GenericSchema, value, { abortEarly: true });
+  if (!result.success) throw new DecodeError('malformed', v.summarize(result.issues));
+  const sender = rest.pop()!;
+  return { type, scope: rest, sender, message: result.output } as Decoded;
+}
+
+/** The messages of a fleet process's batch (broker/protocol/batch.py); null for any other publication. */
+export function unpackBatch(site: string, { topic, payload, schema }: Publication): Batch | null {
+  const levels = topic.split('/');
+  const [root, itsSite, batch, type = '', , fleet = ''] = levels;
+  if (root !== ROOT || itsSite !== site || batch !== BATCH || levels.length !== 6) return null;
+  checkSchemaVersion(schema);
+  const [version, ...lines] = payload.split('\n', MAX_BATCH_MESSAGES + 2);
+  if (version !== BATCH_VERSION || lines.length > MAX_BATCH_MESSAGES) throw new DecodeError('malformed', 'not a batch');
+  const messages = lines.map((line): Publication => {
+    const space = line.indexOf(' ');
+    if (space < 1) throw new DecodeError('malformed', 'a line of a batch without a topic');
+    return {
+      topic: `${ROOT}/${site}/${type}/${line.slice(0, space)}`,
+      payload: line.slice(space + 1),
+      retained: false,
+      schema,
+    };
+  });
+  return { fleet, messages };
+}
+
+function isMessageType(text: string): text is MessageType {
+  return Object.hasOwn(MESSAGE_TYPES, text);
+}
+
+function checkSchemaVersion(stated: string | null): void {
+  if (stated !== null && stated !== SCHEMA_VERSION) throw new DecodeError('schema', `schema version ${stated}`);
+}

@@ -1,0 +1,182 @@
+// What the page knows of a site: built from messages alone, in order of arrival, without a clock or a screen.
+
+import { decode, DecodeError, unpackBatch, type Decoded, type Publication, type RejectReason } from './decoder';
+import { Devices, type Device, type DevicePresence, type DeviceState } from './devices';
+import { describeControl, EventLog } from './event-log';
+import { cellsOf, distanceKm, type CellArea } from './geography';
+import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Tick } from './messages';
+import { Run } from './run';
+import { addRefusals, TickHistory, type Refusals } from './tick-totals';
+
+export class Site {
+  readonly run = new Run();
+  readonly devices = new Devices();
+  readonly history = new TickHistory();
+  readonly log = new EventLog(() => this.run.tick?.simulated_ms ?? NaN);
+  facts: Facts | null = null;
+  cells: CellArea[] = [];
+  /** How many messages were ignored, by reason. */
+  readonly rejected: Record<RejectReason, number> = { malformed: 0, schema: 0 };
+  private readonly calls = new Map<string, Call>();
+  private readonly refusedMessages: Refusals = new Map();
+
+  constructor(readonly name: string) {}
+
+  get tick(): Tick | null {
+    return this.run.tick;
+  }
+
+  /** Receive a message, or a batch of them; `nowMs` is real time from an arbitrary beginning. */
+  receive(publication: Publication, nowMs: number): void {
+    this.countErrors(() => {
+      const batch = unpackBatch(this.name, publication);
+      if (!batch) return this.receiveOne(publication, nowMs);
+      for (const each of batch.messages) {
+        const sender = each.topic.slice(each.topic.lastIndexOf('/') + 1);
+        // A fleet process publishes for devices whose presence names it, and for no others.
+        if (this.devices.get(sender)?.via !== batch.fleet) this.rejected.malformed += 1;
+        else this.countErrors(() => this.receiveOne(each, nowMs));
+      }
+    });
+  }
+
+  /** Whether a device has reported nothing for two ticks. */
+  isOutdated(device: Device): boolean {
+    const now = this.tick?.tick ?? 0;
+    return !device.online || (device.state !== null && device.state.tick < now - 2);
+  }
+
+  private countErrors(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.rejected[error.reason] += 1;
+    }
+  }
+
+  private receiveOne(publication: Publication, nowMs: number): void {
+    const decoded = decode(this.name, publication);
+    if (decoded) this.apply(decoded, publication.retained, nowMs);
+  }
+
+  private apply(decoded: Decoded, retained: boolean, nowMs: number): void {
+    const { type, scope, sender, message } = decoded;
+    const [to = ''] = scope;
+    switch (type) {
+      case 'tick':
+        if (sender === CLOCK_ID) this.onTick(message, retained, nowMs);
+        return;
+      case 'state':
+        if (message.kind !== 'clock') this.onState(sender, message, nowMs);
+        else if (sender === CLOCK_ID) this.onClock(message);
+        return;
+      case 'facts':
+        if (sender === CLOCK_ID) this.onFacts(message);
+        return;
+      case 'presence':
+        return this.onPresence(sender, message, retained, nowMs);
+      case 'fleet':
+        for (const device of this.devices.onFleetPresence(sender, message.online)) {
+          if (!retained) this.log.presenceChanged(device.id, false, nowMs);
+        }
+        return;
+      case 'control':
+        this.run.revision = Math.max(this.run.revision, message.revision);
+        if (!retained) this.log.add('setting', `${sender} requests: ${describeControl(to, message.value)}`);
+        return;
+      case 'supply':
+        this.history.of(message.tick).supply?.set(sender, message.energy_wh);
+        return;
+      case 'bid':
+        this.history.of(message.tick).bids?.set(sender, message.packages);
+        return;
+      case 'receipt':
+        this.history.of(message.tick).addReceipt(to, sender, message, this.devices.get(to), this.devices.get(sender));
+        return;
+      case 'call':
+        this.calls.set(sender, message);
+        return;
+      case 'lease':
+        return this.onLease(to, sender, message);
+      case 'decline':
+        return addRefusals(this.history.of(this.tick?.tick ?? 0).declined, message.reason, sender);
+    }
+  }
+
+  private onTick(tick: Tick, retained: boolean, nowMs: number): void {
+    const before = this.run.tick;
+    const progress = this.run.onTick(tick, retained, nowMs);
+    if (progress === 'outdated') return;
+    if (progress === 'run') this.restart();
+    else if (before) this.log.compareTicks(before, tick);
+    else if (!retained || tick.tick > 0) this.log.add('run', `Connected during tick ${tick.tick + 1}`);
+    if (progress === 'phase') return;
+    this.history.begin(tick);
+    const last = this.history.last;
+    if (last) this.log.addRefusals(last.declined, last.refusedAwards, this.refusedMessages);
+    this.refusedMessages.clear();
+  }
+
+  private onClock(clock: ClockState): void {
+    const before = this.run.clock;
+    this.run.onClock(clock);
+    if (!before) return;
+    if (clock.status === 'finished' && before.status !== 'finished') this.log.add('run', 'The run has ended');
+    if ((clock.refused['control'] ?? 0) > (before.refused['control'] ?? 0)) {
+      this.log.add('refused', 'The clock rejected a control: unknown setting or value');
+    }
+  }
+
+  private onFacts(facts: Facts): void {
+    this.facts = facts;
+    this.cells = cellsOf(facts, this.name);
+  }
+
+  private onPresence(id: string, presence: Presence, retained: boolean, nowMs: number): void {
+    if (isDevice(presence)) {
+      if (this.devices.onPresence(id, presence) && !retained) {
+        this.log.presenceChanged(id, this.devices.get(id)?.online ?? false, nowMs);
+      }
+    } else if (id === CLOCK_ID) {
+      if (!presence.online && !retained && !this.run.finished) this.log.add('offline', 'The clock is offline');
+      this.run.clockOnline = presence.online;
+    }
+  }
+
+  private onState(id: string, state: DeviceState, nowMs: number): void {
+    const report = this.devices.onState(id, state, nowMs);
+    if (!report) return;
+    this.history.of(state.tick).addState(id, state);
+    if (!report.before) return;
+    for (const [reason, count] of Object.entries(state.refused)) {
+      const more = count - (report.before.refused[reason] ?? 0);
+      if (more > 0) addRefusals(this.refusedMessages, reason, id, more);
+    }
+  }
+
+  /** A charger confirms the offer that a vehicle accepted; later leases answer heartbeats. */
+  private onLease(vehicle: string, charger: string, lease: Lease): void {
+    const call = this.calls.get(vehicle);
+    const at = this.devices.get(charger);
+    if (!call || call.call !== lease.call || !at || !this.tick) return;
+    this.calls.delete(vehicle);
+    const totals = this.history.of(this.tick.tick);
+    totals.accepted += 1;
+    totals.acceptedUeur += lease.price_ueur_per_kwh;
+    totals.acceptedNeur += lease.energy_wh * lease.price_ueur_per_kwh;
+    totals.acceptedKm += distanceKm(call.latitude, call.longitude, at.latitude, at.longitude);
+  }
+
+  private restart(): void {
+    this.history.clear();
+    this.calls.clear();
+    this.refusedMessages.clear();
+    this.devices.dropStates();
+    this.log.add('run', 'A new run begins');
+  }
+}
+
+function isDevice(presence: Presence): presence is DevicePresence {
+  return presence.kind !== 'clock';
+}

@@ -1,0 +1,195 @@
+// The totals of each tick: what the charts and the market view are drawn from.
+
+import type { Package, Receipt, Tick } from './messages';
+import type { Device, DeviceState } from './devices';
+
+export const TICK_MS = 900_000;
+const MAX_TICKS = 960;
+/** Bids and receipts are kept for so many ticks; the market view shows the last two. */
+const TICKS_WITH_BIDS = 3;
+
+export type Source = 'wind' | 'imported' | 'reactor';
+export interface ServedLot {
+  index: number;
+  wh: number;
+  ueur: number;
+  source: Source;
+}
+/** How often something was refused, by reason and device. */
+export type Refusals = Map<string, Map<string, number>>;
+
+/** The totals of one tick. Energies in Wh, money in nEUR. */
+export class TickTotals {
+  /** Simulated time at its beginning. */
+  ms = 0;
+  /** How many devices have reported their state of it. */
+  reports = 0;
+  wind = 0;
+  reactor = 0;
+  demand = 0;
+  bought = 0;
+  charged = 0;
+  curtailed = 0;
+  delivered = 0;
+  storedChargers = NaN;
+  storedVehicles = NaN;
+  readonly balance = new Map<string, number>();
+  soldWh = 0;
+  soldNeur = 0;
+  lowest = Infinity;
+  accepted = 0;
+  acceptedUeur = 0;
+  acceptedKm = 0;
+  acceptedNeur = 0;
+  bids: Map<string, readonly Package[]> | null = new Map();
+  served: Map<string, ServedLot[]> | null = new Map();
+  supply: Map<string, number> | null = new Map();
+  /** Energy from cell to cell: `a>b` → Wh. */
+  readonly flows = new Map<string, number>();
+  /** Energy from reactors, by buyer. */
+  readonly reactorTo = new Map<string, number>();
+  /** Charging requests that chargers declined. */
+  readonly declined: Refusals = new Map();
+  /** Awards that buyers refused, by buyer. */
+  readonly refusedAwards = new Map<string, number>();
+  private receipts: Set<string> | null = new Set();
+
+  constructor(readonly tick: number) {}
+
+  /** Add a device's report. */
+  addState(id: string, state: DeviceState): void {
+    this.reports += 1;
+    switch (state.kind) {
+      case 'turbine':
+        this.wind += state.generated_wh;
+        this.curtailed += state.curtailed_wh;
+        this.balance.set(id, state.balance_neur);
+        break;
+      case 'reactor':
+        this.reactor += state.sold_wh;
+        this.balance.set(id, state.balance_neur);
+        break;
+      case 'consumer':
+        this.demand += state.demand_wh;
+        this.bought += state.bought_wh;
+        break;
+      case 'charger':
+        this.charged += state.bought_wh;
+        this.delivered += state.delivered_wh;
+        this.storedChargers = (this.storedChargers || 0) + state.stored_wh;
+        break;
+      case 'vehicle':
+        this.storedVehicles = (this.storedVehicles || 0) + state.stored_wh;
+        break;
+    }
+  }
+
+  /** Add what a buyer took of an award; a repeated receipt changes nothing. */
+  addReceipt(seller: string, buyer: string, receipt: Receipt, from: Device | undefined, to: Device | undefined): void {
+    if (!this.isFirst(`${seller} ${buyer} ${receipt.serial}`)) return;
+    if (!receipt.lots.length) {
+      this.refusedAwards.set(buyer, (this.refusedAwards.get(buyer) ?? 0) + 1);
+      return;
+    }
+    const source: Source = from?.kind === 'reactor' ? 'reactor' : from && to && from.cell !== to.cell ? 'imported' : 'wind';
+    let served = this.served?.get(buyer);
+    if (!served) this.served?.set(buyer, (served = []));
+    let wh = 0;
+    for (const { index, energy_wh, price_ueur_per_kwh: ueur } of receipt.lots) {
+      wh += energy_wh;
+      this.soldNeur += energy_wh * ueur;
+      this.lowest = Math.min(this.lowest, ueur);
+      served?.push({ index, wh: energy_wh, ueur, source });
+    }
+    this.soldWh += wh;
+    if (source === 'reactor') this.reactorTo.set(buyer, (this.reactorTo.get(buyer) ?? 0) + wh);
+    if (source === 'imported' && from && to) {
+      const way = `${from.cell}>${to.cell}`;
+      this.flows.set(way, (this.flows.get(way) ?? 0) + wh);
+    }
+  }
+
+  /** Drop what only the market view of the latest ticks needs. */
+  dropBids(): void {
+    this.bids = this.served = this.supply = this.receipts = null;
+    this.flows.clear();
+  }
+
+  private isFirst(receipt: string): boolean {
+    if (!this.receipts || this.receipts.has(receipt)) return false;
+    this.receipts.add(receipt);
+    return true;
+  }
+
+  get meanPrice(): number {
+    return this.soldWh ? this.soldNeur / this.soldWh : NaN;
+  }
+  get lowestPrice(): number {
+    return this.lowest < Infinity ? this.lowest : NaN;
+  }
+  get reactorShare(): number {
+    const all = this.wind - this.curtailed + this.reactor;
+    return all > 0 ? this.reactor / all : NaN;
+  }
+}
+
+/** The totals of the latest ticks. */
+export class TickHistory {
+  private readonly totals = new Map<number, TickTotals>();
+  private current: Tick | null = null;
+
+  /** The totals of a tick, made when first asked for; those of a tick that is not kept belong to nobody. */
+  of(tick: number): TickTotals {
+    let found = this.totals.get(tick);
+    if (found) return found;
+    found = new TickTotals(tick);
+    const now = this.current?.tick ?? tick;
+    if (tick > now - MAX_TICKS && tick <= now + 1) {
+      this.totals.set(tick, found);
+      if (this.current) found.ms = startOf(this.current) - (now - tick) * TICK_MS;
+    }
+    return found;
+  }
+
+  /** Begin a tick: drop what is too old. */
+  begin(tick: Tick): void {
+    this.current = tick;
+    this.of(tick.tick).ms = startOf(tick);
+    for (const [number, totals] of this.totals) {
+      if (number <= tick.tick - MAX_TICKS) this.totals.delete(number);
+      else if (number <= tick.tick - TICKS_WITH_BIDS) totals.dropBids();
+    }
+  }
+
+  clear(): void {
+    this.totals.clear();
+    this.current = null;
+  }
+
+  /** The totals of the tick that runs, if anything of it is known. */
+  get running(): TickTotals | null {
+    return this.current ? (this.totals.get(this.current.tick) ?? null) : null;
+  }
+
+  /** The totals of the last finished tick, if any. */
+  get last(): TickTotals | null {
+    return this.current ? (this.totals.get(this.current.tick - 1) ?? null) : null;
+  }
+
+  /** The totals of all finished ticks, oldest first. */
+  finished(): TickTotals[] {
+    const now = this.current?.tick ?? 0;
+    return [...this.totals.values()].filter((each) => each.tick < now).sort((a, b) => a.tick - b.tick);
+  }
+}
+
+/** Simulated time at the beginning of a tick, in ms. */
+export function startOf(tick: Tick): number {
+  return Math.floor(tick.simulated_ms / TICK_MS) * TICK_MS;
+}
+
+export function addRefusals(sums: Refusals, reason: string, device: string, count = 1): void {
+  let devices = sums.get(reason);
+  if (!devices) sums.set(reason, (devices = new Map()));
+  devices.set(device, (devices.get(device) ?? 0) + count);
+}
