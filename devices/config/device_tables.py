@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gridfleet.broker.protocol.messages import ID_PATTERN
 from gridfleet.devices.config import shared_tables
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
@@ -17,7 +16,6 @@ from gridfleet.devices.config.shared_tables import (
     Temperature,
 )
 
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

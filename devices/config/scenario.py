@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.resources import files
@@ -13,14 +13,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Id
 from gridfleet.devices.charging.service_status import checked
-from gridfleet.devices.config.file_errors import FileError, unknown_key, wrong_value
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
     BufferTable,
@@ -36,6 +34,7 @@ from gridfleet.devices.config.shared_tables import (
     Table,
     Temperature,
 )
+from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 
 MS_PER_S: Final = 1000
 EARLIEST_YEAR: Final = 1970
@@ -173,10 +172,10 @@ class EventTable(Table):
 class Scenario(Table):
     """A whole scenario, every value checked."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "scenario"
+    name: Id = "scenario"
     title: Annotated[str, Field(max_length=120)] = ""
     about: Annotated[str, Field(max_length=2000)] = ""
-    site: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")] = "germany"
+    site: Id = "germany"
     seed: Seed = 1
     start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
     ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
@@ -254,28 +253,24 @@ def _is_file(path: Path) -> bool:
 
 
 def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:
-    """Return the scenario that a TOML text is; `source` names it in errors."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(source, [f"is not TOML: {error}"]) from None
+    """Return the scenario that a TOML text describes; `source` names the text in errors."""
+    toml = TomlText(text, source, ScenarioError)
     changes = list(changes)
     for change in changes:
-        _change(document, change)
-    if "folder" in document:
-        raise ScenarioError(source, ["folder: unknown key"])
-    document.setdefault(
-        "name", re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")[:48] or "scenario"
-    )
-    try:
-        return Scenario.model_validate({**document, "folder": folder})
-    except ValidationError as error:
-        given = {change.partition("=")[0] for change in changes}
-        problems = [
-            _problem(document, dict(item)) + " (from --set)" * (".".join(map(str, item["loc"])) in given)
-            for item in error.errors(include_url=False)
-        ]
-        raise ScenarioError(source, problems) from None
+        _change(toml.document, change)
+    if "folder" in toml.document:
+        raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")
+    toml.document.setdefault("name", stem[:48] or "scenario")
+    changed = {change.partition("=")[0] for change in changes}
+
+    def explain(error: dict[str, Any]) -> Problem:
+        problem = toml.explain(Scenario, error)
+        if ".".join(map(str, error["loc"])) in changed:
+            return Problem(f"{problem.text} (from --set)")
+        return problem
+
+    return toml.validate(Scenario, {"folder": folder}, explain)
 
 
 def _change(document: dict[str, Any], change: str) -> None:
@@ -295,26 +290,6 @@ def _change(document: dict[str, Any], change: str) -> None:
             raise ScenarioError(f"--set {change}", [f"{name} is not a table"])
         table = inner
     table[last] = parsed
-
-
-def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
-    """Say in one line which key is wrong, its value, and what is allowed."""
-    location = list(error["loc"])
-    key = ".".join(str(part) for part in location) or "scenario"
-    if error["type"] == "extra_forbidden":
-        return f"{key}: {unknown_key(location[-1], _keys(location[:-1]))}"
-    return key + wrong_value(document, location, error["msg"])
-
-
-def _keys(location: Sequence[Any]) -> list[str]:
-    """Return the keys allowed in the table at that place of the schema."""
-    model: Any = Scenario
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        model = EventTable if part == "events" else annotation
-    return sorted(set(model.model_fields) - {"folder"})
 
 
 def _folder() -> Traversable:

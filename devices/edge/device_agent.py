@@ -90,7 +90,7 @@ def _vehicle(device: DeviceFile) -> Agent:
     models = {model.model: model for model in vehicle_models()}
     if table.model and table.model not in models:
         known = ", ".join(sorted(models))
-        raise DeviceFileError(device.id, [f": vehicle.model = {table.model!r}: unknown; known are {known}"])
+        raise DeviceFileError(device.id, [f"vehicle.model = {table.model!r}: unknown; known are {known}"])
     cells = (device.cell, *device.neighbours)
     return agent_factory.build_vehicle(
         _identity(device),

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.devices.config.toml_errors import unknown_key, what_is_allowed
 from gridfleet.devices.random_streams import RandomStream
 
 MS: Final = 1000
@@ -75,9 +76,9 @@ def parse_faults(words: Iterable[str]) -> Faults:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(Faults.model_fields)
-            raise FaultError(f"--faults {key}={values[key]}: unknown fault; allowed are {known}") from None
-        raise FaultError(f"--faults {key}={values[key]}: {first['msg']}") from None
+            problem = unknown_key(key, list(Faults.model_fields))
+            raise FaultError(f"--faults {key}={values[key]}: {problem}") from None
+        raise FaultError(f"--faults {key}={values[key]}: {what_is_allowed(first)}") from None
 
 
 class FaultyNetwork:

@@ -1,6 +1,5 @@
 """What a chaos plan may say: its schema, its defaults, and errors that name file, key and what is allowed."""
 
-import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files
@@ -8,10 +7,17 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gridfleet.broker.protocol.messages import ID_PATTERN
-from gridfleet.devices.config.file_errors import FileError, unknown_key, value_at, wrong_value
+from gridfleet.devices.config.toml_errors import (
+    FileError,
+    Problem,
+    TomlText,
+    unknown_key,
+    value_at,
+    wrong_value,
+)
 
 MOST_PROCESSES: Final = 64
 FIRST_TICK: Final = 2
@@ -224,29 +230,19 @@ def load_plan(name_or_path: str) -> Plan:
 
 def parse_plan(text: str, source: str) -> Plan:
     """Return the plan that a TOML text is; `source` names it in errors."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(source, [f"is not TOML: {error}"]) from None
-    try:
-        return Plan.model_validate(document)
-    except ValidationError as error:
-        problems = [_problem(document, dict(item)) for item in error.errors(include_url=False)]
-        raise PlanError(source, problems) from None
+    toml = TomlText(text, source, PlanError)
+    return toml.validate(Plan, problem=lambda error: _problem(toml, error))
 
 
-def _problem(document: dict[str, Any], error: dict[str, Any]) -> str:
-    """Say in one line which key is wrong, its value, and what is allowed."""
+def _problem(toml: TomlText, error: dict[str, Any]) -> Problem:
+    """Return one of pydantic's errors as a problem; the kind of a fault is no key of the file."""
     location = [part for part in error["loc"] if part not in KINDS]
-    key = ".".join(str(part) for part in location)
     if error["type"] == "extra_forbidden":
-        return f"{key}: {unknown_key(location[-1], _keys(document, location[:-1]))}"
+        keys = _keys(toml.document, location[:-1])
+        return toml.problem(location, f": {unknown_key(location[-1], keys)}")
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        return f"{key}.kind: must be one of {', '.join(KINDS)}"
-    if error["type"] == "missing":
-        return f"{key}: is missing"
-    said = wrong_value(document, location, error["msg"], hidden=(dict, list))
-    return key + said if key else said.removeprefix(": ")
+        return toml.problem([*location, "kind"], f": must be one of {', '.join(KINDS)}")
+    return toml.problem(location, wrong_value(toml.document, location, error))
 
 
 def _keys(document: dict[str, Any], location: Sequence[Any]) -> list[str]:

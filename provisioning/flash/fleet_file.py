@@ -19,20 +19,17 @@
 Paths are relative to the fleet file's folder.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from gridfleet.broker.errors import error_reason
-from gridfleet.devices.config.file_errors import FileError, unknown_key, wrong_value
-from gridfleet.devices.config.toml_lines import line_of, lines_of
+from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 from gridfleet.provisioning.flash.device_spec import (
     DeviceSettings,
     DeviceSpec,
     FlashSettings,
-    WifiSettings,
     make_device_spec,
 )
 
@@ -56,18 +53,16 @@ def read_fleet(path: Path) -> list[DeviceSpec]:
     source = str(path)
     try:
         text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
     except (OSError, UnicodeError) as error:
         raise FleetFileError(source, [f"cannot be read ({error_reason(error)})"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise FleetFileError(source, [f"is not TOML: {error}"]) from None
-    try:
-        fleet = FleetFile.model_validate(document)
-    except ValidationError as error:
-        lines = lines_of(text)
-        mistakes = [dict(each) for each in error.errors(include_url=False) if each["type"] != "too_short"]
-        problems = [_problem(document, lines, each) for each in mistakes]
-        raise FleetFileError(source, problems or ["device: needs at least one [[device]] table"]) from None
+    toml = TomlText(text, source, FleetFileError)
+
+    def explain(error: dict[str, Any]) -> Problem:
+        if error["type"] == "too_short":
+            return toml.problem(("device",), ": needs at least one [[device]] table")
+        return toml.explain(FleetFile, error)
+
+    fleet = toml.validate(FleetFile, problem=explain)
     specs = [make_device_spec(path.parent, fleet, device) for device in fleet.device]
     for what, names in (
         ("id", [spec.device.id for spec in specs]),
@@ -78,25 +73,3 @@ def read_fleet(path: Path) -> list[DeviceSpec]:
             problem = f"has two devices with the {what} {duplicates[0]!r}: give each its own"
             raise FleetFileError(source, [problem])
     return specs
-
-
-def _problem(document: dict[str, Any], lines: dict[tuple[str, ...], int], error: dict[str, Any]) -> str:
-    """Return one mistake in words: line, key, value, and what is allowed."""
-    location = error["loc"]
-    keys = [part for part in location if isinstance(part, str)]
-    index = next((part for part in location if isinstance(part, int)), None)
-    key = ".".join(keys) + (f" (device {index + 1})" if index is not None else "")
-    line = line_of(lines, keys) if index in {None, 0} else None
-    start = f"line {line}: {key}" if line else key
-    if error["type"] == "extra_forbidden":
-        return f"{start}: {unknown_key(location[-1], sorted(_model_at(keys).model_fields))}"
-    if error["type"] == "missing":
-        return f"{start}: missing; add this key"
-    return start + wrong_value(document, location, error["msg"], hidden=(dict, list))
-
-
-def _model_at(keys: list[str]) -> type[BaseModel]:
-    """Return the model of the table that holds a key."""
-    if "wifi" in keys[:-1]:
-        return WifiSettings
-    return DeviceSettings if keys[:1] == ["device"] else FleetFile

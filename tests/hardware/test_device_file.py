@@ -90,40 +90,44 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("pin = 6", "pin = 17", "d.toml, line 18: stop.pin = 17: GPIO17 is contactor.pin already"),
+        ("pin = 6", "pin = 17", "d.toml, line 18: stop.pin = 17: GPIO17 is already used by contactor.pin"),
         (
             "feedback = 22",
             "feedback = 17",
-            "line 15: contactor.feedback = 17: GPIO17 is contactor.pin already",
+            "line 15: contactor.feedback = 17: GPIO17 is already used by contactor.pin",
         ),
         ("pin = 5", "pin = 8", "line 11: plug.pin = 8: GPIO8 is CE0 of the SPI bus that [adc] uses"),
         ("pin = 5", "pin = 1", "line 11: plug.pin = 1: GPIO1 belongs to the HAT's memory"),
         ("pin = 5", "pin = 40", "line 11: plug.pin = 40: there are GPIO2 to GPIO27 (BCM numbers"),
-        ("pin = 5", "pin = true", "line 11: plug.pin = True: Input should be a valid integer"),
-        ("channel = 1", "channel = 0", "line 24: voltage.channel = 0: channel 0 is current.channel already"),
+        ("pin = 5", "pin = true", "line 11: plug.pin = True: must be a whole number"),
+        (
+            "channel = 1",
+            "channel = 0",
+            "line 24: voltage.channel = 0: channel 0 is already used by current.channel",
+        ),
         ("[adc]\n", "", "adc: missing; a charger on pins needs the table [adc]"),
         ("channel = 0", "chanel = 0", "line 21: current.chanel: unknown key; did you mean 'channel'?"),
-        ('id = "charger-01"\n', "", "d.toml: id: missing; every device file says it"),
-        ('"mock"', '"moc"', "line 3: backend = 'moc': Input should be 'gpio', 'mock' or 'synthetic'"),
-        ('"mock"\n', '"gpio"\n[mock]\n', "line 4: mock: says what mocked sensors feel"),
+        ('id = "charger-01"\n', "", "d.toml: id: missing; add this key"),
+        ('"mock"', '"moc"', "line 3: backend = 'moc': must be 'gpio', 'mock' or 'synthetic'"),
+        ('"mock"\n', '"gpio"\n[mock]\n', "line 4: mock: is for mocked sensors"),
         ("mqtt://localhost", "http://x", "line 6: broker.url: "),
         (
             "channel = 0",
             "channel = 0\nzero_v = 5.0",
             "line 22: current.zero_v = 5: behind the divider of 0.66",
         ),
-        ("channel = 0", 'channel = 0\nsensor = "acs712-05"', "the converter shows at most 9.6 A RMS"),
+        ("channel = 0", 'channel = 0\nsensor = "acs712-05"', "the converter measures at most 9.6 A RMS"),
         ("channel = 0", 'channel = 0\nsensor = "ct"', "volts_per_a: missing; a current transformer's"),
         (
             "[stop]",
             "[brake]\npin=4\n[stop]",
-            "line 17: brake: is a table of a turbine, and this is a charger",
+            "line 17: brake: belongs to a turbine, and this is a charger",
         ),
         ('kind = "charger"', 'kind = "household"', "backend = 'mock': a household has no sensors"),
         ("pin = 5", "pin = ", "d.toml: is not TOML:"),
     ],
 )
-def test_a_mistake_is_named_with_line_key_and_mend(old: str, new: str, said: str) -> None:
+def test_a_mistake_is_reported_with_line_key_and_remedy(old: str, new: str, said: str) -> None:
     assert old in CHARGER
     assert said in wrong(CHARGER.replace(old, new, 1))
 
@@ -138,7 +142,7 @@ def test_a_brake_that_would_flutter() -> None:
     assert "must be less than above_m_per_s (25)" in said
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     both = CHARGER.replace("pin = 6", "pin = 9").replace("pin = 5", "pin = 10")
     assert len(wrong(both).splitlines()) == 2
 
