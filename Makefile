@@ -7,6 +7,7 @@ BIN      := $(VENV)/bin
 SCENARIO ?= normal
 ARGS     ?=
 UPGRADE  ?=
+WORKERS  ?= auto
 UV       := uv==0.13.9
 COSMIC_RAY := cosmic-ray==8.7.0
 
@@ -17,7 +18,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test check format mutants bench page dashboards influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants bench page dashboards influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid made of devices that bargain.'
@@ -39,8 +40,14 @@ help: ## Show this help
 run: setup ## Run a scenario over a real broker and write its report
 	$(BIN)/gridfleet run $(SCENARIO) $(ARGS)
 
-test: setup-dev ## Run the tests, and say which need a system package
-	$(BIN)/python -m pytest $(ARGS)
+# One process for each core (WORKERS=0 for one process in all); a group of tests that share something stays in one process.
+TEST     := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+
+test: setup-dev ## Run the tests but for slow trials; the summary reports what was left out
+	$(TEST) -m "not slow" $(ARGS)
+
+test-all: setup-dev ## Run all tests, as CI does: also faults, containers and other slow trials
+	$(TEST) $(ARGS)
 
 check: setup-dev ## Lint, formatting and types (changes nothing)
 	$(BIN)/ruff check .
@@ -66,7 +73,7 @@ page: setup-dev ## Build the live console's page again (needs Node.js 20 and npm
 dashboards: setup-dev ## Write Grafana's pages, alert rules and data source anew
 	$(BIN)/python -m gridfleet.dashboards.grafana
 
-influxdb: ## Build InfluxDB 2.7 for the tests that want a real one (needs Go and Rust, 10 minutes)
+influxdb: ## Build InfluxDB 2.7 for the tests that need it, once (needs Go and Rust, 10 minutes)
 	tools/build-influxdb.sh
 
 observe-e2e: setup ## Start the containers, run a scenario, have Grafana answer every panel (needs Docker)

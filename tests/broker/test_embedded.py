@@ -16,6 +16,7 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +83,7 @@ def test_a_broker_that_dies_at_once_is_reported(monkeypatch: pytest.MonkeyPatch)
         EmbeddedBroker().start()
 
 
-def test_it_speaks_mqtt_3_1_1_and_websockets_on_their_own_ports(free_port: Callable[[], int]) -> None:
+def test_it_speaks_mqtt_3_1_1_and_websockets_on_their_own_ports() -> None:
     v4, ws = free_port(), free_port()
     with EmbeddedBroker(v4_port=v4, ws_port=ws) as broker:
         heard: list[bytes] = []

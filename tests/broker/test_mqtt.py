@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 
 import pytest
@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import BrokerAddress, Connection, MqttLoop, Will
+from tests.ports import free_port
 
 Message = tuple[str, bytes, bool]
 
@@ -78,9 +79,7 @@ def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
 
 @pytest.mark.parametrize("version", [4, 5])
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_a_burst_on_one_topic_arrives_whole_and_in_order(
-    free_port: Callable[[], int], version: int, qos: int
-) -> None:
+def test_a_burst_on_one_topic_arrives_whole_and_in_order(version: int, qos: int) -> None:
     v4 = free_port()
     sent = [str(number).encode() for number in range(3_000)]
     with EmbeddedBroker(v4_port=v4) as broker:
@@ -267,7 +266,7 @@ def test_messages_with_properties_are_read_too(loop: MqttLoop) -> None:
     assert loop.run_until(lambda: ear.heard == [("a", b"x", False)], 5)
 
 
-def test_a_broker_that_is_not_there_is_named(free_port: Callable[[], int]) -> None:
+def test_a_broker_that_is_not_there_is_named() -> None:
     port = free_port()
     with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
         loop.open("client", on_message=silent)

@@ -1,17 +1,17 @@
 """Coming back to a broker: what is still worth saying, who dials when, and two clients with one id."""
 
-from collections.abc import Callable
 from time import monotonic
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
+from tests.ports import free_port
 
 
 def silent(topic: str, payload: bytes, retained: bool) -> None:
     """Expects nothing."""
 
 
-def test_of_what_supersedes_only_the_newest_is_said_after_an_outage(free_port: Callable[[], int]) -> None:
+def test_of_what_supersedes_only_the_newest_is_said_after_an_outage() -> None:
     port = free_port()
     with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
         clock = loop.open("clock", on_message=silent)
@@ -32,7 +32,7 @@ def test_of_what_supersedes_only_the_newest_is_said_after_an_outage(free_port: C
             assert sorted(heard) == [*(("state", b"%d" % number) for number in range(5)), ("tick", b"4")]
 
 
-def test_the_first_that_gets_through_has_the_others_follow_at_once(free_port: Callable[[], int]) -> None:
+def test_the_first_that_gets_through_has_the_others_follow_at_once() -> None:
     port = free_port()
     with EmbeddedBroker(port) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         connections = [loop.open(f"device-{number}", on_message=silent) for number in range(20)]

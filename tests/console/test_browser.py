@@ -33,7 +33,8 @@ from gridfleet.broker.protocol.topics import batch_topic, topic
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from tests.console.conftest import LIVE, Browser, Running, wait_until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.node]
+# One process runs them all, so that one fleet and one browser serve most of them.
+pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.xdist_group("the live page")]
 
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 INK = """
@@ -328,6 +329,7 @@ def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> No
 # --- how smooth ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_thousand_devices_keep_moving(node_modules: Path, chromium_program: Path) -> None:
     """How many frames a second there are is for `python -m benchmarks console`; here, that the picture moves."""
     assert node_modules.is_dir()

@@ -17,7 +17,8 @@ from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.console.conftest import LIVE, SMALL, Browser, Running, wait_until
 
-pytestmark = [pytest.mark.mosquitto]
+# One process runs them all, so that one site serves them.
+pytestmark = [pytest.mark.mosquitto, pytest.mark.xdist_group("a town with roles")]
 
 
 class Town(NamedTuple):

@@ -15,7 +15,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import LIVE, Browser, Ledger, Running, wait_until
 
-pytestmark = [pytest.mark.chromium, pytest.mark.node]
+pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.slow]
 
 FLEET = (
     *("area.rows=1", "area.columns=2", "turbines.count=4", "settings.turbine_scale=0.5"),

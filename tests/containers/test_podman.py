@@ -14,7 +14,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.containers.podman import CACHE, Podman, Site
 
-pytestmark = [pytest.mark.podman, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.podman, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TICKS = 10
 MADE_BY = "tools/container-base build/containers makes them, and .ci/run calls it"

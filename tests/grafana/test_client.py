@@ -16,6 +16,7 @@ from gridfleet.dashboards.grafana.client import Change, Grafana, GrafanaError
 from gridfleet.provisioning.cli.main import main
 from tests.grafana.fake import TOKEN, FakeGrafana
 from tests.grafana.pages import ROOT, pages
+from tests.ports import free_port
 
 PRISM = ROOT / "build" / "grafana" / "node_modules" / ".bin" / "prism"
 API = Path(__file__).with_name("grafana-api.yaml")
@@ -27,9 +28,7 @@ needs_prism = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def mock_url() -> Iterator[str]:
     """A server that answers as the document says, and refuses requests that are not as it says."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     node = shutil.which("node") or "node"
     command = [node, str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(API)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -1,4 +1,4 @@
-"""Every query on a real InfluxDB 2.7, over recorded runs: where one has been built (`make influxdb`)."""
+"""Every query on a real InfluxDB 2.7, over recorded runs; `make influxdb` builds the server."""
 
 import csv
 import io
@@ -20,14 +20,13 @@ from gridfleet.broker.protocol.messages import Sample
 from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point, line
-from tests.grafana.pages import ROOT, VALUES, Text, pages, rule_texts, texts
+from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
+from tests.ports import free_port
 from tests.telemetry.collected import points
 
-SERVER: Final = ROOT / "build" / "influxdb" / "influxd"
-pytestmark = pytest.mark.skipif(
-    not SERVER.is_file(), reason="no InfluxDB 2.7 here: make influxdb builds one (Go, Rust, ten minutes)"
-)
+# One process runs them all, so that one server is started and filled once.
+pytestmark = [pytest.mark.influxdb2, pytest.mark.xdist_group("influxdb2")]
 TOKEN: Final = "throw-away"
 START: Final = "2025-06-02T00:00:00Z"
 START_MS: Final = 1_748_822_400_000
@@ -72,13 +71,16 @@ class InfluxDB:
 
 
 @pytest.fixture(scope="module")
-def influxdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
+def influxdb(influxdb2_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
     folder = tmp_path_factory.mktemp("influxdb")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     places = [f"--{name}-path={folder / name}" for name in ("bolt", "engine", "sqlite")]
-    command = [str(SERVER), *places, f"--http-bind-address=127.0.0.1:{port}", "--reporting-disabled"]
+    command = [
+        str(influxdb2_program),
+        *places,
+        f"--http-bind-address=127.0.0.1:{port}",
+        "--reporting-disabled",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             server = InfluxDB(f"http://127.0.0.1:{port}")

@@ -13,7 +13,13 @@ from gridfleet.provisioning.chaos.plan import load_plan
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import Ended, gridfleet
 
-pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
+# One process runs them all, so that the plan is played once.
+pytestmark = [
+    pytest.mark.mosquitto,
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("the short plan"),
+]
 PLAN = load_plan("short")
 NAMES = ["skew" for _ in PLAN.skews] + [fault.kind for fault in PLAN.faults]
 QUESTIONS = [

@@ -16,6 +16,9 @@ from gridfleet.devices.config.scenario import load
 from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import heard
 
+# One process runs them all, so that each day is played once.
+pytestmark = pytest.mark.xdist_group("days of the shipped scenarios")
+
 HOUR_MS: Final = 3_600_000
 FLOOR_UEUR: Final = 100_000
 REACTOR_UEUR: Final = 900_000

@@ -8,7 +8,6 @@ for errors. The shim keeps nothing: a write is answered with 204 only after the 
 import http.client
 import json
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -18,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlparse
+
+from tests.ports import free_port
 
 TOKEN: Final = "a-token-for-tests"
 _START_S: Final = 30.0
@@ -45,13 +46,6 @@ bind-address = "127.0.0.1:{rpc}"
 [continuous_queries]
   enabled = false
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Engine:

@@ -12,7 +12,8 @@ import pytest
 
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.provisioning.cli.main import main
-from tests.telemetry.standin import TOKEN, Shim, free_port, standin
+from tests.ports import free_port
+from tests.telemetry.standin import TOKEN, Shim, standin
 
 RUN = ["run", "normal", "--ticks", "3", "--no-report", "--no-console"]
 

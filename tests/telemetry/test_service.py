@@ -13,7 +13,7 @@ from gridfleet.dashboards.recording.durable_recorder import JOURNAL
 from gridfleet.dashboards.recording.journal import Journal
 from gridfleet.dashboards.recording.recorder_process import Service, record
 from gridfleet.dashboards.store.rows import RunFacts
-from tests.telemetry.standin import free_port
+from tests.ports import free_port
 
 
 def facts(name: str) -> RunFacts:
