@@ -1,1 +1,1 @@
-"""A run from its first tick to its report, and many of them side by side."""
+"""The lifecycle of a run from its first tick to its report, and batches of runs."""

@@ -1,7 +1,7 @@
-"""Many simulations in parallel processes, and their comparison as a table and as a page.
+"""Batch runner: many simulations in parallel processes, compared in a table and on a page.
 
-The processes are spawned, so that each begins like a fresh program; results are kept in the order in which
-the runs were asked for, whichever ends first. A run leaves nothing on disk, so ending one loses nothing else.
+The processes are spawned, so that they share no state. Results are in the order in which the runs were requested,
+whichever ends first. A run writes nothing to disk, so terminating it leaves nothing behind.
 """
 
 import multiprocessing
@@ -23,23 +23,23 @@ from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress_bar import count_bar
 from gridfleet.provisioning.cli.terminal import coloured
-from gridfleet.provisioning.runs.results import recording
+from gridfleet.provisioning.runs.results import open_recording
 
 POLL_S: Final = 0.2
-"""How often Ctrl-C is looked for, in seconds."""
+"""Seconds between two checks for Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """One run's figures, and the names of the invariants that it breached."""
+    """The key figures of one run, and the names of the invariants that it breached."""
 
     result: RunResult
     breached: tuple[str, ...]
 
 
-def measure(scenario: Scenario) -> MeasuredRun:
-    """Simulate a scenario, keeping only its figures."""
-    with recording(scenario, None) as recorded:
+def measure_run(scenario: Scenario) -> MeasuredRun:
+    """Simulate a scenario and return only its key figures."""
+    with open_recording(scenario, None) as recorded:
         Simulation(scenario, taps=(recorded.tap,)).run()
         recorded.finish()
         store = recorded.store
@@ -50,13 +50,16 @@ def measure(scenario: Scenario) -> MeasuredRun:
 def run_batch(
     sets: Mapping[str, Sequence[Scenario]], jobs: int | None
 ) -> tuple[dict[str, list[MeasuredRun]], bool]:
-    """Measure every run of every set; return the sets in their order, and whether Ctrl-C cut them short."""
+    """Simulate every scenario of every set in `jobs` processes; return the runs by set, and whether it was interrupted.
+
+    The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned.
+    """
     order = [(label, scenario) for label, scenarios in sets.items() for scenario in scenarios]
     processes = min(jobs or _processors(), len(order))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool, Interruption() as interruption:
-        with _deaf_children():
-            futures = [pool.submit(measure, scenario) for _, scenario in order]
+        with _children_ignore_ctrl_c():
+            futures = [pool.submit(measure_run, scenario) for _, scenario in order]
         try:
             _await(futures, interruption)
         except BaseException:
@@ -80,7 +83,10 @@ def write_and_print(measured: Mapping[str, Sequence[MeasuredRun]], directory: Pa
 
 
 def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:
-    """Return mean ± standard deviation, a metric a line, a set a column; in blocks where that is too wide."""
+    """Return a table of mean ± standard deviation: a row per metric, a column per set.
+
+    A table wider than `columns` characters is split into blocks.
+    """
     cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
     heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in METRICS]
     first = max(map(len, heads))
@@ -113,7 +119,7 @@ def _cell(spread: Spread) -> str:
 
 
 def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption) -> None:
-    """Wait until all are done, one has failed, or Ctrl-C was pressed."""
+    """Wait until all runs are done, one has failed, or Ctrl-C was pressed."""
     with count_bar("compare", len(futures)) as count:
         pending = set(futures)
         while pending and not interruption.requested:
@@ -124,7 +130,7 @@ def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption) -
 
 
 def _stop(futures: Sequence[Future[MeasuredRun]]) -> None:
-    """Give up what has not ended."""
+    """Cancel the runs that have not ended."""
     for future in futures:
         future.cancel()
     for child in multiprocessing.active_children():
@@ -136,13 +142,13 @@ def _succeeded(future: Future[MeasuredRun]) -> bool:
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Let the processes started meanwhile ignore Ctrl-C, which a terminal sends to all of them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _children_ignore_ctrl_c() -> Iterator[None]:
+    """Make processes started in this context ignore Ctrl-C, which a terminal sends to all of them."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 def _processors() -> int:

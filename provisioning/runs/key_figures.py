@@ -1,4 +1,4 @@
-"""The end of a run in some twenty lines of plain text: key figures, and what the auditor found."""
+"""The key figures of a run and the auditor's verdict, as about twenty lines of plain text."""
 
 import textwrap
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() 
 
 
 def key_figures(store: Store) -> str:
-    """Return what a run came to, one figure a line with its unit."""
+    """Return the key figures of a run, one per line with its unit."""
     summary, found = summarise(store), figures_of(store)
     agents = sum(summary["counts"]["agents"].values())
     head = f"{summary['scenario']}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
@@ -47,17 +47,17 @@ def key_figures(store: Store) -> str:
         coloured(f"{head}, {count_text(agents, 'agent')} in {count_text(summary['cells'], 'cell')}", "bold")
     ]
     for group, names in GROUPS.items():
-        for place, name in enumerate(names):
+        for row, name in enumerate(names):
             metric = _METRIC[name]
             number = number_text(found[name], metric.places).replace("\u202f", " ")
             unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
-            lines.append(f"{'' if place else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
+            lines.append(f"{'' if row else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
     return "\n".join([*lines, *checks(store.invariants(), store.meta(BREACHES, {}))])
 
 
 def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
-    """Return the auditor's verdict: what holds in a few lines, then each breached invariant with an example."""
+    """Return the auditor's verdict: the invariants that hold, then each breached one with an example."""
     if not invariants:
         return [f"{'Checks':<{_GROUP_WIDTH}}{coloured('no auditor checked this run', 'yellow')}"]
     holding = [found for found in invariants if found.holds and found.checked]
@@ -83,5 +83,5 @@ def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> li
 
 
 def count_text(count: int, noun: str) -> str:
-    """Spell a count with its noun."""
+    """Return a count with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")

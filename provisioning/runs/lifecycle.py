@@ -1,4 +1,4 @@
-"""A run from its first tick to its report, whoever plays it: progress, Ctrl-C, and the last words."""
+"""The lifecycle of a run, simulated or over MQTT: progress, Ctrl-C, report and exit code."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from gridfleet.provisioning.cli.terminal import print_message
 
 
 def run_with_progress(runner: ScenarioRunner, title: str) -> bool:
-    """Run to the end, or until Ctrl-C; return whether it was interrupted."""
+    """Run to the end, or until Ctrl-C, with a progress bar; return whether it was interrupted."""
     with Interruption() as interruption:
         with run_bar(title) as update:
 
@@ -20,12 +20,12 @@ def run_with_progress(runner: ScenarioRunner, title: str) -> bool:
 
             runner.run(progress)
         if interruption.requested:
-            print_message("Interrupted: what ran is kept. Ctrl-C once more leaves out its report.")
+            print_message("Interrupted: the finished ticks are kept. Press Ctrl-C again to skip the report.")
     return interruption.requested
 
 
 def finish_run(directory: Path, *, interrupted: bool, report: bool) -> int:
-    """Write the report of the run stored in a directory, print its figures; return the exit code."""
+    """Print the key figures of the run stored in a directory, write its report; return the exit code."""
     from gridfleet.dashboards.recording.recording import STORE
     from gridfleet.dashboards.reports.summary import BROKEN, verdict
     from gridfleet.dashboards.store.database import Store
@@ -44,7 +44,7 @@ def finish_run(directory: Path, *, interrupted: bool, report: bool) -> int:
         return ExitCode.INTERRUPTED
     if broken:
         print_message(
-            "gridfleet: an invariant was breached; that is a fault of GridFleet, or of a device that lies"
+            "gridfleet: an invariant was breached: either GridFleet has a bug, or a device reports false values"
         )
         return ExitCode.BREACHED
     return ExitCode.SUCCESS

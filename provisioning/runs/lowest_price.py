@@ -1,18 +1,19 @@
-"""The price that a long run shows while it runs."""
+"""The price that the progress bar shows."""
 
 from gridfleet.broker.protocol.messages import Message, Receipt, Tick
 
 
 class LowestPrice:
-    """A tap: the lowest price per kWh in the last tick that ended, as the receipts tell it."""
+    """Computes the lowest price per kWh in the last finished tick from the receipts; `tap` is its message tap."""
 
     def __init__(self) -> None:
         self.ueur: int | None = None
+        """The price in µEUR; None where nothing was sold."""
         self._lowest: int | None = None
         self._tick = 0
 
     def tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
-        """Hear a message."""
+        """Process a message."""
         if not isinstance(message, Receipt | Tick):
             return
         if message.tick > self._tick:

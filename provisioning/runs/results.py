@@ -1,4 +1,4 @@
-"""What a run leaves in its directory: here a recording begins, with what is known of the run."""
+"""The result files of a run: starts the recording in the output directory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from gridfleet.provisioning.cli.version import product_version
 FILES: Final = ("summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html")
 
 
-def recording(
+def open_recording(
     scenario: Scenario,
     directory: Path | None,
     trace: str | None = None,
@@ -27,12 +27,13 @@ def recording(
     sink: Sink | None = None,
     wall_ms: Callable[[], int] | None = None,
 ) -> Recording:
-    """Return a recording into a directory, in place of a run that was there, or in memory.
+    """Return a recording into a directory, or in memory for None; replaces an earlier run in that directory.
 
-    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`. The rest is
-    for telemetry: where points go, and the time of day, where points are to bear it.
+    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`. `sink`
+    receives telemetry points; `wall_ms` gives them the time of day in milliseconds. Raises CommandError for a trace
+    file that cannot be written.
     """
-    path = None if trace is None else _file(trace)
+    path = None if trace is None else _writable_file(trace)
     if directory is not None:
         _clear(directory)
     return Recording(
@@ -48,7 +49,7 @@ def recording(
 
 
 def facts_of(scenario: Scenario) -> RunFacts:
-    """Return what is known of a run before it begins."""
+    """Return the facts of a run that are known before it begins."""
     cells = []
     for cell in cells_of(scenario):
         south, north, west, east = cell.area
@@ -66,17 +67,17 @@ def facts_of(scenario: Scenario) -> RunFacts:
 
 
 def _clear(directory: Path) -> None:
-    """Remove a former run's files, so that no old picture stands by a new run; nothing else."""
+    """Delete the files of an earlier run, so that they are not mistaken for the new run's; delete nothing else."""
     if not (directory / STORE).is_file():
         return
     for path in (*map(directory.joinpath, FILES), *(directory / "plots").glob("*.png")):
         path.unlink(missing_ok=True)
-    for path in directory.glob(f"{STORE}*"):  # with the side files of a run that was killed
+    for path in directory.glob(f"{STORE}*"):  # with SQLite's side files, which a killed run leaves
         path.unlink()
 
 
-def _file(name: str) -> Path:
-    """Return a path that can be written to, its directory made; raise CommandError when it cannot."""
+def _writable_file(name: str) -> Path:
+    """Return the path of a writable file and create its directory; raise CommandError when it cannot be written."""
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

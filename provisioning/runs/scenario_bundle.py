@@ -1,4 +1,4 @@
-"""A scenario as files that work anywhere: what was changed is written in, and weather files come along."""
+"""Scenario bundle: a scenario with its changes and weather files, as files that can be copied to another machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,15 +14,21 @@ NAME: Final = "scenario.toml"
 
 
 def scenario_bundle(scenario: "Scenario") -> dict[str, bytes]:
-    """Return the files of a scenario by name, `scenario.toml` first; raise CommandError for what cannot be read."""
+    """Return the content of a scenario's files by name, `scenario.toml` first.
+
+    Raises CommandError for a weather file that cannot be read, and for two of the same name.
+    """
     weather = scenario.weather
     document: dict[str, Any] = scenario.model_dump(exclude={"folder"}, exclude_none=True)
     files: dict[str, bytes] = {NAME: b""}
 
-    def taken_along(name: str) -> str:
+    def add_file(name: str) -> str:
         path = Path(scenario.folder) / name
         if path.name in files:
-            raise CommandError(path, "two files of one name cannot lie beside each other: rename one")
+            raise CommandError(
+                path,
+                "another weather file has the same name, and a bundle has one folder: rename one of them",
+            )
         try:
             files[path.name] = path.read_bytes()
         except OSError as error:
@@ -30,8 +36,8 @@ def scenario_bundle(scenario: "Scenario") -> dict[str, bytes]:
         return path.name
 
     if weather.files:
-        document["weather"]["files"] = [taken_along(name) for name in weather.files]
+        document["weather"]["files"] = [add_file(name) for name in weather.files]
     if weather.station_list:
-        document["weather"]["station_list"] = taken_along(weather.station_list)
+        document["weather"]["station_list"] = add_file(weather.station_list)
     files[NAME] = toml_text(document).encode()
     return files

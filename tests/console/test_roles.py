@@ -157,4 +157,4 @@ def test_secrets_are_not_sent_in_the_clear(town: Town, capsys: pytest.CaptureFix
         assert main([*command, *words]) == ExitCode.USAGE
         assert "is not encrypted" in capsys.readouterr().err
     assert main(["console", *words]) == ExitCode.USAGE
-    assert "goes with --broker mqtts://" in capsys.readouterr().err
+    assert "needs --broker mqtts://" in capsys.readouterr().err

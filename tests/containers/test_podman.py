@@ -76,12 +76,12 @@ def test_ten_ticks_of_a_site_in_containers_and_its_ledger(podman: Podman, site: 
         assert password.read_text().strip() not in environment
 
     wait_until(lambda: site.state(clock)["State"]["Status"] == "exited", lambda: site.logs(clock))
-    assert "the last tick is over" in site.logs(clock)
+    assert "the last tick is finished" in site.logs(clock)
     for name in (*fleets, recorder):
         podman("stop", "--time=20", name)
     for name in (clock, *fleets, recorder):
         assert site.state(name)["State"]["ExitCode"] == 0, site.logs(name)
-    assert all("said good-bye" in site.logs(name) for name in fleets)
+    assert all("all devices are offline" in site.logs(name) for name in fleets)
     judge(site.folder / "containers" / "data" / "recorder")
 
 

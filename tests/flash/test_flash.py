@@ -210,7 +210,7 @@ def test_only_yes_starts_the_work(
         (["charger-01", "--card", "me.pub"], "is not a disk: use --image for a file"),
         (["charger-01", "--card", "/dev/null"], "is not a disk"),
         (["charger-01", "--boot", "bootfs", "--wifi", "bench"], "--wifi: needs --wifi-file"),
-        (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "holds no secrets with a roll"),
+        (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "is not a secrets folder"),
         (["charger-01", "--boot", "bootfs", "--machine", "armv7l"], "is for aarch64 and Python 3.13"),
         (["charger-01", "--fleet", "bench.toml", "--boot", "bootfs"], "name either"),
         (["--fleet", "nowhere.toml", "--boot", "bootfs"], "nowhere.toml: cannot be read"),

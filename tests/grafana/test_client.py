@@ -201,8 +201,8 @@ def test_what_keeps_it_from_pushing_is_told(
     ("content", "told"),
     [
         (None, "cannot be read"),
-        ("", "holds no token"),
-        ("two words", "holds no token"),
+        ("", "must hold exactly one token"),
+        ("two words", "must hold exactly one token"),
         (b"\xff", "not a text"),
     ],
 )
@@ -255,11 +255,11 @@ def test_an_annotation_marks_an_instant_or_a_span(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["annotate"], "say what to write"),
-        (["annotate", "x", "--at", "noon"], "'noon' is no time"),
-        (["annotate", "x", "--at", "2025-06-02T12:00", "--until", "2025-06-02"], "before the beginning"),
-        (["push", "x"], "takes no text"),
-        (["diff", "--tag", "x"], "takes no tag"),
+        (["annotate"], "annotate: needs a text"),
+        (["annotate", "x", "--at", "noon"], "'noon' is not a time"),
+        (["annotate", "x", "--at", "2025-06-02T12:00", "--until", "2025-06-02"], "must not be before --at"),
+        (["push", "x"], "takes no TEXT: use it with `annotate`"),
+        (["diff", "--tag", "x"], "takes no --tag: use it with `annotate`"),
     ],
 )
 def test_wrong_usage_is_told(

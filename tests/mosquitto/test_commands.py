@@ -79,7 +79,7 @@ def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
     process.terminate()
     assert end(process).code == ExitCode.SUCCESS
     assert "(rumqttd)" in said[0]
-    assert "lacks TLS, users and access rights" in said[1]
+    assert "has no TLS, users or access rules" in said[1]
     assert "apt-get install mosquitto" in said[2]
 
 
@@ -89,8 +89,8 @@ def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
         (["broker", "--engine", "rumqttd", "--secrets", "s"], "--secrets: needs Mosquitto: sudo apt-get"),
         (["broker", "--engine", "rumqttd", "--store", "s"], "--store: needs Mosquitto"),
         (["broker", "--engine", "mosquitto", "--host", "::"], "--host: needs --secrets"),
-        (["broker", "--engine", "mosquitto", "--secrets", "nowhere"], "holds no secrets"),
-        (["run", "--secrets", "s"], "goes with --broker"),
+        (["broker", "--engine", "mosquitto", "--secrets", "nowhere"], "is not a secrets folder"),
+        (["run", "--secrets", "s"], "needs --broker mqtts://"),
         (["run", "--secrets", "s", "--broker", "mqtt://far.example"], "is not encrypted"),
     ],
 )

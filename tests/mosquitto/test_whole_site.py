@@ -12,7 +12,7 @@ from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.runtime.site import Site
-from gridfleet.provisioning.runs.results import recording
+from gridfleet.provisioning.runs.results import open_recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 
 pytestmark = pytest.mark.mosquitto
@@ -22,7 +22,7 @@ def over(
     broker: MosquittoBroker, secrets: Path, scenario: Scenario, out: Path, *, certificates: bool = False
 ) -> str:
     """Run a scenario on a broker, every device as itself; return the ledger."""
-    with recording(scenario, out) as recorded:
+    with open_recording(scenario, out) as recorded:
         address = BrokerAddress.parse(broker.url)
         known = FileCredentials(secrets, certificates=certificates)
         Site(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
@@ -31,7 +31,7 @@ def over(
 
 
 def simulated(scenario: Scenario, out: Path) -> str:
-    with recording(scenario, out) as recorded:
+    with open_recording(scenario, out) as recorded:
         Simulation(scenario, taps=(recorded.tap,)).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()

@@ -97,4 +97,4 @@ def test_a_breach_is_told_and_ends_with_3(
     assert main(["chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == ExitCode.BREACHED
     said = capsys.readouterr().out
     assert f"✘ no package is sold twice   {sold_twice}" in said
-    assert "0 of 1 faults left no trace" in said
+    assert "recovered cleanly from 0 of 1 faults" in said

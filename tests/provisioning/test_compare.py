@@ -8,7 +8,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main, make_parser
 from gridfleet.provisioning.commands.runs.compare import scenario_sets
 from gridfleet.provisioning.runs import batch_runner
-from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure, table_text
+from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run, table_text
 from tests.provisioning.shell import gridfleet
 
 WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")
@@ -68,20 +68,20 @@ def test_sets_are_in_the_order_asked_for_and_seeds_count_up() -> None:
 )
 def test_the_same_twice_is_refused(words: list[str], label: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *words]) == ExitCode.USAGE
-    assert capsys.readouterr().err.startswith(f"gridfleet: {label}: named twice;")
+    assert capsys.readouterr().err.startswith(f"gridfleet: {label}: given twice:")
 
 
 def test_a_seed_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "normal", "--seeds", "2", "--set", f"seed={2**63 - 1}"]
     assert main(words) == ExitCode.USAGE
-    assert capsys.readouterr().err.startswith("gridfleet: --seeds: counts beyond the last seed")
+    assert capsys.readouterr().err.startswith("gridfleet: --seeds: goes beyond the highest seed")
 
 
 def test_a_breach_is_told_with_its_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
-    good, bad = (measure(scenario) for scenario in sets["normal"])
+    good, bad = (measure_run(scenario) for scenario in sets["normal"])
     measured = {"normal": [good, MeasuredRun(bad.result, ("energy", "ports"))]}
     monkeypatch.setattr(batch_runner, "run_batch", lambda *_: (measured, False))
     assert main(["compare", "normal", "--out", str(tmp_path)]) == ExitCode.BREACHED
@@ -90,7 +90,7 @@ def test_a_breach_is_told_with_its_seed(
 
 def test_a_wide_table_goes_on_below() -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "1", *SMALL]))
-    result = measure(sets["normal"][0]).result
+    result = measure_run(sets["normal"][0]).result
     labels = [f"set number {number}" for number in range(5)]
     text = table_text(compare({label: [result] for label in labels}), labels, columns=90)
     assert max(map(len, text.splitlines())) <= 90

@@ -20,7 +20,7 @@ def test_ctrl_c_ends_a_simulation_with_the_report_of_what_ran(tmp_path: Path) ->
     press_ctrl_c(process)
     done = end(process)
     assert done.code == ExitCode.INTERRUPTED
-    assert done.err == "Interrupted: what ran is kept. Ctrl-C once more leaves out its report.\n"
+    assert done.err == "Interrupted: the finished ticks are kept. Press Ctrl-C again to skip the report.\n"
     assert done.out.splitlines()[-1] == "Report    run/report.html"
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert 0 < summary["ticks"] < 100_000
@@ -46,7 +46,7 @@ def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
     press_ctrl_c(process)
     done = end(process)
     assert done.code == ExitCode.INTERRUPTED
-    assert done.err == "Interrupted: no run had ended yet.\n"
+    assert done.err == "Interrupted: no run had finished.\n"
     wait_until(lambda: not alive_in_group(process.pid))  # Python's own helper takes a moment
 
 

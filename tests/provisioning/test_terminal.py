@@ -34,7 +34,7 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     done = on_terminal("simulate", "normal", "--ticks", "100000", cwd=tmp_path, ctrl_c_at="tick 5")
     assert done.code == ExitCode.INTERRUPTED
-    assert "Interrupted: what ran is kept." in done.out
+    assert "Interrupted: the finished ticks are kept." in done.out
     assert plain(done.out).splitlines()[-1] == "Report    out/normal/report.html"
 
 
@@ -43,4 +43,4 @@ def test_ctrl_c_on_a_terminal_reaches_a_comparison_once(tmp_path: Path) -> None:
     done = on_terminal(*words, cwd=tmp_path, ctrl_c_at="0/2 runs")
     assert done.code == ExitCode.INTERRUPTED
     assert "Traceback" not in done.out
-    assert plain(done.out).splitlines()[-1] == "Interrupted: no run had ended yet."
+    assert plain(done.out).splitlines()[-1] == "Interrupted: no run had finished."

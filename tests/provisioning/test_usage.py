@@ -207,9 +207,7 @@ def test_a_trace_that_is_a_directory(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 def test_a_report_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert refused(capsys, "report", str(tmp_path)).startswith(
-        f"gridfleet: {tmp_path}: holds no run (there is no "
-    )
+    assert refused(capsys, "report", str(tmp_path)).startswith(f"gridfleet: {tmp_path}: contains no run (no ")
 
 
 # --- failures ---

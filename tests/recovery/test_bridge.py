@@ -19,7 +19,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.runs.results import recording
+from gridfleet.provisioning.runs.results import open_recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.provisioning.shell import end, start
 from tests.system.heard import EXCHANGING
@@ -155,7 +155,7 @@ def test_what_is_said_while_the_other_broker_is_dead_arrives_when_it_is_back() -
 
 
 def simulated(scenario: Scenario, out: Path) -> str:
-    with recording(scenario, out) as recorded:
+    with open_recording(scenario, out) as recorded:
         Simulation(scenario, taps=(recorded.tap,)).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
@@ -173,7 +173,7 @@ def test_a_fleet_on_two_brokers_keeps_one_ledger_that_of_the_simulation(tmp_path
 
     with ExitStack() as stack:
         near, far = stack.enter_context(bridged())
-        recorded = stack.enter_context(recording(scenario, tmp_path / "bridged"))
+        recorded = stack.enter_context(open_recording(scenario, tmp_path / "bridged"))
         loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
         SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, listen))
         loop.wait_online(5)

@@ -77,7 +77,7 @@ def test_two_processes_and_a_clock_give_the_ledger_of_the_simulation(url: str, t
         for process in fleets:
             process.send_signal(signal.SIGTERM)
             ended = end(process)
-            assert (ended.code, "said good-bye" in ended.err) == (ExitCode.SUCCESS, True)
+            assert (ended.code, "all devices are offline" in ended.err) == (ExitCode.SUCCESS, True)
     expected = heard(load("normal", SMALL), TICKS)
     for kind in (Bid, Award, Receipt, Lease):
         assert sorted(map(repr, said.of(kind))) == sorted(map(repr, expected.of(kind)))
@@ -152,8 +152,8 @@ def read_line(process: "subprocess.Popen[str]") -> str:
     ("words", "mend"),
     [
         (("--part", "3/2"), "is not a part such as 2/4"),
-        (("--parts", "2"), "go together"),
-        (("--claim", "x"), "go together"),
+        (("--parts", "2"), "need each other"),
+        (("--claim", "x"), "need each other"),
         (("--part", "1/2", "--parts", "2", "--claim", "x"), "give one of the two"),
         (("--part", "99/99"), "has no devices"),
         (("--parts", "2", "--claim", "/proc/x"), "cannot be used"),

@@ -55,9 +55,9 @@ def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
     ("options", "words"),
     [
         (["--influx", "http://127.0.0.1:1"], "needs --token-file FILE, or the variable INFLUX_TOKEN"),
-        (["--token-file", "x"], "goes with --influx URL"),
+        (["--token-file", "x"], "needs --influx URL"),
         (["--influx", "http://127.0.0.1:1", "--token-file", "x"], "cannot be read"),
-        (["--influx", "127.0.0.1:8086", "--token-file", "x"], "is no http:// or https:// address"),
+        (["--influx", "127.0.0.1:8086", "--token-file", "x"], "is not an http:// or https:// address"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -75,12 +75,12 @@ def test_what_is_missing_is_named(
 
 def test_a_recorder_needs_a_site(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", "--broker", "mqtt://127.0.0.1:1"]) == 2
-    assert "name a SCENARIO or a --site SITE" in capsys.readouterr().err
+    assert "needs a SCENARIO or --site SITE" in capsys.readouterr().err
 
 
 def test_status_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recorder", "status", str(tmp_path)]) == 2
-    assert "no recorder has written here" in capsys.readouterr().err
+    assert "contains no recorder's status" in capsys.readouterr().err
 
 
 @pytest.mark.mosquitto
@@ -110,7 +110,7 @@ def test_a_recorder_tells_how_it_is_doing(
             recorder.send_signal(signal.SIGTERM)
             _, said = recorder.communicate(timeout=60)
     assert recorder.returncode == 0, said
-    assert "record: ends, and may be started again" in said
+    assert "record: stopped; start it again to continue" in said
     capsys.readouterr()
     assert main(["recorder", "status", str(folder)]) == 1
     shown = capsys.readouterr().out

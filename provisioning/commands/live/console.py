@@ -1,4 +1,4 @@
-"""`gridfleet console`: the live console for a broker that runs elsewhere, and the same beside `gridfleet run`."""
+"""`gridfleet console`: serves the live console for any broker; `gridfleet run` serves it for its own."""
 
 import argparse
 import threading
@@ -11,11 +11,11 @@ from gridfleet.provisioning.cli.terminal import print_message
 if TYPE_CHECKING:
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
 
-HELP: Final = "serve the live console of a running fleet, for a browser"
+HELP: Final = "serve the live console of a running site, for browsers"
 DESCRIPTION: Final = (
-    "Serve the console's page until Ctrl-C. The page itself speaks MQTT to the broker, over WebSocket. Where\n"
-    "the broker knows users, the page asks for name and password, and the broker's access rules say who may\n"
-    "steer. `gridfleet run` serves the console by itself."
+    "Serve the console's page until Ctrl-C. The page connects to the broker by MQTT over WebSocket. Where the\n"
+    "broker requires a login, the page asks for name and password, and the broker's access rules decide who may\n"
+    "change settings. `gridfleet run` serves the console by itself."
 )
 EXAMPLES: Final = (
     "gridfleet console --broker mqtt://broker.example:1883",
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--broker-ws",
         metavar="URL",
-        help="ws://… or wss://… of the broker's WebSocket listener, as a browser reaches it",
+        help="the broker's WebSocket listener, ws://… or wss://…, as browsers reach it",
     )
     where.add_argument(
         "--broker",
         metavar="URL",
-        help="mqtt://… or mqtts://… of a broker without such a listener: the bytes are carried through this server",
+        help="a broker without a WebSocket listener, mqtt://… or mqtts://…: this server relays the bytes",
     )
     parser.add_argument(
         "--site", default=DEFAULT_SITE, metavar="S", help=f"the site to show (default: {DEFAULT_SITE})"
@@ -44,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="with --broker mqtts://…: trust who signed for the site (DIR/ca.crt, made by `gridfleet secrets`)",
+        help="with --broker mqtts://…: trust the authority DIR/ca.crt, made by `gridfleet secrets DIR`",
     )
     parser.add_argument(
-        "--login", action="store_true", help="ask for name and password first, not only when the broker does"
+        "--login",
+        action="store_true",
+        help="ask for name and password at once, not only when the broker rejects a login",
     )
     parser.add_argument(
         "--host",
@@ -72,7 +74,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
         raise CommandError(
-            "--secrets", "goes with --broker mqtts://…; a browser has its own list of whom to trust"
+            "--secrets",
+            "needs --broker mqtts://…; with --broker-ws the browser decides which certificates it trusts",
         )
     broker = arguments.broker_ws or BrokerAddress.parse(arguments.broker)
     tls = FileCredentials(arguments.secrets).tls if arguments.secrets is not None else None
@@ -80,19 +83,19 @@ def execute(arguments: argparse.Namespace) -> int:
     config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
     if login and arguments.host not in LOOPBACK:
         print_message(
-            "gridfleet console: the page comes by plain HTTP: passwords typed into it can be read on the network.\n"
-            "Serve it on this machine alone, or put a web server with TLS in front of it."
+            "gridfleet console: the page is served by plain HTTP: passwords entered there can be read on the network.\n"
+            "Serve it on this machine only, or put a web server with TLS in front of it."
         )
     with ConsoleServer(config, host=arguments.host, port=arguments.port) as server:
-        print(f"Console   {server.url} (Ctrl-C ends it)", flush=True)
+        print(f"Console   {server.url} (Ctrl-C to stop)", flush=True)
         threading.Event().wait()
     return 0
 
 
-def announce(url: str, broker: "EmbeddedBroker | None", *, exact: bool) -> None:
-    """Say where the console of a run is, who may reach it, and how to make the run slow enough to watch."""
+def print_console_address(url: str, broker: "EmbeddedBroker | None", *, lockstep: bool) -> None:
+    """Print the address of a run's console, who can reach its broker, and how to slow down a lock-step run."""
     print(f"Console   {url}")
     if broker is not None:
         print(f"          The broker ({broker.url}) is open to every program on this machine.")
-    if exact:
-        print("          Lock-step is too fast to watch: try --mode scaled --seconds-per-tick 2", flush=True)
+    if lockstep:
+        print("          Lock-step is too fast to watch: use --mode scaled --seconds-per-tick 2", flush=True)

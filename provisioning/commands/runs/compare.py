@@ -1,4 +1,4 @@
-"""`gridfleet compare`: scenarios and algorithms side by side, over several seeds, in parallel processes."""
+"""`gridfleet compare`: compares scenarios and algorithms over several seeds, in parallel processes."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 HELP: Final = "compare scenarios and algorithms over several seeds"
 DESCRIPTION: Final = (
-    "Simulate every scenario with every algorithm and several seeds, in parallel processes, and show the\n"
-    "means side by side with their standard deviation over the seeds. Writes compare.html, compare.csv, PNGs."
+    "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
+    "and standard deviation of each metric over the seeds. Writes compare.html, compare.csv and plots as PNG."
 )
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
@@ -29,7 +29,7 @@ EXAMPLES: Final = (
 )
 SEEDS: Final = 5
 MAX_SEEDS: Final = 10_000
-LONGEST_NAME: Final = 60
+MAX_NAME_LENGTH: Final = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_algorithms,
         default=(),
         metavar="A,B",
-        help="how vehicles choose a charger, several with commas (default: each scenario's own)",
+        help="how vehicles choose a charger; separate several by commas (default: the scenario's)",
     )
     parser.add_argument(
         "--seeds",
         type=whole_number(1, MAX_SEEDS),
         default=SEEDS,
         metavar="N",
-        help="how many seeds, counted up from the scenario's (default: %(default)s)",
+        help="number of seeds, counted up from the scenario's seed (default: %(default)s)",
     )
     add_ticks(parser)
     add_set(parser)
@@ -55,26 +55,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=whole_number(1, 1024),
         metavar="N",
-        help="processes at a time (default: one per processor)",
+        help="number of parallel processes (default: one per processor)",
     )
     add_output(parser, "out/compare-SCENARIOS")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run all; write and print the comparison."""
+    """Run all simulations; write and print the comparison."""
     from gridfleet.provisioning.cli.scenario_options import output_directory
     from gridfleet.provisioning.runs.batch_runner import run_batch, write_and_print
 
     sets = scenario_sets(arguments)
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
     name = "-".join(["compare", *names])
-    directory = output_directory(arguments.out, name if len(name) <= LONGEST_NAME else "compare")
+    directory = output_directory(arguments.out, name if len(name) <= MAX_NAME_LENGTH else "compare")
     measured, interrupted = run_batch(sets, arguments.jobs)
     if measured:
         write_and_print(measured, directory)
     if interrupted:
-        ended = "only the runs that had ended are compared" if measured else "no run had ended yet"
-        print_message(f"Interrupted: {ended}.")
+        result = "only the finished runs are compared" if measured else "no run had finished"
+        print_message(f"Interrupted: {result}.")
         return ExitCode.INTERRUPTED
     breached = [(label, each) for label, runs in measured.items() for each in runs if each.breached]
     for label, each in breached:
@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def scenario_sets(arguments: argparse.Namespace) -> dict[str, list["Scenario"]]:
-    """Return what is to be run, by label: each scenario with each algorithm, once per seed."""
+    """Return the scenarios to run by label: each scenario with each algorithm, once per seed."""
     from gridfleet.provisioning.cli.scenario_options import scenario_with_changes
 
     sets: dict[str, list[Scenario]] = {}
@@ -92,13 +92,12 @@ def scenario_sets(arguments: argparse.Namespace) -> dict[str, list["Scenario"]]:
             first = scenario_with_changes(name, arguments, seed=None, algorithm=choice)
             if first.seed + arguments.seeds - 1 > MAX_SEED:
                 raise CommandError(
-                    "--seeds", f"counts beyond the last seed, {MAX_SEED}; begin with a lower one"
+                    "--seeds",
+                    f"goes beyond the highest seed, {MAX_SEED}: begin with a lower one, --set seed=S",
                 )
             label = first.name if choice is None else f"{first.name} {choice}"
             if label in sets:
-                raise CommandError(
-                    label, "named twice; give each scenario, by its name, and each algorithm once"
-                )
+                raise CommandError(label, "given twice: name each scenario and each algorithm once")
             sets[label] = [
                 first.model_copy(update={"seed": first.seed + offset}) for offset in range(arguments.seeds)
             ]

@@ -1,4 +1,4 @@
-"""`gridfleet report DIR`: the report, plots and CSV files of a run that was stored, made again."""
+"""`gridfleet report DIR`: writes the report, plots and CSV files of a stored run again."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
-HELP: Final = "make the report of a stored run again"
+HELP: Final = "write the report of a stored run again"
 DESCRIPTION: Final = (
-    "Make report.html, the plots as PNG, the CSV files and summary.json again from the store of a run."
+    "Write report.html, the plots as PNG, the CSV files and summary.json again from the store of a run."
 )
 EXAMPLES: Final = ("gridfleet report out/normal",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `report`."""
-    parser.add_argument("directory", metavar="DIR", help="where a run put its results (its --out)")
+    parser.add_argument("directory", metavar="DIR", help="the results directory of a run (its --out)")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -27,14 +27,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
     directory = Path(arguments.directory)
     if not (directory / STORE).is_file():
-        problem = (
-            f"holds no run (there is no {STORE}); name the --out directory of `gridfleet simulate` or `run`"
-        )
+        problem = f"contains no run (no {STORE}): name the --out directory of `gridfleet simulate` or `run`"
         recorded = sorted(path.parent.name for path in directory.glob(f"runs/*/{STORE}"))
         if recorded:
-            problem = (
-                f"is a recorder's folder; name one of its runs, such as {directory / 'runs' / recorded[-1]}"
-            )
+            problem = f"is a recorder's directory: name one of its runs, such as {directory / 'runs' / recorded[-1]}"
         raise CommandError(directory, problem)
     with Store.open(directory / STORE) as store:
         write_exports(store, directory)

@@ -1,4 +1,4 @@
-"""`gridfleet run`: a scenario over a real MQTT broker, from its first tick to its report."""
+"""`gridfleet run`: runs a scenario over a real MQTT broker, from its first tick to its report."""
 
 import argparse
 import sys
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from gridfleet.devices.runtime.site import Site
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
-HELP: Final = "run a fleet over a real MQTT broker"
+HELP: Final = "run a scenario over a real MQTT broker"
 DESCRIPTION: Final = (
-    "Start the embedded broker, a fleet whose every device has a connection of its own, and the recorder;\n"
-    "end with the report. In lock-step the ticks go as fast as the slowest device is ready, and the ledger\n"
-    "is the same as in the simulation."
+    "Start the embedded broker, a fleet in which each device has its own connection, and the recorder; write the\n"
+    "report at the end. In lock-step, each tick ends as soon as all devices are ready, and the ledger is the same\n"
+    "as in the simulation."
 )
 EXAMPLES: Final = (
     "gridfleet run",
@@ -40,25 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_changes(parser)
     parser.add_argument(
-        "--broker", metavar="URL", help="mqtt://… or mqtts://… of another broker (default: one of its own)"
+        "--broker", metavar="URL", help="use this broker, mqtt://… or mqtts://… (default: start one)"
     )
     add_secrets(parser)
     parser.add_argument(
         "--home-assistant",
         action="store_true",
-        help="tell Home Assistant, on the same broker, of every device",
+        help="publish Home Assistant discovery messages for every device",
     )
     add_clock_options(parser)
     parser.add_argument(
         "--console",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="serve the live console for a browser (default: when the output is a terminal)",
+        help="serve the live console for browsers (default: if the output is a terminal)",
     )
     parser.add_argument(
         "--broker-ws",
         metavar="URL",
-        help="with --broker and --console: its WebSocket listener, for browsers to reach it themselves",
+        help="with --broker and --console: the broker's WebSocket listener, which browsers connect to",
     )
     add_output(parser, "out/run-SCENARIO")
     add_recording(parser)
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the fleet; write and print what came of it."""
+    """Run the scenario; write the results and print the key figures."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
     from gridfleet.broker.credentials import FileCredentials
@@ -77,13 +77,13 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.runtime.site import Site
     from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
-    from gridfleet.provisioning.commands.live.console import announce
+    from gridfleet.provisioning.commands.live.console import print_console_address
     from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
-    from gridfleet.provisioning.runs.results import recording
+    from gridfleet.provisioning.runs.results import open_recording
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
-    console = wants_console(arguments.console, arguments.broker, arguments.broker_ws)
+    console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
     address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
     credentials = credentials_for(arguments.secrets, address)
     scenario = scenario_from_arguments(arguments)
@@ -99,20 +99,21 @@ def execute(arguments: argparse.Namespace) -> int:
             address = BrokerAddress.parse(embedded.url)
         if console:
             tls = credentials.tls if isinstance(credentials, FileCredentials) else None
-            reached = arguments.broker_ws or address
-            shown = ConsoleConfig(reached, scenario.site, "open" if tls is None else "login", tls)
-            served = stack.enter_context(ConsoleServer(shown))
-            announce(served.url, embedded, exact=exact)
-        outlet = (
+            config = ConsoleConfig(
+                arguments.broker_ws or address, scenario.site, "open" if tls is None else "login", tls
+            )
+            server = stack.enter_context(ConsoleServer(config))
+            print_console_address(server.url, embedded, lockstep=exact)
+        exporter = (
             None if target is None else stack.enter_context(InfluxExporter(directory, target, print_message))
         )
         recorded = stack.enter_context(
-            recording(
+            open_recording(
                 scenario,
                 directory,
                 arguments.trace,
                 exact=exact,
-                sink=None if outlet is None else outlet.take,
+                sink=None if exporter is None else exporter.take,
                 wall_ms=lambda: time.time_ns() // 1_000_000,
             )
         )
@@ -134,7 +135,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 class SiteRunner:
-    """A site on a broker that tells how far it is."""
+    """Runs a site on a broker and reports its progress."""
 
     def __init__(self, site: "Site", price: "LowestPrice") -> None:
         self._site = site
@@ -151,8 +152,8 @@ class SiteRunner:
         self._site.run(report)
 
 
-def wants_console(wish: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as asked
-    """Tell whether to serve the console; raise CommandError for an address that is of no use."""
+def console_wanted(option: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as given
+    """Return whether to serve the console; raise CommandError for --broker-ws without --broker."""
     if broker_ws is not None and broker is None:
-        raise CommandError("--broker-ws", "goes with --broker: the run's own broker needs no address")
-    return sys.stdout.isatty() if wish is None else wish
+        raise CommandError("--broker-ws", "needs --broker: the console finds the run's own broker by itself")
+    return sys.stdout.isatty() if option is None else option

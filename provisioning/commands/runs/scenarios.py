@@ -1,4 +1,4 @@
-"""`gridfleet scenarios` and `gridfleet check FILE`: what there is to run, and what a file holds."""
+"""`gridfleet scenarios` lists the shipped scenarios; `gridfleet check FILE` validates a scenario file."""
 
 import argparse
 import shutil
@@ -13,15 +13,13 @@ from gridfleet.provisioning.cli.terminal import coloured
 if TYPE_CHECKING:
     from gridfleet.devices.config.scenario import Scenario
 
-LIST_HELP: Final = "list the scenarios that come with GridFleet"
-LIST_DESCRIPTION: Final = (
-    "List the scenarios that come with GridFleet: what each shows, how long, how many devices."
-)
+LIST_HELP: Final = "list the shipped scenarios"
+LIST_DESCRIPTION: Final = "List the shipped scenarios with their purpose, duration and number of devices."
 LIST_EXAMPLES: Final = ("gridfleet scenarios",)
-CHECK_HELP: Final = "check a scenario file and say what it holds"
+CHECK_HELP: Final = "check a scenario file and print all its keys"
 CHECK_DESCRIPTION: Final = (
-    "Check a scenario file, and the weather files it names, without running it. Prints every key with its\n"
-    "value in force as a TOML document: a start for a file of your own."
+    "Check a scenario file, and the weather files it names, without running it. Print every key with its value,\n"
+    "defaults included, as TOML: a starting point for your own file."
 )
 CHECK_EXAMPLES: Final = ("gridfleet check storm", "gridfleet check normal > mine.toml")
 _KINDS: Final = (
@@ -38,7 +36,7 @@ _PLURAL: Final = {"shop or office": "shops and offices"}
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `scenarios`."""
-    parser.add_argument("--names", action="store_true", help="names only, one a line")
+    parser.add_argument("--names", action="store_true", help="print only the names, one per line")
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,27 +65,27 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Validate a file, and say what it holds."""
+    """Validate a file and print its content."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.provisioning.runs.toml_text import toml_text
 
     scenario = load(arguments.scenario)
-    Fleet(scenario)  # reads the weather files, too
+    Fleet(scenario)  # reads the weather files as well
     for line in (
         f"{scenario.name}: {' '.join(scenario.title.split()) or 'no title'}",
         extent(scenario),
         devices(scenario),
     ):
         print(f"# {line}")
-    print("# Every key in force:")
+    print("# Every key, defaults included:")
     known = {"folder", "name"} if scenario.name == Path(arguments.scenario).stem else {"folder"}
     print(toml_text(scenario.model_dump(exclude=known, exclude_none=True)), end="")
     return ExitCode.SUCCESS
 
 
 def extent(scenario: "Scenario") -> str:
-    """Say how long a scenario lasts, where it is divided, and what happens in it."""
+    """Return duration, cells, weather and events of a scenario as text."""
     area = scenario.area
     cells = area.rows * area.columns
     hours = scenario.ticks / 4
@@ -101,10 +99,10 @@ def extent(scenario: "Scenario") -> str:
 
 
 def devices(scenario: "Scenario") -> str:
-    """Say how many devices of each kind a scenario has."""
+    """Return the number of devices of each kind as text."""
     parts = []
     for field, noun in _KINDS:
         count = getattr(scenario, field).count
         if count:
             parts.append(f"{count} {noun if count == 1 else _PLURAL.get(noun, noun + 's')}")
-    return " · ".join(parts) if parts else "no devices at all"
+    return " · ".join(parts) if parts else "no devices"

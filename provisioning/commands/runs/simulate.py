@@ -1,4 +1,4 @@
-"""`gridfleet simulate`: a scenario in the deterministic simulation, from its first tick to its report."""
+"""`gridfleet simulate`: runs a scenario in the deterministic simulation, from its first tick to its report."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gridfleet.devices.runtime.simulation import Simulation
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
-HELP: Final = "play a scenario in the deterministic simulation"
+HELP: Final = "run a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
-    "Play a scenario with a virtual clock and an in-memory bus, as fast as it goes. The same scenario, seed\n"
-    "and version give the same files to the byte. Faults of network and devices can be switched on."
+    "Run a scenario with a virtual clock and an in-memory bus, as fast as possible. The same scenario, seed and\n"
+    "version give the same files to the byte. Faults of network and devices can be injected."
 )
 EXAMPLES: Final = (
     "gridfleet simulate normal",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         const="loss=0.05",
         metavar="key=value",
-        help="what goes wrong: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
+        help="faults to inject: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
         "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
     )
     add_output(parser, "out/SCENARIO")
@@ -49,21 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Play the scenario; write and print what came of it."""
+    """Run the scenario; write the results and print the key figures."""
     from gridfleet.broker.protocol.units import MS_PER_S
     from gridfleet.devices.runtime.network_faults import parse_faults
     from gridfleet.devices.runtime.simulation import Simulation
     from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
     from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
-    from gridfleet.provisioning.runs.results import recording
+    from gridfleet.provisioning.runs.results import open_recording
 
     scenario = scenario_from_arguments(arguments)
     faults = parse_faults(arguments.faults)
     directory = output_directory(arguments.out, scenario.name)
     price = LowestPrice()
     skew_ms = round(faults.skew_s * MS_PER_S)
-    with recording(
+    with open_recording(
         scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
     ) as recorded:
         taps = (recorded.tap, price.tap) if is_interactive() else (recorded.tap,)
@@ -74,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 class SimulationRunner:
-    """A simulation that tells how far it is."""
+    """Runs a simulation and reports its progress."""
 
     def __init__(self, simulation: "Simulation", price: "LowestPrice") -> None:
         self._simulation = simulation

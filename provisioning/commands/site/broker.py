@@ -1,4 +1,4 @@
-"""`gridfleet broker`: a broker for a site until Ctrl-C: Mosquitto where it is installed, rumqttd otherwise."""
+"""`gridfleet broker`: runs a broker for a site until Ctrl-C: Mosquitto where it is installed, otherwise rumqttd."""
 
 import argparse
 import signal
@@ -16,9 +16,9 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
 HELP: Final = "run a broker for a site until Ctrl-C"
 DESCRIPTION: Final = (
-    "Start Mosquitto where it is installed, else the rumqttd that comes with GridFleet, and say which it is.\n"
-    "With --secrets it speaks TLS, knows every device and lets each do what its kind may do; without, it listens\n"
-    "on this machine alone and lets anybody do anything. SIGHUP makes it take over changed secrets."
+    "Start Mosquitto where it is installed, otherwise the rumqttd that comes with GridFleet, and print which. With\n"
+    "--secrets it requires TLS and a login, and enforces the access rules; without, it listens on this machine only\n"
+    "and accepts every client. SIGHUP makes it load changed secrets."
 )
 EXAMPLES: Final = (
     "gridfleet broker",
@@ -28,16 +28,18 @@ EXAMPLES: Final = (
 PORT: Final = 1883
 TLS_PORT: Final = 8883
 MAX_PORT: Final = 65_535
-LACKS: Final = (
-    "rumqttd lacks TLS, users and access rights, and forgets retained messages when it ends.\n"
-    "It is good for one machine; for a fleet: sudo apt-get install mosquitto"
+RUMQTTD_LIMITS: Final = (
+    "rumqttd has no TLS, users or access rules, and loses retained messages when it stops.\n"
+    "Use it on one machine only; for a network: sudo apt-get install mosquitto"
 )
 _POLL_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `broker`."""
-    parser.add_argument("--secrets", metavar="DIR", help="what `gridfleet secrets DIR` made")
+    parser.add_argument(
+        "--secrets", metavar="DIR", help="the secrets folder, made by `gridfleet secrets DIR`"
+    )
     parser.add_argument(
         "--host", metavar="ADDRESS", help="address to listen on with --secrets (default: 127.0.0.1)"
     )
@@ -51,37 +53,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ws-port",
         type=whole_number(0, MAX_PORT),
         metavar="N",
-        help="WebSocket port, for browsers (default: none)",
+        help="port for MQTT over WebSocket, for browsers (default: none)",
     )
     parser.add_argument(
-        "--store", metavar="DIR", help="where retained messages and sessions outlive the broker"
+        "--store", metavar="DIR", help="folder in which retained messages and sessions survive a restart"
     )
     parser.add_argument(
-        "--certificates", action="store_true", help="let clients log in by certificate instead of password"
+        "--certificates", action="store_true", help="clients log in by certificate instead of password"
     )
     parser.add_argument(
         "--bridge",
         metavar="URL",
-        help="share everything with another broker, both ways; one of the two says so. With --secrets, both have them "
-        "from the same folder, made with --bridged",
+        help="exchange all messages with another broker; give this option to one of the two. With --secrets, both "
+        "use the same secrets, made with `gridfleet secrets --bridged`",
     )
     parser.add_argument(
-        "--engine", choices=("mosquitto", "rumqttd"), help="which broker (default: the first that is there)"
+        "--engine", choices=("mosquitto", "rumqttd"), help="broker software (default: Mosquitto if installed)"
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run a broker until a signal ends it."""
+    """Run a broker until a signal stops it."""
     from gridfleet.broker.brokers.mosquitto.server import INSTALL, find_mosquitto
 
     engine = arguments.engine or ("mosquitto" if find_mosquitto() else "rumqttd")
     if engine == "mosquitto":
         return _mosquitto(arguments)
-    needs = {"--secrets": arguments.secrets, "--store": arguments.store, "--host": arguments.host}
-    needs["--bridge"] = arguments.bridge
-    for option, value in needs.items():
-        if value is not None:
-            raise CommandError(option, f"needs Mosquitto: {INSTALL}")
+    for option in ("secrets", "store", "host", "bridge"):
+        if getattr(arguments, option) is not None:
+            raise CommandError(f"--{option}", f"needs Mosquitto: {INSTALL}")
     return _rumqttd(arguments)
 
 
@@ -94,14 +94,14 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
         if secrets is None and value is not None:
-            raise CommandError(option, "needs --secrets: without, the broker is for this machine alone")
+            raise CommandError(option, "needs --secrets: without, the broker listens on this machine only")
     if secrets is not None and not SecretsFolder(secrets).acl.is_file():
-        raise CommandError(f"--secrets {secrets}", f"holds no secrets: {REMEDY}")
+        raise CommandError(f"--secrets {secrets}", f"is not a secrets folder: {REMEDY}")
     bridge = BrokerAddress.parse(arguments.bridge) if arguments.bridge is not None else None
     if bridge is not None and secrets is not None and not bridge.tls and bridge.host not in LOOPBACK:
-        raise CommandError("--bridge", f"{bridge} is not encrypted: name its mqtts:// address")
+        raise CommandError("--bridge", f"{bridge} is not encrypted: use its mqtts:// address")
     if bridge is not None and secrets is None and bridge.tls:
-        raise CommandError("--bridge", f"{bridge} asks for secrets: name them with --secrets")
+        raise CommandError("--bridge", f"{bridge} requires a login: give the secrets folder with --secrets")
     port = arguments.port if arguments.port is not None else TLS_PORT if secrets else PORT
     ports = Ports(
         tls=port if secrets else None, plain=None if secrets else port, websockets=arguments.ws_port
@@ -135,40 +135,43 @@ def _rumqttd(arguments: argparse.Namespace) -> int:
 
     port = arguments.port if arguments.port is not None else PORT
     with _Signals() as signals, EmbeddedBroker(port, ws_port=arguments.ws_port) as broker:
-        print(f"Broker    {broker.url} (rumqttd)\n{LACKS}", flush=True)
+        print(f"Broker    {broker.url} (rumqttd)\n{RUMQTTD_LIMITS}", flush=True)
         return signals.wait(lambda: False, lambda: None)
 
 
 class _Signals:
-    """Context manager: hears Ctrl-C, SIGTERM and SIGHUP, from before the broker starts until after it ends."""
+    """Context manager: handles Ctrl-C, SIGTERM and SIGHUP, from before the broker starts until after it stops."""
 
     def __init__(self) -> None:
-        self._came: deque[int] = deque()
-        self._news = Event()
-        self._before: dict[signal.Signals, Any] = {}
+        self._received: deque[int] = deque()
+        self._wake = Event()
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[each] = signal.signal(each, self._note)
+            self._previous[each] = signal.signal(each, self._on_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for each, handler in self._before.items():
+        for each, handler in self._previous.items():
             signal.signal(each, handler)
 
     def wait(self, ended: Callable[[], bool], reload: Callable[[], None]) -> int:
-        """Wait for the end, reloading on SIGHUP; return the exit code, raise CommandError if nobody asked for it."""
+        """Reload on SIGHUP until a signal stops the broker; return the exit code.
+
+        Raises CommandError when the broker has ended by itself.
+        """
         while not ended():
-            self._news.wait(_POLL_S)
-            self._news.clear()
-            while self._came:
-                if self._came.popleft() != signal.SIGHUP:
+            self._wake.wait(_POLL_S)
+            self._wake.clear()
+            while self._received:
+                if self._received.popleft() != signal.SIGHUP:
                     return ExitCode.SUCCESS
                 reload()
-        raise CommandError("the broker", "has ended by itself; its last words are above")
+        raise CommandError("the broker", "has stopped unexpectedly: see its log above")
 
-    def _note(self, number: int, _frame: object) -> None:
-        self._came.append(number)
-        self._news.set()
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._received.append(number)
+        self._wake.set()

@@ -1,4 +1,4 @@
-"""`gridfleet chaos`: a site of real processes under a plan of faults, and the verdict on what became of it."""
+"""`gridfleet chaos`: injects planned faults into a site of real processes and checks how it recovers."""
 
 import argparse
 import json
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from gridfleet.provisioning.chaos.experiment import Outcome
     from gridfleet.provisioning.chaos.plan import Plan
 
-HELP: Final = "kill, freeze and cut off a site's processes by a plan, and judge how it recovers"
+HELP: Final = "inject planned faults into a site's processes and check how it recovers"
 DESCRIPTION: Final = (
-    "Start a broker, a fleet of several processes and a clock, play the faults of a plan on them, and judge after\n"
-    "each: are all back, do the ledgers agree within one tick, was no package sold twice and no port booked twice,\n"
-    "is the retained tick right, was no stale bid acted on? docs/chaos.md explains the plans and the verdict."
+    "Start a broker, a fleet of several processes and a clock, and inject the faults of a plan: processes killed,\n"
+    "frozen or disconnected. Check after each fault that all devices are online again, that the ledgers agree\n"
+    "within one tick, that nothing was sold or reserved twice, that the retained tick is right, and that no\n"
+    "outdated bid was awarded. docs/chaos.md explains plans and verdict."
 )
 EXAMPLES: Final = ("gridfleet chaos normal --plan short",)
 
@@ -35,19 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=whole_number(0, MAX_SEED),
         metavar="S",
-        help="of the scenario, and of what the plan leaves open, such as whom to kill (default: the scenario's)",
+        help="seed of the scenario and of the plan's random choices, such as the process to kill (default: the "
+        "scenario's)",
     )
     parser.add_argument(
         "--engine",
         choices=("mosquitto", "rumqttd"),
-        help="which broker (default: Mosquitto where it is installed)",
+        help="broker software (default: Mosquitto if installed)",
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     add_output(parser, "out/chaos-SCENARIO")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Play the plan; print what is done and the verdict."""
+    """Run the plan; print its steps and the verdict."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.provisioning.chaos.experiment import Experiment
@@ -56,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.scenario_options import output_directory
     from gridfleet.provisioning.cli.terminal import print_message
-    from gridfleet.provisioning.runs.results import recording
+    from gridfleet.provisioning.runs.results import open_recording
 
     plan = load_plan(arguments.plan)
     changes = [*plan.changes, *arguments.changes]
@@ -73,7 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     with (
         Interruption() as interruption,
-        recording(scenario, directory, exact=False, clock_skew_ms=skew_ms) as recorded,
+        open_recording(scenario, directory, exact=False, clock_skew_ms=skew_ms) as recorded,
         Testbed(
             arguments.scenario,
             plan,
@@ -103,14 +105,13 @@ def execute(arguments: argparse.Namespace) -> int:
     broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
         print(json.dumps([outcome.as_dict() for outcome in experiment.outcomes], indent=2))
-    report(
-        f"Verdict   {len(experiment.outcomes) - len(broken)} of {len(experiment.outcomes)} faults left no trace"
-    )
+    faults = len(experiment.outcomes)
+    report(f"Verdict   recovered cleanly from {faults - len(broken)} of {faults} faults")
     return ExitCode.BREACHED if broken else ExitCode.SUCCESS
 
 
 def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
-    """Raise PlanError for a fault of a device that the scenario does not have, or more processes than devices."""
+    """Raise PlanError for a fault of a device that the scenario lacks, and for more processes than devices."""
     from gridfleet.broker.protocol.topics import CLOCK_ID
     from gridfleet.provisioning.chaos.plan import DuplicateId, PlanError
 

@@ -1,4 +1,4 @@
-"""`gridfleet clock`: the clock of a site as a process of its own."""
+"""`gridfleet clock`: runs the clock of a site as a separate process."""
 
 import argparse
 from typing import Final
@@ -8,11 +8,11 @@ from gridfleet.provisioning.cli.broker_options import add_broker, credentials_fo
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
-HELP: Final = "run the clock of a site, for fleets and devices in other processes"
+HELP: Final = "run the clock of a site; its devices run in other processes"
 DESCRIPTION: Final = (
-    "Tell a site the time: tick by tick and phase by phase, to the scenario's last tick. It begins when all devices\n"
-    "of the scenario have come to life, or when its patience is over. A clock that died and is started again goes\n"
-    "on with the tick that the broker has kept, in the same mode and with the same settings."
+    "Publish the ticks and phases of a site up to the scenario's last tick. The clock starts when all devices of\n"
+    "the scenario are online, or after --patience. A clock that is started again after a failure continues with\n"
+    "the tick that the broker retained, in the same mode and with the same settings."
 )
 EXAMPLES: Final = (
     "gridfleet clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
@@ -29,20 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)
     add_clock_options(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="begin a new run even where the broker has kept another's tick"
+        "--fresh",
+        action="store_true",
+        help="begin a new run even if the broker has retained a tick of an unfinished one",
     )
     parser.add_argument(
         "--patience",
         type=whole_number(0, MAX_PATIENCE_S),
         default=PATIENCE_S,
         metavar="S",
-        help=f"seconds to wait for devices before a new run begins without them (default: {PATIENCE_S})",
+        help=f"seconds to wait for devices before a new run begins without the missing ones (default: {PATIENCE_S})",
     )
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Be the clock until the last tick, or until a signal."""
+    """Run the clock until the last tick, or until a signal."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.protocol.messages import Mode
     from gridfleet.devices.runtime.fleet import Fleet
@@ -69,5 +71,5 @@ def execute(arguments: argparse.Namespace) -> int:
             tell=report,
             watch=heartbeat.follow,
         )
-    report("the last tick is over" if finished else "ends, and may be started again")
+    report("the last tick is finished" if finished else "stopped; start it again to continue")
     return ExitCode.SUCCESS

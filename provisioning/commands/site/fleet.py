@@ -1,4 +1,4 @@
-"""`gridfleet fleet`: the devices of a scenario, or a part of them, as a process of their own."""
+"""`gridfleet fleet`: runs the devices of a scenario, or a part of them, in one process."""
 
 import argparse
 import re
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 HELP: Final = "run the devices of a scenario, or a part of them, until Ctrl-C"
 DESCRIPTION: Final = (
-    "Connect every device of a scenario to a broker, each as itself, and let it trade as long as a clock\n"
-    "(`gridfleet clock`) tells it to. Several processes share a fleet by parts: whole cells where there are enough,\n"
-    "else device by device."
+    "Connect every device of a scenario to a broker and let it trade in the ticks of a clock (`gridfleet clock`).\n"
+    "Several processes can each run one part of the devices: whole cells where there are enough cells, otherwise\n"
+    "single devices."
 )
 EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",
@@ -34,41 +34,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_changes(parser)
     add_broker(parser)
     parser.add_argument(
-        "--part", type=_part, metavar="K/N", help="only the K-th of N parts (default: all devices)"
+        "--part", type=_part, metavar="K/N", help="run only the K-th of N parts (default: all devices)"
     )
     parser.add_argument(
-        "--parts", type=whole_number(1, MAX_PARTS), metavar="N", help="with --claim: how many parts there are"
+        "--parts", type=whole_number(1, MAX_PARTS), metavar="N", help="with --claim: the number of parts"
     )
     parser.add_argument(
         "--claim",
         metavar="DIR",
-        help="take the first of --parts that no other process holds, by a lock file in a directory that all share; "
+        help="run the first of --parts that no other process runs, by lock files in a directory that all share; "
         "stand by while there is none",
     )
     parser.add_argument(
         "--connection",
         choices=("own", "shared"),
         default="own",
-        help="own: every device connects as itself; shared: one connection speaks for all, cheap, and only where "
-        "no device of the part is real (default: own)",
+        help="own: one connection per device; shared: one connection for all devices of the part, which costs less "
+        "and is for virtual devices only (default: own)",
     )
     parser.add_argument(
         "--home-assistant",
         action="store_true",
-        help="tell Home Assistant, on the same broker, of every device",
+        help="publish Home Assistant discovery messages for every device",
     )
     parser.add_argument(
         "--clock-skew-ms",
         type=whole_number(-MAX_SKEW_MS, MAX_SKEW_MS),
         default=0,
         metavar="N",
-        help="for tests: by how many milliseconds of the site's time the devices' clocks are ahead (default: 0)",
+        help="for tests: milliseconds by which the devices' clocks are ahead of the site's (default: 0)",
     )
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Let the devices live until a signal."""
+    """Run the devices until a signal."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.fleet_process import Connecting, carry_devices, fleet_process_id
@@ -89,19 +89,20 @@ def execute(arguments: argparse.Namespace) -> int:
             heartbeat.beat()
             return interruption.requested
 
-        part = _taken(arguments, stand_by, report)
+        part = _part_to_run(arguments, stand_by, report)
         if part is not None:
             number, parts = part
             ids = part_of(fleet, number, parts)
             if not ids:
                 raise CommandError(
-                    f"--part {number}/{parts}", f"has no devices: the scenario has {len(fleet.ids)}"
+                    f"--part {number}/{parts}",
+                    f"has no devices: the scenario has {len(fleet.ids)}; use fewer parts",
                 )
             connecting, host = Connecting(arguments.connection), fleet_process_id(number)
             how = (
-                "each connects as itself"
+                "one connection each"
                 if connecting is Connecting.OWN
-                else f"all share the connection of {host}"
+                else f"one connection for all, as {host}"
             )
             report(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, {how}")
             carry_devices(
@@ -117,27 +118,32 @@ def execute(arguments: argparse.Namespace) -> int:
                 tell=report,
                 watch=heartbeat.follow,
             )
-    report("all devices have said good-bye")
+    report("all devices are offline")
     return ExitCode.SUCCESS
 
 
 def _check_parts(arguments: argparse.Namespace) -> None:
     if (arguments.parts is None) != (arguments.claim is None):
-        raise CommandError("--parts and --claim", "go together: how many parts, and where they are taken")
+        raise CommandError(
+            "--parts and --claim",
+            "need each other: the number of parts, and the directory of their lock files",
+        )
     if arguments.part is not None and arguments.claim is not None:
-        raise CommandError("--part", "names a part, --claim takes a free one: give one of the two")
+        raise CommandError(
+            "--part", "cannot be combined with --claim, which takes a free part: give one of the two"
+        )
 
 
-def _taken(
-    arguments: argparse.Namespace, asked_to_end: "Callable[[], bool]", report: "Callable[[str], None]"
+def _part_to_run(
+    arguments: argparse.Namespace, stop_requested: "Callable[[], bool]", report: "Callable[[str], None]"
 ) -> tuple[int, int] | None:
-    """Return number and count of the part that this process has; None if asked to end before it got one."""
+    """Return number and count of the part that this process runs; None if asked to stop before one was free."""
     from gridfleet.provisioning.site.partition_lock import PartitionLock
 
     if arguments.claim is None:
         part: tuple[int, int] = arguments.part or (1, 1)
         return part
-    number = PartitionLock(Path(arguments.claim), arguments.parts).wait(asked_to_end, report)
+    number = PartitionLock(Path(arguments.claim), arguments.parts).wait(stop_requested, report)
     return None if number is None else (number, arguments.parts)
 
 

@@ -1,4 +1,4 @@
-"""`gridfleet influx setup`: buckets, downsampling and tokens in InfluxDB 2, made by one command."""
+"""`gridfleet influx setup`: creates buckets, downsampling tasks and tokens in InfluxDB 2."""
 
 import argparse
 from pathlib import Path
@@ -10,14 +10,14 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.influx_options import BUCKET, ORG, add_token, checked_url, read_token
 from gridfleet.provisioning.site.secret_files import write_secret
 
-HELP: Final = "make buckets, downsampling tasks and tokens in InfluxDB"
+HELP: Final = "create buckets, downsampling tasks and tokens in InfluxDB"
 DESCRIPTION: Final = (
-    "Make what recorder and Grafana need in an InfluxDB 2 server: a bucket for all points, two more for values of\n"
-    "15 minutes and of days, the tasks that fill these, and two tokens with no more rights than needed: the\n"
-    "recorder's may write points, Grafana's may read them. Called again, it puts right what differs; a token whose\n"
-    "file is gone is replaced. The tokens go into files that you alone can read and are never shown.\n\n"
-    "InfluxDB refuses points older than a bucket keeps, and simulated time may lie years back: keep what simulated\n"
-    "runs write for ever (--keep-days 0) if a scenario begins earlier than that."
+    "Create what recorder and Grafana need in an InfluxDB 2 server: a bucket for all points, two buckets for\n"
+    "values per 15 minutes and per day, the tasks that fill these, and two tokens with minimal permissions: the\n"
+    "recorder's may write points, Grafana's may read them. Called again, it corrects differences and replaces a\n"
+    "token whose file is missing. The tokens are written to files that only you can read, and are never printed.\n\n"
+    "InfluxDB rejects points older than the retention of their bucket, and simulated time may be years ago: use\n"
+    "--keep-days 0 (no limit) if a scenario begins earlier than that."
 )
 EXAMPLES: Final = (
     "gridfleet influx setup --influx http://127.0.0.1:8086 --token-file admin.token",
@@ -30,13 +30,11 @@ TIMEOUT_S: Final = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `influx`."""
-    parser.add_argument("what", choices=("setup",), help="setup: make what is missing")
+    parser.add_argument("what", choices=("setup",), help="setup: create what is missing")
     parser.add_argument(
         "--influx", metavar="URL", required=True, help="the server, e.g. http://127.0.0.1:8086"
     )
-    parser.add_argument(
-        "--org", metavar="NAME", default=ORG, help=f"organisation, which is there (default: {ORG})"
-    )
+    parser.add_argument("--org", metavar="NAME", default=ORG, help=f"existing organisation (default: {ORG})")
     parser.add_argument(
         "--bucket", metavar="NAME", default=BUCKET, help=f"bucket for all points (default: {BUCKET})"
     )
@@ -45,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0, 36_600),
         default=KEEP_DAYS,
         metavar="N",
-        help=f"how long that bucket keeps points, 0 for ever (default: {KEEP_DAYS})",
+        help=f"retention of that bucket in days, 0 for no limit (default: {KEEP_DAYS})",
     )
     add_token(parser)
     parser.add_argument(
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Set up; say what was done, and never a token."""
+    """Set up; print what was done, and never a token."""
     from influxdb_client.client.influxdb_client import InfluxDBClient
 
     from gridfleet.dashboards.telemetry.influx.buckets import Wish, set_up
@@ -71,19 +69,19 @@ def execute(arguments: argparse.Namespace) -> int:
             done = set_up(
                 connected,
                 wish,
-                lambda name: _read(path_of(folder, name)),
-                lambda name, made: write_secret(path_of(folder, name), f"{made}\n".encode()),
+                lambda name: _read(token_path(folder, name)),
+                lambda name, made: write_secret(token_path(folder, name), f"{made}\n".encode()),
             )
     except OSError as error:
         raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
-    print("\n".join(done) if done else "everything is there")
+    print("\n".join(done) if done else "nothing to do")
     for grant in wish.grants:
-        print(f"{grant.name:9} {path_of(folder, grant.name)}")
+        print(f"{grant.name:9} {token_path(folder, grant.name)}")
     return ExitCode.SUCCESS
 
 
-def path_of(folder: Path, name: str) -> Path:
-    """Return the file of a token."""
+def token_path(folder: Path, name: str) -> Path:
+    """Return the path of a token's file."""
     return folder / f"{name}.token"
 
 

@@ -1,4 +1,4 @@
-"""`gridfleet record`: the recorder of a site as a process of its own, which loses nothing when it is killed."""
+"""`gridfleet record`: runs the recorder of a site as a separate process, which loses no message when it is killed."""
 
 import argparse
 from contextlib import ExitStack
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from gridfleet.dashboards.store.rows import RunFacts
     from gridfleet.devices.config.scenario import Scenario
 
-HELP: Final = "record a site: into files, and into InfluxDB where there is one"
+HELP: Final = "record a site into files, and optionally into InfluxDB"
 DESCRIPTION: Final = (
-    "Hear everything that is said on a site and keep it: every run of its clock in a folder of its own under\n"
-    "DIR/runs, as `gridfleet run` leaves one, and, with --influx, as telemetry in InfluxDB. The broker is answered\n"
-    "only when a message is safe on disk, and keeps what is said while no recorder is there: so neither the death\n"
-    "of the recorder nor that of server, broker or network loses anything. Started again, it goes on."
+    "Record all messages of a site: each run of its clock in a directory under DIR/runs, like that of\n"
+    "`gridfleet run`, and with --influx as telemetry in InfluxDB. A message is acknowledged only when it is stored\n"
+    "on disk, and the broker queues messages while the recorder is offline. So nothing is lost when recorder,\n"
+    "InfluxDB, broker or network fail. Started again, the recorder continues."
 )
 EXAMPLES: Final = (
     "gridfleet record normal --broker mqtt://127.0.0.1:1883",
@@ -33,7 +33,10 @@ SPOOL_MB: Final = 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `record`."""
     parser.add_argument(
-        "scenario", nargs="?", metavar="SCENARIO", help="the site's scenario, for its name, title and cells"
+        "scenario",
+        nargs="?",
+        metavar="SCENARIO",
+        help="the site's scenario, which gives name, title and cells",
     )
     parser.add_argument("--site", metavar="SITE", help="the site (default: the scenario's)")
     add_broker(parser)
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--id",
         default="recorder",
         metavar="ID",
-        help="client id at the broker; two recorders of one site need two (default: recorder)",
+        help="client id at the broker; each recorder of a site needs its own (default: recorder)",
     )
     add_influx(parser)
     parser.add_argument(
@@ -50,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, 1 << 20),
         default=SPOOL_MB,
         metavar="N",
-        help="most that waits on disk for InfluxDB, in MB; then the oldest is dropped from there "
+        help="maximum size of the spool for InfluxDB in MB; when it is full, the oldest points are dropped "
         f"(default: {SPOOL_MB})",
     )
     add_log(parser)
@@ -70,7 +73,7 @@ def execute(arguments: argparse.Namespace) -> int:
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])
     site = arguments.site or (None if scenario is None else scenario.site)
     if site is None:
-        raise CommandError("gridfleet record", "name a SCENARIO or a --site SITE")
+        raise CommandError("gridfleet record", "needs a SCENARIO or --site SITE")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     target = target_of(arguments)
@@ -79,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
         interruption = stack.enter_context(Interruption())
         heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
-        report(f"{site} into {folder}{'' if target is None else f', and into {target!r}'}")
+        report(f"records {site} into {folder}{'' if target is None else f' and {target!r}'}")
         record(
             folder,
             site,
@@ -94,12 +97,12 @@ def execute(arguments: argparse.Namespace) -> int:
             tell=report,
             watch=heartbeat.follow,
         )
-    report("ends, and may be started again")
+    report("stopped; start it again to continue")
     return ExitCode.SUCCESS
 
 
 def facts_of_run(run: str, site: str, scenario: "Scenario | None") -> "RunFacts":
-    """Return what is known of a run; without a scenario little more than its name."""
+    """Return the facts of a run; without a scenario little more than its name."""
     from gridfleet.dashboards.store.rows import RunFacts
     from gridfleet.provisioning.cli.version import product_version
     from gridfleet.provisioning.runs.results import facts_of

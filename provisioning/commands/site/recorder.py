@@ -1,4 +1,4 @@
-"""`gridfleet recorder status`: how a recorder is doing, running or not."""
+"""`gridfleet recorder status`: shows the status of a recorder, whether it runs or not."""
 
 import argparse
 import json
@@ -9,22 +9,22 @@ from typing import Any, Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
-HELP: Final = "show how a recorder is doing"
+HELP: Final = "show the status of a recorder"
 DESCRIPTION: Final = (
-    "Say whether the recorder of a directory runs, what it has heard, and what waits for InfluxDB: how many points,\n"
-    "how old the oldest is, what the server has refused and why. Reads files only, so it works at any time.\n"
-    "Leaves with 1 when something is wrong: not running, not connected, points refused or dropped."
+    "Show whether the recorder of a directory runs, how many messages it has received, and the backlog for\n"
+    "InfluxDB: number of points, age of the oldest, and rejected points with the reason. Reads files only, so it\n"
+    "works at any time. Exits with 1 if there is a problem: not running, not connected, points rejected or dropped."
 )
 EXAMPLES: Final = ("gridfleet recorder status out/record-germany",)
 STALE_S: Final = 35.0
-"""A recorder that has not written its status for so long does not run."""
+"""A recorder whose status file is older, in seconds, does not run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `recorder`."""
-    parser.add_argument("what", choices=("status",), help="status: how it is doing")
-    parser.add_argument("directory", metavar="DIR", help="the directory that `gridfleet record` writes into")
-    parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+    parser.add_argument("what", choices=("status",), help="status: show the status")
+    parser.add_argument("directory", metavar="DIR", help="the directory of `gridfleet record` (its --out)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -38,7 +38,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def read_status(folder: Path, now_s: float) -> dict[str, Any]:
-    """Return what a recorder has left, with the spool as it is now; raise CommandError where there is none."""
+    """Return the status that a recorder has written, with the spool's current state.
+
+    Raises CommandError for a directory without a recorder's status.
+    """
     from gridfleet.dashboards.recording.recorder_process import SPOOL, STATUS
     from gridfleet.dashboards.telemetry.influx.spool import look
 
@@ -46,10 +49,10 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
         status: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise CommandError(
-            folder, "no recorder has written here: name the directory of `gridfleet record`"
+            folder, "contains no recorder's status: name the --out directory of `gridfleet record`"
         ) from None
     status["age_s"] = max(now_s - status["time"], 0.0)
-    status["running"] = status["age_s"] < STALE_S and _lives(status["pid"])
+    status["running"] = status["age_s"] < STALE_S and _is_running(status["pid"])
     if status["has_spool"]:
         spool = look(folder / SPOOL, now_s)
         status |= {name: value for name, value in spool._asdict().items() if name != "dead_letters"}
@@ -65,11 +68,11 @@ def _problems(status: dict[str, Any]) -> list[str]:
     elif not status["connected"]:
         found.append(f"not connected to the broker: {status['trouble']}")
     if status["running"] and status["influx_trouble"]:
-        found.append(f"InfluxDB takes no points: {status['influx_trouble']}")
+        found.append(f"InfluxDB accepts no points: {status['influx_trouble']}")
     if status["rejected"]:
-        found.append(f"InfluxDB has refused {status['rejected']} points: see {status.get('dead_letters')}")
+        found.append(f"InfluxDB has rejected {status['rejected']} points: see {status.get('dead_letters')}")
     if status["dropped"]:
-        found.append(f"the spool was full: {status['dropped']} points were dropped")
+        found.append(f"the spool was full: {status['dropped']} points were dropped; a larger one: --spool-mb")
     return found
 
 
@@ -78,23 +81,23 @@ def _lines(status: dict[str, Any]) -> list[str]:
     lines = [
         f"Recorder  {status['site']}, {state}",
         f"Run       {status['run'] or 'none yet'}",
-        f"Heard     {status['heard']} messages, {status['refused']} refused, {status['redelivered']} given twice",
+        f"Received  {status['heard']} messages, {status['refused']} refused, {status['redelivered']} delivered twice",
         f"Journal   {_bytes(status['journal_bytes'])}",
     ]
     if status["has_spool"]:
         oldest = f", the oldest {_age(status['oldest_s'])} old" if status["backlog"] else ""
         lines += [
             f"Backlog   {status['backlog']} points, {_bytes(status['backlog_bytes'])}{oldest}",
-            f"InfluxDB  {status['sent']} points sent, {status['rejected']} refused, {status['dropped']} dropped",
+            f"InfluxDB  {status['sent']} points sent, {status['rejected']} rejected, {status['dropped']} dropped",
         ]
         if status["dead_letters"]:
-            lines.append(f"Refused   {status['dead_letters']}")
+            lines.append(f"Rejected  {status['dead_letters']}")
     else:
-        lines.append("InfluxDB  none")
+        lines.append("InfluxDB  not used")
     return [*lines, *(f"Problem   {problem}" for problem in status["problems"])]
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
