@@ -35,7 +35,7 @@ class DeviceSpec:
     text: str
     """The device file as its owner wrote it."""
     source: Path
-    target: Platform
+    platform: Platform
     secrets: Path
     hostname: str
     time_zone: str
@@ -108,7 +108,7 @@ def make_device_spec(folder: Path, common: FlashSettings, own: DeviceSettings) -
         device=device,
         text=source.read_text(encoding="utf-8"),
         source=source,
-        target=Platform(own.machine or common.machine, own.python or common.python),
+        platform=Platform(own.machine or common.machine, own.python or common.python),
         secrets=_path(folder, common.secrets),
         hostname=own.hostname or device.id.replace("_", "-").replace(".", "-"),
         time_zone=own.time_zone or common.time_zone,

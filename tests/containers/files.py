@@ -1,4 +1,4 @@
-"""Where the files are, and how they are read."""
+"""Paths of the files under test, and the content of docker-compose.yml."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,9 +9,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 DOCKERFILE: Final = ROOT / "Dockerfile"
 COMPOSE: Final = ROOT / "docker-compose.yml"
 CHECKER: Final = ROOT / "build" / "compose-config"
-"""What `.ci/run` builds from tools/compose-config."""
+"""Docker Compose's own loader, which `.ci/run` builds from tools/compose-config."""
 VALIDATOR: Final = ROOT / "build" / "kubernetes" / "bin" / "kubernetes-validate"
-"""What `.ci/run` installs to judge Kubernetes objects."""
+"""Validator of Kubernetes objects, which `.ci/run` installs."""
 
 
 def compose() -> dict[str, Any]:

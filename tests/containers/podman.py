@@ -1,7 +1,7 @@
-"""Services of docker-compose.yml run by podman: the same image, user, mounts, secrets and limits, without Docker.
+"""Runs services of docker-compose.yml with podman: the same image, user, mounts, secrets and limits, without Docker.
 
-Images come from no registry: the base is what `tools/container-base` made. What podman keeps lies under build/, apart
-from that of whoever runs the tests.
+No image comes from a registry: `tools/container-base` makes the base. Podman's images and containers are below build/,
+separate from those of the user who runs the tests.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from tests.containers.files import ROOT, compose
 CACHE: Final = ROOT / "build" / "containers"
 BASE: Final = "localhost/gridfleet-base:latest"
 IMAGE: Final = "localhost/gridfleet:test"
-MOST_FILES: Final = 4096
+MAX_FILES: Final = 4096
 
 
 def limit(kind: int) -> int:
-    """What podman may ask for: it must not be more than this process has."""
+    """Return a limit that podman may set: at most that of this process."""
     hard = resource.getrlimit(kind)[1]
-    return MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    return MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
 
 
 LIMITS: Final = tuple(
@@ -36,39 +36,39 @@ LIMITS: Final = tuple(
 
 
 class Podman:
-    """Podman with a store of its own."""
+    """Podman with its own store of images and containers."""
 
     def __init__(self) -> None:
-        # Podman wants a short one, and always the same for a store.
+        # The path must be short, and always the same for a store.
         run = Path(tempfile.gettempdir()) / f"gridfleet-{hashlib.sha256(bytes(CACHE)).hexdigest()[:8]}"
         self._before = ("podman", "--root", str(CACHE / "store"), "--runroot", str(run), "--runtime", "runc")
 
-    def __call__(self, *words: str, check: bool = True) -> str:
-        """Run a command; return what it said on standard output, or fail with what it said on standard error."""
-        done = subprocess.run([*self._before, *words], capture_output=True, text=True, check=False)
+    def __call__(self, *arguments: str, check: bool = True) -> str:
+        """Run a command; return its standard output, or fail with its standard error."""
+        done = subprocess.run([*self._before, *arguments], capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise AssertionError(
-                f"podman {' '.join(words)[:300]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+                f"podman {' '.join(arguments)[:300]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
             )
         return done.stdout.strip()
 
-    def said(self, *words: str) -> str:
-        """Run a command; return what it said on both streams."""
+    def output(self, *arguments: str) -> str:
+        """Run a command; return its standard output and standard error."""
         both = subprocess.STDOUT
         return subprocess.run(
-            [*self._before, *words], stdout=subprocess.PIPE, stderr=both, text=True, check=False
+            [*self._before, *arguments], stdout=subprocess.PIPE, stderr=both, text=True, check=False
         ).stdout
 
-    def ends(self, *words: str) -> int:
-        """Run a command that may fail; return its exit code."""
-        return subprocess.run([*self._before, *words], capture_output=True, check=False).returncode
+    def exit_code(self, *arguments: str) -> int:
+        """Run a command and return its exit code."""
+        return subprocess.run([*self._before, *arguments], capture_output=True, check=False).returncode
 
     def build(self) -> None:
-        """Make the base known and build the image from it, without a network."""
+        """Import the base and build the image from it, without a network."""
         tar = CACHE / "base.tar"
         stamp = str(int(tar.stat().st_mtime))
-        known = self("images", "--quiet", "--filter", f"label=made={stamp}", BASE, check=False)
-        if not known:
+        imported = self("images", "--quiet", "--filter", f"label=made={stamp}", BASE, check=False)
+        if not imported:
             self("import", "--change", f"LABEL made={stamp}", str(tar), BASE)
         self(
             "build", *LIMITS, "--network=none", f"--volume={CACHE / 'wheels'}:/wheels:ro", "--format=docker",
@@ -78,93 +78,97 @@ class Podman:
 
 
 class Site:
-    """Containers of one network, made from the compose file with the variables of its `.env` and some more."""
+    """Containers in one network, from the compose file with the variables of its `.env` and more variables."""
 
     def __init__(self, podman: Podman, folder: Path, variables: Mapping[str, str]) -> None:
         self._podman = podman
         self.folder = folder
         lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
         self._variables = {**dict(line.split("=", 1) for line in lines), **variables}
-        self._whole = compose()
+        self._compose = compose()
         self._name = f"gridfleet-{os.getpid()}"
         self._containers: list[str] = []
         self._volumes: list[str] = []
 
     def open(self) -> None:
-        """Make the network and the volumes."""
+        """Create the network and the volumes."""
         self._podman("network", "create", self._name)
-        for name, volume in self._whole["volumes"].items():
-            options = [f"--opt={key}={self._filled(value)}" for key, value in volume["driver_opts"].items()]
+        for name, volume in self._compose["volumes"].items():
+            options = [
+                f"--opt={key}={self._substitute(value)}" for key, value in volume["driver_opts"].items()
+            ]
             self._podman("volume", "create", *options, f"{self._name}-{name}")
             self._volumes.append(f"{self._name}-{name}")
 
     def close(self) -> None:
-        """End and forget everything."""
+        """Remove containers, volumes and network."""
         for name in self._containers:
             self._podman("rm", "--force", "--time=5", name, check=False)
         for name in self._volumes:
             self._podman("volume", "rm", "--force", name, check=False)
         self._podman("network", "rm", "--force", self._name, check=False)
 
-    def check_of(self, service: str) -> list[str]:
+    def health_check(self, service: str) -> list[str]:
         """Return the command of a service's health check."""
-        words: list[str] = self._whole["services"][service]["healthcheck"]["test"][1:]
-        return words
+        command: list[str] = self._compose["services"][service]["healthcheck"]["test"][1:]
+        return command
 
     def up(self, service: str, number: int = 1, *, without: tuple[str, ...] = ()) -> str:
-        """Start a container of a service, `without` some of its options; return its name."""
-        what = self._whole["services"][service]
+        """Start a container of a service, `without` options that begin so; return its name."""
+        definition = self._compose["services"][service]
         name = f"{self._name}-{service}-{number}"
-        image = IMAGE if what["image"].startswith("gridfleet:") else BASE
+        image = IMAGE if definition["image"].startswith("gridfleet:") else BASE
         self._containers.append(name)
-        words = self._options(what)
-        command = [self._filled(word) for word in what["command"] if not word.startswith(without or "\0")]
-        self._podman("run", "--detach", "--no-healthcheck", f"--name={name}", *words, image, *command)
+        options = self._options(definition)
+        command = [
+            self._substitute(each) for each in definition["command"] if not each.startswith(without or "\0")
+        ]
+        self._podman("run", "--detach", "--no-healthcheck", f"--name={name}", *options, image, *command)
         return name
 
     def logs(self, name: str) -> str:
-        """What a container has said, on both streams."""
-        return self._podman.said("logs", name)
+        """Return the output of a container."""
+        return self._podman.output("logs", name)
 
     def state(self, name: str) -> dict[str, Any]:
-        """What podman knows of a container."""
+        """Return the state of a container as podman reports it."""
         found: dict[str, Any] = json.loads(self._podman("inspect", name))[0]
         return found
 
-    def _options(self, what: Mapping[str, Any]) -> list[str]:
-        networks = what["networks"]
+    def _options(self, definition: Mapping[str, Any]) -> list[str]:
+        networks = definition["networks"]
         aliases = networks["site"]["aliases"] if isinstance(networks, dict) else []
-        limits = what["deploy"]["resources"]["limits"]
+        limits = definition["deploy"]["resources"]["limits"]
         return [
-            f"--user={self._filled(what['user'])}",
+            f"--user={self._substitute(definition['user'])}",
             f"--network={self._name}",
             *(f"--network-alias={alias}" for alias in aliases),
-            *(f"--cap-drop={each}" for each in what["cap_drop"]),
-            *(f"--security-opt={each.removesuffix(':true')}" for each in what["security_opt"]),
-            *(["--read-only", "--read-only-tmpfs=false"] if what["read_only"] else []),
-            *(f"--tmpfs={each}" for each in what.get("tmpfs", ())),
-            *(f"--volume={each}" for each in self._mounts(what)),
+            *(f"--cap-drop={each}" for each in definition["cap_drop"]),
+            *(f"--security-opt={each.removesuffix(':true')}" for each in definition["security_opt"]),
+            *(["--read-only", "--read-only-tmpfs=false"] if definition["read_only"] else []),
+            *(f"--tmpfs={each}" for each in definition.get("tmpfs", ())),
+            *(f"--volume={each}" for each in self._mounts(definition)),
             f"--memory={limits['memory']}",
             f"--cpus={limits['cpus']}",
             *LIMITS,
         ]
 
-    def _mounts(self, what: Mapping[str, Any]) -> list[str]:
+    def _mounts(self, definition: Mapping[str, Any]) -> list[str]:
         mounts = []
-        for volume in what.get("volumes", ()):
+        for volume in definition.get("volumes", ()):
             if isinstance(volume, str):
                 mounts.append(f"{self._name}-{volume}")
             else:
                 mode = "ro" if volume.get("read_only") else "rw"
                 mounts.append(f"{self.folder / volume['source']}:{volume['target']}:{mode}")
         for kind in ("configs", "secrets"):
-            for each in what.get(kind, ()):
+            for each in definition.get(kind, ()):
                 source, target = (each, f"/run/secrets/{each}") if isinstance(each, str) else each.values()
-                mounts.append(f"{self.folder / self._whole[kind][source]['file']}:{target}:ro")
+                mounts.append(f"{self.folder / self._compose[kind][source]['file']}:{target}:ro")
         return mounts
 
-    def _filled(self, text: str) -> str:
-        """Put variables in, as docker compose does."""
+    def _substitute(self, text: str) -> str:
+        """Substitute variables as docker compose does."""
         return re.sub(
             r"\$\{(\w+):-([^}]*)\}", lambda found: self._variables.get(found[1], found[2]), str(text)
         )

@@ -1,4 +1,4 @@
-"""docker-compose.yml keeps its rules, and `gridfleet compose` makes all that it mounts and nothing readable."""
+"""docker-compose.yml is hardened, and `gridfleet compose` makes all that it mounts, readable by nobody else."""
 
 import json
 import re
@@ -19,8 +19,8 @@ from tests.containers.files import CHECKER, COMPOSE, compose
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 OURS = {name for name, service in SERVICES.items() if service["image"].startswith("gridfleet:")}
-ONCE = {"influx-setup"}
-"""Those that do something and end."""
+ONE_SHOT = {"influx-setup"}
+"""Services that run once and exit."""
 PROFILES = ("fleet", "single", "observe", "cluster")
 every_service = pytest.mark.parametrize("name", SERVICES)
 
@@ -28,12 +28,12 @@ every_service = pytest.mark.parametrize("name", SERVICES)
 @every_service
 def test_images_are_pinned(name: str) -> None:
     image = SERVICES[name]["image"]
-    wanted = (
+    expected = (
         r"gridfleet:\$\{GRIDFLEET_VERSION:-0\.1\.0\}"
         if name in OURS
         else r"docker\.io/[\w./-]+:\d+\.\d+\.\d+"
     )
-    assert re.fullmatch(wanted, image)
+    assert re.fullmatch(expected, image)
 
 
 @every_service
@@ -49,14 +49,16 @@ def test_services_are_hardened(name: str) -> None:
 
 
 @every_service
-def test_services_tell_their_health_and_wait_for_that_of_others(name: str) -> None:
+def test_services_have_health_checks_and_wait_for_those_they_need(name: str) -> None:
     service = SERVICES[name]
-    if name in ONCE:
+    if name in ONE_SHOT:
         assert service["healthcheck"] == {"disable": True}
     else:
         assert service["healthcheck"]["test"][0] == "CMD"
     for needed, how in service.get("depends_on", {}).items():
-        assert how["condition"] == ("service_completed_successfully" if needed in ONCE else "service_healthy")
+        assert how["condition"] == (
+            "service_completed_successfully" if needed in ONE_SHOT else "service_healthy"
+        )
         shared = set(SERVICES[needed]["profiles"]) >= set(service["profiles"])
         assert shared or how["required"] is False
 
@@ -75,7 +77,7 @@ def test_no_secret_is_in_the_environment_or_on_the_command_line(name: str) -> No
         )
 
 
-def test_only_this_machine_reaches_what_is_published() -> None:
+def test_published_ports_are_open_to_this_machine_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert len(published) == 4
     assert all(port.startswith(("127.0.0.1:", "${BROKER_ADDRESS:-127.0.0.1}:")) for port in published)
@@ -90,12 +92,12 @@ def test_every_profile_has_one_broker_or_one_cluster() -> None:
     assert "--parts=${FLEETS:-1}" in SERVICES["fleet"]["command"]
 
 
-# --- what is mounted ---
+# --- mounts ---
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the compose file, prepared."""
+    """A folder with the compose file and all that `gridfleet compose` makes."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "docker-compose.yml").write_text(COMPOSE.read_text(encoding="utf-8"), encoding="utf-8")
     assert main(["compose", "--folder", str(folder / "containers")]) == ExitCode.SUCCESS
@@ -103,8 +105,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mounted() -> set[str]:
-    whole = compose()
-    files = {each["file"] for kind in ("configs", "secrets") for each in whole[kind].values()}
+    document = compose()
+    files = {each["file"] for kind in ("configs", "secrets") for each in document[kind].values()}
     binds = {
         volume["source"]
         for service in SERVICES.values()
@@ -114,7 +116,7 @@ def mounted() -> set[str]:
     return files | binds
 
 
-def test_all_that_is_mounted_is_made(prepared: Path) -> None:
+def test_all_mounted_files_are_made(prepared: Path) -> None:
     ours = {source for source in mounted() if source.startswith("./containers/")}
     assert len(ours) > 15
     assert [source for source in sorted(ours) if not (prepared / source).exists()] == []
@@ -142,7 +144,7 @@ def test_a_fleet_gets_the_passwords_of_its_devices_and_no_others(prepared: Path)
     assert FileCredentials(prepared / "containers/fleet").login("turbine-1").password
 
 
-def test_called_again_it_changes_no_secret(prepared: Path) -> None:
+def test_a_second_call_changes_no_secret(prepared: Path) -> None:
     folder = prepared / "containers"
     watched = [
         *folder.rglob("*.password"),
@@ -157,9 +159,9 @@ def test_called_again_it_changes_no_secret(prepared: Path) -> None:
     assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == ExitCode.SUCCESS
     changed = {path for path, content in before.items() if path.exists() and path.read_bytes() != content}
     assert changed == set()
-    gone = {path for path in before if not path.exists()}
-    assert gone
-    assert all(path.parent == folder / "fleet" / "clients" for path in gone)
+    deleted = {path for path in before if not path.exists()}
+    assert deleted
+    assert all(path.parent == folder / "fleet" / "clients" for path in deleted)
     assert edited.read_text() == "# mine\n"
     assert "FLEETS=4" in (prepared / ".env").read_text().splitlines()
     assert (prepared / ".env").read_text().count("GRIDFLEET_UID=") == 1
@@ -178,14 +180,14 @@ def test_containers_never_run_as_root(prepared: Path) -> None:
 @pytest.mark.parametrize(
     "profiles", [[], *([each] for each in PROFILES), ["fleet", "single", "observe"]], ids=" ".join
 )
-def test_docker_composes_own_loader_finds_nothing_wrong(profiles: list[str], prepared: Path) -> None:
+def test_docker_composes_own_loader_accepts_the_file(profiles: list[str], prepared: Path) -> None:
     done = subprocess.run(
         [CHECKER, prepared / "docker-compose.yml", *profiles], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     project = json.loads(done.stdout)
-    wanted = {name for name, service in SERVICES.items() if set(service["profiles"]) & set(profiles)}
-    assert set(project.get("services") or ()) == wanted
+    expected = {name for name, service in SERVICES.items() if set(service["profiles"]) & set(profiles)}
+    assert set(project.get("services") or ()) == expected
     secret = [path.read_text().strip() for path in prepared.glob("containers/secrets/clients/*.password")]
     secret += [path.read_text() for path in prepared.glob("containers/*-*") if path.is_file()]
     assert len(secret) > 60
@@ -203,7 +205,7 @@ def test_docker_composes_own_loader_finds_nothing_wrong(profiles: list[str], pre
         ("networks:\n  site:", "networks:\n  sight:"),
     ],
 )
-def test_the_loader_finds_a_slip(right: str, wrong: str, tmp_path: Path) -> None:
+def test_the_loader_finds_a_mistake(right: str, wrong: str, tmp_path: Path) -> None:
     file = tmp_path / "docker-compose.yml"
     file.write_text(COMPOSE.read_text(encoding="utf-8").replace(right, wrong, 1), encoding="utf-8")
     done = subprocess.run([CHECKER, file, "fleet"], capture_output=True, text=True, check=False)
@@ -211,12 +213,10 @@ def test_the_loader_finds_a_slip(right: str, wrong: str, tmp_path: Path) -> None
     assert done.stderr
 
 
-def test_a_folder_that_is_somebody_elses_is_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_with_other_files_is_not_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "letter.txt").touch(mode=0o644)
     mode = tmp_path.stat().st_mode
     assert main(["compose", "--folder", str(tmp_path)]) == ExitCode.USAGE
-    assert "is not empty and holds no site of GridFleet: name another folder" in capsys.readouterr().err
+    assert "is not empty and has no site of GridFleet: choose another folder" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
     assert tmp_path.stat().st_mode == mode

@@ -1,4 +1,4 @@
-"""EMQX's files: read here as EMQX reads them, and compared with the rights that Mosquitto gets."""
+"""EMQX's files, read here as EMQX reads them and compared with the access rules of Mosquitto."""
 
 import csv
 import hashlib
@@ -16,13 +16,13 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities
 
 CITY = parse("", "city.toml", "", ["area.rows=2", "area.columns=2", "turbines.count=6", "households.count=9"])
-ODD = Identity("north_1.a", Kind.TURBINE, "cell-1-1", ("cell-1-2",))
-"""A name that a regular expression and Home Assistant would both read as something else."""
+SPECIAL = Identity("north_1.a", Kind.TURBINE, "cell-1-1", ("cell-1-2",))
+"""A name with characters that are special in a regular expression and in Home Assistant."""
 RULE = re.compile(r'\{allow, \{username, \{re, (".*?")\}\}, (subscribe|publish), (\[.*\])\}\.')
 
 
 def allowed(text: str, user: str, action: str) -> set[str]:
-    """What the rules let a user do, with its name put in; the last rule denies the rest."""
+    """Return the topic filters that the rules allow a user; the last rule must deny the rest."""
     first, *rules, last = text.splitlines()
     assert (first[:2], last) == ("%%", "{deny, all}.")
     found: set[str] = set()
@@ -34,8 +34,8 @@ def allowed(text: str, user: str, action: str) -> set[str]:
     return found
 
 
-def test_the_rules_say_what_mosquittos_say() -> None:
-    users = [*identities(Fleet(CITY), processes=2, shared=True), ODD]
+def test_the_rules_equal_those_of_mosquitto() -> None:
+    users = [*identities(Fleet(CITY), processes=2, shared=True), SPECIAL]
     text = emqx.acl("germany", users)
     for user in users:
         assert allowed(text, user.name, "subscribe") == set(subscribe_filters("germany", user)), user
@@ -56,7 +56,7 @@ def test_rules_grow_with_cells_and_kinds_and_not_with_devices() -> None:
     assert few == many
 
 
-def test_users_are_hashed_with_a_salt_of_their_own() -> None:
+def test_passwords_are_hashed_with_a_salt_for_each_user() -> None:
     rows = list(csv.DictReader(emqx.users({"clock": "secret-1", "viewer": "secret-1"}).splitlines()))
     assert [row["user_id"] for row in rows] == ["clock", "viewer"]
     for row in rows:
@@ -65,11 +65,11 @@ def test_users_are_hashed_with_a_salt_of_their_own() -> None:
     assert rows[0]["salt"] != rows[1]["salt"]
     assert emqx.users({"clock": "secret-1"}) == emqx.users(
         {"clock": "secret-1"}
-    )  # or brokers would restart for nothing
+    )  # otherwise brokers would restart without need
     assert "secret-1" not in emqx.users({"clock": "secret-1"})
 
 
-def test_the_configuration_denies_what_is_not_allowed() -> None:
+def test_the_configuration_denies_everything_else() -> None:
     files = emqx.Files(*(PurePosixPath("/run") / name for name in ("crt", "key", "ca", "users", "acl")))
     text = emqx.configuration(files, cluster=["emqx@a.b", "emqx@c.d"], cookie="c00kie")
     for line in (
@@ -84,6 +84,6 @@ def test_the_configuration_denies_what_is_not_allowed() -> None:
     assert text.count("{") == text.count("}")
 
 
-def test_what_erlang_would_read_otherwise_is_refused() -> None:
+def test_a_name_that_erlang_misreads_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         emqx.acl("germany", [Identity("müller", ClientRole.VIEWER)])

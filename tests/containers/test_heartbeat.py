@@ -1,4 +1,4 @@
-"""The sign of life of long-running processes, and what `gridfleet health` makes of it."""
+"""The heartbeat of long-running processes, and the exit code of `gridfleet health`."""
 
 import json
 import time
@@ -31,13 +31,13 @@ def test_a_beat_is_healthy_until_it_is_old(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"at_s": "soon", "trouble": ""}', "\x00"])
-def test_another_file_is_no_heartbeat(text: str, tmp_path: Path) -> None:
+def test_another_file_is_not_a_heartbeat(text: str, tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
     path.write_text(text)
     assert health_problem(path, 0.0) == f"{path}: is not a heartbeat of GridFleet"
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(
+def test_a_folder_that_cannot_be_written_stops_no_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Heartbeat(tmp_path / "none" / "heartbeat") as heartbeat:
@@ -58,7 +58,7 @@ def test_without_the_variable_nothing_is_written(
     assert f"set {ENVIRONMENT}" in capsys.readouterr().err
 
 
-def test_clock_and_fleet_are_healthy_while_the_broker_is_there(tmp_path: Path) -> None:
+def test_clock_and_fleet_are_healthy_while_the_broker_runs(tmp_path: Path) -> None:
     with ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker())
         common = ("normal", "--broker", broker.url, "--set", *SMALL)
@@ -71,20 +71,20 @@ def test_clock_and_fleet_are_healthy_while_the_broker_is_there(tmp_path: Path) -
                 if process.poll() is None:
                     process.terminate()
                 assert end(process).code == ExitCode.SUCCESS
-                assert not (tmp_path / words[0]).exists()  # who ends says so
+                assert not (tmp_path / words[0]).exists()  # a process that ends deletes its heartbeat
 
             stack.callback(reap)
             return env
 
-        def is_well(env: dict[str, str], *options: str) -> bool:
+        def is_healthy(env: dict[str, str], *options: str) -> bool:
             return gridfleet("health", *options, cwd=tmp_path, env=env).code == ExitCode.SUCCESS
 
         stand_by = ("--parts", "1", "--claim", str(tmp_path / "claims"))
         fleet = run("fleet", *common, *stand_by)
         clock = run("clock", *common, "--seconds-per-tick", "60")
-        wait_until(lambda: is_well(fleet) and is_well(clock))
+        wait_until(lambda: is_healthy(fleet) and is_healthy(clock))
         broker.close()
-        wait_until(lambda: not is_well(fleet))
-        said = json.loads((tmp_path / "fleet").read_text())["trouble"]
-        assert "connections" in said
-        assert is_well(fleet, "--alive")
+        wait_until(lambda: not is_healthy(fleet))
+        trouble = json.loads((tmp_path / "fleet").read_text())["trouble"]
+        assert "connections" in trouble
+        assert is_healthy(fleet, "--alive")

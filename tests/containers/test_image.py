@@ -1,4 +1,4 @@
-"""The Dockerfile keeps its rules: pinned, hashed, not root, nothing in it that was not named."""
+"""The Dockerfile: versions are pinned, dependencies have hashes, the user is not root, and no other file goes in."""
 
 import re
 from pathlib import Path
@@ -9,18 +9,18 @@ TEXT = re.sub(r"\\\n\s*", "", DOCKERFILE.read_text(encoding="utf-8"))
 LINES = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
 
 
-def words(instruction: str) -> list[str]:
+def arguments(instruction: str) -> list[str]:
     return [line.removeprefix(f"{instruction} ") for line in LINES if line.startswith(f"{instruction} ")]
 
 
-def test_the_base_is_pinned_to_a_patch_and_can_be_another() -> None:
-    assert words("FROM") == ["${BASE} AS build", "${BASE}"]
-    base = next(each for each in words("ARG") if each.startswith("BASE="))
+def test_the_base_is_pinned_to_a_patch_version_and_can_be_replaced() -> None:
+    assert arguments("FROM") == ["${BASE} AS build", "${BASE}"]
+    base = next(each for each in arguments("ARG") if each.startswith("BASE="))
     assert re.fullmatch(r"BASE=docker\.io/library/python:3\.\d+\.\d+-slim-\w+", base)
 
 
 def test_every_dependency_has_a_hash_and_is_a_wheel() -> None:
-    first, second = words("RUN")
+    first, second = arguments("RUN")
     for option in ("--require-hashes", "--only-binary :all:", "--no-cache-dir"):
         assert option in first
     assert "--no-deps" in second
@@ -30,18 +30,20 @@ def test_every_dependency_has_a_hash_and_is_a_wheel() -> None:
     )
 
 
-def test_it_runs_as_a_number_that_is_not_root() -> None:
-    assert words("USER") == ["10001:10001"]
+def test_the_user_is_a_number_that_is_not_root() -> None:
+    assert arguments("USER") == ["10001:10001"]
     after = LINES[LINES.index("USER 10001:10001") :]
     assert [line.split()[0] for line in after] == ["USER", "WORKDIR", "HEALTHCHECK", "ENTRYPOINT", "CMD"]
 
 
-def test_nothing_goes_in_that_was_not_named() -> None:
+def test_only_named_files_go_into_the_image() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]
     assert rules[0] == "*"
-    let_in = {line[1:] for line in rules if line.startswith("!")}
-    copied = {name for line in words("COPY") if not line.startswith("--from") for name in line.split()[:-1]}
-    assert copied == let_in
+    admitted = {line[1:] for line in rules if line.startswith("!")}
+    copied = {
+        name for line in arguments("COPY") if not line.startswith("--from") for name in line.split()[:-1]
+    }
+    assert copied == admitted
     assert all((ROOT / name).exists() for name in copied)
     assert not any(Path(name).parts[0] in {"tests", "secrets", "containers", "kubernetes"} for name in copied)

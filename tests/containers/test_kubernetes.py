@@ -1,4 +1,4 @@
-"""The Kubernetes objects: restricted, in parts that cover the fleet, and valid by Kubernetes' own schema."""
+"""The Kubernetes objects: restricted, parts that cover the fleet, valid by Kubernetes' own schema."""
 
 import base64
 import re
@@ -15,7 +15,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.containers.kubernetes import check_sizes
-from gridfleet.provisioning.deploy.manifests import Site
+from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
 from tests.containers.files import VALIDATOR
 
 CELLS = ("area.rows=2", "area.columns=2")
@@ -72,7 +72,7 @@ def test_the_fleet_is_divided_by_cells_and_the_clock_is_one(written: Path) -> No
     assert (clock["replicas"], clock["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_secrets_are_apart_and_nobody_elses(written: Path) -> None:
+def test_secrets_are_in_a_separate_file_that_only_the_owner_can_read(written: Path) -> None:
     assert stat.S_IMODE((written / "secrets.yaml").stat().st_mode) == 0o600
     assert (written / ".gitignore").read_text() == "*\n"
     secret = read(written, "secrets.yaml")
@@ -86,7 +86,7 @@ def test_secrets_are_apart_and_nobody_elses(written: Path) -> None:
         assert base64.b64encode(path.read_bytes()).decode() not in text
 
 
-def test_what_is_mounted_is_there(written: Path) -> None:
+def test_every_mount_has_its_volume(written: Path) -> None:
     objects = {**read(written, "secrets.yaml"), **read(written, "gridfleet.yaml")}
     for pod in pods(written).values():
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -102,7 +102,7 @@ def test_what_is_mounted_is_there(written: Path) -> None:
                 assert mount.get("subPath") in {None, *data}
 
 
-def test_services_and_budgets_choose_pods_that_there_are(written: Path) -> None:
+def test_services_and_budgets_select_existing_pods(written: Path) -> None:
     objects = read(written, "gridfleet.yaml")
     labels = [
         each["spec"]["template"]["metadata"]["labels"]
@@ -115,7 +115,7 @@ def test_services_and_budgets_choose_pods_that_there_are(written: Path) -> None:
             assert selector.get("matchLabels", selector) in labels, name
 
 
-def test_called_again_it_changes_nothing(written: Path) -> None:
+def test_a_second_call_changes_nothing(written: Path) -> None:
     before, yaml_before = read(written, "secrets.yaml"), (written / "gridfleet.yaml").read_text()
     nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
     assert (
@@ -130,22 +130,22 @@ def test_called_again_it_changes_nothing(written: Path) -> None:
 @pytest.mark.skipif(
     not VALIDATOR.is_file(), reason="kubernetes-validate is not installed: .ci/run installs it"
 )
-def test_kubernetes_own_schema_finds_nothing_wrong(written: Path, tmp_path: Path) -> None:
-    def judged(path: Path) -> "subprocess.CompletedProcess[str]":
+def test_kubernetes_own_schema_accepts_the_objects(written: Path, tmp_path: Path) -> None:
+    def validate(path: Path) -> "subprocess.CompletedProcess[str]":
         words = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]
         return subprocess.run(words, capture_output=True, text=True, check=False)
 
     for name in ("secrets.yaml", "gridfleet.yaml"):
-        done = judged(written / name)
+        done = validate(written / name)
         assert done.returncode == 0, done.stdout + done.stderr
-    slip = tmp_path / "slip.yaml"
-    slip.write_text(
+    mistake = tmp_path / "mistake.yaml"
+    mistake.write_text(
         (written / "gridfleet.yaml").read_text().replace("readOnlyRootFilesystem", "readOnlyRootFS", 1)
     )
-    assert judged(slip).returncode != 0
+    assert validate(mistake).returncode != 0
 
 
-def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_parts_than_devices_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == ExitCode.USAGE
     assert "some of 58 processes would have none of the 57 devices" in capsys.readouterr().err
     assert (
@@ -166,7 +166,7 @@ def test_more_parts_than_devices(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not (tmp_path / "k").exists()
 
 
-def test_telemetry_goes_to_influxdb_where_there_is_one(
+def test_telemetry_goes_to_influxdb_if_one_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
@@ -184,9 +184,9 @@ def test_telemetry_goes_to_influxdb_where_there_is_one(
     )
 
 
-def test_more_passwords_than_one_secret_holds() -> None:
+def test_more_passwords_than_one_secret_can_hold_are_refused() -> None:
     many = {f"vehicle-{number:05d}.password": bytes(44) for number in range(24_000)}
-    site = Site(
+    site = KubernetesSite(
         "s", "image", 1, 0, 2.0, scenario={}, authority=b"", broker={}, clock={}, devices=many, recorder={}
     )
     with pytest.raises(

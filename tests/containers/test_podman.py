@@ -1,5 +1,6 @@
-"""A whole site in containers: the image is built, and docker-compose.yml's own services run for ten ticks."""
+"""A site in containers: the image is built, and the services of docker-compose.yml run for ten ticks."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,20 +13,20 @@ from gridfleet.dashboards.reports.summary import verdict
 from gridfleet.dashboards.store.database import Store
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from tests.containers.podman import CACHE, Podman, Site
+from tests.containers.podman import CACHE, IMAGE, LIMITS, Podman, Site
 
 pytestmark = [pytest.mark.podman, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TICKS = 10
-MADE_BY = "tools/container-base build/containers makes them, and .ci/run calls it"
+REMEDY = "make them with tools/container-base build/containers, as .ci/run does"
 
 
 @pytest.fixture(scope="module")
 def podman() -> Podman:
-    """Podman with the image built; says why where this machine does not let containers run."""
+    """Podman with the built image; skips, or fails in CI, where base image and wheels are missing."""
     if not (CACHE / "base.tar").is_file() or not (CACHE / "wheels").is_dir():
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"the base image and the wheels are not there: {MADE_BY}")
+        missing(f"base image and wheels are missing: {REMEDY}")
     podman = Podman()
     podman.build()
     return podman
@@ -46,30 +47,52 @@ def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         site.close()
 
 
-def wait_until(holds: Callable[[], bool], what: Callable[[], str], timeout_s: float = 150.0) -> None:
+def wait_until(condition: Callable[[], bool], explain: Callable[[], str], timeout_s: float = 150.0) -> None:
     deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, what()
+    while not condition():
+        assert time.monotonic() < deadline, explain()
         time.sleep(0.5)
+
+
+INSTALLED = """
+import json, sysconfig
+from importlib.metadata import distributions
+from pathlib import Path
+site = Path(sysconfig.get_path("purelib"))
+files = {each.name: {path.parts[0] for path in each.files} - {".."} for each in distributions(path=[str(site)])}
+print(json.dumps({"own": sorted(files["gridfleet"]), "all": sorted(path.name for path in site.iterdir()),
+                  "known": sorted(set().union(*files.values()))}))
+"""
+
+
+def test_the_image_has_one_import_name_of_ours(podman: Podman) -> None:
+    """The links of src/gridfleet are followed when the wheel is built; nothing else gets into site-packages."""
+    found = json.loads(podman("run", "--rm", *LIMITS, "--entrypoint=python3", IMAGE, "-c", INSTALLED))
+    own = [name for name in found["own"] if not name.endswith(".dist-info")]
+    assert own == ["gridfleet"]
+    assert set(found["all"]) - set(found["known"]) <= {"__pycache__", "distutils-precedence.pth"}
+
+
+def wait_healthy(podman: Podman, site: Site, service: str, container: str) -> None:
+    command = site.health_check(service)
+    wait_until(lambda: podman.exit_code("exec", container, *command) == 0, lambda: site.logs(container))
 
 
 def test_ten_ticks_of_a_site_in_containers_and_its_ledger(podman: Podman, site: Site) -> None:
     broker = site.up("mosquitto")
-    wait_until(
-        lambda: podman.ends("exec", broker, *site.check_of("mosquitto")) == 0, lambda: site.logs(broker)
-    )
+    wait_healthy(podman, site, "mosquitto", broker)
     recorder = site.up("recorder", without=("--influx", "--token-file"))
     fleets = [site.up("fleet", number) for number in (1, 2)]
     for name in (recorder, *fleets):
-        wait_until(lambda: podman.ends("exec", name, *site.check_of("fleet")) == 0, lambda: site.logs(name))  # noqa: B023
+        wait_healthy(podman, site, "fleet", name)
     parts = {site.logs(name).split("part ")[1][:1] for name in fleets}
     assert parts == {"1", "2"}
     clock = site.up("clock")
 
-    # Nobody is root, or can become it, or write where it should not.
+    # No process is root, can become root, or can write outside of its own folders.
     for name in (broker, recorder, clock, *fleets):
         assert podman("exec", name, "id", "-u") != "0"
-        assert podman.ends("exec", name, "touch", "/opt/x", "/usr/x") != 0
+        assert podman.exit_code("exec", name, "touch", "/opt/x", "/usr/x") != 0
         assert "CapEff:\t0000000000000000" in podman("exec", name, "cat", "/proc/1/status")
     environment = podman("exec", fleets[0], "env") + podman("exec", clock, "env")
     for password in site.folder.joinpath("containers/secrets/clients").glob("*.password"):
@@ -82,11 +105,11 @@ def test_ten_ticks_of_a_site_in_containers_and_its_ledger(podman: Podman, site: 
     for name in (clock, *fleets, recorder):
         assert site.state(name)["State"]["ExitCode"] == 0, site.logs(name)
     assert all("all devices are offline" in site.logs(name) for name in fleets)
-    judge(site.folder / "containers" / "data" / "recorder")
+    check_ledger(site.folder / "containers" / "data" / "recorder")
 
 
-def judge(folder: Path) -> None:
-    """Hold the recorder's ledger to account: by the auditor, and by the sums of each tick."""
+def check_ledger(folder: Path) -> None:
+    """Check the recorder's ledger by the auditor's findings and by the sums of each tick."""
     (run,) = (folder / "runs").iterdir()
     with Store.open(run / STORE) as store:
         assert verdict(store) == "holds"
@@ -94,6 +117,6 @@ def judge(folder: Path) -> None:
         ticks = list(store.ticks())
     assert [row.tick for row in ticks] == list(range(TICKS))
     for row in ticks:
-        came = row.generated_wh + row.reactor_wh + row.imported_wh
-        assert came == row.sold_wh + row.exported_wh + row.curtailed_wh
+        supply_wh = row.generated_wh + row.reactor_wh + row.imported_wh
+        assert supply_wh == row.sold_wh + row.exported_wh + row.curtailed_wh
     assert sum(row.sold_wh for row in ticks) > 0

@@ -71,12 +71,12 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str], commands
 def small_bundle(path: Path, version: str = "0.1.0") -> Bundle:
     """A bundle with a `gridfleet` that says its version, and one wheel beside it."""
 
-    def gather(folder: Path, _target: Platform) -> None:
+    def collect(folder: Path, _platform: Platform) -> None:
         said = f'def main():\n    print("gridfleet {version}")\n'
         wheel(folder, "gridfleet", version, {"fleet_stub.py": said}, "gridfleet = fleet_stub:main")
         wheel(folder, "companion", "1.0", {"companion.py": ""})
 
-    return make_bundle(path, Platform(), gather)
+    return make_bundle(path, Platform(), collect)
 
 
 @pytest.fixture

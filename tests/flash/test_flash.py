@@ -211,7 +211,10 @@ def test_only_yes_starts_the_work(
         (["charger-01", "--card", "/dev/null"], "is not a disk"),
         (["charger-01", "--boot", "bootfs", "--wifi", "bench"], "--wifi: needs --wifi-file"),
         (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "is not a secrets folder"),
-        (["charger-01", "--boot", "bootfs", "--machine", "armv7l"], "is for aarch64 and Python 3.13"),
+        (
+            ["charger-01", "--boot", "bootfs", "--machine", "armv7l"],
+            "is for aarch64, Python 3.13, not for armv7l",
+        ),
         (["charger-01", "--fleet", "bench.toml", "--boot", "bootfs"], "name either"),
         (["--fleet", "nowhere.toml", "--boot", "bootfs"], "nowhere.toml: cannot be read"),
     ],

@@ -376,18 +376,3 @@ def test_a_failed_first_boot_is_reported_on_the_card_and_can_be_repeated(
     assert not wanted.parent.with_name("gridfleet-first-boot.service").exists()
     assert first_boot.main([str(card)], machine) == 0  # a reset after the secrets were erased
     assert machine.actions.count("start") == 2
-
-
-def test_the_first_boot_runs_out_of_the_wheel_with_the_standard_library_alone() -> None:
-    """Imported by an interpreter without site-packages, as the system's Python sees the wheel."""
-    root = Path(__file__).parents[2] / "src"
-    lines = (
-        f"import sys; sys.path.insert(0, {str(root)!r})",
-        "from gridfleet.provisioning.flash import first_boot",
-        "print(first_boot.BOOT)",
-    )
-    run = "; ".join(lines)
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", run], capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("/boot/firmware\n", "")

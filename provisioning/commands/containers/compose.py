@@ -14,10 +14,10 @@ from gridfleet.provisioning.deploy.site_files import (
     MOUNT,
     PORT,
     emqx_files,
+    fleet_passwords,
     mosquitto_conf,
-    passwords_of_fleet,
+    read_or_make_token,
     site_secrets,
-    token,
 )
 from gridfleet.provisioning.site.secret_files import write_secret
 
@@ -89,12 +89,12 @@ def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
     scenario = _made(folder / "site")
     for name, content in scenario_bundle(fleet.scenario).items():
         (scenario / name).write_bytes(content)
-    _own_secrets(secrets, _made(folder / "fleet"), passwords_of_fleet(secrets, fleet, FLEETS))
+    _own_secrets(secrets, _made(folder / "fleet"), fleet_passwords(secrets, fleet, FLEETS))
     for name in TOKENS:
-        token(folder / name)
+        read_or_make_token(folder / name)
     (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
     cluster = [f"emqx@{node}.gridfleet" for node in NODES]
-    cookie = token(folder / "emqx-cookie")
+    cookie = read_or_make_token(folder / "emqx-cookie")
     for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():
         write_secret(_made(folder / "emqx") / name, content)
     _device_files(_made(folder / "devices"), fleet)

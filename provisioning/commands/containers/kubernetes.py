@@ -8,13 +8,15 @@ from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import add_scenario, add_set, whole_number
 from gridfleet.provisioning.cli.clock_options import seconds
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
-from gridfleet.provisioning.deploy.manifests import HEADLESS, TOKEN, Site, objects, secrets
+from gridfleet.provisioning.deploy.kubernetes.broker import HEADLESS
+from gridfleet.provisioning.deploy.kubernetes.manifests import public_objects, secret_objects
+from gridfleet.provisioning.deploy.kubernetes.site import TOKEN, KubernetesSite
 from gridfleet.provisioning.deploy.site_files import (
     emqx_files,
+    fleet_passwords,
     mosquitto_conf,
-    passwords_of_fleet,
+    read_or_make_token,
     site_secrets,
-    token,
 )
 from gridfleet.provisioning.site.secret_files import write_secret
 
@@ -95,7 +97,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         token_file = {TOKEN: Path(arguments.token_file).read_bytes()} if arguments.token_file else {}
         said, own, users = site_secrets(folder, fleet, processes=parts)
-        site = Site(
+        site = KubernetesSite(
             namespace=arguments.namespace,
             image=arguments.image or f"gridfleet:{product_version()}",
             parts=parts,
@@ -105,7 +107,7 @@ def execute(arguments: argparse.Namespace) -> int:
             authority=own.authority.read_bytes(),
             broker=_broker(folder, own, fleet.scenario.site, users, arguments),
             clock={"clock.password": own.password_of("clock").read_bytes()},
-            devices=passwords_of_fleet(own, fleet, parts),
+            devices=fleet_passwords(own, fleet, parts),
             recorder={"recorder.password": own.password_of("recorder").read_bytes(), **token_file},
             influx=arguments.influx or "",
         )
@@ -122,7 +124,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return ExitCode.SUCCESS
 
 
-def check_sizes(site: Site) -> None:
+def check_sizes(site: KubernetesSite) -> None:
     """Raise CommandError for what does not fit into one object."""
     for what, files in (
         ("the scenario with its weather files", site.scenario),
@@ -148,7 +150,9 @@ def _broker(
     }
     if arguments.nodes:
         cluster = f"{HEADLESS}.{arguments.namespace}.svc.cluster.local"
-        return files | emqx_files(own, site, users, cluster=cluster, cookie=token(folder / "emqx-cookie"))
+        return files | emqx_files(
+            own, site, users, cluster=cluster, cookie=read_or_make_token(folder / "emqx-cookie")
+        )
     return files | {
         "mosquitto.conf": mosquitto_conf(websockets=False),
         "passwords": own.passwords.read_bytes(),
@@ -156,8 +160,8 @@ def _broker(
     }
 
 
-def _write(folder: Path, site: Site) -> None:
+def _write(folder: Path, site: KubernetesSite) -> None:
     from gridfleet.broker.yaml_text import yaml_documents
 
-    write_secret(folder / "secrets.yaml", yaml_documents(secrets(site)).encode())
-    (folder / "gridfleet.yaml").write_text(yaml_documents(objects(site)), encoding="utf-8")
+    write_secret(folder / "secrets.yaml", yaml_documents(secret_objects(site)).encode())
+    (folder / "gridfleet.yaml").write_text(yaml_documents(public_objects(site)), encoding="utf-8")

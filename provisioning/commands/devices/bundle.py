@@ -53,9 +53,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Make a bundle."""
     from pathlib import Path
 
-    target = Platform(arguments.machine, arguments.python)
-    bundle = make_bundle(Path(arguments.directory), target)
+    platform = Platform(arguments.machine, arguments.python)
+    bundle = make_bundle(Path(arguments.directory), platform)
     size_mb = sum((bundle.path / name).stat().st_size for name in bundle.wheels) / 1e6
-    print(f"Bundle    {bundle.path}/: {bundle.label} for {target.machine}, Python {target.python}")
+    print(f"Bundle    {bundle.path}/: {bundle.label} for {platform}")
     print(f"          {len(bundle.wheels)} wheels, {size_mb:.1f} MB")
     return ExitCode.SUCCESS

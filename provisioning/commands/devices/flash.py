@@ -102,7 +102,7 @@ def execute(arguments: argparse.Namespace) -> int:
             if by_card:
                 _ask(f"Is the card for {spec.device.id} in {arguments.card}?")
             enrol(spec.secrets, spec.enrolment, spec.device.site)
-            _flash(arguments, spec, target, bundles[spec.target])
+            _flash(arguments, spec, target, bundles[spec.platform])
     for secrets in dict.fromkeys(spec.secrets for spec in specs):
         print(f"Broker    {reload_brokers(secrets)}")
     return ExitCode.SUCCESS
@@ -189,18 +189,17 @@ def _bundles(
     from gridfleet.provisioning.upgrade.bundle import Bundle
 
     found: dict[Platform, Bundle] = {}
-    for target in dict.fromkeys(spec.target for spec in specs):
+    for platform in dict.fromkeys(spec.platform for spec in specs):
         if arguments.bundle is not None:
             bundle = Bundle.load(Path(arguments.bundle))
             bundle.verify()
-            if (bundle.machine, bundle.python) != (target.machine, target.python):
-                raise CommandError(
-                    arguments.bundle, f"is for {bundle.machine} and Python {bundle.python}, not {target}"
-                )
+            if (bundle.machine, bundle.python) != (platform.machine, platform.python):
+                problem = f"is for {bundle.machine}, Python {bundle.python}, not for {platform}"
+                raise CommandError(arguments.bundle, problem)
         else:
-            print(f"Gathering wheels for {target.machine}, Python {target.python}")
-            bundle = make_bundle(scratch / f"{target.machine}-{target.python}", target)
-        found[target] = bundle
+            print(f"Gathering wheels for {platform}")
+            bundle = make_bundle(scratch / f"{platform.machine}-{platform.python}", platform)
+        found[platform] = bundle
     return found
 
 
@@ -220,7 +219,7 @@ def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "Fla
         for number, step in enumerate(steps, 1):
             first, *more = step.splitlines()
             print("\n".join([f"  {number}. {first}", *(f"     {line}" for line in more)]))
-        print(f"     for {spec.target.machine}, Python {spec.target.python}, read by {arguments.seed}")
+        print(f"     for {spec.platform}, read by {arguments.seed}")
         print(f"     broker   {spec.address}")
         print(f"     host     {spec.hostname}, {spec.time_zone}")
         print(f"     network  wired{f', Wi-Fi {wifi.ssid!r} ({wifi.country})' if wifi else ''}")

@@ -1,0 +1,119 @@
+"""Kubernetes objects of GridFleet's processes: the clock once, the fleet in parts, the recorder.
+
+The liveness probe checks that a process does not hang, the readiness probe that it is connected: an outage of the
+broker does not restart thousands of devices.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gridfleet.provisioning.deploy.kubernetes.objects import (
+    Object,
+    content_hash,
+    disruption_budget,
+    exec_probe,
+    named,
+    resources,
+    restricted_container,
+    restricted_pod,
+    scratch_volume,
+    selector_and_template,
+    service,
+    volume_claim,
+)
+from gridfleet.provisioning.deploy.kubernetes.site import BROKER_PORT, MOUNT, TOKEN, KubernetesSite
+
+GRIDFLEET_USER: Final = 10_001
+"""User id inside GridFleet's image."""
+
+
+def clock_object(site: KubernetesSite) -> Object:
+    """Return the Deployment of the clock."""
+    arguments = ["clock", *_common_arguments(), f"--seconds-per-tick={site.seconds_per_tick:g}"]
+    pod = _pod(_process(site, "clock", arguments, {"cpu": "500m", "memory": "128Mi"}), "clock")
+    return {
+        **named(site, "apps/v1", "Deployment", "clock"),
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},  # never two clocks at once
+            **selector_and_template("clock", pod, content_hash(site.clock, site.scenario)),
+        },
+    }
+
+
+def fleet_objects(site: KubernetesSite) -> list[Object]:
+    """Return service, StatefulSet and disruption budget of the fleet; pod K runs part K."""
+    arguments = ["fleet", *_common_arguments(), f"--part=$(PART)/{site.parts}"]
+    container = _process(site, "fleet", arguments, {"cpu": "2", "memory": "1Gi"})
+    index = {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
+    container["env"].append({"name": "PART", "valueFrom": index})
+    spec = {
+        "serviceName": "fleet",
+        "replicas": site.parts,
+        "ordinals": {"start": 1},
+        "podManagementPolicy": "Parallel",
+        **selector_and_template("fleet", _pod(container, "fleet"), content_hash(site.devices, site.scenario)),
+    }
+    return [
+        service(site, "fleet", "fleet", headless=True),
+        {**named(site, "apps/v1", "StatefulSet", "fleet"), "spec": spec},
+        disruption_budget(site, "fleet"),
+    ]
+
+
+def recorder_objects(site: KubernetesSite) -> list[Object]:
+    """Return service and StatefulSet of the recorder."""
+    influx = [f"--influx={site.influx}", f"--token-file={MOUNT}/clients/{TOKEN}"] if site.influx else []
+    arguments = ["record", *_common_arguments(), "--out=/data", *influx]
+    container = _process(site, "recorder", arguments, {"cpu": "1", "memory": "256Mi"})
+    container["volumeMounts"].append({"name": "data", "mountPath": "/data"})
+    spec = {
+        "serviceName": "recorder",
+        "replicas": 1,
+        "volumeClaimTemplates": [volume_claim("10Gi")],
+        **selector_and_template(
+            "recorder", _pod(container, "recorder"), content_hash(site.recorder, site.scenario)
+        ),
+    }
+    return [
+        service(site, "recorder", "recorder", headless=True),
+        {**named(site, "apps/v1", "StatefulSet", "recorder"), "spec": spec},
+    ]
+
+
+def _common_arguments() -> list[str]:
+    return ["/site/scenario.toml", f"--broker=mqtts://broker:{BROKER_PORT}", f"--secrets={MOUNT}"]
+
+
+def _process(site: KubernetesSite, name: str, arguments: Sequence[str], limits: Mapping[str, str]) -> Object:
+    """Return the container of one GridFleet process."""
+    health = ["gridfleet", "health"]
+    return {
+        "name": name,
+        "image": site.image,
+        "args": list(arguments),
+        "env": [{"name": "GRIDFLEET_HEARTBEAT", "value": "/tmp/heartbeat"}],  # noqa: S108 - a path in the container
+        "securityContext": restricted_container(),
+        "startupProbe": exec_probe([*health, "--alive"], every_s=2, failures=60),
+        "livenessProbe": exec_probe([*health, "--alive"], every_s=30, failures=3),
+        "readinessProbe": exec_probe(health, every_s=15, failures=2),
+        "resources": resources(limits),
+        "volumeMounts": [
+            {"name": "site", "mountPath": "/site", "readOnly": True},
+            {"name": "site", "mountPath": f"{MOUNT}/ca.crt", "subPath": "ca.crt", "readOnly": True},
+            {"name": "passwords", "mountPath": f"{MOUNT}/clients", "readOnly": True},
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a path in the container
+        ],
+    }
+
+
+def _pod(container: Object, secret: str) -> Object:
+    return {
+        **restricted_pod(GRIDFLEET_USER),
+        "containers": [container],
+        "volumes": [
+            {"name": "site", "configMap": {"name": "site"}},
+            {"name": "passwords", "secret": {"secretName": secret, "defaultMode": 0o440}},
+            scratch_volume(),
+        ],
+    }
