@@ -14,10 +14,13 @@ from gridfleet.broker.protocol.messages import (
     Presence,
     ProducerState,
     Receipt,
+    State,
     Tick,
 )
-from gridfleet.broker.protocol.units import QUARTER_HOUR_MS, UEUR_PER_EUR, WH_PER_KWH
+from gridfleet.broker.protocol.units import QUARTER_HOUR_MS, WH_PER_KWH
 from gridfleet.broker.simulated_time import short_time_text
+from gridfleet.dashboards.market.aggregate import MarketAggregate
+from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,37 +32,43 @@ QUARTERS_PER_HOUR: Final = 4
 
 
 @dataclass(slots=True)
-class Sums:
-    """What a tick came to."""
+class TickView:
+    """A tick as the terminal shows it."""
 
-    tick: int
+    market: MarketAggregate
     simulated_ms: int = 0
-    wind_wh: int = 0
-    reactor_wh: int = 0
-    consumers_wh: int = 0
-    demand_wh: int = 0
-    chargers_wh: int = 0
-    stored_wh: int = 0
-    sold_wh: int = 0
-    sold_neur: int = 0
-    lowest_ueur: int | None = None
+    _totals: SiteTotals | None = None
 
     @property
-    def mean_eur(self) -> float | None:
-        """Mean price of what was sold, in EUR/kWh."""
-        return self.sold_neur / self.sold_wh / UEUR_PER_EUR if self.sold_wh else None
+    def totals(self) -> SiteTotals:
+        """What the tick's market comes to so far."""
+        if self._totals is None:
+            self._totals = site_totals(self.market)
+        return self._totals
+
+    def add(self, scope: str, sender: str, message: Receipt | State) -> None:
+        """Add a receipt or an account to the tick's market."""
+        self._totals = None
+        if isinstance(message, Receipt):
+            self.market.add(scope, sender, message)
+        else:
+            self.market.add_account(sender, message)
+
+    def close(self) -> None:
+        """Keep the totals and forget the messages."""
+        self._totals = self.totals
+        self.market = MarketAggregate(self.market.tick)
 
     @property
     def prices(self) -> str:
-        """Lowest and mean price, in words."""
-        if self.lowest_ueur is None or self.mean_eur is None:
-            return "nothing sold"
-        return f"{self.lowest_ueur / UEUR_PER_EUR:.3f} / {self.mean_eur:.3f}"
+        """Lowest and mean price, for people."""
+        lowest, mean = self.totals.lowest_price_eur_per_kwh, self.totals.mean_price_eur_per_kwh
+        return "nothing sold" if lowest is None or mean is None else f"{lowest:.3f} / {mean:.3f}"
 
     @property
     def residual_kw(self) -> float:
         """Mean power that consumers need beyond the wind's."""
-        return (self.demand_wh - self.wind_wh) * QUARTERS_PER_HOUR / WH_PER_KWH
+        return (self.totals.demand_wh - self.totals.wind_wh) * QUARTERS_PER_HOUR / WH_PER_KWH
 
 
 @dataclass(slots=True)
@@ -71,16 +80,14 @@ class View:
     clock: ClockState | None = None
     chargers: dict[str, ChargerState] = field(default_factory=dict)
     online: dict[str, bool] = field(default_factory=dict)
-    sums: dict[int, Sums] = field(default_factory=dict)
+    ticks: dict[int, TickView] = field(default_factory=dict)
     events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    finished: deque[Sums] = field(default_factory=lambda: deque(maxlen=TICKS_SHOWN))
+    finished: deque[TickView] = field(default_factory=lambda: deque(maxlen=TICKS_SHOWN))
     trouble: str = ""
     over: bool = False
     said: list[str] = field(default_factory=list)
     """Lines not yet written where the output is no terminal."""
     _seen: int = 0
-    _reported: set[tuple[str, int]] = field(default_factory=set)
-    _receipted: set[tuple[int, str, str, int]] = field(default_factory=set)
 
     def hear(self, scope: str, sender: str, message: Message, *, retained: bool) -> None:
         """Take a message into account."""
@@ -93,10 +100,10 @@ class View:
                 self._on_presence(sender, message, retained=retained)
             case Control() if not retained:
                 self.note(f"{sender} asks for {scope} = {message.value}")
-            case Receipt():
-                self._on_receipt(scope, sender, message)
-            case ProducerState() | ConsumerState() | ChargerState():
-                self._on_state(sender, message)
+            case Receipt() | ProducerState() | ConsumerState() | ChargerState():
+                if isinstance(message, ChargerState):
+                    self.chargers[sender] = message
+                self._of(message.tick).add(scope, sender, message)
             case _:
                 pass
 
@@ -106,8 +113,8 @@ class View:
         self.events.append(f"{when}  {text}")
         self.said.append(f"event  {when}  {text}")
 
-    def _of(self, tick: int) -> Sums:
-        return self.sums.setdefault(tick, Sums(tick))
+    def _of(self, tick: int) -> TickView:
+        return self.ticks.setdefault(tick, TickView(MarketAggregate(tick)))
 
     def _on_tick(self, tick: Tick) -> None:
         before, self.tick = self.tick, tick
@@ -120,26 +127,28 @@ class View:
         if before is not None and before.paused != tick.paused:
             self.note("paused" if tick.paused else "goes on")
         if before is None or before.epoch != tick.epoch:
-            self.sums.clear()
-            self._reported.clear()
-            self._receipted.clear()
+            self.ticks.clear()
         elif before.tick != tick.tick:
             self._finish(before.tick)
-        if tick.tick not in self.sums:
+        if tick.tick not in self.ticks:
             self._of(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_HOUR_MS * QUARTER_HOUR_MS
 
     def _finish(self, tick: int) -> None:
-        sums = self._of(tick)
-        self.finished.append(sums)
-        for old in [number for number in self.sums if number < tick - 1]:
-            del self.sums[old]
-        self._reported = {each for each in self._reported if each[1] >= tick}
-        self._receipted = {each for each in self._receipted if each[0] >= tick - 1}
+        finished = self._of(tick)
+        self.finished.append(finished)
+        for old in [number for number in self.ticks if number < tick - 1]:
+            self.ticks.pop(old).close()
+        totals = finished.totals
+        energies = {
+            "wind": totals.wind_wh,
+            "reactor": totals.reactor_wh,
+            "consumers": totals.consumers_wh,
+            "chargers": totals.chargers_wh,
+            "stored": totals.stored_wh,
+        }
         self.said.append(
-            f"tick {tick + 1:>5}  {short_time_text(sums.simulated_ms)}  price {sums.prices}  "
-            f"wind {sums.wind_wh / WH_PER_KWH:.0f} kWh  reactor {sums.reactor_wh / WH_PER_KWH:.0f} kWh  "
-            f"consumers {sums.consumers_wh / WH_PER_KWH:.0f} kWh  chargers {sums.chargers_wh / WH_PER_KWH:.0f} kWh  "
-            f"stored {sums.stored_wh / WH_PER_KWH:.0f} kWh"
+            f"tick {tick + 1:>5}  {short_time_text(finished.simulated_ms)}  price {finished.prices}  "
+            + "  ".join(f"{name} {wh / WH_PER_KWH:.0f} kWh" for name, wh in energies.items())
         )
         self._seen += 1
         self.over = self.over or (self.most_ticks is not None and self._seen >= self.most_ticks)
@@ -159,37 +168,6 @@ class View:
         self.online[sender] = presence.online
         if not retained and was is not None and was != presence.online:
             self.note(f"{sender} is {'online' if presence.online else 'offline'}")
-
-    def _on_receipt(self, seller: str, buyer: str, receipt: Receipt) -> None:
-        key = (receipt.tick, seller, buyer, receipt.serial)
-        if not receipt.lots or key in self._receipted:
-            return
-        self._receipted.add(key)
-        sums = self._of(receipt.tick)
-        for lot in receipt.lots:
-            sums.sold_wh += lot.energy_wh
-            sums.sold_neur += lot.energy_wh * lot.price_ueur_per_kwh
-        lowest = min(lot.price_ueur_per_kwh for lot in receipt.lots)
-        sums.lowest_ueur = lowest if sums.lowest_ueur is None else min(sums.lowest_ueur, lowest)
-
-    def _on_state(self, sender: str, state: ProducerState | ConsumerState | ChargerState) -> None:
-        if isinstance(state, ChargerState):
-            self.chargers[sender] = state
-        if (sender, state.tick) in self._reported:
-            return
-        self._reported.add((sender, state.tick))
-        sums = self._of(state.tick)
-        match state:
-            case ProducerState(kind="turbine"):
-                sums.wind_wh += state.generated_wh
-            case ProducerState():
-                sums.reactor_wh += state.sold_wh
-            case ConsumerState():
-                sums.consumers_wh += state.bought_wh
-                sums.demand_wh += state.demand_wh
-            case ChargerState():
-                sums.chargers_wh += state.bought_wh
-                sums.stored_wh += state.stored_wh
 
 
 def _change(name: str, was: object, now: object) -> str:
@@ -219,11 +197,12 @@ def picture(view: View, height: int) -> "RenderableType":
     )
     for column in prices.columns[2:]:
         column.justify = "right"
-    for sums in view.finished:
-        energies = (sums.wind_wh, sums.reactor_wh, sums.consumers_wh, sums.chargers_wh)
+    for finished in view.finished:
+        totals = finished.totals
+        energies = (totals.wind_wh, totals.reactor_wh, totals.consumers_wh, totals.chargers_wh)
         cells = (
-            short_time_text(sums.simulated_ms),
-            sums.prices,
+            short_time_text(finished.simulated_ms),
+            finished.prices,
             *(f"{wh / WH_PER_KWH:.0f} kWh" for wh in energies),
         )
         prices.add_row(*map(Text, cells))
@@ -244,8 +223,8 @@ def _strip(view: View) -> list[list[tuple[str, str]]]:
         return [[("waiting for the clock", "…")]]
     last = view.finished[-1] if view.finished else None
     share = 0.0
-    if last is not None and last.wind_wh + last.reactor_wh:
-        share = last.reactor_wh / (last.wind_wh + last.reactor_wh)
+    if last is not None and last.totals.wind_wh + last.totals.reactor_wh:
+        share = last.totals.reactor_wh / (last.totals.wind_wh + last.totals.reactor_wh)
     settings = tick.settings
     return [
         [

@@ -41,8 +41,9 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.dashboards.market.aggregate import Lots
 from gridfleet.dashboards.recording.reservation_log import ReservationLog
-from gridfleet.dashboards.recording.tick_market import Lots, TickBooks
+from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, EventRow, ReservationRow, TradeRow, VehicleRow
 
@@ -55,39 +56,39 @@ _LATE_TICKS: Final = 8
 
 
 class RecorderObserver(Protocol):
-    """Is told what the recorder finds, besides the rows that it writes."""
+    """Receives what the recorder finds, besides the rows that it writes."""
 
-    def joined(self, books: TickBooks) -> None:
-        """A tick is over and its books are joined."""
+    def on_tick_joined(self, record: TickRecord) -> None:
+        """Handle a tick that is over, its awards joined with receipts."""
 
-    def receipted(
-        self, books: TickBooks, consumer: str, lots: Lots, got: Lots, trades: list[TradeRow]
+    def on_late_receipt(
+        self, record: TickRecord, consumer: str, awarded: Lots, taken: Lots, trades: list[TradeRow]
     ) -> None:
-        """A receipt came for an award of a tick whose books had been joined before."""
+        """Handle a receipt for an award of a tick that was joined before."""
 
-    def accepted(self, row: ReservationRow) -> None:
-        """A reservation has been confirmed; its energy is what was reserved."""
+    def on_reservation(self, row: ReservationRow) -> None:
+        """Handle a confirmed reservation; its energy is what was reserved."""
 
-    def ended(self, rows: list[ReservationRow]) -> None:
-        """Reservations have come to their end."""
+    def on_reservations_ended(self, rows: list[ReservationRow]) -> None:
+        """Handle reservations that ended."""
 
-    def event(self, row: EventRow) -> None:
-        """Something happened that explains the curves."""
+    def on_event(self, row: EventRow) -> None:
+        """Handle an event that explains the curves."""
 
 
 class Recorder:
     """Call `tap` with every message and `finish` at the end; closing the store is its owner's."""
 
-    def __init__(self, store: Store, witness: RecorderObserver | None = None) -> None:
+    def __init__(self, store: Store, observer: RecorderObserver | None = None) -> None:
         self._store = store
-        self._witness = witness
+        self._observer = observer
         self.places: dict[str, Presence] = {}
         """The births heard, by device."""
         self._stored: dict[str, int] = {}
         self._measured: set[str] = set()
         self._reservations = ReservationLog(self.places, self._measured)
-        self._books: dict[int, TickBooks] = {}
-        self._open: dict[int, TickBooks] = {}
+        self._records: dict[int, TickRecord] = {}
+        self._open: dict[int, TickRecord] = {}
         """Ticks already written that have awards without a receipt."""
         self._tick: Tick | None = None
         self._now_tick = -1
@@ -98,22 +99,22 @@ class Recorder:
         """Hear a message."""
         kind = type(message)
         if kind in _STATES:
-            books = self._books_of(message.tick)  # type: ignore[attr-defined]
-            if books is not None:
-                books.states[sender] = message  # type: ignore[assignment]
+            record = self._record_of(message.tick)  # type: ignore[attr-defined]
+            if record is not None:
+                record.market.add_account(sender, message)  # type: ignore[arg-type]
         elif kind in _TICKED:
-            books = self._books_of(message.tick)  # type: ignore[attr-defined]
-            if books is not None:
-                books.market.append((scope, sender, message))
+            record = self._record_of(message.tick)  # type: ignore[attr-defined]
+            if record is not None:
+                record.market.add(scope, sender, message)
             else:
                 self._late(sender, scope, message)
         elif kind in _CHARGING:
-            books = self._books.get(self._now_tick)
-            if books is not None:
-                books.count(sender)
+            record = self._records.get(self._now_tick)
+            if record is not None:
+                record.market.count(sender)
                 row = self._reservations.hear(simulated_ms, self._now_tick, scope, sender, message)
-                if row is not None and self._witness is not None:
-                    self._witness.accepted(row)
+                if row is not None and self._observer is not None:
+                    self._observer.on_reservation(row)
         else:
             self._rare(simulated_ms, sender, message)
 
@@ -125,8 +126,8 @@ class Recorder:
             self._on_presence(simulated_ms, sender, message)
         elif isinstance(message, Incident):
             self._on_incident(simulated_ms, sender, message)
-        elif isinstance(message, Correction) and self._now_tick in self._books:
-            self._books[self._now_tick].count(sender)
+        elif isinstance(message, Correction) and self._now_tick in self._records:
+            self._records[self._now_tick].market.count(sender)
 
     def memory(self) -> dict[str, dict[str, int]]:
         """Return what it must not forget of reservations that ended long ago, for `recall`."""
@@ -149,10 +150,10 @@ class Recorder:
     def finish(self) -> None:
         """Write what is left, except ticks whose beginning or end was not heard."""
         last = self._tick
-        for tick in sorted(self._books):
-            if self._books[tick].ended:
+        for tick in sorted(self._records):
+            if self._records[tick].ended:
                 self._write(tick)
-        self._books.clear()
+        self._records.clear()
         self._end(self._reservations.finish())
         if last is not None:
             self._event(last.tick, last.ends_ms, "end", "site", "the run ends")
@@ -160,33 +161,33 @@ class Recorder:
 
     # --- time and presence -------------------------------------------------------------------------------
 
-    def _books_of(self, tick: int) -> TickBooks | None:
-        """Return the books of a tick not yet written, or None."""
-        books = self._books.get(tick)
-        if books is None and self._tick is not None and self._now_tick - 1 <= tick <= self._now_tick + 1:
-            books = self._books[tick] = TickBooks(tick, self.places, self._stored)
-        return books
+    def _record_of(self, tick: int) -> TickRecord | None:
+        """Return the record of a tick not yet written, or None."""
+        record = self._records.get(tick)
+        if record is None and self._tick is not None and self._now_tick - 1 <= tick <= self._now_tick + 1:
+            record = self._records[tick] = TickRecord(tick, self.places, self._stored)
+        return record
 
     def _on_tick(self, tick: Tick) -> None:
         last, self._tick = self._tick, tick
         if last is not None and last.epoch != tick.epoch:
-            self._books.clear()
+            self._records.clear()
             self._open.clear()
         self._now_tick = tick.tick
         if last is None:
             self._event(tick.tick, tick.simulated_ms, "begin", "site", "the run begins")
         elif last.settings is not tick.settings and last.settings != tick.settings:
             self._on_settings(last.settings, tick)
-        books = self._books_of(tick.tick)
-        if books is None:
+        record = self._record_of(tick.tick)
+        if record is None:
             return
         if tick.phase is Phase.BID:
-            books.begun = True
-            books.begins_ms = tick.simulated_ms
-            for done in sorted(number for number in self._books if number <= tick.tick - 2):
+            record.begun = True
+            record.begins_ms = tick.simulated_ms
+            for done in sorted(number for number in self._records if number <= tick.tick - 2):
                 self._write(done)
         elif tick.phase is Phase.SETTLE:
-            books.ended = True
+            record.ended = True
 
     def _on_settings(self, before: Settings, tick: Tick) -> None:
         """Note what changed; a gale, wind above its natural strength, is a span from `storm` to `storm-end`."""
@@ -224,33 +225,33 @@ class Recorder:
     def _event(self, tick: int, simulated_ms: int, kind: str, subject: str, text: str) -> None:
         row = EventRow(tick, simulated_ms, kind, subject, text)
         self._store.add_events([row])
-        if self._witness is not None:
-            self._witness.event(row)
+        if self._observer is not None:
+            self._observer.on_event(row)
 
     # --- writing -----------------------------------------------------------------------------------------
 
     def _write(self, tick: int) -> None:
         """Write the rows of a tick."""
-        books = self._books.pop(tick)
-        if not (books.begun and books.ended):
+        record = self._records.pop(tick)
+        if not (record.begun and record.ended):
             return
         store = self._store
-        books.join()
-        if self._witness is not None:
-            self._witness.joined(books)
-        store.add_trades(books.trades)
-        store.add_ticks(books.rows())
-        for sender, state in books.states.items():
+        record.join()
+        if self._observer is not None:
+            self._observer.on_tick_joined(record)
+        store.add_trades(record.trades)
+        store.add_ticks(record.rows())
+        for sender, state in record.market.states.items():
             (self._measured.add if state.measured else self._measured.discard)(sender)
-        agents, vehicles = _account_rows(tick, books.states)
+        agents, vehicles = _account_rows(tick, record.market.states)
         store.add_agents(agents)
         store.add_vehicles(vehicles)
-        rows = self._reservations.rows(tick, books.begins_ms)
+        rows = self._reservations.rows(tick, record.begins_ms)
         if rows:
             self._end(rows)
-        if books.open:
-            books.forget_accounts()
-            self._open[tick] = books
+        if record.open:
+            record.forget_market()
+            self._open[tick] = record
         self._open.pop(tick - _LATE_TICKS, None)
         now = monotonic()
         if now - self._committed >= _COMMIT_S:
@@ -259,26 +260,26 @@ class Recorder:
 
     def _end(self, rows: list[ReservationRow]) -> None:
         self._store.add_reservations(rows)
-        if self._witness is not None:
-            self._witness.ended(rows)
+        if self._observer is not None:
+            self._observer.on_reservations_ended(rows)
 
     def _late(self, consumer: str, producer: str, message: Message) -> None:
         """Take a receipt for an award of a tick already written: its trade is added, the tick's row replaced."""
-        if self._now_tick in self._books:
-            self._books[self._now_tick].count(consumer)
+        if self._now_tick in self._records:
+            self._records[self._now_tick].market.count(consumer)
         if not isinstance(message, Receipt):
             return
-        books = self._open.get(message.tick)
-        if books is None:
+        record = self._open.get(message.tick)
+        if record is None:
             return
         key = (producer, consumer, message.serial)
-        lots = books.open.get(key)
-        trades = books.settle(key, message.lots)
-        if lots is not None and self._witness is not None:
-            self._witness.receipted(books, consumer, lots, message.lots, trades)
+        lots = record.open.get(key)
+        trades = record.settle(key, message.lots)
+        if lots is not None and self._observer is not None:
+            self._observer.on_late_receipt(record, consumer, lots, message.lots, trades)
         if trades:
             self._store.add_trades(trades)
-            self._store.add_ticks(books.rows())
+            self._store.add_ticks(record.rows())
 
 
 def _account_rows(tick: int, states: dict[str, State]) -> tuple[list[AgentRow], list[VehicleRow]]:

@@ -25,11 +25,13 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import MS_PER_S, NEUR_PER_EUR, TICK_MS, UEUR_PER_EUR
 from gridfleet.dashboards.audit.findings import Finding
-from gridfleet.dashboards.recording.tick_market import Lots, TickBooks
+from gridfleet.dashboards.market.aggregate import Lots
+from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
-from gridfleet.dashboards.telemetry.accounts import cell_of, cell_points, device_point
-from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
+from gridfleet.dashboards.telemetry.device_points import cell_points, cell_tag, device_point
+from gridfleet.dashboards.telemetry.market_figures import MarketFigures
 from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from gridfleet.dashboards.telemetry.table import (
     AUDIT,
     CLOCK,
@@ -43,7 +45,6 @@ from gridfleet.dashboards.telemetry.table import (
     REASONS,
     RESERVATION,
 )
-from gridfleet.dashboards.telemetry.trades import MarketFigures
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8
@@ -104,7 +105,7 @@ class Collector:
                 self._online.add(sender)
             else:
                 self._online.discard(sender)
-        cell = cell_of(self._places, sender)
+        cell = cell_tag(self._places, sender)
         self._said[cell, message.TYPE] += 1
         if isinstance(message, State):
             begun = self._begins.get(message.tick)
@@ -144,7 +145,7 @@ class Collector:
         self._sink(Point(CLOCK.name, self._run, self._clock(tick), tick.simulated_ms + self._shift_ms))
 
     def _begin_anew(self, tick: Tick) -> None:
-        """The clock's books begin anew, and so do ours."""
+        """The clock's record begin anew, and so do ours."""
         name = self._named
         if name is None:
             name = self._scenario or self._site
@@ -221,38 +222,38 @@ class Collector:
 
     # --- what the recorder finds -------------------------------------------------------------------------
 
-    def joined(self, books: TickBooks) -> None:
+    def on_tick_joined(self, record: TickRecord) -> None:
         """Make the points of a tick's market and accounts."""
-        begun = self._begins.get(books.tick)
+        begun = self._begins.get(record.tick)
         if begun is None:
             return
         time_ms, algorithm = begun
-        figures = MarketFigures(books, algorithm)
+        figures = MarketFigures(record, self._places, algorithm)
         for point in figures.points(self._run, time_ms):
             self._sink(point)
-        for point in cell_points(self._run, algorithm, self._places, books.states, time_ms):
+        for point in cell_points(self._run, algorithm, self._places, record.market.states, time_ms):
             self._sink(point)
-        if books.open:
-            self._open[books.tick] = figures
-        self._open.pop(books.tick - _LATE_TICKS, None)
+        if record.open:
+            self._open[record.tick] = figures
+        self._open.pop(record.tick - _LATE_TICKS, None)
 
-    def receipted(
-        self, books: TickBooks, consumer: str, lots: Lots, got: Lots, trades: list[TradeRow]
+    def on_late_receipt(
+        self, record: TickRecord, consumer: str, awarded: Lots, taken: Lots, trades: list[TradeRow]
     ) -> None:
         """Correct the points of a tick by a receipt that came late."""
-        figures, begun = self._open.get(books.tick), self._begins.get(books.tick)
+        figures, begun = self._open.get(record.tick), self._begins.get(record.tick)
         if figures is not None and begun is not None:
-            figures.late(consumer, lots, got, trades)
+            figures.late(consumer, awarded, taken, trades)
             for point in figures.points(self._run, begun[0]):
                 self._sink(point)
 
-    def accepted(self, row: ReservationRow) -> None:
+    def on_reservation(self, row: ReservationRow) -> None:
         """Make the point of an accepted offer."""
         fields = _reservation(row) | {"wait_s": _seconds(row.requested_ms, row.accepted_ms)}
         time_ms = (row.accepted_ms or row.requested_ms) + self._shift_ms
         self._sink(Point(OFFER.name, self._reservation_tags(row), fields, time_ms))
 
-    def ended(self, rows: list[ReservationRow]) -> None:
+    def on_reservations_ended(self, rows: list[ReservationRow]) -> None:
         """Make the points of reservations at their end."""
         for row in rows:
             tags = self._reservation_tags(row)
@@ -264,7 +265,7 @@ class Collector:
             ended_ms = row.released_ms or row.accepted_ms or row.requested_ms
             self._sink(Point(RESERVATION.name, tags, fields, ended_ms + self._shift_ms))
 
-    def event(self, row: EventRow) -> None:
+    def on_event(self, row: EventRow) -> None:
         """Make the point of an event."""
         tags = {**self._run, "what": row.kind, "device": row.subject}
         self._sink(
@@ -274,7 +275,7 @@ class Collector:
     def _reservation_tags(self, row: ReservationRow) -> dict[str, str]:
         return {
             **self._run,
-            "cell": cell_of(self._places, row.charger or row.vehicle),
+            "cell": cell_tag(self._places, row.charger or row.vehicle),
             "algorithm": OTHER if self._tick is None else str(self._tick.settings.algorithm),
             "device": row.vehicle,
         }

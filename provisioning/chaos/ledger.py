@@ -1,10 +1,9 @@
 """The ledger of a site, tick by tick: whether sellers and buyers say the same of each, and since when."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.provisioning.chaos.observations import Account, Observations, Sale, SaleKey
+from gridfleet.dashboards.market.aggregate import traded
+from gridfleet.provisioning.chaos.observations import Account, Observations
 
 
 class Page(NamedTuple):
@@ -32,17 +31,16 @@ def page(evidence: Observations, tick: int) -> Page:
     accounts = evidence.accounts.get(tick, {})
     silent: set[str] = set()
     sold_wh = bought_wh = earned_neur = paid_neur = 0
-    for (_, producer, consumer, _), sale in sales_of(evidence, tick):
-        energy_wh = sum(lot.energy_wh for lot in sale.lots)
-        price_neur = sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in sale.lots)
-        if producer not in accounts and energy_wh:
+    for (producer, consumer, _), lots in evidence.market(tick).receipts.items():
+        sale = traded(lots)
+        if producer not in accounts and sale.energy_wh:
             silent.add(producer)
-            sold_wh += energy_wh
-            earned_neur += price_neur
-        if consumer not in accounts and energy_wh:
+            sold_wh += sale.energy_wh
+            earned_neur += sale.cost_neur
+        if consumer not in accounts and sale.energy_wh:
             silent.add(consumer)
-            bought_wh += energy_wh
-            paid_neur += price_neur
+            bought_wh += sale.energy_wh
+            paid_neur += sale.cost_neur
     return Page(
         sold_wh + sum(account.sold_wh for account in accounts.values()),
         bought_wh + sum(account.bought_wh for account in accounts.values()),
@@ -54,38 +52,33 @@ def page(evidence: Observations, tick: int) -> Page:
     )
 
 
-def sales_of(evidence: Observations, tick: int) -> Iterable[tuple[SaleKey, Sale]]:
-    """Yield the awards and receipts of a tick."""
-    return ((key, sale) for key, sale in evidence.sales.items() if key[0] == tick)
-
-
 def oversold(evidence: Observations, ticks: range) -> list[str]:
     """Return every package of which more was taken than was bid for, in words."""
-    taken: dict[tuple[int, str, int], int] = {}
-    for (tick, _, consumer, _), sale in evidence.sales.items():
-        if tick in ticks:
-            for lot in sale.lots:
-                key = (tick, consumer, lot.index)
-                taken[key] = taken.get(key, 0) + lot.energy_wh
     found = []
-    for (tick, consumer, index), energy_wh in sorted(taken.items()):
-        packages = evidence.bids.get((tick, consumer))
-        if packages is None:
-            continue
-        bid_wh = next((package.energy_wh for package in packages if package.index == index), 0)
-        if energy_wh > bid_wh:
-            found.append(
-                f"tick {tick}: {energy_wh} Wh sold of package {index} of {consumer}, which is {bid_wh}"
-            )
+    for tick in ticks:
+        market = evidence.market(tick)
+        taken: dict[tuple[str, int], int] = {}
+        for (_, consumer, _), lots in market.receipts.items():
+            for lot in lots:
+                taken[consumer, lot.index] = taken.get((consumer, lot.index), 0) + lot.energy_wh
+        for (consumer, index), energy_wh in sorted(taken.items()):
+            packages = market.bids.get(consumer)
+            if packages is None:
+                continue
+            bid_wh = next((package.energy_wh for package in packages if package.index == index), 0)
+            if energy_wh > bid_wh:
+                found.append(
+                    f"tick {tick}: {energy_wh} Wh sold of package {index} of {consumer}, which is {bid_wh}"
+                )
     return found
 
 
 def belated(evidence: Observations, ticks: range) -> list[str]:
     """Return every award that was made, and taken, for a tick that was over for at least one whole tick."""
     return [
-        f"tick {sale.awarded}: {producer} sells {consumer} energy of tick {tick}"
-        for (tick, producer, consumer, _), sale in sorted(evidence.sales.items())
-        if sale.awarded is not None and sale.awarded in ticks and sale.lots and sale.awarded > tick + 1
+        f"tick {awarded}: {key[0]} sells {key[1]} energy of tick {tick}"
+        for (tick, key), awarded in sorted(evidence.awarded.items())
+        if awarded in ticks and awarded > tick + 1 and evidence.market(tick).receipts.get(key)
     ]
 
 

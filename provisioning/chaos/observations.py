@@ -14,7 +14,6 @@ from gridfleet.broker.protocol.messages import (
     ConsumerState,
     Correction,
     Message,
-    Package,
     Phase,
     Presence,
     ProducerState,
@@ -24,6 +23,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.dashboards.market.aggregate import AwardKey, MarketAggregate
 
 
 @dataclass(slots=True)
@@ -40,19 +40,6 @@ class Account:
     corrected: bool = False
 
 
-@dataclass(slots=True)
-class Sale:
-    """An award and what was taken of it; each with the tick of the site in which it was first heard."""
-
-    awarded: int | None = None
-    receipted: int | None = None
-    lots: tuple[Package, ...] = ()
-
-
-SaleKey = tuple[int, str, str, int]
-"""Tick, producer, consumer, serial."""
-
-
 class Observations:
     """Call `tap` with every message."""
 
@@ -62,8 +49,10 @@ class Observations:
         self.ticks: list[Tick] = []
         """Every phase that was begun, in the order heard."""
         self.accounts: dict[int, dict[str, Account]] = {}
-        self.bids: dict[tuple[int, str], tuple[Package, ...]] = {}
-        self.sales: dict[SaleKey, Sale] = {}
+        self.markets: dict[int, MarketAggregate] = {}
+        """Each tick's bids, awards and receipts."""
+        self.awarded: dict[tuple[int, AwardKey], int] = {}
+        """In which tick of the site an award of a tick was received first."""
         self.alive: set[str] = set()
         self.births: dict[str, int] = {}
         """How often each device said that it lives."""
@@ -81,11 +70,10 @@ class Observations:
             case Presence():
                 self._on_presence(sender, message)
             case Bid():
-                self.bids.setdefault((message.tick, sender), message.packages)
+                self.market(message.tick).add(scope, sender, message)
             case Award():
-                sale = self.sales.setdefault((message.tick, sender, scope, message.serial), Sale())
-                if sale.awarded is None:
-                    sale.awarded = self.tick
+                self.market(message.tick).add(scope, sender, message)
+                self.awarded.setdefault((message.tick, (sender, scope, message.serial)), self.tick)
             case Receipt():
                 self._on_receipt(scope, sender, message)
             case ProducerState() | ConsumerState() | ChargerState() | VehicleState():
@@ -94,6 +82,13 @@ class Observations:
                 self._on_correction(sender, message)
             case _:
                 pass
+
+    def market(self, tick: int) -> MarketAggregate:
+        """Return the market of a tick as far as it was received."""
+        market = self.markets.get(tick)
+        if market is None:
+            market = self.markets[tick] = MarketAggregate(tick)
+        return market
 
     def missed(self) -> None:
         """The connection was lost and is back: what was said in between may be missing."""
@@ -122,11 +117,9 @@ class Observations:
             self.alive.discard(sender)
 
     def _on_receipt(self, producer: str, consumer: str, receipt: Receipt) -> None:
-        sale = self.sales.setdefault((receipt.tick, producer, consumer, receipt.serial), Sale())
-        if sale.receipted is None:
-            sale.receipted = self.tick
-            sale.lots = receipt.lots
-        elif sale.lots != receipt.lots:
+        market = self.market(receipt.tick)
+        market.add(producer, consumer, receipt)
+        if market.receipts[producer, consumer, receipt.serial] != receipt.lots:
             self.contradictions.append(
                 f"tick {receipt.tick}: {consumer} receipts {producer}/{receipt.serial} in two ways"
             )

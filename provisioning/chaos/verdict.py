@@ -146,7 +146,7 @@ def _packages(evidence: Observations, span: Span, audit: tuple[list[Finding], li
     ticks = range(span.first, span.last + 1)
     wrong = [*oversold(evidence, ticks), *evidence.contradictions]
     check = _audited("packages", _PACKAGES, audit)
-    count = sum(key[0] in ticks and sale.receipted is not None for key, sale in evidence.sales.items())
+    count = sum(len(evidence.market(tick).receipts) for tick in ticks)
     if not check.holds:
         wrong.append(check.text)
     text = f"{count} receipts within bids, awards and supplies" if not wrong else _some(wrong)

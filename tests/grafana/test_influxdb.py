@@ -17,9 +17,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from gridfleet.broker.protocol.messages import Sample
-from gridfleet.dashboards.telemetry.instruments import incident_point, sample_point
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
 from tests.ports import free_port

@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 
 from gridfleet.broker.protocol.messages import Incident, Sample
-from gridfleet.dashboards.telemetry.instruments import FIELDS, incident_point, sample_point
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point
+from gridfleet.dashboards.telemetry.sensor_points import FIELDS, incident_point, sample_point
 from gridfleet.dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.simulation import Simulation

@@ -229,7 +229,9 @@ def test_a_bid_that_is_acted_on_when_its_tick_is_over_is_found() -> None:
         def change(site: Site, tick: int) -> bool:
             if tick == late:
                 site.play(5)
-                site.evidence.sales.pop((5, "turbine-1", "house-1", 0))
+                key = ("turbine-1", "house-1", 0)
+                site.evidence.market(5).receipts.pop(key)
+                site.evidence.awarded.pop((5, key))
                 site.play(tick)
                 site.hear("turbine-1", Award(5, 0, (Package(0, 10_000, EUR),)), "house-1")
                 site.hear("house-1", Receipt(5, 0, (Package(0, 10_000, EUR),)), "turbine-1")

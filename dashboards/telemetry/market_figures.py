@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from gridfleet.broker.protocol.messages import Award, Bid, Package, Receipt, Request
+from gridfleet.broker.protocol.messages import Presence
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, cost_neur
-from gridfleet.dashboards.recording.tick_market import TickBooks
+from gridfleet.dashboards.market.aggregate import Lots, MarketAggregate
+from gridfleet.dashboards.market.cell_balances import cell_of, is_reactor
+from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
 from gridfleet.dashboards.telemetry.points import Point, Value, bounded
 from gridfleet.dashboards.telemetry.table import BANDS, GRID, MARKET, MERIT, band_of
 
-Lots = tuple[Package, ...]
 _BID: Final = 0
 _SOLD: Final = 1
 _REACTOR: Final = 2
@@ -34,25 +35,27 @@ _COUNTS: Final = (
 
 
 class MarketFigures:
-    """A tick's market, counted from its books once they are joined; late receipts are added afterwards."""
+    """A tick's market, counted from its record once it is joined; late receipts are added afterwards."""
 
-    def __init__(self, books: TickBooks, algorithm: str) -> None:
+    def __init__(self, record: TickRecord, places: Mapping[str, Presence], algorithm: str) -> None:
+        """`places` are the birth messages by device; `algorithm` is how vehicles choose a charger in the tick."""
         self._algorithm = algorithm
-        self._books = books
+        self._record = record
+        self._places = places
         self._cells: dict[str, _Cell] = {}
-        self._count()
-        self._trade(books.trades)
+        self._count(record.market)
+        self._trade(record.trades)
 
-    def late(self, consumer: str, awarded: Lots, got: Lots, trades: Iterable[TradeRow]) -> None:
+    def late(self, consumer: str, awarded: Lots, taken: Lots, trades: Iterable[TradeRow]) -> None:
         """Add a receipt that came after the tick was written."""
         cell = self._cell(consumer)
         cell.counts["unanswered"] -= 1
-        self._refusal(cell, awarded, got)
+        self._refusal(cell, awarded, taken)
         self._trade(trades)
 
     def points(self, run: Mapping[str, str], time_ms: int) -> Iterable[Point]:
         """Return the points of all cells."""
-        for row in self._books.rows():
+        for row in self._record.rows():
             cell = self._cells.get(row.cell) or _Cell()
             place = {**run, "cell": bounded(row.cell)}
             tags = {**place, "algorithm": self._algorithm}
@@ -73,35 +76,25 @@ class MarketFigures:
                 yield Point(MERIT.name, {**place, "band": band}, amounts, time_ms)
 
     def _cell(self, consumer: str) -> _Cell:
-        return self._cells.setdefault(self._books.cell_of(consumer), _Cell())
+        return self._cells.setdefault(cell_of(self._places, consumer), _Cell())
 
-    def _count(self) -> None:
-        """Count bids, requests, awards and what receipts did not take; what is said again counts once."""
-        bid: set[str] = set()
-        asked: set[str] = set()
-        awards: dict[tuple[str, str, int], Lots] = {}
-        receipts: dict[tuple[str, str, int], Lots] = {}
-        for scope, sender, message in self._books.market:
-            if isinstance(message, Bid) and sender not in bid:
-                bid.add(sender)
-                self._bid(sender, message.packages)
-            elif isinstance(message, Request) and sender not in asked:
-                asked.add(sender)
-                self._cell(sender).counts["requests"] += 1
-            elif isinstance(message, Award):
-                awards.setdefault((sender, scope, message.serial), message.lots)
-            elif isinstance(message, Receipt):
-                receipts.setdefault((scope, sender, message.serial), message.lots)
-        for key, lots in awards.items():
-            cell = self._cell(key[1])
+    def _count(self, market: MarketAggregate) -> None:
+        """Count bids, requests, awards and what receipts did not take."""
+        for consumer, packages in market.bids.items():
+            self._bid(consumer, packages)
+        for consumer in market.requests:
+            self._cell(consumer).counts["requests"] += 1
+        for key, awarded in market.awards.items():
+            _, consumer, serial = key
+            cell = self._cell(consumer)
             counts = cell.counts
             counts["awards"] += 1
-            counts["rounds"] = max(counts["rounds"], key[2] + 1)
-            got = receipts.get(key)
-            if got is None:
+            counts["rounds"] = max(counts["rounds"], serial + 1)
+            taken = market.receipts.get(key)
+            if taken is None:
                 counts["unanswered"] += 1
             else:
-                self._refusal(cell, lots, got)
+                self._refusal(cell, awarded, taken)
 
     def _bid(self, consumer: str, packages: Lots) -> None:
         cell = self._cell(consumer)
@@ -113,8 +106,8 @@ class MarketFigures:
             cell.merit[band_of(package.price_ueur_per_kwh)][_BID] += package.energy_wh
 
     @staticmethod
-    def _refusal(cell: _Cell, awarded: Lots, got: Lots) -> None:
-        refused_wh = sum(lot.energy_wh for lot in awarded) - sum(lot.energy_wh for lot in got)
+    def _refusal(cell: _Cell, awarded: Lots, taken: Lots) -> None:
+        refused_wh = sum(lot.energy_wh for lot in awarded) - sum(lot.energy_wh for lot in taken)
         if refused_wh > 0:
             cell.counts["refusals"] += 1
             cell.counts["refused_wh"] += refused_wh
@@ -126,7 +119,7 @@ class MarketFigures:
             cell.paid_neur += cost_neur(trade.energy_wh, trade.price_ueur)
             if cell.highest is None or trade.price_ueur > cell.highest:
                 cell.highest = trade.price_ueur
-            whose = _REACTOR if self._books.is_reactor(trade.producer) else _SOLD
+            whose = _REACTOR if is_reactor(self._places, trade.producer) else _SOLD
             cell.merit[band_of(trade.price_ueur)][whose] += trade.energy_wh
 
 

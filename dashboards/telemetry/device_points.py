@@ -21,14 +21,35 @@ _WAITING: Final = "heading"
 _FAILED: Final = "stranded"
 
 
+class _Cell:
+    """The accounts of a cell's devices in one tick."""
+
+    __slots__ = ("chargers", "rejects", "statuses")
+
+    def __init__(self) -> None:
+        self.chargers: list[ChargerState] = []
+        self.statuses: Counter[str] = Counter()
+        """Status -> vehicles."""
+        self.rejects: Counter[tuple[str, str]] = Counter()
+        """(kind, reason) -> messages."""
+
+    def add(self, state: State) -> None:
+        if isinstance(state, ChargerState):
+            self.chargers.append(state)
+        elif isinstance(state, VehicleState):
+            self.statuses[state.status if state.status in STATUSES else OTHER] += 1
+        for reason, count in state.refused.items():
+            self.rejects[state.kind, reason if reason in REASONS else OTHER] += count  # type: ignore[attr-defined]
+
+
 def device_point(run: Tags, cell: str, device: str, state: State, time_ms: int) -> Point:
-    """Return the point of an account."""
+    """Return the point of a device's account."""
     tags = {**run, "cell": cell, "kind": state.kind, "device": device}  # type: ignore[attr-defined]
     return Point(DEVICE.name, tags, {**_common(state), **_own(state)}, time_ms)
 
 
-def cell_of(places: Mapping[str, Presence], device: str) -> str:
-    """Return the cell of a device by its birth, as a tag."""
+def cell_tag(places: Mapping[str, Presence], device: str) -> str:
+    """Return the cell of a device as a tag: `unknown` without a birth message."""
     place = places.get(device)
     return UNKNOWN if place is None else bounded(place.cell)
 
@@ -37,44 +58,24 @@ def cell_points(
     run: Tags, algorithm: str, places: Mapping[str, Presence], states: Mapping[str, State], time_ms: int
 ) -> Iterable[Point]:
     """Return what the accounts of a tick add up to in each cell: charging, vehicles, rejects."""
-    statuses = _statuses(places, states)
-    for cell, accounts in sorted(_chargers(places, states).items()):
-        tags = {**run, "cell": cell, "algorithm": algorithm}
-        yield Point(CHARGING.name, tags, _charging(accounts, statuses.get(cell, Counter())), time_ms)
-    for cell, words in sorted(statuses.items()):
-        for word in (*STATUSES, OTHER):
-            if word != OTHER or words[word]:
-                tags = {**run, "cell": cell, "status": word}
-                yield Point(VEHICLES.name, tags, {"vehicles": words[word]}, time_ms)
-    for (cell, kind, reason), count in sorted(_rejects(places, states).items()):
-        tags = {**run, "cell": cell, "kind": kind, "reason": reason}
-        yield Point(REJECTS.name, tags, {"rejects": count}, time_ms)
-
-
-def _chargers(places: Mapping[str, Presence], states: Mapping[str, State]) -> dict[str, list[ChargerState]]:
-    found: dict[str, list[ChargerState]] = {}
+    cells: dict[str, _Cell] = {}
     for device, state in states.items():
-        if isinstance(state, ChargerState):
-            found.setdefault(cell_of(places, device), []).append(state)
-    return found
-
-
-def _statuses(places: Mapping[str, Presence], states: Mapping[str, State]) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
-    for device, state in states.items():
-        if isinstance(state, VehicleState):
-            word = state.status if state.status in STATUSES else OTHER
-            found.setdefault(cell_of(places, device), Counter())[word] += 1
-    return found
-
-
-def _rejects(places: Mapping[str, Presence], states: Mapping[str, State]) -> Counter[tuple[str, str, str]]:
-    found: Counter[tuple[str, str, str]] = Counter()
-    for device, state in states.items():
-        for reason, count in state.refused.items():
-            word = reason if reason in REASONS else OTHER
-            found[cell_of(places, device), state.kind, word] += count  # type: ignore[attr-defined]
-    return found
+        name = cell_tag(places, device)
+        cell = cells.get(name)
+        if cell is None:
+            cell = cells[name] = _Cell()
+        cell.add(state)
+    for name, cell in sorted(cells.items()):
+        tags = {**run, "cell": name}
+        if cell.chargers:
+            fields = _charging(cell.chargers, cell.statuses)
+            yield Point(CHARGING.name, {**tags, "algorithm": algorithm}, fields, time_ms)
+        if cell.statuses:
+            for status in (*STATUSES, *([OTHER] if cell.statuses[OTHER] else [])):
+                counts: dict[str, Value | None] = {"vehicles": cell.statuses[status]}
+                yield Point(VEHICLES.name, {**tags, "status": status}, counts, time_ms)
+        for (kind, reason), count in sorted(cell.rejects.items()):
+            yield Point(REJECTS.name, {**tags, "kind": kind, "reason": reason}, {"rejects": count}, time_ms)
 
 
 def _charging(accounts: list[ChargerState], statuses: Counter[str]) -> dict[str, Value | None]:

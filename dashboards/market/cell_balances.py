@@ -1,0 +1,161 @@
+"""Each cell's energy balance of one tick, and its trades: generated + reactor + imported = sold + exported + curtailed.
+
+A trade is what a receipt took of an award. It counts in the consumer's cell; energy from another cell is imported
+there and exported by the producer's cell. The reactor belongs to no cell.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gridfleet.broker.protocol.messages import ChargerState, ConsumerState, Kind, Presence, ProducerState
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.market.aggregate import AwardKey, Lots, MarketAggregate
+from gridfleet.dashboards.store.rows import TickRow, TradeRow
+
+REACTOR: Final = "reactor"
+
+
+def cell_of(places: Mapping[str, Presence], device: str) -> str:
+    """Return a device's cell by its birth message; empty where that was not received."""
+    place = places.get(device)
+    return place.cell if place is not None else ""
+
+
+def is_reactor(places: Mapping[str, Presence], producer: str) -> bool:
+    """Return whether a producer is a reactor: by its birth message, else by its name."""
+    place = places.get(producer)
+    return place.kind is Kind.REACTOR if place is not None else producer.startswith(REACTOR)
+
+
+class _Cell:
+    """A cell's sums of one tick."""
+
+    __slots__ = (
+        "cost_neur",
+        "demand_wh",
+        "exported_wh",
+        "generated_wh",
+        "imported_wh",
+        "lowest",
+        "messages",
+        "reactor_wh",
+        "sold_wh",
+        "stored_wh",
+        "used_wh",
+    )
+
+    def __init__(self) -> None:
+        self.demand_wh = self.generated_wh = self.reactor_wh = self.imported_wh = 0
+        self.exported_wh = self.sold_wh = self.used_wh = self.cost_neur = 0
+        self.stored_wh = self.messages = 0
+        self.lowest: int | None = None
+
+
+class CellBalances:
+    """The cells of one tick, from its aggregate; receipts that come later are added with `add_sale`."""
+
+    def __init__(
+        self, market: MarketAggregate, places: Mapping[str, Presence], stored_wh: dict[str, int]
+    ) -> None:
+        """Add up all sales and accounts.
+
+        `places` are the birth messages by device. `stored_wh` is what each charger stored last, by its accounts; it is
+        updated, so that a charger without an account in this tick counts with its last one.
+        """
+        self._tick = market.tick
+        self._places = places
+        self._measured = {sender for sender, state in market.states.items() if state.measured}
+        """Devices whose accounts of the tick rest on real sensors."""
+        self._cells = {name: _Cell() for name in market.cells}
+        self.trades = sorted(trade for key, lots in market.sales() for trade in self.add_sale(key, lots))
+        self._add_accounts(market, stored_wh)
+
+    def rows(self, begins_ms: int) -> list[TickRow]:
+        """Return the cells' rows, sorted; `begins_ms` is the simulated time at which the tick begins."""
+        return [self._row(name, self._cells[name], begins_ms) for name in sorted(self._cells)]
+
+    def add_sale(self, key: AwardKey, lots: Lots) -> list[TradeRow]:
+        """Add the lots of an award that were sold; return the trades."""
+        producer, consumer, _ = key
+        there = cell_of(self._places, consumer)
+        cell = self._cells.setdefault(there, _Cell())
+        measured = producer in self._measured
+        trades: list[TradeRow] = []
+        energy_wh = 0
+        for lot in lots:
+            price = lot.price_ueur_per_kwh
+            trades.append(
+                TradeRow(self._tick, there, producer, consumer, lot.index, lot.energy_wh, price, measured)
+            )
+            energy_wh += lot.energy_wh
+            cell.cost_neur += cost_neur(lot.energy_wh, price)
+            if cell.lowest is None or price < cell.lowest:
+                cell.lowest = price
+        cell.sold_wh += energy_wh
+        if is_reactor(self._places, producer):
+            cell.reactor_wh += energy_wh
+            return trades
+        home = cell_of(self._places, producer)
+        source = cell if home == there else self._cells.setdefault(home, _Cell())
+        source.used_wh += energy_wh
+        if source is not cell:
+            cell.imported_wh += energy_wh
+            source.exported_wh += energy_wh
+        return trades
+
+    def _row(self, name: str, cell: _Cell, begins_ms: int) -> TickRow:
+        sold_wh = cell.sold_wh
+        return TickRow(
+            tick=self._tick,
+            cell=name,
+            simulated_ms=begins_ms,
+            demand_wh=cell.demand_wh,
+            generated_wh=cell.generated_wh,
+            reactor_wh=cell.reactor_wh,
+            imported_wh=cell.imported_wh,
+            exported_wh=cell.exported_wh,
+            sold_wh=sold_wh,
+            curtailed_wh=cell.generated_wh - cell.used_wh,
+            lowest_price_ueur=cell.lowest,
+            mean_price_ueur=(2 * cell.cost_neur + sold_wh) // (2 * sold_wh) if sold_wh else None,
+            charger_stored_wh=cell.stored_wh,
+            messages=cell.messages,
+        )
+
+    def _add_accounts(self, market: MarketAggregate, stored_wh: dict[str, int]) -> None:
+        """Add up demand, generation, stored energy and messages of each cell."""
+        demands: dict[str, int] = {}
+        supplies = dict(market.supplies)
+        messages = dict(market.message_counts)
+        for device, state in market.states.items():
+            messages[device] = messages.get(device, 0) + 1
+            if isinstance(state, ChargerState):
+                stored_wh[device] = state.stored_wh
+                demands[device] = state.demand_wh
+            elif isinstance(state, ConsumerState):
+                demands[device] = state.demand_wh
+            elif isinstance(state, ProducerState) and state.kind != REACTOR:
+                supplies.setdefault(device, state.generated_wh)
+        for device, packages in market.bids.items():
+            if device not in demands:
+                demands[device] = sum(package.energy_wh for package in packages)
+        for amounts, name in (
+            (demands, "demand_wh"),
+            (supplies, "generated_wh"),
+            (stored_wh, "stored_wh"),
+            (messages, "messages"),
+        ):
+            for cell_name, amount in self._by_cell(amounts).items():
+                cell = self._cells.get(cell_name)
+                if cell is not None:
+                    setattr(cell, name, amount)
+
+    def _by_cell(self, amounts: dict[str, int]) -> dict[str, int]:
+        """Add up the devices' amounts by cell; a device without a birth message is left out."""
+        places = self._places
+        found: dict[str, int] = {}
+        for device, amount in amounts.items():
+            place = places.get(device)
+            if place is not None:
+                found[place.cell] = found.get(place.cell, 0) + amount
+        return found

@@ -1,0 +1,51 @@
+"""One tick while it is recorded: its market and accounts until its rows are written, its open awards after that."""
+
+from collections.abc import Mapping
+
+from gridfleet.broker.protocol.messages import Presence
+from gridfleet.dashboards.market.aggregate import AwardKey, Lots, MarketAggregate, is_within
+from gridfleet.dashboards.market.cell_balances import CellBalances
+from gridfleet.dashboards.store.rows import TickRow, TradeRow
+
+
+class TickRecord:
+    """Collects a tick in `market`; `join` computes its trades and balances, `settle` adds receipts that come later."""
+
+    def __init__(self, tick: int, places: Mapping[str, Presence], stored_wh: dict[str, int]) -> None:
+        """`places` are the birth messages by device, `stored_wh` what each charger stored last; both are shared."""
+        self.tick = tick
+        self.begins_ms = 0
+        self.begun = False
+        self.ended = False
+        self.market = MarketAggregate(tick)
+        self.balances = CellBalances(self.market, places, {})
+        self.open: dict[AwardKey, Lots] = {}
+        """Awards without a receipt, once the tick is joined."""
+        self._places = places
+        self._stored_wh = stored_wh
+
+    def join(self) -> None:
+        """Join awards with receipts and add up the cells."""
+        self.balances = CellBalances(self.market, self._places, self._stored_wh)
+        self.open = self.market.open_awards()
+
+    @property
+    def trades(self) -> list[TradeRow]:
+        """The trades that were settled when the tick was joined, sorted."""
+        return self.balances.trades
+
+    def rows(self) -> list[TickRow]:
+        """Return the cells' rows, sorted, with the receipts that came later."""
+        return self.balances.rows(self.begins_ms)
+
+    def settle(self, key: AwardKey, taken: Lots) -> list[TradeRow]:
+        """Add a receipt that comes after `join`; return the trades it makes: none unless its award is open."""
+        awarded = self.open.pop(key, None)
+        if awarded is None or not is_within(taken, awarded):
+            return []
+        return self.balances.add_sale(key, taken)
+
+    def forget_market(self) -> None:
+        """Keep only what late receipts need."""
+        self.market = MarketAggregate(self.tick)
+        self.balances.trades = []
