@@ -1,1 +1,1 @@
-"""Looks over a device and its surroundings, and says of each thing whether it is well and what to do."""
+"""The checks of `gridfleet doctor`: the machine, what the device file needs, and the connection to the broker."""

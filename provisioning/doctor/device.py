@@ -1,4 +1,4 @@
-"""What the device file asks of the machine: secrets, pins, SPI bus."""
+"""Checks what the device file needs on this machine: secrets, GPIO pins, SPI bus."""
 
 import grp
 import os
@@ -7,33 +7,37 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
+from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.doctor.machine import Machine
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.device_file import DeviceFile
 
 SERVICE_GROUP: Final = "gridfleet"
-"""Who may read the secrets beside root."""
+"""The group that may read the secrets, besides root."""
 
 
-def look_at_device(device: "DeviceFile", machine: Machine) -> Iterator[Finding]:
-    """Yield what there is to say of it."""
+def check_device(device: "DeviceFile", machine: Machine) -> Iterator[Diagnosis]:
+    """Yield the diagnoses of device file, secrets, pins and SPI."""
     yield ok("device file", f"{device.id}, a {device.kind} in {device.cell}, {device.site}")
     yield from _secrets(device)
     if device.backend != "gpio":
-        yield warn("pins", f"none: backend = {device.backend!r}, so all is simulated", "set backend = 'gpio'")
+        yield warn(
+            "pins",
+            f"not used: backend = {device.backend!r}, all values are simulated",
+            "set backend = 'gpio'",
+        )
         return
     yield from _pins(machine)
     if device.adc is not None:
         yield from _spi(machine, device.adc.device)
 
 
-def _secrets(device: "DeviceFile") -> Iterator[Finding]:
+def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:
     from gridfleet.broker.credentials import SecretsFolder
 
     if device.credentials is None:
-        yield warn("secrets", "none are named", "set broker.credentials; gridfleet flash does it by itself")
+        yield warn("secrets", "not configured", "set broker.credentials; gridfleet flash sets it")
         return
     folder = SecretsFolder(device.credentials)
     needed = [folder.authority, folder.password_of(device.id)]
@@ -43,52 +47,54 @@ def _secrets(device: "DeviceFile") -> Iterator[Finding]:
         try:
             path.read_bytes()
         except PermissionError:
-            yield fail("secrets", f"{path} cannot be read by you", "run the doctor with sudo")
+            yield fail("secrets", f"you cannot read {path}", "run the doctor with sudo")
             return
         except OSError:
             yield fail("secrets", f"{path} is missing", "enrol the device again: gridfleet flash")
             return
     private = [path for path in needed[1:] if path.suffix != ".crt"]
-    shown = [path for path in private if path.stat().st_mode & 0o007]
-    if shown:
-        yield fail("secrets", f"{shown[0]} can be read by everybody", f"chmod o= {shown[0]}")
+    public = [path for path in private if path.stat().st_mode & 0o007]
+    if public:
+        yield fail("secrets", f"every user can read {public[0]}", f"chmod o= {public[0]}")
     else:
-        yield ok("secrets", f"complete in {device.credentials}, and nobody else's")
+        yield ok("secrets", f"complete in {device.credentials}, other users cannot read them")
 
 
-def _pins(machine: Machine) -> Iterator[Finding]:
+def _pins(machine: Machine) -> Iterator[Diagnosis]:
     chips = sorted((machine.root / "dev").glob("gpiochip*"))
     if not chips:
         remedy = "backend = 'gpio' needs a Raspberry Pi; elsewhere use 'mock' or 'synthetic'"
-        yield fail("pins", "there are none: no /dev/gpiochip*", remedy)
+        yield fail("pins", "not found: no /dev/gpiochip*", remedy)
         return
     if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
-        yield fail("pins", f"{_shown(chips[0], machine)} is closed to you", _join("gpio"))
+        yield fail("pins", f"{_absolute(chips[0], machine)} cannot be opened by you", _add_to_group("gpio"))
         return
     if find_spec("lgpio") is None:
-        yield fail("pins", "their library is missing", "sudo apt-get install python3-lgpio")
+        yield fail("pins", "the library lgpio is missing", "sudo apt-get install python3-lgpio")
         return
     yield ok("pins", f"{len(chips)} chips, lgpio")
 
 
-def _spi(machine: Machine, select: int) -> Iterator[Finding]:
+def _spi(machine: Machine, select: int) -> Iterator[Diagnosis]:
     bus = machine.root / "dev" / f"spidev0.{select}"
     if not bus.exists():
-        remedy = "add dtparam=spi=on to /boot/firmware/config.txt and start again"
-        yield fail("SPI", f"{_shown(bus, machine)} is not there", remedy)
+        remedy = "add dtparam=spi=on to /boot/firmware/config.txt and reboot"
+        yield fail("SPI", f"{_absolute(bus, machine)} does not exist", remedy)
     elif not os.access(bus, os.R_OK | os.W_OK):
-        yield fail("SPI", f"{_shown(bus, machine)} is closed to you", _join("spi"))
+        yield fail("SPI", f"{_absolute(bus, machine)} cannot be opened by you", _add_to_group("spi"))
     else:
-        yield ok("SPI", _shown(bus, machine))
+        yield ok("SPI", _absolute(bus, machine))
 
 
-def _shown(path: Path, machine: Machine) -> str:
+def _absolute(path: Path, machine: Machine) -> str:
     return f"/{path.relative_to(machine.root)}"
 
 
-def _join(group: str) -> str:
+def _add_to_group(group: str) -> str:
     try:
         grp.getgrnam(group)
     except KeyError:
-        return f"sudo groupadd --system {group}, and give it the device by a udev rule"
-    return f"sudo usermod --append --groups {group} $USER, and log in again; the service has it already"
+        return f"sudo groupadd --system {group}, and add a udev rule that gives it the device"
+    return (
+        f"sudo usermod --append --groups {group} $USER, and log in again; the service is in the group already"
+    )

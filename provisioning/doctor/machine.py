@@ -1,4 +1,4 @@
-"""The machine itself: what it is, its clock, disk, memory, temperature and power."""
+"""Checks the machine: model, service, clock, disk, memory, temperature and power supply."""
 
 import os
 import shutil
@@ -9,31 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.doctor.finding import Finding, fail, ok, warn
+from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
 STATE: Final = "var/lib/gridfleet"
-"""Where samples wait, below the root."""
-LEAST_FREE_MB: Final = 200
-NO_ROOM_MB: Final = 20
-LEAST_MEMORY_MB: Final = 64
-WARM_C: Final = 70.0
-HOT_C: Final = 80.0
-"""From here on a Raspberry Pi slows itself down (its documentation, "frequency management and thermal control")."""
-EARLIEST_S: Final = 1_735_689_600
-"""2025-01-01: nothing of ours is older."""
+"""Where samples are kept while offline, below the root."""
+MIN_FREE_MB: Final = 200
+CRITICAL_FREE_MB: Final = 20
+MIN_MEMORY_MB: Final = 64
+WARN_C: Final = 70.0
+THROTTLE_C: Final = 80.0
+"""From here on a Raspberry Pi throttles itself (its documentation, "frequency management and thermal control")."""
+MIN_TIME_S: Final = 1_735_689_600
+"""2025-01-01: a clock before it is wrong."""
 _THROTTLING: Final = (
-    (0, "too little voltage", "use the Pi's own power supply and a short cable"),
-    (1, "clock capped", "use a better power supply, or cool it"),
+    (0, "undervoltage", "use the official power supply and a short cable"),
+    (1, "frequency capped", "use a better power supply, or cool it"),
     (2, "throttled", "cool it, or use a better power supply"),
-    (3, "close to too hot", "cool it: a heat sink, air, shade"),
+    (3, "close to the temperature limit", "cool it: heat sink, air flow, shade"),
 )
-"""Bits of `vcgencmd get_throttled` (Raspberry Pi documentation); the same 16 bits higher: since it started."""
+"""Bits of `vcgencmd get_throttled` (Raspberry Pi documentation), text and remedy; 16 bits higher: since boot."""
 Run = Callable[[list[str]], str | None]
 
 
 def run(command: list[str]) -> str | None:
-    """Return what a program says; None when it is not there, fails, or takes too long."""
+    """Return the output of a program; None where it is missing, fails, or takes more than 10 s."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -43,14 +43,14 @@ def run(command: list[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """This machine; another one in tests."""
+    """This machine; tests use another."""
 
     root: Path = Path("/")
     run: Run = run
     now_s: Callable[[], float] = time.time
 
     def text(self, path: str) -> str | None:
-        """Return what a file of the system says; None where there is none."""
+        """Return the content of a file below the root; None where it cannot be read."""
         try:
             return (self.root / path).read_text(errors="replace").strip("\0\n ")
         except OSError:
@@ -58,17 +58,17 @@ class Machine:
 
     @property
     def model(self) -> str | None:
-        """What kind of Raspberry Pi it is; None for any other machine."""
-        said = self.text("proc/device-tree/model")
-        return said if said and "Raspberry Pi" in said else None
+        """The model of a Raspberry Pi; None for any other machine."""
+        model = self.text("proc/device-tree/model")
+        return model if model and "Raspberry Pi" in model else None
 
 
-def look_at_machine(machine: Machine) -> Iterator[Finding]:
-    """Yield what there is to say of it."""
+def check_machine(machine: Machine) -> Iterator[Diagnosis]:
+    """Yield the diagnoses of the machine."""
     if machine.model is not None:
         yield ok("machine", machine.model)
     else:
-        yield warn("machine", "not a Pi", "on another machine use backend = 'mock' or 'synthetic'")
+        yield warn("machine", "not a Raspberry Pi", "on another machine use backend = 'mock' or 'synthetic'")
     yield from _service(machine)
     yield _clock(machine)
     yield _disk(machine)
@@ -78,15 +78,15 @@ def look_at_machine(machine: Machine) -> Iterator[Finding]:
 
 
 def is_running(machine: Machine) -> bool:
-    """Tell whether the agent runs on this machine, as a service or in its safe mode."""
+    """Return whether the agent runs on this machine, as a service or in safe mode."""
     return any(_state(machine, unit) in {"active", "activating", "reloading"} for unit in (UNIT, SAFE_UNIT))
 
 
-def _service(machine: Machine) -> Iterator[Finding]:
+def _service(machine: Machine) -> Iterator[Diagnosis]:
     if _state(machine, SAFE_UNIT) == "active":
         yield fail(
             "service",
-            "in safe mode: the agent failed again and again",
+            "in safe mode: the agent failed several times",
             f"journalctl --unit {UNIT} --priority warning; then sudo systemctl restart {UNIT}",
         )
     elif _state(machine, UNIT) == "active":
@@ -95,7 +95,9 @@ def _service(machine: Machine) -> Iterator[Finding]:
         yield fail("service", "the agent does not run", f"sudo systemctl restart {UNIT}")
     else:
         yield warn(
-            "service", "not installed", "make a card with gridfleet flash, or run gridfleet device run FILE"
+            "service",
+            "not installed",
+            "flash a card with gridfleet flash, or start gridfleet device run FILE",
         )
 
 
@@ -103,82 +105,83 @@ def _state(machine: Machine, unit: str) -> str | None:
     return machine.run(["systemctl", "show", "--property=ActiveState", "--value", unit])
 
 
-def _clock(machine: Machine) -> Finding:
-    if machine.now_s() < EARLIEST_S:
+def _clock(machine: Machine) -> Diagnosis:
+    if machine.now_s() < MIN_TIME_S:
         return fail(
             "clock",
-            f"says {time.gmtime(machine.now_s()).tm_year}",
-            "connect it to a network with a time server",
+            f"the year is {time.gmtime(machine.now_s()).tm_year}",
+            "connect the machine to a network with a time server",
         )
     synchronised = machine.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     if synchronised == "yes" or machine.text("run/systemd/timesync/synchronized") is not None:
         return ok("clock", "synchronised")
     return warn(
         "clock",
-        "not synchronised: samples are marked so" if synchronised == "no" else "nobody here synchronises it",
-        "allow NTP (UDP 123), or name a server in /etc/systemd/timesyncd.conf",
+        "not synchronised: samples are marked as such"
+        if synchronised == "no"
+        else "no time service is running",
+        "allow NTP (UDP port 123), or set a server in /etc/systemd/timesyncd.conf",
     )
 
 
-def _disk(machine: Machine) -> Finding:
+def _disk(machine: Machine) -> Diagnosis:
     folder = machine.root / STATE
-    place = folder if folder.is_dir() else machine.root
-    free_mb = shutil.disk_usage(place).free / 1e6
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        return fail("disk", f"{place} is read-only", "a card does that when it wears out: replace it")
-    words = f"{free_mb:.0f} MB free at {place}"
-    if free_mb < NO_ROOM_MB:
-        return fail("disk", words, "sudo journalctl --vacuum-size=50M; sudo apt-get clean")
-    if free_mb < LEAST_FREE_MB:
-        return warn("disk", words, "sudo journalctl --vacuum-size=50M; sudo apt-get clean")
-    return ok("disk", words)
+    path = folder if folder.is_dir() else machine.root
+    free_mb = shutil.disk_usage(path).free / 1e6
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return fail("disk", f"{path} is read-only", "a worn-out card becomes read-only: replace it")
+    text = f"{free_mb:.0f} MB free at {path}"
+    if free_mb < CRITICAL_FREE_MB:
+        return fail("disk", text, "sudo journalctl --vacuum-size=50M; sudo apt-get clean")
+    if free_mb < MIN_FREE_MB:
+        return warn("disk", text, "sudo journalctl --vacuum-size=50M; sudo apt-get clean")
+    return ok("disk", text)
 
 
-def _memory(machine: Machine) -> Iterator[Finding]:
+def _memory(machine: Machine) -> Iterator[Diagnosis]:
     lines = (machine.text("proc/meminfo") or "").splitlines()
     free_kb = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
     if free_kb is None:
         return
     free_mb = int(free_kb) / 1024
-    words = f"{free_mb:.0f} MB free"
-    if free_mb < LEAST_MEMORY_MB:
-        yield warn("memory", words, "end what else runs here, the desktop first: sudo raspi-config")
+    text = f"{free_mb:.0f} MB free"
+    if free_mb < MIN_MEMORY_MB:
+        yield warn("memory", text, "stop other programs, first the desktop: sudo raspi-config")
     else:
-        yield ok("memory", words)
+        yield ok("memory", text)
 
 
-def _temperature(machine: Machine) -> Iterator[Finding]:
-    said = machine.text("sys/class/thermal/thermal_zone0/temp")
-    if said is None or not said.lstrip("-").isdigit():
+def _temperature(machine: Machine) -> Iterator[Diagnosis]:
+    raw = machine.text("sys/class/thermal/thermal_zone0/temp")
+    if raw is None or not raw.lstrip("-").isdigit():
         return
-    celsius = int(said) / 1000
-    words = f"{celsius:.0f} °C"
-    if celsius >= HOT_C:
-        yield fail("temperature", words, "cool it: a heat sink, air, shade")
-    elif celsius >= WARM_C:
-        yield warn("temperature", words, "cool it: a heat sink, air, shade")
+    celsius = int(raw) / 1000
+    text = f"{celsius:.0f} °C"
+    if celsius >= THROTTLE_C:
+        yield fail("temperature", text, "cool it: heat sink, air flow, shade")
+    elif celsius >= WARN_C:
+        yield warn("temperature", text, "cool it: heat sink, air flow, shade")
     else:
-        yield ok("temperature", words)
+        yield ok("temperature", text)
 
 
-def _throttling(machine: Machine) -> Iterator[Finding]:
-    said = machine.run(["vcgencmd", "get_throttled"])
-    text = (
-        said.partition("=")[2]
-        if said
+def _throttling(machine: Machine) -> Iterator[Diagnosis]:
+    output = machine.run(["vcgencmd", "get_throttled"])
+    value = (
+        output.partition("=")[2]
+        if output
         else machine.text("sys/devices/platform/soc/soc:firmware/get_throttled")
     )
-    if not text:
+    if not value:
         if machine.model is not None:
-            yield warn("power", "vcgencmd says nothing", "run the doctor with sudo")
+            yield warn("power", "vcgencmd reports nothing", "run the doctor with sudo")
         return
-    bits = int(text, 16)
-    troubles = [(words, mend) for bit, words, mend in _THROTTLING if bits >> bit & 1]
-    before = [words for bit, words, _ in _THROTTLING if bits >> (bit + 16) & 1]
-    for words, mend in troubles:
-        yield fail("power", f"{words} at this moment", mend)
-    if not troubles and before:
-        mend = next(mend for bit, words, mend in _THROTTLING if words == before[0])
-        yield warn("power", f"{', '.join(before)} since it started", mend)
-    if not troubles and not before:
+    bits = int(value, 16)
+    current = [(text, remedy) for bit, text, remedy in _THROTTLING if bits >> bit & 1]
+    past = [(text, remedy) for bit, text, remedy in _THROTTLING if bits >> (bit + 16) & 1]
+    for text, remedy in current:
+        yield fail("power", f"{text} now", remedy)
+    if not current and past:
+        yield warn("power", f"{', '.join(text for text, _ in past)} since boot", past[0][1])
+    if not current and not past:
         yield ok("power", "enough, never throttled")

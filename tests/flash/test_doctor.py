@@ -1,4 +1,4 @@
-"""The doctor: each thing that can be wrong is found, named, and told how to mend."""
+"""The doctor finds each problem, names it and gives a remedy."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,16 +14,16 @@ from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.devices.doctor import line
-from gridfleet.provisioning.doctor.broker import look_at_broker
-from gridfleet.provisioning.doctor.device import look_at_device
-from gridfleet.provisioning.doctor.finding import Finding, Grade
-from gridfleet.provisioning.doctor.machine import Machine, is_running, look_at_machine
+from gridfleet.provisioning.doctor.broker import check_broker
+from gridfleet.provisioning.doctor.device import check_device
+from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
+from gridfleet.provisioning.doctor.machine import Machine, check_machine, is_running
 from gridfleet.provisioning.flash.device_spec import MESSAGE_KINDS
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
 NOW_S = 1_790_000_000.0
-OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
+OK, WARN, FAIL = Severity.OK, Severity.WARN, Severity.FAIL
 SHOW = "systemctl show --property=ActiveState --value"
 CLOCK = "timedatectl show --property=NTPSynchronized --value"
 HEALTHY = {
@@ -40,7 +40,7 @@ def machine(
     now_s: float = NOW_S,
     files: Mapping[str, str] | None = None,
 ) -> Machine:
-    """A Pi 4 in good health, but for what is given."""
+    """A healthy Pi 4, except for what is given."""
     whole = {
         "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
         "proc/meminfo": "MemTotal: 900000 kB\nMemAvailable: 700000 kB\n",
@@ -53,48 +53,50 @@ def machine(
     return Machine(root, lambda command: said.get(" ".join(command)), lambda: now_s)
 
 
-def found(findings: Iterator[Finding], what: str) -> Finding:
-    (finding,) = [each for each in findings if each.what == what]
-    assert finding.remedy if finding.grade is not OK else not finding.remedy
-    return finding
+def only(diagnoses: Iterator[Diagnosis], subject: str) -> Diagnosis:
+    (diagnosis,) = [each for each in diagnoses if each.subject == subject]
+    assert diagnosis.remedy if diagnosis.severity is not OK else not diagnosis.remedy
+    return diagnosis
 
 
 # --- the machine ---
 
 
-def test_a_pi_in_good_health_has_nothing_but_ok(tmp_path: Path) -> None:
-    lines = [line(each) for each in look_at_machine(machine(tmp_path))]
+def test_on_a_healthy_pi_every_line_is_ok(tmp_path: Path) -> None:
+    lines = [line(each) for each in check_machine(machine(tmp_path))]
     assert all(text.startswith("ok ") for text in lines)
     assert lines[0].endswith("Raspberry Pi 4 Model B Rev 1.4")
 
 
 @pytest.mark.parametrize(
-    ("what", "said", "grade", "words"),
+    ("what", "said", "severity", "text"),
     [
         ("service", {f"{SHOW} {SAFE_UNIT}": "active"}, FAIL, "in safe mode"),
         ("service", {f"{SHOW} {UNIT}": "failed", f"systemctl cat {UNIT}": "[Unit]"}, FAIL, "does not run"),
         ("service", {f"{SHOW} {UNIT}": "inactive"}, WARN, "not installed"),
-        ("clock", {CLOCK: "no"}, WARN, "samples are marked so"),
-        ("power", {"vcgencmd get_throttled": "throttled=0x50005"}, FAIL, "too little voltage at this moment"),
+        ("clock", {CLOCK: "no"}, WARN, "samples are marked as such"),
+        ("power", {"vcgencmd get_throttled": "throttled=0x50005"}, FAIL, "undervoltage now"),
         (
             "power",
             {"vcgencmd get_throttled": "throttled=0x50000"},
             WARN,
-            "too little voltage, throttled since",
+            "undervoltage, throttled since boot",
         ),
     ],
 )
-def test_what_the_system_says_is_understood(
-    tmp_path: Path, what: str, said: dict[str, str], grade: Grade, words: str
+def test_a_problem_that_the_system_reports_is_only(
+    tmp_path: Path, what: str, said: dict[str, str], severity: Severity, text: str
 ) -> None:
-    findings = [each for each in look_at_machine(machine(tmp_path, {**HEALTHY, **said})) if each.what == what]
-    assert findings[0].grade is grade
-    assert words in findings[0].words
-    assert findings[0].remedy
+    diagnoses = [
+        each for each in check_machine(machine(tmp_path, {**HEALTHY, **said})) if each.subject == what
+    ]
+    assert diagnoses[0].severity is severity
+    assert text in diagnoses[0].text
+    assert diagnoses[0].remedy
 
 
 @pytest.mark.parametrize(
-    ("what", "file", "text", "grade"),
+    ("what", "file", "text", "severity"),
     [
         ("temperature", "sys/class/thermal/thermal_zone0/temp", "72000", WARN),
         ("temperature", "sys/class/thermal/thermal_zone0/temp", "81000", FAIL),
@@ -102,13 +104,15 @@ def test_what_the_system_says_is_understood(
         ("machine", "proc/device-tree/model", "Some Board", WARN),
     ],
 )
-def test_limits_are_told(tmp_path: Path, what: str, file: str, text: str, grade: Grade) -> None:
-    assert found(look_at_machine(machine(tmp_path, files={file: text})), what).grade is grade
+def test_values_beyond_a_limit_are_reported(
+    tmp_path: Path, what: str, file: str, text: str, severity: Severity
+) -> None:
+    assert only(check_machine(machine(tmp_path, files={file: text})), what).severity is severity
 
 
-def test_a_clock_in_the_past_is_told(tmp_path: Path) -> None:
-    finding = found(look_at_machine(machine(tmp_path, now_s=0.0)), "clock")
-    assert (finding.grade, finding.words) == (FAIL, "says 1970")
+def test_a_clock_in_the_past_is_reported(tmp_path: Path) -> None:
+    diagnosis = only(check_machine(machine(tmp_path, now_s=0.0)), "clock")
+    assert (diagnosis.severity, diagnosis.text) == (FAIL, "the year is 1970")
 
 
 def test_an_agent_that_starts_counts_as_running(tmp_path: Path) -> None:
@@ -145,39 +149,39 @@ def charger(
     )
 
 
-def test_pins_and_bus_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pins_and_spi_bus_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pi = machine(tmp_path)
-    assert "no /dev/gpiochip" in found(look_at_device(charger(), pi), "pins").words
+    assert "no /dev/gpiochip" in only(check_device(charger(), pi), "pins").text
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "gpiochip0").touch()
     monkeypatch.setattr("gridfleet.provisioning.doctor.device.find_spec", lambda _: None)
-    finding = found(look_at_device(charger(), pi), "pins")
-    assert (finding.grade, finding.remedy) == (FAIL, "sudo apt-get install python3-lgpio")
+    diagnosis = only(check_device(charger(), pi), "pins")
+    assert (diagnosis.severity, diagnosis.remedy) == (FAIL, "sudo apt-get install python3-lgpio")
     monkeypatch.setattr("gridfleet.provisioning.doctor.device.find_spec", lambda _: object())
-    assert found(look_at_device(charger(), pi), "pins").grade is OK
-    finding = found(look_at_device(charger(), pi), "SPI")
-    assert (finding.grade, "dtparam=spi=on" in finding.remedy) == (FAIL, True)
+    assert only(check_device(charger(), pi), "pins").severity is OK
+    diagnosis = only(check_device(charger(), pi), "SPI")
+    assert (diagnosis.severity, "dtparam=spi=on" in diagnosis.remedy) == (FAIL, True)
     (tmp_path / "dev" / "spidev0.0").touch()
-    assert found(look_at_device(charger(), pi), "SPI").grade is OK
+    assert only(check_device(charger(), pi), "SPI").severity is OK
     monkeypatch.setattr(os, "access", lambda path, _mode: "spidev" not in str(path))
-    assert "spidev0.0 is closed to you" in found(look_at_device(charger(), pi), "SPI").words
+    assert "spidev0.0 cannot be opened by you" in only(check_device(charger(), pi), "SPI").text
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "gpiochip0 is closed to you" in found(look_at_device(charger(), pi), "pins").words
+    assert "gpiochip0 cannot be opened by you" in only(check_device(charger(), pi), "pins").text
 
 
-def test_a_simulated_device_says_so(tmp_path: Path) -> None:
-    finding = found(look_at_device(charger(backend="synthetic"), machine(tmp_path)), "pins")
-    assert "all is simulated" in finding.words
+def test_a_simulated_device_is_reported(tmp_path: Path) -> None:
+    diagnosis = only(check_device(charger(backend="synthetic"), machine(tmp_path)), "pins")
+    assert "all values are simulated" in diagnosis.text
 
 
-def test_secrets_are_complete_and_nobody_elses(tmp_path: Path, secrets: Path, cell: str) -> None:
+def test_secrets_must_be_complete_and_private(tmp_path: Path, secrets: Path, cell: str) -> None:
     pi, device = machine(tmp_path), charger(cell, credentials=secrets)
-    assert "is missing" in found(look_at_device(device, pi), "secrets").words
+    assert "is missing" in only(check_device(device, pi), "secrets").text
     enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
-    assert found(look_at_device(device, pi), "secrets").grade is OK
+    assert only(check_device(device, pi), "secrets").severity is OK
     SecretsFolder(secrets).password_of("charger-01").chmod(0o604)
-    finding = found(look_at_device(device, pi), "secrets")
-    assert (finding.grade, "can be read by everybody" in finding.words) == (FAIL, True)
+    diagnosis = only(check_device(device, pi), "secrets")
+    assert (diagnosis.severity, "every user can read" in diagnosis.text) == (FAIL, True)
 
 
 # --- the broker ---
@@ -190,36 +194,36 @@ def enrolled(secrets: Path, cell: str) -> Path:
 
 
 @pytest.mark.mosquitto
-def test_a_way_that_is_clear_is_walked_to_the_end(enrolled: Path, cell: str) -> None:
+def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> None:
     with MosquittoBroker(enrolled) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         clock = loop.open("clock", on_message=print, login=FileCredentials(enrolled).login("clock"))
         loop.wait_online(5.0)
         clock.publish("gridfleet/town/tick/clock", b"{}", qos=1, retain=True)
-        clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # not for chargers' ears
+        clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # chargers may not receive it
         loop.run_until(lambda: False, 0.1)
         device = charger(cell, broker.url, enrolled, "synthetic")
-        findings = {each.what: each for each in look_at_broker(device, running=False)}
-    assert [(what, each.grade) for what, each in findings.items()] == [
+        diagnoses = {each.subject: each for each in check_broker(device, running=False)}
+    assert [(what, each.severity) for what, each in diagnoses.items()] == [
         ("broker", OK),
         ("TLS", OK),
         ("login", OK),
         ("access rules", OK),
         ("clock of the site", OK),
     ]
-    assert "TLSv1.3, the broker's certificate is good for 39" in findings["TLS"].words
+    assert "TLSv1.3, the broker's certificate is valid for 39" in diagnoses["TLS"].text
 
 
 @pytest.mark.mosquitto
-def test_a_broker_that_lets_anybody_do_anything_is_told(cell: str) -> None:
+def test_a_broker_without_access_rules_is_reported(cell: str) -> None:
     with MosquittoBroker(None, Ports(plain=0)) as broker:
         device = charger(cell, broker.url, None, "synthetic")
-        findings = [(each.what, each.grade) for each in look_at_broker(device, running=False)]
-    assert ("TLS", WARN) in findings
-    assert ("access rules", FAIL) in findings
+        diagnoses = [(each.subject, each.severity) for each in check_broker(device, running=False)]
+    assert ("TLS", WARN) in diagnoses
+    assert ("access rules", FAIL) in diagnoses
 
 
 @pytest.mark.mosquitto
-def test_what_keeps_a_device_out_is_named(enrolled: Path, cell: str, tmp_path: Path) -> None:
+def test_the_reason_for_a_failed_connection_is_named(enrolled: Path, cell: str, tmp_path: Path) -> None:
     from gridfleet.provisioning.site.secrets import make_secrets
 
     make_secrets(tmp_path / "other", "town", [])
@@ -229,28 +233,28 @@ def test_what_keeps_a_device_out_is_named(enrolled: Path, cell: str, tmp_path: P
         for name in ("charger-01.password", "charger-01.crt", "charger-01.key"):
             (tmp_path / "other" / "clients" / name).write_bytes((enrolled / "clients" / name).read_bytes())
         elsewhere = charger(cell, url, tmp_path / "other", "synthetic")
-        assert "is not of this site" in found(look_at_broker(elsewhere, running=False), "TLS").words
+        assert "is not of this site" in only(check_broker(elsewhere, running=False), "TLS").text
         wrong_name = charger(cell, f"mqtts://127.0.0.2:{port}", enrolled, "synthetic")
-        assert "does not answer" in found(look_at_broker(wrong_name, running=False), "broker").words
+        assert "does not answer" in only(check_broker(wrong_name, running=False), "broker").text
         running = [
-            each.what for each in look_at_broker(charger(cell, url, enrolled, "synthetic"), running=True)
+            each.subject for each in check_broker(charger(cell, url, enrolled, "synthetic"), running=True)
         ]
         assert running == ["broker", "TLS", "login", "access rules"]
         SecretsFolder(enrolled).password_of("charger-01").write_text("wrong\n")
         device = charger(cell, url, enrolled, "synthetic")
-        assert found(look_at_broker(device, running=False), "login").grade is FAIL
-    assert "does not answer" in found(look_at_broker(device, running=False), "broker").words
+        assert only(check_broker(device, running=False), "login").severity is FAIL
+    assert "does not answer" in only(check_broker(device, running=False), "broker").text
 
 
-def test_a_name_that_nobody_knows_is_told() -> None:
-    finding = found(look_at_broker(charger(url="mqtts://nowhere.invalid"), running=False), "broker")
-    assert (finding.grade, "is not known here" in finding.words) == (FAIL, True)
+def test_an_unknown_host_name_is_reported() -> None:
+    diagnosis = only(check_broker(charger(url="mqtts://nowhere.invalid"), running=False), "broker")
+    assert (diagnosis.severity, "cannot be resolved" in diagnosis.text) == (FAIL, True)
 
 
 # --- the command ---
 
 
-def test_the_command_tells_line_by_line_and_ends_with_1_if_anything_fails(
+def test_the_command_prints_lines_and_exits_with_1_if_a_check_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "charger-01.toml"
@@ -258,9 +262,9 @@ def test_the_command_tells_line_by_line_and_ends_with_1_if_anything_fails(
         'id = "charger-01"\nkind = "charger"\nbackend = "synthetic"\n[broker]\nurl = "mqtts://b.example"\n'
     )
     assert main(["doctor", str(path), "--offline"]) == ExitCode.SUCCESS
-    said = capsys.readouterr().out
-    assert "warn  pins" in said
-    assert "→" in said
+    output = capsys.readouterr().out
+    assert "warn  pins" in output
+    assert "→" in output
     path.write_text("id = 3\n")
     assert main(["doctor", str(path)]) == ExitCode.FAILED
     assert "fail  device file" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.terminal import coloured
 
 if TYPE_CHECKING:
-    from gridfleet.provisioning.doctor.finding import Finding
+    from gridfleet.provisioning.doctor.diagnosis import Diagnosis
 
 HELP: Final = "look over a device: pins, clock, broker, rights, disk, heat; each line says what to do"
 DESCRIPTION: Final = (
@@ -30,43 +30,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Look, and tell line by line."""
+    """Run the checks; print one line for each result."""
     failed = False
-    for finding in findings(arguments):
-        failed = failed or finding.grade == "fail"
-        print(line(finding), flush=True)
+    for diagnosis in diagnoses(arguments):
+        failed = failed or diagnosis.severity == "fail"
+        print(line(diagnosis), flush=True)
     return ExitCode.FAILED if failed else ExitCode.SUCCESS
 
 
-def findings(arguments: argparse.Namespace) -> "Iterator[Finding]":
-    """Yield everything there is to say, as it is found out."""
+def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
+    """Yield each result as soon as it is known."""
     from pathlib import Path
 
-    from gridfleet.provisioning.doctor.finding import Finding, Grade
-    from gridfleet.provisioning.doctor.machine import Machine, is_running, look_at_machine
+    from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
+    from gridfleet.provisioning.doctor.machine import Machine, check_machine, is_running
 
     machine = Machine()
-    yield from look_at_machine(machine)
+    yield from check_machine(machine)
     path = Path(arguments.file or FILE)
     if arguments.file is None and not path.is_file():
-        yield Finding("device file", Grade.WARN, f"{FILE} is not there", "name one: gridfleet doctor FILE")
+        yield Diagnosis(
+            "device file", Severity.WARN, f"{FILE} does not exist", "give a file: gridfleet doctor FILE"
+        )
         return
     from gridfleet.devices.config.device_file import DeviceFileError, load
-    from gridfleet.provisioning.doctor.broker import look_at_broker
-    from gridfleet.provisioning.doctor.device import look_at_device
+    from gridfleet.provisioning.doctor.broker import check_broker
+    from gridfleet.provisioning.doctor.device import check_device
 
     try:
         device = load(path)
     except DeviceFileError as error:
-        yield Finding("device file", Grade.FAIL, str(error), "mend the lines named")
+        yield Diagnosis("device file", Severity.FAIL, str(error), "correct the lines that are named")
         return
-    yield from look_at_device(device, machine)
+    yield from check_device(device, machine)
     if not arguments.offline:
-        yield from look_at_broker(device, running=is_running(machine))
+        yield from check_broker(device, running=is_running(machine))
 
 
-def line(finding: "Finding") -> str:
-    """Return a finding as people read it."""
-    grade = coloured(f"{finding.grade:<5}", _COLOURS[str(finding.grade)])
-    text = f"{grade} {finding.what:<18} {finding.words}"
-    return f"{text}\n      {'':<18} → {finding.remedy}" if finding.remedy else text
+def line(diagnosis: "Diagnosis") -> str:
+    """Return a diagnosis as text for the terminal."""
+    severity = coloured(f"{diagnosis.severity:<5}", _COLOURS[str(diagnosis.severity)])
+    text = f"{severity} {diagnosis.subject:<18} {diagnosis.text}"
+    return f"{text}\n      {'':<18} → {diagnosis.remedy}" if diagnosis.remedy else text
