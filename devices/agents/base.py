@@ -209,24 +209,18 @@ class Agent:
         known = self.tick_message
         if sender != CLOCK_ID:
             return self.refuse("clock")
-        overdue: Out = NOTHING
+        settled: Out = NOTHING
         if tick.epoch > known.epoch:
             if known is not NO_TICK:
                 self.on_new_run()
         elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
-        elif tick.tick != known.tick and known.phase is not Phase.SETTLE:
-            overdue = self._begin_phase(
-                Phase.SETTLE, now_ms
-            )  # its tick was not received: settle all the same
+        elif tick.tick != known.tick and known.phase is not Phase.SETTLE and Phase.SETTLE in self.phases:
+            settled = self.phases[Phase.SETTLE](self, now_ms)  # the end of the last tick was not received
         self.tick_message = tick
         self.tick = tick.tick
-        if tick.simulated_ms == known.simulated_ms and tick.epoch == known.epoch:
-            return NOTHING
-        out = self._begin_phase(tick.phase, now_ms)
-        return [*overdue, *out] if overdue else out
-
-    def _begin_phase(self, phase: Phase, now_ms: int) -> Out:
-        """Do what is due when a phase begins."""
-        action = self.phases.get(phase)
-        return action(self, now_ms) if action is not None else NOTHING
+        action = self.phases.get(tick.phase)
+        if action is None or (tick.simulated_ms == known.simulated_ms and tick.epoch == known.epoch):
+            return settled
+        out = action(self, now_ms)
+        return [*settled, *out] if settled else out

@@ -52,7 +52,8 @@ class Reputation:
     def _fresh(self, partner: str, tick: int) -> tuple[Encounter, ...]:
         """Forget what is older than a day; return the rest."""
         known = self._encounters.get(partner, ())
+        if not known or known[0].tick > tick - REMEMBERED_TICKS:
+            return known  # they are in the order of ticks
         fresh = tuple(each for each in known if each.tick > tick - REMEMBERED_TICKS)
-        if len(fresh) < len(known):
-            self._encounters[partner] = fresh
+        self._encounters[partner] = fresh
         return fresh

@@ -5,6 +5,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import Award, Package, Receipt
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.devices.market.packages import total_wh
 
 REMEMBERED_TICKS: Final = 96
 """For so many ticks (a day) a producer asks for a missing receipt, and a consumer can repeat it.
@@ -52,7 +53,7 @@ class Sales:
         serial = self._serials.get(consumer, 0)
         self._serials[consumer] = serial + 1
         message = Award(self.tick, serial, lots)
-        energy_wh = sum(lot.energy_wh for lot in lots)
+        energy_wh = total_wh(lots)
         self.open[consumer, serial] = OpenAward(consumer, market, message, energy_wh)
         self.pending_wh += energy_wh
         return message
@@ -63,10 +64,11 @@ class Sales:
         if award is None or not _within(receipt.lots, award.message.lots):
             return None
         del self.open[consumer, receipt.serial]
-        taken_wh = sum(lot.energy_wh for lot in receipt.lots)
+        taken_wh = total_wh(receipt.lots)
         self.pending_wh -= award.energy_wh
         self.sold_wh += taken_wh
-        self.earned_neur += sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in receipt.lots)
+        for lot in receipt.lots:
+            self.earned_neur += cost_neur(lot.energy_wh, lot.price_ueur_per_kwh)
         award.energy_wh -= taken_wh
         return award
 
@@ -105,7 +107,7 @@ class Purchases:
     @property
     def demand_wh(self) -> int:
         """Energy of all packages, Wh."""
-        return sum(package.energy_wh for package in self.packages)
+        return total_wh(self.packages)
 
     def remaining(self, min_price_ueur_per_kwh: int = 0) -> tuple[Package, ...]:
         """Return what is still wanted at that price or above."""

@@ -71,7 +71,7 @@ def allocate(claims: Iterable[Claim], start_wh: int, energy_wh: int) -> list[Lot
         if at >= end_wh:
             break
         after = at + claim[_ENERGY]
-        if after > max(start_wh, at):
+        if after > start_wh and after > at:
             lots.append((claim, min(after, end_wh) - max(at, start_wh)))
         at = after
     return lots

@@ -6,6 +6,11 @@ from gridfleet.broker.protocol.messages import MAX_PACKAGES, Package
 from gridfleet.devices.market.clearing import Lot
 
 
+def total_wh(packages: Iterable[Package]) -> int:
+    """Return the energy of all packages together, Wh."""
+    return sum([package.energy_wh for package in packages])  # a list: most have one or two packages
+
+
 def package_size(energy_wh: int, package_wh: int) -> int:
     """Return the size of packages in Wh, larger than asked for where one bid could not hold so many."""
     return max(package_wh, -(-energy_wh // MAX_PACKAGES))
@@ -38,7 +43,7 @@ def group_by_consumer(lots: Iterable[Lot]) -> dict[str, tuple[Package, ...]]:
 
 def take_up_to(energy_wh: int, packages: tuple[Package, ...]) -> tuple[Package, ...]:
     """Return the first packages that together hold at most this energy in Wh; the last one may be cut."""
-    if sum(package.energy_wh for package in packages) <= energy_wh:
+    if total_wh(packages) <= energy_wh:
         return packages
     taken: list[Package] = []
     for package in packages:

@@ -5,6 +5,7 @@ from zlib import crc32
 
 from gridfleet.broker.protocol.messages import Award, Package, Receipt
 from gridfleet.devices.market.books import REMEMBERED_TICKS, Purchases
+from gridfleet.devices.market.packages import total_wh
 
 
 class GivenReceipts:
@@ -52,8 +53,7 @@ class GivenReceipts:
 
 def _mark(tick: int, producer: str, serial: int, lots: tuple[Package, ...]) -> int:
     """Return what stands for an award taken whole: its tick, and a checksum of who sold how much by it."""
-    energy_wh = sum(lot.energy_wh for lot in lots)
-    return tick << 32 | crc32(b"%d %d" % (serial, energy_wh), crc32(producer.encode()))
+    return tick << 32 | crc32(b"%d %d" % (serial, total_wh(lots)), crc32(producer.encode()))
 
 
 def _tick_of(mark: int) -> int:

@@ -171,12 +171,11 @@ class Simulation:
                 queue.rotate(-self._shuffle.below(len(queue)))
             receivers, source, scope, message = queue.popleft()
             sender = source.agent.id
-            kind = type(message)
             for node in receivers:
                 if node is source or not node.up:
                     continue
                 agent = node.agent
-                out = agent.handlers[kind](agent, scope, sender, message, now_ms + node.skew_ms)
+                out = agent.handle(scope, sender, message, now_ms + node.skew_ms)
                 if out:
                     self._say(node, out)
                 if agent.event_ms != node.event_ms or agent.deadline_ms != node.deadline_ms:
