@@ -1,1 +1,1 @@
-"""What every command shares: arguments, exit codes, terminal, logs, progress."""
+"""The command line: entry point, shared options, exit codes, terminal output, logs, progress."""

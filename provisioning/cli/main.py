@@ -1,6 +1,6 @@
-"""`gridfleet`: finds the command, and turns what went wrong into a message and an exit code.
+"""Entry point of `gridfleet`: runs a command, and turns errors into a message and an exit code.
 
-Nothing heavy is loaded here: each command imports what it needs when it runs.
+Each command imports what it needs when it runs, so that help texts appear at once.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from gridfleet.provisioning.commands.site import (
 )
 
 DESCRIPTION: Final = (
-    "GridFleet: a power grid made of devices that bargain. Wind turbines, households, charging stations and\n"
-    "electric vehicles trade energy every 15 simulated minutes, and reserve charging ports in between."
+    "GridFleet: a power grid of bargaining devices. Wind turbines, households, charging stations and electric\n"
+    "vehicles trade energy over MQTT every 15 simulated minutes; vehicles also reserve charging ports."
 )
 EXAMPLES: Final = (
     "gridfleet scenarios",
@@ -45,7 +45,7 @@ EXAMPLES: Final = (
 
 
 class Command(NamedTuple):
-    """A command: its name, what it does in a line and in full, examples that work, and its two functions."""
+    """A command: name, one-line help, description, examples that work, and the functions that define and execute it."""
 
     name: str
     help: str
@@ -56,7 +56,7 @@ class Command(NamedTuple):
 
 
 def _from(name: str, module: ModuleType) -> Command:
-    """Return the command that a module is about."""
+    """Return the command that a module defines."""
     return Command(
         name, module.HELP, module.DESCRIPTION, module.EXAMPLES, module.add_arguments, module.execute
     )
@@ -109,30 +109,30 @@ COMMANDS: Final = (
 
 HEADINGS: Final = {
     "run": "scenarios and runs",
-    "secrets": "a site of several processes",
-    "console": "look and steer",
+    "secrets": "sites of several processes",
+    "console": "live view and control",
     "compose": "containers",
     "device": "devices",
-    "completion": "the shell",
+    "completion": "shell",
 }
-"""Above which command the help begins a new group, and what it is called."""
+"""The headings of the groups in the help, by the first command of each group."""
 
 
 class _Grouped(HelpFormatter):
     """Shows the commands in groups."""
 
     def _format_action(self, action: argparse.Action) -> str:
-        """Put its heading above the first command of a group."""
+        """Format an action, with the heading above the first command of a group."""
         heading = HEADINGS.get(str(action.metavar))
         text = super()._format_action(action)
         return text if heading is None else f"\n  {heading}:\n{text}"
 
 
 class _Version(argparse.Action):
-    """Prints the version, which takes too long to look up for every command."""
+    """Prints the version, which is looked up only when it is needed."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:  # noqa: ANN401  argparse's own
-        """Print it and leave."""
+        """Print the version and exit."""
         from gridfleet.provisioning.cli.version import product_version
 
         print(f"gridfleet {product_version()}")
@@ -140,10 +140,10 @@ class _Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. Wrong usage leaves with SystemExit(2), as argparse does."""
+    """Run one command and return its exit code; wrong usage raises SystemExit(2), as argparse does."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name outside the terminal's alphabet stops nothing
+            stream.reconfigure(errors="replace")  # names that the terminal cannot encode raise no error
     parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
@@ -155,13 +155,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print_message("gridfleet: interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader, head for example, has had enough
+    except BrokenPipeError:  # the reader, for example head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except GridFleetError as error:
         return _fail(error, ExitCode.USAGE, str(error), debug=arguments.debug)
-    except Exception as error:  # noqa: BLE001  the last place where a failure can be told cleanly
-        text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug to see where it happened."
+    except Exception as error:  # noqa: BLE001  last resort for a clean message
+        text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug for the traceback."
         return _fail(error, ExitCode.FAILED, text, debug=arguments.debug)
     return code
 
@@ -178,8 +178,8 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=_Grouped,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
-    parser.set_defaults(root_parser=parser)  # for `completion`, which describes the whole command line
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.set_defaults(root_parser=parser)  # for `completion`, which needs all commands
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS:
         inner = commands.add_parser(
@@ -191,14 +191,12 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.add_arguments(inner)
-        inner.add_argument(
-            "--debug", action="store_true", help="show where in the program a failure happened"
-        )
+        inner.add_argument("--debug", action="store_true", help="print the traceback of an error")
     return parser
 
 
 def _fail(error: Exception, code: ExitCode, text: str, *, debug: bool) -> int:
-    """Tell a failure on standard error, with its traceback only where asked for."""
+    """Print an error on standard error, with its traceback if `debug`; return the exit code."""
     if debug:
         traceback.print_exception(error)
     print_message("\n".join(f"gridfleet: {line}" for line in text.splitlines()))

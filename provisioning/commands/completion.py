@@ -1,4 +1,4 @@
-"""`gridfleet completion SHELL`: the script that lets a shell complete words, scenarios, files."""
+"""`gridfleet completion SHELL`: prints a script with which a shell completes commands, options, scenarios and files."""
 
 import argparse
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from gridfleet.provisioning.cli.arguments import ALGORITHMS
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
-HELP: Final = "print a script that completes gridfleet's words in your shell"
+HELP: Final = "print a script for command completion in your shell"
 DESCRIPTION: Final = (
     "Print a script that completes commands, options, scenario names and files.\n"
     "bash: eval it in ~/.bashrc; zsh: write it to a file _gridfleet in a directory of $fpath;\n"
@@ -29,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     parser: argparse.ArgumentParser = arguments.root_parser
     names = " ".join(shipped())
-    words = {
+    completions = {
         "scenario": {
             "bash": "_gridfleet_scenarios",
             "zsh": f"{{compadd {names}; _files -g '*.toml'}}",
@@ -40,8 +40,8 @@ def execute(arguments: argparse.Namespace) -> int:
         "trace": shtab.FILE,
     }
     for action in _actions(parser):
-        if action.dest in words:
-            action.complete = words[action.dest]  # type: ignore[attr-defined]
+        if action.dest in completions:
+            action.complete = completions[action.dest]  # type: ignore[attr-defined]
         elif action.dest == "algorithm":
             action.choices = ALGORITHMS
     print(

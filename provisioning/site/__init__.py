@@ -1,1 +1,1 @@
-"""The accounts of a site: certificates, users, enrolment; and what its processes share."""
+"""A site's secrets, users and enrolment; clients that watch and control it; heartbeat and locks of its processes."""

@@ -14,7 +14,7 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.commands.containers.compose import NODES, SINGLE
+from gridfleet.provisioning.commands.containers.compose import NODES, SINGLE_DEVICES
 from tests.containers.files import CHECKER, COMPOSE, compose
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
@@ -140,7 +140,7 @@ def test_a_fleet_gets_the_passwords_of_its_devices_and_no_others(prepared: Path)
         path.name.removesuffix(".password") for path in (prepared / "containers/fleet/clients").iterdir()
     }
     assert names == {*Fleet(load("normal")).ids, *(f"fleet-{number}" for number in range(1, 17))}
-    assert not names & {"clock", "operator", *SINGLE}
+    assert not names & {"clock", "operator", *SINGLE_DEVICES}
     assert FileCredentials(prepared / "containers/fleet").login("turbine-1").password
 
 
@@ -153,7 +153,7 @@ def test_a_second_call_changes_no_secret(prepared: Path) -> None:
         *folder.rglob("*.crt"),
     ]
     before = {path: path.read_bytes() for path in watched if path.is_file()}
-    edited = folder / "devices" / f"{SINGLE[0]}.toml"
+    edited = folder / "devices" / f"{SINGLE_DEVICES[0]}.toml"
     edited.write_text("# mine\n")
     (prepared / ".env").write_text((prepared / ".env").read_text() + "FLEETS=4\n")
     assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == ExitCode.SUCCESS

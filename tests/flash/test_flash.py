@@ -179,7 +179,9 @@ def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_without_a_terminal_nothing_is_done(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(bench)
-    assert "is needed where nobody can be asked" in refused(capsys, "charger-01", "--boot", "bootfs")
+    assert "is needed, because standard input is not a terminal" in refused(
+        capsys, "charger-01", "--boot", "bootfs"
+    )
     assert contents(bench) == before
 
 
@@ -198,24 +200,21 @@ def test_only_yes_starts_the_work(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "name either a device's ID or a fleet file"),
-        (["charger-01"], "where to? name --image FILE"),
+        ([], "needs either a device's ID or --fleet FILE"),
+        (["charger-01"], "needs a target: --image FILE"),
         (["charger-02", "--boot", "bootfs"], "charger-02.toml: cannot be read"),
         (["charger-02", "--boot", "bootfs", "--device", "charger-01.toml"], "is of 'charger-01', not of"),
         (["charger-01", "--boot", "nowhere"], "is not a folder"),
         (["charger-01", "--boot", "secrets"], "has no config.txt: is it Raspberry Pi OS"),
-        (["charger-01", "--boot", "bootfs", "--image", "x.img"], "leave out --image and --card"),
+        (["charger-01", "--boot", "bootfs", "--image", "x.img"], "cannot be combined with --image or --card"),
         (["charger-01", "--image", "nowhere.img"], "does not exist: download Raspberry Pi OS"),
         (["charger-01", "--image", "me.zip"], "is packed: unpack it first"),
         (["charger-01", "--card", "me.pub"], "is not a disk: use --image for a file"),
         (["charger-01", "--card", "/dev/null"], "is not a disk"),
         (["charger-01", "--boot", "bootfs", "--wifi", "bench"], "--wifi: needs --wifi-file"),
         (["charger-01", "--boot", "bootfs", "--secrets", "bootfs"], "is not a secrets folder"),
-        (
-            ["charger-01", "--boot", "bootfs", "--machine", "armv7l"],
-            "is for aarch64, Python 3.13, not for armv7l",
-        ),
-        (["charger-01", "--fleet", "bench.toml", "--boot", "bootfs"], "name either"),
+        (["charger-01", "--boot", "bootfs", "--machine", "armv7l"], "is for aarch64, Python 3.13, not for"),
+        (["charger-01", "--fleet", "bench.toml", "--boot", "bootfs"], "needs either"),
         (["--fleet", "nowhere.toml", "--boot", "bootfs"], "nowhere.toml: cannot be read"),
     ],
 )

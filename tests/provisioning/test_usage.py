@@ -225,7 +225,7 @@ def test_an_unexpected_failure_is_told_in_short(
     assert capsys.readouterr().err.splitlines() == [
         "gridfleet: unexpected failure: ZeroDivisionError: by",
         "gridfleet: nothing",
-        "gridfleet: Add --debug to see where it happened.",
+        "gridfleet: Add --debug for the traceback.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`gridfleet compose`: the folder that docker-compose.yml mounts: secrets, configurations, the scenario, data."""
+"""`gridfleet compose`: prepares the folder that docker-compose.yml mounts: secrets, configuration, scenario, data."""
 
 import argparse
 import os
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.runtime.fleet import Fleet
 
-HELP: Final = "prepare all that `docker compose up` needs"
+HELP: Final = "prepare the files that `docker compose up` needs"
 DESCRIPTION: Final = (
-    "Make the folder that docker-compose.yml mounts: secrets, the brokers' configurations, the scenario, tokens,\n"
-    "and places for data; and the file .env beside it, which says whom the containers run as: you, or 10001 when\n"
-    "you are root. Called again, it adds what is missing and brings the rest up to date; no secret changes."
+    "Create the folder that docker-compose.yml mounts, with secrets, the brokers' configuration, the scenario,\n"
+    "tokens and data directories, and next to it the file .env with the user id of the containers: yours, or 10001\n"
+    "if you are root. Called again, it adds what is missing and updates the rest; secrets stay the same."
 )
 EXAMPLES: Final = (
     "gridfleet compose",
     "gridfleet compose storm --set vehicles.count=60 --host broker.example",
 )
 NODES: Final = ("emqx-1", "emqx-2")
-SINGLE: Final = ("single-turbine", "single-charger")
-"""Devices that are processes of their own, besides those of the scenario."""
-FLEETS: Final = 16
-"""How many processes may share the fleet, each hearing the tick once for all its devices; more may, at a cost."""
+SINGLE_DEVICES: Final = ("single-turbine", "single-charger")
+"""Devices that run in a separate process each, in addition to those of the scenario."""
+FLEET_PROCESSES: Final = 16
+"""Fleet processes with credentials of their own, which receive the tick once for all their devices."""
 TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
 DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
-NO_LOGIN: Final = 10_001
-"""Whom the containers run as when root prepares them; the image's own user."""
+IMAGE_USER: Final = 10_001
+"""User id of the containers when root prepares the folder; it is the image's own user."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="further names and addresses under which clients outside reach the broker",
+        help="further names and addresses of the broker, for clients outside the containers",
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Prepare; say what was made, and never a secret."""
+    """Prepare the folder; print what was created, and never a secret."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
 
@@ -81,54 +81,56 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
-    """Make the folder or bring it up to date; return what to say of it."""
+    """Create or update the folder; return what was done, as text."""
     from gridfleet.provisioning.runs.scenario_bundle import scenario_bundle
 
-    said, secrets, users = site_secrets(folder, fleet, singles(fleet), processes=FLEETS, hosts=hosts)
+    done, secrets, users = site_secrets(
+        folder, fleet, single_devices(fleet), processes=FLEET_PROCESSES, hosts=hosts
+    )
     site = fleet.scenario.site
-    scenario = _made(folder / "site")
+    scenario = _created(folder / "site")
     for name, content in scenario_bundle(fleet.scenario).items():
         (scenario / name).write_bytes(content)
-    _own_secrets(secrets, _made(folder / "fleet"), fleet_passwords(secrets, fleet, FLEETS))
+    _own_secrets(secrets, _created(folder / "fleet"), fleet_passwords(secrets, fleet, FLEET_PROCESSES))
     for name in TOKENS:
         read_or_make_token(folder / name)
     (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
     cluster = [f"emqx@{node}.gridfleet" for node in NODES]
     cookie = read_or_make_token(folder / "emqx-cookie")
     for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():
-        write_secret(_made(folder / "emqx") / name, content)
-    _device_files(_made(folder / "devices"), fleet)
-    _made(folder / "tokens")  # filled by `gridfleet influx setup`, in a container
+        write_secret(_created(folder / "emqx") / name, content)
+    _device_files(_created(folder / "devices"), fleet)
+    _created(folder / "tokens")  # filled by `gridfleet influx setup`, in a container
     for name in DATA:
-        _made(folder / "data" / name)
+        _created(folder / "data" / name)
     owner = _owner(folder)
     _environment(folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1]})
-    return f"{said}\nPrepared  {folder}/ and {folder.parent / '.env'}"
+    return f"{done}\nPrepared  {folder}/ and {folder.parent / '.env'}"
 
 
-def singles(fleet: "Fleet") -> "list[Identity]":
-    """Return who the single devices are: a turbine and a charging station of the first cell."""
+def single_devices(fleet: "Fleet") -> "list[Identity]":
+    """Return the users of the single devices: a turbine and a charger in the first cell."""
     from gridfleet.broker.access_control import Identity
     from gridfleet.broker.protocol.messages import Kind
 
     cell = fleet.cells[0]
     return [
         Identity(name, kind, cell.name, cell.neighbours)
-        for name, kind in zip(SINGLE, (Kind.TURBINE, Kind.CHARGER), strict=True)
+        for name, kind in zip(SINGLE_DEVICES, (Kind.TURBINE, Kind.CHARGER), strict=True)
     ]
 
 
-def _made(path: Path) -> Path:
+def _created(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def _own_secrets(secrets: "SecretsFolder", target: Path, passwords: dict[str, bytes]) -> None:
-    """Give a process the passwords that are its own and nobody else's."""
+    """Write a process's own passwords to its folder, and delete all others there."""
     from gridfleet.broker.credentials import SecretsFolder
 
     own = SecretsFolder(target)
-    for old in _made(own.clients).iterdir():
+    for old in _created(own.clients).iterdir():
         if old.name not in passwords:
             old.unlink()
     for name, content in passwords.items():
@@ -137,12 +139,12 @@ def _own_secrets(secrets: "SecretsFolder", target: Path, passwords: dict[str, by
 
 
 def _device_files(directory: Path, fleet: "Fleet") -> None:
-    """Write a file for each single device, unless there is one: it is yours to change."""
+    """Write a device file for each single device; keep existing ones, which the user may have changed."""
     from gridfleet.provisioning.runs.toml_text import toml_text
 
     cell = fleet.cells[0]
     south, north, west, east = cell.area
-    for who in singles(fleet):
+    for who in single_devices(fleet):
         path = directory / f"{who.name}.toml"
         if path.exists():
             continue
@@ -161,16 +163,16 @@ def _device_files(directory: Path, fleet: "Fleet") -> None:
 
 
 def _owner(folder: Path) -> tuple[int, int]:
-    """Return whom the containers run as; give them the folder where root has made it."""
+    """Return user and group id of the containers; if root runs this, give them the folder."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, NO_LOGIN, NO_LOGIN, follow_symlinks=False)
-    return NO_LOGIN, NO_LOGIN
+        os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
+    return IMAGE_USER, IMAGE_USER
 
 
 def _environment(path: Path, values: dict[str, object]) -> None:
-    """Set variables in the file that docker compose reads, and leave others as they are."""
+    """Set variables in the file that docker compose reads; keep all others."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept = [line for line in lines if line.partition("=")[0].strip() not in values]
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in values.items())])

@@ -1,4 +1,4 @@
-"""`gridfleet kubernetes`: a site as Kubernetes objects, to be applied as they are."""
+"""`gridfleet kubernetes`: writes a site as Kubernetes objects, ready for `kubectl apply`."""
 
 import argparse
 from pathlib import Path
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 HELP: Final = "write a site as Kubernetes objects"
 DESCRIPTION: Final = (
-    "Write secrets.yaml, which only you can read, and gridfleet.yaml: a broker (EMQX with --nodes, else one\n"
-    "Mosquitto), the clock, and the fleet in parts, whole cells where there are enough. Called again, it keeps\n"
-    "all secrets and brings the rest up to date. Kubernetes 1.31 or later."
+    "Write secrets.yaml, which only you can read, and gridfleet.yaml: a broker (EMQX with --nodes, otherwise one\n"
+    "Mosquitto), the clock, and the fleet in parts: whole cells where there are enough cells. Called again, it\n"
+    "keeps all secrets and updates the rest. Needs Kubernetes 1.31 or later."
 )
 EXAMPLES: Final = (
     "gridfleet kubernetes normal",
@@ -37,7 +37,7 @@ EXAMPLES: Final = (
 MAX_PARTS: Final = 1_000
 MAX_NODES: Final = 7
 MAX_OBJECT_BYTES: Final = 1_048_576
-"""What Kubernetes holds in one Secret or ConfigMap, in bytes."""
+"""The maximum size of a Secret or ConfigMap in bytes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,32 +47,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", default="kubernetes", metavar="DIR", help="where to write (default: kubernetes)"
     )
-    parser.add_argument("--image", metavar="NAME", help="the image (default: gridfleet and this version)")
+    parser.add_argument(
+        "--image", metavar="NAME", help="the container image (default: gridfleet and this version)"
+    )
     parser.add_argument(
         "--parts",
         type=whole_number(1, MAX_PARTS),
         metavar="N",
-        help="how many processes share the fleet (default: one for each cell)",
+        help="number of fleet processes (default: one per cell)",
     )
     parser.add_argument(
         "--nodes",
         type=whole_number(0, MAX_NODES),
         default=0,
         metavar="N",
-        help="how many EMQX nodes (default: none)",
+        help="number of EMQX nodes (default: 0, one Mosquitto)",
     )
     parser.add_argument(
         "--seconds-per-tick",
         type=seconds,
         default=2.0,
         metavar="X",
-        help="how long a tick takes (default: 2)",
+        help="duration of a tick in seconds (default: 2)",
     )
     parser.add_argument(
-        "--influx", metavar="URL", help="send telemetry to this InfluxDB 2 server (default: none)"
+        "--influx", metavar="URL", help="write telemetry to this InfluxDB 2 server (default: none)"
     )
-    parser.add_argument("--token-file", metavar="FILE", help="with --influx: the file with its token")
-    parser.add_argument("--namespace", default="gridfleet", metavar="S", help="(default: gridfleet)")
+    parser.add_argument("--token-file", metavar="FILE", help="with --influx: file with the token")
+    parser.add_argument(
+        "--namespace", default="gridfleet", metavar="S", help="the namespace (default: gridfleet)"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -88,15 +92,16 @@ def execute(arguments: argparse.Namespace) -> int:
     parts = arguments.parts or len(fleet.cells)
     if parts > len(fleet.ids) or not all(part_of(fleet, number, parts) for number in range(1, parts + 1)):
         raise CommandError(
-            f"--parts {parts}", f"some of {parts} processes would have none of the {len(fleet.ids)} devices"
+            f"--parts {parts}",
+            f"some processes would have none of the {len(fleet.ids)} devices: use fewer parts",
         )
     if (arguments.influx is None) != (arguments.token_file is None):
         raise CommandError(
-            "--influx and --token-file", "go together: where the server is, and how to log in there"
+            "--influx and --token-file", "need each other: the server's address, and the file with its token"
         )
     try:
         token_file = {TOKEN: Path(arguments.token_file).read_bytes()} if arguments.token_file else {}
-        said, own, users = site_secrets(folder, fleet, processes=parts)
+        done, own, users = site_secrets(folder, fleet, processes=parts)
         site = KubernetesSite(
             namespace=arguments.namespace,
             image=arguments.image or f"gridfleet:{product_version()}",
@@ -116,7 +121,7 @@ def execute(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     broker = f"{arguments.nodes} EMQX nodes" if arguments.nodes else "Mosquitto"
-    print(said)
+    print(done)
     print(
         f"Written   {folder}/: {broker}, clock, fleet of {len(fleet.ids)} devices in {parts} part{'s' * (parts > 1)}"
     )
@@ -125,24 +130,27 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def check_sizes(site: KubernetesSite) -> None:
-    """Raise CommandError for what does not fit into one object."""
-    for what, files in (
-        ("the scenario with its weather files", site.scenario),
-        ("the passwords of all devices", site.devices),
-        ("the broker's users and rights", site.broker),
+    """Raise CommandError for files that do not fit into one object."""
+    for what, files, remedy in (
+        ("the scenario with its weather files", site.scenario, "use fewer or shorter weather files"),
+        ("the passwords of all devices", site.devices, "split the devices into several sites"),
+        (
+            "the broker's users and access rules",
+            site.broker,
+            "use EMQX (--nodes), whose access rules are shorter",
+        ),
     ):
         size = sum(map(len, files.values()))
         if size > MAX_OBJECT_BYTES:
-            mend = "divide it into sites, or take --nodes for EMQX, whose rules are shorter"
             raise CommandError(
-                what, f"are {size} bytes, and Kubernetes holds {MAX_OBJECT_BYTES} in one object: {mend}"
+                what, f"are {size} bytes, but one object holds at most {MAX_OBJECT_BYTES}: {remedy}"
             )
 
 
 def _broker(
     folder: Path, own: "SecretsFolder", site: str, users: "list[Identity]", arguments: argparse.Namespace
 ) -> dict[str, bytes]:
-    """Return what the broker reads."""
+    """Return the broker's files by name."""
     files = {
         "server.crt": own.certificate.read_bytes(),
         "server.key": own.key.read_bytes(),

@@ -1,1 +1,1 @@
-"""Commands for devices."""
+"""Commands that provision and run devices."""

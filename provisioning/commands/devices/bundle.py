@@ -1,4 +1,4 @@
-"""`gridfleet bundle`: all wheels that one kind of device needs, in a folder, so that it never asks the internet."""
+"""`gridfleet bundle`: collects the wheels that a device needs, so that it installs without internet access."""
 
 import argparse
 import re
@@ -7,10 +7,10 @@ from typing import Final
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Platform, make_bundle
 
-HELP: Final = "gather the wheels that a device needs, for its machine and Python"
+HELP: Final = "collect the wheels that a device needs, for its machine and Python version"
 DESCRIPTION: Final = (
-    "Build GridFleet's own wheel and fetch, with hashes, those of what a device needs, for its kind of machine and\n"
-    "its Python. `gridfleet flash` puts the folder on a card; `gridfleet upgrade` installs it on a device."
+    "Build GridFleet's own wheel and download the wheels of a device's dependencies, checked by hash, for its\n"
+    "machine and Python version. `gridfleet flash` copies the folder to a card; `gridfleet upgrade` installs it."
 )
 EXAMPLES: Final = (
     "gridfleet bundle bundles/pi64",
@@ -21,36 +21,36 @@ EXAMPLES: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `bundle`."""
-    parser.add_argument("directory", metavar="DIR", help="a folder that is made, or made anew")
+    parser.add_argument("directory", metavar="DIR", help="the folder, created or replaced")
     add_target(parser)
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add what machine and Python it is for."""
+    """Add --machine and --python."""
     parser.add_argument(
         "--machine",
         choices=MACHINES,
         default=MACHINE,
-        help=f"what `uname -m` says there: aarch64 for a 64-bit system (default: {MACHINE})",
+        help=f"the device's machine type, as `uname -m` prints it there (default: {MACHINE})",
     )
     parser.add_argument(
         "--python",
         type=python_version,
         default=PYTHON,
         metavar="X.Y",
-        help=f"the Python there: 3.13 on Raspberry Pi OS 13, 3.11 on 12 (default: {PYTHON})",
+        help=f"the device's Python version: 3.13 on Raspberry Pi OS 13, 3.11 on 12 (default: {PYTHON})",
     )
 
 
 def python_version(text: str) -> str:
-    """Return a version of Python of two numbers; raise what argparse understands for anything else."""
+    """Return a Python version such as 3.13; raise ArgumentTypeError for any other text."""
     if re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a Python from 3.11 on, such as 3.13")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Python version from 3.11 on, such as 3.13")
     return text
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Make a bundle."""
+    """Create a bundle."""
     from pathlib import Path
 
     platform = Platform(arguments.machine, arguments.python)

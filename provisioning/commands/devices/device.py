@@ -1,4 +1,4 @@
-"""`gridfleet device`: runs one device of a device file, or says what is wrong with the file."""
+"""`gridfleet device`: checks a device file, and runs its device."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client_options import Credentials
     from gridfleet.devices.config.device_file import DeviceFile
 
-HELP: Final = "run one device of a device file, on a Raspberry Pi's pins or without any"
+HELP: Final = "check a device file, or run its device, with or without a Raspberry Pi's pins"
 DESCRIPTION: Final = (
-    "`check` reads a device file and names every mistake with line, key and mend. `run` connects the device to its\n"
-    "broker and runs it until SIGTERM or Ctrl-C: with its pins (backend gpio), with mocked ones (mock), or with\n"
-    "none (synthetic). `safe` opens the contactor, applies the brake, stays out of the market and says so: for an\n"
-    "agent that failed again and again. docs/hardware.md has the file, the wiring and the safety of the charger."
+    "  check      read a device file and report every mistake with line, key and remedy\n"
+    "  run        connect the device to its broker and run it until SIGTERM or Ctrl-C: with real pins (backend\n"
+    "             gpio), mocked pins (mock) or no pins (synthetic)\n"
+    "  safe       safe mode, for an agent that failed repeatedly: open the contactor, apply the brake, stay out of\n"
+    "             the market, and publish this as the device's status\n\n"
+    "docs/hardware.md describes the device file, the wiring and the charger's safety."
 )
 EXAMPLES: Final = (
     "gridfleet device check turbine.toml",
@@ -25,13 +27,13 @@ EXAMPLES: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `device`."""
-    parser.add_argument("action", choices=("run", "check", "safe"), help="what to do")
+    parser.add_argument("action", choices=("run", "check", "safe"), help="the action, as above")
     parser.add_argument("file", metavar="FILE", help="a device file (TOML)")
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Check, run, or keep safe."""
+    """Carry out the action."""
     from gridfleet.devices.edge.lazy_imports import later
 
     later()
@@ -45,10 +47,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _print_summary(file: "DeviceFile") -> None:
-    """Say what the file is, once it is known to be right."""
+    """Print a summary of a valid device file."""
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
-    truth = "measured" if file.measured else "simulated"
-    print(f"backend {file.backend}: everything it says is marked as {truth}")
+    source = "measured" if file.measured else "simulated"
+    print(f"backend {file.backend}: its data is marked as {source}")
     for (table, key), pin in sorted(file.pins(), key=lambda each: each[1]):
         print(f"  GPIO{pin:<3}{table}.{key}")
     for (table, key), channel in sorted(file.channels(), key=lambda each: each[1]):
@@ -80,9 +82,7 @@ def _credentials(file: "DeviceFile") -> "Credentials":
 
         return ADDRESS_CREDENTIALS
     if not file.address().tls:
-        raise CommandError(
-            "broker.credentials", "secrets go over TLS only: let broker.url begin with mqtts://"
-        )
+        raise CommandError("broker.credentials", "credentials need TLS: change broker.url to mqtts://…")
     from gridfleet.broker.credentials import FileCredentials
 
     return FileCredentials(file.credentials, certificates=file.broker.certificate)

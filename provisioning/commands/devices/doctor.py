@@ -1,4 +1,4 @@
-"""`gridfleet doctor`: looks over a device, line by line, and says what to do."""
+"""`gridfleet doctor`: checks a device and prints a remedy for each problem."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from gridfleet.provisioning.cli.terminal import coloured
 if TYPE_CHECKING:
     from gridfleet.provisioning.doctor.diagnosis import Diagnosis
 
-HELP: Final = "look over a device: pins, clock, broker, rights, disk, heat; each line says what to do"
+HELP: Final = "check a device: pins, clock, broker, access rules, disk, temperature"
 DESCRIPTION: Final = (
-    "Look at this machine and, with a device file, at all that the device needs: secrets, pins and SPI bus, the\n"
-    "way to its broker, TLS, login and access rules, which are tried. On a flashed Pi the file is found by itself.\n"
-    "Ends with 1 if anything fails."
+    "Check this machine and, with a device file, what the device needs: secrets, pins and SPI bus, the connection\n"
+    "to its broker, TLS, login and access rules, which are tried out. Each problem has a remedy. On a flashed Pi\n"
+    "the device file is found automatically. Exits with 1 if a check fails."
 )
 EXAMPLES: Final = ("gridfleet doctor", "gridfleet doctor charger-01.toml")
 FILE: Final = "/etc/gridfleet/device.toml"
@@ -24,9 +24,9 @@ _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `doctor`."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help=f"a device file (default: {FILE}, if it is there)"
+        "file", nargs="?", metavar="FILE", help=f"a device file (default: {FILE}, if it exists)"
     )
-    parser.add_argument("--offline", action="store_true", help="leave the broker alone")
+    parser.add_argument("--offline", action="store_true", help="skip the checks of the broker")
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`gridfleet flash`: a card, an image or a boot partition that becomes a device at its first boot."""
+"""`gridfleet flash`: writes a card, an image or a boot partition that becomes a device at its first boot."""
 
 import argparse
 import sys
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from gridfleet.provisioning.flash.targets import FlashTarget
     from gridfleet.provisioning.upgrade.bundle import Bundle
 
-HELP: Final = "make a card, or many, that become devices at their first boot"
+HELP: Final = "write cards or images that become devices at their first boot"
 DESCRIPTION: Final = (
-    "Enrol a device at its broker and write to a Raspberry Pi's boot partition all that it needs: the seed for its\n"
-    "first boot, the device file, password and certificate, and the wheels, so that it never asks the internet.\n"
-    "What will happen is shown first; a disk that is in use is refused; what was written is read back. Images and\n"
-    "boot partitions need no root. ID's device file is ID.toml here, unless --device names another."
+    "Enrol a device at its broker and write what it needs to a Raspberry Pi's boot partition: the seed for its\n"
+    "first boot, the device file, password and certificate, and the wheels, so that it needs no internet access.\n"
+    "The command shows its plan first, refuses a disk that is in use, and reads back what it has written. Only\n"
+    "--card needs root. The device file is ID.toml in this directory, unless --device names another."
 )
 EXAMPLES: Final = (
     "gridfleet flash charger-01 --image raspios.img",
@@ -35,46 +35,52 @@ _FLEET_FILE_OPTIONS: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_fil
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `flash`."""
-    parser.add_argument("id", nargs="?", metavar="ID", help="the device")
-    where = parser.add_argument_group("where to")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the device's id")
+    where = parser.add_argument_group("target")
     where.add_argument(
         "--image",
         metavar="FILE",
-        help="Raspberry Pi OS, .img or .img.xz: a copy named after the device is made",
+        help="Raspberry Pi OS, .img or .img.xz; the result is a copy named after the device",
     )
     where.add_argument(
-        "--out", default=".", metavar="DIR", help="folder for the copies of --image (default: this one)"
+        "--out", default=".", metavar="DIR", help="directory for the copies of --image (default: this one)"
     )
     where.add_argument(
-        "--card", metavar="/dev/…", help="a card's disk; with --image all of it is overwritten first"
+        "--card", metavar="/dev/…", help="a card's disk; with --image the whole disk is overwritten"
     )
-    where.add_argument("--boot", metavar="DIR", help="where a card's boot partition is mounted")
-    what = parser.add_argument_group("what")
+    where.add_argument("--boot", metavar="DIR", help="mount point of a card's boot partition")
+    what = parser.add_argument_group("content")
     what.add_argument("--fleet", metavar="FILE", help="a fleet file (TOML) with many devices, instead of ID")
     what.add_argument("--device", metavar="FILE", help="the device file (default: ID.toml)")
     add_target(parser)
     add_secrets(parser)
-    what.add_argument("--bundle", metavar="DIR", help="wheels that `gridfleet bundle` has gathered")
-    what.add_argument("--hostname", metavar="NAME", help="(default: the ID)")
+    what.add_argument(
+        "--bundle", metavar="DIR", help="wheels collected by `gridfleet bundle` (default: collect them now)"
+    )
+    what.add_argument("--hostname", metavar="NAME", help="host name (default: the ID)")
     what.add_argument(
         "--time-zone", default="Etc/UTC", metavar="ZONE", help="such as Europe/Berlin (default: Etc/UTC)"
     )
-    what.add_argument("--user", default="pi", metavar="NAME", help="who may log in (default: pi)")
-    what.add_argument("--ssh-key", metavar="FILE", help="public key of that user; without, nobody can log in")
+    what.add_argument("--user", default="pi", metavar="NAME", help="the user who may log in (default: pi)")
+    what.add_argument(
+        "--ssh-key", metavar="FILE", help="that user's public SSH key; without it, no login is possible"
+    )
     what.add_argument("--wifi", metavar="NAME", help="a wireless network (WPA2, or WPA3 in transition mode)")
-    what.add_argument("--wifi-file", metavar="FILE", help="where its passphrase is written; never shown")
-    what.add_argument("--country", metavar="XX", help="whose Wi-Fi channels may be used, such as DE")
+    what.add_argument("--wifi-file", metavar="FILE", help="file with its passphrase, which is never printed")
+    what.add_argument("--country", metavar="XX", help="country code for the Wi-Fi channels, such as DE")
     what.add_argument(
         "--seed",
         choices=SYSTEMS,
         default=SYSTEMS[0],
-        help="what reads it at first boot (default: cloud-init)",
+        help="the program that reads the seed at first boot (default: cloud-init)",
     )
     what.add_argument(
-        "--plain", action="store_true", help="any FAT partition: ask for no config.txt, and change none"
+        "--plain",
+        action="store_true",
+        help="accept any FAT partition, even without a config.txt, and change no config.txt",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what would happen, and change nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -95,7 +101,7 @@ def execute(arguments: argparse.Namespace) -> int:
         print("Dry run: nothing was changed.")
         return ExitCode.SUCCESS
     if not arguments.yes:
-        _ask("Go on?")
+        _ask("Continue?")
     with tempfile.TemporaryDirectory() as scratch:
         bundles = _bundles(arguments, specs, Path(scratch))
         for spec in specs:
@@ -111,7 +117,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _flash(
     arguments: argparse.Namespace, spec: "DeviceSpec", target: "FlashTarget", bundle: "Bundle"
 ) -> None:
-    """Write one device, and say that its card holds it."""
+    """Write one device to its target and print the result."""
     from gridfleet.provisioning.flash.card import device_files, make_seed, seed_files, write_card
     from gridfleet.provisioning.flash.seed import new_instance_id
 
@@ -133,16 +139,19 @@ def _device_specs(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     from gridfleet.provisioning.flash.fleet_file import read_fleet
 
     if (arguments.fleet is None) == (arguments.id is None):
-        raise CommandError("gridfleet flash", "name either a device's ID or a fleet file (--fleet)")
+        raise CommandError("gridfleet flash", "needs either a device's ID or --fleet FILE")
     if arguments.fleet is not None:
         for name in _FLEET_FILE_OPTIONS:
             if getattr(arguments, name) is not None:
-                raise CommandError(f"--{name.replace('_', '-')}", "belongs into the fleet file")
+                raise CommandError(
+                    f"--{name.replace('_', '-')}",
+                    "cannot be combined with --fleet: write it in the fleet file",
+                )
         return read_fleet(Path(arguments.fleet))
     wifi = None
     if arguments.wifi is not None:
         if arguments.wifi_file is None or arguments.country is None:
-            raise CommandError("--wifi", "needs --wifi-file with the passphrase, and --country")
+            raise CommandError("--wifi", "needs --wifi-file FILE with the passphrase, and --country XX")
         wifi = WifiSettings(
             ssid=arguments.wifi, passphrase_file=arguments.wifi_file, country=arguments.country
         )
@@ -170,15 +179,15 @@ def _flash_target(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget"
     image = Path(arguments.image) if arguments.image is not None else None
     if arguments.boot is not None:
         if image is not None or arguments.card is not None:
-            raise CommandError("--boot", "is a partition that is mounted: leave out --image and --card")
+            raise CommandError("--boot", "cannot be combined with --image or --card: leave them out")
         if many:
-            raise CommandError("--boot", "takes one device; for many use --image or --card")
+            raise CommandError("--boot", "takes one device; use --image or --card for several")
         return FolderTarget(Path(arguments.boot), arguments.plain)
     if arguments.card is not None:
         return CardTarget(Path(arguments.card), image, arguments.plain)
     if image is not None:
         return ImageTarget(image, Path(arguments.out), arguments.plain)
-    raise CommandError("gridfleet flash", "where to? name --image FILE, --card /dev/…, or --boot DIR")
+    raise CommandError("gridfleet flash", "needs a target: --image FILE, --card /dev/… or --boot DIR")
 
 
 def _bundles(
@@ -197,7 +206,7 @@ def _bundles(
                 problem = f"is for {bundle.machine}, Python {bundle.python}, not for {platform}"
                 raise CommandError(arguments.bundle, problem)
         else:
-            print(f"Gathering wheels for {platform}")
+            print(f"Collecting wheels for {platform}")
             bundle = make_bundle(scratch / f"{platform.machine}-{platform.python}", platform)
         found[platform] = bundle
     return found
@@ -208,7 +217,7 @@ def _own_wheel(bundle: "Bundle") -> str:
 
 
 def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "FlashTarget") -> None:
-    """Say all that will happen, and no secret."""
+    """Print the plan, without secrets."""
     for spec in specs:
         device, wifi = spec.device, spec.wifi
         print(f"{device.id}: {device.kind} in {device.cell}, {device.site}; device file {spec.source}")
@@ -223,13 +232,13 @@ def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "Fla
         print(f"     broker   {spec.address}")
         print(f"     host     {spec.hostname}, {spec.time_zone}")
         print(f"     network  wired{f', Wi-Fi {wifi.ssid!r} ({wifi.country})' if wifi else ''}")
-        keys = f"{spec.user}, by SSH key" if spec.ssh_keys else "nobody: give --ssh-key to have a way in"
+        keys = f"{spec.user}, by SSH key" if spec.ssh_keys else "none; --ssh-key allows one"
         print(f"     login    {keys}")
 
 
 def _ask(question: str) -> None:
-    """Return if the answer is yes; raise CommandError otherwise."""
+    """Ask for confirmation; raise CommandError unless the answer is yes."""
     if not sys.stdin.isatty():
-        raise CommandError("--yes", "is needed where nobody can be asked")
+        raise CommandError("--yes", "is needed, because standard input is not a terminal")
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise CommandError("gridfleet flash", "left as it was")
+        raise CommandError("gridfleet flash", "not confirmed, nothing was changed")

@@ -1,4 +1,4 @@
-"""`gridfleet revoke`: a device that was enrolled may not log in any more."""
+"""`gridfleet revoke`: locks out an enrolled device."""
 
 import argparse
 from pathlib import Path
@@ -6,27 +6,27 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
-HELP: Final = "take a device's password, certificate and rights away"
+HELP: Final = "lock out a device: revoke its password, certificate and access rules"
 DESCRIPTION: Final = (
-    "Revoke the certificate of a device, delete its password, key and rights, and have the broker that runs here\n"
-    "with these secrets read them again: the device is thrown out, and cannot come back."
+    "Revoke a device's certificate, delete its password, key and access rules, and make the broker on this machine\n"
+    "that uses these secrets reload them. The device is disconnected and cannot log in again."
 )
 EXAMPLES: Final = ("gridfleet revoke charger-01", "gridfleet revoke charger-01 --secrets secrets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `revoke`."""
-    parser.add_argument("id", metavar="ID", help="the device")
+    parser.add_argument("id", metavar="ID", help="the device's id")
     add_secrets(parser)
 
 
 def add_secrets(parser: argparse.ArgumentParser) -> None:
-    """Add where the site's secrets lie."""
+    """Add --secrets."""
     parser.add_argument(
         "--secrets",
         default="secrets",
         metavar="DIR",
-        help="what `gridfleet secrets DIR` made (default: secrets)",
+        help="the site's secrets folder (default: secrets)",
     )
 
 
@@ -35,7 +35,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.site.enrolment import reload_brokers, revoke
 
     directory = Path(arguments.secrets)
-    left = revoke(directory, arguments.id)
-    print(f"Revoked   {arguments.id}; {len(left.users)} users of {left.site} are left")
+    remaining = revoke(directory, arguments.id)
+    print(f"Revoked   {arguments.id}; {remaining.site} has {len(remaining.users)} users now")
     print(f"Broker    {reload_brokers(directory)}")
     return ExitCode.SUCCESS

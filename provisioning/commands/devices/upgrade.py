@@ -1,4 +1,4 @@
-"""`gridfleet upgrade`: another version on a device, and the old one back if the new one does not become healthy."""
+"""`gridfleet upgrade`: installs a version on a device, and rolls back if it does not become healthy."""
 
 import argparse
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
-HELP: Final = "install another version on this device, or go back"
+HELP: Final = "install a version on this device, or roll back"
 DESCRIPTION: Final = (
-    "Install a bundle beside the version in use and have the service start it. If it is not healthy in time, or\n"
-    "does not stay so, the last good version comes back. Without a bundle, the versions that are here are shown."
+    "Install a bundle next to the version in use and restart the service with it. If it does not become healthy in\n"
+    "time, or does not stay healthy, restore the last good version. Without a bundle, list the installed versions."
 )
 EXAMPLES: Final = (
     "gridfleet upgrade",
@@ -17,16 +17,16 @@ EXAMPLES: Final = (
     "sudo gridfleet upgrade --rollback",
 )
 WITHIN_S: Final = 120
-"""How long a new version may take to become healthy: a Pi Zero 2 W starts Python slowly."""
+"""Seconds that a new version may take to become healthy; a Pi Zero 2 W starts Python slowly."""
 STEADY_S: Final = 30
-"""How long it must then stay so."""
+"""Seconds for which it must then stay healthy."""
 ROOT: Final = "/opt/gridfleet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `upgrade`."""
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a folder that `gridfleet bundle` made")
-    parser.add_argument("--rollback", action="store_true", help="go back to the version before")
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a folder made by `gridfleet bundle`")
+    parser.add_argument("--rollback", action="store_true", help="restore the previous version")
     parser.add_argument(
         "--use-last-good",
         action="store_true",
@@ -37,20 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, 3600),
         default=WITHIN_S,
         metavar="S",
-        help=f"seconds in which the new version must become healthy (default: {WITHIN_S})",
+        help=f"seconds within which the new version must become healthy (default: {WITHIN_S})",
     )
     parser.add_argument(
         "--steady",
         type=whole_number(0, 3600),
         default=STEADY_S,
         metavar="S",
-        help=f"seconds for which it must then stay so (default: {STEADY_S})",
+        help=f"seconds for which it must then stay healthy (default: {STEADY_S})",
     )
-    parser.add_argument("--root", default=ROOT, metavar="DIR", help=f"(default: {ROOT})")
+    parser.add_argument(
+        "--root", default=ROOT, metavar="DIR", help=f"installation directory (default: {ROOT})"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Upgrade, go back, or show what there is."""
+    """Upgrade, roll back, or list the versions."""
     import os
     from pathlib import Path
 
@@ -68,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.bundle is None and not arguments.rollback:
         return show(versions)
     if not os.access(versions.root, os.W_OK):
-        raise CommandError(versions.root, "belongs to root: sudo gridfleet upgrade …")
+        raise CommandError(versions.root, "cannot be written: run it as root, sudo gridfleet upgrade …")
     gate = HealthGate(arguments.healthy_within, arguments.steady)
     return (
         roll_back(versions, gate) if arguments.rollback else install(versions, Path(arguments.bundle), gate)
