@@ -17,11 +17,11 @@ from typing import Any
 from benchmarks.fleets import bare_market
 from benchmarks.measure import memory_kb
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ChannelFactory
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
-from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.runtime.agent_runner import DeviceRunner

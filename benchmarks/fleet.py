@@ -237,7 +237,7 @@ def _one_device() -> tuple[float, int]:
             )
             loop.wait_online(10)
             clock.publish(topic("here", tick, "", "clock"), encode(tick), qos=1, retain=True)
-            loop.run_until(lambda: clock.settled, 10)
+            loop.run_until(lambda: clock.all_acknowledged, 10)
             began_s = time.perf_counter()
             command = [sys.executable, "-m", "benchmarks.one_device", str(port)]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as device:

@@ -14,7 +14,7 @@ from benchmarks.raw_paho import PLAIN, SITE
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 
 
 def main(kind: str, port: int, cells: int) -> None:

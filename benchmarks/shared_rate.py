@@ -15,8 +15,8 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import Will
-from gridfleet.broker.mqtt.multiplexing import SharedChannel
-from gridfleet.broker.mqtt.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.sharing.shared_channel import SharedChannel
+from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Kind, Package, Presence
@@ -94,14 +94,14 @@ def main(port: int, messages: int) -> None:
             born = Presence(online=True, kind=Kind.CHARGER, cell=CELL, latitude=51.0, longitude=9.5, via=HOST)
             text = topic(SITE, born, f"{CELL}/{Kind.CHARGER}", name)
             member.publish(text, encode(born), qos=1, retain=True)
-        loop.run_until(lambda: lines.connection.settled, 10)
+        loop.run_until(lambda: lines.connection.all_acknowledged, 10)
         began_s = time.process_time()
         for turn in range(messages // SPEAKERS):
             for name, member in members:
                 bid = Bid(turn, (Package(0, 10_000, 500_000 + turn),))
                 member.publish(topic(SITE, bid, CELL, name), encode(bid), qos=1)
             loop.run_until(lambda: True)
-        loop.run_until(lambda: lines.connection.settled, WAIT_S)
+        loop.run_until(lambda: lines.connection.all_acknowledged, WAIT_S)
         print((time.process_time() - began_s) / messages * 1e6, flush=True)
 
 

@@ -1,186 +1,113 @@
-"""One client's connection: dialled, accepted, subscribed; lost and dialled again; at last closed."""
+"""One client's connection to the broker: connecting, online, lost and reconnecting, closed."""
 
 import random
 import select
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.mqtt.client_options import ClientOptions, PersistentSession
-from gridfleet.broker.mqtt.packet_codec import PERMANENT_REFUSALS, PahoClient
-from gridfleet.broker.mqtt.send_queue import MOST_UNACKNOWLEDGED, SendQueue
-from gridfleet.broker.mqtt.transport import SocketAddress, Stream
+from gridfleet.broker.mqtt.client_options import ClientOptions
+from gridfleet.broker.mqtt.event_loop import EventLoop
+from gridfleet.broker.mqtt.paho_client import PERMANENT_REFUSALS, PahoClient
+from gridfleet.broker.mqtt.reconnect import Reconnector, backoff_s
+from gridfleet.broker.mqtt.send_queue import MAX_UNACKNOWLEDGED, SendQueue
+from gridfleet.broker.mqtt.session import Session
+from gridfleet.broker.mqtt.transport import Transport
 
-FIRST_WAIT_S: Final = 0.2
-"""First wait before dialling again, in seconds; it doubles up to the loop's longest, less up to half at random."""
-CLOSE_S: Final = 5.0
-"""How long a closing connection may take until the broker has taken its last messages, in seconds."""
-MOST_FILTERS: Final = 200
-"""Most filters in one packet: brokers bound its size."""
-TAKEN_OVER: Final = "taken over"
-"""The reason given to `on_trouble` when another client has come with the same client id."""
-TAKEN_OVER_S: Final = 2.0
-"""How much longer to wait then, in seconds: two with one id, which end each other, leave the broker some peace."""
-_SESSION_TAKEN_OVER: Final = 0x8E
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long a closing connection waits for the broker to take its last messages, in seconds."""
+MAX_FILTERS: Final = 200
+"""The most filters in one SUBSCRIBE packet: brokers limit its size."""
+SESSION_TAKEN_OVER: Final = "taken over"
+"""The reason given to `on_problem` when another client has connected with the same client id."""
+TAKEN_OVER_WAIT_S: Final = 2.0
+"""Additional wait after that, in seconds, because two clients with one id disconnect each other."""
+_TAKEN_OVER_CODE: Final = 0x8E
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
-class ConnectionLoop(Protocol):
-    """What a connection needs of the event loop that drives it; `MqttLoop` is the one there is."""
+class ConnectionContext(NamedTuple):
+    """What all connections of a loop share."""
 
+    loop: EventLoop
+    reconnector: "Reconnector[Connection]"
     version: Literal[4, 5]
     schema: bytes
+    """The encoded user property with the schema version."""
     keepalive_s: int
-    longest_wait_s: float
-
-    def call_later(self, delay_s: float, call: Callable[[], object]) -> object:
-        """Have the call made after that many seconds."""
-
-    def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
-        """Call the handler with the epoll events that occur on a descriptor."""
-
-    def rewatch(self, descriptor: int, events: int) -> None:
-        """Change the epoll events that are waited for."""
-
-    def unwatch(self, descriptor: int) -> None:
-        """Forget a descriptor, before it is closed."""
-
-    def resolve(self, address: BrokerAddress, attempt: int) -> SocketAddress:
-        """Return the address to try; raise OSError when the host is unknown."""
-        ...
-
-    def mark(self, each: "Connection") -> None:
-        """Have `each.write()` called before the loop waits again."""
-
-    def dialled(self, connection: "Connection") -> None:
-        """Note that an attempt to connect has ended."""
-
-    def dial_later(self, connection: "Connection", delay_s: float) -> None:
-        """Have another attempt made after that many seconds."""
-
-    def online(self, connection: "Connection") -> None:
-        """Note that a connection is online."""
-
-    def offline(self, connection: "Connection") -> None:
-        """Note that a connection is not online any more."""
-
-    def gone(self, connection: "Connection") -> None:
-        """Forget a connection that has ended."""
-
-    def refused(self, error: BrokerError) -> bool:
-        """Note a refusal that lasts; return whether it ends the connection."""
-        ...
-
-
-class _Session:
-    """What a connection knows of its lasting session."""
-
-    __slots__ = ("_lasting", "_resuming", "owed", "resumed")
-
-    def __init__(self, lasting: PersistentSession) -> None:
-        self.owed: list[int] = []
-        """Packet ids of what was delivered and is not acknowledged, in order."""
-        self.resumed = False
-        self._lasting = lasting
-        self._resuming = False
-
-    def begin(self, *, resumed: bool) -> None:
-        """Note whether the broker goes on with an earlier session."""
-        self.resumed = self._resuming = resumed
-
-    def is_new(
-        self,
-        topic: str,
-        payload: bytes | None,
-        retained: bool,  # noqa: FBT001 - a hot path
-        packet_id: int,
-        again: bool,  # noqa: FBT001 - a hot path
-    ) -> bool:
-        """Note what is owed; tell whether a message is one that had not been kept before.
-
-        What is given again comes before anything new, and is marked; rumqttd does not mark it.
-        """
-        if packet_id:
-            self.owed.append(packet_id)
-        if payload is None:
-            return False
-        again |= self._resuming and not retained
-        if again and self._lasting.known(topic, payload):
-            return False
-        self._resuming &= retained
-        return True
+    on_refused: Callable[[BrokerError], bool]
+    """Takes a permanent refusal; returns whether it ends the connection."""
 
 
 class Connection:
-    """A client of the broker, made by `MqttLoop.open`; it comes back by itself until `close()`."""
+    """A client of the broker, opened by `MqttLoop.open`; it reconnects by itself until `close()`."""
 
     def __init__(
-        self, loop: "ConnectionLoop", client_id: str, wishes: ClientOptions, rng: random.Random | None
+        self, context: ConnectionContext, client_id: str, options: ClientOptions, rng: random.Random | None
     ) -> None:
         self.client_id = client_id
-        self.trouble = "not connected yet"
-        """Why the connection is not online, in words; empty while it is."""
-        self._loop = loop
-        self._wishes = wishes
+        self.offline_reason = "not connected yet"
+        """Why the connection is not online; empty while it is."""
+        self._context = context
+        self._options = options
         self._rng = rng
-        self._stream: Stream | None = None
-        self._watched = 0
+        self._transport: Transport | None = None
+        self._watched_events = 0
         self._inbox: list[tuple[Any, ...] | None] = []  # None: came online
-        self._session: _Session | None = None if wishes.lasting is None else _Session(wishes.lasting)
+        self._session = None if options.persistent_session is None else Session(options.persistent_session)
         self._subscribing: set[int] = set()
         self._failures = 0
-        self._away_s = 0.0
-        self._hopeless = False
+        self._offline_s = 0.0
+        self._refused_for_good = False
         self._accepted = False
         self._online = False
         self._closing = False
         self._closed = False
         self._client = client = PahoClient(
             client_id,
-            version=loop.version,
-            connector=self._connect,
+            version=context.version,
+            connector=self._open_transport,
             deliver=self._received,
-            refused=self._denied,
-            on_schema_mismatch=partial(wishes.tell, "version"),
-            has_said=partial(loop.mark, self),
-            schema=loop.schema,
-            keep=None if wishes.lasting is None else self._kept,
+            on_denied=self._denied,
+            on_schema_mismatch=partial(options.report_problem, "version"),
+            on_unsent=partial(context.loop.write_later, self),
+            schema=context.schema,
+            deliver_unacknowledged=None if self._session is None else self._received_in_session,
         )
-        client.prepare(wishes.address, wishes.will, loop.keepalive_s, wishes.session_s)
+        client.configure(options.address, options.will, context.keepalive_s, options.session_s)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_socket_close = self._socket_closes
-        client.on_socket_register_write = lambda *_: loop.mark(self)
-        self._outbox = SendQueue(self._client, states=loop.version == 5, schema=loop.schema)
+        client.on_socket_register_write = lambda *_: context.loop.write_later(self)
+        self._queue = SendQueue(client, mqtt5=context.version == 5, schema=context.schema)
 
-    # --- for those who use it ---
+    # --- for its owner ---
 
     @property
     def online(self) -> bool:
-        """Whether the broker has accepted the connection and all of its filters, and it is not parting."""
+        """Whether the broker has accepted the connection and all of its filters, and it is not closing."""
         return self._online and not self._closing
 
     @property
     def attempts(self) -> int:
-        """How often it has been dialled in vain since it was online last."""
+        """The number of failed attempts since it was online last."""
         return self._failures
 
     @property
-    def settled(self) -> bool:
-        """Whether the broker has answered for everything of QoS 1 and 2 that was said."""
-        return self._outbox.taken
+    def all_acknowledged(self) -> bool:
+        """Whether the broker has acknowledged everything of QoS 1 and 2 that was published."""
+        return self._queue.all_acknowledged
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has ended for good: nothing more will be sent or received."""
+        """Whether the connection is closed for good: nothing more is sent or received."""
         return self._closed
 
     def publish(
@@ -193,131 +120,130 @@ class Connection:
         expiry_s: float | None = None,
         supersedes: bool = False,
     ) -> bool:
-        """Say something; return False when it was dropped, as QoS 0 is while there is no connection.
+        """Publish a message; return False when it was dropped, as QoS 0 is while there is no connection.
 
-        QoS 1 and 2 are kept while there is none, in order, and sent afterwards, unless `expiry_s` seconds are
-        over by then, or a later one of the same topic `supersedes` it. Raises BrokerError after close, ValueError
-        for a topic with wildcards.
+        QoS 1 and 2 are kept meanwhile, in order, and sent after reconnecting, unless `expiry_s` seconds have passed
+        or a later message of the same topic `supersedes` it. Raises BrokerError after close, ValueError for a topic
+        that is not allowed.
         """
         self._check_open()
-        return self._outbox.publish(
+        return self._queue.publish(
             topic, payload, qos, retain=retain, expiry_s=expiry_s, supersedes=supersedes
         )
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Add a filter, now and after every reconnection; raise BrokerError after close."""
         self._check_open()
-        self._wishes.filters.append((topic_filter, qos))
+        self._options.filters.append((topic_filter, qos))
         if self._accepted:
             self._client.subscribe([(topic_filter, qos)])
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Take a filter back, now and for every reconnection; raise BrokerError after close."""
+        """Remove a filter, now and for every reconnection; raise BrokerError after close."""
         self._check_open()
-        filters = self._wishes.filters
+        filters = self._options.filters
         filters[:] = [pair for pair in filters if pair[0] != topic_filter]
         if self._accepted:
             self._client.unsubscribe(topic_filter)
 
     @property
     def resumed(self) -> bool:
-        """Whether the broker went on with an earlier lasting session, when it accepted the connection last."""
+        """Whether the broker resumed an earlier persistent session when it accepted the connection last."""
         return self._session is not None and self._session.resumed
 
     @property
-    def owed(self) -> int:
-        """How many messages of a lasting session were delivered and are not acknowledged."""
-        return 0 if self._session is None else len(self._session.owed)
+    def unacknowledged(self) -> int:
+        """The number of messages of a persistent session that were delivered and are not acknowledged."""
+        return 0 if self._session is None else len(self._session.unacknowledged)
 
     def acknowledge(self) -> None:
-        """Answer for everything that a lasting session has delivered so far: it is safe now."""
-        session = self._session
-        if session is not None and session.owed:
-            owed, session.owed = session.owed, []
-            self._client.acknowledge(owed)
-            self._loop.mark(self)
+        """Acknowledge everything that a persistent session has delivered so far: it is stored now."""
+        if self._session is not None and self._session.unacknowledged:
+            self._client.acknowledge(self._session.take_unacknowledged())
+            self._context.loop.write_later(self)
 
     def close(self) -> None:
-        """Begin to part: all that was published is still sent, nothing received; `closed` when done."""
+        """Begin to close: everything published is still sent, nothing is received; `closed` when done."""
         if self._closing:
             return
         self._closing = True
         self._inbox.clear()
         if self._accepted:
-            self._loop.call_later(CLOSE_S, self.end)
-            self._loop.mark(self)
+            self._context.loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+            self._context.loop.write_later(self)
         else:
-            self.end()
+            self.abort()
 
     # --- for the loop ---
 
-    def dial(self) -> None:
-        """Begin to connect; `MqttLoop.dialled` is called once when it is known how that went."""
-        self.trouble = "the broker gives no answer"
+    def connect(self) -> None:
+        """Begin to connect; `Reconnector.attempt_ended` is called once the result is known."""
+        self.offline_reason = "the broker gives no answer"
         try:
             self._client.reconnect()
         except (OSError, UnicodeError) as error:
             self._lost(f"cannot connect: {error}")
 
-    def drop(self, trouble: str, *, away_s: float = 0.0) -> None:
-        """Give up the present attempt or connection, without a good-bye; there will be another after `away_s`."""
-        stream = self._stream
-        if stream is not None and not stream.half_closed:  # else it has said good-bye already
-            self._away_s = away_s
-            self.trouble = trouble
-            stream.ended = True
-            while self._stream is stream:
+    def drop(self, reason: str, *, offline_s: float = 0.0) -> None:
+        """Give up the present attempt or connection without a DISCONNECT; reconnect after `offline_s` at least."""
+        transport = self._transport
+        if transport is not None and not transport.half_closed:  # else DISCONNECT was sent already
+            self._offline_s = offline_s
+            self.offline_reason = reason
+            transport.eof = True
+            while self._transport is transport:
                 self._client.loop_read()  # finds the end, and paho calls _disconnected
 
     def keep_alive(self) -> None:
-        """Send a ping when one is due; notice when an answer is overdue."""
+        """Send a ping when one is due; close the connection when an answer is overdue."""
         if self._accepted and not self._closing:
             self._client.loop_misc()
 
     def write(self) -> None:
-        """Hand the kernel what paho has queued; part from the broker when that is wished and all is said."""
-        stream = self._stream
-        if stream is None:
+        """Write what paho has queued; send DISCONNECT when closing and everything is sent."""
+        transport = self._transport
+        if transport is None:
             return
         if self._client.want_write():
             self._client.loop_write()
-        if stream.open:
-            stream.flush()
-        if self._closing and self._accepted and not stream.half_closed:
-            self._part(stream)
-        self._rewatch(stream)
+        if transport.open:
+            transport.flush()
+        if self._closing and self._accepted and not transport.half_closed:
+            self._disconnect(transport)
+        self._update_events(transport)
 
-    def end(self) -> None:
-        """End at once, without a good-bye. Twice is safe."""
+    def abort(self) -> None:
+        """Close at once, without a DISCONNECT. Twice is safe."""
         if self._closed:
             return
         self._closed = self._closing = True
-        self._forget_stream()
+        self._discard_transport()
         self._online = self._accepted = False
-        self._outbox.clear()
-        self._loop.gone(self)
+        self._queue.clear()
+        self._context.reconnector.remove(self)
 
-    # --- the stream ---
+    # --- the transport ---
 
-    def _connect(self) -> Stream:
-        wishes, loop = self._wishes, self._loop
-        stream = Stream(loop.resolve(wishes.address, self._failures), wishes.tls, wishes.address.host)
-        self._stream = stream
-        self._watched = stream.wants
-        loop.watch(stream.fileno(), stream.wants, self._ready)
-        return stream
+    def _open_transport(self) -> Transport:
+        options, context = self._options, self._context
+        where = context.reconnector.resolve(options.address, self._failures)
+        transport = Transport(where, options.tls, options.address.host)
+        self._transport = transport
+        self._watched_events = transport.events
+        context.loop.watch(transport.fileno(), transport.events, self._ready)
+        return transport
 
     def _ready(self, events: int) -> None:
-        stream = self._stream
-        if stream is None or not (stream.open or self._advance(stream)):
+        transport = self._transport
+        if transport is None or not (transport.open or self._continue_connecting(transport)):
             return
         if not events & _READABLE:
             self.write()
             return
-        stream.fill()
-        if stream.half_closed:
-            if stream.ended:  # the broker has read everything and closed its side
-                self.end()
+        transport.read()
+        if transport.half_closed:
+            if transport.eof:  # the broker has read everything and closed its side
+                self.abort()
             return
         try:
             self._client.loop_read()
@@ -325,26 +251,79 @@ class Connection:
         finally:
             self.write()  # acknowledgements, whatever a callback raises
 
-    def _advance(self, stream: Stream) -> bool:
+    def _continue_connecting(self, transport: Transport) -> bool:
         try:
-            done = stream.advance()
+            done = transport.continue_connecting()
         except ssl.SSLCertVerificationError as error:
-            self._refused(f"its certificate is not trusted ({error.verify_message}): name who signed it")
-            self.drop(self.trouble)
+            self._refused(
+                f"its certificate is not trusted ({error.verify_message}): give the CA certificate of the site"
+            )
+            self.drop(self.offline_reason)
         except OSError as error:
             self.drop(f"cannot connect: {error}")
         else:
-            self._rewatch(stream)
+            self._update_events(transport)
             return done
         return False
 
-    def _rewatch(self, stream: Stream) -> None:
-        if stream.wants != self._watched and self._stream is stream:
-            self._watched = stream.wants
-            self._loop.rewatch(stream.fileno(), stream.wants)
+    def _update_events(self, transport: Transport) -> None:
+        if transport.events != self._watched_events and self._transport is transport:
+            self._watched_events = transport.events
+            self._context.loop.rewatch(transport.fileno(), transport.events)
+
+    def _disconnect(self, transport: Transport) -> None:
+        self._queue.send_held()
+        if self._queue.all_acknowledged and not transport.unsent and not self._client.want_write():
+            transport.half_closed = True
+            self._client.disconnect_for_good()
+            self._client.loop_write()
+
+    def _lost(self, reason: str) -> None:
+        context = self._context
+        self._discard_transport()
+        self._online = self._accepted = False
+        self._subscribing.clear()
+        if self._session is not None:  # the broker will deliver them again
+            self._session.lost()
+            self._inbox.clear()
+        self._queue.disconnected()
+        context.reconnector.went_offline(self)
+        self.offline_reason = reason
+        if self._closing or self._refused_for_good:
+            self.abort()
+            return
+        self._failures += 1
+        rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # keeping one would take 3 kB
+        wait_s = backoff_s(rng, self._failures - 1, context.reconnector.max_wait_s)
+        offline_s, self._offline_s = self._offline_s, 0.0
+        context.reconnector.retry_later(self, offline_s + wait_s)
+
+    def _discard_transport(self) -> None:
+        self._context.reconnector.attempt_ended(self)
+        transport, self._transport = self._transport, None
+        if transport is not None and transport.fileno() >= 0:
+            self._context.loop.unwatch(transport.fileno())
+            transport.abort()
+
+    # --- received messages ---
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
+        if not self._closing:
+            self._inbox.append((topic, payload, retained))
+
+    def _received_in_session(
+        self,
+        topic: str,
+        payload: bytes | None,
+        retained: bool,  # noqa: FBT001 - a hot path
+        packet_id: int,
+        duplicate: bool,  # noqa: FBT001 - a hot path
+    ) -> None:
+        if not self._closing:
+            self._inbox.append((topic, payload, retained, packet_id, duplicate))
 
     def _dispatch(self) -> None:
-        inbox, wishes = self._inbox, self._wishes
+        inbox, options = self._inbox, self._options
         done = 0
         try:
             while done < len(inbox):
@@ -352,126 +331,80 @@ class Connection:
                 done += 1
                 if item is not None:
                     if self._session is None or self._session.is_new(*item):
-                        wishes.on_message(*item[:3])
-                elif wishes.on_online is not None and self._online:
-                    wishes.on_online()
+                        options.on_message(*item[:3])
+                elif options.on_online is not None and self._online:
+                    options.on_online()
         finally:
             del inbox[:done]
-        self._outbox.release()
-
-    def _part(self, stream: Stream) -> None:
-        self._outbox.release()
-        if self._outbox.taken and not stream.unsent and not self._client.want_write():
-            stream.half_closed = True
-            self._client.part()
-            self._client.loop_write()
-
-    def _lost(self, trouble: str) -> None:
-        self._forget_stream()
-        self._online = self._accepted = False
-        self._subscribing.clear()
-        if self._session is not None:  # the broker will deliver them again
-            self._session.owed.clear()
-            self._inbox.clear()
-        self._outbox.disconnected()
-        self._loop.offline(self)
-        self.trouble = trouble
-        if self._closing or self._hopeless:
-            self.end()
-        else:
-            longest_s = min(self._loop.longest_wait_s, FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
-            self._failures += 1
-            away_s, self._away_s = self._away_s, 0.0
-            rng = self._rng or random.Random(f"{self.client_id} {self._failures}")  # kept, it would take 3 kB
-            self._loop.dial_later(self, away_s + rng.uniform(longest_s / 2, longest_s))
-
-    def _forget_stream(self) -> None:
-        self._loop.dialled(self)
-        stream, self._stream = self._stream, None
-        if stream is not None and stream.fileno() >= 0:
-            self._loop.unwatch(stream.fileno())
-            stream.abort()
+        self._queue.send_held()
 
     # --- what paho calls ---
 
     def _socket_closes(self, *_: object) -> None:
-        stream = self._stream
-        if stream is not None and not stream.half_closed:
-            self._loop.unwatch(stream.fileno())
-
-    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
-        if not self._closing:
-            self._inbox.append((topic, payload, retained))
-
-    def _kept(
-        self,
-        topic: str,
-        payload: bytes | None,
-        retained: bool,  # noqa: FBT001 - a hot path
-        packet_id: int,
-        again: bool,  # noqa: FBT001 - a hot path
-    ) -> None:
-        if not self._closing:
-            self._inbox.append((topic, payload, retained, packet_id, again))
+        transport = self._transport
+        if transport is not None and not transport.half_closed:
+            self._context.loop.unwatch(transport.fileno())
 
     def _denied(self, topic: str) -> None:
-        if not self._wishes.tell("denied", topic):
+        if not self._options.report_problem("denied", topic):
             self._refused(f"it may not publish to {topic}: give its user the right to")
 
     def _connected(
-        self, client: Client, _: object, flags: ConnectFlags, code: ReasonCode, about: Properties | None
+        self, client: Client, _: object, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self.trouble = f"refused: {code}"
+            self.offline_reason = f"refused: {code}"
             if code.value in PERMANENT_REFUSALS:
                 self._refused(PERMANENT_REFUSALS[code.value])
             return
-        self._loop.dialled(self)
+        self._context.reconnector.attempt_ended(self)
         self._accepted = True
         if self._session is not None:
             self._session.begin(resumed=flags.session_present)
-        filters = self._wishes.filters
-        for begin in range(0, len(filters), MOST_FILTERS):
-            number = client.subscribe(filters[begin : begin + MOST_FILTERS])[1]
-            if number is not None:
-                self._subscribing.add(number)
+        filters = self._options.filters
+        for begin in range(0, len(filters), MAX_FILTERS):
+            packet_id = client.subscribe(filters[begin : begin + MAX_FILTERS])[1]
+            if packet_id is not None:
+                self._subscribing.add(packet_id)
         if not filters:
-            self._is_online()
-        self._outbox.connected(getattr(about, "ReceiveMaximum", MOST_UNACKNOWLEDGED))
+            self._came_online()
+        self._queue.connected(getattr(properties, "ReceiveMaximum", MAX_UNACKNOWLEDGED))
 
-    def _subscribed(self, _: Client, __: object, mid: int, codes: list[ReasonCode], *___: object) -> None:
+    def _subscribed(
+        self, _: Client, __: object, packet_id: int, codes: list[ReasonCode], *___: object
+    ) -> None:
         if any(code.is_failure for code in codes):
-            self._refused(f"it may not subscribe to all of {self._wishes.filters}: give it the right to")
-        elif mid in self._subscribing:
-            self._subscribing.discard(mid)
+            self._refused(f"it may not subscribe to all of {self._options.filters}: give it the right to")
+        elif packet_id in self._subscribing:
+            self._subscribing.discard(packet_id)
             if not self._subscribing:
-                self._is_online()
+                self._came_online()
 
-    def _is_online(self) -> None:
+    def _came_online(self) -> None:
         self._failures = 0
         self._online = True
-        self.trouble = ""
-        self._loop.online(self)
+        self.offline_reason = ""
+        self._context.reconnector.went_online(self)
         if not self._closing:
             self._inbox.append(None)
 
-    def _refused(self, mend: str) -> None:
-        self.trouble = f"refused: {mend}"
-        error = BrokerError(f"{self._wishes.address} refuses {self.client_id}: {mend}")
-        self._hopeless = self._loop.refused(error) and not self._accepted
+    def _refused(self, reason: str) -> None:
+        self.offline_reason = f"refused: {reason}"
+        error = BrokerError(f"{self._options.address} refuses {self.client_id}: {reason}")
+        self._refused_for_good = self._context.on_refused(error) and not self._accepted
 
     def _disconnected(
         self, _: Client, __: object, flags: DisconnectFlags, code: ReasonCode, *___: object
     ) -> None:
-        if self._stream is not None and self._stream.half_closed:
+        if self._transport is not None and self._transport.half_closed:
             return
         if flags.is_disconnect_packet_from_server:
-            if code.value == _SESSION_TAKEN_OVER:
-                self._away_s = TAKEN_OVER_S
-                self._wishes.tell(TAKEN_OVER, self.client_id)
+            if code.value == _TAKEN_OVER_CODE:
+                self._offline_s = TAKEN_OVER_WAIT_S
+                self._options.report_problem(SESSION_TAKEN_OVER, self.client_id)
             self._lost(f"the broker ended the connection: {code}")
         else:
-            self._lost(self.trouble or "the broker closed the connection")
+            self._lost(self.offline_reason or "the broker closed the connection")
 
     def _check_open(self) -> None:
         if self._closing:

@@ -1,4 +1,4 @@
-"""How many files and connections a process may have open."""
+"""The limit of file descriptors: lets a process open as many connections as its devices need."""
 
 import resource
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from gridfleet.broker.errors import BrokerError
 
 SPARE: Final = 64
-"""For everything that is no connection."""
+"""File descriptors for everything but connections."""
 
 
 def allow_descriptors(connections: int) -> None:
-    """Let this process open so many connections; raise BrokerError, and say how to mend it, where it may not."""
+    """Raise the limit of this process for that many connections; raise BrokerError with a remedy where it cannot."""
     wanted = connections + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft in {resource.RLIM_INFINITY, hard} or soft >= wanted:

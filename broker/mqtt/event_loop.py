@@ -1,4 +1,4 @@
-"""One thread that waits: an epoll, timers, and a way to be woken by a signal. It knows nothing of MQTT."""
+"""The event loop: file descriptors (epoll), timers, and a wake-up for signal handlers, in one thread. No MQTT."""
 
 import heapq
 import os
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from itertools import count
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from gridfleet.broker.errors import BrokerError
 
-_BATCH: Final = 64
-"""Most ready descriptors taken from the kernel at once, so that timers and predicates are looked at often."""
+_MAX_EVENTS: Final = 64
+"""Ready descriptors handled at once before timers and the predicate are looked at again."""
 
 
 class Timer:
-    """A call that will be made; `cancel()` before then and it will not."""
+    """A call that is due at a time, unless it is cancelled."""
 
     __slots__ = ("_call", "when_s")
 
@@ -25,7 +25,7 @@ class Timer:
         self._call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
-        """Take the call back; safe at any time."""
+        """Cancel the call; safe at any time."""
         self._call = None
 
     def fire(self) -> None:
@@ -33,6 +33,13 @@ class Timer:
         call, self._call = self._call, None
         if call is not None:
             call()
+
+
+class Writer(Protocol):
+    """Buffers what it sends until the loop calls `write`."""
+
+    def write(self) -> None:
+        """Send what is buffered."""
 
 
 class EventLoop:
@@ -44,7 +51,8 @@ class EventLoop:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._serial = count()
-        self._after: list[Callable[[], object]] = []
+        self._writers: list[Writer] = []
+        self._after_events: list[Callable[[], object]] = []
         self._turns_left = 0
         self._stopping = False
         self._running = False
@@ -65,7 +73,7 @@ class EventLoop:
 
     @property
     def running(self) -> bool:
-        """Whether `run_until` is under way."""
+        """Whether `run_until` is running."""
         return self._running
 
     @property
@@ -74,7 +82,7 @@ class EventLoop:
         return not self._epoll.poll(0, 1)
 
     def close(self) -> None:
-        """Let go of everything. Closing twice is safe."""
+        """Close all descriptors of the loop and forget handlers and timers. Closing twice is safe."""
         if not self._epoll.closed:
             self._epoll.close()
             os.close(self._wake)
@@ -92,11 +100,11 @@ class EventLoop:
         """Have the call made after that many seconds, while the loop runs."""
         return self.call_at(monotonic() + delay_s, call)
 
-    def call_when_served(self, call: Callable[[], object]) -> None:
-        """Have the call made once everything has been handled that is ready by now."""
+    def call_after_events(self, call: Callable[[], object]) -> None:
+        """Have the call made once every descriptor that is ready now has been handled."""
         self._check_open()
-        self._after.append(call)
-        self._turns_left = len(self._handlers) // _BATCH + 1
+        self._after_events.append(call)
+        self._turns_left = len(self._handlers) // _MAX_EVENTS + 1
 
     def stop(self) -> None:
         """Make the current `run_until`, or else the next, return False; safe in a signal handler."""
@@ -107,7 +115,7 @@ class EventLoop:
     def run_until(self, predicate: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Run until the predicate holds (True), or the time is up or `stop()` was called (False).
 
-        What handlers and timers raise comes out here, and the loop can be run again afterwards.
+        Exceptions of handlers and timers are raised here; the loop can be run again afterwards.
         """
         self._check_open()
         if self._running:
@@ -116,7 +124,7 @@ class EventLoop:
         self._running = True
         try:
             while True:
-                self.settle()
+                self.before_wait()
                 if predicate():
                     return True
                 if self._stopping:
@@ -129,14 +137,28 @@ class EventLoop:
             self._running = False
 
     def poll(self) -> None:
-        """Do what is ready or due now, and return at once."""
+        """Handle what is ready or due now, and return at once."""
         self._check_open()
-        self.settle()
+        self.before_wait()
         self._step(0.0)
-        self.settle()
+        self.before_wait()
 
-    def settle(self) -> None:
-        """Finish what is pending before the loop looks at the predicate; does nothing here."""
+    def write_later(self, writer: Writer) -> None:
+        """Have `writer.write()` called before the loop waits again."""
+        self._writers.append(writer)
+
+    def write_now(self) -> None:
+        """Call `write()` of all that asked for it, and of those that ask meanwhile."""
+        writers = self._writers
+        while writers:
+            self._writers = []
+            for each in writers:
+                each.write()
+            writers = self._writers
+
+    def before_wait(self) -> None:
+        """Do what is pending before the loop looks at the predicate and waits."""
+        self.write_now()
 
     def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
         """Call the handler with the epoll events that occur on a descriptor."""
@@ -144,7 +166,7 @@ class EventLoop:
         self._epoll.register(descriptor, events)
 
     def rewatch(self, descriptor: int, events: int) -> None:
-        """Change the epoll events that are waited for on a watched descriptor."""
+        """Change the epoll events of a watched descriptor."""
         self._epoll.modify(descriptor, events)
 
     def unwatch(self, descriptor: int) -> None:
@@ -159,15 +181,17 @@ class EventLoop:
     def _step(self, deadline: float) -> None:
         timers = self._timers
         until = min(deadline, timers[0][0] if timers else deadline)
-        timeout = 0.0 if self._after else None if until == float("inf") else max(0.0, until - monotonic())
-        ready = self._epoll.poll(timeout, _BATCH)
+        timeout = (
+            0.0 if self._after_events else None if until == float("inf") else max(0.0, until - monotonic())
+        )
+        ready = self._epoll.poll(timeout, _MAX_EVENTS)
         for descriptor, events in ready:
             handler = self._handlers.get(descriptor)
             if handler is not None:
                 handler(events)
         self._turns_left -= 1
-        if self._after and (len(ready) < _BATCH or self._turns_left < 0):
-            calls, self._after = self._after, []
+        if self._after_events and (len(ready) < _MAX_EVENTS or self._turns_left < 0):
+            calls, self._after_events = self._after_events, []
             for call in calls:
                 call()
         now = monotonic()

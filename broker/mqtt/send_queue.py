@@ -1,32 +1,33 @@
-"""What a client says and the broker has not taken yet: kept in order, sent when it can be."""
+"""The send queue: messages that the broker has not acknowledged yet, kept in order, sent when it can take them."""
 
 from time import monotonic
 from typing import Final
 
 from paho.mqtt.properties import Properties
 
-from gridfleet.broker.mqtt.packet_codec import OutgoingMessage, PahoClient, PublishProperties
+from gridfleet.broker.mqtt.packet_codec import OutgoingMessage, PublishProperties
+from gridfleet.broker.mqtt.paho_client import PahoClient
 
-MOST_UNACKNOWLEDGED: Final = 30_000
-"""Most messages of QoS 1 and 2 on their way at once; packet identifiers end at 65 535."""
+MAX_UNACKNOWLEDGED: Final = 30_000
+"""The most unacknowledged messages of QoS 1 and 2 at once; packet ids end at 65 535."""
 
 
 class SendQueue:
-    """Sends through a client, never more unacknowledged messages at once than the broker takes."""
+    """Sends through a client, never more unacknowledged messages at once than the broker accepts."""
 
-    __slots__ = ("_client", "_held", "_quota", "_schema", "_stated")
+    __slots__ = ("_client", "_default_properties", "_held", "_receive_maximum", "_schema")
 
-    def __init__(self, client: PahoClient, *, states: bool, schema: bytes) -> None:
-        """`states` says whether messages may state their schema and expiry, which MQTT 3.1.1 does not know."""
+    def __init__(self, client: PahoClient, *, mqtt5: bool, schema: bytes) -> None:
+        """`mqtt5` says whether messages may state their schema and expiry; MQTT 3.1.1 has no properties."""
         self._client = client
         self._schema = schema
-        self._stated = PublishProperties(schema) if states else None
+        self._default_properties = PublishProperties(schema) if mqtt5 else None
         self._held: list[OutgoingMessage] = []
-        self._quota = 0
+        self._receive_maximum = 0
 
     @property
-    def taken(self) -> bool:
-        """Whether the broker has answered for all messages of QoS 1 and 2."""
+    def all_acknowledged(self) -> bool:
+        """Whether the broker has acknowledged all messages of QoS 1 and 2."""
         return not self._held and not self._client.unacknowledged
 
     def publish(
@@ -41,49 +42,48 @@ class SendQueue:
     ) -> bool:
         """Send or keep a message; return False when it was dropped, as QoS 0 is without a connection.
 
-        One that `supersedes` replaces what is kept of the same topic.
+        One that `supersedes` replaces kept messages of the same topic.
         """
         if supersedes and self._held:
             self._held = [held for held in self._held if held.topic != topic]
-        properties: Properties | None = self._stated
+        properties: Properties | None = self._default_properties
         if expiry_s is not None and properties is not None:
             properties = PublishProperties(self._schema, monotonic() + expiry_s)
-        said = OutgoingMessage(topic, payload, qos, retain, properties)
+        message = OutgoingMessage(topic, payload, qos, retain, properties)
         if qos == 0:
-            if not self._quota:
+            if not self._receive_maximum:
                 return False
-            self._client.say(said)
-        elif self._client.unacknowledged < self._quota and not self._held:
-            self._client.say(said)
+            self._client.send(message)
+        elif self._client.unacknowledged < self._receive_maximum and not self._held:
+            self._client.send(message)
         else:
-            self._held.append(said)
+            self._held.append(message)
         return True
 
-    def connected(self, quota: int) -> None:
-        """Begin to send; `quota` messages of QoS 1 and 2 may be unacknowledged at once."""
-        self._quota = min(quota, MOST_UNACKNOWLEDGED)
-        self.release()
+    def connected(self, receive_maximum: int) -> None:
+        """Begin to send; at most `receive_maximum` messages of QoS 1 and 2 may be unacknowledged at once."""
+        self._receive_maximum = min(receive_maximum, MAX_UNACKNOWLEDGED)
+        self.send_held()
 
     def disconnected(self) -> None:
-        """Take back what the broker has not answered for, to be sent again first."""
-        self._quota = 0
-        self._held[:0] = self._client.take_back()
+        """Keep the messages that the broker has not acknowledged, to send them first after reconnecting."""
+        self._receive_maximum = 0
+        self._held[:0] = self._client.take_unacknowledged()
 
-    def release(self) -> None:
-        """Send what is held as far as the quota goes, without what has expired meanwhile."""
+    def send_held(self) -> None:
+        """Send kept messages as far as the broker accepts more, without those that have expired."""
         held, client = self._held, self._client
         done = 0
-        while done < len(held) and client.unacknowledged < self._quota:
-            said = held[done]
+        while done < len(held) and client.unacknowledged < self._receive_maximum:
+            message = held[done]
             done += 1
-            deadline_s = (
-                said.properties.deadline_s if isinstance(said.properties, PublishProperties) else None
-            )
+            properties = message.properties
+            deadline_s = properties.deadline_s if isinstance(properties, PublishProperties) else None
             if deadline_s is None or deadline_s > monotonic():
-                client.say(said)
+                client.send(message)
         del held[:done]
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._quota = 0
+        """Forget all messages."""
+        self._receive_maximum = 0
         self._held.clear()

@@ -1,7 +1,7 @@
-"""A TCP or TLS connection that never blocks and is buffered both ways; paho takes it for its socket.
+"""The transport below MQTT: a non-blocking TCP or TLS connection, buffered both ways. paho uses it as its socket.
 
-A whole buffer is read at once and handed out packet by packet, and everything said in one turn goes out
-together: one system call each way, however many packets.
+It reads a whole buffer at once and returns it packet by packet. Everything sent in one turn of the loop is written
+together. So there is one system call each way, however many packets.
 """
 
 import contextlib
@@ -11,30 +11,30 @@ import socket
 import ssl
 from typing import Any, Final
 
-_READ: Final = 65_536
-_LAST_WORDS_S: Final = 1.0
-_MOST_LENGTH_BYTES: Final = 4
-_WANTS_MORE: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_READ_SIZE: Final = 65_536
+_CLOSE_FLUSH_S: Final = 1.0
+_MAX_LENGTH_BYTES: Final = 4
+_WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 SocketAddress = tuple[int, Any]
-"""An address family and what connect() takes for it."""
+"""An address family, and the address that connect() takes for it."""
 
 
-class Stream:
-    """A connection under construction, then open, then closed."""
+class Transport:
+    """A TCP or TLS connection: connecting, then open, then closed."""
 
     __slots__ = (
         "_host",
-        "_inbox",
-        "_outbox",
         "_position",
+        "_read_buffer",
         "_sock",
         "_tls",
-        "ended",
+        "_write_buffer",
+        "eof",
         "error",
+        "events",
         "half_closed",
         "open",
-        "wants",
     )
 
     def __init__(self, address: SocketAddress, tls: ssl.SSLContext | None, host: str) -> None:
@@ -52,83 +52,83 @@ class Stream:
         self._sock: socket.socket = sock
         self._tls = tls
         self._host = host
-        self._inbox = b""
+        self._read_buffer = b""
         self._position = 0
-        self._outbox = bytearray()
-        self.wants = select.EPOLLIN | select.EPOLLOUT
-        """The epoll events that would get the stream further."""
+        self._write_buffer = bytearray()
+        self.events = select.EPOLLIN | select.EPOLLOUT
+        """The epoll events that it waits for."""
         self.open = False
-        self.ended = False
-        """The other side will say no more."""
+        self.eof = False
+        """Whether the broker has closed its side, or reading failed."""
         self.half_closed = False
-        """Whether `close()` says good-bye and leaves the rest of the reading to the owner."""
+        """Whether `close()` closes only our side, after writing what is unsent; the owner reads on until `eof`."""
         self.error: OSError | None = None
 
     # --- what paho calls ---
 
     def send(self, data: bytes | bytearray) -> int:
-        """Take all of the data, to be written by `flush`."""
-        self._outbox += data
+        """Buffer the data for `flush` to write."""
+        self._write_buffer += data
         return len(data)
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the file descriptor."""
         return self._sock.fileno()
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - paho calls it so
-        """Do nothing: a stream never blocks."""
+        """Do nothing: a transport never blocks."""
 
     def close(self) -> None:
-        """Close the connection; when `half_closed`, only our side of it, after the last words."""
+        """Close the connection; when `half_closed`, only our side of it, after writing what is unsent."""
         if not self.half_closed:
             self._sock.close()
             return
         with contextlib.suppress(OSError):
             self.flush()
-            if self._outbox:  # the kernel's buffer is full: rare, and worth a short wait
-                self._sock.settimeout(_LAST_WORDS_S)
-                self._sock.sendall(self._outbox)
+            if self._write_buffer:  # the kernel's buffer is full: rare, and worth a short wait
+                self._sock.settimeout(_CLOSE_FLUSH_S)
+                self._sock.sendall(self._write_buffer)
                 self._sock.setblocking(False)  # noqa: FBT003 - the socket's own way
             self._sock.shutdown(socket.SHUT_WR)
 
     # --- what the owner calls ---
 
-    def packet(self) -> tuple[int, bytes] | None:
-        """Return the next whole MQTT packet that was read, as first byte and body; None when there is none.
+    def next_packet(self) -> tuple[int, bytes] | None:
+        """Return the next complete MQTT packet, as first byte and body; None when there is none.
 
-        Raises ValueError for a length that is none.
+        Raises ValueError for a malformed remaining length.
         """
-        inbox, start = self._inbox, self._position
-        have = len(inbox)
+        buffer, start = self._read_buffer, self._position
+        have = len(buffer)
         length = shift = 0
-        for place in range(start + 1, start + 1 + _MOST_LENGTH_BYTES):
+        for place in range(start + 1, start + 1 + _MAX_LENGTH_BYTES):
             if place >= have:
                 return None
-            length |= (inbox[place] & 0x7F) << shift
-            if inbox[place] < 0x80:
+            length |= (buffer[place] & 0x7F) << shift
+            if buffer[place] < 0x80:
                 break
             shift += 7
         else:
-            raise ValueError("a packet whose length never ends")
+            raise ValueError("the remaining length of a packet has more than 4 bytes")
         end = place + 1 + length
         if end > have:
             return None
         self._position = end
-        return inbox[start], inbox[place + 1 : end]
+        return buffer[start], buffer[place + 1 : end]
 
     @property
     def unsent(self) -> int:
-        """How many bytes wait to be written."""
-        return len(self._outbox)
+        """The number of bytes that wait to be written."""
+        return len(self._write_buffer)
 
-    def advance(self) -> bool:
-        """Get on with connecting and the TLS handshake; return True once open, raise OSError on failure."""
+    def continue_connecting(self) -> bool:
+        """Continue the TCP connection and the TLS handshake; return True once open, raise OSError on failure."""
         if self.open:
             return True
         if code := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(code, os.strerror(code))
         try:
-            self._sock.getpeername()  # a stale event may come before the connection
+            self._sock.getpeername()  # raises while there is no connection: an old event may arrive before it
             if self._tls is not None:
                 if not isinstance(self._sock, ssl.SSLSocket):
                     self._sock = self._tls.wrap_socket(
@@ -136,62 +136,62 @@ class Stream:
                     )
                 self._sock.do_handshake()
         except ssl.SSLWantReadError:
-            self.wants = select.EPOLLIN
+            self.events = select.EPOLLIN
             return False
         except ssl.SSLWantWriteError:
-            self.wants = select.EPOLLOUT
+            self.events = select.EPOLLOUT
             return False
         self.open = True
-        self.wants = select.EPOLLIN
+        self.events = select.EPOLLIN
         return True
 
-    def fill(self) -> None:
-        """Read what there is, once; what cannot be read any more counts as the end."""
+    def read(self) -> None:
+        """Read once what has arrived; a failure counts as the end of the connection."""
         try:
-            data = self._sock.recv(_READ)
+            data = self._sock.recv(_READ_SIZE)
             if not data:
-                self.ended = True
+                self.eof = True
             elif self._tls is not None:
-                data = self._rest(data)
-        except _WANTS_MORE:
+                data = self._with_decrypted(data)
+        except _WOULD_BLOCK:
             return
         except OSError as error:
             self.error = error
-            self.ended = True
+            self.eof = True
             return
-        self._inbox = self._inbox[self._position :] + data
+        self._read_buffer = self._read_buffer[self._position :] + data
         self._position = 0
 
     def flush(self) -> bool:
-        """Write as much as the kernel takes; return True when nothing is left."""
+        """Write as much as the kernel accepts; return True when nothing is left."""
         if not self.open:
             return False
-        outbox = self._outbox
-        while outbox:
+        buffer = self._write_buffer
+        while buffer:
             try:
-                sent = self._sock.send(outbox)
-            except _WANTS_MORE:
-                self.wants = select.EPOLLIN | select.EPOLLOUT
+                sent = self._sock.send(buffer)
+            except _WOULD_BLOCK:
+                self.events = select.EPOLLIN | select.EPOLLOUT
                 return False
             except OSError as error:  # reading will find the end of the connection
                 self.error = error
-                outbox.clear()
+                buffer.clear()
                 break
-            if sent == len(outbox):
-                outbox.clear()
+            if sent == len(buffer):
+                buffer.clear()
             else:
-                del outbox[:sent]
-        self.wants = select.EPOLLIN
+                del buffer[:sent]
+        self.events = select.EPOLLIN
         return True
 
     def abort(self) -> None:
         """Close the socket at once."""
         self._sock.close()
 
-    def _rest(self, data: bytes) -> bytes:
-        """Return the data and what the TLS layer has decrypted already, of which epoll knows nothing."""
+    def _with_decrypted(self, data: bytes) -> bytes:
+        """Return the data and what the TLS layer has decrypted already; epoll does not report that."""
         sock = self._sock
         parts = [data]
         while isinstance(sock, ssl.SSLSocket) and sock.pending():
-            parts.append(sock.recv(_READ))
+            parts.append(sock.recv(_READ_SIZE))
         return b"".join(parts)

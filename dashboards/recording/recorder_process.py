@@ -14,7 +14,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
-from gridfleet.broker.mqtt.connection import TAKEN_OVER
+from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
@@ -151,9 +151,9 @@ class Service:
                 on_message=self._hear,
                 filters=[(all_topics_filter(self._site), 1)],
                 on_online=lambda: self._is_online(tell),
-                on_trouble=lambda reason, _topic: self._trouble(reason, tell),
+                on_problem=lambda reason, _topic: self._trouble(reason, tell),
                 session_s=SESSION_S,
-                lasting=PersistentSession(live.known),
+                persistent_session=PersistentSession(live.known),
                 login=login(RECORDER_ID),
             )
             self._report()
@@ -166,7 +166,7 @@ class Service:
                     raise RuntimeError("the sender has ended by itself; its last words are above")
                 if not connection.online and time.monotonic() - told_s > RETRY_S:
                     told_s = time.monotonic()
-                    tell(loop.trouble)
+                    tell(loop.offline_reason)
             live.checkpoint()
             connection.acknowledge()
             self._report()
@@ -198,7 +198,7 @@ class Service:
         self._loop.call_later(0.0, self._report)
 
     def _trouble(self, reason: str, tell: Callable[[str], None]) -> None:
-        if reason == TAKEN_OVER and not self._thrown_out:
+        if reason == SESSION_TAKEN_OVER and not self._thrown_out:
             self._thrown_out = True
             tell("was thrown out: another client has the same id; give one of the two another with --id")
 
@@ -242,7 +242,7 @@ class Service:
             "pid": os.getpid(),
             "time": time.time(),
             "journal_bytes": self._live.journal_bytes,
-            "trouble": self._connection.trouble,
+            "trouble": self._connection.offline_reason,
             "influx_trouble": "" if self._sender is None else self._sender.trouble,
             "has_spool": self._spool is not None,
         }

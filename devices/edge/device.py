@@ -159,7 +159,7 @@ class Device:
     def forward(self) -> None:
         """Say what was kept while nobody heard it, a file at a time; forget a file when the broker has it."""
         queue, connection = self._queue, self.connection
-        if queue is None or not connection.online or not connection.settled:
+        if queue is None or not connection.online or not connection.all_acknowledged:
             return
         if self._publishing is not None:
             queue.delete(self._publishing)

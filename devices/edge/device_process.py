@@ -98,7 +98,7 @@ class Running:
     def status(self) -> str:
         """Return in a line how the device does."""
         device = self.device
-        where = "online" if device.online else f"offline: {device.connection.trouble}"
+        where = "online" if device.online else f"offline: {device.connection.offline_reason}"
         faults = ", ".join(device.control.faults) if device.control is not None else ""
         return f"{self.file.kind} {self.file.backend}, {where}{', ' + faults if faults else ''}"
 

@@ -1,6 +1,6 @@
 """Agents on a real broker: each on a line of its own, all driven by one loop in one thread.
 
-A line is a connection, or a part in one (`gridfleet.broker.mqtt.shared_connection`).
+A line is a connection, or a part in one (`gridfleet.broker.mqtt.sharing.shared_connection`).
 
 The same agents as in the simulation; here a seat gives each its world: it turns payloads into messages, keeps
 its timers, and in lock-step tells the clock when the agent is ready and at which instant it wants to act next.
@@ -14,14 +14,9 @@ from functools import partial
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, PayloadError
-from gridfleet.broker.mqtt.client_options import (
-    ADDRESS_CREDENTIALS,
-    SESSION_S,
-    ChannelFactory,
-    Credentials,
-    Will,
-)
-from gridfleet.broker.mqtt.connection import TAKEN_OVER
+from gridfleet.broker.mqtt.channel import ChannelFactory
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials, Will
+from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
@@ -87,7 +82,7 @@ class AgentRunner:
             filters=list(filters_of(decoder.site, agent)),
             will=Will(topic(decoder.site, will, scope, agent.id), encode(will)),
             on_online=self._on_online,
-            on_trouble=self._on_trouble,
+            on_problem=self._on_trouble,
             session_s=SESSION_S,
             login=credentials.login(agent.id),
         )
@@ -155,7 +150,7 @@ class AgentRunner:
 
     def _on_trouble(self, reason: str, text: str) -> None:
         """A message of another schema, one of ours that the broker does not let through, or a second self."""
-        if reason == TAKEN_OVER:
+        if reason == SESSION_TAKEN_OVER:
             LOG.warning("%s was thrown out: another client has the same id", text)
             self.agent.refuse(reason)
         else:
@@ -377,7 +372,7 @@ class DeviceRunner(AgentRunner):
 
     def _drill(self, seconds: float) -> None:
         """Lose the connection, as when the broker goes away, and come back after so long."""
-        drop = partial(self.connection.drop, "an outage as a drill", away_s=seconds)
+        drop = partial(self.connection.drop, "an outage as a drill", offline_s=seconds)
         self._loop.call_later(0, drop)
 
     def _own_instant(self) -> int | None:

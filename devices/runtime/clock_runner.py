@@ -1,6 +1,7 @@
 """The clock on a real broker: its time is real, and it takes up the tick at which an earlier clock died."""
 
-from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, ChannelFactory, Credentials
+from gridfleet.broker.mqtt.channel import ChannelFactory
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Control, Message, Presence, Tick
 from gridfleet.broker.protocol.topics import Address

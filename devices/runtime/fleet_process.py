@@ -7,11 +7,12 @@ from typing import Final
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, ChannelFactory, Credentials
+from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
-from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.clock.agent import Clock
@@ -164,7 +165,7 @@ def carry_clock(  # noqa: PLR0913 - each named where it is called
     scenario has come to life, or `patience_s` is over. `watch` gets the loop before it runs. Raises BrokerError when
     the broker refuses the clock.
     """
-    with MqttLoop(address, schema=SCHEMA, longest_wait_s=CLOCK_WAIT_S) as loop:
+    with MqttLoop(address, schema=SCHEMA, max_wait_s=CLOCK_WAIT_S) as loop:
         watch(loop)
         seat = ClockRunner(clock, loop, SiteDecoder(fleet.scenario.site), credentials)
         if not _wait_online(loop, asked_to_end, tell):
@@ -221,8 +222,8 @@ def _wait_online(loop: MqttLoop, asked_to_end: Callable[[], bool], tell: Callabl
     told = ""
     since = time.monotonic()
     while not loop.run_until(lambda: loop.all_online or asked_to_end(), TELL_S):
-        if time.monotonic() - since > 5.0 and loop.trouble != told:
-            told = loop.trouble
+        if time.monotonic() - since > 5.0 and loop.offline_reason != told:
+            told = loop.offline_reason
             since = time.monotonic()
             tell(told)
     return not asked_to_end()
@@ -246,5 +247,5 @@ class _Outages:
         elif self._since_s is None:
             self._since_s = time.monotonic()
         elif not self._told and time.monotonic() - self._since_s > AWAY_S:
-            self._tell(self._loop.trouble)
+            self._tell(self._loop.offline_reason)
             self._told = True

@@ -39,7 +39,7 @@ class SiteListener:
             EAR_ID,
             on_message=self._on_message,
             filters=[(all_topics_filter(decoder.site), 1)],
-            on_trouble=lambda reason, text: self._refuse(text, reason),
+            on_problem=lambda reason, text: self._refuse(text, reason),
             on_online=self._online,
             session_s=SESSION_S,
             login=credentials.login(RECORDER_ID),

@@ -91,7 +91,7 @@ class Site:
             if seat.connection.online:
                 heard_s = time.monotonic()
             elif time.monotonic() - heard_s > GONE_S:
-                raise BrokerError(f"the broker has gone away in tick {clock.tick}. {loop.trouble}")
+                raise BrokerError(f"the broker has gone away in tick {clock.tick}. {loop.offline_reason}")
             if progress is not None and not progress(self):
                 return
 

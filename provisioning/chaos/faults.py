@@ -154,7 +154,7 @@ class _DuplicateId(FaultInjection):
         self._count()
         self._ended_s = time.monotonic()
         if self._double is not None:
-            self._double.end()
+            self._double.abort()
 
     @property
     def back(self) -> bool:

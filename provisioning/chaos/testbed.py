@@ -143,7 +143,7 @@ class Testbed:
             self.engine = self._stack.enter_context(Engine(self._engine))
             self.address = BrokerAddress.parse(self.engine.url)
             self.loop = self._stack.enter_context(
-                MqttLoop(self.address, schema=SCHEMA, longest_wait_s=LONGEST_WAIT_S)
+                MqttLoop(self.address, schema=SCHEMA, max_wait_s=LONGEST_WAIT_S)
             )
             self.children = self._stack.enter_context(Subprocesses(self._folder))
         except BaseException:

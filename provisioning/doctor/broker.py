@@ -154,18 +154,21 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
         connection: Connection = loop.open(
             device.id,
             on_message=lambda topic, _payload, _retained: trial.received.add(topic),
-            on_trouble=lambda reason, about: trial.denied.add(about) if reason == "denied" else None,
+            on_problem=lambda reason, about: trial.denied.add(about) if reason == "denied" else None,
             filters=[(all_topics_filter(device.site), 1)],
             login=file_credentials.login(device.id) if file_credentials else NO_LOGIN,
         )
         if (
             not loop.run_until(
-                lambda: connection.online or connection.trouble.startswith("refused"), CONNECT_TIMEOUT_S
+                lambda: connection.online or connection.offline_reason.startswith("refused"),
+                CONNECT_TIMEOUT_S,
             )
             or not connection.online
         ):
             yield fail(
-                "login", connection.trouble or "no answer", "enrol the device again with gridfleet flash"
+                "login",
+                connection.offline_reason or "no answer",
+                "enrol the device again with gridfleet flash",
             )
             return
         yield ok("login", f"as {device.id}")

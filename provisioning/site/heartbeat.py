@@ -54,7 +54,7 @@ class Heartbeat:
             return
 
         def again() -> None:
-            self.beat(loop.trouble)
+            self.beat(loop.offline_reason)
             loop.call_later(BEAT_S, again)
 
         again()

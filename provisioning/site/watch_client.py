@@ -50,7 +50,7 @@ class WatchClient:
     @property
     def trouble(self) -> str:
         """Why the connection is lost; nothing while it is online."""
-        return "" if self._connection.online else self._connection.trouble
+        return "" if self._connection.online else self._connection.offline_reason
 
     def run_until(self, condition: "Callable[[], bool]", timeout_s: float) -> bool:
         """Process messages until the condition holds; return False when the time is over before."""

@@ -96,7 +96,7 @@ def test_it_speaks_mqtt_3_1_1_and_websockets_on_their_own_ports() -> None:
             old.wait_online(5)
             new.wait_online(5)
             sender.publish("t", b"across versions", qos=1)
-            assert new.run_until(lambda: sender._outbox.taken, 5)
+            assert new.run_until(lambda: sender.all_acknowledged, 5)
             assert old.run_until(lambda: bool(heard), 5)
         assert heard == [b"across versions"]
         with socket.create_connection(("127.0.0.1", ws), timeout=5) as link:

@@ -6,7 +6,9 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["protocol.decoder", "protocol.topics"])
+@pytest.mark.parametrize(
+    "module", ["mqtt.packet_codec", "mqtt.reconnect", "protocol.decoder", "protocol.topics"]
+)
 def test_the_examples_of_a_module_are_right(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.broker.{module}"))
     assert result.attempted > 0

@@ -26,7 +26,7 @@ class Listener:
             on_message=lambda topic, payload, _retained: self.heard.append((topic, payload)),
             filters=[("t/#", 1)],
             session_s=600,
-            lasting=PersistentSession(lambda topic, payload: self._again(topic, payload, known)),
+            persistent_session=PersistentSession(lambda topic, payload: self._again(topic, payload, known)),
         )
         self.loop.wait_online(WAIT_S)
 
@@ -40,7 +40,7 @@ class Listener:
 
     def die(self) -> None:
         """Go without a word."""
-        self.connection.end()
+        self.connection.abort()
         self.loop.close()
 
     def leave(self) -> None:
@@ -68,7 +68,7 @@ def test_what_was_not_acknowledged_is_delivered_again_and_the_rest_is_not(url: s
     assert not first.connection.resumed
     say(url, b"1", b"2")
     assert first.hear(2) == [b"1", b"2"]
-    assert first.connection.owed == 2
+    assert first.connection.unacknowledged == 2
     first.connection.acknowledge()
     first.loop.run_until(lambda: False, 0.1)
     say(url, b"3")
@@ -89,7 +89,7 @@ def test_what_had_been_kept_all_the_same_is_dropped_and_acknowledged(url: str) -
     first.die()
     second = Listener(url, frozenset({b"1", b"2", b"4"}))
     assert second.hear(1) == [b"3"]
-    assert second.connection.owed == 3
+    assert second.connection.unacknowledged == 3
     second.connection.acknowledge()
     say(url, b"4")  # said anew: no matter that it looks like one that was kept
     assert second.hear(2) == [b"3", b"4"]
@@ -117,7 +117,9 @@ def test_what_states_another_schema_is_acknowledged_in_its_turn(url: str) -> Non
     say(url, b"2", schema="1")
     say(url, b"3", schema="2")
     assert first.hear(2) == [b"1", b"3"]
-    assert first.connection.owed == 3  # a broker may end the connection of who answers for a later one first
+    assert (
+        first.connection.unacknowledged == 3
+    )  # a broker may end the connection of who answers for a later one first
     first.connection.acknowledge()
     say(url, b"4", schema="2")
     assert first.hear(3) == [b"1", b"3", b"4"]

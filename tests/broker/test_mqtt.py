@@ -13,6 +13,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import BrokerAddress, Connection, MqttLoop, Will
+from gridfleet.broker.mqtt.event_loop import EventLoop
+from gridfleet.broker.mqtt.reconnect import Reconnector
 from tests.ports import free_port
 
 Message = tuple[str, bytes, bool]
@@ -69,7 +71,7 @@ def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
     loop.wait_online(5)
     leaving.close()
     assert loop.run_until(lambda: leaving.closed, 5)
-    lost.end()
+    lost.abort()
     assert loop.run_until(lambda: bool(ear.heard), 5)
     late = SiteListener(loop, "late", ("presence/+", 1))
     assert loop.run_until(lambda: bool(late.heard), 5)
@@ -107,7 +109,7 @@ def test_payloads_arrive_as_they_are(loop: MqttLoop) -> None:
 def test_five_hundred_clients_hear_one_tick(loop: MqttLoop) -> None:
     ears = [SiteListener(loop, f"ear-{number}", ("tick", 1)) for number in range(500)]
     loop.wait_online(5)
-    assert loop.trouble == ""
+    assert loop.offline_reason == ""
     ears[0].connection.publish("tick", b"go", qos=1)
     assert loop.run_until(lambda: all(ear.heard for ear in ears), 5)
     assert all(ear.payloads() == [b"go"] and ear.births == 1 for ear in ears)
@@ -123,7 +125,7 @@ def test_connections_come_back_after_the_broker_was_killed() -> None:
         assert (ear.births, mouth.births) == (1, 1)
         os.kill(first.pid, signal.SIGKILL)
         assert loop.run_until(lambda: not (ear.connection.online or mouth.connection.online), 5)
-        assert "2 of 2 connections" in loop.trouble
+        assert "2 of 2 connections" in loop.offline_reason
         assert not mouth.connection.publish("news/a", b"lost", qos=0)
         assert mouth.connection.publish("news/b", b"stale", qos=1, expiry_s=0.0)
         kept = [f"kept {number}".encode() for number in range(9)]
@@ -297,13 +299,14 @@ def test_a_broker_that_has_moved_is_found_again(monkeypatch: pytest.MonkeyPatch)
             raise OSError("name service is down")
         return [(socket.AF_INET, 0, 0, "", (where, port)) for where in answer]
 
-    monkeypatch.setattr("gridfleet.broker.mqtt.client.monotonic", lambda: now)
-    monkeypatch.setattr("gridfleet.broker.mqtt.client.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("gridfleet.broker.mqtt.reconnect.monotonic", lambda: now)
+    monkeypatch.setattr("gridfleet.broker.mqtt.reconnect.socket.getaddrinfo", look_up)
     address = BrokerAddress("broker.example", 1883)
-    with MqttLoop(address) as loop:
+    with EventLoop() as loop:
+        reconnector: Reconnector[Connection] = Reconnector(loop, 30.0)
 
         def found() -> list[object]:
-            return [loop.resolve(address, attempt)[1] for attempt in range(3)]
+            return [reconnector.resolve(address, attempt)[1] for attempt in range(3)]
 
         assert found() == [("192.0.2.1", 1883), ("192.0.2.2", 1883), ("192.0.2.1", 1883)]
         assert asked == 1  # one look-up for a burst
@@ -320,6 +323,6 @@ def test_who_has_said_good_bye_cannot_be_dropped_any_more(loop: MqttLoop) -> Non
     parting = loop.open("parting", on_message=silent)
     loop.wait_online(5)
     parting.close()
-    loop.flush()
+    loop.write_now()
     parting.drop("a drill that comes too late")
     assert loop.run_until(lambda: parting.closed, 5)

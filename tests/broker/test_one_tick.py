@@ -7,8 +7,8 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.packet_codec import PahoClient
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.paho_client import PahoClient
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Mode, Phase, Settings, Tick
 
@@ -44,13 +44,13 @@ def loop(address: BrokerAddress) -> Iterator[MqttLoop]:
 def deliveries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topics of all that the broker has delivered to this process."""
     found: list[str] = []
-    take = PahoClient._published
+    take = PahoClient.handle_publish
 
     def counting(client: PahoClient, command: int, packet: bytes) -> bool:
         found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
         return take(client, command, packet)
 
-    monkeypatch.setattr(PahoClient, "_published", counting)
+    monkeypatch.setattr(PahoClient, "handle_publish", counting)
     return found
 
 

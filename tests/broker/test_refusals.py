@@ -79,8 +79,8 @@ def stage() -> Iterator[Stage]:
     with closing(server):
         yield make
         for loop, broker in made:
-            for connection in list(loop.connections):
-                connection.end()
+            for connection in loop.connections:
+                connection.abort()
             loop.close()
             broker.close()
 
@@ -127,7 +127,7 @@ def test_a_broker_that_hangs_up_is_tried_again(stage: Stage) -> None:
     answers = iter([None, None, ACCEPTED])
     loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
-    assert loop.run_until(lambda: "no answer" in client.trouble, 5)
+    assert loop.run_until(lambda: "no answer" in client.offline_reason, 5)
     loop.wait_online(5)
     assert broker.said(CONNECT) == 3
 
@@ -186,7 +186,7 @@ def test_a_lost_connection_sends_again_what_was_not_acknowledged(stage: Stage) -
     assert loop.run_until(lambda: broker.said(PUBLISH) == 3, 5)
     broker.packets.clear()
     broker.links[0].sendall(b"\xe0\x01\x8b")  # server shutting down
-    assert loop.run_until(lambda: "ended the connection" in client.trouble, 5)
+    assert loop.run_until(lambda: "ended the connection" in client.offline_reason, 5)
     assert loop.run_until(lambda: broker.said(PUBLISH) == 2, 5)
     assert [packet[-1:] for packet in broker.packets if packet[0] & 0xF0 == PUBLISH] == [b"1", b"2"]
 
@@ -243,7 +243,7 @@ def test_who_is_thrown_out_by_a_second_self_waits_before_it_comes_back(stage: St
     told: list[tuple[str, str]] = []
     answers = iter([ACCEPTED + bytes.fromhex("e0 02 8e 00"), ACCEPTED])
     loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
-    client = loop.open("client", on_message=silent, on_trouble=lambda *trouble: told.append(trouble))
+    client = loop.open("client", on_message=silent, on_problem=lambda *trouble: told.append(trouble))
     assert loop.run_until(lambda: bool(told), 5)
     assert told == [("taken over", "client")]
     assert not loop.run_until(lambda: broker.said(CONNECT) > 1, 1.0)

@@ -49,12 +49,12 @@ def test_who_is_thrown_out_by_a_second_self_is_told_so_and_comes_back(address: B
     told: list[tuple[str, str]] = []
     with MqttLoop(address) as loop:
         device = loop.open(
-            "device", on_message=silent, on_trouble=lambda reason, text: told.append((reason, text))
+            "device", on_message=silent, on_problem=lambda reason, text: told.append((reason, text))
         )
         loop.wait_online(5)
         double = loop.open("device", on_message=silent)
         assert loop.run_until(lambda: not device.online, 5)
-        double.end()
+        double.abort()
         loop.wait_online(5)
         assert device.online
     assert set(told) <= {("taken over", "device")}

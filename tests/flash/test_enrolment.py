@@ -46,11 +46,11 @@ def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger
             assert viewer.heard == [("gridfleet/town/state/charger-01", b"mine")]
             revoke(secrets, "charger-01")
             broker.reload()
-            assert guests.loop.run_until(lambda: "refused" in device.connection.trouble, 5)
-            device.connection.end()
+            assert guests.loop.run_until(lambda: "refused" in device.connection.offline_reason, 5)
+            device.connection.abort()
             again = guests.try_to_come("charger-01", ALL, login=login)
-            assert guests.loop.run_until(lambda: "refused" in again.connection.trouble, 5)
-            assert (clock.connection.trouble, viewer.connection.trouble) == ("", "")
+            assert guests.loop.run_until(lambda: "refused" in again.connection.offline_reason, 5)
+            assert (clock.connection.offline_reason, viewer.connection.offline_reason) == ("", "")
 
 
 @pytest.mark.mosquitto

@@ -61,4 +61,4 @@ class Guests:
             ear.heard = [each for each in ear.heard if each[0] != SENTINEL]
 
     def unanswered(self) -> int:
-        return sum(not each._outbox.taken for each in self.loop.connections)
+        return sum(not each.all_acknowledged for each in self.loop.connections)

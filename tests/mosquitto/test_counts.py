@@ -7,11 +7,11 @@ from benchmarks.fleets import bare_market
 from benchmarks.rounds import PHASES, Clock
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
+from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ChannelFactory
-from gridfleet.broker.mqtt.packet_codec import PahoClient
-from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.paho_client import PahoClient
+from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.runtime.agent_runner import DeviceRunner
@@ -25,14 +25,14 @@ IN_A_CELL = CONSUMERS + PRODUCERS
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The topic of each packet that the broker delivers to a device or host."""
     found: list[str] = []
-    take = PahoClient._published
+    take = PahoClient.handle_publish
 
     def counting(client: PahoClient, command: int, packet: bytes) -> bool:
         if client._client_id != b"clock":
             found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
         return take(client, command, packet)
 
-    monkeypatch.setattr(PahoClient, "_published", counting)
+    monkeypatch.setattr(PahoClient, "handle_publish", counting)
     return found
 
 

@@ -190,7 +190,7 @@ def test_who_is_not_known_gets_nothing(guests: Guests, login: Login) -> None:
     viewer = guests.try_to_come("viewer", ALL)
     assert guests.loop.run_until(lambda: viewer.connection.online, 5)
     clock.connection.publish("gridfleet/town/tick/clock", b"true", qos=1)
-    assert guests.loop.run_until(lambda: "refused" in stranger.connection.trouble, 5)
+    assert guests.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 5)
     assert guests.loop.run_until(lambda: bool(viewer.heard), 5)
     assert [payload for _, payload in viewer.heard] == [b"true"]
     assert stranger.heard == []
@@ -199,7 +199,7 @@ def test_who_is_not_known_gets_nothing(guests: Guests, login: Login) -> None:
 def test_a_password_is_good_for_its_own_name_only(guests: Guests) -> None:
     charger, clock = guests.keyring.login("charger-1"), guests.keyring.login("clock")
     stranger = guests.try_to_come("clock", ALL, login=Login("clock", charger.password, clock.tls))
-    assert guests.loop.run_until(lambda: "refused" in stranger.connection.trouble, 5)
+    assert guests.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 5)
 
 
 def test_nobody_can_take_over_anothers_session(guests: Guests) -> None:
@@ -207,7 +207,7 @@ def test_nobody_can_take_over_anothers_session(guests: Guests) -> None:
     guests.come("clock", login=guests.keyring.login("charger-1"))
     guests.settle(clock, viewer)
     assert clock.connection.online
-    assert clock.connection.trouble == ""
+    assert clock.connection.offline_reason == ""
 
 
 def test_without_tls_nobody_gets_in(mosquitto: MosquittoBroker) -> None:
@@ -230,11 +230,11 @@ def test_a_rotated_password_stops_working_at_once(tmp_path: Path, scenario: Scen
         viewer = guests.come("viewer", ALL)
         make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
-        assert guests.loop.run_until(lambda: "refused" in thief.connection.trouble, 5)
-        thief.connection.end()
+        assert guests.loop.run_until(lambda: "refused" in thief.connection.offline_reason, 5)
+        thief.connection.abort()
         own = guests.come("charger-1", ALL)
         guests.settle(clock, own, viewer)
-        assert clock.connection.trouble == ""
+        assert clock.connection.offline_reason == ""
 
 
 def test_who_left_the_scenario_is_locked_out(tmp_path: Path, scenario: Scenario) -> None:
@@ -245,7 +245,7 @@ def test_who_left_the_scenario_is_locked_out(tmp_path: Path, scenario: Scenario)
         gone = guests.come("charger-1")
         make_secrets(folder, "town", [user for user in users if user.name != "charger-1"])
         broker.reload()
-        assert guests.loop.run_until(lambda: "refused" in gone.connection.trouble, 5)
+        assert guests.loop.run_until(lambda: "refused" in gone.connection.offline_reason, 5)
 
 
 def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenario) -> None:
@@ -262,7 +262,7 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
         charger.connection.publish("gridfleet/town/state/charger-1", b"true", qos=1)
         guests.settle(clock, viewer)
         assert viewer.topics() == ["gridfleet/town/state/charger-1"]
-        charger.connection.end()
+        charger.connection.abort()
         make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
         guests.come("charger-1")

@@ -127,7 +127,7 @@ def test_what_is_said_while_a_connection_is_lost_is_delivered_where_there_is_a_s
             if payload == b"2":
                 lose(loop, ear)
             mouth.publish("a", payload, qos=1)
-            other.run_until(lambda: mouth._outbox.taken, 5)
+            other.run_until(lambda: mouth.all_acknowledged, 5)
             loop.wait_online(5)
             loop.run_until(lambda: payload in heard, 0.5)  # noqa: B023 - called before the loop goes on
     assert heard == expected
@@ -145,8 +145,8 @@ def test_who_begins_anew_hears_nothing_of_an_earlier_life(broker: MosquittoBroke
     with MqttLoop(address) as loop:
         come(loop)
         loop.wait_online(5)
-        for connection in list(loop.connections):
-            connection.end()  # without a good-bye, so that the broker keeps the session
+        for connection in loop.connections:
+            connection.abort()  # without a good-bye, so that the broker keeps the session
     with MqttLoop(address) as loop:
         loop.open("mouth", on_message=lambda *_: None).publish("a", b"stale", qos=1)
         loop.wait_online(5)

@@ -105,7 +105,7 @@ class Stage:
         """Have the household say something; return what the turbine has refused because of it."""
         before = Counter(self.turbine.refused)
         self.household.publish(topic, payload, qos=1)
-        assert self.loop.run_until(lambda: self.household._outbox.taken, WAIT_S)
+        assert self.loop.run_until(lambda: self.household.all_acknowledged, WAIT_S)
         self.begin(Phase.BID)
         return Counter(self.turbine.refused) - before
 
@@ -185,7 +185,7 @@ def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloa
         else:
             assert isinstance(message, Bid)
         stage.household.publish(BID, payload, qos=1)
-    stage.loop.run_until(lambda: stage.household._outbox.taken, WAIT_S)
+    stage.loop.run_until(lambda: stage.household.all_acknowledged, WAIT_S)
     stage.begin(Phase.BID)
     found = Counter(stage.turbine.refused) - before
     assert {reason: found[reason] for reason in ("oversized", "malformed", "invalid")} == {
@@ -193,15 +193,15 @@ def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloa
     }
 
 
-@pytest.mark.parametrize("version", ["0", "2", "1.0", "x" * 64])
+@pytest.mark.parametrize("version", ["0", "1", "2.0", "x" * 64])
 def test_another_schema_is_refused(stage: Stage, version: str) -> None:
-    outbox = stage.household._outbox
-    said = outbox._stated
-    outbox._stated = PublishProperties(schema_property(version))
+    queue = stage.household._queue
+    stated = queue._default_properties
+    queue._default_properties = PublishProperties(schema_property(version))
     try:
         assert stage.say(bid()) == {"version": 1}
-        outbox._stated = None
+        queue._default_properties = None
         assert stage.say(bid(tick=stage.tick)) == {}
     finally:
-        outbox._stated = said
+        queue._default_properties = stated
     assert stage.settle() == stage.turbine.refused

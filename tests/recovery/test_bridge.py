@@ -113,7 +113,7 @@ def test_all_is_heard_once_on_both_sides_and_retained_and_wills_cross() -> None:
             two.hear(ear, (presence("turbine-1"), b"born", False))
         two.come(two.near, "late-near", "gridfleet/germany/presence/#")
         two.hear("late-near", (presence("turbine-1"), b"born", True))
-        turbine.end()
+        turbine.abort()
         for ear in ("viewer", "recorder"):
             two.hear(ear, (presence("turbine-1"), b"gone", False))
         two.come(two.far, "late-far", "gridfleet/germany/tick/#")

@@ -1,6 +1,5 @@
 """The same fleet over a real broker: the same ledger in lock-step, and a site that nobody can hold up or confuse."""
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
@@ -258,9 +257,7 @@ def cut(seat: DeviceRunner) -> None:
     """Pull the cable of a device: its connection ends without a good-bye."""
     connection = seat.connection
     assert isinstance(connection, Connection)
-    stream = connection._stream
-    assert stream is not None
-    stream._sock.shutdown(socket.SHUT_RDWR)
+    connection.drop("the cable is pulled")
 
 
 def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
@@ -378,9 +375,9 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
         connection = seats[victim].connection
         assert isinstance(connection, Connection)
         if site.clock.tick == 3:
-            connection._wishes = replace(connection._wishes, on_message=lambda *_: None)
+            connection._options = replace(connection._options, on_message=lambda *_: None)
         elif site.clock.tick == 8:
-            connection._wishes = replace(connection._wishes, on_message=seats[victim]._on_message)
+            connection._options = replace(connection._options, on_message=seats[victim]._on_message)
         return True
 
     site.run(progress)

@@ -1,6 +1,5 @@
 """Fleets that share connections: the same ledger, devices with their own beside them, and one death for all."""
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -9,10 +8,11 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.client_options import ChannelFactory, Will
-from gridfleet.broker.mqtt.shared_connection import SharedConnection
-from gridfleet.broker.mqtt.tick_fanout import TickFanout
+from gridfleet.broker.mqtt.client_options import Will
+from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
+from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
@@ -157,9 +157,7 @@ def shared(site: Town, host: str) -> SharedConnection:
 
 def cut(lines: SharedConnection) -> None:
     """Pull the cable."""
-    stream = lines.connection._stream
-    assert stream is not None
-    stream._sock.shutdown(socket.SHUT_RDWR)
+    lines.connection.drop("the cable is pulled")
 
 
 def test_with_a_host_its_devices_die_and_come_back(
@@ -179,7 +177,7 @@ def test_with_a_host_its_devices_die_and_come_back(
 
         lines = shared(site, "fleet-1")
         with monkeypatch.context() as patch:
-            patch.setattr(lines.connection, "dial", lambda: None)
+            patch.setattr(lines.connection, "connect", lambda: None)
             cut(lines)
             assert site.loop.run_until(lambda: site.clock.present == set(alone), 10)
             assert site.loop.run_until(lambda: not behind & set(mill._roster.members), 10)
@@ -188,8 +186,7 @@ def test_with_a_host_its_devices_die_and_come_back(
             assert site.clock.late_phases == 0
             dead = {sender for _, sender, said in site.heard.of(Presence) if not said.online}
             assert behind <= dead
-            site.loop.dialled(lines.connection)
-        site.loop.dial_later(lines.connection, 0.0)
+        lines.connection.connect()
         assert site.loop.run_until(lambda: site.clock.present == set(site.fleet.ids), 10)
         tick = site.clock.tick + 3
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)

@@ -8,7 +8,7 @@ import pytest
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import StoreError
-from gridfleet.broker.mqtt.connection import TAKEN_OVER
+from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.dashboards.recording.durable_recorder import JOURNAL
 from gridfleet.dashboards.recording.journal import Journal
 from gridfleet.dashboards.recording.recorder_process import Service, record
@@ -43,7 +43,7 @@ def test_a_broker_that_has_forgotten_the_session_leaves_a_gap_in_the_journal(
 def test_a_recorder_says_once_that_another_has_its_id(tmp_path: Path) -> None:
     told: list[str] = []
     with Service(tmp_path, "home", facts) as service:
-        for reason in (TAKEN_OVER, "version", TAKEN_OVER):
+        for reason in (SESSION_TAKEN_OVER, "version", SESSION_TAKEN_OVER):
             service._trouble(reason, told.append)
     assert [text.partition(":")[0] for text in told] == ["was thrown out"]
 

@@ -144,7 +144,7 @@ class Bench:
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait in real time for what comes over the broker, while the bench's time stands still."""
         if not self.loop.run_until(condition, REAL_S):
-            raise TimeoutError(f"waited {REAL_S:g} s for {what}. {self.loop.trouble}")
+            raise TimeoutError(f"waited {REAL_S:g} s for {what}. {self.loop.offline_reason}")
 
     def _next_s(self) -> float:
         planned_s = self._planned[0][0] if self._planned else inf

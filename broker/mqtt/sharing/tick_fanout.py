@@ -1,16 +1,16 @@
-"""One subscription to the tick for all clients of a process, which else keep connections of their own.
+"""One subscription to the tick for all clients of a process, each of which has a connection of its own otherwise.
 
-The tick goes to every device, so with a subscription for each it is most of what a fleet receives. Here it comes
-once, over a connection that may be allowed to hear nothing else, and is handed on in memory:
+The tick goes to every device, so with a subscription for each it is most of what a fleet receives. Here it arrives
+once, over a connection whose access rules may allow nothing else, and is passed on in memory:
 
 with MqttLoop(address) as loop:
-    lines = OneTick(loop, "home", "fleet-1")
-    house = lines.open("house-1", on_message=print, filters=[("gridfleet/home/tick/+", 1)])
+    channels = TickFanout(loop, "home", "fleet-1")
+    house = channels.open("house-1", on_message=print, filters=[("gridfleet/home/tick/+", 1)])
 
-A broker keeps order only within a connection. So a tick is handed on when everything that had come before it over
-the other connections has been handled: what was said in time is in time. What is newer than a tick may be heard
-before it; agents keep what is for the coming tick. Only lock-step needs more, because there a phase follows
-another's last message at once, be it on another machine: then each device subscribes.
+A broker keeps the order only within a connection. So a tick is passed on once everything that had arrived before it
+over the other connections has been handled: no message that was in time becomes late. Messages that are newer than a
+tick may be handled before it; agents keep what belongs to the next tick. Lock-step needs a strict order, because a
+phase follows the last message of the one before at once, also from another machine: there each device subscribes.
 """
 
 import random
@@ -28,11 +28,11 @@ from gridfleet.broker.protocol.messages import Mode, Tick
 from gridfleet.broker.protocol.topics import topic_filter
 
 _WRITE_AFTER: Final = 64
-"""So many clients have acted before what they say is written: the broker need not wait for the last."""
+"""After so many clients, what they have published is written, so that the broker need not wait for the last one."""
 
 
 class _Client:
-    """One that hears the tick through us."""
+    """A client that receives the tick through the fan-out."""
 
     __slots__ = ("connection", "on_message", "on_online", "qos")
 
@@ -46,23 +46,23 @@ class _Client:
 
 
 class TickFanout:
-    """Opens connections as `MqttLoop` does, and hears the tick for all of them."""
+    """Opens connections as `MqttLoop` does, and receives the tick for all of them."""
 
     def __init__(self, loop: MqttLoop, site: str, client_id: str, login: Login = NO_LOGIN) -> None:
-        """Open the connection that hears the tick, as `client_id`."""
+        """Open the connection that receives the tick, as `client_id`."""
         self._loop = loop
         self._filter = topic_filter(site, Tick.TYPE)
         self._clients: list[_Client] = []
         self._last: tuple[str, bytes] | None = None
-        self._each = False
+        self._each_subscribes = False
         self._queue: deque[tuple[str, bytes, bool, deque[_Client]]] = deque()
         self.connection = loop.open(
-            client_id, on_message=self._hear, filters=[(self._filter, 1)], login=login
+            client_id, on_message=self._on_tick, filters=[(self._filter, 1)], login=login
         )
 
     @property
     def via(self) -> None:
-        """No host: every client has a connection of its own."""
+        """None: every client has a connection of its own."""
         return None
 
     @property
@@ -82,18 +82,18 @@ class TickFanout:
         filters: Sequence[tuple[str, int]] = (),
         will: Will | None = None,
         on_online: Callable[[], None] | None = None,
-        on_trouble: Callable[[str, str], None] | None = None,
+        on_problem: Callable[[str, str], None] | None = None,
         session_s: int = 0,
         login: Login = NO_LOGIN,
         rng: random.Random | None = None,
     ) -> Connection:
-        """Return a connection as `MqttLoop.open` does; if it wants the tick, it hears it through ours."""
+        """Return a connection as `MqttLoop.open` does; a filter for the tick is served by the fan-out."""
         qos = dict(filters).get(self._filter)
         client = None
         if qos is not None:
             client = _Client(on_message, on_online, qos)
             on_online = lambda: self._online(client)  # noqa: E731
-            if not self._each:
+            if not self._each_subscribes:
                 filters = [pair for pair in filters if pair[0] != self._filter]
         connection = self._loop.open(
             client_id,
@@ -101,7 +101,7 @@ class TickFanout:
             filters=filters,
             will=will,
             on_online=on_online,
-            on_trouble=on_trouble,
+            on_problem=on_problem,
             session_s=session_s,
             login=login,
             rng=rng,
@@ -112,17 +112,17 @@ class TickFanout:
         return connection
 
     def _online(self, client: _Client) -> None:
-        """Tell a client that it is online, and then the time, as the broker would."""
+        """Tell a client that it is online, and pass the retained tick, as the broker would."""
         if client.on_online is not None:
             client.on_online()
-        if self._last is not None and not self._each:
+        if self._last is not None and not self._each_subscribes:
             client.on_message(*self._last, True)  # noqa: FBT003 - the loop's signature
 
-    def _hear(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+    def _on_tick(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         self._clients = [client for client in self._clients if not client.connection.closed]
         lockstep = _is_lockstep(payload)
-        if lockstep != self._each:
-            self._each = lockstep
+        if lockstep != self._each_subscribes:
+            self._each_subscribes = lockstep
             for client in self._clients:
                 if lockstep:
                     client.connection.subscribe(self._filter, client.qos)
@@ -131,9 +131,9 @@ class TickFanout:
         self._last = topic, payload
         if not lockstep:
             self._queue.append((topic, payload, retained, deque(self._clients)))
-            self._loop.call_when_served(self._hand_on)
+            self._loop.call_after_events(self._pass_on)
 
-    def _hand_on(self) -> None:
+    def _pass_on(self) -> None:
         try:
             while self._queue:
                 topic, payload, retained, clients = self._queue[0]
@@ -142,16 +142,16 @@ class TickFanout:
                     if client.connection.online:
                         client.on_message(topic, payload, retained)
                     if not len(clients) % _WRITE_AFTER:
-                        self._loop.flush()
+                        self._loop.write_now()
                 self._queue.popleft()
         finally:
-            if self._queue:  # an exception of one does not cost the others their tick
-                self._loop.call_when_served(self._hand_on)
+            if self._queue:  # after an exception of one client, the others still get the tick
+                self._loop.call_after_events(self._pass_on)
 
 
 def _is_lockstep(payload: bytes) -> bool:
     try:
         tick = decode(Tick.TYPE, payload)
     except PayloadError:
-        return False  # for the clients to refuse
+        return False  # the clients refuse it
     return isinstance(tick, Tick) and tick.mode is Mode.LOCKSTEP
