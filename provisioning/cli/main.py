@@ -44,6 +44,10 @@ EXAMPLES: Final = (
 )
 
 
+RUN_PACKAGES: Final = ("cryptography", "iotcore", "matplotlib", "rich", "shtab", "tomli_w", "yaml")
+"""Packages of the extra [run], by import name: devices and containers work without them, some commands do not."""
+
+
 class Command(NamedTuple):
     """A command: name, one-line help, description, examples that work, and the functions that define and execute it."""
 
@@ -158,11 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, for example head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
-    except GridFleetError as error:
-        return _fail(error, ExitCode.USAGE, str(error), debug=arguments.debug)
     except Exception as error:  # noqa: BLE001  last resort for a clean message
-        text = f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug for the traceback."
-        return _fail(error, ExitCode.FAILED, text, debug=arguments.debug)
+        if arguments.debug:
+            traceback.print_exception(error)
+        code, text = explain(error)
+        print_message("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
     return code
 
 
@@ -195,12 +199,17 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(error: Exception, code: ExitCode, text: str, *, debug: bool) -> int:
-    """Print an error on standard error, with its traceback if `debug`; return the exit code."""
-    if debug:
-        traceback.print_exception(error)
-    print_message("\n".join(f"gridfleet: {line}" for line in text.splitlines()))
-    return code
+def explain(error: Exception) -> tuple[ExitCode, str]:
+    """Return the exit code and the message for an error."""
+    if isinstance(error, GridFleetError):
+        return ExitCode.USAGE, str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in RUN_PACKAGES:
+        return ExitCode.USAGE, (
+            f"the Python package {error.name} is not installed: install GridFleet with its extra [run]"
+        )
+    return ExitCode.FAILED, (
+        f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug for the traceback."
+    )
 
 
 def _examples(examples: Sequence[str]) -> str:

@@ -6,15 +6,16 @@ It is for config version 1.1 of a prototype, whose keys may change.
 import shlex
 from typing import Any, Final
 
+import tomli_w
+
 from gridfleet.provisioning.flash.seed import GROUPS, Seed
-from gridfleet.provisioning.runs.toml_text import toml_text
 
 FILE: Final = "rpi-preseed.toml"
 
 
 def preseed(seed: Seed) -> dict[str, bytes]:
     """Return the seed as files by name."""
-    return {FILE: toml_text(document(seed)).encode()}
+    return {FILE: tomli_w.dumps(document(seed)).encode()}
 
 
 def document(seed: Seed) -> dict[str, Any]:

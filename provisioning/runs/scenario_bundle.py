@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli_w
+
 from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.runs.toml_text import toml_text
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.scenario import Scenario
@@ -39,5 +40,5 @@ def scenario_bundle(scenario: "Scenario") -> dict[str, bytes]:
         document["weather"]["files"] = [add_file(name) for name in weather.files]
     if weather.station_list:
         document["weather"]["station_list"] = add_file(weather.station_list)
-    files[NAME] = toml_text(document).encode()
+    files[NAME] = tomli_w.dumps(document).encode()
     return files

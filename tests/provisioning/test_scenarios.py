@@ -1,12 +1,9 @@
-import tomllib
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from gridfleet.devices.config.scenario import load, shipped
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.runs.toml_text import toml_text
 
 
 def test_the_list_tells_what_each_shows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,17 +43,3 @@ def test_what_check_prints_is_the_same_scenario(
     file = tmp_path / f"{name}.toml"
     file.write_text(capsys.readouterr().out)
     assert load(str(file)).model_copy(update={"folder": ""}) == load(name)
-
-
-def test_toml_reads_back_as_it_was() -> None:
-    document = {
-        "text": 'quotes " \\ tab \t line \n DEL \x7f bell \a umlaut ü',
-        "yes": True,
-        "whole": 2**60,
-        "tiny": 1e-07,
-        "when": datetime(2025, 6, 2, 12, 15),  # noqa: DTZ001  a scenario's time has no zone
-        "list": [[1.5, 2.0], []],
-        "table": {"inner": {"key": "value"}, "key": 1},
-        "tables": [{"a": 1, "deep": {"b": 2}}, {"a": 3}],
-    }
-    assert tomllib.loads(toml_text(document)) == document

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import COMMANDS, main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
-HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore")
+HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore", "tomli_w")
 
 
 def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -95,7 +97,7 @@ print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.
         (["simulate", "--help"], ()),
         (["--version"], ()),
         (["scenarios"], ("pydantic",)),
-        (["check", "normal"], ("pydantic",)),
+        (["check", "normal"], ("pydantic", "tomli_w")),
         (["completion", "bash"], ("pydantic", "shtab")),
         (["simulate", "normal", "--ticks", "1", "--no-report"], ("pydantic", "sqlite3")),
     ],
@@ -227,6 +229,21 @@ def test_an_unexpected_failure_is_told_in_short(
         "gridfleet: nothing",
         "gridfleet: Add --debug for the traceback.",
     ]
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    assert refused(capsys, "check", "normal") == (
+        "gridfleet: the Python package tomli_w is not installed: install GridFleet with its extra [run]\n"
+    )
+
+
+def test_the_packages_named_are_those_of_the_extra(request: pytest.FixtureRequest) -> None:
+    project = tomllib.loads((request.config.rootpath / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {re.split("[<>=]", each)[0] for each in project["project"]["optional-dependencies"]["run"]}
+    assert {name.replace("-", "_").replace("pyyaml", "yaml") for name in names} == set(cli.RUN_PACKAGES)
 
 
 def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

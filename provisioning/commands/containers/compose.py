@@ -140,7 +140,7 @@ def _own_secrets(secrets: "SecretsFolder", target: Path, passwords: dict[str, by
 
 def _device_files(directory: Path, fleet: "Fleet") -> None:
     """Write a device file for each single device; keep existing ones, which the user may have changed."""
-    from gridfleet.provisioning.runs.toml_text import toml_text
+    import tomli_w
 
     cell = fleet.cells[0]
     south, north, west, east = cell.area
@@ -159,7 +159,7 @@ def _device_files(directory: Path, fleet: "Fleet") -> None:
             **({"reactor": next(iter(fleet.ids))} if fleet.scenario.reactors.count else {}),
             "broker": {"url": f"mqtts://{BROKER}:{PORT}", "credentials": str(MOUNT)},
         }
-        path.write_text(toml_text(document), encoding="utf-8")
+        path.write_text(tomli_w.dumps(document), encoding="utf-8")
 
 
 def _owner(folder: Path) -> tuple[int, int]:

@@ -66,9 +66,10 @@ def list_scenarios(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Validate a file and print its content."""
+    import tomli_w
+
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.provisioning.runs.toml_text import toml_text
 
     scenario = load(arguments.scenario)
     Fleet(scenario)  # reads the weather files as well
@@ -80,7 +81,7 @@ def check(arguments: argparse.Namespace) -> int:
         print(f"# {line}")
     print("# Every key, defaults included:")
     known = {"folder", "name"} if scenario.name == Path(arguments.scenario).stem else {"folder"}
-    print(toml_text(scenario.model_dump(exclude=known, exclude_none=True)), end="")
+    print(tomli_w.dumps(scenario.model_dump(exclude=known, exclude_none=True)), end="")
     return ExitCode.SUCCESS
 
 
