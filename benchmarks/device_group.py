@@ -24,7 +24,7 @@ from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
 CONSUMERS = 30
@@ -60,7 +60,7 @@ def main(kind: str, port: int, cells: int) -> None:
         memory = memory_kb("VmRSS")
         began_s = time.perf_counter()
         for seat in seats:
-            seat.leave()
+            seat.stop()
         loop.run_until(
             lambda: not loop.connections or loop.connections == {getattr(lines, "connection", None)}, 60
         )

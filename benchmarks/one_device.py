@@ -8,7 +8,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 
 STATUS = Path("/proc/self/status")
 

@@ -13,7 +13,7 @@ from gridfleet.broker.protocol.messages import ClockState, Grant, Message, Ready
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 
 MILLI: Final = 1e3
 
@@ -76,7 +76,7 @@ def _play(scenario: Scenario, ticks: int) -> Played:
     with EmbeddedBroker() as broker:
         pid, up_s = broker.pid, time.perf_counter()
         heard = _Watch(lambda: cpu_of(pid))
-        site = Site(Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, taps=(heard.tap,))
+        site = SiteRun(Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, taps=(heard.tap,))
         spent(site.run)
     return heard.played(launched_s, up_s)
 

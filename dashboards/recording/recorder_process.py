@@ -48,7 +48,7 @@ def record(  # noqa: PLR0913 - all that the command line says
     credentials: Credentials = ADDRESS_CREDENTIALS,
     client_id: str = RECORDER_ID,
     most_spool_bytes: int = MOST_BYTES,
-    asked_to_end: Callable[[], bool],
+    stop_requested: Callable[[], bool],
     tell: Callable[[str], None],
     watch: Callable[[MqttLoop], None] = lambda _loop: None,
 ) -> None:
@@ -59,18 +59,18 @@ def record(  # noqa: PLR0913 - all that the command line says
     begin with.
     """
     begun = False
-    while not asked_to_end():
+    while not stop_requested():
         try:
             service = Service(folder, site, facts, name=name, write=write, most_spool_bytes=most_spool_bytes)
             with service:
                 begun = True
-                service.run(address, credentials.login, client_id, asked_to_end, tell, watch)
+                service.run(address, credentials.login, client_id, stop_requested, tell, watch)
         except StoreError as error:
             if not begun:
                 raise
             tell(f"{error}; trying again every {RETRY_S:g} s, meanwhile the broker keeps what is said")
             until = time.monotonic() + RETRY_S
-            while time.monotonic() < until and not asked_to_end():
+            while time.monotonic() < until and not stop_requested():
                 time.sleep(0.1)
 
 
@@ -137,7 +137,7 @@ class Service:
         address: BrokerAddress,
         login: Callable[[str], Any],
         client_id: str,
-        asked_to_end: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         tell: Callable[[str], None],
         watch: Callable[[MqttLoop], None] = lambda _loop: None,
     ) -> None:
@@ -160,8 +160,8 @@ class Service:
             loop.call_later(CHECKPOINT_S, self._checkpoint)
             loop.call_later(HEALTH_S, self._health)
             told_s = time.monotonic()
-            while not asked_to_end():
-                loop.run_until(asked_to_end, 0.5)
+            while not stop_requested():
+                loop.run_until(stop_requested, 0.5)
                 if self._sender is not None and not self._sender.alive:
                     raise RuntimeError("the sender has ended by itself; its last words are above")
                 if not connection.online and time.monotonic() - told_s > RETRY_S:

@@ -25,7 +25,7 @@ from gridfleet.devices.edge import device_agent, real_time
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import Control, Order
 from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 
 LOG: Final = logging.getLogger(__name__)
 MOST_WAITING: Final = 1000
@@ -46,9 +46,9 @@ class _Seat(DeviceRunner):
         self._told = told
         super().__init__(agent, loop, decoder, credentials)
 
-    def acted(self) -> None:
+    def after_action(self) -> None:
         """Let the control loop know."""
-        super().acted()
+        super().after_action()
         self._told()
 
 
@@ -111,7 +111,7 @@ class Device:
     def close(self) -> None:
         """Say what is left to say, and part."""
         self.hear()
-        self.seat.leave()
+        self.seat.stop()
         if self._queue is not None:
             self._queue.close()
 

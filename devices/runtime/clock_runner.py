@@ -1,4 +1,4 @@
-"""The clock on a real broker: its time is real, and it takes up the tick at which an earlier clock died."""
+"""Runs the clock on a broker: in real time, and from the tick at which an earlier clock stopped."""
 
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
@@ -10,64 +10,64 @@ from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
 
 
 class ClockRunner(AgentRunner):
-    """The clock: its time is real. What operators wish it hears once it has begun."""
+    """The clock: its time is real. Control messages that arrive before `begin` are applied then."""
 
     agent: Clock
 
     def __init__(
         self,
         agent: Clock,
-        loop: ChannelFactory,
+        channels: ChannelFactory,
         decoder: SiteDecoder,
         credentials: Credentials = ADDRESS_CREDENTIALS,
     ) -> None:
-        self.kept: Tick | None = None
-        """The tick of an earlier clock that the broker has kept."""
-        self.heard_itself = False
-        """Whether its birth has come back from the broker, and with it whatever was kept there."""
+        self.retained_tick: Tick | None = None
+        """The last tick of an earlier clock, as the broker retains it."""
+        self.received_retained = False
+        """Whether the clock's own birth has come back from the broker, and so every retained message before it."""
         self._begun = False
-        self._wishes: list[tuple[Address, Message]] = []
-        super().__init__(agent, loop, decoder, credentials)
+        self._early_controls: list[tuple[Address, Message]] = []
+        super().__init__(agent, channels, decoder, credentials)
 
     def now_ms(self) -> int:
         """Return real time."""
         return real_ms()
 
     def real_delay_ms(self, due_ms: int) -> int:
-        """Return how long it is until then."""
+        """Return the real milliseconds until an instant of real time."""
         return max(due_ms - real_ms(), 0)
 
     def receive(self, address: Address, message: Message) -> None:
-        """Hand a message to the clock; keep operators' wishes for its beginning."""
+        """Hand a message to the clock; keep control messages until it begins."""
         if isinstance(message, Control) and not self._begun:
-            self._wishes.append((address, message))
+            self._early_controls.append((address, message))
         else:
             super().receive(address, message)
 
-    def echo(self, message: Message) -> None:
-        """Find the tick at which an earlier clock died."""
+    def receive_own(self, message: Message) -> None:
+        """Take the tick at which an earlier clock stopped."""
         if self._begun:
             return
         if isinstance(message, Tick):
-            self.kept = message
+            self.retained_tick = message
         elif isinstance(message, Presence):
-            self.heard_itself = self.heard_itself or (self._alive and message.online)
+            self.received_retained = self.received_retained or (self._started and message.online)
 
-    def take_up(self) -> bool:
-        """Go on from the tick that was kept; False where there is none of a run that can be gone on with."""
-        return self.kept is not None and self.agent.go_on_from(self.kept)
+    def resume(self) -> bool:
+        """Continue the run of the retained tick; return False where there is none, or its run is over."""
+        return self.retained_tick is not None and self.agent.go_on_from(self.retained_tick)
 
-    def returned(self) -> None:
-        """Say the present tick again: the one that the broker retained may be long over."""
-        self._say(self.agent.retained())
+    def after_reconnect(self) -> None:
+        """Publish the present tick again: the one that the broker retains may be long over."""
+        self._publish(self.agent.retained())
 
     def begin(self) -> None:
-        """Start the first tick, or say again the one that was taken up."""
-        clock, kept = self.agent, self.kept
-        if kept is not None and clock.tick < 0:
-            clock.epoch = max(clock.epoch, kept.epoch + 1)
+        """Publish the first tick, or again the one that was resumed."""
+        clock, retained = self.agent, self.retained_tick
+        if retained is not None and clock.tick < 0:
+            clock.epoch = max(clock.epoch, retained.epoch + 1)
         self._begun = True
-        for address, wish in self._wishes:
-            super().receive(address, wish)
-        self._wishes.clear()
+        for address, control in self._early_controls:
+            super().receive(address, control)
+        self._early_controls.clear()
         self._act(clock.begin(real_ms()))

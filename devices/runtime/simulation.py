@@ -14,6 +14,7 @@ from itertools import count
 from typing import Final
 
 from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.decoder import Tap
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import ALL, CLOCK_ID
 from gridfleet.broker.protocol.units import TICK_MS
@@ -24,8 +25,6 @@ from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
 
-Tap = Callable[[int, str, str, Message], None]
-"""Hears every message that is said: (simulated ms, scope, sender, message)."""
 _REMOTE: Final = "site"
 
 

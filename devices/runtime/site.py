@@ -1,4 +1,4 @@
-"""A whole site in one process, on a real broker: the clock, every device on its own connection, and who listens."""
+"""Runs a whole site in one process on a broker: the clock, every device on its own connection, and a listener."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,23 +10,25 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.clock.agent import Clock
+from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import START_S, TELL_S, DeviceGroup, listen_first, new_epoch
+from gridfleet.devices.runtime.fleet_process import POLL_S, START_S, DeviceGroup
 from gridfleet.devices.runtime.listener import SiteListener
 
-Tap = Callable[[int, str, str, Message], None]
-REACH_S: Final = 5.0
-LAST_WORDS_S: Final = 30.0
-GONE_S: Final = 10.0
-"""For so long a broker may be away; then the run is given up."""
+CONNECT_S: Final = 5.0
+"""Seconds that the broker may take to accept the first connections."""
+LAST_MESSAGE_S: Final = 30.0
+"""Seconds that the last message may take to reach the listener."""
+MAX_OUTAGE_S: Final = 10.0
+"""Seconds that the broker may be lost before the run is given up."""
 
 
-class Site:
+class SiteRun:
     """One run of a fleet on a broker; `run` may be called once."""
 
     def __init__(  # noqa: PLR0913 - everything that the command may choose
@@ -39,67 +41,78 @@ class Site:
         ticks: int | None = None,
         taps: Sequence[Tap] = (),
         credentials: Credentials = ADDRESS_CREDENTIALS,
-        announce: bool = False,
-        missed: Callable[[], None] | None = None,
+        discoverable: bool = False,
+        on_gap: Callable[[], None] | None = None,
     ) -> None:
-        """`announce` tells Home Assistant of every device; `missed` is called when taps may have missed a message."""
+        """Prepare a run.
+
+        `taps` are called with every message; `on_gap` is called when they may have missed one. `discoverable`
+        publishes every device to Home Assistant.
+        """
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self._address = address
         self._taps = (self._note_end, *taps)
         self._credentials = credentials
-        self._announce = announce
-        self._missed = missed
-        self._over = False
+        self._discoverable = discoverable
+        self._on_gap = on_gap
+        self._ended = False
 
-    def run(self, progress: Callable[["Site"], bool] | None = None) -> None:
+    def run(self, progress: Callable[["SiteRun"], bool] | None = None) -> None:
         """Run to the last tick, or until `progress` returns False.
 
-        Raises BrokerError when the broker cannot be reached or lets the last messages go missing.
+        Raises BrokerError when the broker cannot be reached, is lost for MAX_OUTAGE_S, or does not deliver the last
+        message.
         """
         with MqttLoop(self._address, schema=SCHEMA) as loop:
-            wire = SiteDecoder(self.fleet.scenario.site)
-            known = self._credentials
-            ear = SiteListener(loop, wire, self._taps, known, on_return=self._missed)
-            clock = ClockRunner(self.clock, loop, wire, known)
-            loop.wait_online(REACH_S)
+            decoder = SiteDecoder(self.fleet.scenario.site)
+            credentials = self._credentials
+            listener = SiteListener(loop, decoder, self._taps, credentials, on_return=self._on_gap)
+            clock = ClockRunner(self.clock, loop, decoder, credentials)
+            loop.wait_online(CONNECT_S)
             allow_descriptors(len(self.fleet.ids))
-            group = DeviceGroup(self.fleet, loop, wire, credentials=known, announce=self._announce)
-            listen_first(loop, clock)
-            loop.wait_online(group.start_s)
-            if self._announce:
-                clock.announce()
+            group = DeviceGroup(
+                self.fleet, loop, decoder, credentials=credentials, discoverable=self._discoverable
+            )
+            start_clock(loop, clock)
+            loop.wait_online(group.max_start_s)
+            if self._discoverable:
+                clock.publish_discovery()
             group.start()
             if not loop.run_until(self.fleet.discovery_complete, START_S):
                 raise BrokerError(
-                    "the devices have not heard of each other: does the broker retain messages?"
+                    "the devices have not received each other's presence: does the broker retain it?"
                 )
             clock.begin()
             self._follow(loop, clock, progress)
-            if self.clock.finished and not loop.run_until(lambda: self._over, LAST_WORDS_S):
-                raise BrokerError("the recorder did not hear the end of the run: is the broker overloaded?")
-            clock.leave()
-            group.leave()
-            ear.connection.close()
+            if self.clock.finished and not loop.run_until(lambda: self._ended, LAST_MESSAGE_S):
+                raise BrokerError(
+                    "the listener did not receive the end of the run: is the broker overloaded?"
+                )
+            clock.stop()
+            group.stop()
+            listener.connection.close()
 
-    def _follow(self, loop: MqttLoop, seat: ClockRunner, progress: Callable[["Site"], bool] | None) -> None:
-        """Drive the loop; report every tick, and in between twice a second; end when the broker is gone."""
+    def _follow(
+        self, loop: MqttLoop, runner: ClockRunner, progress: Callable[["SiteRun"], bool] | None
+    ) -> None:
+        """Drive the loop to the end of the run; call `progress` after every tick, and every POLL_S in between."""
         clock = self.clock
-        heard_s = time.monotonic()
+        online_s = time.monotonic()
         while not clock.finished:
-            loop.run_until(self._news(clock.tick), TELL_S)
-            if seat.connection.online:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > GONE_S:
-                raise BrokerError(f"the broker has gone away in tick {clock.tick}. {loop.offline_reason}")
+            loop.run_until(self._tick_ended(clock.tick), POLL_S)
+            if runner.connection.online:
+                online_s = time.monotonic()
+            elif time.monotonic() - online_s > MAX_OUTAGE_S:
+                raise BrokerError(f"the broker was lost in tick {clock.tick}. {loop.offline_reason}")
             if progress is not None and not progress(self):
                 return
 
-    def _news(self, known_tick: int) -> Callable[[], bool]:
-        """Return whether the clock has gone on since, as a question."""
+    def _tick_ended(self, tick: int) -> Callable[[], bool]:
+        """Return a condition that holds once the clock has left a tick."""
         clock = self.clock
-        return lambda: clock.finished or clock.tick != known_tick
+        return lambda: clock.finished or clock.tick != tick
 
     def _note_end(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, ClockState) and message.status == "finished":
-            self._over = True
+            self._ended = True

@@ -15,7 +15,7 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports, find_mosquitto
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
@@ -36,8 +36,6 @@ STOP_S: Final = 5.0
 """How long processes may take to end politely, in seconds."""
 LONGEST_WAIT_S: Final = 1.0
 ENDLESS_TICKS: Final = 1_000_000
-
-Tap = Callable[[int, str, str, Message], None]
 
 
 class Engine:
@@ -115,7 +113,7 @@ class Testbed:
         words: Sequence[str],
         taps: Sequence[Tap],
         missed: Callable[[], None],
-        asked_to_end: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         engine: str | None = None,
     ) -> None:
         """`words` are what every process is told of the scenario; `taps` hear all that is said.
@@ -123,7 +121,7 @@ class Testbed:
         `missed` is called when something may not have been heard.
         """
         self._missed = missed
-        self._asked_to_end = asked_to_end
+        self._stop_requested = stop_requested
         self._engine = engine
         self.plan = plan
         self.fleet = fleet
@@ -224,7 +222,7 @@ class Testbed:
             self._look()
 
     def _look(self) -> None:
-        if self._asked_to_end():
+        if self._stop_requested():
             raise KeyboardInterrupt
         self.children.check()
 

@@ -24,7 +24,7 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 
 SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
 LIVE: Final = "document.querySelector('#live').dataset.state === 'live'"
@@ -71,7 +71,7 @@ class Running:
         recorded: bool = False,
     ) -> None:
         fleet = Fleet(load("normal", changes or SMALL))
-        self.site = Site(
+        self.site = SiteRun(
             fleet,
             BrokerAddress.parse(url),
             mode=Mode.SCALED,

@@ -27,7 +27,7 @@ from gridfleet.devices.charging import service_status
 from gridfleet.devices.config.scenario import Scenario, load, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 from tests.dashboards.runs import audit, broken, record
 from tests.devices.script import HOME, Stage, charger, vehicle
 from tests.hardware.test_own_meter import PER_LOOK_WH, Meter
@@ -224,7 +224,7 @@ def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBrok
     watch = Watch()
     fleet = Fleet(scenario)
     devices = set(fleet.ids)
-    site = Site(
+    site = SiteRun(
         fleet,
         BrokerAddress.parse(broker.url),
         mode=mode,
@@ -234,7 +234,7 @@ def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBrok
     )
     ordered = False
 
-    def go_on(running: Site) -> bool:
+    def go_on(running: SiteRun) -> bool:
         nonlocal ordered
         if not ordered and running.clock.tick >= 2:
             ordered = True

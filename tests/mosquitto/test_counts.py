@@ -14,7 +14,7 @@ from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
 pytestmark = pytest.mark.mosquitto

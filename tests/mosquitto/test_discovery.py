@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.messages import Kind, Presence
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 
 # home-assistant/core, components/mqtt/schemas.py (DEVICE_DISCOVERY_SCHEMA and what it is made of); any other key
 # at these levels makes Home Assistant refuse the whole message.
@@ -122,7 +122,7 @@ def test_every_device_is_told_of_once_and_stays_known(
 ) -> None:
     address, keyring, heard = BrokerAddress.parse(mosquitto.url), FileCredentials(secrets), dict[str, bytes]()
     fleet = Fleet(scenario)
-    Site(fleet, address, ticks=1, credentials=keyring, announce=True).run()
+    SiteRun(fleet, address, ticks=1, credentials=keyring, discoverable=True).run()
     with MqttLoop(address) as loop:
         loop.open(
             "viewer",

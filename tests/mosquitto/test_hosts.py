@@ -19,15 +19,10 @@ from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Award, ClockState, FleetPresence, Mode, Package, Presence
 from gridfleet.broker.protocol.topics import batch_topic
 from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import (
-    Connecting,
-    carry_devices,
-    fleet_process_id,
-    listen_first,
-    new_epoch,
-)
+from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_process_id, run_devices
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
@@ -42,20 +37,25 @@ class Carried:
     """Context manager: a part of a fleet as `gridfleet fleet` carries it, in a thread of its own."""
 
     def __init__(
-        self, scenario: Scenario, broker: MosquittoBroker, secrets: Path, number: int, connecting: Connecting
+        self,
+        scenario: Scenario,
+        broker: MosquittoBroker,
+        secrets: Path,
+        number: int,
+        mode: ConnectionMode,
     ) -> None:
         self.told: list[str] = []
         self._ended = False
         fleet = Fleet(scenario)
         self._thread = threading.Thread(
-            target=carry_devices,
+            target=run_devices,
             args=(fleet, BrokerAddress.parse(broker.url), part_of(fleet, number, 2)),
             kwargs={
-                "connecting": connecting,
-                "host": fleet_process_id(number),
+                "mode": mode,
+                "process_id": fleet_process_id(number),
                 "credentials": FileCredentials(secrets),
-                "asked_to_end": lambda: self._ended,
-                "tell": self.told.append,
+                "stop_requested": lambda: self._ended,
+                "report": self.told.append,
             },
         )
 
@@ -72,14 +72,14 @@ class Carried:
 @pytest.mark.parametrize(
     "ways",
     [
-        (Connecting.SHARED, Connecting.SHARED),
-        (Connecting.SHARED, Connecting.OWN),
-        (Connecting.OWN, Connecting.OWN),
+        (ConnectionMode.SHARED, ConnectionMode.SHARED),
+        (ConnectionMode.SHARED, ConnectionMode.OWN),
+        (ConnectionMode.OWN, ConnectionMode.OWN),
     ],
     ids=["shared", "mixed", "own"],
 )
 def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
-    ways: tuple[Connecting, Connecting], mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
+    ways: tuple[ConnectionMode, ConnectionMode], mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
 ) -> None:
     said, fleet, known = Heard(), Fleet(scenario), FileCredentials(secrets)
     clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch())
@@ -91,13 +91,13 @@ def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
         ear = SiteListener(loop, SiteDecoder(scenario.site), (said.tap,), known)
         seat = ClockRunner(clock, loop, SiteDecoder(scenario.site), known)
         loop.wait_online(5)
-        listen_first(loop, seat)
+        start_clock(loop, seat)
         assert loop.run_until(lambda: clock.present >= set(fleet.ids), 20)
         loop.run_until(lambda: False, 0.5)  # the devices have heard of each other, too
         seat.begin()
         over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in said.of(ClockState))  # noqa: E731
         assert loop.run_until(over, 30)
-        seat.leave()
+        seat.stop()
         loop.run_until(lambda: False, 0.2)
     simulated = heard(scenario, 6)
     assert sorted(line[1:] for line in said.lines(but=OF_THE_TRANSPORT)) == sorted(
@@ -106,11 +106,13 @@ def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
     assert broken(audit(said.messages)) == {}
     assert (ear.refused, clock.refused, clock.late_phases) == (0, {}, 0)
     hosts = {host for _, host, _ in said.of(FleetPresence)}
-    assert hosts == {fleet_process_id(n) for n, way in enumerate(ways, start=1) if way is Connecting.SHARED}
+    assert hosts == {
+        fleet_process_id(n) for n, way in enumerate(ways, start=1) if way is ConnectionMode.SHARED
+    }
     via = {sender: presence.via for _, sender, presence in said.of(Presence) if presence.online}
     for number, way in enumerate(ways, start=1):
         for each in part_of(fleet, number, 2):
-            assert via[each] == (fleet_process_id(number) if way is Connecting.SHARED else None)
+            assert via[each] == (fleet_process_id(number) if way is ConnectionMode.SHARED else None)
     for number, carried in enumerate((first, second), start=1):
         assert carried.told == [f"{len(part_of(fleet, number, 2))} devices are online"]
 

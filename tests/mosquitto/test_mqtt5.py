@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, Settings, Tick
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 
 pytestmark = pytest.mark.mosquitto
@@ -79,7 +79,7 @@ def test_a_bid_states_its_schema_and_expires_with_its_phase(
         seat.start()
         clock.publish("gridfleet/town/tick/clock", encode(tick), qos=1)
         assert loop.run_until(lambda: seat.agent.tick_message == tick, 5)
-        seat._say([("cell-1-1", Bid(0, ()))])
+        seat._publish([("cell-1-1", Bid(0, ()))])
         loop.run_until(lambda: False, 0.1)
     found = ear.properties()
     assert found
@@ -168,7 +168,7 @@ def test_what_the_broker_does_not_let_through_is_counted_and_told_once(
         seat.start()
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                seat._say([("cell-3-1", Bid(0, ()))])
+                seat._publish([("cell-3-1", Bid(0, ()))])
             assert loop.run_until(lambda: seat.agent.refused == {"denied": 3}, 5)
         assert caplog.text.count("denied") == 1
         assert "gridfleet/town/bid/cell-3-1/household-1" in caplog.text

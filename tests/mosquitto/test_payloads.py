@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from tests.mosquitto.guests import WAIT_S
 

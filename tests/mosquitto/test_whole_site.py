@@ -11,7 +11,7 @@ from gridfleet.broker.errors import BrokerError
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 from gridfleet.provisioning.runs.results import open_recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 
@@ -25,7 +25,7 @@ def over(
     with open_recording(scenario, out) as recorded:
         address = BrokerAddress.parse(broker.url)
         known = FileCredentials(secrets, certificates=certificates)
-        Site(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
+        SiteRun(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
 
@@ -68,4 +68,4 @@ def test_cells_trade_with_each_other_within_their_rights(
 def test_a_device_without_secrets_is_named(mosquitto: MosquittoBroker, secrets: Path) -> None:
     address = BrokerAddress.parse(mosquitto.url)
     with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be used \(no such file"):
-        Site(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()
+        SiteRun(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()

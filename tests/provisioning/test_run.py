@@ -52,7 +52,7 @@ def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixtu
 def test_a_broker_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gridfleet.devices.runtime.site.REACH_S", 1.0)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.CONNECT_S", 1.0)
     words = ["run", "--broker", "mqtt://127.0.0.1:1", "--ticks", "1", "--out", str(tmp_path / "run"), *SMALL]
     assert main(words) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err

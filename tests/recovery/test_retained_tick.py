@@ -54,4 +54,4 @@ def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -
         after = retained(loop, "after")
         assert loop.run_until(lambda: bool(after), 5)
         assert after[-1] == before[0] == clock.tick_message
-        seat.leave()
+        seat.stop()

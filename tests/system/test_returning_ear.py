@@ -9,7 +9,7 @@ from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 from gridfleet.provisioning.runs.results import facts_of
 
 
@@ -35,7 +35,7 @@ def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest
             recorded.missed()
 
         address = BrokerAddress.parse(broker.url)
-        site = Site(Fleet(scenario), address, ticks=40, taps=(recorded.tap, tap), missed=missed)
+        site = SiteRun(Fleet(scenario), address, ticks=40, taps=(recorded.tap, tap), on_gap=missed)
         site.run()
         assert len(returns) == 1
         assert recorded.finish().broken == ()

@@ -37,9 +37,9 @@ from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import Session
 from gridfleet.devices.clock.agent import Value
 from gridfleet.devices.config.scenario import Area, Scenario, load, parse
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.site import Site
+from gridfleet.devices.runtime.site import SiteRun
 from tests.dashboards.runs import audit, broken
 from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 
@@ -83,16 +83,16 @@ def seats(monkeypatch: pytest.MonkeyPatch) -> dict[str, DeviceRunner]:
             super().start()
 
     monkeypatch.setattr("gridfleet.devices.runtime.fleet_process.DeviceRunner", Known)
-    monkeypatch.setattr("gridfleet.devices.runtime.site.TELL_S", 0.05)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.POLL_S", 0.05)
     return found
 
 
 def site_of(
     scenario: Scenario, address: BrokerAddress, ticks: int, deadline_ms: int = 10_000
-) -> tuple[Site, Heard]:
+) -> tuple[SiteRun, Heard]:
     """A site that nobody has started yet, and what will be heard of it."""
     ear = Heard()
-    site = Site(Fleet(scenario), address, ticks=ticks, taps=(ear.tap,))
+    site = SiteRun(Fleet(scenario), address, ticks=ticks, taps=(ear.tap,))
     site.clock._deadline_ms = deadline_ms
     return site, ear
 
@@ -159,7 +159,7 @@ def test_every_message_is_that_of_the_simulation(name: str, address: BrokerAddre
 def test_scaled_time_ends_without_a_breach(address: BrokerAddress) -> None:
     ear = Heard()
     fleet = Fleet(load("normal"))
-    site = Site(fleet, address, mode=Mode.SCALED, seconds_per_tick=0.2, ticks=3, taps=(ear.tap,))
+    site = SiteRun(fleet, address, mode=Mode.SCALED, seconds_per_tick=0.2, ticks=3, taps=(ear.tap,))
     began = monotonic()
     site.run()
     assert monotonic() - began > 0.6
@@ -192,7 +192,7 @@ def test_scales_algorithm_and_ticks_change_while_it_runs(address: BrokerAddress)
     }
     site, ear = site_of(SMALL, address, ENDLESS)
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         wish = wishes.pop(site.clock.tick, None)
         if wish is not None:
             control(address, *wish, revision=site.clock.tick)
@@ -231,7 +231,7 @@ def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dic
     site, ear = site_of(SMALL, address, 8)
     looks: list[int] = []
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         clock = site.clock
         if clock.tick == 2 and not looks and not clock.paused:
             control(address, "paused", value=True, revision=1)
@@ -266,7 +266,7 @@ def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
     site, ear = site_of(SMALL, address, ENDLESS)
     comeback: list[int] = []
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         tick = site.clock.tick
         if tick == 3 and not comeback:
             cut(seats["charger-2"])
@@ -293,7 +293,7 @@ def test_nobody_waits_for_the_dead(
 ) -> None:
     site, ear = site_of(SMALL, address, 12)
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         if site.clock.tick == 3 and seats[victim].connection.online:
             monkeypatch.setattr(seats[victim].connection, "dial", lambda: None)  # nor does it come back
             cut(seats[victim])
@@ -327,7 +327,7 @@ def test_a_mute_charger_does_not_hold_up_every_call(
     site, ear = site_of(LOST, address, 8)
     begin_s = 0.0
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         nonlocal begin_s
         if site.clock.tick == 1 and not begin_s:
             publish(address, "germany/charger", "ghost", Presence(True, Kind.CHARGER, "germany", 51.0, 10.0))
@@ -351,7 +351,7 @@ def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
     site, ear = site_of(SMALL, address, 8)
     birth = Presence(True, kind, "germany", 51.0, 10.0)
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         if site.clock.tick == 2:
             publish(address, f"germany/{kind}", "ghost", birth)
         return True
@@ -371,7 +371,7 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
     """A seat that is not served: connected and alive, but deaf and mute."""
     site, ear = site_of(SMALL, address, 16, deadline_ms=3_000)
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         connection = seats[victim].connection
         assert isinstance(connection, Connection)
         if site.clock.tick == 3:
@@ -396,7 +396,7 @@ def test_a_dead_charger_sends_its_vehicles_on(
     reserved: list[Session | None] = []
     cut_s = 0.0
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         nonlocal cut_s
         if site.clock.tick == 4 and not reserved:
             reserved.extend(
@@ -421,7 +421,7 @@ def test_a_dead_charger_sends_its_vehicles_on(
 # --- the broker ------------------------------------------------------------------------------------------
 
 
-def stop_after(seconds: float) -> Callable[[Site], bool]:
+def stop_after(seconds: float) -> Callable[[SiteRun], bool]:
     end = monotonic() + seconds
     return lambda _: monotonic() < end
 
@@ -432,7 +432,7 @@ def test_a_broker_that_goes_away_ends_the_run_with_a_clear_error(
     site, _ear = site_of(SMALL, address, ENDLESS, deadline_ms=1_000)
     patient = stop_after(20)
 
-    def progress(site: Site) -> bool:
+    def progress(site: SiteRun) -> bool:
         if site.clock.tick == 3:
             bus.close()
         return patient(site)
@@ -445,7 +445,7 @@ def test_a_broker_that_is_not_there_is_named(
     bus: EmbeddedBroker, address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus.close()
-    monkeypatch.setattr("gridfleet.devices.runtime.site.REACH_S", 0.5)
+    monkeypatch.setattr("gridfleet.devices.runtime.site.CONNECT_S", 0.5)
     site, _ear = site_of(SMALL, address, 2)
     with pytest.raises(BrokerError, match=str(address)):
         site.run()

@@ -31,9 +31,10 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import WHOLE_SITE, batch_topic
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from gridfleet.devices.runtime.fleet_process import DeviceGroup, listen_first, new_epoch
+from gridfleet.devices.runtime.fleet_process import DeviceGroup
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
@@ -64,7 +65,7 @@ class Town:
         self.clock = self.fleet.clock(mode, pace_s, ticks, epoch=new_epoch())
         self.seat = ClockRunner(self.clock, loop, SiteDecoder(scenario.site))
         loop.wait_online(5)
-        listen_first(loop, self.seat)
+        start_clock(loop, self.seat)
 
     def settle(self, host: str | None, ids: Sequence[str], lines: ChannelFactory | None = None) -> None:
         wire = SiteDecoder(self.fleet.scenario.site)
@@ -87,8 +88,8 @@ class Town:
 
     def leave(self) -> None:
         for group in self.crews:
-            group.leave()
-        self.seat.leave()
+            group.stop()
+        self.seat.stop()
         self.loop.run_until(lambda: self.loop.connections == {self.ear.connection}, 5)
 
 
@@ -171,7 +172,7 @@ def test_with_a_host_its_devices_die_and_come_back(
         behind = set(site.fleet.ids) - set(alone)
         tick = 2
         site.run(lambda: site.clock.tick >= tick)
-        mill = next(seat.agent for seat in site.crews[0].seats if seat.agent.id == "turbine-1")
+        mill = next(seat.agent for seat in site.crews[0].runners if seat.agent.id == "turbine-1")
         assert isinstance(mill, Turbine)
         assert behind & set(mill._roster.members)
 

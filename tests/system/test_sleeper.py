@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.runtime.agent_runner import DeviceRunner
+from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 

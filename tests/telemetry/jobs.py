@@ -76,7 +76,7 @@ def recorder(asked: list[bool], folder: str, broker: str, url: str, log: str) ->
             lambda run: RunFacts("normal", run, 1, "0", 0),
             name="normal",
             write=write,
-            asked_to_end=lambda: asked[0],
+            stop_requested=lambda: asked[0],
             tell=_tell,
         )
 

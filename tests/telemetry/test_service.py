@@ -28,14 +28,14 @@ def test_a_broker_that_has_forgotten_the_session_leaves_a_gap_in_the_journal(
     with ExitStack() as stack:
         brokers = [stack.enter_context(EmbeddedBroker(port))]
 
-        def asked_to_end() -> bool:
+        def stop_requested() -> bool:
             if len(brokers) == 1 and "hears home" in told:
                 brokers[0].close()
                 brokers.append(stack.enter_context(EmbeddedBroker(port)))
             return told.count("hears home") == 2
 
         address = BrokerAddress("127.0.0.1", port)
-        record(tmp_path, "home", address, facts, asked_to_end=asked_to_end, tell=told.append)
+        record(tmp_path, "home", address, facts, stop_requested=stop_requested, tell=told.append)
     assert any("has forgotten the session" in text for text in told)
     assert [entry.topic for entry in Journal(tmp_path / JOURNAL).read()] == [""]
 

@@ -14,7 +14,7 @@ from gridfleet.provisioning.cli.influx_options import add_influx, target_of
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from gridfleet.devices.runtime.site import Site
+    from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 HELP: Final = "run a scenario over a real MQTT broker"
@@ -74,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
     from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.devices.runtime.site import Site
+    from gridfleet.devices.runtime.site import SiteRun
     from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
     from gridfleet.provisioning.commands.live.console import print_console_address
@@ -117,15 +117,15 @@ def execute(arguments: argparse.Namespace) -> int:
                 wall_ms=lambda: time.time_ns() // 1_000_000,
             )
         )
-        site = Site(
+        site = SiteRun(
             fleet,
             address,
             mode=Mode(mode),
             seconds_per_tick=seconds_per_tick,
             taps=(recorded.tap, price.tap),
             credentials=credentials,
-            announce=arguments.home_assistant,
-            missed=recorded.missed,
+            discoverable=arguments.home_assistant,
+            on_gap=recorded.missed,
         )
         try:
             interrupted = run_with_progress(SiteRunner(site, price), scenario.name)
@@ -137,7 +137,7 @@ def execute(arguments: argparse.Namespace) -> int:
 class SiteRunner:
     """Runs a site on a broker and reports its progress."""
 
-    def __init__(self, site: "Site", price: "LowestPrice") -> None:
+    def __init__(self, site: "SiteRun", price: "LowestPrice") -> None:
         self._site = site
         self._price = price
 
@@ -145,7 +145,7 @@ class SiteRunner:
         """Run to the end, or until `progress` returns False."""
         price = self._price
 
-        def report(site: "Site") -> bool:
+        def report(site: "SiteRun") -> bool:
             clock = site.clock
             return progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
 

@@ -84,7 +84,7 @@ def execute(arguments: argparse.Namespace) -> int:
             words=["--set", *changes] if changes else [],
             taps=(recorded.tap,),
             missed=recorded.missed,
-            asked_to_end=lambda: interruption.requested,
+            stop_requested=lambda: interruption.requested,
             engine=arguments.engine,
         ) as testbed,
     ):

@@ -47,8 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the clock until the last tick, or until a signal."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.protocol.messages import Mode
+    from gridfleet.devices.runtime.clock_process import new_epoch, run_clock
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.devices.runtime.fleet_process import carry_clock, new_epoch
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
@@ -60,16 +60,16 @@ def execute(arguments: argparse.Namespace) -> int:
     credentials = credentials_for(arguments.secrets, address)
     fleet = Fleet(scenario_from_arguments(arguments))
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
-        finished = carry_clock(
+        finished = run_clock(
             fleet,
             fleet.clock(Mode(mode), seconds_per_tick, epoch=new_epoch()),
             address,
             credentials=credentials,
             fresh=arguments.fresh,
-            patience_s=arguments.patience,
-            asked_to_end=lambda: interruption.requested,
-            tell=report,
-            watch=heartbeat.follow,
+            wait_s=arguments.patience,
+            stop_requested=lambda: interruption.requested,
+            report=report,
+            on_loop=heartbeat.follow,
         )
     report("the last tick is finished" if finished else "stopped; start it again to continue")
     return ExitCode.SUCCESS

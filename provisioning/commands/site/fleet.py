@@ -71,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the devices until a signal."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.devices.runtime.fleet_process import Connecting, carry_devices, fleet_process_id
+    from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_process_id, run_devices
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
@@ -98,25 +98,25 @@ def execute(arguments: argparse.Namespace) -> int:
                     f"--part {number}/{parts}",
                     f"has no devices: the scenario has {len(fleet.ids)}; use fewer parts",
                 )
-            connecting, host = Connecting(arguments.connection), fleet_process_id(number)
+            mode, process_id = ConnectionMode(arguments.connection), fleet_process_id(number)
             how = (
                 "one connection each"
-                if connecting is Connecting.OWN
-                else f"one connection for all, as {host}"
+                if mode is ConnectionMode.OWN
+                else f"one connection for all, as {process_id}"
             )
             report(f"part {number} of {parts}: {len(ids)} of {len(fleet.ids)} devices, {how}")
-            carry_devices(
+            run_devices(
                 fleet,
                 address,
                 ids,
-                connecting=connecting,
-                host=host,
+                mode=mode,
+                process_id=process_id,
                 credentials=credentials,
-                announce=arguments.home_assistant,
+                discoverable=arguments.home_assistant,
                 skew_ms=arguments.clock_skew_ms,
-                asked_to_end=lambda: interruption.requested,
-                tell=report,
-                watch=heartbeat.follow,
+                stop_requested=lambda: interruption.requested,
+                report=report,
+                on_loop=heartbeat.follow,
             )
     report("all devices are offline")
     return ExitCode.SUCCESS

@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
             credentials=credentials,
             client_id=arguments.id,
             most_spool_bytes=arguments.spool_mb << 20,
-            asked_to_end=lambda: interruption.requested,
+            stop_requested=lambda: interruption.requested,
             tell=report,
             watch=heartbeat.follow,
         )
