@@ -1,34 +1,47 @@
-"""What the time plots share: the axis of simulated hours with its days, events, steps, and units that fit."""
+"""Parts of the plots over time: the axis of simulated hours with days and events, steps, legends, units."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
+_THOUSANDS: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
 _HOUR_STEPS: Final = (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 720)
-_MOST_TICKS: Final = 12
-_MOST_SPANS: Final = 40
-_MOST_DAY_LINES: Final = 10
-_NARROWEST_LABEL: Final = 0.2
-"""Least distance of two events' names, as a share of the axis."""
+_MAX_TICKS: Final = 12
+_MAX_SPANS: Final = 40
+_MAX_DAY_LINES: Final = 10
+_MIN_LABEL_DISTANCE: Final = 0.2
+"""Smallest distance between the names of two events, as a share of the axis."""
+
+
+class _PageNumbers(ScalarFormatter):
+    """Tick labels as the page writes numbers: narrow spaces between thousands."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        whole, point, decimals = super().__call__(x, pos).partition(".")
+        return _THOUSANDS.sub("\u202f", whole) + point + decimals
 
 
 def time_axis(axes: Axes, timeline: Timeline, *, top: bool = True, bottom: bool = True) -> None:
-    """Draw hours and dates below the bottom panel, the run's events in all, their names in the top one."""
+    """Draw hours and dates below the bottom panel, events in every panel, their names above the top one."""
     begin, end = (float(timeline.edges[0]), float(timeline.edges[-1])) if timeline.bins else (0.0, 24.0)
     axes.set_xlim(begin, end)
-    step = next((s for s in _HOUR_STEPS if (end - begin) / s <= _MOST_TICKS), _HOUR_STEPS[-1])
+    step = next((s for s in _HOUR_STEPS if (end - begin) / s <= _MAX_TICKS), _HOUR_STEPS[-1])
     hours = np.arange(math.ceil(begin / step), math.floor(end / step) + 1) * step
     axes.set_xticks(hours, [_clock(timeline, hour, step, is_first=hour == hours[0]) for hour in hours])
     for day in range(math.floor(begin / 24) + 1, math.ceil(end / 24)):
-        if end - begin <= _MOST_DAY_LINES * 24:
+        if end - begin <= _MAX_DAY_LINES * 24:
             axes.axvline(day * 24, color=style.GRID, linewidth=1.4, zorder=0.6)
+    if type(axes.yaxis.get_major_formatter()) is ScalarFormatter:
+        axes.yaxis.set_major_formatter(_PageNumbers())
     if bottom:
         axes.set_xlabel("simulated time, hour of the day" if step < 24 else "simulated time, days")
     else:
@@ -39,7 +52,7 @@ def time_axis(axes: Axes, timeline: Timeline, *, top: bool = True, bottom: bool 
 def legend(
     axes: Axes, timeline: Timeline, handles: Sequence[Artist] | None = None, title: str | None = None
 ) -> None:
-    """Put the legend in rows above the axes and above the names of events, where it covers nothing."""
+    """Put the legend above the axes and above the names of events, where it covers nothing."""
     shown = axes.get_legend_handles_labels()[0] if handles is None else handles
     if shown:
         room = 1.7 if timeline.spans else 0.2
@@ -52,7 +65,7 @@ def legend(
 
 
 def steps(axes: Axes, timeline: Timeline, values: Series, **line: object) -> None:
-    """Draw a line of one level per bin."""
+    """Draw a stepped line, one level per bin."""
     axes.stairs(values, timeline.edges, baseline=None, **line)  # type: ignore[arg-type]
 
 
@@ -87,7 +100,7 @@ def energy_unit(*values_wh: Series) -> tuple[float, str]:
 
 
 def per_tick(timeline: Timeline, unit: str) -> str:
-    """Return the label of an energy axis, saying so where bins are means of several ticks."""
+    """Return the label of an energy axis; it says when bins are means of several ticks."""
     minutes = timeline.facts.tick_ms / 60_000
     mean = f", mean of {timeline.step}" if timeline.step > 1 else ""
     return f"{unit} per tick of {minutes:g} min{mean}"
@@ -103,9 +116,9 @@ def _clock(timeline: Timeline, hour: float, step: float, *, is_first: bool) -> s
 
 
 def _events(axes: Axes, timeline: Timeline, begin: float, end: float, *, named: bool) -> None:
-    """Shade spans and mark instants; above the axes, name them, those too near to each other together."""
+    """Shade spans and mark instants; write their names above the axes, close ones together."""
     names: list[tuple[float, list[str]]] = []
-    for span in timeline.spans[:_MOST_SPANS]:
+    for span in timeline.spans[:_MAX_SPANS]:
         if span.begin_hour > end or (span.end_hour or span.begin_hour) < begin:
             continue
         if span.end_hour is None:
@@ -115,7 +128,7 @@ def _events(axes: Axes, timeline: Timeline, begin: float, end: float, *, named: 
                 span.begin_hour, span.end_hour, color=style.EVENT, alpha=0.22, linewidth=0, zorder=0.5
             )
         place = max(0.0, (span.begin_hour - begin) / (end - begin))
-        if names and place - names[-1][0] < _NARROWEST_LABEL:
+        if names and place - names[-1][0] < _MIN_LABEL_DISTANCE:
             names[-1][1].append(span.text)
         else:
             names.append((place, [span.text]))

@@ -1,4 +1,4 @@
-"""The list of figures: what each is called, what it shows, in which unit, and from which columns."""
+"""The list of the report's figures: name, title, what it shows, unit, and source columns."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ class Plot(NamedTuple):
     """One figure of the report."""
 
     name: str
-    """File name without its ending."""
+    """File name without its suffix."""
     title: str
     shows: str
     unit: str
@@ -30,7 +30,7 @@ PLOTS: Final = (
     Plot(
         "consumption-generation",
         "Consumption and generation",
-        "Energy used, by where it came from; curtailed energy above it; the line is what all bids asked for.",
+        "Energy used, by source, with curtailed energy on top. The line is the demand: the sum of all bids.",
         "kWh per tick",
         "ticks.csv: demand_kwh, generated_kwh, reactor_kwh, imported_kwh, exported_kwh, curtailed_kwh",
         power.consumption_and_generation,
@@ -38,8 +38,8 @@ PLOTS: Final = (
     Plot(
         "power-difference",
         "Power difference",
-        "Own generation less demand. Above zero there is more than anybody asks for; below it somebody goes "
-        "short or the reactor helps.",
+        "Wind generation minus demand. Above zero there is a surplus; below zero the reactor supplies energy, "
+        "or some demand is not met.",
         "kWh per tick",
         "ticks.csv: generated_kwh, demand_kwh",
         power.power_difference,
@@ -47,24 +47,24 @@ PLOTS: Final = (
     Plot(
         "reactor-share",
         "Share of the reactor",
-        "How much of the energy bought came from the reactor, in each tick and since the start.",
+        "The reactor's share of the energy bought, in each tick and since the start.",
         "%",
         "ticks.csv: reactor_kwh, sold_kwh",
         power.reactor_share,
     ),
     Plot(
         "sell-price",
-        "Sell price",
-        "Lowest and mean price of the energy sold in each tick. Dashed: the least that chargers bid, and the "
-        "price from which the reactor sells.",
-        "EUR/kWh",
+        "Market price",
+        "Lowest and mean price of the energy sold in each tick. Dashed: the lowest price that chargers bid, "
+        "and the lowest price at which the reactor sells.",
+        "€/kWh",
         "ticks.csv: lowest_price, mean_price",
         money.sell_price,
     ),
     Plot(
         "chargers-consumers",
         "Bought by consumers and by chargers",
-        "What households, commerce and farms bought, and on top of it what chargers put into their buffers.",
+        "Energy bought by households, commerce and farms, and on top of it the energy that chargers stored.",
         "kWh per tick",
         "ledger.csv: consumer, energy_kwh; agents.csv: kind",
         power.chargers_and_consumers,
@@ -72,23 +72,23 @@ PLOTS: Final = (
     Plot(
         "generation-per-producer",
         "Generation per producer",
-        "Mean power of each turbine and of the reactor; turbines differ by their dashes.",
+        "Mean power of each turbine and of the reactor; turbines differ in line style.",
         "kW",
         "agents.csv: kind, power_kw",
         power.generation_per_producer,
     ),
     Plot(
         "money-per-producer",
-        "Money earned per producer",
-        "What each producer has earned since the start.",
-        "EUR",
+        "Earnings per producer",
+        "Earnings of each producer since the start.",
+        "€",
         "agents.csv: kind, money_eur",
         money.money_per_producer,
     ),
     Plot(
         "stored-total",
-        "Energy in all chargers together",
-        "The buffers of all chargers, when each tick ends.",
+        "Energy stored in all chargers",
+        "Energy in the buffers of all chargers at the end of each tick.",
         "kWh",
         "ticks.csv: charger_stored_kwh",
         batteries.stored_total,
@@ -104,41 +104,41 @@ PLOTS: Final = (
     Plot(
         "accepted-offers",
         "Accepted charging offers",
-        "Price, distance and cost of the offers that vehicles accepted; a dot is the mean of a tick, the "
-        "line that of the last 3 hours.",
-        "EUR/kWh, km, EUR",
+        "Price, distance and cost of the offers that vehicles accepted. A dot is the mean of a tick, the "
+        "line is the mean of the last 3 hours.",
+        "€/kWh, km, €",
         "reservations.csv: accepted, price, distance_km, energy_kwh × price",
         charging.accepted_offers,
     ),
     Plot(
         "reservation-outcomes",
         "Charging reservations",
-        "Left, how many calls for proposals reached each step; right, how the offers of chargers ended.",
+        "Left: how many calls for proposals reached each step. Right: how the chargers' offers ended.",
         "count",
         "reservations.csv: requested, offered, accepted, arrived, released, outcome",
         charging.reservation_outcomes,
     ),
     Plot(
-        "vehicle-story",
-        "One vehicle's story",
-        "The vehicle with most reservations: state of charge and status, speed, time to its deadline.",
+        "vehicle-history",
+        "History of one vehicle",
+        "The vehicle with the most reservations: state of charge and status, speed, time to its deadline.",
         "%, km/h, h",
         "agents.csv: state_of_charge; store, table vehicles: status, speed_km_h, deadline_ms",
-        vehicle.vehicle_story,
+        vehicle.vehicle_history,
     ),
     Plot(
         "map",
         "Map",
-        "All agents where they were last seen, with each vehicle's way to its next stop and its destination.",
+        "Last position of every device, with each vehicle's route to its next stop and its destination.",
         "degrees",
         "agents.csv: kind, latitude, longitude; store, table vehicles: next and destination",
-        country.map_of_agents,
+        country.map_of_devices,
     ),
 )
 
 
 def render_all(store: Store, plots_directory: Path | None = None) -> dict[str, str]:
-    """Build each figure once; return it as SVG for a page, by name, and write it as PNG where asked to."""
+    """Draw each figure once; return it as SVG by name, and write it as PNG if a directory is given."""
     timeline = read_timeline(store)
     found = {}
     with style.house_style():

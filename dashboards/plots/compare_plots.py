@@ -1,4 +1,4 @@
-"""Figures of a comparison: bars with their spread, and mean curves over a band from least to most."""
+"""Figures of a comparison: bars with their spread, and mean curves over the range of their runs."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.curves import CURVES, Curves, mean_and_range
-from gridfleet.dashboards.reports.metrics import METRICS
+from gridfleet.dashboards.reports.metrics import METRICS, page_unit
 
 Bars: TypeAlias = Mapping[str, Sequence[tuple[str, float, float, float, float]]]
-"""Label, mean, standard deviation, least and most, by the metric's name."""
+"""Label, mean, standard deviation, smallest and largest value, by the metric's name."""
 RunCurves: TypeAlias = Mapping[str, list[Curves]]
 
 COLUMNS: Final = 4
@@ -46,7 +46,7 @@ class ComparePlot(NamedTuple):
 
 
 def bars(figures: Bars, curves: RunCurves) -> Figure:
-    """Draw a panel per metric, a bar per label; the line runs from least to most, its thick part is ± sd."""
+    """Draw a panel per metric, a bar per label; the line is the range, its thick part is ± sd."""
     del curves
     metrics = [metric for metric in METRICS if metric.name in COMPARED]
     labels = [row[0] for row in figures[metrics[0].name]]
@@ -54,23 +54,23 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
     figure = style.new_figure("Key figures with their spread", rows * (0.85 + 0.21 * len(labels)) + 0.5)
     panels: list[Axes] = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for index, (axes, metric) in enumerate(zip(panels, metrics, strict=False)):
-        for place, (_, mean, sd, least, most) in enumerate(figures[metric.name]):
+        for place, (_, mean, sd, low, high) in enumerate(figures[metric.name]):
             if math.isnan(mean):
                 continue
             axes.barh(place, mean, height=0.66, color=_tone(place), alpha=0.55)
-            axes.plot([least, most], [place, place], color=style.INK, linewidth=0.8)
+            axes.plot([low, high], [place, place], color=style.INK, linewidth=0.8)
             axes.plot(
-                [max(least, mean - sd), min(most, mean + sd)], [place, place], color=style.INK, linewidth=2.4
+                [max(low, mean - sd), min(high, mean + sd)], [place, place], color=style.INK, linewidth=2.4
             )
         names = [style.label(text, 18) for text in labels] if index % COLUMNS == 0 else []
         axes.set_yticks(range(len(labels)) if names else [], names)
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        is_zero = not any(most > 0 for *_, most in figures[metric.name])
+        is_zero = not any(high > 0 for *_, high in figures[metric.name])
         axes.set_xlim(0, 1 if is_zero else None)
         axes.locator_params(axis="x", nbins=3)
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
-        unit = f", {metric.unit}" if metric.unit else ""
+        unit = f", {page_unit(metric.unit)}" if metric.unit else ""
         axes.set_title(_wrap(f"{metric.title}{unit}"), fontsize=8)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
@@ -78,17 +78,17 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
 
 
 def overlay(figures: Bars, curves: RunCurves) -> Figure:
-    """Draw a panel per curve, a line per label, over a band from least to most of its runs."""
+    """Draw a panel per curve, a line per label, over a band that is the range of its runs."""
     del figures
     figure = style.new_figure("Over time: mean of the runs, and their range", 1.95 * len(CURVES) + 0.9)
     panels: list[Axes] = list(figure.subplots(len(CURVES), 1, sharex=True))
     for axes, (name, title, unit) in zip(panels, CURVES, strict=True):
         for place, runs in enumerate(curves.values()):
-            hours, mean, least, most = mean_and_range(runs, name)
+            hours, mean, low, high = mean_and_range(runs, name)
             if not np.isfinite(mean).any():
                 continue
             if len(runs) > 1:
-                axes.fill_between(hours, least, most, color=_tone(place), alpha=0.16, linewidth=0)
+                axes.fill_between(hours, low, high, color=_tone(place), alpha=0.16, linewidth=0)
             single: dict[str, Any] = {"marker": "o"} if len(hours) == 1 else {}
             axes.plot(hours, mean, color=_tone(place), linestyle=_dash(place), **single)
         axes.set_title(title, fontsize=8.5)
@@ -127,16 +127,16 @@ COMPARE_PLOTS: Final = (
     ComparePlot(
         "compare-bars",
         "Key figures with their spread",
-        "A bar is the mean of a set's runs; the fine line runs from the least to the most, its thick part "
-        "is the mean ± one standard deviation.",
-        "in each panel's title",
+        "A bar is the mean of a set's runs; the thin line is their range, its thick part is the mean ± one "
+        "standard deviation.",
+        "in the title of each panel",
         bars,
     ),
     ComparePlot(
         "compare-curves",
         "Over time",
-        "A line is the mean of a set's runs, the band around it their range.",
-        "at each axis",
+        "A line is the mean of a set's runs, the band around it is their range.",
+        "on each axis",
         overlay,
     ),
 )

@@ -1,4 +1,4 @@
-"""The curves of a run that are laid over those of other runs."""
+"""Curves over time of one run, for a comparison with other runs."""
 
 import math
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Curves:
 
 
 CURVES: Final = (
-    ("mean_price", "Mean sell price", "EUR/kWh"),
-    ("reactor_kwh", "From the reactor", "kWh per tick"),
+    ("mean_price", "Mean market price", "€/kWh"),
+    ("reactor_kwh", "Sold by the reactor", "kWh per tick"),
     ("stored_kwh", "Stored in chargers", "kWh"),
-    ("accepted_price", f"Price of accepted charging offers, mean of {ROLLING_HOURS} h", "EUR/kWh"),
+    ("accepted_price", f"Price of accepted charging offers, mean of {ROLLING_HOURS} h", "€/kWh"),
 )
 """Name, title and unit of each curve."""
 
@@ -50,16 +50,16 @@ def curves_of(store: Store) -> Curves:
 
 
 def mean_and_range(runs: list[Curves], name: str) -> tuple[Series, Series, Series, Series]:
-    """Return hours, mean, least and most over runs, as far as the shortest run goes."""
+    """Return hours, mean, smallest and largest value over runs, as far as the shortest run goes."""
     length = min(len(run.hours) for run in runs)
     stack = np.array([run.values[name][:length] for run in runs]).reshape(len(runs), length)
     known = np.isfinite(stack)
     count = known.sum(axis=0)
     total = np.where(known, stack, 0.0).sum(axis=0)
     mean = np.divide(total, count, out=np.full(length, math.nan), where=count > 0)
-    least = np.where(count > 0, np.where(known, stack, np.inf).min(axis=0, initial=np.inf), np.nan)
-    most = np.where(count > 0, np.where(known, stack, -np.inf).max(axis=0, initial=-np.inf), np.nan)
-    return np.array(runs[0].hours[:length]), mean, least, most
+    low = np.where(count > 0, np.where(known, stack, np.inf).min(axis=0, initial=np.inf), np.nan)
+    high = np.where(count > 0, np.where(known, stack, -np.inf).max(axis=0, initial=-np.inf), np.nan)
+    return np.array(runs[0].hours[:length]), mean, low, high
 
 
 def _plain(values: Series) -> tuple[float, ...]:

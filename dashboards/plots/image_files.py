@@ -1,4 +1,4 @@
-"""Figures as files and as parts of a page: PNG without dates, SVG whose colours follow the page."""
+"""Save figures as PNG, and as inline SVG whose colours follow the page's light or dark theme."""
 
 import io
 import re
@@ -25,7 +25,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """Return a figure drawn before as SVG for a page: cut below its title, with ids of its own."""
+    """Return a drawn figure as SVG for a page: without its title, and with unique ids."""
     figure.set_layout_engine("none")  # it is laid out already; doing it again would cost as much as drawing
     buffer = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -36,12 +36,12 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
         f'<svg role="img" aria-label="{title}" viewBox="0 {TITLE_POINTS} {width:g} {height - TITLE_POINTS:g}"'
     )
     text = _SIZE.sub(head, text, count=1)
-    text = _TAGS.sub(lambda tag: _own(tag[0], name), text)
+    text = _TAGS.sub(lambda tag: _adapt(tag[0], name), text)
     return re.sub(r"\n\s*", "\n", text)
 
 
-def _own(tag: str, name: str) -> str:
-    """Return a tag with ids of this figure, the page's font, and colours that are the page's."""
+def _adapt(tag: str, name: str) -> str:
+    """Return a tag with ids of this figure, and with the page's font and colours."""
     tag = _IDS.sub(rf"\1{name}-", tag)
     tag = _FONT.sub("", tag)
     return _HEX.sub(lambda found: f"var(--{_TOKENS[found[0]]})" if found[0] in _TOKENS else found[0], tag)

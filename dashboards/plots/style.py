@@ -1,4 +1,4 @@
-"""How figures look: one colour for one meaning everywhere, chosen to be told apart by colour-blind eyes too.
+"""How figures look: each quantity has one colour everywhere, distinct for colour-blind readers too.
 
 The colours extend the palette of Okabe and Ito (2008). Each has a twin for dark pages; `plots.image_files` turns
 the light ones into CSS variables, so that an inline figure follows the page.
@@ -61,14 +61,14 @@ KIND_TONES: Final = {
     "vehicle": VEHICLE,
 }
 RUN_TONES: Final = tuple(tone.light for name, tone in TONES.items() if name.startswith("run-"))
-"""For sets of runs side by side, where a colour stands for a set and for nothing else."""
+"""Colours of the sets of runs in a comparison."""
 DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
-"""Line styles for things of one kind, which share its colour."""
+"""Line styles that distinguish devices of one kind, which have the same colour."""
 WIDTH_INCHES: Final = 9.0
 TITLE_POINTS: Final = 18
 """Height of a figure's title, from its upper edge."""
 PNG_DPI: Final = 110
-LONGEST_LABEL: Final = 28
+MAX_LABEL_LENGTH: Final = 28
 
 _RC: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -111,7 +111,7 @@ _RC: Final[dict[str, Any]] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with our settings alone, whatever the user's matplotlibrc says; restores them afterwards."""
+    """Context manager: use GridFleet's settings instead of the user's matplotlibrc, and restore those afterwards."""
     with matplotlib.style.context(["default", _RC]):
         yield
 
@@ -123,14 +123,14 @@ def new_figure(title: str, height_inches: float = 3.3, width_inches: float = WID
     return figure
 
 
-def say_empty(axes: Axes, text: str) -> None:
-    """Say in the middle of an empty panel why it is empty."""
+def note_empty(axes: Axes, text: str) -> None:
+    """Write in an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=10)
     axes.set_yticks([])
     axes.grid(visible=False)
 
 
-def label(text: str, longest: int = LONGEST_LABEL) -> str:
-    """Return a device's word fit for a figure: printable, in the font's alphabets, not too long."""
+def label(text: str, max_length: int = MAX_LABEL_LENGTH) -> str:
+    """Return a device's text as a label: printable, in letters that the font has, not too long."""
     shown = "".join(letter if letter.isprintable() and ord(letter) < 0x250 else "?" for letter in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return shown if len(shown) <= max_length else shown[: max_length - 1] + "…"

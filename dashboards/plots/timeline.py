@@ -1,4 +1,4 @@
-"""The run's time axis: its ticks gathered into at most a few hundred bins, and series read onto them."""
+"""The time axis of a run: its ticks in at most a few hundred bins, and series of values per bin."""
 
 import math
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from gridfleet.dashboards.store.rows import EventRow, RunFacts
 
 Series = npt.NDArray[np.float64]
 
-MOST_BINS: Final = 480
+MAX_BINS: Final = 480
 _DAY_MS: Final = 24 * MS_PER_HOUR
 _END: Final = "-end"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An event on the time axis, in hours; an end of None makes it an instant."""
+    """An event on the time axis, in hours; an instant where its end is None."""
 
     kind: str
     begin_hour: float
@@ -41,7 +41,7 @@ class Timeline:
     step: int
     midnight_ms: int
     edges: Series
-    """Hours at which the bins begin, and at which the last one ends."""
+    """Hours at which the bins begin, and the hour at which the last one ends."""
     spans: tuple[Span, ...]
 
     @property
@@ -56,7 +56,7 @@ class Timeline:
 
     @property
     def ends(self) -> Series:
-        """Hours at which the bins end: where states such as a battery's are drawn."""
+        """Hours at which the bins end; states such as a battery's are drawn there."""
         return self.edges[1:]
 
     def hour(self, simulated_ms: float) -> float:
@@ -73,7 +73,7 @@ class Timeline:
         return self.read_by("''", value, source, where).get("", self.blank())
 
     def read_by(self, name: str, value: str, source: str, where: str = "1") -> dict[str, Series]:
-        """Return such series by the value of an SQL expression, in the order of their names."""
+        """Return one such series for each value of an SQL expression, in the order of these names."""
         rows = self.store.select(
             f"SELECT {name}, (tick - ?) / ? AS bin, {value} FROM {source} "  # noqa: S608  the code's own SQL
             f"WHERE {where} AND tick BETWEEN ? AND ? GROUP BY 1, 2 ORDER BY 1, 2",
@@ -103,7 +103,7 @@ def read_timeline(store: Store) -> Timeline:
     if first is None:
         first, last, first_ms = 0, -1, facts.start_ms
     ticks = last - first + 1
-    step = max(1, math.ceil(ticks / MOST_BINS))
+    step = max(1, math.ceil(ticks / MAX_BINS))
     bins = math.ceil(ticks / step)
     midnight = first_ms // _DAY_MS * _DAY_MS
     tick_numbers = np.minimum(np.arange(bins + 1) * step, ticks)

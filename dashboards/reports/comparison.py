@@ -1,4 +1,4 @@
-"""Sets of runs side by side: means with their spread over seeds, as data, as a table, and as a page."""
+"""Compare sets of runs: mean and spread of each key figure over the seeds, as CSV and as a page."""
 
 import csv
 import math
@@ -14,22 +14,22 @@ from gridfleet.dashboards.plots.curves import Curves, curves_of
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, Metric, figures_of, number_text
+from gridfleet.dashboards.reports.metrics import METRICS, Metric, figures_of, number_text, page_unit
 from gridfleet.dashboards.store.database import Store
 
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
 _INTRODUCTION: Final = (
-    "Each figure is the mean over the runs of a set ± its standard deviation; in brackets their range."
+    "Each figure is the mean over the runs of a set ± the standard deviation, with the range in brackets."
 )
 _FOOTER: Final = (
-    'The same figures as a file: <a href="compare.csv">compare.csv</a>; each picture as PNG in '
+    'The same figures as a file: <a href="compare.csv">compare.csv</a>; each figure as PNG in '
     '<a href="plots/">plots/</a>.'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What is kept of one run for a comparison; small enough to pass between processes."""
+    """What a comparison needs of one run; small enough to pass between processes."""
 
     seed: int
     figures: dict[str, float]
@@ -47,11 +47,11 @@ class Spread:
     mean: float
     sd: float
     """Standard deviation of the sample; 0 for a single run."""
-    least: float
-    most: float
+    min: float
+    max: float
 
     def text(self) -> str:
-        """Spell mean ± standard deviation, and on a second line the range."""
+        """Return mean ± standard deviation as text, with the range on a second line."""
         if not self.runs:
             return "–"
         places = self.metric.places
@@ -59,7 +59,7 @@ class Spread:
         if self.runs == 1:
             return mean
         spread = number_text(self.sd, max(places, 1))
-        return f"{mean} ± {spread}\n({number_text(self.least, places)} to {number_text(self.most, places)})"
+        return f"{mean} ± {spread}\n({number_text(self.min, places)} to {number_text(self.max, places)})"
 
 
 def result_of(store: Store) -> RunResult:
@@ -106,10 +106,10 @@ def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path
 
 
 def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, float, float, float]]]:
-    """Return label, mean, standard deviation, least and most by the metric's name."""
+    """Return label, mean, standard deviation, min and max by the metric's name."""
     found: dict[str, list[tuple[str, float, float, float, float]]] = {}
     for s in spreads:
-        found.setdefault(s.metric.name, []).append((s.label, s.mean, s.sd, s.least, s.most))
+        found.setdefault(s.metric.name, []).append((s.label, s.mean, s.sd, s.min, s.max))
     return found
 
 
@@ -118,7 +118,7 @@ def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
         file.write(CSV_HEADER + "\n")
         writer = csv.writer(file, lineterminator="\n")
         for s in spreads:
-            numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (s.mean, s.sd, s.least, s.most))
+            numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in (s.mean, s.sd, s.min, s.max))
             writer.writerow([s.label, s.metric.name, s.metric.unit or "count", s.runs, *numbers])
 
 
@@ -126,15 +126,15 @@ def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread],
     labels = list(results)
     texts = {(s.label, s.metric.name): s.text() for s in spreads}
     rows = [
-        (metric.title, metric.unit or "count", *(texts[label, metric.name] for label in labels))
+        (metric.title, page_unit(metric.unit), *(texts[label, metric.name] for label in labels))
         for metric in METRICS
     ]
     seeds = [
         (label, str(len(runs)), ", ".join(str(run.seed) for run in runs)) for label, runs in results.items()
     ]
     parts = [
-        '<header><p class="over">GridFleet · comparison</p><h1>Runs side by side</h1></header>',
-        f'<p class="story">{_INTRODUCTION}</p>',
+        '<header><p class="over">GridFleet · comparison</p><h1>Comparison of runs</h1></header>',
+        f'<p class="lead">{_INTRODUCTION}</p>',
         table(("Set", "Runs", "Seeds"), seeds, numbers=(1,)),
         "<h2>Key figures</h2>",
         table(("Figure", "Unit", *labels), rows, numbers=range(2, 2 + len(labels))),
@@ -142,4 +142,4 @@ def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread],
         *pictures,
         f"<footer>{_FOOTER}</footer>",
     ]
-    return document("Runs side by side – GridFleet", "\n".join(parts))
+    return document("Comparison of runs – GridFleet", "\n".join(parts))

@@ -1,4 +1,4 @@
-"""The store as files that anyone can read: CSV in UTF-8 with plain line feeds, and a summary in JSON.
+"""Export the store as files for other programs: CSV in UTF-8 with line feeds, and a summary in JSON.
 
 Energies are kWh with three decimals, prices EUR/kWh with six, money EUR with nine, all exact; times are
 simulated local standard time, ISO 8601 to the second, without a zone. Rows are sorted: the same store gives
@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from gridfleet.broker.protocol.units import decimal_text, eur_per_kwh_text, eur_text, kwh_text
 from gridfleet.broker.simulated_time import time_text
-from gridfleet.dashboards.reports.summary import summary_text
+from gridfleet.dashboards.reports.summary import summary_json
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, ReservationRow, TickRow, TradeRow
 
@@ -40,12 +40,12 @@ def write_exports(store: Store, directory: Path) -> list[Path]:
         _write(directory / "agents.csv", AGENTS_HEADER, agent_line, store.agents()),
         directory / "summary.json",
     ]
-    written[-1].write_text(summary_text(store), encoding="utf-8", newline="\n")
+    written[-1].write_text(summary_json(store), encoding="utf-8", newline="\n")
     return written
 
 
 def tick_line(row: TickRow) -> Line:
-    """Spell a row of ticks.csv."""
+    """Return a row of ticks.csv as text."""
     return [
         row.tick,
         row.cell,
@@ -65,14 +65,14 @@ def tick_line(row: TickRow) -> Line:
 
 
 def trade_line(row: TradeRow) -> Line:
-    """Spell a row of ledger.csv."""
+    """Return a row of ledger.csv as text."""
     package = f"{row.consumer}/{row.tick}/{row.package}"
     energy, price = kwh_text(row.energy_wh), eur_per_kwh_text(row.price_ueur)
     return [row.tick, row.cell, row.producer, row.consumer, package, energy, price, _source(row.measured)]
 
 
 def reservation_line(row: ReservationRow) -> Line:
-    """Spell a row of reservations.csv."""
+    """Return a row of reservations.csv as text."""
     return [
         row.vehicle,
         row.charger,
@@ -90,7 +90,7 @@ def reservation_line(row: ReservationRow) -> Line:
 
 
 def agent_line(row: AgentRow) -> Line:
-    """Spell a row of agents.csv; degrees to about a metre, state of charge 0 to 1."""
+    """Return a row of agents.csv as text; degrees to about a metre, state of charge 0 to 1."""
     return [
         row.tick,
         row.agent,
@@ -116,5 +116,5 @@ def _write(path: Path, header: str, line: Callable[[_Row], Line], rows: Iterable
 
 
 def _source(measured: bool) -> str:  # noqa: FBT001 - the row's field
-    """Say whether real sensors are behind a row; SQLite gives 0 and 1."""
+    """Return whether a row comes from real sensors, in a word; SQLite gives 0 and 1."""
     return "measured" if measured else "simulated"

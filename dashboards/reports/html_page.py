@@ -1,4 +1,4 @@
-"""What all our pages share: a self-contained HTML document, light and dark, without a script."""
+"""HTML parts of the report and comparison pages: self-contained, light and dark, without a script."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -8,7 +8,7 @@ from gridfleet.dashboards.plots.style import TONES
 
 
 def document(title: str, body: str) -> str:
-    """Return a page that needs nothing from elsewhere; the body is HTML, the title is text."""
+    """Return a page that loads no other file; the body is HTML, the title is text."""
     sheet = (
         resources.files("gridfleet.dashboards.reports.data").joinpath("page.css").read_text(encoding="utf-8")
     )
@@ -27,7 +27,7 @@ def document(title: str, body: str) -> str:
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), kind: str = ""
 ) -> str:
-    """Return a table of plain texts, a second line set small; columns named in `numbers` are flush right."""
+    """Return a table of plain texts, a second line in small type; columns in `numbers` are right-aligned."""
     right = frozenset(numbers)
 
     def cell(tag: str, column: int, text: str) -> str:
@@ -48,13 +48,13 @@ def table(
 
 
 def facts_list(facts: Iterable[tuple[str, str]]) -> str:
-    """Return named facts as a strip of boxes."""
+    """Return named facts as a row of boxes."""
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{items}</dl>'
 
 
 def figure_html(picture: str, title: str, caption: Iterable[tuple[str, str]], kind: str = "") -> str:
-    """Return a figure: a picture that is HTML already, and a caption of text with named parts."""
+    """Return a figure: a picture as HTML, and a caption of text with named parts."""
     parts = "".join(
         f"<span><b>{escape(name)}</b> {escape(text)}</span> " if name else f"{escape(text)} "
         for name, text in caption

@@ -1,7 +1,7 @@
-"""The report of a run: one HTML page that opens offline, and a PNG of each figure.
+"""Write the report of a run: one HTML page that opens offline, and a PNG of each figure.
 
-Whatever comes from a device or a scenario is text, never markup: it passes `html.escape` here or in
-`gridfleet.dashboards.reports.html_page`, or matplotlib's own escape on its way into an SVG.
+Text of a device or a scenario is never markup: `html.escape` escapes it here or in
+`gridfleet.dashboards.reports.html_page`, and matplotlib escapes it in an SVG.
 """
 
 from html import escape
@@ -12,15 +12,15 @@ from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text
-from gridfleet.dashboards.reports.run_segments import chapters
+from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text, page_unit
+from gridfleet.dashboards.reports.run_segments import run_segments
 from gridfleet.dashboards.reports.summary import summarise
-from gridfleet.dashboards.reports.summary_text import tell
+from gridfleet.dashboards.reports.summary_text import summary_sentences
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
 
-MOST_CELLS: Final = 30
-MOST_EVENTS: Final = 40
+MAX_CELLS: Final = 30
+MAX_EVENTS: Final = 40
 FILES: Final = ("ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "summary.json")
 
 _SPAN: Final = "SELECT min(simulated_ms), max(simulated_ms), max(tick) FROM ticks"
@@ -45,11 +45,11 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
     facts = store.facts()
     title = facts.title or facts.scenario
     parts = [
-        f'<header><p class="over">GridFleet · report of a run</p><h1>{escape(title)}</h1></header>',
-        f'<p class="story">{escape(" ".join(tell(store)))}</p>',
+        f'<header><p class="over">GridFleet · run report</p><h1>{escape(title)}</h1></header>',
+        f'<p class="lead">{escape(" ".join(summary_sentences(store)))}</p>',
         _facts(store),
         verdict_html(store.invariants()),
-        _chapters(store),
+        _segments(store),
         "<h2>Key figures</h2>",
         _key_figures(store),
         _cells(store),
@@ -70,13 +70,13 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
 
 
 def verdict_html(invariants: list[Invariant]) -> str:
-    """Return the auditor's verdict and each invariant, told by words and signs, not by colour alone."""
+    """Return the auditor's verdict and each invariant; words and signs say what the colours do."""
     if not invariants:
-        return '<section class="verdict open"><p>No auditor checked this run.</p></section>'
+        return '<section class="verdict open"><p>This run was not audited.</p></section>'
     checks = number_text(sum(invariant.checked for invariant in invariants), 0)
     broken = sum(not invariant.holds for invariant in invariants)
     if broken:
-        head = f"✗ {broken} of {len(invariants)} invariants broken in {checks} checks."
+        head = f"✗ {broken} of {len(invariants)} invariants violated in {checks} checks."
     elif idle := sum(not invariant.checked for invariant in invariants):
         head = f"✓ {len(invariants) - idle} invariants hold in {checks} checks; {idle} had nothing to check."
     else:
@@ -84,7 +84,7 @@ def verdict_html(invariants: list[Invariant]) -> str:
     items = "".join(
         f'<li class="{"good" if found.holds else "bad"}"><i>{"✓" if found.holds else "✗"}</i>'
         f"<b>{escape(found.name)}</b>: {escape(found.what)} <small>{number_text(found.checked, 0)} checks, "
-        f"{number_text(found.breaches, 0)} breaches</small></li>"
+        f"{number_text(found.breaches, 0)} violations</small></li>"
         for found in invariants
     )
     look = "bad" if broken else "good"
@@ -94,7 +94,7 @@ def verdict_html(invariants: list[Invariant]) -> str:
 
 
 def _facts(store: Store) -> str:
-    """Return what the head of a console would show: scenario, tick, time, agents."""
+    """Return the facts of the run: scenario, ticks, simulated time, devices."""
     facts, summary = store.facts(), summarise(store)
     ((begin_ms, end_ms, last_tick),) = store.select(_SPAN)
     rows = [("Scenario", facts.scenario), ("Seed", str(facts.seed)), ("Version", facts.version or "–")]
@@ -112,12 +112,12 @@ def _facts(store: Store) -> str:
 
 def _key_figures(store: Store) -> str:
     found = figures_of(store)
-    rows = [(m.title, number_text(found[m.name], m.places), m.unit or "count", m.source) for m in METRICS]
+    rows = [(m.title, number_text(found[m.name], m.places), page_unit(m.unit), m.source) for m in METRICS]
     return table(("Figure", "Value", "Unit", "Source"), rows, numbers=(1,), kind="key")
 
 
-def _chapters(store: Store) -> str:
-    """Return a table of the parts of a run, where its settings changed."""
+def _segments(store: Store) -> str:
+    """Return a table of the segments of a run, where its settings changed."""
     rows = [
         (
             f"{each.title}\n{minute_text(each.begin_ms)} to {minute_text(each.end_ms)}",
@@ -128,19 +128,19 @@ def _chapters(store: Store) -> str:
             _share(each.reactor_share),
             number_text(each.stored_kwh, 0),
         )
-        for each in chapters(store)
+        for each in run_segments(store)
     ]
     if not rows:
         return ""
     heads = (
-        "Part", "Generation, kW", "Bid for, kW", "Curtailed, %", "Price, EUR/kWh", "Reactor, %",
-        "Stored at its end, kWh",
+        "Segment", "Generation, kW", "Demand, kW", "Curtailed, %", "Price, €/kWh", "Reactor, %",
+        "Stored at the end, kWh",
     )  # fmt: skip
     source = (
-        "Means over each part, prices by energy; the reactor's share is of what was bought. Source: ticks.csv; "
-        "a part begins with an event below."
+        "Means over each segment, prices weighted by energy; the reactor's share is of the energy bought. "
+        "Source: ticks.csv. A segment begins with an event that is listed below."
     )
-    return f"<h2>Part by part</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
+    return f"<h2>Segments of the run</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
 
 
 def _share(share: float | None) -> str:
@@ -148,15 +148,15 @@ def _share(share: float | None) -> str:
 
 
 def _cells(store: Store) -> str:
-    """Return a table of the cells where there are several; many are cut off, the largest first."""
+    """Return a table of the cells, the largest first, where there are several; the smallest of many are summed."""
     cells = list(store.select(_CELLS))
     if len(cells) < 2:
         return ""
-    heads = ("Cell", "bought", "own", "reactor", "imported", "exported", "curtailed")
-    shown = [(cell[0], *(number_text(wh / WH_PER_KWH, 1) for wh in cell[1:])) for cell in cells[:MOST_CELLS]]
-    rest = [sum(column) for column in zip(*(cell[1:] for cell in cells[MOST_CELLS:]), strict=True)]
+    heads = ("Cell", "Bought", "Generated", "Reactor", "Imported", "Exported", "Curtailed")
+    shown = [(cell[0], *(number_text(wh / WH_PER_KWH, 1) for wh in cell[1:])) for cell in cells[:MAX_CELLS]]
+    rest = [sum(column) for column in zip(*(cell[1:] for cell in cells[MAX_CELLS:]), strict=True)]
     if rest:
-        shown.append((f"{len(cells) - MOST_CELLS} others", *(number_text(wh / WH_PER_KWH, 1) for wh in rest)))
+        shown.append((f"{len(cells) - MAX_CELLS} others", *(number_text(wh / WH_PER_KWH, 1) for wh in rest)))
     return "<h2>Cells</h2>\n<p>Energy in kWh.</p>" + table(heads, shown, numbers=range(1, 7))
 
 
@@ -166,15 +166,15 @@ def _events(store: Store) -> str:
         return ""
     rows = [
         (minute_text(event.simulated_ms), event.kind, event.subject, event.text)
-        for event in events[:MOST_EVENTS]
+        for event in events[:MAX_EVENTS]
     ]
-    more = f"<p>… and {len(events) - MOST_EVENTS} more.</p>" if len(events) > MOST_EVENTS else ""
-    return "<h2>Events</h2>\n" + table(("Simulated time", "Event", "Of", "What"), rows) + more
+    more = f"<p>… and {len(events) - MAX_EVENTS} more.</p>" if len(events) > MAX_EVENTS else ""
+    return "<h2>Events</h2>\n" + table(("Simulated time", "Event", "Subject", "Description"), rows) + more
 
 
 def _footer(version: str) -> str:
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in FILES)
     return (
-        f"<footer>GridFleet {escape(version)}. The same figures as files: {links}; each picture as PNG in "
-        "<a href=\"plots/\">plots/</a>. The map's outline is Natural Earth's, in the public domain.</footer>"
+        f"<footer>GridFleet {escape(version)}. The same figures as files: {links}; each figure as PNG in "
+        '<a href="plots/">plots/</a>. Map outline: Natural Earth, public domain.</footer>'
     )

@@ -1,4 +1,4 @@
-"""The summary of a run: totals, counts, and what the auditor found, as one JSON document."""
+"""The summary of a run as one JSON document: totals, counts and the auditor's findings."""
 
 import json
 from typing import Any, Final
@@ -89,7 +89,7 @@ def summarise(store: Store) -> dict[str, Any]:
     }
 
 
-def summary_text(store: Store) -> str:
+def summary_json(store: Store) -> str:
     """Return summary.json: keys sorted, two spaces, a final line feed."""
     return json.dumps(summarise(store), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 

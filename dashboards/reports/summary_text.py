@@ -1,4 +1,4 @@
-"""What happened in a run, in three sentences computed from its rows."""
+"""Sum up a run in three sentences, computed from its rows."""
 
 import math
 
@@ -14,22 +14,23 @@ _QUARTERS = (
 )
 
 
-def tell(store: Store) -> list[str]:
+def summary_sentences(store: Store) -> list[str]:
     """Return three sentences as plain text: what was traded, where it came from, how charging went."""
     summary = summarise(store)
     if not summary["ticks"]:
-        return ["No tick was recorded.", "Nothing was traded.", "Nobody charged."]
+        return ["No tick was recorded.", "Nothing was traded.", "No vehicle was charged."]
     found = figures_of(store)
     hours = summary["ticks"] * store.facts().tick_ms / MS_PER_HOUR
-    return [
+    sentences = (
         _trade(summary["counts"]["agents"], summary["cells"], hours, found),
         _origin(found),
         _charging(store, hours, found),
-    ]
+    )
+    return [sentence.replace(" €", "\u00a0€") for sentence in sentences]
 
 
 def energy_text(kwh: float) -> str:
-    """Spell an energy in kWh, MWh or GWh with three or four digits."""
+    """Return an energy as text in kWh, MWh or GWh, with three or four digits."""
     for divisor, unit in ((1e6, "GWh"), (1e3, "MWh")):
         if abs(kwh) >= 10 * divisor:
             return f"{number_text(kwh / divisor, 1)} {unit}"
@@ -37,14 +38,14 @@ def energy_text(kwh: float) -> str:
 
 
 def _trade(agents: dict[str, int], cells: int, hours: float, found: dict[str, float]) -> str:
-    who = f"{_count(sum(agents.values()), 'agent')} in {_count(cells, 'cell')}"
+    who = f"{_count(sum(agents.values()), 'device')} in {_count(cells, 'cell')}"
     span = f"In {number_text(hours, 0 if hours.is_integer() else 2)} hours of simulated time {who}"
     if math.isnan(found["mean_price"]):
         return f"{span} settled no trade."
     return (
-        f"{span} traded {energy_text(found['sold_kwh'])} for {number_text(found['paid_eur'], 0)} EUR, "
-        f"on average at {number_text(found['mean_price'], 2)} EUR/kWh and at the lowest for "
-        f"{number_text(found['lowest_price'], 2)} EUR/kWh."
+        f"{span} traded {energy_text(found['sold_kwh'])} for {number_text(found['paid_eur'], 0)} €, "
+        f"at a mean price of {number_text(found['mean_price'], 2)} €/kWh; the lowest price was "
+        f"{number_text(found['lowest_price'], 2)} €/kWh."
     )
 
 
@@ -53,19 +54,21 @@ def _origin(found: dict[str, float]) -> str:
     if math.isnan(share):
         reactor = "The reactor sold nothing"
     elif share == 0:
-        reactor = "The reactor was never needed"
+        reactor = "The reactor was not needed"
     else:
         reactor = (
             f"The reactor supplied {number_text(share, 1)} % of it ({energy_text(found['reactor_kwh'])})"
         )
     if not found["generated_kwh"]:
-        return f"{reactor}; there was no generation of our own."
+        return f"{reactor}; the turbines generated nothing."
     if not found["curtailed_kwh"]:
-        return f"{reactor}; of the own generation of {energy_text(found['generated_kwh'])} all found a buyer."
+        return (
+            f"{reactor}; all of the {energy_text(found['generated_kwh'])} that turbines generated was sold."
+        )
     part = 100 * found["curtailed_kwh"] / found["generated_kwh"]
     return (
-        f"{reactor}; of the own generation of {energy_text(found['generated_kwh'])}, "
-        f"{number_text(part, 1)} % found no buyer and was curtailed."
+        f"{reactor}; of the {energy_text(found['generated_kwh'])} that turbines generated, "
+        f"{number_text(part, 1)} % was not sold and was curtailed."
     )
 
 
@@ -73,21 +76,21 @@ def _charging(store: Store, hours: float, found: dict[str, float]) -> str:
     full = found["full_after_h"]
     end = energy_text(found["charger_stored_end_kwh"])
     if math.isnan(full):
-        buffers = f"The chargers' buffers never filled and held {end} at the end"
+        buffers = f"The chargers' buffers were never full and held {end} at the end"
     else:
         buffers = f"The chargers' buffers were full after {number_text(full, 1)} h and held {end} at the end"
     if not found["accepted_offers"]:
         return f"{buffers}; no vehicle reserved a charger."
     offers = _count(int(found["accepted_offers"]), "charging offer")
-    ends = f"{number_text(found['reservations_charged'], 0)} ended charged"
+    ends = f"{number_text(found['reservations_charged'], 0)} ended with a charged vehicle"
     begin_ms = store.facts().start_ms
     quarter, last = (begin_ms + round(hours * MS_PER_HOUR * part) for part in (0.25, 0.75))
     ((early, late),) = store.select(_QUARTERS, (quarter, last))
     if early is None or late is None:
         return f"{buffers}; vehicles accepted {offers}, of which {ends}."
     return (
-        f"{buffers}; vehicles accepted {offers} ({ends}), at {number_text(early / UEUR_PER_EUR, 2)} EUR/kWh "
-        f"in the first quarter of the time and {number_text(late / UEUR_PER_EUR, 2)} EUR/kWh in the last."
+        f"{buffers}; vehicles accepted {offers} ({ends}), at {number_text(early / UEUR_PER_EUR, 2)} €/kWh "
+        f"in the first quarter of the run and {number_text(late / UEUR_PER_EUR, 2)} €/kWh in the last."
     )
 
 

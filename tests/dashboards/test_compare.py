@@ -36,7 +36,7 @@ def test_a_store_has_every_metric() -> None:
 
 def test_mean_standard_deviation_and_range() -> None:
     (messages,) = [s for s in compare({"a": [_run(2), _run(4), _run(9)]}) if s.metric.name == "messages"]
-    assert (messages.runs, messages.mean, messages.least, messages.most) == (3, 5, 2, 9)
+    assert (messages.runs, messages.mean, messages.min, messages.max) == (3, 5, 2, 9)
     assert messages.sd == pytest.approx(math.sqrt(13))
     assert messages.text() == "5 ± 3.6\n(2 to 9)"
 
@@ -48,18 +48,18 @@ def test_one_run_has_no_spread_and_a_missing_figure_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize("nothing", [{}, {"a": []}])
-def test_nothing_cannot_be_compared(nothing: dict[str, list[RunResult]]) -> None:
+def test_an_empty_comparison_is_refused(nothing: dict[str, list[RunResult]]) -> None:
     with pytest.raises(ComparisonError, match="at least one"):
         compare(nothing)
 
 
 def test_curves_go_as_far_as_the_shortest_run_and_skip_what_is_missing() -> None:
     runs = [Curves((1.0, 2.0, 3.0), {"x": (1.0, math.nan, 5.0)}), Curves((1.0, 2.0), {"x": (3.0, math.nan)})]
-    hours, mean, least, most = mean_and_range(runs, "x")
+    hours, mean, low, high = mean_and_range(runs, "x")
     assert hours.tolist() == [1.0, 2.0]
-    assert (mean[0], least[0], most[0]) == (2.0, 1.0, 3.0)
+    assert (mean[0], low[0], high[0]) == (2.0, 1.0, 3.0)
     assert math.isnan(mean[1])
-    assert math.isnan(least[1])
+    assert math.isnan(low[1])
 
 
 def test_results_pass_between_processes() -> None:
@@ -67,7 +67,7 @@ def test_results_pass_between_processes() -> None:
     assert pickle.loads(pickle.dumps(result)).curves.hours == result.curves.hours  # noqa: S301  our own bytes
 
 
-def test_page_file_and_pictures(tmp_path: Path) -> None:
+def test_page_csv_and_figures(tmp_path: Path) -> None:
     results = {"normal & <b>": _results(), "scarce": _results(wind=0.0)}
     page = write_comparison(results, tmp_path)
     text = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Figures and pages: they render whatever a run was, escape what devices say, and repeat to the byte."""
+"""Figures and pages: they render any run, escape what devices publish, and are equal to the byte."""
 
 import hashlib
 import os
@@ -15,11 +15,11 @@ from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.plots.figures.batteries import charger_batteries
 from gridfleet.dashboards.plots.figures.country import outline
 from gridfleet.dashboards.plots.style import TONES, house_style
-from gridfleet.dashboards.plots.timeline import MOST_BINS, read_timeline
+from gridfleet.dashboards.plots.timeline import MAX_BINS, read_timeline
 from gridfleet.dashboards.reports.html_page import document
 from gridfleet.dashboards.reports.metrics import METRICS, figures_of
 from gridfleet.dashboards.reports.report import report_html, write_report
-from gridfleet.dashboards.reports.summary_text import tell
+from gridfleet.dashboards.reports.summary_text import summary_sentences
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, CellArea, EventRow, Invariant, RunFacts
 from tests.dashboards.synthetic import START_MS, TICK_MS, Fleet, build
@@ -64,14 +64,14 @@ def test_a_store_without_a_single_row_has_a_report(tmp_path: Path) -> None:
     with Store.create() as store:
         text = write_report(store, tmp_path).read_text(encoding="utf-8")
     assert "No tick was recorded." in text
-    assert "No auditor checked this run." in text
+    assert "This run was not audited." in text
 
 
 def test_long_runs_are_gathered_into_bins() -> None:
     with build(FLEETS["long"]) as store:
         timeline = read_timeline(store)
         assert timeline.step == 3
-        assert timeline.bins <= MOST_BINS
+        assert timeline.bins <= MAX_BINS
         assert timeline.edges[-1] == 1_200 * TICK_MS / 3_600_000
 
 
@@ -156,30 +156,30 @@ def test_figures_follow_the_page_from_light_to_dark() -> None:
     assert all(f"--{token}:{tone.dark};" in page for token, tone in TONES.items())
 
 
-def test_a_breach_is_named_in_words() -> None:
+def test_a_violation_is_named_in_words() -> None:
     broken = (Invariant("energy", "in = out", 120, 0), Invariant("money", "paid = earned", 120, 2))
     with build(Fleet(ticks=2, invariants=broken)) as store:
         text = report_html(store, {plot.name: "" for plot in PLOTS})
-    assert "✗ 1 of 2 invariants broken in 240 checks." in text
-    assert "<b>money</b>: paid = earned <small>120 checks, 2 breaches</small>" in text
+    assert "✗ 1 of 2 invariants violated in 240 checks." in text
+    assert "<b>money</b>: paid = earned <small>120 checks, 2 violations</small>" in text
 
 
-def test_the_story_is_three_sentences_from_the_data() -> None:
+def test_the_summary_is_three_sentences_from_the_data() -> None:
     with build(Fleet()) as store:
-        story = tell(store)
+        sentences = summary_sentences(store)
         figures = figures_of(store)
-    assert len(story) == 3
-    assert story[0].startswith("In 30 hours of simulated time 57 agents in 1 cell traded 21.7 MWh for ")
-    assert f"The reactor supplied {figures['reactor_share']:.1f} %" in story[1]
-    assert "buffers were full after" in story[2]
+    assert len(sentences) == 3
+    assert sentences[0].startswith("In 30 hours of simulated time 57 devices in 1 cell traded 21.7 MWh for ")
+    assert f"The reactor supplied {figures['reactor_share']:.1f} %" in sentences[1]
+    assert "buffers were full after" in sentences[2]
 
 
-def test_a_run_without_wind_is_the_reactors() -> None:
+def test_without_wind_the_reactor_supplies_everything() -> None:
     with build(Fleet(wind=0, ticks=20)) as store:
         figures = figures_of(store)
         assert figures["reactor_share"] == 100
         assert figures["curtailed_kwh"] == 0
-        assert "no generation of our own" in tell(store)[1]
+        assert "the turbines generated nothing" in summary_sentences(store)[1]
 
 
 def test_the_outline_is_germany() -> None:

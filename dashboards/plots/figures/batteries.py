@@ -1,4 +1,4 @@
-"""The buffers of the chargers, one by one and together."""
+"""Figures of the chargers' buffers, one by one and together."""
 
 import math
 
@@ -12,31 +12,31 @@ from gridfleet.dashboards.plots.axes import energy_unit, time_axis
 from gridfleet.dashboards.plots.figures.power import NO_TICKS, dot
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
-MOST_PANELS = 12
-MOST_NAMES = 25
-FULLEST_ROWS = 400
+MAX_PANELS = 12
+MAX_NAMES = 25
+MAX_ROWS = 400
 """More chargers than this are drawn as means of neighbours."""
 
 
 def charger_batteries(timeline: Timeline) -> Figure:
-    """Show each charger's state of charge: small panels for a few, one row each for many."""
+    """Draw each charger's state of charge: a panel each for a few, a row each for many."""
     levels = timeline.read_by("agent", "avg(state_of_charge)", "agents", "kind = 'charger'")
     title = "Battery of each charger"
     if not levels:
         figure = style.new_figure(title, 2.2)
         axes = figure.add_subplot()
-        style.say_empty(axes, "there was no charger")
+        style.note_empty(axes, "no charger in this run")
         time_axis(axes, timeline)
         return figure
-    names = sorted(levels, key=natural)
-    if len(names) <= MOST_PANELS:
+    names = sorted(levels, key=natural_key)
+    if len(names) <= MAX_PANELS:
         return _panels(timeline, title, {name: levels[name] for name in names})
     return _heat_map(timeline, title, {name: levels[name] for name in names})
 
 
 def stored_total(timeline: Timeline) -> Figure:
-    """Show the energy in all chargers' buffers when each tick ends."""
-    figure = style.new_figure("Energy in all chargers together", 2.7)
+    """Draw the energy in all chargers' buffers at the end of each tick."""
+    figure = style.new_figure("Energy stored in all chargers", 2.7)
     axes = figure.add_subplot()
     sums = "(SELECT tick, sum(charger_stored_wh) AS stored_wh FROM ticks GROUP BY tick)"
     stored = timeline.read("avg(stored_wh)", sums)
@@ -46,13 +46,13 @@ def stored_total(timeline: Timeline) -> Figure:
         axes.plot(timeline.ends, stored / divisor, color=style.CHARGER, **dot(timeline))
         axes.set_ylim(0, max(1.0, float(np.nanmax(stored)) / divisor * 1.08))
     else:
-        style.say_empty(axes, NO_TICKS)
+        style.note_empty(axes, NO_TICKS)
     axes.set_ylabel(f"stored, {unit}")
     time_axis(axes, timeline)
     return figure
 
 
-def natural(name: str) -> tuple[str, int, str]:
+def natural_key(name: str) -> tuple[str, int, str]:
     """Return a sort key by which charger-9 comes before charger-10."""
     head = name.rstrip("0123456789")
     tail = name[len(head) :]
@@ -84,7 +84,7 @@ def _panels(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figure
 def _heat_map(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figure:
     names = list(levels)
     cells = np.array([levels[name] for name in names])
-    together = math.ceil(len(names) / FULLEST_ROWS)
+    together = math.ceil(len(names) / MAX_ROWS)
     if together > 1:
         cells = np.array(
             [np.nanmean(cells[i : i + together], axis=0) for i in range(0, len(names), together)]
@@ -103,7 +103,7 @@ def _heat_map(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figu
         interpolation="none",
         extent=(left, right, len(cells) - 0.5, -0.5),
     )
-    every = math.ceil(len(cells) / MOST_NAMES)
+    every = math.ceil(len(cells) / MAX_NAMES)
     shown = range(0, len(cells), every)
     axes.set_yticks(list(shown), [style.label(names[place * together]) for place in shown], fontsize=7)
     axes.grid(visible=False)

@@ -1,4 +1,4 @@
-"""Charging: what was accepted at which price, how far away, and how reservations ended."""
+"""Figures of charging: price, distance and cost of accepted offers, and how reservations ended."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from gridfleet.dashboards.plots.timeline import Series, Timeline
 
 ROLLING_HOURS = 3
 OUTCOMES_FIRST = ("charged", "interrupted", "cancelled", "expired", "refused", "open")
-MOST_OUTCOMES = 10
+MAX_OUTCOMES = 10
 
 
 def accepted_offers(timeline: Timeline) -> Figure:
@@ -19,9 +19,9 @@ def accepted_offers(timeline: Timeline) -> Figure:
     figure = style.new_figure("Accepted charging offers: price, distance, cost", 5.4)
     panels: list[Axes] = list(figure.subplots(3, 1, sharex=True))
     quantities = (
-        ("price, EUR/kWh", "price_ueur", UEUR_PER_EUR),
+        ("price, €/kWh", "price_ueur", UEUR_PER_EUR),
         ("distance, km", "distance_km", 1),
-        ("cost, EUR", "1.0 * price_ueur * energy_wh", NEUR_PER_EUR),
+        ("cost, €", "1.0 * price_ueur * energy_wh", NEUR_PER_EUR),
     )
     for index, (axes, (unit, column, divisor)) in enumerate(zip(panels, quantities, strict=True)):
         mean, count = accepted(timeline, column)
@@ -38,7 +38,7 @@ def accepted_offers(timeline: Timeline) -> Figure:
             if index == 0:
                 legend(axes, timeline)
         else:
-            style.say_empty(axes, "no offer was accepted")
+            style.note_empty(axes, "no offer was accepted")
         axes.set_ylabel(unit)
         time_axis(axes, timeline, top=index == 0, bottom=index == 2)
     figure.align_ylabels(panels)
@@ -46,8 +46,8 @@ def accepted_offers(timeline: Timeline) -> Figure:
 
 
 def reservation_outcomes(timeline: Timeline) -> Figure:
-    """Show how far the vehicles' calls came, and how the offers of chargers ended."""
-    figure = style.new_figure("Charging reservations: how far calls came, how offers ended", 2.9)
+    """Draw how many of the vehicles' calls reached each step, and how the chargers' offers ended."""
+    figure = style.new_figure("Charging reservations: steps that calls reached, outcomes of offers", 2.9)
     left, right = figure.subplots(1, 2)
     steps_of_call = ("requested", "offered", "accepted", "arrived", "released")
     counts = ", ".join(
@@ -61,24 +61,24 @@ def reservation_outcomes(timeline: Timeline) -> Figure:
     _bars(
         left, [(name, count, 1.0) for name, count in zip(steps_of_call, reached, strict=True)], style.VEHICLE
     )
-    left.set_xlabel("calls of vehicles")
+    left.set_xlabel("vehicles' calls for proposals")
     names = [name for name in OUTCOMES_FIRST if name in outcomes]
     names += sorted(
         (name for name in outcomes if name not in names), key=lambda name: (-outcomes[name], name)
     )
-    shown = [(name, outcomes[name], 1.0 if name == "charged" else 0.5) for name in names[:MOST_OUTCOMES]]
-    rest = sum(outcomes[name] for name in names[MOST_OUTCOMES:])
+    shown = [(name, outcomes[name], 1.0 if name == "charged" else 0.5) for name in names[:MAX_OUTCOMES]]
+    rest = sum(outcomes[name] for name in names[MAX_OUTCOMES:])
     if rest:
         shown.append(("others", rest, 0.5))
     _bars(right, shown, style.CHARGER)
-    right.set_xlabel("offers of chargers")
+    right.set_xlabel("chargers' offers")
     return figure
 
 
 def _bars(axes: Axes, rows: list[tuple[str, int, float]], tone: str) -> None:
     """Draw counts as bars from the top down, each with its number."""
     if not any(count for _, count, _ in rows):
-        style.say_empty(axes, "no reservation was asked for")
+        style.note_empty(axes, "no reservation was requested")
         axes.set_xticks([])
         return
     for place, (_, count, alpha) in enumerate(rows):

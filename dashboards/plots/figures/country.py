@@ -1,4 +1,4 @@
-"""The map: Germany's outline and every agent where it was last seen."""
+"""The map: Germany's outline and the last position of every device."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from gridfleet.dashboards.plots.timeline import Timeline
 Line = list[tuple[float, float]]
 
 WIDTH_INCHES: Final = 6.6
-MOST_VECTORS: Final = 400
+MAX_VECTORS: Final = 400
 """More marks of a kind than this are drawn as pixels, to keep the page small."""
 MARKS: Final = {
     "turbine": ("^", 58),
@@ -42,7 +42,7 @@ CITIES: Final = (
     ("Leipzig", 51.340, 12.375),
 )
 _LAST: Final = "SELECT kind, longitude, latitude, max(tick) FROM agents GROUP BY agent ORDER BY kind, agent"
-_WAYS: Final = (
+_ROUTES: Final = (
     "SELECT longitude, latitude, next_longitude, next_latitude, destination_longitude, destination_latitude "
     "FROM vehicles JOIN agents ON agent = vehicle AND agents.tick = vehicles.tick "
     "WHERE vehicles.tick = (SELECT max(tick) FROM vehicles) ORDER BY vehicle"
@@ -62,9 +62,9 @@ def outline() -> tuple[Line, ...]:
     )
 
 
-def map_of_agents(timeline: Timeline) -> Figure:
-    """Draw all agents at their last position, and each vehicle's way to its next stop and destination."""
-    figure = style.new_figure("Where everybody was at the end", 7.4, WIDTH_INCHES)
+def map_of_devices(timeline: Timeline) -> Figure:
+    """Draw all devices at their last position, and each vehicle's route to its next stop and destination."""
+    figure = style.new_figure("Positions at the end of the run", 7.4, WIDTH_INCHES)
     axes = figure.add_subplot()
     axes.add_collection(
         PolyCollection(outline(), facecolors=to_rgba(style.GRID, 0.4), edgecolors="none", zorder=0.5)
@@ -75,7 +75,7 @@ def map_of_agents(timeline: Timeline) -> Figure:
         axes.annotate(
             name, (longitude, latitude), (3, 2), textcoords="offset points", fontsize=7, color=style.CURTAILED
         )
-    _ways(axes, timeline)
+    _routes(axes, timeline)
     found: dict[str, Line] = {}
     for kind, longitude, latitude, _ in timeline.store.select(_LAST):
         found.setdefault(kind, []).append((longitude, latitude))
@@ -94,33 +94,33 @@ def map_of_agents(timeline: Timeline) -> Figure:
 
 
 def _rank(kind: str) -> int:
-    """Return the order of drawing: the many first, the few on top."""
+    """Return the order of drawing: numerous kinds first, rare ones on top."""
     order = ("vehicle", "charger", "consumer", "turbine", "reactor")
     return order.index(kind) if kind in order else -1
 
 
 def _kind(axes: Axes, kind: str, places: Line) -> None:
-    """Draw all agents of a kind."""
+    """Draw all devices of a kind."""
     mark, size = MARKS.get(kind, ("X", 24))
     axes.scatter(
         [longitude for longitude, _ in places],
         [latitude for _, latitude in places],
         marker=mark,
-        s=size if len(places) <= MOST_VECTORS else size / 3,
+        s=size if len(places) <= MAX_VECTORS else size / 3,
         color=style.KIND_TONES.get(kind, style.MUTED),
         edgecolors=style.GRID,
         linewidths=0.5,
         zorder=4 + _rank(kind),
         label=f"{len(places)} {style.label(PLURALS.get(kind, kind))}",
-        rasterized=len(places) > MOST_VECTORS,
+        rasterized=len(places) > MAX_VECTORS,
     )
 
 
-def _ways(axes: Axes, timeline: Timeline) -> None:
-    """Draw a full line to each vehicle's next stop and a dotted one on to its destination."""
+def _routes(axes: Axes, timeline: Timeline) -> None:
+    """Draw a solid line to each vehicle's next stop and a dotted one from there to its destination."""
     stops: list[Line] = []
     goals: list[Line] = []
-    for x, y, next_x, next_y, goal_x, goal_y in timeline.store.select(_WAYS):
+    for x, y, next_x, next_y, goal_x, goal_y in timeline.store.select(_ROUTES):
         here = (x, y)
         if next_x is not None and next_y is not None:
             stops.append([here, (next_x, next_y)])
@@ -128,11 +128,11 @@ def _ways(axes: Axes, timeline: Timeline) -> None:
         if goal_x is not None and goal_y is not None and (goal_x, goal_y) != here:
             goals.append([here, (goal_x, goal_y)])
     for lines, dash, width, name in (
-        (stops, "-", 0.9, "way to the next stop"),
-        (goals, (0, (1.2, 1.6)), 0.9, "on to the destination"),
+        (stops, "-", 0.9, "route to the next stop"),
+        (goals, (0, (1.2, 1.6)), 0.9, "from there to the destination"),
     ):
         if lines:
-            many = len(lines) > MOST_VECTORS
+            many = len(lines) > MAX_VECTORS
             axes.add_collection(
                 LineCollection(
                     lines,

@@ -1,4 +1,4 @@
-"""Energy per tick: what was made, what was used, and by whom."""
+"""Figures of energy per tick: generated, used, and by whom."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.axes import band, energy_unit, legend, per_tick, steps, time_axis
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
-MOST_PRODUCERS = 6
+MAX_PRODUCERS = 6
 """More producers than this are drawn together."""
 NO_TICKS = "no tick was recorded"
 PRODUCERS = "kind IN ('turbine', 'reactor')"
 
 
 def consumption_and_generation(timeline: Timeline) -> Figure:
-    """Stack what was used by its source, what was curtailed on top, and the demand as a line."""
+    """Stack the energy used by source, curtailed energy on top, and draw the demand as a line."""
     figure = style.new_figure("Consumption and generation", 3.6)
     axes = figure.add_subplot()
     total = {
@@ -27,8 +27,8 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
     divisor, unit = energy_unit(demand, total["generated"] + total["reactor"])
     own = total["generated"] - total["curtailed"] - total["exported"]
     layers = [
-        ("own generation used", style.WIND, own),
-        ("from other cells", style.IMPORTED, total["imported"]),
+        ("wind used in the own cell", style.WIND, own),
+        ("imported from other cells", style.IMPORTED, total["imported"]),
         ("reactor", style.REACTOR, total["reactor"]),
         ("curtailed", style.CURTAILED, total["curtailed"]),
     ]
@@ -44,15 +44,15 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
     else:
-        style.say_empty(axes, NO_TICKS)
+        style.note_empty(axes, NO_TICKS)
     axes.set_ylabel(per_tick(timeline, unit))
     time_axis(axes, timeline)
     return figure
 
 
 def power_difference(timeline: Timeline) -> Figure:
-    """Show own generation less demand: above zero there is too much, below the reactor must help."""
-    figure = style.new_figure("Power difference: own generation less demand", 2.9)
+    """Draw wind generation minus demand: a surplus above zero, a shortfall below."""
+    figure = style.new_figure("Power difference: wind generation minus demand", 2.9)
     axes = figure.add_subplot()
     difference = per_bin(timeline, "generated") - per_bin(timeline, "demand")
     divisor, unit = energy_unit(difference)
@@ -64,14 +64,14 @@ def power_difference(timeline: Timeline) -> Figure:
         axes.axhline(0, color=style.INK, linewidth=0.9)
         legend(axes, timeline)
     else:
-        style.say_empty(axes, NO_TICKS)
+        style.note_empty(axes, NO_TICKS)
     axes.set_ylabel(per_tick(timeline, unit))
     time_axis(axes, timeline)
     return figure
 
 
 def chargers_and_consumers(timeline: Timeline) -> Figure:
-    """Stack what consumers and chargers bought."""
+    """Stack the energy that consumers and chargers bought."""
     figure = style.new_figure("Bought by consumers and by chargers", 3.1)
     axes = figure.add_subplot()
     kinds = "(SELECT agent, max(kind) AS kind FROM agents GROUP BY agent)"
@@ -89,7 +89,7 @@ def chargers_and_consumers(timeline: Timeline) -> Figure:
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
     else:
-        style.say_empty(axes, "nothing was bought")
+        style.note_empty(axes, "nothing was bought")
     axes.set_ylabel(per_tick(timeline, unit))
     time_axis(axes, timeline)
     return figure
@@ -108,14 +108,14 @@ def generation_per_producer(timeline: Timeline) -> Figure:
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
     else:
-        style.say_empty(axes, "there was no producer")
+        style.note_empty(axes, "no producer in this run")
     axes.set_ylabel(f"mean power, {unit}")
     time_axis(axes, timeline)
     return figure
 
 
 def reactor_share(timeline: Timeline) -> Figure:
-    """Show how much of the energy bought came from the reactor, per tick and since the start."""
+    """Draw the reactor's share of the energy bought, per tick and since the start."""
     figure = style.new_figure("Share of the reactor in consumption", 2.7)
     axes = figure.add_subplot()
     reactor, sold = per_bin(timeline, "reactor"), per_bin(timeline, "sold")
@@ -138,7 +138,7 @@ def reactor_share(timeline: Timeline) -> Figure:
         axes.set_ylim(0, 104)
         legend(axes, timeline)
     else:
-        style.say_empty(axes, "nothing was bought")
+        style.note_empty(axes, "nothing was bought")
     axes.set_ylabel("share of energy bought, %")
     time_axis(axes, timeline)
     return figure
@@ -160,10 +160,10 @@ def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series
     split = [(key.split("\t", 1), values) for key, values in found.items()]
     turbines = [(name, values) for (kind, name), values in split if kind == "turbine"]
     reactors = [(name, values) for (kind, name), values in split if kind == "reactor"]
-    if len(turbines) > MOST_PRODUCERS:
-        turbines = [(f"{len(turbines)} turbines together", np.nansum([v for _, v in turbines], axis=0))]
-    if len(reactors) > MOST_PRODUCERS:
-        reactors = [(f"{len(reactors)} reactors together", np.nansum([v for _, v in reactors], axis=0))]
+    if len(turbines) > MAX_PRODUCERS:
+        turbines = [(f"{len(turbines)} turbines, sum", np.nansum([v for _, v in turbines], axis=0))]
+    if len(reactors) > MAX_PRODUCERS:
+        reactors = [(f"{len(reactors)} reactors, sum", np.nansum([v for _, v in reactors], axis=0))]
     return [
         (style.label(name), tone, style.DASHES[index % len(style.DASHES)], values)
         for tone, group in ((style.WIND, turbines), (style.REACTOR, reactors))
@@ -172,5 +172,5 @@ def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series
 
 
 def dot(timeline: Timeline) -> dict[str, Any]:
-    """Return a marker where a line would have a single point and not be seen."""
+    """Return a marker for a line with a single point, which would be invisible."""
     return {"marker": "o", "clip_on": False} if timeline.bins == 1 else {}

@@ -1,4 +1,4 @@
-"""One vehicle's story: the one that reserved most often."""
+"""The history of one vehicle: the one with the most reservations."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,18 +21,18 @@ _ROWS = f"SELECT {', '.join(VehicleRow._fields)} FROM vehicles WHERE vehicle = ?
 _SHADES = (0.85, 0.5, 0.3, 0.15, 0.7, 0.4)
 
 
-def vehicle_story(timeline: Timeline) -> Figure:
+def vehicle_history(timeline: Timeline) -> Figure:
     """Draw state of charge over the vehicle's status, its speed, and the time left to its deadline."""
-    rows = _story(timeline)
+    rows = _history(timeline)
     if not rows:
-        figure = style.new_figure("One vehicle's story", 2.2)
+        figure = style.new_figure("History of one vehicle", 2.2)
         axes = figure.add_subplot()
-        style.say_empty(axes, "there was no vehicle")
+        style.note_empty(axes, "no vehicle in this run")
         time_axis(axes, timeline)
         return figure
     car = rows[0]
     use = f"{car.consumption_wh_per_km / 10:.1f} kWh/100 km, {car.capacity_wh / 1000:g} kWh"
-    figure = style.new_figure("One vehicle's story", 5.3)
+    figure = style.new_figure("History of one vehicle", 5.3)
     name = f"{style.label(car.vehicle)}: {style.label(car.model, 40)}, {use}"
     charge, speed, deadline = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 1, 1))
     panels: list[Axes] = [charge, speed, deadline]
@@ -52,15 +52,15 @@ def vehicle_story(timeline: Timeline) -> Figure:
     left = [max(0.0, timeline.hour(row.deadline_ms) - end) for row, end in zip(rows, ends, strict=True)]
     deadline.plot(ends, np.minimum(left, 24 * 365), color=style.VEHICLE, **dot(timeline))
     deadline.set_ylim(bottom=0)
-    deadline.set_ylabel("h to deadline")
+    deadline.set_ylabel("time to deadline, h")
     for axes in panels:
         time_axis(axes, timeline, top=axes is charge, bottom=axes is deadline)
     figure.align_ylabels(panels)
     return figure
 
 
-def _story(timeline: Timeline) -> list[VehicleRow]:
-    """Return the chosen vehicle's rows, thinned to what a figure can show."""
+def _history(timeline: Timeline) -> list[VehicleRow]:
+    """Return the rows of that vehicle, at most as many as a figure can show."""
     for (name,) in timeline.store.select(_CHOICE):
         rows = [VehicleRow._make(row) for row in timeline.store.select(_ROWS, (name,))]
         last = timeline.first_tick + timeline.ticks

@@ -1,23 +1,23 @@
-"""A run told part by part."""
+"""The segments of a run in which settings changed."""
 
 import pytest
 
 from gridfleet.dashboards.plots.catalog import PLOTS
 from gridfleet.dashboards.reports.report import report_html
-from gridfleet.dashboards.reports.run_segments import chapters
+from gridfleet.dashboards.reports.run_segments import run_segments
 from tests.dashboards.runs import heard, record
 
 
-def test_a_run_without_changes_has_no_parts() -> None:
+def test_a_run_without_changes_has_no_segments() -> None:
     with record(heard(ticks=8)) as store:
-        assert chapters(store) == []
+        assert run_segments(store) == []
 
 
 def test_a_storm_divides_a_run_into_three_that_add_up_to_it() -> None:
     with record(heard("storm", ticks=64)) as store:
-        found = chapters(store)
+        found = run_segments(store)
         assert [each.title for each in found] == [
-            "As the scenario begins",
+            "Start of the scenario",
             "Gale",
             "Storm damage: turbines off",
         ]
@@ -34,8 +34,8 @@ def test_a_storm_divides_a_run_into_three_that_add_up_to_it() -> None:
         assert after.stored_kwh == rows[-1].charger_stored_wh / 1000
 
 
-def test_the_page_tells_the_parts_with_units_and_source() -> None:
+def test_the_page_shows_the_segments_with_units_and_source() -> None:
     with record(heard("storm", ticks=64)) as store:
         page = report_html(store, {plot.name: "" for plot in PLOTS})
-    for words in ("Part by part", "Storm damage: turbines off", "Price, EUR/kWh", "Source: ticks.csv"):
+    for words in ("Segments of the run", "Storm damage: turbines off", "Price, €/kWh", "Source: ticks.csv"):
         assert words in page
