@@ -133,7 +133,7 @@ def _heard(folder: Path, amount: int) -> None:
     facts = RunFacts("normal", "", 1, "", 0)
     with Spool(folder / "spool") as spool, DurableRecorder(folder, SITE, lambda _run: facts, spool) as live:
         for number, (text, payload) in enumerate(islice(cycle(wire), amount)):
-            live.hear(text, payload, number)
+            live.receive(text, payload, number)
             if number % 500 == 0:  # as often as messages come in bursts
                 live.sync()
             if number % 5_000 == 0:

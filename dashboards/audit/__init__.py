@@ -15,7 +15,7 @@ is compared once nothing of the tick is unsettled, with the last Correction; `se
 8 ticks since both sides have accounted for every tick; `cells` adds up cells in which everybody has reported
 and nobody has corrected; `delivery` holds chargers and vehicles to the vehicles' meters. What a producer wrote
 off after a day of silence, or a consumer forgot by dying, cannot agree and is not compared. Ticks of which something
-may not have been heard (`missed`) are judged by what follows from them alone.
+may not have been heard (`note_gap`) are judged by what follows from them alone.
 
 **Exactly**, where every message arrives at once (`exact=True`: a simulation without faults, lock-step): all of the
 above within the tick, nothing unsettled, every cell's balance, and what chargers delivered and earned is what

@@ -94,7 +94,7 @@ class Auditor:
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
-    def missed(self) -> None:
+    def note_gap(self) -> None:
         """The connection was lost and is back: what was said in between may be missing, and is not judged.
 
         Accounts must add up all the same from then on.
@@ -132,7 +132,7 @@ class Auditor:
             self._follow(simulated_ms, last, tick)
         if self._gap_since is not None and tick.tick >= self._gap_since:
             self._gaps.add(self._gap_since - 1, tick.tick)
-            self._charging.missed(tick.tick)
+            self._charging.note_gap(tick.tick)
             self._gap_since = None
         self._site_tick = max(self._site_tick, tick.tick)
         window = self._window(tick.tick)

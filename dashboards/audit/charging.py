@@ -109,7 +109,7 @@ class Charging:
             del self._meters[key]
         self._events.append((now_ms, agent, "", None))
 
-    def missed(self, tick: int) -> None:
+    def note_gap(self, tick: int) -> None:
         """Something may have been said that was not heard: what is leased is known again by the next heartbeats."""
         for each in (self._events, self._offers, self._accepted, self._limits, self._leases, self._holds):
             each.clear()

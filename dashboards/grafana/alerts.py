@@ -34,9 +34,9 @@ class Rule(NamedTuple):
     without_data: str = "OK"
 
 
-def standing(field: str) -> Flux:
+def live_status(field: str) -> Flux:
     """Return a figure of the runs that are going on."""
-    return read("standing", field, where="true", time=SHOWN).then(
+    return read("live_status", field, where="true", time=SHOWN).then(
         'group(columns: ["site", "run"])', 'sort(columns: ["_time"])'
     )
 
@@ -74,7 +74,7 @@ RULES: Final = (
         title="Device offline",
         summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} are not online.",
         action="The page Health names them. Look at their power, network and log: gridfleet doctor.",
-        query=standing("missing"),
+        query=live_status("missing"),
         minutes=5,
         above=0,
         lasting="2m",
@@ -111,7 +111,7 @@ RULES: Final = (
         title="Invariant breached",
         summary="The auditor found {{ .Values.last.Value }} breaches in the run {{ .Labels.run }}.",
         action="The page Health names the invariant, the run's report the example: books disagree, or a device lies.",
-        query=standing("breaches"),
+        query=live_status("breaches"),
         minutes=5,
         above=0,
         lasting="0s",
@@ -123,7 +123,7 @@ RULES: Final = (
         title="Reactor share high",
         summary="The reactor sold {{ humanizePercentage .Values.last.Value }} of the energy of the last four hours.",
         action="Too little wind, or turbines are missing. The pages Grid overview and Market show which.",
-        query=standing("reactor_share"),
+        query=live_status("reactor_share"),
         minutes=5,
         above=0.5,
         lasting="5m",
@@ -147,7 +147,7 @@ RULES: Final = (
         title="Device faulty",
         summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} report a fault of a sensor or switch.",
         action="The page Device names it: stuck, missing, out of range, disconnected. See docs/hardware.md.",
-        query=standing("faulty"),
+        query=live_status("faulty"),
         minutes=5,
         above=0,
         lasting="2m",

@@ -34,7 +34,7 @@ schema.tagValues(
 NEWEST_RUN: Final = """\
 from(bucket: v.defaultBucket)
   |> range(start: -1h)
-  |> filter(fn: (r) => r._measurement == "standing" and r.site == "${site}" and r._field == "devices")
+  |> filter(fn: (r) => r._measurement == "live_status" and r.site == "${site}" and r._field == "devices")
   |> group()
   |> sort(columns: ["_time"])
   |> last()

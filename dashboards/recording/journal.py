@@ -1,7 +1,7 @@
-"""What a recorder has heard and not yet done with, on disk: from it the next process goes on where one was killed.
+"""The recorder's journal on disk: the received messages from which the next process rebuilds what one lost when killed.
 
-A segment begins with what the site's broker retains at that time – as a newcomer to the site would be told – so any
-segment can be the first that is read. Behind that come messages as they were heard, numbered without a gap.
+A segment begins with the messages that the broker retains at that time, as a new subscriber would receive them, so any
+segment can be the first that is read. After them come the messages as received, numbered without a gap.
 """
 
 import os
@@ -18,33 +18,34 @@ _NEVER: Final = 1 << 62
 
 
 class Entry(NamedTuple):
-    """A message as heard; `serial` numbers all messages from 1, and context bears that of the message before."""
+    """A message as received; `serial` numbers messages from 1, a retained one has that of the message before it."""
 
     serial: int
     topic: str
     payload: bytes
-    heard_ms: int
+    received_ms: int
     """Real time, in milliseconds since 1970."""
     is_context: bool
+    """Whether it is a retained message at the beginning of its segment."""
     segment: int
 
 
 class Journal:
-    """Append, `sync`; read what there is; forget what is not needed any more."""
+    """Append messages and `sync` them; read them; delete segments that are needed no longer."""
 
     def __init__(self, folder: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
         self._log = SegmentLog(folder, segment_bytes=_NEVER, fsync=fsync)
         self.serial = 0
-        """Of the last message."""
+        """Serial of the last message."""
 
     @property
     def segment(self) -> int:
-        """The number of the segment that is written."""
+        """The number of the segment being written."""
         return self._log.end.segment
 
     @property
     def segment_bytes(self) -> int:
-        """How large the segment that is written has grown."""
+        """The size of the segment being written, in bytes."""
         return self._log.end.offset
 
     @property
@@ -53,7 +54,7 @@ class Journal:
         return self._log.size
 
     def read(self) -> Iterator[Entry]:
-        """Yield all that is there, oldest first: context of the first segment only, then messages."""
+        """Yield all entries, oldest first: retained messages of the first segment only, then messages."""
         first: int | None = None
         for record, position in self._log.read(Position()):
             serial, flags, length = _HEAD.unpack_from(record.data)
@@ -72,17 +73,17 @@ class Journal:
                 position.segment,
             )
 
-    def append(self, topic: str, payload: bytes, heard_ms: int) -> int:
-        """Add a message, and return its serial; it is safe after the next `sync`."""
+    def append(self, topic: str, payload: bytes, received_ms: int) -> int:
+        """Add a message and return its serial; it is safe after the next `sync`."""
         self.serial += 1
-        self._add(topic, payload, heard_ms, 0)
+        self._add(topic, payload, received_ms, 0)
         return self.serial
 
-    def begin_segment(self, context: Iterable[tuple[str, bytes]], heard_ms: int) -> None:
-        """Go on in a new segment that begins with what the broker retains."""
+    def begin_segment(self, context: Iterable[tuple[str, bytes]], received_ms: int) -> None:
+        """Begin a new segment with the retained messages, as (topic, payload)."""
         self._log.rotate()
         for topic, payload in context:
-            self._add(topic, payload, heard_ms, _CONTEXT)
+            self._add(topic, payload, received_ms, _CONTEXT)
 
     def sync(self) -> None:
         """Make everything survive a crash; raise StoreError, having lost nothing, where that fails."""
@@ -93,9 +94,9 @@ class Journal:
         self._log.drop_before(segment)
 
     def abandon(self) -> None:
-        """Let go without another sync."""
+        """Release the file without another sync."""
         self._log.abandon()
 
-    def _add(self, topic: str, payload: bytes, heard_ms: int, flags: int) -> None:
+    def _add(self, topic: str, payload: bytes, received_ms: int, flags: int) -> None:
         name = topic.encode()
-        self._log.append(_HEAD.pack(self.serial, flags, len(name)) + name + payload, 1, heard_ms)
+        self._log.append(_HEAD.pack(self.serial, flags, len(name)) + name + payload, 1, received_ms)

@@ -1,4 +1,4 @@
-"""One tap for a whole run: it fills the store, audits, and traces if asked; used by simulation and broker alike."""
+"""Records a whole run from its messages: store, audit, telemetry points and trace; for simulations and live sites."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +24,8 @@ BREACHES: Final = "breaches"
 """The key in the store under which the first breaches of each invariant are described."""
 
 
-class Verdict(NamedTuple):
-    """What the auditor found."""
+class AuditResult(NamedTuple):
+    """The auditor's findings for a run."""
 
     findings: tuple[Finding, ...]
 
@@ -41,9 +41,9 @@ class Verdict(NamedTuple):
 
 
 class Recording:
-    """A run being recorded into a directory, or into memory where there is none; a context manager.
+    """A run being recorded into a directory, or into memory without one; a context manager.
 
-    `exact` and `clock_skew_ms` are the auditor's: say exact=False where messages may be lost or late, that is
+    `exact` and `clock_skew_ms` are the auditor's: use exact=False where messages may be lost or late, that is
     with faults, and on a broker in any mode but lock-step.
     """
 
@@ -62,16 +62,16 @@ class Recording:
         now_s: Callable[[], float] = monotonic,
         wall_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`sink` takes the points of the run, named `run`, if anybody wants them; the rest is the collector's.
+        """`sink` receives the telemetry points of the run, tagged `run`; `now_s` and `wall_ms` are the collector's.
 
-        With `resume`, a store that is there already is gone on with: see `continued`.
+        With `resume`, an existing store is continued: see `continued`.
         """
         self._directory = None if directory is None else Path(directory)
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
         path = MEMORY if self._directory is None else self._directory / STORE
         self.continued = resume and Path(path).is_file()
-        """Whether the store was there already."""
+        """Whether the store existed already."""
         self.store = Store.resume(path) if self.continued else Store.create(path)
         try:
             self._trace = None if trace is None else TraceWriter(trace, site)
@@ -95,10 +95,10 @@ class Recording:
             )
         )
         self._recorder = Recorder(self.store, self._collector)
-        self._verdict: Verdict | None = None
+        self._result: AuditResult | None = None
 
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
-        """Hear a message."""
+        """Record a message: simulated time in ms, scope and sender of its topic."""
         if self._collector is not None:
             self._collector.tap(simulated_ms, scope, sender, message)
         self._recorder.tap(simulated_ms, scope, sender, message)
@@ -106,13 +106,13 @@ class Recording:
         if self._trace is not None:
             self._trace.tap(simulated_ms, scope, sender, message)
 
-    def missed(self) -> None:
-        """The connection was lost and is back: what was said in between may be missing."""
-        self._auditor.missed()
+    def note_gap(self) -> None:
+        """Note that messages may be missing here, as after a lost connection."""
+        self._auditor.note_gap()
 
     @property
     def findings(self) -> list[Finding]:
-        """What the auditor has found so far."""
+        """The auditor's findings so far."""
         return self._auditor.findings
 
     @property
@@ -121,35 +121,35 @@ class Recording:
         return bool(self.store.meta(FINISHED_KEY, default=False))
 
     def keep_memory(self) -> None:
-        """Keep with the rows what the next process needs to go on: it belongs to the same commit."""
+        """Store what the next process needs to continue; it belongs to the same commit as the rows."""
         self.store.put_meta(MEMORY_KEY, self._recorder.memory())
         self.store.put_meta(FINDINGS_KEY, [finding._asdict() for finding in self.findings])
 
     def recall(self) -> None:
-        """Go on from what `keep_memory` has kept; call it when what the rows were made of has been heard again."""
+        """Continue from what `keep_memory` stored; call it once the messages behind the rows are replayed."""
         self._recorder.recall(self.store.meta(MEMORY_KEY, {}))
         kept = self.store.meta(FINDINGS_KEY, [])
         self._auditor.restore(Finding(**{**each, "examples": tuple(each["examples"])}) for each in kept)
 
-    def finish(self) -> Verdict:
-        """Write the rest, the verdict and the files; return the verdict. The store stays open to be read."""
-        if self._verdict is None:
+    def finish(self) -> AuditResult:
+        """Write the rest, the audit and the files; return the audit's result. The store stays open for reading."""
+        if self._result is None:
             if self._collector is not None:
                 self._collector.finish()
             self._recorder.finish()
-            self._verdict = verdict = Verdict(tuple(self._auditor.finish()))
-            self.store.put_invariants(finding.invariant for finding in verdict.findings)
-            self.store.put_meta(BREACHES, {each.name: list(each.examples) for each in verdict.broken})
+            self._result = result = AuditResult(tuple(self._auditor.finish()))
+            self.store.put_invariants(finding.invariant for finding in result.findings)
+            self.store.put_meta(BREACHES, {each.name: list(each.examples) for each in result.broken})
             self.store.put_meta(FINISHED_KEY, value=True)
             self.store.commit()
             if self._trace is not None:
                 self._trace.close()
             if self._directory is not None:
                 write_exports(self.store, self._directory)
-        return self._verdict
+        return self._result
 
     def __enter__(self) -> Self:
-        """Hand out the recording itself."""
+        """Return the recording itself."""
         return self
 
     def __exit__(

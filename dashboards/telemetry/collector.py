@@ -160,8 +160,8 @@ class Collector:
         begun = self._begins.get(tick)
         if begun is not None:
             time_ms = begun[0]
-            for (cell, word), count in sorted(self._said.items()):
-                tags = {**self._run, "cell": cell, "word": word}
+            for (cell, message_type), count in sorted(self._said.items()):
+                tags = {**self._run, "cell": cell, "message_type": message_type}
                 self._sink(Point(MESSAGES.name, tags, {"messages": count}, time_ms))
             for (cell, reason), count in sorted(self._declined.items()):
                 tags = {**self._run, "cell": cell, "reason": reason}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gridfleet.dashboards.telemetry.points import Point, Value
-from gridfleet.dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, STANDING
+from gridfleet.dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, LIVE_STATUS
 
 SHARE_TICKS: Final = 16
 """Ticks over which the reactor's share is taken: four hours."""
@@ -65,7 +65,7 @@ class LiveStatus:
             "breaches": sum(self._breaches.values()),
             "reactor_share": sum(_whole(cell, "reactor_wh") for cell in cells) / sold if sold else 0.0,
         }
-        return Point(STANDING.name, dict(self._run), fields, time_ms)
+        return Point(LIVE_STATUS.name, dict(self._run), fields, time_ms)
 
     def _forget(self) -> None:
         self._grid: dict[int, dict[str, Mapping[str, Value | None]]] = {}

@@ -76,7 +76,7 @@ TAGS: Final = {
     "status": "parked, driving, heading, charging, stranded or other",
     "outcome": "charged, interrupted, cancelled, expired, unserved, open (when the run ended) or other",
     "reason": "why a message was refused: a word of a closed list, or other",
-    "word": "the message, as in the topics",
+    "message_type": "the message type, as in the topics",
     "what": "of an event: begin, end, settings, storm, storm-end, online, offline or incident; "
     "of an incident: opened, closed, applied, released, failed or recovered",
     "part": "contactor, brake, anemometer, vane, adc, current, voltage or other",
@@ -290,17 +290,17 @@ RESERVATION: Final = Measurement(
 )
 MESSAGES: Final = Measurement(
     "messages",
-    "messages heard during a tick, by word, of the devices of a cell",
+    "messages received during a tick, by message type, of the devices of a cell",
     Time.TICK,
-    (*_RUN, "cell", "word"),
-    (_count("messages", "heard between the beginning of the tick and the next"),),
+    (*_RUN, "cell", "message_type"),
+    (_count("messages", "received between the beginning of the tick and the next"),),
 )
 DECLINES: Final = Measurement(
     "declines",
     "refusals that chargers gave to vehicles during a tick",
     Time.TICK,
     (*_RUN, "cell", "reason"),
-    (_count("declines", "heard between the beginning of the tick and the next"),),
+    (_count("declines", "received between the beginning of the tick and the next"),),
 )
 REJECTS: Final = Measurement(
     "rejects",
@@ -316,7 +316,7 @@ CLOCK: Final = Measurement(
     _RUN,
     (
         _TICK,
-        _text("phase", "process, commerce, residual, surplus, exchange, import or settle"),
+        _text("phase", "bid, trade, residual, surplus, exchange, import or settle"),
         _text("mode", "lockstep, scaled or realtime"),
         _flag("paused", "whether time stands still"),
         _number("seconds_per_tick", "s", "real seconds a tick takes; 0 in lock-step"),
@@ -362,7 +362,7 @@ RECORDER: Final = Measurement(
         _count(
             "connections", "connections to the broker since it began; more than 1: it came back", Fold.LAST
         ),
-        _count("heard", "messages heard since it began", Fold.LAST),
+        _count("received", "messages received since it began", Fold.LAST),
         _count("refused", "of them, refused: no topic or payload of ours", Fold.LAST),
         _count("redelivered", "of them, dropped because they had been kept before", Fold.LAST),
         _number("silent_s", "s", "since the last message", Fold.MOST),
@@ -377,9 +377,9 @@ RECORDER: Final = Measurement(
         _count("rss_bytes", "resident memory of the recorder", Fold.MOST, "byte"),
     ),
 )
-STANDING: Final = Measurement(
-    "standing",
-    "how the run that is going on stands, every few real seconds; alert rules read this",
+LIVE_STATUS: Final = Measurement(
+    "live_status",
+    "the state of the current run, every few real seconds; alert rules read this",
     Time.WALL,
     _RUN,
     (
@@ -431,7 +431,7 @@ INCIDENT: Final = Measurement(
 
 MEASUREMENTS: Final = (
     GRID, MARKET, MERIT, FLEET, DEVICE, CHARGING, VEHICLES, OFFER, RESERVATION, MESSAGES, DECLINES, REJECTS, CLOCK,
-    EVENT, AUDIT, RECORDER, STANDING, SAMPLE, INCIDENT,
+    EVENT, AUDIT, RECORDER, LIVE_STATUS, SAMPLE, INCIDENT,
 )  # fmt: skip
 BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}
 

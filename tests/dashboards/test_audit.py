@@ -368,7 +368,7 @@ def with_a_gap(
         message = each[3]
         if isinstance(message, Tick) and message.phase is Phase.TRADE:
             if deaf and message.tick == last and told:
-                auditor.missed()
+                auditor.note_gap()
             deaf = first <= message.tick < last
         if not deaf:
             auditor.tap(*each)
@@ -389,7 +389,7 @@ def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(
     auditor = Auditor(exact=exact)
     for each in log[:at]:
         auditor.tap(*each)
-    auditor.missed()
+    auditor.note_gap()
     for each in log[at + 400 :]:
         auditor.tap(*each)
     assert broken({finding.name: finding for finding in auditor.finish()}) == {}
@@ -401,7 +401,7 @@ def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: boo
     for number, each in enumerate(heard("normal", (), (), 24)):
         auditor.tap(*each)
         if number % 777 == 0:
-            auditor.missed()
+            auditor.note_gap()
     assert broken({finding.name: finding for finding in auditor.finish()}) == {}
 
 

@@ -128,13 +128,13 @@ def recorded() -> list[str]:
         "storm": [*points("storm", ticks=64)],
         "steered": steered(),
     }.items():
-        standing = LiveStatus()
+        live_status = LiveStatus()
         named = [point._replace(tags={**point.tags, "run": name}) for point in run]
         for point in named[:-100]:  # before its end
-            standing(point)
+            live_status(point)
         found += [point for point in named if point.time_ms > 100]
         found += from_pins(name)
-        found += [now for seconds in range(60) if (now := standing.point(NOW_MS - 1000 * seconds))]
+        found += [now for seconds in range(60) if (now := live_status.point(NOW_MS - 1000 * seconds))]
     wall = [RECORDER.format(n=1000 - seconds, ms=NOW_MS - 1000 * seconds) for seconds in range(0, 600, 10)]
     return [*filter(None, map(line, found)), *wall]
 

@@ -95,7 +95,7 @@ def test_without_a_name_it_is_the_newest_run(
 
     def one_run(query: dict[str, Any]) -> dict[str, Any]:
         asked.append(query["query"])
-        if '"standing"' in query["query"]:
+        if '"live_status"' in query["query"]:
             return {"status": 200, "frames": [frame(("run", "string", ["normal-1"]))]}
         return answers(query)
 

@@ -81,10 +81,10 @@ def recorded() -> tuple[Point, ...]:
         points("normal", SMALL),
         points("normal", (), FAULTS, 40),
     ):
-        standing = LiveStatus()
+        live_status = LiveStatus()
         for point in run[:-100]:  # before its end
-            standing(point)
-        now = standing.point(0)
+            live_status(point)
+        now = live_status.point(0)
         found += [*run, *([now] if now else [])]
     return tuple(found)
 
@@ -105,7 +105,7 @@ def test_whatever_a_page_reads_is_in_the_table(page: str) -> None:
 
 
 def test_whatever_an_alert_rule_reads_is_in_the_table() -> None:
-    assert {reads(text.flux).measurement for text in rule_texts()} == {"standing", "recorder", "incident"}
+    assert {reads(text.flux).measurement for text in rule_texts()} == {"live_status", "recorder", "incident"}
     for text in rule_texts():
         assert reads(text.flux).unknown() == set(), text.name
 
@@ -162,37 +162,37 @@ def point(
 
 
 def test_how_the_run_stands_is_what_its_last_points_say() -> None:
-    standing = LiveStatus()
-    assert standing.point(5) is None
+    live_status = LiveStatus()
+    assert live_status.point(5) is None
     for tick in range(20):
         sold = {"sold_wh": 1000, "reactor_wh": 1000 if tick < 4 else 250}
-        standing(point(GRID.name, tick, sold, cell="x"))
-    standing(point(FLEET.name, 19, {"devices": 5, "online": 3}, cell="x", kind="turbine"))
-    standing(point(FLEET.name, 19, {"devices": 2, "online": 2}, cell="y", kind="turbine"))
-    standing(point(DEVICE.name, 19, {"status": "faulted"}, cell="x", kind="charger", device="c-1"))
-    standing(point(DEVICE.name, 19, {"status": "free"}, cell="x", kind="charger", device="c-2"))
-    standing(point("audit", 19, {"breaches": 2}, invariant="money"))
-    now = standing.point(7)
+        live_status(point(GRID.name, tick, sold, cell="x"))
+    live_status(point(FLEET.name, 19, {"devices": 5, "online": 3}, cell="x", kind="turbine"))
+    live_status(point(FLEET.name, 19, {"devices": 2, "online": 2}, cell="y", kind="turbine"))
+    live_status(point(DEVICE.name, 19, {"status": "faulted"}, cell="x", kind="charger", device="c-1"))
+    live_status(point(DEVICE.name, 19, {"status": "free"}, cell="x", kind="charger", device="c-2"))
+    live_status(point("audit", 19, {"breaches": 2}, invariant="money"))
+    now = live_status.point(7)
     assert now is not None
     assert (now.time_ms, now.tags) == (7, {"site": "s", "run": "a"})
     assert now.fields == {
         "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faulty": 1, "breaches": 2, "reactor_share": 0.25,
     }  # fmt: skip
-    standing(point(DEVICE.name, 20, {"status": "free"}, cell="x", kind="charger", device="c-1"))
-    standing(point(RECORDER.name, 20, {"backlog": 1}, run=""))
-    again = standing.point(8)
+    live_status(point(DEVICE.name, 20, {"status": "free"}, cell="x", kind="charger", device="c-1"))
+    live_status(point(RECORDER.name, 20, {"backlog": 1}, run=""))
+    again = live_status.point(8)
     assert again is not None
     assert again.fields["faulty"] == 0
-    standing(point("event", 21, {"text": "the run ends"}, what="end", device="site"))
-    assert standing.point(9) is None
+    live_status(point("event", 21, {"text": "the run ends"}, what="end", device="site"))
+    assert live_status.point(9) is None
 
 
 def test_another_run_begins_anew() -> None:
-    standing = LiveStatus()
-    standing(point(GRID.name, 0, {"sold_wh": 10, "reactor_wh": 10}, cell="x"))
-    standing(point("audit", 0, {"breaches": 2}, invariant="money"))
-    standing(point(GRID.name, 0, {"sold_wh": 0, "reactor_wh": 0}, run="b", cell="x"))
-    now = standing.point(1)
+    live_status = LiveStatus()
+    live_status(point(GRID.name, 0, {"sold_wh": 10, "reactor_wh": 10}, cell="x"))
+    live_status(point("audit", 0, {"breaches": 2}, invariant="money"))
+    live_status(point(GRID.name, 0, {"sold_wh": 0, "reactor_wh": 0}, run="b", cell="x"))
+    now = live_status.point(1)
     assert now is not None
     assert now.tags["run"] == "b"
     assert (now.fields["breaches"], now.fields["reactor_share"]) == (0, 0.0)

@@ -32,7 +32,7 @@ def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest
 
         def missed() -> None:
             returns.append(site.clock.tick)
-            recorded.missed()
+            recorded.note_gap()
 
         address = BrokerAddress.parse(broker.url)
         site = SiteRun(Fleet(scenario), address, ticks=40, taps=(recorded.tap, tap), on_gap=missed)

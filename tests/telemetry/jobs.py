@@ -77,11 +77,11 @@ def recorder(asked: list[bool], folder: str, broker: str, url: str, log: str) ->
             name="normal",
             write=write,
             stop_requested=lambda: asked[0],
-            tell=_tell,
+            report=_report,
         )
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

@@ -72,7 +72,7 @@ def reference(folder: Path, shim: Shim) -> None:
     with Spool(folder / "spool") as spool:
         with DurableRecorder(folder, SITE, facts, spool, name="normal") as recorder:
             for index, (text, payload, _) in enumerate(replay()):
-                recorder.hear(text, payload, MARK + index)
+                recorder.receive(text, payload, MARK + index)
         for database in (REFERENCE, DATABASE):
             shim.engine.query(f'DROP DATABASE "{database}"')
             shim.engine.query(f'CREATE DATABASE "{database}"')
@@ -121,7 +121,7 @@ def test_deaths_of_the_recorder_leave_no_trace(seed: int, shim: Shim, zygote: Zy
         recorder = zygote.start(*order)
         until = time.monotonic() + PATIENCE_S
         while not (
-            log.is_file() and "hears" in log.read_text()
+            log.is_file() and "connected, recording" in log.read_text()
         ):  # from now on the broker keeps what it misses
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -50,7 +50,7 @@ SUMS: Final = (
     ),
     stat(
         "Silent for",
-        "Since the recorder heard the last message.",
+        "Since the recorder received the last message.",
         theme.SECONDS,
         now("silent_s"),
         colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (300, theme.BAD)),
@@ -101,11 +101,11 @@ SUMS: Final = (
 )
 TRAFFIC: Final = timeseries(
     "Recorder: in and out",
-    "Messages heard, points made of them, and points taken by the server, per second.",
+    "Messages received, points made of them, and points taken by the server, per second.",
     theme.PER_SECOND,
-    rate("heard", "points", "sent"),
+    rate("received", "points", "sent"),
     lines=(
-        Line("heard", "messages heard", "wind"),
+        Line("received", "messages received", "wind"),
         Line("points", "points made", "charger"),
         Line("sent", "points taken by the server", "price"),
     ),

@@ -123,10 +123,10 @@ BIDS: Final = timeseries(
     floor=0,
 )
 MESSAGES: Final = timeseries(
-    "Messages by word",
+    "Messages by type",
     "What devices said per tick.",
     theme.COUNT,
-    read("messages", "messages").per_tick("word").windows().called("r.word"),
+    read("messages", "messages").per_tick("message_type").windows().called("r.message_type"),
     shades_of="imported",
     stack=True,
     floor=0,

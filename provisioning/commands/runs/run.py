@@ -125,7 +125,7 @@ def execute(arguments: argparse.Namespace) -> int:
             taps=(recorded.tap, price.tap),
             credentials=credentials,
             discoverable=arguments.home_assistant,
-            on_gap=recorded.missed,
+            on_gap=recorded.note_gap,
         )
         try:
             interrupted = run_with_progress(SiteRunner(site, price), scenario.name)

@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
             directory,
             words=["--set", *changes] if changes else [],
             taps=(recorded.tap,),
-            missed=recorded.missed,
+            missed=recorded.note_gap,
             stop_requested=lambda: interruption.requested,
             engine=arguments.engine,
         ) as testbed,

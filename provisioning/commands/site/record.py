@@ -92,10 +92,10 @@ def execute(arguments: argparse.Namespace) -> int:
             write=write,
             credentials=credentials,
             client_id=arguments.id,
-            most_spool_bytes=arguments.spool_mb << 20,
+            max_spool_bytes=arguments.spool_mb << 20,
             stop_requested=lambda: interruption.requested,
-            tell=report,
-            watch=heartbeat.follow,
+            report=report,
+            on_loop=heartbeat.follow,
         )
     report("stopped; start it again to continue")
     return ExitCode.SUCCESS

@@ -42,7 +42,8 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
 
     Raises CommandError for a directory without a recorder's status.
     """
-    from gridfleet.dashboards.recording.recorder_process import SPOOL, STATUS
+    from gridfleet.dashboards.recording.recorder_process import SPOOL
+    from gridfleet.dashboards.recording.recorder_status import STATUS
     from gridfleet.dashboards.telemetry.influx.spool import look
 
     try:
@@ -78,10 +79,12 @@ def _problems(status: dict[str, Any]) -> list[str]:
 
 def _lines(status: dict[str, Any]) -> list[str]:
     state = f"process {status['pid']}" if status["running"] else f"not running since {_age(status['age_s'])}"
+    received, refused, redelivered = status["received"], status["refused"], status["redelivered"]
+    counts = f"{received} messages, {refused} refused, {redelivered} delivered twice"
     lines = [
         f"Recorder  {status['site']}, {state}",
         f"Run       {status['run'] or 'none yet'}",
-        f"Received  {status['heard']} messages, {status['refused']} refused, {status['redelivered']} delivered twice",
+        f"Received  {counts}",
         f"Journal   {_bytes(status['journal_bytes'])}",
     ]
     if status["has_spool"]:

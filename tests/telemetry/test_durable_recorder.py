@@ -86,7 +86,7 @@ def recorder(folder: Path) -> DurableRecorder:
 def record(folder: Path, said: Wired) -> None:
     with recorder(folder) as live:
         for index, (text, payload) in enumerate(said):
-            live.hear(text, payload, NOW_MS + index)
+            live.receive(text, payload, NOW_MS + index)
         assert live.refused == 0
 
 
@@ -133,14 +133,14 @@ def test_a_recorder_that_dies_amid_batches_loses_and_doubles_nothing(
             live.sync()
         if index == safe - 30:
             live.checkpoint()
-        live.hear(text, payload, NOW_MS + index)
+        live.receive(text, payload, NOW_MS + index)
     live.abandon()
     with recorder(tmp_path) as again:
         for index, (text, payload) in enumerate(said[safe - 10 :], safe - 10):
             if index < safe:
-                assert again.known(text, payload)
+                assert again.is_known(text, payload)
             else:
-                again.hear(text, payload, NOW_MS + index)
+                again.receive(text, payload, NOW_MS + index)
     assert rows(tmp_path) == expected
 
 
@@ -151,13 +151,13 @@ def test_with_a_host_all_its_devices_are_offline_once(dies: bool, tmp_path: Path
     gone = host(online=False)
     live = recorder(tmp_path)
     for index, (text, payload) in enumerate(said[: len(said) // 2]):
-        live.hear(text, payload, NOW_MS + index)
-    live.hear(*gone, NOW_MS + len(said))
+        live.receive(text, payload, NOW_MS + index)
+    live.receive(*gone, NOW_MS + len(said))
     live.sync()
     if dies:
         live.abandon()
         live = recorder(tmp_path)
-        live.hear(*gone, NOW_MS + len(said), retained=True)
+        live.receive(*gone, NOW_MS + len(said), retained=True)
     live.close()
     assert sorted(event.subject for event in offline(tmp_path)) == sorted(devices - {"clock"})
 
@@ -179,11 +179,11 @@ def test_what_the_broker_has_forgotten_is_not_judged(told: bool, dies: bool, tmp
     begin, end = gap(said)
     live = recorder(tmp_path)
     for index, (text, payload) in enumerate(said[:begin]):
-        live.hear(text, payload, NOW_MS + index)
+        live.receive(text, payload, NOW_MS + index)
     if told:
-        live.missed(NOW_MS + begin)
+        live.note_gap(NOW_MS + begin)
     for index, (text, payload) in enumerate(said[end:], end):
-        live.hear(text, payload, NOW_MS + index)
+        live.receive(text, payload, NOW_MS + index)
         if dies and index == end + 20:
             live.sync()
             live.abandon()

@@ -1,0 +1,130 @@
+"""The recording of one run that survives crashes: what of it is committed, and up to which message."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.broker.protocol.messages import ClockState, Message
+from gridfleet.dashboards.recording.recording import STORE, Recording
+from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.points import Point
+
+LOG: Final = logging.getLogger(__name__)
+_SERIAL: Final = "serial"
+
+
+class DurableRun:
+    """A recording whose store notes in every commit the serial of the last message that its rows are made of.
+
+    After a crash the messages are replayed: those up to that serial only rebuild the memory of the recorder, with the
+    store muted; the first one after it unmutes the store.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        facts: RunFacts,
+        site: str,
+        name: str,
+        sink: Callable[[Point], None],
+        received_ms: Callable[[], int],
+    ) -> None:
+        """Open or continue the store in `folder`; `received_ms` is the real time of the message being recorded."""
+        self._folder = folder
+        self._recording = Recording(
+            folder,
+            facts,
+            site=site,
+            exact=False,
+            sink=sink,
+            run=name,
+            resume=True,
+            now_s=lambda: received_ms() / 1000,
+            wall_ms=received_ms,
+        )
+        store = self._recording.store
+        self.committed_serial = int(store.meta(_SERIAL, 0))
+        store.muted = self._recording.continued
+        store.held = True
+        self._ended = False
+        LOG.info("records %s into %s", name, folder / STORE)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether only messages are replayed of which the rows are in the store already."""
+        return self._recording.store.muted
+
+    @property
+    def ended(self) -> bool:
+        """Whether the clock has ended the run."""
+        return self._ended
+
+    def tap(self, serial: int, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+        """Record a message; `serial` is its number in the journal."""
+        self._resume_after(serial)
+        self._recording.tap(simulated_ms, scope, sender, message)
+        if isinstance(message, ClockState):
+            self._ended = message.status == "finished"
+
+    def tap_retained(self, scope: str, sender: str, message: Message) -> None:
+        """Record a message that the broker retained when the run began."""
+        self._recording.tap(0, scope, sender, message)
+
+    def note_gap(self, serial: int) -> None:
+        """Note that messages may be missing before the one with that serial."""
+        self._resume_after(serial)
+        self._recording.note_gap()
+
+    def resume(self) -> None:
+        """End the replay: from now on rows are written and points made."""
+        if self._recording.store.muted:
+            self._recording.store.muted = False
+            self._recording.recall()
+
+    def commit(self, serial: int) -> None:
+        """Commit the rows with the serial of the last message; journal and points must be synced before."""
+        self._recording.keep_memory()
+        self._recording.store.put_meta(_SERIAL, serial)
+        self._release()
+        self.committed_serial = serial
+
+    def finish(self, sync_points: Callable[[], None]) -> None:
+        """Write the rest of a run that is over and its files; it counts as finished once its points are synced.
+
+        Raises StoreError, having lost nothing, where the disk is full or cannot be written.
+        """
+        if self._recording.finished:
+            return
+        try:
+            self._recording.finish()
+        except StoreError:
+            raise
+        except OSError as error:
+            reason = f"a run's files cannot be written ({error_reason(error)})"
+            raise StoreError(self._folder, reason, "free some space") from error
+        sync_points()
+        self._release()
+
+    @property
+    def finished(self) -> bool:
+        """Whether this process or an earlier one has finished the run."""
+        return self._recording.finished
+
+    def close(self) -> None:
+        """Close the store; what is not committed is replayed by the next process."""
+        self._recording.close()
+
+    def _resume_after(self, serial: int) -> None:
+        if serial > self.committed_serial:
+            self.resume()
+
+    def _release(self) -> None:
+        """Commit; nothing else does, because the store is held."""
+        store = self._recording.store
+        store.held = False
+        try:
+            store.commit()
+        finally:
+            store.held = True
