@@ -55,7 +55,7 @@ class ClockRunner(AgentRunner):
 
     def resume(self) -> bool:
         """Continue the run of the retained tick; return False where there is none, or its run is over."""
-        return self.retained_tick is not None and self.agent.go_on_from(self.retained_tick)
+        return self.retained_tick is not None and self.agent.resume_from(self.retained_tick)
 
     def after_reconnect(self) -> None:
         """Publish the present tick again: the one that the broker retains may be long over."""

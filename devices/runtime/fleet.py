@@ -13,7 +13,8 @@ from gridfleet.devices.agents.charger_search import DAY_MS
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.clock.agent import SETTINGS, Clock, Event
+from gridfleet.devices.clock.agent import Clock
+from gridfleet.devices.clock.settings import SETTINGS, Event
 from gridfleet.devices.config.scenario import REACTOR_SITE, Scenario
 from gridfleet.devices.physics.demand import ProfileName
 from gridfleet.devices.physics.vehicle_models import vehicle_models

@@ -25,7 +25,7 @@ from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.clock.agent import OFFSETS_MS
+from gridfleet.devices.clock.schedule import OFFSETS_MS
 from gridfleet.devices.physics.vehicle_models import VehicleModel
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather.synthetic import SyntheticWeather

@@ -24,7 +24,10 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Out
-from gridfleet.devices.clock.agent import LOCKSTEP_DEADLINE_MS, OFFSETS_MS, SETTINGS, Clock, Event
+from gridfleet.devices.clock.agent import Clock
+from gridfleet.devices.clock.lockstep import LOCKSTEP_DEADLINE_MS
+from gridfleet.devices.clock.schedule import OFFSETS_MS
+from gridfleet.devices.clock.settings import SETTINGS, Event
 from tests.devices.anything import anything
 from tests.devices.script import START_MS, birth
 
@@ -281,7 +284,7 @@ def test_the_mode_changes_while_it_runs() -> None:
     again = Run(Mode.LOCKSTEP, ticks=1, expected=frozenset({"a"})).begin()
     again.sets("mode", "realtime").wait(TICK_MS)
     assert again.clock.finished
-    assert again.clock.late_phases == 0
+    assert again.clock.lockstep.late_phases == 0
 
 
 # --- controls --------------------------------------------------------------------------------------------
@@ -472,7 +475,7 @@ def test_a_phase_in_which_nobody_acts_ends_at_once() -> None:
     run.ready("a", Phase.TRADE)
     run.ready("b", Phase.TRADE).says_phase(0, Phase.TRADE)
     run.says_phase(0, Phase.IMPORT)
-    assert (run.now_ms, run.clock.late_phases) == (0, 0)
+    assert (run.now_ms, run.clock.lockstep.late_phases) == (0, 0)
 
 
 def test_ready_for_another_tick_is_refused() -> None:
@@ -487,17 +490,17 @@ def test_nobody_is_waited_for_past_the_deadline() -> None:
     run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
     tick = run.wait(1).says_phase(0, Phase.TRADE)
     assert tick.absent == ("b",)
-    assert run.clock.late_phases == 1
+    assert run.clock.lockstep.late_phases == 1
     assert run.clock.tick == 1  # "a" was ready through the whole tick, and "b" is not waited for
     run.ready("b", Phase.SETTLE)
-    assert run.clock.barrier.absent == set()
+    assert run.clock.lockstep.barrier.absent == set()
 
 
 def test_a_site_without_devices_runs_through() -> None:
     run = Run(Mode.LOCKSTEP, ticks=2).begin()
     run.wait(100 * LOCKSTEP_DEADLINE_MS)
     assert run.clock.finished
-    assert run.clock.late_phases == 0
+    assert run.clock.lockstep.late_phases == 0
 
 
 def test_grants_go_by_time_and_then_by_id() -> None:
@@ -535,7 +538,7 @@ def test_a_device_that_dies_is_no_longer_waited_for() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.BID).is_silent()
     run.dies("b").says_phase(0, Phase.TRADE)
-    assert run.clock.late_phases == 0
+    assert run.clock.lockstep.late_phases == 0
 
 
 def test_a_device_that_dies_while_granted_is_no_longer_waited_for() -> None:
@@ -586,7 +589,7 @@ def test_a_device_that_asks_for_the_same_instant_for_ever_does_not_stop_the_site
     run.ready("a", Phase.SETTLE)
     run.ready("liar", Phase.SETTLE, START_MS + 50)
     for _ in range(2000):
-        if run.clock.now_phase is not Phase.BID:
+        if run.clock.schedule.phase is not Phase.BID:
             return
         run.wait(20).ready("liar", Phase.SETTLE, START_MS + 50)
     pytest.fail("40 s later the site is still in its first phase")
@@ -647,13 +650,13 @@ def test_whatever_it_hears_its_time_never_goes_back_and_its_words_are_valid(
 def come_back(run: Run, **traits: Any) -> tuple[Run, bool]:  # noqa: ANN401 - as Clock takes them
     """Another clock of the same scenario, which hears the last tick of the one that died."""
     again = Run(traits.pop("mode", Mode.REALTIME), **traits)
-    went_on = again.clock.go_on_from(run.clock.tick_message)
+    went_on = again.clock.resume_from(run.clock.tick_message)
     return again.begin(), went_on
 
 
 def test_it_goes_on_with_the_tick_that_was_kept() -> None:
     died = Run(epoch=7).begin().wait(OFFSETS_MS[Phase.IMPORT])
-    assert died.clock.now_phase is Phase.IMPORT
+    assert died.clock.schedule.phase is Phase.IMPORT
     again, went_on = come_back(died, epoch=9)
     assert went_on
     (_, said), *rest = again.ticks
@@ -682,14 +685,14 @@ def test_it_ends_where_the_first_would_have_ended() -> None:
 def test_a_tick_of_another_scenario_is_not_gone_on_with(other: dict[str, int]) -> None:
     died = Run().begin().wait(TICK_MS)
     clock = Run(Mode.REALTIME, **other).clock
-    assert not clock.go_on_from(died.clock.tick_message)
+    assert not clock.resume_from(died.clock.tick_message)
     assert clock.tick == -1
 
 
 def test_a_run_that_is_over_is_not_gone_on_with() -> None:
     over = Run(ticks=1).begin().wait(2 * TICK_MS)
     assert over.clock.finished
-    assert not Run(ticks=1).clock.go_on_from(over.clock.tick_message)
+    assert not Run(ticks=1).clock.resume_from(over.clock.tick_message)
 
 
 def test_what_operators_had_set_is_in_force_and_is_not_applied_again() -> None:
@@ -715,7 +718,7 @@ def test_a_pause_outlives_the_clock() -> None:
     again, _ = come_back(died)
     again.wait(5 * TICK_MS)
     assert again.clock.tick == 0
-    assert again.clock.now_phase is Phase.TRADE
+    assert again.clock.schedule.phase is Phase.TRADE
     again.revision = died.revision
     again.sets("paused", value=False).wait(TICK_MS)
     assert again.clock.tick == 1
@@ -724,6 +727,6 @@ def test_a_pause_outlives_the_clock() -> None:
 def test_in_lock_step_it_waits_for_everybody_anew() -> None:
     died = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
     again, _ = come_back(died, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
-    assert again.clock.barrier.behind == {HERE}
+    assert again.clock.lockstep.barrier.behind == {HERE}
     again.ready(HERE, Phase.BID)
-    assert again.clock.now_phase is Phase.TRADE
+    assert again.clock.schedule.phase is Phase.TRADE

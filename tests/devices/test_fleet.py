@@ -161,8 +161,8 @@ def test_the_clock_takes_the_scenarios_plan() -> None:
     out = clock.begin(0)
     assert clock.settings.turbine_scale == 1.0
     assert [type(message).__name__ for _, message in out] == ["Tick", "ClockState"]
-    assert Fleet(scenario_of(1, 2)).clock(Mode.REALTIME)._order == tuple(Phase)
-    assert len(Fleet(NORMAL).clock(Mode.REALTIME)._order) == 4
+    assert Fleet(scenario_of(1, 2)).clock(Mode.REALTIME).schedule.phases == tuple(Phase)
+    assert len(Fleet(NORMAL).clock(Mode.REALTIME).schedule.phases) == 4
 
 
 def test_an_empty_fleet_can_be_made() -> None:

@@ -104,7 +104,7 @@ def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
         line[1:] for line in simulated.lines(but=OF_THE_TRANSPORT)
     )
     assert broken(audit(said.messages)) == {}
-    assert (ear.refused, clock.refused, clock.late_phases) == (0, {}, 0)
+    assert (ear.refused, clock.refused, clock.lockstep.late_phases) == (0, {}, 0)
     hosts = {host for _, host, _ in said.of(FleetPresence)}
     assert hosts == {
         fleet_process_id(n) for n, way in enumerate(ways, start=1) if way is ConnectionMode.SHARED

@@ -35,7 +35,7 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import NETWORK_TIMEOUT_MS
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import Session
-from gridfleet.devices.clock.agent import Value
+from gridfleet.devices.clock.settings import Value
 from gridfleet.devices.config.scenario import Area, Scenario, load, parse
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
@@ -93,7 +93,7 @@ def site_of(
     """A site that nobody has started yet, and what will be heard of it."""
     ear = Heard()
     site = SiteRun(Fleet(scenario), address, ticks=ticks, taps=(ear.tap,))
-    site.clock._deadline_ms = deadline_ms
+    site.clock.lockstep.deadline_ms = deadline_ms
     return site, ear
 
 
@@ -145,7 +145,7 @@ def test_every_message_is_that_of_the_simulation(name: str, address: BrokerAddre
     said = sorted(line[1:] for line in simulated.lines(but=OF_THE_TRANSPORT))
     assert sorted(line[1:] for line in over_mqtt.lines(but=OF_THE_TRANSPORT)) == said
     assert broken(audit(over_mqtt.messages)) == {}
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     assert (border_crossings(over_mqtt) > 100_000) == (name == "exchanging")
     if name == "storm":
         generated = [0] * 16
@@ -281,7 +281,7 @@ def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
     site.run(progress)
     last = site.clock.tick - 1
     assert [said.online for said in presences()][:3] == [True, False, True]
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     bidders = {sender for _, sender, bid in ear.of(Bid) if bid.tick == last}
     assert bidders == {"charger-1", "charger-2", "charger-3", "household-1", "household-2", "commerce-1"}
     assert broken(audit(ear.messages, exact=False)) == {}
@@ -302,7 +302,7 @@ def test_nobody_waits_for_the_dead(
     site.run(progress)
     assert [said.online for _, sender, said in ear.of(Presence) if sender == victim] == [True, False]
     assert [tick.tick for tick in begun(ear)] == list(range(12))
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     assert not any(tick.absent for tick in begun(ear))
     assert broken(audit(ear.messages, exact=False)) == {}
 
@@ -314,7 +314,7 @@ def test_who_is_born_and_says_nothing_costs_one_deadline(kind: Kind, address: Br
     began = monotonic()
     site.run()
     assert monotonic() - began > 3
-    assert site.clock.late_phases == 1
+    assert site.clock.lockstep.late_phases == 1
     absent = [tick.absent for _, _, tick in ear.of(Tick)]
     assert absent == [(), *[("ghost",)] * (len(absent) - 1)]
     assert broken(audit(ear.messages, exact=False)) == {}
@@ -337,10 +337,10 @@ def test_a_mute_charger_does_not_hold_up_every_call(
 
     site.run(progress)
     took_s = monotonic() - begin_s
-    later = site.clock.start_ms + 2 * TICK_MS
+    later = site.clock.schedule.start_ms + 2 * TICK_MS
     calls = sum(call.simulated_ms > later for _, _, call in ear.of(Call))
     assert calls >= 6
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     assert took_s < calls * NETWORK_TIMEOUT_MS / 1000 / 2
 
 
@@ -357,7 +357,7 @@ def test_who_is_born_while_it_runs_and_says_nothing_costs_nothing(
         return True
 
     site.run(progress)
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     absent = [tick.absent for tick in begun(ear)]
     assert absent[:3] == [()] * 3
     assert absent[4:] == [("ghost",)] * 4
@@ -381,7 +381,7 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
         return True
 
     site.run(progress)
-    assert site.clock.late_phases == 1
+    assert site.clock.lockstep.late_phases == 1
     absent = [tick.absent for tick in begun(ear)]
     assert absent == [*[()] * 4, *[(victim,)] * 5, *[()] * 7]
     assert broken(audit(ear.messages, exact=False)) == {}
@@ -412,7 +412,7 @@ def test_a_dead_charger_sends_its_vehicles_on(
     site.run(progress)
     took_s = monotonic() - cut_s
     assert any(reserved)
-    assert site.clock.late_phases == 0
+    assert site.clock.lockstep.late_phases == 0
     last = [state.charger for _, _, state in ear.of(VehicleState) if state.tick == 11]
     assert last == [None] * 6
     assert took_s < 2 * NETWORK_TIMEOUT_MS / 1000

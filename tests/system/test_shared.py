@@ -131,7 +131,7 @@ def test_the_messages_are_those_of_the_simulation(name: str, alone: str, address
             line[1:] for line in expected.lines(but=OF_THE_TRANSPORT)
         )
         assert broken(audit(said.messages)) == {}
-        assert site.clock.late_phases == 0
+        assert site.clock.lockstep.late_phases == 0
         assert site.ear.refused == 0
         assert (border_crossings(said) > 10_000) == (name == "exchanging")
         for host in ("fleet-1", "fleet-2"):
@@ -184,7 +184,7 @@ def test_with_a_host_its_devices_die_and_come_back(
             assert site.loop.run_until(lambda: not behind & set(mill._roster.members), 10)
             tick = site.clock.tick + 2
             assert site.loop.run_until(lambda: site.clock.tick >= tick, 10)  # nobody waits for the dead
-            assert site.clock.late_phases == 0
+            assert site.clock.lockstep.late_phases == 0
             dead = {sender for _, sender, said in site.heard.of(Presence) if not said.online}
             assert behind <= dead
         lines.connection.connect()
