@@ -30,7 +30,7 @@ RUN /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pi
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="GridFleet" \
-      org.opencontainers.image.description="A power grid made of devices that bargain" \
+      org.opencontainers.image.description="A power grid of bargaining devices" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/gridfleet /opt/gridfleet
 ENV PATH="/opt/gridfleet/bin:${PATH}" \

@@ -1,5 +1,5 @@
-# GridFleet: every job of the project. CI calls these same targets.
-# `make` alone explains them.
+# GridFleet: all tasks of the project. CI calls the same targets.
+# `make` lists them.
 
 PYTHON   ?= python3
 VENV     := .venv
@@ -21,21 +21,21 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 .PHONY: help setup setup-dev run test test-all check format mutants bench page dashboards influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
-	@echo 'GridFleet: a power grid made of devices that bargain.'
+	@echo 'GridFleet: a power grid of bargaining devices.'
 	@echo
 	@echo 'Start here:'
-	@echo '  make run                   a fleet negotiates 30 simulated hours; the report lands in out/'
+	@echo '  make run                   run 57 agents for 30 simulated hours; the report is written to out/'
 	@echo '  make run SCENARIO=storm    another scenario, or your own file: SCENARIO=path/to/mine.toml'
 	@echo '  make test ARGS="-k market" only some of the tests'
 	@echo
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 	@echo
-	@echo 'The first target sets up $(VENV) by itself (Python 3.11 or later, no root).'
+	@echo 'The first run of a target sets up $(VENV) (Python 3.11 or later, no root).'
 	@echo 'Another interpreter: make run PYTHON=python3.12'
-	@echo 'After that, $(BIN)/gridfleet --help shows everything else.'
+	@echo 'Then $(BIN)/gridfleet --help lists all commands.'
 
-# --- jobs ---------------------------------------------------------------------------------------
+# --- tasks --------------------------------------------------------------------------------------
 
 run: setup ## Run a scenario over a real broker and write its report
 	$(BIN)/gridfleet run $(SCENARIO) $(ARGS)
@@ -43,10 +43,10 @@ run: setup ## Run a scenario over a real broker and write its report
 # One process for each core (WORKERS=0 for one process in all); a group of tests that share something stays in one process.
 TEST     := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-test: setup-dev ## Run the tests but for slow trials; the summary reports what was left out
+test: setup-dev ## Run the tests except the slow ones; the summary reports what was left out
 	$(TEST) -m "not slow" $(ARGS)
 
-test-all: setup-dev ## Run all tests, as CI does: also faults, containers and other slow trials
+test-all: setup-dev ## Run all tests, as CI does, including slow ones such as faults and containers
 	$(TEST) $(ARGS)
 
 check: setup-dev ## Lint, formatting and types (changes nothing)
@@ -54,7 +54,7 @@ check: setup-dev ## Lint, formatting and types (changes nothing)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup-dev ## Put the code in the house format and fix what can be fixed
+format: setup-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -62,32 +62,32 @@ mutants: setup-dev ## Try small faults in the files that must not be wrong: do t
 	@test -x .venv-mutants/bin/cosmic-ray || { $(PYTHON) -m venv --clear .venv-mutants && .venv-mutants/bin/python -m pip install --quiet $(COSMIC_RAY); }
 	$(BIN)/python tools/mutants/run.py --cosmic-ray $(CURDIR)/.venv-mutants/bin/cosmic-ray $(ARGS)
 
-bench: setup-dev ## Measure what docs/benchmarks.md states
+bench: setup-dev ## Run the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-page: setup-dev ## Build the live console's page again (needs Node.js 20 and npm)
+page: setup-dev ## Rebuild the live console's page (needs Node.js 20 and npm)
 	$(BIN)/python -m gridfleet.dashboards.console.page_messages >console/src/model/messages.ts
 	npm --prefix console ci --ignore-scripts
 	npm --prefix console run build
 
-dashboards: setup-dev ## Write Grafana's pages, alert rules and data source anew
+dashboards: setup-dev ## Regenerate Grafana's dashboards, alert rules and data source
 	$(BIN)/python -m gridfleet.dashboards.grafana
 
 influxdb: ## Build InfluxDB 2.7 for the tests that need it, once (needs Go and Rust, 10 minutes)
 	tools/build-influxdb.sh
 
-observe-e2e: setup ## Start the containers, run a scenario, have Grafana answer every panel (needs Docker)
+observe-e2e: setup ## Start the containers, run a scenario and query every Grafana panel (needs Docker)
 	tools/observe-e2e.sh $(SCENARIO)
 
-qemu: setup-dev ## Boot a flashed system in qemu until it bids (root; see docs/flashing.md)
+qemu: setup-dev ## Boot a flashed system in qemu until it publishes a bid (needs root; see docs/flashing.md)
 	$(BIN)/python tools/qemu/boot.py
 
-# --- set-up -------------------------------------------------------------------------------------
+# --- setup --------------------------------------------------------------------------------------
 
 setup: $(VENV)/.stamp-run ## Set up what `make run` needs
-setup-dev: $(VENV)/.stamp-dev ## Set up what tests and tools need as well
+setup-dev: $(VENV)/.stamp-dev ## Set up what tests and tools need
 
-# The environment knows its folder by full path: build it anew when the folder has moved or Python is gone.
+# The environment contains its absolute path: rebuild it when the folder has moved or its Python is missing.
 ifneq ($(shell test -x $(BIN)/python && cat $(VENV)/.stamp-venv),$(CURDIR))
 .PHONY: $(VENV)/.stamp-venv
 endif
@@ -95,13 +95,13 @@ endif
 $(VENV)/.stamp-venv:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo 'GridFleet needs Python 3.11 or later, and there is no $(PYTHON) here.' >&2; \
-	  echo 'Install it (sudo apt-get install python3 python3-venv) or name yours: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	  echo 'Install it (sudo apt-get install python3 python3-venv) or name another: make PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "GridFleet needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo 'Name a newer one: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo 'This Python cannot make virtual environments.' >&2; \
-	  echo 'Provide that with: sudo apt-get install python3-venv' >&2; exit 1; }
+	  echo 'This Python cannot create virtual environments.' >&2; \
+	  echo 'Install the missing package: sudo apt-get install python3-venv' >&2; exit 1; }
 	@echo 'Setting up $(VENV) ...'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@printf '%s' '$(CURDIR)' > $@
@@ -112,14 +112,14 @@ $(VENV)/.stamp-run: $(VENV)/.stamp-venv requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The development lock holds all of requirements.lock at the same versions, so it makes both stamps.
+# The development lock contains requirements.lock at the same versions, so this sets both stamps.
 $(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements-dev.lock requirements.lock pyproject.toml
 	@echo 'Installing what tests and tools need (requirements-dev.lock) ...'
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.stamp-run $@
 
-lock: ## Pin the dependencies of pyproject.toml anew (UPGRADE=--upgrade for newer ones)
+lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet $(UV); }
 	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra test --extra dev --extra install \
 	  --output-file requirements-dev.lock
@@ -130,11 +130,11 @@ lock: ## Pin the dependencies of pyproject.toml anew (UPGRADE=--upgrade for newe
 	.venv-lock/bin/uv $(LOCK) --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements-device.lock
 
-# --- tidying ------------------------------------------------------------------------------------
+# --- cleaning -----------------------------------------------------------------------------------
 
 clean: ## Remove results and caches
 	rm -rf out build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find broker devices dashboards provisioning src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## As clean, and the set-up as well
+distclean: clean ## Remove results, caches and the virtual environments
 	rm -rf $(VENV) .venv-lock .venv-mutants

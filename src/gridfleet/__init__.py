@@ -1,5 +1,5 @@
-"""A power grid made of devices that bargain: energy trading and charging reservations by contract net over MQTT.
+"""A power grid of bargaining devices: energy trading and charging reservations by contract net over MQTT.
 
-The code stands in the four folders at the top of the repository; `gridfleet.broker`, `gridfleet.devices`,
+The code is in the four folders at the top of the repository; `gridfleet.broker`, `gridfleet.devices`,
 `gridfleet.dashboards` and `gridfleet.provisioning` are links to them. See "One import name" in docs/design.md.
 """

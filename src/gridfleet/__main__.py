@@ -1,4 +1,4 @@
-"""`python -m gridfleet` is `gridfleet`."""
+"""Runs `gridfleet` as `python -m gridfleet`."""
 
 import sys
 
