@@ -97,7 +97,7 @@ def test_a_clock_that_is_killed_goes_on_with_its_tick(url: str, tmp_path: Path) 
         second = run(*words)
         listen(lambda: is_over(said))
         ended = end(second)
-        assert "goes on with tick" in ended.err
+        assert "resumes at tick" in ended.err
     ticks = [tick for _, _, tick in said.of(Tick)]
     assert {tick.epoch for tick in ticks} == {ticks[0].epoch}
     assert sorted({tick.tick for tick in ticks}) == [0, 1, 2, 3, 4]

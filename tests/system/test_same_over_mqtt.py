@@ -295,7 +295,7 @@ def test_nobody_waits_for_the_dead(
 
     def progress(site: SiteRun) -> bool:
         if site.clock.tick == 3 and seats[victim].connection.online:
-            monkeypatch.setattr(seats[victim].connection, "dial", lambda: None)  # nor does it come back
+            monkeypatch.setattr(seats[victim].connection, "connect", lambda: None)  # nor does it come back
             cut(seats[victim])
         return True
 
@@ -404,7 +404,7 @@ def test_a_dead_charger_sends_its_vehicles_on(
             )
             for name, seat in seats.items():
                 if name.startswith("charger"):
-                    monkeypatch.setattr(seat.connection, "dial", lambda: None)
+                    monkeypatch.setattr(seat.connection, "connect", lambda: None)
                     cut(seat)
             cut_s = monotonic()
         return True
