@@ -1,1 +1,1 @@
-"""A chaos drill: a plan of faults, played on a site of real processes, and judged by what was heard."""
+"""Chaos experiments: faults injected into a site of real processes by a plan, and checks of its recovery."""

@@ -1,4 +1,4 @@
-"""Plays a plan on a stage, fault by fault, and has each judged when the site has had time to recover."""
+"""Runs a chaos plan on a testbed: injects its faults one by one, and checks after each how the site has recovered."""
 
 import random
 import time
@@ -9,174 +9,196 @@ from typing import Any, Final
 from gridfleet.broker.protocol.messages import Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.findings import Finding
-from gridfleet.provisioning.chaos.faults import FaultInjection, strike_of
-from gridfleet.provisioning.chaos.plan import Fault, Skew
+from gridfleet.provisioning.chaos.faults import Fault, Skew
+from gridfleet.provisioning.chaos.injections import FaultInjection, make_injection
 from gridfleet.provisioning.chaos.testbed import Testbed
-from gridfleet.provisioning.chaos.verdict import AFTER_TICKS, Check, Span, judge, wealth
+from gridfleet.provisioning.chaos.verdict import (
+    AFTER_TICKS,
+    FaultWindow,
+    RecoveryCheck,
+    check_recovery,
+    settled_balance_neur,
+)
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
-BACK_S: Final = 60.0
-"""How long it may take until everybody is back, in seconds."""
+MAX_RECOVERY_S: Final = 60.0
+"""How long devices may take to come back, in seconds."""
 STEADY: Final = (0.6, 1.6)
-"""Ticks follow each other at their pace when the beginnings of two are so many ticks apart."""
-PAID_TICKS: Final = 8
-"""So many ticks longer vehicles are waited for that have drawn and not paid yet."""
-SKEWED_TICKS: Final = 4
-"""So many ticks are watched where a clock is off."""
+"""Ticks are regular when the starts of two of them are this many tick lengths apart."""
+MAX_PAYMENT_TICKS: Final = 8
+"""Ticks to wait for vehicles that have charged and not paid yet."""
+SKEW_TICKS: Final = 4
+"""Ticks that are checked for a skewed clock."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A fault, when it was, and what became of the site."""
+    """A fault, its time window, and the checks after it."""
 
     kind: str
-    words: str
-    span: Span
-    checks: tuple[Check, ...]
+    description: str
+    window: FaultWindow
+    checks: tuple[RecoveryCheck, ...]
 
     @property
     def holds(self) -> bool:
-        """Whether the site has come through."""
+        """Whether the site has recovered cleanly: every check holds."""
         return all(check.holds for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for --json."""
-        span = self.span
+        """Return it as `--json` prints it."""
+        window = self.window
         return {
             "kind": self.kind,
-            "fault": self.words,
-            "struck": span.struck,
-            "lifted": span.lifted,
-            "back": span.back,
-            "back_s": round(span.back_s, 3),
+            "fault": self.description,
+            "injected_tick": window.injected,
+            "lifted_tick": window.lifted,
+            "recovered_tick": window.recovered,
+            "recovery_s": round(window.recovery_s, 3),
             "holds": self.holds,
             "checks": [check._asdict() for check in self.checks],
         }
 
 
 class Experiment:
-    """`outcomes` are complete when `play` returns."""
+    """All faults of a plan in turn; `outcomes` are complete when `run` returns."""
 
     def __init__(
         self,
-        stage: Testbed,
+        testbed: Testbed,
         findings: Callable[[], list[Finding]],
         *,
         seed: int,
-        tell: Tell,
-        show: Callable[[Outcome], None],
+        report: Report,
+        on_outcome: Callable[[Outcome], None],
     ) -> None:
-        """`findings` are the auditor's so far; `tell` hears what is being done, `show` each outcome."""
-        self._stage = stage
+        """`findings` returns those of the auditor so far; `report` takes progress texts, `on_outcome` each outcome.
+
+        `seed` decides what the plan leaves open, such as which processes are killed.
+        """
+        self._testbed = testbed
         self._findings = findings
         self._rng = random.Random(seed)
-        self._tell = tell
-        self._show = show
-        self._everybody = frozenset(stage.fleet.ids)
-        self._judged = 0
-        self._forgetful = False
-        self._before = findings()
+        self._report = report
+        self._on_outcome = on_outcome
+        self._all_ids = frozenset(testbed.fleet.ids)
+        self._next_tick = 0
+        """The first tick that is not judged yet."""
+        self._memory_lost = False
+        self._findings_before = findings()
         self.outcomes: list[Outcome] = []
 
-    def play(self) -> None:
-        """Play what is off from the start to the end, and every fault of the plan."""
-        for fault in (*self._stage.plan.skews, *self._stage.plan.faults):
-            if isinstance(fault, Skew):
-                self._watch(fault)
-            else:
-                self._play(fault)
+    def run(self) -> None:
+        """Check the skewed clocks first, then every fault in the order of the plan."""
+        for skew in self._testbed.plan.skews:
+            self._run_skew(skew)
+        for fault in self._testbed.plan.faults:
+            self._run_fault(fault)
 
-    def _watch(self, skew: Skew) -> None:
-        """Watch the site for some ticks: a clock that is off needs no stroke."""
-        stage, evidence = self._stage, self._stage.evidence
-        first = max(self._judged, 0)
-        last = first + SKEWED_TICKS - 1
-        self._tell(f"tick {first:>4}  {skew.words}")
-        stage.wait(lambda: evidence.tick > last + 1, f"tick {last + 2}", _patience_s(stage, last + 2))
-        span = Span(first, first, first, first, last, 0.0, forgetful=self._forgetful)
-        self._wait_paid(span)
-        self._outcome("skew", skew.words, span, len(evidence.ticks), stage.retained_tick())
-        self._judged = last + 1
+    def _run_skew(self, skew: Skew) -> None:
+        """Check some ticks: a skewed clock is there from the start, and nothing is injected."""
+        testbed, observations = self._testbed, self._testbed.observations
+        first = self._next_tick
+        last = first + SKEW_TICKS - 1
+        self._report(f"tick {first:>4}  {skew.description}")
+        self._wait_for_tick(last + 2)
+        window = FaultWindow(first, first, first, first, last, 0.0, memory_lost=self._memory_lost)
+        self._wait_for_payments(window)
+        self._conclude("skew", skew.description, window, len(observations.ticks), testbed.retained_tick())
 
-    def _play(self, fault: Fault) -> None:
-        stage, evidence = self._stage, self._stage.evidence
-        strike = strike_of(fault, stage, self._rng)
-        stage.wait(lambda: evidence.tick >= fault.tick, f"tick {fault.tick}", _patience_s(stage, fault.tick))
-        begun_s = stage.begun_s.get(evidence.tick, time.monotonic())
-        stage.pass_s(max(begun_s + fault.at * stage.plan.seconds_per_tick - time.monotonic(), 0))
-        struck = evidence.tick
-        self._tell(f"tick {struck:>4}  {fault.words}")
-        strike.begin()
-        stage.pass_s(fault.lasting_s)
-        strike.end()
-        lifted_s, lifted = time.monotonic(), evidence.tick
-        missing = self._wait_back(strike)
-        back = self._wait_steady()
-        back_s = stage.begun_s.get(back, lifted_s) - lifted_s
-        heard = len(evidence.ticks)
-        kept = stage.retained_tick()
-        last = back + AFTER_TICKS
-        # The auditor judges a tick when the one after the next begins.
-        stage.wait(lambda: evidence.tick > last + 1, f"tick {last + 2}", _patience_s(stage, last + 2))
-        self._forgetful = self._forgetful or bool(strike.reborn)
-        span = Span(
-            self._judged,
-            struck,
+    def _run_fault(self, fault: Fault) -> None:
+        testbed, observations = self._testbed, self._testbed.observations
+        injection = make_injection(fault, testbed, self._rng)
+        self._wait_for_tick(fault.tick)
+        started_s = testbed.tick_started_s.get(observations.tick, time.monotonic())
+        testbed.run_for(max(started_s + fault.at * testbed.plan.seconds_per_tick - time.monotonic(), 0))
+        injected = observations.tick
+        self._report(f"tick {injected:>4}  {fault.description}")
+        injection.inject()
+        testbed.run_for(fault.length_s)
+        injection.lift()
+        lifted_s, lifted = time.monotonic(), observations.tick
+        missing = self._wait_for_recovery(injection)
+        recovered = self._wait_for_regular_ticks()
+        recovery_s = testbed.tick_started_s.get(recovered, lifted_s) - lifted_s
+        ticks_received = len(observations.ticks)
+        retained = testbed.retained_tick()
+        last = recovered + AFTER_TICKS
+        # The auditor judges a tick when the next but one begins.
+        self._wait_for_tick(last + 2)
+        self._memory_lost = self._memory_lost or bool(injection.restarted)
+        window = FaultWindow(
+            self._next_tick,
+            injected,
             lifted,
-            back,
+            recovered,
             last,
-            back_s,
-            strike.reborn,
+            recovery_s,
+            injection.restarted,
             missing,
-            forgetful=self._forgetful,
+            memory_lost=self._memory_lost,
         )
-        self._wait_paid(span)
-        self._outcome(fault.kind, fault.words, span, heard, kept)
-        self._judged = last + 1
+        self._wait_for_payments(window)
+        self._conclude(fault.kind, fault.description, window, ticks_received, retained)
 
-    def _wait_back(self, strike: FaultInjection) -> frozenset[str]:
-        """Wait until everybody is back; return who is not."""
+    def _wait_for_tick(self, tick: int) -> None:
+        observations = self._testbed.observations
+        self._testbed.wait_until(lambda: observations.tick >= tick, f"tick {tick}", self._timeout_s(tick))
+
+    def _wait_for_recovery(self, injection: FaultInjection) -> frozenset[str]:
+        """Wait until all affected devices are back; return those that are missing after MAX_RECOVERY_S."""
         try:
-            self._stage.wait(lambda: strike.back, "everybody to be back", BACK_S)
+            self._testbed.wait_until(lambda: injection.recovered, "all devices to be back", MAX_RECOVERY_S)
         except CommandError:
-            if not self._stage.evidence.ticks or not strike.affected:
+            if not self._testbed.observations.ticks or not injection.affected:
                 raise
-            return strike.affected - {CLOCK_ID} - self._stage.evidence.alive
+            return injection.affected - {CLOCK_ID} - self._testbed.observations.online
         return frozenset()
 
-    def _wait_steady(self) -> int:
-        """Wait until ticks come one by one and at their pace, not all at once what was held; return the first."""
-        stage, evidence = self._stage, self._stage.evidence
+    def _wait_for_regular_ticks(self) -> int:
+        """Wait until ticks come in order and at their pace, without those held back; return the first such tick."""
+        testbed, observations = self._testbed, self._testbed.observations
         while True:
-            tick = evidence.tick
-            stage.wait(lambda tick=tick: evidence.tick > tick, "the next tick", _patience_s(stage, tick + 1))  # type: ignore[misc]
-            begun_s, ended_s = (stage.begun_s.get(each) for each in (tick, tick + 1))
-            if begun_s is not None and ended_s is not None and evidence.tick == tick + 1:
-                least, most = STEADY
-                if least <= (ended_s - begun_s) / stage.plan.seconds_per_tick <= most:
+            tick = observations.tick
+            self._wait_for_tick(tick + 1)
+            started_s, ended_s = (testbed.tick_started_s.get(each) for each in (tick, tick + 1))
+            if started_s is not None and ended_s is not None and observations.tick == tick + 1:
+                shortest, longest = STEADY
+                if shortest <= (ended_s - started_s) / testbed.plan.seconds_per_tick <= longest:
                     return tick
 
-    def _wait_paid(self, span: Span) -> None:
-        """Wait, some ticks at most, until vehicles have paid what they drew."""
-        stage, evidence = self._stage, self._stage.evidence
-        until = span.last + PAID_TICKS
+    def _wait_for_payments(self, window: FaultWindow) -> None:
+        """Wait until vehicles have paid for what they charged, MAX_PAYMENT_TICKS at most."""
+        testbed, observations = self._testbed, self._testbed.observations
+        end = window.last + MAX_PAYMENT_TICKS + 1
 
         def settled() -> bool:
-            return evidence.tick > until or wealth(evidence, span, self._everybody) is not None
+            if observations.tick >= end:
+                return True
+            return settled_balance_neur(observations, window, self._all_ids) is not None
 
-        stage.wait(settled, f"tick {until + 1}", _patience_s(stage, until + 1))
+        testbed.wait_until(settled, f"tick {end}", self._timeout_s(end))
 
-    def _outcome(self, kind: str, words: str, span: Span, heard: int, kept: Tick | None) -> None:
-        after = self._findings()
-        checks = judge(self._stage.evidence, span, self._everybody, (self._before, after), (kept, heard))
-        self._before = after
-        outcome = Outcome(kind, words, span, tuple(checks))
+    def _conclude(
+        self, kind: str, description: str, window: FaultWindow, ticks_received: int, retained: Tick | None
+    ) -> None:
+        findings = self._findings()
+        checks = check_recovery(
+            self._testbed.observations,
+            window,
+            self._all_ids,
+            (self._findings_before, findings),
+            (retained, ticks_received),
+        )
+        self._findings_before = findings
+        outcome = Outcome(kind, description, window, tuple(checks))
         self.outcomes.append(outcome)
-        self._show(outcome)
+        self._on_outcome(outcome)
+        self._next_tick = window.last + 1
 
-
-def _patience_s(stage: Testbed, tick: int) -> float:
-    """Return how long that tick may take to come, in seconds."""
-    return 30.0 + 2 * max(tick - stage.evidence.tick, 1) * stage.plan.seconds_per_tick
+    def _timeout_s(self, tick: int) -> float:
+        """Return how long to wait for a tick, in seconds."""
+        ticks = max(tick - self._testbed.observations.tick, 1)
+        return 30.0 + 2 * ticks * self._testbed.plan.seconds_per_tick

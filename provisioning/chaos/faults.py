@@ -1,186 +1,154 @@
-"""What each fault of a plan does to a stage: who is affected, how it strikes, how it is lifted, when all are back."""
+"""The faults that a chaos plan can contain: their keys, limits and texts. `injections.py` carries them out."""
 
-import math
-import random
-import time
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from gridfleet.broker.mqtt.connection import Connection
-from gridfleet.provisioning.chaos.plan import (
-    DuplicateId,
-    Fault,
-    KillBroker,
-    KillDevices,
-    Partition,
-    ReconnectStorm,
-    Stall,
-)
-from gridfleet.provisioning.chaos.testbed import BROKER, CLOCK, Testbed
+from pydantic import BaseModel, ConfigDict, Field
 
-QUIET_S: Final = 1.0
+from gridfleet.broker.protocol.messages import ID_PATTERN
+
+MIN_TICK: Final = 2
+"""The first tick in which a fault may begin: before it, there is nothing to compare with."""
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+FleetProcess = Annotated[str, Field(pattern=r"^fleet-[1-9][0-9]?$")]
+Process = Annotated[str, Field(pattern=r"^(clock|fleet-[1-9][0-9]?)$")]
 
 
-class FaultInjection:
-    """One fault on a stage: `begin` it, let it last, `end` it; then `back` tells whether everybody is."""
+class PlanTable(BaseModel):
+    """A table of a plan: unknown keys and infinite numbers are refused."""
 
-    def __init__(self, stage: Testbed, affected: frozenset[str]) -> None:
-        self.stage = stage
-        self.affected = affected
-        """The ids of those who lose their connection, or their life."""
-        self.reborn: frozenset[str] = frozenset()
-        """The ids of those who lose their memory."""
-        self._births: dict[str, int] = {}
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def begin(self) -> None:
-        """Strike."""
-        self._count()
 
-    def end(self) -> None:
-        """Lift the fault."""
+class _Fault(PlanTable):
+    """Keys of every fault: when it begins."""
+
+    tick: Annotated[int, Field(ge=MIN_TICK, le=1_000_000)]
+    """The tick in which it begins; it begins later if the fault before is not judged yet."""
+    at: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    """When in the tick, as a share of it; 0.4 is in the middle of trading."""
 
     @property
-    def back(self) -> bool:
-        """Whether everybody who was affected has said since then that it lives."""
-        births = self.stage.evidence.births
-        return all(births.get(agent, 0) > count for agent, count in self._births.items())
-
-    def _count(self) -> None:
-        births = self.stage.evidence.births
-        self._births = {agent: births.get(agent, 0) for agent in self.affected}
-
-
-def strike_of(fault: Fault, stage: Testbed, rng: random.Random) -> FaultInjection:
-    """Return what a fault does; the generator chooses whom, where the plan does not say."""
-    everybody = frozenset({CLOCK, *stage.fleet.ids})
-    match fault:
-        case KillBroker():
-            return _KillBroker(stage, everybody)
-        case KillDevices():
-            count = max(1, math.floor(fault.share * len(stage.parts)))
-            return _KillDevices(stage, sorted(rng.sample(stage.parts, count)))
-        case Stall():
-            return _Stall(stage, fault.who)
-        case Partition():
-            return _Partition(stage, fault.who, silent=fault.silent)
-        case DuplicateId():
-            return _DuplicateId(stage, fault.who)
-        case ReconnectStorm():
-            return _ReconnectStorm(stage, everybody, fault)
-
-
-class _KillBroker(FaultInjection):
-    def begin(self) -> None:
-        super().begin()
-        self.stage.engine.kill()
-
-    def end(self) -> None:
-        self.stage.engine.restart()
-
-
-class _KillDevices(FaultInjection):
-    def __init__(self, stage: Testbed, processes: list[str]) -> None:
-        devices = frozenset[str]().union(*map(stage.devices_of, processes))
-        super().__init__(stage, devices)
-        self.reborn = devices
-        self._processes = processes
-
-    def begin(self) -> None:
-        super().begin()
-        for name in self._processes:
-            self.stage.children[name].kill()
-
-    def end(self) -> None:
-        for name in self._processes:
-            self.stage.children[name].start()
-
-
-class _Stall(FaultInjection):
-    """Nobody loses a connection, if it does not take too long: then all is back at once."""
-
-    def __init__(self, stage: Testbed, who: str) -> None:
-        super().__init__(stage, frozenset())
-        self._target = stage.engine if who == BROKER else stage.children[who]
-        self._heard = 0
-
-    def begin(self) -> None:
-        super().begin()
-        self._target.freeze()
-
-    def end(self) -> None:
-        self._heard = len(self.stage.evidence.ticks)
-        self._target.thaw()
+    def description(self) -> str:
+        """The fault as text."""
+        raise NotImplementedError
 
     @property
-    def back(self) -> bool:
-        return len(self.stage.evidence.ticks) > self._heard
+    def length_s(self) -> float:
+        """How long it lasts, in seconds."""
+        raise NotImplementedError
 
 
-class _Partition(FaultInjection):
-    def __init__(self, stage: Testbed, who: str, *, silent: bool) -> None:
-        super().__init__(stage, frozenset() if silent else stage.devices_of(who))
-        self._proxy = stage.proxies[who]
-        self._silent = silent
-        self._heard = 0
-
-    def begin(self) -> None:
-        super().begin()
-        if self._silent:
-            self._proxy.hold()
-        else:
-            self._proxy.refuse()
-
-    def end(self) -> None:
-        self._heard = len(self.stage.evidence.ticks)
-        self._proxy.restore()
+class _TimedFault(_Fault):
+    duration_s: Seconds
 
     @property
-    def back(self) -> bool:
-        return super().back and len(self.stage.evidence.ticks) > self._heard
+    def length_s(self) -> float:
+        """How long it lasts, in seconds."""
+        return self.duration_s
 
 
-class _DuplicateId(FaultInjection):
-    """The other client has a session of its own, hears nothing, and comes back whenever it is thrown out."""
+class KillBroker(_TimedFault):
+    """The broker is killed as by a power failure, and started again on its ports."""
 
-    def __init__(self, stage: Testbed, who: str) -> None:
-        super().__init__(stage, frozenset({who}))
-        self._who = who
-        self._double: Connection | None = None
-        self._ended_s = 0.0
-
-    def begin(self) -> None:
-        self._double = self.stage.loop.open(self._who, on_message=lambda *_: None)
-
-    def end(self) -> None:
-        self._count()
-        self._ended_s = time.monotonic()
-        if self._double is not None:
-            self._double.abort()
+    kind: Literal["kill-broker"]
 
     @property
-    def back(self) -> bool:
-        """It is when it has said so; or, where it had the better of the other one, when it stays."""
-        stays = self._who in self.stage.evidence.alive and time.monotonic() - self._ended_s > QUIET_S
-        return stays or super().back
+    def description(self) -> str:
+        """The fault as text."""
+        return f"the broker is killed, for {self.duration_s:g} s"
 
 
-class _ReconnectStorm(FaultInjection):
-    def __init__(self, stage: Testbed, everybody: frozenset[str], fault: ReconnectStorm) -> None:
-        super().__init__(stage, everybody)
-        self._left = fault.times
-        self._every_s = fault.every_s
+class KillDevices(_TimedFault):
+    """A share of the fleet's processes is killed, and started again without memory."""
 
-    def begin(self) -> None:
-        self._cut()
-
-    def _cut(self) -> None:
-        self._count()
-        self._left -= 1
-        for proxy in self.stage.proxies.values():
-            proxy.cut()
-        if self._left:
-            self.stage.loop.call_later(self._every_s, self._cut)
+    kind: Literal["kill-devices"]
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
     @property
-    def back(self) -> bool:
-        """Whether everybody is, after the last cut."""
-        return not self._left and super().back
+    def description(self) -> str:
+        """The fault as text."""
+        return f"{self.share:.0%} of the fleet's processes are killed, for {self.duration_s:g} s"
+
+
+class Stall(_TimedFault):
+    """A process is suspended (SIGSTOP) and resumed (SIGCONT)."""
+
+    kind: Literal["stall"]
+    target: Annotated[str, Field(pattern=r"^(broker|clock|fleet-[1-9][0-9]?)$")]
+
+    @property
+    def description(self) -> str:
+        """The fault as text."""
+        return f"{self.target} is suspended, for {self.duration_s:g} s"
+
+
+class Partition(_TimedFault):
+    """The network between a process and the broker is interrupted."""
+
+    kind: Literal["partition"]
+    target: Process
+    silent: bool = True
+    """Whether packets are held back without a reset; otherwise connections are reset and new ones refused."""
+
+    @property
+    def description(self) -> str:
+        """The fault as text."""
+        how = "is cut off silently" if self.silent else "has its connections reset and refused"
+        return f"{self.target} {how}, for {self.duration_s:g} s"
+
+
+class DuplicateId(_TimedFault):
+    """A second client with the same client id connects: each disconnects the other."""
+
+    kind: Literal["duplicate-id"]
+    target: Annotated[str, Field(pattern=ID_PATTERN)]
+    """A device, or the clock."""
+
+    @property
+    def description(self) -> str:
+        """The fault as text."""
+        return f"a second client uses the id {self.target}, for {self.duration_s:g} s"
+
+
+class ReconnectStorm(_Fault):
+    """All connections are reset at once, several times."""
+
+    kind: Literal["reconnect-storm"]
+    times: Annotated[int, Field(ge=1, le=1000)] = 3
+    every_s: Seconds = 0.5
+
+    @property
+    def description(self) -> str:
+        """The fault as text."""
+        return f"all connections are reset {self.times} times, every {self.every_s:g} s"
+
+    @property
+    def length_s(self) -> float:
+        """How long it lasts, in seconds."""
+        return (self.times - 1) * self.every_s
+
+
+Fault = Annotated[
+    KillBroker | KillDevices | Stall | Partition | DuplicateId | ReconnectStorm, Field(discriminator="kind")
+]
+_FAULTS: Final = (KillBroker, KillDevices, Stall, Partition, DuplicateId, ReconnectStorm)
+FAULT_KINDS: Final = {
+    str(table.model_fields["kind"].annotation.__args__[0]): table  # type: ignore[union-attr]
+    for table in _FAULTS
+}
+"""Each fault's class by its `kind` in the file."""
+
+
+class Skew(PlanTable):
+    """A fleet process whose devices have a wrong clock, from the first tick to the last."""
+
+    target: FleetProcess
+    skew_s: Annotated[float, Field(ge=-600, le=600)]
+    """How far its clock is ahead, in simulated seconds; negative where it is behind."""
+
+    @property
+    def description(self) -> str:
+        """The fault as text."""
+        way = "ahead" if self.skew_s > 0 else "behind"
+        return f"the clock of {self.target} is {abs(self.skew_s):g} s {way}, from the first tick to the last"

@@ -1,4 +1,4 @@
-"""The ledger of a site, tick by tick: whether sellers and buyers say the same of each, and since when."""
+"""The ledger of a site by tick: whether the accounts of sellers and buyers agree, and since when."""
 
 from typing import NamedTuple
 
@@ -6,57 +6,57 @@ from gridfleet.dashboards.market.aggregate import traded
 from gridfleet.provisioning.chaos.observations import Account, Observations
 
 
-class Page(NamedTuple):
-    """What is known of one tick when all has been heard."""
+class TickLedger(NamedTuple):
+    """Sums of all accounts of one tick, with receipts in place of missing accounts."""
 
     sold_wh: int
     bought_wh: int
     earned_neur: int
     paid_neur: int
     unsettled_wh: int
-    silent: frozenset[str]
-    """Who traded and gave no account: the receipts speak in its place."""
-    settled: int
-    """The tick of the site in which the last account or correction was heard."""
+    without_account: frozenset[str]
+    """Devices that traded and published no account; their receipts count instead."""
+    complete_in: int
+    """The tick of the site in which the last account or correction was received."""
 
     @property
     def agrees(self) -> bool:
-        """Whether all that was sold was bought, to the Wh and the nEUR, with nothing left open."""
+        """Whether energy and money sold equal energy and money bought, to the Wh and nEUR, with nothing unsettled."""
         same = (self.sold_wh, self.earned_neur) == (self.bought_wh, self.paid_neur)
         return same and not self.unsettled_wh
 
 
-def page(evidence: Observations, tick: int) -> Page:
-    """Add up the accounts of a tick."""
-    accounts = evidence.accounts.get(tick, {})
-    silent: set[str] = set()
+def tick_ledger(observations: Observations, tick: int) -> TickLedger:
+    """Return the sums of a tick."""
+    accounts = observations.accounts.get(tick, {})
+    without_account: set[str] = set()
     sold_wh = bought_wh = earned_neur = paid_neur = 0
-    for (producer, consumer, _), lots in evidence.market(tick).receipts.items():
+    for (producer, consumer, _), lots in observations.market(tick).receipts.items():
         sale = traded(lots)
         if producer not in accounts and sale.energy_wh:
-            silent.add(producer)
+            without_account.add(producer)
             sold_wh += sale.energy_wh
             earned_neur += sale.cost_neur
         if consumer not in accounts and sale.energy_wh:
-            silent.add(consumer)
+            without_account.add(consumer)
             bought_wh += sale.energy_wh
             paid_neur += sale.cost_neur
-    return Page(
+    return TickLedger(
         sold_wh + sum(account.sold_wh for account in accounts.values()),
         bought_wh + sum(account.bought_wh for account in accounts.values()),
         earned_neur + sum(account.earned_neur for account in accounts.values()),
         paid_neur + sum(account.paid_neur for account in accounts.values()),
         sum(account.unsettled_wh for account in accounts.values()),
-        frozenset(silent),
-        max((account.heard for account in accounts.values()), default=tick),
+        frozenset(without_account),
+        max((account.received_in for account in accounts.values()), default=tick),
     )
 
 
-def oversold(evidence: Observations, ticks: range) -> list[str]:
-    """Return every package of which more was taken than was bid for, in words."""
+def oversold_packages(observations: Observations, ticks: range) -> list[str]:
+    """Return every package of which more was sold than was bid for, as text."""
     found = []
     for tick in ticks:
-        market = evidence.market(tick)
+        market = observations.market(tick)
         taken: dict[tuple[str, int], int] = {}
         for (_, consumer, _), lots in market.receipts.items():
             for lot in lots:
@@ -68,25 +68,25 @@ def oversold(evidence: Observations, ticks: range) -> list[str]:
             bid_wh = next((package.energy_wh for package in packages if package.index == index), 0)
             if energy_wh > bid_wh:
                 found.append(
-                    f"tick {tick}: {energy_wh} Wh sold of package {index} of {consumer}, which is {bid_wh}"
+                    f"tick {tick}: {energy_wh} Wh sold of package {index} of {consumer}, which has {bid_wh} Wh"
                 )
     return found
 
 
-def belated(evidence: Observations, ticks: range) -> list[str]:
-    """Return every award that was made, and taken, for a tick that was over for at least one whole tick."""
+def late_awards(observations: Observations, ticks: range) -> list[str]:
+    """Return every award that was made and accepted more than one tick after its own tick, as text."""
     return [
         f"tick {awarded}: {key[0]} sells {key[1]} energy of tick {tick}"
-        for (tick, key), awarded in sorted(evidence.awarded.items())
-        if awarded in ticks and awarded > tick + 1 and evidence.market(tick).receipts.get(key)
+        for (tick, key), awarded in sorted(observations.awarded.items())
+        if awarded in ticks and awarded > tick + 1 and observations.market(tick).receipts.get(key)
     ]
 
 
-def wealth_neur(accounts: dict[str, Account], everybody: frozenset[str]) -> int | None:
-    """Return what all own together by their accounts of one tick; None unless everybody has given one.
+def total_balance_neur(accounts: dict[str, Account], all_ids: frozenset[str]) -> int | None:
+    """Return the sum of all balances by the accounts of one tick, in nEUR; None unless every device has an account.
 
-    All begin with nothing, and what one earns another has paid: it is zero as long as nobody loses its memory.
+    Every balance starts at 0, and what one device earns another pays: the sum is 0 until a device loses its memory.
     """
-    balances = [accounts[agent].balance_neur if agent in accounts else None for agent in everybody]
+    balances = [accounts[device].balance_neur if device in accounts else None for device in all_ids]
     known = [balance for balance in balances if balance is not None]
     return sum(known) if len(known) == len(balances) else None

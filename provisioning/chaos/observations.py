@@ -1,8 +1,7 @@
-"""What was heard of a site, kept as evidence: every account, correction, bid, award and receipt, with its tick.
+"""Records all messages of a site during an experiment: accounts, corrections, bids, awards and receipts by tick.
 
-The auditor judges tick by tick and lets go of what is old. A drill asks instead what has come of each tick in
-the end and by when, even of those in which nobody heard anything; so all of it is kept, for the minutes that a
-drill takes.
+The auditor checks tick by tick and drops old ones. An experiment asks for the final state of every tick and when it was
+reached, even of ticks during a fault; so everything is kept for the minutes that it takes.
 """
 
 from dataclasses import dataclass
@@ -28,9 +27,10 @@ from gridfleet.dashboards.market.aggregate import AwardKey, MarketAggregate
 
 @dataclass(slots=True)
 class Account:
-    """A device's account of one tick, with later corrections, and in which tick of the site it was heard last."""
+    """A device's account of one tick with its corrections."""
 
-    heard: int
+    received_in: int
+    """The tick of the site in which the account or a correction was received last."""
     sold_wh: int = 0
     unsettled_wh: int = 0
     bought_wh: int = 0
@@ -41,29 +41,30 @@ class Account:
 
 
 class Observations:
-    """Call `tap` with every message."""
+    """What was observed so far; `tap` takes every message."""
 
     def __init__(self) -> None:
         self.tick = -1
-        """The tick of the site."""
+        """The current tick of the site."""
         self.ticks: list[Tick] = []
-        """Every phase that was begun, in the order heard."""
+        """The tick messages, one for each phase, in order of arrival."""
         self.accounts: dict[int, dict[str, Account]] = {}
         self.markets: dict[int, MarketAggregate] = {}
         """Each tick's bids, awards and receipts."""
         self.awarded: dict[tuple[int, AwardKey], int] = {}
         """In which tick of the site an award of a tick was received first."""
-        self.alive: set[str] = set()
+        self.online: set[str] = set()
+        """Ids of the devices whose last presence message is a birth."""
         self.births: dict[str, int] = {}
-        """How often each device said that it lives."""
+        """Number of birth messages of each device."""
         self.contradictions: list[str] = []
-        """Receipts of which two different ones were heard."""
+        """Receipts that exist in two versions, as text."""
         self.gaps: set[int] = set()
-        """Ticks of which something may not have been heard."""
+        """Ticks of which messages may be missing."""
         self._gap_since: int | None = None
 
     def tap(self, _simulated_ms: int, scope: str, sender: str, message: Message) -> None:
-        """Hear a message."""
+        """Record a message."""
         match message:
             case Tick() if sender == CLOCK_ID:
                 self._on_tick(message)
@@ -90,14 +91,14 @@ class Observations:
             market = self.markets[tick] = MarketAggregate(tick)
         return market
 
-    def missed(self) -> None:
-        """The connection was lost and is back: what was said in between may be missing."""
+    def note_gap(self) -> None:
+        """Note that the listener was disconnected: messages since then may be missing."""
         if self._gap_since is None:
             self._gap_since = self.tick
 
     @property
     def phase(self) -> Phase:
-        """The phase that the site is in."""
+        """The current phase of the site."""
         return self.ticks[-1].phase
 
     def _on_tick(self, tick: Tick) -> None:
@@ -111,17 +112,17 @@ class Observations:
 
     def _on_presence(self, sender: str, presence: Presence) -> None:
         if presence.online:
-            self.alive.add(sender)
+            self.online.add(sender)
             self.births[sender] = self.births.get(sender, 0) + 1
         else:
-            self.alive.discard(sender)
+            self.online.discard(sender)
 
     def _on_receipt(self, producer: str, consumer: str, receipt: Receipt) -> None:
         market = self.market(receipt.tick)
         market.add(producer, consumer, receipt)
         if market.receipts[producer, consumer, receipt.serial] != receipt.lots:
             self.contradictions.append(
-                f"tick {receipt.tick}: {consumer} receipts {producer}/{receipt.serial} in two ways"
+                f"tick {receipt.tick}: {consumer} published two different receipts for {producer}/{receipt.serial}"
             )
 
     def _on_account(self, sender: str, state: State) -> None:
@@ -141,5 +142,5 @@ class Observations:
 
     def _account(self, tick: int, sender: str) -> Account:
         account = self.accounts.setdefault(tick, {}).setdefault(sender, Account(self.tick))
-        account.heard = self.tick
+        account.received_in = self.tick
         return account

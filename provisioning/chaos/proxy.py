@@ -1,6 +1,6 @@
-"""A small TCP proxy between a process and the broker, in which the network can be cut.
+"""A TCP proxy between a process and the broker, which can hold back, reset or refuse connections.
 
-It lives on the event loop of whoever drives the drill, so that a cut happens between two packets, and in order.
+It runs on the event loop of the experiment, so that a fault begins between two packets.
 """
 
 import contextlib
@@ -13,13 +13,14 @@ from typing import Final
 from gridfleet.broker.mqtt.event_loop import EventLoop
 
 _CHUNK: Final = 65_536
-_MOST_BUFFERED: Final = 4 * 1_048_576
-"""So much is kept for a reader that does not read; beyond that, nothing is read for it either."""
+_MAX_BUFFERED: Final = 4 * 1_048_576
+"""Bytes buffered for an end that does not read; beyond that the proxy stops reading from the other end."""
 _RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with a timeout of 0: closing sends a TCP reset."""
 
 
 class Proxy:
-    """Forwards connections to a port of this machine, until it is told to hold or refuse them."""
+    """Forwards connections to a port of this machine until it is told to hold or refuse them."""
 
     def __init__(self, loop: EventLoop, target_port: int) -> None:
         """Listen on a free port of the loopback interface."""
@@ -28,45 +29,45 @@ class Proxy:
         self._links: set[_Link] = set()
         self._held = self._refusing = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self._listener.setblocking(False)  # noqa: FBT003 - the socket's own way
+        self._listener.setblocking(False)  # noqa: FBT003 - the signature of socket
         self.port = int(self._listener.getsockname()[1])
         loop.watch(self._listener.fileno(), select.EPOLLIN, self._accept)
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """Number of open connections."""
         return len(self._links)
 
     def hold(self) -> None:
-        """Let nothing through and say nothing, as a network does that swallows packets."""
+        """Forward nothing and reset nothing, like a network that loses all packets."""
         self._held = True
         self._loop.rewatch(self._listener.fileno(), 0)
         for link in self._links:
             link.watch(held=True)
 
     def refuse(self) -> None:
-        """Reset every connection, and every new one."""
+        """Reset every connection, also new ones."""
         self._refusing = True
-        self.cut()
+        self.reset()
 
     def restore(self) -> None:
-        """Forward again; what was held is delivered."""
+        """Forward again; held data is delivered."""
         self._held = self._refusing = False
         self._loop.rewatch(self._listener.fileno(), select.EPOLLIN)
         for link in self._links:
             link.watch(held=False)
 
-    def cut(self) -> None:
+    def reset(self) -> None:
         """Reset every connection, once."""
         for link in [*self._links]:
             link.close()
 
     def close(self) -> None:
-        """Forward nothing any more. Closing twice is safe."""
+        """Stop listening and reset every connection. Closing twice is safe."""
         if self._listener.fileno() >= 0:
             self._loop.unwatch(self._listener.fileno())
             self._listener.close()
-        self.cut()
+        self.reset()
 
     def _accept(self, _events: int) -> None:
         try:
@@ -80,7 +81,7 @@ class Proxy:
 
 
 class _Link:
-    """One forwarded connection: two sockets, and what one of them has not taken yet."""
+    """One forwarded connection: two sockets, and the data not yet written to each."""
 
     def __init__(
         self, loop: EventLoop, client: socket.socket, target: tuple[str, int], links: "set[_Link]"
@@ -89,20 +90,20 @@ class _Link:
         self._links = links
         self._ends = (client, socket.socket())
         self._unsent = (bytearray(), bytearray())
-        """What is to be written to each end."""
+        """Data to be written to each end."""
         self._held = False
         for side, end in enumerate(self._ends):
-            end.setblocking(False)  # noqa: FBT003 - the socket's own way
+            end.setblocking(False)  # noqa: FBT003 - the signature of socket
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if side:
                 end.connect_ex(target)
             loop.watch(end.fileno(), select.EPOLLIN, partial(self._ready, side))
 
     def watch(self, *, held: bool) -> None:
-        """Wait for nothing while held, else for what gets each end further."""
+        """Watch no event while held; otherwise watch each end for reading and writing as needed."""
         self._held = held
         for side, end in enumerate(self._ends):
-            reads = len(self._unsent[1 - side]) < _MOST_BUFFERED
+            reads = len(self._unsent[1 - side]) < _MAX_BUFFERED
             events = (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if self._unsent[side] else 0)
             self._loop.rewatch(end.fileno(), 0 if held else events)
 
@@ -142,6 +143,6 @@ class _Link:
 
 
 def _reset(end: socket.socket) -> None:
-    """Close a connection so that the other side sees it broken, not ended."""
+    """Close a connection with a TCP reset."""
     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     end.close()

@@ -1,4 +1,4 @@
-"""The processes of a drill: each in a session of its own, with its words in a file, and ended by its id at any exit."""
+"""The processes of a testbed: each in its own session, with a log file, and killed however the command ends."""
 
 import contextlib
 import os
@@ -14,45 +14,45 @@ from typing import Final, Self
 from gridfleet.broker.child_python import child_environment
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
-_LAST_WORDS: Final = 3
+_LOG_LINES: Final = 3
 
 
-class Child:
-    """One `gridfleet` command as a process that can be killed, frozen and started again."""
+class Subprocess:
+    """One `gridfleet` command as a process that can be killed, suspended and started again."""
 
-    def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         self.name = name
-        self._words = tuple(words)
+        self._arguments = tuple(arguments)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """The process id; raises CommandError unless it runs."""
+        """The process id; raises CommandError if it does not run."""
         if self._process is None or self._process.poll() is not None:
-            raise CommandError(self.name, "does not run")
+            raise CommandError(self.name, "is not running")
         return self._process.pid
 
     @property
-    def ended(self) -> bool:
-        """Whether it was started and has ended, without having been killed here."""
+    def exited(self) -> bool:
+        """Whether it was started and has ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     @property
-    def last_words(self) -> str:
-        """The last lines that it said."""
+    def log_tail(self) -> str:
+        """The last lines of its output."""
         with contextlib.suppress(OSError):
             lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return "\n".join(lines[-_LAST_WORDS:])
+            return "\n".join(lines[-_LOG_LINES:])
         return ""
 
     def start(self) -> None:
-        """Start it; the kernel ends it when this process dies, where setpriv is installed."""
-        guard = shutil.which("setpriv")
-        before = [guard, "--pdeathsig", "KILL", "--"] if guard else []
+        """Start it; where setpriv is installed, the kernel kills it when this process dies."""
+        setpriv = shutil.which("setpriv")
+        prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*before, sys.executable, "-P", "-m", "gridfleet", *self._words],
+                [*prefix, sys.executable, "-P", "-m", "gridfleet", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -61,33 +61,33 @@ class Child:
             )
 
     def kill(self) -> None:
-        """End it as a power failure would."""
+        """End it as a power failure would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
-    def freeze(self) -> None:
-        """Have it stand still."""
+    def suspend(self) -> None:
+        """Stop it from running (SIGSTOP)."""
         os.kill(self.pid, signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        """Have it go on."""
+    def resume(self) -> None:
+        """Let it run again (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def ask_to_end(self) -> None:
-        """Ask it to end, even where it stands still."""
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM), even while it is suspended."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.send_signal(signal.SIGCONT)
 
 
 class Subprocesses:
-    """Context manager: the processes started here are gone when it is left, however that happens."""
+    """Context manager: all its processes are killed when it closes, also after an error."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._children: dict[str, Child] = {}
+        self._processes: dict[str, Subprocess] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -95,34 +95,34 @@ class Subprocesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for child in self._children.values():
-            child.kill()
+        for process in self._processes.values():
+            process.kill()
 
-    def __getitem__(self, name: str) -> Child:
-        return self._children[name]
+    def __getitem__(self, name: str) -> Subprocess:
+        return self._processes[name]
 
-    def start(self, name: str, *words: str) -> Child:
-        """Start a command under a name."""
+    def start(self, name: str, *arguments: str) -> Subprocess:
+        """Start a `gridfleet` command under a name."""
         log = self._folder / f"{name}.log"
         log.unlink(missing_ok=True)
-        child = self._children[name] = Child(name, words, log)
-        child.start()
-        return child
+        process = self._processes[name] = Subprocess(name, arguments, log)
+        process.start()
+        return process
 
     @property
-    def all_ended(self) -> bool:
-        """Whether none runs any more."""
-        return all(child.ended for child in self._children.values())
+    def all_exited(self) -> bool:
+        """Whether all have ended."""
+        return all(process.exited for process in self._processes.values())
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         """Ask all of them to end."""
-        for child in self._children.values():
-            child.ask_to_end()
+        for process in self._processes.values():
+            process.terminate()
 
     def check(self) -> None:
-        """Raise CommandError when one has ended by itself."""
-        for child in self._children.values():
-            if child.ended:
+        """Raise CommandError if one has ended by itself."""
+        for process in self._processes.values():
+            if process.exited:
                 raise CommandError(
-                    child.name, f"has ended by itself; its last words were:\n{child.last_words}"
+                    process.name, f"has ended unexpectedly; its last output was:\n{process.log_tail}"
                 )

@@ -1,9 +1,6 @@
-"""A site of real processes: broker, proxies, fleet and clock, and the ear and the auditor that hear it all."""
+"""A site of real processes: broker, proxies, fleet processes and clock, with a listener on all messages."""
 
 import contextlib
-import os
-import signal
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +8,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports, find_mosquitto
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
@@ -21,6 +16,7 @@ from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
+from gridfleet.provisioning.chaos.broker import TestbedBroker
 from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.chaos.plan import Plan
 from gridfleet.provisioning.chaos.proxy import Proxy
@@ -30,106 +26,47 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 CLOCK: Final = "clock"
 BROKER: Final = "broker"
 START_S: Final = 60.0
-LOOK_S: Final = 0.25
+POLL_S: Final = 0.25
 PROBE_S: Final = 5.0
 STOP_S: Final = 5.0
-"""How long processes may take to end politely, in seconds."""
-LONGEST_WAIT_S: Final = 1.0
+"""How long processes may take to end after SIGTERM, in seconds."""
+MAX_BACKOFF_S: Final = 1.0
+"""Longest wait of the listener before it connects again."""
 ENDLESS_TICKS: Final = 1_000_000
 
 
-class Engine:
-    """Context manager: a broker that can be killed, frozen and started again on its port."""
-
-    def __init__(self, name: str | None) -> None:
-        """Mosquitto where it is installed, which keeps retained messages on disk; else rumqttd, which does not."""
-        self.name = name or ("mosquitto" if find_mosquitto() else "rumqttd")
-        self._store: tempfile.TemporaryDirectory[str] | None = None
-        self._broker: MosquittoBroker | EmbeddedBroker
-
-    def __enter__(self) -> Self:
-        if self.name == "mosquitto":
-            self._store = tempfile.TemporaryDirectory(prefix="gridfleet-chaos-")
-            self._broker = MosquittoBroker(ports=Ports(plain=0), store=Path(self._store.name))
-        else:
-            self._broker = EmbeddedBroker()
-        self._broker.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(Exception):
-            self.thaw()
-        self._broker.close()
-        if self._store is not None:
-            self._store.cleanup()
-
-    @property
-    def title(self) -> str:
-        """What it is, and what it cannot do."""
-        if self.name == "mosquitto":
-            return "Mosquitto, which keeps retained messages on disk"
-        return "rumqttd, which forgets everything when it dies"
-
-    @property
-    def url(self) -> str:
-        """What clients connect to."""
-        return self._broker.url
-
-    def kill(self) -> None:
-        """End it as a power failure would."""
-        if isinstance(self._broker, MosquittoBroker):
-            self._broker.kill()
-        else:
-            os.kill(self._broker.pid, signal.SIGKILL)
-            port = self._broker.port
-            self._broker.close()
-            self._broker = EmbeddedBroker(port)
-
-    def restart(self) -> None:
-        """Bring it back."""
-        self._broker.start()
-
-    def freeze(self) -> None:
-        """Have it stand still."""
-        os.kill(self._broker.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Have it go on."""
-        os.kill(self._broker.pid, signal.SIGCONT)
-
-
 class Testbed:
-    """Context manager: everything runs while it is open, and nothing when it is left."""
+    """Context manager: the processes can run while it is open; when it closes, all have ended."""
 
-    def __init__(  # noqa: PLR0913 - what it is to play, and who is to be told
+    def __init__(  # noqa: PLR0913 - the site, and who receives what
         self,
         scenario: str,
         plan: Plan,
         fleet: Fleet,
         folder: Path,
         *,
-        words: Sequence[str],
+        options: Sequence[str],
         taps: Sequence[Tap],
-        missed: Callable[[], None],
+        on_gap: Callable[[], None],
         stop_requested: Callable[[], bool],
-        engine: str | None = None,
+        broker: str | None = None,
     ) -> None:
-        """`words` are what every process is told of the scenario; `taps` hear all that is said.
+        """Prepare a testbed; `start` starts the processes, whose logs are written to `folder`.
 
-        `missed` is called when something may not have been heard.
+        `options` are command-line options of the scenario for every process. `taps` receive every message; `on_gap` is
+        called when the listener was disconnected, so that messages may be missing. `stop_requested` returns True once
+        the user wants to stop. `broker` is the name of a broker, see TestbedBroker.
         """
-        self._missed = missed
+        self._on_gap = on_gap
         self._stop_requested = stop_requested
-        self._engine = engine
+        self._broker_name = broker
         self.plan = plan
         self.fleet = fleet
-        self.evidence = Observations()
-        self.begun_s: dict[int, float] = {}
-        """When the beginning of each tick was heard, as a time of `time.monotonic()`."""
+        self.observations = Observations()
+        self.tick_started_s: dict[int, float] = {}
+        """When the first phase of each tick was received, by `time.monotonic()`."""
         self._scenario = scenario
-        self._words = tuple(words)
+        self._options = tuple(options)
         self._folder = folder
         self._taps = taps
         self._stack = contextlib.ExitStack()
@@ -138,12 +75,12 @@ class Testbed:
 
     def __enter__(self) -> Self:
         try:
-            self.engine = self._stack.enter_context(Engine(self._engine))
-            self.address = BrokerAddress.parse(self.engine.url)
+            self.broker = self._stack.enter_context(TestbedBroker(self._broker_name))
+            self.address = BrokerAddress.parse(self.broker.url)
             self.loop = self._stack.enter_context(
-                MqttLoop(self.address, schema=SCHEMA, max_wait_s=LONGEST_WAIT_S)
+                MqttLoop(self.address, schema=SCHEMA, max_wait_s=MAX_BACKOFF_S)
             )
-            self.children = self._stack.enter_context(Subprocesses(self._folder))
+            self.subprocesses = self._stack.enter_context(Subprocesses(self._folder))
         except BaseException:
             self._stack.close()
             raise
@@ -153,85 +90,90 @@ class Testbed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(Exception):
-            self.engine.thaw()
+            self.broker.resume()
         self._stack.close()
 
     @property
-    def parts(self) -> list[str]:
+    def fleet_processes(self) -> list[str]:
         """The names of the fleet's processes."""
         return [f"fleet-{number}" for number in range(1, self.plan.processes + 1)]
 
     def devices_of(self, process: str) -> frozenset[str]:
-        """Return the ids of those who live in a process."""
+        """Return the ids of the devices in a process."""
         if process == CLOCK:
             return frozenset({CLOCK_ID})
         return frozenset(part_of(self.fleet, int(process.removeprefix("fleet-")), self.plan.processes))
 
-    def begin(self) -> None:
-        """Start everybody, the clock last; return when the first tick is heard."""
+    def start(self) -> None:
+        """Start all processes, the clock last; return when the first tick is received."""
         SiteListener(
             self.loop,
             SiteDecoder(self.fleet.scenario.site),
-            (self._note, self.evidence.tap, *self._taps),
-            on_return=self._returned,
+            (self._note_tick, self.observations.tap, *self._taps),
+            on_return=self._reconnected,
         )
         self.loop.wait_online(START_S)
-        skews = {skew.who: round(skew.skew_s * 1000) for skew in self.plan.skews}
-        for number, name in enumerate(self.parts, 1):
+        skews = {skew.target: round(skew.skew_s * 1000) for skew in self.plan.skews}
+        for number, name in enumerate(self.fleet_processes, 1):
             skew = ["--clock-skew-ms", str(skews[name])] if name in skews else []
-            words = ("--part", f"{number}/{self.plan.processes}", *skew)
-            self.children.start(name, "fleet", *self._told(name), *words)
-        self.wait(lambda: self.evidence.alive >= set(self.fleet.ids), "the fleet to come to life")
-        pace = ("--mode", "scaled", "--seconds-per-tick", f"{self.plan.seconds_per_tick:g}")
-        self.children.start(CLOCK, "clock", *self._told(CLOCK), *pace, "--ticks", str(ENDLESS_TICKS))
-        self.wait(lambda: self.evidence.tick >= 0, "the first tick")
+            options = ("--part", f"{number}/{self.plan.processes}", *skew)
+            self.subprocesses.start(name, "fleet", *self._arguments(name), *options)
+        self.wait_until(lambda: self.observations.online >= set(self.fleet.ids), "all devices to come online")
+        speed = ("--mode", "scaled", "--seconds-per-tick", f"{self.plan.seconds_per_tick:g}")
+        self.subprocesses.start(
+            CLOCK, "clock", *self._arguments(CLOCK), *speed, "--ticks", str(ENDLESS_TICKS)
+        )
+        self.wait_until(lambda: self.observations.tick >= 0, "the first tick")
 
-    def finish(self) -> None:
-        """Let everybody say good-bye."""
-        self.children.ask_to_end()
-        self.loop.run_until(lambda: self.children.all_ended, STOP_S)
+    def stop(self) -> None:
+        """Ask all processes to end, and wait for a while."""
+        self.subprocesses.terminate()
+        self.loop.run_until(lambda: self.subprocesses.all_exited, STOP_S)
 
-    def _told(self, name: str) -> list[str]:
+    def _arguments(self, name: str) -> list[str]:
         proxy = self.proxies[name] = Proxy(self.loop, self.address.port)
         self._stack.callback(proxy.close)
-        return [self._scenario, *self._words, "--broker", f"mqtt://127.0.0.1:{proxy.port}"]
+        return [self._scenario, *self._options, "--broker", f"mqtt://127.0.0.1:{proxy.port}"]
 
-    def _returned(self) -> None:
-        self.evidence.missed()
-        self._missed()
+    def _reconnected(self) -> None:
+        self.observations.note_gap()
+        self._on_gap()
 
-    def _note(self, _simulated_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def _note_tick(self, _simulated_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, Tick) and message.phase is Phase.BID:
-            self.begun_s.setdefault(message.tick, time.monotonic())
+            self.tick_started_s.setdefault(message.tick, time.monotonic())
 
     # --- time --------------------------------------------------------------------------------------------
 
-    def wait(self, until: Callable[[], bool], what: str, timeout_s: float = START_S) -> None:
-        """Let time pass until something holds; raise CommandError when it takes too long, or a process ends."""
-        deadline = time.monotonic() + timeout_s
-        while not self.loop.run_until(until, LOOK_S):
-            self._look()
-            if time.monotonic() > deadline:
-                raise CommandError("the drill", f"has waited {timeout_s:g} s in vain for {what}")
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float = START_S) -> None:
+        """Run the loop until a condition is true; raise CommandError after the timeout, or when a process ends.
 
-    def pass_s(self, seconds: float) -> None:
-        """Let time pass; raise KeyboardInterrupt when asked to end."""
+        `what` names the condition in the error. Raises KeyboardInterrupt when the user interrupts.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.loop.run_until(condition, POLL_S):
+            self._check()
+            if time.monotonic() > deadline:
+                raise CommandError("gridfleet chaos", f"waited {timeout_s:g} s in vain for {what}")
+
+    def run_for(self, seconds: float) -> None:
+        """Run the loop for some seconds; raise as `wait_until` does."""
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
-            self.loop.run_until(lambda: False, min(left_s, LOOK_S))
-            self._look()
+            self.loop.run_until(lambda: False, min(left_s, POLL_S))
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._stop_requested():
             raise KeyboardInterrupt
-        self.children.check()
+        self.subprocesses.check()
 
     def retained_tick(self) -> Tick | None:
-        """Ask the broker, as somebody new, for the tick that it keeps."""
+        """Return the tick that the broker has retained, as a new client receives it; None without one."""
         decoder = SiteDecoder(self.fleet.scenario.site)
         found: list[Tick] = []
 
-        def hear(text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        def on_message(text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
             message = decoder.decode_one(text, payload)[1]
             if isinstance(message, Tick):
                 found.append(message)
@@ -239,7 +181,7 @@ class Testbed:
         self._probes += 1
         probe = self.loop.open(
             f"probe-{self._probes}",
-            on_message=hear,
+            on_message=on_message,
             filters=[(topic_filter(decoder.site, "tick", "", CLOCK_ID), 1)],
         )
         self.loop.run_until(lambda: bool(found), PROBE_S)

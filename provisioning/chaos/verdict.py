@@ -1,24 +1,31 @@
-"""The verdict on one fault, from what was heard: each line says what was found, and whether it may be so."""
+"""Checks how a site has recovered from one fault: eight checks, each with its observations as text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import Tick
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.dashboards.audit.findings import Finding
-from gridfleet.provisioning.chaos.ledger import belated, oversold, page, wealth_neur
+from gridfleet.provisioning.chaos.ledger import (
+    late_awards,
+    oversold_packages,
+    tick_ledger,
+    total_balance_neur,
+)
 from gridfleet.provisioning.chaos.observations import Observations
 
 AFTER_TICKS: Final = 2
-"""So many whole ticks after a fault are watched."""
-EXAMPLES: Final = 3
-_PORTS: Final = ("ports", "reserved", "leases", "reservations")
-_PACKAGES: Final = ("packages", "supply", "prices")
-_STALE: Final = ("fresh",)
+"""Whole ticks that are checked after the recovery."""
+MAX_EXAMPLES: Final = 3
+"""Most examples in one text; the others are counted."""
+_PORT_INVARIANTS: Final = ("ports", "reserved", "leases", "reservations")
+_PACKAGE_INVARIANTS: Final = ("packages", "supply", "prices")
+_STALE_INVARIANTS: Final = ("fresh",)
 
 
-class Check(NamedTuple):
-    """One question that is asked after every fault."""
+class RecoveryCheck(NamedTuple):
+    """One check after a fault: its name, whether it holds, and the observations."""
 
     name: str
     holds: bool
@@ -26,161 +33,177 @@ class Check(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """When a fault struck, was lifted, and when everybody was back, in ticks of the site; and what it cost."""
+class FaultWindow:
+    """The ticks in which a fault began, was lifted and was recovered from, and what was lost."""
 
     first: int
-    """The first tick that is judged."""
-    struck: int
+    """The first tick that is checked."""
+    injected: int
     lifted: int
-    back: int
+    recovered: int
     last: int
-    """The last tick that is judged; it is over."""
-    back_s: float
-    """Seconds from lifting the fault until everybody was back."""
-    reborn: frozenset[str] = frozenset()
-    """Who has lost its memory."""
+    """The last tick that is checked; it is finished."""
+    recovery_s: float
+    """Seconds from lifting the fault until all devices were back."""
+    restarted: frozenset[str] = frozenset()
+    """Devices that restarted without memory."""
     missing: frozenset[str] = frozenset()
-    """Who did not come back."""
-    forgetful: bool = False
-    """Whether anybody has lost its memory, now or before."""
+    """Devices that did not come back."""
+    memory_lost: bool = False
+    """Whether any device restarted without memory, in this fault or an earlier one."""
 
 
-def judge(
-    evidence: Observations,
-    span: Span,
-    everybody: frozenset[str],
+def check_recovery(
+    observations: Observations,
+    window: FaultWindow,
+    all_ids: frozenset[str],
     audit: tuple[list[Finding], list[Finding]],
     retained: tuple[Tick | None, int],
-) -> list[Check]:
-    """Judge a fault: `audit` is what the auditor had found before it and after.
+) -> list[RecoveryCheck]:
+    """Return the checks after a fault; `audit` is the auditor's findings before and after it.
 
-    `retained` is the tick that the broker kept once all were back, and how many had been heard when it was asked for.
+    `retained` is the tick that the broker had retained after the recovery, and the number of tick messages received
+    before it was asked for.
     """
     return [
-        _back(evidence, span, everybody),
-        _ledger(evidence, span, everybody),
-        _money(evidence, span, everybody),
-        _packages(evidence, span, audit),
-        _audited("no port is booked twice", _PORTS, audit),
-        _retained(evidence, retained),
-        _stale(evidence, span, audit),
-        _rest(audit),
+        _all_back(observations, window, all_ids),
+        _ledgers(observations, window, all_ids),
+        _money(observations, window, all_ids),
+        _packages(observations, window, audit),
+        _audit_check("no port is booked twice", _PORT_INVARIANTS, audit),
+        _retained(observations, retained),
+        _no_stale_bid(observations, window, audit),
+        _other_invariants(audit),
     ]
 
 
-def _back(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
+def _all_back(observations: Observations, window: FaultWindow, all_ids: frozenset[str]) -> RecoveryCheck:
     missing = (
-        span.missing
-        | (everybody - evidence.alive)
-        | (everybody - evidence.accounts.get(span.last, {}).keys())
+        window.missing
+        | (all_ids - observations.online)
+        | (all_ids - observations.accounts.get(window.last, {}).keys())
     )
-    text = f"all {len(everybody)} devices, {max(span.back_s, 0):.1f} s after its end, in tick {span.back}"
-    return Check("all are back", not missing, text if not missing else f"missing: {_some(sorted(missing))}")
+    seconds = f"{max(window.recovery_s, 0):.1f} s"
+    text = f"{len(all_ids)} devices, {seconds} after the end of the fault, in tick {window.recovered}"
+    return RecoveryCheck(
+        "all devices are back", not missing, text if not missing else f"missing: {_shorten(sorted(missing))}"
+    )
 
 
-def _ledger(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
-    """Each tick's ledger agrees: of those up to the fault's end one tick after it, of later ones in the next.
+def _ledgers(observations: Observations, window: FaultWindow, all_ids: frozenset[str]) -> RecoveryCheck:
+    """The ledger of each tick agrees: up to the recovery one tick after it, later ones in the next tick.
 
-    What the recorder has not heard of a tick, the balances tell: where all own nothing together, all agree.
+    A tick with messages missing here counts as agreed where the sum of all balances is 0.
     """
-    balanced = not span.forgetful and wealth(evidence, span, everybody) == 0
+    balanced = not window.memory_lost and settled_balance_neur(observations, window, all_ids) == 0
     wrong: list[str] = []
-    energy_wh = settled = unheard = 0
-    silent: set[str] = set()
-    for tick in range(span.first, span.last + 1):
-        found = page(evidence, tick)
-        energy_wh += found.sold_wh
-        if not found.agrees and tick in evidence.gaps and balanced:
-            unheard += 1
+    energy_wh = complete_in = incomplete = 0
+    without_account: set[str] = set()
+    for tick in range(window.first, window.last + 1):
+        ledger = tick_ledger(observations, tick)
+        energy_wh += ledger.sold_wh
+        if not ledger.agrees and tick in observations.gaps and balanced:
+            incomplete += 1
             continue
-        settled = max(settled, found.settled if tick <= span.back else 0)
-        excused = found.silent <= span.reborn and tick <= span.back
-        if found.silent and not excused and tick not in evidence.gaps:
-            wrong.append(f"tick {tick}: no account from {_some(sorted(found.silent))}")
-        elif not found.agrees:
+        complete_in = max(complete_in, ledger.complete_in if tick <= window.recovered else 0)
+        excused = ledger.without_account <= window.restarted and tick <= window.recovered
+        if ledger.without_account and not excused and tick not in observations.gaps:
+            wrong.append(f"tick {tick}: no account from {_shorten(sorted(ledger.without_account))}")
+        elif not ledger.agrees:
             wrong.append(
-                f"tick {tick}: {found.sold_wh} Wh sold for {found.earned_neur} nEUR, {found.bought_wh} Wh bought "
-                f"for {found.paid_neur}, {found.unsettled_wh} Wh unsettled"
+                f"tick {tick}: {ledger.sold_wh} Wh sold for {ledger.earned_neur} nEUR, {ledger.bought_wh} Wh bought "
+                f"for {ledger.paid_neur}, {ledger.unsettled_wh} Wh unsettled"
             )
-        elif found.settled > max(tick, span.back) + 1:
-            wrong.append(f"tick {tick}: agrees only since tick {found.settled}")
-        silent |= found.silent
-    text = f"{energy_wh / 1000:.0f} kWh of ticks {span.first} to {span.last} sold are those bought, "
-    text += f"since tick {max(settled, span.back)}"
-    if silent:
-        text += f"; {len(silent)} of the killed are judged by receipts"
-    if unheard:
-        text += f"; {unheard} ticks by balances, for not all was heard"
-    return Check("ledgers agree", not wrong, text if not wrong else _some(wrong))
+        elif ledger.complete_in > max(tick, window.recovered) + 1:
+            wrong.append(f"tick {tick}: agrees only since tick {ledger.complete_in}")
+        without_account |= ledger.without_account
+    text = f"ticks {window.first} to {window.last}: {energy_wh / 1000:.0f} kWh sold and bought, "
+    text += f"complete in tick {max(complete_in, window.recovered)}"
+    if without_account:
+        text += f"; {len(without_account)} restarted devices by their receipts"
+    if incomplete:
+        text += f"; {incomplete} ticks with missing messages by the balances"
+    return RecoveryCheck("ledgers agree", not wrong, text if not wrong else _shorten(wrong))
 
 
-def wealth(evidence: Observations, span: Span, everybody: frozenset[str]) -> int | None:
-    """Return what all own together, nEUR, once the same is true after two ticks; None while it is not.
+def settled_balance_neur(
+    observations: Observations, window: FaultWindow, all_ids: frozenset[str]
+) -> int | None:
+    """Return the sum of all balances in nEUR, once two ticks after the recovery have the same sum; None before.
 
-    Between two ticks it may differ by what a vehicle has drawn and not paid yet.
+    Between two ticks it may differ by what a vehicle has charged and not paid yet.
     """
-    found: set[int] = set()
-    for tick in range(span.back + 1, evidence.tick):
-        total_neur = wealth_neur(evidence.accounts.get(tick, {}), everybody)
-        if total_neur in found:
+    sums: set[int] = set()
+    for tick in range(window.recovered + 1, observations.tick):
+        total_neur = total_balance_neur(observations.accounts.get(tick, {}), all_ids)
+        if total_neur in sums:
             return total_neur
         if total_neur is not None:
-            found.add(total_neur)
+            sums.add(total_neur)
     return None
 
 
-def _money(evidence: Observations, span: Span, everybody: frozenset[str]) -> Check:
-    """What all own together does not change; and is nothing, unless somebody has lost its memory."""
+def _money(observations: Observations, window: FaultWindow, all_ids: frozenset[str]) -> RecoveryCheck:
+    """The sum of all balances stays the same; it is 0 unless a device has restarted without memory."""
     name = "no money is lost"
-    total_neur = wealth(evidence, span, everybody)
+    total_neur = settled_balance_neur(observations, window, all_ids)
     if total_neur is None:
-        return Check(name, holds=False, text="what all own together changes, or nobody knows")
-    text = f"all together own {total_neur / NEUR_PER_EUR:.9g} EUR"
-    if span.forgetful:
-        return Check(name, holds=True, text=f"{text}, and still do; somebody forgot what it owned")
-    return Check(name, total_neur == 0, text)
+        return RecoveryCheck(name, holds=False, text="the sum of all balances changes, or is unknown")
+    text = f"the sum of all balances is {total_neur / NEUR_PER_EUR:.9g} EUR"
+    if window.memory_lost:
+        return RecoveryCheck(
+            name, holds=True, text=f"{text} and does not change; a device restarted without memory"
+        )
+    return RecoveryCheck(name, total_neur == 0, text)
 
 
-def _packages(evidence: Observations, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
-    ticks = range(span.first, span.last + 1)
-    wrong = [*oversold(evidence, ticks), *evidence.contradictions]
-    check = _audited("packages", _PACKAGES, audit)
-    count = sum(len(evidence.market(tick).receipts) for tick in ticks)
+def _packages(
+    observations: Observations, window: FaultWindow, audit: tuple[list[Finding], list[Finding]]
+) -> RecoveryCheck:
+    ticks = range(window.first, window.last + 1)
+    wrong = [*oversold_packages(observations, ticks), *observations.contradictions]
+    check = _audit_check("packages", _PACKAGE_INVARIANTS, audit)
+    count = sum(len(observations.market(tick).receipts) for tick in ticks)
     if not check.holds:
         wrong.append(check.text)
-    text = f"{count} receipts within bids, awards and supplies" if not wrong else _some(wrong)
-    return Check("no package is sold twice", count > 0 and not wrong, text)
+    text = f"{count} receipts do not exceed bids, awards and supplies" if not wrong else _shorten(wrong)
+    return RecoveryCheck("no package is sold twice", count > 0 and not wrong, text)
 
 
-def _retained(evidence: Observations, retained: tuple[Tick | None, int]) -> Check:
-    kept, heard = retained
-    name = "retained tick is right"
-    if kept is None:
-        return Check(name, holds=False, text="the broker keeps none")
-    what = f"tick {kept.tick}, {kept.phase}"
-    known = [(tick.epoch, tick.simulated_ms) for tick in evidence.ticks[max(heard - 1, 0) :]]
-    right = (kept.epoch, kept.simulated_ms) in known
-    return Check(name, right, what if right else f"{what}, but it was {evidence.ticks[heard - 1].tick}")
+def _retained(observations: Observations, retained: tuple[Tick | None, int]) -> RecoveryCheck:
+    tick, received = retained
+    name = "retained tick is current"
+    if tick is None:
+        return RecoveryCheck(name, holds=False, text="the broker has none")
+    text = f"tick {tick.tick}, {tick.phase}"
+    current = [(each.epoch, each.simulated_ms) for each in observations.ticks[max(received - 1, 0) :]]
+    holds = (tick.epoch, tick.simulated_ms) in current
+    return RecoveryCheck(
+        name, holds, text if holds else f"{text}, but the site was in {observations.ticks[received - 1].tick}"
+    )
 
 
-def _stale(evidence: Observations, span: Span, audit: tuple[list[Finding], list[Finding]]) -> Check:
-    wrong = belated(evidence, range(span.first, span.last + AFTER_TICKS + 1))
-    check = _audited("stale", _STALE, audit)
+def _no_stale_bid(
+    observations: Observations, window: FaultWindow, audit: tuple[list[Finding], list[Finding]]
+) -> RecoveryCheck:
+    wrong = late_awards(observations, range(window.first, window.last + AFTER_TICKS + 1))
+    check = _audit_check("stale", _STALE_INVARIANTS, audit)
     if not check.holds:
         wrong.append(check.text)
-    text = "no award for a tick that was over was taken"
-    return Check("no stale bid is acted on", not wrong, text if not wrong else _some(wrong))
+    text = "no award for a finished tick was accepted"
+    return RecoveryCheck("no stale bid is acted on", not wrong, text if not wrong else _shorten(wrong))
 
 
-def _rest(audit: tuple[list[Finding], list[Finding]]) -> Check:
-    known = {*_PORTS, *_PACKAGES, *_STALE}
-    names = tuple(finding.name for finding in audit[1] if finding.name not in known)
-    return _audited("all other invariants hold", names, audit)
+def _other_invariants(audit: tuple[list[Finding], list[Finding]]) -> RecoveryCheck:
+    others = {*_PORT_INVARIANTS, *_PACKAGE_INVARIANTS, *_STALE_INVARIANTS}
+    names = tuple(finding.name for finding in audit[1] if finding.name not in others)
+    return _audit_check("all other invariants hold", names, audit)
 
 
-def _audited(name: str, invariants: tuple[str, ...], audit: tuple[list[Finding], list[Finding]]) -> Check:
-    """Tell what the auditor has found since the last fault was judged; what it never looked at holds no more."""
+def _audit_check(
+    name: str, invariants: tuple[str, ...], audit: tuple[list[Finding], list[Finding]]
+) -> RecoveryCheck:
+    """Return the auditor's breaches since the last fault; a check holds only if the auditor checked something."""
     before = {finding.name: finding for finding in audit[0]}
     checked = 0
     wrong: list[str] = []
@@ -189,12 +212,14 @@ def _audited(name: str, invariants: tuple[str, ...], audit: tuple[list[Finding],
             checked += finding.checked - before[finding.name].checked
             if new := finding.breaches - before[finding.name].breaches:
                 examples = finding.examples[before[finding.name].breaches :]
-                wrong.append(f"{finding.name} ({new}): {_some(examples) or 'see the report'}")
-    return Check(name, checked > 0 and not wrong, "; ".join(wrong) or f"{checked} checks of the auditor")
+                wrong.append(f"{finding.name} ({new}): {_shorten(examples) or 'see the report'}")
+    return RecoveryCheck(
+        name, checked > 0 and not wrong, "; ".join(wrong) or f"{checked} checks by the auditor"
+    )
 
 
-def _some(what: Any) -> str:  # noqa: ANN401 - whatever has words
-    words = list(what)
-    return ", ".join(words[:EXAMPLES]) + (
-        f" and {len(words) - EXAMPLES} more" if len(words) > EXAMPLES else ""
+def _shorten(texts: Iterable[str]) -> str:
+    words = list(texts)
+    return ", ".join(words[:MAX_EXAMPLES]) + (
+        f" and {len(words) - MAX_EXAMPLES} more" if len(words) > MAX_EXAMPLES else ""
     )

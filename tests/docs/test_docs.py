@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from gridfleet.dashboards.reports import export
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.network_faults import Faults
-from gridfleet.provisioning.chaos.plan import KINDS, Plan, Skew, shipped_plans
+from gridfleet.provisioning.chaos.faults import FAULT_KINDS, Skew
+from gridfleet.provisioning.chaos.plan import Plan, shipped_plans
 from gridfleet.provisioning.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,9 @@ def test_every_key_of_a_scenario_and_every_fault_is_documented() -> None:
 
 def test_every_key_of_a_plan_and_every_kind_of_fault_is_documented() -> None:
     words = set(re.findall(r"`([\w-]+)`", text("docs/chaos.md")))
-    tables = (Plan, Skew, *KINDS.values())
+    tables = (Plan, Skew, *FAULT_KINDS.values())
     assert {key for table in tables for key in table.model_fields} <= words
-    assert KINDS.keys() <= words
+    assert FAULT_KINDS.keys() <= words
     assert set(shipped_plans()) <= words
 
 

@@ -1,4 +1,4 @@
-"""Two Mosquittos with a bridge between them: one site, one ledger, and nothing said twice."""
+"""Two Mosquittos with a bridge between them: one site, one ledger, no message twice."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,20 +28,20 @@ pytestmark = pytest.mark.mosquitto
 TICKS = 4
 
 
-class Two:
-    """A loop at each of two brokers, driven together."""
+class TwoBrokers:
+    """An event loop at each of two brokers, run together."""
 
     def __init__(self, near: MqttLoop, far: MqttLoop, credentials: Credentials) -> None:
         self.near = near
         self.far = far
         self._credentials = credentials
-        self.heard: dict[str, list[tuple[str, bytes, bool]]] = {}
+        self.received: dict[str, list[tuple[str, bytes, bool]]] = {}
 
-    def come(self, loop: MqttLoop, name: str, *filters: str, will: Will | None = None) -> Connection:
-        heard = self.heard.setdefault(name, [])
+    def connect(self, loop: MqttLoop, name: str, *filters: str, will: Will | None = None) -> Connection:
+        received = self.received.setdefault(name, [])
         connection = loop.open(
             name,
-            on_message=lambda *message: heard.append(message),
+            on_message=lambda *message: received.append(message),
             filters=[(each, 1) for each in filters],
             will=will,
             login=self._credentials.login(name),
@@ -49,17 +49,17 @@ class Two:
         loop.wait_online(10)
         return connection
 
-    def hear(self, name: str, *messages: tuple[str, bytes, bool]) -> None:
-        """Wait until a client has heard these, and see that it has heard no others."""
+    def expect(self, name: str, *messages: tuple[str, bytes, bool]) -> None:
+        """Wait until a client has received these messages, and check that it received no others."""
         for _ in range(500):
-            self.settle(0.01)
-            if len(self.heard[name]) >= len(messages):
+            self.run_for(0.01)
+            if len(self.received[name]) >= len(messages):
                 break
-        self.settle(0.2)
-        assert self.heard[name] == list(messages)
-        self.heard[name].clear()
+        self.run_for(0.2)
+        assert self.received[name] == list(messages)
+        self.received[name].clear()
 
-    def settle(self, seconds: float) -> None:
+    def run_for(self, seconds: float) -> None:
         self.near.run_until(lambda: False, seconds / 2)
         self.far.run_until(lambda: False, seconds / 2)
 
@@ -76,11 +76,11 @@ def bridged(secrets: Path | None = None) -> Iterator[tuple[MosquittoBroker, Mosq
 @contextmanager
 def both(
     near: MosquittoBroker, far: MosquittoBroker, credentials: Credentials = ADDRESS_CREDENTIALS
-) -> Iterator[Two]:
+) -> Iterator[TwoBrokers]:
     with MqttLoop(BrokerAddress.parse(near.url)) as one, MqttLoop(BrokerAddress.parse(far.url)) as other:
-        two = Two(one, other, credentials)
-        two.come(one, "viewer", "gridfleet/germany/#")
-        two.come(other, "recorder", "gridfleet/germany/#")
+        two = TwoBrokers(one, other, credentials)
+        two.connect(one, "viewer", "gridfleet/germany/#")
+        two.connect(other, "recorder", "gridfleet/germany/#")
         yield two
 
 
@@ -88,68 +88,68 @@ def presence(device: str) -> str:
     return f"gridfleet/germany/presence/germany/turbine/{device}"
 
 
-def connected(two: Two, clock: Connection) -> None:
-    """Wait until the bridge is up: what is said here is heard there."""
+def wait_for_bridge(two: TwoBrokers, clock: Connection) -> None:
+    """Wait until the bridge is up: a message published at one broker arrives at the other."""
     for number in range(500):
         clock.publish("gridfleet/germany/tick/clock", b"%d" % number, qos=1)
-        two.settle(0.02)
-        if two.heard["recorder"]:
+        two.run_for(0.02)
+        if two.received["recorder"]:
             break
-    two.settle(0.3)
-    two.heard["viewer"].clear()
-    two.heard["recorder"].clear()
+    two.run_for(0.3)
+    two.received["viewer"].clear()
+    two.received["recorder"].clear()
 
 
-def test_all_is_heard_once_on_both_sides_and_retained_and_wills_cross() -> None:
+def test_every_message_arrives_once_on_both_sides_also_retained_ones_and_wills() -> None:
     with bridged() as (near, far), both(near, far) as two:
-        clock = two.come(two.near, "clock")
-        connected(two, clock)
+        clock = two.connect(two.near, "clock")
+        wait_for_bridge(two, clock)
         clock.publish("gridfleet/germany/tick/clock", b"tick", qos=1, retain=True)
-        for ear in ("viewer", "recorder"):
-            two.hear(ear, ("gridfleet/germany/tick/clock", b"tick", False))
-        turbine = two.come(two.far, "turbine-1", will=Will(presence("turbine-1"), b"gone"))
+        for client in ("viewer", "recorder"):
+            two.expect(client, ("gridfleet/germany/tick/clock", b"tick", False))
+        turbine = two.connect(two.far, "turbine-1", will=Will(presence("turbine-1"), b"offline"))
         turbine.publish(presence("turbine-1"), b"born", qos=1, retain=True)
-        for ear in ("viewer", "recorder"):
-            two.hear(ear, (presence("turbine-1"), b"born", False))
-        two.come(two.near, "late-near", "gridfleet/germany/presence/#")
-        two.hear("late-near", (presence("turbine-1"), b"born", True))
+        for client in ("viewer", "recorder"):
+            two.expect(client, (presence("turbine-1"), b"born", False))
+        two.connect(two.near, "late-near", "gridfleet/germany/presence/#")
+        two.expect("late-near", (presence("turbine-1"), b"born", True))
         turbine.abort()
-        for ear in ("viewer", "recorder"):
-            two.hear(ear, (presence("turbine-1"), b"gone", False))
-        two.come(two.far, "late-far", "gridfleet/germany/tick/#")
-        two.hear("late-far", ("gridfleet/germany/tick/clock", b"tick", True))
+        for client in ("viewer", "recorder"):
+            two.expect(client, (presence("turbine-1"), b"offline", False))
+        two.connect(two.far, "late-far", "gridfleet/germany/tick/#")
+        two.expect("late-far", ("gridfleet/germany/tick/clock", b"tick", True))
 
 
-def test_with_secrets_the_bridge_enters_as_itself_and_rights_hold(tmp_path: Path) -> None:
+def test_with_secrets_the_bridge_has_its_own_user_and_access_rules_hold(tmp_path: Path) -> None:
     fleet = Fleet(load("normal"))
     secrets = tmp_path / "secrets"
     make_secrets(secrets, fleet.scenario.site, identities(fleet, bridged=True))
     with bridged(secrets) as (near, far), both(near, far, FileCredentials(secrets)) as two:
-        clock = two.come(two.near, "clock")
-        connected(two, clock)
-        turbine = two.come(two.far, "turbine-1")
+        clock = two.connect(two.near, "clock")
+        wait_for_bridge(two, clock)
+        turbine = two.connect(two.far, "turbine-1")
         turbine.publish("gridfleet/germany/state/turbine-1", b"mine", qos=1)
-        for ear in ("viewer", "recorder"):
-            two.hear(ear, ("gridfleet/germany/state/turbine-1", b"mine", False))
+        for client in ("viewer", "recorder"):
+            two.expect(client, ("gridfleet/germany/state/turbine-1", b"mine", False))
 
 
-def test_what_is_said_while_the_other_broker_is_dead_arrives_when_it_is_back() -> None:
+def test_messages_during_an_outage_of_the_other_broker_arrive_when_it_is_back() -> None:
     with bridged() as (near, far), both(near, far) as two:
-        connected(two, two.come(two.near, "clock"))
+        wait_for_bridge(two, two.connect(two.near, "clock"))
         near.kill()
-        two.come(two.far, "turbine-1").publish(
+        two.connect(two.far, "turbine-1").publish(
             "gridfleet/germany/state/turbine-1", b"kept", qos=1, retain=True
         )
-        two.settle(0.3)
+        two.run_for(0.3)
         near.start()
-        two.come(two.near, "late", "gridfleet/germany/state/#")
-        two.settle(0.1)
+        two.connect(two.near, "late", "gridfleet/germany/state/#")
+        two.run_for(0.1)
         for _ in range(500):
-            if two.heard["late"]:
+            if two.received["late"]:
                 break
-            two.settle(0.02)
-        # At least once: a bridge says again what may have been lost, and no device minds.
-        assert {message[:2] for message in two.heard["late"]} == {
+            two.run_for(0.02)
+        # At least once: a bridge publishes again what may have been lost; devices accept that.
+        assert {message[:2] for message in two.received["late"]} == {
             ("gridfleet/germany/state/turbine-1", b"kept")
         }
 
@@ -161,21 +161,21 @@ def simulated(scenario: Scenario, out: Path) -> str:
     return (out / "ledger.csv").read_text()
 
 
-def test_a_fleet_on_two_brokers_keeps_one_ledger_that_of_the_simulation(tmp_path: Path) -> None:
+def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path) -> None:
     scenario = load("normal", [*EXCHANGING, f"ticks={TICKS}"])
     expected = simulated(scenario, tmp_path / "simulated")
     words = ("normal", "--ticks", str(TICKS), "--set", *EXCHANGING)
-    over: list[ClockState] = []
+    finished: list[ClockState] = []
 
-    def listen(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def on_message(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, ClockState) and message.status == "finished":
-            over.append(message)
+            finished.append(message)
 
     with ExitStack() as stack:
         near, far = stack.enter_context(bridged())
         recorded = stack.enter_context(open_recording(scenario, tmp_path / "bridged"))
         loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
-        SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, listen))
+        SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, on_message))
         loop.wait_online(5)
         children = [
             start("fleet", *words, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
@@ -185,13 +185,13 @@ def test_a_fleet_on_two_brokers_keeps_one_ledger_that_of_the_simulation(tmp_path
         for child in children:
             stack.callback(child.wait)
             stack.callback(child.kill)
-        assert loop.run_until(lambda: bool(over), 60)
+        assert loop.run_until(lambda: bool(finished), 60)
         children[0].terminate()
         children[1].terminate()
         loop.run_until(lambda: all(child.poll() is not None for child in children), 20)
         assert [end(child).code for child in children] == [ExitCode.SUCCESS] * 3
-        verdict = recorded.finish()
-    assert verdict.holds, verdict.broken
+        audit = recorded.finish()
+    assert audit.holds, audit.broken
     ledger = (tmp_path / "bridged" / "ledger.csv").read_text()
     assert ledger == expected
     assert len({line.split(",")[1] for line in ledger.splitlines()[1:]}) > 1  # both cells, on both brokers

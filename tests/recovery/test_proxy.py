@@ -1,4 +1,4 @@
-"""The network between a process and the broker, cut in each way."""
+"""The proxy between a process and the broker: forwarding, holding, refusing, resetting."""
 
 import socket
 from collections.abc import Iterator
@@ -38,40 +38,40 @@ def connect(loop: EventLoop, proxy: Proxy, server: socket.socket) -> tuple[socke
     return client, inside
 
 
-def passes(loop: EventLoop, sender: socket.socket, receiver: socket.socket, data: bytes) -> bool:
-    """Tell whether what is sent at one end comes out at the other, soon."""
+def is_forwarded(loop: EventLoop, sender: socket.socket, receiver: socket.socket, data: bytes) -> bool:
+    """Return whether data sent at one end soon arrives at the other."""
     sender.sendall(data)
     receiver.setblocking(False)
-    got = bytearray()
+    received = bytearray()
 
     def read() -> bool:
         try:
-            got.extend(receiver.recv(1_000_000))
+            received.extend(receiver.recv(1_000_000))
         except BlockingIOError:
             return False
-        return len(got) >= len(data)
+        return len(received) >= len(data)
 
     for _ in range(20):
         if loop.run_until(read, 0.01):
             break
-    return bytes(got) == data
+    return bytes(received) == data
 
 
-def test_it_passes_everything_on_both_ways(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+def test_data_is_forwarded_both_ways(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
     client, inside = connect(loop, proxy, server)
     with client, inside:
-        assert passes(loop, client, inside, b"to")
-        assert passes(loop, inside, client, b"fro")
-        assert passes(loop, client, inside, b"x" * 100_000)
+        assert is_forwarded(loop, client, inside, b"to")
+        assert is_forwarded(loop, inside, client, b"fro")
+        assert is_forwarded(loop, client, inside, b"x" * 100_000)
         inside.close()
         assert loop.run_until(lambda: proxy.connections == 0, 5)
 
 
-def test_what_is_held_is_delivered_later(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+def test_held_data_is_delivered_later(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
     client, inside = connect(loop, proxy, server)
     with client, inside:
         proxy.hold()
-        assert not passes(loop, client, inside, b"first")
+        assert not is_forwarded(loop, client, inside, b"first")
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=5):
             loop.run_until(lambda: False, 0.05)
             assert proxy.connections == 1
@@ -82,7 +82,7 @@ def test_what_is_held_is_delivered_later(loop: EventLoop, proxy: Proxy, server: 
         assert inside.recv(100) == b"first"
 
 
-def test_who_is_refused_is_reset_at_once_and_again(
+def test_a_refused_client_is_reset_and_so_are_new_ones(
     loop: EventLoop, proxy: Proxy, server: socket.socket
 ) -> None:
     client, inside = connect(loop, proxy, server)
@@ -97,13 +97,13 @@ def test_who_is_refused_is_reset_at_once_and_again(
     proxy.restore()
     client, inside = connect(loop, proxy, server)
     with client, inside:
-        assert passes(loop, client, inside, b"back")
+        assert is_forwarded(loop, client, inside, b"again")
 
 
-def test_a_cut_is_only_once(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
+def test_a_reset_affects_only_open_connections(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
     client, inside = connect(loop, proxy, server)
     with client, inside:
-        proxy.cut()
+        proxy.reset()
         with pytest.raises(ConnectionResetError):
             client.recv(1)
     client, inside = connect(loop, proxy, server)
@@ -111,7 +111,7 @@ def test_a_cut_is_only_once(loop: EventLoop, proxy: Proxy, server: socket.socket
     inside.close()
 
 
-def test_a_server_that_is_gone_ends_the_connection(loop: EventLoop, server: socket.socket) -> None:
+def test_without_a_server_the_connection_ends(loop: EventLoop, server: socket.socket) -> None:
     port = server.getsockname()[1]
     server.close()
     proxy = Proxy(loop, port)

@@ -1,4 +1,4 @@
-"""The retained tick after a broker's death: right at once, not only when the next phase begins."""
+"""After a restart of the broker the retained tick is current at once, not only when the next phase begins."""
 
 from pathlib import Path
 
@@ -20,21 +20,23 @@ DECODER = SiteDecoder("germany")
 
 
 def retained(loop: MqttLoop, name: str) -> list[Tick]:
-    """Ask as somebody new what tick the broker keeps."""
+    """Return the list that receives the broker's retained tick, as a new client gets it."""
     found: list[Tick] = []
 
-    def hear(text: str, payload: bytes, _retained: bool) -> None:
+    def on_message(text: str, payload: bytes, _retained: bool) -> None:
         message = DECODER.decode_one(text, payload)[1]
         assert isinstance(message, Tick)
         found.append(message)
 
-    loop.open(name, on_message=hear, filters=[(topic_filter("germany", "tick", "", CLOCK_ID), 1)])
+    loop.open(name, on_message=on_message, filters=[(topic_filter("germany", "tick", "", CLOCK_ID), 1)])
     return found
 
 
-@pytest.mark.parametrize("keeps", [True, False], ids=["a broker with a store", "a broker without memory"])
-def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -> None:
-    store = tmp_path / "store" if keeps else None
+@pytest.mark.parametrize(
+    "has_store", [True, False], ids=["a broker with a store", "a broker without a store"]
+)
+def test_a_clock_in_real_time_publishes_its_tick_again(tmp_path: Path, has_store: bool) -> None:
+    store = tmp_path / "store" if has_store else None
     if store is not None:
         store.mkdir()
     with (
@@ -42,16 +44,16 @@ def test_a_clock_in_real_time_says_its_tick_again(tmp_path: Path, keeps: bool) -
         MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop,
     ):
         clock = Fleet(load("normal")).clock(Mode.REALTIME, epoch=7)
-        seat = ClockRunner(clock, loop, DECODER)
+        runner = ClockRunner(clock, loop, DECODER)
         loop.wait_online(5)
-        seat.start()
-        seat.begin()
+        runner.start()
+        runner.begin()
         before = retained(loop, "before")
         assert loop.run_until(lambda: bool(before), 5)
         broker.kill()
         broker.start()
-        assert loop.run_until(lambda: seat.connection.online, 10)
+        assert loop.run_until(lambda: runner.connection.online, 10)
         after = retained(loop, "after")
         assert loop.run_until(lambda: bool(after), 5)
         assert after[-1] == before[0] == clock.tick_message
-        seat.stop()
+        runner.stop()

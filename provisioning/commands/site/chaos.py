@@ -81,26 +81,26 @@ def execute(arguments: argparse.Namespace) -> int:
             plan,
             fleet,
             directory,
-            words=["--set", *changes] if changes else [],
+            options=["--set", *changes] if changes else [],
             taps=(recorded.tap,),
-            missed=recorded.note_gap,
+            on_gap=recorded.note_gap,
             stop_requested=lambda: interruption.requested,
-            engine=arguments.engine,
+            broker=arguments.engine,
         ) as testbed,
     ):
-        report(f"Broker    {testbed.engine.url} ({testbed.engine.title})")
-        testbed.begin()
+        report(f"Broker    {testbed.broker.url} ({testbed.broker.title})")
+        testbed.start()
         speed = f"{plan.seconds_per_tick:g} s per tick"
         report(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {speed}")
         experiment = Experiment(
             testbed,
             lambda: recorded.findings,
             seed=scenario.seed,
-            tell=report,
-            show=lambda outcome: report(_outcome_text(outcome)),
+            report=report,
+            on_outcome=lambda outcome: report(_outcome_text(outcome)),
         )
-        experiment.play()
-        testbed.finish()
+        experiment.run()
+        testbed.stop()
         recorded.finish()
     broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
@@ -113,12 +113,13 @@ def execute(arguments: argparse.Namespace) -> int:
 def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
     """Raise PlanError for a fault of a device that the scenario lacks, and for more processes than devices."""
     from gridfleet.broker.protocol.topics import CLOCK_ID
-    from gridfleet.provisioning.chaos.plan import DuplicateId, PlanError
+    from gridfleet.provisioning.chaos.faults import DuplicateId
+    from gridfleet.provisioning.chaos.plan import PlanError
 
     problems = [
-        f"faults.{number}.who = {fault.who!r}: {fleet.scenario.name} has no such device"
+        f"faults.{number}.target = {fault.target!r}: {fleet.scenario.name} has no such device"
         for number, fault in enumerate(plan.faults)
-        if isinstance(fault, DuplicateId) and fault.who not in {CLOCK_ID, *fleet.ids}
+        if isinstance(fault, DuplicateId) and fault.target not in {CLOCK_ID, *fleet.ids}
     ]
     if plan.processes > len(fleet.ids):
         problems.append(

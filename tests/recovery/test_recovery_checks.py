@@ -1,0 +1,305 @@
+"""Chaos plans with their mistakes, and the checks of recovery, each of which can fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gridfleet.broker.protocol.messages import (
+    Award,
+    Bid,
+    ConsumerState,
+    Correction,
+    Kind,
+    Message,
+    Mode,
+    Package,
+    Phase,
+    Presence,
+    ProducerState,
+    Receipt,
+    Settings,
+    Tick,
+)
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.findings import Finding, Tallies
+from gridfleet.provisioning.chaos.faults import KillBroker
+from gridfleet.provisioning.chaos.observations import Observations
+from gridfleet.provisioning.chaos.plan import PlanError, load_plan, parse_plan, shipped_plans
+from gridfleet.provisioning.chaos.verdict import FaultWindow, check_recovery
+
+EUR = 1_000_000
+ALL_IDS = frozenset({"turbine-1", "house-1"})
+FIRST, RECOVERED, LAST = 3, 6, 8
+
+
+# --- plans ---
+
+
+@pytest.mark.parametrize("name", shipped_plans())
+def test_shipped_plans_are_valid(name: str) -> None:
+    assert load_plan(name).title
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "a plan needs at least one"),
+        ("[[faults]]\ntick = 3", r"faults.0.kind: must be one of kill-broker, kill-devices, stall"),
+        ("[[faults]]\nkind = 'flood'\ntick = 3", r"faults.0.kind: must be one of"),
+        ("[[faults]]\nkind = 'kill-broker'\ntick = 3", r"faults.0.duration_s: missing"),
+        ("[[faults]]\nkind = 'kill-broker'\ntick = 1\nduration_s = 1", r"faults.0.tick = 1: .*at least 2"),
+        ("[[faults]]\nkind = 'kill-broker'\ntick = 3\nduraton_s = 1", "duraton_s: unknown key; did you mean"),
+        ("[[faults]]\nkind = 'stall'\ntick = 3\nduration_s = 1\ntarget = 'fleet-9'", r"0.target: the fleet has 4"),
+        ("[[faults]]\nkind = 'stall'\ntick = 3\nduration_s = 1\ntarget = 'me'", r"faults.0.target = 'me': "),
+        (
+            "[[faults]]\nkind = 'reconnect-storm'\ntick = 3\n[[faults]]\nkind = 'reconnect-storm'\ntick = 3",
+            r"faults.1.tick: must be later than the tick of the fault before",
+        ),
+        ("[[skews]]\ntarget = 'fleet-5'\nskew_s = 2", r"skews.0.target: the fleet has 4 processes"),
+        ("processes = true\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2", r"processes = True: "),
+        ("second_per_tick = 1", r"second_per_tick: unknown key; did you mean 'seconds_per_tick'"),
+        ("faults = 3", r"faults = 3: "),
+        ("[[faults", r"is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_plan_is_named_with_file_and_key(text: str, problem: str) -> None:
+    with pytest.raises(PlanError, match=rf"(?s)^mine.toml(, line \d+)?: .*{problem}"):
+        parse_plan(text, "mine.toml")
+
+
+def test_an_unknown_plan_is_reported_with_the_shipped_ones() -> None:
+    with pytest.raises(PlanError, match=r"shrt: no such plan or file; did you mean 'short'\? \(shipped: "):
+        load_plan("shrt")
+
+
+def test_a_plan_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[[faults]]\nkind = 'kill-broker'\ntick = 5\nduration_s = 0.5\n", encoding="utf-8")
+    (fault,) = load_plan(str(path)).faults
+    assert isinstance(fault, KillBroker)
+    assert (fault.tick, fault.at, fault.duration_s, fault.length_s) == (5, 0.4, 0.5, 0.5)
+
+
+# --- the checks of recovery ---
+
+
+class Site:
+    """A turbine that sells 10 kWh to a house in every tick, unless a test changes it."""
+
+    def __init__(self) -> None:
+        self.observations = Observations()
+        self.balance_neur = 0
+        for name, kind in (("turbine-1", Kind.TURBINE), ("house-1", Kind.CONSUMER)):
+            self.publish(name, Presence(online=True, kind=kind, cell="here", latitude=0, longitude=0))
+
+    def publish(self, sender: str, message: Message, scope: str = "") -> None:
+        self.observations.tap(0, scope, sender, message)
+
+    def tick(self, tick: int, phase: Phase) -> Tick:
+        message = Tick(
+            tick, phase, tick * 900_000, tick * 900_000 + 1, Mode.SCALED, 0.5, 10, paused=False, settings=Settings()
+        )  # fmt: skip
+        self.publish("clock", message)
+        return message
+
+    def run_tick(
+        self, tick: int, *, sold_wh: int = 10_000, taken_wh: int = 10_000, unsettled_wh: int = 0
+    ) -> None:
+        lot = Package(0, 10_000, EUR)
+        taken = replace(lot, energy_wh=taken_wh)
+        self.tick(tick, Phase.BID)
+        self.publish("house-1", Bid(tick, (lot,)), "here")
+        self.publish("turbine-1", Award(tick, 0, (lot,)), "house-1")
+        self.publish("house-1", Receipt(tick, 0, (taken,)), "turbine-1")
+        earned_neur = cost_neur(sold_wh, EUR)
+        self.balance_neur += earned_neur
+        self.publish("turbine-1", turbine(tick, self.balance_neur, sold_wh, earned_neur, unsettled_wh))
+        self.publish("house-1", house(tick, -self.balance_neur, taken_wh, cost_neur(taken_wh, EUR)))
+
+
+def turbine(tick: int, balance_neur: int, sold_wh: int, earned_neur: int, unsettled_wh: int) -> ProducerState:
+    return ProducerState(
+        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur, refused={}, kind="turbine",
+        generated_wh=20_000, sold_wh=sold_wh, curtailed_wh=20_000 - sold_wh - unsettled_wh,
+        unsettled_wh=unsettled_wh, earned_neur=earned_neur,
+    )  # fmt: skip
+
+
+def house(tick: int, balance_neur: int, bought_wh: int, paid_neur: int) -> ConsumerState:
+    return ConsumerState(
+        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur, refused={}, kind="consumer",
+        demand_wh=10_000, bought_wh=bought_wh, paid_neur=paid_neur,
+    )  # fmt: skip
+
+
+def findings(breaches: int = 0, name: str = "") -> list[Finding]:
+    found = Tallies(exact=False).findings()
+    return [
+        each._replace(checked=10 * (breaches + 1), breaches=breaches if each.name == name else 0)
+        for each in found
+    ]
+
+
+def before() -> list[Finding]:
+    return Tallies(exact=False).findings()
+
+
+def failed_checks(
+    site: Site,
+    window: FaultWindow | None = None,
+    after: list[Finding] | None = None,
+    retained: Tick | None = None,
+) -> set[str]:
+    """Return the names of the checks that do not hold."""
+    window = window or FaultWindow(FIRST, 3, 5, RECOVERED, LAST, 0.1)
+    ticks = site.observations.ticks
+    checks = check_recovery(
+        site.observations,
+        window,
+        ALL_IDS,
+        (before(), after or findings()),
+        (retained or ticks[-1], len(ticks)),
+    )
+    return {check.name for check in checks if not check.holds}
+
+
+def make_site(change: Callable[[Site, int], bool] = lambda _site, _tick: False) -> Site:
+    """Run ticks 3 to 9; `change` may run a tick itself, and then returns True."""
+    site = Site()
+    for tick in range(FIRST, LAST + 2):
+        if not change(site, tick):
+            site.run_tick(tick)
+    return site
+
+
+def test_on_a_healthy_site_every_check_holds() -> None:
+    assert failed_checks(make_site()) == set()
+
+
+def test_energy_in_the_account_of_one_side_only_is_found() -> None:
+    def change(site: Site, tick: int) -> bool:
+        if tick == 4:
+            site.run_tick(tick, sold_wh=5_000)
+        return tick == 4
+
+    assert failed_checks(make_site(change)) == {"ledgers agree"}
+
+
+def test_unsettled_energy_must_be_corrected_within_one_tick_after_the_recovery() -> None:
+    def corrected_in(late: int) -> Callable[[Site, int], bool]:
+        def change(site: Site, tick: int) -> bool:
+            if tick == 4:
+                site.run_tick(tick, sold_wh=0, unsettled_wh=10_000)
+            if tick == late:
+                site.run_tick(tick)
+                site.publish("turbine-1", Correction(4, 10_000, 10_000, 0, cost_neur(10_000, EUR)))
+            return tick in (4, late)
+
+        return change
+
+    assert failed_checks(make_site(corrected_in(RECOVERED + 1))) == set()
+    assert failed_checks(make_site(corrected_in(RECOVERED + 2))) == {"ledgers agree"}
+    assert failed_checks(make_site(corrected_in(99))) == {"ledgers agree"}
+
+
+def test_lost_money_is_found() -> None:
+    def change(site: Site, tick: int) -> bool:
+        if tick == RECOVERED:
+            site.balance_neur += 1
+            site.run_tick(tick)
+            site.publish("house-1", house(tick, 1 - site.balance_neur, 10_000, cost_neur(10_000, EUR)))
+        elif tick > RECOVERED:
+            site.run_tick(tick)
+            site.publish("house-1", house(tick, 1 - site.balance_neur, 10_000, cost_neur(10_000, EUR)))
+        return tick >= RECOVERED
+
+    assert failed_checks(make_site(change)) == {"no money is lost"}
+    assert (
+        failed_checks(make_site(change), FaultWindow(FIRST, 3, 5, RECOVERED, LAST, 0.1, memory_lost=True))
+        == set()
+    )
+
+
+def test_a_package_that_is_sold_twice_is_found() -> None:
+    site = make_site()
+    site.publish("turbine-1", Award(5, 1, (Package(0, 10_000, EUR),)), "house-1")
+    site.publish("house-1", Receipt(5, 1, (Package(0, 1, EUR),)), "turbine-1")
+    assert failed_checks(site) == {"no package is sold twice", "no stale bid is acted on"}
+
+
+def test_two_different_receipts_are_found() -> None:
+    site = make_site()
+    site.publish("house-1", Receipt(5, 0, ()), "turbine-1")
+    assert failed_checks(site) == {"no package is sold twice"}
+
+
+def test_an_award_for_a_finished_tick_is_found() -> None:
+    def sold_in(late: int) -> Callable[[Site, int], bool]:
+        def change(site: Site, tick: int) -> bool:
+            if tick == late:
+                site.run_tick(5)
+                key = ("turbine-1", "house-1", 0)
+                site.observations.market(5).receipts.pop(key)
+                site.observations.awarded.pop((5, key))
+                site.run_tick(tick)
+                site.publish("turbine-1", Award(5, 0, (Package(0, 10_000, EUR),)), "house-1")
+                site.publish("house-1", Receipt(5, 0, (Package(0, 10_000, EUR),)), "turbine-1")
+            return tick in (5, late)
+
+        return change
+
+    assert failed_checks(make_site(sold_in(6))) == set()
+    assert failed_checks(make_site(sold_in(7))) == {"no stale bid is acted on"}
+
+
+def test_a_device_that_stays_offline_is_found() -> None:
+    site = make_site()
+    site.publish("house-1", Presence(online=False, kind=Kind.CONSUMER, cell="here", latitude=0, longitude=0))
+    assert failed_checks(site) == {"all devices are back"}
+
+
+def test_an_old_retained_tick_is_found() -> None:
+    site = make_site()
+    old = site.observations.ticks[0]
+    assert failed_checks(site, retained=old) == {"retained tick is current"}
+
+
+@pytest.mark.parametrize(
+    ("invariant", "check"),
+    [
+        ("ports", "no port is booked twice"),
+        ("supply", "no package is sold twice"),
+        ("fresh", "no stale bid is acted on"),
+        ("balances", "all other invariants hold"),
+    ],
+)
+def test_a_breach_found_by_the_auditor_fails_its_check(invariant: str, check: str) -> None:
+    assert failed_checks(make_site(), after=findings(1, invariant)) == {check}
+
+
+def test_a_check_without_evidence_does_not_hold() -> None:
+    assert failed_checks(make_site(), after=before()) == {
+        "no package is sold twice",
+        "no port is booked twice",
+        "no stale bid is acted on",
+        "all other invariants hold",
+    }
+
+
+def test_a_tick_with_missing_messages_is_checked_by_the_balances() -> None:
+    def change(site: Site, tick: int) -> bool:
+        if tick == 4:
+            site.run_tick(tick, sold_wh=10_000)
+            site.observations.accounts[4]["turbine-1"].sold_wh = 0
+            site.observations.note_gap()
+        return tick == 4
+
+    site = make_site(change)
+    assert failed_checks(site) == set()
+    assert failed_checks(site, FaultWindow(FIRST, 3, 5, RECOVERED, LAST, 0.1, memory_lost=True)) == {
+        "ledgers agree"
+    }
+    site.observations.gaps.clear()
+    assert failed_checks(site) == {"ledgers agree"}
