@@ -1,9 +1,10 @@
-"""Who may say and hear what on a broker: derived from the topic table, and written down for Mosquitto.
+"""Who may publish and subscribe to which topics, derived from the topic table; `brokers/` writes it as access rules.
 
-A device says what its kind may say, under its own name, to the cells it can reach; it hears what concerns its cell
-or itself. Nobody but the clock says ticks and grants, nobody but operators says controls, viewers say nothing. A
-host hears the tick, and says and hears what the devices may for which it speaks, be they none; whose presence
-names it, decides the broker, and so whose messages are believed in its batches (`gridfleet.broker.protocol.decoder`).
+A device may publish the message types of its kind, under its own id, to the cells within its range; it may receive
+what concerns its cell or itself. Only the clock publishes ticks and grants, only operators publish controls, and
+viewers publish nothing. A fleet process may receive the tick, and publish and receive what its devices may. Because
+only their fleet process may publish presence for them, receivers know whose messages to accept in its batches
+(`protocol.decoder`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,19 +27,17 @@ from gridfleet.broker.protocol.topics import (
     topic_filter,
 )
 
-__all__ = ["ClientRole", "Identity", "acl", "publish_filters", "subscribe_filters"]
+__all__ = ["BRIDGE_ID", "ClientRole", "Identity", "publish_filters", "subscribe_filters"]
 
-BRIDGE: Final = "bridge"
-"""As whom another broker of the site enters."""
-NAME: Final = "%u"
-"""What Mosquitto's patterns call the user."""
+BRIDGE_ID: Final = ClientRole.BRIDGE.value
+"""The user name of the bridge from another broker of the site."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody who may log in: a name, a role and, for a device, its cell and the neighbouring cells.
+    """A user of the broker: name and role; for a device also its cell and the neighbouring cells.
 
-    `devices` are those for which a host speaks.
+    `devices` are those whose messages a fleet process publishes.
     """
 
     name: str
@@ -47,9 +46,9 @@ class Identity:
     neighbours: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
 
-    def cells(self, reach: CellRange) -> tuple[str, ...]:
-        """Return the cells within reach; '+' for all of them."""
-        match reach:
+    def cells(self, cell_range: CellRange) -> tuple[str, ...]:
+        """Return the cells within a range; `+` for all of them."""
+        match cell_range:
             case CellRange.OWN:
                 return (self.cell,)
             case CellRange.NEIGHBOURS:
@@ -61,19 +60,14 @@ class Identity:
 
 
 def publish_filters(site: str, identity: Identity) -> Iterator[str]:
-    """Yield the filters of all topics that somebody may publish to."""
+    """Yield the filters of all topics that a user may publish to.
+
+    >>> [*publish_filters("home", Identity("ann", ClientRole.OPERATOR))]
+    ['gridfleet/home/control/+/ann']
+    """
     role = identity.role
     if role is ClientRole.FLEET:
-        yield topic_filter(site, FleetPresence.TYPE, "", identity.name)
-        yield from _once(
-            batch_topic(site, message_type.name, cell, identity.name)
-            for device in identity.devices
-            for message_type in TOPIC_TABLE
-            if device.role in message_type.senders and not message_type.retain
-            for cell in _batched_to(message_type, device)
-        )
-        for device in identity.devices:
-            yield from publish_filters(site, device)
+        yield from _published_by_fleet(site, identity)
         return
     if role is ClientRole.BRIDGE:
         yield all_topics_filter(site)
@@ -81,84 +75,73 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
         return
     for message_type in TOPIC_TABLE:
         if role in message_type.senders:
-            for scope in _spoken_to(message_type, identity):
+            for scope in _publish_scopes(message_type, identity):
                 yield topic_filter(site, message_type.name, scope, identity.name)
     if isinstance(role, Kind):
         yield discovery_topic(site, identity.name)
 
 
 def subscribe_filters(site: str, identity: Identity) -> Iterator[str]:
-    """Yield the filters of all topics that somebody may receive."""
+    """Yield the filters of all topics that a user may receive."""
     role = identity.role
     if role is ClientRole.FLEET:
         yield topic_filter(site, Tick.TYPE)
         if identity.devices:
-            yield from _read_by_a_fleet(site, identity.devices)
+            yield from _received_by_fleet(site, identity.devices)
         return
     if isinstance(role, ClientRole):
         yield all_topics_filter(site)
         yield discovery_filter()
         return
     for message_type in TOPIC_TABLE:
-        for scope in _listened_to(message_type, identity):
+        for scope in _subscribe_scopes(message_type, identity):
             yield topic_filter(site, message_type.name, scope)
             if message_type.scope is Scope.SITE and not message_type.retain:
                 yield batch_topic(site, message_type.name, ALL, ALL)
 
 
-def acl(site: str, identities: Iterable[Identity]) -> str:
-    """Return Mosquitto's access rules, for `acl_file` of 2.0 as for the plugin of that name of 2.1.
-
-    What is addressed by name to every kind of device is a pattern for all; everything else stands under each name,
-    because it depends on kind and cell. The tick stands first there: it is what is delivered most.
-    Raises ValueError for a name that Mosquitto would read as something else.
-    """
-    by_name = {
-        topic_filter(site, message_type.name, NAME)
+def _published_by_fleet(site: str, fleet: Identity) -> Iterator[str]:
+    """Yield what a fleet process may publish: its presence, batches, and what its devices may."""
+    yield topic_filter(site, FleetPresence.TYPE, "", fleet.name)
+    yield from _unique(
+        batch_topic(site, message_type.name, cell, fleet.name)
+        for device in fleet.devices
         for message_type in TOPIC_TABLE
-        if message_type.scope is Scope.DEVICE
-        and any(access.kinds == set(Kind) for access in message_type.readers)
-    }
-    lines = [f"pattern read {text}" for text in sorted(by_name)]
-    for identity in identities:
-        name = identity.name
-        if name != name.strip() or not name.isprintable() or any(sign in name for sign in "+#/"):
-            raise ValueError(f"{name!r} cannot be the name of a user")
-        own = {text.replace(NAME, name) for text in by_name}
-        lines += ["", f"user {name}"]
-        lines += [f"topic read {text}" for text in subscribe_filters(site, identity) if text not in own]
-        lines += [f"topic write {text}" for text in publish_filters(site, identity)]
-    return "\n".join(lines) + "\n"
+        if device.role in message_type.senders and not message_type.retain
+        for cell in _batch_cells(message_type, device)
+    )
+    for device in fleet.devices:
+        yield from publish_filters(site, device)
 
 
-def _read_by_a_fleet(site: str, devices: Iterable[Identity]) -> Iterator[str]:
-    """Yield what a host may receive besides the tick: who is there, batches, what is for its devices."""
+def _received_by_fleet(site: str, devices: Iterable[Identity]) -> Iterator[str]:
+    """Yield what a fleet process may receive besides the tick: presences, batches, and what its devices may."""
     yield topic_filter(site, Presence.TYPE)
     yield topic_filter(site, FleetPresence.TYPE)
-    heard = {Tick.TYPE, Presence.TYPE, FleetPresence.TYPE}
-    rows = [message_type for message_type in TOPIC_TABLE if message_type.name not in heard]
-    yield from _once(
+    done = {Tick.TYPE, Presence.TYPE, FleetPresence.TYPE}
+    others = [message_type for message_type in TOPIC_TABLE if message_type.name not in done]
+    yield from _unique(
         batch_topic(site, message_type.name, cell, ALL)
         for device in devices
-        for message_type in rows
-        for scope in _listened_to(message_type, device)
+        for message_type in others
+        for scope in _subscribe_scopes(message_type, device)
         for cell in [scope if message_type.scope is Scope.CELL else device.cell]
     )
-    yield from _once(
+    yield from _unique(
         topic_filter(site, message_type.name, scope)
-        for message_type in rows
+        for message_type in others
         for device in devices
-        for scope in _listened_to(message_type, device)
+        for scope in _subscribe_scopes(message_type, device)
     )
 
 
-def _once(texts: Iterable[str]) -> Iterable[str]:
+def _unique(texts: Iterable[str]) -> Iterable[str]:
     """Return each text once, in the order of their first appearance."""
     return dict.fromkeys(texts)
 
 
-def _batched_to(message_type: MessageType, device: Identity) -> Iterable[str]:
-    """Return the cells for which a batch with a device's message may be."""
+def _batch_cells(message_type: MessageType, device: Identity) -> Iterable[str]:
+    """Return the cells that a batch with a device's message may be for."""
     match message_type.scope:
         case Scope.SITE:
             return (WHOLE_SITE,)
@@ -168,7 +151,8 @@ def _batched_to(message_type: MessageType, device: Identity) -> Iterable[str]:
             return (ALL,)
 
 
-def _spoken_to(message_type: MessageType, identity: Identity) -> Iterable[str]:
+def _publish_scopes(message_type: MessageType, identity: Identity) -> Iterable[str]:
+    """Return the scopes to which a user may publish a message type."""
     match message_type.scope:
         case Scope.SITE:
             return ("",)
@@ -180,7 +164,8 @@ def _spoken_to(message_type: MessageType, identity: Identity) -> Iterable[str]:
             return (ALL,)
 
 
-def _listened_to(message_type: MessageType, identity: Identity) -> Iterator[str]:
+def _subscribe_scopes(message_type: MessageType, identity: Identity) -> Iterator[str]:
+    """Yield the scopes in which a device may receive a message type."""
     for access in message_type.readers:
         if identity.role not in access.kinds:
             continue
@@ -194,8 +179,7 @@ def _listened_to(message_type: MessageType, identity: Identity) -> Iterator[str]
             case Scope.CELL:
                 yield from identity.cells(access.from_cells)
             case Scope.CELL_KIND:
+                any_kind = access.sender_kinds == frozenset(Kind)
+                kinds = (ALL,) if any_kind else sorted(access.sender_kinds)
                 for cell in identity.cells(access.from_cells):
-                    whole = access.sender_kinds == frozenset(Kind)
-                    yield from (
-                        f"{cell}/{kind}" for kind in ((ALL,) if whole else sorted(access.sender_kinds))
-                    )
+                    yield from (f"{cell}/{kind}" for kind in kinds)

@@ -1,6 +1,6 @@
-"""The folder that `gridfleet secrets` makes: where each secret lies, and how a client logs in with its own.
+"""The secrets folder (made by `gridfleet secrets`): the paths of its files, and the credentials of clients in it.
 
-A device needs of it `ca.crt` and its own files under `clients/`, nothing else.
+A device needs only `ca.crt` and its own files under `clients/`.
 """
 
 import ssl
@@ -16,23 +16,23 @@ REMEDY: Final = "make it with `gridfleet secrets DIR`"
 
 @dataclass(frozen=True, slots=True)
 class SecretsFolder:
-    """The paths of all secrets of a site."""
+    """The paths of all files of a secrets folder."""
 
     path: Path
 
     @property
     def authority(self) -> Path:
-        """The site's certificate authority, by which clients know the broker and the broker its clients."""
+        """The certificate of the site's CA, which signs the certificates of broker and clients."""
         return self.path / "ca.crt"
 
     @property
     def authority_key(self) -> Path:
-        """With it, anybody can make valid certificates: it need not lie where the broker runs."""
+        """The private key of the CA; the broker does not need it, so keep it elsewhere."""
         return self.path / "ca.key"
 
     @property
     def revoked(self) -> Path:
-        """The list of certificates that are not valid any more."""
+        """The list of revoked certificates (CRL)."""
         return self.path / "ca.crl"
 
     @property
@@ -42,12 +42,12 @@ class SecretsFolder:
 
     @property
     def key(self) -> Path:
-        """The broker's key."""
+        """The broker's private key."""
         return self.path / "server.key"
 
     @property
     def passwords(self) -> Path:
-        """The hashes of all passwords, as Mosquitto reads them."""
+        """The hashed passwords, in Mosquitto's format."""
         return self.path / "passwords"
 
     @property
@@ -62,7 +62,7 @@ class SecretsFolder:
 
     @property
     def brokers(self) -> Path:
-        """Where brokers that run with these secrets say so."""
+        """The folder in which running brokers register that they use these secrets."""
         return self.path / "brokers"
 
     @property
@@ -71,23 +71,26 @@ class SecretsFolder:
         return self.path / "clients"
 
     def password_of(self, name: str) -> Path:
-        """A client's password, in clear text."""
+        """Return the path of a client's password, in clear text."""
         return self.clients / f"{name}.password"
 
     def certificate_of(self, name: str) -> Path:
-        """A client's certificate."""
+        """Return the path of a client's certificate."""
         return self.clients / f"{name}.crt"
 
     def key_of(self, name: str) -> Path:
-        """A client's key."""
+        """Return the path of a client's private key."""
         return self.clients / f"{name}.key"
 
 
 class FileCredentials:
-    """Credentials by id, read from a folder when they are asked for; raises BrokerError for what is missing."""
+    """Credentials by client id, read from a secrets folder when they are needed."""
 
     def __init__(self, path: Path | str, *, certificates: bool = False) -> None:
-        """`certificates` says to log in by certificate as well, as a broker with mTLS demands."""
+        """With `certificates` clients also present a certificate, as a broker with mTLS requires.
+
+        Raises BrokerError when the CA certificate is missing.
+        """
         self._folder = SecretsFolder(Path(path))
         self._certificates = certificates
         self._tls = _context(self._folder)
@@ -97,11 +100,11 @@ class FileCredentials:
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """Trusts the site's authority, and nobody else; without a certificate of a client."""
+        """A TLS context that trusts only the site's CA; without a client certificate."""
         return self._tls
 
     def login(self, client_id: str) -> Login:
-        """Return how a client logs in."""
+        """Return the login of a client; raise BrokerError for a file that is missing or unreadable."""
         folder = self._folder
         try:
             password = folder.password_of(client_id).read_text(encoding="ascii").strip()
@@ -125,4 +128,4 @@ def _context(folder: SecretsFolder) -> ssl.SSLContext:
 
 
 def _missing(path: Path, error: Exception) -> BrokerError:
-    return BrokerError(f"the secret {path} cannot be used ({error_reason(error)}): {REMEDY}")
+    return BrokerError(f"{path} cannot be read ({error_reason(error)}): {REMEDY}")

@@ -1,8 +1,8 @@
-"""A small MQTT v5 broker of our own: rumqttd (PyPI `iotcore`) in a child process, on the loopback interface.
+"""The embedded broker: rumqttd (PyPI `iotcore`, MQTT 5) in a child process, on the loopback interface.
 
-rumqttd cannot be stopped from within, and deserves a processor of its own. So it lives in a child that leads
-its own session, which Ctrl-C in the terminal does not reach, and that ends when its standard input closes or
-its parent dies, however that happens.
+rumqttd cannot be stopped from within its process, and should use a processor of its own. So it runs in a child process
+that leads its own session, so that Ctrl-C in the terminal does not reach it. The child ends when its standard input
+closes or its parent ends for whatever reason.
 """
 
 import contextlib
@@ -19,22 +19,23 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from gridfleet.broker.child_python import child_environment
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 
 MAX_PACKET: Final = 262_144
-"""Largest MQTT packet in bytes that is let through."""
+"""The largest MQTT packet in bytes that it accepts."""
 SITE_LOG_BYTES: Final = 32 * 1_048_576
 SCOPE_LOG_BYTES: Final = 2 * 1_048_576
-"""What rumqttd keeps of the messages of each filter: the small log for a cell's or an agent's, the other for the
-rest. A subscriber that falls further behind loses the oldest, whatever the QoS; unlimited logs fill the memory.
+"""The size of rumqttd's log of messages for each filter: the small one for a cell or a device, the other for the rest.
+
+A slower subscriber loses the oldest messages, whatever the QoS. Unlimited logs would fill the memory.
 """
 MAX_CONNECTIONS: Final = 20_000
-MOST_RETAINED: Final = 10_000
-"""Most retained messages that a new filter of QoS 0 is sent; with QoS 1 or 2 rumqttd sends the first 100 only."""
+MAX_RETAINED: Final = 10_000
+"""The most retained messages sent for a new filter of QoS 0; with QoS 1 or 2 rumqttd sends only the first 100."""
 START_S: Final = 10.0
-"""How long the broker may take to answer its first CONNECT, in seconds."""
+"""How long the broker may take to answer the first CONNECT, in seconds."""
 _STOP_S: Final = 5.0
-_TRIES: Final = 3
+_MAX_TRIES: Final = 3
 _SEGMENTS: Final = 8
 
 _LISTENER: Final = """
@@ -51,7 +52,7 @@ _ROUTER: Final = f"""id = 0
 [router]
 id = 0
 max_connections = {MAX_CONNECTIONS}
-max_outgoing_packet_count = {MOST_RETAINED}
+max_outgoing_packet_count = {MAX_RETAINED}
 max_segment_size = {SITE_LOG_BYTES // _SEGMENTS}
 max_segment_count = {_SEGMENTS}
 """
@@ -75,10 +76,10 @@ class EmbeddedBroker:
         ws_port: int | None = None,
         v4_port: int | None = None,
     ) -> None:
-        """Say where to listen, 0 being any free port: MQTT 5 on `port`, MQTT 3.1.1 on the other two."""
-        self._wanted = port
+        """Listen for MQTT 5 on `port`, for MQTT 3.1.1 on `ws_port` (WebSocket) and `v4_port`; 0 is any free port."""
+        self._requested = port
         self._host = host
-        self._extra = {
+        self._extra_ports = {
             kind: number for kind, number in (("ws", ws_port), ("v4", v4_port)) if number is not None
         }
         self._port = 0
@@ -97,10 +98,10 @@ class EmbeddedBroker:
     def start(self) -> None:
         """Start the broker and wait until it answers; raise BrokerError when it does not."""
         if self._child is not None:
-            raise BrokerError("this embedded broker has been started before: make a new EmbeddedBroker")
-        tries = 1 if self._wanted else _TRIES
+            raise BrokerError("this embedded broker was started before: make a new EmbeddedBroker")
+        tries = 1 if self._requested else _MAX_TRIES
         for left in reversed(range(tries)):
-            ports = {"v5": self._wanted, **self._extra}
+            ports = {"v5": self._requested, **self._extra_ports}
             ports = {kind: _free_port(self._host, port) for kind, port in ports.items()}
             self._port = ports["v5"]
             try:
@@ -109,7 +110,7 @@ class EmbeddedBroker:
                 self.close()
                 if not left:
                     raise
-                self._child = None  # another program was quicker to take the port
+                self._child = None  # another program took the port meanwhile
             except BaseException:
                 self.close()
                 raise
@@ -117,7 +118,7 @@ class EmbeddedBroker:
                 return
 
     def close(self) -> None:
-        """End the broker and free its ports; what it holds in memory is gone. Closing twice is safe."""
+        """Stop the broker and free its ports; its retained messages are lost. Closing twice is safe."""
         child, errors = self._child, self._errors
         self._errors = None
         if child is not None:
@@ -136,26 +137,26 @@ class EmbeddedBroker:
 
     @property
     def host(self) -> str:
-        """The address listened on."""
+        """The address that it listens on."""
         return self._host
 
     @property
     def port(self) -> int:
-        """The port of the MQTT v5 listener; raises BrokerError unless the broker is open."""
-        self._open_child()
+        """The port of the MQTT 5 listener; raises BrokerError when the broker is not running."""
+        self._running()
         return self._port
 
     @property
     def url(self) -> str:
-        """What clients connect to, as mqtt://host:port; raises BrokerError unless the broker is open."""
+        """The URL for clients; raises BrokerError when the broker is not running."""
         return f"mqtt://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The child's process id; raises BrokerError unless the broker is open."""
-        return self._open_child().pid
+        """The process id; raises BrokerError when the broker is not running."""
+        return self._running().pid
 
-    def _open_child(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._errors is None:
             raise BrokerError("the embedded broker is not running: use it inside its `with` block")
         return self._child
@@ -165,7 +166,7 @@ class EmbeddedBroker:
             _LISTENER.format(kind=kind, host=self._host, port=port, max_packet=MAX_PACKET)
             for kind, port in ports.items()
         )
-        scope_logs = (_SCOPE_LOG.format(pattern=pattern) for pattern in _scoped_filters())
+        scope_logs = (_SCOPE_LOG.format(pattern=pattern) for pattern in _filters_with_scope())
         config = "".join((_ROUTER, *scope_logs, *listeners))
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._child = subprocess.Popen(
@@ -188,9 +189,9 @@ class EmbeddedBroker:
             time.sleep(0.01)
 
 
-def _scoped_filters() -> list[str]:
-    """Return a pattern for the filters of each message that is not for a whole site."""
-    from gridfleet.broker.protocol.topics import (  # the child needs none of this
+def _filters_with_scope() -> list[str]:
+    """Return a filter for each message type that is not for the whole site."""
+    from gridfleet.broker.protocol.topics import (  # the child process needs none of this
         ALL,
         TOPIC_TABLE,
         Scope,
@@ -205,7 +206,7 @@ def _scoped_filters() -> list[str]:
 
 
 def _free_port(host: str, port: int) -> int:
-    """Return the port if it can be listened on, any free one for 0; raise BrokerError otherwise."""
+    """Return the port if it is free, any free one for 0; raise BrokerError otherwise."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -213,14 +214,14 @@ def _free_port(host: str, port: int) -> int:
             probe.listen(1)
         except (OSError, OverflowError) as error:
             raise BrokerError(
-                f"the embedded broker cannot listen on {host}:{port} ({error}): "
+                f"the embedded broker cannot listen on {host}:{port} ({error_reason(error)}): "
                 "choose another port, or 0 for a free one"
             ) from None
         return int(probe.getsockname()[1])
 
 
 def _answers(host: str, port: int) -> bool:
-    """Return whether a broker accepts an MQTT v5 CONNECT there."""
+    """Return whether a broker accepts an MQTT 5 CONNECT there."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1.0) as link:
         link.sendall(_CONNECT)
         return link.recv(1)[:1] == bytes([_CONNACK])
@@ -230,20 +231,20 @@ def _answers(host: str, port: int) -> bool:
 def _last_line(errors: IO[bytes]) -> str:
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it wrote no error"
 
 
-# --- the child -------------------------------------------------------------------------------------------
+# --- in the child process -------------------------------------------------------------------------------------------
 
 
 def main(config: str, listeners: int) -> None:
-    """Run rumqttd until standard input closes or the parent dies; write '+' once it listens."""
+    """Run rumqttd until standard input closes or the parent ends; write `+` once it listens."""
     import logging
 
     from iotcore.iotcore import IotCoreBroker
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # rumqttd traces every packet at level ERROR; let nothing cross into Python.
+    # rumqttd logs every packet at level ERROR; pass none of it to Python.
     logging.getLogger().setLevel(logging.CRITICAL + 1)
     parent = os.getppid()
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
@@ -254,7 +255,7 @@ def main(config: str, listeners: int) -> None:
     deadline = time.monotonic() + START_S
     while _set_nodelay() < listeners:
         if time.monotonic() > deadline:
-            sys.exit("rumqttd does not listen")
+            sys.exit("rumqttd did not open its ports")
         time.sleep(0.005)
     os.write(1, b"+")
     os.close(1)
@@ -264,9 +265,9 @@ def main(config: str, listeners: int) -> None:
 
 
 def _set_nodelay() -> int:
-    """Set TCP_NODELAY on the listening sockets, for accepted ones to inherit; return how many there are.
+    """Set TCP_NODELAY on the listening sockets, which accepted ones inherit; return how many there are.
 
-    rumqttd leaves Nagle's algorithm on, which costs a round of small messages up to 40 ms.
+    rumqttd leaves Nagle's algorithm on, which delays an exchange of small messages by up to 40 ms.
     """
     count = 0
     for entry in Path("/proc/self/fd").iterdir():

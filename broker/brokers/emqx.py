@@ -1,7 +1,8 @@
-"""EMQX 5 in place of Mosquitto: its configuration, users and access rules, from the same topic table and secrets.
+"""EMQX 5 instead of Mosquitto: its configuration, users and access rules, from the same topic table and secrets.
 
-EMQX is a cluster where a single Mosquitto does not do any more. Nothing here talks to it: these are files that it
-reads. The rules grow with kinds of device and cells, not with devices, because EMQX looks through them in order.
+EMQX is a cluster, for sites that are too large for a single Mosquitto. This module only returns the text of files that
+EMQX reads. The number of rules grows with kinds of device and cells, not with devices, because EMQX searches them in
+order.
 """
 
 import hashlib
@@ -14,16 +15,16 @@ from typing import Final
 
 from gridfleet.broker.access_control import Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.config import (
-    FORGET_SESSIONS,
+    MAX_CONNECTIONS,
+    MAX_IN_FLIGHT,
     MAX_PACKET,
-    MOST_CONNECTIONS,
-    MOST_IN_FLIGHT,
-    MOST_QUEUED,
+    MAX_QUEUED,
+    SESSION_EXPIRY,
 )
 from gridfleet.broker.protocol.topics import discovery_topic
 
-NAME: Final = "${username}"
-"""What EMQX's rules call the user."""
+USER_NAME: Final = "${username}"
+"""EMQX's placeholder for the user name in rules."""
 USERS_HEADER: Final = "user_id,password_hash,salt,is_superuser"
 _SALT_LENGTH: Final = 32
 _PORT: Final = 8883
@@ -31,38 +32,39 @@ _PORT: Final = 8883
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where EMQX finds what it needs, on its own machine or in its own container."""
+    """The paths of the files that EMQX reads, on its machine or in its container."""
 
     certificate: PurePosixPath
     key: PurePosixPath
     authority: PurePosixPath
     users: PurePosixPath
-    rights: PurePosixPath
+    access_rules: PurePosixPath
 
 
-def acl(site: str, identities: Iterable[Identity]) -> str:
-    """Return EMQX's access rules (a file of Erlang terms), which say the same as those for Mosquitto.
+def access_rules(site: str, identities: Iterable[Identity]) -> str:
+    """Return the access rules of a site's users as a file of Erlang terms; they allow the same as Mosquitto's.
 
-    Users who may say and hear the same, but for their own names, share a rule. What no rule allows is denied.
+    Users who may publish and receive the same, except for their own names, share a rule. What no rule allows is
+    denied. Raises ValueError for a user name that is not printable ASCII.
     """
     users: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for identity in identities:
         users.setdefault(_filters(site, identity), []).append(identity.name)
-    lines = ["%% Made from the topic table; do not edit."]
-    for (heard, said), names in users.items():
-        who = _string(f"^({'|'.join(name.replace('.', re.escape('.')) for name in names)})$")
-        for action, filters in (("subscribe", heard), ("publish", said)):
+    lines = ["%% Generated from the topic table; do not edit."]
+    for (received, published), names in users.items():
+        names_pattern = _string(f"^({'|'.join(name.replace('.', re.escape('.')) for name in names)})$")
+        for action, filters in (("subscribe", received), ("publish", published)):
             if filters:
                 topics = ", ".join(map(_string, filters))
-                lines.append(f"{{allow, {{username, {{re, {who}}}}}, {action}, [{topics}]}}.")
+                lines.append(f"{{allow, {{username, {{re, {names_pattern}}}}}, {action}, [{topics}]}}.")
     return "\n".join([*lines, "{deny, all}."]) + "\n"
 
 
 def users(passwords: Mapping[str, str]) -> str:
     """Return the table of users that EMQX reads when it starts, with SHA-256 of password and salt.
 
-    A password of ours is 256 random bits, which no slower hash makes safer. The salt follows from name and password,
-    so that the table changes only when they do.
+    A password of a site is 256 random bits, so a slower hash would not make it safer. The salt is derived from name
+    and password, so that the table changes only when they do.
     """
     lines = [USERS_HEADER]
     for name, password in passwords.items():
@@ -75,8 +77,8 @@ def users(passwords: Mapping[str, str]) -> str:
 def configuration(files: Files, *, cluster: Sequence[str] | str, cookie: str) -> str:
     """Return the text of emqx.conf, in HOCON.
 
-    `cluster` names the nodes (`emqx@host.domain`) or, as one string, the DNS name whose SRV records do; `cookie` is
-    the secret that they share. Who may enter, and the limits, are those that Mosquitto has.
+    `cluster` is the list of nodes (`emqx@host.domain`) or, as one string, a DNS name with SRV records for them;
+    `cookie` is the secret that they share. Users and limits are those of the Mosquitto configuration.
     """
     discovery = (
         f'  discovery_strategy = dns\n  dns {{ name = {_string(cluster)}, record_type = "srv" }}'
@@ -84,7 +86,7 @@ def configuration(files: Files, *, cluster: Sequence[str] | str, cookie: str) ->
         else f"  discovery_strategy = static\n  static {{ seeds = {json.dumps(list(cluster))} }}"
     )
     return f"""\
-# Made by GridFleet; do not edit.
+# Generated by GridFleet; do not edit.
 node {{ cookie = {_string(cookie)}, data_dir = "data" }}
 cluster {{
   name = gridfleet
@@ -96,7 +98,7 @@ listeners {{
   wss.default.enable = false
   ssl.default {{
     bind = "0.0.0.0:{_PORT}"
-    max_connections = {MOST_CONNECTIONS}
+    max_connections = {MAX_CONNECTIONS}
     tcp_options {{ nodelay = true }}
     ssl_options {{
       certfile = {_string(str(files.certificate))}
@@ -109,10 +111,10 @@ listeners {{
 }}
 mqtt {{
   max_packet_size = "{MAX_PACKET // 1024}KB"
-  max_inflight = {MOST_IN_FLIGHT}
-  max_mqueue_len = {MOST_QUEUED}
+  max_inflight = {MAX_IN_FLIGHT}
+  max_mqueue_len = {MAX_QUEUED}
   mqueue_store_qos0 = false
-  session_expiry_interval = "{FORGET_SESSIONS}"
+  session_expiry_interval = "{SESSION_EXPIRY}"
   use_username_as_clientid = true
 }}
 authentication = [
@@ -128,7 +130,7 @@ authentication = [
 authorization {{
   no_match = deny
   deny_action = ignore
-  sources = [{{ type = file, enable = true, path = {_string(str(files.rights))} }}]
+  sources = [{{ type = file, enable = true, path = {_string(str(files.access_rules))} }}]
 }}
 dashboard.listeners.http.bind = 0
 log.console {{ enable = true, level = warning }}
@@ -136,19 +138,19 @@ log.console {{ enable = true, level = warning }}
 
 
 def _filters(site: str, identity: Identity) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what somebody may hear and say, with a placeholder where the own name stands."""
-    anybody = replace(identity, name=NAME)
-    pattern, topic = discovery_topic(site, NAME), discovery_topic(site, identity.name)
-    # Home Assistant knows fewer letters than we do: such a name is spelt differently there.
-    said = (
-        topic if each == pattern != topic.replace(identity.name, NAME) else each
-        for each in publish_filters(site, anybody)
+    """Return the filters that a user may receive and publish to, with a placeholder for the own name."""
+    with_placeholder = replace(identity, name=USER_NAME)
+    pattern, topic = discovery_topic(site, USER_NAME), discovery_topic(site, identity.name)
+    # Home Assistant allows fewer characters than user names have: such a name is escaped there.
+    published = (
+        topic if each == pattern != topic.replace(identity.name, USER_NAME) else each
+        for each in publish_filters(site, with_placeholder)
     )
-    return tuple(subscribe_filters(site, anybody)), tuple(said)
+    return tuple(subscribe_filters(site, with_placeholder)), tuple(published)
 
 
 def _string(text: str) -> str:
-    """Return a string as Erlang and HOCON spell it alike; raise ValueError for what they do not share."""
+    """Return a string literal that is the same in Erlang and HOCON; raise ValueError unless it is printable ASCII."""
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"EMQX's files cannot hold {text!r}")
+        raise ValueError(f"EMQX's files can hold printable ASCII only, not {text!r}")
     return json.dumps(text)

@@ -95,5 +95,5 @@ def emqx_files(
     return {
         "emqx.conf": emqx.configuration(emqx.Files(*paths), cluster=cluster, cookie=cookie).encode(),
         "users.csv": emqx.users(passwords).encode(),
-        "acl.conf": emqx.acl(site, users).encode(),
+        "acl.conf": emqx.access_rules(site, users).encode(),
     }

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.access_control import BRIDGE, ClientRole, Identity, acl
+from gridfleet.broker.access_control import BRIDGE_ID, ClientRole, Identity
+from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.messages import Kind
@@ -59,7 +60,7 @@ def identities(
         Identity(ClientRole.RECORDER.value, ClientRole.RECORDER),
         *(Identity(name, ClientRole.OPERATOR) for name in operators),
         *(Identity(name, ClientRole.VIEWER) for name in viewers),
-        *([Identity(BRIDGE, ClientRole.BRIDGE)] if bridged else []),
+        *([Identity(BRIDGE_ID, ClientRole.BRIDGE)] if bridged else []),
         *(
             Identity(
                 fleet_process_id(number), ClientRole.FLEET, devices=tuple(devices[each] for each in part)
@@ -104,7 +105,7 @@ def make_secrets(
             _delete_other_clients(folder, {user.name for user in users})
         lines = (f"{user.name}:{hashes[user.name]}\n" for user in users)
         write_secret(folder.passwords, "".join(lines).encode())
-        write_secret(folder.acl, acl(site, users).encode())
+        write_secret(folder.acl, access_rules(site, users).encode())
         write_registry(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["mqtt.packet_codec", "mqtt.reconnect", "protocol.decoder", "protocol.topics"]
+    "module", ["access_control", "mqtt.packet_codec", "mqtt.reconnect", "protocol.decoder", "protocol.topics"]
 )
 def test_the_examples_of_a_module_are_right(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.broker.{module}"))

@@ -36,7 +36,7 @@ def allowed(text: str, user: str, action: str) -> set[str]:
 
 def test_the_rules_equal_those_of_mosquitto() -> None:
     users = [*identities(Fleet(CITY), processes=2, shared=True), SPECIAL]
-    text = emqx.acl("germany", users)
+    text = emqx.access_rules("germany", users)
     for user in users:
         assert allowed(text, user.name, "subscribe") == set(subscribe_filters("germany", user)), user
         assert allowed(text, user.name, "publish") == set(publish_filters("germany", user)), user
@@ -47,7 +47,7 @@ def test_the_rules_equal_those_of_mosquitto() -> None:
 def test_rules_grow_with_cells_and_kinds_and_not_with_devices() -> None:
     few, many = (
         len(
-            emqx.acl(
+            emqx.access_rules(
                 "germany", identities(Fleet(parse("", "c.toml", "", [f"vehicles.count={count}"])))
             ).splitlines()
         )
@@ -85,5 +85,5 @@ def test_the_configuration_denies_everything_else() -> None:
 
 
 def test_a_name_that_erlang_misreads_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot hold"):
-        emqx.acl("germany", [Identity("müller", ClientRole.VIEWER)])
+    with pytest.raises(ValueError, match="can hold printable ASCII only"):
+        emqx.access_rules("germany", [Identity("müller", ClientRole.VIEWER)])

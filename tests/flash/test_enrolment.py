@@ -58,7 +58,7 @@ def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment
     enrol(secrets, charger)
     keyring = FileCredentials(secrets, certificates=True)
     login = keyring.login("charger-01")
-    with MosquittoBroker(secrets, identify=True) as broker, Guests(broker, keyring) as guests:
+    with MosquittoBroker(secrets, client_certificates=True) as broker, Guests(broker, keyring) as guests:
         guests.come("charger-01", login=login).connection.close()
         revoke(secrets, "charger-01")
         broker.reload()

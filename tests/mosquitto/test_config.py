@@ -42,7 +42,7 @@ def test_the_largest_payload_fits_into_the_largest_packet() -> None:
 
 
 def test_certificates_identify_only_where_asked_for() -> None:
-    asked = Tls(TLS.certificate, TLS.key, TLS.authority, TLS.revoked, identify=True)
+    asked = Tls(TLS.certificate, TLS.key, TLS.authority, TLS.revoked, client_certificates=True)
     for tls, expected in ((TLS, False), (asked, True)):
         said = set(keys(configuration([Listener(8883, "", tls)], ACCESS)))
         assert ({"require_certificate", "use_identity_as_username", "crlfile"} <= said) == expected

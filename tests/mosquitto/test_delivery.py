@@ -254,7 +254,7 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
     make_secrets(folder, "town", users)
     keyring = FileCredentials(folder, certificates=True)
     old = keyring.login("charger-1")
-    with MosquittoBroker(folder, identify=True) as broker, Guests(broker, keyring) as guests:
+    with MosquittoBroker(folder, client_certificates=True) as broker, Guests(broker, keyring) as guests:
         clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
         # who the certificate says, whatever the user name says
         charger = guests.come("clock", login=Login("clock", None, old.tls))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridfleet.broker.access_control import ClientRole, Identity, acl, publish_filters, subscribe_filters
+from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
+from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Message, Mode
 from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TOPIC_TABLE, discovery_topic, topic
 from gridfleet.devices.config.scenario import parse
@@ -106,7 +107,7 @@ def test_every_word_is_in_somebodys_rights() -> None:
 
 
 def test_the_rules_of_a_household() -> None:
-    text = acl("here", [Identity("household-1", Kind.CONSUMER, "north", ("south",))])
+    text = access_rules("here", [Identity("household-1", Kind.CONSUMER, "north", ("south",))])
     assert text.startswith("pattern read gridfleet/here/grant/%u/+\n")
     assert text.partition("user household-1\n")[2].splitlines() == [
         "topic read gridfleet/here/tick/+",
@@ -127,7 +128,7 @@ def test_the_rules_of_a_household() -> None:
 def test_the_rules_of_a_host() -> None:
     house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
     mill = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
-    text = acl(
+    text = access_rules(
         "here",
         [Identity("fleet-1", ClientRole.FLEET, devices=(house, mill)), Identity("fleet-2", ClientRole.FLEET)],
     )
@@ -179,5 +180,5 @@ def test_no_two_devices_share_a_place_in_home_assistant(names: list[str]) -> Non
 
 @pytest.mark.parametrize("name", ["+", "a/b", "#", "a\nuser b", " a", "a\x00"])
 def test_a_name_that_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="cannot be the name of a user"):
-        acl("here", [Identity(name, ClientRole.VIEWER)])
+    with pytest.raises(ValueError, match="cannot be a user name of Mosquitto"):
+        access_rules("here", [Identity(name, ClientRole.VIEWER)])

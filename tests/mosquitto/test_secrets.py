@@ -213,10 +213,10 @@ def test_wrong_usage_is_refused(
 
 def test_credentials_name_the_missing_file(made: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        BrokerError, match=r"nobody.password cannot be used \(no such file.*gridfleet secrets"
+        BrokerError, match=r"nobody.password cannot be read \(no such file.*gridfleet secrets"
     ):
         FileCredentials(made).login("nobody")
-    with pytest.raises(BrokerError, match=r"ca.crt cannot be used"):
+    with pytest.raises(BrokerError, match=r"ca.crt cannot be read"):
         FileCredentials(tmp_path / "nowhere")
 
 

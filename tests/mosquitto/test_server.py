@@ -136,12 +136,12 @@ def test_reload_and_start_are_quick() -> None:
 
 def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
-    monkeypatch.setattr("gridfleet.broker.brokers.mosquitto.server._PATH", os.devnull)
+    monkeypatch.setattr("gridfleet.broker.brokers.mosquitto.server._SERVER_PATH", os.devnull)
     assert find_mosquitto() is None
     with pytest.raises(BrokerError, match=INSTALL), MosquittoBroker():
         pass
 
 
 def test_what_is_no_mosquitto_is_refused() -> None:
-    with pytest.raises(BrokerError, match="is no Mosquitto of version 2"):
+    with pytest.raises(BrokerError, match="is not Mosquitto 2.0 or newer"):
         version_of(Path("/bin/true"))

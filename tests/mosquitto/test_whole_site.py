@@ -52,7 +52,7 @@ def test_the_normal_scenario_gives_the_ledger_of_the_simulation(
     normal: tuple[Scenario, Path, str], tmp_path: Path, certificates: bool
 ) -> None:
     scenario, secrets, ledger = normal
-    with MosquittoBroker(secrets, identify=certificates) as broker:
+    with MosquittoBroker(secrets, client_certificates=certificates) as broker:
         assert over(broker, secrets, scenario, tmp_path, certificates=certificates) == ledger
     assert len(ledger.splitlines()) > 50
 
@@ -67,5 +67,5 @@ def test_cells_trade_with_each_other_within_their_rights(
 
 def test_a_device_without_secrets_is_named(mosquitto: MosquittoBroker, secrets: Path) -> None:
     address = BrokerAddress.parse(mosquitto.url)
-    with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be used \(no such file"):
+    with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be read \(no such file"):
         SiteRun(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()

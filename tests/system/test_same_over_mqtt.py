@@ -46,6 +46,7 @@ from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
 OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState)
 """What tells the time and who is there, and differs between a clock of its own and a barrier."""
 ENDLESS: Final = 2_000
+FOR_GOOD_S: Final = 3_600.0
 """More ticks than any test here lets pass; what it waits for comes first, or it fails at the end of them."""
 
 FEW: Final = ("turbines.count=2", "households.count=2", "farms.count=0", "chargers.count=3")
@@ -253,11 +254,9 @@ def test_a_pause_holds_until_it_is_taken_back(address: BrokerAddress, seats: dic
 # --- who is dead, mute or stalled ------------------------------------------------------------------------
 
 
-def cut(seat: DeviceRunner) -> None:
-    """Pull the cable of a device: its connection ends without a good-bye."""
-    connection = seat.connection
-    assert isinstance(connection, Connection)
-    connection.drop("the cable is pulled")
+def cut(seat: DeviceRunner, *, offline_s: float = 0.0) -> None:
+    """Pull the cable of a device: its connection ends without a DISCONNECT, and stays offline for that long."""
+    seat.connection.drop("the cable is pulled", offline_s=offline_s)
 
 
 def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
@@ -289,14 +288,13 @@ def test_a_cut_connection_comes_back_and_the_device_takes_part_again(
 
 @pytest.mark.parametrize("victim", ["vehicle-1", "charger-1", "household-1", "turbine-1", "reactor-1"])
 def test_nobody_waits_for_the_dead(
-    victim: str, address: BrokerAddress, seats: dict[str, DeviceRunner], monkeypatch: pytest.MonkeyPatch
+    victim: str, address: BrokerAddress, seats: dict[str, DeviceRunner]
 ) -> None:
     site, ear = site_of(SMALL, address, 12)
 
     def progress(site: SiteRun) -> bool:
         if site.clock.tick == 3 and seats[victim].connection.online:
-            monkeypatch.setattr(seats[victim].connection, "connect", lambda: None)  # nor does it come back
-            cut(seats[victim])
+            cut(seats[victim], offline_s=FOR_GOOD_S)
         return True
 
     site.run(progress)
@@ -388,9 +386,7 @@ def test_who_stalls_is_named_costs_one_deadline_and_may_come_back(
     assert (victim, 15) in {(sender, said.tick) for _, sender, said in ear.of(State)}
 
 
-def test_a_dead_charger_sends_its_vehicles_on(
-    address: BrokerAddress, seats: dict[str, DeviceRunner], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dead_charger_sends_its_vehicles_on(address: BrokerAddress, seats: dict[str, DeviceRunner]) -> None:
     """Its last will is heard by all: nobody asks it again and again, or hopes for its offer."""
     site, ear = site_of(LOST.model_copy(update={"area": NEAR}), address, 12)
     reserved: list[Session | None] = []
@@ -404,8 +400,7 @@ def test_a_dead_charger_sends_its_vehicles_on(
             )
             for name, seat in seats.items():
                 if name.startswith("charger"):
-                    monkeypatch.setattr(seat.connection, "connect", lambda: None)
-                    cut(seat)
+                    cut(seat, offline_s=FOR_GOOD_S)
             cut_s = monotonic()
         return True
 

@@ -1,8 +1,8 @@
-"""Mosquitto's configuration, for 2.0 and for 2.1, from the same few choices.
+"""Mosquitto's configuration, for 2.0 and for 2.1, from the same few options.
 
-One set of users and rules serves all listeners. Where listeners differed in that (`per_listener_settings`), a
-device's password could be good at one and refused at another, and 2.1 has done away with it. So even the plain
-listener on the loopback interface asks for a password, unless there are no users at all.
+One set of users and access rules serves all listeners. With different ones for each (`per_listener_settings`, which
+2.1 has removed) one listener could accept a password that another refuses. So even the plain listener on the loopback
+interface requires a password, unless there are no users at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,25 +16,26 @@ from gridfleet.broker.protocol.codec import MAX_PAYLOAD
 from gridfleet.broker.protocol.topics import ROOT, discovery_filter
 
 MAX_PACKET: Final = MAX_PAYLOAD + 1_024
-"""Largest MQTT packet in bytes: a payload, its topic and its properties; who sends more is disconnected."""
-MOST_IN_FLIGHT: Final = 1_000
-"""Messages of QoS 1 on their way to one client, or from it, that have not been answered for."""
-MOST_QUEUED: Final = 100_000
-"""Messages of QoS 1 kept for one client beyond those: a clock in lock-step hears every device at the same moment."""
-MOST_QUEUED_BYTES: Final = 64 * 1_048_576
-MOST_CONNECTIONS: Final = 20_000
+"""The largest MQTT packet in bytes: a payload, its topic and its properties; a sender of more is disconnected."""
+MAX_IN_FLIGHT: Final = 1_000
+"""Unacknowledged messages of QoS 1 to one client, or from it."""
+MAX_QUEUED: Final = 100_000
+"""Messages of QoS 1 queued for one client beyond those: in lock-step every device publishes to the clock at once."""
+MAX_QUEUED_BYTES: Final = 64 * 1_048_576
+MAX_CONNECTIONS: Final = 20_000
 """Per listener."""
-SAVE_S: Final = 60
+AUTOSAVE_S: Final = 60
 """How often retained messages and sessions are written to disk, in seconds."""
-FORGET_SESSIONS: Final = "1d"
+SESSION_EXPIRY: Final = "1d"
+"""How long the session of a disconnected client is kept."""
 BRIDGE_WAITS_S: Final = (1, 5)
-"""Least and longest wait before a bridge dials again, in seconds."""
+"""Shortest and longest wait before a bridge reconnects, in seconds."""
 PLUGINS: Final = Path("/usr/lib")
-"""Where 2.1 has its plugins in its own container image."""
+"""The folder of the plugins in the container image of 2.1."""
 
 
 class Version(Enum):
-    """Those that differ in how users and rules are named."""
+    """The versions that differ in how users and access rules are configured."""
 
     V2_0 = "2.0"
     V2_1 = "2.1"
@@ -42,19 +43,19 @@ class Version(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The broker's certificate; where clients shall show theirs too, who signs them and which are revoked."""
+    """The broker's certificate; where clients must show theirs too, also their CA and the list of revoked ones."""
 
     certificate: Path
     key: Path
     authority: Path
     revoked: Path | None = None
-    identify: bool = False
-    """Whether a client logs in by its certificate, whose common name is its user name, instead of a password."""
+    client_certificates: bool = False
+    """Whether clients log in with a certificate, whose common name is the user name, instead of a password."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port on one interface (all, when `host` is empty)."""
+    """A port on one interface (on all when `host` is empty)."""
 
     port: int
     host: str = "127.0.0.1"
@@ -64,23 +65,23 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The files with the users' passwords and rights."""
+    """The files with the users' passwords and access rules."""
 
     passwords: Path
-    rights: Path
+    rules: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Another broker with which everything of ours is shared, both ways: one of the two keeps up the connection.
+    """Another broker that all GridFleet topics are bridged with, both ways; one of the two opens the connection.
 
-    Messages keep their QoS, expiry and retained flag, and do not come back where they came from.
+    Messages keep their QoS, expiry and retain flag, and are not sent back to where they came from.
     """
 
     address: BrokerAddress
-    """With the user and password for it, where it asks for them."""
+    """With user name and password where the broker requires them."""
     authority: Path | None = None
-    """Who signs its certificate, where it speaks TLS."""
+    """The CA certificate for its certificate, where it uses TLS."""
 
 
 def configuration(
@@ -95,19 +96,19 @@ def configuration(
 ) -> str:
     """Return the text of mosquitto.conf.
 
-    Without `access` anybody may do anything: for tests on the loopback interface. Retained messages and sessions
-    outlive the broker in the folder `store`. `user` is who Mosquitto becomes when root starts it. `plugins` is
-    where 2.1 finds its own. Raises ValueError for a path that the file cannot hold.
+    Without `access` every client may do everything: for tests on the loopback interface. Retained messages and
+    sessions are stored in the folder `store`. `user` is the user that Mosquitto runs as when root starts it. `plugins`
+    is the folder of the plugins of 2.1. Raises ValueError for a path that the file cannot hold.
     """
     lines = [
         *_access(access, version, plugins),
         *(["persistence true", f"persistence_location {store}/"] if store else ["persistence false"]),
-        *([f"autosave_interval {SAVE_S}"] if store else []),
-        f"persistent_client_expiration {FORGET_SESSIONS}",
+        *([f"autosave_interval {AUTOSAVE_S}"] if store else []),
+        f"persistent_client_expiration {SESSION_EXPIRY}",
         f"max_packet_size {MAX_PACKET}",
-        f"max_inflight_messages {MOST_IN_FLIGHT}",
-        f"max_queued_messages {MOST_QUEUED}",
-        f"max_queued_bytes {MOST_QUEUED_BYTES}",
+        f"max_inflight_messages {MAX_IN_FLIGHT}",
+        f"max_queued_messages {MAX_QUEUED}",
+        f"max_queued_bytes {MAX_QUEUED_BYTES}",
         "queue_qos0_messages false",
         "allow_zero_length_clientid false",
         "check_retain_source true",
@@ -123,7 +124,7 @@ def configuration(
         lines += ["", *_bridge(bridge)]
     for line in lines:
         if not line.isprintable():
-            raise ValueError(f"mosquitto.conf cannot hold {line!r}")
+            raise ValueError(f"mosquitto.conf cannot hold control characters: {line!r}")
     return "\n".join(lines) + "\n"
 
 
@@ -133,12 +134,12 @@ def _access(access: Access | None, version: Version, plugins: Path) -> Iterator[
         yield f"allow_anonymous {'false' if access else 'true'}"
         if access:
             yield f"password_file {access.passwords}"
-            yield f"acl_file {access.rights}"
+            yield f"acl_file {access.rules}"
     elif access:
         yield f"global_plugin {plugins / 'mosquitto_password_file.so'}"
         yield f"plugin_opt_password_file {access.passwords}"
         yield f"global_plugin {plugins / 'mosquitto_acl_file.so'}"
-        yield f"plugin_opt_acl_file {access.rights}"
+        yield f"plugin_opt_acl_file {access.rules}"
 
 
 def _listener(listener: Listener, access: Access | None, version: Version) -> Iterator[str]:
@@ -147,15 +148,15 @@ def _listener(listener: Listener, access: Access | None, version: Version) -> It
         yield "protocol websockets"
     if version is not Version.V2_0:
         yield f"listener_allow_anonymous {'false' if access else 'true'}"
-    yield f"max_connections {MOST_CONNECTIONS}"
+    yield f"max_connections {MAX_CONNECTIONS}"
     if access:
-        yield "use_username_as_clientid true"  # else anybody with a password could end anybody's session
+        yield "use_username_as_clientid true"  # else any user could take over the session of another
     tls = listener.tls
     if tls is not None:
         yield f"certfile {tls.certificate}"
         yield f"keyfile {tls.key}"
         yield "tls_version tlsv1.2"
-        if tls.identify:
+        if tls.client_certificates:
             yield f"cafile {tls.authority}"
             yield "require_certificate true"
             yield "use_identity_as_username true"

@@ -1,4 +1,4 @@
-"""A Mosquitto of our own: a child process that ends with its parent, configured from code, asked until it answers."""
+"""Runs Mosquitto as a child process: configured from code, started, reloaded and stopped with its parent."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.access_control import BRIDGE
+from gridfleet.broker.access_control import BRIDGE_ID
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.config import (
     PLUGINS,
@@ -28,18 +28,23 @@ from gridfleet.broker.brokers.mosquitto.config import (
     configuration,
 )
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 
 INSTALL: Final = "sudo apt-get install mosquitto"
 START_S: Final = 60.0
-"""How long Mosquitto may take to answer on all its ports, in seconds; 2.0 reads rules in the square of the users."""
+"""How long Mosquitto may take to accept connections on all its ports, in seconds.
+
+The time that 2.0 takes to read access rules grows with the square of the users.
+"""
 _STOP_S: Final = 5.0
-_PATH: Final = os.pathsep.join(["/usr/local/sbin", "/usr/sbin"])  # Debian keeps servers off a user's PATH
+_SERVER_PATH: Final = os.pathsep.join(
+    ["/usr/local/sbin", "/usr/sbin"]
+)  # Debian keeps servers off a user's PATH
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to listen: 0 is any free port, None not at all. `plain` is on the loopback interface only."""
+    """The ports to listen on: 0 is any free port, None is no listener. `plain` is on the loopback interface only."""
 
     tls: int | None = None
     plain: int | None = None
@@ -47,17 +52,19 @@ class Ports:
 
 
 def find_mosquitto() -> Path | None:
-    """Return where Mosquitto is installed, if it is."""
-    found = shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", os.defpath), _PATH]))
+    """Return the path of an installed Mosquitto; None when there is none."""
+    found = shutil.which(
+        "mosquitto", path=os.pathsep.join([os.environ.get("PATH", os.defpath), _SERVER_PATH])
+    )
     return Path(found) if found else None
 
 
 def version_of(program: Path) -> Version:
-    """Return the version of an installed Mosquitto; raise BrokerError when it is too old or says nothing."""
-    said = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
-    numbers = re.search(r"version (\d+)\.(\d+)", said)
+    """Return the version of an installed Mosquitto; raise BrokerError when it is older than 2.0 or not Mosquitto."""
+    output = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
+    numbers = re.search(r"version (\d+)\.(\d+)", output)
     if numbers is None or (found := (int(numbers[1]), int(numbers[2]))) < (2, 0):
-        raise BrokerError(f"{program} is no Mosquitto of version 2: {INSTALL}")
+        raise BrokerError(f"{program} is not Mosquitto 2.0 or newer: {INSTALL}")
     return Version.V2_0 if found == (2, 0) else Version.V2_1
 
 
@@ -71,28 +78,28 @@ class MosquittoBroker:
         *,
         host: str = "127.0.0.1",
         store: Path | None = None,
-        identify: bool = False,
+        client_certificates: bool = False,
         log: int | None = None,
         bridge: BrokerAddress | None = None,
     ) -> None:
-        """Say who may do what (`secrets`, made by `gridfleet secrets`; without, anybody anything), and where.
+        """`secrets` is a folder made by `gridfleet secrets`; without it every client may do everything.
 
-        `host` is the address of the TLS and WebSocket listeners. `identify` demands client certificates instead
-        of passwords from the TLS listener. Retained messages and sessions outlive the broker in `store`. `log` is
-        a descriptor for what Mosquitto says; else it is kept until the end, for error messages. `bridge` is another
-        broker with which all is shared; with secrets it is one of the same secrets, entered as `bridge`.
+        `host` is the address of the TLS and WebSocket listeners. With `client_certificates` the TLS listener requires
+        certificates instead of passwords. Retained messages and sessions are stored in `store`. `log` is a file
+        descriptor for Mosquitto's log; without it, the log is kept until the end, for error messages. `bridge` is
+        another broker that all topics are bridged with; with secrets it has the same ones.
         """
         self._folder = SecretsFolder(secrets.resolve()) if secrets is not None else None
-        self._wanted = ports or (Ports(tls=0) if secrets is not None else Ports(plain=0))
+        self._requested = ports or (Ports(tls=0) if secrets is not None else Ports(plain=0))
         self._host = host
         self._store = store.resolve() if store is not None else None
-        self._identify = identify
+        self._client_certificates = client_certificates
         self._log = log
         self._bridge = bridge
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.ports = Ports()
-        """The ports listened on."""
+        """The ports that it listens on."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -104,14 +111,14 @@ class MosquittoBroker:
         self.close()
 
     def start(self) -> None:
-        """Start Mosquitto and wait until it answers; after `close` or `kill`, on the same ports again."""
+        """Start Mosquitto and wait until it accepts connections; after `close` or `kill`, on the same ports again."""
         if self._child is not None and self._child.poll() is None:
-            raise BrokerError("this Mosquitto is running already")
+            raise BrokerError("this Mosquitto is already running: close it first")
         program = find_mosquitto()
         if program is None:
             raise BrokerError(f"Mosquitto is not installed: {INSTALL}")
         if self.ports == Ports():
-            self.ports = _chosen(self._wanted, self._host)
+            self.ports = _free_ports(self._requested, self._host)
         try:
             self._launch(program)
         except BaseException:
@@ -119,34 +126,34 @@ class MosquittoBroker:
             raise
 
     def close(self) -> None:
-        """End Mosquitto, which saves what is to outlive it. Closing twice is safe."""
-        self._end(signal.SIGTERM)
+        """Stop Mosquitto, which saves its store first. Closing twice is safe."""
+        self._stop(signal.SIGTERM)
         self._child = None
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
 
     def kill(self) -> None:
-        """End Mosquitto as a power failure would; `start` brings it back."""
-        self._end(signal.SIGKILL)
+        """Stop Mosquitto as a power failure would; `start` starts it again."""
+        self._stop(signal.SIGKILL)
 
     def reload(self) -> None:
-        """Have Mosquitto read users, rights and certificates again; who is not let in any more is thrown out."""
+        """Let Mosquitto read users, access rules and certificates again; it disconnects clients that lost access."""
         self._running().send_signal(signal.SIGHUP)
 
     @property
     def ended(self) -> bool:
-        """Whether Mosquitto has ended by itself."""
+        """Whether Mosquitto has stopped by itself."""
         return self._running().poll() is not None
 
     @property
     def host(self) -> str:
-        """The address listened on."""
+        """The address that it listens on."""
         return self._host
 
     @property
     def url(self) -> str:
-        """What clients connect to: the TLS listener if there is one, else the plain one."""
+        """The URL for clients: of the TLS listener if there is one, else of the plain one."""
         self._running()
         if self.ports.tls is not None:
             return str(BrokerAddress(_reachable(self._host), self.ports.tls, tls=True))
@@ -154,7 +161,7 @@ class MosquittoBroker:
 
     @property
     def pid(self) -> int:
-        """The child's process id; raises BrokerError unless it runs."""
+        """The process id; raises BrokerError when Mosquitto is not running."""
         return self._running().pid
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -167,24 +174,24 @@ class MosquittoBroker:
         tls = None
         if folder is not None:
             revoked = folder.revoked if folder.revoked.is_file() else None
-            tls = Tls(folder.certificate, folder.key, folder.authority, revoked, self._identify)
+            tls = Tls(folder.certificate, folder.key, folder.authority, revoked, self._client_certificates)
         if ports.tls is not None:
             if tls is None:
                 raise BrokerError("TLS needs a certificate: make one with `gridfleet secrets DIR`")
             yield Listener(ports.tls, self._host, tls)
         if ports.websockets is not None:
-            shown = Tls(tls.certificate, tls.key, tls.authority) if tls is not None else None
-            yield Listener(ports.websockets, self._host, shown, websockets=True)
+            server_only = Tls(tls.certificate, tls.key, tls.authority) if tls is not None else None
+            yield Listener(ports.websockets, self._host, server_only, websockets=True)
         if ports.plain is not None:
             yield Listener(ports.plain)
 
-    def _bridged(self) -> Bridge | None:
-        """Return the other broker, with the credentials for it."""
+    def _bridge_with_login(self) -> Bridge | None:
+        """Return the other broker, with user name and password for it."""
         address, folder = self._bridge, self._folder
         if address is None or folder is None:
             return Bridge(address) if address is not None else None
         if address.username is None:
-            login = FileCredentials(folder.path).login(BRIDGE)
+            login = FileCredentials(folder.path).login(BRIDGE_ID)
             address = replace(address, username=login.username, password=login.password)
         return Bridge(address, folder.authority)
 
@@ -196,19 +203,19 @@ class MosquittoBroker:
             Access(folder.passwords, folder.acl) if folder is not None else None,
             version=version_of(program),
             store=self._store,
-            # Root's Mosquitto would become a user who may not read the secrets again.
+            # Started by root, Mosquitto would change to a user who may not read the secrets again.
             user=pwd.getpwuid(os.geteuid()).pw_name,
             plugins=_plugins(),
-            bridge=self._bridged(),
+            bridge=self._bridge_with_login(),
         )
         config = Path(self._scratch.name) / "mosquitto.conf"
         config.write_text(text, encoding="utf-8")
-        said = Path(self._scratch.name) / "log"
-        guard = shutil.which("setpriv")  # has the kernel end it when the parent dies
-        before = [guard, "--pdeathsig", "TERM", "--"] if guard else []
-        with said.open("ab") as log:
+        log_path = Path(self._scratch.name) / "log"
+        setpriv = shutil.which("setpriv")  # the kernel then stops it when the parent ends
+        wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+        with log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                [*before, str(program), "-c", str(config)],
+                [*wrapper, str(program), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log if self._log is None else self._log,
                 stderr=subprocess.STDOUT,
@@ -218,11 +225,11 @@ class MosquittoBroker:
         waiting = [port for port in (self.ports.tls, self.ports.websockets, self.ports.plain) if port]
         while waiting:
             if self._child.poll() is not None or time.monotonic() > deadline:
-                raise BrokerError(f"Mosquitto does not answer on port {waiting[0]}: {_last_words(said)}")
+                raise BrokerError(f"Mosquitto does not answer on port {waiting[0]}: {_last_line(log_path)}")
             waiting = [port for port in waiting if not _accepts(port, self._host)]
             time.sleep(0.01)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _stop(self, how: signal.Signals) -> None:
         child = self._child
         if child is None:
             return
@@ -241,14 +248,14 @@ def _plugins() -> Path:
     return next((each for each in folders if (each / "mosquitto_acl_file.so").is_file()), PLUGINS)
 
 
-def _chosen(wanted: Ports, host: str) -> Ports:
-    """Return the ports, free ones in place of 0; raise BrokerError for one that is taken."""
+def _free_ports(requested: Ports, host: str) -> Ports:
+    """Return the ports, free ones instead of 0; raise BrokerError for one that is in use."""
     held: list[socket.socket] = []
     try:
         return Ports(
-            _bound(wanted.tls, host, held),
-            _bound(wanted.plain, "127.0.0.1", held),
-            _bound(wanted.websockets, host, held),
+            _bound(requested.tls, host, held),
+            _bound(requested.plain, "127.0.0.1", held),
+            _bound(requested.websockets, host, held),
         )
     finally:
         for each in held:
@@ -263,7 +270,7 @@ def _bound(port: int | None, host: str, held: list[socket.socket]) -> int | None
         held.append(socket.create_server((host, port), family=family))
     except (OSError, OverflowError) as error:
         raise BrokerError(
-            f"Mosquitto cannot listen on {host or '*'}:{port} ({error}): choose another port"
+            f"Mosquitto cannot listen on {host or '*'}:{port} ({error_reason(error)}): choose another port"
         ) from None
     return int(held[-1].getsockname()[1])
 
@@ -279,6 +286,6 @@ def _reachable(host: str) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
 
 
-def _last_words(log: Path) -> str:
+def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said no reason"
+    return lines[-1] if lines else "its log is empty"

@@ -117,7 +117,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
             ports,
             host=arguments.host or "127.0.0.1",
             store=store,
-            identify=arguments.certificates,
+            client_certificates=arguments.certificates,
             log=2,
             bridge=bridge,
         ) as broker,
