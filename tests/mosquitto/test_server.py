@@ -143,5 +143,5 @@ def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: p
 
 
 def test_what_is_no_mosquitto_is_refused() -> None:
-    with pytest.raises(BrokerError, match="is not Mosquitto 2.0 or newer"):
+    with pytest.raises(BrokerError, match=r"is not Mosquitto 2\.0 or newer"):
         version_of(Path("/bin/true"))
