@@ -1,14 +1,14 @@
-"""Alert rules: each on something a person would notice, with what to do about it.
+"""Alert rules, each with a summary and with what to do.
 
-They look at the last minutes of real time, and so only at what bears it: the recorder's own health, and how the run
-that is going on stands. A rule that gets no data says nothing, but for the one that watches the recorder itself.
+They evaluate the last minutes of real time, and so only measurements in real time: the recorder's own health and
+the live status of the current run. Without data a rule does not fire, except the rule on the recorder itself.
 """
 
 from typing import Any, Final, NamedTuple
 
-from gridfleet.dashboards.grafana.vocabulary.flux import SHOWN, Flux, read
-from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, DATASOURCE_UID
+from gridfleet.dashboards.grafana.builders.flux import SHOWN, Flux, read
+from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE, DATASOURCE_UID
 
 GROUP: Final = "gridfleet"
 EVERY_S: Final = 60
@@ -16,7 +16,7 @@ EXPRESSION: Final = {"type": "__expr__", "uid": "__expr__"}
 
 
 class Rule(NamedTuple):
-    """A rule: fires when the last value is above the limit for as long as `lasting` says."""
+    """An alert rule: it fires when the last value has been above the limit for the time in `lasting`."""
 
     uid: str
     title: str
@@ -25,7 +25,7 @@ class Rule(NamedTuple):
     """What a person should do."""
     query: Flux
     minutes: int
-    """How far back it looks."""
+    """How far back it reads, in minutes."""
     above: float
     lasting: str
     severity: str
@@ -35,21 +35,21 @@ class Rule(NamedTuple):
 
 
 def live_status(field: str) -> Flux:
-    """Return a figure of the runs that are going on."""
+    """Return a field of the live status of the current runs."""
     return read("live_status", field, where="true", time=SHOWN).then(
         'group(columns: ["site", "run"])', 'sort(columns: ["_time"])'
     )
 
 
 def recorder(field: str) -> Flux:
-    """Return a figure of the recorders."""
+    """Return a field of the recorders' health."""
     return read("recorder", field, where="true", time=SHOWN).then(
         'group(columns: ["site"])', 'sort(columns: ["_time"])'
     )
 
 
 def incidents(part: str, what: str) -> Flux:
-    """Return the faults of that kind, each as 1; nothing where there was none."""
+    """Return the incidents caused by a fault, each as 1; no rows where there were none."""
     return (
         read("incident", "fault", where=f'r.part == "{part}" and r.what == "{what}"', time=SHOWN)
         .where("r._value")
@@ -67,13 +67,13 @@ GROWTH: Final = """reduce(
         return {_time: r._time, first: first, _value: r._value - first}
       },
     )"""
-"""How much a value has grown since the first row."""
+"""The growth of a value since the first row."""
 RULES: Final = (
     Rule(
         uid="gridfleet-device-offline",
         title="Device offline",
-        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} are not online.",
-        action="The page Health names them. Look at their power, network and log: gridfleet doctor.",
+        summary="{{ .Values.last.Value }} devices of site {{ .Labels.site }} are offline.",
+        action="The page Health lists them. Check their power, network and log, for example with gridfleet doctor.",
         query=live_status("missing"),
         minutes=5,
         above=0,
@@ -84,8 +84,8 @@ RULES: Final = (
     Rule(
         uid="gridfleet-recorder-silent",
         title="Recorder silent",
-        summary="The recorder of {{ .Labels.site }} has heard nothing for five minutes, or does not run.",
-        action="See whether gridfleet record runs, and reaches the broker and InfluxDB: gridfleet recorder status.",
+        summary="The recorder of site {{ .Labels.site }} has received nothing for 5 minutes, or is not running.",
+        action="Check with gridfleet recorder status that it runs and reaches the broker and InfluxDB.",
         query=recorder("silent_s"),
         minutes=5,
         above=300,
@@ -97,8 +97,8 @@ RULES: Final = (
     Rule(
         uid="gridfleet-backlog-growing",
         title="Recorder backlog growing",
-        summary="The backlog of {{ .Labels.site }} grew by {{ .Values.last.Value }} points in ten minutes.",
-        action="InfluxDB is away or too slow. Nothing is lost while the disk has room: gridfleet recorder status.",
+        summary="The backlog of site {{ .Labels.site }} grew by {{ .Values.last.Value }} points in 10 minutes.",
+        action="InfluxDB is offline or too slow. No data is lost until the disk is full: gridfleet recorder status.",
         query=recorder("backlog").then(GROWTH).plain("site"),
         minutes=10,
         above=1000,
@@ -110,7 +110,7 @@ RULES: Final = (
         uid="gridfleet-invariant-breached",
         title="Invariant breached",
         summary="The auditor found {{ .Values.last.Value }} breaches in the run {{ .Labels.run }}.",
-        action="The page Health names the invariant, the run's report the example: books disagree, or a device lies.",
+        action="The page Health names the invariant. A device reports false values, or GridFleet has a bug.",
         query=live_status("breaches"),
         minutes=5,
         above=0,
@@ -121,8 +121,8 @@ RULES: Final = (
     Rule(
         uid="gridfleet-reactor-share-high",
         title="Reactor share high",
-        summary="The reactor sold {{ humanizePercentage .Values.last.Value }} of the energy of the last four hours.",
-        action="Too little wind, or turbines are missing. The pages Grid overview and Market show which.",
+        summary="The reactor sold {{ humanizePercentage .Values.last.Value }} of the energy in the last 16 ticks.",
+        action="There is too little wind, or turbines are offline. See the pages Grid overview and Market.",
         query=live_status("reactor_share"),
         minutes=5,
         above=0.5,
@@ -132,9 +132,9 @@ RULES: Final = (
     ),
     Rule(
         uid="gridfleet-contactor-opened",
-        title="Contactor opened on a fault",
-        summary="{{ .Labels.device }} of {{ .Labels.site }} has opened its contactor on a fault.",
-        action="The page Device names the fault. Do not reset a charger before somebody has looked at it.",
+        title="Contactor opened by a fault",
+        summary="{{ .Labels.device }} of site {{ .Labels.site }} has opened its contactor because of a fault.",
+        action="The page Device names the fault. Inspect the charger on site before you reset it.",
         query=incidents("contactor", "opened"),
         minutes=15,
         above=0,
@@ -145,8 +145,8 @@ RULES: Final = (
     Rule(
         uid="gridfleet-device-faulty",
         title="Device faulty",
-        summary="{{ .Values.last.Value }} devices of {{ .Labels.site }} report a fault of a sensor or switch.",
-        action="The page Device names it: stuck, missing, out of range, disconnected. See docs/hardware.md.",
+        summary="{{ .Values.last.Value }} devices of site {{ .Labels.site }} report a fault of a sensor or switch.",
+        action="The page Device names the fault: stuck, missing, out of range, disconnected. See docs/hardware.md.",
         query=live_status("faulty"),
         minutes=5,
         above=0,
@@ -160,8 +160,8 @@ RULES: Final = (
 def rule_as_data(rule: Rule) -> dict[str, Any]:
     """Return a rule as Grafana reads it: query, last value, threshold.
 
-    Its texts name data as `.Labels` and `.Values`: some versions of Grafana take a dollar sign in these files for a
-    variable of the environment.
+    Its texts use `.Labels` and `.Values` and not `$labels`, because some versions of Grafana expand a dollar sign in
+    these files as an environment variable.
     """
     back = {"from": 60 * rule.minutes, "to": 0}
     return {

@@ -1,4 +1,4 @@
-"""Writes what Grafana reads: `python -m gridfleet.dashboards.grafana` or `make dashboards`."""
+"""Write the files that Grafana reads: `python -m gridfleet.dashboards.grafana` or `make dashboards`."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def contents() -> dict[str, str]:
 
 
 def write(folder: Path) -> list[str]:
-    """Write the files, remove what is no longer one of them, and return the names of those that changed."""
+    """Write the files, remove others from the folder, and return the names of those that changed."""
     wanted = contents()
     changed: list[str] = []
     for name, text in wanted.items():

@@ -1,7 +1,7 @@
-"""Our pages and rules on a Grafana that somebody else runs: push, compare, annotate, through its HTTP API.
+"""Client for Grafana's HTTP API: push and compare pages and alert rules, annotate, query data.
 
-Everything is named by its uid, so the same files do for any Grafana. Where Grafana reads the files itself
-(`files/provisioning`), none of this is needed.
+Pages and rules are identified by their uid, so the same files work on any Grafana. A Grafana that reads the files
+itself (`files/provisioning`) does not need this client.
 """
 
 import difflib
@@ -20,14 +20,14 @@ FOLDER_UID: Final = "gridfleet"
 FOLDER: Final = "GridFleet"
 DATASOURCE_UID: Final = "gridfleet-influxdb"
 TIMEOUT_S: Final = 10.0
-OF_THE_SERVER: Final = ("id", "version", "iteration")
-"""Keys of a page that Grafana counts up or gives out: no difference."""
+SERVER_KEYS: Final = ("id", "version", "iteration")
+"""Keys of a page that Grafana sets; they are not compared."""
 
 Page = dict[str, Any]
 
 
 class GrafanaError(GridFleetError, ConnectionError):
-    """A Grafana that does not do what it was asked for; `status` is its HTTP answer, 0 for none."""
+    """A request to Grafana failed; `status` is the HTTP status, 0 without an answer."""
 
     def __init__(self, subject: str, problem: str, status: int = 0) -> None:
         super().__init__(f"{subject}: {problem}")
@@ -37,24 +37,22 @@ class GrafanaError(GridFleetError, ConnectionError):
 
 
 class Change(NamedTuple):
-    """What became of a page or the rules: `created`, `changed` or `unchanged`."""
+    """The outcome for a page or the rules: `created`, `changed` or `unchanged`."""
 
     uid: str
     outcome: str
 
 
 class Grafana:
-    """One Grafana, reached with a service account's token, or a user's name and password; a context manager."""
+    """Context manager: one Grafana, with a service account's token or a user's name and password."""
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
-        """Connect nothing yet; raise GrafanaError where the client library is missing or the address is none."""
+        """Prepare the client; raise GrafanaError if the library is missing or the URL is not one."""
         address = urlsplit(url)
         if address.scheme not in {"http", "https"} or not address.hostname:
-            raise GrafanaError(url, "is no address of a Grafana; write http://host:3000 or https://host/path")
+            raise GrafanaError(url, "is not the URL of a Grafana; use http://host:3000 or https://host/path")
         if address.username or address.password:
-            raise GrafanaError(
-                address.hostname, "keep the login out of the address: a token file is what counts"
-            )
+            raise GrafanaError(address.hostname, "the URL must not contain a login; use --token-file")
         try:
             from grafana_client.api import GrafanaApi
         except ImportError as error:
@@ -65,11 +63,11 @@ class Grafana:
         self._api = GrafanaApi.from_url(f"{self.url}/", credential=credential, timeout=TIMEOUT_S)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._api.client.s.close()
 
     def __enter__(self) -> Self:
-        """Hand out the client itself."""
+        """Return the client."""
         return self
 
     def __exit__(
@@ -81,12 +79,12 @@ class Grafana:
     # --- pages -------------------------------------------------------------------------------------------
 
     def page(self, uid: str) -> Page | None:
-        """Return a page as Grafana has it, without what only the server knows; None where it has none."""
+        """Return a page as Grafana has it; None if it has no such page."""
         found = self._found(f"page {uid}", lambda: self._api.dashboard.get_dashboard(uid))
         return None if found is None else found["dashboard"]
 
     def push_pages(self) -> Iterator[Change]:
-        """Create or change every page; raise GrafanaError where the data source is missing or a page is refused."""
+        """Create or change every page; raise GrafanaError if the data source is missing or a page is rejected."""
         self._require_datasource()
         self._require_folder()
         for ours in pages():
@@ -97,16 +95,16 @@ class Grafana:
         theirs = self.page(uid)
         if theirs is not None and _plain(theirs) == _plain(ours):
             return Change(uid, "unchanged")
-        # Naming the version that we saw makes Grafana refuse (412) if somebody saves the page in between.
+        # With the version that was read, Grafana answers 412 if somebody has saved the page in between.
         body: Page = {**ours, "id": None, "version": theirs["version"] if theirs else 0}
-        with self._asking(f"page {uid}"):
+        with self._errors_of(f"page {uid}"):
             self._api.dashboard.update_dashboard(
                 {"dashboard": body, "folderUid": FOLDER_UID, "message": "gridfleet", "overwrite": False}
             )
         return Change(uid, "changed" if theirs else "created")
 
     def differences(self) -> Iterator[tuple[str, str]]:
-        """Return for every page that is not as ours: its uid and a unified diff from Grafana's to ours."""
+        """Return, for every page that differs, its uid and a unified diff from Grafana's version to this one."""
         for ours in pages():
             uid = str(ours["uid"])
             theirs = self.page(uid)
@@ -133,19 +131,19 @@ class Grafana:
         )
         if theirs is not None and _same_rules(theirs, ours):
             return Change(group, "unchanged")
-        with self._asking("alert rules"):
+        with self._errors_of("alert rules"):
             self._api.alertingprovisioning.update_rule_group(FOLDER_UID, group, ours, disable_provenance=True)
         return Change(group, "changed" if theirs else "created")
 
     def annotate(
         self, text: str, begin_ms: int, end_ms: int | None, tags: tuple[str, ...], page_uid: str | None
     ) -> int:
-        """Mark an instant or a span, on one page or on all that show the tags; return the annotation's number."""
+        """Annotate an instant or a span, on one page or on all that show the tags; return the annotation's id."""
         if page_uid is not None and self.page(page_uid) is None:
             raise GrafanaError(
-                f"page {page_uid}", "is not on this Grafana; `gridfleet dashboards push` makes ours"
+                f"page {page_uid}", "is not on this Grafana; create it with `gridfleet dashboards push`"
             )
-        with self._asking("annotation"):
+        with self._errors_of("annotation"):
             made = self._api.annotations.add_annotation(
                 dashboard_uid=page_uid,
                 time_from=begin_ms,
@@ -158,18 +156,18 @@ class Grafana:
     # --- data --------------------------------------------------------------------------------------------
 
     def ask(self, queries: list[dict[str, Any]], begin: str, end: str) -> dict[str, Any]:
-        """Have the data source answer queries of a page for a time, as the page does; return the answer by refId.
+        """Run queries of a page for a time range, as the page does; return the results by refId.
 
-        The answer to a query holds `frames`, or `error`. A variable must have been replaced before.
+        A result holds `frames` or `error`. Variables must have been replaced before.
         """
         from grafana_client.client import GrafanaClientError, GrafanaServerError
 
         body = {"queries": queries, "from": begin, "to": end}
-        with self._asking("query"):
+        with self._errors_of("query"):
             try:
                 answer = self._api.client.POST("/ds/query", json=body)
             except (GrafanaClientError, GrafanaServerError) as error:
-                # The answer to a wrong query comes with the status of an error, and says what is wrong.
+                # The answer to an invalid query has an error status, and says what is wrong.
                 if not isinstance(error.response, dict) or "results" not in error.response:
                     raise
                 answer = error.response
@@ -189,13 +187,13 @@ class Grafana:
 
     def _require_folder(self) -> None:
         if self._found("folder", lambda: self._api.folder.get_folder(FOLDER_UID)) is None:
-            with self._asking("folder"):
+            with self._errors_of("folder"):
                 self._api.folder.create_folder(FOLDER, uid=FOLDER_UID)
 
     def _found(self, subject: str, ask: Any) -> Any:  # noqa: ANN401 - Grafana's plain data
-        """Return the answer, or None where Grafana has no such thing."""
+        """Return the answer, or None if Grafana answers 404."""
         try:
-            with self._asking(subject):
+            with self._errors_of(subject):
                 return ask()
         except GrafanaError as error:
             if error.status == 404:
@@ -203,8 +201,8 @@ class Grafana:
             raise
 
     @contextmanager
-    def _asking(self, subject: str) -> Iterator[None]:
-        """Turn the library's errors into ours, each with what to do."""
+    def _errors_of(self, subject: str) -> Iterator[None]:
+        """Context manager: turn the library's errors into GrafanaError, each with a remedy."""
         from grafana_client.client import GrafanaException
         from niquests.exceptions import RequestException
 
@@ -214,36 +212,36 @@ class Grafana:
             status = int(error.status_code or 0)
             remedy = REMEDIES.get(status, f"{error.message}")
             if status == 400 and "provisioned" in str(error.message):
-                remedy = "is read from a file by Grafana itself; change the file (docs/grafana.md), or push elsewhere"
+                remedy = (
+                    "is provisioned from a file there; change the file (docs/grafana.md), or push elsewhere"
+                )
             raise GrafanaError(f"{self.url}: {subject}", remedy, status) from None
         except (RequestException, OSError) as error:
-            reason = (
-                f"no answer ({type(error).__name__}); is Grafana running there, and is the address right?"
-            )
+            reason = f"no answer ({type(error).__name__}); check that Grafana is running, and the URL"
             raise GrafanaError(self.url, reason) from None
 
 
 REMEDIES: Final = {
-    401: "the token is not accepted (401); make a service account with the role Editor and put its token in the file",
+    401: "the token is not accepted (401); create a service account with the role Editor, and use its token",
     403: "the service account may not do this (403); give it the role Editor, for alert rules on the folder too",
     404: "not found (404)",
-    412: "somebody has changed it meanwhile, or another page has its name (412); look with `gridfleet dashboards diff`",
+    412: "it was changed in the meantime, or another page has its name (412); compare with `gridfleet dashboards diff`",
 }
 
 
 def pages() -> list[Page]:
-    """Return our pages as Grafana takes them."""
+    """Return the pages as Grafana's API takes them."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((FILES / "pages").glob("*.json"))]
 
 
 def rules() -> dict[str, Any]:
-    """Return our group of alert rules as Grafana takes it."""
+    """Return the group of alert rules as Grafana's API takes it."""
     found: dict[str, Any] = json.loads((FILES / "rules.json").read_text(encoding="utf-8"))
     return found
 
 
 def _plain(page: Page) -> Page:
-    return {key: value for key, value in page.items() if key not in OF_THE_SERVER}
+    return {key: value for key, value in page.items() if key not in SERVER_KEYS}
 
 
 def _lines(page: Page) -> list[str]:
@@ -251,7 +249,7 @@ def _lines(page: Page) -> list[str]:
 
 
 def _same_rules(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
-    """Whether Grafana has our rules; it adds keys of its own to each."""
+    """Whether Grafana has the same rules; it adds keys of its own to each."""
     known = {rule.get("uid"): rule for rule in theirs.get("rules", [])}
     same = theirs.get("interval") == ours["interval"] and len(known) == len(ours["rules"])
     return same and all(

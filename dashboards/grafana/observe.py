@@ -1,4 +1,4 @@
-"""Asks a running Grafana for the data of every panel, as a browser would, and tells which are empty or fail.
+"""Query the data of every panel of a running Grafana, as a browser does, and report which are empty or fail.
 
 `make observe-e2e` calls it on the containers; on any Grafana:
 
@@ -42,7 +42,7 @@ from(bucket: v.defaultBucket)
 
 
 class Answer(NamedTuple):
-    """What a panel got: how many values in all, and the errors of its queries."""
+    """The answer to a panel: the number of values, and the errors of its queries."""
 
     page: str
     panel: str
@@ -50,31 +50,31 @@ class Answer(NamedTuple):
     errors: tuple[str, ...]
 
     @property
-    def fine(self) -> bool:
-        """Whether it shows something and nothing failed."""
+    def passed(self) -> bool:
+        """Whether the panel has values and no query failed."""
         return self.values > 0 and not self.errors
 
 
 def observe(grafana: Grafana, site: str, run: str = "", other_run: str = "") -> Iterator[Answer]:
-    """Ask for every panel that has queries; one of the page Device is fine if any kind of device answers it.
+    """Query every panel; a panel of the page Device passes if any kind of device has values for it.
 
-    Without a run it is the one that the recorder spoke of last. Raises GridFleetError where there is none.
+    Without `run`, the newest run of the site is used. Raises GridFleetError where there is none.
     """
-    run = run or next(iter(_words(grafana, NEWEST_RUN, {"site": site})), "")
+    run = run or next(iter(_strings(grafana, NEWEST_RUN, {"site": site})), "")
     if not run:
         raise GridFleetError(
-            f"{grafana.url}: no recorder of site {site!r} has spoken of a run in the last hour"
+            f"{grafana.url}: no recorder of site {site!r} has reported a run in the last hour"
         )
     values = {"site": site, "run": run, "run_a": run, "run_b": other_run or run}
     values |= dict.fromkeys(("cell", "algorithm_a", "algorithm_b"), ALL)
     devices = [
         found
         for kind in KINDS
-        for found in _words(grafana, DEVICES_OF_KIND.replace("KIND", kind), values)[:1]
+        for found in _strings(grafana, DEVICES_OF_KIND.replace("KIND", kind), values)[:1]
     ]
     if not devices:
         raise GridFleetError(
-            f"{grafana.url}: no device of run {run!r} on site {site!r}; is the recorder running, are the names right?"
+            f"{grafana.url}: no device of run {run!r} on site {site!r}: check the names and the recorder"
         )
     for page in pages():
         uses_device = any(variable["name"] == "device" for variable in page["templating"]["list"])
@@ -113,7 +113,7 @@ def _query(target: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, An
 
 
 def _values(frame: Mapping[str, Any]) -> int:
-    """Return how many values a frame has beside its times; empty ones do not count."""
+    """Return how many values a frame has, without times and empty ones."""
     fields = frame["schema"]["fields"]
     columns = frame["data"]["values"]
     if len(fields) > 1:
@@ -125,8 +125,8 @@ def _values(frame: Mapping[str, Any]) -> int:
     return sum(value is not None for column in shown for value in column)
 
 
-def _words(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str]:
-    """Return the words that a query answers with."""
+def _strings(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str]:
+    """Return the values of a query as strings."""
     datasource = {"type": "influxdb", "uid": DATASOURCE_UID}
     query = _query({"refId": "A", "datasource": datasource, "query": flux}, values)
     result = grafana.ask([query], "now-1h", "now")["A"]
@@ -141,7 +141,7 @@ def _words(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str]:
 
 
 def _time(text: str) -> str:
-    """Return a page's time as the API takes it: relative, or milliseconds since 1970."""
+    """Return a page's time in the API's form: relative, or milliseconds since 1970."""
     if text.startswith("now"):
         return text
     time = datetime.fromisoformat(text)
@@ -149,7 +149,7 @@ def _time(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line for each panel; return 1 if one is empty or fails, 2 if Grafana cannot be asked."""
+    """Print a line for each panel; return 1 if one is empty or fails, 2 if Grafana cannot be queried."""
     parser = argparse.ArgumentParser(
         "gridfleet.dashboards.grafana.observe", description=__doc__, allow_abbrev=False
     )
@@ -176,14 +176,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(answers: Iterator[Answer]) -> int:
     """Print a line for each panel and the sum; return 1 if one is empty or fails."""
-    asked = fine = 0
+    asked = passed = 0
     for answer in answers:
         asked += 1
-        fine += answer.fine
+        passed += answer.passed
         verdict = "; ".join(answer.errors) or (f"{answer.values} values" if answer.values else "EMPTY")
-        sys.stdout.write(f"{'ok  ' if answer.fine else 'FAIL'} {answer.page}: {answer.panel}: {verdict}\n")
-    sys.stdout.write(f"{fine} of {asked} panels answered\n")
-    return 0 if asked and fine == asked else 1
+        sys.stdout.write(f"{'ok  ' if answer.passed else 'FAIL'} {answer.page}: {answer.panel}: {verdict}\n")
+    sys.stdout.write(f"{passed} of {asked} panels answered\n")
+    return 0 if asked and passed == asked else 1
 
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
-"""What Grafana reads when it starts: the data source, where the pages are, the alert rules and who is told."""
+"""Grafana's provisioning files: data source, folder of the pages, alert rules and contact point."""
 
 from typing import Any, Final
 
 from gridfleet.broker.yaml_text import yaml_text
 from gridfleet.dashboards.grafana.alerts import rules_as_data
-from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE_UID
+from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE_UID
 
 PAGES_PATH: Final = "/etc/gridfleet/pages"
-TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - where it is, not what it is
+TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - a path, not a token
 URL: Final = "http://influxdb:8086"
 ORGANISATION: Final = "gridfleet"
 RAW: Final = "gridfleet"
 """The bucket that pages and rules read."""
 CONTACT: Final = "operators"
 MAILBOX: Final = "root@localhost"
-"""A mailbox that every machine has; docs/grafana.md says how to name another."""
+"""A mailbox that every machine has; docs/grafana.md says how to set another."""
 HEAD: Final = "# Written by `make dashboards` from dashboards/grafana/{module}; change it there.\n"
 
 
 def datasource() -> dict[str, Any]:
-    """Return the data source: InfluxDB 2.7, asked in Flux; the token is read from a file by Grafana itself."""
+    """Return the data source: InfluxDB 2.7 with Flux; Grafana reads the token from a file."""
     return {
         "apiVersion": 1,
         "datasources": [
@@ -47,7 +47,7 @@ def datasource() -> dict[str, Any]:
 
 
 def provider() -> dict[str, Any]:
-    """Return where the pages lie; they are read again when the files change."""
+    """Return the folder of the pages; Grafana reads them again when the files change."""
     return {
         "apiVersion": 1,
         "providers": [
@@ -67,7 +67,7 @@ def provider() -> dict[str, Any]:
 
 
 def contact() -> dict[str, Any]:
-    """Return who is told of an alert."""
+    """Return the contact point for alerts, and the policy that uses it."""
     receiver = {
         "uid": "gridfleet-operators",
         "type": "email",

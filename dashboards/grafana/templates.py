@@ -1,6 +1,6 @@
-"""Replaces a page's variables in a query, as Grafana's front end does before it asks the data source.
+"""Replace a page's variables in a query, as Grafana's front end does before it queries the data source.
 
-Whoever asks Grafana's API for a panel's data has to do this, for the back end knows nothing of variables.
+A client of Grafana's API has to do this itself, because the back end does not know variables.
 """
 
 import re
@@ -12,11 +12,11 @@ from gridfleet.broker.errors import GridFleetError
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
 _META: Final = re.compile(r"[\\^$*+?.()|{}\[\]/]")
 ALL: Final = ".*"
-"""What `All` stands for in our variables."""
+"""The value of `All` in the pages' variables."""
 
 
 class VariableError(GridFleetError, ValueError):
-    """A query that uses a variable without a value, or in a way that we do not."""
+    """A query uses a variable without a value, or in a format that is not supported."""
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -35,6 +35,8 @@ def fill(text: str, values: Mapping[str, str]) -> str:
             case "regex":
                 return value if value == ALL else _META.sub(r"\\\g<0>", value)
             case _:
-                raise VariableError(f"variable {name}: the form {form} is none of ours; use regex, or none")
+                raise VariableError(
+                    f"variable {name}: the format {form} is not supported; use regex, or none"
+                )
 
     return _VARIABLE.sub(value_of, text)

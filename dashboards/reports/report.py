@@ -76,7 +76,7 @@ def verdict_html(invariants: list[Invariant]) -> str:
     checks = number_text(sum(invariant.checked for invariant in invariants), 0)
     broken = sum(not invariant.holds for invariant in invariants)
     if broken:
-        head = f"✗ {broken} of {len(invariants)} invariants violated in {checks} checks."
+        head = f"✗ {broken} of {len(invariants)} invariants breached in {checks} checks."
     elif idle := sum(not invariant.checked for invariant in invariants):
         head = f"✓ {len(invariants) - idle} invariants hold in {checks} checks; {idle} had nothing to check."
     else:
@@ -84,7 +84,7 @@ def verdict_html(invariants: list[Invariant]) -> str:
     items = "".join(
         f'<li class="{"good" if found.holds else "bad"}"><i>{"✓" if found.holds else "✗"}</i>'
         f"<b>{escape(found.name)}</b>: {escape(found.what)} <small>{number_text(found.checked, 0)} checks, "
-        f"{number_text(found.breaches, 0)} violations</small></li>"
+        f"{number_text(found.breaches, 0)} breaches</small></li>"
         for found in invariants
     )
     look = "bad" if broken else "good"

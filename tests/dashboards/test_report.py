@@ -156,12 +156,12 @@ def test_figures_follow_the_page_from_light_to_dark() -> None:
     assert all(f"--{token}:{tone.dark};" in page for token, tone in TONES.items())
 
 
-def test_a_violation_is_named_in_words() -> None:
+def test_a_breach_is_named_in_words() -> None:
     broken = (Invariant("energy", "in = out", 120, 0), Invariant("money", "paid = earned", 120, 2))
     with build(Fleet(ticks=2, invariants=broken)) as store:
         text = report_html(store, {plot.name: "" for plot in PLOTS})
-    assert "✗ 1 of 2 invariants violated in 240 checks." in text
-    assert "<b>money</b>: paid = earned <small>120 checks, 2 violations</small>" in text
+    assert "✗ 1 of 2 invariants breached in 240 checks." in text
+    assert "<b>money</b>: paid = earned <small>120 checks, 2 breaches</small>" in text
 
 
 def test_the_summary_is_three_sentences_from_the_data() -> None:

@@ -67,7 +67,7 @@ def test_every_call_is_as_grafana_documents_it(grafana: Grafana) -> None:
     }
     assert grafana.ask([query], "now-1h", "now")["A"]["frames"]
     grafana._require_folder()
-    with grafana._asking("folder"):
+    with grafana._errors_of("folder"):
         grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)
 
 
@@ -176,7 +176,7 @@ def test_somebody_who_saves_meanwhile_is_not_overwritten(
     fake.pages["gridfleet-market"]["title"] = "Bazaar"
     fake.before_saving = meddle
     assert run(fake, token, "push") == 2
-    assert "somebody has changed it meanwhile" in capsys.readouterr().err
+    assert "it was changed in the meantime" in capsys.readouterr().err
     assert fake.pages["gridfleet-market"]["title"] == "Bazaar"
 
 
@@ -185,7 +185,7 @@ def test_what_keeps_it_from_pushing_is_told(
 ) -> None:
     fake.provisioned = True
     assert run(fake, token, "push") == 2
-    assert "is read from a file by Grafana itself" in capsys.readouterr().err
+    assert "is provisioned from a file there" in capsys.readouterr().err
     fake.datasources.clear()
     assert run(fake, token, "push") == 2
     assert "has no data source with the uid gridfleet-influxdb" in capsys.readouterr().err
@@ -220,9 +220,9 @@ def test_a_token_file_that_is_none_is_told(
     ("url", "told"),
     [
         ("http://127.0.0.1:9", "no answer"),
-        ("grafana", "is no address"),
-        ("ftp://x", "is no address"),
-        ("http://admin:secret@127.0.0.1:9", "keep the login out"),
+        ("grafana", "is not the URL of a Grafana"),
+        ("ftp://x", "is not the URL of a Grafana"),
+        ("http://admin:secret@127.0.0.1:9", "must not contain a login"),
     ],
 )
 def test_an_address_where_no_grafana_is_is_told(

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from gridfleet.dashboards.grafana import build, client
+from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE_UID
+from gridfleet.dashboards.grafana.builders.theme import tone
 from gridfleet.dashboards.grafana.templates import VariableError, fill
-from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE_UID
-from gridfleet.dashboards.grafana.vocabulary.theme import tone
 from gridfleet.dashboards.plots.style import TONES
 from tests.grafana.macros import MACRO
 from tests.grafana.pages import FILES, VALUES, pages, panels, rule_texts, rules, texts
@@ -29,7 +29,7 @@ ORIGINAL = {
     "consumption vs generation": ("overview", "Consumption and generation"),
     "chargers vs consumers": ("market", "Bought by consumers and by chargers"),
     "generation per producer": ("overview", "Generation per producer"),
-    "money earned per producer": ("overview", "Money earned per producer"),
+    "money earned per producer": ("overview", "Earnings per producer"),
     "lowest and average sell price": ("overview", "Prices"),
     "price of accepted offers": ("charging", "Price"),
     "distance of accepted offers": ("charging", "Distance"),
@@ -45,7 +45,7 @@ ORIGINAL = {
     "vehicle: speed": ("device", "Speed"),
     "vehicle: deadline": ("device", "Deadline"),
     "map of every agent": ("charging", "Devices"),
-    "next stop and destination": ("device", "Where it is"),
+    "next stop and destination": ("device", "Position"),
 }
 """Every panel of the prototype's dashboard, and where it is here."""
 MACROS = {"v.timeRangeStart", "v.timeRangeStop", "v.windowPeriod", "v.defaultBucket"}
@@ -54,23 +54,23 @@ CHOOSING_COLUMNS = re.compile(
 )
 
 
-def all_topics_filter(data: object) -> Iterator[tuple[str, Any]]:
+def keys_and_values(data: object) -> Iterator[tuple[str, Any]]:
     """Yield every key with its value, at any depth."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield key, value
-            yield from all_topics_filter(value)
+            yield from keys_and_values(value)
     elif isinstance(data, list):
         for value in data:
-            yield from all_topics_filter(value)
+            yield from keys_and_values(value)
 
 
 def texts_in(data: object) -> list[str]:
-    return [value for _, value in all_topics_filter(data) if isinstance(value, str)]
+    return [value for _, value in keys_and_values(data) if isinstance(value, str)]
 
 
 def links_in(data: object) -> list[str]:
-    return [value for key, value in all_topics_filter(data) if key == "url" and value]
+    return [value for key, value in keys_and_values(data) if key == "url" and value]
 
 
 def provisioned(name: str) -> Any:  # noqa: ANN401 - plain data
@@ -138,7 +138,7 @@ def test_every_panel_of_the_original_has_its_place() -> None:
 def test_every_datasource_is_the_provisioned_one() -> None:
     assert datasource()["uid"] == DATASOURCE_UID == client.DATASOURCE_UID
     for name, page in pages().items():
-        sources = [value for key, value in all_topics_filter(page) if key == "datasource"]
+        sources = [value for key, value in keys_and_values(page) if key == "datasource"]
         assert sources, name
         assert all(source == {"type": "influxdb", "uid": DATASOURCE_UID} for source in sources), name
         assert all(target["datasource"] for panel in panels(page) for target in panel.get("targets", []))
@@ -163,7 +163,7 @@ def test_every_variable_that_is_used_is_a_variable_of_the_page() -> None:
 def test_a_variable_without_a_value_is_told() -> None:
     with pytest.raises(VariableError, match="variable run has no value; known are site"):
         fill('r.run == "${run}"', {"site": "x"})
-    with pytest.raises(VariableError, match="the form json is none of ours"):
+    with pytest.raises(VariableError, match="the format json is not supported"):
         fill("${run:json}", {"run": "x"})
     assert fill("/^${cell:regex}$/", {"cell": "a.b/c"}) == r"/^a\.b\/c$/"
     assert fill("/^${cell:regex}$/", {"cell": ".*"}) == "/^.*$/"
@@ -186,7 +186,7 @@ def test_a_colour_means_one_thing() -> None:
     palette = {tone.dark for tone in TONES.values()} | {"text", "#7b828c"}
     keys = {"color", "fixedColor", "fixed", "iconColor"}
     for name, page in pages().items():
-        colours = {value for key, value in all_topics_filter(page) if key in keys and isinstance(value, str)}
+        colours = {value for key, value in keys_and_values(page) if key in keys and isinstance(value, str)}
         assert {colour for colour in colours if not colour.startswith("img/")} <= palette, name
     seen: dict[str, set[str]] = defaultdict(set)
     for page in pages().values():

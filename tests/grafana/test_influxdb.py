@@ -211,7 +211,7 @@ def test_every_kind_of_device_has_its_page(influxdb: InfluxDB) -> None:
         if not device.startswith(("vehicle", "charger")):
             expected |= battery
         if not device.startswith("charger"):
-            expected |= {"Ports", "Contactor", "Opened because"}
+            expected |= {"Ports", "Contactor", "Contactor opened because"}
         if not device.startswith(("charger", "turbine", "reactor")):
             expected |= {"Faults"}
         if device == "turbine-1":

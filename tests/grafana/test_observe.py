@@ -104,7 +104,7 @@ def test_without_a_name_it_is_the_newest_run(
     assert sum('r.run == "normal-1"' in query for query in asked) > COUNT / 2
     fake.answer = lambda _: {"status": 200, "frames": []}
     assert observe(fake, tmp_path, "--site", "germany") == 2
-    assert "no recorder of site 'germany' has spoken of a run" in capsys.readouterr().err
+    assert "no recorder of site 'germany' has reported a run" in capsys.readouterr().err
 
 
 def test_no_run_no_token_no_grafana_are_told(

@@ -128,7 +128,7 @@ def test_every_field_that_a_panel_reads_arrives_in_a_run(page: str) -> None:
     assert asked > 5
 
 
-def test_every_panel_but_words_and_alarms_asks_something() -> None:
+def test_every_panel_but_texts_and_the_alert_list_has_a_query() -> None:
     for name, page in pages().items():
         for panel in panels(page):
             assert panel.get("targets") or panel["type"] in {"alertlist", "text"}, f"{name}: {panel['title']}"

@@ -1,4 +1,4 @@
-"""All pages, in the order a reader meets them."""
+"""The list of all pages, and their form as JSON."""
 
 import json
 from typing import Any
@@ -20,14 +20,14 @@ def pages() -> list[Dashboard]:
 
 
 def as_json(page: Dashboard) -> str:
-    """Return a page as Grafana reads it, with a line for each value so that changes can be read."""
+    """Return a page as JSON, one value per line so that diffs are readable."""
     plain = json.loads(json.dumps(page, cls=JSONEncoder))
     _tidy(plain)
     return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(page: dict[str, Any]) -> None:
-    """Remove what the SDK adds unasked: links and annotations hidden in a menu, keys of other kinds of variables."""
+    """Remove keys that the SDK adds but this version of Grafana does not use."""
     for shown in (*page["links"], *page["annotations"]["list"], *_panel_links(page)):
         shown.pop("placement", None)
     for variable in page["templating"]["list"]:

@@ -1,22 +1,22 @@
-"""Charging: what chargers store, what vehicles pay, wait and drive for it."""
+"""The page Charging: stored energy, reservations, and what vehicles pay, wait and drive for them."""
 
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import Column, bars, table
-from gridfleet.dashboards.grafana.vocabulary.flux import CELLS, Flux, read, share
-from gridfleet.dashboards.grafana.vocabulary.maps import Marks, device_map
-from gridfleet.dashboards.grafana.vocabulary.page import Row, leads_to, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import Column, bars, table
+from gridfleet.dashboards.grafana.builders.flux import CELLS, Flux, read, share
+from gridfleet.dashboards.grafana.builders.maps import Marks, device_map
+from gridfleet.dashboards.grafana.builders.page import Row, leads_to, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-charging"
 FILL: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
 
 
 def places(kind: str, *fields: str) -> Flux:
-    """Return where the devices of a kind were last, with further columns."""
+    """Return the last positions of the devices of a kind, with further columns."""
     return (
         read("device", "latitude", "longitude", *fields, where=f'{CELLS} and r.kind == "{kind}"')
         .newest("device")
@@ -27,13 +27,13 @@ def places(kind: str, *fields: str) -> Flux:
 SUMS: Final = (
     stat(
         "Stored",
-        "Energy in the chargers' batteries at the end of the time shown, and as a curve.",
+        "Energy in the chargers' batteries at the end of the time range shown, and as a curve.",
         theme.ENERGY,
         read("charging", "stored_wh").per_tick().windows("last").plain(),
     ),
     stat(
-        "Filled",
-        "Stored energy as a part of what the batteries hold, at the end of the time shown.",
+        "State of charge",
+        "Stored energy as a share of the batteries' capacity, at the end of the time range shown.",
         theme.SHARE,
         read("charging", "stored_wh", "capacity_wh")
         .per_tick()
@@ -44,7 +44,7 @@ SUMS: Final = (
     ),
     stat(
         "Ports reserved",
-        "Part of the ports that is reserved at the end of the time shown.",
+        "Share of the ports that is reserved at the end of the time range shown.",
         theme.SHARE,
         read("charging", "ports_reserved", "ports")
         .per_tick()
@@ -55,20 +55,20 @@ SUMS: Final = (
     ),
     stat(
         "Vehicles waiting",
-        "Vehicles on their way to a port they have reserved, at the end of the time shown.",
+        "Vehicles on their way to a reserved port, at the end of the time range shown.",
         theme.COUNT,
         read("charging", "waiting").per_tick().then("last()").plain(),
     ),
     stat(
         "Vehicles stranded",
-        "Vehicles that cannot go on, at the end of the time shown; must be 0.",
+        "Vehicles with an empty battery on the road, at the end of the time range shown; must be 0.",
         theme.COUNT,
         read("charging", "failed").per_tick().then("last()").plain(),
         colours=theme.NONE_IS_GOOD,
     ),
     stat(
         "Offers accepted",
-        "In the time shown.",
+        "In the time range shown.",
         theme.COUNT,
         read("offer", "price_eur_per_kwh").total("count"),
         empty="none yet",
@@ -76,7 +76,7 @@ SUMS: Final = (
 )
 STORED: Final = timeseries(
     "Stored energy",
-    "In all chargers, and what their batteries hold.",
+    "In all chargers, and the capacity of their batteries.",
     theme.ENERGY,
     read("charging", "stored_wh", "capacity_wh").per_tick().windows().plain(),
     lines=(Line("stored_wh", "stored", "charger"), Line("capacity_wh", "capacity", "muted")),
@@ -95,10 +95,10 @@ PER_CHARGER: Final = timeseries(
 )
 FLOWS: Final = timeseries(
     "Bought and delivered",
-    "Energy per tick that chargers bought of producers and gave to vehicles.",
+    "Energy per tick that chargers bought from producers and delivered to vehicles.",
     theme.ENERGY,
     read("charging", "bought_wh", "delivered_wh").per_tick().windows().plain(),
-    lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "given to vehicles", "vehicle")),
+    lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "delivered to vehicles", "vehicle")),
     floor=0,
 )
 PORTS: Final = timeseries(
@@ -110,7 +110,7 @@ PORTS: Final = timeseries(
     floor=0,
 )
 MONEY: Final = timeseries(
-    "Chargers' money",
+    "Chargers' earnings and payments",
     "Earned from vehicles and paid to producers, per tick.",
     theme.MONEY,
     read("charging", "earned_eur", "paid_eur").per_tick().windows().plain(),
@@ -150,15 +150,15 @@ def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Pan
             'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)',
         )
         .plain(),
-        lines=(Line(field, "mean of an hour", meaning),),
+        lines=(Line(field, "hourly mean", meaning),),
         floor=0,
         empty="no offer accepted yet",
     )
 
 
 OUTCOMES: Final = bars(
-    "What became of calls",
-    "Calls for a charger by outcome in the time shown. Open ones have not come to an end.",
+    "Outcomes of calls",
+    "Calls for proposals by outcome in the time range shown. Open calls have not ended.",
     theme.COUNT,
     read("reservation", "energy_wh")
     .then('group(columns: ["outcome"])', "count()", 'rename(columns: {_value: "calls"})', "group()")
@@ -166,11 +166,11 @@ OUTCOMES: Final = bars(
     .order("outcome"),
     along="outcome",
     lines=(Line("calls", "calls", "vehicle"),),
-    empty="no call has come to its end yet",
+    empty="no call has ended yet",
 )
 REFUSED: Final = bars(
-    "Why chargers declined",
-    "Refusals that chargers gave to vehicles in the time shown: no port, no energy, price too low, and others.",
+    "Calls declined, by reason",
+    "Calls that chargers declined in the time range shown: no free port, not enough energy, price limit and others.",
     theme.COUNT,
     read("declines", "declines")
     .then('group(columns: ["reason"])', "sum()", 'rename(columns: {_value: "declines"})', "group()")
@@ -181,8 +181,8 @@ REFUSED: Final = bars(
     empty="no charger has declined",
 )
 TIMES: Final = timeseries(
-    "Waiting",
-    "Mean times of an hour: on the way to the charger, and plugged in.",
+    "Driving and charging times",
+    "Hourly mean of the time to reach the charger, and of the time plugged in.",
     theme.SECONDS,
     read("reservation", "way_s", "plugged_s")
     .together("_field")
@@ -194,7 +194,7 @@ TIMES: Final = timeseries(
 )
 MAP: Final = device_map(
     "Devices",
-    "Where every device was last: turbines, reactor, consumers, chargers (bigger when fuller) and vehicles.",
+    "Last position of every device. The marks of chargers and vehicles grow with their state of charge.",
     (
         Marks("turbines", places("turbine", "power_w"), "turbine", 7),
         Marks("reactor", places("reactor", "power_w"), "reactor", 9),
@@ -205,7 +205,7 @@ MAP: Final = device_map(
 )
 CHARGERS: Final = table(
     "Chargers",
-    "Each charger at the end of the time shown. A click opens its page.",
+    "Each charger at the end of the time range shown. Click it to open its page.",
     read(
         "device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur",
         where=f'{CELLS} and r.kind == "charger"',
@@ -215,7 +215,7 @@ CHARGERS: Final = table(
     .order("device"),
     columns=(
         Column("device", "Charger", link=leads_to("gridfleet-device", device="${__value.raw}")),
-        Column("state_of_charge", "Filled", theme.SHARE, 80, colours=FILL),
+        Column("state_of_charge", "Charge", theme.SHARE, 80, colours=FILL),
         Column("stored_wh", "Stored", theme.ENERGY, 100),
         Column("ports", "Ports", theme.COUNT, 70),
         Column("ports_reserved", "Reserved", theme.COUNT, 90),
@@ -229,7 +229,7 @@ def charging() -> Dashboard:
     return page(
         UID,
         "Charging",
-        "Stored energy, ports, reservations and what became of them, and where everything is.",
+        "Stored energy, ports, reservations and their outcomes, and a map of all devices.",
         (
             Row("", 4, SUMS),
             Row("Map", 15, (MAP, CHARGERS), (13, 11)),
@@ -252,6 +252,6 @@ def charging() -> Dashboard:
                 ),
             ),
             Row("Reservations", 8, (OUTCOMES, REFUSED, TIMES)),
-            Row("Ports, vehicles, money", 8, (PORTS, STATES, MONEY)),
+            Row("Ports, vehicles, earnings", 8, (PORTS, STATES, MONEY)),
         ),
     )

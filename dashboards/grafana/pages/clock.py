@@ -1,24 +1,24 @@
-"""The clock's row of the overview: simulated time, phase and pace."""
+"""The overview's row on the clock: simulated time, phase and pace."""
 
 from typing import Final
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.flux import RUN, read
-from gridfleet.dashboards.grafana.vocabulary.panels import stat, words
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.flux import RUN, read
+from gridfleet.dashboards.grafana.builders.panels import stat, text_stat
 
 CLOCK: Final = (
-    words(
+    text_stat(
         "Simulated time",
-        "The last instant heard of in the time shown.",
+        "The last simulated time in the time range shown.",
         read("clock", "tick", where=RUN)
         .together()
         .then("last()", "map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
         unit=theme.TIME,
     ),
-    words(
+    text_stat(
         "Phase",
-        "The phase of the tick that was last heard of.",
+        "The phase of the last tick: bid, trade, import or settle; cells trade in residual, surplus and exchange.",
         read("clock", "phase", where=RUN)
         .together()
         .then("last()", 'rename(columns: {_value: "phase"})')
@@ -27,19 +27,19 @@ CLOCK: Final = (
     ),
     stat(
         "Ticks left",
-        "Ticks still to run after this one.",
+        "Ticks that remain in this run.",
         theme.COUNT,
         read("clock", "ticks_left", where=RUN).together().then("last()").plain(),
     ),
     stat(
         "Seconds per tick",
-        "Real seconds that a tick takes; 0 in lock-step, where it takes as long as the slowest device.",
+        "Real seconds per tick; 0 in lock-step, where a tick takes as long as the slowest device.",
         theme.SECONDS,
         read("clock", "seconds_per_tick", where=RUN).together().then("last()").plain(),
     ),
-    words(
+    text_stat(
         "Algorithm",
-        "How vehicles choose among charging offers.",
+        "How vehicles choose a charging offer.",
         read("clock", "algorithm_in_force", where=RUN)
         .together()
         .then("last()", 'rename(columns: {_value: "algorithm"})')

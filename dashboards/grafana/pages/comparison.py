@@ -1,14 +1,14 @@
-"""Scenario comparison: two runs, or two algorithms, side by side."""
+"""The page Scenario comparison: two runs, or two algorithms, in the same panels."""
 
 from collections.abc import Callable
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.flux import SITE, Flux, read, share, values_of
-from gridfleet.dashboards.grafana.vocabulary.page import RUNS, SITE_CHOICE, Row, choice, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.flux import SITE, Flux, read, share, values_of
+from gridfleet.dashboards.grafana.builders.page import RUNS, SITE_CHOICE, Row, choice, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-comparison"
 SIDES: Final = ("a", "b")
@@ -108,15 +108,22 @@ def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
 
 
 SUMS: Final = (
-    sums("Reactor share", "Of the energy bought.", theme.SHARE, part("reactor_wh", "sold_wh")),
+    sums("Reactor share", "Share of the energy bought.", theme.SHARE, part("reactor_wh", "sold_wh")),
     sums(
-        "Curtailed", "Of the generation: nobody bought it.", theme.SHARE, part("curtailed_wh", "generated_wh")
+        "Curtailed",
+        "Share of the wind generation that was not sold.",
+        theme.SHARE,
+        part("curtailed_wh", "generated_wh"),
     ),
     sums("Paid", "For energy, by consumers and chargers.", theme.MONEY, paid),
     sums("Offers accepted", "By vehicles.", theme.COUNT, of_offers("price_eur_per_kwh", "count")),
-    sums("Price accepted", "Mean.", theme.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3),
-    sums("Distance accepted", "Mean.", theme.DISTANCE, of_offers("distance_km", "mean"), decimals=0),
-    sums("Cost accepted", "Mean.", theme.MONEY, of_offers("cost_eur", "mean")),
+    sums(
+        "Price of accepted offers", "Mean.", theme.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3
+    ),
+    sums(
+        "Distance of accepted offers", "Mean.", theme.DISTANCE, of_offers("distance_km", "mean"), decimals=0
+    ),
+    sums("Cost of accepted offers", "Mean.", theme.MONEY, of_offers("cost_eur", "mean")),
 )
 
 
@@ -126,7 +133,7 @@ def comparison() -> Dashboard:
     return page(
         UID,
         "Scenario comparison",
-        "Two runs, or two algorithms, by the same simulated time: A and B are chosen at the top.",
+        "Two runs, or two algorithms, over the same simulated time. Choose A and B at the top.",
         (
             Row("", 6, SUMS),
             Row(
@@ -134,10 +141,10 @@ def comparison() -> Dashboard:
                 8,
                 (
                     both("Demand", "Energy per tick.", theme.ENERGY, per_tick("demand_wh")),
-                    both("Own generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")),
+                    both("Wind generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")),
                     both(
                         "Curtailed",
-                        "Energy per tick that nobody bought.",
+                        "Energy per tick that was not sold.",
                         theme.ENERGY,
                         per_tick("curtailed_wh"),
                     ),
@@ -158,16 +165,18 @@ def comparison() -> Dashboard:
                         ),
                     ),
                     both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
-                    both("Reactor share", "Of the energy bought in a tick.", theme.SHARE, reactor_share),
+                    both(
+                        "Reactor share", "Share of the energy bought in a tick.", theme.SHARE, reactor_share
+                    ),
                 ),
             ),
             Row(
                 "Accepted charging offers",
                 8,
                 (
-                    both("Price", "Mean of an hour.", theme.PRICE, offers("price_eur_per_kwh")),
-                    both("Distance", "Mean of an hour.", theme.DISTANCE, offers("distance_km")),
-                    both("Cost", "Mean of an hour.", theme.MONEY, offers("cost_eur")),
+                    both("Price", "Hourly mean.", theme.PRICE, offers("price_eur_per_kwh")),
+                    both("Distance", "Hourly mean.", theme.DISTANCE, offers("distance_km")),
+                    both("Cost", "Hourly mean.", theme.MONEY, offers("cost_eur")),
                 ),
             ),
             Row(
@@ -198,9 +207,9 @@ def comparison() -> Dashboard:
         variables=(
             SITE_CHOICE,
             choice("run_a", "Run A", RUNS, "The first run."),
-            choice("algorithm_a", "Algorithm A", algorithms, "How vehicles chose.", many=True),
-            choice("run_b", "Run B", RUNS, "The second run; the same one compares algorithms."),
-            choice("algorithm_b", "Algorithm B", algorithms, "How vehicles chose.", many=True),
+            choice("algorithm_a", "Algorithm A", algorithms, "How vehicles choose an offer.", many=True),
+            choice("run_b", "Run B", RUNS, "The second run; the same run to compare algorithms."),
+            choice("algorithm_b", "Algorithm B", algorithms, "How vehicles choose an offer.", many=True),
         ),
         annotated=(("A: ", run("a")), ("B: ", run("b"))),
     )

@@ -1,16 +1,16 @@
-"""Device: one device, whatever its kind; panels that its kind has nothing for say so."""
+"""The page Device: one device of any kind; panels that do not apply to its kind say so."""
 
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from gridfleet.dashboards.grafana.pages.pins import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import states
-from gridfleet.dashboards.grafana.vocabulary.flux import DEVICE, RUN, read, values_of
-from gridfleet.dashboards.grafana.vocabulary.maps import Marks, device_map
-from gridfleet.dashboards.grafana.vocabulary.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries, words
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import states
+from gridfleet.dashboards.grafana.builders.flux import DEVICE, RUN, read, values_of
+from gridfleet.dashboards.grafana.builders.maps import Marks, device_map
+from gridfleet.dashboards.grafana.builders.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, text_stat, timeseries
+from gridfleet.dashboards.grafana.pages.hardware import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
 
 UID: Final = "gridfleet-device"
 NO_BATTERY: Final = "this kind of device has no battery"
@@ -25,29 +25,29 @@ STATES: Final = (
 
 
 NOW: Final = (
-    words(
+    text_stat(
         "Kind",
-        "What the device is.",
+        "The kind of device.",
         read("device", "power_w", where=DEVICE).together().then("last()").columns("kind"),
         field="kind",
     ),
-    words(
+    text_stat(
         "State",
-        "What it was doing, in its own word, when it gave its last account.",
+        "The status in its last report.",
         last("status").then('rename(columns: {_value: "status"})').columns("status"),
         field="status",
     ),
-    words(
-        "Figures are",
-        "Measured: from real sensors. Simulated: computed.",
+    text_stat(
+        "Data source",
+        "Measured by real sensors, or simulated.",
         last("measured")
         .then('map(fn: (r) => ({r with source: if r._value then "measured" else "simulated"}))')
         .columns("source"),
         field="source",
     ),
-    words(
-        "Last account",
-        "The tick of its last account in the time shown.",
+    text_stat(
+        "Last report",
+        "The simulated time of its last report in the time range shown.",
         last("power_w").then("map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
         unit=theme.TIME,
@@ -58,10 +58,15 @@ NOW: Final = (
         theme.POWER,
         read("device", "power_w", where=DEVICE).together("_field").windows().plain(),
     ),
-    stat("Balance", "Earned less paid since it came to life.", theme.MONEY, last("balance_eur").plain()),
     stat(
-        "Messages refused",
-        "Messages that the device would not act upon, since it came to life.",
+        "Balance",
+        "Earnings minus payments since the device started.",
+        theme.MONEY,
+        last("balance_eur").plain(),
+    ),
+    stat(
+        "Messages ignored",
+        "Messages that the device has ignored since it started.",
         theme.COUNT,
         last("refused").plain(),
         colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
@@ -69,7 +74,7 @@ NOW: Final = (
 )
 STATE: Final = states(
     "State",
-    "What the device was doing, in its own word.",
+    "The status that the device reports.",
     read("device", "status", where=DEVICE).together("_field").windows("last").plain(),
     words=STATES,
 )
@@ -82,7 +87,7 @@ POWER: Final = timeseries(
 )
 ENERGY: Final = timeseries(
     "Energy per tick",
-    "Whatever the device generates, wants, buys, sells, gives, draws or drives with.",
+    "Energy that the device generates, bids for, buys, sells, delivers, draws or drives with.",
     theme.ENERGY,
     read(
         "device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
@@ -93,10 +98,10 @@ ENERGY: Final = timeseries(
         Line("generated_wh", "generated", "wind"),
         Line("sold_wh", "sold", "charger"),
         Line("curtailed_wh", "curtailed", "curtailed"),
-        Line("unsettled_wh", "awarded, receipt awaited", "event"),
+        Line("unsettled_wh", "awarded, receipt pending", "event"),
         Line("demand_wh", "demand", "ink"),
         Line("bought_wh", "bought", "consumer"),
-        Line("delivered_wh", "given to vehicles", "vehicle"),
+        Line("delivered_wh", "delivered to vehicles", "vehicle"),
         Line("drawn_wh", "drawn from chargers", "charger"),
         Line("driven_wh", "used for driving", "vehicle"),
         Line("charge_loss_wh", "lost in charging", "muted"),
@@ -106,7 +111,7 @@ ENERGY: Final = timeseries(
 )  # fmt: skip
 BATTERY: Final = timeseries(
     "State of charge",
-    "Stored energy as a part of what the battery holds.",
+    "Stored energy as a share of the battery's capacity.",
     theme.SHARE,
     read("device", "state_of_charge", where=DEVICE).together("_field").windows().plain(),
     lines=(Line("state_of_charge", "state of charge", "charger"),),
@@ -116,7 +121,7 @@ BATTERY: Final = timeseries(
 )
 MONEY: Final = timeseries(
     "Money",
-    "Balance since it came to life, and what it earned and paid in each tick.",
+    "Balance since the device started, and earnings and payments in each tick.",
     theme.MONEY,
     read("device", "balance_eur", "earned_eur", "paid_eur", where=DEVICE)
     .together("_field")
@@ -139,7 +144,7 @@ PORTS: Final = timeseries(
 )
 SPEED: Final = timeseries(
     "Speed",
-    "Of a vehicle, at the end of the tick.",
+    "Speed of a vehicle at the end of the tick.",
     theme.SPEED,
     read("device", "speed_km_h", where=DEVICE).together("_field").windows("last").plain(),
     lines=(Line("speed_km_h", "speed", "vehicle"),),
@@ -147,18 +152,18 @@ SPEED: Final = timeseries(
     empty=NOT_THIS_KIND,
 )
 REFUSED: Final = timeseries(
-    "Messages refused",
-    "Messages that the device would not act upon, since it came to life.",
+    "Messages ignored",
+    "Messages that the device has ignored since it started.",
     theme.COUNT,
     read("device", "refused", where=DEVICE).together("_field").windows("last").plain(),
-    lines=(Line("refused", "refused", "reactor"),),
+    lines=(Line("refused", "ignored", "reactor"),),
     floor=0,
 )
 
 
 def vehicle(title: str, about: str, field: str, unit: str) -> Panel:
     """Return a figure that only a vehicle has."""
-    return words(
+    return text_stat(
         title,
         about,
         last(field).then(f'rename(columns: {{_value: "{field}"}})').columns(field),
@@ -168,15 +173,20 @@ def vehicle(title: str, about: str, field: str, unit: str) -> Panel:
 
 
 VEHICLE: Final = (
-    vehicle("Model", "Of a vehicle.", "model", "none"),
-    vehicle("Consumption", "Of a vehicle, by its data sheet.", "consumption_wh_per_km", theme.CONSUMPTION),
-    vehicle("Capacity", "Of the battery.", "capacity_wh", theme.ENERGY),
-    vehicle("Deadline", "When a vehicle wants to be charged, in simulated time.", "deadline_ms", theme.TIME),
-    vehicle("Charger", "Whose port a vehicle has reserved; empty for none.", "charger", "none"),
+    vehicle("Model", "Model of a vehicle.", "model", "none"),
+    vehicle(
+        "Consumption",
+        "Consumption of a vehicle, from its data sheet.",
+        "consumption_wh_per_km",
+        theme.CONSUMPTION,
+    ),
+    vehicle("Capacity", "Capacity of the battery.", "capacity_wh", theme.ENERGY),
+    vehicle("Deadline", "Simulated time by which a vehicle must be charged.", "deadline_ms", theme.TIME),
+    vehicle("Charger", "The charger that a vehicle has reserved; empty if none.", "charger", "none"),
 )
 MAP: Final = device_map(
-    "Where it is",
-    "The device's last place and its path in the time shown; of a vehicle, its next stop and destination too.",
+    "Position",
+    "Last position, and path in the time range shown; of a vehicle also next stop and destination.",
     (
         Marks(
             "here",
@@ -217,7 +227,7 @@ def device() -> Dashboard:
     return page(
         UID,
         "Device",
-        "One device: its state, energy, money, battery and way.",
+        "One device: its state, energy, money, battery and route.",
         (
             Row("", 4, NOW),
             Row("", 4, (STATE,)),
@@ -232,6 +242,6 @@ def device() -> Dashboard:
         variables=(
             SITE_CHOICE,
             RUN_CHOICE,
-            choice("device", "Device", values_of("device", "device", RUN), "The device shown."),
+            choice("device", "Device", values_of("device", "device", RUN), "The device to show."),
         ),
     )

@@ -1,18 +1,18 @@
-"""Health: whether the site, the recorder and the books are well.
+"""The page Health: recorder, broker, auditor and fleet.
 
-The recorder's own figures bear real time, and so does this page; what bears simulated time is shown as it stood last,
-without a time axis.
+The recorder's own figures are in real time, and so is this page. Figures in simulated time are shown with their last
+value, without a time axis.
 """
 
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import Column, alarms, bars, ranking, table
-from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, RUN, SITE, Flux, read
-from gridfleet.dashboards.grafana.vocabulary.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, bars, ranking, table
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, Flux, read
+from gridfleet.dashboards.grafana.builders.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-health"
 STEP: Final = "10s"
@@ -20,7 +20,7 @@ BACKLOG: Final = theme.thresholds(theme.GOOD, (10_000, theme.WARN), (100_000, th
 
 
 def recorder(*fields: str) -> Flux:
-    """Return the recorder's own figures in the time shown."""
+    """Return the recorder's own figures in the time range shown."""
     return read("recorder", *fields, where=SITE)
 
 
@@ -30,7 +30,7 @@ def now(field: str) -> Flux:
 
 
 def rate(*fields: str) -> Flux:
-    """Return by how much counters grow per second; a restart counts from 0."""
+    """Return the growth of counters per second; after a restart they begin at 0."""
     return (
         recorder(*fields).together("_field").then("derivative(unit: 1s, nonNegative: true)").windows().plain()
     )
@@ -49,8 +49,8 @@ SUMS: Final = (
         empty="no recorder",
     ),
     stat(
-        "Silent for",
-        "Since the recorder received the last message.",
+        "Last message",
+        "Time since the recorder received the last message.",
         theme.SECONDS,
         now("silent_s"),
         colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (300, theme.BAD)),
@@ -58,15 +58,15 @@ SUMS: Final = (
     ),
     stat(
         "Backlog",
-        "Points in the recorder's spool, not yet taken by the server.",
+        "Points in the recorder's spool that InfluxDB has not accepted yet.",
         theme.COUNT,
         now("backlog"),
         colours=BACKLOG,
         empty="no recorder",
     ),
     stat(
-        "Oldest in the spool",
-        "How long the oldest point has been waiting.",
+        "Oldest point",
+        "Age of the oldest point in the spool.",
         theme.SECONDS,
         now("oldest_s"),
         colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (600, theme.BAD)),
@@ -82,14 +82,14 @@ SUMS: Final = (
     ),
     stat(
         "Dead letters",
-        "Points that the server refused; they lie in the dead-letter file with the reason.",
+        "Points that InfluxDB rejected; the dead-letter file has them, with the reason.",
         theme.COUNT,
         now("rejected"),
         colours=theme.NONE_IS_GOOD,
         empty="no recorder",
     ),
     stat(
-        "Invariants breached",
+        "Invariant breaches",
         "Breaches that the auditor found in the run; must be 0.",
         theme.COUNT,
         read("audit", "breaches", where=RUN, time=ALWAYS)
@@ -101,13 +101,13 @@ SUMS: Final = (
 )
 TRAFFIC: Final = timeseries(
     "Recorder: in and out",
-    "Messages received, points made of them, and points taken by the server, per second.",
+    "Messages received, points made of them, and points accepted by InfluxDB, per second.",
     theme.PER_SECOND,
     rate("received", "points", "sent"),
     lines=(
         Line("received", "messages received", "wind"),
         Line("points", "points made", "charger"),
-        Line("sent", "points taken by the server", "price"),
+        Line("sent", "points accepted by InfluxDB", "price"),
     ),
     step=STEP,
     floor=0,
@@ -115,7 +115,7 @@ TRAFFIC: Final = timeseries(
 )
 SPOOL: Final = timeseries(
     "Recorder: spool",
-    "Points not yet taken by the server, and their size on disk. They grow while the server is away.",
+    "Points that InfluxDB has not accepted yet, and their size on disk. Both grow while InfluxDB is offline.",
     theme.COUNT,
     recorder("backlog", "backlog_bytes").together("_field").windows("max").plain(),
     lines=(
@@ -126,14 +126,14 @@ SPOOL: Final = timeseries(
     floor=0,
     empty="no recorder",
 )
-TROUBLE: Final = timeseries(
-    "Recorder: trouble",
-    "Failed attempts since the last success, messages that are none of ours, and messages delivered again.",
+ERRORS: Final = timeseries(
+    "Recorder: errors",
+    "Failed attempts since the last success, foreign messages, and messages that were delivered again.",
     theme.COUNT,
     recorder("failures", "refused", "redelivered", "connections").together("_field").windows("max").plain(),
     lines=(
         Line("failures", "failed attempts to send", "reactor"),
-        Line("refused", "messages refused", "event"),
+        Line("refused", "messages ignored", "event"),
         Line("redelivered", "delivered again", "imported"),
         Line("connections", "connections to the broker", "muted"),
     ),
@@ -153,7 +153,7 @@ MEMORY: Final = timeseries(
 )
 INVARIANTS: Final = table(
     "Invariants",
-    "What must always hold, how often it was checked in the run, and how often it did not hold.",
+    "Each invariant of the auditor, how often it was checked in the run, and how often it was breached.",
     read("audit", "checked", "breaches", where=RUN, time=ALWAYS)
     .newest("invariant")
     .columns("invariant", "checked", "breaches")
@@ -166,8 +166,8 @@ INVARIANTS: Final = table(
     empty="no audit",
 )
 REJECTS: Final = ranking(
-    "Messages refused by devices",
-    "In all, and by reason: what devices would not act upon in the run.",
+    "Messages ignored by devices",
+    "Messages that devices ignored in the run, in total and by reason.",
     theme.COUNT,
     read("device", "refused", where=RUN, time=ALWAYS)
     .then('group(columns: ["device"])', 'sort(columns: ["_time"])', "last()", "group()", "sum()")
@@ -194,8 +194,8 @@ LATENESS: Final = """reduce(
       },
     )"""
 LATE: Final = bars(
-    "Clock lateness by phase",
-    "Real seconds that phases began later than the pace allows: mean and worst of the run; 0 in lock-step.",
+    "Delay of phases",
+    "Duration of phases, and the real seconds by which they begin late: mean and highest in the run; 0 in lock-step.",
     theme.SECONDS,
     read("clock", "phase", "took_s", "late_s", where=RUN, time=ALWAYS)
     .then('pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")')
@@ -208,14 +208,14 @@ LATE: Final = bars(
     .order("phase"),
     along="phase",
     lines=(
-        Line("took", "took, mean", "muted"),
-        Line("late", "late, mean", "event"),
-        Line("worst", "late, worst", "reactor"),
+        Line("took", "duration, mean", "muted"),
+        Line("late", "delay, mean", "event"),
+        Line("worst", "delay, highest", "reactor"),
     ),
 )
 FLEET: Final = table(
     "Fleet",
-    "Devices by kind at the last tick of the run: known, online, with an account of the tick, with real sensors.",
+    "Devices by kind at the last tick of the run: known, online, offline, reporting, with real sensors.",
     read("fleet", "devices", "online", "reporting", "with_sensors", where=RUN, time=ALWAYS)
     .then('group(columns: ["cell", "kind", "_field"])', 'sort(columns: ["_time"])', "last()")
     .total("sum", "kind")
@@ -227,14 +227,14 @@ FLEET: Final = table(
         Column("kind", "Kind"),
         Column("devices", "Known", theme.COUNT, 90),
         Column("online", "Online", theme.COUNT, 90),
-        Column("missing", "Missing", theme.COUNT, 90, colours=theme.NONE_IS_GOOD),
+        Column("missing", "Offline", theme.COUNT, 90, colours=theme.NONE_IS_GOOD),
         Column("reporting", "Reporting", theme.COUNT, 100),
         Column("with_sensors", "Real sensors", theme.COUNT, 110),
     ),
 )
 SEEN: Final = table(
-    "Devices, longest silent first",
-    "When each device gave its last account, in simulated time. One that has gone offline stands on top.",
+    "Devices by last report",
+    "Simulated time of each device's last report, oldest first: devices that are offline are at the top.",
     read("device", "power_w", where=RUN, time=ALWAYS)
     .then('group(columns: ["cell", "kind", "device"])', 'sort(columns: ["_time"])', "last()", "group()")
     .then('rename(columns: {_time: "seen"})')
@@ -248,12 +248,12 @@ SEEN: Final = table(
         ),
         Column("kind", "Kind", width=100),
         Column("cell", "Cell", width=120),
-        Column("seen", "Last account", theme.TIME, 180),
+        Column("seen", "Last report", theme.TIME, 180),
     ),
 )
 PRESENCE: Final = table(
-    "Devices that went and came back",
-    "Last will and birth of devices in the run.",
+    "Devices that went offline and returned",
+    "Last wills and births of devices in the run.",
     read("event", "text", where=RUN, time=ALWAYS)
     .then("group()", 'rename(columns: {_time: "at", _value: "text"})')
     .columns("at", "what", "device", "text")
@@ -263,7 +263,7 @@ PRESENCE: Final = table(
         Column("at", "Simulated time", theme.TIME, 180),
         Column("what", "Event", width=110),
         Column("device", "Device", width=130),
-        Column("text", "What happened"),
+        Column("text", "Description"),
     ),
 )
 
@@ -273,17 +273,17 @@ def health() -> Dashboard:
     return page(
         UID,
         "Health",
-        "Broker, recorder, refused messages, invariants, clock and fleet. Curves bear real time.",
+        "Broker, recorder, ignored messages, invariants, clock and fleet. Curves are in real time.",
         (
             Row("", 4, SUMS),
             Row("Recorder", 8, (TRAFFIC, SPOOL)),
-            Row("", 7, (TROUBLE, MEMORY)),
-            Row("The run: books and messages", 10, (INVARIANTS, REJECTS, LATE)),
+            Row("", 7, (ERRORS, MEMORY)),
+            Row("The run: invariants and messages", 10, (INVARIANTS, REJECTS, LATE)),
             Row("The run: fleet", 10, (FLEET, SEEN), (12, 12)),
             Row(
-                "What happened",
+                "Events and alerts",
                 9,
-                (PRESENCE, alarms("Alarms", "The alert rules and what they say now.")),
+                (PRESENCE, alert_list("Alerts", "The present state of the alert rules.")),
                 (15, 9),
             ),
         ),

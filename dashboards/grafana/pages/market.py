@@ -1,49 +1,49 @@
-"""Market: who bids what, who sells it, and how much talking that takes."""
+"""The page Market: bids, sales, prices, and the messages needed for them."""
 
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import bars, ranking
-from gridfleet.dashboards.grafana.vocabulary.flux import CELLS, read, share
-from gridfleet.dashboards.grafana.vocabulary.page import Row, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import bars, ranking
+from gridfleet.dashboards.grafana.builders.flux import CELLS, read, share
+from gridfleet.dashboards.grafana.builders.page import Row, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-market"
 
 SUMS: Final = (
     stat(
         "Energy bought",
-        "By consumers and chargers, in the time shown.",
+        "By consumers and chargers, in the time range shown.",
         theme.ENERGY,
         read("grid", "sold_wh").total(),
     ),
-    stat("Paid", "For this energy, in the time shown.", theme.MONEY, read("grid", "paid_eur").total()),
+    stat("Paid", "For this energy, in the time range shown.", theme.MONEY, read("grid", "paid_eur").total()),
     stat(
         "Lowest price",
-        "Lowest price paid in the time shown.",
+        "Lowest price paid in the time range shown.",
         theme.PRICE,
         read("market", "lowest_price_eur_per_kwh").total("min"),
         decimals=3,
     ),
     stat(
         "Highest price",
-        "Highest price paid in the time shown.",
+        "Highest price paid in the time range shown.",
         theme.PRICE,
         read("market", "highest_price_eur_per_kwh").total("max"),
         decimals=3,
     ),
     stat(
-        "Refused",
-        "Part of the awards of which the consumer took less than was awarded: two producers sold to the same bid.",
+        "Awards refused",
+        "Share of the awards that the buyer took only in part: two producers had sold to the same bid.",
         theme.SHARE,
         read("market", "refusals", "awards").total().wide().value(share("refusals", "awards"), "share"),
         colours=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
     ),
     stat(
-        "Most rounds",
-        "Most awards that one buyer got of one producer in a tick; without faults 1.",
+        "Highest number of rounds",
+        "Highest number of awards from one producer to one buyer in a tick; 1 without faults.",
         theme.COUNT,
         read("market", "rounds").total("max"),
         colours=theme.thresholds(theme.GOOD, (3, theme.WARN), (6, theme.BAD)),
@@ -51,7 +51,7 @@ SUMS: Final = (
 )
 MERIT: Final = bars(
     "Merit order",
-    "Energy bid for in each price band in the time shown, and who sold it; the dearest bids are served first.",
+    "Energy bid for in each price band in the time range shown, and who sold it; the highest bids are served first.",
     theme.ENERGY,
     read("merit", "bid_wh", "sold_wh", "reactor_wh")
     .total("sum", "band")
@@ -92,23 +92,23 @@ BY_CELL: Final = timeseries(
     shades_of="price",
     floor=0,
 )
-TALK: Final = timeseries(
+AWARDS: Final = timeseries(
     "Awards and refusals",
-    "What a tick's market came to. Refusals and awards without a receipt are rare unless messages are lost.",
+    "Counts per tick. Refusals and awards without a receipt are rare unless messages are lost.",
     theme.COUNT,
     read("market", "awards", "trades", "requests", "refusals", "unanswered").per_tick().windows().plain(),
     lines=(
         Line("awards", "awards", "wind"),
         Line("trades", "trades", "charger"),
-        Line("requests", "asked of the reactor", "reactor"),
+        Line("requests", "requests to the reactor", "reactor"),
         Line("refusals", "refusals", "event"),
-        Line("unanswered", "without receipt", "muted"),
+        Line("unanswered", "awards without receipt", "muted"),
     ),
     floor=0,
 )
 ROUNDS: Final = timeseries(
     "Rounds",
-    "Most awards that one buyer got of one producer in a tick; each round after the first sells what was refused.",
+    "Highest number of awards from one producer to one buyer in a tick; later rounds sell refused energy again.",
     theme.COUNT,
     read("market", "rounds").per_tick(fn="max").windows("max").plain(),
     lines=(Line("rounds", "rounds", "wind"),),
@@ -116,7 +116,7 @@ ROUNDS: Final = timeseries(
 )
 BIDS: Final = timeseries(
     "Bids",
-    "Bids that wanted something, and the packages they were split into, per tick.",
+    "Bids that are not empty, and their packages, per tick.",
     theme.COUNT,
     read("market", "bids", "packages").per_tick().windows().plain(),
     lines=(Line("bids", "bids", "consumer"), Line("packages", "packages", "charger")),
@@ -124,7 +124,7 @@ BIDS: Final = timeseries(
 )
 MESSAGES: Final = timeseries(
     "Messages by type",
-    "What devices said per tick.",
+    "Messages that devices published, per tick.",
     theme.COUNT,
     read("messages", "messages").per_tick("message_type").windows().called("r.message_type"),
     shades_of="imported",
@@ -144,8 +144,8 @@ BUYERS: Final = timeseries(
     floor=0,
 )
 IMPORTED: Final = timeseries(
-    "Imported by cell",
-    "Energy per tick that a cell bought of its neighbours, above zero, and sold to them, below.",
+    "Imports and exports by cell",
+    "Energy per tick that a cell bought from its neighbours, above zero, and sold to them, below.",
     theme.ENERGY,
     read("grid", "imported_wh").per_tick("cell").windows().called('"in: " + r.cell'),
     read("grid", "exported_wh")
@@ -157,7 +157,7 @@ IMPORTED: Final = timeseries(
 )
 NET: Final = ranking(
     "Net import by cell",
-    "Energy from the neighbours less energy to them in the time shown.",
+    "Energy bought from neighbouring cells minus energy sold to them, in the time range shown.",
     theme.ENERGY,
     read("grid", "imported_wh", "exported_wh")
     .total("sum", "cell")
@@ -178,7 +178,7 @@ def market() -> Dashboard:
             Row("", 4, SUMS),
             Row("Prices", 9, (MERIT, PRICES)),
             Row("Energy", 8, (BUYERS, BY_CELL)),
-            Row("Bargaining", 8, (TALK, BIDS, ROUNDS)),
+            Row("Awards and bids", 8, (AWARDS, BIDS, ROUNDS)),
             Row("Between cells", 8, (IMPORTED, NET), (16, 8)),
             Row("Messages", 8, (MESSAGES,)),
         ),

@@ -1,15 +1,15 @@
-"""Grid overview: what an operator looks at first."""
+"""The page Grid overview: an operator's first look at a site."""
 
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, table
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, read, share
+from gridfleet.dashboards.grafana.builders.page import Row, leads_to, linked, page
+from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
 from gridfleet.dashboards.grafana.pages.clock import CLOCK
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import Column, alarms, table
-from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, RUN, SITE, read, share
-from gridfleet.dashboards.grafana.vocabulary.page import Row, leads_to, linked, page
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, stat, timeseries
 
 UID: Final = "gridfleet-overview"
 SHARE: Final = theme.thresholds(theme.GOOD, (0.25, theme.WARN), (0.5, theme.BAD))
@@ -18,26 +18,26 @@ SOURCES: Final = ("generated_wh", "reactor_wh", "imported_wh", "curtailed_wh", "
 NOW: Final = (
     stat(
         "Demand",
-        "Energy that consumers and chargers wanted, per tick of 15 minutes.",
+        "Energy that consumers and chargers bid for, per tick of 15 minutes.",
         theme.ENERGY,
         read("grid", "demand_wh").per_tick().windows().plain(),
     ),
     stat(
-        "Own generation",
-        "Energy that the turbines made, per tick of 15 minutes.",
+        "Wind generation",
+        "Energy that the turbines generated, per tick of 15 minutes.",
         theme.ENERGY,
         read("grid", "generated_wh").per_tick().windows().plain(),
     ),
     stat(
         "Reactor share",
-        "Of all energy bought in the time shown, the part that came from the reactor.",
+        "The reactor's share of the energy bought in the time range shown.",
         theme.SHARE,
         read("grid", "reactor_wh", "sold_wh").total().wide().value(share("reactor_wh", "sold_wh"), "share"),
         colours=SHARE,
     ),
     stat(
         "Curtailed",
-        "Of all energy that the turbines made in the time shown, the part that nobody bought.",
+        "Share of the wind generation in the time range shown that was not sold.",
         theme.SHARE,
         read("grid", "curtailed_wh", "generated_wh")
         .total()
@@ -46,7 +46,7 @@ NOW: Final = (
     ),
     stat(
         "Mean price",
-        "Paid for energy in the time shown, weighted by energy.",
+        "Mean price in the time range shown, weighted by energy.",
         theme.PRICE,
         read("grid", "paid_eur", "sold_wh")
         .then("toFloat()")
@@ -57,13 +57,13 @@ NOW: Final = (
     ),
     stat(
         "Devices online",
-        "Devices that are online at the end of the time shown.",
+        "Devices that are online at the end of the time range shown.",
         theme.COUNT,
         read("fleet", "online").per_tick().then("last()").plain(),
     ),
     stat(
-        "Devices missing",
-        "Devices that were born and are not online at the end of the time shown.",
+        "Devices offline",
+        "Devices that were online before and are offline at the end of the time range shown.",
         theme.COUNT,
         read("fleet", "devices", "online")
         .per_tick()
@@ -73,7 +73,7 @@ NOW: Final = (
         colours=theme.NONE_IS_GOOD,
     ),
     stat(
-        "Invariants breached",
+        "Invariant breaches",
         "Breaches that the auditor found in the run so far; must be 0.",
         theme.COUNT,
         read("audit", "breaches", where=RUN).then('group(columns: ["invariant"])', "last()").total(),
@@ -84,7 +84,7 @@ NOW: Final = (
 
 BALANCE: Final = timeseries(
     "Consumption and generation",
-    "Energy per tick by source, and the demand as a line. What rises above the demand is curtailed or exported.",
+    "Energy per tick by source, and the demand as a line. Energy above the demand is curtailed or exported.",
     theme.ENERGY,
     read("grid", *SOURCES)
     .per_tick()
@@ -93,7 +93,7 @@ BALANCE: Final = timeseries(
     .then("map(fn: (r) => ({r with own_wh: r.generated_wh - r.curtailed_wh}))")
     .columns("_time", "own_wh", "imported_wh", "reactor_wh", "curtailed_wh", "demand_wh"),
     lines=(
-        Line("own_wh", "own generation used", "wind"),
+        Line("own_wh", "wind used in the own cell", "wind"),
         Line("imported_wh", "from other cells", "imported"),
         Line("reactor_wh", "reactor", "reactor"),
         Line("curtailed_wh", "curtailed", "curtailed"),
@@ -104,15 +104,15 @@ BALANCE: Final = timeseries(
 )
 DIFFERENCE: Final = timeseries(
     "Power difference",
-    "Own generation less demand per tick: above zero there is too much, below it the reactor must help.",
+    "Wind generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
     theme.ENERGY,
     read("grid", "difference_wh").per_tick().windows().plain(),
-    lines=(Line("difference_wh", "own generation less demand", "wind"),),
+    lines=(Line("difference_wh", "wind generation minus demand", "wind"),),
     colours=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
 PRICES: Final = timeseries(
     "Prices",
-    "Lowest and mean price of a tick; where cells differ, the lowest of all and the mean by energy bought.",
+    "Lowest and mean price of a tick: the lowest of all cells, and the mean weighted by energy.",
     theme.PRICE,
     read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
     read("grid", "paid_eur", "sold_wh")
@@ -130,7 +130,7 @@ PRICES: Final = timeseries(
 )
 REACTOR: Final = timeseries(
     "Reactor share",
-    "Part of the energy bought in a tick that came from the reactor.",
+    "The reactor's share of the energy bought in a tick.",
     theme.SHARE,
     read("grid", "reactor_wh", "sold_wh")
     .per_tick()
@@ -142,8 +142,8 @@ REACTOR: Final = timeseries(
     floor=0,
 )
 EARNED: Final = timeseries(
-    "Money earned per producer",
-    "What each turbine and reactor has earned since it came to life.",
+    "Earnings per producer",
+    "Earnings of each turbine and reactor since it started.",
     theme.MONEY,
     read("device", "balance_eur", where=f'{RUN} and r.kind == "turbine"')
     .together("device", "_field")
@@ -191,7 +191,7 @@ SPAN_OF_RUN: Final = """reduce(
 """Number of ticks, and the milliseconds at which the first begins and the last ends."""
 RUNS: Final = table(
     "Runs",
-    "Every run of the site, with its simulated time. A click shows the run from its beginning to its end.",
+    "Every run of the site, with its simulated time. Click a run to show it from start to end.",
     read("grid", "tick", where=SITE, time=ALWAYS)
     .then('group(columns: ["run"])', SPAN_OF_RUN, "group()")
     .order("run", down=True),
@@ -203,13 +203,13 @@ RUNS: Final = table(
             "&from=${__data.fields.begin}&to=${__data.fields.end}",
         ),
         Column("ticks", "Ticks", theme.COUNT, 90),
-        Column("begin", "Begins", theme.TIME, 180),
-        Column("end", "Ends", theme.TIME, 180),
+        Column("begin", "Start", theme.TIME, 180),
+        Column("end", "End", theme.TIME, 180),
     ),
 )
 EVENTS: Final = table(
     "Events",
-    "What explains the curves: storms, changes of settings and algorithm, devices that went and came back.",
+    "Events that explain the curves: storms, changes of settings and algorithm, devices that go offline and return.",
     read("event", "text", where=RUN)
     .then("group()", 'rename(columns: {_time: "at", _value: "text"})')
     .columns("at", "what", "device", "text")
@@ -218,7 +218,7 @@ EVENTS: Final = table(
         Column("at", "Time", theme.TIME, 180),
         Column("what", "Event", width=110),
         Column("device", "Device", width=130, link=leads_to("gridfleet-device", device="${__value.raw}")),
-        Column("text", "What happened"),
+        Column("text", "Description"),
     ),
 )
 
@@ -228,7 +228,7 @@ def overview() -> Dashboard:
     return page(
         UID,
         "Grid overview",
-        "Demand, generation, prices and money of a site, and what is wrong with it. Start here.",
+        "Demand, generation, prices and earnings of a site, with its alerts. Start here.",
         (
             Row("", 4, NOW),
             Row(
@@ -254,12 +254,12 @@ def overview() -> Dashboard:
             ),
             Row("Clock", 4, CLOCK),
             Row(
-                "What happened",
+                "Events and runs",
                 8,
                 (
                     linked(EVENTS, "Health", "/d/gridfleet-health?${site:queryparam}&${run:queryparam}"),
                     RUNS,
-                    alarms("Alarms", "The alert rules and what they say now."),
+                    alert_list("Alerts", "The present state of the alert rules."),
                 ),
                 (10, 8, 6),
             ),

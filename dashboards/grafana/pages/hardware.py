@@ -1,13 +1,13 @@
-"""What a device has of sensors and switches: rows of the page Device."""
+"""Sensors and switches of a device: rows of the page Device."""
 
 from typing import Final
 
-from gridfleet.dashboards.grafana.vocabulary import theme
-from gridfleet.dashboards.grafana.vocabulary.charts import Column, table
-from gridfleet.dashboards.grafana.vocabulary.flux import ALWAYS, DEVICE, Flux, read
-from gridfleet.dashboards.grafana.vocabulary.panels import Line, timeseries, words
+from gridfleet.dashboards.grafana.builders import theme
+from gridfleet.dashboards.grafana.builders.charts import Column, table
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, DEVICE, Flux, read
+from gridfleet.dashboards.grafana.builders.panels import Line, text_stat, timeseries
 
-NO_SENSORS: Final = "this device has no such sensors, or they said nothing in the time shown"
+NO_SENSORS: Final = "this device has no such sensors, or they reported nothing in the time range shown"
 
 
 def last(field: str) -> Flux:
@@ -17,7 +17,7 @@ def last(field: str) -> Flux:
 
 WIND: Final = timeseries(
     "Wind at the turbine",
-    "What its anemometer says, in real time.",
+    "Readings of its anemometer, in real time.",
     theme.WIND_SPEED,
     read("sample", "wind_m_per_s", "gust_m_per_s", where=DEVICE).together("_field").windows("max").plain(),
     lines=(Line("gust_m_per_s", "gust", "imported"), Line("wind_m_per_s", "mean", "wind")),
@@ -27,7 +27,7 @@ WIND: Final = timeseries(
 )
 PLUG: Final = timeseries(
     "Current and voltage at the charger",
-    "What its sensors say, in real time.",
+    "Readings of its sensors, in real time.",
     theme.CURRENT,
     read("sample", "current_a", "voltage_v", where=DEVICE).together("_field").windows("max").plain(),
     lines=(
@@ -57,7 +57,7 @@ SWITCHES: Final = timeseries(
 )
 INCIDENTS: Final = table(
     "Switches and sensors",
-    "When a switch acted or a sensor failed or recovered, and why; newest first, in real time.",
+    "Switches that acted and sensors that failed or recovered, with the reason; newest first, in real time.",
     read("incident", "reason", where=DEVICE, time=ALWAYS)
     .then("group()", 'rename(columns: {_time: "at", _value: "reason"})')
     .columns("at", "part", "what", "reason")
@@ -66,27 +66,27 @@ INCIDENTS: Final = table(
     columns=(
         Column("at", "Time", theme.TIME, 180),
         Column("part", "Part", width=110),
-        Column("what", "What", width=100),
-        Column("reason", "Why"),
+        Column("what", "Event", width=100),
+        Column("reason", "Reason"),
     ),
     empty=NO_SENSORS,
 )
 HARDWARE: Final = (
-    words(
+    text_stat(
         "Faults",
-        "What is wrong with sensors and switches; empty for nothing.",
+        "Faults of sensors and switches; empty if there are none.",
         last("faults").then('rename(columns: {_value: "faults"})').columns("faults"),
         field="faults",
     ),
-    words(
+    text_stat(
         "Contactor",
-        "Of a charger: none where there are no pins.",
+        "State of a charger's contactor; none without hardware pins.",
         last("contactor").then('rename(columns: {_value: "contactor"})').columns("contactor"),
         field="contactor",
     ),
-    words(
-        "Opened because",
-        "Why a charger's contactor opened last.",
+    text_stat(
+        "Contactor opened because",
+        "The reason why a charger's contactor last opened.",
         last("opened_because").then('rename(columns: {_value: "because"})').columns("because"),
         field="because",
     ),

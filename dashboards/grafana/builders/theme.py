@@ -1,7 +1,7 @@
-"""Units, colours and thresholds: one colour for one meaning, the same as in plots and on the live page.
+"""Units, colours and thresholds; a quantity has the same colour as in the plots and on the live page.
 
-Grafana shows dark pages by default, so the palette's dark twins serve; ink and muted are Grafana's own, which follow
-the theme.
+Grafana is dark by default, so the palette's dark colours are used. Ink and muted are Grafana's own colours, which
+follow the theme.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
 from gridfleet.dashboards.plots.style import TONES
 
-# Units in Grafana's spelling
+# Units by Grafana's names
 ENERGY: Final = "watth"
 POWER: Final = "watt"
 MONEY: Final = "currencyEUR"
@@ -45,7 +45,7 @@ _KIND_TONES: Final = {"turbine": "wind"}
 
 
 def tone(meaning: str) -> str:
-    """Return the colour of a meaning of `gridfleet.dashboards.plots.style.TONES`, or of a kind of device."""
+    """Return the colour of a quantity in `gridfleet.dashboards.plots.style.TONES`, or of a kind of device."""
     name = _KIND_TONES.get(meaning, meaning)
     return _THEME.get(name) or TONES[name].dark
 
@@ -61,4 +61,4 @@ def thresholds(first: str, *steps: tuple[float, str]) -> ThresholdsConfig:
 
 PLAIN: Final = thresholds(NEUTRAL)
 NONE_IS_GOOD: Final = thresholds(GOOD, (1, BAD))
-"""For what should be 0."""
+"""For a count that should be 0."""

@@ -1,4 +1,4 @@
-"""What every page has: variables, annotations, links to the other pages, and rows of panels laid out in order."""
+"""Build a page: variables, annotations, links to the other pages, and rows of panels in order."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -16,25 +16,25 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from gridfleet.dashboards.grafana.vocabulary.flux import RUN, SITE, Flux, read, values_of
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.vocabulary.theme import tone
+from gridfleet.dashboards.grafana.builders.flux import RUN, SITE, Flux, read, values_of
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.builders.theme import tone
 from gridfleet.devices.config.scenario import Scenario
 
 FOLDER_UID: Final = "gridfleet"
 FOLDER: Final = "GridFleet"
 TAG: Final = "gridfleet"
 COLUMNS: Final = 24
-"""Width of a page in Grafana's own measure."""
+"""Width of a page in Grafana's grid units."""
 ALL: Final = VariableOption(selected=True, text="All", value="$__all")
 
 SHIPPED_FROM: Final = Scenario().start
 SHIPPED_TO: Final = SHIPPED_FROM + timedelta(minutes=15) * Scenario().ticks
-"""The simulated time of a scenario that says nothing else: what a page shows at first."""
+"""The simulated time of a scenario with the default settings: what a page shows at first."""
 
 
 class Row(NamedTuple):
-    """Panels side by side, with a heading over them; widths share the page evenly where none are given."""
+    """Panels side by side under a heading; without `widths` they are equally wide."""
 
     heading: str
     height: int
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The time a page shows at first, and how often it asks anew."""
+    """The time range that a page shows at first, and its refresh interval."""
 
     begin: str
     end: str
@@ -73,10 +73,10 @@ def choice(name: str, label: str, query: str, about: str, *, many: bool = False)
     return variable
 
 
-SITE_CHOICE: Final = choice("site", "Site", SITES, "The site, as in the topics.")
-RUN_CHOICE: Final = choice("run", "Run", RUNS, "One run of the site's clock.")
+SITE_CHOICE: Final = choice("site", "Site", SITES, "The site, as in the MQTT topics.")
+RUN_CHOICE: Final = choice("run", "Run", RUNS, "A run of the site.")
 CELL_CHOICE: Final = choice(
-    "cell", "Cells", values_of("cell", "grid", RUN), "The cells that are added up.", many=True
+    "cell", "Cells", values_of("cell", "grid", RUN), "The cells whose figures are added up.", many=True
 )
 
 EVENTS: Final = (
@@ -84,9 +84,9 @@ EVENTS: Final = (
     ("Settings and algorithm", "price", ("settings",)),
     ("Outage", "reactor", ("offline", "online")),
     ("Incident", "vehicle", ("incident",)),
-    ("Begin and end", "muted", ("begin", "end")),
+    ("Start and end", "muted", ("begin", "end")),
 )
-"""Annotations: name, the meaning of the colour, and which events they show."""
+"""Annotations: name, the quantity whose colour is used, and the events shown."""
 
 
 def events(run: str, *kinds: str) -> Flux:
@@ -147,7 +147,7 @@ def page(
         sdk.DashboardLink("Last 24 hours")
         .type(DashboardLinkType.LINK)
         .icon("bolt")
-        .tooltip("For a site in real time; simulated runs keep the scenario's own time")
+        .tooltip("For a site in real time; simulated runs have the scenario's time")
         .url(f"/d/{uid}?from=now-24h&to=now")
         .include_vars(include_vars=True)
     )

@@ -1,4 +1,4 @@
-"""Maps: where the devices are, each kind in its colour."""
+"""Maps of the devices' positions, each kind in its colour."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -9,9 +9,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.geomap import TooltipMode
 
-from gridfleet.dashboards.grafana.vocabulary.flux import Flux
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.vocabulary.theme import tone
+from gridfleet.dashboards.grafana.builders.flux import Flux
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.builders.theme import tone
 
 OUTLINES: Final = (
     parts.MapLayerOptions()
@@ -26,7 +26,7 @@ OUTLINES: Final = (
     )
     .tooltip(tooltip=False)
 )
-"""Comes with Grafana: a map without the internet shows at least the borders."""
+"""Part of Grafana: without the internet the map shows at least the borders."""
 FIT: Final = geomap.MapViewConfig().id("fit").lat(51).lon(10).zoom(6).all_layers(all_layers=True)
 PLACE: Final = (
     parts.FrameGeometrySource()
@@ -50,7 +50,7 @@ class Marks(NamedTuple):
 def device_map(
     title: str, about: str, layers: Iterable[Marks], *, path: Flux | None = None
 ) -> dashboard.Panel:
-    """Return a map of marks, and of one path where asked for."""
+    """Return a map of marks, and of a path if given."""
     drawn: list[Builder[common.MapLayerOptions]] = [OUTLINES]
     panel = (
         geomap.Panel().title(title).description(about).datasource(DATASOURCE).no_value("no device reported")

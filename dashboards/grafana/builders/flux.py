@@ -1,15 +1,15 @@
-"""A small vocabulary for Flux: a query is its steps, one per line, and reads the way it runs.
+"""Build Flux queries step by step, one step per line.
 
 Grafana replaces `${name}` by the page's variables, and `v.defaultBucket`, `v.timeRangeStart`, `v.timeRangeStop` and
-`v.windowPeriod` by the data source's bucket, what is on the screen, and a width that fits it. It replaces the words
-after the dot wherever they stand, so no column may bear one of their names.
+`v.windowPeriod` by the data source's bucket, the time range that is shown, and a window width for it. It replaces
+these names anywhere in the query, so no column may have one of them.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
 SHOWN: Final = "start: v.timeRangeStart, stop: v.timeRangeStop"
-"""The time on the screen."""
+"""The time range that is shown."""
 ALWAYS: Final = "start: 2000-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z"
 """All time, simulated time included."""
 
@@ -21,13 +21,13 @@ DEVICE: Final = RUN + ' and r.device == "${device}"'
 
 
 class Flux(NamedTuple):
-    """A query, step by step; every method returns a longer one."""
+    """A query as its steps; every method returns a query with more steps."""
 
     steps: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The query as Grafana sends it, after replacing."""
+        """The query as text, with Grafana's variables."""
         return "\n  |> ".join(self.steps)
 
     def then(self, *steps: str) -> Self:
@@ -35,19 +35,19 @@ class Flux(NamedTuple):
         return self._replace(steps=(*self.steps, *steps))
 
     def where(self, condition: str) -> Self:
-        """Keep the rows of which that is true."""
+        """Keep the rows for which a condition is true."""
         return self.then(f"filter(fn: (r) => {condition})")
 
     def together(self, *by: str) -> Self:
-        """Join the series into one for each value of the columns, in order of time."""
+        """Merge the series into one for each value of the columns, in order of time."""
         return self.then(_group(by), 'sort(columns: ["_time"])')
 
     def per_tick(self, *by: str, fn: str = "sum") -> Self:
-        """Take all rows of a tick and field together: one point for each tick, field and value of the columns."""
+        """Aggregate the rows of a tick: one point for each tick, field and value of the columns."""
         return self.then(_group(("_time", "_field", *by)), f"{fn}()").together("_field", *by)
 
     def windows(self, fn: str = "mean") -> Self:
-        """Return one point for each width that the screen can show."""
+        """Aggregate by time: one point for each window that the panel can show."""
         return self.then(
             f'aggregateWindow(every: v.windowPeriod, fn: {fn}, timeSrc: "_start", createEmpty: false)'
         )
@@ -72,7 +72,7 @@ class Flux(NamedTuple):
             pivot = f'pivot(rowKey: {_list(rows)}, columnKey: ["_field"], valueColumn: "_value")'
             longer = self.then(pivot, "group()")
             return longer.order("_time") if "_time" in rows else longer
-        # A pivot needs something to tell rows by.
+        # A pivot needs a row key.
         return self.then(
             'set(key: "row", value: "all")',
             _group(("row", "_field")),

@@ -1,4 +1,4 @@
-"""Panels of rows: tables, bars, states over time, and the list of alarms."""
+"""Panels of rows: tables, bars, states over time, and the list of alerts."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from grafana_foundation_sdk.builders import table as table_panel
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Property
 
-from gridfleet.dashboards.grafana.vocabulary.flux import Flux
-from gridfleet.dashboards.grafana.vocabulary.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.vocabulary.panels import (
+from gridfleet.dashboards.grafana.builders.flux import Flux
+from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
+from gridfleet.dashboards.grafana.builders.panels import (
     NOTHING,
     TICK,
     Line,
@@ -20,11 +20,11 @@ from gridfleet.dashboards.grafana.vocabulary.panels import (
     legend_below,
     properties_of,
 )
-from gridfleet.dashboards.grafana.vocabulary.theme import PLAIN, tone
+from gridfleet.dashboards.grafana.builders.theme import PLAIN, tone
 
 
 class Column(NamedTuple):
-    """A table's column: the name for people, the unit, its width in pixels and where a click on it leads."""
+    """A table's column: field, shown name, unit, width in pixels, and the link that a click opens."""
 
     field: str
     name: str
@@ -44,7 +44,7 @@ def bars(
     lines: Iterable[Line],
     empty: str = NOTHING,
 ) -> dashboard.Panel:
-    """A bar for each row, side by side; `along` is the column that names the rows."""
+    """Bars side by side, one for each row; `along` is the column that names the rows."""
     panel = (
         begin(barchart.Panel(), title, about, unit, (query,), empty)
         .x_field(along)
@@ -99,7 +99,7 @@ def table(
     columns: Iterable[Column],
     empty: str = NOTHING,
 ) -> dashboard.Panel:
-    """Rows, with the columns named; a column may lead to another page."""
+    """A table; a column may link to another page."""
     panel = (
         begin(table_panel.Panel(), title, about, "none", (query,), empty)
         .cell_height(common.TableCellHeight.SM)
@@ -118,7 +118,7 @@ def states(
     words: Iterable[tuple[str, str]],
     empty: str = NOTHING,
 ) -> dashboard.Panel:
-    """A band for each series that tells its state over time; `words` are the states and their colours."""
+    """A band for each series with its state over time; `words` are the states and their colours."""
     mapping = dashboard.ValueMap(
         {
             word: dashboard.ValueMappingResult(text=word, color=colour, index=index)
@@ -137,8 +137,8 @@ def states(
     )
 
 
-def alarms(title: str, about: str) -> dashboard.Panel:
-    """What Grafana's alert rules say now; the SDK has no builder for this panel."""
+def alert_list(title: str, about: str) -> dashboard.Panel:
+    """The present state of the alert rules; the SDK has no builder for this panel."""
     return (
         sdk.Panel()
         .type("alertlist")

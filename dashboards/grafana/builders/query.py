@@ -1,4 +1,4 @@
-"""Flux as the Foundation SDK wants a query: it has no builder for InfluxDB."""
+"""Flux queries for the Foundation SDK, which has no builder for InfluxDB."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import DataSourceRef
 
-from gridfleet.dashboards.grafana.vocabulary.flux import Flux
+from gridfleet.dashboards.grafana.builders.flux import Flux
 
 DATASOURCE_UID: Final = "gridfleet-influxdb"
 DATASOURCE: Final = DataSourceRef(type_val="influxdb", uid=DATASOURCE_UID)
@@ -25,7 +25,7 @@ class InfluxQuery(Dataquery):
 
 
 class Query(Builder[Dataquery]):
-    """What the panel builders take."""
+    """A query as the panel builders take it."""
 
     def __init__(self, ref_id: str, flux: Flux) -> None:
         self._query = InfluxQuery(ref_id, flux.text)

@@ -1,4 +1,4 @@
-"""Panels of curves and of single figures, each with a title, a sentence on what it tells, a unit and its queries."""
+"""Panels of curves and of single figures, each with a title, a description, a unit and its queries."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
@@ -12,17 +12,17 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Property
 
-from gridfleet.dashboards.grafana.vocabulary.flux import Flux
-from gridfleet.dashboards.grafana.vocabulary.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.vocabulary.theme import PLAIN, tone
+from gridfleet.dashboards.grafana.builders.flux import Flux
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
+from gridfleet.dashboards.grafana.builders.theme import PLAIN, tone
 
 TICK: Final = "15m"
-"""No point of simulated time is nearer to the next."""
-NOTHING: Final = "nothing in the time shown"
+"""The smallest interval between two points of simulated time."""
+NOTHING: Final = "no data in the time range shown"
 
 
 class Line(NamedTuple):
-    """How a field is shown: the name for people, the meaning its colour has, and whether drawn as a plain line."""
+    """How a field is shown: its name, the quantity whose colour it has, and whether it is a line beside a stack."""
 
     field: str
     name: str
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 class _Common(Protocol):
-    """What every panel builder of the SDK can do."""
+    """The methods that all panel builders of the SDK have."""
 
     def title(self, title: str) -> Self: ...
     def description(self, description: str) -> Self: ...
@@ -46,7 +46,7 @@ class _Common(Protocol):
 P = TypeVar("P", bound=_Common)
 
 
-def timeseries(  # noqa: PLR0913 - a panel says much
+def timeseries(  # noqa: PLR0913 - a panel has many settings
     title: str,
     about: str,
     unit: str,
@@ -60,7 +60,7 @@ def timeseries(  # noqa: PLR0913 - a panel says much
     floor: float | None = None,
     empty: str = NOTHING,
 ) -> dashboard.Panel:
-    """Curves over time: `lines` for known fields, else all in shades of the colour of one meaning."""
+    """Curves over time: `lines` for known fields, else all in shades of one colour."""
     panel = (
         begin(series_panel.Panel(), title, about, unit, queries, empty)
         .interval(step)
@@ -118,8 +118,8 @@ def stat(
     return panel.build()
 
 
-def words(title: str, about: str, *queries: Flux, field: str, unit: str = "none") -> dashboard.Panel:
-    """The last word, or time, of a field of a table."""
+def text_stat(title: str, about: str, *queries: Flux, field: str, unit: str = "none") -> dashboard.Panel:
+    """The last text, or time, of a field of a table."""
     return (
         begin(stat_panel.Panel(), title, about, unit, queries, "–")
         .thresholds(PLAIN)
@@ -135,7 +135,7 @@ def words(title: str, about: str, *queries: Flux, field: str, unit: str = "none"
 
 
 def begin(panel: P, title: str, about: str, unit: str, queries: Iterable[Flux], empty: str) -> P:
-    """Give a panel what every one has."""
+    """Set the properties that every panel has."""
     panel.title(title).description(about).datasource(DATASOURCE).unit(unit).no_value(empty)
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(Query(letter, query))

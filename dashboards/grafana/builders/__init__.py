@@ -1,0 +1,1 @@
+"""Builders for Grafana: Flux queries, panels, maps, pages, colours."""

@@ -1,1 +1,0 @@
-"""A small vocabulary for Grafana: Flux, queries, panels, pages, colours."""
