@@ -1,6 +1,6 @@
 """A small seeded random generator (SplitMix64): the same draws on every machine, in 8 bytes of state.
 
-`random.Random` keeps 2.5 kB per instance, half of what a simulated device may weigh in all.
+`random.Random` keeps 2.5 kB per instance, half of what a simulated device may take in all.
 Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, figure 15.
 """
 
@@ -11,11 +11,12 @@ _MASK: Final = 2**64 - 1
 
 
 class RandomStream:
-    """Draws for one device; seeded by words, so that adding a device changes nobody else's draws."""
+    """Random numbers for one device; the seed includes its id, so that adding a device does not change the others'."""
 
     __slots__ = ("_state",)
 
     def __init__(self, *seed: object) -> None:
+        """`seed` are any values with a stable text, e.g. the seed of the run and the id of the device."""
         text = "/".join(map(str, seed)).encode()
         self._state = int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gridfleet.broker.protocol.units import MS_PER_S, cost_neur
-from gridfleet.devices.physics.battery import charge_for, drawn_to_fill, stored_from, time_to_draw
+from gridfleet.devices.physics.battery import drawn_to_fill, energy_drawn, stored_from, time_to_draw
 from gridfleet.devices.physics.vehicle_models import VehicleModel
 
 
@@ -58,7 +58,7 @@ class Session:
         if self.releasing:
             return self.target_wh
         seconds = (now_ms - self.plugged_ms) / MS_PER_S
-        drawn_wh = charge_for(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
+        drawn_wh = energy_drawn(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
         return max(min(drawn_wh, self.target_wh), self.reported_wh)
 
     def draw(self, now_ms: int, model: VehicleModel) -> MeterDelta:

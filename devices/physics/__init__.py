@@ -1,1 +1,1 @@
-"""Relations of the physical world, one per function, units in every name; no I/O, no clock, no chance."""
+"""Physics of wind, batteries, vehicles and demand: one relation per function; no I/O, no clock, no randomness."""

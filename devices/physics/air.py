@@ -1,4 +1,4 @@
-"""Density and pressure of dry air, and how the wind grows with height.
+"""Density and pressure of dry air, and the wind speed at another height.
 
 [1] E. Hau, "Windkraftanlagen", 4th edition, Springer 2008: density from pressure and
     temperature, power law of the wind profile.

@@ -1,4 +1,4 @@
-"""A battery's efficiency and its charging curve, solved exactly.
+"""Losses and charging curve of a battery, solved exactly.
 
 Energy is whole Wh. *Drawn* and *delivered* are counted outside the battery, *stored* inside: 90 % of what is
 drawn is stored, and 94 % of what is taken out is delivered. Charging power (drawn, in W) over the state of
@@ -25,12 +25,12 @@ _ROUNDING_WH = 1e-6
 
 
 def stored_from(drawn_wh: int) -> int:
-    """Return the Wh a battery gains from Wh drawn outside it, rounded down."""
+    """Return the Wh that a battery gains from Wh drawn outside it, rounded down."""
     return drawn_wh * CHARGE_EFFICIENCY_PERCENT // 100
 
 
 def drawn_to_fill(room_wh: int) -> int:
-    """Return the most whole Wh to draw of which 90 % fit, unrounded, into the room left in the battery."""
+    """Return the most whole Wh to draw, of which 90 %, unrounded, fit into the room left in the battery."""
     return room_wh * 100 // CHARGE_EFFICIENCY_PERCENT
 
 
@@ -49,10 +49,10 @@ def charge_power_w(state_of_charge: float, max_power_w: int) -> int:
     return round(max_power_w * _power_share(state_of_charge))
 
 
-def charge_for(stored_wh: int, capacity_wh: int, max_power_w: int, seconds: float) -> int:
-    """Return the whole Wh drawn in so many seconds, rounded down; the battery then gains `stored_from` of it.
+def energy_drawn(stored_wh: int, capacity_wh: int, max_power_w: int, seconds: float) -> int:
+    """Return the whole Wh drawn in this time, rounded down; the battery gains `stored_from` of it.
 
-    Call it with the time since the last change of stored energy: each call drops the fraction of a Wh.
+    `seconds` is the time since the stored energy last changed: each call drops the fraction of a Wh.
     """
     gained_wh = _stored_after(stored_wh, capacity_wh, max_power_w, seconds) - stored_wh
     drawn_wh = floor(gained_wh / _EFFICIENCY + _ROUNDING_WH)
@@ -60,7 +60,7 @@ def charge_for(stored_wh: int, capacity_wh: int, max_power_w: int, seconds: floa
 
 
 def time_to_draw(stored_wh: int, capacity_wh: int, max_power_w: int, energy_wh: int) -> float:
-    """Return the seconds until so many Wh are drawn; math.inf where 90 % of them would fill the battery."""
+    """Return the seconds until this energy is drawn; math.inf where 90 % of it would fill the battery."""
     if energy_wh <= 0:
         return 0.0
     target_wh = stored_wh + energy_wh * _EFFICIENCY

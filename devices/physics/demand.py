@@ -4,12 +4,12 @@
 [2] VDEW M-05/2000, "Anwendung der Repräsentativen VDEW-Lastprofile step-by-step": day types and dynamisation.
 
 Time is the simulated clock: milliseconds since 1970-01-01 00:00 *German standard time*. The calendar is read
-from it as it stands, without daylight saving, so a day has 96 quarter hours all year.
+from it without daylight saving, so every day has 96 quarter hours.
 
 Sundays and the nine public holidays of the whole country are day type FT, Saturdays SA, other days WT. As in
 [2], 24 and 31 December count as Saturdays unless they are Sundays. H25 is dynamic: its table times the
-polynomial of [2] in the day of the year; G25 and L25 are used as they stand. Nothing is renormalised, so a
-year's sum departs from the annual demand a little: by 0.04 % in 2025, 0.4 % in a leap year.
+polynomial of [2] in the day of the year; G25 and L25 have no such factor. Nothing is renormalised, so a
+year's sum differs a little from the annual demand: by 0.04 % in 2025, 0.4 % in a leap year.
 """
 
 import json
@@ -43,7 +43,7 @@ class LoadProfile:
     table_wh: tuple[tuple[tuple[int, ...], ...], ...]
 
     def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
-        """Return the whole Wh drawn in the quarter hour that holds this time, at an annual demand in kWh."""
+        """Return the whole Wh drawn in the quarter hour of this time, at an annual demand in kWh."""
         day_number, day_ms = divmod(simulated_ms, _DAY_MS)
         month, day_type, factor = _day(day_number)
         share_wh = self.table_wh[month][day_type][day_ms // QUARTER_HOUR_MS]
@@ -53,7 +53,7 @@ class LoadProfile:
 
 @cache
 def load_profile(name: ProfileName) -> LoadProfile:
-    """Return a profile of 2025 by name; KeyError for any other."""
+    """Return a profile of 2025 by its name; raise KeyError for any other name."""
     profile = json.loads(read_text("bdew_2025.json"))["profiles"][name]
     months = tuple(tuple(tuple(month[day]) for day in _DAY_TYPES) for month in profile["months"])
     return LoadProfile(name=name, dynamic=profile["dynamic"], table_wh=months)

@@ -1,4 +1,4 @@
-"""Distances and positions on the earth, in degrees and km.
+"""Distances and positions on the Earth, in degrees and km.
 
 [1] R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984) 159.
 [2] IUGG mean earth radius R₁ = 6 371.0088 km (H. Moritz, Geodetic Reference System 1980).
@@ -27,7 +27,7 @@ def distance_km(latitude: float, longitude: float, to_latitude: float, to_longit
 def between(
     latitude: float, longitude: float, to_latitude: float, to_longitude: float, fraction: float
 ) -> tuple[float, float]:
-    """Return latitude and longitude at a fraction (0 to 1, clamped) of the line straight in degrees."""
+    """Return latitude and longitude at a fraction (0 to 1, clamped) of the way, linear in degrees."""
     if fraction >= 1:
         return to_latitude, to_longitude
     share = max(0.0, fraction)
@@ -42,7 +42,7 @@ def nearest_sites(
 
 
 def inverse_distance_weights(distances_km: Sequence[float]) -> tuple[float, ...]:
-    """Return weights 1/d that add up to 1 [3]; a site at distance 0 takes all, the first of several."""
+    """Return weights 1/d that add up to 1 [3]; a site at distance 0 gets weight 1, the first if there are several."""
     for index, site_km in enumerate(distances_km):
         if site_km == 0:
             return tuple(float(other == index) for other in range(len(distances_km)))

@@ -1,4 +1,4 @@
-"""A vehicle's way from one place to another: position and battery as a closed function of time."""
+"""A vehicle's journey from one place to another: position and battery as a function of time."""
 
 from math import ceil
 from typing import NamedTuple
@@ -32,12 +32,12 @@ class Journey(NamedTuple):
         capacity_wh: int,
         consumption_wh_per_km: float,
     ) -> "Journey":
-        """Set out from origin to target."""
-        way_km = distance_km(*origin, *target)
-        return cls(now_ms, origin, target, way_km, stored_wh, capacity_wh, consumption_wh_per_km)
+        """Return a journey that begins now, from origin to target."""
+        whole_km = distance_km(*origin, *target)
+        return cls(now_ms, origin, target, whole_km, stored_wh, capacity_wh, consumption_wh_per_km)
 
     def at(self, now_ms: int) -> tuple[Place, int]:
-        """Return position and stored Wh at an instant; at the target, or empty on the way, it stands."""
+        """Return position and stored Wh at a time; the vehicle stops at the target, or when the battery is empty."""
         seconds = max(now_ms - self.start_ms, 0) / MS_PER_S
         leg = drive(self.stored_wh, self.capacity_wh, self.consumption_wh_per_km, seconds)
         if leg.distance_km >= self.distance_km:
@@ -46,12 +46,12 @@ class Journey(NamedTuple):
         return between(*self.origin, *self.target, fraction), round(leg.stored_wh)
 
     def arrival_ms(self) -> int | None:
-        """Return the instant of arrival, or None when the battery does not last."""
+        """Return the time of arrival, or None if the battery is empty before."""
         seconds = time_for(self.distance_km, self.stored_wh, self.capacity_wh, self.consumption_wh_per_km)
         return None if seconds is None else self.start_ms + ceil(seconds * MS_PER_S)
 
     def reaches_ms(self, target_wh: float) -> int:
-        """Return the instant at which only `target_wh` are left, if it drives on for so long."""
+        """Return the time at which only `target_wh` are left, if the vehicle drives until then."""
         seconds = time_until(self.stored_wh, self.capacity_wh, self.consumption_wh_per_km, target_wh)
         return self.start_ms + ceil(seconds * MS_PER_S)
 

@@ -37,7 +37,7 @@ def power_coefficient(wind_speed_mps: float) -> float:
 
 
 def swept_area_m2(rotor_diameter_m: float) -> float:
-    """Return the area the rotor sweeps, A = π·D²/4."""
+    """Return the area that the rotor sweeps, A = π·D²/4."""
     return pi * rotor_diameter_m * rotor_diameter_m / 4
 
 

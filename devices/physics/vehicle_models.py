@@ -1,4 +1,4 @@
-"""The car models of the fleet: consumption, battery and charging power of real cars."""
+"""Consumption, battery and charging power of real electric cars."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ _PER_KILO = 1_000
 
 @dataclass(frozen=True, slots=True)
 class VehicleModel:
-    """One car model: what it needs per km, what its battery holds, and what it can draw at most."""
+    """One car model: consumption, battery capacity, and the most power that it can draw."""
 
     model: str
     consumption_wh_per_km: float
@@ -21,7 +21,7 @@ class VehicleModel:
 
 @cache
 def vehicle_models() -> tuple[VehicleModel, ...]:
-    """Return the models of devices/physics/data/vehicles.csv in the order of the file; sources are named there."""
+    """Return the models of devices/physics/data/vehicles.csv in the order of the file, which names its sources."""
     return tuple(
         VehicleModel(
             model=row["model"],

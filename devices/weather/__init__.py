@@ -1,6 +1,6 @@
-"""Wind and temperature at any place of the map and any quarter hour: synthetic, recorded, or of the DWD.
+"""Wind and temperature at any place and quarter hour: synthetic, recorded, or from DWD files.
 
-Every source answers the same question, `Weather.at`. Time is the simulated clock: milliseconds since
+Every source is a `Weather`. Time is the simulated clock: milliseconds since
 1970-01-01 00:00 German standard time (UTC+1 all year), the clock of the load profiles.
 """
 
@@ -22,15 +22,15 @@ class WindReading:
 
 
 class Weather(Protocol):
-    """What a wind turbine can ask its anemometer and thermometer."""
+    """A source of wind and temperature."""
 
     def at(self, simulated_ms: int, latitude: float, longitude: float) -> WindReading:
-        """Return the reading of the quarter hour holding this time; WeatherSpanError where there is none."""
+        """Return the reading for the quarter hour of this time; raise WeatherSpanError if there is none."""
         ...
 
 
 class WeatherFileError(GridFleetError, ValueError):
-    """A weather file that cannot be read: which file, line and column, what is wrong and how to mend it."""
+    """A weather file cannot be read; the text names file, line, column, problem and remedy."""
 
     def __init__(self, file: Path, line: int | None, column: str | None, problem: str, remedy: str) -> None:
         where = str(file)
@@ -47,7 +47,7 @@ class WeatherFileError(GridFleetError, ValueError):
 
 
 class WeatherSpanError(GridFleetError, LookupError):
-    """A time for which there is no weather; the text names what is covered."""
+    """There is no weather for a time; the text names what is covered."""
 
     def __init__(self, simulated_ms: int, reason: str) -> None:
         super().__init__(reason)

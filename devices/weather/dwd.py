@@ -7,7 +7,7 @@ header `STATIONS_ID;MESS_DATUM;  QN;FF_10;DD_10;eor`, in files before 2000 witho
 
 Time: MESS_DATUM (yyyymmddhhmm) ends the ten minutes measured. It is UTC, in files that end before 2000 German
 standard time (DWD's data set description). A quarter hour takes the mean of what overlaps it, weighted by the
-overlap, and needs half of it covered; then a gap is bridged for an hour, after which other stations serve.
+overlap, and needs half of it covered. A gap is bridged for an hour; after that, other stations are used.
 
 Place: from a station list (`zehn_min_ff_Beschreibung_Stationen.txt`), or the archive's own
 `Metadaten_Geographie_*.txt` (its last line, the present site), or coordinates given by station number.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
 from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
 from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
@@ -30,7 +31,7 @@ _GEOGRAPHY_PREFIX = "Metadaten_Geographie_"
 _COLUMNS = {"FF_10": "wind", "TT_10": "temperature"}
 _LIMITS = {"FF_10": (0.0, 100.0), "TT_10": (-60.0, 60.0)}
 _INTERVAL_MS = 600_000
-_LEAST_COVERED_MS = QUARTER_HOUR_MS // 2
+_MIN_COVERED_MS = QUARTER_HOUR_MS // 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _YEAR_2000_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
@@ -46,10 +47,10 @@ def read_dwd(
     coordinates: Coordinates | None = None,
     assumed_temperature_c: float | None = None,
 ) -> SiteWeather:
-    """Return the weather of DWD files of any stations; where files overlap, the later one given counts.
+    """Return the weather of DWD files of any stations; where files overlap, the later one in the list counts.
 
-    Places come from `coordinates` (latitude, longitude by station number), else the station list, else the
-    archives. WeatherFileError names file, line, column, fault and remedy.
+    Places come from `coordinates` (latitude, longitude by station number), else from the station list, else from
+    the archives. Raise WeatherFileError with file, line, column, problem and remedy.
     """
     places: dict[int, tuple[float, float]] = {}
     samples: dict[tuple[int, str], dict[int, float]] = {}
@@ -68,8 +69,8 @@ def read_dwd(
     sites = []
     for station, file in sorted(station_file.items()):
         if station not in places:
-            remedy = "give a station list, the .zip with its metadata, or coordinates"
-            raise WeatherFileError(file, None, None, f"nothing says where station {station} is", remedy)
+            remedy = "add a station list, or the .zip with the station's metadata"
+            raise WeatherFileError(file, None, None, f"no coordinates of station {station}", remedy)
         wind, temperature = (
             Series(quarter_means(samples.get((station, quantity), {}))) for quantity in _COLUMNS.values()
         )
@@ -83,12 +84,12 @@ def read_station_list(file: Path) -> dict[int, tuple[float, float]]:
     places = {int(match[1]): (float(match[2]), float(match[3])) for match in matches if match}
     if not places:
         remedy = "give DWD's zehn_min_ff_Beschreibung_Stationen.txt"
-        raise WeatherFileError(file, None, None, "holds no line of a station", remedy)
+        raise WeatherFileError(file, None, None, "has no line for a station", remedy)
     return places
 
 
 def quarter_means(samples: Mapping[int, float]) -> dict[int, float]:
-    """Return means by beginning of quarter hour from ten-minute means by their end, all in ms."""
+    """Return quarter-hour means by their beginning, from ten-minute means by their end; times in ms."""
     covered: dict[int, int] = {}
     sums: dict[int, float] = {}
     for end_ms, value in sorted(samples.items()):
@@ -102,12 +103,12 @@ def quarter_means(samples: Mapping[int, float]) -> dict[int, float]:
     return {
         quarter_ms: sums[quarter_ms] / part_ms
         for quarter_ms, part_ms in covered.items()
-        if part_ms >= _LEAST_COVERED_MS
+        if part_ms >= _MIN_COVERED_MS
     }
 
 
 def _members(file: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of the file, or of what matters in the archive."""
+    """Yield name and text of the file, or of the product and geography files in the archive."""
     if file.suffix.lower() != ".zip":
         yield file.name, _bytes(file).decode("latin-1")
         return
@@ -120,7 +121,9 @@ def _members(file: Path) -> Iterator[tuple[str, str]]:
             ]
     except (OSError, BadZipFile) as error:
         remedy = "fetch it again from opendata.dwd.de"
-        raise WeatherFileError(file, None, None, f"cannot be unpacked ({error})", remedy) from error
+        raise WeatherFileError(
+            file, None, None, f"cannot be unpacked ({error_reason(error)})", remedy
+        ) from error
     if not any(name.startswith(_PRODUCT_PREFIX) for name, _ in texts):
         remedy = "give a 10minutenwerte_wind_… or 10minutenwerte_TU_… archive"
         raise WeatherFileError(file, None, None, f"holds no {_PRODUCT_PREFIX}*.txt", remedy)
@@ -128,7 +131,7 @@ def _members(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
-    """Station, quantity, and values by end of interval on the simulated clock, of a product file."""
+    """Return station, quantity, and values by end of interval in simulated time, of a product file."""
     lines = text.splitlines()
     header = [cell.strip() for cell in lines[0].split(";")] if lines else []
     column = next((name for name in _COLUMNS if name in header), None)
@@ -147,8 +150,9 @@ def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
         try:
             station, time_ms, value = int(cells[0]), _stamp_ms(cells[1].strip()), _value(column, cells[place])
         except (ValueError, IndexError) as error:
-            problem = f"{line.strip()!r} is no row ({error})"
-            remedy = f"expected {';'.join(header)}; fetch the file again"
+            low, high = _LIMITS[column]
+            problem = f"{line.strip()!r} is not a row of {';'.join(header)}"
+            remedy = f"{column} is {low:g} to {high:g}, or {MISSING:g} where missing; fetch the file again"
             raise WeatherFileError(file, number, column, problem, remedy) from error
         stations.add(station)
         last_ms = max(last_ms, time_ms)
@@ -156,7 +160,7 @@ def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
             values[time_ms] = value
     if len(stations) != 1:
         problem = f"holds {len(stations)} stations"
-        raise WeatherFileError(file, None, "STATIONS_ID", problem, "give one file per station, with rows")
+        raise WeatherFileError(file, None, "STATIONS_ID", problem, "use one file per station, with rows")
     shift_ms = STANDARD_TIME_AHEAD_OF_UTC_MS if last_ms >= _YEAR_2000_MS else 0
     return stations.pop(), _COLUMNS[column], {time_ms + shift_ms: value for time_ms, value in values.items()}
 
@@ -167,7 +171,7 @@ def _value(column: str, text: str) -> float | None:
     if value == MISSING:
         return None
     if not low <= value <= high:
-        raise ValueError(f"{column} is {low:g} to {high:g}, or {MISSING:g} where missing")
+        raise ValueError(text)
     return value
 
 
@@ -176,7 +180,7 @@ def _stamp_ms(text: str) -> int:
 
 
 def _geography(file: Path, text: str) -> dict[int, tuple[float, float]]:
-    """Latitude and longitude by station of a Metadaten_Geographie file; a later line is a later site."""
+    """Return latitude and longitude by station of a Metadaten_Geographie file; the last line of a station counts."""
     places = {}
     for number, line in enumerate(text.splitlines()[1:], start=2):
         cells = line.split(";")
@@ -185,7 +189,7 @@ def _geography(file: Path, text: str) -> dict[int, tuple[float, float]]:
         try:
             places[int(cells[0])] = (float(cells[2]), float(cells[3]))
         except ValueError as error:
-            problem = f"{line!r} in its {_GEOGRAPHY_PREFIX}*.txt is no row ({error})"
+            problem = f"{line!r} in its {_GEOGRAPHY_PREFIX}*.txt is not a row of the table"
             remedy = "expected Stations_id;Stationshoehe;Geogr.Breite;Geogr.Laenge;…; fetch the file again"
             raise WeatherFileError(file, number, None, problem, remedy) from error
     return places
@@ -195,4 +199,6 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise WeatherFileError(file, None, None, f"cannot be read ({error})", "check the path") from error
+        raise WeatherFileError(
+            file, None, None, f"cannot be read ({error_reason(error)})", "check the path"
+        ) from error

@@ -1,8 +1,8 @@
 """Recorded weather from a CSV file.
 
 The first line names the columns; their order is free and further columns are ignored.
-- time: ISO 8601, e.g. 2025-01-31T13:45; German standard time unless it has an offset of its own.
-- latitude, longitude: of the site, in degrees.
+- time: ISO 8601, e.g. 2025-01-31T13:45; German standard time unless it has a UTC offset.
+- latitude, longitude: place of the site, in degrees.
 - wind_speed_mps: at hub height, 0 to 100 m/s; empty where missing.
 - temperature_c: -60 to 60 °C; empty where missing.
 - station (optional): the site's name. Without it, rows of the same position are one site.
@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
+from gridfleet.broker.errors import error_reason
 from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
 from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
 
@@ -30,7 +31,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class _Site:
-    """What the rows of one site have said so far."""
+    """The values of one site, by time."""
 
     def __init__(self, latitude: float, longitude: float) -> None:
         self.latitude = latitude
@@ -41,7 +42,7 @@ class _Site:
 
 
 def read_weather_csv(file: Path, assumed_temperature_c: float | None = None) -> SiteWeather:
-    """Return the weather of a CSV file; WeatherFileError names file, line, column, fault and remedy."""
+    """Return the weather of a CSV file; raise WeatherFileError with file, line, column, problem and remedy."""
     sites: dict[str, _Site] = {}
     for line, row in _rows(file):
         time_ms = _time_ms(file, line, row["time"])
@@ -61,7 +62,7 @@ def read_weather_csv(file: Path, assumed_temperature_c: float | None = None) -> 
             if value is not None:
                 values[time_ms] = value
     if not sites:
-        raise WeatherFileError(file, None, None, "there is no row below the header", "add at least one")
+        raise WeatherFileError(file, None, None, "no row below the header", "add at least one")
     series = [
         SiteSeries(name, site.latitude, site.longitude, Series(site.wind_mps), Series(site.temperature_c))
         for name, site in sites.items()
@@ -70,7 +71,7 @@ def read_weather_csv(file: Path, assumed_temperature_c: float | None = None) -> 
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and stripped cells of every row."""
+    """Yield line number and stripped cells of every row."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, restval="", skipinitialspace=True)
@@ -84,7 +85,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, {name: row[name].strip() for name in header}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         remedy = "give a readable CSV file in UTF-8"
-        raise WeatherFileError(file, None, None, f"cannot be read ({error})", remedy) from error
+        raise WeatherFileError(file, None, None, f"cannot be read ({error_reason(error)})", remedy) from error
 
 
 def _time_ms(file: Path, line: int, text: str) -> int:
@@ -92,7 +93,7 @@ def _time_ms(file: Path, line: int, text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         remedy = "write it like 2025-01-31T13:45 or 2025-01-31T12:45Z"
-        raise WeatherFileError(file, line, "time", f"{text!r} is no ISO 8601 time", remedy) from error
+        raise WeatherFileError(file, line, "time", f"{text!r} is not an ISO 8601 time", remedy) from error
     if moment.tzinfo is None:
         return (moment.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
     return (moment - _EPOCH) // _MILLISECOND + STANDARD_TIME_AHEAD_OF_UTC_MS
@@ -106,16 +107,16 @@ def _required(file: Path, line: int, column: str, row: dict[str, str]) -> float:
 
 
 def _number(file: Path, line: int, column: str, text: str) -> float | None:
-    """The number of a cell within the column's limits, None where it is empty."""
+    """Return the number of a cell, None where it is empty; raise WeatherFileError if it is out of range."""
     if not text:
         return None
     low, high = _LIMITS[column]
     try:
         value = float(text)
     except ValueError as error:
-        remedy = "write a number with a decimal point, or nothing"
-        raise WeatherFileError(file, line, column, f"{text!r} is no number", remedy) from error
+        remedy = "write a number with a decimal point, or leave it empty"
+        raise WeatherFileError(file, line, column, f"{text!r} is not a number", remedy) from error
     if not (isfinite(value) and low <= value <= high):
-        remedy = f"allowed is {low:g} to {high:g}, or nothing"
+        remedy = f"allowed is {low:g} to {high:g}, or empty"
         raise WeatherFileError(file, line, column, f"{text} is out of range", remedy)
     return value

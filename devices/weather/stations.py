@@ -1,8 +1,8 @@
-"""Weather measured at sites: each site's series, and the interpolation between the sites.
+"""Weather measured at sites: a time series for each site, and the interpolation between sites.
 
-A value holds until the site's next one, for at most an hour. A place takes the three nearest sites that have
-a value just then, weighted by inverse distance; a site in a gap gives way to the next one. Wind and
-temperature are looked up apart, since a site may measure only one of them.
+A value holds until the site's next one, for at most an hour. The weather of a place is that of the three nearest
+sites that have a value at that time, weighted by inverse distance. Wind and temperature are looked up separately,
+because a site may measure only one of them.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from gridfleet.broker.simulated_time import minute_text
 from gridfleet.devices.physics.geo import inverse_distance_weights, nearest_sites
 from gridfleet.devices.weather import WeatherSpanError, WindReading
 
-LONGEST_HOLD_MS: Final = 3_600_000
+MAX_HOLD_MS: Final = 3_600_000
 _SITES_USED = 3
 
 
@@ -28,9 +28,9 @@ class Series:
         self._values: Sequence[float] = [values[time_ms] for time_ms in self.times_ms]
 
     def held_at(self, simulated_ms: int) -> float | None:
-        """Return the latest value not older than an hour, or None."""
+        """Return the latest value that is not older than an hour, or None."""
         index = bisect_right(self.times_ms, simulated_ms) - 1
-        if index < 0 or simulated_ms - self.times_ms[index] > LONGEST_HOLD_MS:
+        if index < 0 or simulated_ms - self.times_ms[index] > MAX_HOLD_MS:
             return None
         return self._values[index]
 
@@ -50,7 +50,7 @@ class SiteWeather:
     """Weather between measuring sites."""
 
     def __init__(self, sites: Sequence[SiteSeries], assumed_temperature_c: float | None = None) -> None:
-        """Take at least one site; the assumed temperature serves where no site has measured any."""
+        """`sites` holds at least one; `assumed_temperature_c` is used where no site has a temperature."""
         if not sites:
             raise ValueError("recorded weather needs at least one site")
         self.sites = tuple(sites)
@@ -61,7 +61,7 @@ class SiteWeather:
         self._places: dict[tuple[float, float], tuple[tuple[float, int], ...]] = {}
 
     def at(self, simulated_ms: int, latitude: float, longitude: float) -> WindReading:
-        """Return the reading of the quarter hour holding this time; WeatherSpanError where none has one."""
+        """Return the reading for the quarter hour of this time; raise WeatherSpanError if no site has one."""
         quarter_ms = simulated_ms - simulated_ms % QUARTER_HOUR_MS
         place = self._places.get((latitude, longitude))
         if place is None:
@@ -80,7 +80,7 @@ class SiteWeather:
         when = minute_text(simulated_ms)
         edges = [time_ms for one in series if one.times_ms for time_ms in (one.times_ms[0], one.times_ms[-1])]
         if not edges:
-            reason = f"no site has any {quantity}; give a file with it, or an assumed temperature"
+            reason = f"no site has any {quantity}; add a file that has it, or set an assumed temperature"
         else:
             span = f"{minute_text(min(edges))} to {minute_text(max(edges))}"
             reason = (
@@ -91,7 +91,7 @@ class SiteWeather:
 
 
 def _interpolated(place: Sequence[tuple[float, int]], series: Sequence[Series], time_ms: int) -> float | None:
-    """Inverse-distance mean of the three nearest sites that have a value."""
+    """Return the inverse-distance mean of the three nearest sites that have a value; None if none has."""
     distances_km: list[float] = []
     values: list[float] = []
     for site_km, index in place:

@@ -1,9 +1,9 @@
 """Seeded wind and temperature over Germany, correlated in time and space.
 
-Each of 20 stations carries a standard Gaussian that follows an AR(1) process in steps of 15 min; the
-innovations correlate as exp(−distance/L). A place takes the weighted mean of its three nearest stations,
-scaled back to unit variance, so the marginal is the same everywhere; the wind speed is the Weibull quantile
-of its probability [1, 2]. Temperature is a yearly and a daily cosine plus a second such Gaussian.
+Each of 20 stations has a standard Gaussian variable that follows an AR(1) process in steps of 15 min; the
+innovations correlate as exp(−distance/L). A place has the weighted mean of its three nearest stations, scaled
+back to unit variance, so the distribution is the same everywhere; the wind speed is the Weibull quantile of its
+probability [1, 2]. Temperature is a yearly and a daily cosine plus a second such variable.
 
 [1] B. G. Brown, R. W. Katz, A. H. Murphy, "Time series models to simulate and forecast wind speed and wind
     power", J. Climate Appl. Meteor. 23 (1984) 1184: a transformed Gaussian AR process.
@@ -40,15 +40,15 @@ _DAY_MS = 24 * _HOUR_MS
 _YEAR_MS = 365.2425 * _DAY_MS
 _COLDEST_DAY_MS = 18 * _DAY_MS
 _WARMEST_HOUR_MS = 15 * _HOUR_MS
-_STEPS_KEPT = 1_024
-_LONGEST_JUMP_STEPS = 20_000
-_PLACES_KEPT = 65_536
+_MAX_STEPS_KEPT = 1_024
+_MAX_JUMP_STEPS = 20_000
+_MAX_PLACES_KEPT = 65_536
 _UNIFORM_BITS = 52
 
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """What the weather is like: wind by [2], its persistence and reach, and temperature by [3]."""
+    """Parameters of the weather: wind by [2], its correlation in time and space, and temperature by [3]."""
 
     weibull_scale_mps: float = 8.0
     weibull_shape: float = 2.0
@@ -67,7 +67,7 @@ class Climate:
 
 
 class _Step(NamedTuple):
-    """One quarter hour: the stations' Gaussians, and the temperature that season and hour give in °C."""
+    """One quarter hour: a Gaussian value for each station, and the usual temperature of season and hour in °C."""
 
     wind: list[float]
     warmth: list[float]
@@ -75,10 +75,10 @@ class _Step(NamedTuple):
 
 
 class SyntheticWeather:
-    """A pure function of seed, start, climate, time and place; steps are made when first asked for."""
+    """Weather that depends only on seed, start, climate, time and place; steps are computed when first needed."""
 
     def __init__(self, seed: int | str, start_ms: int, climate: Climate | None = None) -> None:
-        """Anchor the series at `start_ms` on the simulated clock; no weather is earlier than that."""
+        """`start_ms` is the simulated time of the first step; there is no weather before it."""
         self.start_ms = start_ms - start_ms % QUARTER_HOUR_MS
         self.climate = climate or Climate()
         self._seed = f"weather|{seed}"
@@ -93,7 +93,7 @@ class SyntheticWeather:
         self._rewind()
 
     def at(self, simulated_ms: int, latitude: float, longitude: float) -> WindReading:
-        """Return the reading for the quarter hour holding this time; WeatherSpanError before the start."""
+        """Return the reading for the quarter hour of this time; raise WeatherSpanError before the start."""
         step = self._step(simulated_ms)
         place = self._places.get((latitude, longitude)) or self._place(latitude, longitude)
         wind = warmth = 0.0
@@ -107,11 +107,11 @@ class SyntheticWeather:
         )
 
     def _place(self, latitude: float, longitude: float) -> tuple[tuple[int, float], ...]:
-        """Stations and weights that keep unit variance at a place."""
+        """Return stations and weights that give a place unit variance."""
         nearest = nearest_weights(latitude, longitude, STATIONS)
         variance = sum(w * v * self._correlation[i][j] for i, w in nearest for j, v in nearest)
         place = tuple((station, weight / sqrt(variance)) for station, weight in nearest)
-        if len(self._places) >= _PLACES_KEPT:
+        if len(self._places) >= _MAX_PLACES_KEPT:
             self._places.clear()
         self._places[latitude, longitude] = place
         return place
@@ -121,8 +121,8 @@ class SyntheticWeather:
         if index < 0:
             reason = f"the synthetic weather begins at {self.start_ms} ms, {simulated_ms} ms is earlier"
             raise WeatherSpanError(simulated_ms, f"{reason}; choose an earlier start_ms")
-        if index > self._made + _LONGEST_JUMP_STEPS:
-            reason = f"the synthetic weather is made step by step, and {simulated_ms} ms is too far ahead"
+        if index > self._made + _MAX_JUMP_STEPS:
+            reason = f"the synthetic weather is computed step by step, and {simulated_ms} ms is too far ahead"
             raise WeatherSpanError(simulated_ms, f"{reason}; choose a later start_ms")
         if index < self._made - len(self._steps):
             self._rewind()
@@ -132,7 +132,7 @@ class SyntheticWeather:
 
     def _rewind(self) -> None:
         self._random = Random(self._seed)
-        self._steps: deque[_Step] = deque(maxlen=_STEPS_KEPT)
+        self._steps: deque[_Step] = deque(maxlen=_MAX_STEPS_KEPT)
         self._made = 0
 
     def _make_step(self) -> None:
@@ -153,7 +153,7 @@ class SyntheticWeather:
         return [self._persistence * a + self._renewal * b for a, b in zip(old, innovations, strict=True)]
 
     def _innovations(self) -> list[float]:
-        """Correlated standard Gaussians, one per station, by inversion of uniform bits."""
+        """Return correlated standard Gaussian values, one per station, by inversion of uniform bits."""
         uniform = ((self._random.getrandbits(_UNIFORM_BITS) + 0.5) / 2**_UNIFORM_BITS for _ in STATIONS)
         independent = [_STANDARD_NORMAL.inv_cdf(probability) for probability in uniform]
         return [sum(a * b for a, b in zip(row, independent, strict=False)) for row in self._factor]

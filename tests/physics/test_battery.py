@@ -8,10 +8,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gridfleet.devices.physics.battery import (
-    charge_for,
     charge_power_w,
     deliverable,
     drawn_to_fill,
+    energy_drawn,
     stored_from,
     taken_for,
     time_to_draw,
@@ -67,7 +67,7 @@ def test_the_closed_form_is_the_curve_integrated_by_the_second(percent: int) -> 
     stored_wh = 57_000 * percent // 100
     for seconds in (900, 2_700, 7_200):
         expected = simulated(stored_wh, 57_000, 108_000, seconds)
-        assert charge_for(stored_wh, 57_000, 108_000, seconds) == pytest.approx(expected, abs=45)
+        assert energy_drawn(stored_wh, 57_000, 108_000, seconds) == pytest.approx(expected, abs=45)
 
 
 @given(capacities, powers, shares, times)
@@ -75,14 +75,14 @@ def test_never_more_than_fits_and_never_above_the_maximum(
     capacity_wh: int, power_w: int, share: float, seconds: float
 ) -> None:
     stored_wh = round(share * capacity_wh)
-    drawn_wh = charge_for(stored_wh, capacity_wh, power_w, seconds)
+    drawn_wh = energy_drawn(stored_wh, capacity_wh, power_w, seconds)
     assert 0 <= drawn_wh <= power_w * seconds / 3600 + 1e-6
     assert stored_wh + stored_from(drawn_wh) <= capacity_wh
 
 
 @given(capacities, powers, shares, st.lists(times, min_size=2, max_size=5))
 def test_longer_draws_no_less(capacity_wh: int, power_w: int, share: float, seconds: list[float]) -> None:
-    drawn = [charge_for(round(share * capacity_wh), capacity_wh, power_w, time) for time in sorted(seconds)]
+    drawn = [energy_drawn(round(share * capacity_wh), capacity_wh, power_w, time) for time in sorted(seconds)]
     assert all(shorter <= longer for shorter, longer in pairwise(drawn))
 
 
@@ -92,41 +92,41 @@ def test_splitting_an_interval_draws_the_same(
     capacity_wh: int, power_w: int, share: float, first: float, second: float
 ) -> None:
     stored_wh = round(share * capacity_wh)
-    whole = charge_for(stored_wh, capacity_wh, power_w, first + second)
-    begin = charge_for(stored_wh, capacity_wh, power_w, first)
+    whole = energy_drawn(stored_wh, capacity_wh, power_w, first + second)
+    begin = energy_drawn(stored_wh, capacity_wh, power_w, first)
     middle_wh = stored_wh + stored_from(begin)
-    parts = begin + charge_for(middle_wh, capacity_wh, power_w, second)
+    parts = begin + energy_drawn(middle_wh, capacity_wh, power_w, second)
     # Below 10 % a Wh dropped by rounding costs time in which ten can be drawn once the border is passed.
     assert abs(whole - parts) <= (2 if middle_wh >= 0.1 * capacity_wh else 22)
 
 
 @given(capacities, powers, shares, st.floats(60, DAY_S))
-def test_time_to_draw_inverts_charge_for(
+def test_time_to_draw_inverts_energy_drawn(
     capacity_wh: int, power_w: int, share: float, seconds: float
 ) -> None:
     stored_wh = round(share * capacity_wh)
-    drawn_wh = charge_for(stored_wh, capacity_wh, power_w, seconds)
+    drawn_wh = energy_drawn(stored_wh, capacity_wh, power_w, seconds)
     earliest = time_to_draw(stored_wh, capacity_wh, power_w, drawn_wh)
     assert earliest <= seconds + 0.01
     assert time_to_draw(stored_wh, capacity_wh, power_w, drawn_wh + 1) >= seconds - 0.01
 
 
 @given(capacities, powers, shares, st.integers(1, 300_000))
-def test_charge_for_inverts_time_to_draw(
+def test_energy_drawn_inverts_time_to_draw(
     capacity_wh: int, power_w: int, share: float, energy_wh: int
 ) -> None:
     stored_wh = round(share * capacity_wh)
     seconds = time_to_draw(stored_wh, capacity_wh, power_w, energy_wh)
     assume(seconds < 100 * DAY_S)
-    assert charge_for(stored_wh, capacity_wh, power_w, seconds) == energy_wh
+    assert energy_drawn(stored_wh, capacity_wh, power_w, seconds) == energy_wh
 
 
 def test_a_full_battery_draws_nothing_and_is_never_reached() -> None:
-    assert charge_for(50_000, 50_000, 50_000, DAY_S) == 0
+    assert energy_drawn(50_000, 50_000, 50_000, DAY_S) == 0
     assert time_to_draw(49_000, 50_000, 50_000, 2_000) == inf
     assert time_to_draw(0, 50_000, 50_000, 0) == 0
     assert time_to_draw(0, 50_000, 0, 1) == inf
-    assert charge_for(0, 50_000, 0, DAY_S) == 0
+    assert energy_drawn(0, 50_000, 0, DAY_S) == 0
 
 
 def test_ten_to_eighty_percent_takes_what_power_and_efficiency_say() -> None:

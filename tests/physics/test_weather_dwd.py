@@ -136,8 +136,12 @@ def test_where_files_overlap_the_later_one_counts(tmp_path: Path) -> None:
         ("", 1, "give a produkt_zehn_min_ff_"),
         ("STATIONS_ID;MESS_DATUM;QN_3;   F;   D;eor\n", 1, "the header is not"),
         (WIND_HEADER + "\n", None, "holds 0 stations"),
-        (WIND_HEADER + "\n2932;20250131;3; 3.0;250;eor\n", 2, "is no row"),
-        (WIND_HEADER + "\n2932;202501311010;3; 3.0;250;eor\n2932;202501311020;3\n", 3, "is no row"),
+        (WIND_HEADER + "\n2932;20250131;3; 3.0;250;eor\n", 2, "is not a row of STATIONS_ID"),
+        (
+            WIND_HEADER + "\n2932;202501311010;3; 3.0;250;eor\n2932;202501311020;3\n",
+            3,
+            "is not a row of STATIONS_ID",
+        ),
         (WIND_HEADER + "\n2932;202501311010;3; x;250;eor\n", 2, "fetch the file again"),
         (WIND_HEADER + "\n2932;202501311010;3; nan;250;eor\n", 2, "FF_10 is 0 to 100"),
         (WIND_HEADER + "\n2932;202501311010;3;-3.0;250;eor\n", 2, "FF_10 is 0 to 100"),
@@ -146,7 +150,7 @@ def test_where_files_overlap_the_later_one_counts(tmp_path: Path) -> None:
             None,
             "holds 2 stations",
         ),
-        (WIND_HEADER + "\n7;202501311010;3;3;250;eor\n", None, "nothing says where station 7 is"),
+        (WIND_HEADER + "\n7;202501311010;3;3;250;eor\n", None, "no coordinates of station 7"),
     ],
 )
 def test_a_wrong_file_gets_one_clear_error(tmp_path: Path, text: str, line: int | None, says: str) -> None:
@@ -168,7 +172,7 @@ def test_archives_and_lists_that_are_none(tmp_path: Path) -> None:
         read_dwd([empty])
     with pytest.raises(WeatherFileError, match="check the path"):
         read_dwd([tmp_path / "missing.txt"])
-    with pytest.raises(WeatherFileError, match="holds no line of a station"):
+    with pytest.raises(WeatherFileError, match="has no line for a station"):
         read_station_list(written(tmp_path / "list.txt", "Stations_id von_datum\n"))
     bad = tmp_path / "bad.zip"
     with ZipFile(bad, "w") as content:

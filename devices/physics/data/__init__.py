@@ -10,6 +10,6 @@ def read_text(name: str) -> str:
 
 
 def read_rows(name: str) -> list[dict[str, str]]:
-    """Return the rows of a shipped CSV table by column name; lines that begin with # are comment."""
+    """Return the rows of a shipped CSV table by column name; lines that begin with # are comments."""
     lines = [line for line in read_text(name).splitlines() if not line.startswith("#")]
     return list(csv.DictReader(lines))
