@@ -2,7 +2,7 @@
 #
 #   docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 --tag gridfleet .
 #
-# Every dependency is pinned by hash and has a wheel for these platforms, so nothing is compiled. Without a network:
+# Every dependency is pinned by hash and has a wheel for these platforms, so nothing is compiled. Without a network,
 # put the wheels into a folder and add
 #   --volume "$PWD/wheels:/wheels:ro" --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/wheels   (podman)
 
@@ -22,8 +22,9 @@ COPY broker broker
 COPY devices devices
 COPY dashboards dashboards
 COPY provisioning provisioning
+# src/gridfleet has links to the four folders; the wheel gets their files under one import name.
 COPY src src
-# What only installs has no place in what runs.
+# The image does not need the installers.
 RUN /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
     --no-deps --no-build-isolation . \
  && /opt/gridfleet/bin/python -m pip uninstall --quiet --yes setuptools pip
@@ -37,7 +38,7 @@ ENV PATH="/opt/gridfleet/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     GRIDFLEET_HEARTBEAT=/tmp/heartbeat
-# A number, so that Kubernetes can tell that it is not root.
+# A number, so that Kubernetes knows that it is not root.
 USER 10001:10001
 WORKDIR /tmp
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["gridfleet", "health"]

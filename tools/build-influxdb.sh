@@ -27,7 +27,7 @@ if [ ! -x "$server" ]; then
   printf 'module gridfleet.invalid/influxdb\n' >go.mod
   go get "github.com/influxdata/influxdb/v2/cmd/influxd@$version" >&2
 
-  # InfluxDB finds its Flux compiler, which is written in Rust, through a pkg-config of its own.
+  # InfluxDB finds its Flux compiler, which is written in Rust, through its own pkg-config.
   go get github.com/influxdata/pkg-config >&2
   go build -o pkg-config github.com/influxdata/pkg-config >&2
   flux=$(go list -m -f '{{.Dir}}' github.com/influxdata/flux)

@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - a script to run once, not a package
 """Derive devices/physics/data/bdew_2025.json from the tables of demandlib.
 
-Run again with: pip install demandlib==0.2.2 && python tools/derive_bdew.py
+Run it with: pip install demandlib==0.2.2 && python tools/derive_bdew.py
 The result is committed; tests/physics/test_demand.py compares it with demandlib's own calculation.
 """
 

@@ -35,7 +35,7 @@ def decode_arc(topology: dict[str, Any], index: int) -> list[Point]:
 
 
 def decode_ring(topology: dict[str, Any], arcs: list[int]) -> list[Point]:
-    """Join arcs; each begins with the point at which the one before ended."""
+    """Return the points of joined arcs; each arc begins with the last point of the one before."""
     ring: list[Point] = []
     for index in arcs:
         ring.extend(decode_arc(topology, index)[1 if ring else 0 :])
@@ -63,7 +63,7 @@ def distance_km(point: Point, start: Point, end: Point) -> float:
 
 
 def simplify(points: list[Point], tolerance_km: float) -> list[Point]:
-    """Thin a line out (Douglas and Peucker 1973)."""
+    """Return a line with fewer points (Douglas and Peucker 1973)."""
     if len(points) < 3:
         return points
     distances = [distance_km(point, points[0], points[-1]) for point in points[1:-1]]

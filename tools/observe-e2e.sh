@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries what only a machine with Docker can show: containers up, a scenario runs, and Grafana answers every panel.
+# Tests the observe profile on a machine with Docker: containers start, a scenario runs, and Grafana answers every panel.
 #   tools/observe-e2e.sh [SCENARIO]     KEEP=1 leaves the containers running
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -7,11 +7,11 @@ scenario=${1:-normal}
 ticks=${TICKS:-24}
 bin=.venv/bin
 
-say() { echo "observe-e2e: $*" >&2; }
-docker compose version >/dev/null 2>&1 || { say "needs Docker with its compose plugin"; exit 2; }
+report() { echo "observe-e2e: $*" >&2; }
+docker compose version >/dev/null 2>&1 || { report "needs Docker with its compose plugin"; exit 2; }
 
 compose() { docker compose --profile fleet --profile observe "$@"; }
-end() {
+cleanup() {
   local code=$?
   if [ "$code" -ne 0 ]; then
     compose logs --tail 40 >&2 || true
@@ -21,24 +21,24 @@ end() {
 }
 
 "$bin/gridfleet" compose "$scenario" --set "ticks=$ticks" >&2
-trap end EXIT
+trap cleanup EXIT
 export SECONDS_PER_TICK=${SECONDS_PER_TICK:-1}
-say "starting"
+report "starting"
 compose up --build --detach --quiet-pull >&2
 
-say "waiting for Grafana"
+report "waiting for Grafana"
 for _ in $(seq 120); do
   curl --fail --silent --output /dev/null http://127.0.0.1:3000/api/health && ready=1 && break
   sleep 2
 done
-[ -n "${ready:-}" ] || { say "Grafana does not answer on port 3000"; exit 1; }
+[ -n "${ready:-}" ] || { report "Grafana does not answer on port 3000"; exit 1; }
 
-say "waiting for the run: $ticks ticks of $SECONDS_PER_TICK s"
+report "waiting for the run: $ticks ticks of $SECONDS_PER_TICK s"
 for _ in $(seq 150); do
-  [ -n "$(compose ps --quiet --status exited clock)" ] && over=1 && break
+  [ -n "$(compose ps --quiet --status exited clock)" ] && finished=1 && break
   sleep 2
 done
-[ -n "${over:-}" ] || { say "the run has not come to its end in five minutes"; exit 1; }
-sleep 15 # the recorder says how it is every ten seconds
+[ -n "${finished:-}" ] || { report "the run did not end within five minutes"; exit 1; }
+sleep 15 # the recorder publishes its own state every ten seconds
 
 "$bin/python" -m gridfleet.dashboards.grafana.observe --password-file containers/grafana-password

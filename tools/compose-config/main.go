@@ -1,4 +1,4 @@
-// Judges a compose file as `docker compose config` does, with the loader that Docker Compose 2.40 is built on:
+// Checks a compose file as `docker compose config` does, with the loader that Docker Compose 2.40 is built on:
 // interpolation, schema, references between services, networks, volumes, secrets. Prints the project as JSON.
 //
 //	compose-config docker-compose.yml [PROFILE …]

@@ -1,13 +1,13 @@
 # ruff: noqa: INP001, T201, S607 - a script to run by hand, as root, with programs of the system
-"""Try a whole first boot without a Pi: `make qemu` (root; 3 GB of disk; emulated, or with KVM=1 make qemu).
+"""Tests a first boot in a virtual machine: `make qemu` (needs root and 3 GB of disk; emulated, or `KVM=1 make qemu`).
 
-A plain Debian trixie for x86-64 is made (mmdebstrap), a FAT seed is written by `gridfleet flash`, and both are booted
-by qemu in a network that leads nowhere but to the broker on this machine. Then, over that broker and SSH:
+Makes a plain Debian trixie for x86-64 (mmdebstrap) and a FAT seed with `gridfleet flash`, and boots both with qemu in
+a network that reaches only the broker on this machine. Then checks, over that broker and SSH:
 
-1. the flashed device bids on the market;
-2. `gridfleet doctor` finds nothing that fails;
-3. an agent that is stopped (SIGSTOP) is killed by the watchdog and comes back;
-4. an agent that crashes again and again ends in safe mode, which says so over MQTT.
+1. the flashed device publishes bids;
+2. `gridfleet doctor` reports no failure;
+3. the watchdog restarts an agent that is suspended (SIGSTOP);
+4. an agent that crashes several times ends in safe mode, and publishes an incident.
 
 Needs: sudo apt-get install mmdebstrap e2fsprogs mtools mosquitto qemu-system-x86 openssh-client
 """
@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+SOURCES: Final = ROOT / "src"
 WORK: Final = ROOT / "build" / "qemu"
 BROKER: Final = "10.0.2.100"
-"""Where the guest sees the broker: an address of qemu's own network, of which nothing else leads out."""
+"""The broker's address for the guest, in qemu's own network, from which nothing else is reachable."""
 PORT: Final = 8883
 DEVICE: Final = "charger-01"
 SITE: Final = "germany"
@@ -36,7 +37,7 @@ PACKAGES: Final = (
     *("linux-image-cloud-amd64", "systemd-sysv", "systemd-timesyncd", "udev", "dbus", "iproute2", "sudo"),
     *("cloud-init", "netplan.io", "e2fsprogs", "openssh-server", "python3", "python3-venv"),
 )
-"""As on Raspberry Pi OS, as far as the first boot needs them."""
+"""The packages of Raspberry Pi OS that the first boot needs."""
 SCENARIO: Final = (
     "vehicles.count=1",
     "chargers.count=1",
@@ -63,11 +64,11 @@ stored_share = 0.1
 
 
 def main() -> int:
-    """Build, flash, boot, look."""
+    """Build, flash, boot and check; return the exit code."""
     for program in ("mmdebstrap", "mke2fs", "mformat", "mosquitto", "qemu-system-x86_64", "ssh-keygen"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
             raise SystemExit(f"{program} is missing; {__doc__.strip().splitlines()[-1]}")
-    began_s = time.monotonic()
+    start_s = time.monotonic()
     WORK.mkdir(parents=True, exist_ok=True)
     system()
     for old in ("secrets", "seed.img", "serial.log", "key", "key.pub"):
@@ -75,24 +76,24 @@ def main() -> int:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     gridfleet("secrets", "secrets", "--host", BROKER, "--set", *SCENARIO)
     seed()
-    with broker() as port, clock(port), SiteListener(port) as ear, machine(port) as (guest, ssh):
+    with broker() as port, clock(port), TopicListener(port) as listener, machine(port) as (guest, ssh):
         since = time.monotonic()
-        ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
-        say(f"the device bids, {time.monotonic() - since:.0f} s after power-on")
-        look(ssh, ear, guest)
+        listener.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
+        report(f"the device publishes bids, {time.monotonic() - since:.0f} s after power-on")
+        check_device(ssh, listener, guest)
     words: list[str | Path] = ["mtype", "-i", f"{WORK / 'seed.img'}@@1M", "::/gridfleet/first-boot.txt"]
     print(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
-    say(f"all is well, {time.monotonic() - began_s:.0f} s in all")
+    report(f"all checks passed, {time.monotonic() - start_s:.0f} s in all")
     return 0
 
 
-def look(ssh: list[str | Path], ear: "SiteListener", guest: "subprocess.Popen[bytes]") -> None:
-    """Do what an owner would do, and worse."""
+def check_device(ssh: list[str | Path], listener: "TopicListener", guest: "subprocess.Popen[bytes]") -> None:
+    """Run commands as an owner would; suspend and kill the agent."""
     unit = "gridfleet-device.service"
     print(remote(ssh, "gridfleet", "upgrade"))
-    ask(ssh, "ok    service")
+    check_doctor(ssh, "ok    service")
     remote(ssh, "sudo", "systemctl", "stop", unit)
-    ask(ssh, "ok    access rules")
+    check_doctor(ssh, "ok    access rules")
     remote(ssh, "sudo", "systemctl", "start", unit)
     print(remote(ssh, "systemd-analyze", "security", "--no-pager", unit).splitlines()[-1])
 
@@ -101,42 +102,42 @@ def look(ssh: list[str | Path], ear: "SiteListener", guest: "subprocess.Popen[by
     since = time.monotonic()
     while remote(ssh, "systemctl", "show", "-P", "MainPID", unit).strip() in {process, "0"}:
         if time.monotonic() - since > 180:
-            raise SystemExit("the watchdog does not bite")
+            raise SystemExit("the watchdog did not restart the agent within 180 s")
         time.sleep(2)
-    say(f"a stopped agent was replaced after {time.monotonic() - since:.0f} s")
+    report(f"the watchdog restarted a suspended agent after {time.monotonic() - since:.0f} s")
 
-    ear.heard.clear()
+    listener.topics.clear()
     for _ in range(12):
         remote(ssh, "sudo", "systemctl", "kill", "--signal=KILL", unit, check=False)
         time.sleep(6)
         if remote(ssh, "systemctl", "is-active", "gridfleet-safe.service", check=False).strip() == "active":
             break
-    ear.wait(lambda topic: topic.split("/")[2] == "incident" and topic.endswith(DEVICE), 60, guest)
-    say("after repeated crashes it is in safe mode, and says so")
+    listener.wait(lambda topic: topic.split("/")[2] == "incident" and topic.endswith(DEVICE), 60, guest)
+    report("after several crashes the device is in safe mode and has published an incident")
     print(remote(ssh, "journalctl", "--unit=gridfleet-safe", "--no-pager", "--lines=5"))
     remote(ssh, "sudo", "systemctl", "restart", unit)
-    ear.heard.clear()
-    ear.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 120, guest)
-    say("restarted by hand it bids again")
+    listener.topics.clear()
+    listener.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 120, guest)
+    report("after a restart it publishes bids again")
 
 
-def ask(ssh: list[str | Path], wanted: str) -> None:
-    """Have the doctor look; a line must begin so, and none may fail but that the agent was stopped."""
-    said = remote(ssh, "sudo", "gridfleet", "doctor", check=False)
-    print(said)
-    lines = [line for line in said.splitlines() if line.startswith("fail ") and "does not run" not in line]
-    if lines or wanted not in said:
-        raise SystemExit(f"the doctor finds something that fails, or not what was expected: {wanted}")
+def check_doctor(ssh: list[str | Path], expected: str) -> None:
+    """Run the doctor; its output must contain a text, and no failure except that the agent is stopped."""
+    output = remote(ssh, "sudo", "gridfleet", "doctor", check=False)
+    print(output)
+    lines = [line for line in output.splitlines() if line.startswith("fail ") and "does not run" not in line]
+    if lines or expected not in output:
+        raise SystemExit(f"the doctor reports a failure, or lacks: {expected}")
 
 
 def system() -> None:
-    """Make the disk of a plain Debian, once."""
+    """Make the disk of a plain Debian, unless it exists."""
     disk = WORK / "root.img"
     if disk.is_file():
         return
     if os.geteuid() != 0:
-        raise SystemExit("make qemu builds a system, and needs root for that")
-    say("building Debian trixie")
+        raise SystemExit("make qemu builds a Debian system, which needs root: run it with sudo")
+    report("building Debian trixie")
     tree = WORK / "root"
     shutil.rmtree(tree, ignore_errors=True)
     fstab = "LABEL=root / ext4 defaults 0 1\\nLABEL=CIDATA /boot/firmware vfat defaults,nofail 0 2\\n"
@@ -156,7 +157,7 @@ def system() -> None:
 
 
 def seed() -> None:
-    """Have `gridfleet flash` write the boot partition of that machine: FAT32, at 1 MiB, as on a Pi's card."""
+    """Write the boot partition of the machine with `gridfleet flash`: FAT32 at 1 MiB, as on a Pi's card."""
     disk = WORK / "seed.img"
     first, sectors = 2_048, 131_072
     with disk.open("wb") as file:
@@ -169,25 +170,15 @@ def seed() -> None:
     (WORK / f"{DEVICE}.toml").write_text(FILE, encoding="utf-8")
     out = WORK / "cards"
     shutil.rmtree(out, ignore_errors=True)
-    words = [
-        "--machine",
-        "x86_64",
-        "--python",
-        "3.13",
-        "--ssh-key",
-        "key.pub",
-        "--user",
-        "owner",
-        "--plain",
-        "--yes",
-    ]
-    gridfleet("flash", DEVICE, "--image", "seed.img", "--out", "cards", *words)
+    platform = ("--machine", "x86_64", "--python", "3.13")
+    login = ("--ssh-key", "key.pub", "--user", "owner")
+    gridfleet("flash", DEVICE, "--image", "seed.img", "--out", "cards", *platform, *login, "--plain", "--yes")
     (out / f"{DEVICE}.img").replace(disk)
 
 
 @contextlib.contextmanager
 def broker() -> Iterator[int]:
-    """A Mosquitto with the site's secrets; yields its port."""
+    """Run a Mosquitto with the site's secrets; yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     with child(gridfleet_command("broker", "--secrets", "secrets", "--port", str(port)), "broker.log"):
@@ -199,7 +190,7 @@ def broker() -> Iterator[int]:
 
 
 def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
-    """Let time pass: a tick of 15 simulated minutes in ten seconds."""
+    """Run the clock with ten seconds per tick."""
     words = ["--seconds-per-tick", "10", "--patience", "0", "--ticks", "10000", "--set", *SCENARIO]
     url = f"mqtts://127.0.0.1:{port}"
     return child(
@@ -209,12 +200,12 @@ def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[byte
 
 @contextlib.contextmanager
 def machine(port: int) -> Iterator[tuple["subprocess.Popen[bytes]", list[str | Path]]]:
-    """Power it on; yields qemu and how to log in. The guest reaches the broker, and nothing else."""
+    """Start the virtual machine; yield qemu's process and the ssh command. The guest reaches only the broker."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         shell = int(free.getsockname()[1])
     pipe = f"{sys.executable} {Path(__file__).resolve()} --pipe {port}"
     net = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{shell}-:22,guestfwd=tcp:{BROKER}:{PORT}-cmd:{pipe}"
-    # Under emulation Debian's kernel hangs with cx16; a virtual machine's KVM may not know the host's own instructions.
+    # Under emulation Debian's kernel hangs with cx16.
     speed = ["-accel", "kvm", "-cpu", "host"] if os.environ.get("KVM") == "1" else ["-cpu", "qemu64,-cx16"]
     drives = [
         f"file={WORK / 'root.img'},if=virtio,format=raw,snapshot=on",
@@ -227,32 +218,24 @@ def machine(port: int) -> Iterator[tuple["subprocess.Popen[bytes]", list[str | P
         *(word for drive in drives for word in ("-drive", drive)),
         *("-netdev", net, "-device", "virtio-net-pci,netdev=n0", "-serial", f"file:{WORK / 'serial.log'}"),
     ]
-    say(
+    report(
         f"booting ({speed[1] if speed[0] == '-accel' else 'emulated'}); serial console in {WORK / 'serial.log'}"
     )
-    ssh: list[str | Path] = [
-        "ssh",
-        "-q",
-        "-i",
-        WORK / "key",
-        "-p",
-        str(shell),
-        "-o",
-        "StrictHostKeyChecking=no",
-    ]
-    ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20", "owner@127.0.0.1"]
+    settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20")
+    options = [word for setting in settings for word in ("-o", setting)]
+    ssh: list[str | Path] = ["ssh", "-q", "-i", WORK / "key", "-p", str(shell), *options, "owner@127.0.0.1"]
     with child(command, "qemu.log") as guest:
         yield guest, ssh
 
 
-class SiteListener:
-    """Context manager: hears, as the site's viewer, everything that is said."""
+class TopicListener:
+    """Context manager: collects the topics of all messages of the site, as its viewer."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._listen)
-        self.heard: list[str] = []
+        self.topics: list[str] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -262,27 +245,27 @@ class SiteListener:
         self._end.set()
         self._thread.join()
 
-    def wait(self, wanted: Callable[[str], bool], seconds: float, guest: "subprocess.Popen[bytes]") -> None:
-        """Return once a topic is heard that is wanted."""
-        until = time.monotonic() + seconds
-        while not any(map(wanted, list(self.heard))):
-            if guest.poll() is not None or time.monotonic() > until:
+    def wait(self, matches: Callable[[str], bool], seconds: float, guest: "subprocess.Popen[bytes]") -> None:
+        """Wait until a matching topic is received; end the program after the timeout, or when the guest ends."""
+        deadline_s = time.monotonic() + seconds
+        while not any(map(matches, list(self.topics))):
+            if guest.poll() is not None or time.monotonic() > deadline_s:
                 lines = (WORK / "serial.log").read_text(errors="replace").splitlines()
-                raise SystemExit("\n".join([*lines[-40:], "what was waited for did not come"]))
+                raise SystemExit("\n".join([*lines[-40:], "the expected message was not received"]))
             time.sleep(0.5)
 
     def _listen(self) -> None:
         from gridfleet.broker.address import BrokerAddress
         from gridfleet.broker.credentials import FileCredentials
         from gridfleet.broker.mqtt.client import MqttLoop
-        from gridfleet.broker.protocol.topics import everything
+        from gridfleet.broker.protocol.topics import all_topics_filter
 
         login = FileCredentials(WORK / "secrets").login("viewer")
         with MqttLoop(BrokerAddress("127.0.0.1", self._port, tls=True), retry_refused=True) as loop:
             loop.open(
                 "viewer",
-                on_message=lambda topic, _payload, _retained: self.heard.append(topic),
-                filters=[(everything(SITE), 1)],
+                on_message=lambda topic, _payload, _retained: self.topics.append(topic),
+                filters=[(all_topics_filter(SITE), 1)],
                 login=login,
             )
             while not self._end.is_set():
@@ -290,7 +273,7 @@ class SiteListener:
 
 
 def remote(ssh: list[str | Path], *words: str, check: bool = True) -> str:
-    """Return what a command says on the machine."""
+    """Run a command on the machine; return its output."""
     done = subprocess.run(
         [*ssh, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -301,10 +284,10 @@ def remote(ssh: list[str | Path], *words: str, check: bool = True) -> str:
 
 @contextlib.contextmanager
 def child(command: list[str], log: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program until the block ends."""
-    with (WORK / log).open("wb") as said:
+    """Run a program while the block runs; its output goes to a log file."""
+    with (WORK / log).open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=WORK, env=environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            command, cwd=WORK, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         try:
             yield process
@@ -314,41 +297,41 @@ def child(command: list[str], log: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def gridfleet(*words: str) -> None:
-    """Run a command of ours."""
+    """Run a `gridfleet` command."""
     subprocess.run(gridfleet_command(*words), cwd=WORK, env=environment(), check=True)
 
 
 def gridfleet_command(*words: str) -> list[str]:
-    """Return a command of ours, as this interpreter runs it."""
+    """Return a `gridfleet` command for this interpreter."""
     return [sys.executable, "-m", "gridfleet", *words]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which these sources are found."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    """Return an environment in which this checkout is imported."""
+    return {**os.environ, "PYTHONPATH": str(SOURCES)}
 
 
 def pipe(port: int) -> None:
-    """Join standard input and output with the broker: what qemu runs for each connection of the guest."""
+    """Connect standard input and output with the broker; qemu runs this for each connection of the guest."""
     with socket.create_connection(("127.0.0.1", port)) as link:
 
-        def inwards() -> None:
+        def forward_input() -> None:
             while data := os.read(0, 65_536):
                 link.sendall(data)
             link.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=inwards, daemon=True).start()
+        threading.Thread(target=forward_input, daemon=True).start()
         while data := link.recv(65_536):
             os.write(1, data)
 
 
-def say(text: str) -> None:
-    """Tell how far it is."""
+def report(text: str) -> None:
+    """Print a progress line."""
     print(f"=== {text}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(SOURCES))
     if sys.argv[1:2] == ["--pipe"]:
         pipe(int(sys.argv[2]))
     else:
