@@ -1,1 +1,1 @@
-"""What is said, under which topic, over which wire."""
+"""Messages, topics, the MQTT client, and the brokers: everything between devices and the network."""

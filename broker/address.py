@@ -1,4 +1,4 @@
-"""Where a broker is: mqtt://user:password@host:port, or mqtts:// for TLS."""
+"""The address of a broker: mqtt://user:password@host:port, or mqtts:// for TLS."""
 
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -11,7 +11,7 @@ DEFAULT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """A broker's address and, where given, the credentials for it; its text never shows the password."""
+    """A broker's address and, where given, user name and password; its text never shows the password."""
 
     host: str
     port: int
@@ -21,7 +21,11 @@ class BrokerAddress:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Return the address that a URL names; raise BrokerError that says what is wrong with it."""
+        """Return the address in a URL; raise BrokerError that says what is wrong with it.
+
+        >>> BrokerAddress.parse("mqtts://ann:secret@broker.example")
+        BrokerAddress(host='broker.example', port=8883, tls=True, username='ann')
+        """
         scheme, separator, rest = url.partition("://")
         shown = f"{scheme}{separator}{rest.rpartition('@')[2]}"
         if scheme not in DEFAULT_PORTS or not separator:

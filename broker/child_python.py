@@ -1,4 +1,4 @@
-"""The environment of a Python child process that must import this very copy of GridFleet."""
+"""The environment of Python child processes, so that they import the same copy of GridFleet."""
 
 import os
 from pathlib import Path

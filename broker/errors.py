@@ -1,10 +1,10 @@
-"""The one base error, and the errors of this room; each carries its data as attributes."""
+"""The base class of all errors, and the errors of topics, payloads, stores and brokers, with data as attributes."""
 
 from pathlib import Path
 
 
 class GridFleetError(Exception):
-    """Base of every error this product raises on purpose; its text says what is wrong and gives a remedy."""
+    """Base of every error that GridFleet raises on purpose; its text says what is wrong and gives a remedy."""
 
 
 def error_reason(error: Exception) -> str:
@@ -17,7 +17,7 @@ def error_reason(error: Exception) -> str:
 
 
 class StoreError(GridFleetError, OSError):
-    """A store that cannot be made, read or written."""
+    """A store that cannot be created, read or written."""
 
     def __init__(self, path: Path | str, reason: str, remedy: str) -> None:
         super().__init__(f"{path}: {reason}; {remedy}")
@@ -27,7 +27,7 @@ class StoreError(GridFleetError, OSError):
 
 
 class TopicError(GridFleetError, ValueError):
-    """A topic that is not one of ours."""
+    """A topic that is not one of the site's."""
 
     def __init__(self, topic: str, reason: str) -> None:
         super().__init__(f"topic {topic!r}: {reason}")
@@ -36,14 +36,14 @@ class TopicError(GridFleetError, ValueError):
 
 
 class PayloadError(GridFleetError, ValueError):
-    """A payload that cannot be the message its topic announces."""
+    """A payload that is not a message of the topic's message type, or not allowed; `reason` is one word to count by."""
 
-    def __init__(self, kind: str, reason: str, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
+    def __init__(self, message_type: str, reason: str, detail: str) -> None:
+        super().__init__(f"{message_type}: {detail}")
+        self.message_type = message_type
         self.reason = reason
         self.detail = detail
 
 
 class BrokerError(GridFleetError, ConnectionError):
-    """The broker cannot be started or reached."""
+    """The broker cannot be started or reached, or refuses a client."""

@@ -1,11 +1,12 @@
-"""Many messages in one publication, as lines of text; what a host says of one word to one cell in one turn.
+"""Batches: many messages of one type from one fleet process to one cell in one publication, as lines of text.
 
-    1                                        the version of this form
-    cell-1/charger-07 {"tick":4,…}           the rest of the topic below the word, a space, the payload
+    1                                        the version of the format
+    cell-1/charger-07 {"tick":4,…}           the rest of the topic after the message type, a space, the payload
     cell-1/charger-08 {"tick":4,…}
 
-The publication's topic (`topics.batch_topic`) tells word, cell and host. Payloads are compact JSON, which
-has no line breaks. Nothing in a batch is retained; its QoS is the word's, and it expires with its last message.
+The topic (`topics.batch_topic`) names message type, cell and fleet process. Payloads are compact JSON, which has no
+line breaks. No message of a batch is retained; a batch has the QoS of its message type, and expires with its last
+message.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from gridfleet.broker.protocol.topics import BATCH
 
 VERSION: Final = b"1"
 MAX_MESSAGES: Final = 500
-"""Most messages in one batch."""
+"""The most messages in one batch."""
 
 
 class Batch:
@@ -29,10 +30,10 @@ class Batch:
         self._lines = [VERSION]
         self._size = len(VERSION)
         self.expiry_s: float | None = 0.0
-        """When the last of its messages is worthless, in seconds from now; None for never."""
+        """When the last of its messages expires, in seconds from now; None for never."""
 
     def add(self, rest: str, payload: bytes, expiry_s: float | None) -> bool:
-        """Take a message whose topic ends in `rest`; return False, and do not, when the batch is full."""
+        """Add a message whose topic ends in `rest`; return False, without adding it, when the batch is full."""
         line = b"%b %b" % (rest.encode(), payload)
         if len(self._lines) > MAX_MESSAGES or self._size + 1 + len(line) > MAX_PAYLOAD:
             return False
@@ -46,32 +47,38 @@ class Batch:
 
     @property
     def payload(self) -> bytes:
-        """The batch on the wire."""
+        """The payload of the batch."""
         return b"\n".join(self._lines)
 
 
 def pack(messages: Iterable[tuple[str, bytes]]) -> bytes:
-    """Return a batch of (rest of the topic, payload); raise ValueError for more than fit."""
+    """Return the payload of a batch of (rest of the topic, payload); raise ValueError when they do not fit."""
     batch = Batch()
     for rest, payload in messages:
         if not batch.add(rest, payload, None):
-            raise ValueError(f"more than {MAX_MESSAGES} messages, or than {MAX_PAYLOAD} bytes")
+            raise ValueError(f"a batch has at most {MAX_MESSAGES} messages and {MAX_PAYLOAD} bytes")
     return batch.payload
 
 
 def unpack(payload: bytes) -> list[tuple[str, bytes]]:
-    """Return the messages of a batch as (rest of the topic, payload); raise PayloadError when it is none."""
+    """Return the messages of a batch as (rest of the topic, payload); raise PayloadError when it is malformed."""
     if len(payload) > MAX_PAYLOAD:
-        raise PayloadError(BATCH, "oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are read")
+        raise PayloadError(BATCH, "oversized", f"{len(payload)} bytes; at most {MAX_PAYLOAD} are allowed")
     version, *lines = payload.split(b"\n", MAX_MESSAGES + 1)
     if version != VERSION:
-        raise PayloadError(BATCH, "version", f"begins with {version[:16]!r}, not with {VERSION!r}")
+        raise PayloadError(BATCH, "version", f"version {version[:16]!r}; only {VERSION!r} is known")
     if len(lines) > MAX_MESSAGES:
-        raise PayloadError(BATCH, "oversized", f"more than {MAX_MESSAGES} messages")
+        raise PayloadError(
+            BATCH, "oversized", f"more than {MAX_MESSAGES} messages; at most that many are allowed"
+        )
     found = []
     for line in lines:
         rest, space, inner = line.partition(b" ")
         if not space or not rest.isascii():
-            raise PayloadError(BATCH, "malformed", f"{line[:64]!r} is no end of a topic and a payload")
+            raise PayloadError(
+                BATCH,
+                "malformed",
+                f"the line {line[:64]!r} is not the rest of a topic, a space and a payload",
+            )
         found.append((rest.decode("ascii"), inner))
     return found

@@ -1,7 +1,7 @@
-"""Bytes to messages and back. Everything that comes off a wire passes through `decode` and is validated there.
+"""The codec: messages to payloads and back. Every payload from the broker is validated by `decode`.
 
-One definition serves both worlds: the message dataclasses are built directly, without validation, by our own
-code, and by pydantic, with every bound checked, from bytes. `docs/design.md` has the measurement behind this.
+One definition serves both: our own code makes message dataclasses directly, without validation; pydantic makes them
+from bytes and checks every bound. `docs/design.md` gives the measurement behind this.
 """
 
 from functools import cache
@@ -13,34 +13,50 @@ from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES
+from gridfleet.broker.protocol.validation_errors import shown_value, what_is_allowed
 
 SCHEMA: Final = "2"
-"""The version of all messages, raised with every change that an older receiver would misread."""
+"""The schema version of all messages; raised with every change that an older receiver would misread."""
 MAX_PAYLOAD: Final = 65_536
-"""Largest payload in bytes that is looked at."""
+"""The largest payload in bytes that is decoded."""
 
 
 @cache
-def _adapter(word: str) -> TypeAdapter[Any]:
-    """Return what reads and writes the messages of a word; made when first needed: a device says and hears few."""
-    message = MESSAGE_TYPES[word].message_class
-    return TypeAdapter(messages.AnyState if message is messages.State else message)
+def _adapter(message_type: str) -> TypeAdapter[Any]:
+    """Return pydantic's adapter for a message type; made when first needed, because a device uses few of them."""
+    message_class = MESSAGE_TYPES[message_type].message_class
+    return TypeAdapter(messages.AnyState if message_class is messages.State else message_class)
 
 
 def encode(message: Message) -> bytes:
-    """Return the payload of a message, as compact JSON."""
+    """Return the payload of a message: compact JSON.
+
+    >>> encode(messages.Supply(tick=4, energy_wh=500))
+    b'{"tick":4,"energy_wh":500}'
+    """
     return _adapter(message.TYPE).dump_json(message)
 
 
-def decode(word: str, payload: bytes | bytearray) -> Message:
-    """Return the message that a payload under this topic word is; raise PayloadError when it is none."""
+def decode(message_type: str, payload: bytes | bytearray) -> Message:
+    """Return the message in a payload; raise PayloadError with the field, its value and what is allowed.
+
+    >>> decode("supply", b'{"tick":4,"energy_wh":500}')
+    Supply(tick=4, energy_wh=500)
+    >>> decode("supply", b'{"tick":4,"energy_wh":-1}')
+    Traceback (most recent call last):
+    gridfleet.broker.errors.PayloadError: supply: energy_wh = -1: must be at least 0
+    """
     if len(payload) > MAX_PAYLOAD:
-        raise PayloadError(word, "oversized", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are read")
+        raise PayloadError(
+            message_type, "oversized", f"{len(payload)} bytes; at most {MAX_PAYLOAD} are allowed"
+        )
     try:
-        message: Message = _adapter(word).validate_json(payload)
+        message: Message = _adapter(message_type).validate_json(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "payload"
-        reason = "malformed" if first["type"] == "json_invalid" else "invalid"
-        raise PayloadError(word, reason, f"{where}: {first['msg']}") from None
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":
+            raise PayloadError(message_type, "malformed", "the payload is not JSON") from None
+        field = ".".join(map(str, first["loc"])) or "the payload"
+        detail = f"{field}{shown_value(first['input'])}: {what_is_allowed(first)}"
+        raise PayloadError(message_type, "invalid", detail) from None
     return message

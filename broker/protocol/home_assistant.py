@@ -1,7 +1,7 @@
-"""What Home Assistant needs to show a device: one retained message, made from the fields of its state.
+"""Home Assistant discovery: one retained message for each device, made from the fields of its state.
 
 Home Assistant logs in as a viewer. The unit in a field's name decides how it is shown. Figures are those of the last
-tick: energies of a tick are amounts and no meter readings, so they bear no state class; what is stored does.
+tick. The energies of a tick are amounts, not meter readings, so they have no state class; stored energy has one.
 """
 
 import json
@@ -25,7 +25,7 @@ STATES: Final[dict[Kind, type[m.State]]] = {
 _HIDDEN: Final = frozenset(
     {"kind", "latitude", "longitude", "next_stop", "destination", "settings", "revision"}
 )
-"""Fields that are no figure of their own; the position is shown on the map."""
+"""Fields that are not shown as figures; the position is shown on the map."""
 _DIAGNOSTIC: Final = frozenset({"tick", "measured", "refused", "balance_neur"})
 _STORED: Final = frozenset({"stored_wh", "capacity_wh"})
 
@@ -41,12 +41,12 @@ _BY_UNIT: Final[tuple[tuple[str, str, Component], ...]] = (
 )
 
 
-def discovery(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
-    """Return topic and payload of a device's discovery; `scope` is that of its presence."""
+def discovery_message(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
+    """Return topic and payload of a device's discovery message; `scope` is that of its presence."""
     kind = presence.kind
     state = topic(site, _any_state(), "", device)
     name = f"{site}/{device}"
-    about: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "device": {
             "identifiers": [name],
             "name": device,
@@ -66,11 +66,11 @@ def discovery(site: str, device: str, scope: str, presence: m.Presence) -> tuple
             key: {"unique_id": f"{name}/{key}", **component} for key, component in _components(kind, state)
         },
     }
-    return discovery_topic(site, device), json.dumps(about, separators=(",", ":")).encode()
+    return discovery_topic(site, device), json.dumps(payload, separators=(",", ":")).encode()
 
 
 def _any_state() -> m.State:
-    """Return a state of no particular device: only its word is looked at."""
+    """Return an empty state; only its message type is used."""
     return m.State(0, 0.0, 0.0, False, "", 0, 0, {})  # noqa: FBT003 - a dataclass
 
 
@@ -94,7 +94,7 @@ def _components(kind: Kind, state: str) -> Iterator[tuple[str, Component]]:
 
 def _component(field: str) -> Component:
     value = f"value_json.{field}"
-    component: Component = {"platform": "sensor", "name": _spoken(field)}
+    component: Component = {"platform": "sensor", "name": _label(field)}
     if field == "refused":
         component |= {
             "value_template": "{{ value_json.refused.values() | sum }}",
@@ -114,8 +114,8 @@ def _component(field: str) -> Component:
     return component
 
 
-def _spoken(field: str) -> str:
-    """Return a field's name without its unit, as it is read."""
+def _label(field: str) -> str:
+    """Return the label of a field: its name without the unit."""
     endings = ("_wh_per_km", "_wh", "_w", "_neur", "_km_h", "_ms")
     bare = next((field.removesuffix(ending) for ending in endings if field.endswith(ending)), field)
     return bare.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Units of the wire, all whole numbers, and their exact decimal spelling for people.
+"""The units of messages, all whole numbers, and their exact decimal text for people.
 
 Energy is counted in watt-hours (Wh), price in micro-euro per kilowatt-hour (µEUR/kWh), money in nano-euro
 (nEUR), time in milliseconds. The units are coherent: 1 Wh at 1 µEUR/kWh costs exactly 1 nEUR, so sums of
@@ -18,7 +18,11 @@ TICK_MS: Final = QUARTER_HOUR_MS
 
 
 def cost_neur(energy_wh: int, price_ueur_per_kwh: int) -> int:
-    """Return the cost in nEUR of an energy in Wh at a price in µEUR/kWh, exactly."""
+    """Return the cost in nEUR of an energy in Wh at a price in µEUR/kWh, exactly.
+
+    >>> cost_neur(1_500, 900_000)  # 1.5 kWh at 0.90 EUR/kWh
+    1350000000
+    """
     return energy_wh * price_ueur_per_kwh
 
 
@@ -33,22 +37,26 @@ def wh(kwh: float) -> int:
 
 
 def kwh_text(energy_wh: int) -> str:
-    """Spell Wh as kWh with three decimals, exactly."""
+    """Return Wh as text in kWh with three decimals, exactly.
+
+    >>> kwh_text(1_500)
+    '1.500'
+    """
     return decimal_text(energy_wh, 3)
 
 
 def eur_per_kwh_text(price_ueur_per_kwh: int) -> str:
-    """Spell µEUR/kWh as EUR/kWh with six decimals, exactly."""
+    """Return µEUR/kWh as text in EUR/kWh with six decimals, exactly."""
     return decimal_text(price_ueur_per_kwh, 6)
 
 
 def eur_text(money_neur: int) -> str:
-    """Spell nEUR as EUR with nine decimals, exactly."""
+    """Return nEUR as text in EUR with nine decimals, exactly."""
     return decimal_text(money_neur, 9)
 
 
 def decimal_text(value: int, places: int) -> str:
-    """Spell value / 10**places with that many decimals, without going through a float."""
+    """Return value / 10**places as text with that many decimals, without a float."""
     sign = "-" if value < 0 else ""
     whole, part = divmod(abs(value), 10**places)
     return f"{sign}{whole}.{part:0{places}d}"

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.broker.protocol.messages import ID_PATTERN
+from gridfleet.broker.protocol.validation_errors import what_is_allowed
 from gridfleet.devices.config.toml_lines import line_of, lines_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -127,59 +127,8 @@ def wrong_value(document: object, key: Key, error: Mapping[str, Any]) -> str:
     return f"{shown}: {what_is_allowed(error)}"
 
 
-def what_is_allowed(error: Mapping[str, Any]) -> str:
-    """Return what a value must be, from one of pydantic's errors."""
-    if error["type"] == "value_error":
-        return str(error["msg"]).removeprefix("Value error, ")
-    limits = error.get("ctx", {})
-    if limits.get("pattern") == ID_PATTERN:
-        return "must be at most 48 letters, digits, '_', '.' and '-', and begin with a letter or digit"
-    words = _WORDS.get(error["type"])
-    if words is None:
-        return str(error["msg"]).replace("Input should be", "must be")
-    return words.format(**{name: _plain(limit) for name, limit in limits.items()})
-
-
-def _plain(limit: object) -> object:
-    """Return a whole number without decimals, anything else as it is."""
-    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
-
-
 def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - whatever stands as a field's type
     """Return the table in an annotation such as `Table | None` or `tuple[Table, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_table_in, get_args(annotation))), None)
-
-
-_WORDS: Final = {
-    "missing": "missing; add this key",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "string_type": "must be text in quotes",
-    "string_too_short": "must have at least {min_length} character(s)",
-    "string_too_long": "must have at most {max_length} character(s)",
-    "string_pattern_mismatch": "must match {pattern}",
-    "literal_error": "must be {expected}",
-    "enum": "must be {expected}",
-    "tuple_type": "must be a list in square brackets",
-    "too_short": "must have at least {min_length} element(s), and has {actual_length}",
-    "too_long": "must have at most {max_length} element(s), and has {actual_length}",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "dict_type": "must be a table",
-    "datetime_type": "must be a date and time such as 2025-06-02T06:00:00",
-    "datetime_parsing": "must be a date and time such as 2025-06-02T06:00:00",
-    "datetime_from_date_parsing": "must be a date and time such as 2025-06-02T06:00:00",
-}
-"""Pydantic's types of errors, and what we say."""

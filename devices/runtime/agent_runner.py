@@ -17,7 +17,7 @@ from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.home_assistant import discovery
+from gridfleet.broker.protocol.home_assistant import discovery_message
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence
 from gridfleet.broker.protocol.topics import (
     ALL,
@@ -76,7 +76,7 @@ class AgentRunner:
 
     def publish_discovery(self) -> None:
         """Publish the agent's configuration for Home Assistant."""
-        text, payload = discovery(self._decoder.site, self.agent.id, *self.agent.presence())
+        text, payload = discovery_message(self._decoder.site, self.agent.id, *self.agent.presence())
         self.connection.publish(text, payload, qos=1, retain=True)
 
     def stop(self) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.devices.config.toml_errors import unknown_key, what_is_allowed
+from gridfleet.broker.protocol.validation_errors import what_is_allowed
+from gridfleet.devices.config.toml_errors import unknown_key
 from gridfleet.devices.random_streams import RandomStream
 
 MS: Final = 1000

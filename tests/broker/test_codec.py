@@ -319,7 +319,7 @@ CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.C
 def test_hostile_payloads_are_refused_with_a_reason(word: str, payload: bytes, reason: str) -> None:
     with pytest.raises(PayloadError) as caught:
         decode(word, payload)
-    assert caught.value.kind == word
+    assert caught.value.message_type == word
     assert caught.value.reason in reason.split("|")
     assert str(caught.value) == f"{word}: {caught.value.detail}"
     assert len(str(caught.value)) < 400
@@ -330,6 +330,31 @@ def test_hostile_payloads_are_refused_with_a_reason(word: str, payload: bytes, r
 def test_the_refusal_names_the_field() -> None:
     with pytest.raises(PayloadError, match=r"packages\.1\.energy_wh"):
         decode("bid", encode(m.Bid(7, (m.Package(0, 1, 1), m.Package(1, -1, 1)))))
+
+
+@pytest.mark.parametrize(
+    ("word", "payload", "text"),
+    [
+        ("supply", b'{"tick":7,"energy_wh":-1}', "supply: energy_wh = -1: must be at least 0"),
+        ("supply", b'{"tick":7,"energy_wh":"5"}', "supply: energy_wh = '5': must be a whole number"),
+        ("supply", b'{"tick":7}', "supply: energy_wh: missing; add this key"),
+        ("supply", b'{"tick":7,"energy_wh":5,"more":[1]}', "supply: more: unknown key"),
+        ("supply", b"[]", "supply: the payload: must be an object with keys and values"),
+        ("supply", b"{", "supply: the payload is not JSON"),
+        ("ready", b'{"tick":7,"through":"lunch"}', "ready: through = 'lunch': must be 'bid', 'trade', "),
+        ("state", b'{"kind":"dog"}', "state: the payload: 'kind' must be 'turbine', 'reactor', 'consumer', "),
+        (
+            "supply",
+            b'{"tick":7,"energy_wh":' + b"9" * 5_000 + b"}",
+            "supply: energy_wh: must be a whole number with",
+        ),
+    ],
+)
+def test_a_refusal_shows_field_value_and_what_is_allowed(word: str, payload: bytes, text: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        decode(word, payload)
+    assert str(caught.value).startswith(text)
+    assert "valid" not in str(caught.value)
 
 
 def test_too_many_packages_are_refused() -> None:

@@ -7,7 +7,17 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["access_control", "mqtt.packet_codec", "mqtt.reconnect", "protocol.decoder", "protocol.topics"]
+    "module",
+    [
+        "access_control",
+        "address",
+        "mqtt.packet_codec",
+        "mqtt.reconnect",
+        "protocol.codec",
+        "protocol.decoder",
+        "protocol.topics",
+        "protocol.units",
+    ],
 )
 def test_the_examples_of_a_module_are_right(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.broker.{module}"))

@@ -12,7 +12,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.home_assistant import STATES, discovery
+from gridfleet.broker.protocol.home_assistant import STATES, discovery_message
 from gridfleet.broker.protocol.messages import Kind, Presence
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.devices.config.scenario import Scenario
@@ -59,7 +59,7 @@ CLASSES: dict[str | None, tuple[set[str | None], set[str | None]]] = {
 
 def told(kind: Kind) -> tuple[str, dict[str, Any]]:
     presence = Presence(True, kind, "north", 51.0, 9.0, "a label")
-    text, payload = discovery("town", "it-1", f"north/{kind}", presence)
+    text, payload = discovery_message("town", "it-1", f"north/{kind}", presence)
     return text, json.loads(payload)
 
 
