@@ -1,4 +1,4 @@
-"""The auditor hears what is said on a site, trusts nobody, and counts what should not be."""
+"""The auditor: receives every message of a site, trusts no device, and counts breaches of the invariants."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -31,13 +31,13 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.dashboards.audit.accounts import Accounts
-from gridfleet.dashboards.audit.charging import Charging
+from gridfleet.dashboards.audit.accounts import AccountAudit
+from gridfleet.dashboards.audit.charging import ChargingAudit
 from gridfleet.dashboards.audit.findings import Finding, Tallies
-from gridfleet.dashboards.audit.market import REMINDED_TICKS, Market
-from gridfleet.dashboards.audit.window import Attendance, Gaps, LifecycleLog, Window
+from gridfleet.dashboards.audit.market import REMINDED_TICKS, MarketAudit
+from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHistory, TickWindow
 
-_REMEMBERED_TICKS: Final = REMINDED_TICKS + 32
+_KEPT_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
 _STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
@@ -47,76 +47,76 @@ _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bi
 class Auditor:
     """Call `tap` with every message and `finish` at the end.
 
-    `exact` says that every message arrives at once and none is lost (a simulation without faults, lock-step):
-    then all that is said must agree within its tick. Otherwise what depends on messages that may be lost or late
+    `exact` states that every message arrives at once and none is lost (a simulation without faults, lock-step):
+    then all messages must agree within their tick. Otherwise what depends on messages that may be lost or late
     is compared when it is settled. `clock_skew_ms` is how far any device's clock may be off.
     """
 
     def __init__(self, *, exact: bool = True, clock_skew_ms: int = 0) -> None:
         self._tallies = Tallies(exact=exact)
-        self._births = LifecycleLog()
+        self._lifecycle = LifecycleLog()
         self._exact = exact
-        self._attendance = Attendance()
-        self._gaps = Gaps()
+        self._reporting = ReportingHistory()
+        self._gaps = GapLog()
         self._gap_since: int | None = None
-        """The last tick heard before the connection was lost, until one is heard again."""
+        """The last tick received before a gap, until one is received again."""
         self._offsets_ms: dict[Phase, int] = {}
-        accounts = self._accounts = Accounts(self._tallies, self._births, self._gaps, exact=exact)
-        self._market = Market(self._tallies, self._births, self._attendance, self._gaps, exact=exact)
-        self._charging = Charging(
-            self._tallies, self._births, self._gaps, accounts, exact=exact, slack_ms=2 * clock_skew_ms
+        accounts = self._accounts = AccountAudit(self._tallies, self._lifecycle, self._gaps, exact=exact)
+        self._market = MarketAudit(self._tallies, self._lifecycle, self._reporting, self._gaps, exact=exact)
+        self._charging = ChargingAudit(
+            self._tallies, self._lifecycle, self._gaps, accounts, exact=exact, slack_ms=2 * clock_skew_ms
         )
-        self._windows: dict[int, Window] = {}
+        self._windows: dict[int, TickWindow] = {}
         self._tick: Tick | None = None
         self._site_tick = -1
         self._begin: int | None = None
-        """The first tick heard from its beginning."""
+        """The first tick received from its beginning."""
 
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
-        """Hear a message."""
+        """Audit a message: simulated time in ms, scope and sender of its topic."""
         kind = type(message)
         if kind in _MARKET:
             window = self._window(message.tick)  # type: ignore[attr-defined]
             if window is not None:
                 window.market.append((scope, sender, message))
             else:
-                self._stray(scope, sender, message)
+                self._on_late_message(scope, sender, message)
         elif kind in _STATES:
-            self._state(simulated_ms, sender, message)  # type: ignore[arg-type]
+            self._on_account(simulated_ms, sender, message)  # type: ignore[arg-type]
         elif kind in _CHARGING:
             if self._site_tick >= 0:
-                self._charging.hear(simulated_ms, self._site_tick, scope, sender, message)
+                self._charging.receive(simulated_ms, self._site_tick, scope, sender, message)
         elif isinstance(message, Tick):
             self._on_tick(simulated_ms, sender, message)
         elif isinstance(message, Presence):
-            if self._births.note(sender, self._site_tick, online=message.online):
-                self._charging.born(simulated_ms, sender)
+            if self._lifecycle.note(sender, self._site_tick, online=message.online):
+                self._charging.on_restart(simulated_ms, sender)
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
     def note_gap(self) -> None:
-        """The connection was lost and is back: what was said in between may be missing, and is not judged.
+        """Note that messages may be missing, as after a lost connection: those ticks are not judged.
 
-        Accounts must add up all the same from then on.
+        From then on accounts must add up again.
         """
         if self._begin is not None and self._gap_since is None:
             self._gap_since = self._site_tick
 
     def restore(self, findings: Iterable[Finding]) -> None:
-        """Go on counting from what an earlier auditor of the same run had found."""
+        """Continue counting from the findings of an earlier auditor of the same run."""
         self._tallies.restore(findings)
 
     def finish(self) -> list[Finding]:
-        """Judge what is left, except a tick that was broken off; return the findings."""
+        """Judge the rest, except a tick that did not end; return the findings."""
         for tick in sorted(self._windows):
             if tick <= self._site_tick:
-                self._decide(tick)
+                self._judge(tick)
         self._windows.clear()
         return self._tallies.findings()
 
     @property
     def findings(self) -> list[Finding]:
-        """What was found so far; a tick is judged when the one after the next begins."""
+        """The findings so far; a tick is judged when the one after the next begins."""
         return self._tallies.findings()
 
     # --- time --------------------------------------------------------------------------------------------
@@ -127,12 +127,12 @@ class Auditor:
             return
         last, self._tick = self._tick, tick
         if last is None or tick.epoch != last.epoch:
-            self._begin_anew(tick)
+            self._begin_run(tick)
         elif self._gap_since is None and (tick.tick, tick.phase) != (last.tick, last.phase):
-            self._follow(simulated_ms, last, tick)
+            self._check_order(simulated_ms, last, tick)
         if self._gap_since is not None and tick.tick >= self._gap_since:
             self._gaps.add(self._gap_since - 1, tick.tick)
-            self._charging.note_gap(tick.tick)
+            self._charging.on_gap(tick.tick)
             self._gap_since = None
         self._site_tick = max(self._site_tick, tick.tick)
         window = self._window(tick.tick)
@@ -141,10 +141,10 @@ class Auditor:
             window.end_ms = tick.ends_ms
         if tick.phase is Phase.BID:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
-                self._decide(done)
+                self._judge(done)
 
-    def _follow(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
-        """Check that a phase comes when it should; unless all is exact, some may be left out before it."""
+    def _check_order(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
+        """Check that a phase begins in order and at its time; unless `exact`, some may be missing before it."""
         tally = self._tallies.ticks
         tally.checked += 1
         what = f"tick {tick.tick}, {tick.phase}"
@@ -160,16 +160,16 @@ class Auditor:
         elif self._offsets_ms.setdefault(tick.phase, offset_ms) != offset_ms:
             tally.fail(f"{what}: begins at {tick.simulated_ms}, not at its time within a tick")
         elif self._exact and simulated_ms > tick.simulated_ms:
-            tally.fail(f"{what}: was said {simulated_ms - tick.simulated_ms} ms late")
+            tally.fail(f"{what}: was published {simulated_ms - tick.simulated_ms} ms late")
 
-    def _begin_anew(self, tick: Tick) -> None:
-        """A run begins, or we join one: a tick of which we may have missed the beginning is not judged."""
+    def _begin_run(self, tick: Tick) -> None:
+        """Begin a run, or join one: a tick that may have begun before is not judged."""
         self._windows.clear()
         self._offsets_ms.clear()
         self._site_tick = tick.tick
         self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.BID else tick.tick + 1
 
-    def _window(self, tick: int) -> Window | None:
+    def _window(self, tick: int) -> TickWindow | None:
         """Return the window of a tick that is still open, or None."""
         window = self._windows.get(tick)
         if window is not None:
@@ -177,58 +177,58 @@ class Auditor:
         site = self._site_tick
         if self._begin is None or tick < self._begin or not site - _AHEAD <= tick <= site + _AHEAD:
             return None
-        window = self._windows[tick] = Window()
+        window = self._windows[tick] = TickWindow()
         return window
 
-    def _decide(self, tick: int) -> None:
+    def _judge(self, tick: int) -> None:
         window = self._windows.pop(tick)
         if window.settle_ms is None and self._site_tick <= tick:
             return
         self._tallies.fresh.checked += len(window.market)
-        self._accounts.decide(tick, window)
-        self._market.decide(tick, window)
+        self._accounts.check_tick(tick, window)
+        self._market.check_tick(tick, window)
         if window.end_ms is not None:
-            self._charging.decide(tick, window.end_ms, window)
-        self._births.forget(tick - _REMEMBERED_TICKS)
-        self._gaps.forget(tick - _REMEMBERED_TICKS)
+            self._charging.check_tick(tick, window.end_ms, window)
+        self._lifecycle.forget(tick - _KEPT_TICKS)
+        self._gaps.forget(tick - _KEPT_TICKS)
 
-    # --- what is said ------------------------------------------------------------------------------------
+    # --- other messages ----------------------------------------------------------------------------------
 
-    def _state(self, simulated_ms: int, sender: str, state: State) -> None:
+    def _on_account(self, simulated_ms: int, sender: str, state: State) -> None:
         window = self._window(state.tick)
         if window is None:
             if self._begin is not None and self._begin <= state.tick < self._site_tick:
-                self._attendance.note(sender, state.tick)
-                self._accounts.late(sender, state, self._site_tick)
+                self._reporting.note(sender, state.tick)
+                self._accounts.on_late_account(sender, state, self._site_tick)
                 if isinstance(state, ProducerState):
-                    self._market.correct(sender, state, self._site_tick)
+                    self._market.on_correction(sender, state, self._site_tick)
             return
         if window.states.setdefault(sender, state) is not state:
             return
         if state.tick != self._site_tick:
             window.late_states[sender] = self._site_tick
-        self._attendance.note(sender, state.tick)
+        self._reporting.note(sender, state.tick)
         if isinstance(state, ChargerState):
-            self._charging.account(simulated_ms, sender, state)
+            self._charging.on_account(simulated_ms, sender, state)
 
     def _on_correction(self, sender: str, correction: Correction) -> None:
         window = self._windows.get(correction.tick)
         if window is not None:
             window.correct(sender, correction)
         else:
-            self._market.correct(sender, correction, self._site_tick)
-        self._accounts.corrected(sender, correction, self._site_tick)
+            self._market.on_correction(sender, correction, self._site_tick)
+        self._accounts.on_correction(sender, correction, self._site_tick)
 
-    def _stray(self, scope: str, sender: str, message: Message) -> None:
-        """A market message for a tick that is not open."""
+    def _on_late_message(self, scope: str, sender: str, message: Message) -> None:
+        """Check a market message for a tick without a window: too early, or too late."""
         tick: int = message.tick  # type: ignore[attr-defined]
         if self._begin is None or tick < self._begin or isinstance(message, ClockState):
             return
         if tick > self._site_tick:
-            if self._gap_since is None:  # else that tick has begun unheard
+            if self._gap_since is None:  # else that tick began in the gap
                 self._tallies.fresh.checked += 1
                 self._tallies.fresh.fail(
-                    f"tick {self._site_tick}: {sender} says a {message.TYPE} for tick {tick}"
+                    f"tick {self._site_tick}: {sender} publishes a {message.TYPE} for tick {tick}"
                 )
         else:
-            self._market.late(self._site_tick, scope, sender, message)
+            self._market.on_late_message(self._site_tick, scope, sender, message)

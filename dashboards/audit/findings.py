@@ -1,16 +1,16 @@
-"""What the auditor reports: for each invariant how often it was checked, how often broken, and examples."""
+"""The auditor's findings: for each invariant how often it was checked, how often broken, and examples."""
 
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from gridfleet.dashboards.store.rows import Invariant
 
-EXAMPLES: Final = 5
-"""So many breaches of an invariant are described, the first ones; the others are only counted."""
+MAX_EXAMPLES: Final = 5
+"""The first breaches of an invariant are described; the others are only counted."""
 
 
 class Finding(NamedTuple):
-    """The verdict on one invariant; one that was never checked says so by `checked` = 0."""
+    """The result for one invariant; `checked` is 0 where nothing was checked."""
 
     name: str
     what: str
@@ -25,7 +25,7 @@ class Finding(NamedTuple):
 
     @property
     def invariant(self) -> Invariant:
-        """The finding as the store keeps it."""
+        """The finding in the form of the store."""
         return Invariant(self.name, self.what, self.checked, self.breaches)
 
     def as_dict(self) -> dict[str, Any]:
@@ -48,11 +48,11 @@ class Tally:
     def fail(self, text: str) -> None:
         """Count a breach; the first ones are kept as examples."""
         self.breaches += 1
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(text)
 
     def finding(self) -> Finding:
-        """Return what was found so far."""
+        """Return the result so far."""
         return Finding(self.name, self.what, self.checked, self.breaches, tuple(self.examples))
 
 
@@ -64,7 +64,7 @@ class Tallies:
             "production", "generated = announced = sold + curtailed + unsettled, by each producer's account"
         )
         self.books = Tally(
-            "books", "what producers booked as sold is what receipts say and what consumers booked as bought"
+            "books", "what producers booked as sold equals the receipts and what consumers booked as bought"
         )
         self.cells = Tally(
             "cells", "per cell: generated + reactor + imported = sold + exported + curtailed, by the accounts"
@@ -73,10 +73,10 @@ class Tallies:
             "settled",
             "nothing is unsettled when the tick ends"
             if exact
-            else "what is unsettled when the tick ends is settled soon after both sides hear each other",
+            else "what is unsettled when the tick ends is settled soon after both sides are online",
         )
         self.packages = Tally("packages", "no package is sold twice, no receipt exceeds its award or the bid")
-        self.supply = Tally("supply", "no producer promises or sells more than it announced")
+        self.supply = Tally("supply", "no producer awards or sells more than it announced")
         self.prices = Tally("prices", "every award and receipt is at the price bid")
         self.payments = Tally(
             "payments", "what consumers paid is what producers earned: energy times price bid"
@@ -89,7 +89,7 @@ class Tallies:
             "delivery",
             "what chargers delivered and earned is what vehicles drew and paid"
             if exact
-            else "no charger delivered and no vehicle drew more than the vehicles' meters said",
+            else "no charger delivered and no vehicle drew more than the meters counted",
         )
         self.reservations = Tally(
             "reservations", "each lease follows an offer and an acceptance, each bill the lease and the meter"
@@ -103,10 +103,12 @@ class Tallies:
             if exact
             else "phases follow each other in order, each at its time",
         )
-        self.fresh = Tally("fresh", "nobody acts anew on a tick that is over; reminders end after 96 ticks")
+        self.fresh = Tally(
+            "fresh", "no new award or purchase for a finished tick; reminders end after 96 ticks"
+        )
 
     def restore(self, findings: Iterable[Finding]) -> None:
-        """Go on counting from what an earlier auditor of the same run had found."""
+        """Continue counting from the findings of an earlier auditor of the same run."""
         tallies = {tally.name: tally for tally in vars(self).values()}
         for finding in findings:
             tally = tallies[finding.name]
@@ -114,5 +116,5 @@ class Tallies:
             tally.examples = list(finding.examples)
 
     def findings(self) -> list[Finding]:
-        """Return what was found so far."""
+        """Return the result so far."""
         return [tally.finding() for tally in vars(self).values()]

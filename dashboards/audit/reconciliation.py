@@ -1,19 +1,22 @@
-"""Awards of one tick joined with bids and receipts: what was taken, by whom, from whom, at what price."""
+"""Awards of one tick joined with bids and receipts: who bought what from whom, at what price.
+
+The recorder's market aggregate answers the same question; this code is independent of it on purpose.
+"""
 
 from collections.abc import Callable
 
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
-from gridfleet.dashboards.audit.window import Window
+from gridfleet.dashboards.audit.window import TickWindow
 
 Lots = tuple[Package, ...]
-Key = tuple[str, str, int]
-"""Producer, consumer and serial: what names an award within its tick."""
+AwardKey = tuple[str, str, int]
+"""Producer, consumer and serial: identifies an award within its tick."""
 
 
-class Sold:
-    """What receipts say of one producer in one tick, at the prices bid."""
+class Sales:
+    """The sales of one producer in one tick, by the receipts and at the prices bid."""
 
     __slots__ = ("consumers", "cost_neur", "energy_wh")
 
@@ -24,15 +27,16 @@ class Sold:
 
 
 class TickMarket:
-    """The market of one tick, joined from what was heard."""
+    """The market messages of one tick by device; the first of each counts."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: TickWindow) -> None:
         self.bids: dict[str, Lots] = {}
         self.supplies: dict[str, int] = {}
         self.cells: dict[str, str] = {}
-        self.awards: dict[Key, Lots] = {}
-        self.receipts: dict[Key, Lots] = {}
-        self.twice: list[tuple[str, Message]] = []
+        self.awards: dict[AwardKey, Lots] = {}
+        self.receipts: dict[AwardKey, Lots] = {}
+        self.contradictions: list[tuple[str, Message]] = []
+        """Senders with a second, different message where one is allowed."""
         for scope, sender, message in window.market:
             if isinstance(message, Receipt):
                 same = self.receipts.setdefault((scope, sender, message.serial), message.lots) == message.lots
@@ -47,44 +51,47 @@ class TickMarket:
             else:
                 continue
             if not same:
-                self.twice.append((sender, message))
+                self.contradictions.append((sender, message))
 
 
 class Reconciliation:
     """Awards joined with bids and receipts."""
 
     def __init__(
-        self, tallies: Tallies, day: TickMarket, tick: int, excused: Callable[[str, int], bool]
+        self, tallies: Tallies, market: TickMarket, tick: int, is_restarting: Callable[[str, int], bool]
     ) -> None:
         self._tallies = tallies
-        self._day = day
+        self._market = market
         self._tick = tick
-        self._excused = excused
-        self.sold: dict[str, Sold] = {}
+        self._is_restarting = is_restarting
+        self.sold: dict[str, Sales] = {}
         self.bought: dict[str, tuple[int, int]] = {}
-        self.crossed: dict[tuple[str | None, str], int] = {}
-        """(producer's cell or None for a reactor, consumer's cell) -> Wh, where the two differ."""
-        self.open: dict[Key, Lots] = {}
-        self.room: dict[tuple[str, int], int] = {}
+        """Consumer -> (Wh, nEUR)."""
+        self.between_cells: dict[tuple[str | None, str], int] = {}
+        """(producer's cell or None for a reactor, consumer's cell) -> Wh sold from one cell to another."""
+        self.open: dict[AwardKey, Lots] = {}
+        """Awards without a receipt."""
+        self.room_wh: dict[tuple[str, int], int] = {}
+        """(consumer, package) -> Wh that are not sold yet; only where there are open awards."""
 
-    def awards(self, *, exact: bool) -> None:
+    def check_awards(self, *, exact: bool) -> None:
         """Check every award and receipt."""
-        day, tick = self._day, self._tick
+        market, tick = self._market, self._tick
         taken: dict[tuple[str, int], int] = {}
         held: dict[str, int] = {}
-        receipts = day.receipts
-        for key, lots in day.awards.items():
+        receipts = market.receipts
+        for key, lots in market.awards.items():
             producer, consumer, serial = key
-            packages = day.bids.get(consumer, ())
+            packages = market.bids.get(consumer, ())
             got = receipts.pop(key, None)
             energy_wh = paid_neur = 0
             if got is None:
                 self.open[key] = lots
-            prices = self._match(
+            prices = self._check_prices(
                 consumer, lots, packages, f"tick {tick}: award {producer}/{serial} to {consumer}"
             )
             if got is not None and got != lots:
-                self._within(got, lots, f"tick {tick}: receipt {consumer} to {producer}/{serial}")
+                self._check_within(got, lots, f"tick {tick}: receipt {consumer} to {producer}/{serial}")
             for lot in lots if got is None else got:
                 package = (consumer, lot.index)
                 if got is None:
@@ -97,28 +104,28 @@ class Reconciliation:
                 paid_neur += cost_neur(lot.energy_wh, prices.get(lot.index, 0))
             if energy_wh:
                 self._book(producer, consumer, energy_wh, paid_neur)
-        self._leftover(receipts)
-        self._totals(taken, held)
+        self._check_unawarded(receipts)
+        self._check_totals(taken, held)
 
     def _book(self, producer: str, consumer: str, energy_wh: int, paid_neur: int) -> None:
         sold = self.sold.get(producer)
         if sold is None:
-            sold = self.sold[producer] = Sold()
+            sold = self.sold[producer] = Sales()
         sold.energy_wh += energy_wh
         sold.cost_neur += paid_neur
         sold.consumers.add(consumer)
         before_wh, before_neur = self.bought.get(consumer, (0, 0))
         self.bought[consumer] = (before_wh + energy_wh, before_neur + paid_neur)
-        cells = self._day.cells
+        cells = self._market.cells
         home, there = cells.get(producer), cells.get(consumer)
         if home != there and there is not None:
-            self.crossed[home, there] = self.crossed.get((home, there), 0) + energy_wh
+            self.between_cells[home, there] = self.between_cells.get((home, there), 0) + energy_wh
 
-    def _match(self, consumer: str, lots: Lots, packages: Lots, what: str) -> dict[int, int]:
+    def _check_prices(self, consumer: str, lots: Lots, packages: Lots, what: str) -> dict[int, int]:
         """Check that lots are of the consumer's packages, at their price; return the prices bid by index."""
         tallies = self._tallies
         prices: dict[int, int] = {}
-        if self._excused(consumer, self._tick):
+        if self._is_restarting(consumer, self._tick):
             return {lot.index: lot.price_ueur_per_kwh for lot in lots}
         for lot in lots:
             index = lot.index
@@ -134,11 +141,12 @@ class Reconciliation:
             prices[index] = package.price_ueur_per_kwh
             if lot.price_ueur_per_kwh != package.price_ueur_per_kwh:
                 tallies.prices.fail(
-                    f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh, bid were {package.price_ueur_per_kwh}"
+                    f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh, bid was {package.price_ueur_per_kwh}"
                 )
         return prices
 
-    def _within(self, got: Lots, lots: Lots, what: str) -> None:
+    def _check_within(self, got: Lots, lots: Lots, what: str) -> None:
+        """Check that a receipt takes no more than its award, at its price."""
         offered = {lot.index: lot for lot in lots}
         for lot in got:
             limit = offered.pop(lot.index, None)
@@ -152,16 +160,18 @@ class Reconciliation:
                     f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh is not the award's price"
                 )
 
-    def _leftover(self, receipts: dict[Key, Lots]) -> None:
+    def _check_unawarded(self, receipts: dict[AwardKey, Lots]) -> None:
+        """Check that no receipt is left for which there was no award."""
         for (producer, consumer, serial), lots in receipts.items():
-            if lots and not self._excused(producer, self._tick):
+            if lots and not self._is_restarting(producer, self._tick):
                 self._tallies.packages.fail(
-                    f"tick {self._tick}: {consumer} receipts {producer}/{serial}, which was never awarded to it"
+                    f"tick {self._tick}: {consumer} takes {producer}/{serial}, which was never awarded to it"
                 )
 
-    def _totals(self, taken: dict[tuple[str, int], int], held: dict[str, int]) -> None:
-        tallies, day, tick = self._tallies, self._day, self._tick
-        for consumer, packages in day.bids.items():
+    def _check_totals(self, taken: dict[tuple[str, int], int], held: dict[str, int]) -> None:
+        """Check that no package and no supply is sold beyond its energy; `held` is awarded without a receipt, Wh."""
+        tallies, market, tick = self._tallies, self._market, self._tick
+        for consumer, packages in market.bids.items():
             for package in packages:
                 key = (consumer, package.index)
                 got = taken.get(key, 0)
@@ -171,10 +181,10 @@ class Reconciliation:
                         f"which is {package.energy_wh}"
                     )
                 if self.open:
-                    self.room[key] = package.energy_wh - got
-        for producer, energy_wh in day.supplies.items():
+                    self.room_wh[key] = package.energy_wh - got
+        for producer, energy_wh in market.supplies.items():
             sold = self.sold.get(producer)
             used_wh = held.get(producer, 0) + (sold.energy_wh if sold is not None else 0)
             tallies.supply.checked += 1
-            if used_wh > energy_wh and not self._excused(producer, tick):
+            if used_wh > energy_wh and not self._is_restarting(producer, tick):
                 tallies.supply.fail(f"tick {tick}: {producer} sells {used_wh} Wh of {energy_wh} announced")
