@@ -11,7 +11,11 @@ _MASK: Final = 2**64 - 1
 
 
 class RandomStream:
-    """Random numbers for one device; the seed includes its id, so that adding a device does not change the others'."""
+    """Random numbers for one device; the seed includes its id, so that adding a device does not change the others'.
+
+    >>> RandomStream(1, "vehicle-1").below(100) == RandomStream(1, "vehicle-1").below(100)
+    True
+    """
 
     __slots__ = ("_state",)
 

@@ -46,7 +46,11 @@ Action = Callable[[int], Out]
 
 
 def mean_power_w(energy_wh: int) -> int:
-    """Return the mean power in W of an energy in Wh over a tick, rounded down."""
+    """Return the mean power in W of an energy in Wh over a tick, rounded down.
+
+    >>> mean_power_w(250)
+    1000
+    """
     return energy_wh * MS_PER_HOUR // TICK_MS
 
 

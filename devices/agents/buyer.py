@@ -91,7 +91,7 @@ class BuyingSide:
         if award.serial >= MAX_AWARDS:
             return agent.refuse("flood")
         if award.tick < books.tick:
-            return self._repeat(sender, award, self._given.again(sender, award))
+            return self._repeat(sender, award, self._given.find(sender, award))
         if books.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
             return self._repeat(sender, award, books.receipts.get((sender, award.serial)))
         before_wh, before_neur = books.bought_wh, books.paid_neur

@@ -22,7 +22,7 @@ from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.charging import service_status
-from gridfleet.devices.charging.reservation import Movement, ReservationBook
+from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
 from gridfleet.devices.physics.geo import distance_km
@@ -110,7 +110,7 @@ class Charger(Buyer):
     def on_bid_phase(self, now_ms: int) -> Out:
         """Note whether it is in service in this tick; then publish its bid."""
         chargers_out = self.tick_message.settings.chargers_out
-        self.out_of_service = bool(chargers_out) and service_status.read(chargers_out).includes(
+        self.out_of_service = bool(chargers_out) and service_status.parse(chargers_out).includes(
             self.id, self.cell
         )
         return super().on_bid_phase(now_ms)
@@ -218,7 +218,7 @@ class Charger(Buyer):
         self._deliver(movement)
         return [(sender, answer)]
 
-    def _deliver(self, movement: Movement) -> None:
+    def _deliver(self, movement: Delivery) -> None:
         """Book what a meter reading moved: energy out of the battery, and its price."""
         self._delivered_wh += movement.delivered_wh
         self._discharge_loss_wh += movement.taken_wh - movement.delivered_wh

@@ -28,6 +28,8 @@ MAX_PAUSE_TICKS: Final = 8
 """After a search without success it pauses for 1, 2, 4 … and at most so many ticks, unless it is on the road."""
 STOP_CHARGE: Final = 0.20
 """State of charge below which it parks where it is when no charger within reach has an offer."""
+ROUTE_FACTOR: Final = 1.02
+"""A vehicle reckons with so much more energy than the distance takes."""
 RANGE_MARGIN: Final = 1.25
 RANGE_MARGIN_KM: Final = 25.0
 MS_PER_MINUTE: Final = 60_000
@@ -170,8 +172,8 @@ class ChargerSearch:
         """Send the call to some of the cells; go on at once where no charger is there to answer."""
         asked = {charger for number in cells for charger in self._rosters[number].members}
         asked.difference_update(self._vehicle.tick_message.absent)
-        negotiation.widened = negotiation.widened or len(cells) == 0 or cells[-1] > 0
-        negotiation.reopen(asked)
+        negotiation.neighbours_called = negotiation.neighbours_called or len(cells) == 0 or cells[-1] > 0
+        negotiation.collect_from(asked)
         if not asked:
             return self._choose(now_ms)
         self._vehicle.wait(now_ms, self._choose)
@@ -205,12 +207,14 @@ class ChargerSearch:
         trip, vehicle = self._trip, self._vehicle
         model = trip.model
 
-        def way_wh(way_km: float) -> float | None:
-            return energy_for(way_km * 1.02, trip.stored_wh, model.capacity_wh, model.consumption_wh_per_km)
+        def driving_energy_wh(distance: float) -> float | None:
+            return energy_for(
+                distance * ROUTE_FACTOR, trip.stored_wh, model.capacity_wh, model.consumption_wh_per_km
+            )
 
-        offered = negotiation.candidates(self._distance_km, way_wh)
+        offered = negotiation.candidates(self._distance_km, driving_energy_wh)
         candidates = [each for each in offered if self._reputation.trusts(each.charger, vehicle.tick)]
-        negotiation.queue = rank(
+        negotiation.ranked = rank(
             candidates, vehicle.tick_message.settings.algorithm, self._weights, self._rng
         )
         return self._try_next(now_ms)
@@ -224,11 +228,11 @@ class ChargerSearch:
         negotiation = self.negotiation
         if negotiation is None:
             return NOTHING
-        attempt = negotiation.next(now_ms)
+        attempt = negotiation.accept_next(now_ms)
         if attempt is not None:
             self._vehicle.wait(now_ms, self._on_no_confirmation)
             return [attempt]
-        if not negotiation.widened:
+        if not negotiation.neighbours_called:
             return self._ask(negotiation, range(1, len(self.cells)), now_ms)
         return self._give_up(negotiation)
 
@@ -254,7 +258,7 @@ class ChargerSearch:
         if negotiation is None or at is None or not expected or lease.call != negotiation.call.call:
             vehicle.refuse("late")
             return [cancel]
-        if trying is not None and not trying.is_kept_by(lease):
+        if trying is not None and not trying.matches(lease):
             vehicle.refuse("broken promise")
             self._reputation.note(sender, vehicle.tick, kept=False)
             return [*self._try_next(now_ms), cancel]
@@ -278,7 +282,7 @@ class ChargerSearch:
         """Close the call in every cell that it was sent to."""
         self.negotiation = None
         self._vehicle.stop_waiting()
-        called = self.cells if negotiation.widened else self.cells[:1]
+        called = self.cells if negotiation.neighbours_called else self.cells[:1]
         return [(cell, Close(negotiation.call.call)) for cell in called]
 
     # --- chargers that come and go ------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Charging reservations, as pure rules: offers, leases, ranking, reputation."""
+"""Charging reservations as pure rules: offers, leases, ranking, reputation."""

@@ -1,4 +1,4 @@
-"""How a vehicle ranks the offers of chargers: five algorithms over the same facts, best first."""
+"""How a vehicle ranks the offers of chargers, best first: five algorithms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gridfleet.devices.random_streams import RandomStream
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much distance, price and energy count in the weighted score; only their ratios matter."""
+    """Weights of distance, price and energy in the weighted score; only their ratios matter."""
 
     distance: float = 1.0
     price: float = 1.0
@@ -19,24 +19,24 @@ class Weights:
 
 
 class Candidate(NamedTuple):
-    """An offer with what the vehicle knows of it."""
+    """An offer, with the distance and the need of the vehicle."""
 
     charger: str
     distance_km: float
     energy_wh: int
     price_ueur_per_kwh: int
     needed_wh: int
-    """What would fill the vehicle there, the way included."""
+    """Energy that would fill the vehicle there, including that of the way."""
 
-    def is_kept_by(self, lease: Lease) -> bool:
-        """Tell whether a confirmation is what was offered."""
+    def matches(self, lease: Lease) -> bool:
+        """Whether a lease has the energy and the price of the offer."""
         return lease.energy_wh == self.energy_wh and lease.price_ueur_per_kwh == self.price_ueur_per_kwh
 
 
 def rank(
-    candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, chance: RandomStream
+    candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, rng: RandomStream
 ) -> list[Candidate]:
-    """Return the candidates, the one to accept first; the order of arrival plays no part."""
+    """Return the candidates, the best first; the order in which the offers arrived plays no part."""
     ordered = sorted(candidates)
     match algorithm:
         case Algorithm.BEST:
@@ -46,7 +46,7 @@ def rank(
         case Algorithm.CLOSEST:
             return sorted(ordered, key=lambda c: (c.distance_km, c.price_ueur_per_kwh, c.charger))
         case Algorithm.RANDOM:
-            return _shuffled(ordered, chance)
+            return _shuffled(ordered, rng)
         case Algorithm.WEIGHTED:
             scores = _scores(ordered, weights)
             return [
@@ -58,31 +58,31 @@ def rank(
 
 
 def _best(c: Candidate) -> tuple[bool, int, float, str]:
-    """Cheapest in total among the offers that fill the vehicle, then cheapest per kWh among the others."""
+    """Sort key: offers that fill the vehicle by total cost, then the others by price per kWh."""
     fills = c.energy_wh >= c.needed_wh
     cost = cost_neur(c.energy_wh, c.price_ueur_per_kwh) if fills else c.price_ueur_per_kwh
     return (not fills, cost, c.distance_km, c.charger)
 
 
-def _shuffled(ordered: list[Candidate], chance: RandomStream) -> list[Candidate]:
-    """Fisher-Yates over the sorted candidates."""
+def _shuffled(ordered: list[Candidate], rng: RandomStream) -> list[Candidate]:
+    """Return the candidates in random order (Fisher-Yates)."""
     for last in range(len(ordered) - 1, 0, -1):
-        other = chance.below(last + 1)
+        other = rng.below(last + 1)
         ordered[last], ordered[other] = ordered[other], ordered[last]
     return ordered
 
 
 def _scores(candidates: list[Candidate], weights: Weights) -> list[float]:
-    """Score each between 0 and the sum of weights: closer, cheaper and more energy are better.
+    """Return a score for each, 0 to the sum of weights: closer, cheaper and more energy are better.
 
-    Each figure is taken relative to the largest among the candidates, so that the weights have no unit.
+    Each figure is divided by the largest among the candidates, so that the weights have no unit.
     """
-    far = max((c.distance_km for c in candidates), default=0.0) or 1.0
-    dear = max((c.price_ueur_per_kwh for c in candidates), default=0) or 1
-    large = max((c.energy_wh for c in candidates), default=0) or 1
+    max_km = max((c.distance_km for c in candidates), default=0.0) or 1.0
+    max_price = max((c.price_ueur_per_kwh for c in candidates), default=0) or 1
+    max_wh = max((c.energy_wh for c in candidates), default=0) or 1
     return [
-        weights.distance * (1 - c.distance_km / far)
-        + weights.price * (1 - c.price_ueur_per_kwh / dear)
-        + weights.energy * (c.energy_wh / large)
+        weights.distance * (1 - c.distance_km / max_km)
+        + weights.price * (1 - c.price_ueur_per_kwh / max_price)
+        + weights.energy * (c.energy_wh / max_wh)
         for c in candidates
     ]

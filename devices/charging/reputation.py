@@ -1,26 +1,33 @@
-"""What a device remembers of its partners: promises kept and broken, and whom it does not deal with any more."""
+"""Promises that partners have kept and broken, and which partners a device avoids because of them."""
 
 from typing import Final, NamedTuple
 
 REMEMBERED_TICKS: Final = 96
-"""An encounter counts for a day: then a partner that was avoided gets another chance."""
-MOST_ENCOUNTERS: Final = 16
-"""So many encounters with one partner are remembered, the latest."""
-LEAST_TENTHS: Final = 3
-"""Below three tenths expected to be kept, a partner is avoided: that takes two broken promises and none kept."""
+"""An encounter counts for a day; then a partner that was avoided gets another chance."""
+MAX_ENCOUNTERS: Final = 16
+"""The latest encounters with one partner that are remembered."""
+MIN_TENTHS: Final = 3
+"""A partner is avoided if less than 3 in 10 promises are expected to be kept: after two broken and none kept."""
 
 
 class Encounter(NamedTuple):
-    """A promise of a partner: when it was made out, and whether it was kept."""
+    """A promise of a partner: in which tick it was kept or broken."""
 
     tick: int
     kept: bool
 
 
 class Reputation:
-    """Expects of a partner's next promise (kept + 1) / (kept + broken + 2): the mean of a beta distribution.
+    """The probability that a partner keeps its next promise, (kept + 1) / (kept + broken + 2).
 
-    Source: Jøsang and Ismail, The Beta Reputation System, 2002; there with gradual forgetting, here within a day.
+    That is the mean of a beta distribution. Source: Jøsang and Ismail, The Beta Reputation System, 2002; there
+    encounters are forgotten gradually, here after a day.
+
+    >>> known = Reputation()
+    >>> for tick in (1, 2):
+    ...     known.note("charger-1", tick, kept=False)
+    >>> known.trusts("charger-1", 2), known.trusts("charger-1", 100), known.trusts("charger-2", 2)
+    (False, True, True)
     """
 
     __slots__ = ("_encounters",)
@@ -33,24 +40,24 @@ class Reputation:
         self._encounters.clear()
 
     def note(self, partner: str, tick: int, *, kept: bool) -> None:
-        """Remember how a promise came out."""
+        """Remember whether a promise was kept."""
         fresh = self._fresh(partner, tick)
-        self._encounters[partner] = (*fresh, Encounter(tick, kept))[-MOST_ENCOUNTERS:]
+        self._encounters[partner] = (*fresh, Encounter(tick, kept))[-MAX_ENCOUNTERS:]
 
     def trusts(self, partner: str, tick: int) -> bool:
-        """Tell whether to deal with a partner; one that is not known is trusted."""
+        """Whether to deal with a partner; one that is not known is trusted."""
         if partner not in self._encounters:
             return True
         encounters = self._fresh(partner, tick)
         kept = sum(encounter.kept for encounter in encounters)
-        return (kept + 1) * 10 >= (len(encounters) + 2) * LEAST_TENTHS
+        return (kept + 1) * 10 >= (len(encounters) + 2) * MIN_TENTHS
 
     def avoided(self, tick: int) -> tuple[str, ...]:
         """Return the partners that are not trusted, sorted."""
         return tuple(sorted(name for name in self._encounters if not self.trusts(name, tick)))
 
     def _fresh(self, partner: str, tick: int) -> tuple[Encounter, ...]:
-        """Forget what is older than a day; return the rest."""
+        """Forget encounters older than a day; return the others."""
         known = self._encounters.get(partner, ())
         if not known or known[0].tick > tick - REMEMBERED_TICKS:
             return known  # they are in the order of ticks

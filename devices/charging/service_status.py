@@ -1,7 +1,8 @@
-"""Which chargers are out of service: the words of the setting `chargers_out`, and whom they mean.
+"""Which chargers are out of service, by the setting `chargers_out`.
 
-The words are ids of chargers, names of cells, `all`, or a share such as `25%`; several are set apart by commas or
-blanks. A share is drawn by the chargers' ids alone, so that every device agrees, and a larger share holds a smaller.
+Its value is a list, separated by commas or blanks, of charger ids, cell names, shares such as `25%`, and `all`. A
+share is drawn by the chargers' ids alone, so that every device finds the same chargers, and a larger share includes
+a smaller one.
 """
 
 import re
@@ -11,46 +12,52 @@ from typing import Final, NamedTuple
 from gridfleet.broker.protocol.messages import ID_PATTERN
 from gridfleet.devices.random_streams import RandomStream
 
-EVERYBODY: Final = "all"
+ALL_CHARGERS: Final = "all"
 STATUS: Final = "out of service"
-"""What a charger that is out of service says of itself."""
-_APART: Final = re.compile(r"[,\s]+")
+"""The status that such a charger reports."""
+_SEPARATOR: Final = re.compile(r"[,\s]+")
 _SHARE: Final = re.compile(r"(100|\d{1,2})%")
 
 
-class Outage(NamedTuple):
-    """Whom the words mean."""
+class OutOfService(NamedTuple):
+    """A set of chargers."""
 
     names: frozenset[str]
-    """Chargers and cells."""
+    """Ids of chargers and names of cells."""
     share: float
-    """Of all chargers, 0 to 1."""
+    """Share of all chargers, 0 to 1."""
 
     def includes(self, charger: str, cell: str) -> bool:
-        """Tell whether a charger of a cell is out of service."""
+        """Whether a charger of a cell is out of service."""
         if charger in self.names or cell in self.names:
             return True
         return self.share > 0 and RandomStream(0, "out of service", charger).random() < self.share
 
 
 @lru_cache(maxsize=64)
-def read(words: str) -> Outage:
-    """Return whom the words mean; raise ValueError for a word that can be none of them."""
+def parse(chargers_out: str) -> OutOfService:
+    """Return the chargers that a value of `chargers_out` names; raise ValueError if it is not valid.
+
+    >>> parse("north, 25%")
+    OutOfService(names=frozenset({'north'}), share=0.25)
+    """
     names: set[str] = set()
     share = 0.0
-    for word in filter(None, _APART.split(words)):
-        if word == EVERYBODY:
+    for item in filter(None, _SEPARATOR.split(chargers_out)):
+        if item == ALL_CHARGERS:
             share = 1.0
-        elif found := _SHARE.fullmatch(word):
+        elif found := _SHARE.fullmatch(item):
             share = max(share, int(found[1]) / 100)
-        elif re.match(ID_PATTERN, word):
-            names.add(word)
+        elif re.match(ID_PATTERN, item):
+            names.add(item)
         else:
-            raise ValueError(f"{word!r} is no charger, no cell, no share such as 25% and not {EVERYBODY!r}")
-    return Outage(frozenset(names), share)
+            raise ValueError(
+                f"{item!r}: expected the id of a charger, the name of a cell, a share such as 25%, or {ALL_CHARGERS}"
+            )
+    return OutOfService(frozenset(names), share)
 
 
-def checked(words: str) -> str:
-    """Return the words; raise ValueError where they cannot be read."""
-    read(words)
-    return words
+def validated(chargers_out: str) -> str:
+    """Return a value of `chargers_out`; raise ValueError if it is not valid."""
+    parse(chargers_out)
+    return chargers_out

@@ -1,4 +1,4 @@
-"""A vehicle's confirmed reservation: what it may draw, what the meter shows, and what is paid."""
+"""A charging session of a vehicle: what it may draw, what the meter shows, and what is paid."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from gridfleet.devices.physics.vehicle_models import VehicleModel
 
 
 class MeterDelta(NamedTuple):
-    """What flowed since the last meter reading, and what of it the battery gained."""
+    """Energy drawn since the last meter reading, and what the battery gained of it."""
 
     drawn_wh: int
     gained_wh: int
@@ -17,7 +17,7 @@ class MeterDelta(NamedTuple):
 
 @dataclass(slots=True)
 class Session:
-    """Energies at the plug, cumulative. What flows is stored at once; it is paid when the charger confirms it."""
+    """Cumulative energies at the plug. What is drawn is stored at once, and paid when the charger confirms it."""
 
     charger: str
     call: int
@@ -25,24 +25,24 @@ class Session:
     price_ueur_per_kwh: int
     plugged_ms: int | None = None
     stored_wh: int = 0
-    """In the battery when it was plugged in."""
+    """Energy in the battery when it was plugged in."""
     target_wh: int = 0
     reported_wh: int = 0
-    """What the meter showed when it was last read: so much is in the battery, less the loss."""
+    """The last meter reading; it is stored already, less the loss."""
     settled_wh: int = 0
-    """What of it the charger has confirmed: so much is paid."""
+    """The part of it that the charger has confirmed; it is paid."""
     releasing: bool = False
     metered: bool = False
-    """Whether the charger's own meter tells what flows."""
+    """Whether the readings come from the charger's own meter."""
     misses: int = 0
     attempts: int = 0
 
     def is_with(self, charger: str, call: int) -> bool:
-        """Tell whether a charger's message about a call is about this reservation."""
+        """Whether a charger's message about a call is about this session."""
         return charger == self.charger and call == self.call
 
     def plug_in(self, now_ms: int, stored_wh: int, full_wh: int, model: VehicleModel) -> int:
-        """Begin to draw up to what was reserved or fills the battery; return the instant at which that is done."""
+        """Begin to draw, up to the lease or to a full battery; return the time at which that is done."""
         self.plugged_ms = now_ms
         self.stored_wh = stored_wh
         self.target_wh = min(self.energy_wh, drawn_to_fill(max(full_wh - stored_wh, 0)))
@@ -62,20 +62,20 @@ class Session:
         return max(min(drawn_wh, self.target_wh), self.reported_wh)
 
     def draw(self, now_ms: int, model: VehicleModel) -> MeterDelta:
-        """Read the meter, and return what has flowed since it was read before."""
+        """Read the meter; return what was drawn since the last reading."""
         reading_wh = max(self.reading(now_ms, model), self.reported_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
     def follow(self, energy_wh: int) -> MeterDelta:
-        """Take the reading of the charger's own meter; return what has flowed since it was read before."""
+        """Take a reading of the charger's own meter; return what was drawn since the last reading."""
         self.metered = True
         reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
     def pay(self, energy_wh: int) -> int:
-        """Settle what both sides agree on, up to what was drawn; return what is due in nEUR."""
+        """Settle the energy that both sides agree on, up to what was drawn; return what is due in nEUR."""
         settled_wh = min(max(energy_wh, self.settled_wh), self.reported_wh)
         due_neur = cost_neur(settled_wh - self.settled_wh, self.price_ueur_per_kwh)
         self.settled_wh = settled_wh

@@ -207,7 +207,7 @@ class Clock(Agent):
         out: list[tuple[str, Message]] = [("", self.tick_message)]
         if new_tick:
             out.append(self._state("running"))
-        if self.mode is Mode.LOCKSTEP and self.lockstep.barrier.awaits_anybody:
+        if self.mode is Mode.LOCKSTEP and self.lockstep.barrier.has_devices:
             out += self._advance(now_ms)
         return out
 

@@ -1,50 +1,51 @@
-"""Lock-step: who is waited for, and whose turn it is. A conservative time manager without a clock of its own.
+"""The barrier of lock-step: which devices are waited for, and which may act next. Conservative time management.
 
-Every device says through which phase it is ready and at which instant it wants to act next. Nobody passes the
-barrier before all live devices have reached it; in between, instants are granted one at a time, in the order
-(time, id), so that what happens over a network happens in the order of the simulation.
+Every device reports through which phase it is ready, and at which time it wants to act next. No device passes the
+barrier before all online devices have reached it; until then, times are granted one by one, in the order (time, id),
+so that events over a network happen in the order of the simulation. The barrier has no clock of its own.
 """
 
 from heapq import heappop, heappush
 from typing import Final
 
-MOST_GRANTS: Final = 64
-"""In one phase a device is granted no more instants than this, so that nobody can hold the site up for ever;
-what it asks for beyond that is put off to the next phase."""
+MAX_GRANTS: Final = 64
+"""A device gets at most so many grants in a phase, so that no device can hold up the site; further ones are deferred
+to the next phase."""
 Rank = tuple[int, int]
-"""Tick and number of the phase."""
+"""(tick, number of the phase)."""
 
 
 class Barrier:
-    """The devices of a site; `behind` are those without which it does not go on."""
+    """The devices of a site; the phase does not end before `behind` is empty."""
 
-    __slots__ = ("_due", "_granted", "_members", "_put_off", "_rank", "_ready", "_wakes", "absent", "behind")
+    __slots__ = ("_deferred", "_due", "_granted", "_members", "_rank", "_ready", "_wakes", "absent", "behind")
 
     def __init__(self, expected: frozenset[str] = frozenset()) -> None:
         self.absent: set[str] = set()
-        """Those that let a deadline pass, or came late: they are not waited for until they are ready again."""
+        """Devices that missed a deadline or joined late; they are not waited for until they are ready again."""
         self.behind: set[str] = set()
+        """Devices that are waited for."""
         self._members = set(expected)
         self._ready: dict[str, Rank] = {}
         self._rank: Rank = (-1, 0)
         self._due: dict[str, int] = {}
         self._wakes: list[tuple[int, str]] = []
         self._granted: dict[str, int] = {}
-        self._put_off: list[tuple[int, str]] = []
+        self._deferred: list[tuple[int, str]] = []
 
     @property
-    def awaits_anybody(self) -> bool:
-        """Whether there is a live device at all."""
+    def has_devices(self) -> bool:
+        """Whether any device is online and not absent."""
         return bool(self._members - self.absent)
 
     def join(self, device: str, *, running: bool) -> None:
-        """A device has come to life; while the site runs it is waited for once it has said that it is ready."""
+        """Add a device that has come online; in a run it is waited for after it has reported that it is ready."""
         self._members.add(device)
         if running:
             self.absent.add(device)
 
     def leave(self, device: str) -> bool:
-        """A device has died; tell whether it was waited for."""
+        """Remove a device that has gone offline; return whether it was waited for."""
         was_behind = device in self.behind
         self._members.discard(device)
         self.absent.discard(device)
@@ -54,17 +55,17 @@ class Barrier:
         return was_behind
 
     def begin(self, rank: Rank) -> None:
-        """Wait for every live device that is not ready through this phase."""
+        """Begin a phase: wait for every device that is not ready through it."""
         self._rank = rank
         self._granted.clear()
-        for wake_ms, device in self._put_off:
+        for wake_ms, device in self._deferred:
             self._due[device] = wake_ms
             heappush(self._wakes, (wake_ms, device))
-        self._put_off.clear()
+        self._deferred.clear()
         self.behind = {name for name in self._members - self.absent if self._ready.get(name, (-1, 0)) < rank}
 
     def ready(self, device: str, through: Rank, wake_ms: int | None) -> bool:
-        """Note what a device is ready for and when it wants to act; tell whether it was waited for till now."""
+        """Note through which phase a device is ready and when it wants to act; return whether it was waited for."""
         if device not in self._members:
             return False
         self.absent.discard(device)
@@ -80,7 +81,7 @@ class Barrier:
         return True
 
     def grant(self, before_ms: int) -> tuple[str, int] | None:
-        """Take the earliest instant asked for before that time, and wait for its device; None if there is none."""
+        """Grant the earliest time asked for before this one, and wait for its device; return None if there is none."""
         while self._wakes and self._wakes[0][0] < before_ms:
             wake_ms, device = heappop(self._wakes)
             if self._due.get(device) != wake_ms:
@@ -89,8 +90,8 @@ class Barrier:
             if device in self.absent:
                 continue
             grants = self._granted.get(device, 0)
-            if grants >= MOST_GRANTS:
-                self._put_off.append((wake_ms, device))
+            if grants >= MAX_GRANTS:
+                self._deferred.append((wake_ms, device))
                 continue
             self._granted[device] = grants + 1
             self.behind.add(device)
@@ -98,7 +99,7 @@ class Barrier:
         return None
 
     def give_up(self) -> bool:
-        """Wait no longer for whoever is behind; tell whether there was anybody."""
+        """Wait no longer for the devices that are behind; return whether there were any."""
         late = bool(self.behind)
         self.absent |= self.behind
         self.behind = set()

@@ -85,7 +85,7 @@ def changed(settings: Settings, name: str, value: Value) -> Settings:
     if name == "chargers_out":
         if not isinstance(value, str):
             raise TypeError(f"{name} = {value!r}: expected text")
-        return replace(settings, chargers_out=service_status.checked(value))
+        return replace(settings, chargers_out=service_status.validated(value))
     highest = _MAX_VALUES.get(name, _MAX_SCALE)
     if isinstance(value, bool | str) or not 0 <= value <= highest:
         raise ValueError(f"{name} = {value!r}: expected a number from 0 to {highest:g}")

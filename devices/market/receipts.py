@@ -1,4 +1,4 @@
-"""What a consumer remembers of the receipts it gave, for producers that ask again; no messages, no time of its own."""
+"""The receipts that a consumer has given, in a compact form, for producers that ask for them again."""
 
 from array import array
 from zlib import crc32
@@ -11,8 +11,8 @@ from gridfleet.devices.market.packages import total_wh
 class GivenReceipts:
     """The receipts of the last ticks in which something was bought, in a few bytes each.
 
-    An award that was taken whole leaves a mark of eight bytes: what it was is in the producer's question. One
-    taken in part, which is rare, is kept as it is; one refused needs no memory, for it is refused again.
+    An award that was accepted as a whole is kept as a mark of eight bytes: the producer sends the award again with its
+    question. A receipt for a part, which is rare, is kept as it is. A refused award is not kept: it is refused again.
     """
 
     __slots__ = ("_marks", "_partly", "_ticks")
@@ -23,7 +23,7 @@ class GivenReceipts:
         self._ticks = 0
 
     def keep(self, purchases: Purchases) -> None:
-        """Remember the receipts of a tick that is over; forget those of the oldest when there are too many."""
+        """Keep the receipts of a finished tick; forget the oldest tick if there are too many."""
         if not purchases.bought_wh:
             return
         for (producer, serial), receipt in purchases.receipts.items():
@@ -35,8 +35,8 @@ class GivenReceipts:
         if self._ticks > REMEMBERED_TICKS:
             self._forget_oldest()
 
-    def again(self, producer: str, award: Award) -> Receipt | None:
-        """Return the receipt that was given for an award, or None when nothing of it was taken."""
+    def find(self, producer: str, award: Award) -> Receipt | None:
+        """Return the receipt that was given for an award, or None if nothing of it was accepted."""
         if _mark(award.tick, producer, award.serial, award.lots) in self._marks:
             return Receipt(award.tick, award.serial, award.lots)
         return self._partly.get((award.tick, producer, award.serial))
@@ -44,15 +44,15 @@ class GivenReceipts:
     def _forget_oldest(self) -> None:
         marks, partly = self._marks, self._partly
         oldest = min([*map(_tick_of, marks[:1]), *(tick for tick, _, _ in partly)])
-        gone = next((number for number, mark in enumerate(marks) if _tick_of(mark) > oldest), len(marks))
-        del marks[:gone]
+        count = next((number for number, mark in enumerate(marks) if _tick_of(mark) > oldest), len(marks))
+        del marks[:count]
         if partly:
             self._partly = {key: receipt for key, receipt in partly.items() if key[0] > oldest}
         self._ticks -= 1
 
 
 def _mark(tick: int, producer: str, serial: int, lots: tuple[Package, ...]) -> int:
-    """Return what stands for an award taken whole: its tick, and a checksum of who sold how much by it."""
+    """Return the mark of an award that was accepted as a whole: its tick, and a checksum of producer and energy."""
     return tick << 32 | crc32(b"%d %d" % (serial, total_wh(lots)), crc32(producer.encode()))
 
 

@@ -25,7 +25,11 @@ _ROUNDING_WH = 1e-6
 
 
 def stored_from(drawn_wh: int) -> int:
-    """Return the Wh that a battery gains from Wh drawn outside it, rounded down."""
+    """Return the Wh that a battery gains from Wh drawn outside it, rounded down.
+
+    >>> stored_from(1_000), taken_for(1_000)
+    (900, 1064)
+    """
     return drawn_wh * CHARGE_EFFICIENCY_PERCENT // 100
 
 

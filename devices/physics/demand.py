@@ -53,7 +53,11 @@ class LoadProfile:
 
 @cache
 def load_profile(name: ProfileName) -> LoadProfile:
-    """Return a profile of 2025 by its name; raise KeyError for any other name."""
+    """Return a profile of 2025 by its name; raise KeyError for any other name.
+
+    >>> load_profile("H25").energy_wh(18 * 3_600_000, annual_kwh=3_500)  # 1 January 1970, 18:00
+    197
+    """
     profile = json.loads(read_text("bdew_2025.json"))["profiles"][name]
     months = tuple(tuple(tuple(month[day]) for day in _DAY_TYPES) for month in profile["months"])
     return LoadProfile(name=name, dynamic=profile["dynamic"], table_wh=months)

@@ -36,7 +36,11 @@ class _Band(NamedTuple):
 
 
 def speed_kmh(state_of_charge: float) -> float:
-    """Return the speed in km/h at a state of charge from 0 to 1."""
+    """Return the speed in km/h at a state of charge from 0 to 1.
+
+    >>> speed_kmh(0.1), speed_kmh(0.4), speed_kmh(0.9)
+    (30.0, 60.0, 90.0)
+    """
     if state_of_charge < SLOW_BELOW:
         return SLOW_KMH
     return MEDIUM_KMH if state_of_charge < MEDIUM_BELOW else FAST_KMH

@@ -17,7 +17,11 @@ _HALF_DEGREE = pi / 360
 
 
 def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
-    """Return the great-circle distance in km, to the millimetre, by the haversine [1] on a sphere [2]."""
+    """Return the great-circle distance in km, to the millimetre, by the haversine [1] on a sphere [2].
+
+    >>> distance_km(52.5, 13.4, 48.1, 11.6)  # Berlin, Munich
+    505.643725
+    """
     north = sin((to_latitude - latitude) * _HALF_DEGREE)
     east = sin((to_longitude - longitude) * _HALF_DEGREE)
     square = north * north + cos(latitude * _DEGREE) * cos(to_latitude * _DEGREE) * east * east

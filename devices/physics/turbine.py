@@ -42,7 +42,11 @@ def swept_area_m2(rotor_diameter_m: float) -> float:
 
 
 def power_w(wind_speed_mps: float, rotor_diameter_m: float, density_kg_per_m3: float) -> int:
-    """Return the electrical power in whole W, P = ½·ρ·A·v³·Cp(v) [1]; 0 outside cut-in and cut-out."""
+    """Return the electrical power in whole W, P = ½·ρ·A·v³·Cp(v) [1]; 0 outside cut-in and cut-out.
+
+    >>> power_w(10.0, ENERCON_E101_DIAMETER_M, REFERENCE_DENSITY_KG_PER_M3)
+    2340761
+    """
     coefficient = power_coefficient(wind_speed_mps)
     cube = wind_speed_mps * wind_speed_mps * wind_speed_mps
     return round(0.5 * density_kg_per_m3 * swept_area_m2(rotor_diameter_m) * cube * coefficient)

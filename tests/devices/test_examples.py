@@ -5,7 +5,21 @@ import importlib
 
 import pytest
 
-MODULES = ("config.toml_errors", "config.toml_lines")
+MODULES = (
+    "agents.base",
+    "charging.reputation",
+    "charging.service_status",
+    "config.toml_errors",
+    "config.toml_lines",
+    "market.clearing",
+    "market.packages",
+    "physics.battery",
+    "physics.demand",
+    "physics.driving",
+    "physics.geo",
+    "physics.turbine",
+    "random_streams",
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

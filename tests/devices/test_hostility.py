@@ -96,7 +96,7 @@ def bounds_hold(agent: Agent) -> None:
     if isinstance(agent, Charger):
         assert 0 <= agent.stored_wh <= CAPACITY_WH
         assert len(agent.reservation_book.reservations) <= PORTS
-        assert agent.reservation_book.set_aside_wh <= agent.stored_wh
+        assert agent.reservation_book.reserved_wh <= agent.stored_wh
     if isinstance(agent, Vehicle):
         assert 0 <= agent.trip.stored_wh <= LEAF.capacity_wh
     if isinstance(agent, Buyer):

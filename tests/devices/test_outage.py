@@ -75,13 +75,13 @@ def rest(stage: Stage) -> None:
     ],
 )
 def test_ids_cells_and_shares(words: str, out: set[str]) -> None:
-    assert {name for name in IDS if service_status.read(words).includes(name, "north")} == out
+    assert {name for name in IDS if service_status.parse(words).includes(name, "north")} == out
 
 
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
     smaller, larger = (
-        {name for name in IDS if service_status.read(f"{share}%").includes(name, "")}
+        {name for name in IDS if service_status.parse(f"{share}%").includes(name, "")}
         for share in sorted((one, other))
     )
     assert smaller <= larger
@@ -90,8 +90,10 @@ def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
 
 @pytest.mark.parametrize("words", ["101%", "-1%", "a/b", "charger-1;charger-2", "25 %", "#"])
 def test_words_that_are_none(words: str) -> None:
-    with pytest.raises(ValueError, match="is no charger, no cell, no share"):
-        service_status.read(words)
+    with pytest.raises(
+        ValueError, match="expected the id of a charger, the name of a cell, a share such as 25%, or all"
+    ):
+        service_status.parse(words)
 
 
 # --- out of service --------------------------------------------------------------------------------------

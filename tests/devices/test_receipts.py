@@ -27,19 +27,19 @@ def test_what_was_taken_whole_or_in_part_is_given_again_and_what_was_refused_is_
     part = Award(7, 1, (Package(0, 1_000, EUR), Package(1, 9_000, EUR)))
     refused = Award(7, 2, lots(1_000))
     given.keep(a_tick(7, ("t1", whole), ("t1", part), ("t2", refused)))
-    assert given.again("t1", whole) == Receipt(7, 0, whole.lots)
-    assert given.again("t1", part) == Receipt(7, 1, (Package(1, 5_000, EUR),))
-    assert given.again("t2", refused) is None
+    assert given.find("t1", whole) == Receipt(7, 0, whole.lots)
+    assert given.find("t1", part) == Receipt(7, 1, (Package(1, 5_000, EUR),))
+    assert given.find("t2", refused) is None
 
 
 def test_another_award_than_the_one_taken_is_not_confirmed() -> None:
     given = GivenReceipts()
     award = Award(7, 0, lots(10_000))
     given.keep(a_tick(7, ("t1", award)))
-    assert given.again("t2", award) is None
-    assert given.again("t1", replace(award, serial=1)) is None
-    assert given.again("t1", replace(award, tick=8)) is None
-    assert given.again("t1", replace(award, lots=lots(10_001))) is None
+    assert given.find("t2", award) is None
+    assert given.find("t1", replace(award, serial=1)) is None
+    assert given.find("t1", replace(award, tick=8)) is None
+    assert given.find("t1", replace(award, lots=lots(10_001))) is None
 
 
 def test_the_oldest_ticks_are_forgotten_and_ticks_without_purchases_do_not_count() -> None:
@@ -50,13 +50,13 @@ def test_the_oldest_ticks_are_forgotten_and_ticks_without_purchases_do_not_count
         given.keep(a_tick(tick, ("t1", taken)))
         given.keep(a_tick(tick + 1))
     first, second = Award(0, 0, lots(12_000)), Award(3, 0, lots(10_000))
-    assert given.again("t1", first) == Receipt(0, 0, lots(10_000))
+    assert given.find("t1", first) == Receipt(0, 0, lots(10_000))
     given.keep(a_tick(1_000, ("t1", Award(1_000, 0, lots(10_000)))))
-    assert given.again("t1", first) is None
-    assert given.again("t1", second) == Receipt(3, 0, lots(10_000))
+    assert given.find("t1", first) is None
+    assert given.find("t1", second) == Receipt(3, 0, lots(10_000))
     given.keep(a_tick(1_001, ("t1", Award(1_001, 0, lots(12_000)))))
-    assert given.again("t1", second) is None
-    assert given.again("t1", Award(6, 0, lots(12_000))) == Receipt(6, 0, lots(10_000))
+    assert given.find("t1", second) is None
+    assert given.find("t1", Award(6, 0, lots(12_000))) == Receipt(6, 0, lots(10_000))
 
 
 def test_a_day_of_receipts_takes_little_memory() -> None:

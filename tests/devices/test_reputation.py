@@ -7,7 +7,7 @@ import pytest
 from gridfleet.broker.protocol.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
 from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.charging.reputation import MOST_ENCOUNTERS, REMEMBERED_TICKS, Reputation
+from gridfleet.devices.charging.reputation import MAX_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
@@ -48,7 +48,7 @@ def test_after_a_day_there_is_another_chance() -> None:
 
 
 def test_many_kept_promises_of_old_do_not_cover_for_ever() -> None:
-    known = after(*[True] * 100, *[False] * MOST_ENCOUNTERS)
+    known = after(*[True] * 100, *[False] * MAX_ENCOUNTERS)
     assert not known.trusts("charger", 0)
 
 

@@ -19,9 +19,9 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.charging.reservation import (
     HOLD_MS,
     LEASE_MS,
-    LEAST_OFFER_WH,
-    STILL,
-    Movement,
+    MIN_OFFER_WH,
+    NO_DELIVERY,
+    Delivery,
     ReservationBook,
 )
 from gridfleet.devices.physics.battery import deliverable, taken_for
@@ -58,14 +58,14 @@ def test_from_call_to_bill() -> None:
     assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     later = NOW + 900_000
     answer, moved = desk.heartbeat("v1", beat(1), later)
-    assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), STILL)
+    assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), NO_DELIVERY)
     _, moved = desk.heartbeat("v1", beat(1, 4_000), later)
-    assert moved == Movement(4_000, taken_for(4_000), cost_neur(4_000, PRICE))
+    assert moved == Delivery(4_000, taken_for(4_000), cost_neur(4_000, PRICE))
     bill, moved = desk.release("v1", release(1, 9_000), 100_000)
     assert bill == Bill(1, 9_000, cost_neur(9_000, PRICE))
-    assert moved == Movement(5_000, taken_for(9_000) - taken_for(4_000), cost_neur(5_000, PRICE))
+    assert moved == Delivery(5_000, taken_for(9_000) - taken_for(4_000), cost_neur(5_000, PRICE))
     assert desk.reservations == {}
-    assert desk.set_aside_wh == 0
+    assert desk.reserved_wh == 0
 
 
 def test_no_more_is_offered_than_is_free() -> None:
@@ -73,13 +73,13 @@ def test_no_more_is_offered_than_is_free() -> None:
     leased(desk, "v1", wanted_wh=60_000)
     free_wh = deliverable(100_000 - taken_for(60_000))
     assert desk.offer("v2", call(1), 60_000, PRICE, 100_000, NOW) == Offer(1, free_wh, PRICE, NOW + HOLD_MS)
-    assert desk.set_aside_wh <= 100_000
+    assert desk.reserved_wh <= 100_000
 
 
 def test_why_a_call_is_declined() -> None:
     desk = ReservationBook(PORTS)
     assert desk.offer("v1", call(1, PRICE - 1), 5_000, PRICE, 9_000, NOW) == Decline(1, "price")
-    assert desk.offer("v1", call(1), 5_000, PRICE, LEAST_OFFER_WH, NOW) == Decline(1, "energy")
+    assert desk.offer("v1", call(1), 5_000, PRICE, MIN_OFFER_WH, NOW) == Decline(1, "energy")
     assert desk.offer("v1", call(1), 5_000, PRICE, 0, NOW) == Decline(1, "energy")
     leased(desk, "v1", 1)
     leased(desk, "v2", 1)
@@ -107,7 +107,7 @@ def test_a_repeated_release_gets_the_same_bill() -> None:
     leased(desk)
     bill, _ = desk.release("v1", release(1, 9_000), 100_000)
     again, moved = desk.release("v1", release(1, 9_000), 100_000)
-    assert moved == STILL
+    assert moved == NO_DELIVERY
     assert again == bill
 
 
@@ -131,24 +131,24 @@ def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
     assert desk.expire(NOW + HOLD_MS) == ["v2"]
     assert desk.expire(NOW + LEASE_MS - 1) == []
     assert desk.expire(NOW + LEASE_MS) == ["v1"]
-    assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), STILL)
+    assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
     bill, moved = desk.release("v1", release(1, 5_000), 100_000)  # it says late what it drew
-    assert (bill, moved) == (Bill(1, 5_000, 5_000 * PRICE), Movement(5_000, taken_for(5_000), 5_000 * PRICE))
-    assert desk.release("v1", release(1, 9_000), 100_000) == (bill, STILL)
-    assert desk.release("v2", release(1), 100_000) == (Decline(1, "unknown"), STILL)
+    assert (bill, moved) == (Bill(1, 5_000, 5_000 * PRICE), Delivery(5_000, taken_for(5_000), 5_000 * PRICE))
+    assert desk.release("v1", release(1, 9_000), 100_000) == (bill, NO_DELIVERY)
+    assert desk.release("v2", release(1), 100_000) == (Decline(1, "unknown"), NO_DELIVERY)
 
 
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
     desk = ReservationBook(PORTS)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
-    assert desk.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), STILL)
+    assert desk.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
 
 
 def test_a_hold_cannot_be_drawn_from() -> None:
     desk = ReservationBook(PORTS)
     desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
     _, moved = desk.release("v1", release(1, 5_000), 100_000)
-    assert moved == STILL
+    assert moved == NO_DELIVERY
     assert desk.reservations == {}
 
 
@@ -166,15 +166,13 @@ def test_the_bills_of_the_last_32_reservations_are_remembered() -> None:
     for number in range(33):
         leased(desk, "v1", number, wanted_wh=2_000)
         bills.append(desk.release("v1", release(number, 1_000), 100_000)[0])
-    assert desk.release("v1", release(0, 1_000), 100_000) == (Decline(0, "unknown"), STILL)
-    assert desk.release("v1", release(1, 1_000), 100_000) == (bills[1], STILL)
-    assert desk.release("v1", release(32, 1_000), 100_000) == (bills[32], STILL)
+    assert desk.release("v1", release(0, 1_000), 100_000) == (Decline(0, "unknown"), NO_DELIVERY)
+    assert desk.release("v1", release(1, 1_000), 100_000) == (bills[1], NO_DELIVERY)
+    assert desk.release("v1", release(32, 1_000), 100_000) == (bills[32], NO_DELIVERY)
 
 
 def test_the_least_offer_is_offered_and_nothing_below() -> None:
-    stored_wh = next(
-        wh for wh in range(LEAST_OFFER_WH, 2 * LEAST_OFFER_WH) if deliverable(wh) == LEAST_OFFER_WH
-    )
+    stored_wh = next(wh for wh in range(MIN_OFFER_WH, 2 * MIN_OFFER_WH) if deliverable(wh) == MIN_OFFER_WH)
     assert isinstance(ReservationBook(1).offer("v", call(1), 5_000, PRICE, stored_wh, NOW), Offer)
     assert ReservationBook(1).offer("v", call(1), 5_000, PRICE, stored_wh - 2, NOW) == Decline(1, "energy")
     assert isinstance(ReservationBook(1).offer("v", call(1, PRICE), 5_000, PRICE, 90_000, NOW), Offer)
@@ -196,7 +194,7 @@ def test_a_meter_never_runs_backwards_or_beyond_the_lease() -> None:
     desk = ReservationBook(1)
     leased(desk, "v1", 1, wanted_wh=10_000)
     assert desk.heartbeat("v1", beat(1, 4_000), NOW)[1].delivered_wh == 4_000
-    assert desk.heartbeat("v1", beat(1, 3_999), NOW)[1] == STILL
+    assert desk.heartbeat("v1", beat(1, 3_999), NOW)[1] == NO_DELIVERY
     assert desk.heartbeat("v1", beat(1, 10_001), NOW)[1].delivered_wh == 6_000
 
 
@@ -237,7 +235,7 @@ class DeskMachine(RuleBasedStateMachine):
             if mine.leased:
                 self.lapsed[name, mine.call] = self.meters[name], self.energies[name], self.prices[name]
 
-    def _moved(self, movement: Movement) -> None:
+    def _moved(self, movement: Delivery) -> None:
         self.seen["energy moved"] += movement.delivered_wh > 0
         assert min(movement) >= 0
         assert movement.taken_wh >= movement.delivered_wh
@@ -254,7 +252,7 @@ class DeskMachine(RuleBasedStateMachine):
         if isinstance(answer, Offer):
             self.seen["offers"] += 1
             assert not was_leased
-            assert LEAST_OFFER_WH <= answer.energy_wh <= wanted_wh
+            assert MIN_OFFER_WH <= answer.energy_wh <= wanted_wh
             assert answer.price_ueur_per_kwh == price <= PRICE
             self.meters[vehicle], self.prices[vehicle] = 0, price
             self.energies[vehicle] = answer.energy_wh
@@ -307,7 +305,7 @@ class DeskMachine(RuleBasedStateMachine):
         answer, movement = self.desk.heartbeat(vehicle, beat(number, reading), self.now_ms)
         self._moved(movement)
         if isinstance(answer, Decline):
-            assert movement == STILL
+            assert movement == NO_DELIVERY
             return
         assert self.desk.reservations[vehicle].leased
         assert movement.delivered_wh == max(min(reading, self.energies[vehicle]) - self.meters[vehicle], 0)
@@ -332,7 +330,7 @@ class DeskMachine(RuleBasedStateMachine):
             return
         if before is None or before.call != number:
             assert isinstance(answer, Decline) or answer in self.bills
-            assert movement == STILL
+            assert movement == NO_DELIVERY
             return
         assert isinstance(answer, Bill)
         self.bills.append(answer)
@@ -372,7 +370,7 @@ class DeskMachine(RuleBasedStateMachine):
         self._lapse(self.desk.reservations)
         self.desk.expire(self.now_ms)
         assert self.desk.reservations == {}
-        assert self.desk.set_aside_wh == 0
+        assert self.desk.reserved_wh == 0
 
     @invariant()
     def ports_are_never_promised_twice(self) -> None:
@@ -380,7 +378,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_promised_is_stored(self) -> None:
-        assert 0 <= self.desk.set_aside_wh <= self.stored_wh
+        assert 0 <= self.desk.reserved_wh <= self.stored_wh
 
     @invariant()
     def every_promise_ends(self) -> None:
