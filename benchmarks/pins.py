@@ -19,11 +19,11 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Bid, Supply
 from gridfleet.devices.config.device_file import parse
 from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hardware.control import Control
+from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
-from gridfleet.devices.edge.hil.counterpart import Clockwork, Listener
+from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock
 from gridfleet.devices.edge.hil.mock_pi import MockPi
-from gridfleet.devices.edge.hil.plants import Charging
+from gridfleet.devices.edge.hil.plants import ChargingPlant
 
 PULSES: Final = 10_000
 HERTZ: Final = 100
@@ -76,7 +76,7 @@ def _steps(steps: int) -> None:
     rows: list[list[str | float]] = []
     for name, pi, control in (_turbine(), _charger()):
 
-        def work(pi: MockPi = pi, control: Control = control) -> None:
+        def work(pi: MockPi = pi, control: ControlLoop = control) -> None:
             for _ in range(steps):
                 control.step()
                 pi.pass_time(1 / STEPS_HZ)
@@ -86,17 +86,17 @@ def _steps(steps: int) -> None:
     show("Pins: a step of the control loop", ["", "CPU, µs", f"share of a core at {STEPS_HZ} Hz, %"], rows)
 
 
-def _turbine() -> tuple[str, MockPi, Control]:
+def _turbine() -> tuple[str, MockPi, ControlLoop]:
     pi = MockPi()
     return "turbine in still air", pi, TurbineControl(parse(TURBINE, "turbine"), pi.board())
 
 
-def _charger() -> tuple[str, MockPi, Control]:
+def _charger() -> tuple[str, MockPi, ControlLoop]:
     pi = MockPi()
     file = parse(CHARGER, "charger")
     control = ChargerControl(file, pi.board())
     control.closed = True  # so that it reads the meter every time
-    Charging(pi, file)
+    ChargingPlant(pi, file)
     return "charger, 40 conversions a step", pi, control
 
 
@@ -124,7 +124,7 @@ def _devices(rounds: int) -> None:
 
 def _start(url: str, site: str, path: Path) -> tuple[float, float]:
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA) as loop:
-        clock, listener = Clockwork(loop, site), Listener(loop, site)
+        clock, listener = ScriptedClock(loop, site), MessageCollector(loop, site)
         loop.wait_online(10.0)
         clock.tick()
         began_s = time.perf_counter()

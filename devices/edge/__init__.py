@@ -1,1 +1,1 @@
-"""One device on its own machine: hardware, safety, watchdog, offline storage."""
+"""One device on its own machine: hardware, safe mode, watchdog, offline queue, test bench."""

@@ -1,8 +1,8 @@
-"""One device of a device file: its agent on the broker, its control loop beside it, and what ties them.
+"""One device of a device file: its agent on the broker, its control loop beside it, and what passes between them.
 
-Every act of the agent, and a timer, tells the control loop whose lease holds and when the broker was there; every
-happening of the control loop is said as an incident, and its readings as samples, kept on disk while nobody hears
-them.
+After every action of the agent, and on a timer, the control loop is told whose lease holds and when the broker was
+last reached. What happens at the pins is published as incidents, and readings as samples; both are queued on disk
+while the device is offline.
 """
 
 import json
@@ -23,17 +23,17 @@ from gridfleet.devices.agents.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import device_agent, real_time
 from gridfleet.devices.edge.hardware.board import Board
-from gridfleet.devices.edge.hardware.control import Control, Order
+from gridfleet.devices.edge.hardware.control import ControlLoop, MarketStatus
 from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 
 LOG: Final = logging.getLogger(__name__)
-MOST_WAITING: Final = 1000
-"""So many messages wait in memory for the broker where there is no folder for them; later ones are dropped."""
+MAX_UNQUEUED: Final = 1000
+"""Most messages that wait in memory for the broker when the device has no queue on disk; later ones are dropped."""
 
 
-class _Seat(DeviceRunner):
-    """A seat that tells when its agent has acted."""
+class _Runner(DeviceRunner):
+    """A device runner that calls back after every action of its agent."""
 
     def __init__(
         self,
@@ -41,19 +41,19 @@ class _Seat(DeviceRunner):
         loop: MqttLoop,
         decoder: SiteDecoder,
         credentials: Credentials,
-        told: Callable[[], None],
+        on_action: Callable[[], None],
     ) -> None:
-        self._told = told
+        self._on_action = on_action
         super().__init__(agent, loop, decoder, credentials)
 
     def after_action(self) -> None:
-        """Let the control loop know."""
+        """Call back."""
         super().after_action()
-        self._told()
+        self._on_action()
 
 
 class Device:
-    """A device ready to run: `start` it once the loop runs, `close` it in the end."""
+    """A device ready to run: call `start` once the loop runs, and `close` at the end."""
 
     def __init__(
         self,
@@ -63,31 +63,33 @@ class Device:
         board: Board | None = None,
         credentials: Credentials = ADDRESS_CREDENTIALS,
         queue: OfflineQueue | None = None,
-        make: Callable[[DeviceFile, Any], Agent] | None = None,
+        build_agent: Callable[[DeviceFile, Any], Agent] | None = None,
     ) -> None:
         """Open the pins and connect; a device on pins needs the board that has them.
 
-        `make` builds an agent of one's own from the file and its readings, instead of ours.
+        `build_agent` builds an agent of your own from the file and the control loop, instead of the shipped one.
         """
         self.file = file
-        self.control: Control | None = None
-        self._make = make
-        self.agent = self._furnish(board)
-        self.said = 0
-        """Incidents and samples said."""
+        self.control: ControlLoop | None = None
+        self._build_agent = build_agent
+        self.agent = self._open(board)
+        self.published = 0
+        """Incidents and samples published."""
         self._loop = loop
         self._queue = queue
-        self._publishing: int | None = None
-        """The segment of the queue whose messages the broker has not acknowledged yet."""
+        self._in_flight: int | None = None
+        """The segment of the queue whose messages are published and not yet acknowledged."""
         self._waiting = 0
-        self._decoder = SiteDecoder(file.site)
-        self.seat = _Seat(self.agent, loop, self._decoder, credentials, self.tell)
-        line = self.seat.connection
-        if not isinstance(line, Connection):
-            raise TypeError(f"{file.id}: a device has a connection of its own, not {type(line).__name__}")
-        self.connection = line
+        self.runner = _Runner(self.agent, loop, SiteDecoder(file.site), credentials, self.update_control)
+        channel = self.runner.connection
+        if not isinstance(channel, Connection):
+            raise TypeError(
+                f"{file.id}: a device needs a connection of its own, not {type(channel).__name__}"
+            )
+        self.connection = channel
 
-    def _furnish(self, board: Board | None) -> Agent:
+    def _open(self, board: Board | None) -> Agent:
+        """Open the pins, if there are any, and build the agent."""
         file = self.file
         if not file.on_pins or board is None:
             return device_agent.simulated_agent(file)
@@ -96,113 +98,111 @@ class Device:
 
             turbine = TurbineControl(file, board)
             self.control = turbine
-            return (self._make or device_agent.turbine_agent)(file, turbine)
+            return (self._build_agent or device_agent.turbine_agent)(file, turbine)
         from gridfleet.devices.edge.hardware.charger import ChargerControl
 
         charger = ChargerControl(file, board)
         self.control = charger
-        return (self._make or device_agent.charger_agent)(file, charger)
+        return (self._build_agent or device_agent.charger_agent)(file, charger)
 
     def start(self) -> None:
-        """Let the agent say that it lives."""
-        self.seat.start()
-        self.tell()
+        """Publish the agent's birth."""
+        self.runner.start()
+        self.update_control()
 
     def close(self) -> None:
-        """Say what is left to say, and part."""
-        self.hear()
-        self.seat.stop()
+        """Publish what is left, and close connection and queue."""
+        self.publish_incidents()
+        self.runner.stop()
         if self._queue is not None:
             self._queue.close()
 
-    # --- between market and control loop -----------------------------------------------------------------
+    # --- between agent and control loop ------------------------------------------------------------------
 
     @property
     def online(self) -> bool:
         """Whether the broker can be reached."""
         return self.connection.online
 
-    def tell(self) -> None:
-        """Tell the control loop whose lease holds, and that the market is alive."""
+    def update_control(self) -> None:
+        """Tell the control loop whose lease holds, when the broker was reached, and that the agent is alive."""
         control = self.control
         if control is None:
             return
         now_s = control.now_s()
-        heard_s = now_s if self.online else control.order.broker_heard_s
-        permit = self.agent.permit(self.seat.now_ms()) if isinstance(self.agent, Charger) else None
-        before = control.order
-        control.order = Order(permit, heard_s, now_s)
+        broker_seen_s = now_s if self.online else control.market.broker_seen_s
+        permit = self.agent.permit(self.runner.now_ms()) if isinstance(self.agent, Charger) else None
+        before = control.market
+        control.market = MarketStatus(permit, broker_seen_s, now_s)
         if permit != before.permit:
             control.wake()
 
-    def hear(self) -> None:
-        """Say what has happened at pins and sensors."""
+    def publish_incidents(self) -> None:
+        """Publish what has happened at pins and sensors."""
         control = self.control
         if control is None:
             return
         synchronised = real_time.synchronised()
-        while control.happenings:
-            at_ms, part, what, reason = control.happenings.popleft()
+        while control.events:
+            at_ms, part, what, reason = control.events.popleft()
             LOG.info("%s: %s %s: %s", self.file.id, part, what, reason)
-            self._say(
+            self._publish_or_queue(
                 Incident(at_ms, synchronised, control.measured, part, what, reason)  # type: ignore[arg-type]
             )
 
-    def sample(self) -> None:
-        """Say what the sensors say now, if there are any."""
+    def publish_sample(self) -> None:
+        """Publish the present readings of the sensors, if there are any."""
         readings, faults = self._readings()
         if not readings and not faults:
             return
         now = real_time.stamp()
-        self._say(Sample(now.at_ms, now.synchronised, self.file.measured, readings, faults))
+        self._publish_or_queue(Sample(now.at_ms, now.synchronised, self.file.measured, readings, faults))
 
-    def forward(self) -> None:
-        """Say what was kept while nobody heard it, a file at a time; forget a file when the broker has it."""
+    def publish_queued(self) -> None:
+        """Publish the queue's oldest segment; delete it once the broker has acknowledged all of it."""
         queue, connection = self._queue, self.connection
         if queue is None or not connection.online or not connection.all_acknowledged:
             return
-        if self._publishing is not None:
-            queue.delete(self._publishing)
-            self._publishing = None
+        if self._in_flight is not None:
+            queue.delete(self._in_flight)
+            self._in_flight = None
         oldest = queue.oldest()
         if oldest is None:
             return
-        self._publishing, messages = oldest
+        self._in_flight, messages = oldest
         now = real_time.stamp()
-        for each in messages:
-            self._publish(each.message_type, json.dumps(_timed(each, now), separators=(",", ":")).encode())
+        for queued in messages:
+            payload = json.dumps(with_correct_time(queued, now), separators=(",", ":")).encode()
+            self._publish(queued.message_type, payload)
 
     def _readings(self) -> tuple[dict[str, float], tuple[str, ...]]:
         if self.control is not None:
             return self.control.readings(), self.control.faults
         return ({"power_w": float(self.agent.power_w)}, ()) if isinstance(self.agent, Seller) else ({}, ())
 
-    def _say(self, message: Message) -> None:
+    def _publish_or_queue(self, message: Message) -> None:
         payload = encode(message)
         self._waiting = 0 if self.online else self._waiting + 1
-        if self.online:
-            self._publish(message.TYPE, payload)
-        elif self._queue is None:
-            if self._waiting <= MOST_WAITING:
-                self._publish(message.TYPE, payload)
-        else:
+        if not self.online and self._queue is not None:
             self._queue.put(
                 QueuedMessage(message.TYPE, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
             )
+        elif self._waiting <= MAX_UNQUEUED:
+            self._publish(message.TYPE, payload)
 
-    def _publish(self, word: str, payload: bytes) -> None:
+    def _publish(self, name: str, payload: bytes) -> None:
         connection = self.connection
         if connection.closed:
             return
-        message_type = MESSAGE_TYPES[word]
+        message_type = MESSAGE_TYPES[name]
         text = topic(self.file.site, message_type.message_class, "", self.file.id)
         connection.publish(text, payload, qos=message_type.qos, retain=message_type.retain)
-        self.said += 1
+        self.published += 1
 
 
-def _timed(queued: QueuedMessage, now: real_time.Stamp) -> dict[str, object]:
-    """Return a payload with its right time, if the clock was set only after it and the machine has run since."""
+def with_correct_time(queued: QueuedMessage, now: real_time.Timestamp) -> dict[str, object]:
+    """Return a payload with its time corrected, if the clock was set only after it and the machine has run since."""
     payload = queued.payload
     if not payload.get("synchronised", True) and now.synchronised and queued.boot_id == real_time.boot_id():
-        return {**payload, "at_ms": real_time.later_known_ms(queued.up_ms, now), "synchronised": True}
+        return {**payload, "at_ms": real_time.corrected_ms(queued.up_ms, now), "synchronised": True}
     return payload

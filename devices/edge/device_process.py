@@ -1,4 +1,4 @@
-"""A device as it runs by itself: its own loop, its pins, its control loop's thread, its timers and its watchdog."""
+"""The device process: one device with its event loop, pins, control thread, timers and watchdog."""
 
 import logging
 import os
@@ -16,19 +16,20 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.board import Board, raspberry_pi
+from gridfleet.devices.edge.hardware.control_thread import ControlThread
 from gridfleet.devices.edge.hardware.faults import HardwareError
-from gridfleet.devices.edge.hardware.runner import ControlThread
 from gridfleet.devices.edge.offline_queue import OfflineQueue
 from gridfleet.devices.edge.watchdog import Watchdog
 
 LOG: Final = logging.getLogger(__name__)
-TELL_S: Final = 0.25
-"""Between two signs of life to the control loop."""
+UPDATE_S: Final = 0.25
+"""Seconds between two updates of the control loop, which also tell it that the agent is alive."""
 QUEUE_FOLDER: Final = "samples"
+"""In systemd's state directory."""
 
 
-class Running:
-    """Context manager: a device with its timers, its control thread and its watchdog, on a loop of its own."""
+class DeviceProcess:
+    """Context manager: a device with its timers, control thread and watchdog, on an event loop of its own."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Running:
         board: Board | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """Open pins and connection; raises HardwareError, BrokerError or OSError where that cannot be."""
+        """Open pins and connection; raises HardwareError, BrokerError or OSError where that fails."""
         self.file = file
         self._stack = ExitStack()
         self._watchdog = watchdog if watchdog is not None else Watchdog()
@@ -55,7 +56,7 @@ class Running:
             queue = _offline_queue(file)
             self.device = Device(file, self.loop, board=self.board, credentials=credentials, queue=queue)
             stack.callback(self.device.close)
-            self._thread = self._begin_control(stack)
+            self._thread = self._start_control(stack)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -67,23 +68,23 @@ class Running:
         self._watchdog.stopping("shutting down")
         self._stack.close()
 
-    def _begin_control(self, stack: ExitStack) -> ControlThread | None:
+    def _start_control(self, stack: ExitStack) -> ControlThread | None:
         control = self.device.control
         if control is None:
             return None
         thread = stack.enter_context(ControlThread(control, self.file.control.period_s))
-        self.loop.watch(thread.descriptor, select.EPOLLIN, lambda _: self._heard(thread))
+        self.loop.watch(thread.descriptor, select.EPOLLIN, lambda _: self._on_control_event(thread))
         stack.callback(self.loop.unwatch, thread.descriptor)
         return thread
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Run until `stop` says so; raise what has made the control loop fail."""
+        """Run until `stop` returns True; raise the exception that has ended the control loop, if one has."""
         device = self.device
         device.start()
-        self._every(TELL_S, device.tell)
-        self._every(TELL_S, device.forward)
-        self._every(self.file.telemetry.every_s, device.sample)
-        self._every(self._watchdog.every_s, self._feed)
+        self._every(UPDATE_S, device.update_control)
+        self._every(UPDATE_S, device.publish_queued)
+        self._every(self.file.telemetry.every_s, device.publish_sample)
+        self._every(self._watchdog.every_s, self._feed_watchdog)
         self._watchdog.ready(self.status())
         while not self.loop.run_until(lambda: stop() or self._failed, 1.0):
             if stop():
@@ -96,20 +97,20 @@ class Running:
         return self._thread is not None and self._thread.failure is not None
 
     def status(self) -> str:
-        """Return in a line how the device does."""
+        """Return the device's state in one line."""
         device = self.device
         where = "online" if device.online else f"offline: {device.connection.offline_reason}"
         faults = ", ".join(device.control.faults) if device.control is not None else ""
         return f"{self.file.kind} {self.file.backend}, {where}{', ' + faults if faults else ''}"
 
-    def _heard(self, thread: ControlThread) -> None:
-        thread.heard()
-        self.device.hear()
+    def _on_control_event(self, thread: ControlThread) -> None:
+        thread.clear()
+        self.device.publish_incidents()
 
-    def _feed(self) -> None:
+    def _feed_watchdog(self) -> None:
         now_s = monotonic()
         control, connection = self.device.control, self.device.connection
-        self._watchdog.progress("sensor", control.looked_s if control is not None else now_s)
+        self._watchdog.progress("sensor", control.last_step_s if control is not None else now_s)
         if connection.online or connection.attempts != self._attempts:
             self._watchdog.progress("broker", now_s)
         self._attempts = connection.attempts
@@ -128,7 +129,7 @@ class Running:
 
 
 def open_board(file: DeviceFile) -> Board | None:
-    """Return the pins that the file names, and no others: none for `synthetic`."""
+    """Return the board of the file's backend; None for `synthetic`."""
     if file.backend == "gpio":
         return raspberry_pi()
     if file.backend == "mock":
@@ -141,13 +142,13 @@ def open_board(file: DeviceFile) -> Board | None:
 
 
 def _offline_queue(file: DeviceFile) -> OfflineQueue | None:
-    """Return where samples wait: the file's folder, else systemd's state directory, else nowhere."""
+    """Return the queue in the file's folder, else in systemd's state directory, else None."""
     table = file.telemetry
     state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     folder = (
         Path(file.folder) / table.folder if table.folder else Path(state) / QUEUE_FOLDER if state else None
     )
     if folder is None:
-        LOG.info("no [telemetry] folder: samples taken while the broker is away wait in memory")
+        LOG.info("no [telemetry] folder: samples taken while offline wait in memory")
         return None
     return OfflineQueue(folder, round(table.most_mb * 1e6))

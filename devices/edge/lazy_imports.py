@@ -1,7 +1,8 @@
-"""Keeps a device small: what libraries load at once, and a device never uses, waits until somebody asks for it.
+"""Defers imports of libraries that a device does not use, which saves a tenth of the memory that it may take.
 
-Pydantic searches the metadata of all installed packages for plugins, and paho-mqtt can go through a web proxy. What
-both load for that – e-mail, ZIP and HTTP of the standard library – is a tenth of the memory that a device may take.
+Pydantic searches the metadata of all installed packages for plugins, and paho-mqtt can use a web proxy. For that they
+import e-mail, ZIP and HTTP modules of the standard library. `defer_imports` replaces these by modules that are loaded
+when an attribute of them is first used.
 """
 
 import importlib
@@ -10,12 +11,12 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-_LATER: Final = {"importlib.metadata": ("entry_points",), "urllib.request": ()}
-"""Modules, and which of their functions are imported by name without being called."""
+_DEFERRED: Final = {"importlib.metadata": ("entry_points",), "urllib.request": ()}
+"""Modules, and those of their functions that are imported by name without being called."""
 
 
-class _Later(ModuleType):
-    """Stands for a module until something of it is used."""
+class _DeferredModule(ModuleType):
+    """Takes the place of a module until an attribute of it is used."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the module has
         if name.startswith("__"):  # the import system asks for these
@@ -25,20 +26,20 @@ class _Later(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def later() -> None:
-    """Put off what can wait; to be called before pydantic and paho-mqtt are loaded, else nothing changes."""
+def defer_imports() -> None:
+    """Defer the imports; to be called before pydantic and paho-mqtt are imported, else it has no effect."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    for name, functions in _LATER.items():
+    for name, functions in _DEFERRED.items():
         if name in sys.modules:
             continue
-        module = _Later(name)
+        module = _DeferredModule(name)
         for function in functions:
             setattr(module, function, _calling(module, function))
         sys.modules[name] = module
 
 
-def _calling(module: _Later, function: str) -> Any:  # noqa: ANN401 - a function of any kind
+def _calling(module: _DeferredModule, function: str) -> Any:  # noqa: ANN401 - a function of any kind
     def call(*words: Any, **options: Any) -> Any:  # noqa: ANN401 - as the function itself
-        return _Later.__getattr__(module, function)(*words, **options)
+        return _DeferredModule.__getattr__(module, function)(*words, **options)
 
     return call

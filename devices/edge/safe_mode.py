@@ -1,7 +1,7 @@
-"""Safe mode: contactor open, brake applied, no market, and the site is told. For an agent that failed again and again.
+"""Safe mode, for a device whose agent failed repeatedly: contactor open, brake applied, offline in the market.
 
-As little as can be runs here, so that whatever ended the agent does not end this, too: no agent, no control loop, no
-timers but one. Pins that cannot be opened are told like any other fault.
+As little as possible runs here, so that whatever stopped the agent does not stop this, too: no agent, no control loop,
+one timer. Pins that cannot be opened are reported like any other fault.
 """
 
 import logging
@@ -27,7 +27,7 @@ _KINDS: Final = {"household": Kind.CONSUMER}
 
 
 class SafeMode:
-    """Context manager: holds the pins of a device where they do no harm, and says so for as long as it runs."""
+    """Context manager: keeps the pins of a device safe, and reports that regularly."""
 
     def __init__(
         self,
@@ -36,23 +36,23 @@ class SafeMode:
         credentials: Credentials = ADDRESS_CREDENTIALS,
         open_board: "Callable[[DeviceFile], Board | None] | None" = None,
     ) -> None:
-        """Make the pins safe, then connect."""
+        """Make the pins safe, then connect; `open_board` opens the pins, for tests."""
         self.faults: tuple[str, ...] = (FAULT,)
         """What is wrong, each as `part: fault`."""
         self._file = file
         self._board = self._make_safe(open_board)
         kind = _KINDS.get(file.kind) or Kind(file.kind)
         latitude, longitude = file.place
-        absent = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
-        self._presence = (f"{file.cell}/{kind}", absent)
+        offline = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
+        self._presence = (f"{file.cell}/{kind}", offline)
         scope, will = self._presence
         self.loop = MqttLoop(
             file.address(), keepalive_s=file.broker.keepalive_s, retry_refused=True, schema=SCHEMA
         )
-        self._link = self.loop.open(
+        self._connection = self.loop.open(
             file.id,
             on_message=lambda *_: None,
-            on_online=self._tell_all,
+            on_online=self._report_all,
             will=Will(topic(file.site, will, scope, file.id), encode(will)),
             login=credentials.login(file.id),
         )
@@ -68,12 +68,12 @@ class SafeMode:
             self._board.close()
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Say every so often how it is, until `stop` says so."""
+        """Report the faults every `telemetry.every_s`, until `stop` returns True."""
         every_s = self._file.telemetry.every_s
 
         def again() -> None:
-            if self._link.online:
-                self._tell_faults()
+            if self._connection.online:
+                self._report_faults()
             self.loop.call_later(every_s, again)
 
         self.loop.call_later(every_s, again)
@@ -81,7 +81,7 @@ class SafeMode:
             self.loop.run_until(stop, 1.0)
 
     def _make_safe(self, open_board: "Callable[[DeviceFile], Board | None] | None") -> "Board | None":
-        """Open the contactor, apply the brake, and hold them so; a pin that fails is a fault more."""
+        """Open the contactor, apply the brake, and keep them so; a pin that fails is one more fault."""
         file = self._file
         try:
             if open_board is None:
@@ -99,26 +99,26 @@ class SafeMode:
                 from gridfleet.devices.edge.hardware.charger import ChargerControl
 
                 ChargerControl(file, board).make_safe(REASON)
-        except Exception as error:  # whatever it is, the site must hear of it
+        except Exception as error:  # whatever it is, the site must know
             LOG.exception("the pins cannot be made safe")
             self.faults = (FAULT, f"pins: {type(error).__name__}")
             return None
         return board
 
-    def _tell_all(self) -> None:
-        """Say, whenever the broker is there again, that the device is out of the market, and why."""
-        scope, absent = self._presence
-        self._say(absent, scope)
+    def _report_all(self) -> None:
+        """Publish, after every connect, that the device is offline in the market, and why."""
+        scope, offline = self._presence
+        self._publish(offline, scope)
         now = real_time.stamp()
         measured = self._file.measured
-        self._say(Incident(now.at_ms, now.synchronised, measured, "controller", "failed", REASON))
-        self._tell_faults()
+        self._publish(Incident(now.at_ms, now.synchronised, measured, "controller", "failed", REASON))
+        self._report_faults()
 
-    def _tell_faults(self) -> None:
+    def _report_faults(self) -> None:
         now = real_time.stamp()
-        self._say(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
+        self._publish(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
 
-    def _say(self, message: Message, scope: str = "") -> None:
+    def _publish(self, message: Message, scope: str = "") -> None:
         message_type = MESSAGE_TYPES[message.TYPE]
         text = topic(self._file.site, message, scope, self._file.id)
-        self._link.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
+        self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)

@@ -1,8 +1,7 @@
-"""Tells systemd how a device does: ready, alive, stopping. Plain datagrams, as sd_notify(3) describes them.
+"""Notifies systemd of a device's state (ready, alive, stopping), by the datagrams of sd_notify(3).
 
-The watchdog is fed from the market's loop, and only while both the control loop and the connection to the broker make
-progress: never by a timer that runs free. Looking for a broker that is away is progress, since a restart would not
-bring it back; standing still is not.
+The agent's loop feeds the watchdog, and only while both the control loop and the connection to the broker make
+progress. Trying to reach a lost broker is progress, because a restart of the device would not bring it back.
 """
 
 import os
@@ -11,14 +10,14 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
-LONGEST_STILL_S: Final = {"sensor": 2.0, "broker": 90.0}
-"""Longer than this without progress, and systemd is not told that all is well."""
+MAX_STALL_S: Final = {"sensor": 2.0, "broker": 90.0}
+"""After so many seconds without progress the watchdog is not fed any more."""
 FEED_S: Final = 1.0
-"""Between two feeds where systemd does not ask for shorter."""
+"""Seconds between two feeds, unless systemd asks for less."""
 
 
 class Watchdog:
-    """Speaks to the socket that systemd names in the environment; silent where there is none."""
+    """Sends to the socket that systemd names in the environment; does nothing where there is none."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         environment = os.environ if environment is None else environment
@@ -27,54 +26,52 @@ class Watchdog:
         micros = environment.get("WATCHDOG_USEC", "")
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.limit_s = int(micros) / 1e6 if micros.isdigit() and int(micros) and mine else None
-        """For so long systemd waits for a sign of life; None when it does not."""
+        """How long systemd waits for a feed, in seconds; None when it does not."""
         self._progress_s: dict[str, float] = {}
         self._status = ""
 
     @property
     def every_s(self) -> float:
-        """How often to feed it: at a third of systemd's patience, but at least once a second."""
+        """Seconds between two feeds: a third of systemd's limit, but at most a second."""
         return min(FEED_S, self.limit_s / 3) if self.limit_s is not None else FEED_S
 
     def progress(self, what: str, at_s: float) -> None:
-        """Note that `sensor` or `broker` got on, at that monotonic time; raise KeyError for any other name."""
-        if what not in LONGEST_STILL_S:
+        """Note that `sensor` or `broker` made progress, at that monotonic time; raise KeyError for any other name."""
+        if what not in MAX_STALL_S:
             raise KeyError(what)
         self._progress_s[what] = max(at_s, self._progress_s.get(what, at_s))
 
-    def still(self, now_s: float) -> list[str]:
-        """Return what makes no progress; nothing has made any before the first."""
+    def stalled(self, now_s: float) -> list[str]:
+        """Return what makes no progress; before its first progress, each counts as stalled."""
         return [
-            what
-            for what, most_s in LONGEST_STILL_S.items()
-            if now_s - self._progress_s.get(what, -inf) > most_s
+            what for what, max_s in MAX_STALL_S.items() if now_s - self._progress_s.get(what, -inf) > max_s
         ]
 
     def ready(self, status: str) -> None:
-        """Say that the device is up."""
-        self._say(f"READY=1\nSTATUS={status}")
+        """Notify that the device is ready."""
+        self._send(f"READY=1\nSTATUS={status}")
 
     def feed(self, now_s: float, status: str) -> bool:
-        """Say how it goes, and that all is well if it is; return whether it is."""
-        still = self.still(now_s)
-        words = f"{status}; no progress: {', '.join(still)}" if still else status
-        if not still:
-            self._say(f"WATCHDOG=1\nSTATUS={words}" if words != self._status else "WATCHDOG=1")
+        """Notify the status, and that the device is alive unless something is stalled; return whether it is alive."""
+        stalled = self.stalled(now_s)
+        words = f"{status}; no progress: {', '.join(stalled)}" if stalled else status
+        if not stalled:
+            self._send(f"WATCHDOG=1\nSTATUS={words}" if words != self._status else "WATCHDOG=1")
         elif words != self._status:
-            self._say(f"STATUS={words}")
+            self._send(f"STATUS={words}")
         self._status = words
-        return not still
+        return not stalled
 
     def stopping(self, status: str) -> None:
-        """Say that the device is about to end."""
-        self._say(f"STOPPING=1\nSTATUS={status}")
+        """Notify that the device is stopping."""
+        self._send(f"STOPPING=1\nSTATUS={status}")
 
-    def _say(self, words: str) -> None:
+    def _send(self, words: str) -> None:
         if not self._path:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
-            link.setblocking(False)  # noqa: FBT003 - a full socket is systemd's trouble, and must not become ours
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+            connection.setblocking(False)  # noqa: FBT003 - a full socket must not block the device
             try:
-                link.sendto(words.encode(), self._path)
+                connection.sendto(words.encode(), self._path)
             except OSError:
                 return

@@ -1,8 +1,9 @@
-"""A charger with an agent of one's own – cheaper by night – on the test bench.
+"""A charger with an agent of your own, cheaper at night, on the test bench.
 
-Run it with `pytest examples/hil`; on a Raspberry Pi wired back to itself with `pytest --hil gpio examples/hil`.
+Run it with `pytest examples/hil`, or on a Raspberry Pi wired back to itself with `pytest --hil gpio examples/hil`.
 """
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -20,10 +21,10 @@ id = "my-charger"
 kind = "charger"
 cell = "home"
 place = [48.1, 11.6]
-backend = "mock"        # the bench's own; what runs on a Pi says gpio
+backend = "mock"        # on a Raspberry Pi: gpio
 
 [broker]
-url = "mqtt://localhost"  # the bench's own
+url = "mqtt://localhost"  # replaced by the bench's broker
 
 [adc]
 [plug]
@@ -38,44 +39,44 @@ channel = 0
 
 
 class NightCharger(Charger):
-    """Gives a tenth off between midnight and six o'clock."""
+    """Asks a tenth less between midnight and six o'clock."""
 
     def on_night_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        """Answer as any charger does, then lower the price."""
+        """Answer as the shipped charger does, then lower the price."""
         answers = Charger.handlers[Call](self, scope, sender, call, now_ms)
         night = self.tick_ms // 3_600_000 % 24 < 6
         return [
-            (to, Offer(said.call, said.energy_wh, said.price_ueur_per_kwh * 9 // 10, said.until_ms))
-            if night and isinstance(said, Offer)
-            else (to, said)
-            for to, said in answers
+            (to, replace(message, price_ueur_per_kwh=message.price_ueur_per_kwh * 9 // 10))
+            if night and isinstance(message, Offer)
+            else (to, message)
+            for to, message in answers
         ]
 
     handlers: ClassVar = {**Charger.handlers, Call: on_night_call}
 
 
-def make(file: DeviceFile, control: ChargerControl) -> Charger:
-    """Build the agent under test on the bench's plug and meter."""
+def build_agent(file: DeviceFile, control: ChargerControl) -> Charger:
+    """Build the agent under test with the bench's plug and meter."""
     return charger_agent(file, control, NightCharger)
 
 
 @pytest.fixture
 def offer_at(hil_bench: Bench) -> Offer:
-    """What a vehicle is offered at midnight: the bench's clock begins there."""
-    mine = hil_bench.charger(FILE, make)
+    """The offer to a vehicle at midnight, where the bench's clock begins."""
+    mine = hil_bench.charger(FILE, build_agent)
     answer = hil_bench.vehicle().call(mine.device.file, 5_000)
     assert isinstance(answer, Offer)
     return answer
 
 
 def test_it_is_cheaper_by_night(offer_at: Offer) -> None:
-    """Half full, a shipped charger asks for 0.51 EUR/kWh."""
+    """Half full, the shipped charger asks 0.51 EUR/kWh."""
     assert offer_at.price_ueur_per_kwh == 459_000
 
 
-def test_it_charges_and_lets_go(hil_bench: Bench) -> None:
-    """Whatever its prices: the contactor is not the agent's to close."""
-    mine = hil_bench.charger(FILE, make)
+def test_it_charges_and_stops(hil_bench: Bench) -> None:
+    """Its prices do not matter to the contactor, which the agent cannot close."""
+    mine = hil_bench.charger(FILE, build_agent)
     mine.serve(hil_bench.vehicle())
     mine.contactor.closes(within_s=2.0)
     mine.plant.unplug()

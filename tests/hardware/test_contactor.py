@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.sensor_tables import SafetyTable
-from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, Holds, Senses
+from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, ContactorInputs, Holds
 
 SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, most_current_a=16.0)
-GOOD = Senses(
+GOOD = ContactorInputs(
     plugged=True,
     stopped=False,
     permit=Permit("v1", 1, 1000),
@@ -41,7 +41,7 @@ BAD = {
 }
 
 
-def but(cause: Cause) -> Senses:
+def but(cause: Cause) -> ContactorInputs:
     return replace(GOOD, **BAD[cause])  # type: ignore[arg-type] # each names a field with its type
 
 
@@ -86,11 +86,11 @@ def test_how_long_each_cause_holds(rule: object) -> None:
         now_s += 1.0
     machine.step(now_s, but(found.cause))
 
-    def closes_later(senses: Senses) -> bool:
+    def closes_later(inputs: ContactorInputs) -> bool:
         nonlocal now_s
         for _ in range(60):
             now_s += 0.05
-            machine.step(now_s, senses)
+            machine.step(now_s, inputs)
         return machine.closed
 
     assert closes_later(GOOD) is (found.holds is Holds.WHILE)
@@ -153,8 +153,8 @@ def test_each_limit_is_itself_allowed(name: str, allowed: float, forbidden: floa
 
 def test_the_gravest_cause_is_the_reason() -> None:
     machine, now_s = closed()
-    senses = replace(GOOD, **BAD[Cause.UNPLUGGED], **BAD[Cause.STOP], **BAD[Cause.NO_LEASE])  # type: ignore[arg-type]
-    assert machine.step(now_s, senses).cause is Cause.STOP
+    inputs = replace(GOOD, **BAD[Cause.UNPLUGGED], **BAD[Cause.STOP], **BAD[Cause.NO_LEASE])  # type: ignore[arg-type]
+    assert machine.step(now_s, inputs).cause is Cause.STOP
 
 
 def test_current_just_after_opening_is_not_welding() -> None:
@@ -189,16 +189,16 @@ def test_it_is_never_closed_while_a_cause_holds() -> None:
     def run(history: list[tuple[set[Cause], int]]) -> None:
         machine, now_s = Contactor(SAFETY, 0.5, 0.0), 0.0
         for causes, length in history:
-            senses = GOOD
+            inputs = GOOD
             for cause in causes:
-                senses = replace(senses, **BAD[cause])  # type: ignore[arg-type]
+                inputs = replace(inputs, **BAD[cause])  # type: ignore[arg-type]
             for _ in range(length):
                 now_s += 0.4
-                decision = machine.step(now_s, senses)
+                decision = machine.step(now_s, inputs)
                 steps[decision.closed] += 1
                 assert decision.closed is machine.closed
                 if decision.closed:
-                    assert all(getattr(senses, name) == getattr(GOOD, name) for name in OPENING)
+                    assert all(getattr(inputs, name) == getattr(GOOD, name) for name in OPENING)
                     assert decision.cause is None
                 elif causes - {Cause.NOT_CLOSED}:  # that one shows only while it is closed
                     assert decision.cause is not None

@@ -102,7 +102,7 @@ def test_current_by_its_sensor(table: CurrentTable, volts_at_adc_per_a: float) -
     zero = mains.calibrated_zero_code(table, 3.3)
     assert zero == pytest.approx(512.0, rel=WITHIN)  # 1.65 V of 3.3
     codes = codes_of(10.0 * sqrt(2) * volts_at_adc_per_a, 1.65)
-    found = mains.cycle(codes, EVEN, table, 3.3, zero, alive=True)
+    found = mains.cycle(codes, EVEN, table, 3.3, zero, alternating=True)
     assert found.rms == pytest.approx(10.0, rel=WITHIN)
     assert found.fault is None
 
@@ -115,9 +115,9 @@ def test_voltage_and_power_by_phase() -> None:
         current,
         3.3,
         512.0,
-        alive=True,
+        alternating=True,
     )
-    volts = mains.cycle(codes_of(230.0 * sqrt(2) * 0.0036, 1.65), EVEN, voltage, 3.3, 512.0, alive=True)
+    volts = mains.cycle(codes_of(230.0 * sqrt(2) * 0.0036, 1.65), EVEN, voltage, 3.3, 512.0, alternating=True)
     assert volts.rms == pytest.approx(230.0, rel=WITHIN)
     power_w = mains.mean_power_w(volts.values, amperes.values, EVEN)
     assert power_w == pytest.approx(230 * 8 * cos(pi / 3), rel=WITHIN)  # 920 W
@@ -149,11 +149,11 @@ def test_one_wild_code_does_not_turn_the_vane() -> None:
 def test_what_is_wrong_with_a_cycle() -> None:
     table = CurrentTable(channel=0)
 
-    def fault(codes: list[int], *, alive: bool = False) -> Fault | None:
-        return mains.cycle(codes, EVEN, table, 3.3, 512.0, alive=alive).fault
+    def fault(codes: list[int], *, alternating: bool = False) -> Fault | None:
+        return mains.cycle(codes, EVEN, table, 3.3, 512.0, alternating=alternating).fault
 
     assert fault([512] * 20) is None
-    assert fault([512] * 20, alive=True) is Fault.STUCK
+    assert fault([512] * 20, alternating=True) is Fault.STUCK
     assert fault([0] * 20) is Fault.DISCONNECTED
     assert fault([1023] * 20) is Fault.DISCONNECTED
     assert fault([700] * 20) is Fault.STUCK

@@ -22,7 +22,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Bid, Incident, Message, Presence, Sample, Supply
 from gridfleet.broker.storage.segment_log import SUFFIX, read_segment
-from gridfleet.devices.edge.hil.counterpart import Clockwork, Listener
+from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock
 
 from .files import CHARGER, TURBINE
 
@@ -62,16 +62,18 @@ def running(
 
 
 @pytest.fixture
-def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, Listener, str]]:
+def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, MessageCollector, str]]:
     """A site with a clock that has struck once, and an ear on it."""
     with MqttLoop(BrokerAddress.parse(hil_broker.url), schema=SCHEMA) as loop:
-        clock, listener = Clockwork(loop, SITE), Listener(loop, SITE)
+        clock, listener = ScriptedClock(loop, SITE), MessageCollector(loop, SITE)
         loop.wait_online(WAIT_S)
         clock.tick()
         yield loop, listener, hil_broker.url
 
 
-def hears(loop: MqttLoop, listener: Listener, kind: type[Message], sender: str, least: int = 1) -> None:
+def hears(
+    loop: MqttLoop, listener: MessageCollector, kind: type[Message], sender: str, least: int = 1
+) -> None:
     assert loop.run_until(lambda: len(listener.all(kind, sender)) >= least, WAIT_S), listener.messages
 
 
@@ -86,7 +88,7 @@ def hears(loop: MqttLoop, listener: Listener, kind: type[Message], sender: str, 
     ids=["synthetic turbine", "synthetic household", "turbine on mocked pins", "charger on mocked pins"],
 )
 def test_it_joins_the_market_stays_small_and_says_good_bye(
-    world: tuple[MqttLoop, Listener, str],
+    world: tuple[MqttLoop, MessageCollector, str],
     tmp_path: Path,
     text: str,
     sender: str,
@@ -107,7 +109,9 @@ def test_it_joins_the_market_stays_small_and_says_good_bye(
         assert loop.run_until(lambda: not listener.all(Presence, sender)[-1].online, WAIT_S)
 
 
-def test_the_brake_is_applied_when_it_ends(world: tuple[MqttLoop, Listener, str], tmp_path: Path) -> None:
+def test_the_brake_is_applied_when_it_ends(
+    world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
+) -> None:
     loop, listener, url = world
     with running(tmp_path, url, SPEAKING.replace("release_after_s = 5", "release_after_s = 0.2")) as process:
         hears(loop, listener, Incident, "turbine-01")
@@ -140,7 +144,7 @@ def test_samples_of_an_outage_are_said_afterwards(tmp_path: Path) -> None:
 
 def _hear_samples(url: str, least: int) -> list[int]:
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA, retry_refused=True) as loop:
-        listener = Listener(loop, SITE)
+        listener = MessageCollector(loop, SITE)
         hears(loop, listener, Sample, "turbine-01", least)
         samples = listener.all(Sample, "turbine-01")
         assert all(not sample.measured and "wind_m_per_s" in sample.readings for sample in samples)
@@ -163,7 +167,7 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_systemd_is_told(world: tuple[MqttLoop, Listener, str], tmp_path: Path) -> None:
+def test_systemd_is_told(world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path) -> None:
     _, _, url = world
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
@@ -195,7 +199,7 @@ def test_a_file_with_a_mistake_is_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["vehicle", "reactor"])
 def test_a_kind_without_sensors_comes_to_life(
-    kind: str, world: tuple[MqttLoop, Listener, str], tmp_path: Path
+    kind: str, world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
 ) -> None:
     loop, listener, url = world
     device = f"{kind}-01"

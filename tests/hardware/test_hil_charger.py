@@ -20,8 +20,8 @@ def test_the_contactor_follows_the_lease_and_the_plug(hil_bench: Bench) -> None:
     charger.contactor.stays(on=True, for_s=5.0)
     charger.plant.unplug()
     charger.contactor.opens(within_s=0.1)
-    hil_bench.wait(lambda: len(hil_bench.listener.incidents("charger-01")) == 2, "two incidents")
-    assert hil_bench.listener.incidents("charger-01") == [
+    hil_bench.wait(lambda: len(hil_bench.collector.incidents("charger-01")) == 2, "two incidents")
+    assert hil_bench.collector.incidents("charger-01") == [
         ("contactor", "closed", "plug, lease and health"),
         ("contactor", "opened", "unplugged"),
     ]
@@ -91,9 +91,9 @@ def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_be
     vehicle.heartbeat()
     charger.plant.press_stop()
     charger.contactor.opens(within_s=0.1)
-    hil_bench.clockwork.phase(Phase.SETTLE)
-    hil_bench.wait(lambda: bool(hil_bench.listener.all(ChargerState, "charger-01")), "a state")
-    (state,) = hil_bench.listener.all(ChargerState, "charger-01")
+    hil_bench.clock.phase(Phase.SETTLE)
+    hil_bench.wait(lambda: bool(hil_bench.collector.all(ChargerState, "charger-01")), "a state")
+    (state,) = hil_bench.collector.all(ChargerState, "charger-01")
     assert (state.contactor, state.opened_because, state.status) == ("open", "stop button", "faulted")
     assert state.faults == ("contactor: stop button",)
     assert state.delivered_wh == 22
@@ -106,9 +106,9 @@ def test_samples_carry_readings_under_their_units(hil_bench: Bench) -> None:
     charger.serve(hil_bench.vehicle())
     charger.contactor.closes(within_s=2.0)
     hil_bench.run(1.0)
-    charger.device.sample()
-    hil_bench.wait(lambda: bool(hil_bench.listener.all(Sample, "charger-01")), "a sample")
-    (sample,) = hil_bench.listener.all(Sample, "charger-01")
+    charger.device.publish_sample()
+    hil_bench.wait(lambda: bool(hil_bench.collector.all(Sample, "charger-01")), "a sample")
+    (sample,) = hil_bench.collector.all(Sample, "charger-01")
     assert sample.readings["current_a"] == pytest.approx(10.0, rel=2e-3)
     assert sample.readings["voltage_v"] == pytest.approx(230.0, rel=2e-3)
     assert sample.readings["power_w"] == pytest.approx(2300.0, rel=2e-3)

@@ -101,7 +101,7 @@ def test_the_contactor_opens(hil_bench: Bench, charging: ChargerUnderTest, name:
     assert not fault or fault in charging.control.faults
     charging.contactor.stays(on=False, for_s=3.0)
     hil_bench.wait(
-        lambda: ("contactor", "opened", reason) in hil_bench.listener.incidents("charger-01"), "the incident"
+        lambda: ("contactor", "opened", reason) in hil_bench.collector.incidents("charger-01"), "the incident"
     )
 
 
@@ -149,7 +149,7 @@ def test_a_welded_contactor_is_found_and_nobody_is_served_any_more(
     hil_bench.run(1.0)
     assert not charging.control.ready  # until somebody has looked, and started it again
     assert vehicle.call(charging.device.file, 5_000) == Decline(1, "offline")
-    assert ("contactor", "failed", "contactor welded") in hil_bench.listener.incidents("charger-01")
+    assert ("contactor", "failed", "contactor welded") in hil_bench.collector.incidents("charger-01")
 
 
 def test_current_past_an_open_contactor_is_taken_for_welding(hil_bench: Bench) -> None:
@@ -206,7 +206,7 @@ def test_a_control_loop_that_was_held_up(hil_bench: Bench, charging: ChargerUnde
 
 def test_a_lease_that_lapses(hil_bench: Bench, charging: ChargerUnderTest) -> None:
     for _ in range(4):
-        hil_bench.clockwork.tick()
+        hil_bench.clock.tick()
     hil_bench.wait(lambda: charging.device.agent.tick == 4, "the fourth tick")
     charging.contactor.opens(AT_ONCE_S)
     assert charging.control.opened_because == "no lease"
@@ -246,7 +246,7 @@ def test_a_reed_that_sticks(hil_bench: Bench, turning: TurbineUnderTest) -> None
     turning.brake.goes(on=True, within_s=20.2)
     assert "anemometer: stuck" in turning.control.faults
     hil_bench.wait(
-        lambda: ("brake", "applied", "sensor fault") in hil_bench.listener.incidents("turbine-01"),
+        lambda: ("brake", "applied", "sensor fault") in hil_bench.collector.incidents("turbine-01"),
         "the incident",
     )
 

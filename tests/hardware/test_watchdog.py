@@ -45,8 +45,8 @@ def test_it_is_fed_only_while_sensor_and_broker_get_on(tmp_path: Path, systemd: 
 
 def test_nothing_has_got_on_before_the_first_time(tmp_path: Path, systemd: socket.socket) -> None:
     dog = watchdog(tmp_path)
-    assert dog.still(0.0) == ["sensor", "broker"]
-    assert dog.still(5000.0) == ["sensor", "broker"]
+    assert dog.stalled(0.0) == ["sensor", "broker"]
+    assert dog.stalled(5000.0) == ["sensor", "broker"]
     assert not dog.feed(0.0, "starting")
     assert heard(systemd).startswith("STATUS=")
 

@@ -1,1 +1,1 @@
-"""Sensors and switches of a device: read and decided in a control loop of its own, apart from the market."""
+"""Sensors and switches of a device, and the control loop that reads and drives them, apart from the agent."""

@@ -1,8 +1,8 @@
-"""A cup anemometer: pulses counted in the thread that sees them, mean and gust worked out in the control loop.
+"""A cup anemometer: pulses are noted in gpiozero's thread; the control loop computes mean and gust.
 
 Mean wind is pulses over the time they took, from the last pulse before the span to the last one in it, so that a
-steady wind is exact however few pulses there are. The gust is the highest mean over 3 s within the span, as in
-[1], here of whole seconds.
+steady wind is measured exactly, however few pulses there are. The gust is the highest mean over
+three whole seconds within the span, after [1].
 
 [1] WMO-No. 8, Guide to Instruments and Methods of Observation, vol. I, chapter 5.
 """
@@ -16,22 +16,22 @@ from gridfleet.devices.edge.hardware.faults import Fault
 
 GUST_S: Final = 3
 """Span of a gust [1]."""
-LEAST_BOUNCES: Final = 10
+MIN_BOUNCES: Final = 10
 BOUNCING_SHARE: Final = 0.1
-"""With more bounces than this per pulse the contact is failing."""
-ON_THE_WAY: Final = 100_000
-"""Most pulses that wait for the control loop; it comes twenty times a second."""
+"""With more bounces than this per pulse the contact is faulty."""
+MAX_PENDING_PULSES: Final = 100_000
+"""Most pulses that wait for the control loop, which steps twenty times a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wind:
+class WindMeasurement:
     """Mean over the table's span, gust within it and the mean of the last 3 s, in m/s."""
 
     mean_m_per_s: float
     gust_m_per_s: float
     now_m_per_s: float
     pulses: int
-    """Since the beginning."""
+    """Since the start."""
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class _Second:
 
 
 class Anemometer:
-    """Takes pulse times by `edge`, in any thread; `read` is for the control loop alone."""
+    """Takes edges in any thread; only the control loop may call `read`."""
 
     def __init__(self, table: AnemometerTable, now_s: float) -> None:
         self._table = table
-        self._new: deque[float] = deque(maxlen=ON_THE_WAY)
+        self._new: deque[float] = deque(maxlen=MAX_PENDING_PULSES)
         self._seconds: deque[_Second] = deque()
         self._begun_s = now_s
         self._before_s: float | None = None
@@ -58,12 +58,12 @@ class Anemometer:
         self.bounces = 0
 
     def edge(self, at_s: float, high: bool) -> None:  # noqa: FBT001 - an Edge
-        """Note a closing of the contact."""
+        """Note that the contact has closed, at that time in seconds."""
         if high != self._table.pull_up:
             self._new.append(at_s)
 
-    def read(self, now_s: float, *, high: bool) -> tuple[Wind, Fault | None]:
-        """Return the wind, and what is wrong with the sensor; `high` is the pin's level now."""
+    def read(self, now_s: float, *, high: bool) -> tuple[WindMeasurement, Fault | None]:
+        """Return the wind and the sensor's fault, if any; `high` is the pin's present level."""
         self._count()
         self._forget(now_s)
         closed = high != self._table.pull_up
@@ -71,7 +71,7 @@ class Anemometer:
             self._closed_since_s = now_s if closed else None
         elif self._closed_since_s is None:
             self._closed_since_s = now_s
-        wind = Wind(
+        wind = WindMeasurement(
             self._speed(self._mean_hz(now_s)),
             self._gust(now_s),
             self._speed(self._recent_hz(now_s)),
@@ -97,7 +97,7 @@ class Anemometer:
             second.last_s = self._last_s = at_s
 
     def _forget(self, now_s: float) -> None:
-        """Drop what lies before the span, but the time of its last pulse."""
+        """Drop what lies before the span, except the time of its last pulse."""
         oldest = int(now_s - self._table.mean_s)
         while self._seconds and self._seconds[0].number < oldest:
             second = self._seconds.popleft()
@@ -133,13 +133,13 @@ class Anemometer:
         """Return the wind speed at a pulse frequency: the offset is where the cups begin to turn."""
         return hertz * self._table.m_per_s_per_hz + self._table.offset_m_per_s if hertz else 0.0
 
-    def _fault(self, now_s: float, wind: Wind) -> Fault | None:
+    def _fault(self, now_s: float, wind: WindMeasurement) -> Fault | None:
         table = self._table
         if wind.now_m_per_s > table.most_m_per_s:
             return Fault.OUT_OF_RANGE
         bounces = sum(second.bounces for second in self._seconds)
         pulses = sum(second.pulses for second in self._seconds)
-        if bounces >= LEAST_BOUNCES and bounces > BOUNCING_SHARE * pulses:
+        if bounces >= MIN_BOUNCES and bounces > BOUNCING_SHARE * pulses:
             return Fault.BOUNCE
         if self._closed_since_s is not None and now_s - self._closed_since_s > table.stuck_after_s:
             return Fault.STUCK

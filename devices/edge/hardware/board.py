@@ -1,6 +1,6 @@
-"""The pins and the bus as the control loop sees them, on a Raspberry Pi or mocked; chosen, never guessed.
+"""Pins and SPI bus for the control loop: those of a Raspberry Pi, or mocked ones; never chosen automatically.
 
-A board also keeps time, so that on a bench the control loop lives in the bench's time.
+A board also gives the time, so that on a test bench the control loop runs in the bench's time.
 """
 
 import time
@@ -10,14 +10,14 @@ from typing import Any, Final, Literal, Protocol
 from gridfleet.devices.edge.hardware.faults import HardwareError
 
 Edge = Callable[[float, bool], None]
-"""Told of a change: when, in the board's seconds, and the new level."""
+"""Called at a change of level, with the time in the board's seconds and the new level."""
 ADC_STEPS: Final = 1024
 """MCP3008, data sheet DS21295D, equation 4-2: code = 1024 · V_in / V_ref."""
 LAST_CODE: Final = ADC_STEPS - 1
 
 
 class Input(Protocol):
-    """A pin that is read."""
+    """An input pin."""
 
     @property
     def high(self) -> bool:
@@ -26,10 +26,10 @@ class Input(Protocol):
 
 
 class Output(Protocol):
-    """A pin that is driven."""
+    """An output pin."""
 
     def set(self, *, high: bool) -> None:
-        """Drive it."""
+        """Drive it high or low."""
 
     def release(self) -> None:
         """Let it float until it is driven again."""
@@ -39,14 +39,14 @@ class Adc(Protocol):
     """An analogue-to-digital converter."""
 
     def code(self, channel: int) -> int:
-        """Return what a channel shows, 0 to 1023; raise OSError when the bus fails."""
+        """Return a channel's conversion, 0 to 1023; raise OSError when the bus fails."""
 
 
 class Board(Protocol):
-    """What a control loop is built on."""
+    """The hardware of a control loop."""
 
     def now_s(self) -> float:
-        """Return time that never goes back, in seconds."""
+        """Return monotonic time in seconds."""
         ...
 
     def wall_ms(self) -> int:
@@ -54,14 +54,14 @@ class Board(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
 
     def input(self, pin: int, *, pull_up: bool, on_edge: Edge | None = None) -> Input:
         """Open a pin for reading; `on_edge` may be called in another thread."""
         ...
 
     def output(self, pin: int, *, high: bool) -> Output:
-        """Open a pin for driving, at that level from the first moment."""
+        """Open a pin for driving, with that level from the start."""
         ...
 
     def adc(self, device: Literal[0, 1]) -> Adc:
@@ -69,11 +69,11 @@ class Board(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of all pins. Twice is safe."""
+        """Release all pins. Twice is safe."""
 
 
 class GpioBoard:
-    """A board by way of a gpiozero pin factory, real or mocked."""
+    """A board on a gpiozero pin factory, real or mocked."""
 
     def __init__(self, factory: Any) -> None:  # noqa: ANN401 - gpiozero ships no types
         self.factory = factory
@@ -93,7 +93,7 @@ class GpioBoard:
         time.sleep(seconds)
 
     def input(self, pin: int, *, pull_up: bool, on_edge: Edge | None = None) -> Input:
-        """Open a pin for reading; edges carry the kernel's time stamps where there is a kernel."""
+        """Open a pin for reading; on real pins edges carry the kernel's time stamps."""
         from gpiozero import InputDevice
 
         device = self._claim(pin, lambda: InputDevice(pin, pull_up=pull_up, pin_factory=self.factory))
@@ -117,7 +117,7 @@ class GpioBoard:
         )
 
     def adc(self, device: Literal[0, 1]) -> Adc:
-        """Open an MCP3008 on SPI bus 0; refuses bit-banging, which gpiozero would fall back to."""
+        """Open an MCP3008 on SPI bus 0; raise HardwareError instead of bit-banging, gpiozero's fallback."""
         from gpiozero import MCP3008
 
         try:
@@ -127,10 +127,10 @@ class GpioBoard:
         except Exception as error:
             raise HardwareError(
                 f"the converter on SPI 0, device {device} cannot be opened ({error}): "
-                "enable SPI with `sudo raspi-config nonint do_spi 0`, and let the user into the group spi"
+                "enable SPI with `sudo raspi-config nonint do_spi 0`, and add the user to the group spi"
             ) from error
         self._open += channels
-        bus = channels[0]._spi  # noqa: SLF001 - gpiozero tells nowhere else which kind of bus it has taken
+        bus = channels[0]._spi  # noqa: SLF001 - no public attribute of gpiozero says which kind of bus it uses
         if "Software" in type(bus).__name__:
             raise HardwareError(
                 f"the converter on SPI 0, device {device} would be read by bit-banging, too slowly: "
@@ -139,7 +139,7 @@ class GpioBoard:
         return _GpioAdc(channels)
 
     def close(self) -> None:
-        """Let go of all pins. Twice is safe."""
+        """Release all pins. Twice is safe."""
         while self._open:
             self._open.pop().close()
         self._handlers.clear()
@@ -150,7 +150,7 @@ class GpioBoard:
         except Exception as error:
             raise HardwareError(
                 f"GPIO{pin} cannot be used ({type(error).__name__}: {error}): "
-                "see who holds it with `gpioinfo`, and let the user into the group gpio"
+                "find what uses it with `gpioinfo`, and add the user to the group gpio"
             ) from error
         self._open.append(device)
         return device
@@ -193,7 +193,7 @@ class _GpioAdc:
 
 
 def raspberry_pi() -> GpioBoard:
-    """Return the pins of the Raspberry Pi this runs on; raise HardwareError anywhere else."""
+    """Return the pins of this Raspberry Pi; raise HardwareError on any other machine."""
     try:
         from gpiozero.pins.lgpio import LGPIOFactory
     except ImportError as error:
@@ -205,6 +205,6 @@ def raspberry_pi() -> GpioBoard:
         return GpioBoard(LGPIOFactory())
     except Exception as error:
         raise HardwareError(
-            f"backend = 'gpio' finds no pins to use ({type(error).__name__}: {error}): run on a Raspberry Pi as a "
+            f"backend = 'gpio' found no pins ({type(error).__name__}: {error}): run on a Raspberry Pi as a "
             "member of the group gpio; or set backend = 'mock' or 'synthetic'"
         ) from error

@@ -1,14 +1,14 @@
-"""When a turbine's brake holds: a pure state machine, without pins, clock or messages."""
+"""When a turbine's brake is applied: a pure state machine, without pins, clock or messages."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 from gridfleet.devices.config.sensor_tables import BrakeTable
-from gridfleet.devices.edge.hardware.anemometer import Wind
+from gridfleet.devices.edge.hardware.anemometer import WindMeasurement
 
 
 class BrakeCause(StrEnum):
-    """Why the brake holds."""
+    """Why the brake is applied."""
 
     STARTED = "started"
     OVER_SPEED = "over-speed"
@@ -20,7 +20,7 @@ class BrakeCause(StrEnum):
 
 
 class BrakeDecision(NamedTuple):
-    """What to do with the brake, and why it holds or was released."""
+    """Whether the brake is to be applied, and why it is applied or was released."""
 
     applied: bool
     changed: bool
@@ -28,7 +28,7 @@ class BrakeDecision(NamedTuple):
 
 
 class Brake:
-    """Applied until the wind has been seen to be low for a while; applied at once when it is not, or not known."""
+    """Applied until the wind has been low for a while; applied at once when it is too high or not known."""
 
     __slots__ = ("_calm_since_s", "_table", "applied", "cause")
 
@@ -38,8 +38,8 @@ class Brake:
         self.cause = BrakeCause.STARTED
         self._calm_since_s: float | None = None
 
-    def step(self, now_s: float, wind: Wind, *, faulty: bool, silent: bool) -> BrakeDecision:
-        """Return what to do now; `faulty` is the anemometer, `silent` the agent."""
+    def step(self, now_s: float, wind: WindMeasurement, *, faulty: bool, silent: bool) -> BrakeDecision:
+        """Return what to do now; `faulty` is about the anemometer, `silent` about the agent."""
         table = self._table
         calm = not faulty and not silent and wind.now_m_per_s < table.release_below_m_per_s
         if not calm:

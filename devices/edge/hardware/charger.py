@@ -1,4 +1,4 @@
-"""The control loop of a charger: plug, stop button, meter and contactor; and its readings for the agent."""
+"""The control loop of a charger: plug, stop button, meter and contactor; and the readings that the agent uses."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,28 +14,28 @@ from gridfleet.devices.config.sensor_tables import (
 )
 from gridfleet.devices.edge.hardware import mains
 from gridfleet.devices.edge.hardware.board import Adc, Board
-from gridfleet.devices.edge.hardware.contactor import Cause, Contactor, Decision, Senses
-from gridfleet.devices.edge.hardware.control import MOST_HAPPENINGS, FaultBoard, Happening, Order, no_hurry
+from gridfleet.devices.edge.hardware.contactor import Cause, Contactor, ContactorDecision, ContactorInputs
+from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
 from gridfleet.devices.edge.hardware.faults import Fault, HardwareError
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 
-UNREAD_S: Final = 1.0
-"""For so long a busy machine may fail to sample a cycle evenly."""
-IDLE_LOOK_S: Final = 0.4
-"""So often the meter is read while the contactor is open: often enough to see that it has welded."""
-AWAKE_S: Final = 1.0
-"""After the contactor has moved the meter is read at every step, so that no old current is taken for welding."""
-FLAPS: Final = 6
-FLAP_SPAN_S: Final = 10.0
-"""A plug contact that changes more often than this within the span is bouncing."""
-ZERO_FOLLOWS: Final = 0.05
-"""Share of the newest idle zero: the sensor's offset drifts with its temperature."""
-ACCOUNTS_KEPT: Final = 32
+MAX_UNMETERED_S: Final = 1.0
+"""How long a busy machine may fail to sample a cycle evenly before that is a fault."""
+IDLE_METER_S: Final = 0.4
+"""Seconds between two readings of the meter while the contactor is open: often enough to detect welding."""
+AFTER_SWITCHING_S: Final = 1.0
+"""How long after switching the meter is read at every step, so that no old current is taken for welding."""
+MAX_PLUG_CHANGES: Final = 6
+PLUG_SPAN_S: Final = 10.0
+"""A plug contact with more changes within this span is bouncing."""
+ZERO_SMOOTHING: Final = 0.05
+"""Weight of the newest reading in a sensor's zero, which drifts with its temperature."""
+MAX_ACCOUNTS: Final = 32
 _WS_PER_WH: Final = 3600.0
 
 
 class ChargerControl:
-    """`step` it from one thread; everything else may be read from another."""
+    """One thread calls `step`; everything else may be read from another."""
 
     def __init__(self, device: DeviceFile, board: Board) -> None:
         """Open the pins, the contactor first, open."""
@@ -44,8 +44,8 @@ class ChargerControl:
         if device.adc is None:
             raise HardwareError(f"{device.id}: a charger on pins needs the converter")
         self.measured: Final = device.measured
-        self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
-        self.wake: Callable[[], None] = no_hurry
+        self.events: deque[PinEvent] = deque(maxlen=MAX_EVENTS)
+        self.wake: Callable[[], None] = no_wake
         self._board = board
         self._safety = device.safety
         self._plug_table: PlugTable = device.plug
@@ -57,7 +57,7 @@ class ChargerControl:
         self._output = board.output(device.contactor.pin, high=device.contactor.closed_when == "low")
         self._alive = board.output(device.alive.pin, high=False) if device.alive is not None else None
         self._lamp = Lamp(board, device.lamp)
-        self._plug_moves: deque[float] = deque(maxlen=64)
+        self._plug_changes: deque[float] = deque(maxlen=64)
         self._plug_left = False
         self._stop_pressed = False
         self._plug = board.input(device.plug.pin, pull_up=self._plug_pull_up, on_edge=self._plug_edge)
@@ -67,7 +67,7 @@ class ChargerControl:
         self._feedback = board.input(feedback, pull_up=True) if feedback is not None else None
         self._adc: Adc = board.adc(device.adc.device)
         self._contactor = Contactor(device.safety, device.plug.settle_s, now_s)
-        self._faults = FaultBoard(board, self.happenings)
+        self._faults = FaultRegister(board, self.events)
         self._zero_code = {
             table.channel: mains.calibrated_zero_code(table, self._reference_v)
             for table in (self._current, self._voltage)
@@ -75,11 +75,11 @@ class ChargerControl:
         }
         self._metered_s: float | None = None
         self._read_s: float | None = None
-        self._sound_s = now_s
+        self._metered_at_s = now_s
         self._accounts: dict[tuple[str, int], float] = {}
         self._steps = 0
-        self.order = Order(None, now_s, now_s)
-        self.looked_s = now_s
+        self.market = MarketStatus(None, now_s, now_s)
+        self.last_step_s = now_s
         self.current_a = self.power_w = self.energy_wh = 0.0
         self.voltage_v = self._safety.nominal_v
         self.plugged = False
@@ -91,21 +91,21 @@ class ChargerControl:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong, each as `part: fault`; a latched cause belongs to the contactor."""
+        """What is wrong, each as `part: fault`; latched causes count as faults of the contactor."""
         latched = tuple(f"contactor: {cause}" for cause in sorted(self._contactor.latched))
         return self._faults.texts + latched
 
     @property
     def ready(self) -> bool:
-        """Whether a vehicle may be promised anything."""
-        return self._contactor.healthy and not self._faults.texts and self.cause not in _UNFIT
+        """Whether a charge may be offered to a vehicle."""
+        return self._contactor.healthy and not self._faults.texts and self.cause not in _OUT_OF_SERVICE
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
-        """Return what the meter has counted for a vehicle's call, whole Wh, rounded down."""
+        """Return the energy metered for a vehicle's call, whole Wh, rounded down."""
         return int(self._accounts.get((vehicle, call), 0.0))
 
     def readings(self) -> dict[str, float]:
-        """Return what the sound sensors say; 0 or 1 for no or yes."""
+        """Return the readings of the sensors without a fault; 0 or 1 for no or yes."""
         found = {"plugged": float(self.plugged), "contactor_closed": float(self.closed)}
         if not any(part in self._faults for part in ("adc", "meter", "current")):
             found |= {"current_a": self.current_a, "power_w": self.power_w, "energy_wh": self.energy_wh}
@@ -122,129 +122,129 @@ class ChargerControl:
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Look, decide and switch once."""
+        """Read the sensors, decide and switch once."""
         board = self._board
         now_s = board.now_s()
-        gap_s, self.looked_s = now_s - self.looked_s, now_s
+        gap_s, self.last_step_s = now_s - self.last_step_s, now_s
         self._steps += 1
         if self._alive is not None:
             self._alive.set(high=self._steps % 2 == 0)
         self._meter(now_s)
         now_s = board.now_s()
-        plugged, stopped = self._look(now_s)
-        order = self.order
+        plugged, stopped = self._read_contacts(now_s)
+        market = self.market
         feedback = None if self._feedback is None else not self._feedback.high
-        senses = Senses(
+        inputs = ContactorInputs(
             plugged=plugged,
             stopped=stopped,
-            permit=order.permit,
-            delivered_wh=self._accounts.get(order.permit[:2], 0.0) if order.permit is not None else 0.0,
+            permit=market.permit,
+            delivered_wh=self._accounts.get(market.permit[:2], 0.0) if market.permit is not None else 0.0,
             current_a=self.current_a,
             voltage_v=self.voltage_v,
             feedback=feedback,
             sensors_faulty=bool(self._faults.texts),
-            broker_silent_s=now_s - order.broker_heard_s,
-            market_silent_s=now_s - order.told_s,
+            broker_silent_s=now_s - market.broker_seen_s,
+            market_silent_s=now_s - market.agent_seen_s,
             gap_s=gap_s,
         )
-        self._act(now_s, self._contactor.step(now_s, senses))
-        self._lamp.show(self._light(order), now_s)
+        self._apply(now_s, self._contactor.step(now_s, inputs))
+        self._lamp.show(self._light(market), now_s)
 
     def make_safe(self, reason: str) -> None:
-        """Open the contactor for good."""
+        """Open the contactor, to stay open."""
         self._switch(closed=False)
         if self.closed:
             self._opened(reason)
         self._lamp.show(Light.OFF, 0.0)
 
-    def _look(self, now_s: float) -> tuple[bool, bool]:
-        """Return whether the plug is there and the stop pressed; what left in between counts, too."""
+    def _read_contacts(self, now_s: float) -> tuple[bool, bool]:
+        """Return whether the plug is in and the stop pressed; a short change between two steps counts."""
         absent, self._plug_left = self._plug_left, False
         pressed, self._stop_pressed = self._stop_pressed, False
         self.plugged = self._plug.high is not self._plug_pull_up and not absent
-        moves = self._plug_moves
-        while moves and now_s - moves[0] > FLAP_SPAN_S:
-            moves.popleft()
-        self._faults.note("plug", Fault.BOUNCE if len(moves) > FLAPS else None)
+        changes = self._plug_changes
+        while changes and now_s - changes[0] > PLUG_SPAN_S:
+            changes.popleft()
+        self._faults.set("plug", Fault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
         return self.plugged, pressed or self._stop.high
 
-    def _act(self, now_s: float, decision: Decision) -> None:
+    def _apply(self, now_s: float, decision: ContactorDecision) -> None:
         self._switch(closed=decision.closed)
         before, self.cause = self.cause, decision.cause
         if decision.changed and decision.closed:
             self.closed = True
             self._metered_s = now_s
-            self._happen("contactor", "closed", "plug, lease and health")
+            self._report("contactor", "closed", "plug, lease and health")
         elif decision.changed:
             self._opened(decision.cause or Cause.SHUTDOWN)
         elif decision.cause is not before and decision.cause in (Cause.WELDED, Cause.NOT_CLOSED):
-            self._happen("contactor", "failed", decision.cause)
+            self._report("contactor", "failed", decision.cause)
 
     def _opened(self, reason: str) -> None:
         self.closed = False
         self._metered_s = None
         self.opened_because = str(reason)
-        self._happen("contactor", "opened", str(reason))
+        self._report("contactor", "opened", str(reason))
 
     def _switch(self, *, closed: bool) -> None:
         self._output.set(high=closed is (self._contactor_table.closed_when == "high"))
 
-    def _happen(self, part: str, what: str, reason: str) -> None:
-        self.happenings.append(Happening(self._board.wall_ms(), part, what, str(reason)))
+    def _report(self, part: str, what: str, reason: str) -> None:
+        self.events.append(PinEvent(self._board.wall_ms(), part, what, str(reason)))
 
-    def _light(self, order: Order) -> Light:
+    def _light(self, market: MarketStatus) -> Light:
         if not self.ready:
             return Light.FAULT
         if self.closed:
             return Light.BUSY
-        return Light.WAITING if self.plugged or order.permit is not None else Light.READY
+        return Light.WAITING if self.plugged or market.permit is not None else Light.READY
 
     # --- the meter ---------------------------------------------------------------------------------------
 
     def _meter(self, now_s: float) -> None:
-        """Read one cycle of the mains when it is time, and count the energy since the last."""
-        resting = not self.closed and now_s - self._contactor.since_s > AWAKE_S
-        if resting and self._read_s is not None and now_s - self._read_s < IDLE_LOOK_S:
+        """Read one cycle of the mains when it is time, and count the energy since the reading before."""
+        idle = not self.closed and now_s - self._contactor.since_s > AFTER_SWITCHING_S
+        if idle and self._read_s is not None and now_s - self._read_s < IDLE_METER_S:
             return
         self._read_s = now_s
         try:
             times_s, currents, voltages = self._burst()
         except OSError:
-            self._faults.note("adc", Fault.MISSING)
+            self._faults.set("adc", Fault.MISSING)
             self.current_a = self.power_w = 0.0
             return
-        self._faults.note("adc", None)
+        self._faults.set("adc", None)
         shares = mains.weights(times_s, 1 / self._safety.mains_hz)
-        if shares is None:  # the machine was busy: the last reading holds a little longer
-            self._faults.note("meter", Fault.MISSING if now_s - self._sound_s > UNREAD_S else None)
+        if shares is None:  # the machine was busy: the last reading stays valid for a while
+            self._faults.set("meter", Fault.MISSING if now_s - self._metered_at_s > MAX_UNMETERED_S else None)
             return
-        self._sound_s = now_s
-        self._faults.note("meter", None)
-        amperes = self._quantity("current", self._current, currents, shares, alive=False)
+        self._metered_at_s = now_s
+        self._faults.set("meter", None)
+        amperes = self._quantity("current", self._current, currents, shares, alternating=False)
         self.current_a = amperes.rms if amperes.fault is None else 0.0
         if amperes.fault is Fault.OUT_OF_RANGE:
-            self.current_a = amperes.rms  # cut off at the end of the scale: at least this much flows
+            self.current_a = amperes.rms  # clipped at the end of the scale: at least this much flows
         power_w = self.current_a * self._safety.nominal_v
         if self._voltage is not None:
-            volts = self._quantity("voltage", self._voltage, voltages, shares, alive=True)
+            volts = self._quantity("voltage", self._voltage, voltages, shares, alternating=True)
             if volts.fault is None:
                 self.voltage_v = volts.rms
                 power_w = mains.mean_power_w(volts.values, amperes.values, shares)
         self._count(max(power_w, 0.0) if self.current_a else 0.0)
 
     def _quantity(
-        self, part: str, table: AlternatingTable, codes: list[int], shares: list[float], *, alive: bool
+        self, part: str, table: AlternatingTable, codes: list[int], shares: list[float], *, alternating: bool
     ) -> mains.Cycle:
         zero_code = self._zero_code[table.channel]
-        found = mains.cycle(codes, shares, table, self._reference_v, zero_code, alive=alive)
-        self._faults.note(part, found.fault)
+        found = mains.cycle(codes, shares, table, self._reference_v, zero_code, alternating=alternating)
+        self._faults.set(part, found.fault)
         idle = part == "current" and not self.closed and found.rms < self._safety.idle_a
         if found.fault is None and (idle or part == "voltage"):
-            self._zero_code[table.channel] += ZERO_FOLLOWS * (found.zero_code - zero_code)
+            self._zero_code[table.channel] += ZERO_SMOOTHING * (found.zero_code - zero_code)
         return found
 
     def _burst(self) -> tuple[list[float], list[int], list[int]]:
-        """Sample one whole cycle: when, current, and voltage where there is a sensor, in turn first."""
+        """Sample one whole cycle: times, current, and voltage if it is measured; each is read first in turn."""
         board, adc = self._board, self._adc
         spacing_s = 1 / self._safety.mains_hz / mains.PAIRS
         begun_s = board.now_s()
@@ -268,7 +268,7 @@ class ChargerControl:
         return times_s, *codes
 
     def _count(self, power_w: float) -> None:
-        """Integrate power over time by trapezes, for whoever is charging."""
+        """Integrate power over time by trapezoids, for the vehicle that is charging."""
         now_s = self._board.now_s()
         before_w, self.power_w = self.power_w, power_w
         if self._metered_s is None or not self.closed:
@@ -276,12 +276,12 @@ class ChargerControl:
         energy_wh = (before_w + power_w) / 2 * (now_s - self._metered_s) / _WS_PER_WH
         self._metered_s = now_s
         self.energy_wh += energy_wh
-        permit = self.order.permit
+        permit = self.market.permit
         if permit is None:
             return
         accounts = self._accounts
         accounts[permit[:2]] = accounts.get(permit[:2], 0.0) + energy_wh
-        if len(accounts) > ACCOUNTS_KEPT:
+        if len(accounts) > MAX_ACCOUNTS:
             del accounts[next(iter(accounts))]
 
     # --- edges, in gpiozero's thread ---------------------------------------------------------------------
@@ -291,7 +291,7 @@ class ChargerControl:
         return self._plug_table.present_when == "low"
 
     def _plug_edge(self, at_s: float, high: bool) -> None:  # noqa: FBT001 - an Edge
-        self._plug_moves.append(at_s)
+        self._plug_changes.append(at_s)
         if high is self._plug_pull_up:
             self._plug_left = True
         self.wake()
@@ -301,7 +301,7 @@ class ChargerControl:
         self.wake()
 
 
-_UNFIT: Final = frozenset(
+_OUT_OF_SERVICE: Final = frozenset(
     {Cause.WELDED, Cause.STOP, Cause.OVER_CURRENT, Cause.NOT_CLOSED, Cause.SENSOR, Cause.VOLTAGE, Cause.LATE}
 )
-"""With these nobody is promised a charge."""
+"""Causes with which no charge is offered."""

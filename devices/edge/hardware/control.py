@@ -1,7 +1,7 @@
-"""What the control loops of charger and turbine share: what the market tells them, and what they tell it.
+"""What the control loops of charger and turbine share: what they get from the market's side, and what they report.
 
-The two live in different threads. What crosses is one frozen object each way, replaced as a whole, and a queue of
-happenings; so neither ever waits for the other.
+The control loop and the agent run in different threads. One frozen object, replaced as a whole, goes to the control
+loop, and a queue of events comes back; so neither ever waits for the other.
 """
 
 from collections import deque
@@ -13,39 +13,43 @@ from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.faults import Fault
 
-MOST_HAPPENINGS: Final = 1000
-"""Kept until the market takes them; older ones are dropped and counted."""
+MAX_EVENTS: Final = 1000
+"""Most events that wait to be published; the oldest are dropped."""
 
 
-def no_hurry() -> None:
-    """Wait for the next step in its turn."""
+def no_wake() -> None:
+    """Leave the next step to its period."""
 
 
-class Happening(NamedTuple):
-    """Something that goes into the ledger: `what` as in gridfleet.broker.protocol.messages.Incident."""
+class PinEvent(NamedTuple):
+    """Something that happened at the pins, to be published as an incident; `what` is one of `Incident`'s values."""
 
     at_ms: int
+    """Real time, UTC."""
     part: str
     what: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the market lets the control loop know; times are the board's, in seconds."""
+class MarketStatus:
+    """What the control loop knows of agent and broker; times are the board's, in seconds."""
 
     permit: Permit | None
-    broker_heard_s: float
-    told_s: float
+    """Who may draw energy at the plug."""
+    broker_seen_s: float
+    """When the broker was last reached."""
+    agent_seen_s: float
+    """When the agent was last alive."""
 
 
-class Control(Protocol):
-    """A control loop: looks, decides, switches. `step` is called by one thread alone."""
+class ControlLoop(Protocol):
+    """Reads sensors, decides and switches. One thread alone calls `step`."""
 
-    happenings: deque[Happening]
-    order: Order
+    events: deque[PinEvent]
+    market: MarketStatus
     wake: Callable[[], None]
-    """Has the next step made at once; called from the threads that see edges, set by who runs the loop."""
+    """Has the next step made at once; called from the threads that see edges, set by whatever runs the loop."""
 
     @property
     def measured(self) -> bool:
@@ -58,8 +62,8 @@ class Control(Protocol):
         ...
 
     @property
-    def looked_s(self) -> float:
-        """When it looked at its sensors last, by the board's time."""
+    def last_step_s(self) -> float:
+        """When it read its sensors last, by the board's time."""
         ...
 
     def now_s(self) -> float:
@@ -67,37 +71,38 @@ class Control(Protocol):
         ...
 
     def step(self) -> None:
-        """Look, decide and switch once."""
+        """Read the sensors, decide and switch once."""
 
     def readings(self) -> dict[str, float]:
-        """Return what the sound sensors say, each under a name that ends in its unit."""
+        """Return the readings of the sensors without a fault, each under a name that ends in its unit."""
         ...
 
     def make_safe(self, reason: str) -> None:
-        """Open the contactor, apply the brake; called last, or when the loop has failed."""
+        """Open the contactor, apply the brake; called at the end, or when the loop has failed."""
 
 
-class FaultBoard:
-    """Which sensors are faulty; tells of every change."""
+class FaultRegister:
+    """The sensors' present faults; every change becomes an event."""
 
-    def __init__(self, board: Board, happenings: deque[Happening]) -> None:
+    def __init__(self, board: Board, events: deque[PinEvent]) -> None:
         self._board = board
-        self._happenings = happenings
-        self._known: dict[str, Fault] = {}
+        self._events = events
+        self._faults: dict[str, Fault] = {}
         self.texts: tuple[str, ...] = ()
+        """Each as `part: fault`."""
 
     def __contains__(self, part: str) -> bool:
-        return part in self._known
+        return part in self._faults
 
-    def note(self, part: str, fault: Fault | None) -> None:
-        """Take what is wrong with a part now."""
-        before = self._known.get(part)
+    def set(self, part: str, fault: Fault | None) -> None:
+        """Set what is wrong with a part now."""
+        before = self._faults.get(part)
         if fault is before:
             return
         what, reason = ("recovered", before) if fault is None else ("failed", fault)
         if fault is None:
-            del self._known[part]
+            del self._faults[part]
         else:
-            self._known[part] = fault
-        self.texts = tuple(f"{name}: {known}" for name, known in sorted(self._known.items()))
-        self._happenings.append(Happening(self._board.wall_ms(), part, what, str(reason)))
+            self._faults[part] = fault
+        self.texts = tuple(f"{name}: {known}" for name, known in sorted(self._faults.items()))
+        self._events.append(PinEvent(self._board.wall_ms(), part, what, str(reason)))

@@ -1,4 +1,4 @@
-"""What can be wrong with a sensor, in the words of states, samples and incidents."""
+"""The faults of sensors, as states, samples and incidents name them."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from gridfleet.broker.errors import GridFleetError
 
 
 class Fault(StrEnum):
-    """How a sensor fails; `docs/hardware.md` says how each is told and what follows."""
+    """How a sensor fails; `docs/hardware.md` describes how each is detected and what follows."""
 
     STUCK = "stuck"
     BOUNCE = "bounce"
@@ -17,4 +17,4 @@ class Fault(StrEnum):
 
 
 class HardwareError(GridFleetError, OSError):
-    """Pins or buses that cannot be used; the text says which, why, and how to mend it."""
+    """Pins or buses that cannot be used; the text says which, why, and gives a remedy."""

@@ -1,4 +1,4 @@
-"""A status lamp: one colour for what a person must know. Without three colours it blinks."""
+"""A status lamp: a colour for each state; a lamp of one colour blinks instead."""
 
 from enum import Enum
 
@@ -7,7 +7,7 @@ from gridfleet.devices.edge.hardware.board import Board
 
 
 class Light(Enum):
-    """What is shown: red, green and blue, and the half period of blinking of a lamp of one colour, in seconds."""
+    """A state: red, green, blue, and for a lamp of one colour half the period of its blinking, in seconds."""
 
     READY = (False, True, False, 0.0)
     BUSY = (False, False, True, 1.0)
@@ -17,7 +17,7 @@ class Light(Enum):
 
 
 class Lamp:
-    """Shows a light; looked after at every control step."""
+    """The lamp; `show` is called at every control step."""
 
     def __init__(self, board: Board, table: LampTable | None) -> None:
         pins = (table.red, table.green, table.blue) if table is not None and table.pin is None else ()
@@ -26,7 +26,7 @@ class Lamp:
         self._single = board.output(single, high=False) if single is not None else None
 
     def show(self, light: Light, now_s: float) -> None:
-        """Show it."""
+        """Show a state, at that time in seconds."""
         *colours, half_s = light.value
         for output, lit in zip(self._colours, colours, strict=False):
             output.set(high=bool(lit))

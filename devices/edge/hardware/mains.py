@@ -1,11 +1,11 @@
-"""Current, voltage and power of the mains from samples over one whole cycle. Pure arithmetic.
+"""Current, voltage and power of the mains, computed from samples of one whole cycle. Pure arithmetic.
 
 Over a whole cycle of uniformly spaced samples, the root of the mean square is exact for a sine and for all its
 harmonics below half the sampling rate; mean power is the mean of u·i. Current and voltage of a pair are read one
-after the other, in turn the one and the other first, so that the shift between them cancels to first order.
+after the other, in turn the one and the other first, so that the shift between them cancels to first market.
 
-Where samples come unevenly, each weighs what lies between its neighbours, the cycle being taken as one that repeats.
-With a gap of more than a sixth of a cycle nothing can be said of it.
+Samples at uneven times are weighted by the time between their neighbours; the cycle is taken as periodic. A cycle with
+a gap of more than a sixth is not evaluated.
 """
 
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ from gridfleet.devices.edge.hardware.faults import Fault
 
 PAIRS: Final = 20
 """Samples of each quantity in a cycle."""
-MOST_GAP_SHARE: Final = 1 / 6
+MAX_GAP_SHARE: Final = 1 / 6
 RAIL_CODES: Final = 2
-"""So near to the end of the scale a code says nothing."""
+"""Codes this near to an end of the scale are not valid."""
 OFFSET_SHARE: Final = 0.1
-"""Share of the scale by which a zero may lie beside the calibrated one."""
-QUIET_CODES: Final = 1
-"""A live sensor of something alternating varies by more."""
+"""Share of the scale by which the measured zero may differ from the calibrated one."""
+MIN_VARIATION_CODES: Final = 1
+"""A working sensor of an alternating quantity varies by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One quantity over one cycle: its instantaneous values in A or V, their RMS, and what is wrong."""
+    """One quantity over one cycle: its instantaneous values in A or V, their RMS, and the fault, if any."""
 
     values: tuple[float, ...]
     rms: float
     zero_code: float
-    """Mean of the codes: where zero is, when nothing else than alternating current flows."""
+    """Mean of the codes, which is the zero when only alternating current flows."""
     fault: Fault | None
 
 
 def weights(times_s: Sequence[float], period_s: float) -> list[float] | None:
-    """Return the share of the cycle that each sample stands for; None where they leave too much of it unseen."""
+    """Return each sample's share of the cycle; None when a gap between them is too long."""
     gaps_s = [later - earlier for earlier, later in pairwise((*times_s, times_s[0] + period_s))]
-    if min(gaps_s) <= 0 or max(gaps_s) > MOST_GAP_SHARE * period_s:
+    if min(gaps_s) <= 0 or max(gaps_s) > MAX_GAP_SHARE * period_s:
         return None
     return [
         (before_s + after_s) / 2 / period_s
@@ -52,7 +52,7 @@ def weights(times_s: Sequence[float], period_s: float) -> list[float] | None:
 
 
 def mean(values: Sequence[float], shares: Sequence[float]) -> float:
-    """Return the mean over a cycle of values that stand for those shares of it."""
+    """Return the mean of values weighted with those shares of the cycle."""
     return sum(value * share for value, share in zip(values, shares, strict=True))
 
 
@@ -72,7 +72,7 @@ def units_per_code(table: AlternatingTable, reference_v: float) -> float:
 
 
 def calibrated_zero_code(table: AlternatingTable, reference_v: float) -> float:
-    """Return the code at zero by the calibration."""
+    """Return the code at zero, as calibrated."""
     return table.zero_v * table.divider / reference_v * ADC_STEPS
 
 
@@ -83,24 +83,26 @@ def cycle(
     reference_v: float,
     zero_code: float,
     *,
-    alive: bool,
+    alternating: bool,
 ) -> Cycle:
-    """Return what the codes of one cycle say about `zero_code`; `alive` where something must be alternating."""
+    """Return one cycle, from codes around `zero_code`; `alternating` says that the quantity must vary."""
     scale = units_per_code(table, reference_v)
     values = tuple((code - zero_code) * scale for code in codes)
     mean_code = mean(codes, shares)
     rms = root_mean_square(values, shares)
-    fault = _fault(codes, mean_code, calibrated_zero_code(table, reference_v), alive=alive)
+    fault = _fault(codes, mean_code, calibrated_zero_code(table, reference_v), alternating=alternating)
     return Cycle(values, rms, mean_code, fault)
 
 
-def _fault(codes: Sequence[float], mean_code: float, calibrated: float, *, alive: bool) -> Fault | None:
+def _fault(codes: Sequence[float], mean_code: float, calibrated: float, *, alternating: bool) -> Fault | None:
     low, high = min(codes), max(codes)
     if high <= RAIL_CODES or low >= LAST_CODE - RAIL_CODES:
         return Fault.DISCONNECTED
     if low <= RAIL_CODES or high >= LAST_CODE - RAIL_CODES:
         return Fault.OUT_OF_RANGE
-    if high - low <= QUIET_CODES and (alive or abs(mean_code - calibrated) > OFFSET_SHARE * ADC_STEPS):
+    if high - low <= MIN_VARIATION_CODES and (
+        alternating or abs(mean_code - calibrated) > OFFSET_SHARE * ADC_STEPS
+    ):
         return Fault.STUCK
     if abs(mean_code - calibrated) > OFFSET_SHARE * ADC_STEPS:
         return Fault.OFFSET

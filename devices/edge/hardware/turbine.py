@@ -7,30 +7,31 @@ from typing import Final
 from gridfleet.devices.agents.instruments import NoReadingError
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.hardware import vane
-from gridfleet.devices.edge.hardware.anemometer import Anemometer, Wind
+from gridfleet.devices.edge.hardware.anemometer import Anemometer, WindMeasurement
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.brake import Brake, BrakeCause
-from gridfleet.devices.edge.hardware.control import MOST_HAPPENINGS, FaultBoard, Happening, Order, no_hurry
+from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
 from gridfleet.devices.edge.hardware.faults import Fault, HardwareError
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 from gridfleet.devices.weather import WindReading
 
-VANE_LOOK_S: Final = 1.0
+VANE_PERIOD_S: Final = 1.0
 VANE_CODES: Final = 5
+"""Codes whose median is the direction."""
 BREEZE_M_PER_S: Final = 3.0
-"""In more wind than this a vane is never still for so long."""
+"""In more wind than this a working vane does not stand still."""
 
 
 class TurbineControl:
-    """`step` it from one thread; everything else may be read from another."""
+    """One thread calls `step`; everything else may be read from another."""
 
     def __init__(self, device: DeviceFile, board: Board) -> None:
         """Open the pins, the brake first, applied."""
         if device.anemometer is None:
             raise HardwareError(f"{device.id}: a turbine on pins needs an anemometer")
         self.measured: Final = device.measured
-        self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
-        self.wake: Callable[[], None] = no_hurry
+        self.events: deque[PinEvent] = deque(maxlen=MAX_EVENTS)
+        self.wake: Callable[[], None] = no_wake
         self._board = board
         now_s = board.now_s()
         self._released_high = device.brake is not None and device.brake.released_when == "high"
@@ -49,13 +50,13 @@ class TurbineControl:
         )
         self._temperature_c = device.turbine.temperature_c
         self._silent_after_s = device.safety.market_lost_s
-        self._faults = FaultBoard(board, self.happenings)
+        self._faults = FaultRegister(board, self.events)
         self._vane_read_s: float | None = None
         self._vane_moved_s = now_s
         self._steps = 0
-        self.order = Order(None, now_s, now_s)
-        self.looked_s = now_s
-        self.wind = Wind(0.0, 0.0, 0.0, 0)
+        self.market = MarketStatus(None, now_s, now_s)
+        self.last_step_s = now_s
+        self.wind = WindMeasurement(0.0, 0.0, 0.0, 0)
         self.direction_deg: float | None = None
         self.applied = self._brake is not None
         self.cause: BrakeCause | None = BrakeCause.STARTED if self._brake is not None else None
@@ -64,17 +65,17 @@ class TurbineControl:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong, each as `part: fault`; a brake that holds is told of, too."""
+        """What is wrong, each as `part: fault`; an applied brake is one of them."""
         return self._faults.texts + ((f"brake: {self.cause}",) if self.applied and self.cause else ())
 
     def at(self, _simulated_ms: int, _latitude: float, _longitude: float) -> WindReading:
-        """Return the wind as it is; raise NoReadingError while the sensor is faulty or the brake holds."""
+        """Return the measured wind; raise NoReadingError while the sensor is faulty or the brake is applied."""
         if "anemometer" in self._faults or self.applied:
             raise NoReadingError(", ".join(self.faults))
         return WindReading(round(self.wind.mean_m_per_s, 3), self._temperature_c)
 
     def readings(self) -> dict[str, float]:
-        """Return what the sound sensors say; 0 or 1 for no or yes."""
+        """Return the readings of the sensors without a fault; 0 or 1 for no or yes."""
         found: dict[str, float] = {}
         if "anemometer" not in self._faults:
             found |= {"wind_m_per_s": self.wind.mean_m_per_s, "gust_m_per_s": self.wind.gust_m_per_s}
@@ -91,30 +92,30 @@ class TurbineControl:
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Look, decide and switch once."""
+        """Read the sensors, decide and switch once."""
         now_s = self._board.now_s()
-        self.looked_s = now_s
+        self.last_step_s = now_s
         self._steps += 1
         if self._alive is not None:
             self._alive.set(high=self._steps % 2 == 0)
         self.wind, fault = self._anemometer.read(now_s, high=self._pin.high)
-        self._faults.note("anemometer", fault)
-        self._look_at_vane(now_s)
-        silent = now_s - self.order.told_s > self._silent_after_s
+        self._faults.set("anemometer", fault)
+        self._read_vane(now_s)
+        silent = now_s - self.market.agent_seen_s > self._silent_after_s
         if self._brake is not None:
             decision = self._brake.step(now_s, self.wind, faulty=fault is not None, silent=silent)
             self._switch(applied=decision.applied)
             self.applied, self.cause = decision.applied, decision.cause
             if decision.changed:
-                self._happen("applied" if decision.applied else "released", decision.cause)
+                self._report("applied" if decision.applied else "released", decision.cause)
         faulty = bool(self._faults.texts)
         light = Light.FAULT if faulty else Light.WAITING if self.applied else Light.BUSY
         self._lamp.show(light if faulty or self.applied or self.wind.pulses else Light.READY, now_s)
 
     def make_safe(self, reason: str) -> None:
-        """Apply the brake for good."""
+        """Apply the brake, to stay applied."""
         if self._brake is not None and not self.applied:
-            self._happen("applied", reason)
+            self._report("applied", reason)
         self.applied = self._brake is not None
         self._switch(applied=True)
         self._lamp.show(Light.OFF, 0.0)
@@ -123,28 +124,28 @@ class TurbineControl:
         if self._output is not None:
             self._output.set(high=applied is not self._released_high)
 
-    def _happen(self, what: str, reason: str) -> None:
-        self.happenings.append(Happening(self._board.wall_ms(), "brake", what, str(reason)))
+    def _report(self, what: str, reason: str) -> None:
+        self.events.append(PinEvent(self._board.wall_ms(), "brake", what, str(reason)))
 
-    def _look_at_vane(self, now_s: float) -> None:
-        """Read the vane once a second; without it the turbine goes on."""
+    def _read_vane(self, now_s: float) -> None:
+        """Read the vane once a second; the turbine runs without it, too."""
         if self._vane is None or self._adc is None or self._adc_table is None:
             return
-        if self._vane_read_s is not None and now_s - self._vane_read_s < VANE_LOOK_S:
+        if self._vane_read_s is not None and now_s - self._vane_read_s < VANE_PERIOD_S:
             return
         self._vane_read_s = now_s
         try:
             codes = [self._adc.code(self._vane.channel) for _ in range(VANE_CODES)]
         except OSError:
-            self._faults.note("adc", Fault.MISSING)
+            self._faults.set("adc", Fault.MISSING)
             self.direction_deg = None
             return
-        self._faults.note("adc", None)
+        self._faults.set("adc", None)
         before_deg = self.direction_deg
         direction_deg, fault = vane.read(codes, self._vane, self._adc_table)
         if direction_deg != before_deg or self.wind.mean_m_per_s < BREEZE_M_PER_S:
             self._vane_moved_s = now_s
         elif fault is None and now_s - self._vane_moved_s > self._vane.stuck_after_s:
             fault = Fault.STUCK
-        self._faults.note("vane", fault)
+        self._faults.set("vane", fault)
         self.direction_deg = direction_deg if fault in (None, Fault.STUCK) else None

@@ -8,7 +8,7 @@ from gridfleet.devices.edge.hardware.board import ADC_STEPS
 from gridfleet.devices.edge.hardware.faults import Fault
 
 MARGIN: Final = 0.02
-"""Share of the reference by which a voltage may lie outside of the calibration."""
+"""Share of the reference voltage by which a voltage may lie outside of the calibrated range."""
 
 
 def direction_deg(volts: float, table: VaneTable) -> float:
@@ -18,7 +18,7 @@ def direction_deg(volts: float, table: VaneTable) -> float:
 
 
 def read(codes: Sequence[int], table: VaneTable, adc: AdcTable) -> tuple[float, Fault | None]:
-    """Return the direction by the median of some codes; what lies outside of the calibration is a broken wire."""
+    """Return the direction from the median of some codes; a voltage outside of the calibration is a broken wire."""
     code = sorted(codes)[len(codes) // 2]
     volts = code * adc.reference_v / ADC_STEPS
     margin_v = MARGIN * adc.reference_v

@@ -1,1 +1,1 @@
-"""Hardware in the loop: a mocked Raspberry Pi, plants that behave like wind and vehicles, and a bench to test on."""
+"""Hardware in the loop: a mocked Raspberry Pi, models of the wind and of a vehicle around it, and a test bench."""

@@ -1,7 +1,7 @@
-"""A test bench: a device under test on a mocked Pi, its plant, a real broker, and who else is on the site.
+"""A test bench: a device under test on a mocked Pi, its plant, a real broker, and scripted other devices.
 
-On mocked pins the bench's time is its own: `run` plays pulses, control steps and whatever was planned at their exact
-instants, and what waits for the broker waits while that time stands still. So an assertion on times holds to the
+On mocked pins the bench has its own time: `run` executes pulses, control steps and planned calls at their exact
+instants, and that time stands still while the bench waits for the broker. So assertions on times hold to the
 millisecond on a busy machine, and a minute of the bench takes a fraction of a second.
 """
 
@@ -18,81 +18,81 @@ from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hardware.control import Control
+from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
-from gridfleet.devices.edge.hil.counterpart import Clockwork, Listener, Vehicle
+from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock, ScriptedVehicle
 from gridfleet.devices.edge.hil.mock_pi import MockMcp3008, MockPi
 from gridfleet.devices.edge.hil.pi import Pi
-from gridfleet.devices.edge.hil.plants import Charging, Wind
+from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
 from gridfleet.devices.edge.hil.switch import Switch
 
 WARM_UP_S: Final = 1.0
-"""What is fed through a capacitor takes its time to be there."""
-REAL_S: Final = 10.0
+"""Seconds until voltages that are fed through a capacitor are stable."""
+ANSWER_S: Final = 10.0
 """Real seconds that an answer over the broker may take."""
 
 
 class Bench:
-    """Everything around a device under test; `close` it in the end."""
+    """Everything around a device under test; call `close` at the end."""
 
     def __init__(self, url: str, site: str = "bench", pi: Pi | None = None) -> None:
-        """`url` is the broker's; without a Pi wired back to itself, one is mocked."""
+        """`url` is the broker's; without `pi`, a Raspberry Pi wired back to itself, one is mocked."""
         self.site = site
         self.loop = MqttLoop(BrokerAddress.parse(url), schema=SCHEMA, retry_refused=True)
         self.url = url
         self._mock = MockPi() if pi is None else None
         self.pi: Pi = self._mock if self._mock is not None else pi  # type: ignore[assignment] # one of the two
         self.pi.meanwhile(self._within_step)
-        self.clockwork = Clockwork(self.loop, site)
-        self.listener = Listener(self.loop, site)
+        self.clock = ScriptedClock(self.loop, site)
+        self.collector = MessageCollector(self.loop, site)
         self.devices: list[Device] = []
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = count()
-        self._controls: list[_Stepping] = []
-        self._plants: list[Charging | Wind] = []
+        self._controls: list[_StepSchedule] = []
+        self._plants: list[ChargingPlant | WindPlant] = []
         self.agent_alive = True
-        """Whether the agents give their control loops a sign of life."""
+        """Whether the control loops are told that the agents are alive."""
         self.hung = False
-        """Whether the control loops stand still."""
-        self.wait(lambda: self.clockwork.online and self.listener.online, "the bench to be online")
-        self.clockwork.tick()
+        """Whether the control loops make no steps."""
+        self.wait(lambda: self.clock.online and self.collector.online, "the bench to be online")
+        self.clock.tick()
 
     # --- what is under test ------------------------------------------------------------------------------
 
     def charger(
-        self, text: str, make: Callable[[DeviceFile, ChargerControl], Agent] | None = None
+        self, text: str, build_agent: Callable[[DeviceFile, ChargerControl], Agent] | None = None
     ) -> "ChargerUnderTest":
-        """Start a charger of a device file's text; `make` builds an agent of your own for it."""
+        """Start a charger of a device file's text; `build_agent` builds an agent of your own for it."""
         file = self._file(text)
-        device, stepping = self._start(file, make)
-        plant = Charging(self.pi, file)
+        device, stepping = self._start(file, build_agent)
+        plant = ChargingPlant(self.pi, file)
         self._plants.append(plant)
         if not self.pi.exact:
             self.run(WARM_UP_S)
         return ChargerUnderTest(self, device, plant, stepping)
 
     def turbine(
-        self, text: str, make: Callable[[DeviceFile, TurbineControl], Agent] | None = None
+        self, text: str, build_agent: Callable[[DeviceFile, TurbineControl], Agent] | None = None
     ) -> "TurbineUnderTest":
-        """Start a turbine of a device file's text; `make` builds an agent of your own for it."""
+        """Start a turbine of a device file's text; `build_agent` builds an agent of your own for it."""
         file = self._file(text)
-        device, stepping = self._start(file, make)
-        plant = Wind(self.pi, file)
+        device, stepping = self._start(file, build_agent)
+        plant = WindPlant(self.pi, file)
         self._plants.append(plant)
         return TurbineUnderTest(self, device, plant, stepping)
 
-    def vehicle(self, name: str = "vehicle-1") -> Vehicle:
-        """Let a scripted vehicle come to the site."""
-        vehicle = Vehicle(self.loop, self.site, name, self.wait)
+    def vehicle(self, name: str = "vehicle-1") -> ScriptedVehicle:
+        """Connect a scripted vehicle."""
+        vehicle = ScriptedVehicle(self.loop, self.site, name, self.wait)
         self.wait(lambda: vehicle.online, f"{name} to be online")
         return vehicle
 
     @property
     def adc(self) -> MockMcp3008:
-        """The mocked converter, to play its faults; AssertionError on real pins, which have none to play."""
+        """The mocked converter, to simulate its faults; AssertionError on real pins."""
         if self._mock is None:
             raise AssertionError(
-                "faults of the converter are played on mocked pins only: mark the test hil_mock"
+                "faults of the converter can be simulated on mocked pins only: mark the test hil_mock"
             )
         return self._mock.adc
 
@@ -103,14 +103,16 @@ class Bench:
             self._mock.adc.reference_v = file.adc.reference_v
         return file.model_copy(update={"site": self.site})
 
-    def _start(self, file: DeviceFile, make: Callable[..., Agent] | None) -> tuple[Device, "_Stepping"]:
-        device = Device(file, self.loop, board=self.pi.board(), make=make)
+    def _start(
+        self, file: DeviceFile, build_agent: Callable[..., Agent] | None
+    ) -> tuple[Device, "_StepSchedule"]:
+        device = Device(file, self.loop, board=self.pi.board(), build_agent=build_agent)
         if device.control is None:
             raise ValueError(
                 f"{file.id}: backend = {file.backend!r} has no pins to test; set backend = 'mock'"
             )
         self.devices.append(device)
-        stepping = _Stepping(device.control, file.control.period_s, self.now_s)
+        stepping = _StepSchedule(device.control, file.control.period_s, self.now_s)
         self._controls.append(stepping)
         self.wait(lambda: device.online, f"{file.id} to be online")
         device.start()
@@ -124,7 +126,7 @@ class Bench:
         return self.pi.now_s
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
-        """Plan something for later, to be done while the bench runs."""
+        """Plan a call for later, to be made while the bench runs."""
         heapq.heappush(self._planned, (self.now_s + seconds, next(self._numbers), call))
 
     def run(self, seconds: float) -> None:
@@ -132,19 +134,19 @@ class Bench:
         self.run_until(lambda: False, seconds)
 
     def run_until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Let time pass until a condition holds; return whether it did in time."""
+        """Let time pass until a condition holds; return whether it holds in time."""
         end_s = self.now_s + within_s
         while not condition():
             due_s = min(self._next_s(), end_s)
-            self._play(due_s)
+            self._advance(due_s)
             if self.now_s >= end_s:
                 return condition()
         return True
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait in real time for what comes over the broker, while the bench's time stands still."""
-        if not self.loop.run_until(condition, REAL_S):
-            raise TimeoutError(f"waited {REAL_S:g} s for {what}. {self.loop.offline_reason}")
+        """Wait in real time for an answer over the broker; the bench's time stands still. Raises TimeoutError."""
+        if not self.loop.run_until(condition, ANSWER_S):
+            raise TimeoutError(f"waited {ANSWER_S:g} s for {what}. {self.loop.offline_reason}")
 
     def _next_s(self) -> float:
         planned_s = self._planned[0][0] if self._planned else inf
@@ -152,20 +154,20 @@ class Bench:
         steps_s = min((stepping.due_s for stepping in self._controls if not self.hung), default=inf)
         return min(planned_s, plants_s, steps_s)
 
-    def _play(self, until_s: float) -> None:
-        """Move time on to an instant, and do what is due then; the control loops come last."""
-        self._surroundings(until_s)
+    def _advance(self, until_s: float) -> None:
+        """Advance time to an instant, and do what is due; the control loops come last."""
+        self._advance_plants(until_s)
         stepped = False
         for stepping in self._controls:
             if stepping.due_s <= self.now_s and not self.hung:
-                self._exchange()
+                self._poll()
                 stepping.step()
                 stepped = True
         if stepped:
-            self._exchange()
+            self._poll()
 
-    def _surroundings(self, until_s: float) -> None:
-        """Move time on, and play plants and plans on the way."""
+    def _advance_plants(self, until_s: float) -> None:
+        """Advance time, and run plants and planned calls on the way."""
         while True:
             planned_s = self._planned[0][0] if self._planned else inf
             plant = min(self._plants, key=lambda each: each.due_s, default=None)
@@ -185,19 +187,19 @@ class Bench:
             self.pi.pass_time(at_s - self.now_s)
 
     def _within_step(self, seconds: float) -> None:
-        """Let time pass while a control loop samples: the world goes on meanwhile."""
-        self._surroundings(self.now_s + seconds)
+        """Let time pass while a control loop samples: plants and planned calls run meanwhile."""
+        self._advance_plants(self.now_s + seconds)
 
-    def _exchange(self) -> None:
-        """Do what a running device does on its timers."""
+    def _poll(self) -> None:
+        """Exchange messages, and do what a running device does on its timers."""
         self.loop.poll()
         for device in self.devices:
             if self.agent_alive:
-                device.tell()
-            device.hear()
+                device.update_control()
+            device.publish_incidents()
 
     def close(self) -> None:
-        """End everything. Twice is safe."""
+        """Close everything. Twice is safe."""
         for device in self.devices:
             if device.control is not None:
                 device.control.make_safe("shut down")
@@ -207,28 +209,28 @@ class Bench:
         self.pi.close()
 
 
-class _Stepping:
-    """When a control loop makes its next step: after its period, or at once when an edge wakes it."""
+class _StepSchedule:
+    """The time of a control loop's next step: after its period, or at once when an edge wakes it."""
 
-    def __init__(self, control: Control, period_s: float, now_s: float) -> None:
+    def __init__(self, control: ControlLoop, period_s: float, now_s: float) -> None:
         self.control = control
         self.due_s = now_s
         self._period_s = period_s
-        control.wake = self._hurry
+        control.wake = self._wake
 
     def step(self) -> None:
         self.due_s = inf
         self.control.step()
         self.due_s = min(self.due_s, self.control.now_s() + self._period_s)
 
-    def _hurry(self) -> None:
+    def _wake(self) -> None:
         self.due_s = self.control.now_s()
 
 
 class ChargerUnderTest:
-    """A charger, and what happens around it."""
+    """A charger with its plant and its contactor."""
 
-    def __init__(self, bench: Bench, device: Device, plant: Charging, stepping: _Stepping) -> None:
+    def __init__(self, bench: Bench, device: Device, plant: ChargingPlant, stepping: _StepSchedule) -> None:
         self.device = device
         self.plant = plant
         self.stepping = stepping
@@ -240,17 +242,17 @@ class ChargerUnderTest:
         self.contactor = Switch(bench, contactor.pin, on_when=contactor.closed_when)
         self._bench = bench
 
-    def serve(self, vehicle: Vehicle, energy_wh: int = 10_000) -> None:
-        """Let a vehicle reserve, arrive, plug in and say so, until its lease is confirmed."""
+    def serve(self, vehicle: ScriptedVehicle, energy_wh: int = 10_000) -> None:
+        """Let a vehicle reserve, plug in and report its arrival, until its lease is confirmed."""
         vehicle.reserve(self.device.file, energy_wh)
         self.plant.plug_in()
         vehicle.arrive()
 
 
 class TurbineUnderTest:
-    """A turbine, and the wind around it."""
+    """A turbine with its plant and its brake."""
 
-    def __init__(self, bench: Bench, device: Device, plant: Wind, stepping: _Stepping) -> None:
+    def __init__(self, bench: Bench, device: Device, plant: WindPlant, stepping: _StepSchedule) -> None:
         self.device = device
         self.plant = plant
         self.stepping = stepping

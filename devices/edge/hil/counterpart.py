@@ -1,4 +1,4 @@
-"""Who else is on the site: the clock, a listener, and a vehicle that does what a test tells it. They speak MQTT."""
+"""The other participants of a bench's site: a clock and a vehicle that tests control, and a collector of messages."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -35,7 +35,7 @@ from gridfleet.devices.config.device_file import DeviceFile
 
 M = TypeVar("M", bound=Message)
 Wait = Callable[[Callable[[], bool], str], None]
-BEGIN_MS: Final = 1_750_032_000_000
+START_MS: Final = 1_750_032_000_000
 """A quarter hour of 16 June 2025."""
 _PHASE_MS: Final = {
     Phase.BID: (0, 300_000),
@@ -43,12 +43,12 @@ _PHASE_MS: Final = {
     Phase.IMPORT: (600_000, 840_000),
     Phase.SETTLE: (840_000, TICK_MS),
 }
-_LIMIT: Final = 2_000_000
-"""What a scripted vehicle pays at most, µEUR/kWh: anything."""
+_LIMIT_UEUR_PER_KWH: Final = 2_000_000
+"""What a scripted vehicle pays at most: more than any charger asks."""
 
 
-class _Voice:
-    """A connection that says messages."""
+class _Client:
+    """A connection that publishes and receives messages."""
 
     def __init__(self, loop: MqttLoop, site: str, name: str, filters: list[tuple[str, int]]) -> None:
         self.name = name
@@ -57,25 +57,25 @@ class _Voice:
 
     @property
     def online(self) -> bool:
-        """Whether it is heard."""
+        """Whether it is connected."""
         return self._connection.online
 
-    def say(self, scope: str, message: Message) -> None:
-        """Say a message to a scope."""
+    def publish(self, scope: str, message: Message) -> None:
+        """Publish a message to a scope."""
         message_type = MESSAGE_TYPES[message.TYPE]
         text = topic(self._site, message, scope, self.name)
         self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         address = parse_topic(self._site, text)
-        self.heard(address.scope, address.sender, decode(address.message_type.name, payload))
+        self.receive(address.scope, address.sender, decode(address.message_type.name, payload))
 
-    def heard(self, scope: str, sender: str, message: Message) -> None:
+    def receive(self, scope: str, sender: str, message: Message) -> None:
         """Take a message."""
 
 
-class Clockwork(_Voice):
-    """The site's clock, which strikes when a test wants it to."""
+class ScriptedClock(_Client):
+    """The site's clock; a test begins its ticks and phases."""
 
     def __init__(self, loop: MqttLoop, site: str) -> None:
         super().__init__(loop, site, CLOCK_ID, [])
@@ -90,7 +90,7 @@ class Clockwork(_Voice):
 
     def phase(self, phase: Phase) -> None:
         """Begin a phase of the tick."""
-        begin_ms = BEGIN_MS + self._tick * TICK_MS
+        begin_ms = START_MS + self._tick * TICK_MS
         starts_ms, ends_ms = _PHASE_MS[phase]
         message = Tick(
             self._tick,
@@ -104,80 +104,83 @@ class Clockwork(_Voice):
             settings=Settings(),
             epoch=self._epoch,
         )
-        self.say("", message)
+        self.publish("", message)
 
     @property
     def now_ms(self) -> int:
         """Simulated time at the beginning of the tick."""
-        return BEGIN_MS + self._tick * TICK_MS
+        return START_MS + self._tick * TICK_MS
 
 
-class Listener(_Voice):
-    """Hears everything, as a recorder does."""
+class MessageCollector(_Client):
+    """Receives and keeps every message, as a recorder does."""
 
     def __init__(self, loop: MqttLoop, site: str) -> None:
         self.messages: list[tuple[str, Message]] = []
         super().__init__(loop, site, "recorder", [(all_topics_filter(site), 1)])
 
-    def heard(self, scope: str, sender: str, message: Message) -> None:
+    def receive(self, scope: str, sender: str, message: Message) -> None:
         """Keep it."""
         del scope
         self.messages.append((sender, message))
 
     def all(self, kind: type[M], sender: str) -> list[M]:
-        """Return what somebody has said of a kind, in order."""
+        """Return the messages of a class from a sender, in order."""
         return [message for name, message in self.messages if name == sender and isinstance(message, kind)]
 
     def incidents(self, sender: str) -> list[tuple[str, str, str]]:
-        """Return what has happened at a device, as (part, what, reason)."""
+        """Return a device's incidents as (part, what, reason)."""
         return [(said.part, said.what, said.reason) for said in self.all(Incident, sender)]
 
 
-class Vehicle(_Voice):
-    """A vehicle that does as it is told; every step waits for the charger's answer."""
+class ScriptedVehicle(_Client):
+    """A vehicle that a test controls; every step waits for the charger's answer."""
 
     def __init__(self, loop: MqttLoop, site: str, name: str, wait: Wait) -> None:
         self._wait = wait
         self._call = 0
         self._charger = ""
         self._answers: list[Message] = []
-        words = ("offer", "decline", "lease", "bill")
-        super().__init__(loop, site, name, [(topic_filter(site, word, name), 1) for word in words])
+        answers = ("offer", "decline", "lease", "bill")
+        super().__init__(loop, site, name, [(topic_filter(site, answer, name), 1) for answer in answers])
         self.drawn_wh = 0
 
-    def heard(self, scope: str, sender: str, message: Message) -> None:
+    def receive(self, scope: str, sender: str, message: Message) -> None:
         """Keep an answer."""
         del scope, sender
         self._answers.append(message)
 
     def reserve(self, charger: DeviceFile, energy_wh: int) -> Lease:
-        """Call, take the offer, and return the lease; AssertionError when it is declined."""
+        """Call, accept the offer, and return the lease; AssertionError when it is declined."""
         offer = self.call(charger, energy_wh)
         if isinstance(offer, Decline):
             raise AssertionError(f"{charger.id} declines: {offer.reason}")  # noqa: TRY004 - a test's failure
-        self.say(charger.id, Accept(self._call, BEGIN_MS))
+        self.publish(charger.id, Accept(self._call, START_MS))
         lease = self._answer(Lease)
-        self.say(charger.cell, Close(self._call))
+        self.publish(charger.cell, Close(self._call))
         if not isinstance(lease, Lease):
             raise AssertionError(f"{charger.id} does not lease: {lease}")  # noqa: TRY004 - a test's failure
         return lease
 
     def call(self, charger: DeviceFile, energy_wh: int) -> Message:
-        """Call for proposals beside a charger; return its answer."""
+        """Publish a call for proposals at a charger's place; return the charger's answer."""
         self._call += 1
         self._charger = charger.id
         self.drawn_wh = 0
         latitude, longitude = charger.place
-        self.say(charger.cell, Call(self._call, BEGIN_MS, energy_wh, _LIMIT, latitude, longitude, 150.0))
+        self.publish(
+            charger.cell,
+            Call(self._call, START_MS, energy_wh, _LIMIT_UEUR_PER_KWH, latitude, longitude, 150.0),
+        )
         return self._answer(Offer)
 
     def arrive(self) -> Message:
-        """Say that it is there and plugged in; return the answer, which confirms the lease."""
+        """Report that it has arrived; return the answer, which confirms the lease."""
         return self.heartbeat(arrived=True)
 
     def heartbeat(self, *, arrived: bool = True) -> Message:
-        """Say that it still wants its reservation; return the answer."""
-        self.say(self._charger, Heartbeat(self._call, BEGIN_MS, arrived, self.drawn_wh))
+        """Publish a heartbeat, which keeps the reservation; return the answer."""
+        self.publish(self._charger, Heartbeat(self._call, START_MS, arrived, self.drawn_wh))
         answer = self._answer(Lease)
         if isinstance(answer, Lease):
             self.drawn_wh = answer.drawn_wh
@@ -185,11 +188,11 @@ class Vehicle(_Voice):
 
     def release(self) -> Message:
         """End the reservation; return the bill."""
-        self.say(self._charger, Release(self._call, BEGIN_MS, self.drawn_wh, "charged"))
+        self.publish(self._charger, Release(self._call, START_MS, self.drawn_wh, "charged"))
         return self._answer(Bill)
 
     def _answer(self, kind: type[Message]) -> Message:
-        """Return the next answer of a kind, or the charger's refusal."""
+        """Return the next answer of a class, or the charger's Decline."""
 
         def found() -> bool:
             return any(isinstance(each, (kind, Decline)) for each in self._answers)

@@ -1,4 +1,4 @@
-"""Mocked pins for a running device: `backend = "mock"` and what [mock] says its sensors feel, in real time."""
+"""Mocked pins for a running device with `backend = "mock"`; its table [mock] sets what the sensors measure."""
 
 import threading
 from typing import Final
@@ -6,47 +6,47 @@ from typing import Final
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hil.mock_pi import MockBoard, MockPi, RealClock
-from gridfleet.devices.edge.hil.plants import Charging, Wind
+from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
 
-MOST_WAIT_S: Final = 0.05
+MAX_WAIT_S: Final = 0.05
 
 
 class _MockBoard(MockBoard):
-    """A board whose world goes on in a thread until it is closed."""
+    """A board whose plant runs in a thread until it is closed."""
 
-    def __init__(self, pi: MockPi, plant: Charging | Wind) -> None:
+    def __init__(self, pi: MockPi, plant: ChargingPlant | WindPlant) -> None:
         super().__init__(pi)
         self._plant = plant
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._play, name="plant", daemon=True)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run_plant, name="plant", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the world, and let go of all pins."""
-        self._ending.set()
+        """Stop the plant, and release all pins."""
+        self._stopping.set()
         self._thread.join()
         super().close()
 
-    def _play(self) -> None:
+    def _run_plant(self) -> None:
         pi, plant = self._pi, self._plant
-        while not self._ending.wait(max(min(plant.due_s - pi.now_s, MOST_WAIT_S), 0.001)):
+        while not self._stopping.wait(max(min(plant.due_s - pi.now_s, MAX_WAIT_S), 0.001)):
             while plant.due_s <= pi.now_s:
                 plant.act()
 
 
 def mock_board(file: DeviceFile) -> Board:
-    """Return mocked pins; without [mock] nothing is plugged in, and the air is still."""
+    """Return mocked pins; without [mock] no vehicle is plugged in, and there is no wind."""
     pi = MockPi(RealClock())
-    said = file.mock
+    settings = file.mock
     if file.adc is not None:
         pi.adc.reference_v = file.adc.reference_v
     if file.kind == "turbine":
-        wind = Wind(pi, file)
-        wind.blow(said.wind_m_per_s if said is not None else 0.0)
+        wind = WindPlant(pi, file)
+        wind.blow(settings.wind_m_per_s if settings is not None else 0.0)
         return _MockBoard(pi, wind)
-    charging = Charging(pi, file)
-    if said is not None:
-        charging.draws_a = said.current_a
-        if said.plugged:
+    charging = ChargingPlant(pi, file)
+    if settings is not None:
+        charging.draws_a = settings.current_a
+        if settings.plugged:
             charging.plug_in()
     return _MockBoard(pi, charging)

@@ -1,7 +1,6 @@
-"""A mocked Raspberry Pi: gpiozero's mock pins in a time of their own, with every change on record, and an MCP3008.
+"""A mocked Raspberry Pi: gpiozero's mock pins with a clock of their own and a record of every change, and an MCP3008.
 
-The chip is mocked at its bus: gpiozero's own driver talks to it, three bytes at a time, as the data sheet has it.
-All channels belong to one chip, so they never show each other's values as two mocked buses on the same pins do.
+The MCP3008 is mocked at the SPI bus: gpiozero's own driver exchanges three bytes per conversion, as in the data sheet.
 """
 
 import time
@@ -16,37 +15,37 @@ except ImportError as error:
     ) from None
 
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE, GpioBoard
-from gridfleet.devices.edge.hil.pi import Change
+from gridfleet.devices.edge.hil.pi import PinChange
 
 CHANNELS: Final = 8
 _START: Final = 1
 _SINGLE_ENDED: Final = 0b1000
 
 
-class Clock:
-    """The time a mocked Pi lives in: it stands still unless it is moved on."""
+class MockClock:
+    """The clock of a mocked Pi: it advances only when told to."""
 
     def __init__(self) -> None:
         self._now_s = 1000.0
-        self.began_ms = 1_750_000_000_000
+        self.start_ms = 1_750_000_000_000
         self.sleeper: Callable[[float], None] = self.advance
 
     @property
     def now_s(self) -> float:
-        """Seconds since an arbitrary beginning."""
+        """Seconds since an arbitrary start."""
         return self._now_s
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Advance."""
         self._now_s += seconds
 
 
-class RealClock(Clock):
+class RealClock(MockClock):
     """The time of the machine, for mocked pins in a running device."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.began_ms = time.time_ns() // 1_000_000 - round(time.monotonic() * 1000)
+        self.start_ms = time.time_ns() // 1_000_000 - round(time.monotonic() * 1000)
         self.sleeper = time.sleep
 
     @property
@@ -60,11 +59,11 @@ class _Pin(MockPin):  # type: ignore[misc] # gpiozero ships no types
 
     _state: bool
     held: bool | None = None
-    """The level that something outside gives it, whatever the pull resistor."""
+    """The level that is applied from outside, whatever the pull resistor."""
 
     @property
     def since_s(self) -> float:
-        """Since when it has had its level."""
+        """When its level last changed."""
         return float(self._last_change)
 
     @property
@@ -82,7 +81,7 @@ class _Pin(MockPin):  # type: ignore[misc] # gpiozero ships no types
             self.hold(high=self.held)
 
     def hold(self, *, high: bool) -> None:
-        """Give it that level from outside, as long as it is an input."""
+        """Apply a level from outside, which counts while it is an input."""
         self.held = high
         if self.function == "input":
             (self.drive_high if high else self.drive_low)()
@@ -103,36 +102,36 @@ class _Pin(MockPin):  # type: ignore[misc] # gpiozero ships no types
 
 
 class MockMcp3008:
-    """The converter's side of the bus. A channel is fed by a function from seconds to volts."""
+    """The converter at the bus; each channel is fed by a function from seconds to volts."""
 
     bits_per_word: Final = 8
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: MockClock) -> None:
         self._clock = clock
         self._feeds: dict[int, Callable[[float], float]] = {}
         self.reference_v = 3.3
         self.failing = False
-        """Whether the bus itself fails."""
+        """Whether every transfer fails."""
         self.floating: int | None = None
-        """What a chip without power, or without wires, shows on all channels."""
+        """The code of all channels when the chip has no power or no wires."""
         self.conversions = 0
 
     def feed(self, channel: int, volts: Callable[[float], float]) -> None:
-        """Connect a channel."""
+        """Feed a channel."""
         self._feeds[channel] = volts
 
     def transfer(self, words: Sequence[int]) -> list[int]:
-        """Answer a conversation of three bytes, as in the data sheet's figure 6-1."""
+        """Answer a transfer of three bytes, as in the data sheet's figure 6-1."""
         if self.failing:
             raise OSError("the SPI bus gives no answer")
         if len(words) != 3 or words[0] != _START or not words[1] >> 4 & _SINGLE_ENDED:
-            raise ValueError(f"an MCP3008 does not understand {list(words)}")
+            raise ValueError(f"not a transfer of an MCP3008: {list(words)}")
         self.conversions += 1
         code = self.code(words[1] >> 4 & 0b0111)
         return [0, code >> 8, code & 0xFF]
 
     def code(self, channel: int) -> int:
-        """Return what a channel shows; one that is not connected floats to zero."""
+        """Return a channel's code; 0 for one that is not fed."""
         if self.floating is not None:
             return self.floating
         feed = self._feeds.get(channel)
@@ -140,20 +139,20 @@ class MockMcp3008:
         return min(max(int(volts * ADC_STEPS / self.reference_v), 0), LAST_CODE)
 
     def close(self) -> None:
-        """Belong to the bus as gpiozero sees it: nothing is held."""
+        """Do nothing; gpiozero closes its buses."""
 
 
 class _Factory(MockFactory):  # type: ignore[misc] # gpiozero ships no types
-    def __init__(self, clock: Clock, chip: MockMcp3008) -> None:
+    def __init__(self, clock: MockClock, chip: MockMcp3008) -> None:
         self.clock = clock
-        self.timeline: list[Change] = []
+        self.timeline: list[PinChange] = []
         self.wires: dict[int, int] = {}
-        """From a pin to the pin that it drives while it is an output."""
+        """Each pin with the pin that it drives while it is an output."""
         self._chip = chip
         super().__init__(pin_class=_Pin)
 
     def note(self, pin: Any, high: bool) -> None:  # noqa: ANN401, FBT001
-        self.timeline.append(Change(self.clock.now_s, pin.number, high))
+        self.timeline.append(PinChange(self.clock.now_s, pin.number, high))
         self.drive_wire(pin)
 
     def drive_wire(self, pin: Any) -> None:  # noqa: ANN401
@@ -166,15 +165,15 @@ class _Factory(MockFactory):  # type: ignore[misc] # gpiozero ships no types
 
 
 class MockPi:
-    """Pins, converter and clock; `high`, `drive` and `changes` are for whoever plays the world around it."""
+    """Pins, converter and clock; `level`, `drive`, `feed` and `changes` are for the plants around them."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock if clock is not None else Clock()
+    def __init__(self, clock: MockClock | None = None) -> None:
+        self.clock = clock if clock is not None else MockClock()
         self.adc = MockMcp3008(self.clock)
         self.factory = _Factory(self.clock, self.adc)
 
     def board(self) -> "MockBoard":
-        """Return what a control loop is built on."""
+        """Return the board for a control loop."""
         return MockBoard(self)
 
     @property
@@ -183,42 +182,42 @@ class MockPi:
         return self.clock.now_s
 
     def pass_time(self, seconds: float) -> None:
-        """Move the Pi's clock on."""
+        """Advance the Pi's clock."""
         self.clock.advance(seconds)
 
-    def meanwhile(self, play: Callable[[float], None]) -> None:
-        """Have the world go on while a control loop waits."""
-        self.clock.sleeper = play
+    def meanwhile(self, pass_time: Callable[[float], None]) -> None:
+        """Set what is called instead of waiting in a control loop."""
+        self.clock.sleeper = pass_time
 
     @property
     def exact(self) -> bool:
-        """A mock shows what it is fed."""
+        """True: mocked channels show exactly what they are fed."""
         return True
 
     def level(self, pin: int) -> tuple[bool, float]:
-        """Return the level of a pin, and since when it has had it."""
+        """Return the level of a pin, and since when."""
         mock = self.factory.pin(pin)
         return bool(mock.state), mock.since_s
 
     def feed(self, channel: int, volts: Callable[[float], float]) -> None:
-        """Connect a channel of the converter."""
+        """Feed a channel of the converter."""
         self.adc.feed(channel, volts)
 
     def drive(self, pin: int, *, high: bool) -> None:
-        """Give an input that level from outside."""
+        """Apply a level to an input."""
         self.factory.pin(pin).hold(high=high)
 
-    def changes(self, pin: int, since_s: float = 0.0) -> list[Change]:
-        """Return what a pin has done since, in order."""
+    def changes(self, pin: int, since_s: float = 0.0) -> list[PinChange]:
+        """Return a pin's changes since then, in order."""
         return [change for change in self.factory.timeline if change.pin == pin and change.at_s >= since_s]
 
     def close(self) -> None:
-        """Let go of all pins."""
+        """Release all pins."""
         self.factory.close()
 
 
 class MockBoard(GpioBoard):
-    """The board of a mocked Pi: its time is the Pi's."""
+    """The board of a mocked Pi, with the Pi's time."""
 
     def __init__(self, pi: MockPi) -> None:
         super().__init__(pi.factory)
@@ -229,8 +228,8 @@ class MockBoard(GpioBoard):
         return self._pi.clock.now_s
 
     def wall_ms(self) -> int:
-        """Return real time as the Pi knows it."""
-        return self._pi.clock.began_ms + round(self._pi.clock.now_s * 1000)
+        """Return the Pi's real time."""
+        return self._pi.clock.start_ms + round(self._pi.clock.now_s * 1000)
 
     def sleep(self, seconds: float) -> None:
         """Let the Pi's time pass."""

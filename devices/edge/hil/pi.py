@@ -1,4 +1,4 @@
-"""What a bench asks of the Pi under test, mocked or wired back to itself."""
+"""The interface of a bench to the Pi under test, mocked or wired back to itself."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 from gridfleet.devices.edge.hardware.board import Board
 
 
-class Change(NamedTuple):
-    """A pin has taken another level."""
+class PinChange(NamedTuple):
+    """A change of a pin's level."""
 
     at_s: float
     pin: int
@@ -15,41 +15,41 @@ class Change(NamedTuple):
 
 
 class Pi(Protocol):
-    """Pins and converter seen from outside, by whoever plays the world around them."""
+    """Pins and converter seen from outside, for the plants around them."""
 
     @property
     def now_s(self) -> float:
-        """The time that its control loop lives in, in seconds."""
+        """The time of its control loop, in seconds."""
         ...
 
     @property
     def exact(self) -> bool:
-        """Whether analogue values are exactly what they are fed, and faults of the converter can be played."""
+        """Whether analogue values are exactly what is fed, and the converter's faults can be simulated."""
         ...
 
     def pass_time(self, seconds: float) -> None:
         """Let that time pass."""
 
-    def meanwhile(self, play: Callable[[float], None]) -> None:
-        """Have `play` called, instead of waiting, for the seconds that a control loop wants to wait."""
+    def meanwhile(self, pass_time: Callable[[float], None]) -> None:
+        """Have `pass_time` called, with the seconds, whenever a control loop wants to wait."""
 
     def board(self) -> Board:
-        """Return what a control loop is built on."""
+        """Return the board for a control loop."""
         ...
 
     def level(self, pin: int) -> tuple[bool, float]:
-        """Return the level of a pin, and since when it has had it."""
+        """Return the level of a pin, and since when."""
         ...
 
     def drive(self, pin: int, *, high: bool) -> None:
-        """Give an input that level from outside."""
+        """Apply a level to an input."""
 
     def feed(self, channel: int, volts: Callable[[float], float]) -> None:
-        """Connect a channel of the converter to a voltage, as function of time."""
+        """Feed a channel of the converter with a voltage, a function of time in seconds."""
 
-    def changes(self, pin: int, since_s: float = 0.0) -> list[Change]:
-        """Return what a pin has done since, in order."""
+    def changes(self, pin: int, since_s: float = 0.0) -> list[PinChange]:
+        """Return a pin's changes since then, in order."""
         ...
 
     def close(self) -> None:
-        """Let go of all pins."""
+        """Release all pins."""

@@ -1,7 +1,7 @@
-"""What is around the pins: wind that turns cups, mains that alternate, a vehicle whose current follows the contactor.
+"""Models of what is connected to the pins: wind at an anemometer, and mains and a vehicle at a charger.
 
-A plant answers for any instant (`volts`) or says when it acts next (`due_s`, `act`), so that it works in a bench's
-time as in real time. Its faults are attributes: a test sets them, and takes them back.
+A plant gives its voltages for any instant, and says when it acts next (`due_s`, `act`), so that it works in a bench's
+time and in real time. Its faults are attributes that a test sets and resets.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from gridfleet.devices.edge.hardware.faults import HardwareError
 from gridfleet.devices.edge.hil.pi import Pi
 
 CONTACTS_FOLLOW_S: Final = 0.02
-"""A contactor's main contacts move so long after its coil is switched."""
+"""Seconds after which the main contacts follow the coil."""
 PULSE_SHARE: Final = 0.2
 """Share of a turn for which the reed contact is closed."""
 
@@ -25,7 +25,7 @@ def sensed(table: AlternatingTable, value: Callable[[float], float]) -> Callable
     return lambda now_s: (zero_v + gain * value(now_s)) * divider
 
 
-class Charging:
+class ChargingPlant:
     """The mains, a contactor, and a vehicle behind it."""
 
     def __init__(self, pi: Pi, device: DeviceFile) -> None:
@@ -37,15 +37,15 @@ class Charging:
         self._omega = tau * device.safety.mains_hz
         self.mains_v = device.safety.nominal_v
         self.draws_a = 10.0
-        """RMS that the vehicle takes while it can."""
+        """RMS that the vehicle draws while plugged in and switched on."""
         self.leaks_a = 0.0
-        """RMS that flows whatever the contactor does."""
+        """RMS that flows even with an open contactor."""
         self.welded = False
         self.feedback_broken = False
         self.plugged = False
         self.offset_v = 0.0
-        """By how much the current sensor's zero has moved."""
-        self._began_s = pi.now_s
+        """Shift of the current sensor's zero."""
+        self._start_s = pi.now_s
         self._sensors = device.current, device.voltage
         self.connect()
         self.due_s = 0.0
@@ -61,7 +61,7 @@ class Charging:
             self._pi.feed(voltage.channel, sensed(voltage, self.voltage_v))
 
     def plug_in(self) -> None:
-        """Put the plug in."""
+        """Insert the plug."""
         self.plugged = True
         self._pi.drive(self._plug.pin, high=self._plug.present_when == "high")
 
@@ -75,7 +75,7 @@ class Charging:
         self._pi.drive(self._stop.pin, high=True)
 
     def release_stop(self) -> None:
-        """Turn the emergency stop back."""
+        """Reset the emergency stop."""
         self._pi.drive(self._stop.pin, high=False)
 
     @property
@@ -83,7 +83,7 @@ class Charging:
         """Whether the main contacts are closed: they follow the coil, or are welded together."""
         high, since_s = self._pi.level(self._contactor.pin)
         coil = high is (self._contactor.closed_when == "high")
-        followed = since_s <= self._began_s or self._pi.now_s - since_s >= CONTACTS_FOLLOW_S
+        followed = since_s <= self._start_s or self._pi.now_s - since_s >= CONTACTS_FOLLOW_S
         return self.welded or coil is followed
 
     def current_a(self, now_s: float) -> float:
@@ -102,7 +102,7 @@ class Charging:
             self._pi.drive(self._contactor.feedback, high=self.feedback_broken or not self.closed)
 
 
-class Wind:
+class WindPlant:
     """A cup anemometer in the wind, and a vane if there is one."""
 
     def __init__(self, pi: Pi, device: DeviceFile) -> None:
@@ -115,29 +115,29 @@ class Wind:
         self.speed_m_per_s = 0.0
         self.direction_deg = 0.0
         self.jammed = False
-        """Whether the cups stand still, or the wire is cut."""
+        """Whether the contact does not change any more: the cups are stuck, or the wire is cut."""
         self.bounces = 0
         """How often the contact opens and closes again at every pulse."""
         self.vane_v: float | None = None
-        """What the vane's wire shows instead of its angle."""
+        """A voltage that the vane shows instead of its angle's."""
         self.pulses = 0
         pi.drive(self._table.pin, high=self._table.pull_up)
         if self._vane is not None:
             pi.feed(self._vane.channel, self._vane_volts)
 
     def blow(self, speed_m_per_s: float) -> None:
-        """Let the wind blow with that speed from now on."""
+        """Set the wind's speed."""
         self.speed_m_per_s = speed_m_per_s
         period_s = self._period_s()
         self.due_s = self._pi.now_s + period_s if period_s < inf else inf
 
     def stick(self) -> None:
-        """Let the contact stay closed for good."""
+        """Close the contact, to stay closed."""
         self.jammed = True
         self._pi.drive(self._table.pin, high=not self._table.pull_up)
 
     def act(self) -> None:
-        """Close or open the contact, at the instant that is due."""
+        """Close or open the contact, as is due."""
         period_s = self._period_s()
         if self.jammed or period_s == inf:
             self.due_s = inf

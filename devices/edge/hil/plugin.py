@@ -1,4 +1,4 @@
-"""The pytest plugin: `pytest --hil mock` needs nothing but this package, `pytest --hil gpio` a Pi wired to itself.
+"""The pytest plugin of the test bench: `--hil mock` needs gpiozero only, `--hil gpio` a Raspberry Pi wired to itself.
 
     def test_unplugging(hil_bench):
         charger = hil_bench.charger(CHARGER)
@@ -7,7 +7,7 @@
         charger.plant.unplug()
         charger.contactor.opens(within_s=0.1)
 
-A test marked `hil_mock` plays faults that real pins do not have; with `--hil gpio` it is deselected, and counted.
+A test marked `hil_mock` simulates faults that real pins cannot have; with `--hil gpio` it is deselected.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,23 +36,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", f"{MARKER}: plays faults that only mocked pins have")
+    """Register the marker."""
+    config.addinivalue_line("markers", f"{MARKER}: simulates faults that only mocked pins have")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what real pins cannot play; pytest counts it as deselected."""
+    """Deselect tests that need mocked pins when real ones are tested."""
     if config.getoption("--hil") != "gpio":
         return
-    left_out = [item for item in items if item.get_closest_marker(MARKER)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
+    deselected = [item for item in items if item.get_closest_marker(MARKER)]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker(MARKER)]
 
 
 @pytest.fixture(scope="session")
 def hil_broker() -> "Iterator[EmbeddedBroker]":
-    """A broker for all benches of the session, each on a site of its own."""
+    """A broker for all benches of the session; each bench has a site of its own."""
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
 
     with EmbeddedBroker() as broker:
@@ -61,7 +61,7 @@ def hil_broker() -> "Iterator[EmbeddedBroker]":
 
 @pytest.fixture
 def hil_make_bench(request: pytest.FixtureRequest) -> "Iterator[Callable[[str], Bench]]":
-    """Makes benches on brokers of one's own, by their URL, and ends them."""
+    """Makes benches on a broker of your own, by its URL; closes them after the test."""
     from gridfleet.devices.edge.hil.bench import Bench
 
     benches: list[Bench] = []
@@ -83,5 +83,5 @@ def hil_make_bench(request: pytest.FixtureRequest) -> "Iterator[Callable[[str], 
 
 @pytest.fixture
 def hil_bench(hil_broker: "EmbeddedBroker", hil_make_bench: "Callable[[str], Bench]") -> "Bench":
-    """A bench with a clock and a listener on a real broker, waiting for a device to test."""
+    """A bench with a scripted clock on a real broker, ready for a device to test."""
     return hil_make_bench(hil_broker.url)

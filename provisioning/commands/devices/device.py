@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Carry out the action."""
-    from gridfleet.devices.edge.lazy_imports import later
+    from gridfleet.devices.edge.lazy_imports import defer_imports
 
-    later()
+    defer_imports()
     from gridfleet.devices.config.device_file import load
 
     file = load(arguments.file)
@@ -58,14 +58,14 @@ def _print_summary(file: "DeviceFile") -> None:
 
 
 def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
-    from gridfleet.devices.edge.device_process import Running
+    from gridfleet.devices.edge.device_process import DeviceProcess
     from gridfleet.devices.edge.safe_mode import SafeMode
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import set_up_logs
     from gridfleet.provisioning.site.heartbeat import Heartbeat
 
     set_up_logs(log, always={"device": file.id})
-    program = SafeMode if safe else Running
+    program = SafeMode if safe else DeviceProcess
     with (
         Interruption() as interruption,
         Heartbeat.from_environment() as heartbeat,

@@ -1,7 +1,7 @@
-"""Runs a control loop in a thread of its own, and wakes the market's loop when something has happened.
+"""Runs a control loop in a thread of its own, and wakes the agent's loop when there is an event to publish.
 
-A thread of its own, because the market's loop may stand still for seconds – the resolver of names blocks, an SD
-card takes its time to sync – and a contactor may not wait for either. What is shared is described in `control`.
+The agent's loop may block for seconds (name resolution, fsync on an SD card), and a contactor must not wait for that.
+`control` describes what the two threads share.
 """
 
 import logging
@@ -9,26 +9,26 @@ import os
 import threading
 from typing import Final, Self
 
-from gridfleet.devices.edge.hardware.control import Control
+from gridfleet.devices.edge.hardware.control import ControlLoop
 
 LOG: Final = logging.getLogger(__name__)
-END_S: Final = 2.0
+JOIN_S: Final = 2.0
 
 
 class ControlThread:
-    """Context manager: steps the control at least every `period_s`, and at once when an edge wakes it.
+    """Context manager: calls `step` at least every `period_s`, and at once when an edge wakes it.
 
-    Whatever fails in a step makes the outputs safe and ends the loop; `failure` then tells, and `descriptor`, an
-    eventfd, becomes readable as it does for every happening. Ends with safe outputs.
+    An exception in a step ends the loop and is kept in `failure`. `descriptor`, an eventfd, becomes readable after
+    every event and at the end. The outputs are made safe at the end.
     """
 
-    def __init__(self, control: Control, period_s: float) -> None:
+    def __init__(self, control: ControlLoop, period_s: float) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.failure: Exception | None = None
         self._control = control
         self._period_s = period_s
         self._wake = threading.Event()
-        self._ending = False
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         control.wake = self._wake.set
 
@@ -37,22 +37,22 @@ class ControlThread:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending = True
+        self._stopping = True
         self._wake.set()
-        self._thread.join(END_S)
+        self._thread.join(JOIN_S)
         os.close(self.descriptor)
 
-    def heard(self) -> None:
+    def clear(self) -> None:
         """Make `descriptor` unreadable again."""
         os.eventfd_read(self.descriptor)
 
     def _run(self) -> None:
         control = self._control
         try:
-            while not self._ending:
-                known = len(control.happenings)
+            while not self._stopping:
+                known = len(control.events)
                 control.step()
-                if len(control.happenings) > known:
+                if len(control.events) > known:
                     os.eventfd_write(self.descriptor, 1)
                 self._wake.wait(self._period_s)
                 self._wake.clear()

@@ -11,10 +11,10 @@ from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.hardware import charger, contactor
 from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hardware.control import Order
-from gridfleet.devices.edge.hardware.runner import ControlThread
+from gridfleet.devices.edge.hardware.control import MarketStatus
+from gridfleet.devices.edge.hardware.control_thread import ControlThread
 from gridfleet.devices.edge.hil.mock_pi import MockPi, RealClock
-from gridfleet.devices.edge.hil.plants import Charging
+from gridfleet.devices.edge.hil.plants import ChargingPlant
 
 from .files import CHARGER
 
@@ -29,12 +29,12 @@ class Rig:
         self.file: DeviceFile = parse(CHARGER.replace("feedback = 22\n", ""), "rig")
         self.pi = MockPi(RealClock())
         self.control = ChargerControl(self.file, self.pi.board())
-        self.plant = Charging(self.pi, self.file)
+        self.plant = ChargingPlant(self.pi, self.file)
 
     def permit(self) -> None:
         """Give a permit and a sign of life that last."""
         ahead_s = self.pi.now_s + 3600
-        self.control.order = Order(Permit("v1", 1, 10_000), ahead_s, ahead_s)
+        self.control.market = MarketStatus(Permit("v1", 1, 10_000), ahead_s, ahead_s)
 
     @property
     def closed(self) -> bool:
@@ -44,8 +44,8 @@ class Rig:
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """A rig that does not mind how busy the machine is: here it is about threads."""
-    monkeypatch.setattr(charger, "UNREAD_S", 1e9)
-    monkeypatch.setattr(contactor, "MOST_GAP_S", 1e9)
+    monkeypatch.setattr(charger, "MAX_UNMETERED_S", 1e9)
+    monkeypatch.setattr(contactor, "MAX_STEP_GAP_S", 1e9)
     rig = Rig()
     yield rig
     rig.pi.close()
@@ -71,11 +71,11 @@ def test_it_needs_no_help_from_the_market(rig: Rig) -> None:
 
 def test_an_edge_is_not_waited_for(rig: Rig) -> None:
     with ControlThread(rig.control, LONG_S * 10):  # by its period alone it would never come round
-        until(lambda: rig.control.looked_s > 0)
+        until(lambda: rig.control.last_step_s > 0)
         rig.permit()
-        before_s = rig.control.looked_s
+        before_s = rig.control.last_step_s
         rig.plant.plug_in()
-        until(lambda: rig.control.looked_s > before_s)
+        until(lambda: rig.control.last_step_s > before_s)
 
 
 def test_what_happens_makes_its_descriptor_readable(rig: Rig) -> None:
@@ -83,8 +83,8 @@ def test_what_happens_makes_its_descriptor_readable(rig: Rig) -> None:
         rig.permit()
         rig.plant.plug_in()
         assert select.select([thread.descriptor], [], [], LONG_S)[0]
-        thread.heard()
-        assert rig.control.happenings
+        thread.clear()
+        assert rig.control.events
 
 
 def test_it_ends_with_the_contactor_open(rig: Rig) -> None:
