@@ -1,4 +1,4 @@
-"""What `gridfleet watch` knows of a running fleet, from its messages alone, and how it looks on a terminal."""
+"""The view of `gridfleet watch`: the state of a running site, built from messages, and its picture on a terminal."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from gridfleet.broker.protocol.messages import (
     Control,
     Kind,
     Message,
+    Phase,
     Presence,
     ProducerState,
     Receipt,
@@ -25,15 +26,25 @@ from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TICKS_SHOWN: Final = 8
-EVENTS_KEPT: Final = 50
-EVENTS_SHOWN: Final = 6
-QUARTERS_PER_HOUR: Final = 4
+SHOWN_TICKS: Final = 8
+MAX_EVENTS: Final = 50
+SHOWN_EVENTS: Final = 6
+STEPS: Final = {
+    Phase.BID: "1 Bid",
+    Phase.TRADE: "2 Trade",
+    Phase.RESIDUAL: "2 Trade",
+    Phase.SURPLUS: "2 Trade",
+    Phase.EXCHANGE: "2 Trade",
+    Phase.IMPORT: "3 Import",
+    Phase.SETTLE: "4 Settle",
+}
+"""The four steps of a tick, as people see them; cells trade with their neighbours in step 2."""
+TICKS_PER_HOUR: Final = 4
 
 
 @dataclass(slots=True)
 class TickView:
-    """A tick as the terminal shows it."""
+    """What the terminal shows of a tick."""
 
     market: MarketAggregate
     simulated_ms: int = 0
@@ -41,7 +52,7 @@ class TickView:
 
     @property
     def totals(self) -> SiteTotals:
-        """What the tick's market comes to so far."""
+        """The totals of the tick's market so far."""
         if self._totals is None:
             self._totals = site_totals(self.market)
         return self._totals
@@ -55,42 +66,43 @@ class TickView:
             self.market.add_account(sender, message)
 
     def close(self) -> None:
-        """Keep the totals and forget the messages."""
+        """Keep the totals and drop the messages."""
         self._totals = self.totals
         self.market = MarketAggregate(self.market.tick)
 
     @property
     def prices(self) -> str:
-        """Lowest and mean price, for people."""
+        """Lowest and mean price as text."""
         lowest, mean = self.totals.lowest_price_eur_per_kwh, self.totals.mean_price_eur_per_kwh
         return "nothing sold" if lowest is None or mean is None else f"{lowest:.3f} / {mean:.3f}"
 
     @property
     def residual_kw(self) -> float:
-        """Mean power that consumers need beyond the wind's."""
-        return (self.totals.demand_wh - self.totals.wind_wh) * QUARTERS_PER_HOUR / WH_PER_KWH
+        """Mean power of the demand minus mean power of the wind generation."""
+        return (self.totals.demand_wh - self.totals.wind_wh) * TICKS_PER_HOUR / WH_PER_KWH
 
 
 @dataclass(slots=True)
 class View:
-    """What is known of the fleet, from its messages alone."""
+    """The state of a site, built from its messages."""
 
-    most_ticks: int | None = None
+    max_ticks: int | None = None
     tick: Tick | None = None
     clock: ClockState | None = None
     chargers: dict[str, ChargerState] = field(default_factory=dict)
     online: dict[str, bool] = field(default_factory=dict)
     ticks: dict[int, TickView] = field(default_factory=dict)
-    events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    finished: deque[TickView] = field(default_factory=lambda: deque(maxlen=TICKS_SHOWN))
-    trouble: str = ""
-    over: bool = False
-    said: list[str] = field(default_factory=list)
-    """Lines not yet written where the output is no terminal."""
-    _seen: int = 0
+    events: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    finished: deque[TickView] = field(default_factory=lambda: deque(maxlen=SHOWN_TICKS))
+    problem: str = ""
+    ended: bool = False
+    """Whether the run has ended, or the requested number of ticks has been shown."""
+    new_lines: list[str] = field(default_factory=list)
+    """Lines that are still to be written where the output is not a terminal."""
+    _finished_ticks: int = 0
 
-    def hear(self, scope: str, sender: str, message: Message, *, retained: bool) -> None:
-        """Take a message into account."""
+    def receive(self, scope: str, sender: str, message: Message, *, retained: bool) -> None:
+        """Update the view from a message."""
         match message:
             case Tick():
                 self._on_tick(message)
@@ -99,7 +111,7 @@ class View:
             case Presence():
                 self._on_presence(sender, message, retained=retained)
             case Control() if not retained:
-                self.note(f"{sender} asks for {scope} = {message.value}")
+                self.note(f"{sender} requests {scope} = {message.value}")
             case Receipt() | ProducerState() | ConsumerState() | ChargerState():
                 if isinstance(message, ChargerState):
                     self.chargers[sender] = message
@@ -108,10 +120,10 @@ class View:
                 pass
 
     def note(self, text: str) -> None:
-        """Put an event into the log."""
+        """Add an event to the log."""
         when = short_time_text(self.tick.simulated_ms) if self.tick else "      "
         self.events.append(f"{when}  {text}")
-        self.said.append(f"event  {when}  {text}")
+        self.new_lines.append(f"event  {when}  {text}")
 
     def _of(self, tick: int) -> TickView:
         return self.ticks.setdefault(tick, TickView(MarketAggregate(tick)))
@@ -125,7 +137,7 @@ class View:
                 if text:
                     self.note(text)
         if before is not None and before.paused != tick.paused:
-            self.note("paused" if tick.paused else "goes on")
+            self.note("paused" if tick.paused else "resumed")
         if before is None or before.epoch != tick.epoch:
             self.ticks.clear()
         elif before.tick != tick.tick:
@@ -146,12 +158,12 @@ class View:
             "chargers": totals.chargers_wh,
             "stored": totals.stored_wh,
         }
-        self.said.append(
+        self.new_lines.append(
             f"tick {tick + 1:>5}  {short_time_text(finished.simulated_ms)}  price {finished.prices}  "
             + "  ".join(f"{name} {wh / WH_PER_KWH:.0f} kWh" for name, wh in energies.items())
         )
-        self._seen += 1
-        self.over = self.over or (self.most_ticks is not None and self._seen >= self.most_ticks)
+        self._finished_ticks += 1
+        self.ended = self.ended or (self.max_ticks is not None and self._finished_ticks >= self.max_ticks)
 
     def _on_clock(self, clock: ClockState, *, retained: bool) -> None:
         self.clock = clock
@@ -159,7 +171,7 @@ class View:
             if self.tick is not None:
                 self._finish(self.tick.tick)
             self.note("the run has ended")
-            self.over = True
+            self.ended = True
 
     def _on_presence(self, sender: str, presence: Presence, *, retained: bool) -> None:
         if presence.kind is Kind.CLOCK:
@@ -171,29 +183,29 @@ class View:
 
 
 def _change(name: str, was: object, now: object) -> str:
-    """Tell of a setting that is another than it was; nothing where there is nothing to tell."""
+    """Return the event for a changed setting; empty if there is none."""
     match name:
         case "note":
-            return str(now) or "as set by hand"
+            return str(now) or "changed by an operator"
         case "chargers_out":
-            return f"out of service: {now}" if now else "all chargers in service"
+            return f"chargers out of service: {now}" if now else "all chargers in service"
         case "outage_s":
             return f"outage drill: every device loses its connection for {now:g} s" if now else ""
         case _:
-            return f"in force: {name} {was} -> {now}"
+            return f"changed: {name} {was} -> {now}"
 
 
-def picture(view: View, height: int) -> "RenderableType":
-    """Return the view as a picture of so many lines; what devices say is text, never markup."""
+def render(view: View, height: int) -> "RenderableType":
+    """Return the view for a terminal of `height` lines; text of devices is never markup."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    strip = Table.grid(padding=(0, 3))
-    for row in _strip(view):
-        strip.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row))
+    figures = Table.grid(padding=(0, 3))
+    for row in _figures(view):
+        figures.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row))
     prices = Table(
-        "time", "lowest / mean", "wind", "reactor", "consumers", "chargers", box=None, title="Market"
+        "time", "lowest / mean, €/kWh", "wind", "reactor", "consumers", "chargers", box=None, title="Market"
     )
     for column in prices.columns[2:]:
         column.justify = "right"
@@ -206,21 +218,21 @@ def picture(view: View, height: int) -> "RenderableType":
             *(f"{wh / WH_PER_KWH:.0f} kWh" for wh in energies),
         )
         prices.add_row(*map(Text, cells))
-    room = max(height - TICKS_SHOWN - 14, 3)
+    space = max(height - SHOWN_TICKS - 14, 3)
     chargers = Table("charger", "stored", "", "ports", "status", box=None, title="Chargers")
-    for name, state in sorted(view.chargers.items())[:room]:
+    for name, state in sorted(view.chargers.items())[:space]:
         chargers.add_row(*map(Text, _charger(name, state)))
-    if len(view.chargers) > room:
-        chargers.add_row(Text(f"and {len(view.chargers) - room} more"))
-    events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-EVENTS_SHOWN:]]
-    heading = Text(view.trouble, "bold red") if view.trouble else Text("")
-    return Group(strip, heading, prices, Text(""), chargers, Text(""), Text("Events", "italic"), *events)
+    if len(view.chargers) > space:
+        chargers.add_row(Text(f"and {len(view.chargers) - space} more"))
+    events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-SHOWN_EVENTS:]]
+    heading = Text(view.problem, "bold red") if view.problem else Text("")
+    return Group(figures, heading, prices, Text(""), chargers, Text(""), Text("Events", "italic"), *events)
 
 
-def _strip(view: View) -> list[list[tuple[str, str]]]:
+def _figures(view: View) -> list[list[tuple[str, str]]]:
     tick = view.tick
     if tick is None:
-        return [[("waiting for the clock", "…")]]
+        return [[("waiting for the first tick", "…")]]
     last = view.finished[-1] if view.finished else None
     share = 0.0
     if last is not None and last.totals.wind_wh + last.totals.reactor_wh:
@@ -229,7 +241,7 @@ def _strip(view: View) -> list[list[tuple[str, str]]]:
     return [
         [
             ("tick", f"{tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"),
-            ("phase", f"{tick.phase}, paused" if tick.paused else str(tick.phase)),
+            ("phase", f"{STEPS[tick.phase]}, paused" if tick.paused else STEPS[tick.phase]),
             ("time", short_time_text(tick.simulated_ms)),
             ("mode", str(tick.mode)),
             ("online", f"{sum(view.online.values())} of {len(view.online)}"),

@@ -58,4 +58,4 @@ class WatchClient:
 
     def _on_message(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for address, message in self._decoder.decode(topic, payload, lambda *_: None):
-            self._view.hear(address.scope, address.sender, message, retained=retained)
+            self._view.receive(address.scope, address.sender, message, retained=retained)

@@ -1,4 +1,4 @@
-"""`gridfleet watch` against a fleet that runs, and what it shows."""
+"""`gridfleet watch` on a running fleet, and what it shows."""
 
 import io
 import re
@@ -19,7 +19,7 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.dashboards.console.terminal_view import View, picture
+from gridfleet.dashboards.console.terminal_view import View, render
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import Running
@@ -31,7 +31,7 @@ LINE = re.compile(
 )
 
 
-def test_lines_where_there_is_no_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+def test_without_a_terminal_it_writes_lines(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
     ended = gridfleet("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
     assert (ended.code, ended.err) == (ExitCode.SUCCESS, "")
     lines = [line for line in ended.out.splitlines() if line.startswith("tick")]
@@ -39,7 +39,7 @@ def test_lines_where_there_is_no_terminal(running: Running, broker: EmbeddedBrok
     assert all(LINE.fullmatch(line) for line in lines), lines
 
 
-def test_a_picture_on_a_terminal(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+def test_on_a_terminal_it_draws_a_view(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
     ended = on_terminal("watch", "--broker", broker.url, "--ticks", "3", cwd=tmp_path)
     assert ended.code == ExitCode.SUCCESS
     shown = plain(ended.out)
@@ -47,7 +47,7 @@ def test_a_picture_on_a_terminal(running: Running, broker: EmbeddedBroker, tmp_p
         assert word in shown
 
 
-def test_ctrl_c_is_how_one_leaves(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it(running: Running, broker: EmbeddedBroker, tmp_path: Path) -> None:
     assert (
         on_terminal("watch", "--broker", broker.url, cwd=tmp_path, ctrl_c_at="Chargers").code
         == ExitCode.SUCCESS
@@ -68,14 +68,14 @@ CLOCK = ClockState(0, 0, 0, False, "running", 0, 0, {}, "clock", Mode.SCALED, Fa
 
 def shown(view: View) -> str:
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
-    console.print(picture(view, 40))
+    console.print(render(view, 40))
     assert isinstance(console.file, io.StringIO)
     return plain(console.file.getvalue())
 
 
-def test_what_devices_say_is_no_markup() -> None:
+def test_text_of_devices_is_not_markup() -> None:
     view = View()
-    view.hear("", "clock", TICK, retained=False)
+    view.receive("", "clock", TICK, retained=False)
     state = ChargerState(
         tick=0,
         latitude=0,
@@ -98,7 +98,7 @@ def test_what_devices_say_is_no_markup() -> None:
         ports=5,
         ports_reserved=1,
     )
-    view.hear("", "charger-1", state, retained=False)
+    view.receive("", "charger-1", state, retained=False)
     view.note("[bold]x[/bold]")
     text = shown(view)
     assert "[red]x[/red]" in text
@@ -106,29 +106,29 @@ def test_what_devices_say_is_no_markup() -> None:
     assert "4 of 5 free" in text
 
 
-def test_events_are_told_once() -> None:
+def test_each_event_is_listed_once() -> None:
     view = View()
-    view.hear("", "clock", TICK, retained=True)
-    view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0)), retained=False)
-    view.hear("", "clock", replace(TICK, settings=Settings(wind_scale=2.0), paused=True), retained=False)
+    view.receive("", "clock", TICK, retained=True)
+    view.receive("", "clock", replace(TICK, settings=Settings(wind_scale=2.0)), retained=False)
+    view.receive("", "clock", replace(TICK, settings=Settings(wind_scale=2.0), paused=True), retained=False)
     for settings in (
         Settings(wind_scale=2.0, outage_s=20.0, chargers_out="all"),
         Settings(wind_scale=2.0, chargers_out="all"),
         Settings(wind_scale=2.0),
     ):
-        view.hear("", "clock", replace(TICK, settings=settings, paused=True), retained=False)
+        view.receive("", "clock", replace(TICK, settings=settings, paused=True), retained=False)
     here = Presence(True, Kind.CHARGER, "c", 0.0, 0.0)
-    view.hear("c/charger", "charger-1", here, retained=True)
-    view.hear("c/charger", "charger-1", replace(here, online=False), retained=False)
-    view.hear("", "clock", replace(CLOCK, status="finished"), retained=False)
-    said = [line.split("  ", 1)[1] for line in view.events]
-    assert said == [
-        "in force: wind_scale 1.0 -> 2.0",
+    view.receive("c/charger", "charger-1", here, retained=True)
+    view.receive("c/charger", "charger-1", replace(here, online=False), retained=False)
+    view.receive("", "clock", replace(CLOCK, status="finished"), retained=False)
+    texts = [line.split("  ", 1)[1] for line in view.events]
+    assert texts == [
+        "changed: wind_scale 1.0 -> 2.0",
         "paused",
-        "out of service: all",
+        "chargers out of service: all",
         "outage drill: every device loses its connection for 20 s",
         "all chargers in service",
         "charger-1 is offline",
         "the run has ended",
     ]
-    assert view.over
+    assert view.ended

@@ -52,9 +52,9 @@ def execute(arguments: argparse.Namespace) -> int:
         Interruption() as interruption,
         _display(view) as update,
     ):
-        while not (interruption.requested or view.over):
-            client.run_until(lambda: interruption.requested or view.over, REDRAW_S)
-            view.trouble = client.trouble
+        while not (interruption.requested or view.ended):
+            client.run_until(lambda: interruption.requested or view.ended, REDRAW_S)
+            view.problem = client.trouble
             update()
     return ExitCode.SUCCESS
 
@@ -65,9 +65,9 @@ def _display(view: "View") -> Iterator[Callable[[], None]]:
     if not sys.stdout.isatty():
 
         def write() -> None:
-            for line in view.said:
+            for line in view.new_lines:
                 print(line, flush=True)
-            view.said.clear()
+            view.new_lines.clear()
 
         try:
             yield write
@@ -77,13 +77,13 @@ def _display(view: "View") -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.live import Live
 
-    from gridfleet.dashboards.console.terminal_view import picture
+    from gridfleet.dashboards.console.terminal_view import render
 
     console = Console()
     with Live(console=console, auto_refresh=False, screen=False) as live:
 
         def draw() -> None:
-            view.said.clear()
-            live.update(picture(view, max(console.height, MIN_HEIGHT)), refresh=True)
+            view.new_lines.clear()
+            live.update(render(view, max(console.height, MIN_HEIGHT)), refresh=True)
 
         yield draw
