@@ -1,7 +1,7 @@
-"""Measure what docs/benchmarks.md states.
+"""Measure the figures of docs/benchmarks.md.
 
-All benchmarks, or those named; every figure is a median, and beside it stands a floor measured in the same run,
-because a shared machine is now fast, now slow: quote the ratios.
+Runs all benchmarks, or those named. Every figure is a median, with a floor that is measured in the same run: the speed
+of a shared machine varies, so quote the ratios.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from gridfleet.broker.brokers.mosquitto.server import INSTALL, find_mosquitto
 
 
 class Benchmark(Protocol):
-    """Measures and prints; `quick` asks for small sizes and few repetitions, to see that it works."""
+    """Measures and prints; `quick` asks for small sizes and few repetitions, to check that it works."""
 
     def __call__(self, *, quick: bool) -> None:
         """Measure and print."""
@@ -39,7 +39,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "peers": peers.run,
 }
 ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth")
-UNASKED: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,22 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, few repetitions: not for quoting")
     parser.add_argument(
-        "--peers", action="store_true", help="other frameworks too, as far as they are installed"
+        "--peers", action="store_true", help="also measure other frameworks that are installed"
     )
-    chosen = parser.parse_args(arguments)
-    names = list(dict.fromkeys(chosen.names)) or list(UNASKED)
-    if chosen.peers and "peers" not in names:
+    options = parser.parse_args(arguments)
+    names = list(dict.fromkeys(options.names)) or list(DEFAULT)
+    if options.peers and "peers" not in names:
         names.append("peers")
     print(_machine())
-    if chosen.quick:
-        print("--quick: figures of a quick run show that it works, and are not for quoting.")
+    if options.quick:
+        print("--quick: a quick run only shows that the benchmarks work; its figures are not for quoting.")
     missing = [] if find_mosquitto() else [name for name in names if name in ON_MOSQUITTO]
     for name in names:
         if name in missing:
             print(f"\n{name}: not run, Mosquitto is not installed ({INSTALL})")
         else:
-            BENCHMARKS[name](quick=chosen.quick)
-    return 1 if missing and chosen.names else 0
+            BENCHMARKS[name](quick=options.quick)
+    return 1 if missing and options.names else 0
 
 
 def _machine() -> str:

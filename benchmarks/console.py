@@ -1,7 +1,7 @@
-"""How smooth the live console is: frames a second of its page in Chromium, while a thousand devices talk.
+"""Frames per second of the live page in Chromium, with a thousand devices.
 
-The devices are simulated in one process, and what they say is said over a broker at the pace of a scaled run: so the
-page hears what it hears of a fleet, and the fleet's own cost does not count. Needs Chromium, Node.js and npm.
+The devices are simulated in one process, and their messages are published to a broker at the pace of a scaled run: the
+page receives the same as from a fleet, and the cost of the fleet does not count. Needs Chromium, Node.js and npm.
 """
 
 import json
@@ -33,8 +33,8 @@ CROWDS: Final = {100: (2, 2), 1_000: (4, 4), 3_000: (6, 6)}
 """Devices, and the rows and columns of their cells."""
 SECONDS_PER_TICK: Final = 4.0
 TICKS: Final = 2_000
-"""More than anybody waits for."""
-LONGEST_S: Final = 120.0
+"""More than a measurement lasts."""
+MAX_RUN_S: Final = 120.0
 
 
 class Frames(NamedTuple):
@@ -46,14 +46,14 @@ class Frames(NamedTuple):
     p95_frame_ms: float
     slowest_frame_ms: int
     pictures: int
-    """How many of four looks at the map were different."""
+    """How many of four screenshots of the map were different."""
 
 
 class Crowd:
-    """Context manager: a simulated fleet that talks over a broker, in a thread of its own, until closed."""
+    """Context manager: a simulated fleet that publishes to a broker, in its own thread, until closed."""
 
     def __init__(self, url: str, scenario: Scenario, seconds_per_tick: float = SECONDS_PER_TICK) -> None:
-        """Say where the broker is, who lives there, and how long a tick takes."""
+        """`url` is the broker's; `scenario` gives the devices."""
         self._address = BrokerAddress.parse(url)
         self._scenario = scenario
         self._seconds_per_tick = seconds_per_tick
@@ -76,11 +76,11 @@ class Crowd:
     def _run(self) -> None:
         try:
             with MqttLoop(self._address, schema=SCHEMA) as loop:
-                self._talk(loop)
+                self._publish_all(loop)
         except BaseException as error:  # noqa: BLE001 - raised again where the crowd is closed
             self._error = error
 
-    def _talk(self, loop: MqttLoop) -> None:
+    def _publish_all(self, loop: MqttLoop) -> None:
         site, start_ms = self._scenario.site, self._scenario.start_ms
         link = loop.open("crowd", on_message=lambda *_: None)
         loop.wait_online(5.0)
@@ -104,7 +104,7 @@ class Crowd:
 
 
 def crowd(devices: int) -> Scenario:
-    """Return the normal scenario with so many devices."""
+    """Return the normal scenario with a number of devices, a key of CROWDS."""
     rows, columns = CROWDS[devices]
     turbines, chargers, vehicles = devices * 12 // 100, devices * 30 // 100, devices * 50 // 100
     others = devices - turbines - chargers - vehicles - 1
@@ -135,7 +135,7 @@ def measure(devices: int, seconds: float) -> Frames:
             capture_output=True,
             text=True,
             check=False,
-            timeout=LONGEST_S,
+            timeout=MAX_RUN_S,
         )
     if done.returncode:
         raise RuntimeError(f"the page could not be measured: {done.stderr.strip()}")

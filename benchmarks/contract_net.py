@@ -35,12 +35,12 @@ def price(consumer: int, tick: int) -> int:
 
 
 class Market:
-    """What consumers and producers know and decide, the same for everybody who plays."""
+    """State and decisions of consumers and producers, the same for every framework."""
 
     def __init__(self, consumers: int) -> None:
         self.consumers = range(consumers)
         self.producers = range(consumers // PER_PRODUCER)
-        self.heard: list[list[Call]] = [[] for _ in self.producers]
+        self.received: list[list[Call]] = [[] for _ in self.producers]
         self.open = 0
 
     def begin(self) -> None:
@@ -48,24 +48,24 @@ class Market:
         self.open = len(self.consumers)
 
     def calls(self, consumer: int, tick: int) -> list[tuple[int, Call]]:
-        """Return what a consumer says to whom."""
+        """Return what a consumer says to receiver."""
         call = {"k": "call", "t": tick, "i": consumer, "need": 1, "price": price(consumer, tick)}
         first = consumer // CONSUMERS * PRODUCERS
         return [(producer, call) for producer in range(first, first + PRODUCERS)]
 
     def sell(self, producer: int, content: Call) -> list[tuple[int, Call]]:
-        """Take a receipt, or a call; when all have called, return the awards."""
+        """Handle a receipt or a call; after the last call return the awards."""
         if content["k"] == "receipt":
             self.open -= 1
             return []
-        heard = self.heard[producer]
-        heard.append(content)
-        if len(heard) < CONSUMERS:
+        received = self.received[producer]
+        received.append(content)
+        if len(received) < CONSUMERS:
             return []
-        heard.sort(key=lambda each: (-each["price"], each["i"]))
+        received.sort(key=lambda each: (-each["price"], each["i"]))
         rank = producer % PRODUCERS
-        mine = heard[rank * PER_PRODUCER :][:PER_PRODUCER]
-        heard.clear()
+        mine = received[rank * PER_PRODUCER :][:PER_PRODUCER]
+        received.clear()
         return [
             (
                 each["i"],
@@ -75,7 +75,7 @@ class Market:
         ]
 
     def receipt(self, award: Call) -> tuple[int, Call]:
-        """Return what a consumer answers to whom."""
+        """Return what a consumer answers to receiver."""
         return award["by"], {"k": "receipt", "t": award["t"], "i": award["i"], "ok": True}
 
 
@@ -84,7 +84,7 @@ def _no_delay(_client: object, _data: object, sock: Any) -> None:  # noqa: ANN40
 
 
 class PahoSide:
-    """One side of the market on a paho client with a thread of its own, TCP_NODELAY set."""
+    """One side of the market on a paho client with its own thread and TCP_NODELAY."""
 
     def __init__(self, port: int, side: str, *, batched: bool) -> None:
         from paho.mqtt.client import Client
@@ -105,14 +105,14 @@ class PahoSide:
         if not self._ready.wait(10):
             raise TimeoutError("no subscription")
 
-    def say(self, side: str, said: list[tuple[int, Call]]) -> None:
+    def send(self, side: str, messages: list[tuple[int, Call]]) -> None:
         """Publish to the other side."""
         if not self._batched:
-            for whom, content in said:
-                self._client.publish(f"net/{side}/{whom}", json.dumps(content), 0)
+            for receiver, content in messages:
+                self._client.publish(f"net/{side}/{receiver}", json.dumps(content), 0)
             return
-        for begin in range(0, len(said), IN_A_BATCH):
-            self._client.publish(f"net/{side}", json.dumps(said[begin : begin + IN_A_BATCH]), 0)
+        for begin in range(0, len(messages), IN_A_BATCH):
+            self._client.publish(f"net/{side}", json.dumps(messages[begin : begin + IN_A_BATCH]), 0)
 
     def close(self) -> None:
         """End the thread."""
@@ -124,17 +124,19 @@ class PahoSide:
         return content if self._batched else [(int(topic.rpartition("/")[2]), content)]
 
 
-def play_paho(port: int, consumers: int, ticks: int, *, batched: bool) -> Times:
-    """Play on two paho clients; return the seconds of each tick."""
+def run_paho(port: int, consumers: int, ticks: int, *, batched: bool) -> Times:
+    """Run on two paho clients; return the seconds of each tick."""
     market, done = Market(consumers), threading.Event()
     buyers, sellers = (PahoSide(port, side, batched=batched) for side in ("c", "p"))
 
-    def sold(said: list[tuple[int, Call]]) -> None:
-        sellers.say("c", [award for producer, content in said for award in market.sell(producer, content)])
+    def sold(messages: list[tuple[int, Call]]) -> None:
+        sellers.send(
+            "c", [award for producer, content in messages for award in market.sell(producer, content)]
+        )
         if not market.open:
             done.set()
 
-    buyers.react = lambda said: buyers.say("p", [market.receipt(award) for _, award in said])
+    buyers.react = lambda messages: buyers.send("p", [market.receipt(award) for _, award in messages])
     sellers.react = sold
     times: Times = []
     for tick in range(ticks + 1):
@@ -142,8 +144,8 @@ def play_paho(port: int, consumers: int, ticks: int, *, batched: bool) -> Times:
         market.begin()
         began = time.perf_counter(), time.process_time()
         calls = [market.calls(consumer, tick) for consumer in market.consumers]
-        for said in [list(chain.from_iterable(calls))] if batched else calls:
-            buyers.say("p", said)
+        for messages in [list(chain.from_iterable(calls))] if batched else calls:
+            buyers.send("p", messages)
         if not done.wait(WAIT_S):
             raise TimeoutError(f"tick {tick} has not ended")
         times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
@@ -152,37 +154,37 @@ def play_paho(port: int, consumers: int, ticks: int, *, batched: bool) -> Times:
     return times[1:]
 
 
-async def play_mango(port: int, consumers: int, ticks: int) -> Times:  # noqa: C901 - a class within
-    """Play on two MQTT containers of mango-agents; return the seconds of each tick."""
+async def run_mango(port: int, consumers: int, ticks: int) -> Times:  # noqa: C901 - a class within
+    """Run on two MQTT containers of mango-agents; return the seconds of each tick."""
     mango: Any = importlib.import_module("mango")
     market, done = Market(consumers), asyncio.Event()
 
     class Trader(mango.Agent):  # type: ignore[misc]  # it has no types here
-        """Says dictionaries, which mango's JSON codec carries as they are."""
+        """Sends dictionaries, which mango's JSON codec carries unchanged."""
 
         def __init__(self, number: int, react: "Callable[[int, Call], list[tuple[Any, Call]]]") -> None:
             super().__init__()
             self.number = number
             self.react = react
 
-        async def say(self, said: list[tuple[Any, Call]]) -> None:
-            for whom, content in said:
-                await self.send_message(content, receiver_addr=whom.addr, qos=0)
+        async def send(self, messages: list[tuple[Any, Call]]) -> None:
+            for receiver, content in messages:
+                await self.send_message(content, receiver_addr=receiver.addr, qos=0)
 
-        def handle_message(self, content: Call, meta: object) -> None:  # noqa: ARG002 - mango calls it so
-            said = self.react(self.number, content)
-            if said:
-                self.schedule_instant_task(self.say(said))
+        def handle_message(self, content: Call, meta: object) -> None:  # noqa: ARG002 - mango's signature
+            messages = self.react(self.number, content)
+            if messages:
+                self.schedule_instant_task(self.send(messages))
 
     def buy(_: int, award: Call) -> list[tuple[Any, Call]]:
-        whom, receipt = market.receipt(award)
-        return [(sellers[whom], receipt)]
+        receiver, receipt = market.receipt(award)
+        return [(sellers[receiver], receipt)]
 
     def sell(seller: int, content: Call) -> list[tuple[Any, Call]]:
         awards = market.sell(seller, content)
         if not market.open:
             done.set()
-        return [(buyers[whom], award) for whom, award in awards]
+        return [(buyers[receiver], award) for receiver, award in awards]
 
     create: Any = importlib.import_module("mango.container.factory").create_mqtt
     containers = [
@@ -197,19 +199,19 @@ async def play_mango(port: int, consumers: int, ticks: int) -> Times:  # noqa: C
             market.begin()
             began = time.perf_counter(), time.process_time()
             for buyer in buyers:
-                calls = [(sellers[whom], call) for whom, call in market.calls(buyer.number, tick)]
-                buyer.schedule_instant_task(buyer.say(calls))
+                calls = [(sellers[receiver], call) for receiver, call in market.calls(buyer.number, tick)]
+                buyer.schedule_instant_task(buyer.send(calls))
             await asyncio.wait_for(done.wait(), WAIT_S)
             times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     return times[1:]
 
 
 def main(kind: str, port: int, consumers: int, ticks: int) -> None:
-    """Play, and print the medians of a tick in seconds."""
+    """Run, and print the medians of a tick in seconds."""
     if kind == "mango":
-        times = asyncio.run(play_mango(port, consumers, ticks))
+        times = asyncio.run(run_mango(port, consumers, ticks))
     else:
-        times = play_paho(port, consumers, ticks, batched=kind == "paho-batched")
+        times = run_paho(port, consumers, ticks, batched=kind == "paho-batched")
     print(json.dumps([median(wall_s for wall_s, _ in times), median(cpu_s for _, cpu_s in times)]))
 
 

@@ -1,10 +1,11 @@
-"""A process full of devices on a broker, to be measured from outside.
+"""A process with many devices on a broker, measured from outside.
 
 python -m benchmarks.device_group KIND PORT CELLS
 
-`each` and `own` connect every device by itself, hearing the tick on each connection or once for all; `shared` puts all
-behind one connection; `paho` are raw paho-mqtt clients on one epoll that say and hear the same (benchmarks.raw_paho).
-A line of JSON when all are there, another when SIGTERM has ended it. Memory in kB, times in seconds.
+With `each` and `own` every device has its own connection, and receives the tick on each connection or once for all;
+with `shared` all use one connection; `paho` are raw paho-mqtt clients on one epoll with the same messages
+(benchmarks.raw_paho). Prints a line of JSON when all are online, and another after SIGTERM. Memory in kB, times in
+seconds.
 """
 
 import gc
@@ -29,47 +30,47 @@ from gridfleet.devices.runtime.fleet import Fleet
 
 CONSUMERS = 30
 PRODUCERS = 3
-"""In a cell."""
+"""Devices in a cell."""
 HOST = "fleet-1"
 
 
 def main(kind: str, port: int, cells: int) -> None:
-    """Connect, tell, serve until SIGTERM, part, tell."""
+    """Connect, print a line, serve until SIGTERM, disconnect, print a line."""
     scenario = bare_market(cells, CONSUMERS, PRODUCERS)
     fleet = Fleet(scenario)
     allow_descriptors(len(fleet.ids))
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
-        wire = SiteDecoder(scenario.site)
+        decoder = SiteDecoder(scenario.site)
         gc.collect()
         before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()
-        lines: ChannelFactory = loop
+        channels: ChannelFactory = loop
         if kind == "own":
-            lines = TickFanout(loop, scenario.site, HOST)
+            channels = TickFanout(loop, scenario.site, HOST)
         elif kind == "shared":
-            lines = SharedConnection(loop, wire, HOST)
-        seats = [DeviceRunner(agent, lines, wire) for agent in fleet.agents()]
+            channels = SharedConnection(loop, decoder, HOST)
+        runners = [DeviceRunner(agent, channels, decoder) for agent in fleet.agents()]
         loop.wait_online(300)
         connected_s = time.perf_counter() - began_s
-        for seat in seats:
-            seat.start()
+        for runner in runners:
+            runner.start()
         if not loop.run_until(fleet.discovery_complete, 60):
-            raise RuntimeError("the devices have not heard of each other")
-        tell(devices=len(seats), connect_s=connected_s, before_kb=before_kb)
+            raise RuntimeError("the devices have not discovered each other")
+        print_json(devices=len(runners), connect_s=connected_s, before_kb=before_kb)
         loop.run_until(lambda: False)
         memory = memory_kb("VmRSS")
         began_s = time.perf_counter()
-        for seat in seats:
-            seat.stop()
+        for runner in runners:
+            runner.stop()
         loop.run_until(
-            lambda: not loop.connections or loop.connections == {getattr(lines, "connection", None)}, 60
+            lambda: not loop.connections or loop.connections == {getattr(channels, "connection", None)}, 60
         )
-        tell(memory_kb=memory - before_kb, part_s=time.perf_counter() - began_s)
+        print_json(memory_kb=memory - before_kb, part_s=time.perf_counter() - began_s)
 
 
-def tell(**said: Any) -> None:  # noqa: ANN401 - any JSON
-    """Write a line of JSON."""
-    print(json.dumps(said), flush=True)
+def print_json(**values: Any) -> None:  # noqa: ANN401 - any JSON
+    """Print a line of JSON."""
+    print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.device_group import CONSUMERS
 from benchmarks.measure import ROOT, exponent
-from benchmarks.rounds import SCENARIO, Played, play
+from benchmarks.rounds import SCENARIO, TickCost, measure_ticks
 from benchmarks.shared_rate import measure
 from benchmarks.table import Cell, show
 from gridfleet.broker.address import BrokerAddress
@@ -25,7 +25,7 @@ from gridfleet.broker.protocol.topics import topic, topic_filter
 
 MILLI: Final = 1e3
 PER_CONSUMER: Final = 5
-"""Three hear its bid, one award, one receipt."""
+"""Messages: three producers receive its bid, one award, one receipt."""
 NAMES: Final = {
     "own": "GridFleet, own connections",
     "each": "… and an own subscription to the tick",
@@ -35,7 +35,7 @@ NAMES: Final = {
     "plain-each": "… and an own subscription to the tick",
     "paho-plain": "raw paho, own connections on epoll",
 }
-OTHERS: Final = {
+PEERS: Final = {
     "paho": "raw paho, 2 connections, a publish per message",
     "paho-batched": "raw paho, 2 connections, 500 messages per publish",
     "mango": "mango-agents, 2 connections",
@@ -44,7 +44,7 @@ PEERS_PYTHON: Final = "PEERS_PYTHON"
 """The environment variable with the interpreter that has mango-agents, where this one has not."""
 HOW_TO: Final = (
     "mango-agents: not run. Make an environment (python -m venv peers; peers/bin/pip install mango-agents==2.4.0) "
-    f"and say {PEERS_PYTHON}=peers/bin/python; GridFleet does not use it."
+    f"and set {PEERS_PYTHON}=peers/bin/python; GridFleet does not use it."
 )
 
 
@@ -55,17 +55,17 @@ def run_contract_net(*, quick: bool) -> None:
     interpreter = _with_mango()
     found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(runs):
-        for kind in OTHERS:
+        for kind in PEERS:
             if kind != "mango" or interpreter:
                 python = interpreter if kind == "mango" else sys.executable
-                found.setdefault(OTHERS[kind], []).append(_other(python, kind, consumers, ticks))
+                found.setdefault(PEERS[kind], []).append(_peer_times(python, kind, consumers, ticks))
         for kind in ("own", "shared"):
-            played = play(kind, cells, ticks)
-            found.setdefault(NAMES[kind], []).append((played.receipt_s, played.cpu_s))
+            costs = measure_ticks(kind, cells, ticks)
+            found.setdefault(NAMES[kind], []).append((costs.receipt_s, costs.cpu_s))
     rows: list[list[Cell]] = []
     for name, times in found.items():
         wall_s, cpu_s = (median(column) for column in zip(*times, strict=True))
-        speeds = [_speeds(found.get(OTHERS[other]), times) for other in ("paho", "mango")]
+        speeds = [_speeds(found.get(PEERS[other]), times) for other in ("paho", "mango")]
         rate = round(PER_CONSUMER * consumers / wall_s)
         rows.append([name, wall_s * MILLI, rate, cpu_s * MILLI, *speeds[0], *speeds[1]])
     show(
@@ -80,25 +80,25 @@ def run_contract_net(*, quick: bool) -> None:
 
 
 def _speeds(others: list[tuple[float, float]] | None, ours: list[tuple[float, float]]) -> list[Cell]:
-    """Return how many times as fast, and with how many times less CPU, in the median of what ran in the same turn."""
+    """Return the ratios of speed and of CPU, as medians over the runs of the same round."""
     if others is None:
         return [None, None]
     return [median(other[n] / one[n] for other, one in zip(others, ours, strict=True)) for n in range(2)]
 
 
 def run_identities(*, quick: bool) -> None:
-    """Measure 10 000 devices of one process beside raw paho on the same workload, and on the plainest."""
+    """Measure 10 000 devices of one process and raw paho, on the same workload and on the simplest one."""
     cells, ticks, runs = (3, 2, 1) if quick else (303, 2, 1)
     for title, floor, kinds in (
         ("the market: tick, bid, award, receipt, account", "paho", ("paho", "each", "own", "shared")),
         ("tick in, 150 bytes out, QoS 0", "paho-plain", ("paho-plain", "plain-each", "plain-own")),
     ):
-        found: dict[str, list[Played]] = {kind: [] for kind in kinds}
+        found: dict[str, list[TickCost]] = {kind: [] for kind in kinds}
         for _ in range(runs):
             for kind in kinds:
-                found[kind].append(play(kind, cells, ticks))
+                found[kind].append(measure_ticks(kind, cells, ticks))
         devices = found[floor][0].devices
-        rows = [_identity_row(NAMES[kind], played, found[floor]) for kind, played in found.items()]
+        rows = [_identity_row(NAMES[kind], costs, found[floor]) for kind, costs in found.items()]
         columns = [
             "", "CPU, µs per device and tick", "× raw paho", "broker, µs", "tick to last receipt, ms",
             "whole tick, ms", "messages per device", "connect, s", "part, s", "kB per device",
@@ -110,21 +110,21 @@ def run_growth(*, quick: bool) -> None:
     """Measure how the cost of a tick grows with the fleet."""
     sizes, ticks, runs = ((3, 6), 2, 1) if quick else ((15, 30, 76, 152, 303), 5, 3)
     for kind in ("own", "shared"):
-        found = [[play(kind, cells, ticks) for _ in range(runs)] for cells in sizes]
+        found = [[measure_ticks(kind, cells, ticks) for _ in range(runs)] for cells in sizes]
         rows: list[list[Cell]] = [
             [
-                str(played[0].devices),
-                median(one.cpu_s for one in played) * MILLI,
-                median(one.us for one in played),
-                median(one.broker_us for one in played),
-                median(one.messages for one in played) / played[0].devices,
+                str(costs[0].devices),
+                median(one.cpu_s for one in costs) * MILLI,
+                median(one.us for one in costs),
+                median(one.broker_us for one in costs),
+                median(one.messages for one in costs) / costs[0].devices,
             ]
-            for played in found
+            for costs in found
         ]
-        devices = [played[0].devices for played in found]
-        power = exponent(devices, [median(one.cpu_s for one in played) for played in found])
+        devices = [costs[0].devices for costs in found]
+        power = exponent(devices, [median(one.cpu_s for one in costs) for costs in found])
         with_broker = exponent(
-            devices, [median(one.cpu_s + one.broker_cpu_s for one in played) for played in found]
+            devices, [median(one.cpu_s + one.broker_cpu_s for one in costs) for costs in found]
         )
         columns = [
             "devices",
@@ -142,15 +142,23 @@ def run_shared(*, quick: bool) -> None:
     messages, runs = (5_000, 1) if quick else (200_000, 5)
     rates = [measure(messages) for _ in range(runs)]
     row: list[Cell] = [
-        "bids of 500 agents, until each is a message again",
+        "bids of 500 devices, decoded by the receiver",
         round(median(rate.messages_s for rate in rates)),
         f"{min(rate.messages_s for rate in rates):.0f}–{max(rate.messages_s for rate in rates):.0f}",
-        median(rate.say_us for rate in rates),
+        median(rate.send_us for rate in rates),
         median(rate.broker_us for rate in rates),
-        median(rate.hear_us for rate in rates),
+        median(rate.receive_us for rate in rates),
         messages / rates[0].batches,
     ]
-    columns = ["", "messages/s", "from–to", "said, µs CPU", "broker, µs", "heard, µs", "messages per publish"]
+    columns = [
+        "",
+        "messages/s",
+        "from–to",
+        "send, µs CPU",
+        "broker, µs",
+        "receive, µs",
+        "messages per publish",
+    ]
     show(f"Shared connection: {messages} messages, median of {runs} runs", columns, [row])
 
 
@@ -161,33 +169,33 @@ def run_device(*, quick: bool) -> None:
     peaks: list[int] = []
     for number in range(runs + 1):
         bid_s, peak_kb = _one_device()
-        if number:  # the first fills the caches of bytecode and files
+        if number:  # the first run fills the caches of bytecode and files
             times.append(bid_s)
             peaks.append(peak_kb)
     row: list[Cell] = ["a charger on Mosquitto", median(times), f"{min(times):.2f}–{max(times):.2f}"]
-    columns = ["", "start to first bid, s", "from–to", "memory at its highest, MB"]
+    columns = ["", "start to first bid, s", "from–to", "peak memory, MB"]
     show(f"One device as a process: median of {runs}", columns, [[*row, median(peaks) / 1024]])
 
 
-def _identity_row(name: str, played: list[Played], floors: list[Played]) -> list[Cell]:
-    receipts = [one.receipt_s for one in played if one.receipt_s]
-    parts = [one.part_s for one in played if one.part_s is not None]
+def _identity_row(name: str, costs: list[TickCost], floors: list[TickCost]) -> list[Cell]:
+    receipts = [one.receipt_s for one in costs if one.receipt_s]
+    parts = [one.part_s for one in costs if one.part_s is not None]
     return [
         name,
-        median(one.us for one in played),
-        _median_ratio([one.us for one in played], [floor.us for floor in floors]),
-        median(one.broker_us for one in played),
+        median(one.us for one in costs),
+        _median_ratio([one.us for one in costs], [floor.us for floor in floors]),
+        median(one.broker_us for one in costs),
         median(receipts) * MILLI if receipts else None,
-        median(one.wall_s for one in played) * MILLI,
-        median(one.messages for one in played) / played[0].devices,
-        median(one.connect_s for one in played),
+        median(one.wall_s for one in costs) * MILLI,
+        median(one.messages for one in costs) / costs[0].devices,
+        median(one.connect_s for one in costs),
         median(parts) if parts else None,
-        median(one.memory_kb for one in played) / played[0].devices,
+        median(one.memory_kb for one in costs) / costs[0].devices,
     ]
 
 
 def _median_ratio(ones: Iterable[float], others: Iterable[float]) -> float:
-    """Return the median ratio of what was measured in the same turn."""
+    """Return the median of the ratios within the same round."""
     return median(one / other for one, other in zip(ones, others, strict=True))
 
 
@@ -202,8 +210,8 @@ def _with_mango() -> str:
     return ""
 
 
-def _other(python: str, kind: str, consumers: int, ticks: int) -> tuple[float, float]:
-    """Return the wall and CPU seconds of a tick by somebody else."""
+def _peer_times(python: str, kind: str, consumers: int, ticks: int) -> tuple[float, float]:
+    """Return the wall and CPU seconds of a tick of another framework."""
     script = Path(__file__).with_name("contract_net.py")
     with MosquittoBroker() as broker:
         command = [python, str(script), kind, str(broker.ports.plain), str(consumers), str(ticks)]
@@ -242,6 +250,6 @@ def _one_device() -> tuple[float, int]:
             command = [sys.executable, "-m", "benchmarks.one_device", str(port)]
             with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as device:
                 if not loop.run_until(lambda: bool(bids), 20):
-                    raise RuntimeError("the device has not bid")
+                    raise RuntimeError("the device has published no bid")
                 peak_kb = int(device.communicate()[0])
     return bids[0] - began_s, peak_kb

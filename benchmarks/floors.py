@@ -103,29 +103,29 @@ class _Receipt:
         self.energy_wh = energy_wh
 
 
-Hear = Callable[[Any], None]
+Handler = Callable[[Any], None]
 
 
 class _Bus:
     """Topics to listeners, and one queue."""
 
     def __init__(self) -> None:
-        self.listeners: dict[str, list[Hear]] = defaultdict(list)
+        self.listeners: dict[str, list[Handler]] = defaultdict(list)
         self.queue: deque[tuple[str, object]] = deque()
 
     def drain(self) -> None:
         queue, listeners = self.queue, self.listeners
         while queue:
             topic, message = queue.popleft()
-            for hear in listeners[topic]:
-                hear(message)
+            for handle in listeners[topic]:
+                handle(message)
 
 
 class _Consumer:
-    __slots__ = ("bought_wh", "name", "say", "topic", "wanted")
+    __slots__ = ("bought_wh", "name", "send", "topic", "wanted")
 
     def __init__(self, bus: _Bus, name: str, cell: str, wanted: list[Packages]) -> None:
-        self.say = bus.queue.append
+        self.send = bus.queue.append
         self.name = name
         self.topic = f"{cell}/bid"
         self.wanted = wanted
@@ -134,19 +134,19 @@ class _Consumer:
         bus.listeners[f"award/{name}"].append(self.on_award)
 
     def on_process(self, tick: int) -> None:
-        self.say((self.topic, _Bid(self.name, self.wanted[tick])))
+        self.send((self.topic, _Bid(self.name, self.wanted[tick])))
 
     def on_award(self, award: _Award) -> None:
         energy_wh = sum([lot[1] for lot in award.lots])
         self.bought_wh += energy_wh
-        self.say((f"receipt/{award.sender}", _Receipt(self.name, energy_wh)))
+        self.send((f"receipt/{award.sender}", _Receipt(self.name, energy_wh)))
 
 
 class _Producer:
-    __slots__ = ("bids", "cell", "name", "own", "say", "sold_wh", "supplies")
+    __slots__ = ("bids", "cell", "name", "own", "send", "sold_wh", "supplies")
 
     def __init__(self, bus: _Bus, name: str, cell: str, supplies: list[int]) -> None:
-        self.say = bus.queue.append
+        self.send = bus.queue.append
         self.name = name
         self.cell = cell
         self.own = supplies
@@ -162,7 +162,7 @@ class _Producer:
     def on_process(self, tick: int) -> None:
         self.bids = {}
         self.supplies = {}
-        self.say((f"{self.cell}/supply", _Supply(self.name, self.own[tick])))
+        self.send((f"{self.cell}/supply", _Supply(self.name, self.own[tick])))
 
     def on_bid(self, bid: _Bid) -> None:
         self.bids[bid.sender] = bid.packages
@@ -194,7 +194,7 @@ class _Producer:
                 lots.setdefault(consumer, []).append((index, part_wh, -price))
             at_wh = after_wh
         for consumer, parts in lots.items():
-            self.say((f"award/{consumer}", _Award(self.name, parts)))
+            self.send((f"award/{consumer}", _Award(self.name, parts)))
 
     def on_receipt(self, receipt: _Receipt) -> None:
         self.sold_wh += receipt.energy_wh
@@ -228,7 +228,7 @@ class MessageFloor:
 
 
 def _hears_only(_tick: int) -> None:
-    """A device that hears the tick and says nothing."""
+    """A device that receives the tick and publishes nothing."""
 
 
 _PHASES: Final = ("bid", "trade")

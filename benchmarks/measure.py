@@ -1,4 +1,4 @@
-"""What is measured, and how: CPU time of this process, of a child, and memory as the kernel counts it."""
+"""Measures CPU time of this process and of others, and memory as the kernel counts it."""
 
 import gc
 import json
@@ -15,19 +15,19 @@ from typing import Any, Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
-class Spent(NamedTuple):
+class TimeSpent(NamedTuple):
     """CPU and wall time in seconds."""
 
     cpu_s: float
     wall_s: float
 
 
-def spent(work: Callable[[], object]) -> Spent:
-    """Return what a piece of work takes in this process, without the cyclic collector."""
+def spent(work: Callable[[], object]) -> TimeSpent:
+    """Return the time of a call in this process, without the cyclic garbage collector."""
     with collector_off():
         wall_s, cpu_s = perf_counter(), process_time()
         work()
-        return Spent(process_time() - cpu_s, perf_counter() - wall_s)
+        return TimeSpent(process_time() - cpu_s, perf_counter() - wall_s)
 
 
 @contextmanager
@@ -42,23 +42,23 @@ def collector_off() -> Iterator[None]:
 
 
 def child(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a module of ours in a fresh interpreter; return the JSON object it prints."""
+    """Run a module in a new interpreter; return the JSON object that it prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def memory_kb(word: str) -> int:
-    """Return this process's resident memory in kB: now with VmRSS, at its highest with VmHWM."""
+def memory_kb(field: str) -> int:
+    """Return this process's resident memory in kB: the current one for VmRSS, the peak for VmHWM."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{word}:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1])
-    raise LookupError(f"/proc/self/status has no {word}")
+    raise LookupError(f"/proc/self/status has no {field}")
 
 
 def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that the threads of another process have spent, those that live."""
+    """Return the CPU seconds that the threads of another process have used so far."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 

@@ -1,4 +1,4 @@
-"""One device as a process of its own: python -m benchmarks.one_device PORT; ends when it has bid."""
+"""One device in its own process: python -m benchmarks.one_device PORT; ends after its first bid."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ STATUS = Path("/proc/self/status")
 
 
 def main(port: int) -> None:
-    """Come to life at a broker where a tick is retained, bid, and say how much memory that took at most, in kB."""
+    """Connect to a broker with a retained tick, publish a bid, and print the peak memory in kB."""
     charger = Charger(
         "charger-1",
         "here",
@@ -30,9 +30,9 @@ def main(port: int) -> None:
         reactor_price_ueur_per_kwh=900_000,
     )
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-        seat = DeviceRunner(charger, loop, SiteDecoder("here"))
+        runner = DeviceRunner(charger, loop, SiteDecoder("here"))
         loop.wait_online(10)
-        seat.start()
+        runner.start()
         loop.run_until(lambda: charger.tick >= 0, 10)
     print(next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")))
 

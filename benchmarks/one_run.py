@@ -27,12 +27,12 @@ def main(rows: int, columns: int, ticks: int, *, recorded: bool) -> dict[str, fl
         if recorded:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             recording = stack.enter_context(Recording(folder, facts_of(scenario)))
-            hear = recording.tap
+            record = recording.tap
 
             def tap(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
                 nonlocal messages
                 messages += 1
-                hear(simulated_ms, scope, sender, message)
+                record(simulated_ms, scope, sender, message)
 
         gc.collect()
         before_kb = memory_kb("VmRSS")

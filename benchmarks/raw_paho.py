@@ -1,7 +1,7 @@
-"""Floors: paho-mqtt clients, each with its own connection, on one epoll by paho's hooks, and nothing of ours.
+"""Floors: paho-mqtt clients, each with its own connection, on one epoll by paho's hooks, without any code of GridFleet.
 
-`paho` plays the market of a bare cell: it says and hears what our devices do, as JSON of the same size, but knows no
-weather, books, deadlines or validation. `paho-plain` answers each tick by 150 bytes of QoS 0.
+`paho` runs the market of a bare cell: it publishes and receives what our devices do, as JSON of the same size, but has
+no weather, books, deadlines or validation. `paho-plain` answers each tick with 150 bytes of QoS 0.
 """
 
 import json
@@ -24,7 +24,7 @@ PRODUCERS: Final = 3
 PER_PRODUCER: Final = 10
 PLAIN: Final = b"x" * 150
 AT_ONCE: Final = 50
-"""Connections that are dialled at the same time."""
+"""Connections that are opened at the same time."""
 _ACCOUNTS: Final = (
     "latitude", "longitude", "power_w", "balance_neur", "demand_wh", "bought_wh", "paid_neur", "stored_wh",
     "capacity_wh", "delivered_wh", "charge_loss_wh", "discharge_loss_wh", "earned_neur", "ports", "ports_reserved",
@@ -34,7 +34,7 @@ OutgoingMessage = list[tuple[str, dict[str, Any], bool]]
 
 
 class Consumer:
-    """Bids for a package, gives receipts, reports."""
+    """Publishes a bid, receipts and an account."""
 
     def __init__(self, name: str, cell: str, rank: int) -> None:
         self.name = name
@@ -42,27 +42,27 @@ class Consumer:
         self.rank = rank
         self.filters = [f"gridfleet/{SITE}/tick/+", f"gridfleet/{SITE}/award/{name}/+"]
 
-    def hear(self, word: str, _sender: str, said: dict[str, Any]) -> OutgoingMessage:
-        """Return what to say."""
-        if word == "award":
-            receipt = {"tick": said["tick"], "serial": said["serial"], "lots": said["lots"]}
-            return [(f"receipt/{said['by']}/{self.name}", receipt, False)]
-        if said["phase"] == "bid":
-            price = (self.rank * 7_919 + said["tick"] * 104_729) % 1_000_000
+    def handle(self, message_type: str, _sender: str, content: dict[str, Any]) -> OutgoingMessage:
+        """Return the messages to publish."""
+        if message_type == "award":
+            receipt = {"tick": content["tick"], "serial": content["serial"], "lots": content["lots"]}
+            return [(f"receipt/{content['by']}/{self.name}", receipt, False)]
+        if content["phase"] == "bid":
+            price = (self.rank * 7_919 + content["tick"] * 104_729) % 1_000_000
             package = {"index": 0, "energy_wh": 10_000, "price_ueur_per_kwh": price}
-            return [(f"bid/{self.cell}/{self.name}", {"tick": said["tick"], "packages": [package]}, False)]
-        return [(f"state/{self.name}", _state(said["tick"]), True)] if said["phase"] == "settle" else []
+            return [(f"bid/{self.cell}/{self.name}", {"tick": content["tick"], "packages": [package]}, False)]
+        return [(f"state/{self.name}", _state(content["tick"]), True)] if content["phase"] == "settle" else []
 
 
 class Producer:
-    """Announces its energy, awards its share of the dearest bids, reports."""
+    """Publishes a supply, awards for its share of the highest bids, and an account."""
 
     def __init__(self, name: str, cell: str, rank: int) -> None:
         self.name = name
         self.cell = cell
         self.rank = rank
         self.bids: list[tuple[int, str, dict[str, Any]]] = []
-        self.commerce = False
+        self.trading = False
         self.filters = [
             f"gridfleet/{SITE}/tick/+",
             f"gridfleet/{SITE}/receipt/{name}/+",
@@ -70,25 +70,25 @@ class Producer:
             f"gridfleet/{SITE}/supply/{cell}/+",
         ]
 
-    def hear(self, word: str, sender: str, said: dict[str, Any]) -> OutgoingMessage:
-        """Return what to say."""
-        tick = said["tick"]
-        if word == "bid":
-            package = said["packages"][0]
+    def handle(self, message_type: str, sender: str, content: dict[str, Any]) -> OutgoingMessage:
+        """Return the messages to publish."""
+        tick = content["tick"]
+        if message_type == "bid":
+            package = content["packages"][0]
             self.bids.append((-package["price_ueur_per_kwh"], sender, package))
             return self._clear(tick)
-        if word != "tick":
+        if message_type != "tick":
             return []
-        if said["phase"] == "bid":
-            self.commerce = False
+        if content["phase"] == "bid":
+            self.trading = False
             return [(f"supply/{self.cell}/{self.name}", {"tick": tick, "energy_wh": 100_000}, False)]
-        if said["phase"] == "trade":
-            self.commerce = True
+        if content["phase"] == "trade":
+            self.trading = True
             return self._clear(tick)
-        return [(f"state/{self.name}", _state(tick), True)] if said["phase"] == "settle" else []
+        return [(f"state/{self.name}", _state(tick), True)] if content["phase"] == "settle" else []
 
     def _clear(self, tick: int) -> OutgoingMessage:
-        if not self.commerce or len(self.bids) < CONSUMERS:
+        if not self.trading or len(self.bids) < CONSUMERS:
             return []
         self.bids.sort(key=lambda bid: bid[:2])
         mine = self.bids[self.rank * PER_PRODUCER :][:PER_PRODUCER]
@@ -104,7 +104,7 @@ class Producer:
 
 
 def _state(tick: int) -> dict[str, Any]:
-    """Return an account about as long as a charger's."""
+    """Return an account of about the length of a charger's."""
     return {
         "tick": tick,
         "kind": "charger",
@@ -127,7 +127,7 @@ class Loop:
         self.running = True
 
     def add(
-        self, name: str, filters: list[str], qos: int, hear: Callable[[Client, MQTTMessage], None]
+        self, name: str, filters: list[str], qos: int, on_message: Callable[[Client, MQTTMessage], None]
     ) -> None:
         """Connect a client."""
         client = Client(CallbackAPIVersion.VERSION2, name)
@@ -145,7 +145,7 @@ class Loop:
 
         client.on_connect = connected
         client.on_subscribe = self._count
-        client.on_message = lambda _, __, message: hear(client, message)
+        client.on_message = lambda _, __, message: on_message(client, message)
         client.connect("127.0.0.1", self._port, 600)
         self.clients.append(client)
 
@@ -176,26 +176,26 @@ class Loop:
             self.turn(0.2)
 
 
-def _hearer(device: Consumer | Producer) -> Callable[[Client, MQTTMessage], None]:
-    def hear(client: Client, message: MQTTMessage) -> None:
+def _message_handler(device: Consumer | Producer) -> Callable[[Client, MQTTMessage], None]:
+    def on_message(client: Client, message: MQTTMessage) -> None:
         levels = message.topic.split("/")
-        for topic, content, retain in device.hear(levels[2], levels[-1], json.loads(message.payload)):
-            client.publish(f"gridfleet/{SITE}/{topic}", json.dumps(content), 1, retain)
+        for topic, reply, retain in device.handle(levels[2], levels[-1], json.loads(message.payload)):
+            client.publish(f"gridfleet/{SITE}/{topic}", json.dumps(reply), 1, retain)
 
-    return hear
+    return on_message
 
 
 def _plain(number: int) -> Callable[[Client, MQTTMessage], None]:
     topic = f"gridfleet/{SITE}/plain/{number}"
 
-    def hear(client: Client, _: MQTTMessage) -> None:
+    def on_message(client: Client, _: MQTTMessage) -> None:
         client.publish(topic, PLAIN, 0)
 
-    return hear
+    return on_message
 
 
 def main(kind: str, port: int, cells: int) -> None:
-    """Connect, tell, serve until SIGTERM, tell."""
+    """Connect, print a line, serve until SIGTERM, print a line."""
     loop = Loop(port)
     signal.signal(signal.SIGTERM, loop.stop)
     before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()
@@ -209,13 +209,17 @@ def main(kind: str, port: int, cells: int) -> None:
             if kind == "paho-plain":
                 loop.add(member.name, member.filters[:1], 0, _plain(len(loop.clients)))
             else:
-                loop.add(member.name, member.filters, 1, _hearer(member))
+                loop.add(member.name, member.filters, 1, _message_handler(member))
             while len(loop.clients) - loop.subscribed > AT_ONCE:
                 loop.turn(1.0)
     while loop.subscribed < len(loop.clients):
         loop.turn(1.0)
-    said = {"devices": len(loop.clients), "connect_s": time.perf_counter() - began_s, "before_kb": before_kb}
-    print(json.dumps(said), flush=True)
+    started = {
+        "devices": len(loop.clients),
+        "connect_s": time.perf_counter() - began_s,
+        "before_kb": before_kb,
+    }
+    print(json.dumps(started), flush=True)
     loop.serve()
     print(json.dumps({"memory_kb": memory_kb("VmRSS") - before_kb, "part_s": None}), flush=True)
 

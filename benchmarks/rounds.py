@@ -1,6 +1,6 @@
-"""The clock of a fleet under measurement: phase after phase, each as soon as the one before is done.
+"""The clock of a measured fleet: each phase begins as soon as the one before is complete.
 
-The fleet is a process of its own, so that its CPU time is its own; this one and Mosquitto share the other core.
+The fleet has its own process, so that its CPU time can be measured; this process and Mosquitto share the other core.
 """
 
 import json
@@ -29,7 +29,7 @@ WAIT_S: Final = 120.0
 SCENARIO: Final = bare_market(1, CONSUMERS, PRODUCERS)
 SITE: Final = SCENARIO.site
 PACE_S: Final = 9_000.0
-"""Seconds per tick as the clock says, so that nobody's patience ends within a measurement."""
+"""Seconds per tick in the tick message, so long that no deadline passes within a measurement."""
 PHASES: Final = {
     Phase.BID: (0, 5),
     Phase.TRADE: (5, 10),
@@ -38,8 +38,8 @@ PHASES: Final = {
 }
 
 
-class Played(NamedTuple):
-    """What a fleet took for a tick; CPU in seconds per tick."""
+class TickCost(NamedTuple):
+    """What a tick costs a fleet; CPU in seconds per tick."""
 
     devices: int
     connect_s: float
@@ -64,14 +64,14 @@ class Played(NamedTuple):
         return self.broker_cpu_s / self.devices * 1e6
 
 
-def play(kind: str, cells: int, ticks: int) -> Played:
-    """Let a fleet of that kind (see benchmarks.device_group) play so many ticks after a first that is not measured."""
+def measure_ticks(kind: str, cells: int, ticks: int) -> TickCost:
+    """Measure ticks of a fleet of a kind (see benchmarks.device_group), after a first tick that is not measured."""
     module = "benchmarks.plain_group" if kind.startswith("plain") else "benchmarks.device_group"
     with MosquittoBroker() as broker:
         port = broker.ports.plain or 0
-        with _crew(module, kind, port, cells) as (group, born):
+        with _device_process(module, kind, port, cells) as (group, started):
             with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
-                clock = Clock(loop, cells, born["devices"], plain="plain" in kind)
+                clock = Clock(loop, cells, started["devices"], plain="plain" in kind)
                 clock.tick(0)
                 cpu_s, broker_s = cpu_of(group.pid), cpu_of(broker.pid)
                 times = [clock.tick(number) for number in range(1, ticks + 1)]
@@ -79,9 +79,9 @@ def play(kind: str, cells: int, ticks: int) -> Played:
             group.terminate()
             assert group.stdout is not None
             ended = json.loads(group.stdout.readline())
-    return Played(
-        devices=born["devices"],
-        connect_s=born["connect_s"],
+    return TickCost(
+        devices=started["devices"],
+        connect_s=started["connect_s"],
         cpu_s=cpu_s / ticks,
         broker_cpu_s=broker_s / ticks,
         receipt_s=median(receipt_s for receipt_s, _, _ in times),
@@ -93,23 +93,23 @@ def play(kind: str, cells: int, ticks: int) -> Played:
 
 
 @contextmanager
-def _crew(
+def _device_process(
     module: str, kind: str, port: int, cells: int
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     command = [sys.executable, "-m", module, kind, str(port), str(cells)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as group:
         try:
             assert group.stdout is not None
-            born = group.stdout.readline()
-            if not born:
-                raise RuntimeError(f"a fleet to be measured did not come to life: {' '.join(command)}")
-            yield group, json.loads(born)
+            started = group.stdout.readline()
+            if not started:
+                raise RuntimeError(f"the measured fleet did not start: {' '.join(command)}")
+            yield group, json.loads(started)
         finally:
             group.terminate()
 
 
 class Clock:
-    """Says the phases, and counts what it hears."""
+    """Publishes the phases, and counts the messages of the devices."""
 
     def __init__(self, loop: MqttLoop, cells: int, devices: int, *, plain: bool) -> None:
         self._loop = loop
@@ -118,48 +118,50 @@ class Clock:
         self._plain = plain
         self._counts: Counter[str] = Counter()
         self._last_receipt_s = 0.0
-        words = ("award", "receipt")
-        filters = [topic_filter(SITE, word) for word in (*words, "state")]
-        filters += [batch_topic(SITE, word, ALL, ALL) for word in words]
+        message_types = ("award", "receipt")
+        filters = [topic_filter(SITE, message_type) for message_type in (*message_types, "state")]
+        filters += [batch_topic(SITE, message_type, ALL, ALL) for message_type in message_types]
         if plain:
             filters = [f"gridfleet/{SITE}/plain/+"]
-        self._line = loop.open("clock", on_message=self._hear, filters=[(each, 0) for each in filters])
+        self._connection = loop.open(
+            "clock", on_message=self._on_message, filters=[(each, 0) for each in filters]
+        )
         loop.wait_online(10)
-        loop.run_until(lambda: False, 0.2)  # what is retained
+        loop.run_until(lambda: False, 0.2)  # receive retained messages
 
-    def _hear(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+    def _on_message(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         if retained:
             return
-        word, count = text.split("/")[2], 1
-        if word == "batch":
-            word, count = text.split("/")[3], len(unpack(payload))
-        self._counts[word] += count
-        if word == "receipt":
+        message_type, count = text.split("/")[2], 1
+        if message_type == "batch":
+            message_type, count = text.split("/")[3], len(unpack(payload))
+        self._counts[message_type] += count
+        if message_type == "receipt":
             self._last_receipt_s = time.perf_counter()
 
     def tick(self, number: int) -> tuple[float, float, int]:
-        """Play a tick; return seconds to the last receipt and to the last account, and how much was said."""
+        """Run a tick; return seconds to the last receipt and to the last account, and the number of messages."""
         counts = self._counts
         counts.clear()
         began_s = time.perf_counter()
-        self._say(number, Phase.BID)
+        self._publish_tick(number, Phase.BID)
         if self._plain:
             self._wait("plain", self._devices)
             return 0.0, time.perf_counter() - began_s, counts.total()
-        self._say(number, Phase.TRADE)
+        self._publish_tick(number, Phase.TRADE)
         self._loop.run_until(lambda: counts["receipt"] >= counts["award"] >= self._bids * 0.8, WAIT_S)
-        self._say(number, Phase.IMPORT)
-        self._say(number, Phase.SETTLE)
+        self._publish_tick(number, Phase.IMPORT)
+        self._publish_tick(number, Phase.SETTLE)
         self._wait("state", self._devices)
         if counts["receipt"] != counts["award"]:
             raise RuntimeError(f"receipts are missing in tick {number}: {dict(counts)}")
         return self._last_receipt_s - began_s, time.perf_counter() - began_s, counts.total()
 
-    def _wait(self, word: str, count: int) -> None:
-        if not self._loop.run_until(lambda: self._counts[word] >= count, WAIT_S):
-            raise RuntimeError(f"{word}: {self._counts[word]} of {count} within {WAIT_S:g} s")
+    def _wait(self, message_type: str, count: int) -> None:
+        if not self._loop.run_until(lambda: self._counts[message_type] >= count, WAIT_S):
+            raise RuntimeError(f"{message_type}: {self._counts[message_type]} of {count} within {WAIT_S:g} s")
 
-    def _say(self, number: int, phase: Phase) -> None:
+    def _publish_tick(self, number: int, phase: Phase) -> None:
         begin, end = PHASES[phase]
         start_ms = SCENARIO.start_ms + number * TICK_MS
         tick = Tick(
@@ -174,4 +176,4 @@ class Clock:
             settings=Settings(),
             epoch=1,
         )
-        self._line.publish(topic(SITE, tick, "", "clock"), encode(tick), qos=1, retain=True)
+        self._connection.publish(topic(SITE, tick, "", "clock"), encode(tick), qos=1, retain=True)

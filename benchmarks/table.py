@@ -1,4 +1,4 @@
-"""Tables as the benchmarks print them: Markdown, so that docs/benchmarks.md can take them as they are."""
+"""Tables as the benchmarks print them: Markdown, to be copied into docs/benchmarks.md."""
 
 from collections.abc import Sequence
 
@@ -32,12 +32,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> None:
 
 
 def _text(cell: Cell) -> str:
-    """Three digits of a number are as many as a shared machine is good for."""
+    """Return a cell as text; numbers with three digits, the precision of a shared machine."""
     if cell is None:
         return "–"
     if not isinstance(cell, float):
         return str(cell)
-    for least, digits in ((100, 0), (10, 1), (1, 2)):
-        if abs(cell) >= least:
+    for minimum, digits in ((100, 0), (10, 1), (1, 2)):
+        if abs(cell) >= minimum:
             return f"{cell:.{digits}f}"
     return f"{cell:.3f}"

@@ -39,12 +39,12 @@ _PER_SYNC: Final = 5_000
 
 
 def run(*, quick: bool) -> None:
-    """Measure store, recorder and spool; without InfluxDB 1 on the machine, leave the last out and say so."""
+    """Measure store, recorder and spool; without InfluxDB 1 on the machine, leave the last out and print that."""
     amount = 20_000 if quick else 1_000_000
     _lines()  # a run is simulated first
     rows = [_measured("rows of trades and devices into the local store", amount, _into_store)]
     rows.append(_measured("points of a run made and spelt as lines", amount // 10, _points_made))
-    rows.append(_measured("messages heard, in the journal, store and spool", amount // 20, _heard))
+    rows.append(_measured("messages received, in journal, store and spool", amount // 20, _record_messages))
     rows.append(_measured("points into the spool, synced", amount, _into_spool))
     notes = [
         "Each line in a folder on this machine's disk; fsync after every 5 000, the store once a second."
@@ -96,9 +96,9 @@ def _into_store(folder: Path, amount: int) -> None:
 
 
 @cache
-def _said() -> list[tuple[int, str, str, Message]]:
+def _messages_of_a_run() -> list[tuple[int, str, str, Message]]:
     log: list[tuple[int, str, str, Message]] = []
-    Simulation(load("normal"), ticks=_TICKS, taps=(lambda *heard: log.append(heard),)).run()
+    Simulation(load("normal"), ticks=_TICKS, taps=(lambda *message: log.append(message),)).run()
     return log
 
 
@@ -108,14 +108,14 @@ def _lines() -> list[str]:
     with Recording(
         None, RunFacts("normal", "", 1, "", 0), sink=lambda point: found.append(line(point))
     ) as recording:
-        for heard in _said():
-            recording.tap(*heard)
+        for message in _messages_of_a_run():
+            recording.tap(*message)
     return [each for each in found if each]
 
 
 def _points_made(_folder: Path, amount: int) -> None:
     made = 0
-    log = _said()
+    log = _messages_of_a_run()
     while made < amount:
         counts = [0]
 
@@ -123,16 +123,16 @@ def _points_made(_folder: Path, amount: int) -> None:
             counts[0] += bool(line(point))
 
         with Recording(None, RunFacts("normal", "", 1, "", 0), sink=take) as recording:
-            for heard in log:
-                recording.tap(*heard)
+            for message in log:
+                recording.tap(*message)
         made += counts[0]
 
 
-def _heard(folder: Path, amount: int) -> None:
-    wire = [(topic(SITE, each[3], each[1], each[2]), encode(each[3])) for each in _said()]
+def _record_messages(folder: Path, amount: int) -> None:
+    encoded = [(topic(SITE, each[3], each[1], each[2]), encode(each[3])) for each in _messages_of_a_run()]
     facts = RunFacts("normal", "", 1, "", 0)
     with Spool(folder / "spool") as spool, DurableRecorder(folder, SITE, lambda _run: facts, spool) as live:
-        for number, (text, payload) in enumerate(islice(cycle(wire), amount)):
+        for number, (text, payload) in enumerate(islice(cycle(encoded), amount)):
             live.receive(text, payload, number)
             if number % 500 == 0:  # as often as messages come in bursts
                 live.sync()

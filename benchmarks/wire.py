@@ -1,4 +1,4 @@
-"""What the same run costs over the embedded broker in lock-step, and in simulation."""
+"""Cost of the same run over the embedded broker in lock-step and in simulation."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from gridfleet.devices.runtime.site import SiteRun
 MILLI: Final = 1e3
 
 
-class Played(NamedTuple):
+class RunCost(NamedTuple):
     """One run: seconds of wall and CPU time until its first tick, and from there to its end; messages."""
 
     start_s: float
@@ -28,7 +28,7 @@ class Played(NamedTuple):
     broker_cpu_s: float
     messages: int
     lockstep: int
-    """How many of them only lock-step needs: ready and grant."""
+    """Messages that only lock-step needs: ready and grant."""
 
 
 def run(*, quick: bool) -> None:
@@ -38,7 +38,7 @@ def run(*, quick: bool) -> None:
     wired, simulated = [], []
     for _ in range(runs):
         simulated.append(_simulate(scenario, ticks))
-        wired.append(_play(scenario, ticks))
+        wired.append(_run_on_broker(scenario, ticks))
     columns = ["", "wall, ms per tick", "CPU, ms per tick", "of it broker", "messages per tick", "messages/s"]
     rows = [_row("simulation", simulated, ticks), _row("embedded broker, lock-step", wired, ticks)]
     ratios = [one.cpu_s / other.cpu_s for one, other in zip(wired, simulated, strict=True)]
@@ -52,37 +52,44 @@ def run(*, quick: bool) -> None:
         [
             f"CPU over the simulation's: {median(ratios):.1f}.",
             f"Of the messages over the broker, {lockstep:.0f} per tick are ready and grant, which only lock-step has.",
-            f"Start: broker {broker_ms:.0f} ms, then {fleet_ms:.0f} ms until all are connected, acquainted and begin.",
+            f"Start: broker {broker_ms:.0f} ms, then {fleet_ms:.0f} ms until all devices have discovered each other.",
         ],
     )
 
 
-def _row(name: str, runs: list[Played], ticks: int) -> list[Cell]:
+def _row(name: str, runs: list[RunCost], ticks: int) -> list[Cell]:
     wall_s, cpu_s = median(run.wall_s for run in runs), median(run.cpu_s for run in runs)
     broker_s = median(run.broker_cpu_s for run in runs)
-    said = median(run.messages for run in runs)
+    messages = median(run.messages for run in runs)
     own: list[Cell] = [broker_s / ticks * MILLI if broker_s else None]
-    return [name, wall_s / ticks * MILLI, cpu_s / ticks * MILLI, *own, said / ticks, round(said / wall_s)]
+    return [
+        name,
+        wall_s / ticks * MILLI,
+        cpu_s / ticks * MILLI,
+        *own,
+        messages / ticks,
+        round(messages / wall_s),
+    ]
 
 
-def _simulate(scenario: Scenario, ticks: int) -> Played:
-    heard = _Watch(lambda: 0.0)
-    spent(Simulation(scenario, ticks=ticks, taps=(heard.tap,)).run)
-    return heard.played(0.0, 0.0)
+def _simulate(scenario: Scenario, ticks: int) -> RunCost:
+    watch = _Watch(lambda: 0.0)
+    spent(Simulation(scenario, ticks=ticks, taps=(watch.tap,)).run)
+    return watch.cost(0.0, 0.0)
 
 
-def _play(scenario: Scenario, ticks: int) -> Played:
+def _run_on_broker(scenario: Scenario, ticks: int) -> RunCost:
     launched_s = time.perf_counter()
     with EmbeddedBroker() as broker:
         pid, up_s = broker.pid, time.perf_counter()
-        heard = _Watch(lambda: cpu_of(pid))
-        site = SiteRun(Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, taps=(heard.tap,))
+        watch = _Watch(lambda: cpu_of(pid))
+        site = SiteRun(Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, taps=(watch.tap,))
         spent(site.run)
-    return heard.played(launched_s, up_s)
+    return watch.cost(launched_s, up_s)
 
 
 class _Watch:
-    """A tap that looks at the clocks when the first tick and the end of the run are heard, and counts in between."""
+    """A tap that reads the clocks at the first tick and at the end of the run, and counts messages in between."""
 
     def __init__(self, broker_cpu_s: Callable[[], float]) -> None:
         self._broker_cpu_s = broker_cpu_s
@@ -98,9 +105,9 @@ class _Watch:
             self._messages += 1
             self._lockstep += isinstance(message, Ready | Grant)
 
-    def played(self, launched_s: float, up_s: float) -> Played:
+    def cost(self, launched_s: float, up_s: float) -> RunCost:
         (wall_s, cpu_s, broker_s), (wall_end_s, cpu_end_s, broker_end_s) = self._times
-        return Played(
+        return RunCost(
             start_s=wall_s - up_s,
             broker_start_s=up_s - launched_s,
             wall_s=wall_end_s - wall_s,

@@ -1,4 +1,4 @@
-"""The benchmarks run; and what noise does not touch is held: how many messages a device says, and who hears a bid."""
+"""The benchmarks run, and the figures without noise hold: messages per device, and the receivers of a bid."""
 
 import re
 import subprocess
@@ -21,8 +21,8 @@ from gridfleet.devices.runtime.simulation import Simulation
 TICKS = 4
 
 
-def said(scenario: Scenario, ticks: int = TICKS) -> tuple[Counter[type[Message]], int]:
-    """How many messages of each kind a run says, and how many devices there are."""
+def message_counts(scenario: Scenario, ticks: int = TICKS) -> tuple[Counter[type[Message]], int]:
+    """Return the number of messages of each class in a run, and the number of devices."""
     counts: Counter[type[Message]] = Counter()
     simulation = Simulation(
         scenario, ticks=ticks, taps=(lambda _now, _scope, _sender, message: counts.update([type(message)]),)
@@ -63,28 +63,28 @@ def test_an_unknown_benchmark_is_refused_by_name() -> None:
 def test_messages_per_device_and_tick_do_not_grow_with_the_fleet() -> None:
     rates = []
     for rows, columns in ((2, 2), (6, 6)):
-        counts, devices = said(default_mix(rows, columns))
+        counts, devices = message_counts(default_mix(rows, columns))
         rates.append(counts.total() / (devices * TICKS))
     assert rates[1] == pytest.approx(rates[0], rel=0.1)
 
 
-def test_a_bid_is_heard_by_the_producers_of_its_cell_and_by_nobody_else(
+def test_only_the_producers_of_its_cell_receive_a_bid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    heard: Counter[str] = Counter()
+    received: Counter[str] = Counter()
     handle = Turbine.handlers[Bid]
 
     def counting(turbine: Turbine, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
         assert scope == turbine.cell
-        heard[sender] += 1
+        received[sender] += 1
         return handle(turbine, scope, sender, bid, now_ms)
 
     handlers: dict[type[Message], Any] = {**Turbine.handlers, Bid: counting}
     monkeypatch.setattr(Turbine, "handlers", handlers)
-    bids = said(default_mix(2, 2))[0][Bid]
+    bids = message_counts(default_mix(2, 2))[0][Bid]
     assert bids == TICKS * 4 * 23
-    assert heard.total() == bids * PRODUCERS
-    assert set(heard.values()) == {TICKS * PRODUCERS}
+    assert received.total() == bids * PRODUCERS
+    assert set(received.values()) == {TICKS * PRODUCERS}
 
 
 def test_floors_sell_what_the_simulation_sells() -> None:
