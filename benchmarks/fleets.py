@@ -37,7 +37,7 @@ def bare_market(cells: int, consumers: int, producers: int, packages: int = 1) -
             *(f"{kind}.count=0" for kind in ("households", "commerce", "farms", "vehicles", "reactors")),
             f"chargers.count={consumers * cells}",
             "chargers.capacity_kwh=100000",
-            f"chargers.most_kwh_per_tick={10 * packages}",
+            f"chargers.max_kwh_per_tick={10 * packages}",
         ],
     )
 

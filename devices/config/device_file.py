@@ -259,8 +259,8 @@ def _range_mistakes(device: DeviceFile, adc: AdcTable) -> Iterator[_Mistake]:
     """Yield sensors whose range the converter does not cover."""
     max_v = adc.reference_v
     for name, sensor, peak in (
-        ("current", device.current, 1.1 * device.safety.most_current_a),
-        ("voltage", device.voltage, device.safety.most_voltage_v),
+        ("current", device.current, 1.1 * device.safety.max_current_a),
+        ("voltage", device.voltage, device.safety.max_voltage_v),
     ):
         if sensor is None:
             continue
@@ -276,7 +276,7 @@ def _range_mistakes(device: DeviceFile, adc: AdcTable) -> Iterator[_Mistake]:
             continue
         shown = min(zero_v, max_v - zero_v) / (sensor.volts_per_unit * sensor.divider) / 2**0.5
         if shown < peak:
-            key = "most_current_a" if name == "current" else "most_voltage_v"
+            key = "max_current_a" if name == "current" else "max_voltage_v"
             yield (
                 (name,),
                 (

@@ -50,7 +50,7 @@ class TelemetryTable(Table):
     every_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     folder: str = ""
     """Where samples wait; from the file's folder. Without it, systemd's state directory, else none are kept."""
-    most_mb: Annotated[float, Field(ge=0.01, le=1000)] = 8.0
+    max_mb: Annotated[float, Field(ge=0.01, le=1000)] = 8.0
 
 
 class TurbineTable(Table):

@@ -56,7 +56,7 @@ class AnemometerTable(PinTable):
     """Pulses that follow sooner are the contact's bouncing, and are not counted."""
     mean_s: Seconds = 60.0
     """The mean over this time is what the turbine sells by."""
-    most_m_per_s: Annotated[float, Field(gt=0, le=200)] = 75.0
+    max_m_per_s: Annotated[float, Field(gt=0, le=200)] = 75.0
     """More than this no wind does: the sensor is at fault."""
     stuck_after_s: Seconds = 600.0
     """A contact closed for so long is stuck."""
@@ -65,11 +65,11 @@ class AnemometerTable(PinTable):
 
     @model_validator(mode="after")
     def _bounce_leaves_room(self) -> "AnemometerTable":
-        fastest_hz = self.most_m_per_s / self.m_per_s_per_hz
+        fastest_hz = self.max_m_per_s / self.m_per_s_per_hz
         if self.bounce_ms and fastest_hz > 1000 / self.bounce_ms:
             raise ValueError(
-                f"bounce_ms = {self.bounce_ms:g}: at {self.most_m_per_s:g} m/s pulses follow each other every "
-                f"{1000 / fastest_hz:.2f} ms and would be taken for bouncing; lower bounce_ms or most_m_per_s"
+                f"bounce_ms = {self.bounce_ms:g}: at {self.max_m_per_s:g} m/s pulses follow each other every "
+                f"{1000 / fastest_hz:.2f} ms and would be taken for bouncing; lower bounce_ms or max_m_per_s"
             )
         return self
 
@@ -78,8 +78,8 @@ class VaneTable(Table):
     """A wind vane whose voltage grows with the angle."""
 
     channel: Channel
-    least_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
-    most_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
+    min_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
+    max_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
     """Voltages at 0° and just before 360°; outside of them the wire is broken."""
     stuck_after_s: Seconds = 1800.0
     """So long no vane is still in a breeze."""
@@ -88,8 +88,8 @@ class VaneTable(Table):
 
     @model_validator(mode="after")
     def _spans(self) -> "VaneTable":
-        if self.most_v - self.least_v < 0.1:
-            raise ValueError("most_v must exceed least_v by 0.1 V or more")
+        if self.max_v - self.min_v < 0.1:
+            raise ValueError("max_v must exceed min_v by 0.1 V or more")
         return self
 
 
@@ -228,11 +228,11 @@ class SafetyTable(Table):
     mains_hz: Literal[50, 60] = 50
     nominal_v: Annotated[float, Field(ge=10, le=500)] = 230.0
     """The mains; energy is counted with it where no voltage is measured."""
-    most_voltage_v: Annotated[float, Field(ge=10, le=600)] = 265.0
-    least_voltage_v: Annotated[float, Field(ge=0, le=500)] = 195.0
-    most_current_a: Annotated[float, Field(gt=0, le=100)] = 16.0
+    max_voltage_v: Annotated[float, Field(ge=10, le=600)] = 265.0
+    min_voltage_v: Annotated[float, Field(ge=0, le=500)] = 195.0
+    max_current_a: Annotated[float, Field(gt=0, le=100)] = 16.0
     trip_after_s: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """More than 110 % of most_current_a for so long opens; more than 150 % at once."""
+    """More than 110 % of max_current_a for so long opens; more than 150 % at once."""
     idle_a: Annotated[float, Field(gt=0, le=5)] = 0.5
     """With the contactor open less than this flows, or it is welded."""
     parting_s: Annotated[float, Field(gt=0, le=5)] = 0.3

@@ -45,7 +45,7 @@ class BufferTable(Table):
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
     stored_share: Share = 0.5
-    most_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
+    max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
 
 

@@ -151,4 +151,4 @@ def _offline_queue(file: DeviceFile) -> OfflineQueue | None:
     if folder is None:
         LOG.info("no [telemetry] folder: samples taken while offline wait in memory")
         return None
-    return OfflineQueue(folder, round(table.most_mb * 1e6))
+    return OfflineQueue(folder, round(table.max_mb * 1e6))

@@ -92,7 +92,7 @@ def build_charger(
         capacity_wh=capacity_wh,
         stored_wh=round(capacity_wh * buffer.stored_share),
         ports=buffer.ports if connector is None else 1,
-        max_wh_per_tick=wh(buffer.most_kwh_per_tick),
+        max_wh_per_tick=wh(buffer.max_kwh_per_tick),
         package_wh=wh(market.package_kwh),
         floor_ueur_per_kwh=ueur(market.charger_floor_eur_per_kwh),
         reactor=reactor,

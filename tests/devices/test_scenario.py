@@ -42,7 +42,7 @@ def test_the_default_fleet_is_the_originals() -> None:
     consumers = [table.count for table in (scenario.households, scenario.commerce, scenario.farms)]
     assert (scenario.turbines.count, consumers, scenario.chargers.count) == (3, [1, 1, 1], 20)
     assert (scenario.vehicles.count, scenario.reactors.count) == (30, 1)
-    assert (scenario.chargers.capacity_kwh, scenario.chargers.ports, scenario.chargers.most_kwh_per_tick) == (
+    assert (scenario.chargers.capacity_kwh, scenario.chargers.ports, scenario.chargers.max_kwh_per_tick) == (
         300,
         5,
         50,

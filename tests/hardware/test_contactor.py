@@ -11,7 +11,7 @@ from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.sensor_tables import SafetyTable
 from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, ContactorInputs, Holds
 
-SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, most_current_a=16.0)
+SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, max_current_a=16.0)
 GOOD = ContactorInputs(
     plugged=True,
     stopped=False,
@@ -140,8 +140,8 @@ def test_half_as_much_again_trips_at_once(current_a: float, closed_at_once: bool
         ("gap_s", 0.25, 0.2501),
         ("market_silent_s", 5.0, 5.001),
         ("broker_silent_s", 60.0, 60.001),
-        ("voltage_v", SAFETY.least_voltage_v, SAFETY.least_voltage_v - 0.001),
-        ("voltage_v", SAFETY.most_voltage_v, SAFETY.most_voltage_v + 0.001),
+        ("voltage_v", SAFETY.min_voltage_v, SAFETY.min_voltage_v - 0.001),
+        ("voltage_v", SAFETY.max_voltage_v, SAFETY.max_voltage_v + 0.001),
         ("delivered_wh", 999.999, 1000.0),
     ],
 )

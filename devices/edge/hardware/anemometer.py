@@ -135,7 +135,7 @@ class Anemometer:
 
     def _fault(self, now_s: float, wind: WindMeasurement) -> Fault | None:
         table = self._table
-        if wind.now_m_per_s > table.most_m_per_s:
+        if wind.now_m_per_s > table.max_m_per_s:
             return Fault.OUT_OF_RANGE
         bounces = sum(second.bounces for second in self._seconds)
         pulses = sum(second.pulses for second in self._seconds)

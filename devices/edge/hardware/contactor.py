@@ -130,7 +130,7 @@ class Contactor:
             self.plugged_since_s = None
         elif self.plugged_since_s is None:
             self.plugged_since_s = now_s
-        if inputs.current_a <= SLOW_TRIP_RATIO * self._safety.most_current_a:
+        if inputs.current_a <= SLOW_TRIP_RATIO * self._safety.max_current_a:
             self.over_since_s = None
         elif self.over_since_s is None:
             self.over_since_s = now_s
@@ -150,7 +150,7 @@ class Contactor:
     def over_current(self, inputs: ContactorInputs, now_s: float) -> bool:
         """Return whether the current is far too high, or too high for too long."""
         lasting = self.over_since_s is not None and now_s - self.over_since_s >= self._safety.trip_after_s
-        return lasting or inputs.current_a > INSTANT_TRIP_RATIO * self._safety.most_current_a
+        return lasting or inputs.current_a > INSTANT_TRIP_RATIO * self._safety.max_current_a
 
     def not_closed(self, inputs: ContactorInputs, now_s: float) -> bool:
         """Return whether the auxiliary contact stays open although it was closed."""
@@ -166,7 +166,7 @@ class Contactor:
 
     def bad_voltage(self, inputs: ContactorInputs, _now_s: float) -> bool:
         """Return whether the mains voltage is too high or too low."""
-        return not self._safety.least_voltage_v <= inputs.voltage_v <= self._safety.most_voltage_v
+        return not self._safety.min_voltage_v <= inputs.voltage_v <= self._safety.max_voltage_v
 
 
 def _delivered(_: Contactor, inputs: ContactorInputs, _now_s: float) -> bool:

@@ -13,7 +13,7 @@ MARGIN: Final = 0.02
 
 def direction_deg(volts: float, table: VaneTable) -> float:
     """Return where the wind comes from, 0 to 360°, clockwise from north."""
-    share = (volts - table.least_v) / (table.most_v - table.least_v)
+    share = (volts - table.min_v) / (table.max_v - table.min_v)
     return (360.0 * min(max(share, 0.0), 1.0) - table.north_deg) % 360.0
 
 
@@ -22,6 +22,6 @@ def read(codes: Sequence[int], table: VaneTable, adc: AdcTable) -> tuple[float, 
     code = sorted(codes)[len(codes) // 2]
     volts = code * adc.reference_v / ADC_STEPS
     margin_v = MARGIN * adc.reference_v
-    if not table.least_v - margin_v <= volts <= table.most_v + margin_v:
+    if not table.min_v - margin_v <= volts <= table.max_v + margin_v:
         return 0.0, Fault.DISCONNECTED
     return direction_deg(volts, table), None

@@ -165,4 +165,4 @@ class WindPlant:
         if self.vane_v is not None or table is None:
             return self.vane_v or 0.0
         share = ((self.direction_deg + table.north_deg) % 360.0) / 360.0
-        return table.least_v + share * (table.most_v - table.least_v)
+        return table.min_v + share * (table.max_v - table.min_v)
