@@ -1,8 +1,12 @@
-"""A stage on which agents talk over a fake link: the script says what happens, and what must be said, line by line."""
+"""A testbed of agents on a simulated network, and functions that build the agents.
+
+A test is a script: it says what happens (`begin_phase`, `wait`, `take_offline`, `drop`, …), and which messages the
+agents must publish, one expectation per line (`expect`, `expect_next`, `expect_nothing`).
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import (
@@ -38,13 +42,15 @@ EUR: Final = 1_000_000
 """1 EUR/kWh in µEUR/kWh."""
 LEAF: Final = VehicleModel("Script", 150.0, 50_000, 100_000)
 
-SaidT = TypeVar("SaidT", bound=Message)
-Line = tuple[str, str, Message]
+MessageT = TypeVar("MessageT", bound=Message)
+SentMessage = tuple[str, str, Message]
 """(sender, scope, message)."""
 
 
-class Stage:
-    """Agents and the link between them; a line that no expectation has consumed yet stands in `lines`."""
+class Testbed:
+    """Agents and the network between them; `unread` holds the messages that no expectation has consumed yet."""
+
+    __test__: ClassVar = False  # it is no class of tests
 
     def __init__(self, *agents: Agent, mode: Mode = Mode.REALTIME, seconds_per_tick: float = 900.0) -> None:
         self.agents = {agent.id: agent for agent in agents}
@@ -55,32 +61,33 @@ class Stage:
         self.seconds_per_tick = seconds_per_tick
         self.settings = Settings()
         self.absent: tuple[str, ...] = ()
-        self.lines: deque[Line] = deque()
-        self.all: list[Line] = []
+        self.unread: deque[SentMessage] = deque()
+        self.sent: list[SentMessage] = []
         self.down: set[str] = set()
-        self._rules: list[tuple[type[Message], str, str, list[tuple[Line, str]] | None]] = []
-        self._queue: deque[tuple[Line, str]] = deque()
+        self._rules: list[tuple[type[Message], str, str, list[tuple[SentMessage, str]] | None]] = []
+        self._queue: deque[tuple[SentMessage, str]] = deque()
         for agent in agents:
-            self._say(agent.id, agent.start(self.now_ms))
+            self._publish(agent.id, agent.start(self.now_ms))
         self._drain()
-        self.lines.clear()
+        self.unread.clear()
 
     # --- what happens ------------------------------------------------------------------------------------
 
-    def begin(self, phase: Phase, tick: int | None = None) -> None:
-        """A phase begins, in the same tick, or in the next one for PROCESS, unless a tick is given."""
+    def begin_phase(self, phase: Phase, tick: int | None = None) -> None:
+        """Begin a phase: of the same tick, for BID of the next one, or of the tick given."""
         if tick is None:
             tick = self.tick + 1 if phase is Phase.BID else self.tick
         self.tick, self.phase = tick, phase
         starts_ms = START_MS + tick * TICK_MS + OFFSETS_MS[phase]
         self.wait_until(starts_ms)
         message = self.tick_message()
-        for agent in self.agents.values():  # as the runtimes do, only to those who act in this phase
+        for agent in self.agents.values():  # only those that act in this phase, as in the runtimes
             if agent.id not in self.down and phase in agent.phases:
-                self._say(agent.id, agent.handle("", "clock", message, self.now_ms))
+                self._publish(agent.id, agent.handle("", "clock", message, self.now_ms))
         self._drain()
 
     def tick_message(self, epoch: int = 0) -> Tick:
+        """Return the tick message of the current phase."""
         order = (*PHASES, None)
         following = order[order.index(self.phase) + 1]
         starts_ms = START_MS + self.tick * TICK_MS
@@ -98,36 +105,37 @@ class Stage:
             epoch=epoch,
         )
 
-    def play(self, *phases: Phase) -> list[Line]:
-        """These phases pass; return what was said in them."""
-        before = len(self.all)
+    def run_phases(self, *phases: Phase) -> list[SentMessage]:
+        """Run these phases; return what was published in them."""
+        before = len(self.sent)
         for phase in phases:
-            self.begin(phase)
-        self.lines.clear()
-        return self.all[before:]
+            self.begin_phase(phase)
+        self.unread.clear()
+        return self.sent[before:]
 
-    def whole_tick(self, *, neighbours: bool = False) -> list[Line]:
-        """All phases of the next tick pass; return what was said in them."""
+    def run_tick(self, *, neighbours: bool = False) -> list[SentMessage]:
+        """Run all phases of the next tick; return what was published in them."""
         middle = {Phase.RESIDUAL, Phase.SURPLUS, Phase.EXCHANGE}
-        return self.play(*(phase for phase in PHASES if neighbours or phase not in middle))
+        return self.run_phases(*(phase for phase in PHASES if neighbours or phase not in middle))
 
     def wait(self, milliseconds: int) -> None:
+        """Let simulated time pass."""
         self.wait_until(self.now_ms + milliseconds)
 
     def wait_until(self, at_ms: int) -> None:
-        """Time passes, and agents wake at the instants they asked for, in the order of time and id."""
+        """Let time pass until then; agents wake at the times they have planned, in the order of time and id."""
         while self._wake_next(at_ms):
             pass
         self.now_ms = max(at_ms, self.now_ms)
 
     def wait_for(self, kind: type[Message], within_ms: int = TICK_MS) -> None:
-        """Time passes until somebody says a message of this class."""
+        """Let time pass until an agent publishes a message of this class."""
         end_ms = self.now_ms + within_ms
-        while not any(isinstance(message, kind) for _, _, message in self.lines):
-            assert self._wake_next(end_ms), f"nobody says {kind.__name__} in time"
+        while not any(isinstance(message, kind) for _, _, message in self.unread):
+            assert self._wake_next(end_ms), f"no {kind.__name__} within {within_ms} ms"
 
     def _wake_next(self, at_ms: int) -> bool:
-        """Wake the agent that is due first until then; tell whether there was one."""
+        """Wake the agent that is due first, up to this time; return whether there was one."""
         due = [
             (at, agent.id)
             for agent in self.agents.values()
@@ -139,123 +147,125 @@ class Stage:
             return False
         at, name = min(due)
         self.now_ms = max(at, self.now_ms)
-        self._say(name, self.agents[name].wake(self.now_ms))
+        self._publish(name, self.agents[name].wake(self.now_ms))
         self._drain()
         return True
 
-    def hand(self, sender: str, to: str, message: Message, scope: str | None = None) -> None:
-        """An outsider says something straight to one agent."""
+    def deliver(self, sender: str, to: str, message: Message, scope: str | None = None) -> None:
+        """Deliver a message to one agent, from any sender."""
         out = self.agents[to].handle(to if scope is None else scope, sender, message, self.now_ms)
-        self._say(to, out)
+        self._publish(to, out)
         self._drain()
 
-    def dies(self, name: str) -> None:
-        """An agent falls silent, and its last will is heard."""
+    def take_offline(self, name: str) -> None:
+        """Take an agent offline; the others receive its last will."""
         self.down.add(name)
-        self._say(name, [self.agents[name].presence(online=False)])
+        self._publish(name, [self.agents[name].presence(online=False)])
         self._drain()
-        self.lines.clear()
+        self.unread.clear()
 
-    def loses(self, kind: type[Message], *, sender: str = "", to: str = "") -> None:
-        """From now on such messages do not arrive."""
+    def drop(self, kind: type[Message], *, sender: str = "", to: str = "") -> None:
+        """Lose such messages from now on."""
         self._rules.append((kind, sender, to, None))
 
-    def holds(self, kind: type[Message], *, sender: str = "", to: str = "") -> list[tuple[Line, str]]:
-        """From now on such messages are held back; `arrives` delivers what was held."""
-        held: list[tuple[Line, str]] = []
+    def hold(self, kind: type[Message], *, sender: str = "", to: str = "") -> list[tuple[SentMessage, str]]:
+        """Hold such messages back from now on; `deliver_held` delivers them."""
+        held: list[tuple[SentMessage, str]] = []
         self._rules.append((kind, sender, to, held))
         return held
 
-    def mended(self) -> None:
-        """The link works again."""
+    def restore_link(self) -> None:
+        """Lose and hold no messages any more."""
         self._rules.clear()
 
-    def arrives(self, held: Iterable[tuple[Line, str]]) -> None:
+    def deliver_held(self, held: Iterable[tuple[SentMessage, str]]) -> None:
+        """Deliver messages that were held back."""
         self._queue.extend(held)
         self._drain()
 
-    # --- what must be said -------------------------------------------------------------------------------
+    # --- what must be published --------------------------------------------------------------------------
 
-    def says(self, sender: str, to: str, message: Message) -> None:
-        """The next line is exactly this."""
-        assert self.lines, f"nobody says {message}"
-        assert self.lines.popleft() == (sender, to, message)
+    def expect(self, sender: str, to: str, message: Message) -> None:
+        """Expect exactly this as the next message."""
+        assert self.unread, f"expected {message}, but nothing was published"
+        assert self.unread.popleft() == (sender, to, message)
 
-    def hears(self, sender: str, to: str, kind: type[SaidT]) -> SaidT:
-        """The next line is a message of this class; return it."""
-        assert self.lines, f"{sender} does not say {kind.__name__}"
-        said_by, scope, message = self.lines.popleft()
-        assert (said_by, scope, type(message)) == (sender, to, kind)
+    def expect_next(self, sender: str, to: str, kind: type[MessageT]) -> MessageT:
+        """Expect a message of this class next; return it."""
+        assert self.unread, f"expected {kind.__name__} of {sender}, but nothing was published"
+        actual_sender, scope, message = self.unread.popleft()
+        assert (actual_sender, scope, type(message)) == (sender, to, kind)
         assert isinstance(message, kind)
         return message
 
-    def skips_to(self, sender: str, kind: type[SaidT]) -> SaidT:
-        """Sooner or later this sender says a message of this class; return it."""
-        while self.lines:
-            said_by, _, message = self.lines.popleft()
-            if said_by == sender and isinstance(message, kind):
+    def skip_to(self, sender: str, kind: type[MessageT]) -> MessageT:
+        """Skip messages up to the first one of this sender and class; return it."""
+        while self.unread:
+            actual_sender, _, message = self.unread.popleft()
+            if actual_sender == sender and isinstance(message, kind):
                 return message
-        raise AssertionError(f"{sender} does not say {kind.__name__}")
+        raise AssertionError(f"expected {kind.__name__} of {sender}")
 
-    def is_silent(self) -> None:
-        assert list(self.lines) == []
+    def expect_nothing(self) -> None:
+        """Expect that no message is left."""
+        assert list(self.unread) == []
 
-    def said(self, kind: type[SaidT], *, sender: str = "") -> list[SaidT]:
-        """Everything of this class that was ever said."""
-        return [m for by, _, m in self.all if isinstance(m, kind) and sender in ("", by)]
+    def published(self, kind: type[MessageT], *, sender: str = "") -> list[MessageT]:
+        """Return all messages of this class that were published since the start."""
+        return [m for by, _, m in self.sent if isinstance(m, kind) and sender in ("", by)]
 
-    # --- the link ----------------------------------------------------------------------------------------
+    # --- the network -------------------------------------------------------------------------------------
 
-    def _say(self, sender: str, out: Out) -> None:
+    def _publish(self, sender: str, out: Out) -> None:
         for scope, message in out:
             assert decode(message.TYPE, encode(message)) == message, f"{message} is not valid on the wire"
-            line = (sender, scope, message)
-            self.lines.append(line)
-            self.all.append(line)
+            sent = (sender, scope, message)
+            self.unread.append(sent)
+            self.sent.append(sent)
             for agent in self.agents.values():
                 if agent.id != sender and (message.TYPE, scope) in agent.subscriptions():
-                    self._carry(line, agent.id)
+                    self._route(sent, agent.id)
 
-    def _carry(self, line: Line, to: str) -> None:
+    def _route(self, sent: SentMessage, to: str) -> None:
         for kind, sender, receiver, held in self._rules:
-            if isinstance(line[2], kind) and sender in ("", line[0]) and receiver in ("", to):
+            if isinstance(sent[2], kind) and sender in ("", sent[0]) and receiver in ("", to):
                 if held is not None:
-                    held.append((line, to))
+                    held.append((sent, to))
                 return
-        self._queue.append((line, to))
+        self._queue.append((sent, to))
 
     def _drain(self) -> None:
         while self._queue:
             (sender, scope, message), to = self._queue.popleft()
             if to not in self.down:
-                self._say(to, self.agents[to].handle(scope, sender, message, self.now_ms))
+                self._publish(to, self.agents[to].handle(scope, sender, message, self.now_ms))
 
 
-# --- the cast --------------------------------------------------------------------------------------------
+# --- the agents ------------------------------------------------------------------------------------------
 
 
-class GivenTurbine(Turbine):
-    """A turbine that generates what the script says."""
+class FixedTurbine(Turbine):
+    """A turbine that generates a fixed energy."""
 
-    __slots__ = ("given_wh",)
-    given_wh: int
+    __slots__ = ("fixed_wh",)
+    fixed_wh: int
 
     def generate(self) -> int:
-        self.power_w = self.given_wh * 4
-        return self.given_wh
+        self.power_w = self.fixed_wh * 4
+        return self.fixed_wh
 
 
-class GivenLoad:
-    """A load that needs what the script says."""
+class FixedLoad:
+    """A load with a fixed energy: `annual_kwh` in every quarter hour."""
 
     def energy_wh(self, _simulated_ms: int, annual_kwh: float) -> int:
         return round(annual_kwh * 1000)
 
 
 def turbine(
-    name: str, given_wh: int, roster: Roster | None = None, cell: str = HOME, neighbours: tuple[str, ...] = ()
-) -> GivenTurbine:
-    agent = GivenTurbine(
+    name: str, fixed_wh: int, roster: Roster | None = None, cell: str = HOME, neighbours: tuple[str, ...] = ()
+) -> FixedTurbine:
+    agent = FixedTurbine(
         name,
         cell,
         *PLACE,
@@ -264,7 +274,7 @@ def turbine(
         roster=roster or Roster(),
         neighbours=neighbours,
     )
-    agent.given_wh = given_wh
+    agent.fixed_wh = fixed_wh
     return agent
 
 
@@ -275,7 +285,7 @@ def household(
         name,
         cell,
         *PLACE,
-        load=GivenLoad(),
+        load=FixedLoad(),
         annual_kwh=demand_wh / 1000,
         package_wh=10_000,
         price_ueur_per_kwh=price,
@@ -324,7 +334,7 @@ def vehicle(
     weights: Weights | None = None,
     model: VehicleModel = LEAF,
 ) -> Vehicle:
-    """A vehicle that goes nowhere of its own accord, unless vehicle_scale says so."""
+    """A vehicle that sets out on its own only if `vehicle_scale` is high."""
     return Vehicle(
         name,
         cells[0],
@@ -353,5 +363,5 @@ def total(packages: Iterable[Package]) -> int:
     return sum(p.energy_wh for p in packages)
 
 
-def where(lines: Iterable[Line], test: Callable[[Message], bool]) -> list[Line]:
+def where(lines: Iterable[SentMessage], test: Callable[[Message], bool]) -> list[SentMessage]:
     return [line for line in lines if test(line[2])]

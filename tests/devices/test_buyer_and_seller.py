@@ -23,7 +23,7 @@ from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.seller import Seller, SellingSide
 from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
-from tests.devices.script import EUR, HOME, PLACE, GivenTurbine, Stage, household, package, reactor, turbine
+from tests.devices.script import EUR, HOME, PLACE, FixedTurbine, Testbed, household, package, reactor, turbine
 
 STORED_WH = 20_000
 HOUSEHOLD_WH = 15_000
@@ -98,66 +98,66 @@ class StoreWithoutSlots(Store):
     """A subclass that names no slots keeps its attributes as any Python class does."""
 
 
-def store_of(stage: Stage) -> Store:
-    agent = stage.agents["store"]
+def store_of(testbed: Testbed) -> Store:
+    agent = testbed.agents["store"]
     assert isinstance(agent, Store)
     return agent
 
 
-def market_of(store: Store) -> tuple[Stage, GivenTurbine]:
+def market_of(store: Store) -> tuple[Testbed, FixedTurbine]:
     """A turbine that serves everyone in tick 0, a household, the store and a reactor."""
     producer = turbine("t1", STORED_WH + HOUSEHOLD_WH)
-    return Stage(producer, household("h1", HOUSEHOLD_WH), store, reactor()), producer
+    return Testbed(producer, household("h1", HOUSEHOLD_WH), store, reactor()), producer
 
 
 @pytest.mark.parametrize("kind", [Store, StoreWithoutSlots])
 def test_it_buys_in_one_tick_and_sells_in_the_next(kind: type[Store]) -> None:
     store = kind()
-    stage, producer = market_of(store)
-    stage.whole_tick()
+    testbed, producer = market_of(store)
+    testbed.run_tick()
     assert store.stored_wh == STORED_WH
     assert store.balance_neur == -STORED_WH * EUR
 
-    producer.given_wh = 0
-    stage.whole_tick()
-    assert stage.said(Award, sender="store") == [Award(1, 0, (package(0, 10_000), package(1, 5_000)))]
-    account = stage.said(ProducerState, sender="store")[-1]
+    producer.fixed_wh = 0
+    testbed.run_tick()
+    assert testbed.published(Award, sender="store") == [Award(1, 0, (package(0, 10_000), package(1, 5_000)))]
+    account = testbed.published(ProducerState, sender="store")[-1]
     assert (account.generated_wh, account.sold_wh, account.curtailed_wh) == (STORED_WH, HOUSEHOLD_WH, 5_000)
     assert store.stored_wh == STORED_WH - HOUSEHOLD_WH
     assert store.balance_neur == (HOUSEHOLD_WH - STORED_WH) * EUR
-    assert all(not agent.refused for agent in stage.agents.values())
+    assert all(not agent.refused for agent in testbed.agents.values())
 
 
 def test_as_a_buyer_it_asks_the_reactor_again() -> None:
-    stage = Stage(Store(), reactor())
-    stage.loses(Award)
-    stage.whole_tick()
-    assert stage.said(Request) == [Request(0, (package(0, 10_000), package(1, 10_000)))] * MAX_ATTEMPTS
-    assert not store_of(stage).waiting
+    testbed = Testbed(Store(), reactor())
+    testbed.drop(Award)
+    testbed.run_tick()
+    assert testbed.published(Request) == [Request(0, (package(0, 10_000), package(1, 10_000)))] * MAX_ATTEMPTS
+    assert not store_of(testbed).waiting
 
 
 def test_as_a_seller_it_asks_for_missing_receipts_again() -> None:
     store = Store()
-    stage, producer = market_of(store)
-    stage.whole_tick()
-    producer.given_wh = 0
-    stage.loses(Receipt, to="store")
-    stage.whole_tick()
-    assert len(stage.said(Award, sender="store")) == MAX_ATTEMPTS
-    assert stage.said(ProducerState, sender="store")[-1].unsettled_wh == HOUSEHOLD_WH
+    testbed, producer = market_of(store)
+    testbed.run_tick()
+    producer.fixed_wh = 0
+    testbed.drop(Receipt, to="store")
+    testbed.run_tick()
+    assert len(testbed.published(Award, sender="store")) == MAX_ATTEMPTS
+    assert testbed.published(ProducerState, sender="store")[-1].unsettled_wh == HOUSEHOLD_WH
     assert not store.waiting
 
 
 def test_a_receipt_does_not_end_the_wait_for_the_reactor() -> None:
     store = Store()
-    stage = Stage(store)
-    stage.begin(Phase.BID)
+    testbed = Testbed(store)
+    testbed.begin_phase(Phase.BID)
     store.selling.open_books(5_000)
     ((_, award),) = store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
     assert isinstance(award, Award)
-    stage.begin(Phase.IMPORT)
+    testbed.begin_phase(Phase.IMPORT)
     assert store.waiting
-    stage.hand("h1", "store", Receipt(0, award.serial, award.lots))
+    testbed.deliver("h1", "store", Receipt(0, award.serial, award.lots))
     assert store.selling.sales.sold_wh == 5_000
     assert store.waiting
 
@@ -171,9 +171,9 @@ def test_a_method_of_the_tables_can_be_overridden() -> None:
             self.refuse("seen")
             return super().on_award(scope, sender, award, now_ms)
 
-    stage = Stage(Twice())
-    stage.begin(Phase.BID)
-    assert [type(message) for _, _, message in stage.lines] == [Bid, Bid]
-    stage.hand("t1", "store", Award(0, 0, (package(0, 10_000),)))
-    assert store_of(stage).refused == {"seen": 1}
-    assert store_of(stage).stored_wh == 10_000
+    testbed = Testbed(Twice())
+    testbed.begin_phase(Phase.BID)
+    assert [type(message) for _, _, message in testbed.unread] == [Bid, Bid]
+    testbed.deliver("t1", "store", Award(0, 0, (package(0, 10_000),)))
+    assert store_of(testbed).refused == {"seen": 1}
+    assert store_of(testbed).stored_wh == 10_000

@@ -29,7 +29,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.runtime.site import SiteRun
 from tests.dashboards.runs import audit, broken, record
-from tests.devices.script import HOME, Stage, charger, vehicle
+from tests.devices.script import HOME, Testbed, charger, vehicle
 from tests.hardware.test_own_meter import PER_LOOK_WH, Meter
 
 NEAR, FARTHER = (51.0, 10.1), (51.0, 10.3)
@@ -37,25 +37,25 @@ IDS = [f"charger-{number:03d}" for number in range(200)]
 SMALL = ("turbines.count=2", "households.count=2", "farms.count=0", "chargers.count=4", "vehicles.count=4")
 
 
-def street(one: tuple[float, float], other: tuple[float, float]) -> Stage:
+def street(one: tuple[float, float], other: tuple[float, float]) -> Testbed:
     """A vehicle that runs low, and has reserved at one of two chargers."""
-    stage = Stage(
+    testbed = Testbed(
         charger("one", stored_wh=80_000, place=one),
         charger("other", stored_wh=80_000, place=other),
         vehicle("v1", stored_wh=14_000),
     )
-    stage.begin(Phase.BID)
-    stage.wait_for(Lease, MAX_DELAY_MS)
-    return stage
+    testbed.begin_phase(Phase.BID)
+    testbed.wait_for(Lease, MAX_DELAY_MS)
+    return testbed
 
 
-def leased_by(stage: Stage) -> str:
+def leased_by(testbed: Testbed) -> str:
     """Which charger the last lease is of."""
-    return [sender for sender, _, message in stage.all if isinstance(message, Lease)][-1]
+    return [sender for sender, _, message in testbed.sent if isinstance(message, Lease)][-1]
 
 
-def rest(stage: Stage) -> None:
-    stage.play(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
+def rest(testbed: Testbed) -> None:
+    testbed.run_phases(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
 
 
 # --- the words -------------------------------------------------------------------------------------------
@@ -100,56 +100,56 @@ def test_words_that_are_none(words: str) -> None:
 
 
 def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
-    stage = Stage(charger("near", stored_wh=50_000, place=NEAR), vehicle("v1", stored_wh=14_000))
-    stage.settings = Settings(chargers_out="near")
-    stage.begin(Phase.BID)
-    assert stage.hears("near", HOME, Bid).packages == ()
-    stage.wait(MAX_DELAY_MS)
-    assert stage.skips_to("near", Decline).reason == "offline"
-    rest(stage)
-    (state,) = stage.said(ChargerState)
+    testbed = Testbed(charger("near", stored_wh=50_000, place=NEAR), vehicle("v1", stored_wh=14_000))
+    testbed.settings = Settings(chargers_out="near")
+    testbed.begin_phase(Phase.BID)
+    assert testbed.expect_next("near", HOME, Bid).packages == ()
+    testbed.wait(MAX_DELAY_MS)
+    assert testbed.skip_to("near", Decline).reason == "offline"
+    rest(testbed)
+    (state,) = testbed.published(ChargerState)
     assert (state.status, state.demand_wh, state.ports_reserved) == ("out of service", 0, 0)
 
-    stage.settings = Settings()
-    stage.begin(Phase.BID)
-    assert stage.skips_to("near", Bid).packages
-    rest(stage)
-    assert stage.said(ChargerState)[-1].status != "out of service"
+    testbed.settings = Settings()
+    testbed.begin_phase(Phase.BID)
+    assert testbed.skip_to("near", Bid).packages
+    rest(testbed)
+    assert testbed.published(ChargerState)[-1].status != "out of service"
 
 
 def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
-    stage = street(NEAR, FARTHER)
-    charger_id = leased_by(stage)
-    rest(stage)
-    stage.settings = Settings(chargers_out=charger_id)
-    stage.play(Phase.BID, Phase.TRADE)
-    stage.begin(Phase.IMPORT)
-    assert stage.skips_to(charger_id, Decline).reason == "offline"
-    release = stage.skips_to("v1", Release)
+    testbed = street(NEAR, FARTHER)
+    charger_id = leased_by(testbed)
+    rest(testbed)
+    testbed.settings = Settings(chargers_out=charger_id)
+    testbed.run_phases(Phase.BID, Phase.TRADE)
+    testbed.begin_phase(Phase.IMPORT)
+    assert testbed.skip_to(charger_id, Decline).reason == "offline"
+    release = testbed.skip_to("v1", Release)
     assert release.outcome == "interrupted"
     assert release.drawn_wh > 1_000
-    assert stage.skips_to(charger_id, Bill).energy_wh == release.drawn_wh
-    stage.play(Phase.SETTLE)
-    assert stage.said(ChargerState, sender=charger_id)[-1].ports_reserved == 0
+    assert testbed.skip_to(charger_id, Bill).energy_wh == release.drawn_wh
+    testbed.run_phases(Phase.SETTLE)
+    assert testbed.published(ChargerState, sender=charger_id)[-1].ports_reserved == 0
 
 
 def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_is_heard_once() -> None:
     one, car = charger("one", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=14_000)
     one._connector = Meter()
     one.reservation_book.metered = True
-    stage = Stage(one, car)
-    stage.begin(Phase.BID)
-    stage.wait_for(Lease, MAX_DELAY_MS)
-    rest(stage)
-    stage.settings = Settings(chargers_out="one")
-    stage.play(Phase.BID, Phase.TRADE)
-    stage.begin(Phase.IMPORT)
-    declined = stage.skips_to("one", Decline)
+    testbed = Testbed(one, car)
+    testbed.begin_phase(Phase.BID)
+    testbed.wait_for(Lease, MAX_DELAY_MS)
+    rest(testbed)
+    testbed.settings = Settings(chargers_out="one")
+    testbed.run_phases(Phase.BID, Phase.TRADE)
+    testbed.begin_phase(Phase.IMPORT)
+    declined = testbed.skip_to("one", Decline)
     assert car.handle("v1", "one", declined, car.tick * TICK_MS) == ()  # told twice
-    bill = stage.skips_to("one", Bill)
-    stage.play(Phase.SETTLE)
-    stage.play(Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
-    chargers, vehicles = stage.said(ChargerState), stage.said(VehicleState)
+    bill = testbed.skip_to("one", Bill)
+    testbed.run_phases(Phase.SETTLE)
+    testbed.run_phases(Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
+    chargers, vehicles = testbed.published(ChargerState), testbed.published(VehicleState)
     assert bill.energy_wh >= PER_LOOK_WH
     assert sum(state.delivered_wh for state in chargers) == bill.energy_wh
     assert sum(state.drawn_wh for state in vehicles) == bill.energy_wh
@@ -158,17 +158,19 @@ def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_i
 
 
 def test_a_vehicle_on_its_way_goes_elsewhere() -> None:
-    stage = street((51.0, 10.7), (51.0, 10.75))  # half an hour's drive
-    first = leased_by(stage)
-    rest(stage)
-    stage.settings = Settings(chargers_out=first)
+    testbed = street((51.0, 10.7), (51.0, 10.75))  # half an hour's drive
+    first = leased_by(testbed)
+    rest(testbed)
+    testbed.settings = Settings(chargers_out=first)
     for _ in range(2):
-        stage.play(Phase.BID)
-        stage.wait(MAX_DELAY_MS)
-        rest(stage)
-    assert [release.outcome for release in stage.said(Release)] == ["interrupted"]
-    assert leased_by(stage) != first
-    assert {state.avoids for state in stage.said(VehicleState)} == {()}  # who says so breaks no promise
+        testbed.run_phases(Phase.BID)
+        testbed.wait(MAX_DELAY_MS)
+        rest(testbed)
+    assert [release.outcome for release in testbed.published(Release)] == ["interrupted"]
+    assert leased_by(testbed) != first
+    assert {state.avoids for state in testbed.published(VehicleState)} == {
+        ()
+    }  # who says so breaks no promise
 
 
 def test_a_day_with_chargers_out_breaks_no_book() -> None:
@@ -261,11 +263,11 @@ def test_a_drill_takes_every_device_away_and_back(mode: Mode) -> None:
 
 def test_in_the_simulation_a_drill_changes_nothing() -> None:
     drill = '[[events]]\nhour = 0.5\ntitle = "Drill"\noutage_s = 20'
-    plain, drilled = (said(parse(text, "drill.toml", "", SMALL)) for text in ("", drill))
+    plain, drilled = (published(parse(text, "drill.toml", "", SMALL)) for text in ("", drill))
     assert plain == drilled
 
 
-def said(scenario: Scenario) -> list[tuple[int, str, str, Message]]:
+def published(scenario: Scenario) -> list[tuple[int, str, str, Message]]:
     """What devices say in a simulation, the clock left out."""
     log: list[tuple[int, str, str, Message]] = []
     Simulation(scenario, ticks=6, taps=(lambda *each: log.append(each),)).run()
