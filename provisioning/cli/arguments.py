@@ -43,7 +43,11 @@ class KeyValues(argparse.Action):
 
 
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Return a converter from text to a whole number within limits, both included."""
+    """Return a converter from text to a whole number within limits, both included.
+
+    >>> whole_number(1, 9)("7")
+    7
+    """
 
     def convert(text: str) -> int:
         allowed = f"{text!r} is not a whole number from {minimum} to {maximum}"

@@ -28,7 +28,11 @@ def add_clock_options(parser: argparse.ArgumentParser) -> None:
 
 
 def clock_options(mode: str | None, seconds_per_tick: float | None) -> tuple[str, float]:
-    """Return mode and seconds per tick; raise CommandError where the two contradict each other."""
+    """Return mode and seconds per tick; raise CommandError where the two contradict each other.
+
+    >>> clock_options(None, 0.5)
+    ('scaled', 0.5)
+    """
     if mode is None:
         mode = MODES[0] if seconds_per_tick is None else "scaled"
     if mode != "scaled" and seconds_per_tick is not None:

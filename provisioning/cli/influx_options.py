@@ -28,15 +28,13 @@ def add_influx(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--bucket", metavar="NAME", default=BUCKET, help=f"InfluxDB bucket (default: {BUCKET})"
     )
-    add_token(group)
+    add_token(group, "the token, as `gridfleet influx setup` writes it")
 
 
-def add_token(parser: "argparse._ActionsContainer") -> None:
-    """Add --token-file."""
+def add_token(parser: "argparse._ActionsContainer", content: str) -> None:
+    """Add --token-file; `content` says which token the file contains."""
     parser.add_argument(
-        "--token-file",
-        metavar="FILE",
-        help=f"file with the token, as `gridfleet influx setup` writes it (default: the variable {TOKEN_VARIABLE})",
+        "--token-file", metavar="FILE", help=f"file with {content} (default: the variable {TOKEN_VARIABLE})"
     )
 
 

@@ -67,7 +67,11 @@ def parse_setting(text: str) -> tuple[str, Value]:
 
 
 def value_text(value: Value) -> str:
-    """Return a value as it is typed on the command line."""
+    """Return a value as it is typed on the command line.
+
+    >>> value_text(True), value_text(2.0)
+    ('true', '2')
+    """
     match value:
         case bool():
             return str(value).lower()

@@ -7,7 +7,7 @@ from typing import Final
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Platform, make_bundle
 
-HELP: Final = "collect the wheels that a device needs, for its machine and Python version"
+HELP: Final = "collect the wheels that a device needs"
 DESCRIPTION: Final = (
     "Build GridFleet's own wheel and download the wheels of a device's dependencies, checked by hash, for its\n"
     "machine and Python version. `gridfleet flash` copies the folder to a card; `gridfleet upgrade` installs it."

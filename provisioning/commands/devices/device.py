@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client_options import Credentials
     from gridfleet.devices.config.device_file import DeviceFile
 
-HELP: Final = "check a device file, or run its device, with or without a Raspberry Pi's pins"
+HELP: Final = "check a device file, or run its device"
 DESCRIPTION: Final = (
     "  check      read a device file and report every mistake with line, key and remedy\n"
     "  run        connect the device to its broker and run it until SIGTERM or Ctrl-C: with real pins (backend\n"

@@ -10,7 +10,7 @@ from gridfleet.provisioning.cli.terminal import coloured
 if TYPE_CHECKING:
     from gridfleet.provisioning.doctor.diagnosis import Diagnosis
 
-HELP: Final = "check a device: pins, clock, broker, access rules, disk, temperature"
+HELP: Final = "check a device, its machine and its broker"
 DESCRIPTION: Final = (
     "Check this machine and, with a device file, what the device needs: secrets, pins and SPI bus, the connection\n"
     "to its broker, TLS, login and access rules, which are tried out. Each problem has a remedy. On a flashed Pi\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gridfleet.provisioning.flash.targets import FlashTarget
     from gridfleet.provisioning.upgrade.bundle import Bundle
 
-HELP: Final = "write cards or images that become devices at their first boot"
+HELP: Final = "write cards or images that boot as devices"
 DESCRIPTION: Final = (
     "Enrol a device at its broker and write what it needs to a Raspberry Pi's boot partition: the seed for its\n"
     "first boot, the device file, password and certificate, and the wheels, so that it needs no internet access.\n"

@@ -6,7 +6,7 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
-HELP: Final = "lock out a device: revoke its password, certificate and access rules"
+HELP: Final = "lock out an enrolled device"
 DESCRIPTION: Final = (
     "Revoke a device's certificate, delete its password, key and access rules, and make the broker on this machine\n"
     "that uses these secrets reload them. The device is disconnected and cannot log in again."

@@ -12,7 +12,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 if TYPE_CHECKING:
     from gridfleet.dashboards.grafana.client import Grafana
 
-HELP: Final = "push dashboards to a Grafana server, compare them, annotate them"
+HELP: Final = "push, compare or annotate dashboards on a Grafana server"
 DESCRIPTION: Final = (
     "Push the dashboards and alert rules to a Grafana server through its API, compare them with the server's, or\n"
     "annotate them. Needs a file with the token of a service account that has the role Editor. Not needed where\n"
@@ -34,7 +34,7 @@ _OPTION: Final = {"text": "TEXT", "at": "--at", "until": "--until", "page": "--p
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `dashboards`."""
-    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument("action", choices=ACTIONS, help="the action, as above")
     parser.add_argument("text", nargs="?", metavar="TEXT", help="annotate: the text")
     parser.add_argument("--url", default=DEFAULT_URL, help=f"the Grafana server (default: {DEFAULT_URL})")
     parser.add_argument(

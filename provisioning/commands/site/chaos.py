@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gridfleet.provisioning.chaos.experiment import Outcome
     from gridfleet.provisioning.chaos.plan import Plan
 
-HELP: Final = "inject planned faults into a site's processes and check how it recovers"
+HELP: Final = "inject faults into a site's processes and check its recovery"
 DESCRIPTION: Final = (
     "Start a broker, a fleet of several processes and a clock, and inject the faults of a plan: processes killed,\n"
     "frozen or disconnected. Check after each fault that all devices are online again, that the ledgers agree\n"

@@ -12,11 +12,11 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HELP: Final = "run the devices of a scenario, or a part of them, until Ctrl-C"
+HELP: Final = "run the devices of a scenario, or a part of them"
 DESCRIPTION: Final = (
-    "Connect every device of a scenario to a broker and let it trade in the ticks of a clock (`gridfleet clock`).\n"
-    "Several processes can each run one part of the devices: whole cells where there are enough cells, otherwise\n"
-    "single devices."
+    "Connect every device of a scenario to a broker and let it trade in the ticks of a clock (`gridfleet clock`),\n"
+    "until Ctrl-C. Several processes can each run one part of the devices: whole cells where there are enough,\n"
+    "otherwise single devices."
 )
 EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",

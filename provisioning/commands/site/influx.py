@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"retention of that bucket in days, 0 for no limit (default: {KEEP_DAYS})",
     )
-    add_token(parser)
+    add_token(parser, "a token that may create buckets, tasks and tokens")
     parser.add_argument(
         "--out", metavar="DIR", default=OUT, help=f"folder for the new tokens (default: {OUT})"
     )

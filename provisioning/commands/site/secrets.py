@@ -7,7 +7,7 @@ from typing import Final
 from gridfleet.provisioning.cli.arguments import add_set, whole_number
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
-HELP: Final = "create or rotate the keys, certificates, passwords and access rules of a site"
+HELP: Final = "create or rotate keys, certificates, passwords, access rules"
 DESCRIPTION: Final = (
     "Create what a broker and its clients need to log in: an authority and certificates, a password for every\n"
     "device of a scenario, and the access rules. Called again, it adds what is missing and rewrites the access\n"
