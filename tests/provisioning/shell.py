@@ -1,4 +1,4 @@
-"""The command line as a shell sees it: a process with arguments, an environment, two streams and an exit code."""
+"""Runs `gridfleet` as a process, as a shell does: arguments, environment, two streams and an exit code."""
 
 import fcntl
 import os
@@ -54,12 +54,12 @@ def gridfleet(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> E
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
-    """Send what a terminal sends: SIGINT to the whole group."""
+    """Send SIGINT to the whole process group, as a terminal does."""
     os.killpg(process.pid, signal.SIGINT)
 
 
 def alive_in_group(group: int) -> list[int]:
-    """Return the processes of a group that run; the dead whom nobody has buried yet do not count."""
+    """Return the running processes of a group; zombies do not count."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -73,12 +73,12 @@ def alive_in_group(group: int) -> list[int]:
 
 
 def wait_for(path: Path, timeout_s: float = 30) -> None:
-    """Wait until a file is there."""
+    """Wait until a file exists."""
     wait_until(path.exists, timeout_s)
 
 
 def wait_until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait until something holds; raise TimeoutError when it never does."""
+    """Wait until a condition holds; raise TimeoutError when the time is over."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ct
             select.select([outside], [], [], 60)
             try:
                 piece = os.read(outside, 65_536)
-            except OSError:  # nobody has the terminal open any longer
+            except OSError:  # no process has the terminal open any more
                 break
             seen += piece
             if ctrl_c_at and ctrl_c_at in plain(seen.decode("utf-8", "replace")):

@@ -53,7 +53,7 @@ def test_default_directory_and_labels(
     assert out.splitlines()[-1] == "Report  out/compare-normal-scarce/compare.html"
 
 
-def test_sets_are_in_the_order_asked_for_and_seeds_count_up() -> None:
+def test_sets_are_in_the_requested_order_and_seeds_count_up() -> None:
     words = ["compare", "storm", "normal", "--algorithm", "random,best", "--seeds", "3", "--set", "seed=5"]
     sets = scenario_sets(make_parser().parse_args(words))
     assert list(sets) == ["storm random", "storm best", "normal random", "normal best"]
@@ -66,7 +66,7 @@ def test_sets_are_in_the_order_asked_for_and_seeds_count_up() -> None:
     [(["normal", "normal"], "normal"), (["normal", "--algorithm", "best,best"], "normal best")],
     ids=["scenario", "algorithm"],
 )
-def test_the_same_twice_is_refused(words: list[str], label: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_duplicates_are_refused(words: list[str], label: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *words]) == ExitCode.USAGE
     assert capsys.readouterr().err.startswith(f"gridfleet: {label}: given twice:")
 
@@ -77,7 +77,7 @@ def test_a_seed_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err.startswith("gridfleet: --seeds: goes beyond the highest seed")
 
 
-def test_a_breach_is_told_with_its_seed(
+def test_a_breach_is_printed_with_its_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
@@ -88,7 +88,7 @@ def test_a_breach_is_told_with_its_seed(
     assert capsys.readouterr().err == "gridfleet: normal, seed 50: breached energy, ports\n"
 
 
-def test_a_wide_table_goes_on_below() -> None:
+def test_a_wide_table_is_split_into_blocks() -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "1", *SMALL]))
     result = measure_run(sets["normal"][0]).result
     labels = [f"set number {number}" for number in range(5)]

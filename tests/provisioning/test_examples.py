@@ -15,7 +15,7 @@ from tests.provisioning.shell import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 ELSEWHERE = {"flash", "revoke", "bundle", "upgrade", "doctor", "recorder", "influx"}
-"""They need a card, a device, a server or the internet: tests/flash and tests/telemetry run them on a stand-in."""
+"""They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
 UNTIL_CTRL_C = {"broker", "clock", "fleet", "record", "device run"}
 EXAMPLES = [
     *cli.EXAMPLES,
@@ -33,13 +33,13 @@ SHORTER = {
     "chaos": "--plan skew --engine rumqttd",
     "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
 }
-"""Added to the examples that take long; of an option given twice, the last wins."""
+"""Appended to the examples that take long; the last use of an option wins."""
 
 
 @pytest.mark.parametrize(
     "example", [each for command in COMMANDS if command.name in ELSEWHERE for each in command.examples]
 )
-def test_examples_that_need_more_are_understood(example: str) -> None:
+def test_examples_that_need_hardware_or_servers_are_parsed(example: str) -> None:
     words = shlex.split(example.removeprefix("sudo "))
     assert make_parser().parse_args(words[1:]).command in ELSEWHERE
 
@@ -65,7 +65,7 @@ def shortened(example: str) -> str:
 
 
 def prepared(example: str) -> str:
-    """What has to be there before."""
+    """Return the commands that prepare an example."""
     if " report " in example:
         return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
     if "broker --secrets" in example:
@@ -89,9 +89,9 @@ def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> Non
     command = ["bash", "-ec", prepared(example) + shortened(example)]
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
     out, err = tmp_path / "out.txt", tmp_path / "err.txt"
-    with out.open("w") as said, err.open("w") as told:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=told)
-        if runs_until_ctrl_c(example):  # what it tells about goes to standard error
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=stdout, stderr=stderr)
+        if runs_until_ctrl_c(example):  # its status goes to standard error
             wait_until(lambda: process.poll() is not None or out.stat().st_size + err.stat().st_size > 0, 60)
             process.send_signal(signal.SIGINT)
         code = process.wait(100)

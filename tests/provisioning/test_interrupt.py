@@ -50,7 +50,7 @@ def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
     wait_until(lambda: not alive_in_group(process.pid))  # Python's own helper takes a moment
 
 
-def test_the_first_ctrl_c_asks_and_the_second_ends() -> None:
+def test_the_first_ctrl_c_requests_a_stop_and_the_second_stops_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
         asked = [interruption.requested]

@@ -8,20 +8,20 @@ def receipt(tick: int, *prices_ueur: int) -> Receipt:
     return Receipt(tick, 0, lots)
 
 
-def test_the_price_is_the_lowest_of_the_last_tick_that_ended() -> None:
+def test_the_price_is_the_lowest_of_the_last_finished_tick() -> None:
     price = LowestPrice()
 
-    def hear(message: Receipt) -> int | None:
+    def price_after(message: Receipt) -> int | None:
         price.tap(0, "turbine-1", "charger-01", message)
         return price.ueur
 
-    assert hear(receipt(0, 900_000, 400_000)) is None
-    assert hear(receipt(0, 500_000)) is None
-    assert hear(receipt(1, 300_000)) == 400_000
-    assert hear(receipt(0, 100_000)) == 400_000  # late
-    assert hear(receipt(1)) == 400_000
-    assert hear(receipt(2)) == 300_000
-    assert hear(receipt(3, 1)) is None  # nothing was sold in tick 2
+    assert price_after(receipt(0, 900_000, 400_000)) is None
+    assert price_after(receipt(0, 500_000)) is None
+    assert price_after(receipt(1, 300_000)) == 400_000
+    assert price_after(receipt(0, 100_000)) == 400_000  # late
+    assert price_after(receipt(1)) == 400_000
+    assert price_after(receipt(2)) == 300_000
+    assert price_after(receipt(3, 1)) is None  # nothing was sold in tick 2
 
 
 def test_a_tick_without_receipts_has_no_price() -> None:
@@ -33,6 +33,6 @@ def test_a_tick_without_receipts_has_no_price() -> None:
         assert price.ueur == expected
 
 
-def test_price_as_people_read_it() -> None:
+def test_price_as_text() -> None:
     assert price_text(123_456) == "0.123 EUR/kWh"
     assert price_text(None) == "nothing sold"

@@ -49,7 +49,7 @@ def test_a_wrong_broker_address_says_what_is_allowed(capsys: pytest.CaptureFixtu
     assert "secret" not in text
 
 
-def test_a_broker_that_is_not_there(
+def test_an_unreachable_broker_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("gridfleet.devices.runtime.site.CONNECT_S", 1.0)

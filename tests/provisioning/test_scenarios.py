@@ -6,7 +6,7 @@ from gridfleet.devices.config.scenario import load, shipped
 from gridfleet.provisioning.cli.main import main
 
 
-def test_the_list_tells_what_each_shows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_describes_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for name in shipped():
@@ -19,12 +19,12 @@ def test_the_list_tells_what_each_shows(capsys: pytest.CaptureFixture[str]) -> N
     assert "20 chargers · 30 vehicles · 1 reactor" in text
 
 
-def test_the_names_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenarios", "--names"]) == 0
     assert capsys.readouterr().out.split() == shipped()
 
 
-def test_a_good_file_is_told_in_short_and_in_full(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_valid_file_is_printed_with_a_summary(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('title = "Two  cells\\n"\nticks = 8\n[area]\ncolumns = 2\n[commerce]\ncount = 2\n')
     assert main(["check", str(file)]) == 0
@@ -36,7 +36,7 @@ def test_a_good_file_is_told_in_short_and_in_full(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_what_check_prints_is_the_same_scenario(
+def test_the_output_of_check_is_the_same_scenario(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["check", name]) == 0

@@ -37,14 +37,16 @@ def simulate(out: Path, *words: str) -> int:
     return main(["simulate", "normal", "--ticks", "8", "--out", str(out), *words])
 
 
-def test_a_run_leaves_its_files_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_its_files_and_prints_their_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert simulate(tmp_path) == ExitCode.SUCCESS
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert said.out.startswith("normal, seed 49: 8 ticks, ")
-    assert said.out.splitlines()[-1] == f"Report    {tmp_path}/report.html"
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.startswith("normal, seed 49: 8 ticks, ")
+    assert output.out.splitlines()[-1] == f"Report    {tmp_path}/report.html"
     for group in ("Energy ", "Prices ", "Charging ", "Traffic ", "Checks "):
-        assert f"\n{group}" in said.out
+        assert f"\n{group}" in output.out
     for name, header in HEADERS.items():
         assert (tmp_path / name).read_text().partition("\n")[0] == header
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -56,7 +58,7 @@ def test_a_run_leaves_its_files_and_says_where(tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / "plots" / "sell-price.png").is_file()
 
 
-def test_same_seed_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
     words = ("simulate", "normal", "--ticks", "12", "--out", "run", "--trace", "run/trace.jsonl")
     for name, hash_seed in (("one", "1"), ("other", "2")):
         (tmp_path / name).mkdir()
@@ -68,13 +70,13 @@ def test_same_seed_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
     assert [name for name in one if one[name] != other[name]] == []
 
 
-def test_another_seed_another_run(tmp_path: Path) -> None:
+def test_another_seed_gives_another_run(tmp_path: Path) -> None:
     for seed in ("1", "2"):
         assert simulate(tmp_path / seed, "--no-report", "--seed", seed) == ExitCode.SUCCESS
     assert (tmp_path / "1" / "ledger.csv").read_bytes() != (tmp_path / "2" / "ledger.csv").read_bytes()
 
 
-def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
     assert simulate(tmp_path) == ExitCode.SUCCESS
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / f"{STORE}-wal").touch()  # as a killed run leaves it
@@ -86,19 +88,17 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "summary.json").read_text())["seed"] == 2
 
 
-def test_a_report_is_made_again_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_written_again_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(tmp_path) == ExitCode.SUCCESS
-    first, said = files_of(tmp_path), capsys.readouterr().out
+    first, output = files_of(tmp_path), capsys.readouterr().out
     for name in (*HEADERS, "summary.json", "report.html", "plots/map.png"):
         (tmp_path / name).unlink()
     assert main(["report", str(tmp_path)]) == ExitCode.SUCCESS
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == output
     assert files_of(tmp_path) == first
 
 
-def test_words_of_set_add_up_however_they_are_given(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changes_by_set_add_up_over_several_uses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = ("--set", "vehicles.count=3", "chargers.count=2")
     each = ("--set", "vehicles.count=3", "--set", "chargers.count=2")
     for name, words in (("both", both), ("each", each)):
@@ -110,7 +110,7 @@ def test_words_of_set_add_up_however_they_are_given(
     assert "charger-3" not in text
 
 
-def test_what_has_an_option_wins_over_set(tmp_path: Path) -> None:
+def test_options_win_over_set(tmp_path: Path) -> None:
     assert simulate(tmp_path, "--no-report", "--set", "ticks=3", "seed=7") == ExitCode.SUCCESS
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["ticks"], summary["seed"]) == (8, 7)
@@ -125,7 +125,7 @@ def test_faults_change_a_run_and_are_repeatable(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "ledger.csv").read_bytes() != (tmp_path / "none" / "ledger.csv").read_bytes()
 
 
-def test_a_file_of_ones_own_and_its_default_directory(
+def test_an_own_file_and_its_default_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -135,27 +135,27 @@ def test_a_file_of_ones_own_and_its_default_directory(
     assert (tmp_path / "out" / "mine" / "summary.json").is_file()
 
 
-def test_a_trace_is_one_json_document_a_line(tmp_path: Path) -> None:
+def test_a_trace_has_one_json_document_per_line(tmp_path: Path) -> None:
     trace = tmp_path / "deep" / "trace.jsonl"
     assert simulate(tmp_path / "run", "--no-report", "--trace", str(trace)) == ExitCode.SUCCESS
     lines = [json.loads(line) for line in trace.read_text().splitlines()]
     assert any(line["topic"].startswith("gridfleet/germany/bid/") for line in lines)
 
 
-def test_a_breached_invariant_is_named_and_ends_with_3(
+def test_a_breached_invariant_is_named_and_exits_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = [Invariant("energy", "in = out", 8, 0), Invariant("ports", "never more than ports", 2_400, 3)]
     monkeypatch.setattr(Store, "invariants", lambda _store: found)
     assert simulate(tmp_path) == ExitCode.BREACHED
-    said = capsys.readouterr()
-    assert "Checks    1 holds in 8 checks: energy\n" in said.out
-    assert "          BREACHED ports, in 3 of 2 400 checks: never more than ports\n" in said.out
-    assert said.err.startswith("gridfleet: an invariant was breached")
+    output = capsys.readouterr()
+    assert "Checks    1 holds in 8 checks: energy\n" in output.out
+    assert "          BREACHED ports, in 3 of 2 400 checks: never more than ports\n" in output.out
+    assert output.err.startswith("gridfleet: an invariant was breached")
     assert json.loads((tmp_path / "summary.json").read_text())["verdict"] == "broken"
 
 
-def test_a_run_that_nobody_checked_says_so(
+def test_a_run_without_an_auditor_is_reported_as_unchecked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Store, "invariants", lambda _store: [])
@@ -164,7 +164,7 @@ def test_a_run_that_nobody_checked_says_so(
 
 
 @pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}], ids=["plain", "forced"])
-def test_nothing_but_the_figures_where_nobody_looks(env: dict[str, str], tmp_path: Path) -> None:
+def test_only_the_key_figures_are_printed_without_a_terminal(env: dict[str, str], tmp_path: Path) -> None:
     done = gridfleet("simulate", "normal", "--ticks", "4", "--no-report", cwd=tmp_path, env=env)
     assert (done.code, done.err) == (ExitCode.SUCCESS, "")
     assert ESCAPE not in done.out

@@ -4,7 +4,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import ESCAPE, on_terminal, plain
 
 
-def test_a_terminal_sees_tick_time_price_and_time_left(tmp_path: Path) -> None:
+def test_a_terminal_shows_tick_time_price_and_time_left(tmp_path: Path) -> None:
     done = on_terminal("simulate", "normal", "--ticks", "200", "--no-report", cwd=tmp_path)
     assert done.code == ExitCode.SUCCESS
     text = plain(done.out)

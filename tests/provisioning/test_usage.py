@@ -26,11 +26,11 @@ def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What is said on standard error by a command that ends with 2."""
+    """Return the standard error of a command that exits with 2."""
     assert main(words) == ExitCode.USAGE
-    said = capsys.readouterr()
-    assert said.out == ""
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    return output.err
 
 
 # --- help ---
@@ -70,7 +70,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "gridfleet 0.1.0\n"
 
 
-def test_words_repeated_for_speed_are_those_of_the_other_rooms(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_repeated_for_speed_equal_the_enumerations(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(ALGORITHMS) == set(Algorithm)
     assert set(MODES) == set(Mode)
     with pytest.raises(SystemExit):
@@ -163,7 +163,7 @@ def test_an_unknown_fault_and_a_wrong_one(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("option", "example"), [("--set", "settings.turbine_scale=0.5"), ("--faults", "loss=0.05")]
 )
-def test_a_scenario_swallowed_by_an_option(
+def test_a_scenario_taken_for_a_value_of_an_option(
     option: str, example: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert usage_error(capsys, "simulate", option, "a=1", "storm").splitlines()[-2:] == [
@@ -188,7 +188,7 @@ def test_a_scenario_swallowed_by_an_option(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "-",
 )
-def test_wrong_usage_says_what_is_allowed(
+def test_wrong_usage_names_what_is_allowed(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert message in usage_error(capsys, *words)
@@ -208,7 +208,7 @@ def test_a_trace_that_is_a_directory(capsys: pytest.CaptureFixture[str], tmp_pat
     assert refused(capsys, *words) == f"gridfleet: --trace {tmp_path}: cannot be written (is a directory)\n"
 
 
-def test_a_report_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_report_of_an_empty_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert refused(capsys, "report", str(tmp_path)).startswith(f"gridfleet: {tmp_path}: contains no run (no ")
 
 
@@ -219,7 +219,7 @@ def fail(_arguments: object) -> int:
     raise ZeroDivisionError("by\nnothing")
 
 
-def test_an_unexpected_failure_is_told_in_short(
+def test_an_unexpected_failure_is_one_short_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
@@ -246,7 +246,9 @@ def test_the_packages_named_are_those_of_the_extra(request: pytest.FixtureReques
     assert {name.replace("-", "_").replace("pyyaml", "yaml") for name in names} == set(cli.RUN_PACKAGES)
 
 
-def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_prints_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
     assert main(["scenarios", "--debug"]) == ExitCode.FAILED
     text = capsys.readouterr().err
@@ -254,14 +256,14 @@ def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert "test_usage.py" in text
 
 
-def test_a_reader_who_has_had_enough_is_no_failure_to_talk_about(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m gridfleet check storm | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S607
     assert done.stdout.startswith("# storm")
     assert done.stderr == ""
 
 
-def test_a_terminal_without_the_letters_stops_nothing(tmp_path: Path) -> None:
+def test_characters_that_the_terminal_cannot_encode_are_no_error(tmp_path: Path) -> None:
     done = gridfleet("scenarios", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert done.code == ExitCode.SUCCESS
     assert ESCAPE not in done.out
