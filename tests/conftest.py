@@ -10,14 +10,18 @@ many were left out; `make test-all`, which CI calls, runs it as well.
 
 import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from hypothesis import settings
+
+from tests.ports import DEFAULT_PORTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -140,6 +144,16 @@ def require_program(marker: str) -> Path:
     if program is None:
         pytest.fail(f"a test that uses {marker} must be marked `{marker}`", pytrace=False)
     return program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_ports_in_use() -> Iterator[None]:
+    """In CI somebody listens on every default port: no test may need one, and none may meet nobody there."""
+    with ExitStack() as held:
+        for port in DEFAULT_PORTS if IN_CI else ():
+            with suppress(OSError):  # a server of this machine listens there
+                held.enter_context(socket.create_server(("127.0.0.1", port), reuse_port=True))
+        yield
 
 
 @pytest.fixture(scope="session")

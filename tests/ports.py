@@ -13,6 +13,9 @@ FIRST: Final = 20_000
 LAST: Final = 32_000
 """The kernel's own begin at 32 768 (ip_local_port_range)."""
 
+DEFAULT_PORTS: Final = (1883, 8883, 9443, 3000, 8080, 8086)
+"""MQTT, MQTT over TLS, MQTT over WebSocket, Grafana, the live console in our examples, InfluxDB."""
+
 _taken: Final[list[socket.socket]] = []
 
 

@@ -58,7 +58,7 @@ def runs_until_ctrl_c(example: str) -> bool:
 def shortened(example: str) -> str:
     words = shlex.split(example)
     if words[1] == "broker":
-        return f"exec {example} --port 0"
+        return f"exec {example} --port 0" + (" --ws-port 0" if "--ws-port" in words else "")
     if runs_until_ctrl_c(example):
         return f"exec {example}"
     return f"{example} {SHORTER.get(words[1], '')}" if words[0] == "gridfleet" else example
