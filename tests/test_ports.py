@@ -63,4 +63,4 @@ def test_a_port_belongs_to_one_process() -> None:
 @pytest.mark.skipif(not IN_CI, reason="only CI keeps the default ports in use")
 def test_in_ci_every_default_port_is_in_use() -> None:
     for port in DEFAULT_PORTS:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()

@@ -25,7 +25,7 @@ def test_timers_fire_in_order_of_time_and_then_of_asking(loop: EventLoop) -> Non
     loop.call_at(soon, lambda: fired.append("first"))
     loop.call_at(soon, lambda: fired.append("second"))
     loop.call_later(0, lambda: fired.append("cancelled")).cancel()
-    assert loop.run_until(lambda: len(fired) == 3, 5)
+    assert loop.run_until(lambda: len(fired) == 3, 60)
     assert fired == ["first", "second", "last"]
 
 
@@ -44,7 +44,7 @@ def test_a_signal_handler_can_stop_it(loop: EventLoop) -> None:
     try:
         loop.call_later(0.01, lambda: os.kill(os.getpid(), signal.SIGUSR1))
         assert not loop.run_until(lambda: False, 5)
-        assert loop.run_until(lambda: True, 5)  # a stop ends one run
+        assert loop.run_until(lambda: True, 60)  # a stop ends one run
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -62,7 +62,7 @@ def test_exceptions_come_out_and_the_loop_goes_on(loop: EventLoop) -> None:
         loop.run_until(lambda: False, 5)
     done: list[int] = []
     loop.call_later(0, lambda: done.append(1))
-    assert loop.run_until(lambda: bool(done), 5)
+    assert loop.run_until(lambda: bool(done), 60)
 
 
 def test_a_watched_descriptor_calls_its_handler(loop: EventLoop) -> None:
@@ -70,7 +70,7 @@ def test_a_watched_descriptor_calls_its_handler(loop: EventLoop) -> None:
     heard: list[bytes] = []
     loop.watch(ours, select.EPOLLIN, lambda _: heard.append(os.read(ours, 9)))
     os.write(theirs, b"ping")
-    assert loop.run_until(lambda: heard == [b"ping"], 5)
+    assert loop.run_until(lambda: heard == [b"ping"], 60)
     loop.unwatch(ours)
     loop.unwatch(ours)
     os.write(theirs, b"pong")

@@ -55,11 +55,11 @@ def loop(address: BrokerAddress) -> Iterator[MqttLoop]:
 def test_retained_messages_say_so(loop: MqttLoop) -> None:
     clock = loop.open("clock", on_message=silent)
     early = SiteListener(loop, "early", ("tick", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     clock.publish("tick", b"1", qos=1, retain=True)
-    assert loop.run_until(lambda: early.heard == [("tick", b"1", False)], 5)
+    assert loop.run_until(lambda: early.heard == [("tick", b"1", False)], 60)
     late = SiteListener(loop, "late", ("tick", 0))
-    assert loop.run_until(lambda: late.heard == [("tick", b"1", True)], 5)
+    assert loop.run_until(lambda: late.heard == [("tick", b"1", True)], 60)
 
 
 def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
@@ -68,13 +68,13 @@ def test_the_will_is_published_for_the_lost_and_not_for_the_leaving(
     ear = SiteListener(loop, "ear", ("presence/+", 1))
     leaving = loop.open("leaving", on_message=silent, will=Will("presence/leaving", b"gone"))
     lost = loop.open("lost", on_message=silent, will=Will("presence/lost", b"gone"))
-    loop.wait_online(5)
+    loop.wait_online(60)
     leaving.close()
-    assert loop.run_until(lambda: leaving.closed, 5)
+    assert loop.run_until(lambda: leaving.closed, 60)
     lost.abort()
-    assert loop.run_until(lambda: bool(ear.heard), 5)
+    assert loop.run_until(lambda: bool(ear.heard), 60)
     late = SiteListener(loop, "late", ("presence/+", 1))
-    assert loop.run_until(lambda: bool(late.heard), 5)
+    assert loop.run_until(lambda: bool(late.heard), 60)
     assert late.heard == [("presence/lost", b"gone", True)]
     assert ear.heard == [("presence/lost", b"gone", False)]
 
@@ -89,29 +89,29 @@ def test_a_burst_on_one_topic_arrives_whole_and_in_order(version: int, qos: int)
         with MqttLoop(BrokerAddress("127.0.0.1", port), version=4 if version == 4 else 5) as loop:
             ear = SiteListener(loop, "ear", ("burst", qos))
             mouth = loop.open("mouth", on_message=silent)
-            loop.wait_online(5)
+            loop.wait_online(60)
             for payload in sent:
                 assert mouth.publish("burst", payload, qos=qos)
-            assert loop.run_until(lambda: len(ear.heard) == len(sent), 10)
+            assert loop.run_until(lambda: len(ear.heard) == len(sent), 60)
             assert ear.payloads() == sent
 
 
 def test_payloads_arrive_as_they_are(loop: MqttLoop) -> None:
     payloads = [b"", b"\x00\xff", b"x" * 127, b"x" * 128, b"x" * 65_536]
     ear = SiteListener(loop, "ear", ("any/#", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     for number, payload in enumerate(payloads):
         ear.connection.publish(f"any/{number}/ü", payload, qos=1)
-    assert loop.run_until(lambda: len(ear.heard) == len(payloads), 5)
+    assert loop.run_until(lambda: len(ear.heard) == len(payloads), 60)
     assert ear.heard == [(f"any/{number}/ü", payload, False) for number, payload in enumerate(payloads)]
 
 
 def test_five_hundred_clients_hear_one_tick(loop: MqttLoop) -> None:
     ears = [SiteListener(loop, f"ear-{number}", ("tick", 1)) for number in range(500)]
-    loop.wait_online(5)
+    loop.wait_online(60)
     assert loop.offline_reason == ""
     ears[0].connection.publish("tick", b"go", qos=1)
-    assert loop.run_until(lambda: all(ear.heard for ear in ears), 5)
+    assert loop.run_until(lambda: all(ear.heard for ear in ears), 60)
     assert all(ear.payloads() == [b"go"] and ear.births == 1 for ear in ears)
 
 
@@ -121,22 +121,22 @@ def test_connections_come_back_after_the_broker_was_killed() -> None:
         mouth = SiteListener(loop, "mouth")
         later = ear.connection
         later.subscribe("more/+", 1)
-        loop.wait_online(5)
+        loop.wait_online(60)
         assert (ear.births, mouth.births) == (1, 1)
         os.kill(first.pid, signal.SIGKILL)
-        assert loop.run_until(lambda: not (ear.connection.online or mouth.connection.online), 5)
+        assert loop.run_until(lambda: not (ear.connection.online or mouth.connection.online), 60)
         assert "2 of 2 connections" in loop.offline_reason
         assert not mouth.connection.publish("news/a", b"lost", qos=0)
         assert mouth.connection.publish("news/b", b"stale", qos=1, expiry_s=0.0)
         kept = [f"kept {number}".encode() for number in range(9)]
         with EmbeddedBroker(first.port):
-            assert loop.run_until(lambda: ear.connection.online, 5)
+            assert loop.run_until(lambda: ear.connection.online, 60)
             if not mouth.connection.online:
-                loop.wait_online(5)
+                loop.wait_online(60)
             for payload in kept:
                 assert mouth.connection.publish("news/c", payload, qos=1)
             mouth.connection.publish("more/d", b"last", qos=1)
-            assert loop.run_until(lambda: len(ear.heard) == 10, 5)
+            assert loop.run_until(lambda: len(ear.heard) == 10, 60)
             assert [payload for payload in ear.payloads() if payload != b"last"] == kept
             assert (ear.births, mouth.births) == (2, 2)
             loop.close()
@@ -144,13 +144,13 @@ def test_connections_come_back_after_the_broker_was_killed() -> None:
 
 def test_what_is_published_offline_is_sent_in_order_later(loop: MqttLoop) -> None:
     ear = SiteListener(loop, "ear", ("a", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     mouth = loop.open("mouth", on_message=silent)
     assert not mouth.publish("a", b"0", qos=0)
     assert mouth.publish("a", b"1", qos=1)
     assert mouth.publish("a", b"stale", qos=1, expiry_s=0.0)
     assert mouth.publish("a", b"2", qos=1, expiry_s=60.0)
-    assert loop.run_until(lambda: len(ear.heard) == 2, 5)
+    assert loop.run_until(lambda: len(ear.heard) == 2, 60)
     assert ear.payloads() == [b"1", b"2"]
 
 
@@ -166,7 +166,7 @@ def test_online_comes_before_the_messages_and_can_publish(loop: MqttLoop) -> Non
         "self", on_message=lambda topic, *_: order.append(topic), filters=[("birth", 1)], on_online=born
     )
     assert not connection.online
-    assert loop.run_until(lambda: len(order) == 2, 5)
+    assert loop.run_until(lambda: len(order) == 2, 60)
     assert order == ["online", "birth"]
     assert connection.online
 
@@ -180,22 +180,22 @@ def test_an_exception_in_a_callback_comes_out_of_the_loop(loop: MqttLoop) -> Non
         heard.append(payload)
 
     client = loop.open("client", on_message=fragile, filters=[("a", 1)])
-    loop.wait_online(5)
+    loop.wait_online(60)
     client.publish("a", b"bad", qos=1)
     client.publish("a", b"good", qos=1)
     with pytest.raises(ZeroDivisionError):
         loop.run_until(lambda: False, 5)
     client.publish("a", b"better", qos=1)
-    assert loop.run_until(lambda: heard == [b"good", b"better"], 5)
+    assert loop.run_until(lambda: heard == [b"good", b"better"], 60)
 
 
 def test_closing_drains_what_was_published(address: BrokerAddress) -> None:
     with MqttLoop(address) as listening:
         ear = SiteListener(listening, "ear", ("a", 0))
-        listening.wait_online(5)
+        listening.wait_online(60)
         with MqttLoop(address) as loop:
             mouth = loop.open("mouth", on_message=silent)
-            loop.wait_online(5)
+            loop.wait_online(60)
             for number in range(2_000):
                 mouth.publish("a", b"%d" % number + b"x" * 500, qos=number % 2)
             mouth.close()
@@ -205,7 +205,7 @@ def test_closing_drains_what_was_published(address: BrokerAddress) -> None:
             with pytest.raises(BrokerError, match="mouth is closed"):
                 mouth.subscribe("a", 0)
         assert mouth.closed
-        assert listening.run_until(lambda: len(ear.heard) == 2_000, 5)
+        assert listening.run_until(lambda: len(ear.heard) == 2_000, 60)
         assert [payload.rstrip(b"x") for payload in ear.payloads()] == [b"%d" % n for n in range(2_000)]
 
 
@@ -217,16 +217,16 @@ def test_nothing_is_heard_after_close(loop: MqttLoop) -> None:
         client.close()
 
     client = loop.open("client", on_message=once, filters=[("a", 1)])
-    loop.wait_online(5)
+    loop.wait_online(60)
     for payload in (b"1", b"2", b"3"):
         client.publish("a", payload, qos=1)
-    assert loop.run_until(lambda: client.closed, 5)
+    assert loop.run_until(lambda: client.closed, 60)
     assert heard == [b"1"]
 
 
 def test_closing_the_loop_twice_is_safe_and_use_after_close_raises(loop: MqttLoop) -> None:
     client = loop.open("client", on_message=silent)
-    loop.wait_online(5)
+    loop.wait_online(60)
     loop.close()
     loop.close()
     assert client.closed
@@ -248,7 +248,7 @@ def test_expiry_reaches_other_clients(loop: MqttLoop, address: BrokerAddress) ->
     while not ready and monotonic() < end:
         reader.loop(0.1)
     mouth = loop.open("mouth", on_message=silent)
-    loop.wait_online(5)
+    loop.wait_online(60)
     mouth.publish("a", b"x", qos=1, expiry_s=29.5)
     mouth.publish("a", b"y", qos=0, expiry_s=0.1)
     mouth.publish("a", b"z", qos=1)
@@ -263,9 +263,9 @@ def test_expiry_reaches_other_clients(loop: MqttLoop, address: BrokerAddress) ->
 
 def test_messages_with_properties_are_read_too(loop: MqttLoop) -> None:
     ear = SiteListener(loop, "ear", ("a", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     ear.connection.publish("a", b"x", qos=1, expiry_s=60)
-    assert loop.run_until(lambda: ear.heard == [("a", b"x", False)], 5)
+    assert loop.run_until(lambda: ear.heard == [("a", b"x", False)], 60)
 
 
 def test_a_broker_that_is_not_there_is_named() -> None:
@@ -321,8 +321,8 @@ def test_a_broker_that_has_moved_is_found_again(monkeypatch: pytest.MonkeyPatch)
 
 def test_who_has_said_good_bye_cannot_be_dropped_any_more(loop: MqttLoop) -> None:
     parting = loop.open("parting", on_message=silent)
-    loop.wait_online(5)
+    loop.wait_online(60)
     parting.close()
     loop.write_now()
     parting.drop("a drill that comes too late")
-    assert loop.run_until(lambda: parting.closed, 5)
+    assert loop.run_until(lambda: parting.closed, 60)

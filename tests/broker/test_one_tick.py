@@ -65,10 +65,10 @@ def test_the_broker_delivers_a_tick_once_however_many_hear_it(
     lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(devices)]
     clock = Device(loop, "clock", ("nothing", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     for number in range(3):
         say(clock, replace(TICK, tick=number))
-    assert loop.run_until(lambda: all(len(ear.heard) == 4 for ear in ears), 5)
+    assert loop.run_until(lambda: all(len(ear.heard) == 4 for ear in ears), 60)
     assert deliveries == [TEXT] * 3
     for ear in ears:
         assert ear.heard == [
@@ -80,17 +80,17 @@ def test_the_broker_delivers_a_tick_once_however_many_hear_it(
 def test_who_comes_late_or_back_is_told_the_time_once_it_is_online(loop: MqttLoop) -> None:
     lines = TickFanout(loop, "town", "fleet-1")
     early, clock = Device(lines, "early"), Device(loop, "clock", ("nothing", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     say(clock, TICK)
-    assert loop.run_until(lambda: early.words == ["online", TEXT], 5)
+    assert loop.run_until(lambda: early.words == ["online", TEXT], 60)
     late = Device(lines, "late")
-    loop.wait_online(5)
-    assert loop.run_until(lambda: late.heard == [("online", b"", False), (TEXT, encode(TICK), True)], 5)
+    loop.wait_online(60)
+    assert loop.run_until(lambda: late.heard == [("online", b"", False), (TEXT, encode(TICK), True)], 60)
     early.connection.drop("pulled")
-    assert loop.run_until(lambda: early.words == ["online", TEXT] * 2, 5)
+    assert loop.run_until(lambda: early.words == ["online", TEXT] * 2, 60)
     early.connection.close()
     say(clock, replace(TICK, tick=1))
-    assert loop.run_until(lambda: late.words == ["online", TEXT, TEXT], 5)
+    assert loop.run_until(lambda: late.words == ["online", TEXT, TEXT], 60)
     assert early.words == ["online", TEXT] * 2
 
 
@@ -98,12 +98,12 @@ def test_what_came_before_a_tick_is_heard_before_it(loop: MqttLoop) -> None:
     lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(200)]
     clock = Device(loop, "clock", ("nothing", 1))
-    loop.wait_online(10)
+    loop.wait_online(60)
     for number in range(5):
         for ear in reversed(ears):
             clock.connection.publish(f"to/{ear.connection.client_id}", b"", qos=0)
         say(clock, replace(TICK, tick=number))
-    assert loop.run_until(lambda: all(len(ear.heard) == 11 for ear in ears), 10)
+    assert loop.run_until(lambda: all(len(ear.heard) == 11 for ear in ears), 60)
     for ear in ears:
         ticks = [number for number, word in enumerate(ear.words) if word == TEXT]
         assert len(ticks) == 5
@@ -115,23 +115,23 @@ def test_in_lockstep_each_device_hears_the_tick_by_itself(loop: MqttLoop, delive
     lines = TickFanout(loop, "town", "fleet-1")
     ears = [Device(lines, f"device-{number}") for number in range(5)]
     clock = Device(loop, "clock", ("nothing", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     stepping = replace(TICK, mode=Mode.LOCKSTEP, seconds_per_tick=0.0)
     say(clock, stepping)
-    assert loop.run_until(lambda: all(ear.words == ["online", TEXT] for ear in ears), 5)
+    assert loop.run_until(lambda: all(ear.words == ["online", TEXT] for ear in ears), 60)
     assert all(retained for ear in ears for _, _, retained in ear.heard[1:])
     say(clock, replace(stepping, tick=1))
-    assert loop.run_until(lambda: all(len(ear.heard) == 3 for ear in ears), 5)
+    assert loop.run_until(lambda: all(len(ear.heard) == 3 for ear in ears), 60)
     assert deliveries == [TEXT] * 2 * 6
     late = Device(lines, "late")
-    assert loop.run_until(lambda: late.words == ["online", TEXT], 5)
+    assert loop.run_until(lambda: late.words == ["online", TEXT], 60)
     say(clock, replace(TICK, tick=2))
-    assert loop.run_until(lambda: all(len(ear.heard) >= 4 for ear in ears), 5)
+    assert loop.run_until(lambda: all(len(ear.heard) >= 4 for ear in ears), 60)
     loop.run_until(lambda: False, 0.1)
     deliveries.clear()
     heard = [len(ear.heard) for ear in ears]
     say(clock, replace(TICK, tick=3))
-    assert loop.run_until(lambda: all(len(ear.heard) == n + 1 for ear, n in zip(ears, heard, strict=True)), 5)
+    assert loop.run_until(lambda: all(len(ear.heard) == n + 1 for ear, n in zip(ears, heard, strict=True)), 60)
     assert deliveries == [TEXT]
 
 
@@ -145,8 +145,8 @@ def test_an_exception_of_one_does_not_cost_the_others_their_tick(loop: MqttLoop)
     lines.open("fragile", on_message=fragile, filters=[WANTED])
     last = Device(lines, "last")
     clock = Device(loop, "clock", ("nothing", 1))
-    loop.wait_online(5)
+    loop.wait_online(60)
     say(clock, TICK)
     with pytest.raises(ZeroDivisionError):
         loop.run_until(lambda: False, 5)
-    assert loop.run_until(lambda: last.words == first.words == ["online", TEXT], 5)
+    assert loop.run_until(lambda: last.words == first.words == ["online", TEXT], 60)

@@ -151,7 +151,7 @@ def test_what_devices_say_stays_text(page: Browser, fleet: tuple[str, str]) -> N
     nowhere = {"title": EVIL, "south": 51, "north": 50, "west": 9, "east": 8, "rows": 1e9, "columns": 1}
     with MqttLoop(BrokerAddress.parse(fleet[0])) as loop:
         link = loop.open("evil", on_message=print)
-        loop.wait_online(5)
+        loop.wait_online(60)
         for text, body in (
             ("presence/germany/vehicle/evil", presence),
             ("state/evil", state),
@@ -245,7 +245,7 @@ def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
     badge = "document.querySelector('#live').textContent"
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop, console(broker.url) as server:
         link = loop.open("past", on_message=lambda *_: None)
-        loop.wait_online(5)
+        loop.wait_online(60)
 
         def say(scope: str, message: Message) -> None:
             link.publish(topic("germany", message, scope, "clock"), encode(message), qos=1, retain=True)
@@ -274,7 +274,7 @@ def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedB
 
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop, console(broker.url) as server:
         link = loop.open("hosts", on_message=lambda *_: None)
-        loop.wait_online(5)
+        loop.wait_online(60)
 
         def say(scope: str, sender: str, message: Message) -> None:
             link.publish(topic("germany", message, scope, sender), encode(message), qos=1, retain=True)

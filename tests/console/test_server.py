@@ -31,7 +31,7 @@ def ask(
     server: ConsoleServer, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     where = urlsplit(server.url)
-    link = http.client.HTTPConnection(str(where.hostname), where.port, timeout=5)
+    link = http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)
     try:
         link.request(method, path, headers=headers)
         answer = link.getresponse()
@@ -155,7 +155,7 @@ def upgrade(server: ConsoleServer, **other: str) -> socket.socket:
         "Sec-WebSocket-Protocol": "mqtt",
         **other,
     }
-    link = socket.create_connection((str(where.hostname), where.port or 0), timeout=5)
+    link = socket.create_connection((str(where.hostname), where.port or 0), timeout=60)
     link.sendall(
         ("GET /mqtt HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode()
     )

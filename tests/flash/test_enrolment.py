@@ -46,10 +46,10 @@ def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger
             assert viewer.heard == [("gridfleet/town/state/charger-01", b"mine")]
             revoke(secrets, "charger-01")
             broker.reload()
-            assert guests.loop.run_until(lambda: "refused" in device.connection.offline_reason, 5)
+            assert guests.loop.run_until(lambda: "refused" in device.connection.offline_reason, 60)
             device.connection.abort()
             again = guests.try_to_come("charger-01", ALL, login=login)
-            assert guests.loop.run_until(lambda: "refused" in again.connection.offline_reason, 5)
+            assert guests.loop.run_until(lambda: "refused" in again.connection.offline_reason, 60)
             assert (clock.connection.offline_reason, viewer.connection.offline_reason) == ("", "")
 
 
@@ -80,7 +80,7 @@ def test_a_broker_on_this_machine_reloads_its_users(secrets: Path, charger: Enro
             assert f"(process {broker.pid})" in reload_brokers(secrets)
             with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
                 loop.open("charger-01", on_message=print, login=FileCredentials(secrets).login("charger-01"))
-                loop.wait_online(10.0)
+                loop.wait_online(60)
         finally:
             broker.send_signal(signal.SIGTERM)
         assert broker.wait(20) == ExitCode.SUCCESS

@@ -67,7 +67,7 @@ def heard_from(
             filters=[("gridfleet/town/#", 1)],
             login=FileCredentials(secrets).login("viewer"),
         )
-        loop.wait_online(5.0)
+        loop.wait_online(60)
         with safe:
             safe.run(lambda: loop.run_until(lambda: len(heard.get("sample", ())) >= 2, 0.05))
     return heard

@@ -35,7 +35,7 @@ def mock_url() -> Iterator[str]:
         try:
             until = time.monotonic() + 60
             while time.monotonic() < until and process.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
                     break
                 time.sleep(0.1)
             assert process.poll() is None

@@ -86,7 +86,7 @@ def influxdb(influxdb2_program: Path, tmp_path_factory: pytest.TempPathFactory) 
             server = InfluxDB(f"http://127.0.0.1:{port}")
             until = time.monotonic() + 60
             while time.monotonic() < until and process.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
                     break
                 time.sleep(0.1)
             first = {

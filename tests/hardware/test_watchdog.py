@@ -77,7 +77,7 @@ def test_without_systemd_it_is_silent() -> None:
 def test_an_abstract_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.bind(f"\0gridfleet-test-notify-{os.getpid()}")
-        link.settimeout(5)
+        link.settimeout(60)
         Watchdog({"NOTIFY_SOCKET": f"@gridfleet-test-notify-{os.getpid()}"}).ready("online")
         assert link.recv(100).startswith(b"READY=1")
 

@@ -47,10 +47,10 @@ def packets(kind: str, cells: int, delivered: list[str]) -> int:
         elif kind == "shared":
             lines = SharedConnection(loop, wire, "fleet-1")
         seats = [DeviceRunner(agent, lines, wire) for agent in fleet.agents()]
-        loop.wait_online(20)
+        loop.wait_online(60)
         for seat in seats:
             seat.start()
-        assert loop.run_until(fleet.discovery_complete, 10)
+        assert loop.run_until(fleet.discovery_complete, 60)
         clock = Clock(loop, cells, len(seats), plain=False)
         clock.tick(0)
         loop.run_until(lambda: False, 0.1)

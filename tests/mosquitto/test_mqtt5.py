@@ -75,10 +75,10 @@ def test_a_bid_states_its_schema_and_expires_with_its_phase(
     with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
         seat = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder("town"))
         clock = loop.open("clock", on_message=lambda *_: None)
-        loop.wait_online(5)
+        loop.wait_online(60)
         seat.start()
         clock.publish("gridfleet/town/tick/clock", encode(tick), qos=1)
-        assert loop.run_until(lambda: seat.agent.tick_message == tick, 5)
+        assert loop.run_until(lambda: seat.agent.tick_message == tick, 60)
         seat._publish([("cell-1-1", Bid(0, ()))])
         loop.run_until(lambda: False, 0.1)
     found = ear.properties()
@@ -94,7 +94,7 @@ def test_what_does_not_expire_says_so_by_silence(broker: MosquittoBroker) -> Non
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         mouth = loop.open("mouth", on_message=lambda *_: None)
         mouth.publish("a", b"", qos=1)
-        loop.wait_online(5)
+        loop.wait_online(60)
     assert ear.properties() == [([], None)]
     ear.client.disconnect()
 
@@ -121,14 +121,14 @@ def test_what_is_said_while_a_connection_is_lost_is_delivered_where_there_is_a_s
             session_s=session_s,
         )
         mouth = other.open("mouth", on_message=lambda *_: None)
-        loop.wait_online(5)
-        other.wait_online(5)
+        loop.wait_online(60)
+        other.wait_online(60)
         for payload in (b"1", b"2", b"3"):
             if payload == b"2":
                 lose(loop, ear)
             mouth.publish("a", payload, qos=1)
-            other.run_until(lambda: mouth.all_acknowledged, 5)
-            loop.wait_online(5)
+            other.run_until(lambda: mouth.all_acknowledged, 60)
+            loop.wait_online(60)
             loop.run_until(lambda: payload in heard, 0.5)  # noqa: B023 - called before the loop goes on
     assert heard == expected
 
@@ -144,15 +144,15 @@ def test_who_begins_anew_hears_nothing_of_an_earlier_life(broker: MosquittoBroke
 
     with MqttLoop(address) as loop:
         come(loop)
-        loop.wait_online(5)
+        loop.wait_online(60)
         for connection in loop.connections:
             connection.abort()  # without a good-bye, so that the broker keeps the session
     with MqttLoop(address) as loop:
         loop.open("mouth", on_message=lambda *_: None).publish("a", b"stale", qos=1)
-        loop.wait_online(5)
+        loop.wait_online(60)
     with MqttLoop(address) as loop:
         come(loop)
-        loop.wait_online(5)
+        loop.wait_online(60)
         loop.run_until(lambda: bool(heard), 0.3)
     assert heard == []
 
@@ -164,12 +164,12 @@ def test_what_the_broker_does_not_let_through_is_counted_and_told_once(
         seat = DeviceRunner(
             Fleet(scenario).make("household-1"), loop, SiteDecoder("town"), FileCredentials(secrets)
         )
-        loop.wait_online(5)
+        loop.wait_online(60)
         seat.start()
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 seat._publish([("cell-3-1", Bid(0, ()))])
-            assert loop.run_until(lambda: seat.agent.refused == {"denied": 3}, 5)
+            assert loop.run_until(lambda: seat.agent.refused == {"denied": 3}, 60)
         assert caplog.text.count("denied") == 1
         assert "gridfleet/town/bid/cell-3-1/household-1" in caplog.text
         assert seat.connection.online

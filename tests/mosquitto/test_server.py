@@ -26,7 +26,7 @@ def retained(broker: MosquittoBroker) -> list[bytes]:
     heard: list[bytes] = []
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         loop.open("ear", on_message=lambda _, payload, __: heard.append(payload), filters=[("news", 1)])
-        loop.wait_online(5)
+        loop.wait_online(60)
         loop.run_until(lambda: bool(heard), 0.5)
     return heard
 
@@ -34,7 +34,7 @@ def retained(broker: MosquittoBroker) -> list[bytes]:
 def say(broker: MosquittoBroker, payload: bytes) -> None:
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         mouth = loop.open("mouth", on_message=lambda *_: None)
-        loop.wait_online(5)
+        loop.wait_online(60)
         mouth.publish("news", payload, qos=1, retain=True)
 
 
@@ -61,7 +61,7 @@ def test_a_websocket_is_answered() -> None:
     )
     with (
         MosquittoBroker(ports=Ports(plain=0, websockets=0)) as broker,
-        socket.create_connection(("127.0.0.1", broker.ports.websockets or 0), timeout=5) as link,
+        socket.create_connection(("127.0.0.1", broker.ports.websockets or 0), timeout=60) as link,
     ):
         link.sendall(hello)
         assert b"101" in link.recv(4096).splitlines()[0]

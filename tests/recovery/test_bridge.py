@@ -46,7 +46,7 @@ class TwoBrokers:
             will=will,
             login=self._credentials.login(name),
         )
-        loop.wait_online(10)
+        loop.wait_online(60)
         return connection
 
     def expect(self, name: str, *messages: tuple[str, bytes, bool]) -> None:
@@ -176,7 +176,7 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         recorded = stack.enter_context(open_recording(scenario, tmp_path / "bridged"))
         loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
         SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, on_message))
-        loop.wait_online(5)
+        loop.wait_online(60)
         children = [
             start("fleet", *words, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
             start("fleet", *words, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
@@ -188,7 +188,7 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         assert loop.run_until(lambda: bool(finished), 60)
         children[0].terminate()
         children[1].terminate()
-        loop.run_until(lambda: all(child.poll() is not None for child in children), 20)
+        loop.run_until(lambda: all(child.poll() is not None for child in children), 60)
         assert [end(child).code for child in children] == [ExitCode.SUCCESS] * 3
         audit = recorded.finish()
     assert audit.holds, audit.broken

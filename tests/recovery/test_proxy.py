@@ -18,7 +18,7 @@ def loop() -> Iterator[EventLoop]:
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(5)
+        server.settimeout(60)
         yield server
 
 
@@ -31,10 +31,10 @@ def proxy(loop: EventLoop, server: socket.socket) -> Iterator[Proxy]:
 
 
 def connect(loop: EventLoop, proxy: Proxy, server: socket.socket) -> tuple[socket.socket, socket.socket]:
-    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
-    assert loop.run_until(lambda: proxy.connections == 1, 5)
+    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=60)
+    assert loop.run_until(lambda: proxy.connections == 1, 60)
     inside, _ = server.accept()
-    inside.settimeout(5)
+    inside.settimeout(60)
     return client, inside
 
 
@@ -64,7 +64,7 @@ def test_data_is_forwarded_both_ways(loop: EventLoop, proxy: Proxy, server: sock
         assert is_forwarded(loop, inside, client, b"fro")
         assert is_forwarded(loop, client, inside, b"x" * 100_000)
         inside.close()
-        assert loop.run_until(lambda: proxy.connections == 0, 5)
+        assert loop.run_until(lambda: proxy.connections == 0, 60)
 
 
 def test_held_data_is_delivered_later(loop: EventLoop, proxy: Proxy, server: socket.socket) -> None:
@@ -72,13 +72,13 @@ def test_held_data_is_delivered_later(loop: EventLoop, proxy: Proxy, server: soc
     with client, inside:
         proxy.hold()
         assert not is_forwarded(loop, client, inside, b"first")
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60):
             loop.run_until(lambda: False, 0.05)
             assert proxy.connections == 1
             proxy.restore()
-            assert loop.run_until(lambda: proxy.connections == 2, 5)
+            assert loop.run_until(lambda: proxy.connections == 2, 60)
         inside.setblocking(True)
-        inside.settimeout(5)
+        inside.settimeout(60)
         assert inside.recv(100) == b"first"
 
 
@@ -90,7 +90,7 @@ def test_a_refused_client_is_reset_and_so_are_new_ones(
         proxy.refuse()
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as again:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as again:
             loop.run_until(lambda: False, 0.05)
             with pytest.raises(ConnectionResetError):
                 again.recv(1)
@@ -115,7 +115,7 @@ def test_without_a_server_the_connection_ends(loop: EventLoop, server: socket.so
     port = server.getsockname()[1]
     server.close()
     proxy = Proxy(loop, port)
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
         loop.run_until(lambda: False, 0.1)
         with pytest.raises(ConnectionResetError):
             client.recv(1)

@@ -36,7 +36,7 @@ def ear_on(url: str) -> Iterator[tuple[Heard, Callable[[Callable[[], bool]], Non
     said = Heard()
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA) as loop:
         ear = SiteListener(loop, SiteDecoder("germany"), (said.tap,))
-        loop.wait_online(5)
+        loop.wait_online(60)
 
         def listen(until: Callable[[], bool]) -> None:
             assert loop.run_until(until, 60)

@@ -102,7 +102,7 @@ def publish(address: BrokerAddress, scope: str, sender: str, *messages: Message,
     """Say something as another client, and wait until the broker has it."""
     with MqttLoop(address) as loop:
         client = loop.open(f"{sender}-says", on_message=lambda *_: None)
-        loop.wait_online(5)
+        loop.wait_online(60)
         for message in messages:
             client.publish(topic("germany", message, scope, sender), encode(message), qos=1, retain=retain)
 

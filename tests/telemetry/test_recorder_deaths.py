@@ -127,7 +127,7 @@ def test_deaths_of_the_recorder_leave_no_trace(seed: int, shim: Shim, zygote: Zy
             time.sleep(0.01)
         with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
             fleet = loop.open("fleet", on_message=lambda *_: None)
-            loop.wait_online(10.0)
+            loop.wait_online(60)
             said = replay()
             deaths = set(rng.sample(range(CHUNK, len(said)), 5))
             for index, (text, payload, retain) in enumerate(said):
