@@ -33,3 +33,12 @@ def free_port() -> int:
         _taken.append(name)
         return port
     raise OSError(f"no free port from {FIRST} to {LAST}")
+
+
+def accepts(port: int) -> bool:
+    """Return whether somebody listens on a port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+    except OSError:
+        return False
+    return True

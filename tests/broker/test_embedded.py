@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,8 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
-from tests.ports import free_port
+from tests.ports import accepts, free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,23 +28,6 @@ def is_alive(pid: int) -> bool:
         return False
     # A zombie is dead: nobody has to wait for it here.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_it_answers_at_its_url_and_frees_the_port_when_closed() -> None:
@@ -135,7 +118,7 @@ def test_it_dies_with_its_owner_even_when_that_is_killed() -> None:
         assert is_alive(pid)
         owner.kill()
         owner.wait()
-        assert wait(lambda: not is_alive(pid))
+        wait_until(lambda: not is_alive(pid))
 
 
 def test_a_killed_broker_is_restarted_on_the_same_port() -> None:
@@ -143,7 +126,7 @@ def test_a_killed_broker_is_restarted_on_the_same_port() -> None:
         port = first.port
         with socket.create_connection(("127.0.0.1", port)):
             os.kill(first.pid, signal.SIGKILL)
-            assert wait(lambda: not accepts(port))
+            wait_until(lambda: not accepts(port))
             with EmbeddedBroker(port) as second:
                 assert second.port == port
                 assert accepts(port)

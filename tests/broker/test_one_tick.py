@@ -131,7 +131,9 @@ def test_in_lockstep_each_device_hears_the_tick_by_itself(loop: MqttLoop, delive
     deliveries.clear()
     heard = [len(ear.heard) for ear in ears]
     say(clock, replace(TICK, tick=3))
-    assert loop.run_until(lambda: all(len(ear.heard) == n + 1 for ear, n in zip(ears, heard, strict=True)), 60)
+    assert loop.run_until(
+        lambda: all(len(ear.heard) == n + 1 for ear, n in zip(ears, heard, strict=True)), 60
+    )
     assert deliveries == [TEXT]
 
 

@@ -5,8 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TickRow, T
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import SiteRun
+from tests.waiting import PATIENCE_S, wait_until
 
 SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
 LIVE: Final = "document.querySelector('#live').dataset.state === 'live'"
@@ -36,15 +36,6 @@ SMALL: Final = (
     "chargers.count=6",
     "settings.turbine_scale=0.1",
 )
-
-
-def wait_until(holds: Callable[[], object], timeout_s: float = 20) -> None:
-    """Wait until something holds; raise TimeoutError when it never does."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
 
 
 @dataclass
@@ -132,12 +123,12 @@ class Running:
     def stop(self) -> None:
         """End the run, unless it has ended; then the ledger is there."""
         self._stop = True
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()
-        wait_until(lambda: self.error or (self.tick is not None and self.tick.tick >= 2), 60)
+        wait_until(lambda: self.error or (self.tick is not None and self.tick.tick >= 2))
         assert self.error is None
         return self
 
@@ -206,7 +197,7 @@ class Browser:
     def text(self, selector: str) -> str:
         return str(self.do("text", selector=selector))
 
-    def wait(self, code: str, seconds: float = 20) -> None:
+    def wait(self, code: str, seconds: float = PATIENCE_S) -> None:
         self.do("wait", code=code, seconds=seconds)
 
     def close(self) -> None:
@@ -214,7 +205,7 @@ class Browser:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

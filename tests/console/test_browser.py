@@ -31,7 +31,8 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import batch_topic, topic
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
-from tests.console.conftest import LIVE, Browser, Running, wait_until
+from tests.console.conftest import LIVE, Browser, Running
+from tests.waiting import wait_until
 
 # One process runs them all, so that one fleet and one browser serve most of them.
 pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.xdist_group("the live page")]
@@ -256,7 +257,7 @@ def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
         browser.do("open", url=server.url)
         browser.wait(f"{badge} === 'connected, waiting for the next phase'")
         assert browser.text("#now-tick") == "8 of 13"
-        browser.wait(f"/^outdated: no tick for/.test({badge})", 10)
+        browser.wait(f"/^outdated: no tick for/.test({badge})")
         assert browser.do("eval", code="document.body.classList.contains('stale')") is True
         say("", replace(tick, phase=Phase.IMPORT, simulated_ms=6_600_000))
         browser.wait(LIVE)
@@ -310,17 +311,17 @@ def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> No
         browser.do("open", url=server.url)
         browser.wait(LIVE)
         os.kill(first.pid, signal.SIGKILL)
-        browser.wait("!document.querySelector('#banner').hidden", 10)
+        browser.wait("!document.querySelector('#banner').hidden")
         assert "Reconnecting" in browser.text("#banner")
-        browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'", 10)
-        browser.wait("document.body.classList.contains('stale')", 10)
-        browser.wait("document.title === 'not connected · germany – GridFleet'", 10)
-        browser.wait("document.querySelector('#steering').disabled", 10)
+        browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'")
+        browser.wait("document.body.classList.contains('stale')")
+        browser.wait("document.title === 'not connected · germany – GridFleet'")
+        browser.wait("document.querySelector('#steering').disabled")
         first.close()
         held = running.now.tick
         with EmbeddedBroker(address.port):
-            wait_until(lambda: running.now.tick > held + 2, 60)
-            browser.wait(LIVE, 30)
+            wait_until(lambda: running.now.tick > held + 2)
+            browser.wait(LIVE)
             browser.wait("document.querySelector('#banner').hidden")
             assert "Connected to the broker again" in browser.text("#log")
             running.stop()

@@ -15,7 +15,8 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.secrets import identities, make_secrets
-from tests.console.conftest import LIVE, SMALL, Browser, Running, wait_until
+from tests.console.conftest import LIVE, SMALL, Browser, Running
+from tests.waiting import wait_until
 
 # One process runs them all, so that one site serves them.
 pytestmark = [pytest.mark.mosquitto, pytest.mark.xdist_group("a town with roles")]

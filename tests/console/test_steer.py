@@ -8,7 +8,8 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site import control_client
 from gridfleet.provisioning.site.control_client import parse_setting
-from tests.console.conftest import Running, wait_until
+from tests.console.conftest import Running
+from tests.waiting import wait_until
 
 
 def test_settings_come_into_force_and_are_printed(

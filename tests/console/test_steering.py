@@ -13,7 +13,8 @@ from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.store.rows import VehicleRow
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from tests.console.conftest import LIVE, Browser, Ledger, Running, wait_until
+from tests.console.conftest import LIVE, Browser, Ledger, Running
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.slow]
 

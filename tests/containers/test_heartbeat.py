@@ -11,7 +11,8 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, MAX_AGE_S, Heartbeat, health_problem
-from tests.provisioning.shell import end, gridfleet, start, wait_until
+from tests.provisioning.shell import end, gridfleet, start
+from tests.waiting import wait_until
 
 SMALL = ("turbines.count=1", "households.count=1", "farms.count=0", "chargers.count=1", "vehicles.count=1")
 

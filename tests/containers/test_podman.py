@@ -2,8 +2,7 @@
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.containers.podman import CACHE, IMAGE, LIMITS, Podman, Site
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.podman, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -45,13 +45,6 @@ def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield site
     finally:
         site.close()
-
-
-def wait_until(condition: Callable[[], bool], explain: Callable[[], str], timeout_s: float = 150.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.5)
 
 
 INSTALLED = """

@@ -1,11 +1,8 @@
 """`gridfleet dashboards`: its calls against a mock made from an OpenAPI document, and its course against a fake."""
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,8 @@ from gridfleet.dashboards.grafana.client import Change, Grafana, GrafanaError
 from gridfleet.provisioning.cli.main import main
 from tests.grafana.fake import TOKEN, FakeGrafana
 from tests.grafana.pages import ROOT, pages
-from tests.ports import free_port
+from tests.ports import accepts, free_port
+from tests.waiting import wait_until
 
 PRISM = ROOT / "build" / "grafana" / "node_modules" / ".bin" / "prism"
 API = Path(__file__).with_name("grafana-api.yaml")
@@ -33,11 +31,7 @@ def mock_url() -> Iterator[str]:
     command = [node, str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(API)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until = time.monotonic() + 60
-            while time.monotonic() < until and process.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
-                    break
-                time.sleep(0.1)
+            wait_until(lambda: accepts(port) or process.poll() is not None)
             assert process.poll() is None
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -3,11 +3,9 @@
 import csv
 import io
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,9 @@ from gridfleet.dashboards.telemetry.points import Point, line
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
-from tests.ports import free_port
+from tests.ports import accepts, free_port
 from tests.telemetry.collected import points
+from tests.waiting import wait_until
 
 # One process runs them all, so that one server is started and filled once.
 pytestmark = [pytest.mark.influxdb2, pytest.mark.xdist_group("influxdb2")]
@@ -84,11 +83,7 @@ def influxdb(influxdb2_program: Path, tmp_path_factory: pytest.TempPathFactory) 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             server = InfluxDB(f"http://127.0.0.1:{port}")
-            until = time.monotonic() + 60
-            while time.monotonic() < until and process.poll() is None:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
-                    break
-                time.sleep(0.1)
+            wait_until(lambda: accepts(port) or process.poll() is not None)
             first = {
                 "username": "gridfleet",
                 "password": "throw-away",

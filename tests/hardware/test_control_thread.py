@@ -1,9 +1,7 @@
 """The control loop's thread: it needs nobody, wakes for edges, and ends safely whatever happens."""
 
 import select
-import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,10 +13,10 @@ from gridfleet.devices.edge.hardware.control import MarketStatus
 from gridfleet.devices.edge.hardware.control_thread import ControlThread
 from gridfleet.devices.edge.hil.mock_pi import MockPi, RealClock
 from gridfleet.devices.edge.hil.plants import ChargingPlant
+from tests.waiting import PATIENCE_S, wait_until
 
 from .files import CHARGER
 
-LONG_S: Final = 20.0
 """More than any step takes on the busiest machine."""
 
 
@@ -51,38 +49,30 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     rig.pi.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Look without giving the thread any help."""
-    end_s = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
-
-
 def test_it_needs_no_help_from_the_market(rig: Rig) -> None:
     with ControlThread(rig.control, 0.05):
         rig.permit()
         rig.plant.plug_in()
-        until(lambda: rig.closed)
+        wait_until(lambda: rig.closed)
         rig.plant.unplug()
-        until(lambda: not rig.closed)
+        wait_until(lambda: not rig.closed)
     assert rig.control.opened_because == "unplugged"
 
 
 def test_an_edge_is_not_waited_for(rig: Rig) -> None:
-    with ControlThread(rig.control, LONG_S * 10):  # by its period alone it would never come round
-        until(lambda: rig.control.last_step_s > 0)
+    with ControlThread(rig.control, PATIENCE_S * 10):  # by its period alone it would never come round
+        wait_until(lambda: rig.control.last_step_s > 0)
         rig.permit()
         before_s = rig.control.last_step_s
         rig.plant.plug_in()
-        until(lambda: rig.control.last_step_s > before_s)
+        wait_until(lambda: rig.control.last_step_s > before_s)
 
 
 def test_what_happens_makes_its_descriptor_readable(rig: Rig) -> None:
     with ControlThread(rig.control, 0.05) as thread:
         rig.permit()
         rig.plant.plug_in()
-        assert select.select([thread.descriptor], [], [], LONG_S)[0]
+        assert select.select([thread.descriptor], [], [], PATIENCE_S)[0]
         thread.clear()
         assert rig.control.events
 
@@ -91,7 +81,7 @@ def test_it_ends_with_the_contactor_open(rig: Rig) -> None:
     with ControlThread(rig.control, 0.05):
         rig.permit()
         rig.plant.plug_in()
-        until(lambda: rig.closed)
+        wait_until(lambda: rig.closed)
     assert not rig.closed
     assert rig.control.opened_because == "shut down"
 
@@ -100,14 +90,14 @@ def test_a_failing_step_opens_the_contactor_and_is_told(rig: Rig, caplog: pytest
     with ControlThread(rig.control, 0.05) as thread:
         rig.permit()
         rig.plant.plug_in()
-        until(lambda: rig.closed)
+        wait_until(lambda: rig.closed)
 
         def broken() -> None:
             raise RuntimeError("out of order")
 
         rig.control.step = broken  # type: ignore[method-assign]
-        until(lambda: thread.failure is not None)
-        until(lambda: not rig.closed)
+        wait_until(lambda: thread.failure is not None)
+        wait_until(lambda: not rig.closed)
     assert str(thread.failure) == "out of order"
     assert rig.control.opened_because == "control loop failed"
     assert "the control loop has failed" in caplog.text

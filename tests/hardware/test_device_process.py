@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -23,11 +22,11 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Bid, Incident, Message, Presence, Sample, Supply
 from gridfleet.broker.storage.segment_log import SUFFIX, read_segment
 from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock
+from tests.waiting import PATIENCE_S, wait_until
 
 from .files import CHARGER, TURBINE
 
 SITE: Final = "germany"
-WAIT_S: Final = 20.0
 HOUSEHOLD: Final = """\
 id = "household-01"
 kind = "household"
@@ -66,7 +65,7 @@ def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, MessageCollect
     """A site with a clock that has struck once, and an ear on it."""
     with MqttLoop(BrokerAddress.parse(hil_broker.url), schema=SCHEMA) as loop:
         clock, listener = ScriptedClock(loop, SITE), MessageCollector(loop, SITE)
-        loop.wait_online(WAIT_S)
+        loop.wait_online(PATIENCE_S)
         clock.tick()
         yield loop, listener, hil_broker.url
 
@@ -74,7 +73,7 @@ def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, MessageCollect
 def hears(
     loop: MqttLoop, listener: MessageCollector, kind: type[Message], sender: str, least: int = 1
 ) -> None:
-    assert loop.run_until(lambda: len(listener.all(kind, sender)) >= least, WAIT_S), listener.messages
+    assert loop.run_until(lambda: len(listener.all(kind, sender)) >= least, PATIENCE_S), listener.messages
 
 
 @pytest.mark.parametrize(
@@ -103,10 +102,10 @@ def test_it_joins_the_market_stays_small_and_says_good_bye(
         assert peak is not None
         assert int(peak[1]) < most_kb
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=WAIT_S)
+        _, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
         assert all(json.loads(line)["device"] == sender for line in log.splitlines())
-        assert loop.run_until(lambda: not listener.all(Presence, sender)[-1].online, WAIT_S)
+        assert loop.run_until(lambda: not listener.all(Presence, sender)[-1].online, PATIENCE_S)
 
 
 def test_the_brake_is_applied_when_it_ends(
@@ -116,7 +115,7 @@ def test_the_brake_is_applied_when_it_ends(
     with running(tmp_path, url, SPEAKING.replace("release_after_s = 5", "release_after_s = 0.2")) as process:
         hears(loop, listener, Incident, "turbine-01")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=WAIT_S)
+        process.communicate(timeout=PATIENCE_S)
         hears(loop, listener, Incident, "turbine-01", 2)
     assert listener.incidents("turbine-01") == [
         ("brake", "released", "wind has dropped"),
@@ -132,11 +131,11 @@ def test_samples_of_an_outage_are_said_afterwards(tmp_path: Path) -> None:
         with running(tmp_path, first.url, text) as process:
             _hear_samples(first.url, 2)
             first.close()
-            _until(lambda: _queued(tmp_path / "kept") >= 3)
+            wait_until(lambda: _queued(tmp_path / "kept") >= 3)
             with EmbeddedBroker(port) as second:
                 times = _hear_samples(second.url, 6)
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=WAIT_S)
+                process.communicate(timeout=PATIENCE_S)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gaps) < 2_000, times
     assert len(set(times)) == len(times)
@@ -160,18 +159,11 @@ def _queued(folder: Path) -> int:
     )
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_systemd_is_told(world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path) -> None:
     _, _, url = world
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(WAIT_S)
+        systemd.settimeout(PATIENCE_S)
         told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
         with running(tmp_path, url, HOUSEHOLD, environment=told) as process:
             assert systemd.recv(4096).startswith(b"READY=1")
@@ -184,7 +176,7 @@ def test_systemd_is_told(world: tuple[MqttLoop, MessageCollector, str], tmp_path
 
 def test_real_pins_are_never_replaced_by_others(tmp_path: Path) -> None:
     with running(tmp_path, "mqtt://127.0.0.1:9", TURBINE.replace('"mock"', '"gpio"')) as process:
-        _, log = process.communicate(timeout=WAIT_S)
+        _, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2
         assert "backend = 'gpio'" in log
         assert "or set backend = 'mock' or 'synthetic'" in log
@@ -192,7 +184,7 @@ def test_real_pins_are_never_replaced_by_others(tmp_path: Path) -> None:
 
 def test_a_file_with_a_mistake_is_not_run(tmp_path: Path) -> None:
     with running(tmp_path, "mqtt://127.0.0.1:9", TURBINE.replace("pin = 27", "pin = 8")) as process:
-        _, log = process.communicate(timeout=WAIT_S)
+        _, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2
         assert "brake.pin = 8: GPIO8 is CE0" in log
 

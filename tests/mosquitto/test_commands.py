@@ -11,7 +11,8 @@ import pytest
 from gridfleet.broker.brokers.mosquitto.server import find_mosquitto
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from tests.provisioning.shell import alive_in_group, end, gridfleet, start, wait_until
+from tests.provisioning.shell import alive_in_group, end, gridfleet, start
+from tests.waiting import wait_until
 
 SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
 

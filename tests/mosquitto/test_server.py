@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,9 @@ from gridfleet.broker.brokers.mosquitto.server import (
 )
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
-from tests.broker.test_embedded import accepts, is_alive, wait
+from tests.broker.test_embedded import is_alive
+from tests.ports import accepts
+from tests.waiting import wait_until
 
 
 def retained(broker: MosquittoBroker) -> list[bytes]:
@@ -121,14 +122,12 @@ def test_it_ends_with_its_parent() -> None:
         assert is_alive(pid)
         parent.kill()
         parent.wait()
-        assert wait(lambda: not is_alive(pid))
+        wait_until(lambda: not is_alive(pid))
 
 
 @pytest.mark.mosquitto
-def test_reload_and_start_are_quick() -> None:
-    begun = time.monotonic()
+def test_it_goes_on_after_a_reload() -> None:
     with MosquittoBroker() as broker:
-        assert time.monotonic() - begun < 2
         broker.reload()
         assert retained(broker) == []
         assert version_of(find_mosquitto() or Path()).value in {"2.0", "2.1"}

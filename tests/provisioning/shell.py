@@ -6,17 +6,22 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import termios
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gridfleet.dashboards.recording.recording import STORE
+
 PROGRAM: Final = (sys.executable, "-m", "gridfleet")
+LONGEST_S: Final = 300
+"""Ends a command that hangs; on a machine at load 20 a report takes a minute."""
 ESCAPE: Final = "\x1b["
 
 
@@ -45,7 +50,7 @@ def start(
 
 
 def end(process: subprocess.Popen[str]) -> Ended:
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=LONGEST_S)
     return Ended(process.returncode, out, err)
 
 
@@ -72,18 +77,13 @@ def alive_in_group(group: int) -> list[int]:
     return found
 
 
-def wait_for(path: Path, timeout_s: float = 30) -> None:
-    """Wait until a file exists."""
-    wait_until(path.exists, timeout_s)
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait until a condition holds; raise TimeoutError when the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
+def recorded_ticks(run: Path) -> int:
+    """How many ticks the store of a run holds, while the run writes it."""
+    try:
+        with closing(sqlite3.connect(f"{(run / STORE).as_uri()}?mode=ro", uri=True)) as store:
+            return int(store.execute("SELECT COUNT(DISTINCT tick) FROM ticks").fetchone()[0])
+    except sqlite3.OperationalError:  # not yet there, or in use
+        return 0
 
 
 def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ctrl_c_at: str = "") -> Ended:
@@ -104,7 +104,7 @@ def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ct
         os.close(inside)
         seen = b""
         while True:
-            select.select([outside], [], [], 60)
+            select.select([outside], [], [], LONGEST_S)
             try:
                 piece = os.read(outside, 65_536)
             except OSError:  # no process has the terminal open any more
@@ -114,7 +114,7 @@ def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ct
                 os.write(outside, b"\x03")
                 ctrl_c_at = ""
         os.close(outside)
-        process.wait(60)
+        process.wait(LONGEST_S)
     return Ended(process.returncode, seen.decode("utf-8"), "")
 
 

@@ -8,7 +8,8 @@ import pytest
 from gridfleet.provisioning.chaos import verdict
 from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from tests.provisioning.shell import end, gridfleet, start, wait_until
+from tests.provisioning.shell import end, gridfleet, start
+from tests.waiting import wait_until
 
 PLAN = """
 seconds_per_tick = 0.3
@@ -53,7 +54,7 @@ def test_an_interrupt_during_a_fault_leaves_no_process_behind(number: signal.Sig
     assert len(children) >= 4  # broker, clock, two fleets
     process.send_signal(number)
     assert end(process).code == ExitCode.INTERRUPTED
-    wait_until(lambda: not any(map(runs, children)), 5)
+    wait_until(lambda: not any(map(runs, children)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.cli import main as cli
 from gridfleet.provisioning.cli.main import COMMANDS, make_parser
-from tests.provisioning.shell import wait_until
+from tests.provisioning.shell import LONGEST_S
+from tests.waiting import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 ELSEWHERE = {"flash", "revoke", "bundle", "upgrade", "doctor", "recorder", "influx"}
@@ -92,7 +93,7 @@ def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> Non
     with out.open("w") as stdout, err.open("w") as stderr:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=stdout, stderr=stderr)
         if runs_until_ctrl_c(example):  # its status goes to standard error
-            wait_until(lambda: process.poll() is not None or out.stat().st_size + err.stat().st_size > 0, 60)
+            wait_until(lambda: process.poll() is not None or out.stat().st_size + err.stat().st_size > 0)
             process.send_signal(signal.SIGINT)
-        code = process.wait(100)
+        code = process.wait(LONGEST_S)
     assert (code, "" if runs_until_ctrl_c(example) else err.read_text()) == (0, ""), err.read_text()

@@ -10,7 +10,6 @@ import json
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,9 +18,9 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlparse
 
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 TOKEN: Final = "a-token-for-tests"
-_START_S: Final = 30.0
 _CONFIG: Final = """
 reporting-disabled = true
 bind-address = "127.0.0.1:{rpc}"
@@ -66,16 +65,16 @@ class Engine:
             self._child = subprocess.Popen(
                 [self._program, "run", "-config", str(self._config)], stdout=log, stderr=log
             )
-        until = time.monotonic() + _START_S
-        while True:
-            try:
-                self.query("SHOW DATABASES")
-            except OSError:
-                assert self._child.poll() is None, (self._folder / "influxd.log").read_text()
-                assert time.monotonic() < until, "influxd does not answer"
-                time.sleep(0.02)
-            else:
-                return
+        wait_until(self._answers, lambda: "influxd does not answer")
+
+    def _answers(self) -> bool:
+        try:
+            self.query("SHOW DATABASES")
+        except OSError:
+            ended = self._child is None or self._child.poll() is not None
+            assert not ended, (self._folder / "influxd.log").read_text()
+            return False
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         assert self._child is not None

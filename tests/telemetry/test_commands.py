@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.provisioning.cli.main import main
 from tests.ports import free_port
 from tests.telemetry.standin import TOKEN, Shim, standin
+from tests.waiting import PATIENCE_S, wait_until
 
 RUN = ["run", "normal", "--ticks", "3", "--no-report", "--no-console"]
 
@@ -97,10 +97,7 @@ def test_a_recorder_tells_how_it_is_doing(
             text=True,
         )
         try:
-            until = time.monotonic() + 60
-            while not (folder / "status.json").is_file():
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            wait_until((folder / "status.json").is_file)
             main(["recorder", "status", str(folder), "--json"])
             status = json.loads(capsys.readouterr().out)
             assert (status["running"], status["pid"]) == (True, recorder.pid)
@@ -108,7 +105,7 @@ def test_a_recorder_tells_how_it_is_doing(
                          "--out", str(tmp_path / "run")]) == 0  # fmt: skip
         finally:
             recorder.send_signal(signal.SIGTERM)
-            _, said = recorder.communicate(timeout=60)
+            _, said = recorder.communicate(timeout=PATIENCE_S)
     assert recorder.returncode == 0, said
     assert "record: stopped; start it again to continue" in said
     capsys.readouterr()

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.telemetry.jobs import DATABASE, PER_SYNC
 from tests.telemetry.standin import Shim, standin
 from tests.telemetry.zygote import Zygote
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.influxdb
 SCHEDULES = 20
@@ -35,10 +35,7 @@ def safe(progress: Path) -> int:
 
 def wait_for_more(progress: Path, points: int) -> None:
     goal = safe(progress) + points
-    until = time.monotonic() + 30
-    while safe(progress) < goal:
-        assert time.monotonic() < until, "the writer makes no progress"
-        time.sleep(0.005)
+    wait_until(lambda: safe(progress) >= goal, lambda: "the writer makes no progress")
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
@@ -67,9 +64,10 @@ def test_nothing_is_lost_or_doubled_in_any_schedule_of_deaths(
                 writer = zygote.start(*order)
                 wait_for_more(progress, PER_SYNC)
                 engine.start()
-            case "frozen":  # longer than the sender waits for an answer: it will send the batch again
+            case "frozen":  # until the sender waits for an answer, or until it has sent the batch again
                 engine.signal(signal.SIGSTOP)
-                time.sleep(rng.choice((0.1, 1.2)))
+                requests = shim.requests + rng.choice((1, 2))
+                wait_until(lambda: shim.requests >= requests)  # noqa: B023 - called before the loop goes on
                 engine.signal(signal.SIGCONT)
             case "answer":
                 shim.swallow += 1

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -27,12 +26,12 @@ from tests.dashboards.runs import contents, heard
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin
 from tests.telemetry.zygote import Zygote
+from tests.waiting import wait_until
 
 SITE = "germany"
 REFERENCE = "reference"
 MARK = 1_750_000_000_000
 CHUNK = 60
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +101,10 @@ def rows(folder: Path) -> list[list[object]]:
 
 
 def wait_for_the_end(shim: Shim, expected: int) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while shim.engine.count(DATABASE, "event", "tick") < expected:
-        assert time.monotonic() < until, "the end of the run does not arrive"
-        time.sleep(0.05)
+    wait_until(
+        lambda: shim.engine.count(DATABASE, "event", "tick") >= expected,
+        lambda: "the end of the run does not arrive",
+    )
 
 
 @pytest.mark.mosquitto
@@ -119,12 +118,8 @@ def test_deaths_of_the_recorder_leave_no_trace(seed: int, shim: Shim, zygote: Zy
     with MosquittoBroker() as broker:
         order = ("recorder", tmp_path / "live", broker.url, shim.url, log)
         recorder = zygote.start(*order)
-        until = time.monotonic() + PATIENCE_S
-        while not (
-            log.is_file() and "connected, recording" in log.read_text()
-        ):  # from now on the broker keeps what it misses
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        # From then on the broker keeps what it misses.
+        wait_until(lambda: log.is_file() and "connected, recording" in log.read_text())
         with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
             fleet = loop.open("fleet", on_message=lambda *_: None)
             loop.wait_online(60)
