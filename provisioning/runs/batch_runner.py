@@ -144,11 +144,12 @@ def _succeeded(future: Future[MeasuredRun]) -> bool:
 @contextmanager
 def _children_ignore_ctrl_c() -> Iterator[None]:
     """Make processes started in this context ignore Ctrl-C, which a terminal sends to all of them."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked and not ignored: here it is delivered afterwards, the children inherit it blocked for ever.
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _processors() -> int:
