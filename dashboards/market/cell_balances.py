@@ -15,15 +15,15 @@ from gridfleet.dashboards.store.rows import TickRow, TradeRow
 REACTOR: Final = "reactor"
 
 
-def cell_of(places: Mapping[str, Presence], device: str) -> str:
+def cell_of(births: Mapping[str, Presence], device: str) -> str:
     """Return a device's cell by its birth message; empty where that was not received."""
-    place = places.get(device)
+    place = births.get(device)
     return place.cell if place is not None else ""
 
 
-def is_reactor(places: Mapping[str, Presence], producer: str) -> bool:
+def is_reactor(births: Mapping[str, Presence], producer: str) -> bool:
     """Return whether a producer is a reactor: by its birth message, else by its name."""
-    place = places.get(producer)
+    place = births.get(producer)
     return place.kind is Kind.REACTOR if place is not None else producer.startswith(REACTOR)
 
 
@@ -55,15 +55,15 @@ class CellBalances:
     """The cells of one tick, from its aggregate; receipts that come later are added with `add_sale`."""
 
     def __init__(
-        self, market: MarketAggregate, places: Mapping[str, Presence], stored_wh: dict[str, int]
+        self, market: MarketAggregate, births: Mapping[str, Presence], stored_wh: dict[str, int]
     ) -> None:
         """Add up all sales and accounts.
 
-        `places` are the birth messages by device. `stored_wh` is what each charger stored last, by its accounts; it is
+        `births` are the birth messages by device. `stored_wh` is what each charger stored last, by its accounts; it is
         updated, so that a charger without an account in this tick counts with its last one.
         """
         self._tick = market.tick
-        self._places = places
+        self._births = births
         self._measured = {sender for sender, state in market.states.items() if state.measured}
         """Devices whose accounts of the tick rest on real sensors."""
         self._cells = {name: _Cell() for name in market.cells}
@@ -77,7 +77,7 @@ class CellBalances:
     def add_sale(self, key: AwardKey, lots: Lots) -> list[TradeRow]:
         """Add the lots of an award that were sold; return the trades."""
         producer, consumer, _ = key
-        there = cell_of(self._places, consumer)
+        there = cell_of(self._births, consumer)
         cell = self._cells.setdefault(there, _Cell())
         measured = producer in self._measured
         trades: list[TradeRow] = []
@@ -92,10 +92,10 @@ class CellBalances:
             if cell.lowest is None or price < cell.lowest:
                 cell.lowest = price
         cell.sold_wh += energy_wh
-        if is_reactor(self._places, producer):
+        if is_reactor(self._births, producer):
             cell.reactor_wh += energy_wh
             return trades
-        home = cell_of(self._places, producer)
+        home = cell_of(self._births, producer)
         source = cell if home == there else self._cells.setdefault(home, _Cell())
         source.used_wh += energy_wh
         if source is not cell:
@@ -152,10 +152,10 @@ class CellBalances:
 
     def _by_cell(self, amounts: dict[str, int]) -> dict[str, int]:
         """Add up the devices' amounts by cell; a device without a birth message is left out."""
-        places = self._places
+        births = self._births
         found: dict[str, int] = {}
         for device, amount in amounts.items():
-            place = places.get(device)
+            place = births.get(device)
             if place is not None:
                 found[place.cell] = found.get(place.cell, 0) + amount
         return found

@@ -1,5 +1,6 @@
-"""Follows each charging reservation from the vehicle's call to its end, and makes one row of it."""
+"""Follows each charging reservation from the vehicle's call to its end, for one row of the store."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from math import asin, cos, radians, sin, sqrt
 from typing import Final
@@ -19,9 +20,10 @@ from gridfleet.dashboards.store.rows import ReservationRow
 
 EARTH_RADIUS_KM: Final = 6371.0088
 """IUGG mean radius; the haversine is Sinnott's, Sky and Telescope 68 (1984) 159."""
-_WAITS: Final = 2
-"""Ticks that what ended is kept for words still under way."""
-_LIVES: Final = 1 << 20
+_KEPT_TICKS: Final = 2
+"""Ticks for which an ended reservation is kept: messages may still be under way."""
+_CALLS_PER_LIFE: Final = 1 << 20
+"""A vehicle that restarts without memory counts its calls from 0 again; each life gets its own range of numbers."""
 
 
 def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
@@ -32,8 +34,8 @@ def distance_km(latitude: float, longitude: float, to_latitude: float, to_longit
     return round(2 * EARTH_RADIUS_KM * asin(sqrt(min(1.0, square))), 6)
 
 
-class _Part:
-    """One charger's part in a call."""
+class _Reservation:
+    """One charger's answer to a call, from its offer to its bill."""
 
     __slots__ = (
         "accepted_ms",
@@ -62,7 +64,7 @@ class _Part:
         self.ended_tick: int | None = None
 
     def from_charger(self, message: Offer | Lease | Bill, now_ms: int) -> None:
-        """Take the charger's word."""
+        """Take a message of the charger."""
         if isinstance(message, Offer):
             if self.offered_ms is None:
                 self.offered_ms = now_ms
@@ -75,7 +77,7 @@ class _Part:
             self.billed_wh = message.energy_wh
 
     def from_vehicle(self, message: Heartbeat | Release, tick: int) -> None:
-        """Take the vehicle's word; the first release counts."""
+        """Take a message of the vehicle; the first release counts."""
         if self.ended_tick is not None:
             return
         self.drawn_wh = max(self.drawn_wh, message.drawn_wh)
@@ -86,36 +88,34 @@ class _Part:
             self.arrived_ms = message.simulated_ms
 
 
-class _Called:
-    """A call, and the chargers that have offered."""
+class _Call:
+    """A vehicle's call, and the chargers that have answered."""
 
-    __slots__ = ("closed_tick", "first", "parts", "served", "tick")
+    __slots__ = ("chargers", "closed_tick", "first", "served", "tick")
 
     def __init__(self, call: Call, tick: int) -> None:
         self.first = call
         self.tick = tick
         self.closed_tick: int | None = None
         self.served = False
-        self.parts: dict[str, _Part] = {}
+        self.chargers: dict[str, _Reservation] = {}
 
 
 class ReservationLog:
-    """Call `hear` with messages of reservations, `rows` once a tick and `finish` at the end."""
+    """Call `tap` with messages of reservations, `rows` once a tick and `finish` at the end."""
 
-    def __init__(self, places: dict[str, Presence], measured: AbstractSet[str] = frozenset()) -> None:
-        """`places` and `measured`, who is where and rests on real sensors, are kept up to date by their owner."""
-        self._places = places
+    def __init__(self, births: Mapping[str, Presence], measured: AbstractSet[str] = frozenset()) -> None:
+        """`births` by device and `measured`, the devices with real sensors, are kept up to date by their owner."""
+        self._births = births
         self._measured = measured
-        self._calls: dict[tuple[str, int], _Called] = {}
+        self._calls: dict[tuple[str, int], _Call] = {}
         self._lives: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
-    def hear(
-        self, now_ms: int, tick: int, scope: str, sender: str, message: Message
-    ) -> ReservationRow | None:
-        """Take a message; times are the messages' own where they carry one.
+    def tap(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> ReservationRow | None:
+        """Take a message; a message that carries a time is counted at that time.
 
-        The lease that makes a reservation returns its row as it is then, with the energy reserved.
+        Returns the row of a reservation that this message confirms, with the energy reserved; else None.
         """
         if isinstance(message, Call):
             self._call(sender, message, tick)
@@ -124,47 +124,56 @@ class ReservationLog:
             if called is not None and called.closed_tick is None:
                 called.closed_tick = tick
         elif isinstance(message, Heartbeat | Release):
-            part = self._part(sender, message.call, scope)
-            if part is not None:
-                part.from_vehicle(message, tick)
+            reservation = self._reservation(sender, message.call, scope)
+            if reservation is not None:
+                reservation.from_vehicle(message, tick)
         elif isinstance(message, Offer | Lease | Bill):
-            part = self._part(scope, message.call, sender)
-            if part is not None:
+            reservation = self._reservation(scope, message.call, sender)
+            if reservation is not None:
                 called = self._calls[scope, message.call]
-                is_new = part.accepted_ms is None
-                part.from_charger(message, now_ms)
+                is_new = reservation.accepted_ms is None
+                reservation.from_charger(message, now_ms)
                 if isinstance(message, Lease):
                     called.served = True
                     if is_new:
-                        return self._row(scope, sender, called, part)._replace(energy_wh=part.leased_wh)
+                        return self._row(scope, sender, called, reservation)._replace(
+                            energy_wh=reservation.leased_wh
+                        )
         return None
 
     def rows(self, tick: int, begins_ms: int) -> list[ReservationRow]:
-        """Return the rows of what ended at least a tick ago, and forget it; `begins_ms` is when the tick began."""
+        """Return the rows of reservations that ended at least a tick ago, and forget these.
+
+        `begins_ms` is the simulated time at which the tick began.
+        """
         rows: list[ReservationRow] = []
         for key, called in [*self._calls.items()]:
-            for charger, part in [*called.parts.items()]:
-                if part.accepted_ms is None:
+            for charger, reservation in [*called.chargers.items()]:
+                if reservation.accepted_ms is None:
                     continue
-                if part.ended_tick is None and part.until_ms < begins_ms:
-                    part.outcome, part.ended_tick = "expired", tick
-                elif part.ended_tick is not None and part.ended_tick <= tick - _WAITS:
-                    rows.append(self._row(key[0], charger, called, part))
-                    del called.parts[charger]
-            waited = called.closed_tick if called.closed_tick is not None else called.tick + _WAITS
-            if waited > tick - _WAITS:
+                if reservation.ended_tick is None and reservation.until_ms < begins_ms:
+                    reservation.outcome, reservation.ended_tick = "expired", tick
+                elif reservation.ended_tick is not None and reservation.ended_tick <= tick - _KEPT_TICKS:
+                    rows.append(self._row(key[0], charger, called, reservation))
+                    del called.chargers[charger]
+            waited = called.closed_tick if called.closed_tick is not None else called.tick + _KEPT_TICKS
+            if waited > tick - _KEPT_TICKS:
                 continue
             if not called.served:
                 rows.append(self._row(key[0], "", called, None))
-            called.parts = {name: part for name, part in called.parts.items() if part.accepted_ms is not None}
-            if not called.parts:
+            called.chargers = {
+                name: reservation
+                for name, reservation in called.chargers.items()
+                if reservation.accepted_ms is not None
+            }
+            if not called.chargers:
                 del self._calls[key]
             else:
                 called.served = True
         return rows
 
     def memory(self) -> dict[str, dict[str, int]]:
-        """Return each vehicle's last call, and how often it has begun to count anew."""
+        """Return each vehicle's last call, and how often it has counted from 0 again."""
         return {"last": dict(self._last), "lives": dict(self._lives)}
 
     def recall(self, memory: dict[str, dict[str, int]]) -> None:
@@ -173,11 +182,15 @@ class ReservationLog:
         self._lives.update(memory.get("lives", {}))
 
     def finish(self) -> list[ReservationRow]:
-        """Return the rows of what has ended or is open when the run ends."""
+        """Return the rows of reservations that have ended or are open when the run ends."""
         rows: list[ReservationRow] = []
         for (vehicle, _), called in self._calls.items():
-            leased = [(name, part) for name, part in called.parts.items() if part.accepted_ms is not None]
-            rows += [self._row(vehicle, charger, called, part) for charger, part in leased]
+            leased = [
+                (name, reservation)
+                for name, reservation in called.chargers.items()
+                if reservation.accepted_ms is not None
+            ]
+            rows += [self._row(vehicle, charger, called, reservation) for charger, reservation in leased]
             if not called.served:
                 rows.append(self._row(vehicle, "", called, None))
         self._calls.clear()
@@ -189,39 +202,39 @@ class ReservationLog:
         if known is not None and known.first.simulated_ms == call.simulated_ms:
             return  # the same call, to another cell
         if call.call <= self._last.get(vehicle, -1) and known is None:
-            self._lives[vehicle] = (
-                self._lives.get(vehicle, 0) + 1
-            )  # it has forgotten how many calls it has made
+            self._lives[vehicle] = self._lives.get(vehicle, 0) + 1  # it restarted without memory
         self._last[vehicle] = call.call
         if known is None:
-            self._calls[key] = _Called(call, tick)
+            self._calls[key] = _Call(call, tick)
 
-    def _part(self, vehicle: str, call: int, charger: str) -> _Part | None:
+    def _reservation(self, vehicle: str, call: int, charger: str) -> _Reservation | None:
         called = self._calls.get((vehicle, call))
-        return None if called is None else called.parts.setdefault(charger, _Part())
+        return None if called is None else called.chargers.setdefault(charger, _Reservation())
 
-    def _row(self, vehicle: str, charger: str, called: _Called, part: _Part | None) -> ReservationRow:
+    def _row(
+        self, vehicle: str, charger: str, called: _Call, reservation: _Reservation | None
+    ) -> ReservationRow:
         call = called.first
-        number = call.call + self._lives.get(vehicle, 0) * _LIVES
-        if part is None:
+        number = call.call + self._lives.get(vehicle, 0) * _CALLS_PER_LIFE
+        if reservation is None:
             return ReservationRow(
                 vehicle, "", number, call.simulated_ms, None, None, None, None, 0, None, None, "unserved"
             )
-        at = self._places.get(charger)
+        at = self._births.get(charger)
         return ReservationRow(
             vehicle=vehicle,
             charger=charger,
             call=number,
             requested_ms=call.simulated_ms,
-            offered_ms=part.offered_ms,
-            accepted_ms=part.accepted_ms,
-            arrived_ms=part.arrived_ms,
-            released_ms=part.released_ms,
-            energy_wh=part.drawn_wh if part.billed_wh is None else part.billed_wh,
-            price_ueur=part.price,
+            offered_ms=reservation.offered_ms,
+            accepted_ms=reservation.accepted_ms,
+            arrived_ms=reservation.arrived_ms,
+            released_ms=reservation.released_ms,
+            energy_wh=reservation.drawn_wh if reservation.billed_wh is None else reservation.billed_wh,
+            price_ueur=reservation.price,
             distance_km=None
             if at is None
             else distance_km(call.latitude, call.longitude, at.latitude, at.longitude),
-            outcome=part.outcome,
+            outcome=reservation.outcome,
             measured=charger in self._measured,
         )

@@ -11,22 +11,22 @@ from gridfleet.dashboards.store.rows import TickRow, TradeRow
 class TickRecord:
     """Collects a tick in `market`; `join` computes its trades and balances, `settle` adds receipts that come later."""
 
-    def __init__(self, tick: int, places: Mapping[str, Presence], stored_wh: dict[str, int]) -> None:
-        """`places` are the birth messages by device, `stored_wh` what each charger stored last; both are shared."""
+    def __init__(self, tick: int, births: Mapping[str, Presence], stored_wh: dict[str, int]) -> None:
+        """`births` are the birth messages by device, `stored_wh` what each charger stored last; both are shared."""
         self.tick = tick
         self.begins_ms = 0
         self.begun = False
         self.ended = False
         self.market = MarketAggregate(tick)
-        self.balances = CellBalances(self.market, places, {})
+        self.balances = CellBalances(self.market, births, {})
         self.open: dict[AwardKey, Lots] = {}
         """Awards without a receipt, once the tick is joined."""
-        self._places = places
+        self._births = births
         self._stored_wh = stored_wh
 
     def join(self) -> None:
         """Join awards with receipts and add up the cells."""
-        self.balances = CellBalances(self.market, self._places, self._stored_wh)
+        self.balances = CellBalances(self.market, self._births, self._stored_wh)
         self.open = self.market.open_awards()
 
     @property

@@ -1,4 +1,4 @@
-"""Every message of a run as a JSON line, payload exactly as on the wire, so that anyone can audit or replay it.
+"""The trace: every message of a run as a JSON line, payload exactly as on the wire, for audits and replays.
 
 A line is {"time": simulated time, ISO 8601 with milliseconds, "topic": …, "payload": …}. A path that ends in
 `.gz` is compressed; the same run gives the same bytes either way.
@@ -18,12 +18,12 @@ from gridfleet.broker.protocol.topics import ROOT, parse_topic, topic
 from gridfleet.broker.simulated_time import parse_time, time_text
 
 _KEYS: Final = {"time", "topic", "payload"}
-Heard = tuple[int, str, str, Message]
-"""Simulated milliseconds, scope, sender and message: what a tap hears."""
+TracedMessage = tuple[int, str, str, Message]
+"""Simulated milliseconds, scope, sender and message, as a tap receives them."""
 
 
 class TraceError(GridFleetError, ValueError):
-    """A trace that cannot be read; names file and line."""
+    """A trace that cannot be read; the text gives file and line."""
 
     def __init__(self, path: Path | str, line: int, reason: str) -> None:
         super().__init__(f"{path}, line {line}: {reason}")
@@ -33,7 +33,7 @@ class TraceError(GridFleetError, ValueError):
 
 
 class TraceWriter:
-    """Writes what its `tap` hears; a context manager. Closing twice is safe, use after close raises."""
+    """Writes the messages that `tap` receives; a context manager. Closing twice is safe, use after close raises."""
 
     def __init__(self, path: Path | str, site: str) -> None:
         self.path = Path(path)
@@ -42,26 +42,26 @@ class TraceWriter:
         self._file: BinaryIO = self._raw
         if self.path.suffix == ".gz":
             self._file = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)  # type: ignore[assignment]
-        self._said: Message | None = None
+        self._last: Message | None = None
         self._payload = b""
         self._ms = -1
         self._time = b""
 
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
-        """Write a message."""
+        """Write a message: simulated time in ms, scope and sender of its topic."""
         if self._raw is None:
             raise ValueError(f"{self.path}: the trace is closed")
         if simulated_ms != self._ms:
             self._ms = simulated_ms
             self._time = time_text(simulated_ms, milliseconds=True).encode()
-        if message is not self._said:  # the same message is often said to several
-            self._said = message
+        if message is not self._last:  # the same message often goes to several receivers
+            self._last = message
             self._payload = encode(message)
         name = topic(self._site, message, scope, sender).encode()
         self._file.write(b'{"time":"%b","topic":"%b","payload":%b}\n' % (self._time, name, self._payload))
 
     def __enter__(self) -> Self:
-        """Hand out the writer itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
@@ -71,7 +71,7 @@ class TraceWriter:
         self.close()
 
     def close(self) -> None:
-        """Write what is pending; a second call does nothing."""
+        """Flush and close the file; a second call does nothing."""
         if self._raw is None:
             return
         raw, self._raw = self._raw, None
@@ -82,8 +82,8 @@ class TraceWriter:
             raw.close()
 
 
-def read_trace(path: Path | str) -> Iterator[Heard]:
-    """Yield what was written, validated; raise TraceError naming file and line."""
+def read_trace(path: Path | str) -> Iterator[TracedMessage]:
+    """Yield the messages of a trace, validated; raise TraceError with file and line."""
     number = 0
     site: str | None = None
     try:
@@ -109,16 +109,18 @@ def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, bytes
     except ValueError as error:
         raise TraceError(path, number, f"is not JSON: {error}") from None
     if not isinstance(found, dict) or found.keys() != _KEYS or not isinstance(found["topic"], str):
-        raise TraceError(path, number, "is not an object of time, topic and payload")
+        raise TraceError(path, number, "is not an object with exactly the keys time, topic and payload")
     try:
         simulated_ms = parse_time(found["time"])
     except (TypeError, ValueError):
-        raise TraceError(path, number, f"time {found['time']!r} is not a local date and time") from None
+        raise TraceError(
+            path, number, f"time {found['time']!r} is not an ISO 8601 time without a zone"
+        ) from None
     return simulated_ms, found["topic"], json.dumps(found["payload"]).encode()
 
 
 def _site(path: Path | str, number: int, name: str) -> str:
-    """Return the site that the first topic names; all others must name it too."""
+    """Return the site in the first topic; all others must be of the same site."""
     levels = name.split("/")
     if len(levels) < 2 or levels[0] != ROOT:
         raise TraceError(path, number, f"topic {name!r} does not begin with {ROOT}/<site>/")

@@ -79,7 +79,7 @@ class Collector:
         self._shift_ms = 0
         """What is added to simulated time; other than 0 only where points bear the time of day."""
         self._run: dict[str, str] = {"site": site, "run": run or scenario or site}
-        self._places: dict[str, Presence] = {}
+        self._births: dict[str, Presence] = {}
         self._online: set[str] = set()
         self._tick: Tick | None = None
         self._heard_s = 0.0
@@ -101,11 +101,11 @@ class Collector:
             return
         if isinstance(message, Presence):
             if message.online:
-                self._places[sender] = message
+                self._births[sender] = message
                 self._online.add(sender)
             else:
                 self._online.discard(sender)
-        cell = cell_tag(self._places, sender)
+        cell = cell_tag(self._births, sender)
         self._said[cell, message.TYPE] += 1
         if isinstance(message, State):
             begun = self._begins.get(message.tick)
@@ -113,7 +113,7 @@ class Collector:
                 self._sink(device_point(self._run, cell, sender, message, begun[0]))
                 self._reported.setdefault(message.tick, {})[sender] = message.measured
         elif isinstance(message, Sample | Incident):
-            place = self._places.get(sender)
+            place = self._births.get(sender)
             kind = OTHER if place is None else str(place.kind)
             tags = {**self._run, "cell": cell, "kind": kind, "device": bounded(sender)}
             if isinstance(message, Sample):
@@ -177,7 +177,7 @@ class Collector:
 
     def _fleet(self, reported: Mapping[str, bool], time_ms: int) -> None:
         groups: dict[tuple[str, str], list[int]] = {}
-        for device, place in self._places.items():
+        for device, place in self._births.items():
             if place.kind is not Kind.CLOCK:
                 counts = groups.setdefault((bounded(place.cell), place.kind), [0, 0, 0, 0])
                 counts[0] += 1
@@ -228,10 +228,10 @@ class Collector:
         if begun is None:
             return
         time_ms, algorithm = begun
-        figures = MarketFigures(record, self._places, algorithm)
+        figures = MarketFigures(record, self._births, algorithm)
         for point in figures.points(self._run, time_ms):
             self._sink(point)
-        for point in cell_points(self._run, algorithm, self._places, record.market.states, time_ms):
+        for point in cell_points(self._run, algorithm, self._births, record.market.states, time_ms):
             self._sink(point)
         if record.open:
             self._open[record.tick] = figures
@@ -275,7 +275,7 @@ class Collector:
     def _reservation_tags(self, row: ReservationRow) -> dict[str, str]:
         return {
             **self._run,
-            "cell": cell_tag(self._places, row.charger or row.vehicle),
+            "cell": cell_tag(self._births, row.charger or row.vehicle),
             "algorithm": OTHER if self._tick is None else str(self._tick.settings.algorithm),
             "device": row.vehicle,
         }

@@ -48,19 +48,19 @@ def device_point(run: Tags, cell: str, device: str, state: State, time_ms: int) 
     return Point(DEVICE.name, tags, {**_common(state), **_own(state)}, time_ms)
 
 
-def cell_tag(places: Mapping[str, Presence], device: str) -> str:
+def cell_tag(births: Mapping[str, Presence], device: str) -> str:
     """Return the cell of a device as a tag: `unknown` without a birth message."""
-    place = places.get(device)
+    place = births.get(device)
     return UNKNOWN if place is None else bounded(place.cell)
 
 
 def cell_points(
-    run: Tags, algorithm: str, places: Mapping[str, Presence], states: Mapping[str, State], time_ms: int
+    run: Tags, algorithm: str, births: Mapping[str, Presence], states: Mapping[str, State], time_ms: int
 ) -> Iterable[Point]:
     """Return what the accounts of a tick add up to in each cell: charging, vehicles, rejects."""
     cells: dict[str, _Cell] = {}
     for device, state in states.items():
-        name = cell_tag(places, device)
+        name = cell_tag(births, device)
         cell = cells.get(name)
         if cell is None:
             cell = cells[name] = _Cell()

@@ -37,11 +37,11 @@ _COUNTS: Final = (
 class MarketFigures:
     """A tick's market, counted from its record once it is joined; late receipts are added afterwards."""
 
-    def __init__(self, record: TickRecord, places: Mapping[str, Presence], algorithm: str) -> None:
-        """`places` are the birth messages by device; `algorithm` is how vehicles choose a charger in the tick."""
+    def __init__(self, record: TickRecord, births: Mapping[str, Presence], algorithm: str) -> None:
+        """`births` are the birth messages by device; `algorithm` is how vehicles choose a charger in the tick."""
         self._algorithm = algorithm
         self._record = record
-        self._places = places
+        self._births = births
         self._cells: dict[str, _Cell] = {}
         self._count(record.market)
         self._trade(record.trades)
@@ -76,7 +76,7 @@ class MarketFigures:
                 yield Point(MERIT.name, {**place, "band": band}, amounts, time_ms)
 
     def _cell(self, consumer: str) -> _Cell:
-        return self._cells.setdefault(cell_of(self._places, consumer), _Cell())
+        return self._cells.setdefault(cell_of(self._births, consumer), _Cell())
 
     def _count(self, market: MarketAggregate) -> None:
         """Count bids, requests, awards and what receipts did not take."""
@@ -119,7 +119,7 @@ class MarketFigures:
             cell.paid_neur += cost_neur(trade.energy_wh, trade.price_ueur)
             if cell.highest is None or trade.price_ueur > cell.highest:
                 cell.highest = trade.price_ueur
-            whose = _REACTOR if is_reactor(self._places, trade.producer) else _SOLD
+            whose = _REACTOR if is_reactor(self._births, trade.producer) else _SOLD
             cell.merit[band_of(trade.price_ueur)][whose] += trade.energy_wh
 
 

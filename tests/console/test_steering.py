@@ -87,7 +87,7 @@ def test_each_control_changes_the_fleet(
     of_choices(ledger, periods["closest"])
     of_the_charger_out(ledger, periods["out"])
     assert [event.text for event in ledger.events if event.kind == "drill"] == [
-        "outage drill: devices are away for 5 s"
+        "outage drill: devices are offline for 5 s"
     ]
     assert max(row.tick for row in ledger.ticks) == last
 

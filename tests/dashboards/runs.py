@@ -1,4 +1,4 @@
-"""Short real runs, recorded message by message."""
+"""Short simulated runs as logs of their messages, and what audit and recorder make of them."""
 
 from functools import cache
 
@@ -11,20 +11,20 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.network_faults import parse_faults
 from gridfleet.devices.runtime.simulation import Simulation
 
-Heard = tuple[int, str, str, Message]
+Logged = tuple[int, str, str, Message]
 SMALL = ("area.rows=2", "area.columns=2", "chargers.count=40", "vehicles.count=40", "turbines.count=12")
 TABLES = ("ticks", "trades", "reservations", "agents", "vehicles", "events")
 
 
 @cache
-def heard(
+def message_log(
     name: str = "normal",
     changes: tuple[str, ...] = (),
     faults: tuple[str, ...] = (),
     ticks: int = 40,
     seed: int = 1,
-) -> tuple[Heard, ...]:
-    log: list[Heard] = []
+) -> tuple[Logged, ...]:
+    log: list[Logged] = []
     chosen = parse_faults(faults) if faults else None
 
     def tap(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
@@ -34,7 +34,9 @@ def heard(
     return tuple(log)
 
 
-def audit(log: tuple[Heard, ...] | list[Heard], *, exact: bool = True, skew_s: int = 0) -> dict[str, Finding]:
+def audit(
+    log: tuple[Logged, ...] | list[Logged], *, exact: bool = True, skew_s: int = 0
+) -> dict[str, Finding]:
     auditor = Auditor(exact=exact, clock_skew_ms=skew_s * 1000)
     for each in log:
         auditor.tap(*each)
@@ -45,7 +47,7 @@ def broken(findings: dict[str, Finding]) -> dict[str, tuple[str, ...]]:
     return {name: finding.examples for name, finding in findings.items() if not finding.holds}
 
 
-def record(log: tuple[Heard, ...] | list[Heard]) -> Store:
+def record(log: tuple[Logged, ...] | list[Logged]) -> Store:
     store = Store.create()
     recorder = Recorder(store)
     for each in log:

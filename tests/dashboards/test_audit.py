@@ -26,7 +26,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit import Auditor
-from tests.dashboards.runs import SMALL, Heard, audit, broken, heard
+from tests.dashboards.runs import SMALL, Logged, audit, broken, message_log
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from tests.dashboards.runs import SMALL, Heard, audit, broken, heard
 def test_a_run_without_faults_breaks_nothing_and_checks_everything(
     name: str, changes: tuple[str, ...], ticks: int
 ) -> None:
-    found = audit(heard(name, changes, (), ticks))
+    found = audit(message_log(name, changes, (), ticks))
     assert broken(found) == {}
     assert [each.name for each in found.values() if not each.checked] == []
 
@@ -65,15 +65,15 @@ def test_with_faults_the_hard_invariants_hold(
     faults: tuple[str, ...], changes: tuple[str, ...], seed: int
 ) -> None:
     skew_s = next((int(word.removeprefix("skew_s=")) for word in faults if word.startswith("skew_s=")), 0)
-    assert broken(audit(heard("normal", changes, faults, 40, seed), exact=False, skew_s=skew_s)) == {}
+    assert broken(audit(message_log("normal", changes, faults, 40, seed), exact=False, skew_s=skew_s)) == {}
 
 
 # --- it can fail ---
 
-Wrong = Callable[[list[Heard]], None]
+Wrong = Callable[[list[Logged]], None]
 
 
-def first(log: list[Heard], kind: type[Message], fits: Callable[[Message], bool] = lambda _: True) -> int:
+def first(log: list[Logged], kind: type[Message], fits: Callable[[Message], bool] = lambda _: True) -> int:
     """The first such message after the first hours, so that all have a history."""
     return next(at for at, (_, _, _, m) in enumerate(log) if type(m) is kind and m_tick(m) >= 12 and fits(m))
 
@@ -82,7 +82,7 @@ def m_tick(message: Message) -> int:
     return getattr(message, "tick", 1000)
 
 
-def change(log: list[Heard], at: int, **fields: object) -> None:
+def change(log: list[Logged], at: int, **fields: object) -> None:
     now, scope, sender, message = log[at]
     log[at] = (now, scope, sender, replace(message, **fields))
 
@@ -91,11 +91,11 @@ def _lots(message: Message) -> tuple[Package, ...]:
     return message.lots if isinstance(message, Award | Receipt) else ()
 
 
-def drop_a_receipt(log: list[Heard]) -> None:
+def drop_a_receipt(log: list[Logged]) -> None:
     del log[first(log, Receipt, lambda m: bool(_lots(m)))]
 
 
-def sold_out(log: list[Heard]) -> tuple[int, str]:
+def sold_out(log: list[Logged]) -> tuple[int, str]:
     """Return a tick and a turbine that sold all it had."""
     return next(
         (message.tick, sender)
@@ -105,7 +105,7 @@ def sold_out(log: list[Heard]) -> tuple[int, str]:
     )
 
 
-def double_an_award(log: list[Heard]) -> None:
+def double_an_award(log: list[Logged]) -> None:
     tick, seller = sold_out(log)
     at = next(
         place
@@ -117,19 +117,19 @@ def double_an_award(log: list[Heard]) -> None:
     log.insert(at + 1, (now, scope, sender, replace(message, serial=message.serial + 1000)))
 
 
-def repeat_an_award_and_its_receipt(log: list[Heard]) -> None:
+def repeat_an_award_and_its_receipt(log: list[Logged]) -> None:
     for kind in (Award, Receipt):
         at = first(log, kind)
         log.insert(at + 1, log[at])
 
 
-def award_too_much(log: list[Heard]) -> None:
+def award_too_much(log: list[Logged]) -> None:
     at = first(log, Award)
     lot = _lots(log[at][3])[0]
     change(log, at, lots=(replace(lot, energy_wh=lot.energy_wh + 100_000), *_lots(log[at][3])[1:]))
 
 
-def take_more_than_awarded(log: list[Heard]) -> None:
+def take_more_than_awarded(log: list[Logged]) -> None:
     tick, seller = sold_out(log)
     at = next(
         place
@@ -139,60 +139,60 @@ def take_more_than_awarded(log: list[Heard]) -> None:
     change(log, at, lots=(*_lots(log[at][3]), replace(_lots(log[at][3])[0], index=77)))
 
 
-def change_the_price_of_a_receipt(log: list[Heard]) -> None:
+def change_the_price_of_a_receipt(log: list[Logged]) -> None:
     at = first(log, Receipt, lambda m: bool(_lots(m)))
     lot, *others = _lots(log[at][3])
     change(log, at, lots=(replace(lot, price_ueur_per_kwh=lot.price_ueur_per_kwh + 1), *others))
 
 
-def announce_less(log: list[Heard]) -> None:
+def announce_less(log: list[Logged]) -> None:
     at = first(log, Supply, lambda m: isinstance(m, Supply) and m.energy_wh > 1000)
     change(log, at, energy_wh=1)
 
 
-def book_more_as_sold(log: list[Heard]) -> None:
+def book_more_as_sold(log: list[Logged]) -> None:
     at = first(log, ProducerState, lambda m: isinstance(m, ProducerState) and m.curtailed_wh > 0)
     state = log[at][3]
     assert isinstance(state, ProducerState)
     change(log, at, sold_wh=state.sold_wh + 1, curtailed_wh=state.curtailed_wh - 1)
 
 
-def leave_unsettled(log: list[Heard]) -> None:
+def leave_unsettled(log: list[Logged]) -> None:
     at = first(log, ProducerState, lambda m: isinstance(m, ProducerState) and m.curtailed_wh > 0)
     state = log[at][3]
     assert isinstance(state, ProducerState)
     change(log, at, unsettled_wh=1, curtailed_wh=state.curtailed_wh - 1)
 
 
-def earn_more(log: list[Heard]) -> None:
+def earn_more(log: list[Logged]) -> None:
     at = first(log, ProducerState, lambda m: isinstance(m, ProducerState) and m.sold_wh > 0)
     state = log[at][3]
     assert isinstance(state, ProducerState)
     change(log, at, earned_neur=state.earned_neur + 1)
 
 
-def inflate_a_balance(log: list[Heard]) -> None:
+def inflate_a_balance(log: list[Logged]) -> None:
     at = first(log, ConsumerState)
     state = log[at][3]
     assert isinstance(state, ConsumerState)
     change(log, at, balance_neur=state.balance_neur + 1)
 
 
-def raise_what_is_stored(log: list[Heard]) -> None:
+def raise_what_is_stored(log: list[Logged]) -> None:
     at = first(log, VehicleState)
     state = log[at][3]
     assert isinstance(state, VehicleState)
     change(log, at, stored_wh=state.stored_wh - 1)
 
 
-def overfill(log: list[Heard]) -> None:
+def overfill(log: list[Logged]) -> None:
     at = first(log, ChargerState)
     state = log[at][3]
     assert isinstance(state, ChargerState)
     change(log, at, capacity_wh=state.stored_wh - 1)
 
 
-def charge_without_loss(log: list[Heard]) -> None:
+def charge_without_loss(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.bought_wh > 100)
     state = log[at][3]
     assert isinstance(state, ChargerState)
@@ -208,26 +208,26 @@ def charge_without_loss(log: list[Heard]) -> None:
     change(log, at, charge_loss_wh=0)
 
 
-def deliver_what_nobody_drew(log: list[Heard]) -> None:
+def deliver_what_nobody_drew(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.delivered_wh > 100)
     state = log[at][3]
     assert isinstance(state, ChargerState)
     change(log, at, delivered_wh=state.delivered_wh + 1, discharge_loss_wh=state.discharge_loss_wh - 1)
 
 
-def bill_too_much(log: list[Heard]) -> None:
+def bill_too_much(log: list[Logged]) -> None:
     at = first(log, Bill)
     bill = log[at][3]
     assert isinstance(bill, Bill)
     change(log, at, amount_neur=bill.amount_neur + 1)
 
 
-def lease_a_port_too_many(log: list[Heard]) -> None:
+def lease_a_port_too_many(log: list[Logged]) -> None:
     """Offers, acceptances and leases, in proper form, to vehicles that nobody knows."""
     at = first(log, ChargerState)
     now, _, charger, state = log[at]
     assert isinstance(state, ChargerState)
-    said: list[Heard] = []
+    said: list[Logged] = []
     for number in range(state.ports - state.ports_reserved + 1):
         vehicle, until_ms = f"ghost-{number}", now + 60_000
         said += [
@@ -239,18 +239,18 @@ def lease_a_port_too_many(log: list[Heard]) -> None:
     log[at + 1 : at + 1] = said
 
 
-def count_a_reservation_that_is_none(log: list[Heard]) -> None:
+def count_a_reservation_that_is_none(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.ports_reserved == 0)
     change(log, at, ports_reserved=1)
 
 
-def lease_without_an_offer(log: list[Heard]) -> None:
+def lease_without_an_offer(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.ports_reserved == 0)
     now, _, charger, _ = log[at]
     log.insert(at + 1, (now, "ghost", charger, Lease(1, 0, 500_000, now + 60_000)))
 
 
-def reserve_what_is_not_there(log: list[Heard]) -> None:
+def reserve_what_is_not_there(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.ports_reserved == 0)
     now, _, charger, _ = log[at]
     until_ms = now + 1_000_000
@@ -261,17 +261,17 @@ def reserve_what_is_not_there(log: list[Heard]) -> None:
     ]
 
 
-def leave_out_a_phase(log: list[Heard]) -> None:
+def leave_out_a_phase(log: list[Logged]) -> None:
     del log[first(log, Tick, lambda m: isinstance(m, Tick) and m.phase is Phase.IMPORT)]
 
 
-def begin_a_phase_late(log: list[Heard]) -> None:
+def begin_a_phase_late(log: list[Logged]) -> None:
     at = first(log, Tick, lambda m: isinstance(m, Tick) and m.phase is Phase.IMPORT)
     now, scope, sender, tick = log[at]
     log[at] = (now + 1, scope, sender, tick)
 
 
-def bid_for_a_tick_long_over(log: list[Heard]) -> None:
+def bid_for_a_tick_long_over(log: list[Logged]) -> None:
     at = first(log, Bid)
     now, scope, sender, bid = log[at]
     log.insert(at + 3000, (now, scope, sender, bid))
@@ -307,24 +307,26 @@ def bid_for_a_tick_long_over(log: list[Heard]) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_one_wrong_message_breaks_exactly_its_invariant(wrong: Wrong, names: set[str]) -> None:
-    log = list(heard(ticks=40))
+    log = list(message_log(ticks=40))
     wrong(log)
     assert set(broken(audit(log))) == names
 
 
 def test_the_order_between_senders_within_an_instant_changes_nothing() -> None:
     """Accounts before the receipts they rest on, and corrections whenever: the verdict is the same."""
-    log = sorted(heard("normal", SMALL, (), 20), key=lambda each: (each[0], not isinstance(each[3], Tick)))
-    late: list[Heard] = []
-    early: list[Heard] = []
+    log = sorted(
+        message_log("normal", SMALL, (), 20), key=lambda each: (each[0], not isinstance(each[3], Tick))
+    )
+    late: list[Logged] = []
+    early: list[Logged] = []
     for each in log:
         (late if isinstance(each[3], Receipt) else early).append(each)
     assert broken(audit(_merge(early, late))) == {}
 
 
-def _merge(early: list[Heard], late: list[Heard]) -> list[Heard]:
+def _merge(early: list[Logged], late: list[Logged]) -> list[Logged]:
     """Put each receipt behind the accounts of its tick, as if the wire had been slow for it."""
-    merged: list[Heard] = []
+    merged: list[Logged] = []
     waiting = list(late)
     for each in early:
         message = each[3]
@@ -347,7 +349,7 @@ def test_examples_are_few_and_say_who_and_when() -> None:
             sender,
             replace(m, paid_neur=m.paid_neur + cost_neur(1, 1)) if isinstance(m, ConsumerState) else m,
         )
-        for now, scope, sender, m in heard(ticks=40)
+        for now, scope, sender, m in message_log(ticks=40)
     ]
     finding = audit(log)["payments"]
     assert finding.breaches == 3 * 40
@@ -359,7 +361,7 @@ def test_examples_are_few_and_say_who_and_when() -> None:
 
 
 def with_a_gap(
-    log: tuple[Heard, ...], first: int, last: int, *, told: bool, exact: bool = False
+    log: tuple[Logged, ...], first: int, last: int, *, told: bool, exact: bool = False
 ) -> dict[str, tuple[str, ...]]:
     """Audit a run of which nothing was heard from the middle of one tick to the middle of another."""
     auditor = Auditor(exact=exact)
@@ -377,7 +379,7 @@ def with_a_gap(
 
 @pytest.mark.parametrize(("first", "last"), [(14, 15), (14, 30), (9, 10)])
 def test_what_was_not_heard_is_not_judged_where_the_auditor_is_told_so(first: int, last: int) -> None:
-    log = heard("normal", SMALL, (), 60)
+    log = message_log("normal", SMALL, (), 60)
     assert with_a_gap(log, first, last, told=True) == {}
     assert "packages" in with_a_gap(log, first, last, told=False)
 
@@ -385,7 +387,7 @@ def test_what_was_not_heard_is_not_judged_where_the_auditor_is_told_so(first: in
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("at", [875, 2729, 3604])
 def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(at: int, exact: bool) -> None:
-    log = heard("normal", (), (), 24)
+    log = message_log("normal", (), (), 24)
     auditor = Auditor(exact=exact)
     for each in log[:at]:
         auditor.tap(*each)
@@ -398,7 +400,7 @@ def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: bool) -> None:
     auditor = Auditor(exact=exact)
-    for number, each in enumerate(heard("normal", (), (), 24)):
+    for number, each in enumerate(message_log("normal", (), (), 24)):
         auditor.tap(*each)
         if number % 777 == 0:
             auditor.note_gap()
@@ -406,7 +408,7 @@ def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: boo
 
 
 def test_after_a_gap_what_is_wrong_is_found_as_before() -> None:
-    log = list(heard("normal", SMALL, (), 60))
+    log = list(message_log("normal", SMALL, (), 60))
     at = next(n for n, each in enumerate(log) if isinstance(each[3], ConsumerState) and each[3].tick == 25)
     state = log[at][3]
     assert isinstance(state, ConsumerState)
@@ -415,9 +417,9 @@ def test_after_a_gap_what_is_wrong_is_found_as_before() -> None:
 
 
 def test_an_account_that_comes_many_ticks_late_takes_its_place_in_the_chain() -> None:
-    accounts: dict[int, Heard] = {}
-    others: list[Heard] = []
-    for each in heard("normal", SMALL, (), 60):
+    accounts: dict[int, Logged] = {}
+    others: list[Logged] = []
+    for each in message_log("normal", SMALL, (), 60):
         state = each[3]
         if isinstance(state, VehicleState) and each[2] == "vehicle-07" and 20 <= state.tick <= 27:
             accounts[state.tick] = each

@@ -1,4 +1,4 @@
-"""The rows that a recorder makes of real runs."""
+"""The rows that the recorder makes of simulated runs."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.simulation import Simulation
-from tests.dashboards.runs import SMALL, contents, heard, record
+from tests.dashboards.runs import SMALL, contents, message_log, record
 
 FACTS = RunFacts("normal", "Normal", 1, "0.1.0", 1_748_822_400_000)
 
@@ -26,7 +26,7 @@ FACTS = RunFacts("normal", "Normal", 1, "0.1.0", 1_748_822_400_000)
 def test_every_row_balances_and_agrees_with_the_ledger(
     changes: tuple[str, ...], faults: tuple[str, ...]
 ) -> None:
-    store = record(heard("normal", changes, faults, 40))
+    store = record(message_log("normal", changes, faults, 40))
     sold: Counter[tuple[int, str]] = Counter()
     paid: Counter[tuple[int, str]] = Counter()
     for trade in store.trades():
@@ -45,22 +45,22 @@ def test_every_row_balances_and_agrees_with_the_ledger(
     assert sum(row.imported_wh for row in rows) == sum(row.exported_wh for row in rows)
 
 
-def test_the_ledger_is_what_receipts_say() -> None:
-    log = heard(ticks=40)
-    said = Counter(
+def test_the_ledger_equals_the_receipts() -> None:
+    log = message_log(ticks=40)
+    receipted = Counter(
         (m.tick, scope, sender, lot.index, lot.energy_wh, lot.price_ueur_per_kwh)
         for _, scope, sender, m in log
         if isinstance(m, Receipt)
         for lot in m.lots
     )
-    kept = Counter(
+    recorded = Counter(
         (t.tick, t.producer, t.consumer, t.package, t.energy_wh, t.price_ueur) for t in record(log).trades()
     )
-    assert kept == said
+    assert recorded == receipted
 
 
 def test_demand_is_the_sum_of_bids() -> None:
-    log = heard("normal", SMALL, (), 40)
+    log = message_log("normal", SMALL, (), 40)
     demand: Counter[tuple[int, str]] = Counter()
     for _, scope, _, m in log:
         if isinstance(m, Bid):
@@ -68,15 +68,15 @@ def test_demand_is_the_sum_of_bids() -> None:
     assert {(row.tick, row.cell): row.demand_wh for row in record(log).ticks()} == dict(demand)
 
 
-def test_each_agent_but_the_clock_has_a_row_in_every_tick() -> None:
-    rows = list(record(heard(ticks=40)).agents())
+def test_each_device_except_the_clock_has_a_row_in_every_tick() -> None:
+    rows = list(record(message_log(ticks=40)).agents())
     assert len(rows) == 57 * 40
     assert set(Counter(row.agent for row in rows).values()) == {40}
     assert {row.kind for row in rows} == {"turbine", "consumer", "charger", "vehicle", "reactor"}
 
 
 def test_reservations_run_from_call_to_end() -> None:
-    log = heard(ticks=120)
+    log = message_log(ticks=120)
     rows = list(record(log).reservations())
     assert len(rows) > 50
     for row in rows:
@@ -90,7 +90,7 @@ def test_reservations_run_from_call_to_end() -> None:
 
 
 def test_faults_end_reservations_in_other_ways_too() -> None:
-    log = heard("normal", SMALL, ("loss=0.1", "crash=0.03", "keep_state=false"), 60)
+    log = message_log("normal", SMALL, ("loss=0.1", "crash=0.03", "keep_state=false"), 60)
     store = record(log)
     outcomes = Counter(row.outcome for row in store.reservations())
     assert set(outcomes) <= {"charged", "interrupted", "cancelled", "expired", "open", "unserved"}
@@ -100,15 +100,15 @@ def test_faults_end_reservations_in_other_ways_too() -> None:
 
 
 def test_a_storm_is_a_span_of_events() -> None:
-    events = list(record(heard("storm", ticks=64)).events())
+    events = list(record(message_log("storm", ticks=64)).events())
     assert [(event.tick, event.kind) for event in events] == [
         (0, "begin"), (48, "storm"), (60, "storm-end"), (63, "end"),
     ]  # fmt: skip
     assert events[1].text == "Gale"
 
 
-def test_words_said_twice_count_once() -> None:
-    log = list(heard(ticks=20))
+def test_repeated_messages_count_once() -> None:
+    log = list(message_log(ticks=20))
     doubled = [
         each for one in log for each in ((one, one) if isinstance(one[3], Receipt | Award) else (one,))
     ]
@@ -120,22 +120,22 @@ def test_distance_is_the_great_circle() -> None:
     assert distance_km(52.52, 13.405, 48.137, 11.575) == pytest.approx(504.4, abs=0.5)  # Berlin to Munich
 
 
-def test_a_recording_leaves_files_and_verdict(tmp_path: Path) -> None:
+def test_a_recording_writes_its_files_and_the_audit_result(tmp_path: Path) -> None:
     with Recording(tmp_path, FACTS, trace=tmp_path / "trace.jsonl.gz", site="germany") as recording:
         Simulation(load("normal"), ticks=12, taps=(recording.tap,)).run()
-        verdict = recording.finish()
-        assert recording.finish() is verdict
-    assert verdict.holds
+        result = recording.finish()
+        assert recording.finish() is result
+    assert result.holds
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["verdict"] == "holds"
-    assert {each["name"] for each in summary["invariants"]} == {each.name for each in verdict.findings}
+    assert {each["name"] for each in summary["invariants"]} == {each.name for each in result.findings}
     for name in ("ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "trace.jsonl.gz"):
         assert (tmp_path / name).stat().st_size
     with Store.open(tmp_path / STORE) as store:
         assert sum(1 for _ in store.ticks()) == 12
 
 
-def test_a_run_broken_off_keeps_its_whole_ticks() -> None:
+def test_an_interrupted_run_keeps_its_complete_ticks() -> None:
     with Recording(None, FACTS) as recording:
         Simulation(load("normal"), taps=(recording.tap,)).run(lambda simulation: simulation.clock.tick < 5)
         assert recording.finish().holds

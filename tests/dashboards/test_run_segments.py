@@ -5,16 +5,16 @@ import pytest
 from gridfleet.dashboards.plots.catalog import PLOTS
 from gridfleet.dashboards.reports.report import report_html
 from gridfleet.dashboards.reports.run_segments import run_segments
-from tests.dashboards.runs import heard, record
+from tests.dashboards.runs import message_log, record
 
 
 def test_a_run_without_changes_has_no_segments() -> None:
-    with record(heard(ticks=8)) as store:
+    with record(message_log(ticks=8)) as store:
         assert run_segments(store) == []
 
 
 def test_a_storm_divides_a_run_into_three_that_add_up_to_it() -> None:
-    with record(heard("storm", ticks=64)) as store:
+    with record(message_log("storm", ticks=64)) as store:
         found = run_segments(store)
         assert [each.title for each in found] == [
             "Start of the scenario",
@@ -35,7 +35,7 @@ def test_a_storm_divides_a_run_into_three_that_add_up_to_it() -> None:
 
 
 def test_the_page_shows_the_segments_with_units_and_source() -> None:
-    with record(heard("storm", ticks=64)) as store:
+    with record(message_log("storm", ticks=64)) as store:
         page = report_html(store, {plot.name: "" for plot in PLOTS})
     for words in ("Segments of the run", "Storm damage: turbines off", "Price, €/kWh", "Source: ticks.csv"):
         assert words in page

@@ -257,7 +257,7 @@ def test_a_drill_takes_every_device_away_and_back(mode: Mode) -> None:
     assert "clock" not in watch.away
     with record(watch.log) as store:
         assert [event.text for event in store.events() if event.kind == "drill"] == [
-            "outage drill: devices are away for 0.4 s"
+            "outage drill: devices are offline for 0.4 s"
         ]
 
 

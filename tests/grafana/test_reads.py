@@ -13,7 +13,7 @@ from gridfleet.dashboards.telemetry.sensor_points import FIELDS, incident_point,
 from gridfleet.dashboards.telemetry.table import BY_NAME, DEVICE, FLEET, GRID, MEASUREMENTS, RECORDER
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.simulation import Simulation
-from tests.dashboards.runs import SMALL, Heard
+from tests.dashboards.runs import SMALL, Logged
 from tests.grafana.pages import Text, pages, panels, rule_texts, texts
 from tests.grafana.reads import reads
 from tests.telemetry.collected import points, points_of
@@ -61,7 +61,7 @@ PANELS = [text for text in texts() if text.ref]
 
 def steered() -> list[Point]:
     """A run in which the algorithm changes, and a turbine and a charger have sensors."""
-    log: list[Heard] = []
+    log: list[Logged] = []
     scenario = parse(STEERED, "steered.toml")
     Simulation(scenario, taps=(lambda *heard: log.append(heard),)).run()
     middle = len(log) // 2

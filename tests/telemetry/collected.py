@@ -5,10 +5,10 @@ from functools import cache
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.points import Point
-from tests.dashboards.runs import Heard, heard
+from tests.dashboards.runs import Logged, message_log
 
 
-def points_of(log: tuple[Heard, ...] | list[Heard], scenario: str = "normal") -> list[Point]:
+def points_of(log: tuple[Logged, ...] | list[Logged], scenario: str = "normal") -> list[Point]:
     """Return the points that a recording of these messages makes."""
     points: list[Point] = []
     facts = RunFacts(scenario, scenario, 1, "0", 0)
@@ -26,4 +26,4 @@ def points(
     faults: tuple[str, ...] = (),
     ticks: int = 24,
 ) -> tuple[Point, ...]:
-    return tuple(points_of(heard(name, changes, faults, ticks), name))
+    return tuple(points_of(message_log(name, changes, faults, ticks), name))

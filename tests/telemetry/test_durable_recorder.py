@@ -15,7 +15,7 @@ from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, Durab
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts
-from tests.dashboards.runs import Heard, contents, heard
+from tests.dashboards.runs import Logged, contents, message_log
 
 SITE = "germany"
 HOST = "fleet-1"
@@ -25,11 +25,11 @@ Wired = list[tuple[str, bytes]]
 
 
 @cache
-def run() -> tuple[Heard, ...]:
+def run() -> tuple[Logged, ...]:
     """Return a run told by a lock-step clock: no time depends on the test's."""
     return tuple(
         (now_ms, scope, sender, _lockstep(message))
-        for now_ms, scope, sender, message in heard("normal", (), (), TICKS)
+        for now_ms, scope, sender, message in message_log("normal", (), (), TICKS)
     )
 
 

@@ -24,7 +24,7 @@ from gridfleet.dashboards.telemetry.table import (
     Time,
     Type,
 )
-from tests.dashboards.runs import SMALL, heard, record
+from tests.dashboards.runs import SMALL, message_log, record
 from tests.telemetry.collected import points, points_of
 
 TYPES = {Type.FLOAT: float, Type.INTEGER: int, Type.TEXT: str, Type.FLAG: bool}
@@ -58,7 +58,7 @@ def test_every_field_of_the_table_arrives_in_a_run() -> None:
 
 
 def test_the_same_messages_make_the_same_points_however_often_they_are_heard() -> None:
-    log = heard(ticks=12)
+    log = message_log(ticks=12)
     once = [line(point) for point in points_of(log) if point.measurement != "clock"]
     assert once == [line(point) for point in points_of(log) if point.measurement != "clock"]
 
@@ -87,7 +87,7 @@ def test_points_add_up_to_the_local_store() -> None:
                 sums["merit_wh"] += merit["sold_wh"] + merit["reactor_wh"]
             elif point.measurement == "market":
                 sums["trades"] += int(point.fields["trades"] or 0)
-        with record(heard("normal", changes, faults, 40)) as store:
+        with record(message_log("normal", changes, faults, 40)) as store:
             rows = list(store.ticks())
             trades = list(store.trades())
         for name in ("demand_wh", "generated_wh", "reactor_wh", "sold_wh", "curtailed_wh", "messages"):
@@ -107,7 +107,7 @@ def test_points_bear_simulated_time_of_ticks_and_events() -> None:
 
 def test_tags_are_bounded() -> None:
     """However long it runs: series follow from devices, cells and the closed lists alone."""
-    log = list(heard("normal", (), FAULTS, 40))
+    log = list(message_log("normal", (), FAULTS, 40))
     for index, (now_ms, scope, sender, message) in enumerate(log):
         if isinstance(message, VehicleState):
             hostile = replace(message, status=f"word {index}", refused={f"reason {index}": 1})
@@ -135,7 +135,7 @@ def test_a_run_is_named_by_the_beginning_of_its_clock() -> None:
 
 def test_a_clock_in_real_time_has_points_of_the_time_of_day() -> None:
     """Moved as a whole, tick by tick, by as much as the clock was late."""
-    log, now_ms = heard(ticks=6), [0]
+    log, now_ms = message_log(ticks=6), [0]
     moved: list[Point] = []
     day_ms = 1_795_000_000_000
     facts = RunFacts("normal", "normal", 1, "0", 0)

@@ -22,7 +22,7 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.spool import Spool
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Time
-from tests.dashboards.runs import contents, heard
+from tests.dashboards.runs import contents, message_log
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin
 from tests.telemetry.zygote import Zygote
@@ -50,7 +50,7 @@ def zygote() -> Iterator[Zygote]:
 def replay(ticks: int = 10) -> tuple[tuple[str, bytes, bool], ...]:
     """Return a run's messages as they are on the wire, told by a lock-step clock: no time depends on the test's."""
     said = []
-    for _, scope, sender, message in heard("normal", (), (), ticks):
+    for _, scope, sender, message in message_log("normal", (), (), ticks):
         message_type = MESSAGE_TYPES[message.TYPE]
         said.append((topic(SITE, message, scope, sender), encode(_lockstep(message)), message_type.retain))
     return tuple(said)
