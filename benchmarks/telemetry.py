@@ -19,7 +19,7 @@ from benchmarks.table import show
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import topic
-from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
+from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, RunFacts, TradeRow

@@ -1,1 +1,1 @@
-"""From messages to stored rows: the recorder, its journal, its process."""
+"""From messages to stored rows: recorder, reservation log, trace, and the crash-safe recorder of a live site."""

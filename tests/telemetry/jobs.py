@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.dashboards.recording.recorder_process import record
+from gridfleet.dashboards.recording.durable.process import record
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
 from gridfleet.dashboards.telemetry.influx.sender import Sender

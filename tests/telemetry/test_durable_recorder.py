@@ -11,7 +11,7 @@ from gridfleet.broker.protocol.batch import MAX_MESSAGES, pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, WHOLE_SITE, Scope, batch_topic, topic
-from gridfleet.dashboards.recording.durable_recorder import JOURNAL, RUNS, DurableRecorder
+from gridfleet.dashboards.recording.durable.recorder import JOURNAL, RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts

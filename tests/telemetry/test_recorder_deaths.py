@@ -16,7 +16,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.messages import Message, Mode, Tick
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
-from gridfleet.dashboards.recording.durable_recorder import RUNS, DurableRecorder
+from gridfleet.dashboards.recording.durable.recorder import RUNS, DurableRecorder
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts

@@ -9,9 +9,9 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import StoreError
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
-from gridfleet.dashboards.recording.durable_recorder import JOURNAL
-from gridfleet.dashboards.recording.journal import Journal
-from gridfleet.dashboards.recording.recorder_process import RecorderProcess, record
+from gridfleet.dashboards.recording.durable.journal import Journal
+from gridfleet.dashboards.recording.durable.process import RecorderProcess, record
+from gridfleet.dashboards.recording.durable.recorder import JOURNAL
 from gridfleet.dashboards.store.rows import RunFacts
 from tests.ports import free_port
 

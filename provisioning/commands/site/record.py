@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Record until a signal."""
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.dashboards.recording.recorder_process import record
+    from gridfleet.dashboards.recording.durable.process import record
     from gridfleet.dashboards.telemetry.influx.client import InfluxWriter
     from gridfleet.devices.config.scenario import load
     from gridfleet.provisioning.cli.interrupt import Interruption

@@ -42,8 +42,8 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
 
     Raises CommandError for a directory without a recorder's status.
     """
-    from gridfleet.dashboards.recording.recorder_process import SPOOL
-    from gridfleet.dashboards.recording.recorder_status import STATUS
+    from gridfleet.dashboards.recording.durable.process import SPOOL
+    from gridfleet.dashboards.recording.durable.status import STATUS
     from gridfleet.dashboards.telemetry.influx.spool import look
 
     try:

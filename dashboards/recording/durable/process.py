@@ -13,8 +13,8 @@ from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credential
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
-from gridfleet.dashboards.recording.durable_recorder import DurableRecorder
-from gridfleet.dashboards.recording.recorder_status import STATUS, lock_folder, rss_bytes, write_status
+from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
+from gridfleet.dashboards.recording.durable.status import STATUS, lock_folder, rss_bytes, write_status
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write
 from gridfleet.dashboards.telemetry.influx.spool import MOST_BYTES, Spool, SpoolFigures

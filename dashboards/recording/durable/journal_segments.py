@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gridfleet.broker.protocol.messages import Phase, Tick
-from gridfleet.dashboards.recording.journal import Journal
+from gridfleet.dashboards.recording.durable.journal import Journal
 
 
 class JournalSegments:

@@ -16,11 +16,11 @@ from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Message, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
-from gridfleet.dashboards.recording.durable_run import DurableRun
-from gridfleet.dashboards.recording.journal import Journal
-from gridfleet.dashboards.recording.journal_segments import JournalSegments
-from gridfleet.dashboards.recording.redelivery import RecentMessages
-from gridfleet.dashboards.recording.site_time import SiteTime
+from gridfleet.dashboards.recording.durable.journal import Journal
+from gridfleet.dashboards.recording.durable.journal_segments import JournalSegments
+from gridfleet.dashboards.recording.durable.redelivery import RecentMessages
+from gridfleet.dashboards.recording.durable.run import DurableRun
+from gridfleet.dashboards.recording.durable.site_time import SiteTime
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
 from gridfleet.dashboards.telemetry.influx.spool import Spool
