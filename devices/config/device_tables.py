@@ -20,48 +20,48 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class BrokerTable(Table):
-    """Where the broker is, and how the device logs in."""
+    """The broker's address, and how the device logs in."""
 
     url: str
     """mqtt://host:1883, or mqtts://host:8883 with TLS."""
     credentials: str = ""
-    """The folder with ca.crt and clients/<id>.password, as `gridfleet secrets` makes it; from the file's folder."""
+    """The folder with ca.crt and clients/<id>.password, made by `gridfleet secrets`; relative to the file."""
     certificate: bool = False
-    """Whether to log in by certificate as well, as a broker with mutual TLS demands."""
+    """Whether to log in with a certificate as well, which a broker with mutual TLS requires."""
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60
 
 
 class MarketTable(shared_tables.MarketTable):
-    """The prices of a scenario, and what a vehicle pays at most."""
+    """The prices of a scenario, and the highest price that a vehicle pays."""
 
     vehicle_limit_eur_per_kwh: Price = 1.01
 
 
 class ControlTable(Table):
-    """The control loop: how often it looks at sensors and decides about switches."""
+    """The control loop: how often it reads the sensors and decides about the switches."""
 
     period_s: Annotated[float, Field(ge=0.01, le=0.08)] = 0.05
-    """With a converter, a step reads one whole cycle of the mains on top."""
+    """With a converter, each step takes one cycle of the mains longer."""
 
 
 class TelemetryTable(Table):
-    """Samples of the sensors: how often, and what is kept of them while the broker cannot be reached."""
+    """Samples of the sensors: how often, and how many are queued while the device is offline."""
 
     every_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     folder: str = ""
-    """Where samples wait; from the file's folder. Without it, systemd's state directory, else none are kept."""
+    """The queue's folder, relative to the file. Without it: in systemd's state directory, else in memory."""
     max_mb: Annotated[float, Field(ge=0.01, le=1000)] = 8.0
 
 
 class TurbineTable(Table):
-    """The rotor for which the wind is counted, and the air around it."""
+    """The rotor, and the air around it."""
 
     rotor_diameter_m: RotorDiameter = 2.0
     hub_height_m: Annotated[float, Field(ge=0, le=300)] = 0.0
     measured_at_m: MeasuringHeight | None = None
-    """Height of the anemometer; without it the wind is taken as that at the hub."""
+    """Height of the anemometer; without it the wind is taken as measured at the hub."""
     temperature_c: Temperature = 9.3
-    """Of the air: no thermometer is read."""
+    """Of the air; there is no thermometer."""
 
 
 class HouseholdTable(Table):

@@ -1,4 +1,4 @@
-"""What a scenario file may say: its schema, its defaults, and errors that name file, key, value and what is allowed."""
+"""The scenario file: its tables, their limits and defaults. Errors give file, line, key, value and what is allowed."""
 
 import re
 import tomllib
@@ -37,8 +37,8 @@ from gridfleet.devices.config.shared_tables import (
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 
 MS_PER_S: Final = 1000
-EARLIEST_YEAR: Final = 1970
-LATEST_YEAR: Final = 9000
+MIN_YEAR: Final = 1970
+MAX_YEAR: Final = 9000
 TURBINE_SITES: Final = (
     (53.597, 10.021),
     (52.484, 12.229),
@@ -57,11 +57,11 @@ Place = tuple[Latitude, Longitude]
 
 
 class ScenarioError(FileError):
-    """A scenario that cannot be run; the text has one line for each mistake."""
+    """A scenario that cannot be run; the text has one line for each problem."""
 
 
 class SettingsTable(Table):
-    """What may also be changed while the scenario runs."""
+    """Settings that can also be changed while the scenario runs."""
 
     consumer_scale: Scale = 1.0
     vehicle_scale: Scale = 1.0
@@ -72,21 +72,21 @@ class SettingsTable(Table):
 
 
 class Area(RectangleTable):
-    """A rectangle in degrees, divided into rows × columns cells, each a neighbour of those beside it."""
+    """A rectangle divided into rows × columns cells; adjacent cells are neighbours."""
 
     rows: Annotated[int, Field(ge=1, le=1000)] = 1
     columns: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class WeatherTable(Table):
-    """Wind and temperature: made from the seed, or read from files."""
+    """Wind and temperature: generated from the seed, or read from files."""
 
     source: Literal["synthetic", "csv", "dwd"] = "synthetic"
     files: tuple[str, ...] = ()
     """For csv and dwd; relative to the scenario's file."""
     station_list: str | None = None
     measured_at_m: MeasuringHeight | None = None
-    """Height of the wind measurements above ground; without it they are taken as those at the hub."""
+    """Height of the wind measurements above ground; without it they are taken as measured at the hub."""
     assumed_temperature_c: Temperature | None = None
     weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
@@ -104,12 +104,12 @@ class WeatherTable(Table):
 
 
 class Turbines(Table):
-    """Wind turbines; the first stand at the given sites as far as these lie in their cell, the others anywhere."""
+    """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
 
     count: Count = 3
     rotor_diameter_m: tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
-    """Counts where the weather says at which height it was measured."""
+    """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
 
 
@@ -133,7 +133,7 @@ class Chargers(BufferTable, _Counted):
 
 
 class WeightsTable(Table):
-    """How much each counts in the `weighted` choice; only their ratios matter."""
+    """Weights of the algorithm `weighted`; only their ratios matter."""
 
     distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
     price: Annotated[float, Field(ge=0, le=1000)] = 1.0
@@ -156,7 +156,7 @@ class Reactors(Table):
 
 
 class EventTable(Table):
-    """From `hour` after the start on, these settings hold."""
+    """Settings that apply from `hour` after the start."""
 
     hour: Annotated[float, Field(ge=0, le=100_000)]
     title: Annotated[str, Field(min_length=1, max_length=64)]
@@ -170,7 +170,7 @@ class EventTable(Table):
 
 
 class Scenario(Table):
-    """A whole scenario, every value checked."""
+    """A scenario, validated."""
 
     name: Id = "scenario"
     title: Annotated[str, Field(max_length=120)] = ""
@@ -192,26 +192,24 @@ class Scenario(Table):
     reactors: Reactors = Reactors()
     events: tuple[EventTable, ...] = ()
     folder: str = ""
-    """Where the file lies; weather files are looked for there. Not a key of the file."""
+    """The folder of the file; weather files are relative to it. Not a key of the file."""
 
     @field_validator("site")
     @classmethod
-    def _site_is_no_device(cls, site: str) -> str:
+    def _is_not_a_device(cls, site: str) -> str:
         if re.fullmatch(
             r"site|clock|recorder|(reactor|turbine|household|commerce|farm|charger|vehicle)-\d+", site
         ):
-            raise ValueError("is the name of a device; the site, and its cell, need another")
+            raise ValueError("is the name of a device; choose another name for the site")
         return site
 
     @field_validator("start")
     @classmethod
-    def _start_is_plain(cls, start: datetime) -> datetime:
-        if start.tzinfo is not None or not EARLIEST_YEAR <= start.year <= LATEST_YEAR:
-            raise ValueError(
-                f"is a local date and time from {EARLIEST_YEAR} to {LATEST_YEAR}, without a zone"
-            )
+    def _is_a_quarter_hour(cls, start: datetime) -> datetime:
+        if start.tzinfo is not None or not MIN_YEAR <= start.year <= MAX_YEAR:
+            raise ValueError(f"must be a local date and time from {MIN_YEAR} to {MAX_YEAR}, without a zone")
         if start.second or start.microsecond or start.minute % 15:
-            raise ValueError("is a full quarter of an hour")
+            raise ValueError("must be a full quarter of an hour")
         return start
 
     @property
@@ -228,7 +226,7 @@ def shipped() -> list[str]:
 
 
 def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
-    """Return a shipped scenario or one's own file, with `key=value` changes; raise ScenarioError for mistakes."""
+    """Return a shipped scenario or a user's file, with `key=value` changes; raise ScenarioError for problems."""
     path = Path(name_or_path)
     if name_or_path in shipped():
         source, text, folder = f"{name_or_path}.toml", (_folder() / f"{name_or_path}.toml").read_text(), ""
@@ -274,7 +272,7 @@ def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ())
 
 
 def _change(document: dict[str, Any], change: str) -> None:
-    """Apply `table.key=value`, the value in TOML or a bare word."""
+    """Apply `table.key=value`; the value is TOML, or text without quotes."""
     key, equals, value = change.partition("=")
     if not equals or not key:
         raise ScenarioError(f"--set {change}", ["expected key=value, e.g. settings.turbine_scale=0.5"])

@@ -47,21 +47,21 @@ class AnemometerTable(PinTable):
     PINS = ("pin",)
     pin: Pin
     m_per_s_per_hz: Annotated[float, Field(ge=0.01, le=20)] = 0.667
-    """Wind speed per pulse per second: 2.4 km/h for the common cup type."""
+    """Wind speed at one pulse per second: 2.4 km/h for the common cup type."""
     offset_m_per_s: Annotated[float, Field(ge=0, le=3)] = 0.0
-    """Added while it turns: the wind at which it starts."""
+    """Added while it turns: the wind speed at which it starts to turn."""
     pull_up: bool = True
     """Whether the contact pulls the pin to ground."""
     bounce_ms: Annotated[float, Field(ge=0, le=50)] = 2.0
-    """Pulses that follow sooner are the contact's bouncing, and are not counted."""
+    """A pulse that follows sooner is contact bounce, and is not counted."""
     mean_s: Seconds = 60.0
-    """The mean over this time is what the turbine sells by."""
+    """Span of the mean wind, from which the turbine's energy is computed."""
     max_m_per_s: Annotated[float, Field(gt=0, le=200)] = 75.0
-    """More than this no wind does: the sensor is at fault."""
+    """A higher wind speed is a fault of the sensor."""
     stuck_after_s: Seconds = 600.0
-    """A contact closed for so long is stuck."""
+    """A contact that is closed for longer is stuck."""
     missing_after_s: Seconds = 21_600.0
-    """No pulse for so long is a broken wire rather than a calm."""
+    """No pulse for longer is a broken wire rather than a calm."""
 
     @model_validator(mode="after")
     def _bounce_leaves_room(self) -> "AnemometerTable":
@@ -80,11 +80,11 @@ class VaneTable(Table):
     channel: Channel
     min_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
     max_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
-    """Voltages at 0° and just before 360°; outside of them the wire is broken."""
+    """Voltages at 0° and just below 360°; a voltage outside of them is a broken wire."""
     stuck_after_s: Seconds = 1800.0
-    """So long no vane is still in a breeze."""
+    """A vane that does not move in a breeze for longer is stuck."""
     north_deg: Annotated[float, Field(ge=0, lt=360)] = 0.0
-    """What it shows when it points north."""
+    """The angle that it shows when it points north."""
 
     @model_validator(mode="after")
     def _spans(self) -> "VaneTable":
@@ -94,16 +94,16 @@ class VaneTable(Table):
 
 
 class BrakeTable(PinTable):
-    """The rotor's brake; it holds while the output is off, unless `released_when` says otherwise."""
+    """The rotor's brake; it is applied at the other level than `released_when`."""
 
     PINS = ("pin",)
     pin: Pin
     released_when: Literal["high", "low"] = "high"
-    """The level at which it is released: choose the one that a dead Pi does not give."""
+    """The level at which it is released: choose the one that a Raspberry Pi without power does not give."""
     above_m_per_s: Positive = 25.0
-    """It closes when the gust exceeds this."""
+    """It is applied when the gust exceeds this."""
     release_below_m_per_s: Positive = 20.0
-    """It opens when the mean has been below this for `release_after_s`."""
+    """It is released when the wind has been below this for `release_after_s`."""
     release_after_s: Seconds = 60.0
 
     @model_validator(mode="after")
@@ -111,7 +111,7 @@ class BrakeTable(PinTable):
         if self.release_below_m_per_s >= self.above_m_per_s:
             raise ValueError(
                 f"release_below_m_per_s = {self.release_below_m_per_s:g}: must be less than above_m_per_s "
-                f"({self.above_m_per_s:g}), or the brake flutters"
+                f"({self.above_m_per_s:g}), so that the brake does not switch all the time"
             )
         return self
 
@@ -134,21 +134,21 @@ class LampTable(PinTable):
 
 
 class AliveTable(PinTable):
-    """An output that changes at every control step: drives a hardware watchdog in the contactor's supply."""
+    """An output that changes at every control step, for a hardware watchdog in the contactor's supply."""
 
     PINS = ("pin",)
     pin: Pin
 
 
 class PlugTable(PinTable):
-    """The contact that tells of a plug."""
+    """The contact that detects a plug."""
 
     PINS = ("pin",)
     pin: Pin
     present_when: Literal["low", "high"] = "low"
     """`low` is a contact to ground with the internal pull-up."""
     settle_s: Annotated[float, Field(ge=0, le=10)] = 0.5
-    """It must be there for so long before the contactor closes; it opens at the first sign of its leaving."""
+    """How long it must be in before the contactor closes; the contactor opens at once when it is pulled."""
 
 
 class ContactorTable(PinTable):
@@ -157,13 +157,13 @@ class ContactorTable(PinTable):
     PINS = ("pin", "feedback")
     pin: Pin
     closed_when: Literal["high", "low"] = "high"
-    """Choose the level that a dead Pi does not give."""
+    """Choose the level that a Raspberry Pi without power does not give."""
     feedback: Pin | None = None
     """An auxiliary contact to ground, closed while the main contacts are."""
 
 
 class StopTable(PinTable):
-    """The emergency stop: a contact to ground that opens when it is pressed, so that a broken wire stops, too."""
+    """The emergency stop: a contact to ground that opens when pressed, so that a broken wire stops as well."""
 
     PINS = ("pin",)
     pin: Pin
@@ -177,7 +177,7 @@ class AlternatingTable(Table):
     zero_v: Annotated[float, Field(ge=0, le=5.5)] = 1.65
     """The sensor's output at zero."""
     divider: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Voltage at the converter over the sensor's output."""
+    """Ratio of the voltage at the converter to the sensor's output."""
 
     @property
     def volts_per_unit(self) -> float:
@@ -193,7 +193,7 @@ class CurrentTable(AlternatingTable):
     zero_v: Annotated[float, Field(ge=0, le=5.5)] = 2.5
     divider: Annotated[float, Field(gt=0, le=1)] = 0.66
     volts_per_a: Annotated[float, Field(gt=0, le=10)] | None = None
-    """Given for a current transformer; an ACS712's is known, and may be corrected."""
+    """Required for a current transformer; optional correction for an ACS712."""
 
     @model_validator(mode="after")
     def _transformer_has_a_ratio(self) -> "CurrentTable":
@@ -227,28 +227,28 @@ class SafetyTable(Table):
 
     mains_hz: Literal[50, 60] = 50
     nominal_v: Annotated[float, Field(ge=10, le=500)] = 230.0
-    """The mains; energy is counted with it where no voltage is measured."""
+    """Of the mains; energy is computed with it when no voltage is measured."""
     max_voltage_v: Annotated[float, Field(ge=10, le=600)] = 265.0
     min_voltage_v: Annotated[float, Field(ge=0, le=500)] = 195.0
     max_current_a: Annotated[float, Field(gt=0, le=100)] = 16.0
     trip_after_s: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """More than 110 % of max_current_a for so long opens; more than 150 % at once."""
+    """More than 110 % of max_current_a for longer opens the contactor; more than 150 % opens it at once."""
     idle_a: Annotated[float, Field(gt=0, le=5)] = 0.5
-    """With the contactor open less than this flows, or it is welded."""
+    """More than this with an open contactor means that it is welded."""
     parting_s: Annotated[float, Field(gt=0, le=5)] = 0.3
-    """The contactor's own time to open or close, with what the meter needs to see it."""
+    """Time for the contactor to open or close and for the meter to detect it."""
     broker_lost_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
-    """It opens when nothing has been heard from the broker for so long."""
+    """It opens when the broker has been lost for longer."""
     market_lost_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
-    """It opens when the agent has given the control loop no sign of life for so long."""
+    """It opens when the agent has not updated the control loop for longer."""
     rest_s: Annotated[float, Field(ge=0, le=60)] = 1.0
-    """It stays open for so long before it closes again."""
+    """Shortest time for which it stays open."""
 
 
 class MockTable(Table):
-    """What mocked sensors feel, to try a device without any: simulated, and marked so everywhere."""
+    """What mocked sensors measure, to try a device without any; its messages are marked as simulated."""
 
     wind_m_per_s: Annotated[float, Field(ge=0, le=60)] = 6.0
     plugged: bool = False
     current_a: Annotated[float, Field(ge=0, le=60)] = 10.0
-    """What a vehicle draws while the contactor is closed."""
+    """Current of a vehicle while the contactor is closed."""

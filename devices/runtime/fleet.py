@@ -1,4 +1,4 @@
-"""From a scenario to its agents: each can be built by its id alone, again and again, the same every time."""
+"""The fleet of a scenario: its cells, its weather, and its agents, each built from its id alone and always the same."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import TICK_MS, ueur
+from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.charger_search import DAY_MS
 from gridfleet.devices.agents.roster import Roster
@@ -31,7 +31,7 @@ PROFILES: Final[dict[str, ProfileName]] = {"household": "H25", "commerce": "G25"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A named area: (south, north, west, east) in degrees, and the cells beside it."""
+    """A named area (south, north, west, east in degrees) and its neighbouring cells."""
 
     name: str
     area: tuple[float, float, float, float]
@@ -39,7 +39,7 @@ class Cell:
 
 
 def cells_of(scenario: Scenario) -> tuple[Cell, ...]:
-    """Divide the scenario's area into its cells, row by row from the south-west."""
+    """Return the scenario's cells, row by row from the south-west."""
     area = scenario.area
     if area.rows * area.columns == 1:
         return (Cell(scenario.site, (area.south, area.north, area.west, area.east), ()),)
@@ -52,17 +52,19 @@ def cells_of(scenario: Scenario) -> tuple[Cell, ...]:
     cells = []
     for row in range(area.rows):
         for column in range(area.columns):
-            beside = ((row - 1, column), (row, column - 1), (row, column + 1), (row + 1, column))
+            adjacent = ((row - 1, column), (row, column - 1), (row, column + 1), (row + 1, column))
             south, west = area.south + row * height, area.west + column * width
-            neighbours = tuple(name(r, c) for r, c in beside if 0 <= r < area.rows and 0 <= c < area.columns)
+            neighbours = tuple(
+                name(r, c) for r, c in adjacent if 0 <= r < area.rows and 0 <= c < area.columns
+            )
             cells.append(Cell(name(row, column), (south, south + height, west, west + width), neighbours))
     return tuple(cells)
 
 
 def weather_of(scenario: Scenario, seed: int) -> Weather:
-    """Return the scenario's weather; raises WeatherFileError for files that cannot be used.
+    """Return the scenario's weather.
 
-    Raises WeatherSpanError when the files do not cover the run from its first tick to its last.
+    Raises WeatherFileError for a file that cannot be used, and WeatherSpanError when the files do not cover the run.
     """
     table = scenario.weather
     if table.source == "synthetic":
@@ -89,7 +91,7 @@ def weather_of(scenario: Scenario, seed: int) -> Weather:
 
 
 class Fleet:
-    """All agents of a scenario and seed; those of one process share weather, load profiles and rosters."""
+    """The agents of a scenario and seed; those built by one fleet share weather, load profiles and rosters."""
 
     def __init__(self, scenario: Scenario, seed: int | None = None) -> None:
         self.scenario = scenario
@@ -101,12 +103,13 @@ class Fleet:
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
         self._cell_numbers = {cell.name: number for number, cell in enumerate(self.cells)}
         self._turbine_places = self._place_turbines()
-        for kind, word, count in self._counts():
+        for kind, group, count in self._groups():
             width = len(str(count))
             for index in range(count):
-                self._devices[f"{word}-{index + 1:0{width}d}"] = (kind, word, index)
+                self._devices[f"{group}-{index + 1:0{width}d}"] = (kind, group, index)
 
-    def _counts(self) -> list[tuple[Kind, str, int]]:
+    def _groups(self) -> list[tuple[Kind, str, int]]:
+        """Return kind, name and size of each group of devices."""
         s = self.scenario
         return [
             (Kind.REACTOR, "reactor", s.reactors.count),
@@ -120,34 +123,34 @@ class Fleet:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all agents but the clock."""
+        """The ids of all agents except the clock."""
         return list(self._devices)
 
     def kind_of(self, agent_id: str) -> Kind:
-        """Return what an agent of this fleet is."""
+        """Return an agent's kind."""
         return self._devices[agent_id][0]
 
     def cell_number(self, agent_id: str) -> int:
-        """Return which of `cells` an agent lives in; the reactors, which serve several, are spread among them."""
+        """Return the index of an agent's cell in `cells`; reactors, which serve several, are spread among them."""
         return self._devices[agent_id][2] % len(self.cells)
 
     def agents(self) -> Iterator[Agent]:
-        """Build every agent but the clock."""
+        """Build every agent except the clock."""
         return map(self.make, self._devices)
 
     def discovery_complete(self) -> bool:
-        """Tell whether the agents of this process have heard the birth of everybody they need to know."""
+        """Return whether the agents of this process have received the presence of every device that they trade with."""
         cells = {cell.name: set[str]() for cell in self.cells}
         chargers = {cell.name: set[str]() for cell in self.cells}
         for name, (kind, _, index) in self._devices.items():
-            home = self.cells[index % len(self.cells)].name
+            cell = self.cells[index % len(self.cells)].name
             if kind in (Kind.TURBINE, Kind.CONSUMER, Kind.CHARGER):
-                cells[home].add(name)
+                cells[cell].add(name)
             if kind is Kind.CHARGER:
-                chargers[home].add(name)
+                chargers[cell].add(name)
         producers, vehicles = self.scenario.turbines.count, self.scenario.vehicles.count
-        return (not producers or _hold(self._market_rosters, cells)) and (
-            not vehicles or _hold(self._charger_rosters, chargers)
+        return (not producers or _complete(self._market_rosters, cells)) and (
+            not vehicles or _complete(self._charger_rosters, chargers)
         )
 
     def clock(
@@ -157,11 +160,11 @@ class Fleet:
         ticks: int | None = None,
         epoch: int = 0,
     ) -> Clock:
-        """Build the clock."""
+        """Build the clock; `ticks` overrides the scenario's, `epoch` numbers the run."""
         scenario = self.scenario
         events = tuple(
             Event(
-                round(event.hour * 3_600_000) // TICK_MS,
+                round(event.hour * MS_PER_HOUR) // TICK_MS,
                 tuple((name, getattr(event, name)) for name in SETTINGS if getattr(event, name) is not None),
                 event.title,
             )
@@ -260,17 +263,17 @@ class Fleet:
         )
 
     def _place_turbines(self) -> dict[int, tuple[float, float]]:
-        """Give each listed site to the first turbine of the cell it lies in that has none yet."""
-        sites: dict[int, tuple[float, float]] = {}
+        """Return the listed places by turbine: each goes to the first turbine of its cell that has none yet."""
+        places: dict[int, tuple[float, float]] = {}
         count, cells = self.scenario.turbines.count, len(self.cells)
         for place in self.scenario.turbines.sites:
             home = next((n for n, cell in enumerate(self.cells) if _inside(cell, place)), None)
             if home is None:
                 continue
-            free = next((index for index in range(home, count, cells) if index not in sites), None)
+            free = next((index for index in range(home, count, cells) if index not in places), None)
             if free is not None:
-                sites[free] = place
-        return sites
+                places[free] = place
+        return places
 
     def _reactor_of(self, cell: Cell) -> str | None:
         count = self.scenario.reactors.count
@@ -282,7 +285,7 @@ def _inside(cell: Cell, place: tuple[float, float]) -> bool:
     return south <= place[0] <= north and west <= place[1] <= east
 
 
-def _hold(rosters: dict[str, Roster], expected: dict[str, set[str]]) -> bool:
-    """Tell whether every roster that anybody keeps holds all that is expected of it."""
-    kept = [name for name, roster in rosters.items() if roster.members]
-    return bool(kept) and all(expected[name] <= rosters[name].members.keys() for name in kept)
+def _complete(rosters: dict[str, Roster], expected: dict[str, set[str]]) -> bool:
+    """Return whether every roster in use contains all the members expected."""
+    used = [name for name, roster in rosters.items() if roster.members]
+    return bool(used) and all(expected[name] <= rosters[name].members.keys() for name in used)

@@ -1,4 +1,4 @@
-"""Faults on demand: what a simulated network and its devices may suffer, drawn from the seed."""
+"""Faults of the simulated network and of its devices, drawn at random from the seed."""
 
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -6,20 +6,22 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.protocol.units import MS_PER_S
 from gridfleet.broker.protocol.validation_errors import what_is_allowed
 from gridfleet.devices.config.toml_errors import unknown_key
 from gridfleet.devices.random_streams import RandomStream
 
-MS: Final = 1000
+REORDER_MS: Final = 10_000
+"""Most simulated milliseconds by which a message is overtaken, and by which a copy follows."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class FaultError(GridFleetError, ValueError):
-    """A fault that does not exist or a value that is not allowed."""
+    """An unknown fault, or a value that is not allowed."""
 
 
 class Faults(BaseModel):
-    """What goes wrong, and from which tick to which; everything is off by default."""
+    """Which faults occur, and in which ticks; all are off by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -28,30 +30,30 @@ class Faults(BaseModel):
     duplicate: Probability = 0.0
     """Share of deliveries that arrive twice."""
     delay_s: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """Each delivery takes up to so many simulated seconds, evenly distributed."""
+    """Most simulated seconds that a delivery takes, evenly distributed."""
     reorder: Probability = 0.0
     """Share of deliveries that are overtaken: they take up to 10 s longer."""
     partition: Probability = 0.0
-    """Share of the cells (of the devices, where there is one cell) that cannot hear the others.
+    """Share of the cells (of the devices, where there is one cell) that is cut off from the others.
 
     The clock and the reactor are on both sides.
     """
     crash: Probability = 0.0
     """Probability that a device crashes within a tick."""
     down_ticks: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Ticks a crashed device stays away."""
+    """Ticks for which a crashed device is offline."""
     keep_state: bool = True
-    """Whether it comes back with its memory, or as it was at its first birth."""
+    """Whether it keeps its state, or restarts as it was at its first birth."""
     skew_s: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """Each device's clock is off by up to so many seconds, either way."""
+    """Most seconds by which a device's clock is wrong, either way."""
     from_tick: Annotated[int, Field(ge=0)] = 0
     to_tick: Annotated[int, Field(ge=0)] = 2**31
-    """The faults hold in ticks from_tick to to_tick - 1."""
+    """The faults occur in ticks from_tick to to_tick - 1."""
 
     @property
     def any(self) -> bool:
-        """Whether anything can go wrong at all."""
-        chances = (
+        """Whether any fault is on."""
+        values = (
             self.loss,
             self.duplicate,
             self.delay_s,
@@ -60,16 +62,16 @@ class Faults(BaseModel):
             self.crash,
             self.skew_s,
         )
-        return any(chances)
+        return any(values)
 
 
-def parse_faults(words: Iterable[str]) -> Faults:
-    """Return the faults of `key=value` words; raise FaultError naming key, value and what is allowed."""
+def parse_faults(arguments: Iterable[str]) -> Faults:
+    """Return the faults in `key=value` arguments; raise FaultError with key, value and what is allowed."""
     values: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
         if not equals:
-            raise FaultError(f"--faults {word}: expected key=value, e.g. loss=0.05")
+            raise FaultError(f"--faults {argument}: expected key=value, e.g. loss=0.05")
         values[key] = value
     try:
         return Faults.model_validate(values)
@@ -83,22 +85,22 @@ def parse_faults(words: Iterable[str]) -> Faults:
 
 
 class FaultyNetwork:
-    """The faulty network: decides for each delivery whether, how often and how late it arrives."""
+    """Draws for each delivery whether, how often and how late it arrives."""
 
-    __slots__ = ("_chance", "_faults")
+    __slots__ = ("_faults", "_random")
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self._faults = faults
-        self._chance = RandomStream(seed, "faults")
+        self._random = RandomStream(seed, "faults")
 
     def delays_ms(self) -> tuple[int, ...]:
         """Return the delays of the copies of one delivery that arrive; none when it is lost."""
-        faults, chance = self._faults, self._chance
-        if faults.loss and chance.random() < faults.loss:
+        faults, random = self._faults, self._random
+        if faults.loss and random.random() < faults.loss:
             return ()
-        delay_ms = chance.below(round(faults.delay_s * MS) + 1) if faults.delay_s else 0
-        if faults.reorder and chance.random() < faults.reorder:
-            delay_ms += 1 + chance.below(10 * MS)
-        if faults.duplicate and chance.random() < faults.duplicate:
-            return (delay_ms, delay_ms + chance.below(10 * MS))
+        delay_ms = random.below(round(faults.delay_s * MS_PER_S) + 1) if faults.delay_s else 0
+        if faults.reorder and random.random() < faults.reorder:
+            delay_ms += 1 + random.below(REORDER_MS)
+        if faults.duplicate and random.random() < faults.duplicate:
+            return (delay_ms, delay_ms + random.below(REORDER_MS))
         return (delay_ms,)

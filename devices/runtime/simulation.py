@@ -1,8 +1,8 @@
 """The deterministic simulation: a virtual clock, an in-memory bus, faults on demand.
 
-Messages are handed on by reference and take no time unless a fault delays them; an instant is over when nobody
-has anything left to say. Instants follow each other in the order (time, id), so neither hash seeds nor the order
-of arrival decide anything. Real time and simulated time are the same here: the clock believes to run in real time.
+Messages are passed by reference and take no time unless a fault delays them; an instant is over when no message is left
+to deliver. Instants follow each other in the order (time, id), so that neither hash seeds nor the order of arrival
+matter. The clock runs in its real-time mode, and the simulation's time is its real time.
 """
 
 import gc
@@ -29,7 +29,7 @@ _REMOTE: Final = "site"
 
 
 class _Node:
-    """An agent on the bus: when it is due, and whether it is up."""
+    """An agent on the bus: when it is to be woken, and whether it is running."""
 
     __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "side", "skew_ms", "up")
 
@@ -44,7 +44,7 @@ class _Node:
 
 
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
-"""Receivers, who said it, scope, message."""
+"""Receivers, sender, scope, message."""
 _AT_ONCE: Final = (0,)
 
 
@@ -64,15 +64,15 @@ class Simulation:
     ) -> None:
         """Prepare a run.
 
-        `wire` sends every message through its bytes and back, validated; `shuffle` is a seed for the order in
-        which messages of one instant arrive, which must change nothing.
+        `taps` are called with every message. `wire` encodes and decodes every message. `shuffle` is a seed for the
+        order in which messages of one instant arrive, which must not matter.
         """
         self.fleet = Fleet(scenario, seed)
         self.now_ms = scenario.start_ms
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
         self._taps = taps
         self._wire = wire
-        self._listened = wire or bool(taps)
+        self._observed = wire or bool(taps)
         self._shuffle = RandomStream(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
@@ -89,7 +89,7 @@ class Simulation:
             self._join(agent)
 
     def _draw_cut_off(self) -> frozenset[str]:
-        """Draw the cells, or with one cell the devices, that a partition cuts off."""
+        """Draw the cells that a partition cuts off, or the devices where there is one cell."""
         share = self._faults.partition if self._faults is not None else 0.0
         if not share:
             return frozenset()
@@ -104,18 +104,18 @@ class Simulation:
         node = _Node(agent)
         self._nodes[agent.id] = node
         self._direct[agent.id] = [node]
-        for word, scope in agent.subscriptions():
+        for name, scope in agent.subscriptions():
             if scope != agent.id and ALL not in scope:
-                self._routes.setdefault((word, scope), []).append(node)
+                self._routes.setdefault((name, scope), []).append(node)
         for phase in agent.phases:
             self._phases[phase].append(node)
         if self._faults is not None and agent.kind is not Kind.CLOCK:
             node.side = int((agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off)
 
-    def _say(self, node: _Node, out: Out) -> None:
-        """Put what an agent says on the bus."""
-        for scope, said in out:
-            message = self._overheard(node, scope, said) if self._listened else said
+    def _publish(self, node: _Node, out: Out) -> None:
+        """Put an agent's messages on the bus."""
+        for scope, sent in out:
+            message = self._observe(node, scope, sent) if self._observed else sent
             receivers = self._direct.get(scope) or self._routes.get((message.TYPE, scope))
             if receivers is None:
                 if not isinstance(message, Tick):
@@ -128,8 +128,8 @@ class Simulation:
             else:
                 self._queue.extend(([to], node, scope, message) for to in receivers)
 
-    def _overheard(self, node: _Node, scope: str, message: Message) -> Message:
-        """Let the taps hear a message; return it as it comes off the wire, if it goes over one."""
+    def _observe(self, node: _Node, scope: str, message: Message) -> Message:
+        """Call the taps with a message; return it, encoded and decoded if `wire` is set."""
         if self._wire:
             message = decode(message.TYPE, encode(message))
         for tap in self._taps:
@@ -137,32 +137,32 @@ class Simulation:
         return message
 
     def _carry(
-        self, network: FaultyNetwork, receivers: Sequence[_Node], said: tuple[_Node, str, Message]
+        self, network: FaultyNetwork, receivers: Sequence[_Node], published: tuple[_Node, str, Message]
     ) -> None:
-        """Deliver over the faulty network; a device's own end of it works."""
+        """Deliver over the faulty network; `published` is sender, scope and message."""
         faulty = self._is_faulty()
         for to in receivers:
-            if faulty and self._cut(said[0], to):
+            if faulty and self._separated(published[0], to):
                 continue
             for delay_ms in network.delays_ms() if faulty else _AT_ONCE:
                 if delay_ms:
-                    heappush(self._heap, (self.now_ms + delay_ms, "", next(self._serial), ([to], *said)))
+                    heappush(self._heap, (self.now_ms + delay_ms, "", next(self._serial), ([to], *published)))
                 else:
-                    self._queue.append(([to], *said))
+                    self._queue.append(([to], *published))
 
     def _is_faulty(self) -> bool:
         faults = self._faults
         return faults is not None and faults.from_tick <= self.clock.tick < faults.to_tick
 
     @staticmethod
-    def _cut(one: _Node, other: _Node) -> bool:
-        """Tell whether a partition lies between two devices; clock and reactor are on both sides."""
+    def _separated(one: _Node, other: _Node) -> bool:
+        """Return whether a partition separates two devices; clock and reactor are on both sides."""
         if Kind.CLOCK in (one.agent.kind, other.agent.kind) or _REMOTE in (one.agent.cell, other.agent.cell):
             return False
         return one.side != other.side
 
     def _drain(self) -> None:
-        """Deliver until nobody has anything left to say at this instant."""
+        """Deliver until no message is left at this instant."""
         queue = self._queue
         now_ms = self.now_ms
         while queue:
@@ -176,12 +176,12 @@ class Simulation:
                 agent = node.agent
                 out = agent.handle(scope, sender, message, now_ms + node.skew_ms)
                 if out:
-                    self._say(node, out)
+                    self._publish(node, out)
                 if agent.event_ms != node.event_ms or agent.deadline_ms != node.deadline_ms:
                     self._plan(node)
 
     def _plan(self, node: _Node) -> None:
-        """Remember when the agent wants to be woken next."""
+        """Note when the agent is to be woken next."""
         agent = node.agent
         node.event_ms = due_ms = agent.event_ms
         node.deadline_ms = deadline_ms = agent.deadline_ms
@@ -202,11 +202,11 @@ class Simulation:
         """Run to the end, or until `progress`, called at the beginning of every tick, returns False."""
         with _no_collector():
             for node in list(self._nodes.values()):
-                self._say(node, node.agent.start(self.now_ms))
+                self._publish(node, node.agent.start(self.now_ms))
                 self._drain()
                 self._plan(node)
             clock = self._nodes[CLOCK_ID]
-            self._say(clock, self.clock.begin(self.now_ms))
+            self._publish(clock, self.clock.begin(self.now_ms))
             self._drain()
             self._plan(clock)
             tick = -1
@@ -220,7 +220,7 @@ class Simulation:
                 self._step()
 
     def _step(self) -> None:
-        """Go to the next instant and let it play out."""
+        """Go to the next instant, and deliver all its messages."""
         at_ms, _, _, what = heappop(self._heap)
         self.now_ms = max(at_ms, self.now_ms)
         if isinstance(what, _Node):
@@ -228,7 +228,7 @@ class Simulation:
                 return
             what.due_ms = None
             if what.up:
-                self._say(what, what.agent.wake(self.now_ms + what.skew_ms))
+                self._publish(what, what.agent.wake(self.now_ms + what.skew_ms))
                 self._plan(what)
         elif isinstance(what, _Restart):
             self._restart(what.node)
@@ -239,7 +239,7 @@ class Simulation:
     # --- crashes -----------------------------------------------------------------------------------------
 
     def _set_skews(self) -> None:
-        """Put the devices' clocks off while the faults hold, and right again after."""
+        """Set the errors of the devices' clocks while the faults last, and none after."""
         faults = self._faults
         if faults is None or not faults.skew_s:
             return
@@ -250,7 +250,7 @@ class Simulation:
             )
 
     def _draw_crashes(self) -> None:
-        """Let devices crash at random; their last will is heard at once, as over a closed connection."""
+        """Let devices crash at random; their last will is published at once."""
         faults = self._faults
         if faults is None or not faults.crash or not self._is_faulty():
             return
@@ -258,23 +258,23 @@ class Simulation:
             node = self._nodes[name]
             if node.up and self._crashes.random() < faults.crash:
                 node.up = False
-                self._say(node, [node.agent.presence(online=False)])
+                self._publish(node, [node.agent.presence(online=False)])
                 back_ms = self.now_ms + faults.down_ticks * TICK_MS + self._crashes.below(TICK_MS)
                 heappush(self._heap, (back_ms, name, next(self._serial), _Restart(node)))
 
     def _restart(self, node: _Node) -> None:
-        """Bring a device back, and give it what the broker retains for it."""
+        """Restart a device, and deliver the messages that the broker retains for it."""
         if self._faults is not None and not self._faults.keep_state:
             former = node.agent
             node.agent = self.fleet.make(former.id)
             node.agent.restore_from(former)
         node.up = True
         agent = node.agent
-        self._say(node, agent.start(self.now_ms))
-        heard = set(agent.subscriptions())
+        self._publish(node, agent.start(self.now_ms))
+        subscribed = set(agent.subscriptions())
         for other in self._nodes.values():
             scope, presence = other.agent.presence()
-            if other.up and ("presence", scope) in heard:
+            if other.up and ("presence", scope) in subscribed:
                 self._queue.append(([node], other, scope, presence))
         tick = self.clock.tick_message
         if tick.phase in agent.phases:
@@ -283,7 +283,7 @@ class Simulation:
 
 
 class _Restart:
-    """A crashed device comes back."""
+    """The restart of a crashed device."""
 
     __slots__ = ("node",)
 
