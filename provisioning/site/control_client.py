@@ -4,17 +4,15 @@ with ControlClient(address, "germany", login) as client:
     client.set("wind_scale", 2.0)
 """
 
-import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
-from gridfleet.provisioning.cli.broker_options import CONNECT_TIMEOUT_S
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.mqtt.client_options import Login
+from gridfleet.broker.protocol.messages import ClockState, Control, Message
+from gridfleet.broker.protocol.topics import CLOCK_ID, Address, topic, topic_filter
 from gridfleet.provisioning.cli.exit_codes import CommandError
-
-if TYPE_CHECKING:
-    from gridfleet.broker.address import BrokerAddress
-    from gridfleet.broker.mqtt.client_options import Login
-    from gridfleet.broker.protocol.messages import ClockState
+from gridfleet.provisioning.site.site_client import SiteClient
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """Seconds to wait for the clock's state, and for its answer to a control message."""
@@ -93,56 +91,39 @@ class _Request(NamedTuple):
 class ControlClient:
     """Context manager: a connection as an operator that knows the settings in force at the clock."""
 
-    def __init__(self, address: "BrokerAddress", site: str, login: "Login") -> None:
+    def __init__(self, address: BrokerAddress, site: str, login: Login) -> None:
         """Prepare the connection; entering the context raises BrokerError when the broker cannot be reached."""
-        from gridfleet.broker.mqtt.client import MqttLoop
-        from gridfleet.broker.protocol.decoder import SiteDecoder
-        from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
-
         self._site = site
-        self._decoder = SiteDecoder(site)
         self._operator = login.username or address.username or "cli"
         self.clock: ClockState | None = None
         """The clock's last state; None until one has arrived."""
         self.revision = 0
         """The highest revision of a control message so far."""
-        self._loop = MqttLoop(address)
-        # QoS 0, because rumqttd delivers all retained messages only then.
-        filters = [(topic_filter(site, "state", "", CLOCK_ID), 0), (topic_filter(site, "control"), 0)]
-        self._connection = self._loop.open(
-            f"set-{secrets.token_hex(4)}", on_message=self._on_message, filters=filters, login=login
+        filters = (topic_filter(site, "state", "", CLOCK_ID), topic_filter(site, "control"))
+        self._client = SiteClient(
+            address, site, login, purpose="set", filters=filters, on_message=self._on_message
         )
 
     def __enter__(self) -> Self:
-        self._loop.__enter__()
-        try:
-            self._loop.wait_online(CONNECT_TIMEOUT_S)
-        except BaseException:
-            self._loop.close()
-            raise
+        self._client.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.close()
+    def __exit__(self, *exception: object) -> None:
+        self._client.__exit__(*exception)
 
     def set(self, name: str, value: Value) -> str:
         """Publish a control message and wait for the clock; return why it is not in force, or nothing if it is."""
-        from gridfleet.broker.protocol.codec import encode
-        from gridfleet.broker.protocol.messages import Control
-        from gridfleet.broker.protocol.topics import topic
-
-        if not self._loop.run_until(lambda: self.clock is not None, ANSWER_TIMEOUT_S) or self.clock is None:
+        self._client.run_until(lambda: self.clock is not None, ANSWER_TIMEOUT_S)
+        if self.clock is None:
             return f"no clock found at site {self._site!r} on this broker: start one, or check --site and --broker"
         if self.clock.status == "finished":
             return "the run has ended"
-        self._loop.run_until(lambda: False, RETAINED_CONTROLS_S)
+        self._client.run_until(lambda: False, RETAINED_CONTROLS_S)
         self.revision = max(self.revision, self.clock.revision) + 1
         request = _Request(name, value, self.revision, dict(self.clock.refused))
         control = Control(value, self.revision)
-        self._connection.publish(
-            topic(self._site, control, name, self._operator), encode(control), qos=1, retain=True
-        )
-        self._loop.run_until(lambda: self._answer(request) is not None, ANSWER_TIMEOUT_S)
+        self._client.publish_retained(topic(self._site, control, name, self._operator), control)
+        self._client.run_until(lambda: self._answer(request) is not None, ANSWER_TIMEOUT_S)
         answer = self._answer(request)
         if answer is None:
             return (
@@ -166,17 +147,14 @@ class ControlClient:
                 return f"the clock refused it: {text}"
         return None
 
-    def _on_message(self, topic: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        from gridfleet.broker.protocol.messages import ClockState, Control
-
-        for _, message in self._decoder.decode(topic, payload, lambda *_: None):
-            if isinstance(message, ClockState):
-                self.clock = message
-            elif isinstance(message, Control):
-                self.revision = max(self.revision, message.revision)
+    def _on_message(self, _address: Address, message: Message, _retained: bool) -> None:  # noqa: FBT001
+        if isinstance(message, ClockState):
+            self.clock = message
+        elif isinstance(message, Control):
+            self.revision = max(self.revision, message.revision)
 
 
-def in_force(clock: "ClockState", name: str) -> Value | None:
+def in_force(clock: ClockState, name: str) -> Value | None:
     """Return the value of a setting that the clock reports; None for settings that it does not report."""
     if name == "paused":
         return bool(clock.paused)

@@ -6,7 +6,7 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Algorithm
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.site import control_client
+from gridfleet.provisioning.site import control_client, site_client
 from gridfleet.provisioning.site.control_client import parse_setting
 from tests.console.conftest import Running
 from tests.waiting import wait_until
@@ -62,7 +62,7 @@ def test_without_a_fleet(
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_client, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(site_client, "CONNECT_TIMEOUT_S", 0.5)
     assert main(["set", "paused=true", "--broker", "mqtt://127.0.0.1:1"]) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 

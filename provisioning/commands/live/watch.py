@@ -22,6 +22,7 @@ EXAMPLES: Final = (
     "gridfleet watch --broker mqtt://broker.example:1883",
     "gridfleet watch --broker mqtts://broker.example --secrets secrets --ticks 10 > ticks.txt",
 )
+MESSAGE_TYPES: Final = ("tick", "state", "presence", "fleet", "receipt", "control")
 REDRAW_S: Final = 0.25
 MIN_HEIGHT: Final = 16
 
@@ -42,21 +43,40 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.dashboards.console.terminal_view import View
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.site.watch_client import WatchClient
+    from gridfleet.provisioning.site.site_client import SiteClient
 
     view = View(arguments.ticks)
     address = BrokerAddress.parse(arguments.broker)
     login = login_of(arguments, address)
+    client = SiteClient(
+        address,
+        arguments.site,
+        login,
+        purpose="watch",
+        filters=_filters(arguments.site),
+        on_message=lambda source, message, retained: view.receive(
+            source.scope, source.sender, message, retained=retained
+        ),
+    )
     with (
-        WatchClient(address, arguments.site, login, view) as client,
+        client,
         Interruption() as interruption,
         _display(view) as update,
     ):
         while not (interruption.requested or view.ended):
             client.run_until(lambda: interruption.requested or view.ended, REDRAW_S)
-            view.problem = client.trouble
+            view.problem = client.offline_reason
             update()
     return ExitCode.SUCCESS
+
+
+def _filters(site: str) -> Iterator[str]:
+    """Yield the topic filters of the message types that the view needs, by themselves and in batches."""
+    from gridfleet.broker.protocol.topics import ALL, batch_topic, topic_filter
+
+    for message_type in MESSAGE_TYPES:
+        yield topic_filter(site, message_type)
+        yield batch_topic(site, message_type, ALL, ALL)
 
 
 @contextmanager
