@@ -48,7 +48,7 @@ class Market:
         self.open = len(self.consumers)
 
     def calls(self, consumer: int, tick: int) -> list[tuple[int, Call]]:
-        """Return what a consumer says to receiver."""
+        """Return the calls of a consumer by producer."""
         call = {"k": "call", "t": tick, "i": consumer, "need": 1, "price": price(consumer, tick)}
         first = consumer // CONSUMERS * PRODUCERS
         return [(producer, call) for producer in range(first, first + PRODUCERS)]

@@ -2,7 +2,7 @@
 
 A consumer calls three producers; each of these awards ten packages, the best-paid first; a consumer takes the first
 award and refuses others. GridFleet plays cells of three turbines and thirty chargers with one package each: three
-producers hear each bid as well, and it settles accounts besides. mango-agents plays the plain workload.
+producers receive each bid too, and devices publish accounts. mango-agents plays the plain workload.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CELL_CONSUMERS: Final = 30
 HOW_TO: Final = (
     "mango-agents: not run, it is not installed (pip install mango-agents==2.4.0); GridFleet does not use it."
 )
-"""Said where it is missing."""
+"""Printed where it is missing."""
 
 
 def run(*, quick: bool) -> None:
@@ -85,13 +85,13 @@ def _plain_ms(consumers: int, ticks: int) -> float:
 
 def plain_round(called: list[list[int]], producers: int, tick: int) -> int:
     """Play one round with lists alone; return how many consumers were served."""
-    heard: list[list[tuple[int, int]]] = [[] for _ in range(producers)]
+    received: list[list[tuple[int, int]]] = [[] for _ in range(producers)]
     for consumer, asked in enumerate(called):
         price = _price(consumer, tick)
         for producer in asked:
-            heard[producer].append((-price, consumer))
+            received[producer].append((-price, consumer))
     served: set[int] = set()
-    for calls in heard:
+    for calls in received:
         calls.sort()
         served.update([consumer for _, consumer in calls[:PER_PRODUCER]])
     return len(served)
@@ -158,10 +158,10 @@ def _consumer_type(mango: Any, served: list[set[int]]) -> Any:  # noqa: ANN401 -
 
         def handle_message(self, content: tuple[str, int, int, int], meta: dict[str, Any]) -> None:  # noqa: ARG002 - called by name
             _, tick, producer, _ = content
-            word = "refuse" if self.served_tick == tick else "take"
+            answer = "refuse" if self.served_tick == tick else "take"
             self.served_tick = tick
             served[tick].add(self.number)
-            self.schedule_instant_message((word, tick, self.number, 0), self.sellers[producer])
+            self.schedule_instant_message((answer, tick, self.number, 0), self.sellers[producer])
 
     return Consumer
 
@@ -185,13 +185,13 @@ def _producer_type(mango: Any) -> Any:  # noqa: ANN401 - a module without types 
                 await self.send_message(message, receiver_addr=self.buyers[consumer])
 
         def handle_message(self, content: tuple[str, int, int, int], meta: dict[str, Any]) -> None:  # noqa: ARG002 - called by name
-            word, tick, consumer, price = content
-            if word == "call":
+            answer, tick, consumer, price = content
+            if answer == "call":
                 self.calls.append((-price, consumer))
                 if len(self.calls) == self.callers:
                     calls, self.calls = sorted(self.calls), []
                     self.schedule_instant_task(self.award(tick, calls[:PER_PRODUCER]))
-            elif word == "take":
+            elif answer == "take":
                 self.sold += 1
 
     return Producer

@@ -133,7 +133,9 @@ def _start(url: str, site: str, path: Path) -> tuple[float, float]:
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         ) as process:
-            loop.run_until(lambda: any(isinstance(said, Bid | Supply) for _, said in listener.messages), 20.0)
+            loop.run_until(
+                lambda: any(isinstance(message, Bid | Supply) for _, message in listener.messages), 20.0
+            )
             took_s = time.perf_counter() - began_s
             loop.run_until(lambda: False, 1.0)
             peak = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process.pid}/status").read_text())

@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 
 class Floors:
-    """The two floors on the markets of one fleet, to be timed beside each run of it."""
+    """The two floors on the markets of one fleet, measured with each run of it."""
 
     def __init__(self, scenario: Scenario, ticks: int) -> None:
         self._markets = Markets(scenario, ticks)
@@ -42,7 +42,7 @@ class Floors:
 
 
 class Measured(NamedTuple):
-    """The runs of one fleet, each beside its floors."""
+    """The runs of one fleet, each with its floors."""
 
     plan: Plan
     bare: list[dict[str, Any]]
@@ -110,7 +110,7 @@ def _print_cpu(found: list[Measured]) -> None:
     for each in found:
         one = each.bare[0]
         agent_ticks = one["devices"] * one["ticks"]
-        said = each.recorded[0]["messages"] / agent_ticks if each.recorded else None
+        messages_each = each.recorded[0]["messages"] / agent_ticks if each.recorded else None
         run_s = median(run["run_s"] for run in each.bare)
         spread = f"{each.us[0]:.1f}–{each.us[-1]:.1f}"
         shape = f"{_count(one['devices'])} devices, {one['ticks']} ticks"
@@ -121,7 +121,7 @@ def _print_cpu(found: list[Measured]) -> None:
                 run_s,
                 median(each.us),
                 spread,
-                said,
+                messages_each,
                 each.over_loop,
                 each.over_messages,
                 1.0,
@@ -132,15 +132,20 @@ def _print_cpu(found: list[Measured]) -> None:
             rows.append(
                 [
                     *("… with recorder and auditor", len(us), median(run["run_s"] for run in each.recorded)),
-                    *(median(us), f"{us[0]:.1f}–{us[-1]:.1f}", said, None, None, each.recorded_over_bare),
+                    *(
+                        median(us),
+                        f"{us[0]:.1f}–{us[-1]:.1f}",
+                        messages_each,
+                        None,
+                        None,
+                        each.recorded_over_bare,
+                    ),
                 ]
             )
     sizes = [float(each.bare[0]["devices"]) for each in found[1:]]
     costs = [median(run["run_s"] / run["ticks"] for run in each.bare) for each in found[1:]]
     paired = [each.over_messages * size for each, size in zip(found[1:], sizes, strict=True)]
-    growth = (
-        f"{exponent(sizes, costs):.3f}, of CPU over the message floor beside it {exponent(sizes, paired):.3f}"
-    )
+    growth = f"{exponent(sizes, costs):.3f}, of CPU over its message floor {exponent(sizes, paired):.3f}"
     finish = [
         run["finish_s"] / (run["devices"] * run["ticks"]) * MICRO for each in found for run in each.recorded
     ]
@@ -172,11 +177,11 @@ def _print_memory(found: list[Measured]) -> None:
     rows: list[list[Cell]] = []
     for each in found:
         name = f"{_count(each.bare[0]['devices'])} devices"
-        for word, runs in ((name, each.bare), ("… with recorder and auditor", each.recorded)):
+        for mode, runs in ((name, each.bare), ("… with recorder and auditor", each.recorded)):
             if runs:
                 devices = runs[0]["devices"]
                 kb = [median(run[key] for run in runs) for key in ("built_kb", "live_kb", "peak_kb")]
-                rows.append([word, *(amount / devices for amount in kb), kb[2] / 1024])
+                rows.append([mode, *(amount / devices for amount in kb), kb[2] / 1024])
     show(
         "Simulation: memory, above the process with everything imported",
         ["fleet", "built, kB per device", "after the run", "at its highest", "highest in all, MB"],
@@ -199,12 +204,12 @@ def _print_market(*, quick: bool) -> None:
     shown = {"bare loop": loops, "messages alone": messages, "simulation": costs}
     rows: list[list[Cell]] = [
         [
-            word,
+            mode,
             median(us),
             median(one / loop for one, loop in zip(us, loops, strict=True)),
             median(one / floor for one, floor in zip(us, messages, strict=True)),
         ]
-        for word, us in shown.items()
+        for mode, us in shown.items()
     ]
     show(
         "Simulation: a market alone, 1 000 chargers with ten packages each, 100 turbines, 100 cells",
@@ -215,16 +220,16 @@ def _print_market(*, quick: bool) -> None:
 
 def _print_day(floors: Floors) -> None:
     rows: list[list[Cell]] = []
-    for word in ("bare", "recorded"):
+    for mode in ("bare", "recorded"):
         floor_us = floors.us()
-        one = child("benchmarks.one_run", *SIZES[10_000], DAY_TICKS, word)
+        one = child("benchmarks.one_run", *SIZES[10_000], DAY_TICKS, mode)
         again = floors.us()
         loop_us, messages_us = ((a + b) / 2 for a, b in zip(floor_us, again, strict=True))
         total_s = one["build_s"] + one["run_s"] + one["finish_s"]
         peak_kb = one["peak_kb"] / one["devices"]
         rows.append(
             [
-                *(word, one["build_s"], one["run_s"], one["finish_s"], total_s, one["wall_s"]),
+                *(mode, one["build_s"], one["run_s"], one["finish_s"], total_s, one["wall_s"]),
                 *(_us(one), _us(one) / loop_us, _us(one) / messages_us, peak_kb),
             ]
         )

@@ -75,10 +75,10 @@ def _start(code: str) -> Started:
         text=True,
     ) as process:
         assert process.stderr is not None
-        said = process.stderr.read()
+        output = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall_ms = (time.perf_counter() - began_s) * 1e3
-    if process.returncode or not said.isdigit():
-        raise RuntimeError(f"a process to be measured ended with {process.returncode}: {said}")
-    return Started((used.ru_utime + used.ru_stime) * 1e3, wall_ms, int(said) / 1024)
+    if process.returncode or not output.isdigit():
+        raise RuntimeError(f"a process to be measured ended with {process.returncode}: {output}")
+    return Started((used.ru_utime + used.ru_stime) * 1e3, wall_ms, int(output) / 1024)

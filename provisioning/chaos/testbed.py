@@ -154,7 +154,9 @@ class Testbed:
         while not self.loop.run_until(condition, POLL_S):
             self._check()
             if time.monotonic() > deadline:
-                raise CommandError("gridfleet chaos", f"waited {timeout_s:g} s in vain for {what}")
+                raise CommandError(
+                    "gridfleet chaos", f"waited {timeout_s:g} s for {what}: see the logs of the processes"
+                )
 
     def run_for(self, seconds: float) -> None:
         """Run the loop for some seconds; raise as `wait_until` does."""

@@ -219,7 +219,6 @@ def _audit_check(
 
 
 def _shorten(texts: Iterable[str]) -> str:
-    words = list(texts)
-    return ", ".join(words[:MAX_EXAMPLES]) + (
-        f" and {len(words) - MAX_EXAMPLES} more" if len(words) > MAX_EXAMPLES else ""
-    )
+    all_texts = list(texts)
+    more = len(all_texts) - MAX_EXAMPLES
+    return ", ".join(all_texts[:MAX_EXAMPLES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What one device is to be flashed with: its device file, its machine, secrets, host name, login and network."""
+"""Settings for flashing one device: device file, platform, secrets folder, host name, login and network."""
 
 from dataclasses import dataclass
 from pathlib import Path

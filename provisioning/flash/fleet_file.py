@@ -45,7 +45,7 @@ class FleetFile(FlashSettings):
 
 
 def read_fleet(path: Path) -> list[DeviceSpec]:
-    """Return what a fleet file says of each device.
+    """Return the devices of a fleet file with their settings.
 
     Raises FleetFileError with line, key and remedy for a mistake in it, and CommandError or DeviceFileError for a
     mistake in a file that it names.

@@ -83,12 +83,12 @@ class Seed:
 
 def check_ssh_key(text: str) -> None:
     """Raise CommandError unless a line is a public SSH key."""
-    words = text.split()
+    fields = text.split()
     if "PRIVATE" in text:
         raise CommandError(
             "SSH key", "is a private key, which must not be copied: give the .pub file beside it"
         )
-    if len(words) < 2 or "\n" in text or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+    if len(fields) < 2 or "\n" in text or not fields[0].startswith(("ssh-", "ecdsa-", "sk-")):
         raise CommandError(f"SSH key {text[:20]!r}…", "is not a public key: give a .pub file")
 
 

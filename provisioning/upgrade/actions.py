@@ -70,8 +70,8 @@ def show(versions: Versions) -> int:
         raise CommandError(versions.root, "has no versions: this machine was not set up by `gridfleet flash`")
     for label in labels:
         marks = [
-            word
-            for word, marked in (("in use", versions.current), ("last good", versions.good))
+            mark
+            for mark, marked in (("in use", versions.current), ("last good", versions.good))
             if marked == label
         ]
         print(f"{label:24} {', '.join(marks)}".rstrip())

@@ -40,8 +40,8 @@ def test_the_rules_equal_those_of_mosquitto() -> None:
     for user in users:
         assert allowed(text, user.name, "subscribe") == set(subscribe_filters("germany", user)), user
         assert allowed(text, user.name, "publish") == set(publish_filters("germany", user)), user
-    for stranger in ("", "clock2", "aclock", "turbine", "north_1xa"):
-        assert allowed(text, stranger, "subscribe") == allowed(text, stranger, "publish") == set()
+    for unknown_user in ("", "clock2", "aclock", "turbine", "north_1xa"):
+        assert allowed(text, unknown_user, "subscribe") == allowed(text, unknown_user, "publish") == set()
 
 
 def test_rules_grow_with_cells_and_kinds_and_not_with_devices() -> None:

@@ -24,8 +24,8 @@ CELLS = ("area.rows=2", "area.columns=2")
 @pytest.fixture(scope="module", params=[0, 3], ids=["mosquitto", "emqx"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "kubernetes"
-    words = ("--folder", str(folder), "--nodes", str(request.param), "--set", *CELLS)
-    assert main(["kubernetes", "normal", *words]) == ExitCode.SUCCESS
+    arguments = ("--folder", str(folder), "--nodes", str(request.param), "--set", *CELLS)
+    assert main(["kubernetes", "normal", *arguments]) == ExitCode.SUCCESS
     return folder
 
 
@@ -132,8 +132,8 @@ def test_a_second_call_changes_nothing(written: Path) -> None:
 )
 def test_kubernetes_own_schema_accepts_the_objects(written: Path, tmp_path: Path) -> None:
     def validate(path: Path) -> "subprocess.CompletedProcess[str]":
-        words = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]
-        return subprocess.run(words, capture_output=True, text=True, check=False)
+        arguments = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
     for name in ("secrets.yaml", "gridfleet.yaml"):
         done = validate(written / name)
@@ -169,11 +169,11 @@ def test_more_parts_than_devices_are_refused(tmp_path: Path, capsys: pytest.Capt
 def test_telemetry_goes_to_influxdb_if_one_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
-    assert main(words) == ExitCode.USAGE
+    arguments = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
+    assert main(arguments) == ExitCode.USAGE
     assert "need each other" in capsys.readouterr().err
     (tmp_path / "token").write_text("t0ken")
-    assert main([*words, "--token-file", str(tmp_path / "token")]) == ExitCode.SUCCESS
+    assert main([*arguments, "--token-file", str(tmp_path / "token")]) == ExitCode.SUCCESS
     container = pods(tmp_path / "k")["recorder"]["containers"][0]
     assert "--influx=http://influxdb:8086" in container["args"]
     assert "t0ken" not in (tmp_path / "k" / "gridfleet.yaml").read_text()

@@ -16,7 +16,7 @@ from tests.conftest import require_program
 
 CHANGES = ["site=town", "area.rows=2", "area.columns=1", "turbines.count=2", "vehicles.count=1"]
 DEVICE = """\
-# the bench's first
+# the first device of the bench
 id = "charger-01"
 kind = "charger"
 site = "town"
@@ -69,11 +69,11 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str], commands
 
 
 def small_bundle(path: Path, version: str = "0.1.0") -> Bundle:
-    """A bundle with a `gridfleet` that says its version, and one wheel beside it."""
+    """A bundle with a `gridfleet` that prints its version, and one more wheel."""
 
     def collect(folder: Path, _platform: Platform) -> None:
-        said = f'def main():\n    print("gridfleet {version}")\n'
-        wheel(folder, "gridfleet", version, {"fleet_stub.py": said}, "gridfleet = fleet_stub:main")
+        source = f'def main():\n    print("gridfleet {version}")\n'
+        wheel(folder, "gridfleet", version, {"fleet_stub.py": source}, "gridfleet = fleet_stub:main")
         wheel(folder, "companion", "1.0", {"companion.py": ""})
 
     return make_bundle(path, Platform(), collect)
@@ -105,9 +105,9 @@ def make_image(path: Path, start: int = 2048, sectors: int = 14_336) -> None:
     mtool("mcopy", "-i", volume, "-", "::/config.txt", content=b"# for all models\n[cm5]\ndtoverlay=dwc2\n")
 
 
-def mtool(program: str, *words: str, content: bytes = b"") -> bytes:
+def mtool(program: str, *arguments: str, content: bytes = b"") -> bytes:
     found = require_program("mtools").with_name(program)
-    return subprocess.run([found, *words], input=content, capture_output=True, check=True).stdout
+    return subprocess.run([found, *arguments], input=content, capture_output=True, check=True).stdout
 
 
 def digest(path: Path) -> str:

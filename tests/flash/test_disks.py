@@ -50,7 +50,7 @@ def test_a_card_is_described(system: SystemPaths) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mount", "said"),
+    ("name", "mount", "message"),
     [
         ("sda", "", r"the disk that this system runs from \(/\)"),
         ("sdz1", "", "is a partition: give the whole disk"),
@@ -64,10 +64,10 @@ def test_a_card_is_described(system: SystemPaths) -> None:
         ("sdz", "30 22 65:145 / /boot/firmware rw - vfat /dev/sdz1 rw\n", "this system runs from"),
     ],
 )
-def test_a_disk_in_use_is_refused(system: SystemPaths, name: str, mount: str, said: str) -> None:
+def test_a_disk_in_use_is_refused(system: SystemPaths, name: str, mount: str, message: str) -> None:
     with system.mounts.open("a") as file:
         file.write(mount)
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=message):
         check_disk(CARD, name, system)
 
 

@@ -36,11 +36,11 @@ HEALTHY = {
 
 def machine(
     root: Path,
-    said: Mapping[str, str] = HEALTHY,
+    outputs: Mapping[str, str] = HEALTHY,
     now_s: float = NOW_S,
     files: Mapping[str, str] | None = None,
 ) -> Machine:
-    """A healthy Pi 4, except for what is given."""
+    """A healthy Pi 4, except for subject is given."""
     whole = {
         "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
         "proc/meminfo": "MemTotal: 900000 kB\nMemAvailable: 700000 kB\n",
@@ -50,7 +50,7 @@ def machine(
     for path, text in whole.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return Machine(root, lambda command: said.get(" ".join(command)), lambda: now_s)
+    return Machine(root, lambda command: outputs.get(" ".join(command)), lambda: now_s)
 
 
 def only(diagnoses: Iterator[Diagnosis], subject: str) -> Diagnosis:
@@ -69,7 +69,7 @@ def test_on_a_healthy_pi_every_line_is_ok(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said", "severity", "text"),
+    ("subject", "outputs", "severity", "text"),
     [
         ("service", {f"{SHOW} {SAFE_UNIT}": "active"}, FAIL, "in safe mode"),
         ("service", {f"{SHOW} {UNIT}": "failed", f"systemctl cat {UNIT}": "[Unit]"}, FAIL, "does not run"),
@@ -85,10 +85,10 @@ def test_on_a_healthy_pi_every_line_is_ok(tmp_path: Path) -> None:
     ],
 )
 def test_a_problem_that_the_system_reports_is_only(
-    tmp_path: Path, what: str, said: dict[str, str], severity: Severity, text: str
+    tmp_path: Path, subject: str, outputs: dict[str, str], severity: Severity, text: str
 ) -> None:
     diagnoses = [
-        each for each in check_machine(machine(tmp_path, {**HEALTHY, **said})) if each.subject == what
+        each for each in check_machine(machine(tmp_path, {**HEALTHY, **outputs})) if each.subject == subject
     ]
     assert diagnoses[0].severity is severity
     assert text in diagnoses[0].text
@@ -96,7 +96,7 @@ def test_a_problem_that_the_system_reports_is_only(
 
 
 @pytest.mark.parametrize(
-    ("what", "file", "text", "severity"),
+    ("subject", "file", "text", "severity"),
     [
         ("temperature", "sys/class/thermal/thermal_zone0/temp", "72000", WARN),
         ("temperature", "sys/class/thermal/thermal_zone0/temp", "81000", FAIL),
@@ -105,9 +105,9 @@ def test_a_problem_that_the_system_reports_is_only(
     ],
 )
 def test_values_beyond_a_limit_are_reported(
-    tmp_path: Path, what: str, file: str, text: str, severity: Severity
+    tmp_path: Path, subject: str, file: str, text: str, severity: Severity
 ) -> None:
-    assert only(check_machine(machine(tmp_path, files={file: text})), what).severity is severity
+    assert only(check_machine(machine(tmp_path, files={file: text})), subject).severity is severity
 
 
 def test_a_clock_in_the_past_is_reported(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
         loop.run_until(lambda: False, 0.1)
         device = charger(cell, broker.url, enrolled, "synthetic")
         diagnoses = {each.subject: each for each in check_broker(device, running=False)}
-    assert [(what, each.severity) for what, each in diagnoses.items()] == [
+    assert [(subject, each.severity) for subject, each in diagnoses.items()] == [
         ("broker", OK),
         ("TLS", OK),
         ("login", OK),

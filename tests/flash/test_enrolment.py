@@ -1,4 +1,4 @@
-"""Who is enrolled can log in and say what its kind may say; who is revoked cannot come back."""
+"""An enrolled device can log in and publish what its kind may; a revoked device is refused."""
 
 import os
 import signal
@@ -32,14 +32,16 @@ def charger(cell: str) -> Enrolment:
 
 
 @pytest.mark.mosquitto
-def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger: Enrolment) -> None:
+def test_an_enrolled_device_logs_in_and_a_revoked_one_is_disconnected(
+    secrets: Path, charger: Enrolment
+) -> None:
     with MosquittoBroker(secrets) as broker:
         enrol(secrets, charger, "town")
         broker.reload()
-        keyring = FileCredentials(secrets)
-        with Guests(broker, keyring) as guests:
+        credentials = FileCredentials(secrets)
+        with Guests(broker, credentials) as guests:
             clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
-            device, login = guests.come("charger-01"), keyring.login("charger-01")
+            device, login = guests.come("charger-01"), credentials.login("charger-01")
             device.connection.publish("gridfleet/town/state/charger-01", b"mine", qos=1)
             device.connection.publish("gridfleet/town/state/charger-1", b"forged", qos=1)
             guests.settle(clock, viewer)
@@ -54,15 +56,15 @@ def test_enrolled_it_logs_in_and_revoked_it_is_thrown_out(secrets: Path, charger
 
 
 @pytest.mark.mosquitto
-def test_revoked_its_certificate_opens_nothing(secrets: Path, charger: Enrolment) -> None:
+def test_a_revoked_certificate_is_refused(secrets: Path, charger: Enrolment) -> None:
     enrol(secrets, charger)
-    keyring = FileCredentials(secrets, certificates=True)
-    login = keyring.login("charger-01")
-    with MosquittoBroker(secrets, client_certificates=True) as broker, Guests(broker, keyring) as guests:
+    credentials = FileCredentials(secrets, certificates=True)
+    login = credentials.login("charger-01")
+    with MosquittoBroker(secrets, client_certificates=True) as broker, Guests(broker, credentials) as guests:
         guests.come("charger-01", login=login).connection.close()
         revoke(secrets, "charger-01")
         broker.reload()
-        guests.come("viewer").connection.close()  # the broker has read its files once this one was let in
+        guests.come("viewer").connection.close()  # once this client is online, the broker has read its files
         again = guests.try_to_come("charger-01", login=login)
         guests.loop.run_until(lambda: False, 0.5)
         assert not again.connection.online
@@ -87,7 +89,7 @@ def test_a_broker_on_this_machine_reloads_its_users(secrets: Path, charger: Enro
     assert "no broker on this machine uses these secrets" in reload_brokers(secrets)
 
 
-def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
+def test_a_device_that_is_enrolled_again_gets_new_secrets(secrets: Path, charger: Enrolment) -> None:
     folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     before = folder.password_of("charger-01").read_text()
@@ -97,7 +99,9 @@ def test_enrolled_again_it_gets_new_secrets(secrets: Path, charger: Enrolment) -
     assert serial in revoked_in(folder.revoked.read_bytes())
 
 
-def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
+def test_the_access_rules_are_those_of_its_kind_and_cell(
+    secrets: Path, fleet: Fleet, charger: Enrolment
+) -> None:
     enrol(secrets, charger)
     rules = SecretsFolder(secrets).acl.read_text().split("\n\n")
     own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
@@ -106,7 +110,7 @@ def test_its_rights_are_those_of_its_kind_and_cell(secrets: Path, fleet: Fleet, 
     assert own.strip() == same.strip().replace(like.id, "charger-01")
 
 
-def test_secrets_made_anew_keep_who_was_enrolled(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
+def test_secrets_made_again_keep_enrolled_devices(secrets: Path, fleet: Fleet, charger: Enrolment) -> None:
     enrol(secrets, charger)
     folder = SecretsFolder(secrets)
     make_secrets(secrets, "town", with_enrolled(folder, identities(fleet)))
@@ -114,7 +118,7 @@ def test_secrets_made_anew_keep_who_was_enrolled(secrets: Path, fleet: Fleet, ch
     assert "user charger-01\n" in folder.acl.read_text()
 
 
-def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> None:
+def test_a_revoked_device_leaves_no_file_and_no_rule(secrets: Path, charger: Enrolment) -> None:
     folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
@@ -126,7 +130,7 @@ def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> 
 
 
 @pytest.mark.parametrize(
-    ("enrolment", "site", "said"),
+    ("enrolment", "site", "message"),
     [
         (Enrolment("x", Kind.CHARGER, "nowhere"), None, "cell 'nowhere' does not exist at town; allowed are"),
         (Enrolment("x", Kind.CHARGER, "nowhere"), "city", "belongs to site 'city'.*the secrets of 'town'"),
@@ -137,17 +141,17 @@ def test_revoked_it_leaves_nothing_behind(secrets: Path, charger: Enrolment) -> 
         ),
     ],
 )
-def test_who_cannot_be_enrolled_is_told_why(
-    secrets: Path, cell: str, enrolment: Enrolment, site: str | None, said: str
+def test_a_wrong_enrolment_is_refused_with_the_reason(
+    secrets: Path, cell: str, enrolment: Enrolment, site: str | None, message: str
 ) -> None:
-    asked = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
+    requested = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
     before = SecretsFolder(secrets).user_registry.read_bytes()
-    with pytest.raises(CommandError, match=said):
-        check_enrolment(secrets, asked, site)
+    with pytest.raises(CommandError, match=message):
+        check_enrolment(secrets, requested, site)
     assert SecretsFolder(secrets).user_registry.read_bytes() == before
 
 
-def test_who_is_not_known_cannot_be_revoked(secrets: Path, tmp_path: Path) -> None:
+def test_an_unknown_device_cannot_be_revoked(secrets: Path, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="nobody-7: is not a user of town; enrolled devices: none"):
         revoke(secrets, "nobody-7")
     with pytest.raises(CommandError, match=r"is not a secrets folder \(it has no users.json\): make it with"):

@@ -36,12 +36,12 @@ def bench(
     return tmp_path
 
 
-def flash(*words: str) -> int:
-    return main(["flash", *words, "--bundle", "bundle"])
+def flash(*arguments: str) -> int:
+    return main(["flash", *arguments, "--bundle", "bundle"])
 
 
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert flash(*words) == ExitCode.USAGE
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert flash(*arguments) == ExitCode.USAGE
     return capsys.readouterr().err
 
 
@@ -137,8 +137,8 @@ def test_an_existing_image_is_not_overwritten(
     bench: Path, blank_image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bench / "charger-01.img").write_bytes(b"precious")
-    said = refused(capsys, "charger-01", "--image", str(blank_image), "--yes")
-    assert "charger-01.img: exists already: delete it, or choose another folder with --out" in said
+    output = refused(capsys, "charger-01", "--image", str(blank_image), "--yes")
+    assert "charger-01.img: exists already: delete it, or choose another folder with --out" in output
     assert (bench / "charger-01.img").read_bytes() == b"precious"
 
 
@@ -149,9 +149,9 @@ def test_a_dry_run_shows_everything_and_changes_nothing(
     bench: Path, capsys: pytest.CaptureFixture[str], cell: str
 ) -> None:
     before = contents(bench)
-    words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "de", "--ssh-key", "me.pub"]
-    assert flash("charger-01", "--boot", "bootfs", *words, "--dry-run") == ExitCode.SUCCESS
-    said = capsys.readouterr().out
+    options = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "de", "--ssh-key", "me.pub"]
+    assert flash("charger-01", "--boot", "bootfs", *options, "--dry-run") == ExitCode.SUCCESS
+    output = capsys.readouterr().out
     for part in (
         f"charger-01: charger in {cell}, town",
         "1. enrol it in secrets/",
@@ -162,18 +162,18 @@ def test_a_dry_run_shows_everything_and_changes_nothing(
         "login    pi, by SSH key",
         "nothing was changed",
     ):
-        assert part in said
+        assert part in output
     assert contents(bench) == before
 
 
 def test_no_secret_is_shown(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "DE"]
-    assert flash("charger-01", "--boot", "bootfs", *words, "--yes") == ExitCode.SUCCESS
-    said = "".join(capsys.readouterr())
+    options = ["--wifi", "bench", "--wifi-file", "wifi.txt", "--country", "DE"]
+    assert flash("charger-01", "--boot", "bootfs", *options, "--yes") == ExitCode.SUCCESS
+    output = "".join(capsys.readouterr())
     password = SecretsFolder(bench / "secrets").password_of("charger-01").read_text().strip()
     psk = yaml.safe_load((bench / "bootfs" / "network-config").read_text())["wifis"]["wlan0"]["access-points"]
     for secret in (PASSPHRASE, password, psk["bench"]["password"]):
-        assert secret not in said
+        assert secret not in output
     assert PASSPHRASE not in (bench / "bootfs" / "network-config").read_text()
 
 
@@ -198,7 +198,7 @@ def test_only_yes_starts_the_work(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         ([], "needs either a device's ID or --fleet FILE"),
         (["charger-01"], "needs a target: --image FILE"),
@@ -219,11 +219,11 @@ def test_only_yes_starts_the_work(
     ],
 )
 def test_a_wrong_command_is_explained_and_changes_nothing(
-    bench: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    bench: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (bench / "me.zip").touch()
     before = contents(bench)
-    assert said in refused(capsys, *words, "--yes")
+    assert message in refused(capsys, *arguments, "--yes")
     assert contents(bench) == before
 
 
@@ -231,7 +231,7 @@ def test_a_wrong_command_is_explained_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("mqtts://localhost", "is the device itself; use the address that the device reaches it at"),
         ("mqtt://broker.example", "has no TLS; use mqtts://"),
@@ -239,17 +239,17 @@ def test_a_wrong_command_is_explained_and_changes_nothing(
     ],
 )
 def test_a_broker_that_the_device_cannot_use_is_refused(
-    bench: Path, capsys: pytest.CaptureFixture[str], url: str, said: str
+    bench: Path, capsys: pytest.CaptureFixture[str], url: str, message: str
 ) -> None:
     path = bench / "charger-01.toml"
     path.write_text(path.read_text().replace("mqtts://broker.example", url))
     err = refused(capsys, "charger-01", "--boot", "bootfs", "--yes")
-    assert said in err
+    assert message in err
     assert "secret@" not in err
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[[device]", "is not TOML"),
         ("secrets = 'x'", "device: missing; add this key"),
@@ -267,9 +267,9 @@ def test_a_broker_that_the_device_cannot_use_is_refused(
         ("[[device]]\nfile='charger-01.toml'\n[[device]]\nfile='charger-01.toml'", "two devices with the id"),
     ],
 )
-def test_a_mistake_in_a_fleet_file_is_reported_with_its_line(bench: Path, text: str, said: str) -> None:
+def test_a_mistake_in_a_fleet_file_is_reported_with_its_line(bench: Path, text: str, message: str) -> None:
     (bench / "bench.toml").write_text(text)
-    with pytest.raises(FleetFileError, match=said):
+    with pytest.raises(FleetFileError, match=message):
         read_fleet(bench / "bench.toml")
 
 

@@ -34,9 +34,9 @@ def logged(form: str) -> io.StringIO:
     return stream
 
 
-def test_people_read_time_level_and_words() -> None:
+def test_the_human_format_has_time_level_and_text() -> None:
     stream = logged("human")
-    LOG.debug("unheard")
+    LOG.debug("not shown")
     LOG.info("contactor opened", extra={"reason": "unplugged"})
     LOG.warning("broker lost for %d s", 60)
     lines = stream.getvalue().splitlines()
@@ -47,7 +47,7 @@ def test_people_read_time_level_and_words() -> None:
     assert all(datetime.strptime(line[:8], "%H:%M:%S") for line in lines)  # noqa: DTZ007 - a time of day
 
 
-def test_machines_read_json() -> None:
+def test_the_json_format_is_one_object_per_line() -> None:
     stream = logged("json")
     LOG.info('said "%s"\n', "ß", extra={"device": "charger-01", "level": 3, "path": object})
     try:
@@ -62,7 +62,7 @@ def test_machines_read_json() -> None:
     assert (second["level"], "ValueError: invalid literal" in second["error"]) == ("error", True)
 
 
-def test_set_up_again_it_takes_the_place_of_the_first() -> None:
+def test_a_second_set_up_replaces_the_first() -> None:
     first, second = logged("human"), logged("json")
     LOG.info("once")
     assert first.getvalue() == ""
@@ -94,32 +94,32 @@ def test_in_the_journal_every_line_has_its_priority() -> None:
     )
 
 
-def test_the_journal_is_known_by_its_stream() -> None:
-    """As systemd says it: device and inode of what standard error is."""
+def test_the_journal_is_recognised_by_its_stream() -> None:
+    """systemd passes the device and inode of standard error in JOURNAL_STREAM."""
     run = (
         "import logging; from gridfleet.provisioning.cli.logs import *; set_up_logs(); logging.info('hello')"
     )
     reading, writing = os.pipe()
-    with os.fdopen(reading) as heard:
+    with os.fdopen(reading) as reader:
         status = os.fstat(writing)
-        for said, expected in ((f"{status.st_dev}:{status.st_ino}", "<6>hello\n"), ("1:1", None)):
+        for stream, expected in ((f"{status.st_dev}:{status.st_ino}", "<6>hello\n"), ("1:1", None)):
             subprocess.run(
                 [sys.executable, "-c", run],
                 stderr=writing,
-                env={**os.environ, "JOURNAL_STREAM": said},
+                env={**os.environ, "JOURNAL_STREAM": stream},
                 check=True,
             )
-            line = heard.readline()
+            line = reader.readline()
             assert line == expected if expected else line.endswith("hello\n") and line[0] != "<"
         os.close(writing)
 
 
-@pytest.mark.parametrize("words", [["clock", "normal"], ["fleet", "normal"], ["record", "normal"]])
-def test_each_process_of_a_site_logs_json_alone(words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["clock", "normal"], ["fleet", "normal"], ["record", "normal"]])
+def test_each_process_of_a_site_logs_only_json(command: list[str], tmp_path: Path) -> None:
     with EmbeddedBroker() as broker:
-        there = ["--broker", broker.url, "--log", "json", *(["--patience", "0"] * (words[0] == "clock"))]
+        options = ["--broker", broker.url, "--log", "json", *(["--patience", "0"] * (command[0] == "clock"))]
         with subprocess.Popen(
-            [sys.executable, "-m", "gridfleet", *words, *there],
+            [sys.executable, "-m", "gridfleet", *command, *options],
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
@@ -130,5 +130,5 @@ def test_each_process_of_a_site_logs_json_alone(words: list[str], tmp_path: Path
             process.send_signal(signal.SIGTERM)
             rest = [json.loads(line) for line in process.stderr]
         assert process.returncode == 0
-    assert (first["level"], first["logger"]) == ("info", f"gridfleet.{words[0]}")
+    assert (first["level"], first["logger"]) == ("info", f"gridfleet.{command[0]}")
     assert rest[-1]["message"].startswith(("ends", "all devices", "the last tick"))

@@ -1,4 +1,4 @@
-"""Safe mode: the contactor is open, nobody waits for the device, and the site knows why."""
+"""Safe mode: the contactor is open, the market does not wait for the device, and the reason is published."""
 
 import json
 from collections.abc import Iterator
@@ -51,31 +51,31 @@ def device(cell: str, url: str, closed_when: str = "high") -> DeviceFile:
     return parse(FILE.format(cell=cell, url=url, closed_when=closed_when), "device.toml")
 
 
-def heard_from(
+def published_by(
     mosquitto: MosquittoBroker, secrets: Path, safe: SafeMode
 ) -> dict[str, list[dict[str, object]]]:
-    """What the site hears of a device in safe mode: by word, in order."""
-    heard: dict[str, list[dict[str, object]]] = {}
+    """Return the messages of a device in safe mode by message type, in order."""
+    published: dict[str, list[dict[str, object]]] = {}
 
-    def hear(topic: str, payload: bytes, _retained: bool) -> None:
-        heard.setdefault(topic.split("/")[2], []).append(json.loads(payload))
+    def on_message(topic: str, payload: bytes, _retained: bool) -> None:
+        published.setdefault(topic.split("/")[2], []).append(json.loads(payload))
 
     with MqttLoop(BrokerAddress.parse(mosquitto.url)) as loop:
         loop.open(
             "viewer",
-            on_message=hear,
+            on_message=on_message,
             filters=[("gridfleet/town/#", 1)],
             login=FileCredentials(secrets).login("viewer"),
         )
         loop.wait_online(60)
         with safe:
-            safe.run(lambda: loop.run_until(lambda: len(heard.get("sample", ())) >= 2, 0.05))
-    return heard
+            safe.run(lambda: loop.run_until(lambda: len(published.get("sample", ())) >= 2, 0.05))
+    return published
 
 
 @pytest.mark.mosquitto
 @pytest.mark.parametrize("closed_when", ["high", "low"])
-def test_the_contactor_is_open_and_the_site_is_told(
+def test_the_contactor_is_open_and_an_incident_is_published(
     secrets: Path, cell: str, pi: MockPi, closed_when: str
 ) -> None:
     enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
@@ -84,16 +84,16 @@ def test_the_contactor_is_open_and_the_site_is_told(
         safe = SafeMode(file, credentials=FileCredentials(secrets), open_board=lambda _: pi.board())
         high, _ = pi.level(CONTACTOR)
         assert high is (closed_when == "low")
-        heard = heard_from(broker, secrets, safe)
-    assert [each["online"] for each in heard["presence"]] == [False]
-    (incident,) = heard["incident"]
+        published = published_by(broker, secrets, safe)
+    assert [each["online"] for each in published["presence"]] == [False]
+    (incident,) = published["incident"]
     assert (incident["part"], incident["what"], incident["reason"]) == ("controller", "failed", "safe mode")
-    assert heard["sample"][0]["faults"] == ["controller: safe mode"]
-    assert set(heard) == {"presence", "incident", "sample"}  # no bid, no offer
+    assert published["sample"][0]["faults"] == ["controller: safe mode"]
+    assert set(published) == {"presence", "incident", "sample"}  # no bid, no offer
 
 
 @pytest.mark.mosquitto
-def test_pins_that_cannot_be_opened_are_told(secrets: Path, cell: str) -> None:
+def test_pins_that_cannot_be_opened_are_reported(secrets: Path, cell: str) -> None:
     enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
 
     def broken(_: DeviceFile) -> MockPi:
@@ -101,11 +101,11 @@ def test_pins_that_cannot_be_opened_are_told(secrets: Path, cell: str) -> None:
 
     with MosquittoBroker(secrets) as broker:
         safe = SafeMode(device(cell, broker.url), credentials=FileCredentials(secrets), open_board=broken)  # type: ignore[arg-type]
-        heard = heard_from(broker, secrets, safe)
-    assert heard["sample"][0]["faults"] == ["controller: safe mode", "pins: OSError"]
+        published = published_by(broker, secrets, safe)
+    assert published["sample"][0]["faults"] == ["controller: safe mode", "pins: OSError"]
 
 
-def test_without_pins_there_is_nothing_to_make_safe(cell: str) -> None:
+def test_without_pins_safe_mode_runs_too(cell: str) -> None:
     file = device(cell, "mqtt://127.0.0.1:9", "high")
     with SafeMode(file, open_board=lambda _: None) as safe:
         safe.run(lambda: True)

@@ -141,7 +141,7 @@ def test_no_text_of_a_seed_shows_the_wifi_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"hostname": "under_score"}, "host name 'under_score': must be letters"),
         ({"hostname": "-x"}, "host name"),
@@ -151,21 +151,21 @@ def test_no_text_of_a_seed_shows_the_wifi_key() -> None:
         ({"ssh_keys": ("-----BEGIN OPENSSH PRIVATE KEY-----",)}, "is a private key"),
     ],
 )
-def test_an_invalid_name_or_key_is_refused(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(CommandError, match=said):
+def test_an_invalid_name_or_key_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
         replace(PLAIN, **changed)
 
 
 @pytest.mark.parametrize(
-    ("ssid", "passphrase", "country", "said"),
+    ("ssid", "passphrase", "country", "message"),
     [
         ("", "long enough", "DE", "must have 1 to 32 bytes"),
         ("bench", "short", "DE", "must have 8 to 63"),
         ("bench", "long enough", "Germany", "must be two letters"),
     ],
 )
-def test_what_no_wifi_can_be_is_refused(ssid: str, passphrase: str, country: str, said: str) -> None:
-    with pytest.raises(CommandError, match=said) as caught:
+def test_an_invalid_wifi_network_is_refused(ssid: str, passphrase: str, country: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message) as caught:
         Wifi.make(ssid, passphrase, country)
     assert passphrase not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The units are what systemd takes without a word, and are shut off from what they do not need."""
+"""systemd accepts the units without a message, and they are isolated from what they do not need."""
 
 import re
 import shutil
@@ -11,13 +11,13 @@ from gridfleet.provisioning.flash.units import FIRST_BOOT, NAMES, unit
 from tests.conftest import require_program
 
 SYSTEM = Path("/usr/lib/systemd/system")
-MOST_EXPOSED = 2.0
+MAX_EXPOSURE = 2.0
 
 pytestmark = pytest.mark.systemd
 
 
 def verify(root: Path, *names: str) -> str:
-    """What systemd has to say: it takes unknown keys with exit code 0, and only its words tell."""
+    """Return systemd's messages: for an unknown key its exit code is 0, and only a message reports it."""
     command: list[str | Path] = [require_program("systemd"), "verify", f"--root={root}", *names]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
@@ -38,11 +38,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_systemd_finds_nothing_wrong(root: Path) -> None:
+def test_systemd_accepts_the_units(root: Path) -> None:
     assert verify(root, *NAMES, FIRST_BOOT) == ""
 
 
-def test_a_misspelt_key_would_be_found(root: Path) -> None:
+def test_systemd_reports_an_unknown_key(root: Path) -> None:
     path = root / "etc/systemd/system" / NAMES[0]
     path.write_text(path.read_text().replace("WatchdogSec", "WatchDogSec"))
     assert "'WatchDogSec'" in verify(root, NAMES[0])
@@ -53,13 +53,13 @@ def test_a_unit_is_hardened(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(unit(name))
     program, path = require_program("systemd"), tmp_path / name
     command: list[str | Path] = [program, "security", "--offline=true", "--no-pager", path]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    level = re.search(r"Overall exposure level for .*: ([\d.]+)", said)
-    assert level is not None, said
-    assert float(level[1]) <= MOST_EXPOSED
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    level = re.search(r"Overall exposure level for .*: ([\d.]+)", output)
+    assert level is not None, output
+    assert float(level[1]) <= MAX_EXPOSURE
 
 
-def test_the_agent_is_watched_and_given_up_on() -> None:
+def test_the_agent_has_a_watchdog_and_a_start_limit() -> None:
     text = unit("gridfleet-device.service")
     for line in ("Type=notify", "NotifyAccess=main", "Restart=always", "OnFailure=gridfleet-safe.service"):
         assert f"\n{line}\n" in text

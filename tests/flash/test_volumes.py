@@ -1,4 +1,4 @@
-"""Writing to a boot partition: in a folder, and inside an image that nothing mounts."""
+"""Writing to a boot partition: in a folder, and in an image without mounting it."""
 
 import io
 import struct
@@ -15,9 +15,9 @@ from tests.flash.conftest import digest, make_image, mtool
 FAT = bytes(82) + b"FAT32   " + bytes(420) + b"\x55\xaa"
 
 
-def disk(*stretches: tuple[int, bytes]) -> io.BytesIO:
+def disk(*areas: tuple[int, bytes]) -> io.BytesIO:
     file = io.BytesIO(bytes(64 * 512))
-    for sector, content in stretches:
+    for sector, content in areas:
         file.seek(sector * 512)
         file.write(content)
     return file
@@ -33,7 +33,7 @@ def test_the_first_fat_partition_of_an_mbr_is_found() -> None:
     assert fat_partition(disk((0, table), (16, FAT), (32, FAT))) == Partition(16 * 512, 4 * 512)
 
 
-def test_a_type_alone_makes_no_fat() -> None:
+def test_the_partition_type_alone_is_not_enough() -> None:
     assert fat_partition(disk((0, mbr((0x0C, 16, 4))))) is None
     assert fat_partition(disk((0, mbr((0x83, 16, 4))), (16, FAT))) is None
 
@@ -54,14 +54,14 @@ def test_a_volume_without_a_table_is_found() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", bytes(512), b"\x55\xaa" * 300])
-def test_anything_else_has_none(content: bytes) -> None:
+def test_anything_else_has_no_fat_partition(content: bytes) -> None:
     assert fat_partition(io.BytesIO(content)) is None
 
 
 # --- both kinds of volume ---
 
 
-def behaves(volume: Volume) -> None:
+def check_volume(volume: Volume) -> None:
     assert volume.read("nothing.txt") is None
     assert volume.read("no/folder/nothing.txt") is None
     volume.write("user-data", b"first")
@@ -80,7 +80,7 @@ def behaves(volume: Volume) -> None:
 
 
 def test_a_folder_is_written_to(tmp_path: Path) -> None:
-    behaves(FolderVolume(tmp_path))
+    check_volume(FolderVolume(tmp_path))
     assert (tmp_path / "user-data").stat().st_mode & 0o777 == 0o600
 
 
@@ -88,21 +88,21 @@ def test_a_folder_is_written_to(tmp_path: Path) -> None:
 def test_the_partition_in_an_image_is_written_to(blank_image: Path, tmp_path: Path) -> None:
     image = tmp_path / "own.img"
     image.write_bytes(blank_image.read_bytes())
-    behaves(FatVolume(image))
+    check_volume(FatVolume(image))
     assert mtool("mtype", "-i", f"{image}@@1M", "::/user-data") == b"#cloud-config\n"
     with image.open("rb") as own, blank_image.open("rb") as blank:
-        assert own.read(1_048_576) == blank.read(1_048_576)  # nothing before the partition was touched
+        assert own.read(1_048_576) == blank.read(1_048_576)  # nothing before the partition has changed
 
 
 @pytest.mark.mtools
-def test_a_full_partition_is_told(tmp_path: Path) -> None:
+def test_a_full_partition_is_reported(tmp_path: Path) -> None:
     make_image(tmp_path / "tiny.img", sectors=2880)
     with pytest.raises(CommandError, match=r"tiny.img: cannot be used \(.*[Ff]ull"):
         FatVolume(tmp_path / "tiny.img").write("big", bytes(3_000_000))
 
 
 @pytest.mark.mtools
-def test_what_has_no_fat_partition_is_refused(tmp_path: Path) -> None:
+def test_an_image_without_a_fat_partition_is_refused(tmp_path: Path) -> None:
     (tmp_path / "none.img").write_bytes(bytes(4096))
     before = digest(tmp_path / "none.img")
     with pytest.raises(CommandError, match="has no FAT partition"):

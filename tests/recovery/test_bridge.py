@@ -164,7 +164,7 @@ def simulated(scenario: Scenario, out: Path) -> str:
 def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path) -> None:
     scenario = load("normal", [*EXCHANGING, f"ticks={TICKS}"])
     expected = simulated(scenario, tmp_path / "simulated")
-    words = ("normal", "--ticks", str(TICKS), "--set", *EXCHANGING)
+    options = ("normal", "--ticks", str(TICKS), "--set", *EXCHANGING)
     finished: list[ClockState] = []
 
     def on_message(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
@@ -178,9 +178,9 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, on_message))
         loop.wait_online(60)
         children = [
-            start("fleet", *words, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
-            start("fleet", *words, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
-            start("clock", *words, "--broker", far.url, "--mode", "lockstep", cwd=tmp_path),
+            start("fleet", *options, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
+            start("fleet", *options, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
+            start("clock", *options, "--broker", far.url, "--mode", "lockstep", cwd=tmp_path),
         ]
         for child in children:
             stack.callback(child.wait)

@@ -81,8 +81,8 @@ def main() -> int:
         listener.wait(lambda topic: topic.split("/")[2] == "bid" and topic.endswith(DEVICE), 1800, guest)
         report(f"the device publishes bids, {time.monotonic() - since:.0f} s after power-on")
         check_device(ssh, listener, guest)
-    words: list[str | Path] = ["mtype", "-i", f"{WORK / 'seed.img'}@@1M", "::/gridfleet/first-boot.txt"]
-    print(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
+    command: list[str | Path] = ["mtype", "-i", f"{WORK / 'seed.img'}@@1M", "::/gridfleet/first-boot.txt"]
+    print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     report(f"all checks passed, {time.monotonic() - start_s:.0f} s in all")
     return 0
 
@@ -127,7 +127,7 @@ def check_doctor(ssh: list[str | Path], expected: str) -> None:
     print(output)
     lines = [line for line in output.splitlines() if line.startswith("fail ") and "does not run" not in line]
     if lines or expected not in output:
-        raise SystemExit(f"the doctor reports a failure, or lacks: {expected}")
+        raise SystemExit(f"the doctor reports a failure, or does not print: {expected}")
 
 
 def system() -> None:
@@ -145,13 +145,13 @@ def system() -> None:
         f'printf "{fstab}" > "$1/etc/fstab"; mkdir -p "$1/boot/firmware"',
         'printf "datasource_list: [NoCloud, None]\\n" > "$1/etc/cloud/cloud.cfg.d/90_nocloud.cfg"',
     )
-    words = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-    subprocess.run([*words, *(f"--customize-hook={hook}" for hook in hooks), "trixie", tree], check=True)
+    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    subprocess.run([*command, *(f"--customize-hook={hook}" for hook in hooks), "trixie", tree], check=True)
     for name in ("vmlinuz", "initrd.img"):
         shutil.copy(next((tree / "boot").glob(f"{name}-*")), WORK / name)
     draft = WORK / "root.new"
-    words = ["/sbin/mke2fs", "-q", "-t", "ext4", "-L", "root", "-d"]
-    subprocess.run([*words, tree, draft, "2G"], check=True)
+    mke2fs = ["/sbin/mke2fs", "-q", "-t", "ext4", "-L", "root", "-d"]
+    subprocess.run([*mke2fs, tree, draft, "2G"], check=True)
     draft.replace(disk)
     shutil.rmtree(tree)
 
@@ -191,10 +191,10 @@ def broker() -> Iterator[int]:
 
 def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
     """Run the clock with ten seconds per tick."""
-    words = ["--seconds-per-tick", "10", "--patience", "0", "--ticks", "10000", "--set", *SCENARIO]
+    options = ["--seconds-per-tick", "10", "--patience", "0", "--ticks", "10000", "--set", *SCENARIO]
     url = f"mqtts://127.0.0.1:{port}"
     return child(
-        gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *words), "clock.log"
+        gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *options), "clock.log"
     )
 
 
@@ -272,13 +272,13 @@ class TopicListener:
                 loop.run_until(self._end.is_set, 0.5)
 
 
-def remote(ssh: list[str | Path], *words: str, check: bool = True) -> str:
+def remote(ssh: list[str | Path], *arguments: str, check: bool = True) -> str:
     """Run a command on the machine; return its output."""
     done = subprocess.run(
-        [*ssh, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [*ssh, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if check and done.returncode != 0:
-        raise SystemExit(f"{' '.join(words)} failed: {done.stdout}{done.stderr}")
+        raise SystemExit(f"{' '.join(arguments)} failed: {done.stdout}{done.stderr}")
     return str(done.stdout)
 
 
@@ -296,14 +296,14 @@ def child(command: list[str], log: str) -> Iterator["subprocess.Popen[bytes]"]:
             process.wait(30)
 
 
-def gridfleet(*words: str) -> None:
+def gridfleet(*arguments: str) -> None:
     """Run a `gridfleet` command."""
-    subprocess.run(gridfleet_command(*words), cwd=WORK, env=environment(), check=True)
+    subprocess.run(gridfleet_command(*arguments), cwd=WORK, env=environment(), check=True)
 
 
-def gridfleet_command(*words: str) -> list[str]:
+def gridfleet_command(*arguments: str) -> list[str]:
     """Return a `gridfleet` command for this interpreter."""
-    return [sys.executable, "-m", "gridfleet", *words]
+    return [sys.executable, "-m", "gridfleet", *arguments]
 
 
 def environment() -> dict[str, str]:
