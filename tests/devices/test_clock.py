@@ -1,6 +1,7 @@
-"""The clock as a script: phases in order and time, lock-step that waits for no dead, obedience to controls."""
+"""The clock as a whole: phases in order and time, lock-step without lost devices, controls, restarts."""
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,25 +37,25 @@ HERE = "here"
 
 
 class Run:
-    """A clock, its real time, and what it says, line by line."""
+    """A clock and its real time; `unread` holds what it has published and no expectation has consumed yet."""
 
     def __init__(self, mode: Mode = Mode.REALTIME, **traits: Any) -> None:  # noqa: ANN401 - as Clock takes them
         given = {"start_ms": START_MS, "ticks": 3, "mode": mode, "settings": Settings(), **traits}
         self.clock = Clock("clock", 51.0, 10.0, **given)
         self.now_ms = 0
-        self.lines: deque[tuple[str, Message]] = deque()
+        self.unread: deque[tuple[str, Message]] = deque()
         self.ticks: list[tuple[int, Tick]] = []
         self.revision = 0
 
     def begin(self) -> "Run":
-        return self._take(self.clock.begin(self.now_ms))
+        return self.take(self.clock.begin(self.now_ms))
 
     def wait(self, milliseconds: int) -> "Run":
-        """Real time passes, and the clock wakes whenever it asked for."""
+        """Let real time pass; the clock wakes at the times it has planned."""
         end_ms = self.now_ms + milliseconds
         while self.clock.event_ms is not None and self.clock.event_ms <= end_ms:
             self.now_ms = max(self.clock.event_ms, self.now_ms)
-            self._take(self.clock.wake(self.now_ms))
+            self.take(self.clock.wake(self.now_ms))
         self.now_ms = end_ms
         return self
 
@@ -62,48 +63,48 @@ class Run:
         self, device: str, through: Phase, wake_ms: int | None = None, tick: int | None = None
     ) -> "Run":
         number = self.clock.tick if tick is None else tick
-        return self._take(self.clock.handle("", device, Ready(number, through, wake_ms), self.now_ms))
+        return self.take(self.clock.handle("", device, Ready(number, through, wake_ms), self.now_ms))
 
-    def born(self, device: str) -> "Run":
+    def comes_online(self, device: str) -> "Run":
         out = self.clock.handle("here/vehicle", device, birth(HERE, Kind.VEHICLE), self.now_ms)
-        return self._take(out)
+        return self.take(out)
 
-    def dies(self, device: str) -> "Run":
+    def goes_offline(self, device: str) -> "Run":
         will = birth(HERE, Kind.VEHICLE)
-        gone = type(will)(online=False, kind=will.kind, cell=HERE, latitude=51.0, longitude=10.0)
-        return self._take(self.clock.handle("here/vehicle", device, gone, self.now_ms))
+        offline = replace(will, online=False)
+        return self.take(self.clock.handle("here/vehicle", device, offline, self.now_ms))
 
-    def sets(
+    def control(
         self, name: str, value: bool | float | str, *, revision: int | None = None, by: str = "ops"
     ) -> "Run":
         self.revision += 1
         control = Control(value, self.revision if revision is None else revision)
-        return self._take(self.clock.handle(name, by, control, self.now_ms))
+        return self.take(self.clock.handle(name, by, control, self.now_ms))
 
-    def says(self, to: str, kind: type[Any]) -> Any:  # noqa: ANN401 - whatever class is asked for
-        assert self.lines, f"the clock does not say {kind.__name__}"
-        scope, message = self.lines.popleft()
+    def expect(self, to: str, kind: type[Any]) -> Any:  # noqa: ANN401 - of the class asked for
+        assert self.unread, f"expected {kind.__name__}, but nothing was published"
+        scope, message = self.unread.popleft()
         assert (scope, type(message)) == (to, kind)
         return message
 
-    def says_phase(self, tick: int, phase: Phase) -> Tick:
-        message: Tick = self.says("", Tick)
+    def expect_phase(self, tick: int, phase: Phase) -> Tick:
+        message: Tick = self.expect("", Tick)
         assert (message.tick, message.phase) == (tick, phase)
         if phase is Phase.BID:
-            self.says("", ClockState)
+            self.expect("", ClockState)
         return message
 
-    def grants(self, device: str, offset_ms: int) -> None:
-        """The next line grants a device an instant, counted from the start of the run."""
-        assert self.says(device, Grant).simulated_ms == START_MS + offset_ms
+    def expect_grant(self, device: str, offset_ms: int) -> None:
+        """Expect a grant of a time, counted from the start of the run."""
+        assert self.expect(device, Grant).simulated_ms == START_MS + offset_ms
 
-    def is_silent(self) -> None:
-        assert list(self.lines) == []
+    def expect_nothing(self) -> None:
+        assert list(self.unread) == []
 
-    def _take(self, out: Out) -> "Run":
+    def take(self, out: Out) -> "Run":
         for scope, message in out:
             assert decode(message.TYPE, encode(message)) == message
-            self.lines.append((scope, message))
+            self.unread.append((scope, message))
             if isinstance(message, Tick):
                 self.ticks.append((self.now_ms, message))
         return self
@@ -128,19 +129,19 @@ def test_phases_in_order_and_in_time(neighbours: bool) -> None:
 
 def test_a_run_ends_with_its_account() -> None:
     run = Run(ticks=1).begin().wait(TICK_MS - 1)
-    assert "finished" not in [message.status for _, message in run.lines if isinstance(message, ClockState)]
-    run.lines.clear()
+    assert "finished" not in [message.status for _, message in run.unread if isinstance(message, ClockState)]
+    run.unread.clear()
     run.wait(1)
-    assert run.says("", ClockState).status == "finished"
+    assert run.expect("", ClockState).status == "finished"
     assert run.clock.finished
     assert run.clock.event_ms is None
-    run.wait(10 * TICK_MS).is_silent()
+    run.wait(10 * TICK_MS).expect_nothing()
 
 
 def test_every_tick_begins_with_an_account() -> None:
     run = Run(ticks=2).begin()
-    run.says("", Tick)
-    state = run.says("", ClockState)
+    run.expect("", Tick)
+    state = run.expect("", ClockState)
     assert (state.status, state.tick, state.ticks, state.paused, state.mode) == (
         "running",
         0,
@@ -150,12 +151,12 @@ def test_every_tick_begins_with_an_account() -> None:
     )
 
 
-def test_ticks_say_which_run_they_belong_to() -> None:
+def test_ticks_name_the_run_they_belong_to() -> None:
     run = Run(epoch=77).begin().wait(TICK_MS)
     assert {tick.epoch for _, tick in run.ticks} == {77}
 
 
-def test_scaled_time_takes_its_share() -> None:
+def test_scaled_phases_take_their_share_of_the_tick() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=2).begin().wait(60_000)
     assert [at_ms for at_ms, _ in run.ticks] == [0, 3000, 6000, 8400, 9000, 12_000, 15_000, 17_400]
     assert {tick.seconds_per_tick for _, tick in run.ticks} == {9.0}
@@ -187,84 +188,84 @@ def test_events_apply_at_their_tick() -> None:
 
 def test_pause_keeps_what_is_left_of_the_phase() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
-    run.lines.clear()
-    run.sets("paused", True)
-    assert run.says("", Tick).paused
-    assert run.says("", ClockState).status == "paused"
-    run.wait(100_000).is_silent()
-    run.sets("paused", True)
-    assert run.says("", ClockState).status == "paused"
-    run.sets("paused", False)
-    assert not run.says("", Tick).paused
-    assert run.says("", ClockState).status == "running"
-    run.wait(1999).is_silent()
-    run.wait(1).says_phase(0, Phase.TRADE)
+    run.unread.clear()
+    run.control("paused", True)
+    assert run.expect("", Tick).paused
+    assert run.expect("", ClockState).status == "paused"
+    run.wait(100_000).expect_nothing()
+    run.control("paused", True)
+    assert run.expect("", ClockState).status == "paused"
+    run.control("paused", False)
+    assert not run.expect("", Tick).paused
+    assert run.expect("", ClockState).status == "running"
+    run.wait(1999).expect_nothing()
+    run.wait(1).expect_phase(0, Phase.TRADE)
 
 
-def test_a_pause_asked_for_before_the_beginning_holds() -> None:
+def test_a_pause_before_the_start_keeps_the_run_from_starting() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0)
-    run.sets("paused", True)
+    run.control("paused", True)
     run.begin()
     assert all(tick.paused for _, tick in run.ticks)
     run.wait(100_000)
     assert [tick.phase for _, tick in run.ticks if not tick.paused] == []
-    run.sets("paused", False).wait(100_000)
+    run.control("paused", False).wait(100_000)
     assert run.clock.finished
 
 
 def test_a_new_speed_holds_for_the_rest_of_the_phase() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
-    run.lines.clear()
-    run.sets("seconds_per_tick", 90)
-    assert run.says("", Tick).seconds_per_tick == 90.0
-    assert run.says("", ClockState).seconds_per_tick == 90.0
-    run.wait(19_999).is_silent()
-    assert run.wait(1).says_phase(0, Phase.TRADE).seconds_per_tick == 90.0
+    run.unread.clear()
+    run.control("seconds_per_tick", 90)
+    assert run.expect("", Tick).seconds_per_tick == 90.0
+    assert run.expect("", ClockState).seconds_per_tick == 90.0
+    run.wait(19_999).expect_nothing()
+    assert run.wait(1).expect_phase(0, Phase.TRADE).seconds_per_tick == 90.0
 
 
 def test_a_new_speed_while_paused_holds_after_the_pause() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
-    run.sets("paused", True).sets("seconds_per_tick", 90).sets("paused", False)
-    run.lines.clear()
-    run.wait(19_999).is_silent()
-    run.wait(1).says_phase(0, Phase.TRADE)
+    run.control("paused", True).control("seconds_per_tick", 90).control("paused", False)
+    run.unread.clear()
+    run.wait(19_999).expect_nothing()
+    run.wait(1).expect_phase(0, Phase.TRADE)
 
 
-def test_a_new_speed_is_announced_to_those_who_reckon_with_it() -> None:
+def test_a_new_speed_is_published() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0).begin().wait(1000)
-    run.sets("seconds_per_tick", 90)
+    run.control("seconds_per_tick", 90)
     assert run.ticks[-1][1].seconds_per_tick == 90.0
 
 
 @pytest.mark.parametrize("mode", [Mode.SCALED, Mode.LOCKSTEP])
 def test_steps_are_whole_ticks(mode: Mode) -> None:
     run = Run(mode, seconds_per_tick=9.0, ticks=10).begin()
-    run.sets("paused", True)
+    run.control("paused", True)
     for upto, steps in ((0, 0), (1, 1), (4, 3)):
-        run.sets("step", steps).wait(200_000)
+        run.control("step", steps).wait(200_000)
         assert run.clock.paused
         assert run.clock.tick == upto
         assert run.ticks[-1][1].paused
-    run.sets("paused", False).wait(200_000)
+    run.control("paused", False).wait(200_000)
     assert run.clock.finished
 
 
 def test_a_step_while_running_pauses_after_it() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=10).begin()
-    run.sets("step", 1).wait(100_000)
+    run.control("step", 1).wait(100_000)
     assert (run.clock.tick, run.clock.paused) == (1, True)
 
 
-def test_who_resumes_wants_no_more_steps() -> None:
+def test_resuming_cancels_the_remaining_steps() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=10).begin()
-    run.sets("step", 3).sets("paused", True).sets("paused", False).wait(200_000)
+    run.control("step", 3).control("paused", True).control("paused", False).wait(200_000)
     assert run.clock.finished
 
 
 @pytest.mark.parametrize(("ticks", "last"), [(1, 0), (0, 0), (2, 1), (5, 4), (2.0, 1)])
 def test_ticks_to_run(ticks: float, last: int) -> None:
     run = Run(ticks=3).begin().wait(1000)
-    run.sets("ticks", ticks).wait(10 * TICK_MS)
+    run.control("ticks", ticks).wait(10 * TICK_MS)
     assert run.clock.finished
     assert run.ticks[-1][1].tick == last
     assert run.ticks[-1][1].ticks_left == 0
@@ -272,17 +273,17 @@ def test_ticks_to_run(ticks: float, last: int) -> None:
 
 def test_a_tick_that_has_begun_is_finished() -> None:
     run = Run(ticks=3).begin().wait(TICK_MS)
-    run.sets("ticks", 0).wait(10 * TICK_MS)
+    run.control("ticks", 0).wait(10 * TICK_MS)
     assert [(t.tick, t.phase) for _, t in run.ticks][-1] == (1, Phase.SETTLE)
 
 
 def test_the_mode_changes_while_it_runs() -> None:
     run = Run(ticks=3).begin().wait(1000)
-    run.sets("mode", "scaled").sets("seconds_per_tick", 9.0)
+    run.control("mode", "scaled").control("seconds_per_tick", 9.0)
     run.wait(100_000)
     assert run.clock.finished
     again = Run(Mode.LOCKSTEP, ticks=1, expected=frozenset({"a"})).begin()
-    again.sets("mode", "realtime").wait(TICK_MS)
+    again.control("mode", "realtime").wait(TICK_MS)
     assert again.clock.finished
     assert again.clock.lockstep.late_phases == 0
 
@@ -304,26 +305,26 @@ def test_the_mode_changes_while_it_runs() -> None:
 )
 def test_settings_hold_from_the_next_phase(name: str, value: float | str, expected: Settings) -> None:
     run = Run().begin()
-    run.lines.clear()
-    run.sets(name, value)
-    state = run.says("", ClockState)
+    run.unread.clear()
+    run.control(name, value)
+    state = run.expect("", ClockState)
     assert (state.settings, state.revision) == (expected, 1)
     run.wait(TICK_MS // 3)
-    assert run.says_phase(0, Phase.TRADE).settings == expected
+    assert run.expect_phase(0, Phase.TRADE).settings == expected
 
 
 def test_an_outage_is_ordered_in_one_phase_only() -> None:
     run = Run().begin()
-    run.lines.clear()
-    run.sets("outage_s", 20)
-    assert run.says("", ClockState).settings.outage_s == 20.0
+    run.unread.clear()
+    run.control("outage_s", 20)
+    assert run.expect("", ClockState).settings.outage_s == 20.0
     run.wait(TICK_MS)
     assert [tick.settings.outage_s for _, tick in run.ticks[1:]] == [20.0, 0.0, 0.0, 0.0]
 
 
-def test_a_storm_blows_for_an_hour_and_stops_the_turbines() -> None:
+def test_a_storm_is_an_hour_of_gale_and_then_stops_the_turbines() -> None:
     run = Run(ticks=12, settings=Settings(turbine_scale=0.5)).begin()
-    run.sets("storm", True).wait(7 * TICK_MS)
+    run.control("storm", True).wait(7 * TICK_MS)
     scales = [
         (tick.settings.wind_scale, tick.settings.turbine_scale, tick.settings.note)
         for _, tick in run.ticks
@@ -331,27 +332,27 @@ def test_a_storm_blows_for_an_hour_and_stops_the_turbines() -> None:
     ]
     gale, damage = (2.0, 0.5, "Gale"), (1.0, 0.0, "Storm damage: turbines off")
     assert scales == [(1.0, 0.5, ""), *[gale] * 4, *[damage] * 3]
-    run.sets("storm", False).wait(TICK_MS)
+    run.control("storm", False).wait(TICK_MS)
     assert run.clock.settings == Settings(turbine_scale=0.5)
 
 
-def test_a_storm_that_is_called_off_does_no_damage() -> None:
+def test_a_cancelled_storm_does_no_damage() -> None:
     run = Run(ticks=12).begin()
-    run.sets("storm", True).wait(2 * TICK_MS).sets("storm", False).wait(6 * TICK_MS)
+    run.control("storm", True).wait(2 * TICK_MS).control("storm", False).wait(6 * TICK_MS)
     assert run.clock.settings == Settings()
 
 
 @pytest.mark.parametrize(("name", "value"), [("storm", True), ("outage_s", 20)])
-def test_what_is_retained_from_an_earlier_run_happens_once(name: str, value: float) -> None:
+def test_a_one_time_control_retained_from_an_earlier_run_is_ignored(name: str, value: float) -> None:
     run = Run(ticks=6)
-    run.sets(name, value).begin().wait(2 * TICK_MS)
+    run.control(name, value).begin().wait(2 * TICK_MS)
     assert {tick.settings for _, tick in run.ticks} == {Settings()}
     assert run.clock.refused == {"stale": 1}
-    run.sets(name, value).wait(TICK_MS)
+    run.control(name, value).wait(TICK_MS)
     assert run.clock.settings != Settings() or any(tick.settings.outage_s for _, tick in run.ticks)
 
 
-NONSENSE: list[tuple[str, bool | float | str]] = [
+INVALID_CONTROLS: list[tuple[str, bool | float | str]] = [
     *((name, -0.1) for name in SETTINGS if name != "algorithm"),
     *((name, 5.1) for name in SETTINGS if name not in {"algorithm", "outage_s"}),
     *((name, True) for name in SETTINGS),
@@ -393,35 +394,35 @@ NONSENSE: list[tuple[str, bool | float | str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), NONSENSE, ids=str)
-def test_nonsense_is_refused_and_counted(name: str, value: bool | float | str) -> None:
+@pytest.mark.parametrize(("name", "value"), INVALID_CONTROLS, ids=str)
+def test_an_invalid_control_is_refused_and_counted(name: str, value: bool | float | str) -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0).begin()
-    run.lines.clear()
-    run.sets(name, value).is_silent()
+    run.unread.clear()
+    run.control(name, value).expect_nothing()
     assert run.clock.refused == {"control": 1}
     assert (run.clock.settings, run.clock.paused, run.clock.ticks) == (Settings(), False, 3)
-    run.sets("turbine_scale", 0.5, revision=run.revision)
+    run.control("turbine_scale", 0.5, revision=run.revision)
     run.wait(100_000)
     assert run.clock.finished
 
 
 def test_a_refused_control_does_not_count_as_a_revision() -> None:
     run = Run().begin()
-    run.sets("turbine_scale", 7.0, revision=5).sets("turbine_scale", 0.5, revision=1)
+    run.control("turbine_scale", 7.0, revision=5).control("turbine_scale", 0.5, revision=1)
     assert run.clock.settings.turbine_scale == 0.5
 
 
-def test_only_newer_controls_count() -> None:
+def test_only_newer_controls_are_applied() -> None:
     run = Run().begin()
-    run.lines.clear()
-    run.sets("turbine_scale", 0.5, revision=4, by="b")
-    assert run.says("", ClockState).revision == 4
+    run.unread.clear()
+    run.control("turbine_scale", 0.5, revision=4, by="b")
+    assert run.expect("", ClockState).revision == 4
     for revision, by in ((4, "b"), (3, "z"), (4, "a")):
-        run.sets("turbine_scale", 1.5, revision=revision, by=by).is_silent()
+        run.control("turbine_scale", 1.5, revision=revision, by=by).expect_nothing()
     assert run.clock.settings.turbine_scale == 0.5
     assert run.clock.refused == {"stale": 3}
-    run.sets("turbine_scale", 1.5, revision=4, by="c")
-    run.sets("wind_scale", 2.0, revision=1, by="a")
+    run.control("turbine_scale", 1.5, revision=4, by="c")
+    run.control("wind_scale", 2.0, revision=1, by="a")
     assert (run.clock.settings.turbine_scale, run.clock.settings.wind_scale) == (1.5, 2.0)
 
 
@@ -431,13 +432,13 @@ def test_only_newer_controls_count() -> None:
         max_size=6,
     )
 )
-def test_the_order_of_arrival_of_controls_plays_no_part(wishes: list[tuple[int, str, float]]) -> None:
-    unique = {(revision, by): value for revision, by, value in wishes}
+def test_the_order_of_arrival_of_controls_plays_no_part(controls: list[tuple[int, str, float]]) -> None:
+    unique = {(revision, by): value for revision, by, value in controls}
     outcomes = set()
     for order in (list(unique.items()), list(unique.items())[::-1], sorted(unique.items())):
         run = Run().begin()
         for (revision, by), value in order:
-            run.sets("turbine_scale", value, revision=revision, by=by)
+            run.control("turbine_scale", value, revision=revision, by=by)
         outcomes.add(run.clock.settings.turbine_scale)
     assert len(outcomes) == 1
 
@@ -447,48 +448,48 @@ def test_the_order_of_arrival_of_controls_plays_no_part(wishes: list[tuple[int, 
 
 def lockstep(*devices: str, ticks: int = 3) -> Run:
     run = Run(Mode.LOCKSTEP, ticks=ticks, expected=frozenset(devices)).begin()
-    assert run.says_phase(0, Phase.BID).seconds_per_tick == 0.0
+    assert run.expect_phase(0, Phase.BID).seconds_per_tick == 0.0
     return run
 
 
 def test_a_phase_ends_when_all_are_ready() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.BID).is_silent()
-    run.ready("a", Phase.BID).is_silent()
-    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
-    run.is_silent()
+    run.ready("a", Phase.BID).expect_nothing()
+    run.ready("a", Phase.BID).expect_nothing()
+    run.ready("b", Phase.BID).expect_phase(0, Phase.TRADE)
+    run.expect_nothing()
     assert run.now_ms == 0
 
 
-def test_who_is_ready_ahead_is_not_waited_for() -> None:
+def test_a_device_that_is_ready_ahead_is_not_waited_for() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.IMPORT)
-    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
-    run.ready("b", Phase.TRADE).says_phase(0, Phase.IMPORT)
-    run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
-    run.ready("b", Phase.SETTLE).is_silent()
-    run.ready("a", Phase.SETTLE).says_phase(1, Phase.BID)
+    run.ready("b", Phase.BID).expect_phase(0, Phase.TRADE)
+    run.ready("b", Phase.TRADE).expect_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.IMPORT).expect_phase(0, Phase.SETTLE)
+    run.ready("b", Phase.SETTLE).expect_nothing()
+    run.ready("a", Phase.SETTLE).expect_phase(1, Phase.BID)
 
 
-def test_a_phase_in_which_nobody_acts_ends_at_once() -> None:
+def test_a_phase_in_which_no_device_acts_ends_at_once() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.TRADE)
-    run.ready("b", Phase.TRADE).says_phase(0, Phase.TRADE)
-    run.says_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.TRADE).expect_phase(0, Phase.TRADE)
+    run.expect_phase(0, Phase.IMPORT)
     assert (run.now_ms, run.clock.lockstep.late_phases) == (0, 0)
 
 
 def test_ready_for_another_tick_is_refused() -> None:
     run = lockstep("a")
-    run.ready("a", Phase.SETTLE, tick=7).is_silent()
+    run.ready("a", Phase.SETTLE, tick=7).expect_nothing()
     assert run.clock.refused == {"stale": 1}
 
 
-def test_nobody_is_waited_for_past_the_deadline() -> None:
+def test_no_device_is_waited_for_past_the_deadline() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.SETTLE)
-    run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
-    tick = run.wait(1).says_phase(0, Phase.TRADE)
+    run.wait(LOCKSTEP_DEADLINE_MS - 1).expect_nothing()
+    tick = run.wait(1).expect_phase(0, Phase.TRADE)
     assert tick.absent == ("b",)
     assert run.clock.lockstep.late_phases == 1
     assert run.clock.tick == 1  # "a" was ready through the whole tick, and "b" is not waited for
@@ -496,7 +497,7 @@ def test_nobody_is_waited_for_past_the_deadline() -> None:
     assert run.clock.lockstep.barrier.absent == set()
 
 
-def test_a_site_without_devices_runs_through() -> None:
+def test_a_site_without_devices_runs_to_the_end() -> None:
     run = Run(Mode.LOCKSTEP, ticks=2).begin()
     run.wait(100 * LOCKSTEP_DEADLINE_MS)
     assert run.clock.finished
@@ -508,101 +509,101 @@ def test_grants_go_by_time_and_then_by_id() -> None:
     run.ready("c", Phase.BID, START_MS + 100)
     run.ready("b", Phase.BID, START_MS + 50)
     run.ready("a", Phase.BID, START_MS + 100)
-    run.grants("b", 50)
-    run.is_silent()
-    run.ready("b", Phase.BID, START_MS + 70).grants("b", 70)
-    run.ready("b", Phase.BID).grants("a", 100)
-    run.ready("a", Phase.BID).grants("c", 100)
-    run.ready("c", Phase.BID).says_phase(0, Phase.TRADE)
-    run.is_silent()
+    run.expect_grant("b", 50)
+    run.expect_nothing()
+    run.ready("b", Phase.BID, START_MS + 70).expect_grant("b", 70)
+    run.ready("b", Phase.BID).expect_grant("a", 100)
+    run.ready("a", Phase.BID).expect_grant("c", 100)
+    run.ready("c", Phase.BID).expect_phase(0, Phase.TRADE)
+    run.expect_nothing()
 
 
-def test_an_instant_is_granted_in_its_phase() -> None:
+def test_a_time_is_granted_in_its_phase() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.SETTLE, START_MS + 300_000)
-    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
-    run.ready("b", Phase.TRADE).grants("a", 300_000)
-    run.ready("a", Phase.TRADE, START_MS + TICK_MS).says_phase(0, Phase.IMPORT)
+    run.ready("b", Phase.BID).expect_phase(0, Phase.TRADE)
+    run.ready("b", Phase.TRADE).expect_grant("a", 300_000)
+    run.ready("a", Phase.TRADE, START_MS + TICK_MS).expect_phase(0, Phase.IMPORT)
 
 
-def test_a_changed_mind_is_granted_once() -> None:
+def test_of_several_times_asked_for_only_the_last_is_granted() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.BID, START_MS + 50)
     run.ready("a", Phase.BID, START_MS + 80)
     run.ready("a", Phase.BID, START_MS + 60)
-    run.ready("b", Phase.BID).grants("a", 60)
-    run.ready("a", Phase.BID).says_phase(0, Phase.TRADE)
+    run.ready("b", Phase.BID).expect_grant("a", 60)
+    run.ready("a", Phase.BID).expect_phase(0, Phase.TRADE)
 
 
-def test_a_device_that_dies_is_no_longer_waited_for() -> None:
+def test_a_device_that_goes_offline_is_no_longer_waited_for() -> None:
     run = lockstep("a", "b")
-    run.ready("a", Phase.BID).is_silent()
-    run.dies("b").says_phase(0, Phase.TRADE)
+    run.ready("a", Phase.BID).expect_nothing()
+    run.goes_offline("b").expect_phase(0, Phase.TRADE)
     assert run.clock.lockstep.late_phases == 0
 
 
-def test_a_device_that_dies_while_granted_is_no_longer_waited_for() -> None:
+def test_a_device_that_goes_offline_after_a_grant_is_no_longer_waited_for() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.BID, START_MS + 50)
-    run.ready("b", Phase.BID, START_MS + 60).grants("a", 50)
-    run.dies("a").grants("b", 60)
-    run.ready("b", Phase.BID).says_phase(0, Phase.TRADE)
+    run.ready("b", Phase.BID, START_MS + 60).expect_grant("a", 50)
+    run.goes_offline("a").expect_grant("b", 60)
+    run.ready("b", Phase.BID).expect_phase(0, Phase.TRADE)
     assert run.now_ms == 0
 
 
-def test_a_granted_device_that_falls_silent_is_given_up_at_the_deadline() -> None:
+def test_a_device_that_is_silent_after_a_grant_is_given_up_at_the_deadline() -> None:
     run = lockstep("a", "b")
     run.ready("a", Phase.BID, START_MS + 50)
-    run.ready("b", Phase.BID).grants("a", 50)
-    run.wait(LOCKSTEP_DEADLINE_MS - 1).is_silent()
-    assert run.wait(1).says_phase(0, Phase.TRADE).absent == ("a",)
+    run.ready("b", Phase.BID).expect_grant("a", 50)
+    run.wait(LOCKSTEP_DEADLINE_MS - 1).expect_nothing()
+    assert run.wait(1).expect_phase(0, Phase.TRADE).absent == ("a",)
 
 
 def test_a_device_that_joins_late_is_waited_for_once_it_is_ready() -> None:
     run = lockstep("a")
-    run.born("b").is_silent()
-    assert run.ready("a", Phase.BID).says_phase(0, Phase.TRADE).absent == ("b",)
-    run.ready("b", Phase.TRADE).is_silent()
-    assert run.ready("a", Phase.TRADE).says_phase(0, Phase.IMPORT).absent == ()
-    run.ready("a", Phase.IMPORT).is_silent()
-    run.ready("b", Phase.IMPORT).says_phase(0, Phase.SETTLE)
+    run.comes_online("b").expect_nothing()
+    assert run.ready("a", Phase.BID).expect_phase(0, Phase.TRADE).absent == ("b",)
+    run.ready("b", Phase.TRADE).expect_nothing()
+    assert run.ready("a", Phase.TRADE).expect_phase(0, Phase.IMPORT).absent == ()
+    run.ready("a", Phase.IMPORT).expect_nothing()
+    run.ready("b", Phase.IMPORT).expect_phase(0, Phase.SETTLE)
 
 
-def test_an_instant_asked_for_before_an_absence_is_granted_after_it() -> None:
+def test_a_time_asked_for_before_an_absence_is_granted_after_it() -> None:
     run = lockstep("a", "b")
     run.ready("b", Phase.BID, START_MS + 50)
-    run.born("b")  # it has reconnected, and says its birth again
-    run.ready("a", Phase.BID).says_phase(0, Phase.TRADE)
+    run.comes_online("b")  # it has reconnected, and publishes its birth again
+    run.ready("a", Phase.BID).expect_phase(0, Phase.TRADE)
     run.ready("b", Phase.TRADE, START_MS + 50)
-    run.ready("a", Phase.TRADE).grants("b", 50)
+    run.ready("a", Phase.TRADE).expect_grant("b", 50)
 
 
-def test_in_real_time_who_joins_late_is_not_absent_for_ever() -> None:
+def test_in_real_time_a_device_that_joins_late_is_not_absent() -> None:
     run = Run().begin().wait(1000)
-    run.born("late")
+    run.comes_online("late")
     run.wait(2 * TICK_MS)
     assert run.ticks[-1][1].absent == ()
 
 
-def test_a_device_that_asks_for_the_same_instant_for_ever_does_not_stop_the_site() -> None:
-    run = lockstep("a", "liar")
+def test_a_device_that_asks_for_the_same_time_again_and_again_does_not_stop_the_site() -> None:
+    run = lockstep("a", "greedy")
     run.ready("a", Phase.SETTLE)
-    run.ready("liar", Phase.SETTLE, START_MS + 50)
+    run.ready("greedy", Phase.SETTLE, START_MS + 50)
     for _ in range(2000):
         if run.clock.schedule.phase is not Phase.BID:
             return
-        run.wait(20).ready("liar", Phase.SETTLE, START_MS + 50)
+        run.wait(20).ready("greedy", Phase.SETTLE, START_MS + 50)
     pytest.fail("40 s later the site is still in its first phase")
 
 
 def test_a_pause_holds_lock_step() -> None:
     run = lockstep("a")
-    run.sets("paused", True)
-    run.lines.clear()
-    run.ready("a", Phase.BID).wait(10 * LOCKSTEP_DEADLINE_MS).is_silent()
-    run.sets("paused", False)
-    assert not run.says("", Tick).paused
-    run.says_phase(0, Phase.TRADE)
+    run.control("paused", True)
+    run.unread.clear()
+    run.ready("a", Phase.BID).wait(10 * LOCKSTEP_DEADLINE_MS).expect_nothing()
+    run.control("paused", False)
+    assert not run.expect("", Tick).paused
+    run.expect_phase(0, Phase.TRADE)
 
 
 def test_many_absent_devices_do_not_make_the_tick_too_long_to_read() -> None:
@@ -612,7 +613,7 @@ def test_many_absent_devices_do_not_make_the_tick_too_long_to_read() -> None:
     assert max(len(encode(message)) for _, message in out) <= MAX_PAYLOAD
 
 
-# --- anything --------------------------------------------------------------------------------------------
+# --- any messages-----------------------------------------------------------------------------------------
 
 small = {
     "tick": st.integers(0, 3),
@@ -621,7 +622,7 @@ small = {
 }
 values = st.sampled_from([True, False, 0, 1, 0.5, 3.0, 1e18, "lockstep", "scaled", "realtime", "best", "x"])
 scopes = st.sampled_from([*SETTINGS, "paused", "step", "ticks", "mode", "seconds_per_tick", "x"])
-deeds = st.one_of(
+actions = st.one_of(
     st.tuples(scopes, st.builds(Control, values, st.integers(0, 9))),
     st.tuples(st.just(""), anything(Ready, small)),
     st.tuples(st.just("here/vehicle"), st.builds(birth, st.just(HERE), st.sampled_from(Kind))),
@@ -629,38 +630,38 @@ deeds = st.one_of(
 )
 
 
-@given(st.sampled_from(Mode), st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), deeds), max_size=40))
-def test_whatever_it_hears_its_time_never_goes_back_and_its_words_are_valid(
+@given(st.sampled_from(Mode), st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), actions), max_size=40))
+def test_for_any_messages_its_time_never_goes_back_and_its_messages_are_valid(
     mode: Mode, done: list[tuple[str, tuple[str, Any]]]
 ) -> None:
     run = Run(mode, ticks=4, seconds_per_tick=9.0, expected=frozenset({"a", "b"})).begin()
-    for sender, (scope, deed) in done:
-        if isinstance(deed, int):
-            run.wait(min(deed, 100_000))
+    for sender, (scope, action) in done:
+        if isinstance(action, int):
+            run.wait(min(action, 100_000))
         else:
-            run._take(run.clock.handle(scope, sender, deed, run.now_ms))
-    said = [tick for _, tick in run.ticks]
-    assert [tick.simulated_ms for tick in said] == sorted(tick.simulated_ms for tick in said)
+            run.take(run.clock.handle(scope, sender, action, run.now_ms))
+    times_ms = [tick.simulated_ms for _, tick in run.ticks]
+    assert times_ms == sorted(times_ms)
     assert run.clock.finished or run.clock.paused or run.clock.event_ms is not None
 
 
-# --- a clock that comes back --------------------------------------------------------------------------------
+# --- a clock that is restarted ------------------------------------------------------------------------------
 
 
-def come_back(run: Run, **traits: Any) -> tuple[Run, bool]:  # noqa: ANN401 - as Clock takes them
-    """Another clock of the same scenario, which hears the last tick of the one that died."""
+def restart(run: Run, **traits: Any) -> tuple[Run, bool]:  # noqa: ANN401 - as Clock takes them
+    """Start another clock of the same scenario, with the last tick of the one that was lost."""
     again = Run(traits.pop("mode", Mode.REALTIME), **traits)
-    went_on = again.clock.resume_from(run.clock.tick_message)
-    return again.begin(), went_on
+    resumed = again.clock.resume_from(run.clock.tick_message)
+    return again.begin(), resumed
 
 
-def test_it_goes_on_with_the_tick_that_was_kept() -> None:
-    died = Run(epoch=7).begin().wait(OFFSETS_MS[Phase.IMPORT])
-    assert died.clock.schedule.phase is Phase.IMPORT
-    again, went_on = come_back(died, epoch=9)
-    assert went_on
-    (_, said), *rest = again.ticks
-    assert said == died.clock.tick_message
+def test_it_resumes_from_the_retained_tick() -> None:
+    lost = Run(epoch=7).begin().wait(OFFSETS_MS[Phase.IMPORT])
+    assert lost.clock.schedule.phase is Phase.IMPORT
+    again, resumed = restart(lost, epoch=9)
+    assert resumed
+    (_, first), *rest = again.ticks
+    assert first == lost.clock.tick_message
     assert rest == []
     again.wait(TICK_MS)
     assert [(tick.tick, tick.phase, tick.epoch) for _, tick in again.ticks[1:3]] == [
@@ -669,9 +670,9 @@ def test_it_goes_on_with_the_tick_that_was_kept() -> None:
     ]
 
 
-def test_it_ends_where_the_first_would_have_ended() -> None:
-    died = Run(ticks=3).begin().wait(TICK_MS)
-    again, _ = come_back(died, ticks=100)
+def test_it_ends_at_the_same_tick() -> None:
+    lost = Run(ticks=3).begin().wait(TICK_MS)
+    again, _ = restart(lost, ticks=100)
     again.wait(10 * TICK_MS)
     assert again.clock.finished
     assert again.clock.tick == 2
@@ -682,51 +683,51 @@ def test_it_ends_where_the_first_would_have_ended() -> None:
     [{"start_ms": START_MS + TICK_MS}, {"start_ms": START_MS + 1}],
     ids=["a tick later", "an odd time"],
 )
-def test_a_tick_of_another_scenario_is_not_gone_on_with(other: dict[str, int]) -> None:
-    died = Run().begin().wait(TICK_MS)
+def test_it_does_not_resume_from_a_tick_of_another_scenario(other: dict[str, int]) -> None:
+    lost = Run().begin().wait(TICK_MS)
     clock = Run(Mode.REALTIME, **other).clock
-    assert not clock.resume_from(died.clock.tick_message)
+    assert not clock.resume_from(lost.clock.tick_message)
     assert clock.tick == -1
 
 
-def test_a_run_that_is_over_is_not_gone_on_with() -> None:
+def test_it_does_not_resume_a_run_that_has_ended() -> None:
     over = Run(ticks=1).begin().wait(2 * TICK_MS)
     assert over.clock.finished
     assert not Run(ticks=1).clock.resume_from(over.clock.tick_message)
 
 
-def test_what_operators_had_set_is_in_force_and_is_not_applied_again() -> None:
-    died = Run().begin()
-    died.sets("turbine_scale", 0.5).sets("step", 1)
-    died.wait(TICK_MS)
-    assert died.clock.tick_message.settings.turbine_scale == 0.5
-    again, _ = come_back(died)
+def test_controls_included_in_the_retained_tick_are_not_applied_again() -> None:
+    lost = Run().begin()
+    lost.control("turbine_scale", 0.5).control("step", 1)
+    lost.wait(TICK_MS)
+    assert lost.clock.tick_message.settings.turbine_scale == 0.5
+    again, _ = restart(lost)
     before = again.clock.ticks
     again.revision = 0
-    again.sets("turbine_scale", 2.0).sets("step", 1)
+    again.control("turbine_scale", 2.0).control("step", 1)
     assert again.clock.settings.turbine_scale == 0.5
     assert again.clock.ticks == before
     assert again.clock.refused == {}
-    again.revision = died.revision
-    again.sets("turbine_scale", 1.5)
+    again.revision = lost.revision
+    again.control("turbine_scale", 1.5)
     assert again.clock.settings.turbine_scale == 1.5
 
 
-def test_a_pause_outlives_the_clock() -> None:
-    died = Run().begin().wait(OFFSETS_MS[Phase.TRADE])
-    died.sets("paused", value=True)
-    again, _ = come_back(died)
+def test_a_pause_continues_after_a_restart() -> None:
+    lost = Run().begin().wait(OFFSETS_MS[Phase.TRADE])
+    lost.control("paused", value=True)
+    again, _ = restart(lost)
     again.wait(5 * TICK_MS)
     assert again.clock.tick == 0
     assert again.clock.schedule.phase is Phase.TRADE
-    again.revision = died.revision
-    again.sets("paused", value=False).wait(TICK_MS)
+    again.revision = lost.revision
+    again.control("paused", value=False).wait(TICK_MS)
     assert again.clock.tick == 1
 
 
-def test_in_lock_step_it_waits_for_everybody_anew() -> None:
-    died = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
-    again, _ = come_back(died, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
+def test_in_lock_step_it_waits_for_all_devices_again() -> None:
+    lost = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
+    again, _ = restart(lost, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
     assert again.clock.lockstep.barrier.behind == {HERE}
     again.ready(HERE, Phase.BID)
     assert again.clock.schedule.phase is Phase.TRADE
