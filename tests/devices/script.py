@@ -5,7 +5,7 @@ agents must publish, one expectation per line (`expect`, `expect_next`, `expect_
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import ClassVar, Final, TypeVar
 
 from gridfleet.broker.protocol.codec import decode, encode
@@ -361,7 +361,3 @@ def package(index: int, energy_wh: int, price: int = EUR) -> Package:
 
 def total(packages: Iterable[Package]) -> int:
     return sum(p.energy_wh for p in packages)
-
-
-def where(lines: Iterable[SentMessage], test: Callable[[Message], bool]) -> list[SentMessage]:
-    return [line for line in lines if test(line[2])]

@@ -1,4 +1,4 @@
-"""A vehicle and chargers as a script: call, offer, lease, way, charge, bill; and everything that goes wrong."""
+"""Vehicles and chargers as scripts: call, offer, lease, drive, charge, bill; and their faults."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -43,7 +43,7 @@ LOW_WH = 14_000  # 28 % of 50 kWh: about 85 km
 
 
 def street(*, near_wh: int = 80_000, farther_wh: int = 90_000, ports: int = 2) -> Testbed:
-    """A vehicle that runs low, a charger near by at 1.01 − 0.8 EUR, and one farther and cheaper."""
+    """A vehicle with a low battery, a charger near it at 1.01 − 0.8 EUR, and one farther away and cheaper."""
     return Testbed(
         charger("near", stored_wh=near_wh, place=NEAR, ports=ports),
         charger("farther", stored_wh=farther_wh, place=FARTHER, ports=ports),
@@ -59,7 +59,7 @@ def alone(stored_wh: int = 80_000, **traits: int) -> Testbed:
 
 
 def until_the_call(testbed: Testbed) -> Call:
-    """A tick begins, and some minutes later the vehicle calls."""
+    """Begin a tick, and wait for the vehicle's call some minutes later."""
     testbed.run_phases(Phase.BID)
     testbed.wait_for(Call, MAX_DELAY_MS)
     return testbed.skip_to("v1", Call)
@@ -82,15 +82,15 @@ def charger_of(testbed: Testbed, name: str = "v1") -> str | None:
     return session.charger if session is not None else None
 
 
-def rest(testbed: Testbed) -> None:
-    """The tick plays to its end."""
+def finish_tick(testbed: Testbed) -> None:
+    """Run the rest of the tick."""
     testbed.run_phases(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
     testbed.wait_until(START_MS + (testbed.tick + 1) * TICK_MS - 1)
     testbed.unread.clear()
 
 
-def books_agree(testbed: Testbed) -> None:
-    """What chargers delivered and earned is what vehicles drew and paid, and batteries changed by just that."""
+def check_accounts(testbed: Testbed) -> None:
+    """Check that chargers delivered and earned what vehicles drew and paid, and that batteries changed by that."""
     sold, bought = testbed.published(ChargerState), testbed.published(VehicleState)
     assert sum(s.delivered_wh for s in sold) == sum(s.drawn_wh for s in bought)
     assert sum(s.earned_neur for s in sold) == sum(s.paid_neur for s in bought)
@@ -106,7 +106,7 @@ def books_agree(testbed: Testbed) -> None:
         assert charging.ports_reserved <= charging.ports
 
 
-# --- as it should be -------------------------------------------------------------------------------------
+# --- without faults --------------------------------------------------------------------------------------
 
 
 def test_from_low_battery_to_the_bill() -> None:
@@ -144,8 +144,8 @@ def test_from_low_battery_to_the_bill() -> None:
     assert v1(testbed).trip.stored_wh == pytest.approx(0.95 * LEAF.capacity_wh, abs=50)
     assert v1(testbed).trip.status is VehicleStatus.PARKED
     assert ports_of(testbed) == 0
-    rest(testbed)
-    books_agree(testbed)
+    finish_tick(testbed)
+    check_accounts(testbed)
     assert v1(testbed).balance_neur == -bill.amount_neur
     assert len(testbed.published(Bill)) == 1
     assert all(not agent.refused for agent in testbed.agents.values())
@@ -158,7 +158,7 @@ def test_it_drives_on_to_its_destination() -> None:
     testbed.begin_phase(Phase.BID)
     car.plan(testbed.now_ms + 1, car.trip.set_out)
     testbed.unread.clear()
-    rest(testbed)
+    finish_tick(testbed)
     for _ in range(8):
         testbed.run_tick()
     assert [release.outcome for release in testbed.published(Release)] == ["charged"]
@@ -178,7 +178,7 @@ def test_it_drives_on_to_its_destination() -> None:
         (Algorithm.WEIGHTED, "near"),
     ],
 )
-def test_it_takes_the_offer_its_algorithm_prefers(algorithm: Algorithm, taken: str) -> None:
+def test_it_accepts_the_offer_that_its_algorithm_prefers(algorithm: Algorithm, taken: str) -> None:
     testbed = street()
     testbed.settings = Settings(algorithm=algorithm)
     until_the_call(testbed)
@@ -189,7 +189,7 @@ def test_it_takes_the_offer_its_algorithm_prefers(algorithm: Algorithm, taken: s
     assert len(testbed.published(Accept)) == 1
 
 
-def test_enough_in_the_battery_and_it_does_not_call() -> None:
+def test_with_enough_in_the_battery_it_does_not_call() -> None:
     testbed = Testbed(charger("near", stored_wh=80_000), vehicle("v1", stored_wh=45_000))
     testbed.settings = Settings(vehicle_scale=0)
     for _ in range(3):
@@ -197,11 +197,11 @@ def test_enough_in_the_battery_and_it_does_not_call() -> None:
     assert testbed.published(Call) == []
 
 
-def test_the_lease_lives_on_heartbeats_while_it_drives() -> None:
+def test_heartbeats_extend_the_lease_while_it_drives() -> None:
     testbed = Testbed(charger("far", stored_wh=90_000, place=(51.0, 10.9)), vehicle("v1", stored_wh=LOW_WH))
     until_the_call(testbed)
     for _ in range(3):
-        rest(testbed)
+        finish_tick(testbed)
         testbed.run_phases(Phase.BID)
     beats = testbed.published(Heartbeat)
     assert len(beats) >= 2
@@ -233,7 +233,7 @@ def test_an_offer_above_the_limit_is_not_accepted() -> None:
 
 
 @pytest.mark.parametrize(("energy_wh", "price"), [(30_000, 200_001), (30_000, 10**9), (31_000, 100_000)])
-def test_a_lease_that_is_worse_than_its_offer_is_not_kept(energy_wh: int, price: int) -> None:
+def test_a_lease_that_is_worse_than_its_offer_is_cancelled(energy_wh: int, price: int) -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH, limit=200_000))
     testbed.deliver("liar", "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
     call = until_the_call(testbed)
@@ -253,7 +253,7 @@ def test_an_offer_out_of_reach_is_not_accepted() -> None:
     assert ports_of(testbed, "beyond") == 0
 
 
-def test_an_offer_that_does_not_pay_for_its_way_is_not_accepted() -> None:
+def test_an_offer_smaller_than_the_energy_of_the_way_is_not_accepted() -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH))
     testbed.deliver("far", "v1", birth(HOME, Kind.CHARGER, (51.0, 10.9)), f"{HOME}/charger")
     call = until_the_call(testbed)
@@ -268,7 +268,7 @@ def test_an_empty_charger_has_nothing_to_offer() -> None:
     testbed.expect("v1", HOME, Close(call.call))
 
 
-def test_after_a_vain_call_it_waits_longer_and_longer() -> None:
+def test_after_each_unsuccessful_call_it_pauses_longer() -> None:
     testbed = alone(0)
     for _ in range(20):
         testbed.run_tick()
@@ -282,7 +282,7 @@ def test_after_a_vain_call_it_waits_longer_and_longer() -> None:
 # --- neighbours ------------------------------------------------------------------------------------------
 
 
-def test_nobody_in_its_own_cell_and_the_neighbours_are_asked() -> None:
+def test_without_chargers_in_its_own_cell_it_calls_the_neighbours() -> None:
     testbed = Testbed(
         charger("next-door", stored_wh=80_000, place=NEAR, cell="there"),
         vehicle("v1", stored_wh=LOW_WH, cells=(HOME, "there")),
@@ -298,7 +298,7 @@ def test_nobody_in_its_own_cell_and_the_neighbours_are_asked() -> None:
     testbed.expect_nothing()
 
 
-def test_declined_in_its_own_cell_it_asks_the_neighbours() -> None:
+def test_declined_in_its_own_cell_it_calls_the_neighbours() -> None:
     testbed = Testbed(
         charger("near", stored_wh=0, place=NEAR),
         charger("next-door", stored_wh=80_000, place=FARTHER, cell="there"),
@@ -312,7 +312,7 @@ def test_declined_in_its_own_cell_it_asks_the_neighbours() -> None:
     assert charger_of(testbed) == "next-door"
 
 
-def test_with_an_offer_at_home_the_neighbours_are_not_bothered() -> None:
+def test_with_an_offer_in_its_own_cell_the_neighbours_are_not_called() -> None:
     testbed = Testbed(
         charger("near", stored_wh=80_000, place=NEAR),
         charger("next-door", stored_wh=90_000, place=NEAR, cell="there"),
@@ -323,10 +323,10 @@ def test_with_an_offer_at_home_the_neighbours_are_not_bothered() -> None:
     assert [scope for _, scope, m in testbed.sent if isinstance(m, Call | Close)] == [HOME, HOME]
 
 
-# --- silence, loss and death -----------------------------------------------------------------------------
+# --- silence, loss and failures --------------------------------------------------------------------------
 
 
-def test_it_does_not_wait_for_a_silent_charger_past_its_patience() -> None:
+def test_it_does_not_wait_for_a_silent_charger_past_the_timeout() -> None:
     testbed = street()
     testbed.drop(Call, to="near")
     until_the_call(testbed)
@@ -339,7 +339,7 @@ def test_it_does_not_wait_for_a_silent_charger_past_its_patience() -> None:
 
 
 @pytest.mark.parametrize("seconds_per_tick", [60.0, 10.0, 3.0])
-def test_a_silent_charger_does_not_keep_it_from_charging_at_any_speed(seconds_per_tick: float) -> None:
+def test_it_charges_in_spite_of_a_silent_charger_at_any_speed(seconds_per_tick: float) -> None:
     testbed = Testbed(
         charger("near", stored_wh=80_000, place=NEAR),
         charger("farther", stored_wh=90_000, place=FARTHER),
@@ -353,7 +353,7 @@ def test_a_silent_charger_does_not_keep_it_from_charging_at_any_speed(seconds_pe
     assert len(testbed.published(Bill)) == 1
 
 
-def test_a_silent_best_charger_gives_way_to_the_next_best() -> None:
+def test_after_a_silent_best_charger_the_next_best_is_tried() -> None:
     testbed = street()
     testbed.settings = Settings(algorithm=Algorithm.CLOSEST)
     testbed.drop(Lease, sender="near")
@@ -368,7 +368,7 @@ def test_a_silent_best_charger_gives_way_to_the_next_best() -> None:
     assert ports_of(testbed, "near") == 0
 
 
-def test_a_refused_acceptance_gives_way_to_the_next_best() -> None:
+def test_after_a_declined_acceptance_the_next_best_is_tried() -> None:
     testbed = street()
     testbed.settings = Settings(algorithm=Algorithm.CLOSEST)
     testbed.drop(Accept, to="near")
@@ -382,7 +382,7 @@ def test_a_refused_acceptance_gives_way_to_the_next_best() -> None:
     assert (ports_of(testbed, "near"), ports_of(testbed, "farther")) == (0, 1)
 
 
-def test_a_lease_that_comes_too_late_is_given_back() -> None:
+def test_a_lease_that_comes_too_late_is_cancelled() -> None:
     testbed = alone()
     held = testbed.hold(Lease)
     until_the_call(testbed)
@@ -397,14 +397,14 @@ def test_a_lease_that_comes_too_late_is_given_back() -> None:
     assert ports_of(testbed) == 0
 
 
-def test_a_charger_that_dies_on_the_way_sends_the_vehicle_on() -> None:
+def test_if_the_charger_goes_offline_on_the_way_the_vehicle_goes_elsewhere() -> None:
     testbed = street()
     testbed.settings = Settings(algorithm=Algorithm.CLOSEST)
     until_the_call(testbed)
     assert charger_of(testbed) == "near"
     testbed.take_offline("near")
     for _ in range(MAX_SILENT_TICKS + 2):
-        rest(testbed)
+        finish_tick(testbed)
         testbed.run_phases(Phase.BID)
     testbed.wait(MAX_DELAY_MS)
     assert [release.outcome for release in testbed.published(Release)][:1] == ["interrupted"]
@@ -417,7 +417,7 @@ def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
     call = until_the_call(testbed)
     near = testbed.agents["near"]
     assert isinstance(near, Charger)
-    near.reservation_book.reservations.clear()  # it has forgotten
+    near.reservation_book.reservations.clear()  # it has lost its memory
     near.stored_wh = 0
     testbed.run_phases(Phase.TRADE)
     testbed.begin_phase(Phase.IMPORT)
@@ -441,7 +441,7 @@ def test_the_last_port_goes_to_one_and_then_to_the_other() -> None:
         assert ports_of(testbed) <= 1
     assert {scope for _, scope, m in testbed.sent if isinstance(m, Bill)} == {"v1", "v2"}
     assert "port" in {m.reason for m in testbed.published(Decline)}
-    books_agree(testbed)
+    check_accounts(testbed)
 
 
 def test_two_at_once_for_the_last_port() -> None:
@@ -471,12 +471,12 @@ def test_two_at_once_for_the_last_port() -> None:
     assert ports_of(testbed) == 1
 
 
-def test_a_dead_vehicle_frees_its_port_with_the_lease() -> None:
+def test_an_offline_vehicles_port_is_free_when_the_lease_ends() -> None:
     testbed = alone()
     call = until_the_call(testbed)
     assert ports_of(testbed) == 1
     testbed.take_offline("v1")
-    rest(testbed)
+    finish_tick(testbed)
     testbed.run_tick()
     assert ports_of(testbed) == 1
     testbed.run_tick()
@@ -486,7 +486,7 @@ def test_a_dead_vehicle_frees_its_port_with_the_lease() -> None:
     assert testbed.published(ChargerState)[-1].ports_reserved == 0
 
 
-def test_a_vehicle_stranded_on_the_way_does_not_keep_its_port_for_ever() -> None:
+def test_a_vehicle_stranded_on_the_way_releases_its_port() -> None:
     testbed = alone()
     until_the_call(testbed)
     car = v1(testbed)
@@ -500,14 +500,14 @@ def test_a_vehicle_stranded_on_the_way_does_not_keep_its_port_for_ever() -> None
     )
     car.on_reserved(car.reservation.session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), testbed.now_ms)
     for _ in range(12):
-        rest(testbed)
+        finish_tick(testbed)
         testbed.run_phases(Phase.BID)
     assert car.trip.status is VehicleStatus.STRANDED
     assert ports_of(testbed) == 0
 
 
 @pytest.mark.parametrize("lost", [Bill, Release, Heartbeat, Lease])
-def test_a_message_lost_once_changes_no_books(lost: type[Message]) -> None:
+def test_one_lost_message_changes_no_account(lost: type[Message]) -> None:
     testbed = alone()
     until_the_call(testbed)
     testbed.wait(500_000)
@@ -518,29 +518,29 @@ def test_a_message_lost_once_changes_no_books(lost: type[Message]) -> None:
         testbed.restore_link()
         testbed.begin_phase(Phase.SETTLE)
         testbed.begin_phase(Phase.BID)
-    rest(testbed)
-    books_agree(testbed)
+    finish_tick(testbed)
+    check_accounts(testbed)
 
 
-def test_a_lost_bill_is_asked_for_again_and_paid() -> None:
+def test_a_lost_bill_is_requested_again_and_paid() -> None:
     testbed = alone()
     testbed.drop(Bill)
     until_the_call(testbed)
     for _ in range(8):
-        rest(testbed)
+        finish_tick(testbed)
         if testbed.published(Bill):
             testbed.restore_link()
         testbed.run_phases(Phase.BID)
-    rest(testbed)
+    finish_tick(testbed)
     assert testbed.published(Bill)
-    books_agree(testbed)
+    check_accounts(testbed)
 
 
 RESERVING = [Call, Offer, Decline, Accept, Lease, Heartbeat, Release, Bill, Close]
 
 
 @given(st.sets(st.sampled_from(RESERVING), min_size=1), st.integers(0, 20), st.integers(1, 12), st.booleans())
-def test_after_any_loss_ends_the_books_agree(
+def test_after_losses_end_the_accounts_agree(
     lost: set[type[Message]], from_step: int, steps: int, both: bool
 ) -> None:
     testbed = street() if both else alone()
@@ -553,13 +553,13 @@ def test_after_any_loss_ends_the_books_agree(
             testbed.restore_link()
         testbed.begin_phase(phases[step % 4])
         testbed.wait(100_000)
-    books_agree(testbed)
+    check_accounts(testbed)
 
 
 # --- bounds ----------------------------------------------------------------------------------------------
 
 
-def test_time_that_goes_back_does_not_fill_the_battery() -> None:
+def test_a_new_run_at_an_earlier_time_does_not_fill_the_battery() -> None:
     testbed = alone()
     car = v1(testbed)
     car.trip.destination = FARTHER
@@ -574,7 +574,7 @@ def test_time_that_goes_back_does_not_fill_the_battery() -> None:
     assert state.driven_wh >= 0
 
 
-def test_a_new_run_of_the_clock_does_not_keep_a_vehicle_from_calling() -> None:
+def test_in_a_new_run_of_the_clock_a_vehicle_calls_again() -> None:
     testbed = alone(0)
     testbed.begin_phase(Phase.BID, 1000)
     testbed.wait(MAX_DELAY_MS)
@@ -594,9 +594,9 @@ def test_a_battery_gains_what_was_drawn_less_the_loss() -> None:
     testbed = alone()
     until_the_call(testbed)
     for _ in range(8):
-        rest(testbed)
+        finish_tick(testbed)
         testbed.run_phases(Phase.BID)
-    rest(testbed)
+    finish_tick(testbed)
     drawn_wh = sum(state.drawn_wh for state in testbed.published(VehicleState))
     loss_wh = sum(state.charge_loss_wh for state in testbed.published(VehicleState))
     assert drawn_wh > 30_000
@@ -614,7 +614,7 @@ def test_what_is_late_or_for_another_call_is_counted() -> None:
     assert v1(testbed).refused == {"late": 5}
 
 
-def test_a_charger_that_dies_while_it_is_asked_is_not_waited_for() -> None:
+def test_a_charger_that_goes_offline_before_its_offer_is_not_waited_for() -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH, limit=400_000))
     for name in ("one", "two"):
         testbed.deliver(name, "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
@@ -623,8 +623,8 @@ def test_a_charger_that_dies_while_it_is_asked_is_not_waited_for() -> None:
         testbed.deliver(name, "v1", Offer(call.call, 30_000, 100_000, testbed.now_ms + 60_000))
     testbed.expect_next("v1", "one", Accept)
     for name in ("two", "one"):
-        gone = birth(HOME, Kind.CHARGER, NEAR)
-        testbed.deliver(name, "v1", replace(gone, online=False), f"{HOME}/charger")
+        online = birth(HOME, Kind.CHARGER, NEAR)
+        testbed.deliver(name, "v1", replace(online, online=False), f"{HOME}/charger")
     testbed.expect("v1", HOME, Close(call.call))
     assert v1(testbed).search.negotiation is None
     assert not v1(testbed).waiting

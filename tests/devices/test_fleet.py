@@ -1,4 +1,4 @@
-"""From a scenario to its agents: by the id alone, the same every time, each in its cell."""
+"""The agents of a scenario: built by their ids alone, the same every time, each in its cell."""
 
 import re
 from typing import Any
@@ -60,14 +60,14 @@ def test_another_seed_is_another_fleet() -> None:
     assert one.ids == other.ids
 
 
-def test_another_device_changes_nobody_elses_draws() -> None:
+def test_another_device_does_not_change_the_random_numbers_of_the_others() -> None:
     more = Fleet(parse("", "normal.toml", "", ["chargers.count=21"]), NORMAL.seed)
     less = Fleet(NORMAL)
     for agent_id in ("vehicle-17", "charger-20", "turbine-2"):
         assert memory(less.make(agent_id)) == memory(more.make(agent_id))
 
 
-def test_ids_are_ids_and_reactors_are_called_so() -> None:
+def test_ids_are_valid_and_unique() -> None:
     fleet = Fleet(scenario_of(2, 2, "reactors.count=3"))
     assert len(set(fleet.ids)) == len(fleet.ids)
     assert CLOCK_ID not in fleet.ids
@@ -78,7 +78,7 @@ def test_ids_are_ids_and_reactors_are_called_so() -> None:
 
 
 @given(st.integers(1, 6), st.integers(1, 6))
-def test_neighbours_are_mutual_and_beside_each_other(rows: int, columns: int) -> None:
+def test_neighbours_are_mutual_and_adjacent(rows: int, columns: int) -> None:
     cells = {cell.name: cell for cell in cells_of(scenario_of(rows, columns))}
     assert len(cells) == rows * columns
     for cell in cells.values():
@@ -104,7 +104,7 @@ def test_cells_cover_the_area_without_overlap(rows: int, columns: int) -> None:
     assert max(sizes) == pytest.approx(min(sizes))
 
 
-def test_one_cell_is_called_like_the_site() -> None:
+def test_a_single_cell_has_the_name_of_the_site() -> None:
     (cell,) = cells_of(scenario_of(1, 1, "site=bench"))
     assert (cell.name, cell.neighbours) == ("bench", ())
 
@@ -134,16 +134,16 @@ def test_turbines_stand_at_the_given_sites() -> None:
                 assert homes[site] == cell.name
 
 
-def test_a_vehicle_hears_its_own_cell_and_the_neighbours() -> None:
+def test_a_vehicle_subscribes_to_the_chargers_of_its_own_cell_and_the_neighbours() -> None:
     fleet = Fleet(scenario_of(2, 2))
     neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
     for agent in fleet.agents():
         if isinstance(agent, Vehicle):
-            heard = {scope.partition("/")[0] for word, scope in agent.subscriptions() if word == "presence"}
-            assert heard == {agent.cell, *neighbours[agent.cell]}
+            cells = {scope.partition("/")[0] for word, scope in agent.subscriptions() if word == "presence"}
+            assert cells == {agent.cell, *neighbours[agent.cell]}
 
 
-def test_a_fleet_is_acquainted_once_all_births_are_heard() -> None:
+def test_discovery_is_complete_when_all_births_are_received() -> None:
     fleet = Fleet(parse("", "mine.toml", "", ["turbines.count=1", "vehicles.count=1", "chargers.count=2"]))
     agents = list(fleet.agents())
     assert not fleet.discovery_complete()
@@ -176,19 +176,19 @@ def test_an_empty_fleet_can_be_made() -> None:
 # --- what it is made of ----------------------------------------------------------------------------------
 
 
-def test_a_roster_forgets_the_dead() -> None:
+def test_a_roster_holds_devices_that_are_online() -> None:
     roster = Roster()
     here = birth("here", Kind.CHARGER)
     roster.apply("a", here)
     roster.apply("a", here)
     assert roster.members == {"a": here}
-    gone = type(here)(online=False, kind=Kind.CHARGER, cell="here", latitude=0.0, longitude=0.0)
-    roster.apply("a", gone)
-    roster.apply("b", gone)
+    offline = type(here)(online=False, kind=Kind.CHARGER, cell="here", latitude=0.0, longitude=0.0)
+    roster.apply("a", offline)
+    roster.apply("b", offline)
     assert roster.members == {}
 
 
-def test_chance_is_the_published_splitmix64() -> None:
+def test_random_streams_are_the_published_splitmix64() -> None:
     # Java's SplittableRandom and the reference C code give these for seed 1234567 (rosettacode.org, "SplitMix64")
     chance = RandomStream()
     chance._state = 1234567

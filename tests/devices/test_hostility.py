@@ -1,15 +1,14 @@
-"""No valid message, from whomever and whenever, can stop an agent, break its bounds, or make it talk nonsense."""
+"""No valid message, from any sender at any time, stops an agent, breaks its bounds, or makes it publish nonsense."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.codec import decode, encode
-from gridfleet.broker.protocol.messages import Kind, Message, Phase, Tick
+from gridfleet.broker.protocol.messages import Control, Grant, Kind, Message, Phase, Tick
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import NO_TICK, Agent, Out
 from gridfleet.devices.agents.buyer import Buyer
@@ -42,7 +41,7 @@ def real_household() -> Household:
     )  # fmt: skip
 
 
-CAST: dict[str, Callable[[], Agent]] = {
+AGENTS: dict[str, Callable[[], Agent]] = {
     "turbine": real_turbine,
     "household": real_household,
     "charger": lambda: charger("c", stored_wh=50_000, ports=PORTS, cell=HOME),
@@ -50,7 +49,7 @@ CAST: dict[str, Callable[[], Agent]] = {
     "reactor": reactor,
 }
 
-instants = st.integers(START_MS, START_MS + 6 * TICK_MS)
+times = st.integers(START_MS, START_MS + 6 * TICK_MS)
 energies = st.sampled_from([0, 1, 5_000, 10_000, 20_000, 50_000])
 NEAR: Overrides = {
     "tick": st.integers(0, 4),
@@ -58,9 +57,9 @@ NEAR: Overrides = {
     "call": st.integers(0, 3),
     "index": st.integers(0, 3),
     "epoch": st.integers(0, 1),
-    "simulated_ms": st.integers(0, 5).map(lambda n: START_MS + n * TICK_MS) | instants,
-    "ends_ms": instants,
-    "until_ms": instants,
+    "simulated_ms": st.integers(0, 5).map(lambda n: START_MS + n * TICK_MS) | times,
+    "ends_ms": times,
+    "until_ms": times,
     "energy_wh": energies,
     "drawn_wh": energies,
     "price_ueur_per_kwh": st.sampled_from([0, 100_000, 900_000, 1_000_000]),
@@ -70,29 +69,29 @@ NEAR: Overrides = {
     "longitude": st.floats(9.5, 10.5),
     "absent": st.just(()),
 }
-"""What a peer who knows the site might say: near to what is true."""
+"""Values that a peer who knows the site would use."""
 senders = st.sampled_from(["reactor", "near", "t2", "h", "v2", "x"])
 scopes = st.sampled_from([HOME, "there", "x"])
 waits = st.sampled_from([0, 1, 1000, 60_000, 10**6])
-Deeds = list[tuple[str, str, Message, int]]
+Received = list[tuple[str, str, Message, int]]
 
 
-def of_these_days(message: Message) -> Message:
-    """Return the message, a tick moved into the time for which there is weather."""
+def with_weather(message: Message) -> Message:
+    """Return the message; move a tick into the time for which there is weather."""
     if not isinstance(message, Tick):
         return message
     return replace(message, simulated_ms=START_MS + message.simulated_ms % (6 * TICK_MS))
 
 
-def sequences(kind: str) -> st.SearchStrategy[Deeds]:
-    """Mostly what this kind of agent listens to, and now and then something else."""
-    heard = [anything(message, NEAR) for message in CAST[kind]().handlers]
-    messages = st.one_of([*heard, anything(Tick, NEAR), any_message(NEAR)]).map(of_these_days)
+def sequences(kind: str) -> st.SearchStrategy[Received]:
+    """Draw messages, most of them of the classes that this kind of agent handles."""
+    handled = [anything(message, NEAR) for message in AGENTS[kind]().handlers]
+    messages = st.one_of([*handled, anything(Tick, NEAR), any_message(NEAR)]).map(with_weather)
     return st.lists(st.tuples(senders, scopes, messages, waits), min_size=1, max_size=25)
 
 
-def bounds_hold(agent: Agent) -> None:
-    """Whatever happened, energy, ports and batteries are within what there is."""
+def check_bounds(agent: Agent) -> None:
+    """Check that energy, ports and batteries are within their limits."""
     if isinstance(agent, Charger):
         assert 0 <= agent.stored_wh <= CAPACITY_WH
         assert len(agent.reservation_book.reservations) <= PORTS
@@ -107,70 +106,72 @@ def bounds_hold(agent: Agent) -> None:
     assert all(count > 0 for count in agent.refused.values())
 
 
-def perform(agent: Agent, deeds: Deeds) -> list[Out]:
-    """Say all that to an agent, and wake it whenever it wants; return what it said."""
+def deliver(agent: Agent, received: Received) -> list[Out]:
+    """Deliver messages to an agent, and wake it when it is due; return what it publishes."""
     now_ms = START_MS
-    said = [agent.start(now_ms)]
-    said += [
+    published = [agent.start(now_ms)]
+    published += [
         agent.handle(f"{cell}/charger", "near", birth(cell, Kind.CHARGER), now_ms) for cell in (HOME, "there")
     ]
-    for sender, scope, message, wait_ms in deeds:
+    for sender, scope, message, wait_ms in received:
         now_ms += wait_ms
-        said.append(agent.handle(scope, sender, message, now_ms))
+        published.append(agent.handle(scope, sender, message, now_ms))
         due = [due_ms for due_ms in (agent.deadline_ms, agent.event_ms) if due_ms is not None]
-        said += [agent.wake(max(due_ms, now_ms)) for due_ms in due if due_ms <= now_ms + wait_ms]
-        bounds_hold(agent)
-    return said
+        published += [agent.wake(max(due_ms, now_ms)) for due_ms in due if due_ms <= now_ms + wait_ms]
+        check_bounds(agent)
+    return published
 
 
-@pytest.mark.parametrize("kind", CAST)
-def test_nothing_a_peer_says_stops_an_agent_or_breaks_its_bounds(kind: str) -> None:
+@pytest.mark.parametrize("kind", AGENTS)
+def test_no_message_stops_an_agent_or_breaks_its_bounds(kind: str) -> None:
     @settings(max_examples=40)
     @given(sequences(kind))
-    def anything_goes(deeds: Deeds) -> None:
-        perform(CAST[kind](), deeds)
+    def for_any_messages(received: Received) -> None:
+        deliver(AGENTS[kind](), received)
 
-    anything_goes()
+    for_any_messages()
 
 
-@pytest.mark.parametrize("kind", CAST)
-def test_whatever_an_agent_hears_what_it_says_is_valid(kind: str) -> None:
+@pytest.mark.parametrize("kind", AGENTS)
+def test_for_any_messages_what_an_agent_publishes_is_valid(kind: str) -> None:
     @settings(max_examples=40)
     @given(sequences(kind))
-    def anything_goes(deeds: Deeds) -> None:
-        for out in perform(CAST[kind](), deeds):
+    def for_any_messages(received: Received) -> None:
+        for out in deliver(AGENTS[kind](), received):
             for scope, message in out:
                 assert decode(message.TYPE, encode(message)) == message
                 assert isinstance(scope, str)
 
-    anything_goes()
+    for_any_messages()
 
 
-@pytest.mark.parametrize("kind", CAST)
+@pytest.mark.parametrize("kind", AGENTS)
 @pytest.mark.timeout(3)
 @pytest.mark.parametrize("at_ms", [0, START_MS - TICK_MS, START_MS + 10**13, 253_402_300_799_999])
 def test_a_tick_of_another_time_does_not_stop_an_agent(kind: str, at_ms: int) -> None:
-    agent = CAST[kind]()
+    agent = AGENTS[kind]()
     for phase in Phase:
         agent.handle("", "clock", replace(NO_TICK, tick=1, phase=phase, simulated_ms=at_ms, epoch=1), at_ms)
-        bounds_hold(agent)
+        check_bounds(agent)
 
 
-@pytest.mark.parametrize("kind", CAST)
-def test_the_same_story_has_the_same_end(kind: str) -> None:
+@pytest.mark.parametrize("kind", AGENTS)
+def test_the_same_messages_have_the_same_result(kind: str) -> None:
     @settings(max_examples=10)
     @given(sequences(kind))
-    def twice(deeds: Deeds) -> None:
-        once, again = perform(CAST[kind](), deeds), perform(CAST[kind](), deeds)
+    def twice(received: Received) -> None:
+        once, again = deliver(AGENTS[kind](), received), deliver(AGENTS[kind](), received)
         assert once == again
 
     twice()
 
 
-@pytest.mark.parametrize("kind", CAST)
-def test_whatever_it_does_not_expect_is_counted(kind: str) -> None:
-    agent = CAST[kind]()
-    strange: list[Any] = [m for m in (birth(HOME, Kind.CLOCK),) if type(m) not in agent.handlers]
-    for message in strange:
+@pytest.mark.parametrize("kind", AGENTS)
+def test_a_message_of_a_class_that_it_does_not_handle_is_refused_and_counted(kind: str) -> None:
+    agent = AGENTS[kind]()
+    candidates: list[Message] = [birth(HOME, Kind.CLOCK), Control(True, 1), Grant(0, START_MS)]
+    unexpected = [message for message in candidates if type(message) not in agent.handlers]
+    assert {Control, Grant} <= {type(message) for message in unexpected}
+    for message in unexpected:
         assert agent.handle(HOME, "x", message, START_MS) == ()
-    assert agent.refused == ({"unexpected": len(strange)} if strange else {})
+    assert agent.refused == {"unexpected": len(unexpected)}

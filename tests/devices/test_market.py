@@ -1,4 +1,4 @@
-"""The market's rules: one order for all, nothing sold twice, nothing rounded away, books that refuse what is wrong."""
+"""The rules of the market: one merit order for all, nothing sold twice, nothing rounded away, books that balance."""
 
 from collections import Counter
 from itertools import pairwise
@@ -52,11 +52,11 @@ def shuffled(items: list[Item], random: Random) -> list[Item]:
     return items
 
 
-def book(tick: int, wanted: Bids, offered: dict[str, int]) -> CellMarket:
-    made = CellMarket(tick)
-    made.bids.update(wanted)
-    made.supplies.update(offered)
-    return made
+def market_of(tick: int, wanted: Bids, offered: dict[str, int]) -> CellMarket:
+    market = CellMarket(tick)
+    market.bids.update(wanted)
+    market.supplies.update(offered)
+    return market
 
 
 def served(shares: dict[str, list[tuple[Claim, int]]]) -> Counter[tuple[str, int]]:
@@ -86,7 +86,7 @@ def test_merit_order_is_total(tick: int, wanted: Bids) -> None:
 
 
 @given(ticks, bids())
-def test_the_best_paid_is_first(tick: int, wanted: Bids) -> None:
+def test_the_highest_price_is_first(tick: int, wanted: Bids) -> None:
     prices = [-claim[0] for claim in merit_order(tick, wanted)]
     assert prices == sorted(prices, reverse=True)
 
@@ -112,11 +112,11 @@ def test_ids_with_the_same_number_are_ordered_by_the_id() -> None:
     )
 
 
-# --- stretches -------------------------------------------------------------------------------------------
+# --- allocation ------------------------------------------------------------------------------------------
 
 
 @given(ticks, bids(), st.lists(st.integers(0, 40), max_size=6))
-def test_stretches_partition_the_claims(tick: int, wanted: Bids, lengths: list[int]) -> None:
+def test_successive_allocations_partition_the_claims(tick: int, wanted: Bids, lengths: list[int]) -> None:
     claims = merit_order(tick, wanted)
     start, pieces = 0, []
     for length in lengths:
@@ -134,7 +134,9 @@ def test_stretches_partition_the_claims(tick: int, wanted: Bids, lengths: list[i
 
 
 @given(ticks, bids(), st.integers(0, 100), st.integers(0, 100))
-def test_only_the_ends_of_a_stretch_are_partial(tick: int, wanted: Bids, start: int, length: int) -> None:
+def test_only_the_first_and_last_lot_of_an_allocation_are_partial(
+    tick: int, wanted: Bids, start: int, length: int
+) -> None:
     lots = allocate(merit_order(tick, wanted), start, length)
     assert all(energy_wh == claim[4] for claim, energy_wh in lots[1:-1])
 
@@ -146,7 +148,7 @@ def test_a_package_is_cut_where_the_energy_ends() -> None:
     assert allocate(claims, 20, 5) == []
 
 
-def test_a_producer_without_energy_has_no_stretch() -> None:
+def test_a_producer_without_energy_serves_nothing() -> None:
     claims = merit_order(0, {"c": [package(0, 10, 9)]})
     assert allocate(claims, 0, 0) == []
     assert allocate(claims, 3, 0) == []
@@ -165,8 +167,8 @@ def test_all_producers_together_sell_each_package_once(
     tick: int, wanted: Bids, offered: dict[str, int], random: Random
 ) -> None:
     shares = {}
-    for name in offered:  # each has heard the same, in an order of its own
-        own = book(
+    for name in offered:  # each has received the same, in another order
+        own = market_of(
             tick,
             dict(shuffled(list(wanted.items()), random)),
             dict(shuffled(list(offered.items()), random)),
@@ -181,16 +183,16 @@ def test_all_producers_together_sell_each_package_once(
 
 
 @given(ticks, bids(), supplies)
-def test_leftovers_are_what_nobody_was_awarded(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
-    sold = {name: sum(wh for _, wh in book(tick, wanted, offered).clear(name)) for name in offered}
-    assert book(tick, wanted, offered).unsold_supplies() == {
+def test_unsold_supplies_are_what_was_not_awarded(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
+    sold = {name: sum(wh for _, wh in market_of(tick, wanted, offered).clear(name)) for name in offered}
+    assert market_of(tick, wanted, offered).unsold_supplies() == {
         name: offered[name] - sold[name] for name in offered
     }
 
 
 @given(ticks, bids(), supplies)
-def test_nobody_is_served_before_who_pays_more(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
-    got = served({name: book(tick, wanted, offered).clear(name) for name in offered})
+def test_no_bid_is_served_before_a_higher_one(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
+    got = served({name: market_of(tick, wanted, offered).clear(name) for name in offered})
     prices = [
         (p.price_ueur_per_kwh, got[name, p.index], p.energy_wh)
         for name, packages in wanted.items()
@@ -200,16 +202,16 @@ def test_nobody_is_served_before_who_pays_more(tick: int, wanted: Bids, offered:
     assert all(served_wh == wh for price, served_wh, wh in prices if price > lowest_served)
 
 
-def test_a_stranger_has_no_share() -> None:
-    assert book(0, {"c": (package(0, 5),)}, {"t1": 5}).clear("t2") == []
+def test_a_producer_without_supply_serves_nothing() -> None:
+    assert market_of(0, {"c": (package(0, 5),)}, {"t1": 5}).clear("t2") == []
 
 
 @given(ticks, bids(), supplies, st.lists(st.integers(0, 30), max_size=6))
 def test_resold_energy_goes_to_unserved_claims_once(
     tick: int, wanted: Bids, offered: dict[str, int], refused: list[int]
 ) -> None:
-    everybody = {name: book(tick, wanted, offered).clear(name) for name in offered}
-    mine = book(tick, wanted, offered)
+    shares = {name: market_of(tick, wanted, offered).clear(name) for name in offered}
+    mine = market_of(tick, wanted, offered)
     mine.clear("t1")
     resold: list[tuple[Claim, int]] = []
     for energy_wh in refused:
@@ -220,12 +222,12 @@ def test_resold_energy_goes_to_unserved_claims_once(
     claims = [claim for claim, _ in resold]
     assert len(set(claims)) == len(claims)
     assert claims == sorted(claims)
-    got = served(everybody) + served({"again": resold})
+    got = served(shares) + served({"again": resold})
     assert all(got[c[2], c[3]] <= c[4] for c in merit_order(tick, wanted))
 
 
-def test_resell_is_refused_energy_to_the_next_in_order() -> None:
-    mine = book(0, {"c": (package(0, 10, 9), package(1, 10, 5), package(2, 10, 1))}, {"t1": 15})
+def test_refused_energy_goes_to_the_next_unserved_claims() -> None:
+    mine = market_of(0, {"c": (package(0, 10, 9), package(1, 10, 5), package(2, 10, 1))}, {"t1": 15})
     assert [wh for _, wh in mine.clear("t1")] == [10, 5]
     assert [(claim[3], wh) for claim, wh in mine.next_unserved(12)] == [(1, 5), (2, 7)]
     assert mine.next_unserved(12) == []
@@ -239,7 +241,7 @@ def test_lots_are_grouped_by_consumer() -> None:
     }
 
 
-def test_lots_are_cut_off_where_they_exceed_the_energy() -> None:
+def test_packages_are_cut_where_they_exceed_the_energy() -> None:
     lots = (package(0, 10, 9), package(1, 10, 5))
     assert take_up_to(25, lots) == take_up_to(20, lots) == lots
     assert take_up_to(15, lots) == (package(0, 10, 9), package(1, 5, 5))
@@ -286,7 +288,17 @@ def test_awards_are_numbered_for_each_consumer() -> None:
         ("c", Receipt(3, 0, (package(0, 5, EUR), package(0, 5, EUR)))),
         ("c", Receipt(3, 0, (*LOTS, package(0, 1, EUR)))),
     ],
-    ids=["stranger", "serial", "more", "cheaper", "dearer", "index", "mixed-up", "twice", "extra"],
+    ids=[
+        "other consumer",
+        "serial",
+        "more",
+        "cheaper",
+        "more expensive",
+        "index",
+        "mixed-up",
+        "twice",
+        "extra",
+    ],
 )
 def test_a_wrong_receipt_changes_nothing(consumer: str, receipt: Receipt) -> None:
     sales = Sales(3, 100)
@@ -374,7 +386,7 @@ def test_energy_that_was_not_bid_for_is_not_bought(lot: Package) -> None:
     assert (books.bought_wh, books.paid_neur, books.remaining()) == (0, 0, LOTS)
 
 
-def test_only_dear_packages_are_asked_of_the_reactor() -> None:
+def test_only_packages_at_the_reactors_price_are_left_for_it() -> None:
     assert Purchases(3, LOTS).remaining(EUR) == (LOTS[0],)
     assert Purchases(3, LOTS).remaining(EUR + 1) == ()
     assert Purchases(3).remaining() == ()
@@ -389,8 +401,8 @@ def test_a_consumer_never_buys_more_than_it_bid(awards: list[tuple[str, int, tup
         assert books.take(producer, Award(0, serial, lots)) is receipt
         assert Sales(0, 10**6).award("c", "here", lots).lots == lots
     taken = [lot for receipt in books.receipts.values() for lot in receipt.lots]
-    for wish in wanted:
-        assert total(lot for lot in taken if lot.index == wish.index) <= wish.energy_wh
+    for bid in wanted:
+        assert total(lot for lot in taken if lot.index == bid.index) <= bid.energy_wh
     assert books.bought_wh == total(taken) == books.demand_wh - total(books.remaining())
     assert books.paid_neur == sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in taken)
 

@@ -1,4 +1,4 @@
-"""What the agents agree on among themselves is what a central planner would choose: the optimum of a linear programme.
+"""The agents' market finds what a central planner would: the optimum of a linear programme.
 
 Welfare is the sum of price · energy over the packages served. The planner knows all bids and supplies of a cell
 and tick; with the reactor it also pays the reactor's price for what that sells.
@@ -19,21 +19,21 @@ from gridfleet.devices.runtime.simulation import Simulation
 
 REACTOR_PRICE = 900_000
 TOLERANCE = 1e-6
-Wish = tuple[int, int]
+Demand = tuple[int, int]
 """(price, energy)."""
 
 
-def optimum(wishes: list[Wish], supply_wh: int, reactor_price: int | None = None) -> float:
-    """Return the greatest welfare that this much wind, and a reactor without limit at its price, can give."""
-    if not wishes:
+def optimum(demands: list[Demand], supply_wh: int, reactor_price: int | None = None) -> float:
+    """Return the highest welfare possible with this supply, and with a reactor without limit at its price."""
+    if not demands:
         return 0.0
-    count = len(wishes)
-    gains = [-float(price) for price, _ in wishes]
-    bounds = [(0.0, float(energy_wh)) for _, energy_wh in wishes]
+    count = len(demands)
+    gains = [-float(price) for price, _ in demands]
+    bounds = [(0.0, float(energy_wh)) for _, energy_wh in demands]
     if reactor_price is None:
         solved = linprog(gains, A_ub=[[1.0] * count], b_ub=[float(supply_wh)], bounds=bounds)
     else:
-        gains += [-float(price - reactor_price) for price, _ in wishes]
+        gains += [-float(price - reactor_price) for price, _ in demands]
         rows = [[1.0] * count + [0.0] * count]
         rows += [[float(i % count == n) for i in range(2 * count)] for n in range(count)]
         limits = [float(supply_wh), *(energy for _, energy in bounds)]
@@ -47,7 +47,7 @@ def agree(one: float, other: float) -> bool:
 
 
 packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max_size=5).map(
-    lambda wishes: tuple(Package(index, wh, price) for index, (price, wh) in enumerate(wishes))
+    lambda demands: tuple(Package(index, wh, price) for index, (price, wh) in enumerate(demands))
 )
 
 
@@ -59,11 +59,11 @@ packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max
 def test_clearing_a_market_is_optimal(
     tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
 ) -> None:
-    book = CellMarket(tick)
-    book.bids, book.supplies = bids, supplies
-    welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in book.clear(name))
-    wishes = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]
-    assert agree(welfare, optimum(wishes, sum(supplies.values())))
+    market = CellMarket(tick)
+    market.bids, market.supplies = bids, supplies
+    welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in market.clear(name))
+    demands = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]
+    assert agree(welfare, optimum(demands, sum(supplies.values())))
 
 
 # --- every cell and tick of a recorded run ---------------------------------------------------------------
@@ -71,9 +71,9 @@ def test_clearing_a_market_is_optimal(
 
 @dataclass
 class Market:
-    """What was said in one cell and tick."""
+    """The messages of one cell and tick, summed up."""
 
-    wishes: list[Wish] = field(default_factory=list)
+    demands: list[Demand] = field(default_factory=list)
     supply_wh: int = 0
     from_wind: float = 0.0
     from_reactor: float = 0.0
@@ -83,7 +83,7 @@ class Market:
 
 
 class Record:
-    """Hears a run and keeps its markets, by what was said alone."""
+    """The markets of a run, by its messages alone."""
 
     def __init__(self) -> None:
         self.markets: defaultdict[tuple[str, int], Market] = defaultdict(Market)
@@ -91,7 +91,7 @@ class Record:
         self.awards: dict[tuple[str, str, int, int], Award] = {}
         self.phase = ""
 
-    def hear(self, _now_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, _now_ms: int, scope: str, sender: str, message: Message) -> None:
         match message:
             case Tick():
                 self.phase = message.phase
@@ -102,7 +102,7 @@ class Record:
                 self.cell_of[sender] = scope
                 market = self.markets[scope, message.tick]
                 for p in message.packages:
-                    market.wishes.append((p.price_ueur_per_kwh, p.energy_wh))
+                    market.demands.append((p.price_ueur_per_kwh, p.energy_wh))
                     market.wanted_wh[sender, p.index] = p.energy_wh
             case Award():
                 self.awards[sender, scope, message.tick, message.serial] = message
@@ -123,7 +123,7 @@ class Record:
 
 def recorded(scenario: Scenario, ticks: int) -> Record:
     record = Record()
-    Simulation(scenario, ticks=ticks, taps=(record.hear,)).run()
+    Simulation(scenario, ticks=ticks, taps=(record.receive,)).run()
     return record
 
 
@@ -132,10 +132,10 @@ def test_every_tick_of_a_run_is_optimal(changes: tuple[str, ...]) -> None:
     record = recorded(load("normal", changes), 24)
     assert len(record.markets) == 24
     for market in record.markets.values():
-        assert agree(market.from_wind, optimum(market.wishes, market.supply_wh))
+        assert agree(market.from_wind, optimum(market.demands, market.supply_wh))
         assert agree(
             market.from_wind + market.from_reactor,
-            optimum(market.wishes, market.supply_wh, REACTOR_PRICE),
+            optimum(market.demands, market.supply_wh, REACTOR_PRICE),
         )
         assert all(wh <= market.wanted_wh[key] for key, wh in market.served_wh.items())
     if changes:
@@ -148,7 +148,7 @@ def test_every_cell_of_a_run_with_neighbours_is_optimal() -> None:
     record = recorded(load("normal", changes), 12)
     assert len({cell for cell, _ in record.markets}) == 4
     for market in record.markets.values():
-        assert agree(market.from_wind, optimum(market.wishes, market.supply_wh))
+        assert agree(market.from_wind, optimum(market.demands, market.supply_wh))
         assert all(wh <= market.wanted_wh[key] for key, wh in market.served_wh.items())
 
 

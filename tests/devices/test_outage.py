@@ -1,4 +1,4 @@
-"""Chargers out of service: who is meant, what they say, where their vehicles go; and the drill of an outage."""
+"""Chargers out of service: which ones, what they publish, where their vehicles go; and the outage drill."""
 
 import pytest
 from hypothesis import given
@@ -58,11 +58,11 @@ def rest(testbed: Testbed) -> None:
     testbed.run_phases(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
 
 
-# --- the words -------------------------------------------------------------------------------------------
+# --- the setting -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("words", "out"),
+    ("chargers_out", "out"),
     [
         ("", set()),
         ("charger-007", {"charger-007"}),
@@ -74,12 +74,12 @@ def rest(testbed: Testbed) -> None:
         ("south", set()),
     ],
 )
-def test_ids_cells_and_shares(words: str, out: set[str]) -> None:
-    assert {name for name in IDS if service_status.parse(words).includes(name, "north")} == out
+def test_ids_cells_and_shares(chargers_out: str, out: set[str]) -> None:
+    assert {name for name in IDS if service_status.parse(chargers_out).includes(name, "north")} == out
 
 
 @given(st.integers(0, 100), st.integers(0, 100))
-def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
+def test_a_larger_share_includes_a_smaller_one(one: int, other: int) -> None:
     smaller, larger = (
         {name for name in IDS if service_status.parse(f"{share}%").includes(name, "")}
         for share in sorted((one, other))
@@ -88,18 +88,18 @@ def test_a_larger_share_holds_a_smaller(one: int, other: int) -> None:
     assert abs(len(larger) / len(IDS) - max(one, other) / 100) < 0.15
 
 
-@pytest.mark.parametrize("words", ["101%", "-1%", "a/b", "charger-1;charger-2", "25 %", "#"])
-def test_words_that_are_none(words: str) -> None:
+@pytest.mark.parametrize("chargers_out", ["101%", "-1%", "a/b", "charger-1;charger-2", "25 %", "#"])
+def test_an_invalid_value_is_refused(chargers_out: str) -> None:
     with pytest.raises(
         ValueError, match="expected the id of a charger, the name of a cell, a share such as 25%, or all"
     ):
-        service_status.parse(words)
+        service_status.parse(chargers_out)
 
 
 # --- out of service --------------------------------------------------------------------------------------
 
 
-def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
+def test_out_of_service_it_bids_nothing_declines_calls_and_reports_that() -> None:
     testbed = Testbed(charger("near", stored_wh=50_000, place=NEAR), vehicle("v1", stored_wh=14_000))
     testbed.settings = Settings(chargers_out="near")
     testbed.begin_phase(Phase.BID)
@@ -117,7 +117,7 @@ def test_out_of_service_it_bids_nothing_declines_calls_and_says_so() -> None:
     assert testbed.published(ChargerState)[-1].status != "out of service"
 
 
-def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
+def test_a_vehicle_that_is_charging_is_billed_and_leaves() -> None:
     testbed = street(NEAR, FARTHER)
     charger_id = leased_by(testbed)
     rest(testbed)
@@ -133,7 +133,7 @@ def test_a_vehicle_that_draws_is_billed_and_let_go() -> None:
     assert testbed.published(ChargerState, sender=charger_id)[-1].ports_reserved == 0
 
 
-def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_is_heard_once() -> None:
+def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_a_second_decline_is_ignored() -> None:
     one, car = charger("one", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=14_000)
     one._connector = Meter()
     one.reservation_book.metered = True
@@ -145,7 +145,7 @@ def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_offline_i
     testbed.run_phases(Phase.BID, Phase.TRADE)
     testbed.begin_phase(Phase.IMPORT)
     declined = testbed.skip_to("one", Decline)
-    assert car.handle("v1", "one", declined, car.tick * TICK_MS) == ()  # told twice
+    assert car.handle("v1", "one", declined, car.tick * TICK_MS) == ()  # the second decline
     bill = testbed.skip_to("one", Bill)
     testbed.run_phases(Phase.SETTLE)
     testbed.run_phases(Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
@@ -170,10 +170,10 @@ def test_a_vehicle_on_its_way_goes_elsewhere() -> None:
     assert leased_by(testbed) != first
     assert {state.avoids for state in testbed.published(VehicleState)} == {
         ()
-    }  # who says so breaks no promise
+    }  # a charger that reports it breaks no promise
 
 
-def test_a_day_with_chargers_out_breaks_no_book() -> None:
+def test_on_a_day_with_chargers_out_of_service_the_accounts_agree() -> None:
     text = """
     [[events]]
     hour = 2.0
@@ -206,10 +206,10 @@ def test_a_day_with_chargers_out_breaks_no_book() -> None:
 
 
 class Watch:
-    """Who was away during a run, and who is there at its end."""
+    """Devices that went offline during a run, and devices that are online at its end."""
 
     def __init__(self) -> None:
-        self.away: set[str] = set()
+        self.went_offline: set[str] = set()
         self.online: set[str] = set()
         self.log: list[tuple[int, str, str, Message]] = []
 
@@ -220,11 +220,11 @@ class Watch:
                 self.online.add(sender)
             elif sender in self.online:
                 self.online.discard(sender)
-                self.away.add(sender)
+                self.went_offline.add(sender)
 
 
 def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBroker) -> tuple[Watch, set[str]]:
-    """Run a fleet, order an outage in its third tick, and end when everybody has been away and is back."""
+    """Run a fleet, order an outage in its third tick, and end when every device has been offline and is back."""
     watch = Watch()
     fleet = Fleet(scenario)
     devices = set(fleet.ids)
@@ -243,18 +243,18 @@ def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBrok
         if not ordered and running.clock.tick >= 2:
             ordered = True
             running.clock.handle("outage_s", "ops", Control(seconds, 1), 0)
-        return not (watch.away == devices and devices <= watch.online)
+        return not (watch.went_offline == devices and devices <= watch.online)
 
     site.run(go_on)
     return watch, devices
 
 
 @pytest.mark.parametrize("mode", [Mode.SCALED, Mode.LOCKSTEP])
-def test_a_drill_takes_every_device_away_and_back(mode: Mode) -> None:
+def test_in_a_drill_every_device_goes_offline_and_comes_back(mode: Mode) -> None:
     with EmbeddedBroker() as broker:
         watch, devices = drilled(mode, load("normal", SMALL), 0.4, broker)
-    assert watch.away == devices  # and nobody twice, or the run had gone on
-    assert "clock" not in watch.away
+    assert watch.went_offline == devices  # none of them twice, or the run would have continued
+    assert "clock" not in watch.went_offline
     with record(watch.log) as store:
         assert [event.text for event in store.events() if event.kind == "drill"] == [
             "outage drill: devices are offline for 0.4 s"
@@ -268,7 +268,7 @@ def test_in_the_simulation_a_drill_changes_nothing() -> None:
 
 
 def published(scenario: Scenario) -> list[tuple[int, str, str, Message]]:
-    """What devices say in a simulation, the clock left out."""
+    """Return what devices publish in a simulation, without the clock."""
     log: list[tuple[int, str, str, Message]] = []
     Simulation(scenario, ticks=6, taps=(lambda *each: log.append(each),)).run()
     return [each for each in log if each[2] != "clock"]

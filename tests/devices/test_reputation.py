@@ -1,4 +1,4 @@
-"""Promises kept and broken: who is avoided, for how long, and what becomes of a charger that lies."""
+"""Promises kept and broken: which partners are avoided, for how long, and that a lying charger loses its customers."""
 
 from collections import Counter
 
@@ -34,7 +34,7 @@ def after(*outcomes: bool, tick: int = 0) -> Reputation:
         ((True, True, True), True),
     ],
 )
-def test_expectation_by_hand(outcomes: tuple[bool, ...], trusted: bool) -> None:
+def test_trust_after_some_outcomes(outcomes: tuple[bool, ...], trusted: bool) -> None:
     known = after(*outcomes)
     assert known.trusts("charger", 0) is trusted
     assert known.avoided(0) == (() if trusted else ("charger",))
@@ -47,46 +47,46 @@ def test_after_a_day_there_is_another_chance() -> None:
     assert known.trusts("charger", 10 + REMEMBERED_TICKS)
 
 
-def test_many_kept_promises_of_old_do_not_cover_for_ever() -> None:
+def test_many_kept_promises_do_not_outweigh_the_latest_ones() -> None:
     known = after(*[True] * 100, *[False] * MAX_ENCOUNTERS)
     assert not known.trusts("charger", 0)
 
 
 class Liar(Charger):
-    """Offers energy for nothing, and knows nothing of it when somebody comes for it."""
+    """Offers energy for free, and does not confirm its offers."""
 
     __slots__ = ()
 
-    def _lure(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def _offer_for_free(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
         return [(sender, Offer(call.call, call.energy_wh * 2, 0, now_ms + 300_000))]
 
-    def _forget(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
+    def _decline(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
         return [(sender, Decline(accept.call, "unknown"))]
 
-    handlers = {**Charger.handlers, Call: _lure, Accept: _forget}  # noqa: RUF012 - as its base has it
+    handlers = {**Charger.handlers, Call: _offer_for_free, Accept: _decline}  # noqa: RUF012 - as its base has it
 
 
-class Deserter(Liar):
-    """Confirms what it has lured with, and declines every heartbeat."""
+class DeclinesReleases(Liar):
+    """Confirms its offers, and declines every release."""
 
     __slots__ = ()
 
     def _confirm(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
         return [(sender, Lease(accept.call, self._promised[sender], 0, now_ms + 2_250_000))]
 
-    _promised: dict[str, int] = {}  # noqa: RUF012 - one deserter per test
+    _promised: dict[str, int] = {}  # noqa: RUF012 - one such charger per test
 
-    def _note(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def _note_offer(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
         self._promised[sender] = call.energy_wh * 2
-        return self._lure(scope, sender, call, now_ms)
+        return self._offer_for_free(scope, sender, call, now_ms)
 
-    def _desert(self, _scope: str, sender: str, beat: Release, _now_ms: int) -> Out:
+    def _decline_release(self, _scope: str, sender: str, beat: Release, _now_ms: int) -> Out:
         return [(sender, Decline(beat.call, "unknown"))]
 
-    handlers = {**Liar.handlers, Call: _note, Accept: _confirm, Release: _desert}  # noqa: RUF012
+    handlers = {**Liar.handlers, Call: _note_offer, Accept: _confirm, Release: _decline_release}  # noqa: RUF012
 
 
-@pytest.mark.parametrize("kind", [Liar, Deserter])
+@pytest.mark.parametrize("kind", [Liar, DeclinesReleases])
 def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_customers(
     kind: type[Charger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,15 +101,15 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
     monkeypatch.setattr(agent_factory, "build_charger", first_lies)
     small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]
     scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
-    said = heard(scenario, 60)
-    lured = Counter(sender for scope, sender, _ in said.of(Accept) if scope == "charger-1")
-    assert lured
-    assert max(lured.values()) <= 2
-    avoiding = {sender for _, sender, state in said.of(VehicleState) if "charger-1" in state.avoids}
-    assert avoiding == {vehicle for vehicle, times in lured.items() if times == 2}
+    run = heard(scenario, 60)
+    accepted = Counter(sender for scope, sender, _ in run.of(Accept) if scope == "charger-1")
+    assert accepted
+    assert max(accepted.values()) <= 2
+    avoiding = {sender for _, sender, state in run.of(VehicleState) if "charger-1" in state.avoids}
+    assert avoiding == {vehicle for vehicle, times in accepted.items() if times == 2}
     assert avoiding
 
 
 def test_honest_chargers_are_trusted_all_the_time() -> None:
-    said = heard(parse("", "honest.toml", ""), 60)
-    assert {state.avoids for _, _, state in said.of(VehicleState)} == {()}
+    run = heard(parse("", "honest.toml", ""), 60)
+    assert {state.avoids for _, _, state in run.of(VehicleState)} == {()}

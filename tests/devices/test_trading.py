@@ -1,4 +1,4 @@
-"""One tick of the power market as a script: turbine, household, charger and reactor, without and with trouble."""
+"""Ticks of the power market as scripts: turbine, household, charger and reactor, without and with faults."""
 
 import pytest
 from hypothesis import given
@@ -42,12 +42,12 @@ C1 = (package(0, 10_000), package(1, 10_000, 900_000))
 IMPORT_ONLY = (Phase.IMPORT, Phase.SETTLE)
 
 
-def company(supply_wh: int = 20_000) -> Testbed:
+def market(supply_wh: int = 20_000) -> Testbed:
     return Testbed(turbine("t1", supply_wh), household("h1", 15_000), charger("c1"), reactor())
 
 
-def settled(testbed: Testbed) -> None:
-    """What producers booked as sold is what consumers booked as bought, in energy and in money, over all ticks."""
+def check_books(testbed: Testbed) -> None:
+    """Check that producers have sold what consumers have bought, in energy and money, over all ticks."""
     producers = testbed.published(ProducerState)
     consumers: list[ConsumerState | ChargerState] = [
         *testbed.published(ConsumerState),
@@ -56,20 +56,20 @@ def settled(testbed: Testbed) -> None:
     books = {(s.kind, s.tick, name): s for name, _, s in testbed.sent if isinstance(s, ProducerState)}
     assert len(books) == len(producers)
     sold: dict[tuple[str, int], tuple[int, int]] = {}
-    for name, _, said in testbed.sent:
-        if isinstance(said, ProducerState | Correction):
-            sold[name, said.tick] = (said.sold_wh, said.earned_neur)
+    for name, _, account in testbed.sent:
+        if isinstance(account, ProducerState | Correction):
+            sold[name, account.tick] = (account.sold_wh, account.earned_neur)
     assert sum(wh for wh, _ in sold.values()) == sum(s.bought_wh for s in consumers)
     assert sum(neur for _, neur in sold.values()) == sum(s.paid_neur for s in consumers)
     for state in producers:
         assert state.generated_wh == state.sold_wh + state.curtailed_wh + state.unsettled_wh
 
 
-# --- a tick without trouble ------------------------------------------------------------------------------
+# --- ticks without faults --------------------------------------------------------------------------------
 
 
-def test_a_tick_as_it_should_be() -> None:
-    testbed = company()
+def test_a_tick_without_faults() -> None:
+    testbed = market()
 
     testbed.begin_phase(Phase.BID)
     testbed.expect("t1", HOME, Supply(0, 20_000))
@@ -106,48 +106,48 @@ def test_a_tick_as_it_should_be() -> None:
         0,
     )
     assert (r1.kind, r1.generated_wh, r1.sold_wh) == ("reactor", 15_000, 15_000)
-    settled(testbed)
+    check_books(testbed)
     assert all(not agent.refused for agent in testbed.agents.values())
     assert not any(agent.waiting for agent in testbed.agents.values())
 
 
 def sorted_awards(testbed: Testbed) -> tuple[Award, Award]:
-    """The next two lines are the awards to h1 and c1, whoever comes first in this tick's merit order."""
+    """Expect the awards to h1 and c1, in this tick's merit order; return that to h1 first."""
     first = "h1" if testbed.unread[0][1] == "h1" else "c1"
     one = testbed.expect_next("t1", first, Award)
     other = testbed.expect_next("t1", "c1" if first == "h1" else "h1", Award)
-    receipts = sorted((testbed.unread.popleft() for _ in range(2)), key=lambda line: line[0], reverse=True)
+    receipts = sorted((testbed.unread.popleft() for _ in range(2)), key=lambda sent: sent[0], reverse=True)
     testbed.unread.extendleft(reversed(receipts))
     return (one, other) if first == "h1" else (other, one)
 
 
-def test_what_nobody_wants_is_curtailed() -> None:
-    testbed = company(50_000)
+def test_energy_that_no_consumer_buys_is_curtailed() -> None:
+    testbed = market(50_000)
     testbed.run_tick()
     t1, r1 = testbed.published(ProducerState)
     assert (t1.sold_wh, t1.curtailed_wh) == (35_000, 15_000)
     assert (r1.generated_wh, testbed.published(Request)) == (0, [])
-    settled(testbed)
+    check_books(testbed)
 
 
-def test_a_calm_costs_no_awards() -> None:
-    testbed = company(0)
+def test_without_wind_there_are_no_awards() -> None:
+    testbed = market(0)
     testbed.run_phases(Phase.BID, Phase.TRADE)
     assert testbed.published(Award) == []
     testbed.run_phases(*IMPORT_ONLY)
     assert testbed.published(ConsumerState)[0].status == "supplied"
     assert [s.generated_wh for s in testbed.published(ProducerState)] == [0, 35_000]
-    settled(testbed)
+    check_books(testbed)
 
 
-def test_cheap_packages_are_not_asked_of_the_reactor() -> None:
+def test_packages_below_the_reactors_price_are_not_requested() -> None:
     testbed = Testbed(charger("c1", stored_wh=50_000), reactor())
     testbed.run_tick()
     assert testbed.published(Request) == []
     assert testbed.published(ChargerState)[0].bought_wh == 0
 
 
-def test_an_empty_bid_is_said_so_that_nobody_waits() -> None:
+def test_an_empty_bid_is_published_so_that_no_producer_waits() -> None:
     testbed = Testbed(turbine("t1", 5_000), household("h1", 0))
     testbed.begin_phase(Phase.BID)
     testbed.expect("t1", HOME, Supply(0, 5_000))
@@ -158,7 +158,7 @@ def test_an_empty_bid_is_said_so_that_nobody_waits() -> None:
 
 
 def test_the_consumer_scale_multiplies_demand() -> None:
-    testbed = company()
+    testbed = market()
     testbed.settings = testbed.settings.__class__(consumer_scale=0.5)
     testbed.begin_phase(Phase.BID)
     assert testbed.skip_to("h1", Bid).packages == (package(0, 7_500),)
@@ -167,7 +167,7 @@ def test_the_consumer_scale_multiplies_demand() -> None:
 def test_a_charger_bids_within_what_a_bid_may_hold() -> None:
     testbed = Testbed(
         charger("c1", max_wh_per_tick=60_000, package_wh=100)
-    )  # the stage checks every line as on the wire
+    )  # the testbed encodes and decodes every message
     testbed.begin_phase(Phase.BID)
     assert total(testbed.expect_next("c1", HOME, Bid).packages) == 60_000
 
@@ -179,13 +179,15 @@ def test_a_charger_bids_less_the_fuller_it_is() -> None:
 
 
 @given(st.integers(0, 60_000), st.integers(0, 40_000), st.integers(0, 100_000))
-def test_energy_and_money_agree_whatever_there_is(supply_wh: int, demand_wh: int, stored_wh: int) -> None:
+def test_energy_and_money_agree_for_any_supply_and_demand(
+    supply_wh: int, demand_wh: int, stored_wh: int
+) -> None:
     testbed = Testbed(
         turbine("t1", supply_wh), household("h1", demand_wh), charger("c1", stored_wh=stored_wh), reactor()
     )
     for _ in range(3):
         testbed.run_tick()
-    settled(testbed)
+    check_books(testbed)
     before = stored_wh
     for state in testbed.published(ChargerState):
         assert state.stored_wh == before + state.bought_wh - state.charge_loss_wh
@@ -194,11 +196,11 @@ def test_energy_and_money_agree_whatever_there_is(supply_wh: int, demand_wh: int
     assert sum(agent.balance_neur for agent in testbed.agents.values()) == 0
 
 
-# --- trouble ---------------------------------------------------------------------------------------------
+# --- faults ----------------------------------------------------------------------------------------------
 
 
 def test_a_missing_bid_is_waited_for_until_the_deadline() -> None:
-    testbed = company()
+    testbed = market()
     testbed.drop(Bid, sender="h1")
     testbed.run_phases(Phase.BID)
     testbed.begin_phase(Phase.TRADE)
@@ -212,11 +214,11 @@ def test_a_missing_bid_is_waited_for_until_the_deadline() -> None:
     testbed.expect_nothing()
     testbed.run_phases(*IMPORT_ONLY)
     assert testbed.published(ConsumerState)[0].bought_wh == 15_000  # from the reactor
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_a_late_bid_ends_the_waiting() -> None:
-    testbed = company()
+    testbed = market()
     held = testbed.hold(Bid, sender="h1")
     testbed.run_phases(Phase.BID, Phase.TRADE)
     testbed.restore_link()
@@ -226,7 +228,7 @@ def test_a_late_bid_ends_the_waiting() -> None:
 
 
 def test_a_bid_after_clearing_is_refused_as_late() -> None:
-    testbed = company()
+    testbed = market()
     held = testbed.hold(Bid, sender="h1")
     testbed.run_phases(Phase.BID, Phase.TRADE)
     testbed.wait(ANSWER_TIMEOUT_MS)
@@ -236,8 +238,8 @@ def test_a_bid_after_clearing_is_refused_as_late() -> None:
     assert testbed.agents["t1"].refused == {"late": 1}
 
 
-def test_the_dead_and_the_absent_are_not_waited_for() -> None:
-    testbed = company()
+def test_offline_and_absent_devices_are_not_waited_for() -> None:
+    testbed = market()
     testbed.run_tick()
     testbed.take_offline("h1")
     testbed.run_phases(Phase.BID)
@@ -245,7 +247,7 @@ def test_the_dead_and_the_absent_are_not_waited_for() -> None:
     assert total(testbed.skip_to("t1", Award).lots) == 20_000
     testbed.run_phases(*IMPORT_ONLY)
 
-    other = company()
+    other = market()
     other.drop(Bid, sender="h1")
     other.absent = ("h1",)
     other.run_phases(Phase.BID)
@@ -270,7 +272,7 @@ def test_a_silent_device_costs_the_others_nothing_at_any_speed(seconds_per_tick:
 def test_a_refused_award_is_awarded_again() -> None:
     testbed = Testbed(turbine("t1", 10_000), household("h1", 10_000), charger("c1"))
     testbed.run_phases(Phase.BID)
-    testbed.deliver("t9", "h1", Award(0, 0, (package(0, 10_000),)))  # a stranger was faster
+    testbed.deliver("t9", "h1", Award(0, 0, (package(0, 10_000),)))  # another producer was faster
     testbed.expect("h1", "t9", Receipt(0, 0, (package(0, 10_000),)))
     testbed.agents["t1"].handle(HOME, "h0", Bid(0, ()), testbed.now_ms)
     testbed.begin_phase(Phase.TRADE)
@@ -349,7 +351,7 @@ def test_a_late_receipt_corrects_the_books() -> None:
     testbed.expect_nothing()
     assert testbed.agents["t1"].refused == {"stale": 1}
     testbed.run_phases(Phase.TRADE, *IMPORT_ONLY)
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_a_receipt_while_settling_corrects_the_books_at_once() -> None:
@@ -358,7 +360,7 @@ def test_a_receipt_while_settling_corrects_the_books_at_once() -> None:
     testbed.run_tick()
     testbed.deliver_held(held[:1])
     testbed.expect("t1", "", Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR)))
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_a_receipt_that_never_comes_is_written_off() -> None:
@@ -374,7 +376,7 @@ def test_a_receipt_that_never_comes_is_written_off() -> None:
 
 
 def test_duplicate_and_stale_messages_change_nothing_and_are_counted() -> None:
-    testbed = company()
+    testbed = market()
     testbed.begin_phase(Phase.BID)
     bid = Bid(0, (package(0, 99_000),))
     testbed.deliver("h1", "t1", bid, HOME)
@@ -398,11 +400,11 @@ def test_duplicate_and_stale_messages_change_nothing_and_are_counted() -> None:
     assert testbed.agents["h1"].refused == {"early": 1, "unexpected": 1}
     testbed.unread.clear()
     testbed.run_phases(*IMPORT_ONLY)
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_an_old_tick_is_refused() -> None:
-    testbed = company()
+    testbed = market()
     testbed.begin_phase(Phase.BID)
     testbed.unread.clear()
     old = testbed.tick_message()
@@ -412,7 +414,7 @@ def test_an_old_tick_is_refused() -> None:
         assert agent.refused == {"stale": 1}, name
 
 
-def test_what_is_said_before_the_tick_is_heard_counts_when_it_is() -> None:
+def test_messages_that_arrive_before_the_tick_count_when_it_arrives() -> None:
     t1 = turbine("t1", 10_000)
     testbed = Testbed(t1)
     testbed.deliver("h1", "t1", Bid(0, (package(0, 10_000),)), HOME)
@@ -491,11 +493,11 @@ def test_a_greedy_request_does_not_spoil_the_reactors_account() -> None:
     most = tuple(package(index, 10**12, 10**9) for index in range(256))
     for number in range(3):
         testbed.deliver(f"h{number}", "reactor", Request(0, most))
-    testbed.run_phases(Phase.SETTLE)  # the stage checks that the account can be read
+    testbed.run_phases(Phase.SETTLE)  # the testbed checks that the account is valid
     assert len(testbed.published(ProducerState)) == 1
 
 
-# --- two turbines that have heard different things -------------------------------------------------------
+# --- two turbines that have received different messages --------------------------------------------------
 
 
 def pair(one_wh: int, other_wh: int, demands: list[int]) -> Testbed:
@@ -510,7 +512,7 @@ def pair(one_wh: int, other_wh: int, demands: list[int]) -> Testbed:
     st.sets(st.integers(0, 3)),
     st.booleans(),
 )
-def test_different_views_sell_nothing_twice(
+def test_producers_that_have_received_different_messages_sell_nothing_twice(
     one_wh: int, other_wh: int, demands: list[int], unheard: set[int], deaf: bool
 ) -> None:
     testbed = pair(one_wh, other_wh, demands)
@@ -519,7 +521,7 @@ def test_different_views_sell_nothing_twice(
     if deaf:
         testbed.drop(Supply, sender="t2", to="t1")
     testbed.run_tick()
-    settled(testbed)
+    check_books(testbed)
     for state in testbed.published(ConsumerState):
         assert state.bought_wh == state.demand_wh
     taken: dict[tuple[str, int], int] = {}
@@ -531,7 +533,7 @@ def test_different_views_sell_nothing_twice(
         assert sum(wh for (name, _), wh in taken.items() if name == f"h{number}") == demand_wh
 
 
-def test_what_one_turbine_was_refused_it_sells_to_others() -> None:
+def test_energy_refused_by_one_consumer_is_sold_to_others() -> None:
     testbed = pair(10_000, 10_000, [20_000])
     testbed.drop(Supply, sender="t2", to="t1")
     testbed.drop(Supply, sender="t1", to="t2")
@@ -540,14 +542,14 @@ def test_what_one_turbine_was_refused_it_sells_to_others() -> None:
     testbed.run_phases(*IMPORT_ONLY)
     turbines = [s for s in testbed.published(ProducerState) if s.kind == "turbine"]
     assert [s.sold_wh for s in turbines] == [10_000, 10_000]
-    settled(testbed)
+    check_books(testbed)
 
 
 # --- neighbours ------------------------------------------------------------------------------------------
 
 
 def cells(west_wh: int, here_demand_wh: int, east_wh: int, *, here_wh: int = 0) -> Testbed:
-    """West, here and east, in a row; a turbine in each and a household here."""
+    """Three cells in a row, west, here and east; a turbine in each and a household here."""
     return Testbed(
         turbine("w", west_wh, cell="west", neighbours=("here",)),
         turbine("t", here_wh, neighbours=("west", "east")),
@@ -575,7 +577,7 @@ def test_a_surplus_goes_to_the_neighbour() -> None:
     assert [(s.sold_wh, s.curtailed_wh) for s in testbed.published(ProducerState, sender="w")] == [
         (15_000, 15_000)
     ]
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_two_exporting_cells_share_without_awarding_twice() -> None:
@@ -586,7 +588,7 @@ def test_two_exporting_cells_share_without_awarding_twice() -> None:
     assert total(lots) == 15_000
     assert testbed.published(Request) == []
     assert sum(s.sold_wh for s in testbed.published(ProducerState)) == 15_000
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_a_lost_surplus_leads_to_a_refusal_and_no_double_sale() -> None:
@@ -595,7 +597,7 @@ def test_a_lost_surplus_leads_to_a_refusal_and_no_double_sale() -> None:
     testbed.drop(Surplus, to="e")
     testbed.run_tick(neighbours=True)
     assert testbed.published(ConsumerState)[0].bought_wh == 15_000
-    settled(testbed)
+    check_books(testbed)
 
 
 def test_the_own_cell_comes_first_then_neighbours_then_the_reactor() -> None:
@@ -603,10 +605,10 @@ def test_the_own_cell_comes_first_then_neighbours_then_the_reactor() -> None:
     testbed.run_tick(neighbours=True)
     sold = {name: s.sold_wh for name, _, s in testbed.sent if isinstance(s, ProducerState)}
     assert sold == {"t": 5_000, "w": 4_000, "e": 3_000, "reactor": 3_000}
-    settled(testbed)
+    check_books(testbed)
 
 
-def test_one_surplus_for_two_neighbours_goes_to_the_dearer_bid() -> None:
+def test_one_surplus_for_two_neighbours_goes_to_the_higher_bid() -> None:
     testbed = Testbed(
         turbine("t", 10_000, neighbours=("west", "east")),
         household("w", 8_000, cell="west", price=EUR // 2, reactor_id=None),
@@ -615,7 +617,7 @@ def test_one_surplus_for_two_neighbours_goes_to_the_dearer_bid() -> None:
     testbed.run_tick(neighbours=True)
     assert {(s.energy_wh) for s in testbed.published(Surplus)} == {8_000, 2_000}
     assert [s.bought_wh for s in testbed.published(ConsumerState)] == [2_000, 8_000]
-    settled(testbed)
+    check_books(testbed)
 
 
 @given(
@@ -633,7 +635,7 @@ def test_between_cells_energy_is_conserved(
         testbed.drop(Surplus, to="w")
         testbed.drop(Residual, to="e")
     testbed.run_tick(neighbours=True)
-    settled(testbed)
+    check_books(testbed)
     (state,) = testbed.published(ConsumerState)
     assert state.bought_wh == state.demand_wh
     if not trouble:
@@ -652,10 +654,10 @@ def test_a_roster_may_be_shared() -> None:
     assert set(roster.members) == {"t1", "t2", "h1"}
 
 
-# --- after a long silence ---
+# --- after a long time offline ---
 
 
-def test_whoever_missed_the_end_of_a_tick_accounts_for_it_when_the_next_is_heard() -> None:
+def test_an_agent_that_missed_the_end_of_a_tick_publishes_its_account_with_the_next() -> None:
     testbed = Testbed(turbine("t1", 12_000), household("h1", 10_000))
     testbed.run_phases(Phase.BID, Phase.TRADE)
     testbed.begin_phase(Phase.IMPORT, tick=70)
@@ -668,7 +670,7 @@ def test_whoever_missed_the_end_of_a_tick_accounts_for_it_when_the_next_is_heard
     assert [state.tick for state in testbed.published(ProducerState)] == [0, 71]
 
 
-def test_nobody_forgets_while_nobody_hears_a_tick() -> None:
+def test_nothing_is_forgotten_while_no_tick_arrives() -> None:
     testbed = Testbed(turbine("t1", 12_000), household("h1", 10_000))
     testbed.drop(Receipt, sender="h1")
     testbed.run_tick()
@@ -677,7 +679,7 @@ def test_nobody_forgets_while_nobody_hears_a_tick() -> None:
     assert testbed.published(Correction) == [Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR))]
 
 
-def test_a_consumer_that_was_away_for_many_ticks_still_owes_and_gives_its_receipt() -> None:
+def test_a_consumer_that_was_offline_for_many_ticks_still_sends_its_receipt() -> None:
     testbed = Testbed(turbine("t1", 12_000), household("h1", 10_000))
     testbed.drop(Receipt, sender="h1")
     testbed.run_tick()
@@ -691,7 +693,7 @@ def test_a_consumer_that_was_away_for_many_ticks_still_owes_and_gives_its_receip
     assert testbed.published(Correction) == [Correction(0, 10_000, 2_000, 0, cost_neur(10_000, EUR))]
 
 
-def test_a_consumer_remembers_its_receipts_for_a_producer_that_was_away() -> None:
+def test_a_consumer_keeps_its_receipts_for_a_producer_that_was_offline() -> None:
     testbed = Testbed(turbine("t1", 12_000), turbine("t2", 12_000), household("h1", 20_000))
     testbed.drop(Receipt, to="t1")
     testbed.run_tick()

@@ -52,7 +52,7 @@ def test_weights_add_up_and_favour_the_nearest(
     assert max(distances) <= max(distance_km(*place, *site) for site in sites)
 
 
-def test_on_a_site_it_counts_alone_and_ties_go_to_the_first() -> None:
+def test_at_a_site_only_that_site_counts() -> None:
     sites = [(50.0, 9.0), (50.0, 9.0), (51.0, 9.0)]
     assert nearest_weights(50.0, 9.0, sites) == ((0, 1.0), (1, 0.0), (2, 0.0))
 

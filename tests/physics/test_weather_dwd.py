@@ -131,7 +131,7 @@ def test_where_files_overlap_the_later_one_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "part"),
     [
         ("", 1, "give a produkt_zehn_min_ff_"),
         ("STATIONS_ID;MESS_DATUM;QN_3;   F;   D;eor\n", 1, "the header is not"),
@@ -153,12 +153,12 @@ def test_where_files_overlap_the_later_one_counts(tmp_path: Path) -> None:
         (WIND_HEADER + "\n7;202501311010;3;3;250;eor\n", None, "no coordinates of station 7"),
     ],
 )
-def test_a_wrong_file_gets_one_clear_error(tmp_path: Path, text: str, line: int | None, says: str) -> None:
+def test_a_wrong_file_gets_one_clear_error(tmp_path: Path, text: str, line: int | None, part: str) -> None:
     file = written(tmp_path / "produkt_zehn_min_ff_x.txt", text)
     with pytest.raises(WeatherFileError) as caught:
         read_dwd([file], coordinates=COORDINATES)
     assert (caught.value.file, caught.value.line) == (file, line)
-    assert says in str(caught.value)
+    assert part in str(caught.value)
 
 
 def test_archives_and_lists_that_are_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Recorded weather from CSV: interpolation, gaps, span, and errors that say how to mend them."""
+"""Recorded weather from CSV: interpolation, gaps, span, and errors with a remedy."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_without_any_temperature_one_must_be_assumed(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "column", "says"),
+    ("content", "line", "column", "part"),
     [
         ("", 1, None, "no column time, latitude"),
         ("time,latitude,longitude,wind_speed_mps\n", 1, None, "no column temperature_c"),
@@ -102,14 +102,14 @@ def test_without_any_temperature_one_must_be_assumed(file: Path) -> None:
     ],
 )
 def test_a_wrong_file_gets_one_clear_error(
-    file: Path, content: str, line: int | None, column: str | None, says: str
+    file: Path, content: str, line: int | None, column: str | None, part: str
 ) -> None:
     file.write_text(content)
     with pytest.raises(WeatherFileError) as caught:
         read_weather_csv(file)
     error = caught.value
     assert (error.file, error.line, error.column) == (file, line, column)
-    assert says in str(error)
+    assert part in str(error)
     assert str(file) in str(error)
 
 

@@ -121,7 +121,7 @@ def test_temperature_follows_season_and_hour() -> None:
     assert day.index(max(day)) == pytest.approx(15 * 4, abs=1)
 
 
-def test_temperature_scatters_as_told() -> None:
+def test_temperature_has_the_deviation_of_the_climate() -> None:
     weather = SyntheticWeather(
         2, START_MS, Climate(correlation_time_h=0.5, seasonal_amplitude_c=0, daily_amplitude_c=0)
     )
@@ -133,7 +133,7 @@ def test_temperature_scatters_as_told() -> None:
 @pytest.mark.parametrize(
     "name", ["weibull_scale_mps", "weibull_shape", "correlation_time_h", "correlation_length_km"]
 )
-def test_a_climate_that_makes_no_sense_is_refused(name: str) -> None:
+def test_an_invalid_climate_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         Climate(**{name: 0.0})
 
