@@ -1,8 +1,7 @@
-"""Chaos plans with their mistakes, and the checks of recovery, each of which can fail."""
+"""The checks of recovery after a fault, each of which can fail."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,65 +23,12 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Finding, Tallies
-from gridfleet.provisioning.chaos.faults import KillBroker
 from gridfleet.provisioning.chaos.observations import Observations
-from gridfleet.provisioning.chaos.plan import PlanError, load_plan, parse_plan, shipped_plans
 from gridfleet.provisioning.chaos.verdict import FaultWindow, check_recovery
 
 EUR = 1_000_000
 ALL_IDS = frozenset({"turbine-1", "house-1"})
 FIRST, RECOVERED, LAST = 3, 6, 8
-
-
-# --- plans ---
-
-
-@pytest.mark.parametrize("name", shipped_plans())
-def test_shipped_plans_are_valid(name: str) -> None:
-    assert load_plan(name).title
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "a plan needs at least one"),
-        ("[[faults]]\ntick = 3", r"faults.0.kind: must be one of kill-broker, kill-devices, stall"),
-        ("[[faults]]\nkind = 'flood'\ntick = 3", r"faults.0.kind: must be one of"),
-        ("[[faults]]\nkind = 'kill-broker'\ntick = 3", r"faults.0.duration_s: missing"),
-        ("[[faults]]\nkind = 'kill-broker'\ntick = 1\nduration_s = 1", r"faults.0.tick = 1: .*at least 2"),
-        ("[[faults]]\nkind = 'kill-broker'\ntick = 3\nduraton_s = 1", "duraton_s: unknown key; did you mean"),
-        ("[[faults]]\nkind = 'stall'\ntick = 3\nduration_s = 1\ntarget = 'fleet-9'", r"0.target: the fleet has 4"),
-        ("[[faults]]\nkind = 'stall'\ntick = 3\nduration_s = 1\ntarget = 'me'", r"faults.0.target = 'me': "),
-        (
-            "[[faults]]\nkind = 'reconnect-storm'\ntick = 3\n[[faults]]\nkind = 'reconnect-storm'\ntick = 3",
-            r"faults.1.tick: must be later than the tick of the fault before",
-        ),
-        ("[[skews]]\ntarget = 'fleet-5'\nskew_s = 2", r"skews.0.target: the fleet has 4 processes"),
-        ("processes = true\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2", r"processes = True: "),
-        ("second_per_tick = 1", r"second_per_tick: unknown key; did you mean 'seconds_per_tick'"),
-        ("faults = 3", r"faults = 3: "),
-        ("[[faults", r"is not TOML"),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_a_plan_is_named_with_file_and_key(text: str, problem: str) -> None:
-    with pytest.raises(PlanError, match=rf"(?s)^mine.toml(, line \d+)?: .*{problem}"):
-        parse_plan(text, "mine.toml")
-
-
-def test_an_unknown_plan_is_reported_with_the_shipped_ones() -> None:
-    with pytest.raises(PlanError, match=r"shrt: no such plan or file; did you mean 'short'\? \(shipped: "):
-        load_plan("shrt")
-
-
-def test_a_plan_is_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text("[[faults]]\nkind = 'kill-broker'\ntick = 5\nduration_s = 0.5\n", encoding="utf-8")
-    (fault,) = load_plan(str(path)).faults
-    assert isinstance(fault, KillBroker)
-    assert (fault.tick, fault.at, fault.duration_s, fault.length_s) == (5, 0.4, 0.5, 0.5)
-
-
-# --- the checks of recovery ---
 
 
 class Site:
