@@ -30,7 +30,7 @@ from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.runtime.site import SiteRun
 from tests.dashboards.runs import audit, broken, record
 from tests.devices.script import HOME, Testbed, charger, vehicle
-from tests.hardware.test_own_meter import PER_LOOK_WH, Meter
+from tests.hardware.test_own_meter import PER_READING_WH, Meter
 
 NEAR, FARTHER = (51.0, 10.1), (51.0, 10.3)
 IDS = [f"charger-{number:03d}" for number in range(200)]
@@ -150,7 +150,7 @@ def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_a_second_
     testbed.run_phases(Phase.SETTLE)
     testbed.run_phases(Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
     chargers, vehicles = testbed.published(ChargerState), testbed.published(VehicleState)
-    assert bill.energy_wh >= PER_LOOK_WH
+    assert bill.energy_wh >= PER_READING_WH
     assert sum(state.delivered_wh for state in chargers) == bill.energy_wh
     assert sum(state.drawn_wh for state in vehicles) == bill.energy_wh
     assert sum(state.earned_neur for state in chargers) == sum(state.paid_neur for state in vehicles) > 0

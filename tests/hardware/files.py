@@ -1,4 +1,4 @@
-"""The devices that the bench tests."""
+"""The device files of the tests on the bench."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The contactor's state machine by itself: when it may close, what opens it, and how long that holds."""
+"""The contactor's state machine: when it closes, what opens it, and for how long."""
 
 from collections import Counter
 from dataclasses import replace
@@ -53,14 +53,14 @@ def closed() -> tuple[Contactor, float]:
     return machine, now_s + 1.0
 
 
-def test_it_closes_when_the_plug_has_settled_and_it_has_rested() -> None:
+def test_it_closes_after_settle_s_and_rest_s() -> None:
     machine = Contactor(SAFETY, 0.5, 0.0)
     assert not machine.step(0.9, GOOD).closed
     assert machine.step(1.5, GOOD) == (True, True, None)
     assert machine.step(1.6, GOOD) == (True, False, None)
 
 
-def test_every_rule_is_known_here() -> None:
+def test_every_rule_is_tested() -> None:
     assert list(BAD) == [rule.cause for rule in RULES]
 
 
@@ -78,7 +78,7 @@ def test_each_cause_keeps_it_open(cause: Cause) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.cause.name)
-def test_how_long_each_cause_holds(rule: object) -> None:
+def test_how_long_each_cause_keeps_it_open(rule: object) -> None:
     found = next(each for each in RULES if each is rule)
     machine, now_s = closed()
     if found.cause is Cause.WELDED:
@@ -98,7 +98,7 @@ def test_how_long_each_cause_holds(rule: object) -> None:
     assert closes_later(GOOD) is (found.holds is not Holds.REPAIR)
 
 
-def test_a_gentle_excess_is_borne_for_a_while() -> None:
+def test_a_small_excess_trips_after_a_while() -> None:
     machine, now_s = closed()
     over = replace(GOOD, current_a=18.0)
     assert machine.step(now_s, over).closed
@@ -108,7 +108,7 @@ def test_a_gentle_excess_is_borne_for_a_while() -> None:
     assert machine.step(now_s + 2.15, over).cause is Cause.OVER_CURRENT
 
 
-def test_a_contact_that_stays_open_shows_only_once_it_was_closed() -> None:
+def test_a_contact_that_stays_open_is_detected_after_closing() -> None:
     machine, now_s = Contactor(SAFETY, 0.5, 0.0), 0.0
     while not machine.closed:
         now_s += 0.05
@@ -129,7 +129,7 @@ def test_the_trip_current_is_a_tenth_above_the_limit(current_a: float, stays_clo
 
 
 @pytest.mark.parametrize(("current_a", "closed_at_once"), [(24.0, True), (24.1, False)])
-def test_half_as_much_again_trips_at_once(current_a: float, closed_at_once: bool) -> None:
+def test_one_and_a_half_times_the_limit_trips_at_once(current_a: float, closed_at_once: bool) -> None:
     machine, now_s = closed()
     assert machine.step(now_s, replace(GOOD, current_a=current_a)).closed is closed_at_once
 
@@ -169,7 +169,7 @@ SPELLS = st.tuples(
     | st.just(frozenset[Cause]()),
     st.integers(1, 6),
 )
-"""Causes that hold together, and for how many steps of 0.4 s; half of the spells are free of any."""
+"""Causes that apply together, and for how many steps of 0.4 s; in half of the spells none applies."""
 OPENING = {
     "stopped",
     "plugged",
@@ -181,8 +181,8 @@ OPENING = {
 }
 
 
-def test_it_is_never_closed_while_a_cause_holds() -> None:
-    """Closed means that every sense was good in that very step, whatever came before."""
+def test_it_is_never_closed_while_a_cause_applies() -> None:
+    """Closed means that every input was good in that very step, whatever came before."""
     steps: Counter[bool] = Counter()
 
     @given(st.lists(SPELLS, min_size=1, max_size=20))
@@ -200,13 +200,13 @@ def test_it_is_never_closed_while_a_cause_holds() -> None:
                 if decision.closed:
                     assert all(getattr(inputs, name) == getattr(GOOD, name) for name in OPENING)
                     assert decision.cause is None
-                elif causes - {Cause.NOT_CLOSED}:  # that one shows only while it is closed
+                elif causes - {Cause.NOT_CLOSED}:  # it applies only while the contactor is closed
                     assert decision.cause is not None
 
     run()
     assert min(steps[True], steps[False]) > 20, steps
 
 
-def test_causes_and_holds_are_all_used() -> None:
+def test_all_causes_and_holds_are_used() -> None:
     assert {rule.holds for rule in RULES} == set(Holds)
     assert set(Cause) - {rule.cause for rule in RULES} == {Cause.STARTED, Cause.SHUTDOWN}

@@ -1,4 +1,4 @@
-"""The control loop's thread: it needs nobody, wakes for edges, and ends safely whatever happens."""
+"""The control loop's thread: it runs alone, wakes for edges, and always ends with safe outputs."""
 
 import select
 from collections.abc import Iterator
@@ -17,8 +17,6 @@ from tests.waiting import PATIENCE_S, wait_until
 
 from .files import CHARGER
 
-"""More than any step takes on the busiest machine."""
-
 
 class Rig:
     """A charger in real time, without broker or agent."""
@@ -30,7 +28,7 @@ class Rig:
         self.plant = ChargingPlant(self.pi, self.file)
 
     def permit(self) -> None:
-        """Give a permit and a sign of life that last."""
+        """Give a permit, and set agent and broker as seen for the next hour."""
         ahead_s = self.pi.now_s + 3600
         self.control.market = MarketStatus(Permit("v1", 1, 10_000), ahead_s, ahead_s)
 
@@ -41,7 +39,7 @@ class Rig:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """A rig that does not mind how busy the machine is: here it is about threads."""
+    """A rig without the limits that a busy machine would exceed: these tests are about threads."""
     monkeypatch.setattr(charger, "MAX_UNMETERED_S", 1e9)
     monkeypatch.setattr(contactor, "MAX_STEP_GAP_S", 1e9)
     rig = Rig()
@@ -49,7 +47,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     rig.pi.close()
 
 
-def test_it_needs_no_help_from_the_market(rig: Rig) -> None:
+def test_it_runs_without_the_agents_loop(rig: Rig) -> None:
     with ControlThread(rig.control, 0.05):
         rig.permit()
         rig.plant.plug_in()
@@ -59,8 +57,8 @@ def test_it_needs_no_help_from_the_market(rig: Rig) -> None:
     assert rig.control.opened_because == "unplugged"
 
 
-def test_an_edge_is_not_waited_for(rig: Rig) -> None:
-    with ControlThread(rig.control, PATIENCE_S * 10):  # by its period alone it would never come round
+def test_an_edge_wakes_it_at_once(rig: Rig) -> None:
+    with ControlThread(rig.control, PATIENCE_S * 10):  # its period is longer than the test
         wait_until(lambda: rig.control.last_step_s > 0)
         rig.permit()
         before_s = rig.control.last_step_s
@@ -68,7 +66,7 @@ def test_an_edge_is_not_waited_for(rig: Rig) -> None:
         wait_until(lambda: rig.control.last_step_s > before_s)
 
 
-def test_what_happens_makes_its_descriptor_readable(rig: Rig) -> None:
+def test_an_event_makes_its_descriptor_readable(rig: Rig) -> None:
     with ControlThread(rig.control, 0.05) as thread:
         rig.permit()
         rig.plant.plug_in()
@@ -86,7 +84,7 @@ def test_it_ends_with_the_contactor_open(rig: Rig) -> None:
     assert rig.control.opened_because == "shut down"
 
 
-def test_a_failing_step_opens_the_contactor_and_is_told(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_step_opens_the_contactor_and_is_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     with ControlThread(rig.control, 0.05) as thread:
         rig.permit()
         rig.plant.plug_in()

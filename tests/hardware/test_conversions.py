@@ -1,4 +1,4 @@
-"""Conversions against hand calculations, to 0.1 %: frequency to wind, codes to amperes, volts and degrees."""
+"""Conversions agree with hand calculations to 0.1 %: frequency to wind, codes to amperes, volts and degrees."""
 
 from math import cos, pi, sin, sqrt
 
@@ -21,7 +21,7 @@ CUPS = AnemometerTable(pin=4)
 EVEN = [1 / mains.PAIRS] * mains.PAIRS
 
 
-def blown(hertz: float, seconds: float, table: AnemometerTable = CUPS) -> tuple[Anemometer, float]:
+def turned(hertz: float, seconds: float, table: AnemometerTable = CUPS) -> tuple[Anemometer, float]:
     meter = Anemometer(table, 0.0)
     pulses = int(seconds * hertz)
     for number in range(1, pulses + 1):
@@ -35,7 +35,7 @@ def blown(hertz: float, seconds: float, table: AnemometerTable = CUPS) -> tuple[
     [(1.0, 0.667), (3.0, 2.001), (7.3, 4.8691), (12.0, 8.004), (37.481, 24.999827), (100.0, 66.7)],
 )
 def test_wind_by_pulses_per_second(hertz: float, m_per_s: float) -> None:
-    meter, now_s = blown(hertz, 120.0)
+    meter, now_s = turned(hertz, 120.0)
     wind, fault = meter.read(now_s + 0.01, high=True)
     assert wind.mean_m_per_s == pytest.approx(m_per_s, rel=WITHIN)
     assert fault is None
@@ -43,12 +43,12 @@ def test_wind_by_pulses_per_second(hertz: float, m_per_s: float) -> None:
 
 def test_the_wind_at_which_the_cups_begin_to_turn_is_added() -> None:
     table = AnemometerTable(pin=4, m_per_s_per_hz=1.2, offset_m_per_s=0.4)
-    meter, now_s = blown(5.0, 120.0, table)
+    meter, now_s = turned(5.0, 120.0, table)
     assert meter.read(now_s + 0.01, high=True)[0].mean_m_per_s == pytest.approx(6.4, rel=WITHIN)
 
 
-def test_a_calm_after_wind_is_seen() -> None:
-    meter, now_s = blown(10.0, 120.0)
+def test_the_mean_falls_in_a_calm() -> None:
+    meter, now_s = turned(10.0, 120.0)
     assert meter.read(now_s + 30.0, high=True)[0].mean_m_per_s == pytest.approx(10 * 0.667 / 2, rel=0.05)
     assert meter.read(now_s + 70.0, high=True)[0].mean_m_per_s == 0.0
 
@@ -75,7 +75,7 @@ def test_ten_thousand_pulses_at_100_hz_are_all_counted() -> None:
         pi_under_test.pass_time(0.002)
         pi_under_test.drive(4, high=True)
         pi_under_test.pass_time(0.008)
-        if number % 5 == 0:  # the control loop comes round twenty times a second
+        if number % 5 == 0:  # the control loop steps twenty times a second
             wind, fault = meter.read(board.now_s(), high=True)
             assert fault is None
     wind, _ = meter.read(board.now_s(), high=True)
@@ -140,13 +140,13 @@ def test_direction_by_voltage(volts: float, degrees: float) -> None:
     assert fault is None
 
 
-def test_one_wild_code_does_not_turn_the_vane() -> None:
+def test_one_outlier_does_not_change_the_direction() -> None:
     found, fault = vane.read([512, 512, 1023, 512, 0], VaneTable(channel=2), AdcTable())
     assert found == pytest.approx(180.0, abs=0.5)
     assert fault is None
 
 
-def test_what_is_wrong_with_a_cycle() -> None:
+def test_faults_of_a_cycle() -> None:
     table = CurrentTable(channel=0)
 
     def fault(codes: list[int], *, alternating: bool = False) -> Fault | None:
@@ -161,11 +161,11 @@ def test_what_is_wrong_with_a_cycle() -> None:
     assert fault([0, 1023] * 10) is Fault.OUT_OF_RANGE
 
 
-def test_even_samples_weigh_the_same() -> None:
+def test_even_samples_have_equal_weights() -> None:
     assert mains.weights([number / 1000 for number in range(20)], 0.02) == pytest.approx(EVEN)
 
 
-def test_uneven_samples_weigh_what_lies_around_them() -> None:
+def test_uneven_samples_are_weighted_by_the_time_around_them() -> None:
     times_s = [number / 1000 + (0.0008 if number % 7 == 3 else 0.0) for number in range(20)]
     shares = mains.weights(times_s, 0.02)
     assert shares is not None
@@ -176,6 +176,6 @@ def test_uneven_samples_weigh_what_lies_around_them() -> None:
 
 
 @pytest.mark.parametrize("late_s", [0.0035, 0.02, 0.5])
-def test_a_cycle_with_a_hole_says_nothing(late_s: float) -> None:
+def test_a_cycle_with_a_gap_is_discarded(late_s: float) -> None:
     times_s = [number / 1000 + (late_s if number > 9 else 0.0) for number in range(20)]
     assert mains.weights(times_s, 0.02) is None

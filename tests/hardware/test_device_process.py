@@ -36,14 +36,14 @@ backend = "synthetic"
 url = "mqtt://localhost"
 """
 NO_PINS: Final = "\n".join(TURBINE.split("\n\n")[:2]).replace('"mock"', '"synthetic"')
-SPEAKING: Final = TURBINE + "[mock]\nwind_m_per_s = 9\n[telemetry]\nevery_s = 0.3\n"
+WINDY: Final = TURBINE + "[mock]\nwind_m_per_s = 9\n[telemetry]\nevery_s = 0.3\n"
 
 
 @contextmanager
 def running(
     tmp_path: Path, url: str, text: str, *, environment: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """The device as a process of its own, ended afterwards."""
+    """Run the device as a process of its own, and end it afterwards."""
     path = tmp_path / "device.toml"
     path.write_text(text.replace("mqtt://localhost", url))
     process = subprocess.Popen(
@@ -61,79 +61,79 @@ def running(
 
 
 @pytest.fixture
-def world(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, MessageCollector, str]]:
-    """A site with a clock that has struck once, and an ear on it."""
+def site(hil_broker: EmbeddedBroker) -> Iterator[tuple[MqttLoop, MessageCollector, str]]:
+    """A site whose clock has begun the first tick, and a collector of its messages."""
     with MqttLoop(BrokerAddress.parse(hil_broker.url), schema=SCHEMA) as loop:
-        clock, listener = ScriptedClock(loop, SITE), MessageCollector(loop, SITE)
+        clock, collector = ScriptedClock(loop, SITE), MessageCollector(loop, SITE)
         loop.wait_online(PATIENCE_S)
         clock.tick()
-        yield loop, listener, hil_broker.url
+        yield loop, collector, hil_broker.url
 
 
-def hears(
-    loop: MqttLoop, listener: MessageCollector, kind: type[Message], sender: str, least: int = 1
+def wait_for(
+    loop: MqttLoop, collector: MessageCollector, kind: type[Message], sender: str, count: int = 1
 ) -> None:
-    assert loop.run_until(lambda: len(listener.all(kind, sender)) >= least, PATIENCE_S), listener.messages
+    assert loop.run_until(lambda: len(collector.all(kind, sender)) >= count, PATIENCE_S), collector.messages
 
 
 @pytest.mark.parametrize(
-    ("text", "sender", "word", "most_kb"),
+    ("text", "sender", "message_class", "max_kb"),
     [
         (NO_PINS, "turbine-01", Supply, 40 * 1024),
         (HOUSEHOLD, "household-01", Bid, 40 * 1024),
-        (SPEAKING, "turbine-01", Supply, 45 * 1024),
+        (WINDY, "turbine-01", Supply, 45 * 1024),
         (CHARGER, "charger-01", Bid, 45 * 1024),
     ],
     ids=["synthetic turbine", "synthetic household", "turbine on mocked pins", "charger on mocked pins"],
 )
-def test_it_joins_the_market_stays_small_and_says_good_bye(
-    world: tuple[MqttLoop, MessageCollector, str],
+def test_it_trades_stays_small_and_goes_offline(
+    site: tuple[MqttLoop, MessageCollector, str],
     tmp_path: Path,
     text: str,
     sender: str,
-    word: type[Message],
-    most_kb: int,
+    message_class: type[Message],
+    max_kb: int,
 ) -> None:
-    loop, listener, url = world
+    loop, collector, url = site
     with running(tmp_path, url, text) as process:
-        hears(loop, listener, word, sender)
+        wait_for(loop, collector, message_class, sender)
         memory = Path(f"/proc/{process.pid}/status").read_text()
         peak = re.search(r"VmHWM:\s*(\d+) kB", memory)
         assert peak is not None
-        assert int(peak[1]) < most_kb
+        assert int(peak[1]) < max_kb
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
         assert all(json.loads(line)["device"] == sender for line in log.splitlines())
-        assert loop.run_until(lambda: not listener.all(Presence, sender)[-1].online, PATIENCE_S)
+        assert loop.run_until(lambda: not collector.all(Presence, sender)[-1].online, PATIENCE_S)
 
 
 def test_the_brake_is_applied_when_it_ends(
-    world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
+    site: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
 ) -> None:
-    loop, listener, url = world
-    with running(tmp_path, url, SPEAKING.replace("release_after_s = 5", "release_after_s = 0.2")) as process:
-        hears(loop, listener, Incident, "turbine-01")
+    loop, collector, url = site
+    with running(tmp_path, url, WINDY.replace("release_after_s = 5", "release_after_s = 0.2")) as process:
+        wait_for(loop, collector, Incident, "turbine-01")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE_S)
-        hears(loop, listener, Incident, "turbine-01", 2)
-    assert listener.incidents("turbine-01") == [
+        wait_for(loop, collector, Incident, "turbine-01", 2)
+    assert collector.incidents("turbine-01") == [
         ("brake", "released", "wind has dropped"),
         ("brake", "applied", "shut down"),
     ]
 
 
-def test_samples_of_an_outage_are_said_afterwards(tmp_path: Path) -> None:
-    """The broker goes away and comes back on the same port; no sample in between is missing."""
+def test_samples_of_an_outage_are_published_afterwards(tmp_path: Path) -> None:
+    """The broker stops and restarts on the same port; no sample in between is missing."""
     with EmbeddedBroker() as first:
         port = first.port
-        text = SPEAKING + 'folder = "kept"\n'
+        text = WINDY + 'folder = "queue"\n'
         with running(tmp_path, first.url, text) as process:
-            _hear_samples(first.url, 2)
+            _receive_samples(first.url, 2)
             first.close()
-            wait_until(lambda: _queued(tmp_path / "kept") >= 3)
+            wait_until(lambda: _queued(tmp_path / "queue") >= 3)
             with EmbeddedBroker(port) as second:
-                times = _hear_samples(second.url, 6)
+                times = _receive_samples(second.url, 6)
                 process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=PATIENCE_S)
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -141,11 +141,11 @@ def test_samples_of_an_outage_are_said_afterwards(tmp_path: Path) -> None:
     assert len(set(times)) == len(times)
 
 
-def _hear_samples(url: str, least: int) -> list[int]:
+def _receive_samples(url: str, count: int) -> list[int]:
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA, retry_refused=True) as loop:
-        listener = MessageCollector(loop, SITE)
-        hears(loop, listener, Sample, "turbine-01", least)
-        samples = listener.all(Sample, "turbine-01")
+        collector = MessageCollector(loop, SITE)
+        wait_for(loop, collector, Sample, "turbine-01", count)
+        samples = collector.all(Sample, "turbine-01")
         assert all(not sample.measured and "wind_m_per_s" in sample.readings for sample in samples)
         return sorted(sample.at_ms for sample in samples)
 
@@ -159,13 +159,13 @@ def _queued(folder: Path) -> int:
     )
 
 
-def test_systemd_is_told(world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path) -> None:
-    _, _, url = world
+def test_systemd_is_notified(site: tuple[MqttLoop, MessageCollector, str], tmp_path: Path) -> None:
+    _, _, url = site
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(PATIENCE_S)
-        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
-        with running(tmp_path, url, HOUSEHOLD, environment=told) as process:
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+        with running(tmp_path, url, HOUSEHOLD, environment=environment) as process:
             assert systemd.recv(4096).startswith(b"READY=1")
             while b"WATCHDOG=1" not in (words := systemd.recv(4096)):
                 assert words.startswith(b"STATUS=")
@@ -174,7 +174,7 @@ def test_systemd_is_told(world: tuple[MqttLoop, MessageCollector, str], tmp_path
                 pass
 
 
-def test_real_pins_are_never_replaced_by_others(tmp_path: Path) -> None:
+def test_real_pins_are_never_replaced_by_mocked_ones(tmp_path: Path) -> None:
     with running(tmp_path, "mqtt://127.0.0.1:9", TURBINE.replace('"mock"', '"gpio"')) as process:
         _, log = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2
@@ -190,12 +190,12 @@ def test_a_file_with_a_mistake_is_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["vehicle", "reactor"])
-def test_a_kind_without_sensors_comes_to_life(
-    kind: str, world: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
+def test_a_kind_without_sensors_runs(
+    kind: str, site: tuple[MqttLoop, MessageCollector, str], tmp_path: Path
 ) -> None:
-    loop, listener, url = world
+    loop, collector, url = site
     device = f"{kind}-01"
     with running(tmp_path, url, HOUSEHOLD.replace("household", kind)):
-        hears(loop, listener, Presence, device)
-    (born, *_) = listener.all(Presence, device)
+        wait_for(loop, collector, Presence, device)
+    (born, *_) = collector.all(Presence, device)
     assert (born.online, born.kind) == (True, kind)

@@ -1,4 +1,4 @@
-"""A charger on the bench: how it serves, what it bills, and what it says."""
+"""A charger on the bench: how it charges, what it bills, and what it publishes."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_the_contactor_follows_the_lease_and_the_plug(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.contactor.stays(on=False, for_s=2.0)
     charger.serve(hil_bench.vehicle())
-    assert charger.contactor.closes(within_s=2.0) >= 0.5  # the plug settles first
+    assert charger.contactor.closes(within_s=2.0) >= 0.5  # the plug must be in for settle_s
     charger.contactor.stays(on=True, for_s=5.0)
     charger.plant.unplug()
     charger.contactor.opens(within_s=0.1)
@@ -27,26 +27,26 @@ def test_the_contactor_follows_the_lease_and_the_plug(hil_bench: Bench) -> None:
     ]
 
 
-def test_a_plug_without_a_lease_gets_nothing(hil_bench: Bench) -> None:
+def test_a_plug_without_a_lease_gets_no_energy(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.plant.plug_in()
     charger.contactor.stays(on=False, for_s=10.0)
 
 
-def test_a_lease_whose_vehicle_has_not_arrived_gets_nothing(hil_bench: Bench) -> None:
+def test_a_lease_of_a_vehicle_that_has_not_arrived_gets_no_energy(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     hil_bench.vehicle().reserve(charger.device.file, 10_000)
-    charger.plant.plug_in()  # somebody else's
+    charger.plant.plug_in()  # another vehicle
     charger.contactor.stays(on=False, for_s=10.0)
 
 
-@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
-def test_the_meter_rules(hil_bench: Bench) -> None:
+@pytest.mark.hil_mock  # exact currents, which pins wired to themselves do not give
+def test_the_metered_energy_is_billed(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle)
     charger.contactor.closes(within_s=2.0)
     hil_bench.run(36.0)
-    vehicle.drawn_wh = 9999  # it may say what it likes
+    vehicle.drawn_wh = 9999  # what a vehicle reports does not matter
     answer = vehicle.heartbeat()
     assert isinstance(answer, Lease)
     assert answer.metered
@@ -60,7 +60,7 @@ def test_the_meter_rules(hil_bench: Bench) -> None:
     assert charger.control.opened_because == "no lease"
 
 
-def test_no_more_flows_than_was_reserved(hil_bench: Bench) -> None:
+def test_the_contactor_opens_when_the_reserved_energy_is_delivered(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle, 1_000)
     charger.contactor.closes(within_s=2.0)
@@ -72,7 +72,7 @@ def test_no_more_flows_than_was_reserved(hil_bench: Bench) -> None:
     assert answer.drawn_wh == answer.energy_wh == 1000
 
 
-def test_a_cable_that_is_put_back_goes_on_charging(hil_bench: Bench) -> None:
+def test_charging_continues_after_the_plug_is_inserted_again(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.serve(hil_bench.vehicle())
     charger.contactor.closes(within_s=2.0)
@@ -82,8 +82,8 @@ def test_a_cable_that_is_put_back_goes_on_charging(hil_bench: Bench) -> None:
     charger.contactor.closes(within_s=2.0)
 
 
-@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
-def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_bench: Bench) -> None:
+@pytest.mark.hil_mock  # exact currents, which pins wired to themselves do not give
+def test_the_state_has_contactor_and_reason_and_is_marked_as_simulated(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle)
     charger.contactor.closes(within_s=2.0)
@@ -100,8 +100,8 @@ def test_the_account_tells_contactor_and_reason_and_that_all_is_simulated(hil_be
     assert not state.measured  # mocked pins measure nothing
 
 
-@pytest.mark.hil_mock  # exact amperes, which a loop of wire does not give
-def test_samples_carry_readings_under_their_units(hil_bench: Bench) -> None:
+@pytest.mark.hil_mock  # exact currents, which pins wired to themselves do not give
+def test_samples_have_readings_with_units(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.serve(hil_bench.vehicle())
     charger.contactor.closes(within_s=2.0)
@@ -116,14 +116,14 @@ def test_samples_carry_readings_under_their_units(hil_bench: Bench) -> None:
     assert not sample.measured
 
 
-def test_a_second_vehicle_is_declined_while_the_port_is_taken(hil_bench: Bench) -> None:
+def test_a_second_vehicle_is_declined_while_the_port_is_reserved(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.serve(hil_bench.vehicle())
     answer = hil_bench.vehicle("vehicle-2").call(charger.device.file, 5_000)
     assert answer == Decline(1, "port")
 
 
-def test_the_lamp_tells_how_it_is(hil_bench: Bench) -> None:
+def test_the_lamp_shows_the_state(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
 
     def lit() -> list[bool]:
@@ -148,13 +148,13 @@ def test_the_contactor_opens_when_the_broker_is_lost_for_too_long(hil_make_bench
         charger.serve(bench.vehicle())
         charger.contactor.closes(within_s=2.0)
         broker.close()
-        bench.wait(lambda: not charger.device.online, "the connection to end")
-        charger.contactor.stays(on=True, for_s=18.0)  # a short outage stops nobody's charge
+        bench.wait(lambda: not charger.device.online, "the connection to be lost")
+        charger.contactor.stays(on=True, for_s=18.0)  # a short outage does not stop a charge
         charger.contactor.opens(within_s=2.5)
         assert charger.control.opened_because == "broker lost"
 
 
-def test_safe_when_the_device_ends(hil_bench: Bench) -> None:
+def test_the_contactor_is_open_after_the_end(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER)
     charger.serve(hil_bench.vehicle())
     charger.contactor.closes(within_s=2.0)

@@ -1,7 +1,7 @@
-"""Faults of sensors, plugs and controllers, each played on the bench, with the safe reaction that must follow.
+"""Faults of sensors, plugs and controllers, simulated on the bench, and the safe reaction to each.
 
-A charger is made to charge first, and a turbine to turn freely; then the fault comes. What is asserted is the pin, the
-time it takes, and that reason and fault are said.
+First a charger charges, or a turbine turns freely; then the fault occurs. The tests assert the pin, the time until it
+changes, and the reported reason and fault.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.hil_mock
 
 AT_ONCE_S = 0.1
 VANE_STUCK_S = 30.0
-Play = Callable[[Bench, ChargerUnderTest], object]
+Cause = Callable[[Bench, ChargerUnderTest], object]
 
 
 @pytest.fixture
@@ -46,31 +46,31 @@ def _failing(bench: Bench, _: ChargerUnderTest) -> None:
     bench.adc.failing = True
 
 
-def _floating(code: int) -> Play:
-    def play(bench: Bench, _: ChargerUnderTest) -> None:
+def _floating(code: int) -> Cause:
+    def cause(bench: Bench, _: ChargerUnderTest) -> None:
         bench.adc.floating = code
 
-    return play
+    return cause
 
 
-def _stuck(channel: int, volts: float) -> Play:
+def _stuck(channel: int, volts: float) -> Cause:
     return lambda bench, _: bench.adc.feed(channel, lambda _now_s: volts)
 
 
-def _offset(volts: float) -> Play:
+def _offset(volts: float) -> Cause:
     return lambda _, charger: setattr(charger.plant, "offset_v", volts)
 
 
-def _draws(amperes: float) -> Play:
+def _draws(amperes: float) -> Cause:
     return lambda _, charger: setattr(charger.plant, "draws_a", amperes)
 
 
-def _mains(volts: float) -> Play:
+def _mains(volts: float) -> Cause:
     return lambda _, charger: setattr(charger.plant, "mains_v", volts)
 
 
-CHARGER_FAULTS: dict[str, tuple[Play, float, str, str]] = {
-    # what happens: (how it is played, within how many seconds it opens, the reason said, the fault shown)
+CHARGER_FAULTS: dict[str, tuple[Cause, float, str, str]] = {
+    # fault: (how to cause it, seconds within which the contactor opens, reason, reported fault)
     "the plug is pulled": (lambda _, c: c.plant.unplug(), AT_ONCE_S, "unplugged", ""),
     "the stop is pressed, or its wire cut": (
         lambda _, c: c.plant.press_stop(), AT_ONCE_S, "stop button", "contactor: stop button",
@@ -86,7 +86,7 @@ CHARGER_FAULTS: dict[str, tuple[Play, float, str, str]] = {
     "the current sensor is stuck": (_stuck(0, 2.4), AT_ONCE_S, "sensor fault", "current: stuck"),
     "the voltage sensor is stuck": (_stuck(1, 1.65), AT_ONCE_S, "sensor fault", "voltage: stuck"),
     "the current sensor's wire breaks": (_stuck(0, 0.0), AT_ONCE_S, "sensor fault", "current: disconnected"),
-    "the current sensor's zero has moved": (_offset(0.75), AT_ONCE_S, "sensor fault", "current: offset"),
+    "the current sensor's zero has shifted": (_offset(0.75), AT_ONCE_S, "sensor fault", "current: offset"),
     "the mains are too low": (_mains(180.0), AT_ONCE_S, "voltage out of range", ""),
     "the mains are too high": (_mains(280.0), AT_ONCE_S, "voltage out of range", ""),
 }  # fmt: skip
@@ -94,8 +94,8 @@ CHARGER_FAULTS: dict[str, tuple[Play, float, str, str]] = {
 
 @pytest.mark.parametrize("name", CHARGER_FAULTS)
 def test_the_contactor_opens(hil_bench: Bench, charging: ChargerUnderTest, name: str) -> None:
-    play, within_s, reason, fault = CHARGER_FAULTS[name]
-    play(hil_bench, charging)
+    cause, within_s, reason, fault = CHARGER_FAULTS[name]
+    cause(hil_bench, charging)
     charging.contactor.opens(within_s)
     assert charging.control.opened_because == reason
     assert not fault or fault in charging.control.faults
@@ -106,28 +106,28 @@ def test_the_contactor_opens(hil_bench: Bench, charging: ChargerUnderTest, name:
 
 
 @pytest.mark.parametrize("name", [name for name, fault in CHARGER_FAULTS.items() if fault[3]])
-def test_a_fault_is_not_forgotten_before_the_plug_is_pulled(
+def test_a_fault_is_latched_until_the_plug_is_pulled(
     hil_bench: Bench, charging: ChargerUnderTest, name: str
 ) -> None:
-    play, within_s, *_ = CHARGER_FAULTS[name]
-    play(hil_bench, charging)
+    cause, within_s, *_ = CHARGER_FAULTS[name]
+    cause(hil_bench, charging)
     charging.contactor.opens(within_s)
-    assert not fit(charging)
+    assert not ready(charging)
     hil_bench.adc.failing, hil_bench.adc.floating = False, None
-    _mend(hil_bench, charging)
+    _remove_fault(hil_bench, charging)
     charging.contactor.stays(on=False, for_s=3.0)
     charging.plant.unplug()
     hil_bench.run(1.0)
-    assert fit(charging)
+    assert ready(charging)
     charging.plant.plug_in()
     charging.contactor.closes(within_s=2.0)
 
 
-def fit(charger: ChargerUnderTest) -> bool:
+def ready(charger: ChargerUnderTest) -> bool:
     return charger.control.ready
 
 
-def _mend(bench: Bench, charger: ChargerUnderTest) -> None:
+def _remove_fault(bench: Bench, charger: ChargerUnderTest) -> None:
     plant = charger.plant
     plant.draws_a, plant.mains_v, plant.offset_v = 10.0, 230.0, 0.0
     plant.release_stop()
@@ -135,7 +135,7 @@ def _mend(bench: Bench, charger: ChargerUnderTest) -> None:
     bench.run(0.1)
 
 
-def test_a_welded_contactor_is_found_and_nobody_is_served_any_more(
+def test_a_welded_contactor_is_detected_and_every_call_declined(
     hil_bench: Bench, charging: ChargerUnderTest
 ) -> None:
     charging.plant.welded = True
@@ -147,12 +147,12 @@ def test_a_welded_contactor_is_found_and_nobody_is_served_any_more(
     charging.plant.release_stop()
     charging.plant.unplug()
     hil_bench.run(1.0)
-    assert not charging.control.ready  # until somebody has looked, and started it again
+    assert not charging.control.ready  # until it is restarted after an inspection
     assert vehicle.call(charging.device.file, 5_000) == Decline(1, "offline")
     assert ("contactor", "failed", "contactor welded") in hil_bench.collector.incidents("charger-01")
 
 
-def test_current_past_an_open_contactor_is_taken_for_welding(hil_bench: Bench) -> None:
+def test_current_through_an_open_contactor_counts_as_welding(hil_bench: Bench) -> None:
     charger = hil_bench.charger(CHARGER.replace("feedback = 22", ""))
     hil_bench.run(1.0)
     assert charger.control.ready
@@ -179,7 +179,7 @@ def test_a_loose_plug_contact_is_a_fault(hil_bench: Bench, charging: ChargerUnde
     assert "plug: bounce" in charging.control.faults
 
 
-def test_a_plug_that_leaves_between_two_looks_is_noticed(
+def test_a_plug_that_is_pulled_between_two_steps_is_detected(
     hil_bench: Bench, charging: ChargerUnderTest
 ) -> None:
     hil_bench.after(0.001, charging.plant.unplug)
@@ -187,7 +187,7 @@ def test_a_plug_that_leaves_between_two_looks_is_noticed(
     charging.contactor.opens(AT_ONCE_S)
 
 
-def test_an_agent_that_hangs(hil_bench: Bench, charging: ChargerUnderTest) -> None:
+def test_the_agent_hangs(hil_bench: Bench, charging: ChargerUnderTest) -> None:
     hil_bench.agent_alive = False
     charging.contactor.opens(within_s=5.0 + AT_ONCE_S)
     assert charging.control.opened_because == "agent silent"
@@ -195,7 +195,7 @@ def test_an_agent_that_hangs(hil_bench: Bench, charging: ChargerUnderTest) -> No
     charging.contactor.closes(within_s=2.0)
 
 
-def test_a_control_loop_that_was_held_up(hil_bench: Bench, charging: ChargerUnderTest) -> None:
+def test_the_control_loop_hangs(hil_bench: Bench, charging: ChargerUnderTest) -> None:
     hil_bench.hung = True
     hil_bench.run(0.5)
     hil_bench.hung = False
@@ -204,7 +204,7 @@ def test_a_control_loop_that_was_held_up(hil_bench: Bench, charging: ChargerUnde
     charging.contactor.closes(within_s=2.0)
 
 
-def test_a_lease_that_lapses(hil_bench: Bench, charging: ChargerUnderTest) -> None:
+def test_the_lease_expires(hil_bench: Bench, charging: ChargerUnderTest) -> None:
     for _ in range(4):
         hil_bench.clock.tick()
     hil_bench.wait(lambda: charging.device.agent.tick == 4, "the fourth tick")
@@ -212,7 +212,7 @@ def test_a_lease_that_lapses(hil_bench: Bench, charging: ChargerUnderTest) -> No
     assert charging.control.opened_because == "no lease"
 
 
-def test_whoever_charges_is_told_of_a_fault_and_billed(hil_bench: Bench) -> None:
+def test_a_charging_vehicle_is_declined_and_billed_after_a_fault(hil_bench: Bench) -> None:
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle)
     charger.contactor.closes(within_s=2.0)
@@ -228,7 +228,7 @@ def test_whoever_charges_is_told_of_a_fault_and_billed(hil_bench: Bench) -> None
 # --- turbine -------------------------------------------------------------------------------------------------
 
 
-def test_a_gale_applies_the_brake_until_it_has_passed(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_a_gale_applies_the_brake_until_it_is_over(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     turning.plant.blow(30.0)
     turning.brake.goes(on=True, within_s=4.0)
@@ -240,7 +240,7 @@ def test_a_gale_applies_the_brake_until_it_has_passed(hil_bench: Bench, turning:
     turning.brake.goes(on=False, within_s=6.0)
 
 
-def test_a_reed_that_sticks(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_the_reed_contact_sticks(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     turning.plant.stick()
     turning.brake.goes(on=True, within_s=20.2)
@@ -251,7 +251,7 @@ def test_a_reed_that_sticks(hil_bench: Bench, turning: TurbineUnderTest) -> None
     )
 
 
-def test_a_wire_that_breaks(turning: TurbineUnderTest) -> None:
+def test_the_wire_breaks(turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     turning.plant.jammed = True
     turning.brake.goes(on=True, within_s=60.5)
@@ -259,7 +259,7 @@ def test_a_wire_that_breaks(turning: TurbineUnderTest) -> None:
     assert "wind_m_per_s" not in turning.control.readings()
 
 
-def test_a_contact_that_bounces(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_the_contact_bounces(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     wind_m_per_s = turning.control.wind.mean_m_per_s
     turning.plant.bounces = 2
@@ -271,13 +271,13 @@ def test_a_contact_that_bounces(hil_bench: Bench, turning: TurbineUnderTest) -> 
     turning.brake.goes(on=False, within_s=20.0)
 
 
-def test_wind_that_no_wind_does(turning: TurbineUnderTest) -> None:
+def test_an_impossible_wind_applies_the_brake(turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     turning.plant.blow(120.0)  # interference on the wire
     turning.brake.goes(on=True, within_s=4.0)
 
 
-def test_interference_is_told_from_a_gale(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_interference_is_distinguished_from_a_gale(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     turning.plant.blow(120.0)
     hil_bench.run(5.0)
     assert "anemometer: out of range" in turning.control.faults
@@ -295,7 +295,7 @@ def test_a_vane_without_wire_does_not_stop_the_turbine(
     hil_bench.run(0.1)
 
 
-def test_a_vane_that_is_stuck_in_the_wind(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_the_vane_is_stuck(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     hil_bench.run(VANE_STUCK_S + 20.0)
     assert "vane: stuck" in turning.control.faults
     turning.plant.direction_deg = 90.0
@@ -303,14 +303,14 @@ def test_a_vane_that_is_stuck_in_the_wind(hil_bench: Bench, turning: TurbineUnde
     assert "vane: stuck" not in turning.control.faults
 
 
-def test_a_converter_that_fails_leaves_the_anemometer(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_a_failing_converter_does_not_stop_the_turbine(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     hil_bench.adc.failing = True
     turning.brake.stays(on=False, for_s=3.0)
     assert "adc: missing" in turning.control.faults
 
 
-def test_a_turbine_whose_agent_hangs(hil_bench: Bench, turning: TurbineUnderTest) -> None:
+def test_the_agent_of_a_turbine_hangs(hil_bench: Bench, turning: TurbineUnderTest) -> None:
     assert turning.brake is not None
     hil_bench.agent_alive = False
     turning.brake.goes(on=True, within_s=5.0 + AT_ONCE_S)

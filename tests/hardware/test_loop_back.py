@@ -1,4 +1,4 @@
-"""The bench on pins wired back to themselves, the wires being mocked: what `--hil gpio` does on a Pi."""
+"""The bench on pins wired back to themselves, as with `--hil gpio`; here the wires are mocked."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,16 +40,16 @@ def bench(hil_broker: EmbeddedBroker) -> Iterator[Bench]:
 
 def test_a_charge_on_wired_pins(bench: Bench) -> None:
     text = CHARGER.replace("[lamp]\nred = 23\ngreen = 24\nblue = 25\n", "")
-    charger = bench.charger(text + "[safety]\nmost_current_a = 20\n")
+    charger = bench.charger(text + "[safety]\nmax_current_a = 20\n")
     charger.serve(bench.vehicle())
     charger.contactor.closes(within_s=3.0)
     bench.run(0.3)
-    assert charger.control.current_a > 5.0  # it sees that current flows
+    assert charger.control.current_a > 5.0  # the square wave shows that current flows
     charger.plant.unplug()
     charger.contactor.opens(within_s=0.1)
     assert charger.control.opened_because == "unplugged"
 
 
-def test_faults_of_the_converter_are_for_mocked_pins(bench: Bench) -> None:
+def test_faults_of_the_converter_need_mocked_pins(bench: Bench) -> None:
     with pytest.raises(AssertionError, match="mark the test hil_mock"):
         _ = bench.adc

@@ -1,4 +1,4 @@
-"""A whole site whose chargers have meters of their own: they rule, and the independent auditor agrees."""
+"""A whole site whose chargers have meters: the metered energy is booked and billed, and the auditor agrees."""
 
 from typing import Final
 
@@ -15,11 +15,11 @@ from tests.dashboards.runs import audit, broken, record
 from tests.system.heard import Heard, heard
 
 TICKS: Final = 40
-PER_LOOK_WH: Final = 1_700
+PER_READING_WH: Final = 1_700
 
 
 class Meter:
-    """Counts the same at every look, whatever a vehicle believes to draw; measured, as on real pins."""
+    """Counts the same energy at every reading, whatever the vehicle reports; measured, as on real pins."""
 
     measured = True
     faults = ()
@@ -32,7 +32,7 @@ class Meter:
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
         key = vehicle, call
-        self._counted[key] = self._counted.get(key, -PER_LOOK_WH) + PER_LOOK_WH
+        self._counted[key] = self._counted.get(key, -PER_READING_WH) + PER_READING_WH
         return self._counted[key]
 
 
@@ -49,19 +49,19 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Heard:
     return heard(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
 
 
-def test_what_is_paid_is_what_the_meters_counted(run: Heard) -> None:
+def test_vehicles_pay_for_the_metered_energy(run: Heard) -> None:
     messages = [message for *_, message in run.messages]
     assert sum(isinstance(said, Lease) and said.metered for said in messages) > 20
     chargers = [said for said in messages if isinstance(said, ChargerState)]
     vehicles = [said for said in messages if isinstance(said, VehicleState)]
     delivered_wh = sum(state.delivered_wh for state in chargers)
-    assert delivered_wh > 20 * PER_LOOK_WH
+    assert delivered_wh > 20 * PER_READING_WH
     assert delivered_wh == sum(state.drawn_wh for state in vehicles)
     assert sum(state.earned_neur for state in chargers) == sum(state.paid_neur for state in vehicles)
     assert all(0 <= state.stored_wh <= state.capacity_wh for state in vehicles)
 
 
-def test_states_say_that_it_was_measured(run: Heard) -> None:
+def test_states_are_marked_as_measured(run: Heard) -> None:
     chargers = [message for *_, message in run.messages if isinstance(message, ChargerState)]
     assert all(state.measured and state.contactor == "closed" for state in chargers)
 
