@@ -1,4 +1,4 @@
-"""A broker to talk to, and no threads left behind."""
+"""Fixtures: an embedded broker, and a check that no thread is left."""
 
 import threading
 from collections.abc import Iterator

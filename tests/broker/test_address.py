@@ -20,7 +20,7 @@ from gridfleet.broker.errors import BrokerError
         ("mqtt://me@grid", BrokerAddress("grid", 1883, username="me")),
     ],
 )
-def test_a_url_names_an_address(url: str, address: BrokerAddress) -> None:
+def test_a_url_is_parsed_into_an_address(url: str, address: BrokerAddress) -> None:
     assert BrokerAddress.parse(url) == address
 
 
@@ -42,7 +42,7 @@ def test_a_url_names_an_address(url: str, address: BrokerAddress) -> None:
         ("mqtt://:secret@grid", "needs a user name"),
     ],
 )
-def test_a_wrong_url_is_told_what_is_wrong(url: str, wrong: str) -> None:
+def test_the_error_of_a_wrong_url_says_what_is_wrong(url: str, wrong: str) -> None:
     with pytest.raises(BrokerError, match=wrong):
         BrokerAddress.parse(url)
 

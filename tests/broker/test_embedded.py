@@ -1,4 +1,4 @@
-"""The embedded broker: starts, answers, stays out of the way, and is gone when it should be."""
+"""The embedded broker: start, stop, ports, signals, and delays."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A zombie is dead: nobody has to wait for it here.
+    # A zombie process has stopped; it need not be reaped here.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_it_answers_at_its_url_and_frees_the_port_when_closed() -> None:
+def test_it_accepts_connections_at_its_url_and_frees_the_port_when_closed() -> None:
     with EmbeddedBroker() as broker:
         assert broker.url == f"mqtt://127.0.0.1:{broker.port}"
         assert broker.host == "127.0.0.1"
@@ -53,35 +53,35 @@ def test_closing_twice_is_safe_and_use_after_close_raises() -> None:
         broker.start()
 
 
-def test_a_port_in_use_is_named_with_a_mend() -> None:
+def test_the_error_names_a_port_in_use_with_a_remedy() -> None:
     with EmbeddedBroker() as first, pytest.raises(BrokerError, match=f"{first.port}.*choose another port"):
         EmbeddedBroker(first.port).start()
     with pytest.raises(BrokerError, match="choose another port"):
         EmbeddedBroker(70_000).start()
 
 
-def test_a_broker_that_dies_at_once_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_stops_at_once_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BrokerError, match="does not answer"):
         EmbeddedBroker().start()
 
 
-def test_it_speaks_mqtt_3_1_1_and_websockets_on_their_own_ports() -> None:
+def test_it_offers_mqtt_3_1_1_and_websockets_on_their_own_ports() -> None:
     v4, ws = free_port(), free_port()
     with EmbeddedBroker(v4_port=v4, ws_port=ws) as broker:
-        heard: list[bytes] = []
+        received: list[bytes] = []
         with (
             MqttLoop(BrokerAddress("127.0.0.1", v4), version=4) as old,
             MqttLoop(BrokerAddress.parse(broker.url)) as new,
         ):
-            old.open("old", on_message=lambda *message: heard.append(message[1]), filters=[("t", 1)])
+            old.open("old", on_message=lambda *message: received.append(message[1]), filters=[("t", 1)])
             sender = new.open("new", on_message=print)
             old.wait_online(60)
             new.wait_online(60)
             sender.publish("t", b"across versions", qos=1)
             assert new.run_until(lambda: sender.all_acknowledged, 60)
-            assert old.run_until(lambda: bool(heard), 60)
-        assert heard == [b"across versions"]
+            assert old.run_until(lambda: bool(received), 60)
+        assert received == [b"across versions"]
         with socket.create_connection(("127.0.0.1", ws), timeout=60) as link:
             link.sendall(
                 b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -109,7 +109,7 @@ sys.stdin.read()
 """
 
 
-def test_it_dies_with_its_owner_even_when_that_is_killed() -> None:
+def test_it_stops_with_its_parent_even_when_that_is_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as owner:
@@ -138,17 +138,17 @@ def busy_s(*processes: int) -> float:
     return sum(sum(map(int, (task / "schedstat").read_text().split()[:2])) for task in tasks) / 1e9
 
 
-def test_small_messages_are_not_held_back() -> None:
+def test_small_messages_are_not_delayed() -> None:
     """With Nagle's algorithm on the broker's side both sides do nothing for about 40 ms in each of these rounds."""
-    clients, rounds, heard = 40, 10, 0
+    clients, rounds, received = 40, 10, 0
     with EmbeddedBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
 
         def count(topic: str, payload: bytes, retained: bool) -> None:
-            nonlocal heard
-            heard += 1
+            nonlocal received
+            received += 1
 
-        def has_heard(messages: int) -> bool:
-            return heard >= messages
+        def has_received(messages: int) -> bool:
+            return received >= messages
 
         def device(number: int) -> None:
             def answer(topic: str, payload: bytes, retained: bool) -> None:
@@ -164,6 +164,6 @@ def test_small_messages_are_not_held_back() -> None:
         for tick in range(1, rounds + 1):
             begun = time.monotonic() - busy_s(os.getpid(), broker.pid)
             clock.publish("tick", b"x" * 150, qos=0)
-            assert loop.run_until(partial(has_heard, tick * clients), 60)
+            assert loop.run_until(partial(has_received, tick * clients), 60)
             idle.append(time.monotonic() - busy_s(os.getpid(), broker.pid) - begun)
     assert statistics.median(idle) < 0.015

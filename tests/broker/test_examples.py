@@ -1,4 +1,4 @@
-"""The examples in the docstrings of `broker/` run and show what they say."""
+"""The examples in docstrings of `broker/` are correct."""
 
 import doctest
 import importlib

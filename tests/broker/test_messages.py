@@ -1,4 +1,4 @@
-"""What holds for every message class: frozen, slotted, told apart by its word, its sender never in the payload."""
+"""Rules for every message class: frozen, slotted, one message type each, units in names, no sender in the payload."""
 
 import re
 from dataclasses import FrozenInstanceError, fields, is_dataclass
@@ -33,7 +33,7 @@ def test_every_message_class_is_in_the_topic_table() -> None:
     assert all_classes() == {*CLASSES, m.State}
 
 
-def test_every_word_stands_for_one_class() -> None:
+def test_every_message_type_stands_for_one_class() -> None:
     words = [message_type.name for message_type in TOPIC_TABLE]
     assert len(words) == len(set(words))
     assert "" not in words
@@ -71,6 +71,6 @@ def test_phases_are_ranked_in_order() -> None:
     ]  # fmt: skip
 
 
-def test_enumerations_hash_like_their_words() -> None:
+def test_enumerations_hash_like_their_text() -> None:
     assert {"turbine": 1}[m.Kind.TURBINE] == 1
     assert {"settle": 1}[m.Phase.SETTLE] == 1

@@ -1,4 +1,4 @@
-"""What a broker may answer that rumqttd never does, from a scripted broker on the same loop."""
+"""Answers of a broker that rumqttd never gives, from a scripted broker on the same loop."""
 
 import logging
 import select
@@ -20,7 +20,7 @@ def silent(topic: str, payload: bytes, retained: bool) -> None:
 
 
 class ScriptedBroker:
-    """Answers each packet by its kind; the script gets the packet and returns bytes, or None to hang up."""
+    """Answers each packet; the script gets it and returns bytes, or None to close the connection."""
 
     def __init__(
         self, loop: MqttLoop, server: socket.socket, script: Callable[[bytes], bytes | None]
@@ -53,7 +53,7 @@ class ScriptedBroker:
         self.loop.unwatch(link.fileno())
         link.close()
 
-    def said(self, kind: int) -> int:
+    def count(self, kind: int) -> int:
         return sum(packet[0] & 0xF0 == kind for packet in self.packets)
 
     def close(self) -> None:
@@ -62,11 +62,11 @@ class ScriptedBroker:
 
 
 Script = Callable[[bytes], bytes | None]
-Stage = Callable[..., tuple[MqttLoop, ScriptedBroker]]
+MakeScripted = Callable[..., tuple[MqttLoop, ScriptedBroker]]
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def scripted() -> Iterator[MakeScripted]:
     server = socket.create_server(("127.0.0.1", 0))
     made: list[tuple[MqttLoop, ScriptedBroker]] = []
 
@@ -90,32 +90,34 @@ def connack(code: int) -> Script:
 
 
 @pytest.mark.parametrize(
-    ("code", "mend"),
+    ("code", "remedy"),
     [(0x84, "another version"), (0x85, "client id"), (0x86, "check the credentials"), (0x87, "the right to")],
 )
-def test_a_lasting_refusal_is_raised_and_ends_the_connection(stage: Stage, code: int, mend: str) -> None:
-    loop, broker = stage(connack(code))
+def test_a_permanent_refusal_is_raised_and_closes_the_connection(
+    scripted: MakeScripted, code: int, remedy: str
+) -> None:
+    loop, broker = scripted(connack(code))
     client = loop.open("client", on_message=silent)
-    with pytest.raises(BrokerError, match=f"refuses client: .*{mend}"):
+    with pytest.raises(BrokerError, match=f"refuses client: .*{remedy}"):
         loop.wait_online(60)
     assert loop.run_until(lambda: client.closed, 60)
-    assert not loop.run_until(lambda: broker.said(CONNECT) > 1, 0.4)
+    assert not loop.run_until(lambda: broker.count(CONNECT) > 1, 0.4)
 
 
 @pytest.mark.parametrize("code", [0x88, 0x89, 0x97])
-def test_a_passing_refusal_is_tried_again(stage: Stage, code: int) -> None:
+def test_after_a_temporary_refusal_the_client_tries_again(scripted: MakeScripted, code: int) -> None:
     answers = iter([bytes([0x20, 3, 0, code, 0]), ACCEPTED])
-    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    loop, broker = scripted(lambda packet: next(answers) if packet[0] == CONNECT else b"")
     loop.open("client", on_message=silent)
     loop.wait_online(60)
-    assert broker.said(CONNECT) == 2
+    assert broker.count(CONNECT) == 2
 
 
-def test_a_lasting_refusal_can_be_tried_again_on_demand(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+def test_with_retry_refused_a_permanent_refusal_is_tried_again(
+    scripted: MakeScripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = iter([bytes([0x20, 3, 0, 0x86, 0]), ACCEPTED])
-    loop, _ = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"", retry_refused=True)
+    loop, _ = scripted(lambda packet: next(answers) if packet[0] == CONNECT else b"", retry_refused=True)
     loop.open("client", on_message=silent)
     with caplog.at_level(logging.WARNING):
         loop.wait_online(60)
@@ -123,16 +125,16 @@ def test_a_lasting_refusal_can_be_tried_again_on_demand(
     assert "secret" not in caplog.text
 
 
-def test_a_broker_that_hangs_up_is_tried_again(stage: Stage) -> None:
+def test_after_a_closed_connection_the_client_tries_again(scripted: MakeScripted) -> None:
     answers = iter([None, None, ACCEPTED])
-    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    loop, broker = scripted(lambda packet: next(answers) if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
     assert loop.run_until(lambda: "no answer" in client.offline_reason, 60)
     loop.wait_online(60)
-    assert broker.said(CONNECT) == 3
+    assert broker.count(CONNECT) == 3
 
 
-def test_a_refused_filter_is_raised(stage: Stage) -> None:
+def test_a_refused_filter_is_raised(scripted: MakeScripted) -> None:
     def script(packet: bytes) -> bytes:
         if packet[0] == CONNECT:
             return ACCEPTED
@@ -140,19 +142,19 @@ def test_a_refused_filter_is_raised(stage: Stage) -> None:
             return b"\x90\x05" + packet[2:4] + bytes([0, 1, 0x87])
         return b""
 
-    loop, _ = stage(script)
+    loop, _ = scripted(script)
     loop.open("client", on_message=silent, filters=[("mine", 1), ("theirs", 1)])
     with pytest.raises(BrokerError, match="refuses client: it may not subscribe"):
         loop.wait_online(60)
 
 
-def test_a_refused_message_is_raised(stage: Stage) -> None:
+def test_a_refused_message_is_raised(scripted: MakeScripted) -> None:
     def script(packet: bytes) -> bytes:
         if packet[0] == CONNECT:
             return ACCEPTED
         return b"\x40\x04" + packet[8:10] + b"\x87\x00" if packet[0] & 0xF0 == PUBLISH else b""
 
-    loop, _ = stage(script)
+    loop, _ = scripted(script)
     client = loop.open("client", on_message=silent)
     loop.wait_online(60)
     client.publish("abcd", b"x", qos=1)
@@ -160,45 +162,47 @@ def test_a_refused_message_is_raised(stage: Stage) -> None:
         loop.run_until(lambda: False, 5)
 
 
-def test_no_more_messages_are_on_their_way_than_the_broker_takes(stage: Stage) -> None:
+def test_unacknowledged_messages_stay_within_the_receive_maximum(scripted: MakeScripted) -> None:
     """Receive maximum 3: the fourth message waits for an acknowledgement."""
-    loop, broker = stage(
+    loop, broker = scripted(
         lambda packet: bytes.fromhex("20 06 00 00 03 21 0003") if packet[0] == CONNECT else b""
     )
     client = loop.open("client", on_message=silent)
     loop.wait_online(60)
     for _ in range(10):
         client.publish("abcd", b"x", qos=1)
-    assert loop.run_until(lambda: broker.said(PUBLISH) == 3, 60)
-    assert not loop.run_until(lambda: broker.said(PUBLISH) > 3, 0.05)
+    assert loop.run_until(lambda: broker.count(PUBLISH) == 3, 60)
+    assert not loop.run_until(lambda: broker.count(PUBLISH) > 3, 0.05)
     first = next(packet for packet in broker.packets if packet[0] & 0xF0 == PUBLISH)
     broker.links[0].sendall(b"\x40\x02" + first[8:10])
-    assert loop.run_until(lambda: broker.said(PUBLISH) == 4, 60)
+    assert loop.run_until(lambda: broker.count(PUBLISH) == 4, 60)
 
 
-def test_a_lost_connection_sends_again_what_was_not_acknowledged(stage: Stage) -> None:
-    loop, broker = stage(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
+def test_a_lost_connection_sends_again_what_was_not_acknowledged(scripted: MakeScripted) -> None:
+    loop, broker = scripted(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
     loop.wait_online(60)
     client.publish("abcd", b"1", qos=1)
     client.publish("abcd", b"stale", qos=1, expiry_s=0.01)
     client.publish("abcd", b"2", qos=1)
-    assert loop.run_until(lambda: broker.said(PUBLISH) == 3, 60)
+    assert loop.run_until(lambda: broker.count(PUBLISH) == 3, 60)
     broker.packets.clear()
     broker.links[0].sendall(b"\xe0\x01\x8b")  # server shutting down
     assert loop.run_until(lambda: "ended the connection" in client.offline_reason, 60)
-    assert loop.run_until(lambda: broker.said(PUBLISH) == 2, 60)
+    assert loop.run_until(lambda: broker.count(PUBLISH) == 2, 60)
     assert [packet[-1:] for packet in broker.packets if packet[0] & 0xF0 == PUBLISH] == [b"1", b"2"]
 
 
-def test_a_silent_broker_is_pinged_and_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, broker = stage(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
+def test_a_silent_broker_is_pinged_and_then_disconnected(
+    scripted: MakeScripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, broker = scripted(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
     loop.wait_online(60)
     paho = client._client
     paho._last_msg_out -= 61
     client.keep_alive()
-    assert loop.run_until(lambda: broker.said(0xC0) == 1, 60)
+    assert loop.run_until(lambda: broker.count(0xC0) == 1, 60)
     paho._ping_t -= 61
     client.keep_alive()
     assert not client.online
@@ -206,14 +210,16 @@ def test_a_silent_broker_is_pinged_and_left(stage: Stage, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("properties", [b"\x00", bytes([129, 1, 3, 0, 126]) + b"x" * 126])
-def test_a_topic_that_is_no_text_is_left_to_the_receiver_to_refuse(stage: Stage, properties: bytes) -> None:
+def test_a_topic_that_is_not_utf_8_is_passed_to_the_receiver(
+    scripted: MakeScripted, properties: bytes
+) -> None:
     body = b"\x00\x02a\xff" + properties + b"payload"
     length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 + 128, len(body) // 128])
-    loop, _ = stage(lambda packet: ACCEPTED + b"\x30" + length + body if packet[0] == CONNECT else b"")
-    heard: list[tuple[str, bytes]] = []
-    loop.open("client", on_message=lambda topic, payload, _: heard.append((topic, payload)))
-    assert loop.run_until(lambda: bool(heard), 60)
-    assert heard == [("a\ufffd", b"payload")]
+    loop, _ = scripted(lambda packet: ACCEPTED + b"\x30" + length + body if packet[0] == CONNECT else b"")
+    received: list[tuple[str, bytes]] = []
+    loop.open("client", on_message=lambda topic, payload, _: received.append((topic, payload)))
+    assert loop.run_until(lambda: bool(received), 60)
+    assert received == [("a\ufffd", b"payload")]
     loop.wait_online(60)
 
 
@@ -230,22 +236,22 @@ def test_a_topic_that_is_no_text_is_left_to_the_receiver_to_refuse(stage: Stage,
         b"\x40\x02\x00\x63",
     ],
 )
-def test_a_broker_that_talks_nonsense_breaks_nothing(stage: Stage, nonsense: bytes) -> None:
+def test_malformed_packets_do_no_harm(scripted: MakeScripted, nonsense: bytes) -> None:
     once = iter([nonsense])
-    loop, _ = stage(lambda packet: ACCEPTED + next(once, b"") if packet[0] == CONNECT else b"")
+    loop, _ = scripted(lambda packet: ACCEPTED + next(once, b"") if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
     assert loop.run_until(lambda: client.online, 60)
     loop.run_until(lambda: not client.online, 0.05)
     loop.wait_online(60)
 
 
-def test_who_is_thrown_out_by_a_second_self_waits_before_it_comes_back(stage: Stage) -> None:
-    told: list[tuple[str, str]] = []
+def test_a_client_whose_session_was_taken_over_waits_before_it_reconnects(scripted: MakeScripted) -> None:
+    problems: list[tuple[str, str]] = []
     answers = iter([ACCEPTED + bytes.fromhex("e0 02 8e 00"), ACCEPTED])
-    loop, broker = stage(lambda packet: next(answers) if packet[0] == CONNECT else b"")
-    client = loop.open("client", on_message=silent, on_problem=lambda *trouble: told.append(trouble))
-    assert loop.run_until(lambda: bool(told), 60)
-    assert told == [("taken over", "client")]
-    assert not loop.run_until(lambda: broker.said(CONNECT) > 1, 1.0)
+    loop, broker = scripted(lambda packet: next(answers) if packet[0] == CONNECT else b"")
+    client = loop.open("client", on_message=silent, on_problem=lambda *problem: problems.append(problem))
+    assert loop.run_until(lambda: bool(problems), 60)
+    assert problems == [("taken over", "client")]
+    assert not loop.run_until(lambda: broker.count(CONNECT) > 1, 1.0)
     loop.wait_online(60)
     assert client.online

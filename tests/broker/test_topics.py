@@ -1,4 +1,4 @@
-"""Every topic of the table is built and parsed back; anything else is refused with its reason."""
+"""Every topic of the table is parsed as it was built; anything else is refused with its reason."""
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def test_every_topic_is_parsed_back(message_type: MessageType, sender: str, data
 
 
 @given(rows, ids, ids, st.data())
-def test_a_filter_for_one_scope_hears_no_other(
+def test_a_filter_for_one_scope_matches_no_other(
     message_type: MessageType, sender: str, other: str, data: st.DataObject
 ) -> None:
     if message_type.scope is Scope.SITE:
@@ -134,12 +134,12 @@ def test_only_what_a_late_joiner_needs_is_retained() -> None:
     }  # fmt: skip
 
 
-def test_the_market_is_at_least_once_and_never_retained() -> None:
-    for word in ("bid", "supply", "award", "receipt", "request", "residual", "surplus"):
-        assert (MESSAGE_TYPES[word].qos, MESSAGE_TYPES[word].retain) == (1, False)
+def test_market_messages_are_qos_1_and_never_retained() -> None:
+    for message_type in ("bid", "supply", "award", "receipt", "request", "residual", "surplus"):
+        assert (MESSAGE_TYPES[message_type].qos, MESSAGE_TYPES[message_type].retain) == (1, False)
 
 
-def test_only_the_clock_says_what_time_it_is() -> None:
+def test_only_the_clock_publishes_ticks_and_grants() -> None:
     assert MESSAGE_TYPES[Tick.TYPE].senders == frozenset({Kind.CLOCK})
     assert MESSAGE_TYPES["grant"].senders == frozenset({Kind.CLOCK})
     assert MESSAGE_TYPES[Presence.TYPE].senders == frozenset(Kind)

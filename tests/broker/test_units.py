@@ -1,4 +1,4 @@
-"""The wire's whole-number units agree to the last digit, and are spelt for people without a float in between."""
+"""Whole-number units agree to the last digit; their decimal texts are exact."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -34,13 +34,13 @@ def test_costs_add_up_exactly(one_wh: int, other_wh: int, price: int) -> None:
 
 
 @given(energies, prices)
-def test_the_spellings_agree_with_each_other(energy_wh: int, price: int) -> None:
+def test_the_texts_agree_with_each_other(energy_wh: int, price: int) -> None:
     cost = Decimal(kwh_text(energy_wh)) * Decimal(eur_per_kwh_text(price))
     assert cost == Decimal(eur_text(cost_neur(energy_wh, price)))
 
 
 @given(st.integers(), st.integers(1, 12))
-def test_a_spelling_is_exact_and_has_its_places(value: int, places: int) -> None:
+def test_a_text_is_exact_and_has_its_decimals(value: int, places: int) -> None:
     text = decimal_text(value, places)
     assert Fraction(text) * 10**places == value
     assert len(text.partition(".")[2]) == places
@@ -58,7 +58,7 @@ def test_a_spelling_is_exact_and_has_its_places(value: int, places: int) -> None
         (eur_text(10**21), "1000000000000.000000000"),
     ],
 )
-def test_spellings(text: str, expected: str) -> None:
+def test_decimal_texts(text: str, expected: str) -> None:
     assert text == expected
 
 

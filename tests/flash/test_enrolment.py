@@ -21,7 +21,7 @@ from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, en
 from gridfleet.provisioning.site.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
-from tests.mosquitto.guests import Guests
+from tests.mosquitto.clients import Clients
 
 ALL = "gridfleet/town/#"
 
@@ -39,19 +39,19 @@ def test_an_enrolled_device_logs_in_and_a_revoked_one_is_disconnected(
         enrol(secrets, charger, "town")
         broker.reload()
         credentials = FileCredentials(secrets)
-        with Guests(broker, credentials) as guests:
-            clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
-            device, login = guests.come("charger-01"), credentials.login("charger-01")
+        with Clients(broker, credentials) as clients:
+            clock, viewer = clients.connect("clock"), clients.connect("viewer", ALL)
+            device, login = clients.connect("charger-01"), credentials.login("charger-01")
             device.connection.publish("gridfleet/town/state/charger-01", b"mine", qos=1)
             device.connection.publish("gridfleet/town/state/charger-1", b"forged", qos=1)
-            guests.settle(clock, viewer)
-            assert viewer.heard == [("gridfleet/town/state/charger-01", b"mine")]
+            clients.wait_delivered(clock, viewer)
+            assert viewer.received == [("gridfleet/town/state/charger-01", b"mine")]
             revoke(secrets, "charger-01")
             broker.reload()
-            assert guests.loop.run_until(lambda: "refused" in device.connection.offline_reason, 60)
+            assert clients.loop.run_until(lambda: "refused" in device.connection.offline_reason, 60)
             device.connection.abort()
-            again = guests.try_to_come("charger-01", ALL, login=login)
-            assert guests.loop.run_until(lambda: "refused" in again.connection.offline_reason, 60)
+            again = clients.start_connecting("charger-01", ALL, login=login)
+            assert clients.loop.run_until(lambda: "refused" in again.connection.offline_reason, 60)
             assert (clock.connection.offline_reason, viewer.connection.offline_reason) == ("", "")
 
 
@@ -60,13 +60,18 @@ def test_a_revoked_certificate_is_refused(secrets: Path, charger: Enrolment) -> 
     enrol(secrets, charger)
     credentials = FileCredentials(secrets, certificates=True)
     login = credentials.login("charger-01")
-    with MosquittoBroker(secrets, client_certificates=True) as broker, Guests(broker, credentials) as guests:
-        guests.come("charger-01", login=login).connection.close()
+    with (
+        MosquittoBroker(secrets, client_certificates=True) as broker,
+        Clients(broker, credentials) as clients,
+    ):
+        clients.connect("charger-01", login=login).connection.close()
         revoke(secrets, "charger-01")
         broker.reload()
-        guests.come("viewer").connection.close()  # once this client is online, the broker has read its files
-        again = guests.try_to_come("charger-01", login=login)
-        guests.loop.run_until(lambda: False, 0.5)
+        clients.connect(
+            "viewer"
+        ).connection.close()  # once this client is online, the broker has read its files
+        again = clients.start_connecting("charger-01", login=login)
+        clients.loop.run_until(lambda: False, 0.5)
         assert not again.connection.online
 
 

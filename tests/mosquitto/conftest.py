@@ -1,4 +1,4 @@
-"""A site with secrets, and Mosquitto with TLS and per-device rights."""
+"""Fixtures: a site with secrets, and Mosquitto with TLS and access rules for each device."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from gridfleet.broker.credentials import FileCredentials
 from gridfleet.devices.config.scenario import Scenario, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities, make_secrets
-from tests.mosquitto.guests import Guests
+from tests.mosquitto.clients import Clients
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,6 @@ def mosquitto(secrets: Path) -> Iterator[MosquittoBroker]:
 
 
 @pytest.fixture
-def guests(mosquitto: MosquittoBroker, secrets: Path) -> Iterator[Guests]:
-    with Guests(mosquitto, FileCredentials(secrets)) as guests:
-        yield guests
+def clients(mosquitto: MosquittoBroker, secrets: Path) -> Iterator[Clients]:
+    with Clients(mosquitto, FileCredentials(secrets)) as clients:
+        yield clients

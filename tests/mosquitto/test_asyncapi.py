@@ -1,4 +1,4 @@
-"""The AsyncAPI document: up to date, well-formed, and true of what is really said."""
+"""The AsyncAPI document is up to date, well-formed, and matches what is published."""
 
 import json
 import re
@@ -49,10 +49,10 @@ def document() -> dict[str, Any]:
 
 
 @cache
-def validator(word: str) -> Check:
+def validator(message_type: str) -> Check:
     """Return a check of the payloads of a channel, from the document alone."""
     document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    (name,) = document["channels"][word]["messages"]
+    (name,) = document["channels"][message_type]["messages"]
     check: Check = fastjsonschema.compile(
         {
             "$schema": "http://json-schema.org/draft-07/schema#",
@@ -63,14 +63,14 @@ def validator(word: str) -> Check:
     return check
 
 
-def test_the_committed_document_is_what_the_code_makes(document: dict[str, Any]) -> None:
+def test_the_committed_document_is_up_to_date(document: dict[str, Any]) -> None:
     assert document == generated(), (
         "generate it again: python -m gridfleet.broker.asyncapi >docs/asyncapi.yaml"
     )
     assert FILE.read_text(encoding="utf-8") == generated_text()
 
 
-def test_every_word_is_a_channel_and_every_channel_a_word(document: dict[str, Any]) -> None:
+def test_every_message_type_has_a_channel(document: dict[str, Any]) -> None:
     assert list(document["channels"]) == [*(message_type.name for message_type in TOPIC_TABLE), BATCH]
     for message_type in TOPIC_TABLE:
         channel = document["channels"][message_type.name]
@@ -91,12 +91,12 @@ def test_a_batch_is_as_documented(document: dict[str, Any]) -> None:
         "fleet-1",
     )
     payload = document["components"]["messages"]["Batch"]["payload"]
-    said = pack([("north/a", b'{"tick":1}'), ("north/b", b"{}")]).decode()
-    assert re.search(payload["pattern"], said)
-    assert not re.search(payload["pattern"], said.replace(" ", "", 1))
+    batch = pack([("north/a", b'{"tick":1}'), ("north/b", b"{}")]).decode()
+    assert re.search(payload["pattern"], batch)
+    assert not re.search(payload["pattern"], batch.replace(" ", "", 1))
 
 
-def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, Any]) -> None:
+def test_the_bindings_state_qos_retain_and_expiry(document: dict[str, Any]) -> None:
     for message_type in TOPIC_TABLE:
         mqtt = document["operations"][f"send{message_type.message_class.__name__}"]["bindings"]["mqtt"]
         assert (mqtt["qos"], mqtt["retain"]) == (message_type.qos, message_type.retain)
@@ -104,7 +104,7 @@ def test_what_the_table_says_of_delivery_is_in_the_bindings(document: dict[str, 
         assert mqtt["bindingVersion"] == "0.2.0"
 
 
-def test_fields_are_explained_in_the_words_of_the_source(document: dict[str, Any]) -> None:
+def test_field_descriptions_come_from_the_source(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     assert (
         schemas["Tick"]["properties"]["ends_ms"]["description"] == "Simulated time at which the phase ends."
@@ -126,21 +126,21 @@ def test_every_message_of_a_run_is_as_documented(
     path = tmp_path / "trace.jsonl"
     with TraceWriter(path, scenario.site) as writer:
         Simulation(scenario, taps=(writer.tap,)).run()
-    heard: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for line in path.read_text(encoding="utf-8").splitlines():
-        said = json.loads(line)
-        word = said["topic"].split("/")[2]
-        heard[word] += 1
-        validator(word)(said["payload"])
-    told = {word for word, count in heard.items() if count}
-    assert told <= set(document["channels"])
-    assert {"tick", "bid", "supply", "award", "receipt", "state", "presence", "call", "offer"} <= told
-    assert sum(heard.values()) > 1_000
-    assert len(list(read_trace(path))) == sum(heard.values())
+        line_fields = json.loads(line)
+        message_type = line_fields["topic"].split("/")[2]
+        counts[message_type] += 1
+        validator(message_type)(line_fields["payload"])
+    seen = {message_type for message_type, count in counts.items() if count}
+    assert seen <= set(document["channels"])
+    assert {"tick", "bid", "supply", "award", "receipt", "state", "presence", "call", "offer"} <= seen
+    assert sum(counts.values()) > 1_000
+    assert len(list(read_trace(path))) == sum(counts.values())
 
 
 @given(st.sampled_from(CLASSES).flatmap(anything))
-def test_whatever_is_valid_is_documented(message: Message) -> None:
+def test_every_valid_message_matches_its_schema(message: Message) -> None:
     payload = json.loads(encode(message))
     validator(message.TYPE)(payload)
     assert topic("town", message, "", "x")
@@ -149,7 +149,7 @@ def test_whatever_is_valid_is_documented(message: Message) -> None:
 @pytest.mark.parametrize(
     "payload", [{}, {"tick": -1, "packages": []}, {"tick": 0, "packages": [], "more": 1}, [], None]
 )
-def test_what_is_invalid_is_not_documented(payload: object) -> None:
+def test_an_invalid_payload_does_not_match_its_schema(payload: object) -> None:
     with pytest.raises(fastjsonschema.JsonSchemaValueException):
         validator("bid")(payload)
 
@@ -157,7 +157,7 @@ def test_what_is_invalid_is_not_documented(payload: object) -> None:
 @pytest.mark.skipif(
     not PARSER.is_dir(), reason="AsyncAPI's parser is not installed: .ci/run installs it where npm is"
 )
-def test_asyncapis_own_parser_finds_nothing_wrong() -> None:
+def test_asyncapis_own_parser_accepts_the_document() -> None:
     node = shutil.which("node") or ""
     command = [node, str(Path(__file__).with_name("asyncapi.mjs")), str(PARSER.parent), str(FILE)]
     judged = subprocess.run(command, check=False, capture_output=True, text=True)

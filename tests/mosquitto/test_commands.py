@@ -1,4 +1,4 @@
-"""`gridfleet broker` and `gridfleet run --secrets` as a shell sees them."""
+"""`gridfleet broker` and `gridfleet run --secrets` from a shell."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp
 
 
 @pytest.mark.mosquitto
-def test_rotated_secrets_are_taken_over_on_sighup(tmp_path: Path) -> None:
+def test_sighup_loads_rotated_secrets(tmp_path: Path) -> None:
     gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, pid):
         gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
@@ -73,19 +73,19 @@ def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
             assert not any(secret in text for secret in secrets)
 
 
-def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
+def test_the_embedded_broker_prints_its_limits(tmp_path: Path) -> None:
     process = start("broker", "--engine", "rumqttd", "--port", "0", cwd=tmp_path)
     assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(3)]
+    expected = [process.stdout.readline() for _ in range(3)]
     process.terminate()
     assert end(process).code == ExitCode.SUCCESS
-    assert "(rumqttd)" in said[0]
-    assert "has no TLS, users or access rules" in said[1]
-    assert "apt-get install mosquitto" in said[2]
+    assert "(rumqttd)" in expected[0]
+    assert "has no TLS, users or access rules" in expected[1]
+    assert "apt-get install mosquitto" in expected[2]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["broker", "--engine", "rumqttd", "--secrets", "s"], "--secrets: needs Mosquitto: sudo apt-get"),
         (["broker", "--engine", "rumqttd", "--store", "s"], "--store: needs Mosquitto"),
@@ -95,11 +95,11 @@ def test_the_embedded_broker_says_what_it_lacks(tmp_path: Path) -> None:
         (["run", "--secrets", "s", "--broker", "mqtt://far.example"], "is not encrypted"),
     ],
 )
-def test_what_does_not_go_together_is_told(
-    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+def test_options_that_exclude_each_other_are_refused(
+    capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     assert main(words) == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_mosquitto_is_found_where_debian_puts_it() -> None:

@@ -1,4 +1,4 @@
-"""The configuration: what it must say for each version, and that Mosquitto takes it."""
+"""Mosquitto's configuration: its lines for each version, and that Mosquitto accepts it."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def keys(text: str) -> list[str]:
     return [line.partition(" ")[0] for line in text.splitlines() if line]
 
 
-def test_2_0_names_users_and_rights_once_for_all_listeners() -> None:
+def test_2_0_has_one_password_file_and_acl_file_for_all_listeners() -> None:
     lines = configuration([Listener(8883, "", TLS), Listener(1883)], ACCESS).splitlines()
     assert lines.index("per_listener_settings false") == 0
     for line in ("allow_anonymous false", "password_file /s/passwords", "acl_file /s/acl", "listener 8883"):
@@ -24,14 +24,14 @@ def test_2_0_names_users_and_rights_once_for_all_listeners() -> None:
     assert lines.count("use_username_as_clientid true") == 2
 
 
-def test_2_1_names_plugins_and_nothing_deprecated() -> None:
+def test_2_1_uses_plugins_and_nothing_deprecated() -> None:
     text = configuration([Listener(8883, "", TLS)], ACCESS, version=Version.V2_1, plugins=Path("/lib/m"))
     assert not set(DEPRECATED) & set(keys(text))
     lines = text.splitlines()
     password = lines.index("global_plugin /lib/m/mosquitto_password_file.so")
     assert lines[password + 1] == "plugin_opt_password_file /s/passwords"
-    rights = lines.index("global_plugin /lib/m/mosquitto_acl_file.so")
-    assert lines[rights + 1] == "plugin_opt_acl_file /s/acl"
+    plugin = lines.index("global_plugin /lib/m/mosquitto_acl_file.so")
+    assert lines[plugin + 1] == "plugin_opt_acl_file /s/acl"
     assert "listener_allow_anonymous false" in lines
 
 
@@ -41,18 +41,18 @@ def test_the_largest_payload_fits_into_the_largest_packet() -> None:
     assert int(limit.split()[1]) > MAX_PAYLOAD + longest_topic + 100
 
 
-def test_certificates_identify_only_where_asked_for() -> None:
-    asked = Tls(TLS.certificate, TLS.key, TLS.authority, TLS.revoked, client_certificates=True)
-    for tls, expected in ((TLS, False), (asked, True)):
-        said = set(keys(configuration([Listener(8883, "", tls)], ACCESS)))
-        assert ({"require_certificate", "use_identity_as_username", "crlfile"} <= said) == expected
+def test_client_certificates_are_required_only_where_configured() -> None:
+    required = Tls(TLS.certificate, TLS.key, TLS.authority, TLS.revoked, client_certificates=True)
+    for tls, expected in ((TLS, False), (required, True)):
+        found = set(keys(configuration([Listener(8883, "", tls)], ACCESS)))
+        assert ({"require_certificate", "use_identity_as_username", "crlfile"} <= found) == expected
 
 
-def test_anybody_is_let_in_only_where_there_are_no_users() -> None:
+def test_anonymous_clients_are_allowed_only_without_users() -> None:
     assert "allow_anonymous true" in configuration([Listener(1883)], None)
     assert "listener_allow_anonymous true" in configuration([Listener(1883)], None, version=Version.V2_1)
 
 
-def test_a_path_cannot_smuggle_in_a_line() -> None:
+def test_a_path_cannot_add_a_line() -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         configuration([], Access(Path("/s\nallow_anonymous true"), Path("/s/acl")))

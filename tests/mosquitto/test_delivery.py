@@ -1,4 +1,4 @@
-"""What rights are worth is shown by what arrives, not by what the broker acknowledges."""
+"""Access rules are tested by what is delivered, not by what the broker acknowledges."""
 
 import itertools
 from pathlib import Path
@@ -16,12 +16,12 @@ from gridfleet.broker.protocol.topics import ROOT, TOPIC_TABLE, Scope, batch_top
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities, make_secrets
-from tests.mosquitto.guests import SENTINEL, Guests
-from tests.mosquitto.test_rights import any_of
+from tests.mosquitto.clients import SENTINEL, Clients
+from tests.mosquitto.test_access_rules import any_of
 
 pytestmark = pytest.mark.mosquitto
 
-CAST = (
+USERS = (
     "turbine-1",
     "household-1",
     "charger-1",
@@ -41,7 +41,7 @@ def users(scenario: Scenario) -> dict[str, Identity]:
 
 
 def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
-    """Return a topic of every word, to whoever it may be for, from somebody."""
+    """Return a topic of every message type, in every scope, of a sender."""
     cells, kinds = ("cell-1-1", "cell-2-1", "cell-3-1"), tuple(Kind)
     scopes = {
         Scope.SITE: [""],
@@ -57,16 +57,16 @@ def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", CAST)
-def test_only_what_somebody_may_say_is_delivered(
-    guests: Guests, users: dict[str, Identity], name: str
+@pytest.mark.parametrize("name", USERS)
+def test_only_permitted_publications_are_delivered(
+    clients: Clients, users: dict[str, Identity], name: str
 ) -> None:
-    ear = guests.come("viewer" if name == "recorder" else "recorder", ALL)
-    clock = guests.come("clock")
-    rogue = clock if name == "clock" else guests.come(name)
-    rights = list(publish_filters("town", users[name]))
-    others = ("turbine-1", "household-2", "charger-2", "clock", "operator", "viewer", "nobody")
-    tried = [text for sender in {name, *others} for text in every_topic(CAST, sender)]
+    listener = clients.connect("viewer" if name == "recorder" else "recorder", ALL)
+    clock = clients.connect("clock")
+    publisher = clock if name == "clock" else clients.connect(name)
+    filters = list(publish_filters("town", users[name]))
+    others = ("turbine-1", "household-2", "charger-2", "clock", "operator", "viewer", "unknown")
+    tried = [text for sender in {name, *others} for text in every_topic(USERS, sender)]
     tried += [
         "$SYS/broker/uptime",
         "homeassistant/device/x/config",
@@ -76,57 +76,63 @@ def test_only_what_somebody_may_say_is_delivered(
     tried += [discovery_topic("town", sender) for sender in {name, *others}]
     tried.remove(SENTINEL)
     for text in tried:
-        rogue.connection.publish(text, name.encode(), qos=1)
-    guests.settle(clock, ear)
-    allowed = {text for text in tried if any_of(rights, text)}
-    assert set(ear.topics()) == allowed
+        publisher.connection.publish(text, name.encode(), qos=1)
+    clients.wait_delivered(clock, listener)
+    allowed = {text for text in tried if any_of(filters, text)}
+    assert set(listener.topics()) == allowed
     assert bool(allowed) == (name not in {"viewer", "recorder"})
     assert all(text.endswith(f"/{name}") or text == discovery_topic("town", name) for text in allowed)
 
 
-def test_only_what_concerns_a_device_is_delivered_to_it(guests: Guests, users: dict[str, Identity]) -> None:
-    ears = {name: guests.come(name, ALL) for name in CAST}
-    clock = ears["clock"]
-    said = set()
+def test_a_device_receives_only_what_its_rules_allow(clients: Clients, users: dict[str, Identity]) -> None:
+    listeners = {name: clients.connect(name, ALL) for name in USERS}
+    clock = listeners["clock"]
+    published = set()
     for name, user in users.items():
-        mouth = ears.get(name) or guests.come(name)
-        rights = list(publish_filters("town", user))
-        for text in every_topic((*CAST, "turbine-2", "vehicle-2"), name):
-            if any_of(rights, text) and text != SENTINEL:
-                said.add(text)
-                mouth.connection.publish(text, b"", qos=1)
-    guests.settle(clock, *ears.values())
-    assert {text.split("/")[2] for text in said} == {message_type.name for message_type in TOPIC_TABLE} - {
-        "tick"
-    }
-    for name, ear in ears.items():
-        rights = list(subscribe_filters("town", users[name]))
-        assert set(ear.topics()) == {text for text in said if any_of(rights, text)}, name
+        publisher = listeners.get(name) or clients.connect(name)
+        filters = list(publish_filters("town", user))
+        for text in every_topic((*USERS, "turbine-2", "vehicle-2"), name):
+            if any_of(filters, text) and text != SENTINEL:
+                published.add(text)
+                publisher.connection.publish(text, b"", qos=1)
+    clients.wait_delivered(clock, *listeners.values())
+    assert {text.split("/")[2] for text in published} == {
+        message_type.name for message_type in TOPIC_TABLE
+    } - {"tick"}
+    for name, listener in listeners.items():
+        filters = list(subscribe_filters("town", users[name]))
+        assert set(listener.topics()) == {text for text in published if any_of(filters, text)}, name
 
 
-def batches(users: dict[str, Identity], host: str) -> list[str]:
-    """A batch of every word, to every cell, from a host."""
+def batches(users: dict[str, Identity], fleet: str) -> list[str]:
+    """Return a batch topic of every message type, to every cell, of a fleet process."""
     cells = ("cell-1-1", "cell-2-1", "cell-3-1", "site")
     return [
-        batch_topic("town", message_type.name, cell, host) for message_type in TOPIC_TABLE for cell in cells
+        batch_topic("town", message_type.name, cell, fleet) for message_type in TOPIC_TABLE for cell in cells
     ]
 
 
-def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, Identity]) -> None:
-    ear, clock, host = guests.come("recorder", ALL), guests.come("clock"), guests.come("fleet-1")
+def test_a_fleet_process_publishes_only_what_its_devices_may(
+    clients: Clients, users: dict[str, Identity]
+) -> None:
+    listener, clock, fleet = (
+        clients.connect("recorder", ALL),
+        clients.connect("clock"),
+        clients.connect("fleet-1"),
+    )
     own = {device.name for device in users["fleet-1"].devices}
-    names = (*CAST, "fleet-1", "fleet-2", "household-5", "turbine-2", "nobody")
+    names = (*USERS, "fleet-1", "fleet-2", "household-5", "turbine-2", "unknown")
     assert 0 < len(own & set(names)) < len(own)
     assert not own & {device.name for device in users["fleet-2"].devices}
-    tried = [text for sender in names for text in every_topic(CAST, sender)]
+    tried = [text for sender in names for text in every_topic(USERS, sender)]
     tried += [text for name in ("fleet-1", "fleet-2", "charger-1") for text in batches(users, name)]
     tried.remove(SENTINEL)
     for text in tried:
-        host.connection.publish(text, b"1", qos=1)
-    guests.settle(clock, ear)
-    rights = list(publish_filters("town", users["fleet-1"]))
-    delivered = set(ear.topics())
-    assert delivered == {text for text in tried if any_of(rights, text)}
+        fleet.connection.publish(text, b"1", qos=1)
+    clients.wait_delivered(clock, listener)
+    filters = list(publish_filters("town", users["fleet-1"]))
+    delivered = set(listener.topics())
+    assert delivered == {text for text in tried if any_of(filters, text)}
     assert {text.rpartition("/")[2] for text in delivered} == (own | {"fleet-1"}) & set(names)
     batched = {text.split("/")[3] for text in delivered if "/batch/" in text}
     assert batched == {message_type.name for message_type in TOPIC_TABLE if not message_type.retain} - {
@@ -134,39 +140,47 @@ def test_a_host_says_only_what_its_devices_may(guests: Guests, users: dict[str, 
     }
 
 
-def test_a_device_neither_says_nor_hears_batches(guests: Guests, users: dict[str, Identity]) -> None:
-    clock, ear, host = guests.come("clock", ALL), guests.come("recorder", ALL), guests.come("fleet-1")
+def test_a_device_neither_publishes_nor_receives_batches(
+    clients: Clients, users: dict[str, Identity]
+) -> None:
+    clock, listener, fleet = (
+        clients.connect("clock", ALL),
+        clients.connect("recorder", ALL),
+        clients.connect("fleet-1"),
+    )
     spies = [
-        guests.come(name, ALL, "gridfleet/town/batch/#") for name in ("vehicle-2", "turbine-1", "fleet-2")
+        clients.connect(name, ALL, "gridfleet/town/batch/#") for name in ("vehicle-2", "turbine-1", "fleet-2")
     ]
     for text in batches(users, "fleet-1"):
-        host.connection.publish(text, b"1", qos=1)
-    charger = guests.come("charger-1")
+        fleet.connection.publish(text, b"1", qos=1)
+    charger = clients.connect("charger-1")
     for text in batches(users, "charger-1"):
         charger.connection.publish(text, b"1", qos=1)
-    guests.settle(clock, ear, *spies)
+    clients.wait_delivered(clock, listener, *spies)
     assert set(clock.topics()) - {SENTINEL} == {"gridfleet/town/batch/ready/site/fleet-1"}
     vehicle, turbine, other = (set(spy.topics()) for spy in spies)
     assert vehicle == turbine == set()
-    rights = list(subscribe_filters("town", users["fleet-2"]))
-    assert other == {text for text in ear.topics() if any_of(rights, text)}
+    filters = list(subscribe_filters("town", users["fleet-2"]))
+    assert other == {text for text in listener.topics() if any_of(filters, text)}
     assert not any("/ready/" in text or "cell-1-1" in text for text in other if "offer" in text)
 
 
-def test_offers_to_others_are_not_readable(guests: Guests) -> None:
-    clock = guests.come("clock")
-    spy = guests.come("vehicle-2", "gridfleet/town/offer/#", "gridfleet/town/offer/vehicle-1/+", ALL)
-    mine = guests.come("vehicle-1", "gridfleet/town/offer/vehicle-1/+", "gridfleet/town/tick/+")
-    guests.come("charger-1").connection.publish("gridfleet/town/offer/vehicle-1/charger-1", b"1", qos=1)
-    guests.settle(clock, spy, mine)
-    assert (spy.heard, mine.topics()) == ([], ["gridfleet/town/offer/vehicle-1/charger-1"])
+def test_offers_to_others_are_not_readable(clients: Clients) -> None:
+    clock = clients.connect("clock")
+    spy = clients.connect("vehicle-2", "gridfleet/town/offer/#", "gridfleet/town/offer/vehicle-1/+", ALL)
+    mine = clients.connect("vehicle-1", "gridfleet/town/offer/vehicle-1/+", "gridfleet/town/tick/+")
+    clients.connect("charger-1").connection.publish("gridfleet/town/offer/vehicle-1/charger-1", b"1", qos=1)
+    clients.wait_delivered(clock, spy, mine)
+    assert (spy.received, mine.topics()) == ([], ["gridfleet/town/offer/vehicle-1/charger-1"])
 
 
-def test_what_is_retained_is_not_readable_later_either(guests: Guests) -> None:
-    guests.come("charger-1").connection.publish("gridfleet/town/state/charger-1", b"1", qos=1, retain=True)
-    guests.loop.run_until(lambda: not guests.unanswered(), 60)
-    spy, viewer = guests.come("vehicle-2", ALL), guests.come("viewer", ALL)
-    guests.settle(guests.come("clock"), spy, viewer)
+def test_retained_messages_to_others_are_not_readable_later(clients: Clients) -> None:
+    clients.connect("charger-1").connection.publish(
+        "gridfleet/town/state/charger-1", b"1", qos=1, retain=True
+    )
+    clients.loop.run_until(lambda: not clients.unacknowledged(), 60)
+    spy, viewer = clients.connect("vehicle-2", ALL), clients.connect("viewer", ALL)
+    clients.wait_delivered(clients.connect("clock"), spy, viewer)
     assert (spy.topics(), viewer.topics()) == ([], ["gridfleet/town/state/charger-1"])
 
 
@@ -177,40 +191,40 @@ def test_what_is_retained_is_not_readable_later_either(guests: Guests) -> None:
         Login("charger-1", None),
         Login("charger-1", ""),
         Login("charger-1", "wrong"),
-        Login("nobody", "wrong"),
+        Login("unknown", "wrong"),
         Login("", ""),
     ],
     ids=["anonymous", "no password", "empty password", "wrong password", "unknown", "empty name"],
 )
-def test_who_is_not_known_gets_nothing(guests: Guests, login: Login) -> None:
-    clock = guests.come("clock")
-    trusted = Login(login.username, login.password, guests.keyring.login("clock").tls)
-    stranger = guests.try_to_come("stranger", "#", login=trusted)
+def test_an_unknown_user_receives_and_publishes_nothing(clients: Clients, login: Login) -> None:
+    clock = clients.connect("clock")
+    trusted = Login(login.username, login.password, clients.credentials.login("clock").tls)
+    stranger = clients.start_connecting("stranger", "#", login=trusted)
     stranger.connection.publish(SENTINEL, b"forged", qos=1)
-    viewer = guests.try_to_come("viewer", ALL)
-    assert guests.loop.run_until(lambda: viewer.connection.online, 60)
+    viewer = clients.start_connecting("viewer", ALL)
+    assert clients.loop.run_until(lambda: viewer.connection.online, 60)
     clock.connection.publish("gridfleet/town/tick/clock", b"true", qos=1)
-    assert guests.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 60)
-    assert guests.loop.run_until(lambda: bool(viewer.heard), 60)
-    assert [payload for _, payload in viewer.heard] == [b"true"]
-    assert stranger.heard == []
+    assert clients.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 60)
+    assert clients.loop.run_until(lambda: bool(viewer.received), 60)
+    assert [payload for _, payload in viewer.received] == [b"true"]
+    assert stranger.received == []
 
 
-def test_a_password_is_good_for_its_own_name_only(guests: Guests) -> None:
-    charger, clock = guests.keyring.login("charger-1"), guests.keyring.login("clock")
-    stranger = guests.try_to_come("clock", ALL, login=Login("clock", charger.password, clock.tls))
-    assert guests.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 60)
+def test_a_password_is_valid_only_for_its_user_name(clients: Clients) -> None:
+    charger, clock = clients.credentials.login("charger-1"), clients.credentials.login("clock")
+    stranger = clients.start_connecting("clock", ALL, login=Login("clock", charger.password, clock.tls))
+    assert clients.loop.run_until(lambda: "refused" in stranger.connection.offline_reason, 60)
 
 
-def test_nobody_can_take_over_anothers_session(guests: Guests) -> None:
-    clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
-    guests.come("clock", login=guests.keyring.login("charger-1"))
-    guests.settle(clock, viewer)
+def test_a_user_cannot_take_over_the_session_of_another(clients: Clients) -> None:
+    clock, viewer = clients.connect("clock"), clients.connect("viewer", ALL)
+    clients.connect("clock", login=clients.credentials.login("charger-1"))
+    clients.wait_delivered(clock, viewer)
     assert clock.connection.online
     assert clock.connection.offline_reason == ""
 
 
-def test_without_tls_nobody_gets_in(mosquitto: MosquittoBroker) -> None:
+def test_a_connection_without_tls_is_refused(mosquitto: MosquittoBroker) -> None:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.mqtt.client import MqttLoop
 
@@ -224,54 +238,56 @@ def test_a_rotated_password_stops_working_at_once(tmp_path: Path, scenario: Scen
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    with MosquittoBroker(folder) as broker, Guests(broker, FileCredentials(folder)) as guests:
-        old = guests.keyring.login("charger-1")
-        thief, clock = guests.come("charger-1", ALL, login=old), guests.come("clock")
-        viewer = guests.come("viewer", ALL)
+    with MosquittoBroker(folder) as broker, Clients(broker, FileCredentials(folder)) as clients:
+        old = clients.credentials.login("charger-1")
+        old_client, clock = clients.connect("charger-1", ALL, login=old), clients.connect("clock")
+        viewer = clients.connect("viewer", ALL)
         make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
-        assert guests.loop.run_until(lambda: "refused" in thief.connection.offline_reason, 60)
-        thief.connection.abort()
-        own = guests.come("charger-1", ALL)
-        guests.settle(clock, own, viewer)
+        assert clients.loop.run_until(lambda: "refused" in old_client.connection.offline_reason, 60)
+        old_client.connection.abort()
+        own = clients.connect("charger-1", ALL)
+        clients.wait_delivered(clock, own, viewer)
         assert clock.connection.offline_reason == ""
 
 
-def test_who_left_the_scenario_is_locked_out(tmp_path: Path, scenario: Scenario) -> None:
+def test_a_device_removed_from_the_scenario_loses_access(tmp_path: Path, scenario: Scenario) -> None:
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    with MosquittoBroker(folder) as broker, Guests(broker, FileCredentials(folder)) as guests:
-        gone = guests.come("charger-1")
+    with MosquittoBroker(folder) as broker, Clients(broker, FileCredentials(folder)) as clients:
+        gone = clients.connect("charger-1")
         make_secrets(folder, "town", [user for user in users if user.name != "charger-1"])
         broker.reload()
-        assert guests.loop.run_until(lambda: "refused" in gone.connection.offline_reason, 60)
+        assert clients.loop.run_until(lambda: "refused" in gone.connection.offline_reason, 60)
 
 
 def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenario) -> None:
     users = identities(Fleet(scenario))
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
-    keyring = FileCredentials(folder, certificates=True)
-    old = keyring.login("charger-1")
-    with MosquittoBroker(folder, client_certificates=True) as broker, Guests(broker, keyring) as guests:
-        clock, viewer = guests.come("clock"), guests.come("viewer", ALL)
-        # who the certificate says, whatever the user name says
-        charger = guests.come("clock", login=Login("clock", None, old.tls))
+    credentials = FileCredentials(folder, certificates=True)
+    old = credentials.login("charger-1")
+    with MosquittoBroker(folder, client_certificates=True) as broker, Clients(broker, credentials) as clients:
+        clock, viewer = clients.connect("clock"), clients.connect("viewer", ALL)
+        # the name in the certificate counts, not the user name
+        charger = clients.connect("clock", login=Login("clock", None, old.tls))
         charger.connection.publish("gridfleet/town/state/clock", b"forged", qos=1)
         charger.connection.publish("gridfleet/town/state/charger-1", b"true", qos=1)
-        guests.settle(clock, viewer)
+        clients.wait_delivered(clock, viewer)
         assert viewer.topics() == ["gridfleet/town/state/charger-1"]
         charger.connection.abort()
         make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()
-        guests.come("charger-1")
-        thief = guests.try_to_come("thief", ALL, login=old)
-        naked = guests.try_to_come("naked", ALL, login=FileCredentials(folder).login("clock"))
-        guests.loop.run_until(lambda: False, 1.0)
-        assert not thief.connection.online
-        assert not naked.connection.online
+        clients.connect("charger-1")
+        old_client = clients.start_connecting("old_client", ALL, login=old)
+        without_certificate = clients.start_connecting(
+            "without_certificate", ALL, login=FileCredentials(folder).login("clock")
+        )
+        clients.loop.run_until(lambda: False, 1.0)
+        assert not old_client.connection.online
+        assert not without_certificate.connection.online
 
 
-def test_the_roles_of_guests_are_named_like_their_users() -> None:
+def test_client_roles_are_named_like_their_users() -> None:
     assert {role.value for role in Role} - {Role.FLEET, Role.BRIDGE} == {"recorder", "viewer", "operator"}

@@ -1,4 +1,4 @@
-"""Home Assistant's view: its own required and known keys, and nothing in a template that the state has not."""
+"""Home Assistant discovery: required and known keys only, and templates that match the state's fields."""
 
 import json
 import re
@@ -57,40 +57,40 @@ CLASSES: dict[str | None, tuple[set[str | None], set[str | None]]] = {
 }
 
 
-def told(kind: Kind) -> tuple[str, dict[str, Any]]:
+def discovery_of(kind: Kind) -> tuple[str, dict[str, Any]]:
     presence = Presence(True, kind, "north", 51.0, 9.0, "a label")
     text, payload = discovery_message("town", "it-1", f"north/{kind}", presence)
     return text, json.loads(payload)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_home_assistant_knows_every_key_and_misses_none(kind: Kind) -> None:
-    text, about = told(kind)
+def test_the_discovery_message_has_all_required_and_only_known_keys(kind: Kind) -> None:
+    text, payload = discovery_of(kind)
     assert text == "homeassistant/device/it-1_at_town/config"
-    assert {"device", "components", "origin"} <= set(about) <= TOP
-    assert set(about["device"]) <= DEVICE
-    assert about["device"]["identifiers"] == ["town/it-1"]
-    assert {"name"} <= set(about["origin"]) <= ORIGIN
-    assert set(about["availability"][0]) <= AVAILABILITY
-    assert about["availability"][0]["topic"] == f"gridfleet/town/presence/north/{kind}/it-1"
-    for component in about["components"].values():
+    assert {"device", "components", "origin"} <= set(payload) <= TOP
+    assert set(payload["device"]) <= DEVICE
+    assert payload["device"]["identifiers"] == ["town/it-1"]
+    assert {"name"} <= set(payload["origin"]) <= ORIGIN
+    assert set(payload["availability"][0]) <= AVAILABILITY
+    assert payload["availability"][0]["topic"] == f"gridfleet/town/presence/north/{kind}/it-1"
+    for component in payload["components"].values():
         assert {"platform", "unique_id"} <= set(component) <= PLATFORMS[component["platform"]]
-    identities = [component["unique_id"] for component in about["components"].values()]
+    identities = [component["unique_id"] for component in payload["components"].values()]
     assert len(set(identities)) == len(identities)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_units_and_classes_go_together(kind: Kind) -> None:
-    for component in told(kind)[1]["components"].values():
+def test_units_match_device_classes(kind: Kind) -> None:
+    for component in discovery_of(kind)[1]["components"].values():
         units, classes = CLASSES[component.get("device_class")]
         assert component.get("unit_of_measurement") in units
         assert component.get("state_class") in classes
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_templates_read_what_the_state_has(kind: Kind) -> None:
+def test_templates_use_fields_that_the_state_has(kind: Kind) -> None:
     known = {field.name for field in fields(STATES[kind])}
-    components = told(kind)[1]["components"]
+    components = discovery_of(kind)[1]["components"]
     used: set[str] = set()
     for component in components.values():
         template = component.get("value_template", component.get("json_attributes_template", ""))
@@ -102,7 +102,7 @@ def test_templates_read_what_the_state_has(kind: Kind) -> None:
 
 
 def test_examples() -> None:
-    components = told(Kind.CHARGER)[1]["components"]
+    components = discovery_of(Kind.CHARGER)[1]["components"]
     assert components["stored_wh"] == {
         "unique_id": "town/it-1/stored_wh",
         "state_topic": "gridfleet/town/state/it-1",
@@ -117,19 +117,23 @@ def test_examples() -> None:
 
 
 @pytest.mark.mosquitto
-def test_every_device_is_told_of_once_and_stays_known(
+def test_every_device_is_announced_once_and_retained(
     mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
 ) -> None:
-    address, keyring, heard = BrokerAddress.parse(mosquitto.url), FileCredentials(secrets), dict[str, bytes]()
+    address, credentials, received = (
+        BrokerAddress.parse(mosquitto.url),
+        FileCredentials(secrets),
+        dict[str, bytes](),
+    )
     fleet = Fleet(scenario)
-    SiteRun(fleet, address, ticks=1, credentials=keyring, discoverable=True).run()
+    SiteRun(fleet, address, ticks=1, credentials=credentials, discoverable=True).run()
     with MqttLoop(address) as loop:
         loop.open(
             "viewer",
-            on_message=lambda topic, payload, _: heard.update({topic: payload}),
+            on_message=lambda topic, payload, _: received.update({topic: payload}),
             filters=[("homeassistant/#", 1)],
-            login=keyring.login("viewer"),
+            login=credentials.login("viewer"),
         )
-        assert loop.run_until(lambda: len(heard) == len(fleet.ids) + 1, 60)
-    names = {json.loads(payload)["device"]["name"] for payload in heard.values()}
+        assert loop.run_until(lambda: len(received) == len(fleet.ids) + 1, 60)
+    names = {json.loads(payload)["device"]["name"] for payload in received.values()}
     assert names == {CLOCK_ID, *fleet.ids}

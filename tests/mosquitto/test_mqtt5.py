@@ -1,4 +1,4 @@
-"""What MQTT 5 adds: schema, expiry, sessions, and a broker that says no."""
+"""What MQTT 5 adds: schema version, expiry, sessions, and denied publications."""
 
 import logging
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ class Paho:
     """A client that is none of ours, and shows a message's properties."""
 
     def __init__(self, broker: MosquittoBroker, topic: str) -> None:
-        self.heard: list[MQTTMessage] = []
+        self.received: list[MQTTMessage] = []
         self.client = Client(CallbackAPIVersion.VERSION2, "paho", protocol=MQTTProtocolVersion.MQTTv5)
-        self.client.on_message = lambda _, __, message: self.heard.append(message)
+        self.client.on_message = lambda _, __, message: self.received.append(message)
         self.client.connect("127.0.0.1", broker.ports.plain or 0)
         self.client.subscribe(topic, 1)
         self.settle()
@@ -53,7 +53,7 @@ class Paho:
                 getattr(each.properties, "UserProperty", []),
                 getattr(each.properties, "MessageExpiryInterval", None),
             )
-            for each in self.heard
+            for each in self.received
         ]
 
 
@@ -71,32 +71,32 @@ class Paho:
 def test_a_bid_states_its_schema_and_expires_with_its_phase(
     broker: MosquittoBroker, scenario: Scenario, tick: Tick, least: int | None, most: int | None
 ) -> None:
-    ear = Paho(broker, "gridfleet/town/bid/#")
+    listener = Paho(broker, "gridfleet/town/bid/#")
     with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        seat = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder("town"))
+        runner = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder("town"))
         clock = loop.open("clock", on_message=lambda *_: None)
         loop.wait_online(60)
-        seat.start()
+        runner.start()
         clock.publish("gridfleet/town/tick/clock", encode(tick), qos=1)
-        assert loop.run_until(lambda: seat.agent.tick_message == tick, 60)
-        seat._publish([("cell-1-1", Bid(0, ()))])
+        assert loop.run_until(lambda: runner.agent.tick_message == tick, 60)
+        runner._publish([("cell-1-1", Bid(0, ()))])
         loop.run_until(lambda: False, 0.1)
-    found = ear.properties()
+    found = listener.properties()
     assert found
     for user, expiry in found:
         assert user == [("schema", SCHEMA)]
         assert expiry is least if least is None else least <= (expiry or 0) <= (most or 0)
-    ear.client.disconnect()
+    listener.client.disconnect()
 
 
-def test_what_does_not_expire_says_so_by_silence(broker: MosquittoBroker) -> None:
-    ear = Paho(broker, "a")
+def test_a_message_without_expiry_states_none(broker: MosquittoBroker) -> None:
+    listener = Paho(broker, "a")
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
-        mouth = loop.open("mouth", on_message=lambda *_: None)
-        mouth.publish("a", b"", qos=1)
+        publisher = loop.open("publisher", on_message=lambda *_: None)
+        publisher.publish("a", b"", qos=1)
         loop.wait_online(60)
-    assert ear.properties() == [([], None)]
-    ear.client.disconnect()
+    assert listener.properties() == [([], None)]
+    listener.client.disconnect()
 
 
 def lose(loop: MqttLoop, connection: Connection) -> None:
@@ -106,70 +106,73 @@ def lose(loop: MqttLoop, connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(("session_s", "expected"), [(60, [b"1", b"2", b"3"]), (0, [b"1", b"3"])])
-def test_what_is_said_while_a_connection_is_lost_is_delivered_where_there_is_a_session(
+def test_messages_during_a_lost_connection_are_delivered_to_a_session(
     broker: MosquittoBroker, session_s: int, expected: list[bytes]
 ) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with (
         MqttLoop(BrokerAddress.parse(broker.url)) as loop,
         MqttLoop(BrokerAddress.parse(broker.url)) as other,
     ):
-        ear = loop.open(
-            "ear",
-            on_message=lambda _, payload, __: heard.append(payload),
+        listener = loop.open(
+            "listener",
+            on_message=lambda _, payload, __: received.append(payload),
             filters=[("a", 1)],
             session_s=session_s,
         )
-        mouth = other.open("mouth", on_message=lambda *_: None)
+        publisher = other.open("publisher", on_message=lambda *_: None)
         loop.wait_online(60)
         other.wait_online(60)
         for payload in (b"1", b"2", b"3"):
             if payload == b"2":
-                lose(loop, ear)
-            mouth.publish("a", payload, qos=1)
-            other.run_until(lambda: mouth.all_acknowledged, 60)
+                lose(loop, listener)
+            publisher.publish("a", payload, qos=1)
+            other.run_until(lambda: publisher.all_acknowledged, 60)
             loop.wait_online(60)
-            loop.run_until(lambda: payload in heard, 0.5)  # noqa: B023 - called before the loop goes on
-    assert heard == expected
+            loop.run_until(lambda: payload in received, 0.5)  # noqa: B023 - called before the loop goes on
+    assert received == expected
 
 
-def test_who_begins_anew_hears_nothing_of_an_earlier_life(broker: MosquittoBroker) -> None:
-    heard: list[bytes] = []
+def test_a_new_session_receives_nothing_of_an_earlier_one(broker: MosquittoBroker) -> None:
+    received: list[bytes] = []
     address = BrokerAddress.parse(broker.url)
 
     def come(loop: MqttLoop) -> Connection:
         return loop.open(
-            "ear", on_message=lambda _, payload, __: heard.append(payload), filters=[("a", 1)], session_s=60
+            "listener",
+            on_message=lambda _, payload, __: received.append(payload),
+            filters=[("a", 1)],
+            session_s=60,
         )
 
     with MqttLoop(address) as loop:
         come(loop)
         loop.wait_online(60)
         for connection in loop.connections:
-            connection.abort()  # without a good-bye, so that the broker keeps the session
+            connection.abort()  # without a DISCONNECT, so that the broker keeps the session
     with MqttLoop(address) as loop:
-        loop.open("mouth", on_message=lambda *_: None).publish("a", b"stale", qos=1)
+        loop.open("publisher", on_message=lambda *_: None).publish("a", b"stale", qos=1)
         loop.wait_online(60)
     with MqttLoop(address) as loop:
         come(loop)
         loop.wait_online(60)
-        loop.run_until(lambda: bool(heard), 0.3)
-    assert heard == []
+        loop.run_until(lambda: bool(received), 0.3)
+    assert received == []
 
 
-def test_what_the_broker_does_not_let_through_is_counted_and_told_once(
+def test_denied_publications_are_counted_and_logged_once(
     mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop:
-        seat = DeviceRunner(
+        runner = DeviceRunner(
             Fleet(scenario).make("household-1"), loop, SiteDecoder("town"), FileCredentials(secrets)
         )
         loop.wait_online(60)
-        seat.start()
+        runner.start()
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                seat._publish([("cell-3-1", Bid(0, ()))])
-            assert loop.run_until(lambda: seat.agent.refused == {"denied": 3}, 60)
+                runner._publish([("cell-3-1", Bid(0, ()))])
+            assert loop.run_until(lambda: runner.agent.refused == {"denied": 3}, 60)
         assert caplog.text.count("denied") == 1
         assert "gridfleet/town/bid/cell-3-1/household-1" in caplog.text
-        assert seat.connection.online
+        assert runner.connection.online

@@ -1,4 +1,4 @@
-"""Whatever a client with valid credentials sends: refused, counted by reason, told in the agent's state."""
+"""Any payload of a client with valid credentials: refused, counted by reason, shown in the agent's state."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
-from tests.mosquitto.guests import WAIT_S
+from tests.mosquitto.clients import WAIT_S
 
 pytestmark = pytest.mark.mosquitto
 
@@ -73,36 +73,39 @@ CORPUS: dict[str, tuple[bytes, str]] = {
 }
 
 
-class Stage:
+class SmallSite:
     """A turbine in its seat, a household that may bid in its cell, and the clock: all with their own credentials."""
 
-    def __init__(self, loop: MqttLoop, keyring: FileCredentials, scenario: Scenario) -> None:
+    def __init__(self, loop: MqttLoop, credentials: FileCredentials, scenario: Scenario) -> None:
         self.loop = loop
-        self.keyring = keyring
+        self.credentials = credentials
         self.start_ms = scenario.start_ms
         self.turbine = Fleet(scenario).make("turbine-1")
         self.states: list[ProducerState] = []
-        self.seat = DeviceRunner(self.turbine, loop, SiteDecoder("town"), keyring)
+        self.runner = DeviceRunner(self.turbine, loop, SiteDecoder("town"), credentials)
         self.household = self.open("household-1")
         self.clock = self.open("clock")
-        self.open("recorder", self._hear)
+        self.open("recorder", self._on_state)
         loop.wait_online(WAIT_S)
-        self.seat.start()
+        self.runner.start()
         self.tick = -1
 
-    def open(self, name: str, hear: Callable[[str, bytes, bool], None] | None = None) -> Connection:
-        filters = [("gridfleet/town/state/+", 1)] if hear else []
+    def open(self, name: str, on_message: Callable[[str, bytes, bool], None] | None = None) -> Connection:
+        filters = [("gridfleet/town/state/+", 1)] if on_message else []
         return self.loop.open(
-            name, on_message=hear or (lambda *_: None), filters=filters, login=self.keyring.login(name)
+            name,
+            on_message=on_message or (lambda *_: None),
+            filters=filters,
+            login=self.credentials.login(name),
         )
 
-    def _hear(self, _topic: str, payload: bytes, _retained: bool) -> None:
+    def _on_state(self, _topic: str, payload: bytes, _retained: bool) -> None:
         state = decode("state", payload)
         assert isinstance(state, ProducerState)
         self.states.append(state)
 
-    def say(self, payload: bytes, topic: str = BID) -> Counter[str]:
-        """Have the household say something; return what the turbine has refused because of it."""
+    def publish_bid(self, payload: bytes, topic: str = BID) -> Counter[str]:
+        """Publish as the household; return what the turbine has refused because of it."""
         before = Counter(self.turbine.refused)
         self.household.publish(topic, payload, qos=1)
         assert self.loop.run_until(lambda: self.household.all_acknowledged, WAIT_S)
@@ -110,7 +113,7 @@ class Stage:
         return Counter(self.turbine.refused) - before
 
     def begin(self, phase: Phase) -> None:
-        """Have the clock begin a tick; wait until the turbine has heard."""
+        """Publish a tick as the clock; wait until the turbine has received it."""
         self.tick += phase is Phase.BID
         now_ms = self.start_ms + self.tick * TICK_MS + (840_000 if phase is Phase.SETTLE else 0)
         tick = Tick(self.tick, phase, now_ms, now_ms + 1, Mode.LOCKSTEP, 0.0, 5, False, Settings())
@@ -119,37 +122,37 @@ class Stage:
 
     def settle(self) -> dict[str, int]:
         """Return the refusals that the turbine tells in its state."""
-        told = len(self.states)
+        count = len(self.states)
         self.begin(Phase.SETTLE)
-        assert self.loop.run_until(lambda: len(self.states) > told, WAIT_S)
+        assert self.loop.run_until(lambda: len(self.states) > count, WAIT_S)
         return self.states[-1].refused
 
 
 @pytest.fixture(scope="module")
-def stage(secrets: Any, scenario: Scenario) -> Iterator[Stage]:  # noqa: ANN401 - a path
+def site(secrets: Any, scenario: Scenario) -> Iterator[SmallSite]:  # noqa: ANN401 - a path
     with (
         MosquittoBroker(secrets) as broker,
         MqttLoop(BrokerAddress.parse(broker.url), retry_refused=True, schema=SCHEMA) as loop,
     ):
-        yield Stage(loop, FileCredentials(secrets), scenario)
+        yield SmallSite(loop, FileCredentials(secrets), scenario)
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_what_is_wrong_is_refused_by_reason_and_told_in_the_state(stage: Stage, name: str) -> None:
+def test_wrong_payloads_are_refused_by_reason_and_counted_in_the_state(site: SmallSite, name: str) -> None:
     payload, reason = CORPUS[name]
-    assert stage.say(payload) == {reason: 1}
-    assert stage.settle() == stage.turbine.refused
+    assert site.publish_bid(payload) == {reason: 1}
+    assert site.settle() == site.turbine.refused
 
 
-def test_what_is_right_is_understood(stage: Stage) -> None:
-    assert stage.say(bid(tick=stage.tick)) == {}
+def test_a_right_payload_is_accepted(site: SmallSite) -> None:
+    assert site.publish_bid(bid(tick=site.tick)) == {}
 
 
-def test_what_is_larger_than_a_packet_costs_the_sender_its_connection(stage: Stage) -> None:
-    stage.household.publish(BID, b" " * MAX_PACKET, qos=0)
-    assert stage.loop.run_until(lambda: not stage.household.online, WAIT_S)
-    assert stage.loop.run_until(lambda: stage.household.online, WAIT_S)
-    assert stage.say(bid(tick=stage.tick)) == {}
+def test_a_sender_of_too_large_packets_is_disconnected(site: SmallSite) -> None:
+    site.household.publish(BID, b" " * MAX_PACKET, qos=0)
+    assert site.loop.run_until(lambda: not site.household.online, WAIT_S)
+    assert site.loop.run_until(lambda: site.household.online, WAIT_S)
+    assert site.publish_bid(bid(tick=site.tick)) == {}
 
 
 json_values = st.recursive(
@@ -173,10 +176,10 @@ anything = (
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(payloads=st.lists(anything, min_size=1, max_size=20))
-def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloads: list[bytes]) -> None:
+def test_any_payload_is_refused_by_reason_or_accepted(site: SmallSite, payloads: list[bytes]) -> None:
     expected: Counter[str] = Counter()
-    stage.begin(Phase.BID)
-    before = Counter(stage.turbine.refused)
+    site.begin(Phase.BID)
+    before = Counter(site.turbine.refused)
     for payload in payloads:
         try:
             message = decode("bid", payload)
@@ -184,24 +187,24 @@ def test_anything_at_all_is_refused_by_reason_or_understood(stage: Stage, payloa
             expected[error.reason] += 1
         else:
             assert isinstance(message, Bid)
-        stage.household.publish(BID, payload, qos=1)
-    stage.loop.run_until(lambda: stage.household.all_acknowledged, WAIT_S)
-    stage.begin(Phase.BID)
-    found = Counter(stage.turbine.refused) - before
+        site.household.publish(BID, payload, qos=1)
+    site.loop.run_until(lambda: site.household.all_acknowledged, WAIT_S)
+    site.begin(Phase.BID)
+    found = Counter(site.turbine.refused) - before
     assert {reason: found[reason] for reason in ("oversized", "malformed", "invalid")} == {
         reason: expected[reason] for reason in ("oversized", "malformed", "invalid")
     }
 
 
 @pytest.mark.parametrize("version", ["0", "1", "2.0", "x" * 64])
-def test_another_schema_is_refused(stage: Stage, version: str) -> None:
-    queue = stage.household._queue
+def test_another_schema_is_refused(site: SmallSite, version: str) -> None:
+    queue = site.household._queue
     stated = queue._default_properties
     queue._default_properties = PublishProperties(schema_property(version))
     try:
-        assert stage.say(bid()) == {"version": 1}
+        assert site.publish_bid(bid()) == {"version": 1}
         queue._default_properties = None
-        assert stage.say(bid(tick=stage.tick)) == {}
+        assert site.publish_bid(bid(tick=site.tick)) == {}
     finally:
         queue._default_properties = stated
-    assert stage.settle() == stage.turbine.refused
+    assert site.settle() == site.turbine.refused

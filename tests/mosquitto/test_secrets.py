@@ -1,4 +1,4 @@
-"""Secrets: complete, readable by their owner alone, never shown, and good for what they are meant for."""
+"""Secrets: complete, readable only by their owner, never printed, and accepted by broker and clients."""
 
 import shutil
 import ssl
@@ -43,7 +43,7 @@ def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return tmp_path / "s"
 
 
-def test_everything_is_made_and_only_its_owner_can_read_it(made: Path) -> None:
+def test_all_files_are_made_and_only_their_owner_can_read_them(made: Path) -> None:
     for path in (made, *made.rglob("*")):
         if path.name == ".gitignore":
             assert path.read_text() == "*\n"
@@ -67,25 +67,25 @@ def test_git_ignores_the_folder(made: Path) -> None:
     assert shown.stdout == b""
 
 
-def test_nothing_secret_is_printed(tmp_path: Path) -> None:
+def test_no_secret_is_printed(tmp_path: Path) -> None:
     ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
     assert (ran.code, ran.err) == (ExitCode.SUCCESS, "")
     assert ran.out == "Secrets   s/: 12 users of germany, 12 with new secrets\n"
-    keyring = FileCredentials(tmp_path / "s")
-    login = keyring.login("clock")
+    credentials = FileCredentials(tmp_path / "s")
+    login = credentials.login("clock")
     assert login.password
     assert len(login.password) >= 43
-    assert login.password not in f"{login!r} {login} {keyring!r}"
+    assert login.password not in f"{login!r} {login} {credentials!r}"
 
 
-def test_called_again_it_changes_no_secret(made: Path) -> None:
+def test_a_second_call_changes_no_secret(made: Path) -> None:
     before = contents(made)
     assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
     changed = {name for name, content in contents(made).items() if before.get(name) != content}
     assert changed <= {"ca.crl"}
 
 
-def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> None:
+def test_a_new_device_gets_its_secrets_and_no_others_change(made: Path) -> None:
     before = contents(made)
     more = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=2"]
     assert main(["secrets", str(made), "--set", *more]) == ExitCode.SUCCESS
@@ -99,14 +99,14 @@ def test_a_device_that_is_new_gets_its_own_and_no_other_changes(made: Path) -> N
     }
 
 
-def test_rotated_everything_is_new(made: Path) -> None:
+def test_rotating_all_replaces_everything(made: Path) -> None:
     before = contents(made)
     assert main(["secrets", str(made), "--rotate", *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
 
-def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_password(made: Path) -> None:
+def test_a_removed_user_stays_locked_out_after_all_is_rotated(made: Path) -> None:
     before = contents(made)
     fewer = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=0"]
     assert main(["secrets", str(made), "--rotate", "--set", *fewer]) == ExitCode.SUCCESS
@@ -116,7 +116,7 @@ def test_who_is_locked_out_when_all_is_rotated_does_not_come_back_with_its_old_p
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
 
-def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None:
+def test_rotating_one_replaces_only_it_and_revokes_its_certificate(made: Path) -> None:
     before, folder = contents(made), SecretsFolder(made)
     serial = serial_of(folder.certificate_of("charger-1").read_bytes())
     assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == ExitCode.SUCCESS
@@ -137,7 +137,7 @@ def test_rotated_only_one_is_new_and_its_certificate_revoked(made: Path) -> None
     assert revoked_in(folder.revoked.read_bytes()) == {serial}
 
 
-def test_certificates_name_whom_they_are_for(made: Path) -> None:
+def test_certificates_name_their_clients(made: Path) -> None:
     main(["secrets", str(made), "--host", "broker.example", "192.0.2.1", *SMALL])
     folder = SecretsFolder(made)
     server = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
@@ -174,7 +174,7 @@ def test_openssl_finds_the_certificates_valid_by_its_strict_rules(made: Path) ->
         assert subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-def test_the_hash_is_mosquittos_own() -> None:
+def test_the_password_hash_is_mosquittos_format() -> None:
     """Compared with what `mosquitto_passwd` 2.0.11 wrote for this password and salt."""
     import base64
 
@@ -195,7 +195,7 @@ def test_a_folder_with_other_files_is_refused_and_unchanged(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["--only", "clock"], "--only: needs --rotate"),
         (
@@ -205,10 +205,10 @@ def test_a_folder_with_other_files_is_refused_and_unchanged(
     ],
 )
 def test_wrong_usage_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     assert main(["secrets", str(tmp_path / "s"), *words]) == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_credentials_name_the_missing_file(made: Path, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_credentials_name_the_missing_file(made: Path, tmp_path: Path) -> None:
         FileCredentials(tmp_path / "nowhere")
 
 
-def test_users_are_everybody_of_a_scenario() -> None:
+def test_every_device_of_a_scenario_is_a_user() -> None:
     fleet = Fleet(load("normal"))
     assert [user.name for user in identities(fleet, processes=1)] == [*USERS, *fleet.ids]
     assert make_secrets.__doc__

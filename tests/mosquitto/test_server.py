@@ -1,4 +1,4 @@
-"""Mosquitto as a child: it answers, saves, comes back, ends when it should, and says why when it cannot."""
+"""Mosquitto as a child process: starts, saves, restarts, stops with its parent, and gives the reason when it cannot."""
 
 import os
 import socket
@@ -24,23 +24,25 @@ from tests.waiting import wait_until
 
 
 def retained(broker: MosquittoBroker) -> list[bytes]:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
-        loop.open("ear", on_message=lambda _, payload, __: heard.append(payload), filters=[("news", 1)])
+        loop.open(
+            "listener", on_message=lambda _, payload, __: received.append(payload), filters=[("news", 1)]
+        )
         loop.wait_online(60)
-        loop.run_until(lambda: bool(heard), 0.5)
-    return heard
+        loop.run_until(lambda: bool(received), 0.5)
+    return received
 
 
 def say(broker: MosquittoBroker, payload: bytes) -> None:
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
-        mouth = loop.open("mouth", on_message=lambda *_: None)
+        publisher = loop.open("publisher", on_message=lambda *_: None)
         loop.wait_online(60)
-        mouth.publish("news", payload, qos=1, retain=True)
+        publisher.publish("news", payload, qos=1, retain=True)
 
 
 @pytest.mark.mosquitto
-def test_it_answers_and_frees_its_ports() -> None:
+def test_it_accepts_connections_and_frees_its_ports() -> None:
     with MosquittoBroker(ports=Ports(plain=0, websockets=0)) as broker:
         pid, ports = broker.pid, broker.ports
         assert broker.url == f"mqtt://127.0.0.1:{ports.plain}"
@@ -69,7 +71,7 @@ def test_a_websocket_is_answered() -> None:
 
 
 @pytest.mark.mosquitto
-def test_what_is_retained_outlives_it_where_there_is_a_store(tmp_path: Path) -> None:
+def test_retained_messages_survive_a_restart_with_a_store(tmp_path: Path) -> None:
     for store, expected in ((tmp_path, [b"1"]), (None, [])):
         broker = MosquittoBroker(store=store)
         with broker:
@@ -79,7 +81,7 @@ def test_what_is_retained_outlives_it_where_there_is_a_store(tmp_path: Path) -> 
 
 
 @pytest.mark.mosquitto
-def test_killed_it_comes_back_on_the_same_port() -> None:
+def test_after_a_kill_it_restarts_on_the_same_port() -> None:
     with MosquittoBroker() as broker:
         url = broker.url
         broker.kill()
@@ -90,7 +92,7 @@ def test_killed_it_comes_back_on_the_same_port() -> None:
 
 
 @pytest.mark.mosquitto
-def test_a_taken_port_is_named() -> None:
+def test_the_error_names_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with (
@@ -101,13 +103,13 @@ def test_a_taken_port_is_named() -> None:
 
 
 @pytest.mark.mosquitto
-def test_its_own_reason_is_told_when_it_does_not_start(tmp_path: Path) -> None:
+def test_the_error_gives_mosquittos_reason_when_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="Error opening password file"), MosquittoBroker(tmp_path):
         pass
 
 
 @pytest.mark.mosquitto
-def test_it_ends_with_its_parent() -> None:
+def test_it_stops_with_its_parent() -> None:
     program = (
         "import time\n"
         "from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker\n"
@@ -133,7 +135,9 @@ def test_it_goes_on_after_a_reload() -> None:
         assert version_of(find_mosquitto() or Path()).value in {"2.0", "2.1"}
 
 
-def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_install_command_when_mosquitto_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr("gridfleet.broker.brokers.mosquitto.server._SERVER_PATH", os.devnull)
     assert find_mosquitto() is None
@@ -141,6 +145,6 @@ def test_where_it_is_missing_the_command_that_installs_it_is_told(monkeypatch: p
         pass
 
 
-def test_what_is_no_mosquitto_is_refused() -> None:
+def test_another_program_is_refused() -> None:
     with pytest.raises(BrokerError, match=r"is not Mosquitto 2\.0 or newer"):
         version_of(Path("/bin/true"))

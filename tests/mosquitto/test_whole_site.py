@@ -1,4 +1,4 @@
-"""A whole site over Mosquitto, with TLS, passwords and rights for each device: the ledger is the simulation's."""
+"""A whole site over Mosquitto with TLS, passwords and access rules: the ledger equals the simulation."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_the_normal_scenario_gives_the_ledger_of_the_simulation(
     assert len(ledger.splitlines()) > 50
 
 
-def test_cells_trade_with_each_other_within_their_rights(
+def test_cells_trade_with_each_other_within_their_access_rules(
     mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, tmp_path: Path
 ) -> None:
     other = tmp_path / "simulated"
@@ -65,7 +65,7 @@ def test_cells_trade_with_each_other_within_their_rights(
     assert over(mosquitto, secrets, scenario, tmp_path) == simulated(scenario, other)
 
 
-def test_a_device_without_secrets_is_named(mosquitto: MosquittoBroker, secrets: Path) -> None:
+def test_the_error_names_a_device_without_secrets(mosquitto: MosquittoBroker, secrets: Path) -> None:
     address = BrokerAddress.parse(mosquitto.url)
     with pytest.raises(BrokerError, match=r"clients/.*\.password cannot be read \(no such file"):
         SiteRun(Fleet(load("normal")), address, credentials=FileCredentials(secrets)).run()

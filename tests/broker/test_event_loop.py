@@ -1,4 +1,4 @@
-"""The loop alone: timers, waking, descriptors, exceptions."""
+"""The event loop alone: timers, wake-up, descriptors, exceptions."""
 
 import os
 import select
@@ -18,7 +18,7 @@ def loop() -> Iterator[EventLoop]:
         yield loop
 
 
-def test_timers_fire_in_order_of_time_and_then_of_asking(loop: EventLoop) -> None:
+def test_timers_fire_in_order_of_time_and_then_of_creation(loop: EventLoop) -> None:
     fired: list[str] = []
     soon = monotonic() + 0.01
     loop.call_at(soon + 0.01, lambda: fired.append("last"))
@@ -29,13 +29,13 @@ def test_timers_fire_in_order_of_time_and_then_of_asking(loop: EventLoop) -> Non
     assert fired == ["first", "second", "last"]
 
 
-def test_time_runs_out(loop: EventLoop) -> None:
+def test_run_until_returns_when_the_time_is_up(loop: EventLoop) -> None:
     began = monotonic()
     assert not loop.run_until(lambda: False, 0.05)
     assert monotonic() - began >= 0.05
 
 
-def test_a_predicate_that_holds_already_needs_no_time(loop: EventLoop) -> None:
+def test_a_predicate_that_already_holds_needs_no_time(loop: EventLoop) -> None:
     assert loop.run_until(lambda: True, 0)
 
 
@@ -54,7 +54,7 @@ def test_stop_between_runs_ends_the_next(loop: EventLoop) -> None:
     assert not loop.run_until(lambda: False, 3600)
 
 
-def test_exceptions_come_out_and_the_loop_goes_on(loop: EventLoop) -> None:
+def test_exceptions_are_raised_and_the_loop_can_run_again(loop: EventLoop) -> None:
     loop.call_later(0, lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         loop.run_until(lambda: False, 5)
@@ -65,19 +65,19 @@ def test_exceptions_come_out_and_the_loop_goes_on(loop: EventLoop) -> None:
 
 def test_a_watched_descriptor_calls_its_handler(loop: EventLoop) -> None:
     ours, theirs = os.pipe()
-    heard: list[bytes] = []
-    loop.watch(ours, select.EPOLLIN, lambda _: heard.append(os.read(ours, 9)))
+    received: list[bytes] = []
+    loop.watch(ours, select.EPOLLIN, lambda _: received.append(os.read(ours, 9)))
     os.write(theirs, b"ping")
-    assert loop.run_until(lambda: heard == [b"ping"], 60)
+    assert loop.run_until(lambda: received == [b"ping"], 60)
     loop.unwatch(ours)
     loop.unwatch(ours)
     os.write(theirs, b"pong")
-    assert not loop.run_until(lambda: len(heard) > 1, 0.02)
+    assert not loop.run_until(lambda: len(received) > 1, 0.02)
     os.close(ours)
     os.close(theirs)
 
 
-def test_it_does_not_run_within_itself(loop: EventLoop) -> None:
+def test_the_loop_does_not_run_within_itself(loop: EventLoop) -> None:
     loop.call_later(0, lambda: loop.run_until(lambda: True))
     with pytest.raises(BrokerError, match="within run_until"):
         loop.run_until(lambda: False, 5)

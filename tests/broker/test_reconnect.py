@@ -1,4 +1,4 @@
-"""Coming back to a broker: what is still worth saying, who dials when, and two clients with one id."""
+"""Reconnecting: what is still sent, which connection tries when, and two clients with one id."""
 
 import pytest
 
@@ -11,28 +11,32 @@ def silent(topic: str, payload: bytes, retained: bool) -> None:
     """Expects nothing."""
 
 
-def test_of_what_supersedes_only_the_newest_is_said_after_an_outage() -> None:
+def test_only_the_newest_superseding_message_is_sent_after_an_outage() -> None:
     port = free_port()
     with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
         clock = loop.open("clock", on_message=silent)
         for number in range(5):
             clock.publish("tick", b"%d" % number, qos=1, supersedes=True)
             clock.publish("state", b"%d" % number, qos=1)
-        heard: list[tuple[str, bytes]] = []
+        received: list[tuple[str, bytes]] = []
         with EmbeddedBroker(port) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as others:
             others.open(
-                "ear", on_message=lambda topic, payload, _: heard.append((topic, payload)), filters=[("#", 1)]
+                "listener",
+                on_message=lambda topic, payload, _: received.append((topic, payload)),
+                filters=[("#", 1)],
             )
             others.wait_online(60)
             loop.wait_online(60)
             for _ in range(200):
                 loop.run_until(lambda: False, 0.01)
-                if others.run_until(lambda: len(heard) >= 6, 0.01):
+                if others.run_until(lambda: len(received) >= 6, 0.01):
                     break
-            assert sorted(heard) == [*(("state", b"%d" % number) for number in range(5)), ("tick", b"4")]
+            assert sorted(received) == [*(("state", b"%d" % number) for number in range(5)), ("tick", b"4")]
 
 
-def test_the_first_that_gets_through_has_the_others_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_connection_that_is_back_makes_the_others_try_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gridfleet.broker.mqtt.reconnect.FIRST_WAIT_S", 7200.0)
     port = free_port()
     with (
@@ -43,21 +47,21 @@ def test_the_first_that_gets_through_has_the_others_follow_at_once(monkeypatch: 
         loop.wait_online(60)
         broker.close()
         assert loop.run_until(lambda: not any(each.online for each in connections), 60)
-        with EmbeddedBroker(port):  # by themselves they would come back in an hour at the earliest
+        with EmbeddedBroker(port):  # alone they would try again after an hour at the earliest
             loop.open("another", on_message=silent)
             assert loop.run_until(lambda: all(each.online for each in connections), 60)
 
 
-def test_who_is_thrown_out_by_a_second_self_is_told_so_and_comes_back(address: BrokerAddress) -> None:
-    told: list[tuple[str, str]] = []
+def test_a_client_whose_session_was_taken_over_is_told_and_reconnects(address: BrokerAddress) -> None:
+    problems: list[tuple[str, str]] = []
     with MqttLoop(address) as loop:
         device = loop.open(
-            "device", on_message=silent, on_problem=lambda reason, text: told.append((reason, text))
+            "device", on_message=silent, on_problem=lambda reason, text: problems.append((reason, text))
         )
         loop.wait_online(60)
-        double = loop.open("device", on_message=silent)
+        duplicate = loop.open("device", on_message=silent)
         assert loop.run_until(lambda: not device.online, 60)
-        double.abort()
+        duplicate.abort()
         loop.wait_online(60)
         assert device.online
-    assert set(told) <= {("taken over", "device")}
+    assert set(problems) <= {("taken over", "device")}

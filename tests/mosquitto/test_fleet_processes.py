@@ -1,4 +1,4 @@
-"""Hosts on Mosquitto with TLS and rights: fleets in processes as the commands start them, and a host that lies."""
+"""Fleet processes on Mosquitto with TLS and access rules, as the commands start them; one that forges messages."""
 
 import threading
 from collections.abc import Callable
@@ -26,14 +26,14 @@ from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_proces
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
-from tests.mosquitto.guests import Guests
+from tests.mosquitto.clients import Clients
 from tests.system.heard import Heard, heard
 from tests.system.test_shared import OF_THE_TRANSPORT
 
 pytestmark = pytest.mark.mosquitto
 
 
-class Carried:
+class FleetProcess:
     """Context manager: a part of a fleet as `gridfleet fleet` carries it, in a thread of its own."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Carried:
         number: int,
         mode: ConnectionMode,
     ) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self._ended = False
         fleet = Fleet(scenario)
         self._thread = threading.Thread(
@@ -55,7 +55,7 @@ class Carried:
                 "process_id": fleet_process_id(number),
                 "credentials": FileCredentials(secrets),
                 "stop_requested": lambda: self._ended,
-                "report": self.told.append,
+                "report": self.reported.append,
             },
         )
 
@@ -70,7 +70,7 @@ class Carried:
 
 
 @pytest.mark.parametrize(
-    "ways",
+    "modes",
     [
         (ConnectionMode.SHARED, ConnectionMode.SHARED),
         (ConnectionMode.SHARED, ConnectionMode.OWN),
@@ -78,91 +78,94 @@ class Carried:
     ],
     ids=["shared", "mixed", "own"],
 )
-def test_parts_give_the_ledger_of_the_simulation_within_their_rights(
-    ways: tuple[ConnectionMode, ConnectionMode], mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario
+def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_rules(
+    modes: tuple[ConnectionMode, ConnectionMode],
+    mosquitto: MosquittoBroker,
+    secrets: Path,
+    scenario: Scenario,
 ) -> None:
-    said, fleet, known = Heard(), Fleet(scenario), FileCredentials(secrets)
+    log, fleet, credentials = Heard(), Fleet(scenario), FileCredentials(secrets)
     clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch())
     with (
-        Carried(scenario, mosquitto, secrets, 1, ways[0]) as first,
-        Carried(scenario, mosquitto, secrets, 2, ways[1]) as second,
+        FleetProcess(scenario, mosquitto, secrets, 1, modes[0]) as first,
+        FleetProcess(scenario, mosquitto, secrets, 2, modes[1]) as second,
         MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop,
     ):
-        ear = SiteListener(loop, SiteDecoder(scenario.site), (said.tap,), known)
-        seat = ClockRunner(clock, loop, SiteDecoder(scenario.site), known)
+        listener = SiteListener(loop, SiteDecoder(scenario.site), (log.tap,), credentials)
+        runner = ClockRunner(clock, loop, SiteDecoder(scenario.site), credentials)
         loop.wait_online(60)
-        start_clock(loop, seat)
+        start_clock(loop, runner)
         assert loop.run_until(lambda: clock.present >= set(fleet.ids), 60)
-        loop.run_until(lambda: False, 0.5)  # the devices have heard of each other, too
-        seat.begin()
-        over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in said.of(ClockState))  # noqa: E731
+        loop.run_until(lambda: False, 0.5)  # the devices have received the presence of the others, too
+        runner.begin()
+        over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in log.of(ClockState))  # noqa: E731
         assert loop.run_until(over, 60)
-        seat.stop()
+        runner.stop()
         loop.run_until(lambda: False, 0.2)
     simulated = heard(scenario, 6)
-    assert sorted(line[1:] for line in said.lines(but=OF_THE_TRANSPORT)) == sorted(
+    assert sorted(line[1:] for line in log.lines(but=OF_THE_TRANSPORT)) == sorted(
         line[1:] for line in simulated.lines(but=OF_THE_TRANSPORT)
     )
-    assert broken(audit(said.messages)) == {}
-    assert (ear.refused, clock.refused, clock.lockstep.late_phases) == (0, {}, 0)
-    hosts = {host for _, host, _ in said.of(FleetPresence)}
-    assert hosts == {
-        fleet_process_id(n) for n, way in enumerate(ways, start=1) if way is ConnectionMode.SHARED
+    assert broken(audit(log.messages)) == {}
+    assert (listener.refused, clock.refused, clock.lockstep.late_phases) == (0, {}, 0)
+    fleets = {fleet_id for _, fleet_id, _ in log.of(FleetPresence)}
+    assert fleets == {
+        fleet_process_id(n) for n, mode in enumerate(modes, start=1) if mode is ConnectionMode.SHARED
     }
-    via = {sender: presence.via for _, sender, presence in said.of(Presence) if presence.online}
-    for number, way in enumerate(ways, start=1):
+    via = {sender: presence.via for _, sender, presence in log.of(Presence) if presence.online}
+    for number, mode in enumerate(modes, start=1):
         for each in part_of(fleet, number, 2):
-            assert via[each] == (fleet_process_id(number) if way is ConnectionMode.SHARED else None)
-    for number, carried in enumerate((first, second), start=1):
-        assert carried.told == [f"{len(part_of(fleet, number, 2))} devices are online"]
+            assert via[each] == (fleet_process_id(number) if mode is ConnectionMode.SHARED else None)
+    for number, process in enumerate((first, second), start=1):
+        assert process.reported == [f"{len(part_of(fleet, number, 2))} devices are online"]
 
 
-def test_a_host_cannot_speak_for_anothers_devices(guests: Guests, scenario: Scenario) -> None:
-    """It may say so in a batch, but not in their presence, and so nobody believes it."""
+def test_a_fleet_process_cannot_publish_for_the_devices_of_another(
+    clients: Clients, scenario: Scenario
+) -> None:
+    """It can put their messages into a batch, but cannot publish their presence, so receivers refuse the batch."""
     fleet = Fleet(scenario)
     other = next(each for each in part_of(fleet, 2, 2) if "turbine" in each)
     cell = fleet.make(other).cell
-    said: list[tuple[str, str]] = []
-    loop, keyring = guests.loop, guests.keyring
-    ear = SiteListener(
+    log: list[tuple[str, str]] = []
+    loop, credentials = clients.loop, clients.credentials
+    listener = SiteListener(
         loop,
         SiteDecoder("town"),
-        (lambda _, __, sender, message: said.append((sender, message.TYPE)),),
-        keyring,
+        (lambda _, __, sender, message: log.append((sender, message.TYPE)),),
+        credentials,
     )
-    guests.come("clock")
-    liar, owner = guests.come("fleet-1"), guests.come("fleet-2")
+    clients.connect("clock")
+    forger, owner = clients.connect("fleet-1"), clients.connect("fleet-2")
 
-    def presence(host: str) -> bytes:
+    def presence(via: str) -> bytes:
         return encode(
-            Presence(online=True, kind=fleet.kind_of(other), cell=cell, latitude=1, longitude=1, via=host)
+            Presence(online=True, kind=fleet.kind_of(other), cell=cell, latitude=1, longitude=1, via=via)
         )
 
     text = f"gridfleet/town/presence/{cell}/turbine/{other}"
     forged = pack([(f"charger-1/{other}", encode(Award(0, 0, (Package(0, 10_000, 500_000),))))])
     owner.connection.publish(text, presence("fleet-2"), qos=1, retain=True)
-    assert loop.run_until(lambda: (other, "presence") in said, 60)
-    liar.connection.publish(
-        text, presence("fleet-1"), qos=1, retain=True
-    )  # the broker does not let it through
-    liar.connection.publish(batch_topic("town", "award", cell, "fleet-1"), forged, qos=1)
-    liar.connection.publish(batch_topic("town", "award", cell, "fleet-2"), forged, qos=1)  # nor this
-    liar.connection.publish(
+    assert loop.run_until(lambda: (other, "presence") in log, 60)
+    forger.connection.publish(text, presence("fleet-1"), qos=1, retain=True)  # the broker denies it
+    forger.connection.publish(batch_topic("town", "award", cell, "fleet-1"), forged, qos=1)
+    forger.connection.publish(batch_topic("town", "award", cell, "fleet-2"), forged, qos=1)  # and this
+    forger.connection.publish(
         "gridfleet/town/fleet/fleet-2", encode(FleetPresence(online=False, devices=0, refused={})), qos=1
     )
-    liar.connection.publish(
+    forger.connection.publish(
         "gridfleet/town/fleet/fleet-1", encode(FleetPresence(online=True, devices=1, refused={})), qos=1
     )
-    assert loop.run_until(lambda: ("fleet-1", "fleet") in said, 60)
-    assert ear.refused == 1
-    assert said.count((other, "presence")) == 1
-    assert (other, "award") not in said
-    assert ("fleet-2", "fleet") not in said
+    assert loop.run_until(lambda: ("fleet-1", "fleet") in log, 60)
+    assert listener.refused == 1
+    assert log.count((other, "presence")) == 1
+    assert (other, "award") not in log
+    assert ("fleet-2", "fleet") not in log
     owner.connection.publish(batch_topic("town", "award", cell, "fleet-2"), forged, qos=1)
-    assert loop.run_until(lambda: (other, "award") in said, 60)
+    assert loop.run_until(lambda: (other, "award") in log, 60)
 
 
-def test_too_few_descriptors_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_too_few_descriptors_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = [(256, 1_024)]
     monkeypatch.setattr("resource.getrlimit", lambda _: limits[-1])
     monkeypatch.setattr("resource.setrlimit", lambda _, pair: limits.append(pair))

@@ -1,4 +1,4 @@
-"""What noise does not touch: what a broker delivers to a fleet for a device and tick, however large the fleet."""
+"""The number of packets that a broker delivers for each device and tick does not grow with the fleet."""
 
 import pytest
 
@@ -23,7 +23,7 @@ IN_A_CELL = CONSUMERS + PRODUCERS
 
 @pytest.fixture
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The topic of each packet that the broker delivers to a device or host."""
+    """The topic of each packet that the broker delivers to a device or fleet process."""
     found: list[str] = []
     take = PahoClient.handle_publish
 
@@ -41,17 +41,17 @@ def packets(kind: str, cells: int, delivered: list[str]) -> int:
     scenario = bare_market(cells, CONSUMERS, PRODUCERS)
     fleet, wire = Fleet(scenario), SiteDecoder(scenario.site)
     with MosquittoBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        lines: ChannelFactory = loop
+        channels: ChannelFactory = loop
         if kind == "own":
-            lines = TickFanout(loop, scenario.site, "fleet-1")
+            channels = TickFanout(loop, scenario.site, "fleet-1")
         elif kind == "shared":
-            lines = SharedConnection(loop, wire, "fleet-1")
-        seats = [DeviceRunner(agent, lines, wire) for agent in fleet.agents()]
+            channels = SharedConnection(loop, wire, "fleet-1")
+        runners = [DeviceRunner(agent, channels, wire) for agent in fleet.agents()]
         loop.wait_online(60)
-        for seat in seats:
-            seat.start()
+        for runner in runners:
+            runner.start()
         assert loop.run_until(fleet.discovery_complete, 60)
-        clock = Clock(loop, cells, len(seats), plain=False)
+        clock = Clock(loop, cells, len(runners), plain=False)
         clock.tick(0)
         loop.run_until(lambda: False, 0.1)
         delivered.clear()
@@ -61,12 +61,14 @@ def packets(kind: str, cells: int, delivered: list[str]) -> int:
 
 
 @pytest.mark.parametrize("kind", ["each", "own"])
-def test_a_device_costs_the_same_in_a_larger_fleet(kind: str, delivered: list[str]) -> None:
+def test_deliveries_for_each_device_do_not_grow_with_the_fleet(kind: str, delivered: list[str]) -> None:
     few, many = (packets(kind, cells, delivered) / (cells * IN_A_CELL) for cells in (1, 4))
     assert many == pytest.approx(few, rel=0.05)
 
 
-def test_a_process_hears_the_tick_once_and_a_host_hears_batches(delivered: list[str]) -> None:
+def test_a_process_receives_the_tick_once_and_a_shared_connection_receives_batches(
+    delivered: list[str],
+) -> None:
     each, own, shared = (packets(kind, 2, delivered) for kind in ("each", "own", "shared"))
     assert each - own == len(PHASES) * (2 * IN_A_CELL - 1)
     assert shared < own / 10

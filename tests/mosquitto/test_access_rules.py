@@ -1,4 +1,4 @@
-"""The rights are exactly what agents need: no filter more than they subscribe to, no message less than they say."""
+"""Access rules are exactly what agents need: no filter more than they subscribe to, no topic less than they publish."""
 
 import re
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def any_of(patterns: Iterable[str], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
 
 
-def test_devices_may_hear_exactly_what_they_subscribe_to() -> None:
+def test_devices_may_receive_exactly_what_they_subscribe_to() -> None:
     fleet = Fleet(CITY)
     clock = fleet.clock(Mode.LOCKSTEP)
     users = {user.name: user for user in identities(fleet)}
@@ -53,34 +53,34 @@ def test_devices_may_hear_exactly_what_they_subscribe_to() -> None:
         assert every == wanted, agent.id
 
 
-def test_devices_may_say_all_that_they_say() -> None:
+def test_devices_may_publish_all_that_they_publish() -> None:
     fleet = Fleet(CITY)
-    rights = {user.name: list(publish_filters("germany", user)) for user in identities(fleet)}
-    said: set[str] = set()
+    filters = {user.name: list(publish_filters("germany", user)) for user in identities(fleet)}
+    published: set[str] = set()
 
     def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
-        said.add(message.TYPE)
+        published.add(message.TYPE)
         text = topic("germany", message, scope, sender)
-        assert any_of(rights[sender], text), text
+        assert any_of(filters[sender], text), text
 
     Simulation(CITY, taps=(tap,)).run()
-    assert {"surplus", "residual", "award", "offer", "lease", "state"} <= said
+    assert {"surplus", "residual", "award", "offer", "lease", "state"} <= published
 
 
-def test_nobody_may_say_anything_under_another_name() -> None:
+def test_no_user_may_publish_under_another_name() -> None:
     for user in identities(Fleet(CITY)):
         for text in publish_filters("germany", user):
             assert text.rpartition("/")[2] == user.name or text == discovery_topic("germany", user.name)
 
 
-@pytest.mark.parametrize("guest", [ClientRole.RECORDER, ClientRole.VIEWER])
-def test_those_who_look_hear_everything_and_say_nothing(guest: ClientRole) -> None:
-    user = Identity("somebody", guest)
+@pytest.mark.parametrize("role", [ClientRole.RECORDER, ClientRole.VIEWER])
+def test_recorders_and_viewers_receive_everything_and_publish_nothing(role: ClientRole) -> None:
+    user = Identity("ann", role)
     assert list(publish_filters("here", user)) == []
     assert list(subscribe_filters("here", user)) == ["gridfleet/here/#", "homeassistant/device/+/config"]
 
 
-def test_only_operators_steer_and_only_under_their_name() -> None:
+def test_only_operators_publish_controls_and_only_under_their_name() -> None:
     assert list(publish_filters("here", Identity("ann", ClientRole.OPERATOR))) == [
         "gridfleet/here/control/+/ann"
     ]
@@ -89,21 +89,21 @@ def test_only_operators_steer_and_only_under_their_name() -> None:
         assert steers == (user.role is ClientRole.OPERATOR)
 
 
-def test_only_the_clock_says_ticks_and_grants() -> None:
+def test_only_the_clock_may_publish_ticks_and_grants() -> None:
     for user in identities(Fleet(CITY)):
-        told = {text.split("/")[2] for text in publish_filters("germany", user)}
-        assert bool(told & {"tick", "grant"}) == (user.name == CLOCK_ID)
+        types = {text.split("/")[2] for text in publish_filters("germany", user)}
+        assert bool(types & {"tick", "grant"}) == (user.name == CLOCK_ID)
 
 
-def test_every_word_is_in_somebodys_rights() -> None:
+def test_every_message_type_may_be_published_by_a_user() -> None:
     users = identities(Fleet(CITY), processes=1)
-    said = {
+    published = {
         text.split("/")[2]
         for user in users
         for text in publish_filters("germany", user)
         if text.startswith(ROOT)
     }
-    assert said == {message_type.name for message_type in TOPIC_TABLE}
+    assert published == {message_type.name for message_type in TOPIC_TABLE}
 
 
 def test_the_rules_of_a_household() -> None:
@@ -125,7 +125,7 @@ def test_the_rules_of_a_household() -> None:
     ]
 
 
-def test_the_rules_of_a_host() -> None:
+def test_the_rules_of_a_fleet_process() -> None:
     house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
     mill = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
     text = access_rules(
@@ -151,16 +151,16 @@ def test_the_rules_of_a_host() -> None:
         "topic read gridfleet/here/residual/south/+",
         "topic read gridfleet/here/surplus/south/+",
         *(
-            f"topic read gridfleet/here/batch/{word}/+"
-            for word in (
+            f"topic read gridfleet/here/batch/{message_type}/+"
+            for message_type in (
                 "grant/north", "award/north", "receipt/north", "supply/north", "bid/north", "residual/south",
                 "surplus/south",
             )
         ),
         "topic write gridfleet/here/fleet/fleet-1",
         *(
-            f"topic write gridfleet/here/batch/{word}/fleet-1"
-            for word in (
+            f"topic write gridfleet/here/batch/{message_type}/fleet-1"
+            for message_type in (
                     "ready/site", "correction/site", "sample/site", "incident/site", "supply/north", "bid/north",
                     "residual/north", "surplus/south",
                 "request/+", "award/+", "receipt/+",
@@ -171,7 +171,7 @@ def test_the_rules_of_a_host() -> None:
 
 
 @given(st.lists(st.from_regex(ID_PATTERN.replace("$", r"\Z"), fullmatch=True), min_size=4, max_size=4))
-def test_no_two_devices_share_a_place_in_home_assistant(names: list[str]) -> None:
+def test_no_two_devices_share_a_discovery_topic(names: list[str]) -> None:
     site, device, other_site, other = names
     same = discovery_topic(site, device) == discovery_topic(other_site, other)
     assert same == ((site, device) == (other_site, other))
@@ -179,6 +179,6 @@ def test_no_two_devices_share_a_place_in_home_assistant(names: list[str]) -> Non
 
 
 @pytest.mark.parametrize("name", ["+", "a/b", "#", "a\nuser b", " a", "a\x00"])
-def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+def test_a_wrong_user_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a user name of Mosquitto"):
         access_rules("here", [Identity(name, ClientRole.VIEWER)])
