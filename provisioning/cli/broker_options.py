@@ -33,6 +33,16 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_secrets_folder(parser: argparse.ArgumentParser) -> None:
+    """Add --secrets for commands that enrol or revoke devices."""
+    parser.add_argument(
+        "--secrets",
+        default="secrets",
+        metavar="DIR",
+        help="the site's secrets folder (default: secrets)",
+    )
+
+
 def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
     """Add --broker, --site, --secrets and --as, for commands that watch or control a running site.
 

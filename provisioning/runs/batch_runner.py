@@ -1,4 +1,4 @@
-"""Batch runner: many simulations in parallel processes, compared in a table and on a page.
+"""Batch runner: many simulations in parallel processes.
 
 The processes are spawned, so that they share no state. Results are in the order in which the runs were requested,
 whichever ends first. A run writes nothing to disk, so terminating it leaves nothing behind.
@@ -6,23 +6,18 @@ whichever ends first. A run writes nothing to disk, so terminating it leaves not
 
 import multiprocessing
 import os
-import shutil
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, result_of, write_comparison
-from gridfleet.dashboards.reports.metrics import METRICS, number_text
+from gridfleet.dashboards.reports.comparison import RunResult, result_of
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress_bar import count_bar
-from gridfleet.provisioning.cli.terminal import coloured
 from gridfleet.provisioning.runs.results import open_recording
 
 POLL_S: Final = 0.2
@@ -72,50 +67,6 @@ def run_batch(
         if not interruption.requested or _succeeded(future):
             measured[label].append(future.result())
     return {label: runs for label, runs in measured.items() if runs}, interruption.requested
-
-
-def write_and_print(measured: Mapping[str, Sequence[MeasuredRun]], directory: Path) -> None:
-    """Write compare.html, compare.csv and plots; print the table."""
-    results = {label: [each.result for each in runs] for label, runs in measured.items()}
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(table_text(compare(results), list(results), columns), flush=True)
-    print(f"Report  {write_comparison(results, directory)}")
-
-
-def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:
-    """Return a table of mean ± standard deviation: a row per metric, a column per set.
-
-    A table wider than `columns` characters is split into blocks.
-    """
-    cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
-    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in METRICS]
-    first = max(map(len, heads))
-    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in METRICS)) for label in labels}
-    blocks = []
-    left = list(labels)
-    while left:
-        block, room = [left.pop(0)], (columns or sys.maxsize) - first
-        while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
-            block.append(left.pop(0))
-        lines = [coloured(_line("", first, [(label, widths[label]) for label in block]), "bold")]
-        for metric, head in zip(METRICS, heads, strict=True):
-            lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
-
-
-def _line(head: str, first: int, cells: Sequence[tuple[str, int]]) -> str:
-    return f"{head:<{first}}" + "".join(f"  {text:>{width}}" for text, width in cells)
-
-
-def _cell(spread: Spread) -> str:
-    places = spread.metric.places
-    mean = number_text(spread.mean, places).replace("\u202f", " ")
-    return (
-        f"{mean} ± {number_text(spread.sd, max(places, 1))}".replace("\u202f", " ")
-        if spread.runs > 1
-        else mean
-    )
 
 
 def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption) -> None:

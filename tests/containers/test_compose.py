@@ -14,7 +14,7 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.commands.containers.compose import NODES, SINGLE_DEVICES
+from gridfleet.provisioning.deploy.compose_folder import NODES, SINGLE_DEVICES
 from tests.containers.files import CHECKER, COMPOSE, compose
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]

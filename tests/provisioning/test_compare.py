@@ -8,7 +8,8 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main, make_parser
 from gridfleet.provisioning.commands.runs.compare import scenario_sets
 from gridfleet.provisioning.runs import batch_runner
-from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run, table_text
+from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run
+from gridfleet.provisioning.runs.comparison_table import table_text
 from tests.provisioning.shell import gridfleet
 
 WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")

@@ -1,30 +1,12 @@
 """`gridfleet compose`: prepares the folder that docker-compose.yml mounts: secrets, configuration, scenario, data."""
 
 import argparse
-import os
-from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gridfleet.broker.errors import error_reason
 from gridfleet.provisioning.cli.arguments import add_scenario, add_set
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
-from gridfleet.provisioning.deploy.site_files import (
-    BROKER,
-    MOUNT,
-    PORT,
-    emqx_files,
-    fleet_passwords,
-    mosquitto_conf,
-    read_or_make_token,
-    site_secrets,
-)
-from gridfleet.provisioning.site.secret_files import write_secret
-
-if TYPE_CHECKING:
-    from gridfleet.broker.access_control import Identity
-    from gridfleet.broker.credentials import SecretsFolder
-    from gridfleet.devices.runtime.fleet import Fleet
 
 HELP: Final = "prepare the files that `docker compose up` needs"
 DESCRIPTION: Final = (
@@ -36,15 +18,6 @@ EXAMPLES: Final = (
     "gridfleet compose",
     "gridfleet compose storm --set vehicles.count=60 --host broker.example",
 )
-NODES: Final = ("emqx-1", "emqx-2")
-SINGLE_DEVICES: Final = ("single-turbine", "single-charger")
-"""Devices that run in a separate process each, in addition to those of the scenario."""
-FLEET_PROCESSES: Final = 16
-"""Fleet processes with credentials of their own, which receive the tick once for all their devices."""
-TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
-DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
-IMAGE_USER: Final = 10_001
-"""User id of the containers when root prepares the folder; it is the image's own user."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,111 +42,13 @@ def execute(arguments: argparse.Namespace) -> int:
     """Prepare the folder; print what was created, and never a secret."""
     from gridfleet.devices.config.scenario import load
     from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.provisioning.deploy.compose_folder import prepare_folder
 
     folder = Path(arguments.folder)
     fleet = Fleet(load(arguments.scenario, arguments.changes))
     try:
-        print(prepare(folder, fleet, arguments.host))
+        print(prepare_folder(folder, fleet, arguments.host))
     except OSError as error:
         raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
     print("Next      docker compose --profile fleet --profile observe up --build")
     return ExitCode.SUCCESS
-
-
-def prepare(folder: Path, fleet: "Fleet", hosts: Collection[str] = ()) -> str:
-    """Create or update the folder; return what was done, as text."""
-    from gridfleet.provisioning.runs.scenario_bundle import scenario_bundle
-
-    done, secrets, users = site_secrets(
-        folder, fleet, single_devices(fleet), processes=FLEET_PROCESSES, hosts=hosts
-    )
-    site = fleet.scenario.site
-    scenario = _created(folder / "site")
-    for name, content in scenario_bundle(fleet.scenario).items():
-        (scenario / name).write_bytes(content)
-    _own_secrets(secrets, _created(folder / "fleet"), fleet_passwords(secrets, fleet, FLEET_PROCESSES))
-    for name in TOKENS:
-        read_or_make_token(folder / name)
-    (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
-    cluster = [f"emqx@{node}.gridfleet" for node in NODES]
-    cookie = read_or_make_token(folder / "emqx-cookie")
-    for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():
-        write_secret(_created(folder / "emqx") / name, content)
-    _device_files(_created(folder / "devices"), fleet)
-    _created(folder / "tokens")  # filled by `gridfleet influx setup`, in a container
-    for name in DATA:
-        _created(folder / "data" / name)
-    owner = _owner(folder)
-    _environment(folder.parent / ".env", {"GRIDFLEET_UID": owner[0], "GRIDFLEET_GID": owner[1]})
-    return f"{done}\nPrepared  {folder}/ and {folder.parent / '.env'}"
-
-
-def single_devices(fleet: "Fleet") -> "list[Identity]":
-    """Return the users of the single devices: a turbine and a charger in the first cell."""
-    from gridfleet.broker.access_control import Identity
-    from gridfleet.broker.protocol.messages import Kind
-
-    cell = fleet.cells[0]
-    return [
-        Identity(name, kind, cell.name, cell.neighbours)
-        for name, kind in zip(SINGLE_DEVICES, (Kind.TURBINE, Kind.CHARGER), strict=True)
-    ]
-
-
-def _created(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def _own_secrets(secrets: "SecretsFolder", target: Path, passwords: dict[str, bytes]) -> None:
-    """Write a process's own passwords to its folder, and delete all others there."""
-    from gridfleet.broker.credentials import SecretsFolder
-
-    own = SecretsFolder(target)
-    for old in _created(own.clients).iterdir():
-        if old.name not in passwords:
-            old.unlink()
-    for name, content in passwords.items():
-        write_secret(own.clients / name, content)
-    own.authority.write_bytes(secrets.authority.read_bytes())
-
-
-def _device_files(directory: Path, fleet: "Fleet") -> None:
-    """Write a device file for each single device; keep existing ones, which the user may have changed."""
-    import tomli_w
-
-    cell = fleet.cells[0]
-    south, north, west, east = cell.area
-    for who in single_devices(fleet):
-        path = directory / f"{who.name}.toml"
-        if path.exists():
-            continue
-        document = {
-            "id": who.name,
-            "kind": str(who.role),
-            "site": fleet.scenario.site,
-            "cell": cell.name,
-            "neighbours": list(cell.neighbours),
-            "place": [round((south + north) / 2, 6), round((west + east) / 2, 6)],
-            "backend": "synthetic",
-            **({"reactor": next(iter(fleet.ids))} if fleet.scenario.reactors.count else {}),
-            "broker": {"url": f"mqtts://{BROKER}:{PORT}", "credentials": str(MOUNT)},
-        }
-        path.write_text(tomli_w.dumps(document), encoding="utf-8")
-
-
-def _owner(folder: Path) -> tuple[int, int]:
-    """Return user and group id of the containers; if root runs this, give them the folder."""
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
-    return IMAGE_USER, IMAGE_USER
-
-
-def _environment(path: Path, values: dict[str, object]) -> None:
-    """Set variables in the file that docker compose reads; keep all others."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    kept = [line for line in lines if line.partition("=")[0].strip() not in values]
-    text = "\n".join([*kept, *(f"{name}={value}" for name, value in values.items())])
-    path.write_text(text + "\n", encoding="utf-8")

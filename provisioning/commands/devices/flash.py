@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gridfleet.provisioning.cli.broker_options import add_secrets_folder
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.commands.devices.bundle import add_target
-from gridfleet.provisioning.commands.devices.revoke import add_secrets
 
 if TYPE_CHECKING:
     from gridfleet.provisioning.deploy.wheels import Platform
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--fleet", metavar="FILE", help="a fleet file (TOML) with many devices, instead of ID")
     what.add_argument("--device", metavar="FILE", help="the device file (default: ID.toml)")
     add_target(parser)
-    add_secrets(parser)
+    add_secrets_folder(parser)
     what.add_argument(
         "--bundle", metavar="DIR", help="wheels collected by `gridfleet bundle` (default: collect them now)"
     )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from gridfleet.provisioning.cli.broker_options import add_secrets_folder
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "lock out an enrolled device"
@@ -17,17 +18,7 @@ EXAMPLES: Final = ("gridfleet revoke charger-01", "gridfleet revoke charger-01 -
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `revoke`."""
     parser.add_argument("id", metavar="ID", help="the device's id")
-    add_secrets(parser)
-
-
-def add_secrets(parser: argparse.ArgumentParser) -> None:
-    """Add --secrets."""
-    parser.add_argument(
-        "--secrets",
-        default="secrets",
-        metavar="DIR",
-        help="the site's secrets folder (default: secrets)",
-    )
+    add_secrets_folder(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run all simulations; write and print the comparison."""
     from gridfleet.provisioning.cli.scenario_options import output_directory
-    from gridfleet.provisioning.runs.batch_runner import run_batch, write_and_print
+    from gridfleet.provisioning.runs.batch_runner import run_batch
+    from gridfleet.provisioning.runs.comparison_table import write_and_print
 
     sets = scenario_sets(arguments)
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
@@ -71,7 +72,8 @@ def execute(arguments: argparse.Namespace) -> int:
     directory = output_directory(arguments.out, name if len(name) <= MAX_NAME_LENGTH else "compare")
     measured, interrupted = run_batch(sets, arguments.jobs)
     if measured:
-        write_and_print(measured, directory)
+        results = {label: [each.result for each in runs] for label, runs in measured.items()}
+        write_and_print(results, directory)
     if interrupted:
         result = "only the finished runs are compared" if measured else "no run had finished"
         print_message(f"Interrupted: {result}.")

@@ -1,18 +1,15 @@
 """`gridfleet broker`: runs a broker for a site until Ctrl-C: Mosquitto where it is installed, otherwise rumqttd."""
 
 import argparse
-import signal
-from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from threading import Event
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.broker_options import LOOPBACK
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.interrupt import ReloadSignals
 
 HELP: Final = "run a broker for a site until Ctrl-C"
 DESCRIPTION: Final = (
@@ -32,7 +29,6 @@ RUMQTTD_LIMITS: Final = (
     "rumqttd has no TLS, users or access rules, and loses retained messages when it stops.\n"
     "Use it on one machine only; for a network: sudo apt-get install mosquitto"
 )
-_POLL_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +106,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     if store is not None:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
-        _Signals() as signals,
+        ReloadSignals() as signals,
         FolderUser(SecretsFolder(secrets).brokers) if secrets is not None else nullcontext(),
         MosquittoBroker(
             secrets,
@@ -127,51 +123,20 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
             print(f"Bridge    {bridge}", flush=True)
         if broker.ports.websockets is not None:
             print(f"WebSocket port {broker.ports.websockets}", flush=True)
-        return signals.wait(lambda: broker.ended, broker.reload)
+        return _wait(signals, lambda: broker.ended, broker.reload)
 
 
 def _rumqttd(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.brokers.embedded import EmbeddedBroker
 
     port = arguments.port if arguments.port is not None else PORT
-    with _Signals() as signals, EmbeddedBroker(port, ws_port=arguments.ws_port) as broker:
+    with ReloadSignals() as signals, EmbeddedBroker(port, ws_port=arguments.ws_port) as broker:
         print(f"Broker    {broker.url} (rumqttd)\n{RUMQTTD_LIMITS}", flush=True)
-        return signals.wait(lambda: False, lambda: None)
+        return _wait(signals, lambda: False, lambda: None)
 
 
-class _Signals:
-    """Context manager: handles Ctrl-C, SIGTERM and SIGHUP, from before the broker starts until after it stops."""
-
-    def __init__(self) -> None:
-        self._received: deque[int] = deque()
-        self._wake = Event()
-        self._previous: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._previous[each] = signal.signal(each, self._on_signal)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for each, handler in self._previous.items():
-            signal.signal(each, handler)
-
-    def wait(self, ended: Callable[[], bool], reload: Callable[[], None]) -> int:
-        """Reload on SIGHUP until a signal stops the broker; return the exit code.
-
-        Raises CommandError when the broker has ended by itself.
-        """
-        while not ended():
-            self._wake.wait(_POLL_S)
-            self._wake.clear()
-            while self._received:
-                if self._received.popleft() != signal.SIGHUP:
-                    return ExitCode.SUCCESS
-                reload()
+def _wait(signals: ReloadSignals, ended: Callable[[], bool], reload: Callable[[], None]) -> int:
+    """Reload on SIGHUP until a signal stops the broker; raise CommandError when it has stopped by itself."""
+    if not signals.wait(ended, reload):
         raise CommandError("the broker", "has stopped unexpectedly: see its log above")
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self._received.append(number)
-        self._wake.set()
+    return ExitCode.SUCCESS

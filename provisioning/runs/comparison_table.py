@@ -1,0 +1,53 @@
+"""Output of a batch of runs: the table of metrics in the terminal, and the comparison page."""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
+from gridfleet.dashboards.reports.metrics import METRICS, number_text
+from gridfleet.provisioning.cli.terminal import coloured
+
+
+def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
+    """Write compare.html, compare.csv and plots; print the table."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(table_text(compare(results), list(results), columns), flush=True)
+    print(f"Report  {write_comparison(results, directory)}")
+
+
+def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:
+    """Return a table of mean ± standard deviation: a row per metric, a column per set.
+
+    A table wider than `columns` characters is split into blocks.
+    """
+    cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
+    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in METRICS]
+    first = max(map(len, heads))
+    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in METRICS)) for label in labels}
+    blocks = []
+    left = list(labels)
+    while left:
+        block, room = [left.pop(0)], (columns or sys.maxsize) - first
+        while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
+            block.append(left.pop(0))
+        lines = [coloured(_line("", first, [(label, widths[label]) for label in block]), "bold")]
+        for metric, head in zip(METRICS, heads, strict=True):
+            lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _line(head: str, first: int, cells: Sequence[tuple[str, int]]) -> str:
+    return f"{head:<{first}}" + "".join(f"  {text:>{width}}" for text, width in cells)
+
+
+def _cell(spread: Spread) -> str:
+    places = spread.metric.places
+    mean = number_text(spread.mean, places).replace("\u202f", " ")
+    return (
+        f"{mean} ± {number_text(spread.sd, max(places, 1))}".replace("\u202f", " ")
+        if spread.runs > 1
+        else mean
+    )
