@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gridfleet.broker.protocol.messages import Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.provisioning.chaos.faults import Fault, Skew
@@ -14,8 +13,10 @@ from gridfleet.provisioning.chaos.injections import FaultInjection, make_injecti
 from gridfleet.provisioning.chaos.testbed import Testbed
 from gridfleet.provisioning.chaos.verdict import (
     AFTER_TICKS,
+    AuditFindings,
     FaultWindow,
     RecoveryCheck,
+    RetainedTick,
     check_recovery,
     settled_balance_neur,
 )
@@ -99,14 +100,13 @@ class Experiment:
 
     def _run_skew(self, skew: Skew) -> None:
         """Check some ticks: a skewed clock is there from the start, and nothing is injected."""
-        testbed, observations = self._testbed, self._testbed.observations
         first = self._next_tick
         last = first + SKEW_TICKS - 1
         self._report(f"tick {first:>4}  {skew.description}")
         self._wait_for_tick(last + 2)
         window = FaultWindow(first, first, first, first, last, 0.0, memory_lost=self._memory_lost)
         self._wait_for_payments(window)
-        self._conclude("skew", skew.description, window, len(observations.ticks), testbed.retained_tick())
+        self._conclude("skew", skew.description, window, self._retained_tick())
 
     def _run_fault(self, fault: Fault) -> None:
         testbed, observations = self._testbed, self._testbed.observations
@@ -123,8 +123,7 @@ class Experiment:
         missing = self._wait_for_recovery(injection)
         recovered = self._wait_for_regular_ticks()
         recovery_s = testbed.tick_started_s.get(recovered, lifted_s) - lifted_s
-        ticks_received = len(observations.ticks)
-        retained = testbed.retained_tick()
+        retained = self._retained_tick()
         last = recovered + AFTER_TICKS
         # The auditor judges a tick when the next but one begins.
         self._wait_for_tick(last + 2)
@@ -141,7 +140,11 @@ class Experiment:
             memory_lost=self._memory_lost,
         )
         self._wait_for_payments(window)
-        self._conclude(fault.kind, fault.description, window, ticks_received, retained)
+        self._conclude(fault.kind, fault.description, window, retained)
+
+    def _retained_tick(self) -> RetainedTick:
+        received = len(self._testbed.observations.ticks)
+        return RetainedTick(self._testbed.retained_tick(), received)
 
     def _wait_for_tick(self, tick: int) -> None:
         observations = self._testbed.observations
@@ -181,16 +184,14 @@ class Experiment:
 
         testbed.wait_until(settled, f"tick {end}", self._timeout_s(end))
 
-    def _conclude(
-        self, kind: str, description: str, window: FaultWindow, ticks_received: int, retained: Tick | None
-    ) -> None:
+    def _conclude(self, kind: str, description: str, window: FaultWindow, retained: RetainedTick) -> None:
         findings = self._findings()
         checks = check_recovery(
             self._testbed.observations,
             window,
             self._all_ids,
-            (self._findings_before, findings),
-            (retained, ticks_received),
+            AuditFindings(self._findings_before, findings),
+            retained,
         )
         self._findings_before = findings
         outcome = Outcome(kind, description, window, tuple(checks))

@@ -13,7 +13,6 @@ from gridfleet.broker.protocol.messages import (
     ConsumerState,
     Correction,
     Message,
-    Phase,
     Presence,
     ProducerState,
     Receipt,
@@ -95,11 +94,6 @@ class Observations:
         """Note that the listener was disconnected: messages since then may be missing."""
         if self._gap_since is None:
             self._gap_since = self.tick
-
-    @property
-    def phase(self) -> Phase:
-        """The current phase of the site."""
-        return self.ticks[-1].phase
 
     def _on_tick(self, tick: Tick) -> None:
         last = self.ticks[-1] if self.ticks else None

@@ -1,4 +1,4 @@
-"""Checks how a site has recovered from one fault: eight checks, each with its observations as text."""
+"""Checks how a site has recovered from one fault: eight checks, each with an explanation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,11 +25,26 @@ _STALE_INVARIANTS: Final = ("fresh",)
 
 
 class RecoveryCheck(NamedTuple):
-    """One check after a fault: its name, whether it holds, and the observations."""
+    """One check after a fault: its name, whether it holds, and an explanation."""
 
     name: str
     holds: bool
     text: str
+
+
+class AuditFindings(NamedTuple):
+    """The auditor's findings before a fault and after it."""
+
+    before: list[Finding]
+    after: list[Finding]
+
+
+class RetainedTick(NamedTuple):
+    """The tick that the broker had retained after the recovery; None without one."""
+
+    tick: Tick | None
+    received: int
+    """Number of tick messages that the listener had received before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +72,10 @@ def check_recovery(
     observations: Observations,
     window: FaultWindow,
     all_ids: frozenset[str],
-    audit: tuple[list[Finding], list[Finding]],
-    retained: tuple[Tick | None, int],
+    audit: AuditFindings,
+    retained: RetainedTick,
 ) -> list[RecoveryCheck]:
-    """Return the checks after a fault; `audit` is the auditor's findings before and after it.
-
-    `retained` is the tick that the broker had retained after the recovery, and the number of tick messages received
-    before it was asked for.
-    """
+    """Return the eight checks after a fault; `all_ids` are those of all devices."""
     return [
         _all_back(observations, window, all_ids),
         _ledgers(observations, window, all_ids),
@@ -157,9 +168,7 @@ def _money(observations: Observations, window: FaultWindow, all_ids: frozenset[s
     return RecoveryCheck(name, total_neur == 0, text)
 
 
-def _packages(
-    observations: Observations, window: FaultWindow, audit: tuple[list[Finding], list[Finding]]
-) -> RecoveryCheck:
+def _packages(observations: Observations, window: FaultWindow, audit: AuditFindings) -> RecoveryCheck:
     ticks = range(window.first, window.last + 1)
     wrong = [*oversold_packages(observations, ticks), *observations.contradictions]
     check = _audit_check("packages", _PACKAGE_INVARIANTS, audit)
@@ -170,7 +179,7 @@ def _packages(
     return RecoveryCheck("no package is sold twice", count > 0 and not wrong, text)
 
 
-def _retained(observations: Observations, retained: tuple[Tick | None, int]) -> RecoveryCheck:
+def _retained(observations: Observations, retained: RetainedTick) -> RecoveryCheck:
     tick, received = retained
     name = "retained tick is current"
     if tick is None:
@@ -183,9 +192,7 @@ def _retained(observations: Observations, retained: tuple[Tick | None, int]) -> 
     )
 
 
-def _no_stale_bid(
-    observations: Observations, window: FaultWindow, audit: tuple[list[Finding], list[Finding]]
-) -> RecoveryCheck:
+def _no_stale_bid(observations: Observations, window: FaultWindow, audit: AuditFindings) -> RecoveryCheck:
     wrong = late_awards(observations, range(window.first, window.last + AFTER_TICKS + 1))
     check = _audit_check("stale", _STALE_INVARIANTS, audit)
     if not check.holds:
@@ -194,20 +201,18 @@ def _no_stale_bid(
     return RecoveryCheck("no stale bid is acted on", not wrong, text if not wrong else _shorten(wrong))
 
 
-def _other_invariants(audit: tuple[list[Finding], list[Finding]]) -> RecoveryCheck:
-    others = {*_PORT_INVARIANTS, *_PACKAGE_INVARIANTS, *_STALE_INVARIANTS}
-    names = tuple(finding.name for finding in audit[1] if finding.name not in others)
+def _other_invariants(audit: AuditFindings) -> RecoveryCheck:
+    checked_above = {*_PORT_INVARIANTS, *_PACKAGE_INVARIANTS, *_STALE_INVARIANTS}
+    names = tuple(finding.name for finding in audit.after if finding.name not in checked_above)
     return _audit_check("all other invariants hold", names, audit)
 
 
-def _audit_check(
-    name: str, invariants: tuple[str, ...], audit: tuple[list[Finding], list[Finding]]
-) -> RecoveryCheck:
+def _audit_check(name: str, invariants: tuple[str, ...], audit: AuditFindings) -> RecoveryCheck:
     """Return the auditor's breaches since the last fault; a check holds only if the auditor checked something."""
-    before = {finding.name: finding for finding in audit[0]}
+    before = {finding.name: finding for finding in audit.before}
     checked = 0
     wrong: list[str] = []
-    for finding in audit[1]:
+    for finding in audit.after:
         if finding.name in invariants:
             checked += finding.checked - before[finding.name].checked
             if new := finding.breaches - before[finding.name].breaches:

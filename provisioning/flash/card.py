@@ -12,7 +12,13 @@ from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.flash.cloud_init import cloud_init
 from gridfleet.provisioning.flash.device_spec import DeviceSpec
-from gridfleet.provisioning.flash.first_boot import BOOT, BUNDLE, DEVICE, FOLDER, SECRETS
+from gridfleet.provisioning.flash.first_boot import (
+    BOOT_PARTITION,
+    BUNDLE_FOLDER,
+    CARD_FOLDER,
+    DEVICE_FILE,
+    SECRETS_FOLDER,
+)
 from gridfleet.provisioning.flash.preseed import preseed
 from gridfleet.provisioning.flash.seed import Seed
 from gridfleet.provisioning.flash.volumes import Volume
@@ -41,8 +47,8 @@ class WriteResult:
 
 def make_seed(spec: DeviceSpec, instance_id: str, wheel: str) -> Seed:
     """Return the seed for a device; `wheel` is the file name of GridFleet's wheel, which the first boot runs from."""
-    boot = f"{BOOT}/{FOLDER}"
-    path = f"PYTHONPATH={boot}/{BUNDLE}/{wheel}"
+    boot = f"{BOOT_PARTITION}/{CARD_FOLDER}"
+    path = f"PYTHONPATH={boot}/{BUNDLE_FOLDER}/{wheel}"
     command = ("env", path, "python3", "-m", "gridfleet.provisioning.flash.first_boot", boot)
     return Seed(
         hostname=spec.hostname,
@@ -67,7 +73,7 @@ def device_files(spec: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
     Raises CommandError where a secret is missing.
     """
     folder, name = SecretsFolder(spec.secrets), spec.device.id
-    card = SecretsFolder(Path(FOLDER) / SECRETS)
+    card = SecretsFolder(Path(CARD_FOLDER) / SECRETS_FOLDER)
     try:
         found = {
             str(target): source.read_bytes()
@@ -77,9 +83,9 @@ def device_files(spec: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
         raise CommandError(
             error.filename, "is missing: run `gridfleet flash` for this device again"
         ) from None
-    found[f"{FOLDER}/{DEVICE}"] = set_credentials(spec.text, SECRETS).encode()
+    found[f"{CARD_FOLDER}/{DEVICE_FILE}"] = set_credentials(spec.text, SECRETS_FOLDER).encode()
     for file in (MANIFEST, REQUIREMENTS, *bundle.wheels):
-        found[f"{FOLDER}/{BUNDLE}/{file}"] = (bundle.path / file).read_bytes()
+        found[f"{CARD_FOLDER}/{BUNDLE_FOLDER}/{file}"] = (bundle.path / file).read_bytes()
     return found
 
 
@@ -132,7 +138,7 @@ def write_card(
 
     With `plain`, config.txt and cmdline.txt stay as they are: for a seed partition of any machine with cloud-init.
     """
-    volume.clear(FOLDER)
+    volume.clear(CARD_FOLDER)
     content_by_path = dict(files)
     if not plain:
         content_by_path |= _boot_settings(volume, seed, system)

@@ -24,12 +24,12 @@ from gridfleet.provisioning.upgrade.bundle import Bundle
 from gridfleet.provisioning.upgrade.service import UNIT, systemctl
 from gridfleet.provisioning.upgrade.versions import BuildEnvironment, Versions
 
-BOOT: Final = "/boot/firmware"
+BOOT_PARTITION: Final = "/boot/firmware"
 """Where Raspberry Pi OS mounts the boot partition."""
-FOLDER: Final = "gridfleet"
-BUNDLE: Final = "bundle"
-SECRETS: Final = "secrets"
-DEVICE: Final = "device.toml"
+CARD_FOLDER: Final = "gridfleet"
+BUNDLE_FOLDER: Final = "bundle"
+SECRETS_FOLDER: Final = "secrets"
+DEVICE_FILE: Final = "device.toml"
 RESULT_FILE: Final = "first-boot.txt"
 """On the boot partition: one line for each attempt, with its result."""
 GROUPS: Final = ("gridfleet", "gpio", "spi")
@@ -80,7 +80,7 @@ def first_boot(card: Path, host: Host) -> str:
     failure or a power cut the same call continues.
     """
     _install_retry_unit(host)
-    bundle = Bundle.load(card / BUNDLE)
+    bundle = Bundle.load(card / BUNDLE_FOLDER)
     clock_note = ""
     if host.now_s() < bundle.made_s:
         # A Pi has no battery-backed clock: it starts in the past, where no certificate is valid yet.
@@ -106,7 +106,7 @@ def first_boot(card: Path, host: Host) -> str:
 
 def erase_secrets(card: Path) -> None:
     """Overwrite and delete the secrets on the boot partition, which anyone who has the card can read."""
-    secrets = card / SECRETS
+    secrets = card / SECRETS_FOLDER
     for path in sorted(secrets.rglob("*")):
         if path.is_file():
             with path.open("r+b") as file:
@@ -121,14 +121,14 @@ def _configure(card: Path, host: Host) -> None:
     """Copy device file and secrets to /etc/gridfleet; those copied by an earlier attempt stay."""
     target = host.root / "etc" / "gridfleet"
     groups = {name: host.add_group(name) for name in GROUPS}
-    for folder in (target, target / SECRETS, target / SECRETS / "clients"):
+    for folder in (target, target / SECRETS_FOLDER, target / SECRETS_FOLDER / "clients"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o750)
         host.set_owner(folder, groups["gridfleet"])
-    found = [path for path in sorted((card / SECRETS).rglob("*")) if path.is_file()]
-    if not found and not any((target / SECRETS / "clients").iterdir()):
-        raise CommandError(card / SECRETS, "has no secrets: flash the card again")
-    for path in (card / DEVICE, *found):
+    found = [path for path in sorted((card / SECRETS_FOLDER).rglob("*")) if path.is_file()]
+    if not found and not any((target / SECRETS_FOLDER / "clients").iterdir()):
+        raise CommandError(card / SECRETS_FOLDER, "has no secrets: flash the card again")
+    for path in (card / DEVICE_FILE, *found):
         copy = target / path.relative_to(card)
         _write(copy, path.read_bytes(), 0o640)
         host.set_owner(copy, groups["gridfleet"])
@@ -170,7 +170,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 def main(arguments: list[str], host: Host | None = None) -> int:
     """Run the first boot and append the result to the boot partition; return the exit code."""
-    card = Path(arguments[0]) if arguments else Path(BOOT) / FOLDER
+    card = Path(arguments[0]) if arguments else Path(BOOT_PARTITION) / CARD_FOLDER
     try:
         result, code = first_boot(card, host or Host()), 0
     except (GridFleetError, OSError, subprocess.CalledProcessError) as error:

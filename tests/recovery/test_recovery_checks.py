@@ -24,7 +24,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Finding, Tallies
 from gridfleet.provisioning.chaos.observations import Observations
-from gridfleet.provisioning.chaos.verdict import FaultWindow, check_recovery
+from gridfleet.provisioning.chaos.verdict import AuditFindings, FaultWindow, RetainedTick, check_recovery
 
 EUR = 1_000_000
 ALL_IDS = frozenset({"turbine-1", "house-1"})
@@ -101,13 +101,9 @@ def failed_checks(
     """Return the names of the checks that do not hold."""
     window = window or FaultWindow(FIRST, 3, 5, RECOVERED, LAST, 0.1)
     ticks = site.observations.ticks
-    checks = check_recovery(
-        site.observations,
-        window,
-        ALL_IDS,
-        (before(), after or findings()),
-        (retained or ticks[-1], len(ticks)),
-    )
+    audit = AuditFindings(before(), after or findings())
+    tick = RetainedTick(retained or ticks[-1], len(ticks))
+    checks = check_recovery(site.observations, window, ALL_IDS, audit, tick)
     return {check.name for check in checks if not check.holds}
 
 
