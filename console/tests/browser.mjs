@@ -1,4 +1,4 @@
-// Debian's Chromium, headless, driven by playwright-core; it looks for nobody outside this machine.
+// Debian's Chromium, headless, driven by playwright-core; it resolves no host but this machine.
 import { chromium } from 'playwright-core';
 
 export function browserFor() {

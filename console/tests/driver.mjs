@@ -1,4 +1,4 @@
-// Does in a browser what it is told on standard input, one JSON line each, and answers each with one.
+// Runs commands in a browser: reads a JSON line for each from standard input, and writes one with the result.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -7,24 +7,24 @@ import { browserFor } from './browser.mjs';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const browser = await browserFor();
 let page = null;
-const asked = [];
+const requested = [];
 const faults = [];
 
-const verbs = {
+const commands = {
   async open({ url, width = 1440, height = 1000, scheme = 'light', keep = false }) {
     if (page && !keep) await page.context().close();
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     page = await context.newPage();
     page.setDefaultTimeout(20_000);
-    page.on('request', (request) => asked.push(request.url()));
-    page.on('websocket', (socket) => asked.push(socket.url()));
+    page.on('request', (request) => requested.push(request.url()));
+    page.on('websocket', (socket) => requested.push(socket.url()));
     page.on('pageerror', (error) => faults.push(String(error)));
     page.on('dialog', (dialog) => {
       faults.push(`dialog: ${dialog.message()}`);
       void dialog.dismiss();
     });
     page.on('console', (message) => {
-      // A lost broker is told by the browser as well; everything else is a fault.
+      // The browser logs a lost connection too; every other error is a fault.
       if (message.type() === 'error' && !/WebSocket|ERR_CONNECTION/.test(message.text())) faults.push(message.text());
     });
     await page.goto(url);
@@ -39,18 +39,18 @@ const verbs = {
   text: ({ selector }) => page.textContent(selector),
   eval: ({ code }) => page.evaluate(code),
   wait: async ({ code, seconds = 20 }) => {
-    // The page's policy forbids waitForFunction's eval; what the driver asks from outside is not subject to it.
+    // The page's policy forbids the eval of waitForFunction, but not page.evaluate.
     const end = Date.now() + seconds * 1000;
     while (!(await page.evaluate(code))) {
-      if (Date.now() > end) throw new Error(`waited ${seconds} s in vain`);
+      if (Date.now() > end) throw new Error(`not true within ${seconds} s`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   },
-  asked: () => asked,
+  requested: () => requested,
   faults: () => faults,
   axe: async () => {
     const session = await page.context().newCDPSession(page);
-    await session.send('Page.setBypassCSP', { enabled: true }); // for the examiner's own script only
+    await session.send('Page.setBypassCSP', { enabled: true }); // only for the script of axe
     await session.send('Runtime.evaluate', { expression: axe });
     const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
     return found.violations.map(({ id, impact, nodes }) => ({
@@ -65,9 +65,9 @@ const verbs = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { verb, ...rest } = JSON.parse(line);
+  const { command, ...rest } = JSON.parse(line);
   try {
-    console.log(JSON.stringify({ value: (await verbs[verb](rest)) ?? null }));
+    console.log(JSON.stringify({ value: (await commands[command](rest)) ?? null }));
   } catch (error) {
     console.log(JSON.stringify({ error: String(error) }));
   }

@@ -1,4 +1,4 @@
-// Counts frames of the page with whatever fleet it shows: node tests/frames.mjs URL [SECONDS] → one JSON line.
+// Counts the page's frames: node tests/frames.mjs URL [SECONDS] → one JSON line.
 import { browserFor } from './browser.mjs';
 
 const [url, seconds = '8'] = process.argv.slice(2);
@@ -31,7 +31,7 @@ try {
     Number(seconds) * 1000,
   );
   const pictures = await page.evaluate(async () => {
-    const map = document.querySelector('#map canvas.devices'); // a strip of it, now and then: it must not stand still
+    const map = document.querySelector('#map canvas.devices'); // part of it, several times: it must change
     const seen = new Set();
     for (let look = 0; look < 4; look++) {
       const strip = map.getContext('2d').getImageData(0, Math.round(map.height / 3), map.width, 60).data;

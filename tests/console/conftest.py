@@ -1,4 +1,4 @@
-"""A small fleet that runs on a broker and is recorded, and a browser that does as it is told."""
+"""Fixtures: a small fleet that runs on a broker and is recorded, and a browser that follows commands."""
 
 import json
 import os
@@ -40,7 +40,7 @@ SMALL: Final = (
 
 @dataclass
 class Ledger:
-    """What the recorder has of a run, and what the auditor has against it."""
+    """The recorded rows of a run, and the invariants that it breached."""
 
     ticks: list[TickRow] = field(default_factory=list)
     trades: list[TradeRow] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Ledger:
 
 
 class Running:
-    """A fleet that runs in a thread of its own: what its clock said last, and at its end, if recorded, the ledger."""
+    """A fleet that runs in a thread, with the clock's last messages, and after its end, if recorded, the ledger."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Running:
         self.tick: Tick | None = None
         self.clock: ClockState | None = None
         self.controls: list[tuple[str, str, Control]] = []
-        """Setting, operator and wish of every control that the broker let through."""
+        """Setting, operator and message of every control that the broker delivered."""
         self.ledger = Ledger()
         self.error: BaseException | None = None
         self._stop = False
@@ -100,7 +100,7 @@ class Running:
                     list(store.events()),
                     {each.name: each.examples for each in self._auditor.finish() if not each.holds},
                 )
-        except BaseException as error:  # noqa: BLE001 - told by the test that stops it
+        except BaseException as error:  # noqa: BLE001 - raised by the test that stops it
             self.error = error
 
     def _tap(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
@@ -116,12 +116,12 @@ class Running:
 
     @property
     def now(self) -> Tick:
-        """The last tick heard."""
+        """The last tick received."""
         assert self.tick is not None
         return self.tick
 
     def stop(self) -> None:
-        """End the run, unless it has ended; then the ledger is there."""
+        """End the run, if it has not ended; after that the ledger is complete."""
         self._stop = True
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
@@ -154,12 +154,13 @@ def running(broker: EmbeddedBroker) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """The page's tools and libraries, installed from the lock file when they are not there yet."""
+    """The page's tools and libraries, installed from the lock file when they are missing or older."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.fail("npm is missing: sudo apt-get install nodejs npm", pytrace=False)
     modules = SOURCES / "node_modules"
-    if not (modules / ".package-lock.json").is_file():
+    installed, lock = modules / ".package-lock.json", SOURCES / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run(
             [npm, "ci", "--ignore-scripts"], cwd=SOURCES, check=True, capture_output=True, timeout=300
         )
@@ -182,16 +183,16 @@ class Browser:
             encoding="utf-8",
         )
 
-    def do(self, verb: str, **rest: object) -> Any:  # noqa: ANN401 - whatever the page answers
+    def do(self, command: str, **rest: object) -> Any:  # noqa: ANN401 - any JSON value
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"verb": verb, **rest}) + "\n")
+        self._process.stdin.write(json.dumps({"command": command, **rest}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the browser has ended"
         answer = json.loads(line)
         if "error" in answer:
-            raise AssertionError(f"{verb} {rest}: {answer['error']}")
+            raise AssertionError(f"{command} {rest}: {answer['error']}")
         return answer["value"]
 
     def text(self, selector: str) -> str:

@@ -1,4 +1,4 @@
-"""The console in Chromium: that it fills, says how fresh it is, lets nothing in, and is there for every reader."""
+"""The console in Chromium: content, freshness, hostile messages, accessibility."""
 
 import json
 import os
@@ -65,14 +65,14 @@ def console(url: str) -> ConsoleServer:
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[tuple[str, str]]:
-    """A fleet for all tests that only look, and change nothing that others look at: (broker, page)."""
+    """A fleet for all tests that do not control it, as (broker, page)."""
     with EmbeddedBroker() as broker, Running(broker.url), console(broker.url) as server:
         yield broker.url, server.url
 
 
 @pytest.fixture(scope="module")
 def window(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
-    """A browser for the same."""
+    """A browser for these tests."""
     with closing(Browser(chromium_program)) as browser:
         yield browser
 
@@ -84,7 +84,7 @@ def page(window: Browser, fleet: tuple[str, str]) -> Browser:
     return window
 
 
-def test_the_page_fills_and_asks_nobody_but_this_machine(page: Browser) -> None:
+def test_the_page_shows_data_and_contacts_only_this_machine(page: Browser) -> None:
     page.wait("document.querySelectorAll('.uplot').length === 6")
     page.wait("document.querySelector('#now-devices').textContent === '22 of 22'")
     page.wait("/kWh requested/.test(document.querySelector('#market-caption').textContent)")
@@ -98,7 +98,7 @@ def test_the_page_fills_and_asks_nobody_but_this_machine(page: Browser) -> None:
         "eval", code="[...document.querySelectorAll('#market-cell option')].map((each) => each.text)"
     )
     assert names == ["all", "cell-1-1", "cell-1-2"]
-    asked = page.do("asked")
+    asked = page.do("requested")
     assert len(asked) >= 4
     assert [
         url for url in asked if not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:"))
@@ -114,7 +114,7 @@ def test_each_kind_has_a_shape_of_its_own(page: Browser) -> None:
         assert both / sum(a or b for a, b in zip(one, other, strict=True)) < 0.85
 
 
-def test_what_devices_say_stays_text(page: Browser, fleet: tuple[str, str]) -> None:
+def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) -> None:
     presence = {
         "online": True,
         "kind": "vehicle",
@@ -233,12 +233,12 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
 # --- how fresh it is -------------------------------------------------------------------------------------
 
 
-def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
+def test_retained_messages_of_a_stopped_fleet_are_never_live(
     browser: Browser, broker: EmbeddedBroker
 ) -> None:
     tick = Tick(7, Phase.TRADE, 6_300_000, 6_390_000, Mode.SCALED, 2.0, 5, paused=False, settings=Settings())
     clock = Presence(True, Kind.CLOCK, "site", 51.0, 9.0)
-    said: list[tuple[str, Message]] = [
+    retained: list[tuple[str, Message]] = [
         ("", tick),
         ("site/clock", clock),
         ("", Facts("Lost", 50.0, 52.0, 8.0, 10.0, 1, 1, 900_000)),
@@ -248,25 +248,27 @@ def test_what_the_broker_has_kept_of_a_dead_fleet_is_never_live(
         link = loop.open("past", on_message=lambda *_: None)
         loop.wait_online(60)
 
-        def say(scope: str, message: Message) -> None:
+        def publish(scope: str, message: Message) -> None:
             link.publish(topic("germany", message, scope, "clock"), encode(message), qos=1, retain=True)
             loop.run_until(lambda: False, 0.2)
 
-        for scope, message in said:
-            say(scope, message)
+        for scope, message in retained:
+            publish(scope, message)
         browser.do("open", url=server.url)
         browser.wait(f"{badge} === 'connected, waiting for the next phase'")
         assert browser.text("#now-tick") == "8 of 13"
         browser.wait(f"/^outdated: no tick for/.test({badge})")
         assert browser.do("eval", code="document.body.classList.contains('stale')") is True
-        say("", replace(tick, phase=Phase.IMPORT, simulated_ms=6_600_000))
+        publish("", replace(tick, phase=Phase.IMPORT, simulated_ms=6_600_000))
         browser.wait(LIVE)
-        say("site/clock", replace(clock, online=False))
+        publish("site/clock", replace(clock, online=False))
         browser.wait(f"{badge} === 'outdated: the clock is offline'")
         assert "The clock is offline" in browser.text("#log")
 
 
-def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedBroker) -> None:
+def test_a_fleet_process_publishes_for_its_own_devices_alone(
+    browser: Browser, broker: EmbeddedBroker
+) -> None:
     badge = "document.querySelector('#now-devices').textContent"
     tick = Tick(1, Phase.BID, 900_000, 990_000, Mode.SCALED, 9.0, 5, paused=False, settings=Settings())
 
@@ -277,33 +279,33 @@ def test_a_host_speaks_for_its_devices_alone(browser: Browser, broker: EmbeddedB
         link = loop.open("hosts", on_message=lambda *_: None)
         loop.wait_online(60)
 
-        def say(scope: str, sender: str, message: Message) -> None:
+        def publish(scope: str, sender: str, message: Message) -> None:
             link.publish(topic("germany", message, scope, sender), encode(message), qos=1, retain=True)
 
-        def says(host: str, *supplies: tuple[str, bytes]) -> None:
-            link.publish(batch_topic("germany", "supply", "here", host), pack(supplies), qos=1)
+        def publish_batch(fleet: str, *supplies: tuple[str, bytes]) -> None:
+            link.publish(batch_topic("germany", "supply", "here", fleet), pack(supplies), qos=1)
 
-        say("", "clock", tick)
-        for device, host in (("turbine-1", "fleet-1"), ("turbine-2", "fleet-1"), ("turbine-3", "fleet-2")):
-            born = Presence(True, Kind.TURBINE, "here", 51.0, 9.0, via=host)
-            say("here/turbine", device, born)
+        publish("", "clock", tick)
+        for device, fleet in (("turbine-1", "fleet-1"), ("turbine-2", "fleet-1"), ("turbine-3", "fleet-2")):
+            birth = Presence(True, Kind.TURBINE, "here", 51.0, 9.0, via=fleet)
+            publish("here/turbine", device, birth)
         loop.run_until(lambda: False, 0.3)
         browser.do("open", url=server.url)
         browser.wait(f"{badge} === '3 of 3'")
-        says("fleet-1", supply("turbine-1", 1_000), supply("turbine-2", 2_000))
-        says("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
+        publish_batch("fleet-1", supply("turbine-1", 1_000), supply("turbine-2", 2_000))
+        publish_batch("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
         loop.run_until(lambda: False, 0.3)
         browser.wait(
             "/7.0 kWh of wind energy offered/.test(document.querySelector('#market-caption').textContent)"
         )
         browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
-        say("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
+        publish("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)
         browser.wait(f"{badge} === '1 of 3'")
         assert browser.do("faults") == []
 
 
-def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> None:
+def test_a_killed_broker_shows_a_banner_until_it_runs_again(browser: Browser) -> None:
     first = EmbeddedBroker()
     first.start()
     address = BrokerAddress.parse(first.url)
@@ -331,8 +333,8 @@ def test_a_killed_broker_shows_a_banner_until_it_is_back(browser: Browser) -> No
 
 
 @pytest.mark.slow
-def test_a_thousand_devices_keep_moving(node_modules: Path, chromium_program: Path) -> None:
-    """How many frames a second there are is for `python -m benchmarks console`; here, that the picture moves."""
+def test_a_thousand_devices_move(node_modules: Path, chromium_program: Path) -> None:
+    """`python -m benchmarks console` measures frames per second; this test checks that the picture moves."""
     assert node_modules.is_dir()
     assert chromium_program.is_file()
     found = measure(1_000, 3.0)

@@ -1,4 +1,4 @@
-"""The page that is shipped: built from the sources that are here, in the colours of the figures, complete."""
+"""The shipped page matches its sources, and uses the colours of the figures."""
 
 import filecmp
 import json
@@ -16,7 +16,7 @@ from gridfleet.devices.charging import service_status
 from tests.console.conftest import SOURCES
 
 PAGE = SOURCES.parent / "dashboards" / "console" / "page"
-EYES: Final = {
+VISION: Final = {
     "normal": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
     "protanopia": (
         (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998),
@@ -28,16 +28,16 @@ EYES: Final = {
         (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900),
     ),
 }  # fmt: skip
-"""What of linear red, green and blue is seen: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291, table 1."""
+"""Linear RGB as it is seen, by kind of vision: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291, table 1."""
 TOGETHER: Final = (
     ("wind", "reactor", "consumer", "charger"),
     ("charger", "vehicle"),
     ("wind", "imported", "reactor"),
     ("price", "vehicle"),
 )
-"""Colours that stand in one chart; on the map, every kind has a shape of its own besides."""
+"""Colours that are used in one chart; on the map, the kinds also differ in shape."""
 APART: Final = 10.0
-"""Distance in CIE L*a*b* (1976) that two lines need to be told apart; 2.3 is just noticeable side by side."""
+"""Smallest distance of two lines in CIE L*a*b* (1976); 2.3 is just noticeable side by side."""
 
 
 def source(name: str) -> str:
@@ -45,13 +45,13 @@ def source(name: str) -> str:
 
 
 @pytest.mark.node
-def test_the_page_is_what_the_sources_make(node_modules: Path, tmp_path: Path) -> None:
-    for words in (
+def test_the_page_matches_its_sources(node_modules: Path, tmp_path: Path) -> None:
+    for command in (
         ("tsc", "--noEmit"),
         ("vite", "build", "--outDir", str(tmp_path / "page"), "--emptyOutDir"),
     ):
         done = subprocess.run(
-            [node_modules / ".bin" / words[0], *words[1:]],
+            [node_modules / ".bin" / command[0], *command[1:]],
             cwd=SOURCES,
             capture_output=True,
             text=True,
@@ -62,7 +62,7 @@ def test_the_page_is_what_the_sources_make(node_modules: Path, tmp_path: Path) -
     shipped = sorted(str(path.relative_to(PAGE)) for path in PAGE.rglob("*.*"))
     assert built == shipped
     _, different, missing = filecmp.cmpfiles(PAGE, tmp_path / "page", built, shallow=False)
-    assert (different, missing) == ([], []), "run `make page`, and commit what it makes"
+    assert (different, missing) == ([], []), "run `make page`, and commit the result"
 
 
 def test_the_page_names_no_other_host() -> None:
@@ -85,7 +85,7 @@ def test_colours_are_those_of_the_figures() -> None:
 
 
 def test_the_message_types_are_generated_from_the_messages() -> None:
-    assert source("model/messages.ts") == page_messages.source(), "run `make page`, and commit what it writes"
+    assert source("model/messages.ts") == page_messages.source(), "run `make page`, and commit the result"
 
 
 def test_the_page_knows_the_status_of_a_charger_out_of_service() -> None:
@@ -105,18 +105,18 @@ def test_the_lock_file_names_no_registry() -> None:
     assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
 
 
-@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("eye", VISION)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_stay_apart_for_colour_blind_eyes(eye: str, theme: str) -> None:
     for tones in TOGETHER:
         for one, other in combinations(tones, 2):
-            seen = [lab(EYES[eye], TONES[name][theme == "dark"]) for name in (one, other)]
+            seen = [lab(VISION[eye], TONES[name][theme == "dark"]) for name in (one, other)]
             apart = sum((a - b) ** 2 for a, b in zip(*seen, strict=True)) ** 0.5
             assert apart > APART, f"{one} and {other}: {apart:.1f}"
 
 
 def lab(eye: tuple[tuple[float, ...], ...], colour: str) -> tuple[float, float, float]:
-    """Return L*, a*, b* (D65) of a colour as an eye sees it; sRGB by IEC 61966-2-1."""
+    """Return L*, a*, b* (D65) of a colour for a kind of vision; sRGB by IEC 61966-2-1."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     red, green, blue = (
@@ -131,5 +131,5 @@ def lab(eye: tuple[tuple[float, ...], ...], colour: str) -> tuple[float, float, 
 
 
 def cube(share: float) -> float:
-    """Return CIE's cube root, straight near black."""
+    """Return CIE's cube root, linear near black."""
     return share ** (1 / 3) if share > 0.008856 else 7.787 * share + 16 / 116

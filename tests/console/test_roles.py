@@ -1,4 +1,4 @@
-"""Viewers look and operators steer: the console and the command line on Mosquitto, with the rights of a site."""
+"""Viewers watch and operators control: console and command line on Mosquitto, with a site's access rules."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ class Town(NamedTuple):
 
     @property
     def console(self) -> ConsoleServer:
-        """A console whose bytes go to the broker by TLS, trusted by the site's own authority."""
+        """A console that relays to the broker by TLS, with the site's own authority."""
         address = BrokerAddress.parse(self.mqtts)
         return ConsoleServer(
             ConsoleConfig(address, "germany", "login", tls=FileCredentials(self.secrets).tls)
@@ -69,7 +69,7 @@ def log_in(browser: Browser, name: str, password: str) -> None:
 
 @pytest.mark.chromium
 @pytest.mark.node
-def test_a_viewer_looks_and_an_operator_steers(town: Town, browser: Browser) -> None:
+def test_a_viewer_watches_and_an_operator_controls(town: Town, browser: Browser) -> None:
     running = town.running
     with town.console as server:
         browser.do("open", url=server.url)
@@ -88,19 +88,21 @@ def test_a_viewer_looks_and_an_operator_steers(town: Town, browser: Browser) -> 
         wait_until(lambda: running.now.paused)
         browser.do("click", selector="#pause")
         wait_until(lambda: not running.now.paused)
-        said = {(setting, sender) for setting, sender, _ in running.controls}
-        assert ("paused", "operator") in said  # and what the viewer said was delivered to nobody
-        assert "viewer" not in {sender for _, sender in said}
+        controls = {(setting, sender) for setting, sender, _ in running.controls}
+        assert ("paused", "operator") in controls
+        assert "viewer" not in {sender for _, sender in controls}  # the broker delivered none of the viewer's
         assert browser.do("faults") == []
 
-        browser.do("open", url=server.url, keep=True)  # a second page by the same name: each ends the other
+        browser.do(
+            "open", url=server.url, keep=True
+        )  # a second page under the same name: they disconnect each other
         log_in(browser, "operator", town.password("operator"))
         browser.wait("/logged in under the same name/.test(document.querySelector('#banner').textContent)")
 
 
 @pytest.mark.chromium
 @pytest.mark.node
-def test_a_page_goes_straight_to_the_brokers_own_listener(browser: Browser) -> None:
+def test_a_page_connects_to_the_brokers_own_listener(browser: Browser) -> None:
     with MosquittoBroker(None, Ports(plain=0, websockets=0)) as broker:
         listener = f"ws://127.0.0.1:{broker.ports.websockets}"
         with Running(broker.url) as running, ConsoleServer(ConsoleConfig(listener, "germany")) as server:
@@ -109,7 +111,7 @@ def test_a_page_goes_straight_to_the_brokers_own_listener(browser: Browser) -> N
             browser.wait("document.querySelector('#now-devices').textContent === '22 of 22'")
             browser.do("click", selector="#damage")
             wait_until(lambda: running.now.settings.turbine_scale == 0.0)
-            sockets = [url for url in browser.do("asked") if url.startswith("ws")]
+            sockets = [url for url in browser.do("requested") if url.startswith("ws")]
             assert sockets
             assert all(url.startswith(listener) for url in sockets)
             assert browser.do("faults") == []
@@ -121,41 +123,41 @@ def test_a_page_goes_straight_to_the_brokers_own_listener(browser: Browser) -> N
 def test_the_command_line_logs_in_by_the_sites_secrets(
     town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--broker", town.mqtts, "--secrets", str(town.secrets)]
-    assert main(["set", "wind_scale=2", *words]) == ExitCode.SUCCESS
+    options = ["--broker", town.mqtts, "--secrets", str(town.secrets)]
+    assert main(["set", "wind_scale=2", *options]) == ExitCode.SUCCESS
     wait_until(lambda: town.running.now.settings.wind_scale == 2.0)
-    assert main(["set", "wind_scale=1", *words, "--as", "viewer"]) == ExitCode.FAILED
+    assert main(["set", "wind_scale=1", *options, "--as", "viewer"]) == ExitCode.FAILED
     assert town.running.now.settings.wind_scale == 2.0
-    assert main(["watch", *words, "--ticks", "1"]) == ExitCode.SUCCESS
-    said = capsys.readouterr()
-    assert "tick " in said.out
+    assert main(["watch", *options, "--ticks", "1"]) == ExitCode.SUCCESS
+    output = capsys.readouterr()
+    assert "tick " in output.out
     for name in ("operator", "viewer"):
-        assert town.password(name) not in said.out + said.err
+        assert town.password(name) not in output.out + output.err
 
 
-def test_names_and_passwords_in_the_address(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_login_in_the_address_is_used(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
     port = town.broker.ports.plain
     for name, code in (("viewer", ExitCode.FAILED), ("operator", ExitCode.SUCCESS)):
         password = town.password(name)
         url = f"mqtt://{name}:{password}@127.0.0.1:{port}"
         assert main(["set", "vehicle_scale=0.5", "--broker", url]) == code
-        said = capsys.readouterr()
-        assert password not in said.out + said.err
+        output = capsys.readouterr()
+        assert password not in output.out + output.err
 
 
-def test_a_broker_that_the_site_has_not_signed_is_not_trusted(
+def test_a_broker_without_the_sites_certificate_is_not_trusted(
     town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_secrets(tmp_path / "other", "germany", identities(Fleet(load("normal", SMALL))))
-    words = ["--broker", town.mqtts, "--secrets", str(tmp_path / "other")]
-    assert main(["set", "wind_scale=1", *words]) == ExitCode.USAGE
+    options = ["--broker", town.mqtts, "--secrets", str(tmp_path / "other")]
+    assert main(["set", "wind_scale=1", *options]) == ExitCode.USAGE
     assert "certificate is not trusted" in capsys.readouterr().err
 
 
-def test_secrets_are_not_sent_in_the_clear(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--broker", "mqtt://broker.example", "--secrets", str(town.secrets)]
+def test_secrets_are_not_sent_without_tls(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--broker", "mqtt://broker.example", "--secrets", str(town.secrets)]
     for command in (["set", "wind_scale=1"], ["watch"]):
-        assert main([*command, *words]) == ExitCode.USAGE
+        assert main([*command, *options]) == ExitCode.USAGE
         assert "is not encrypted" in capsys.readouterr().err
-    assert main(["console", *words]) == ExitCode.USAGE
+    assert main(["console", *options]) == ExitCode.USAGE
     assert "needs --broker mqtts://" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Every control of the page, pressed in Chromium, seen on MQTT and in the ledger of the run."""
+"""Every control of the page, used in Chromium, checked on MQTT and in the ledger of the run."""
 
 import itertools
 import json
@@ -26,26 +26,26 @@ CONSUMERS = ("household", "commerce", "farm")
 
 
 class OperatorPage:
-    """An operator at the page, who notes in which whole ticks what was in force."""
+    """An operator at the page."""
 
-    def __init__(self, page: Browser, running: Running) -> None:
-        self.page = page
+    def __init__(self, browser: Browser, running: Running) -> None:
+        self.browser = browser
         self.running = running
 
     def click(self, selector: str) -> None:
-        self.page.do("click", selector=selector)
+        self.browser.do("click", selector=selector)
 
     def slide(self, name: str, key: str) -> None:
-        self.page.do("press", selector=f"#scale-{name}", key=key)
+        self.browser.do("press", selector=f"#scale-{name}", key=key)
 
     def until(self, holds: Callable[[Settings], bool]) -> None:
         wait_until(lambda: holds(self.running.now.settings))
 
-    def says(self, words: str) -> None:
-        self.page.wait(f"document.querySelector('#answer').textContent.includes({json.dumps(words)})")
+    def shows_answer(self, words: str) -> None:
+        self.browser.wait(f"document.querySelector('#answer').textContent.includes({json.dumps(words)})")
 
-    def logs(self, words: str) -> None:
-        self.page.wait(f"document.querySelector('#log').textContent.includes({json.dumps(words)})")
+    def shows_event(self, words: str) -> None:
+        self.browser.wait(f"document.querySelector('#log').textContent.includes({json.dumps(words)})")
 
     def ticks(self, many: int = 3) -> range:
         """Let so many whole ticks pass, and return them."""
@@ -63,20 +63,20 @@ def test_each_control_changes_the_fleet(
     ):
         browser.do("open", url=server.url)
         browser.wait(LIVE)
-        desk = OperatorPage(browser, running)
+        page = OperatorPage(browser, running)
         periods = {
-            "storm": storm(desk),
-            "still": turbines_off(desk),
-            "thirst": consumers_off(desk),
-            "driving": driving(desk, "End", 2.0),
-            "standing": driving(desk, "Home", 0.0),
-            "closest": closest(desk),
-            "out": charger_out(desk),
+            "storm": storm(page),
+            "still": turbines_off(page),
+            "thirst": consumers_off(page),
+            "driving": driving(page, "End", 2.0),
+            "standing": driving(page, "Home", 0.0),
+            "closest": closest(page),
+            "out": charger_out(page),
         }
-        away_and_back(desk)
-        others_are_seen(desk, broker, capsys)
-        time(desk)
-        last = end(desk)
+        outage_drill(page)
+        others_are_seen(page, broker, capsys)
+        time(page)
+        last = end(page)
         assert browser.do("faults") == []
     ledger = running.ledger
     assert ledger.breaches == {}
@@ -95,126 +95,128 @@ def test_each_control_changes_the_fleet(
 # --- at the page, and on MQTT ----------------------------------------------------------------------------
 
 
-def storm(desk: OperatorPage) -> range:
+def storm(page: OperatorPage) -> range:
     """A gale, then the damage; return the ticks of the damage."""
-    desk.click("#storm")
-    desk.until(lambda now: (now.wind_scale, now.note) == (2.0, "Gale"))
-    desk.says("Accepted: a storm")
-    desk.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.0))
-    desk.logs("Storm damage: turbines off")
-    ticks = desk.ticks()
-    desk.page.wait("/, 0.0 kWh of wind energy/.test(document.querySelector('#market-caption').textContent)")
-    desk.click("#calm")
-    desk.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
+    page.click("#storm")
+    page.until(lambda now: (now.wind_scale, now.note) == (2.0, "Gale"))
+    page.shows_answer("Accepted: a storm")
+    page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.0))
+    page.shows_event("Storm damage: turbines off")
+    ticks = page.ticks()
+    page.browser.wait(
+        "/, 0.0 kWh of wind energy/.test(document.querySelector('#market-caption').textContent)"
+    )
+    page.click("#calm")
+    page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
     return ticks
 
 
-def turbines_off(desk: OperatorPage) -> range:
-    desk.click("#damage")
-    desk.until(lambda now: now.turbine_scale == 0.0)
-    desk.says("In effect: turbine output = 0")
-    ticks = desk.ticks()
-    desk.slide("turbine_scale", "End")
-    desk.until(lambda now: now.turbine_scale == 2.0)
-    desk.slide("wind_scale", "End")
-    desk.until(lambda now: now.wind_scale == 5.0)
-    desk.click("#calm")
-    desk.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
+def turbines_off(page: OperatorPage) -> range:
+    page.click("#damage")
+    page.until(lambda now: now.turbine_scale == 0.0)
+    page.shows_answer("In effect: turbine output = 0")
+    ticks = page.ticks()
+    page.slide("turbine_scale", "End")
+    page.until(lambda now: now.turbine_scale == 2.0)
+    page.slide("wind_scale", "End")
+    page.until(lambda now: now.wind_scale == 5.0)
+    page.click("#calm")
+    page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
     return ticks
 
 
-def consumers_off(desk: OperatorPage) -> range:
-    desk.slide("consumer_scale", "Home")
-    desk.until(lambda now: now.consumer_scale == 0.0)
-    ticks = desk.ticks()
-    desk.slide("consumer_scale", "End")
-    desk.until(lambda now: now.consumer_scale == 2.0)
+def consumers_off(page: OperatorPage) -> range:
+    page.slide("consumer_scale", "Home")
+    page.until(lambda now: now.consumer_scale == 0.0)
+    ticks = page.ticks()
+    page.slide("consumer_scale", "End")
+    page.until(lambda now: now.consumer_scale == 2.0)
     return ticks
 
 
-def driving(desk: OperatorPage, key: str, scale: float) -> range:
-    desk.slide("vehicle_scale", key)
-    desk.until(lambda now: now.vehicle_scale == scale)
-    return desk.ticks(6)
+def driving(page: OperatorPage, key: str, scale: float) -> range:
+    page.slide("vehicle_scale", key)
+    page.until(lambda now: now.vehicle_scale == scale)
+    return page.ticks(6)
 
 
-def closest(desk: OperatorPage) -> range:
-    desk.slide("vehicle_scale", "End")
-    desk.page.do("select", selector="#algorithm", value="closest")
-    desk.until(lambda now: now.algorithm is Algorithm.CLOSEST)
-    return desk.ticks(12)
+def closest(page: OperatorPage) -> range:
+    page.slide("vehicle_scale", "End")
+    page.browser.do("select", selector="#algorithm", value="closest")
+    page.until(lambda now: now.algorithm is Algorithm.CLOSEST)
+    return page.ticks(12)
 
 
-def charger_out(desk: OperatorPage) -> range:
-    """Out by its card, then others by a word; return the ticks without charger-1."""
-    desk.page.do("fill", selector="#find", value="charger-1")
-    desk.click("#found button")
-    desk.click("#card-service")
-    desk.until(lambda now: now.chargers_out == "charger-1")
-    ticks = desk.ticks(4)
-    desk.page.wait("/out of service/.test(document.querySelector('#card-tags').textContent)")
-    assert desk.page.text("#card-service") == "Put back into service"
-    desk.page.do("fill", selector="#chargers-out", value="50%")
-    desk.until(lambda now: now.chargers_out == "50%")
-    desk.page.do("fill", selector="#chargers-out", value="a/b")
-    desk.says("The clock rejected: chargers out of service: a/b")
-    desk.click("#all-in-service")
-    desk.until(lambda now: now.chargers_out == "")
-    desk.logs("All chargers in service")
+def charger_out(page: OperatorPage) -> range:
+    """Take charger-1 out of service by its card, then others by a share; return the ticks without charger-1."""
+    page.browser.do("fill", selector="#find", value="charger-1")
+    page.click("#found button")
+    page.click("#card-service")
+    page.until(lambda now: now.chargers_out == "charger-1")
+    ticks = page.ticks(4)
+    page.browser.wait("/out of service/.test(document.querySelector('#card-tags').textContent)")
+    assert page.browser.text("#card-service") == "Put back into service"
+    page.browser.do("fill", selector="#chargers-out", value="50%")
+    page.until(lambda now: now.chargers_out == "50%")
+    page.browser.do("fill", selector="#chargers-out", value="a/b")
+    page.shows_answer("The clock rejected: chargers out of service: a/b")
+    page.click("#all-in-service")
+    page.until(lambda now: now.chargers_out == "")
+    page.shows_event("All chargers in service")
     return ticks
 
 
-def away_and_back(desk: OperatorPage) -> None:
-    """The drill: every device goes, is seen to be gone, and is back."""
-    shown = desk.page.text("#now-devices")
-    everybody = shown.split(" of ")[1]
-    assert shown == f"{everybody} of {everybody}"
-    desk.page.do("select", selector="#outage-s", value="5")
-    desk.click("#outage")
-    desk.says("Accepted: an outage drill of 5 s")
-    desk.page.wait(f"document.querySelector('#now-devices').textContent === '0 of {everybody}'")
-    assert desk.page.do("eval", code=LIVE) is True  # the clock goes on
-    desk.page.wait(f"document.querySelector('#now-devices').textContent === {json.dumps(shown)}")
-    desk.logs("Outage drill: every device loses its connection for 5 s")
-    desk.logs("Offline: ")
+def outage_drill(page: OperatorPage) -> None:
+    """The drill: every device goes offline, and reconnects."""
+    shown = page.browser.text("#now-devices")
+    total = shown.split(" of ")[1]
+    assert shown == f"{total} of {total}"
+    page.browser.do("select", selector="#outage-s", value="5")
+    page.click("#outage")
+    page.shows_answer("Accepted: an outage drill of 5 s")
+    page.browser.wait(f"document.querySelector('#now-devices').textContent === '0 of {total}'")
+    assert page.browser.do("eval", code=LIVE) is True  # the clock stays connected
+    page.browser.wait(f"document.querySelector('#now-devices').textContent === {json.dumps(shown)}")
+    page.shows_event("Outage drill: every device loses its connection for 5 s")
+    page.shows_event("Offline: ")
 
 
-def others_are_seen(desk: OperatorPage, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> None:
+def others_are_seen(page: OperatorPage, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "consumer_scale=0.5", "--broker", broker.url]) == ExitCode.SUCCESS
     capsys.readouterr()
-    desk.logs("cli requests: consumer demand = 0.5")
-    desk.page.wait("document.querySelector('#scale-consumer_scale').value === '0.5'")
+    page.shows_event("cli requests: consumer demand = 0.5")
+    page.browser.wait("document.querySelector('#scale-consumer_scale').value === '0.5'")
 
 
-def time(desk: OperatorPage) -> None:
-    """Speed, pause, step, mode, and what is shown on the map."""
-    desk.page.do("fill", selector="#seconds", value="0.3")
-    wait_until(lambda: desk.running.now.seconds_per_tick == 0.3)
-    desk.click("#pause")
-    wait_until(lambda: desk.running.now.paused)
-    desk.page.wait("document.querySelector('#live').textContent === 'paused'")
-    held = desk.running.now.tick
-    desk.click("#step")
-    wait_until(lambda: desk.running.now.paused and desk.running.now.tick == held + 1)
-    desk.page.wait("document.querySelector('#pause').textContent === 'Resume'")
-    desk.click("#pause")
-    wait_until(lambda: desk.running.now.tick > held + 2)
-    desk.page.do("select", selector="#mode", value="lockstep")
-    wait_until(lambda: desk.running.now.mode is Mode.LOCKSTEP)
-    desk.page.do("select", selector="#mode", value="scaled")
-    wait_until(lambda: desk.running.now.mode is Mode.SCALED)
-    desk.click("#kind-vehicle")
-    assert desk.page.do("eval", code="document.querySelector('#kind-vehicle').ariaPressed") == "false"
+def time(page: OperatorPage) -> None:
+    """Speed, pause, step, mode, and the kinds shown on the map."""
+    page.browser.do("fill", selector="#seconds", value="0.3")
+    wait_until(lambda: page.running.now.seconds_per_tick == 0.3)
+    page.click("#pause")
+    wait_until(lambda: page.running.now.paused)
+    page.browser.wait("document.querySelector('#live').textContent === 'paused'")
+    held = page.running.now.tick
+    page.click("#step")
+    wait_until(lambda: page.running.now.paused and page.running.now.tick == held + 1)
+    page.browser.wait("document.querySelector('#pause').textContent === 'Resume'")
+    page.click("#pause")
+    wait_until(lambda: page.running.now.tick > held + 2)
+    page.browser.do("select", selector="#mode", value="lockstep")
+    wait_until(lambda: page.running.now.mode is Mode.LOCKSTEP)
+    page.browser.do("select", selector="#mode", value="scaled")
+    wait_until(lambda: page.running.now.mode is Mode.SCALED)
+    page.click("#kind-vehicle")
+    assert page.browser.do("eval", code="document.querySelector('#kind-vehicle').ariaPressed") == "false"
 
 
-def end(desk: OperatorPage) -> int:
-    """The run ends where the page says; return its last tick."""
-    last = desk.running.now.tick + 4
-    desk.page.do("fill", selector="#ticks", value=str(last + 1))
-    desk.page.wait("document.querySelector('#live').textContent === 'run ended'")
-    assert desk.running.clock is not None
-    assert (desk.running.clock.status, desk.running.clock.ticks) == ("finished", last + 1)
-    desk.running.stop()
+def end(page: OperatorPage) -> int:
+    """Set the last tick; the run ends there. Return it."""
+    last = page.running.now.tick + 4
+    page.browser.do("fill", selector="#ticks", value=str(last + 1))
+    page.browser.wait("document.querySelector('#live').textContent === 'run ended'")
+    assert page.running.clock is not None
+    assert (page.running.clock.status, page.running.clock.ticks) == ("finished", last + 1)
+    page.running.stop()
     return last
 
 
@@ -222,7 +224,7 @@ def end(desk: OperatorPage) -> int:
 
 
 def of_the_weather(ledger: Ledger, *still: range) -> None:
-    """No generation while the turbines stand still, and some before and after."""
+    """No generation while the turbines are stopped, and some before and after."""
     generated = {row.tick: 0 for row in ledger.ticks}
     for row in ledger.ticks:
         generated[row.tick] += row.generated_wh
@@ -238,14 +240,14 @@ def of_the_weather(ledger: Ledger, *still: range) -> None:
 
 
 def of_consumers(ledger: Ledger, thirst: range) -> None:
-    """Nobody but chargers buys while consumers want nothing; afterwards consumers do again."""
+    """Only chargers buy while the consumers' demand is 0; consumers buy again afterwards."""
     buyers = {tick: {each.consumer for each in ledger.trades if each.tick == tick} for tick in thirst}
     assert not [name for names in buyers.values() for name in names if name.startswith(CONSUMERS)]
     assert [each for each in ledger.trades if each.tick > thirst.stop and each.consumer.startswith(CONSUMERS)]
 
 
 def settings_out(rows: Iterable[VehicleRow], ticks: range) -> int:
-    """Return how many vehicles got a destination in these ticks."""
+    """Return how many vehicles departed in these ticks."""
     by_vehicle = sorted(rows, key=lambda row: (row.vehicle, row.tick))
     return sum(
         before.vehicle == now.vehicle
@@ -257,7 +259,7 @@ def settings_out(rows: Iterable[VehicleRow], ticks: range) -> int:
 
 
 def of_choices(ledger: Ledger, ticks: range) -> None:
-    """Who accepted an offer took the nearest of those there were."""
+    """Every vehicle accepted the offer of the nearest charger."""
     begin_ms = {row.tick: row.simulated_ms for row in ledger.ticks}
     calls: dict[tuple[str, int], list[tuple[float, bool]]] = {}
     for row in ledger.reservations:
@@ -272,7 +274,7 @@ def of_choices(ledger: Ledger, ticks: range) -> None:
 
 
 def of_the_charger_out(ledger: Ledger, ticks: range) -> None:
-    """It buys nothing, and nobody reserves there."""
+    """It buys nothing and gets no reservation."""
     begin_ms = {row.tick: row.simulated_ms for row in ledger.ticks}
     bought = [each.tick for each in ledger.trades if each.consumer == "charger-1"]
     assert not set(bought) & set(ticks)

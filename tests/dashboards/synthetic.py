@@ -1,4 +1,4 @@
-"""Rows of a run that never was: right in their sums, plausible in shape, the same for the same seed."""
+"""Generated rows of a run: consistent in their sums, plausible in shape, the same for the same seed."""
 
 import math
 import random
@@ -39,7 +39,7 @@ INVARIANTS = (
 
 @dataclass
 class Fleet:
-    """How many of each, for how long, and what happens to them."""
+    """Numbers of devices and ticks, and a storm."""
 
     ticks: int = 120
     turbines: int = 3

@@ -1,4 +1,4 @@
-"""The exported files say exactly what the store holds."""
+"""The exported files match the store exactly."""
 
 import csv
 import json
@@ -74,7 +74,7 @@ EXPECTED = {
 }
 
 
-def test_every_file_to_the_letter(tmp_path: Path) -> None:
+def test_every_file_exactly(tmp_path: Path) -> None:
     with _small() as store:
         paths = write_exports(store, tmp_path / "out")
     assert [path.name for path in paths] == [*EXPECTED, "summary.json"]
@@ -82,7 +82,7 @@ def test_every_file_to_the_letter(tmp_path: Path) -> None:
         assert (tmp_path / "out" / name).read_bytes() == text.encode()
 
 
-def test_the_summary_to_the_letter(tmp_path: Path) -> None:
+def test_the_summary_exactly(tmp_path: Path) -> None:
     with _small() as store:
         write_exports(store, tmp_path)
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
@@ -132,7 +132,9 @@ def test_the_summary_to_the_letter(tmp_path: Path) -> None:
         ([Invariant("a", "", 1, 0), Invariant("b", "", 5, 2)], "broken"),
     ],
 )
-def test_one_breach_breaks_the_verdict(tmp_path: Path, invariants: list[Invariant], verdict: str) -> None:
+def test_one_breach_makes_the_verdict_broken(
+    tmp_path: Path, invariants: list[Invariant], verdict: str
+) -> None:
     with Store.create() as store:
         store.put_invariants(invariants)
         write_exports(store, tmp_path)
@@ -147,8 +149,8 @@ def test_energy_balances_in_every_row_of_the_file(tmp_path: Path) -> None:
     assert len(rows) == 3 * 120
     for row in rows:
         kwh = {name: Decimal(text) for name, text in row.items() if name.endswith("_kwh")}
-        come = kwh["generated_kwh"] + kwh["reactor_kwh"] + kwh["imported_kwh"]
-        assert come == kwh["sold_kwh"] + kwh["exported_kwh"] + kwh["curtailed_kwh"]
+        supplied = kwh["generated_kwh"] + kwh["reactor_kwh"] + kwh["imported_kwh"]
+        assert supplied == kwh["sold_kwh"] + kwh["exported_kwh"] + kwh["curtailed_kwh"]
 
 
 def test_the_ledger_sums_to_the_totals(tmp_path: Path) -> None:

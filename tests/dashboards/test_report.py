@@ -55,19 +55,19 @@ def test_a_few_chargers_have_a_panel_each() -> None:
     ]
 
 
-def test_every_plot_says_what_it_shows_in_which_unit_from_where() -> None:
+def test_every_plot_has_title_description_unit_and_source() -> None:
     assert len({plot.name for plot in PLOTS}) == len(PLOTS)
     assert all(plot.title and plot.shows and plot.unit and ".csv" in plot.source for plot in PLOTS)
 
 
-def test_a_store_without_a_single_row_has_a_report(tmp_path: Path) -> None:
+def test_an_empty_store_has_a_report(tmp_path: Path) -> None:
     with Store.create() as store:
         text = write_report(store, tmp_path).read_text(encoding="utf-8")
     assert "No tick was recorded." in text
     assert "This run was not audited." in text
 
 
-def test_long_runs_are_gathered_into_bins() -> None:
+def test_ticks_of_long_runs_are_grouped_into_bins() -> None:
     with build(FLEETS["long"]) as store:
         timeline = read_timeline(store)
         assert timeline.step == 3
@@ -75,7 +75,7 @@ def test_long_runs_are_gathered_into_bins() -> None:
         assert timeline.edges[-1] == 1_200 * TICK_MS / 3_600_000
 
 
-def test_what_devices_say_stays_text(tmp_path: Path) -> None:
+def test_text_of_devices_is_not_markup(tmp_path: Path) -> None:
     with build(Fleet(ticks=3, cell_name=HOSTILE, title=HOSTILE, cells=2)) as store:
         store.put_facts(RunFacts(HOSTILE, HOSTILE, 1, HOSTILE, START_MS, cells=(CellArea(HOSTILE),)))
         store.add_events([EventRow(1, START_MS, HOSTILE, HOSTILE, HOSTILE)])
@@ -126,7 +126,7 @@ class _Tags(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_page_is_complete_and_loads_no_other_file(tmp_path: Path) -> None:
     with build(Fleet(storm=(40, 60))) as store:
         path = write_report(store, tmp_path)
     text = path.read_text(encoding="utf-8")
@@ -189,7 +189,7 @@ def test_the_outline_is_germany() -> None:
     assert (min(latitudes), max(latitudes)) == pytest.approx((47.27, 55.06), abs=0.05)
 
 
-def test_settings_of_others_are_left_as_they_were() -> None:
+def test_matplotlibs_settings_are_restored() -> None:
     before = dict(mpl.rcParams)
     with house_style():
         assert mpl.rcParams["svg.hashsalt"] == "gridfleet"

@@ -1,5 +1,5 @@
-// Has InfluxData's own compiler front end judge Flux: node check.mjs FOLDER_WITH_THE_FRONT_END < texts.json
-// Reads {name: Flux, …}, writes {name: ["line: what is wrong", …], …} with an empty list for what is right.
+// Checks Flux with InfluxData's own compiler front end: node check.mjs FOLDER_OF_THE_FRONT_END < queries.json
+// Reads {name: Flux, …}, writes {name: ["line: error", …], …} with an empty list for a correct query.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,4 +1,4 @@
-"""InfluxData's own compiler front end as a judge of Flux; `.ci/run` installs it into build/flux."""
+"""Check Flux queries with InfluxData's own compiler front end; `.ci/run` installs it into build/flux."""
 
 import json
 import shutil
@@ -15,11 +15,11 @@ needs_front_end = pytest.mark.skipif(
     not FRONT_END.is_dir(),
     reason="Flux's compiler front end is not installed: .ci/run installs it where npm is",
 )
-"""Beside the marker `node`."""
+"""Use it together with the marker `node`."""
 
 
 def problems(texts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return for each text, by its name, what is wrong with it: parse errors, unknown names, wrong types."""
+    """Return the errors of each query by its name: parse errors, unknown names, wrong types."""
     node = shutil.which("node") or "node"
     done = subprocess.run(
         [node, str(Path(__file__).with_name("check.mjs")), str(FRONT_END)],
@@ -36,5 +36,5 @@ def problems(texts: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def wrong(texts: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the texts that are not right, with what is wrong."""
+    """Return the queries that have errors, with the errors."""
     return {name: found for name, found in problems(texts).items() if found}

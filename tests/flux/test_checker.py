@@ -1,4 +1,4 @@
-"""The judge of Flux must find what is wrong, and nothing else."""
+"""The checker of Flux finds errors in wrong queries, and none in correct ones."""
 
 import pytest
 
@@ -19,7 +19,7 @@ CASES = {
 
 @pytest.mark.node
 @needs_front_end
-def test_it_finds_what_is_wrong_and_nothing_else() -> None:
+def test_it_finds_errors_and_nothing_else() -> None:
     verdict = problems({name: text for name, (text, _) in CASES.items()})
     for name, (_, word) in CASES.items():
         found = "; ".join(verdict[name])

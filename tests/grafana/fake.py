@@ -1,6 +1,6 @@
-"""A small Grafana that remembers: pages with versions, a folder, a group of rules, and answers to queries.
+"""A fake Grafana with state: pages with versions, a folder, a group of rules, and answers to queries.
 
-Beside the mock made from `grafana-api.yaml`, which checks requests but remembers nothing.
+The mock made from `grafana-api.yaml` checks requests, but has no state.
 """
 
 import json
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class FakeGrafana:
-    """A context manager; its attributes are what is on it."""
+    """Context manager; its attributes are the state of the Grafana."""
 
     def __init__(self) -> None:
         self.datasources = {"gridfleet-influxdb"}
@@ -114,6 +114,6 @@ def _handler(grafana: FakeGrafana) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PUT = _answer  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

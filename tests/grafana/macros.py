@@ -1,7 +1,7 @@
-"""What Grafana's back end makes of a Flux text before it reaches InfluxDB.
+"""Replace macros in a Flux query as Grafana's back end does before it queries InfluxDB.
 
-It replaces any `word.timeRangeStart` and so on wherever it stands, column names included: read in its InfluxDB
-data source (pkg/tsdb/influxdb/flux/macros.go).
+It replaces `word.timeRangeStart` and so on anywhere, column names included; source: Grafana's InfluxDB data source
+(pkg/tsdb/influxdb/flux/macros.go).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The committed pages, read as plain data: what Grafana gets to see."""
+"""The committed pages as plain data, as Grafana reads them."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ VALUES: Final = {
 
 
 class Text(NamedTuple):
-    """A Flux text and where it stands."""
+    """A Flux query, and the page and panel that have it."""
 
     page: str
     place: str
@@ -38,7 +38,7 @@ class Text(NamedTuple):
         return f"{self.page}: {self.place} [{self.ref}]"
 
     def sent(self, values: dict[str, str] | None = None, **macros: str) -> str:
-        """What InfluxDB gets to see."""
+        """The query as InfluxDB receives it."""
         return expanded(fill(self.flux, values or VALUES), **macros)
 
 

@@ -1,4 +1,4 @@
-"""What a Flux text reads: measurement, fields and tags, taken from the text itself."""
+"""Find the measurement, fields and tags that a Flux query reads."""
 
 import re
 from typing import Final, NamedTuple
@@ -13,12 +13,12 @@ _MATCH: Final = re.compile(r"r\.([a-z]\w*) =~")
 _GROUP: Final = re.compile(r"group\(columns: \[(.*?)\]\)")
 _WORD: Final = re.compile(r'"(\w+)"')
 OF_THE_PAGE: Final = {"site", "run", "device"}
-"""Tags that the checks leave out: they are the reader's choice."""
+"""Tags that the reader of a page chooses; the checks leave them out."""
 MADE_UP: Final = {"row"}
 
 
 class Reads(NamedTuple):
-    """What a query reads; `tags` are those it names, `wanted` the values it wants of them."""
+    """What a query reads; `wanted` are the values that it requires of tags."""
 
     measurement: str
     fields: frozenset[str]
@@ -26,7 +26,7 @@ class Reads(NamedTuple):
     wanted: dict[str, frozenset[str]]
 
     def unknown(self) -> set[str]:
-        """What is not in the telemetry table."""
+        """Names that are not in the telemetry table."""
         table = BY_NAME.get(self.measurement)
         if table is None:
             return {self.measurement}
@@ -35,7 +35,7 @@ class Reads(NamedTuple):
         return {field for field in self.fields if field not in names} | tags
 
     def hits(self, point: Point, field: str) -> bool:
-        """Whether a point answers for a field."""
+        """Whether the query reads a field of a point."""
         if point.measurement != self.measurement or point.fields.get(field) is None:
             return False
         return all(

@@ -1,4 +1,4 @@
-"""`gridfleet dashboards`: its calls against a mock made from an OpenAPI document, and its course against a fake."""
+"""`gridfleet dashboards`: its API calls on a mock made from an OpenAPI document, its logic on a fake Grafana."""
 
 import shutil
 import subprocess
@@ -25,7 +25,7 @@ needs_prism = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def mock_url() -> Iterator[str]:
-    """A server that answers as the document says, and refuses requests that are not as it says."""
+    """A server that answers as the document says, and refuses requests that do not match it."""
     port = free_port()
     node = shutil.which("node") or "node"
     command = [node, str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(API)]
@@ -46,7 +46,7 @@ def grafana(mock_url: str) -> Iterator[Grafana]:
 
 @pytest.mark.node
 @needs_prism
-def test_every_call_is_as_grafana_documents_it(grafana: Grafana) -> None:
+def test_every_call_matches_grafanas_documentation(grafana: Grafana) -> None:
     assert list(grafana.push_pages()) == [Change(name, "changed") for name in sorted(pages())]
     assert grafana.push_rules() == Change("gridfleet", "changed")
     assert len(list(grafana.differences())) == len(pages())
@@ -79,7 +79,7 @@ def client_datasource() -> dict[str, str]:
         {"queries": [], "from": "yesterday", "to": "now"},
     ],
 )
-def test_the_mock_refuses_what_is_not_as_documented(grafana: Grafana, wrong: dict[str, Any]) -> None:
+def test_the_mock_refuses_requests_that_are_not_documented(grafana: Grafana, wrong: dict[str, Any]) -> None:
     with pytest.raises(GrafanaError) as caught:
         grafana.ask(wrong["queries"], wrong["from"], wrong["to"])
     assert caught.value.status == 422
@@ -97,17 +97,17 @@ def test_a_query_with_a_variable_left_in_it_is_refused(grafana: Grafana) -> None
 @pytest.mark.node
 @needs_prism
 @pytest.mark.parametrize(
-    ("status", "told"),
-    [(401, "role Editor and put its token in the file"), (403, "may not do this"), (404, "no data source")],
+    ("status", "message"),
+    [(401, "role Editor, and use its token"), (403, "may not do this"), (404, "no data source")],
 )
-def test_what_grafana_refuses_is_told_with_a_remedy(grafana: Grafana, status: int, told: str) -> None:
-    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock answers so, whatever it is asked
-    with pytest.raises(GrafanaError, match=told) as caught:
+def test_an_error_of_grafana_is_reported_with_a_remedy(grafana: Grafana, status: int, message: str) -> None:
+    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock gives this answer to every request
+    with pytest.raises(GrafanaError, match=message) as caught:
         list(grafana.push_pages())
     assert caught.value.status == status
 
 
-# --- the course of it ---
+# --- the commands ---
 
 
 @pytest.fixture
@@ -127,13 +127,13 @@ def run(fake: FakeGrafana, token: Path, *words: str) -> int:
     return main(["dashboards", *words, "--url", fake.url, "--token-file", str(token)])
 
 
-def test_push_creates_then_finds_nothing_to_do_then_mends(
+def test_push_creates_changes_nothing_twice_and_restores(
     fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(fake, token, "push") == 0
-    said = capsys.readouterr().out
-    assert said.count(": created") == 7
-    assert f"{fake.url}/d/gridfleet-overview" in said
+    output = capsys.readouterr().out
+    assert output.count(": created") == 7
+    assert f"{fake.url}/d/gridfleet-overview" in output
     assert sorted(fake.pages) == sorted(pages())
     assert fake.folders == {"gridfleet"}
     assert run(fake, token, "push") == 0
@@ -154,27 +154,27 @@ def test_diff_shows_what_differs(fake: FakeGrafana, token: Path, capsys: pytest.
     assert capsys.readouterr().out == "no difference\n"
     fake.pages["gridfleet-market"]["title"] = "Bazaar"
     assert run(fake, token, "diff") == 1
-    said = capsys.readouterr().out
-    assert '-  "title": "Bazaar"' in said
-    assert '+  "title": "Market"' in said
+    output = capsys.readouterr().out
+    assert '-  "title": "Bazaar"' in output
+    assert '+  "title": "Market"' in output
 
 
-def test_somebody_who_saves_meanwhile_is_not_overwritten(
+def test_a_page_saved_in_the_meantime_is_not_overwritten(
     fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(fake, token, "push")
 
-    def meddle(uid: str) -> None:
+    def save_in_between(uid: str) -> None:
         fake.pages[uid]["version"] += 1
 
     fake.pages["gridfleet-market"]["title"] = "Bazaar"
-    fake.before_saving = meddle
+    fake.before_saving = save_in_between
     assert run(fake, token, "push") == 2
     assert "it was changed in the meantime" in capsys.readouterr().err
     assert fake.pages["gridfleet-market"]["title"] == "Bazaar"
 
 
-def test_what_keeps_it_from_pushing_is_told(
+def test_reasons_why_it_cannot_push_are_reported(
     fake: FakeGrafana, token: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.provisioned = True
@@ -186,13 +186,13 @@ def test_what_keeps_it_from_pushing_is_told(
     other = tmp_path / "other"
     other.write_text("wrong")
     assert run(fake, other, "push") == 2
-    said = capsys.readouterr().err
-    assert "the token is not accepted (401)" in said
-    assert "wrong" not in said
+    output = capsys.readouterr().err
+    assert "the token is not accepted (401)" in output
+    assert "wrong" not in output
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "cannot be read"),
         ("", "must hold exactly one token"),
@@ -200,18 +200,18 @@ def test_what_keeps_it_from_pushing_is_told(
         (b"\xff", "not a text"),
     ],
 )
-def test_a_token_file_that_is_none_is_told(
-    content: str | bytes | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_token_file_is_reported(
+    content: str | bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert main(["dashboards", "push", "--token-file", str(path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("http://127.0.0.1:9", "no answer"),
         ("grafana", "is not the URL of a Grafana"),
@@ -219,13 +219,13 @@ def test_a_token_file_that_is_none_is_told(
         ("http://admin:secret@127.0.0.1:9", "must not contain a login"),
     ],
 )
-def test_an_address_where_no_grafana_is_is_told(
-    url: str, told: str, token: Path, capsys: pytest.CaptureFixture[str]
+def test_an_address_without_a_grafana_is_reported(
+    url: str, message: str, token: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["dashboards", "push", "--url", url, "--token-file", str(token)]) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert "secret" not in said
+    output = capsys.readouterr().err
+    assert message in output
+    assert "secret" not in output
 
 
 def test_an_annotation_marks_an_instant_or_a_span(
@@ -247,7 +247,7 @@ def test_an_annotation_marks_an_instant_or_a_span(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["annotate"], "annotate: needs a text"),
         (["annotate", "x", "--at", "noon"], "'noon' is not a time"),
@@ -256,9 +256,9 @@ def test_an_annotation_marks_an_instant_or_a_span(
         (["diff", "--tag", "x"], "takes no --tag: use it with `annotate`"),
     ],
 )
-def test_wrong_usage_is_told(
-    words: list[str], told: str, fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_is_reported(
+    words: list[str], message: str, fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(fake, token, *words) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not fake.annotations

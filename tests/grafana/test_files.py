@@ -47,7 +47,7 @@ ORIGINAL = {
     "map of every agent": ("charging", "Devices"),
     "next stop and destination": ("device", "Position"),
 }
-"""Every panel of the prototype's dashboard, and where it is here."""
+"""Every panel of the prototype's dashboard, and the page and panel that replace it."""
 MACROS = {"v.timeRangeStart", "v.timeRangeStop", "v.windowPeriod", "v.defaultBucket"}
 CHOOSING_COLUMNS = re.compile(
     r"(?:keep\(columns: \[|reduce\(\n +identity: \{|map\(fn: \(r\) => \(\{(?!r with)|pivot\(rowKey: \[)(.*)"
@@ -83,7 +83,7 @@ def datasource() -> dict[str, Any]:
     return source
 
 
-def test_the_committed_files_are_what_the_code_makes() -> None:
+def test_the_committed_files_match_the_code() -> None:
     committed = {
         str(path.relative_to(FILES)): path.read_bytes() for path in FILES.rglob("*") if path.is_file()
     }
@@ -92,20 +92,20 @@ def test_the_committed_files_are_what_the_code_makes() -> None:
     )
 
 
-def test_writing_again_changes_nothing_and_removes_what_is_old(tmp_path: Path) -> None:
+def test_writing_again_changes_nothing_and_removes_old_files(tmp_path: Path) -> None:
     assert set(build.write(tmp_path)) == set(build.contents())
     (tmp_path / "pages" / "old.json").write_text("{}")
     assert build.write(tmp_path) == ["pages/old.json (removed)"]
     assert build.write(tmp_path) == []
 
 
-def test_the_pages_are_these() -> None:
+def test_the_list_of_pages() -> None:
     assert sorted(pages()) == sorted(f"gridfleet-{uid}" for uid in UIDS)
     assert all(page["uid"] == name for name, page in pages().items())
 
 
 @pytest.mark.parametrize("name", UIDS)
-def test_a_page_is_laid_out_without_gap_or_overlap_and_says_what_it_is(name: str) -> None:
+def test_a_page_has_no_gap_or_overlap_and_descriptions(name: str) -> None:
     page = pages()[f"gridfleet-{name}"]
     taken: set[tuple[int, int]] = set()
     for panel in page["panels"]:
@@ -130,7 +130,7 @@ def test_a_page_is_laid_out_without_gap_or_overlap_and_says_what_it_is(name: str
             assert defaults["noValue"], panel["title"]
 
 
-def test_every_panel_of_the_original_has_its_place() -> None:
+def test_every_panel_of_the_prototype_has_a_successor() -> None:
     for what, (page, title) in ORIGINAL.items():
         assert title in {panel["title"] for panel in panels(pages()[f"gridfleet-{page}"])}, what
 
@@ -160,7 +160,7 @@ def test_every_variable_that_is_used_is_a_variable_of_the_page() -> None:
             fill(variable["query"], dict.fromkeys(defined[:index], "x"))  # depends on those before it only
 
 
-def test_a_variable_without_a_value_is_told() -> None:
+def test_a_variable_without_a_value_is_reported() -> None:
     with pytest.raises(VariableError, match="variable run has no value; known are site"):
         fill('r.run == "${run}"', {"site": "x"})
     with pytest.raises(VariableError, match="the format json is not supported"):
@@ -169,7 +169,7 @@ def test_a_variable_without_a_value_is_told() -> None:
     assert fill("/^${cell:regex}$/", {"cell": ".*"}) == "/^.*$/"
 
 
-def test_links_lead_to_our_pages() -> None:
+def test_links_lead_to_existing_pages() -> None:
     for page in pages().values():
         assert links_in(page)
         for url in links_in(page):
@@ -182,7 +182,7 @@ def test_links_lead_to_our_pages() -> None:
     assert detail >= {"gridfleet-market", "gridfleet-device", "gridfleet-health"}
 
 
-def test_a_colour_means_one_thing() -> None:
+def test_a_quantity_has_one_colour() -> None:
     palette = {tone.dark for tone in TONES.values()} | {"text", "#7b828c"}
     keys = {"color", "fixedColor", "fixed", "iconColor"}
     for name, page in pages().items():
@@ -202,7 +202,7 @@ def test_a_colour_means_one_thing() -> None:
     assert seen["curtailed_wh"] == {tone("curtailed")}
 
 
-def test_every_override_is_of_a_field_that_the_panel_gets() -> None:
+def test_every_override_is_of_a_field_in_the_query() -> None:
     for page in pages().values():
         for panel in panels(page):
             flux = "\n".join(target["query"] for target in panel.get("targets", []))
@@ -218,7 +218,7 @@ def test_a_query_names_no_column_that_grafana_would_rewrite() -> None:
         assert {found[0] for found in MACRO.finditer(text.flux)} <= MACROS
 
 
-def test_a_table_is_no_series_by_mistake() -> None:
+def test_grafana_takes_no_table_for_a_series() -> None:
     """Grafana takes an answer with `_value` and any time, `_start` included, for a time series."""
     for page in pages().values():
         for panel in panels(page):
@@ -249,7 +249,7 @@ def test_the_token_is_read_from_a_file_and_pages_from_their_folder() -> None:
     )
 
 
-def test_alert_rules_are_whole() -> None:
+def test_alert_rules_are_complete() -> None:
     (group,) = rules()["groups"]
     titles = [rule["title"] for rule in group["rules"]]
     for wanted in (

@@ -1,4 +1,4 @@
-"""`make observe-e2e` asks every panel; its logic against a Grafana that answers as it is told."""
+"""`make observe-e2e` queries every panel; its logic on a fake Grafana."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def frame(*columns: tuple[str, str, list[Any]]) -> dict[str, Any]:
 
 
 def answers(query: dict[str, Any]) -> dict[str, Any]:
-    """A list of devices to who asks for tags, a short series to everybody else."""
+    """Answer a query of tags with a list of devices, any other query with a short series."""
     assert "${" not in query["query"]
     if "tagValues" in query["query"]:
         return {"status": 200, "frames": [frame(("_value", "string", ["one-1", "one-2"]))]}
@@ -38,13 +38,13 @@ def observe(fake: FakeGrafana, tmp_path: Path, *words: str) -> int:
     return main(["--url", fake.url, "--token-file", str(tmp_path / "token"), *(words or ("--run", "normal"))])
 
 
-def test_all_panels_answered_is_success(
+def test_it_succeeds_if_all_panels_have_values(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert observe(fake, tmp_path) == 0
-    said = capsys.readouterr().out
-    assert f"{COUNT} of {COUNT} panels answered" in said
-    assert "FAIL" not in said
+    output = capsys.readouterr().out
+    assert f"{COUNT} of {COUNT} panels answered" in output
+    assert "FAIL" not in output
 
 
 def test_an_empty_panel_fails(fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,12 +55,12 @@ def test_an_empty_panel_fails(fake: FakeGrafana, tmp_path: Path, capsys: pytest.
 
     fake.answer = without_prices
     assert observe(fake, tmp_path) == 1
-    said = capsys.readouterr().out
-    assert "FAIL gridfleet-overview: Power difference: EMPTY" in said
-    assert f"{COUNT - 1} of {COUNT} panels answered" in said
+    output = capsys.readouterr().out
+    assert "FAIL gridfleet-overview: Power difference: EMPTY" in output
+    assert f"{COUNT - 1} of {COUNT} panels answered" in output
 
 
-def test_a_panel_whose_query_is_wrong_fails(
+def test_a_panel_with_a_wrong_query_fails(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(query: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_panel_whose_query_is_wrong_fails(
     assert "FAIL gridfleet-market: Merit order: A: undefined identifier bnad" in capsys.readouterr().out
 
 
-def test_a_page_of_a_device_may_be_answered_by_any_kind(
+def test_a_panel_on_devices_passes_if_any_kind_has_values(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def only_one_kind(query: dict[str, Any]) -> dict[str, Any]:
@@ -88,26 +88,26 @@ def test_a_page_of_a_device_may_be_answered_by_any_kind(
     assert observe(fake, tmp_path) == 0
 
 
-def test_without_a_name_it_is_the_newest_run(
+def test_without_a_name_it_uses_the_newest_run(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
+    queried = []
 
     def one_run(query: dict[str, Any]) -> dict[str, Any]:
-        asked.append(query["query"])
+        queried.append(query["query"])
         if '"live_status"' in query["query"]:
             return {"status": 200, "frames": [frame(("run", "string", ["normal-1"]))]}
         return answers(query)
 
     fake.answer = one_run
     assert observe(fake, tmp_path, "--site", "germany") == 0
-    assert sum('r.run == "normal-1"' in query for query in asked) > COUNT / 2
+    assert sum('r.run == "normal-1"' in query for query in queried) > COUNT / 2
     fake.answer = lambda _: {"status": 200, "frames": []}
     assert observe(fake, tmp_path, "--site", "germany") == 2
     assert "no recorder of site 'germany' has reported a run" in capsys.readouterr().err
 
 
-def test_no_run_no_token_no_grafana_are_told(
+def test_a_missing_run_token_or_grafana_is_reported(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.answer = lambda _: {"status": 200, "frames": []}

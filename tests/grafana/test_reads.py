@@ -1,4 +1,4 @@
-"""Whatever a panel reads is in the telemetry table, and arrives in a run of the scenarios."""
+"""Everything that a panel reads is in the telemetry table, and occurs in runs of the scenarios."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -18,7 +18,7 @@ from tests.grafana.pages import Text, pages, panels, rule_texts, texts
 from tests.grafana.reads import reads
 from tests.telemetry.collected import points, points_of
 
-STEERED = """
+CONTROLLED = """
 ticks = 12
 [[events]]
 hour = 1.0
@@ -59,22 +59,22 @@ PANELS = [text for text in texts() if text.ref]
 """Queries of panels and annotations; those of variables read no fields."""
 
 
-def steered() -> list[Point]:
+def controlled() -> list[Point]:
     """A run in which the algorithm changes, and a turbine and a charger have sensors."""
     log: list[Logged] = []
-    scenario = parse(STEERED, "steered.toml")
-    Simulation(scenario, taps=(lambda *heard: log.append(heard),)).run()
+    scenario = parse(CONTROLLED, "controlled.toml")
+    Simulation(scenario, taps=(lambda *logged: log.append(logged),)).run()
     middle = len(log) // 2
-    log[middle:middle] = [(log[middle][0], "", *said) for said in FROM_PINS]
-    return points_of(log, "steered")
+    log[middle:middle] = [(log[middle][0], "", *each) for each in FROM_PINS]
+    return points_of(log, "controlled")
 
 
 @cache
 def recorded() -> tuple[Point, ...]:
-    """The points of short runs of the scenarios, one with faults, and how each run stands."""
+    """The points of short runs of the scenarios, one with faults, and the live status of each run."""
     found: list[Point] = []
     for run in (
-        steered(),
+        controlled(),
         points(),
         points("scarce"),
         points("storm", ticks=64),
@@ -98,13 +98,13 @@ def by_measurement() -> dict[str, list[Point]]:
 
 
 @pytest.mark.parametrize("page", sorted(pages()))
-def test_whatever_a_page_reads_is_in_the_table(page: str) -> None:
+def test_all_that_a_page_reads_is_in_the_table(page: str) -> None:
     for text in texts():
         if text.page == page:
             assert reads(text.flux).unknown() == set(), text.name
 
 
-def test_whatever_an_alert_rule_reads_is_in_the_table() -> None:
+def test_all_that_an_alert_rule_reads_is_in_the_table() -> None:
     assert {reads(text.flux).measurement for text in rule_texts()} == {"live_status", "recorder", "incident"}
     for text in rule_texts():
         assert reads(text.flux).unknown() == set(), text.name
@@ -118,14 +118,14 @@ def missing(text: Text) -> set[str]:
 
 
 @pytest.mark.parametrize("page", sorted(pages()))
-def test_every_field_that_a_panel_reads_arrives_in_a_run(page: str) -> None:
-    asked = 0
+def test_every_field_that_a_panel_reads_occurs_in_a_run(page: str) -> None:
+    checked = 0
     for text in PANELS:
-        # The recorder's own health is not of a run: its process says it, and its tests hold that.
+        # The recorder's own health is written by its process, not in a run; the tests of the recorder check it.
         if text.page == page and reads(text.flux).measurement != RECORDER.name:
             assert missing(text) == set(), text.name
-            asked += 1
-    assert asked > 5
+            checked += 1
+    assert checked > 5
 
 
 def test_every_panel_but_texts_and_the_alert_list_has_a_query() -> None:
@@ -141,7 +141,7 @@ def test_every_measurement_is_on_some_page() -> None:
     assert read == set(BY_NAME)
 
 
-def test_the_check_finds_what_is_not_there() -> None:
+def test_the_check_finds_missing_names() -> None:
     (text,) = [each for each in PANELS if each.name == "gridfleet-overview: Reactor share [A]"][:1]
     assert reads(text.flux.replace('"grid"', '"grit"')).unknown() == {"grit"}
     assert reads(text.flux.replace("reactor_wh", "reaktor_wh")).unknown() == {"reaktor_wh"}
@@ -152,7 +152,7 @@ def test_the_check_finds_what_is_not_there() -> None:
         reads("from(bucket: v.defaultBucket)")
 
 
-# --- how the site stands now ---
+# --- live status ---
 
 
 def point(
@@ -161,7 +161,7 @@ def point(
     return Point(measurement, {"site": "s", "run": run, **tags}, dict(fields), time_ms)
 
 
-def test_how_the_run_stands_is_what_its_last_points_say() -> None:
+def test_live_status_comes_from_the_last_points_of_a_run() -> None:
     live_status = LiveStatus()
     assert live_status.point(5) is None
     for tick in range(20):
@@ -187,7 +187,7 @@ def test_how_the_run_stands_is_what_its_last_points_say() -> None:
     assert live_status.point(9) is None
 
 
-def test_another_run_begins_anew() -> None:
+def test_a_new_run_resets_the_live_status() -> None:
     live_status = LiveStatus()
     live_status(point(GRID.name, 0, {"sold_wh": 10, "reactor_wh": 10}, cell="x"))
     live_status(point("audit", 0, {"breaches": 2}, invariant="money"))
@@ -198,14 +198,14 @@ def test_another_run_begins_anew() -> None:
     assert (now.fields["breaches"], now.fields["reactor_share"]) == (0, 0.0)
 
 
-# --- what sensors say and switches do ---
+# --- sensors and switches ---
 
 
-def test_a_reading_becomes_a_field_and_the_rest_is_left_out() -> None:
-    said = Sample(
+def test_known_readings_become_fields_and_others_are_left_out() -> None:
+    sample = Sample(
         5, True, True, {"power_w": 3.5, "wind_m_per_s": 7, "magic": 1}, ("adc: missing", "vane: stuck")
     )
-    made = sample_point({"device": "x"}, said, None)
+    made = sample_point({"device": "x"}, sample, None)
     assert made.time_ms == 5
     assert made.fields["meter_w"] == 3.5
     assert made.fields["wind_m_per_s"] == 7.0
@@ -214,7 +214,7 @@ def test_a_reading_becomes_a_field_and_the_rest_is_left_out() -> None:
     assert set(FIELDS.values()) <= {field.name for field in BY_NAME["sample"].fields}
 
 
-def test_a_clock_that_is_not_synchronised_is_not_believed() -> None:
+def test_the_time_of_an_unsynchronised_clock_is_replaced() -> None:
     assert sample_point({}, Sample(5, False, True, {}), lambda: 99).time_ms == 99
     assert sample_point({}, Sample(5, True, True, {}), lambda: 99).time_ms == 5
     assert incident_point({}, Incident(5, False, True, "brake", "applied", "gust"), lambda: 99).time_ms == 99
@@ -231,9 +231,7 @@ def test_a_clock_that_is_not_synchronised_is_not_believed() -> None:
         ("anemometer", "recovered", "stuck", False),
     ],
 )
-def test_an_incident_is_a_fault_or_the_course_of_things(
-    part: str, what: What, reason: str, fault: bool
-) -> None:
+def test_an_incident_is_a_fault_or_normal_operation(part: str, what: What, reason: str, fault: bool) -> None:
     made = incident_point({"device": "x"}, Incident(5, True, True, part, what, reason), None)
     assert made.fields["fault"] is fault
     assert (made.tags["part"], made.tags["what"]) == (part, what)
