@@ -19,7 +19,7 @@ from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point, line
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
-from tests.grafana.test_reads import FAULTS, FROM_PINS, steered
+from tests.grafana.test_reads import FAULTS, FROM_PINS, controlled
 from tests.ports import accepts, free_port
 from tests.telemetry.collected import points
 from tests.waiting import wait_until
@@ -31,16 +31,16 @@ START: Final = "2025-06-02T00:00:00Z"
 START_MS: Final = 1_748_822_400_000
 STOP: Final = "2025-06-04T12:00:00Z"
 RECORDER: Final = (
-    "recorder,site=germany connected=true,connections=1i,heard={n}i,refused=0i,redelivered=0i,silent_s=0.5,"
+    "recorder,site=germany connected=true,connections=1i,received={n}i,refused=0i,redelivered=0i,silent_s=0.5,"
     "points={n}i,backlog={n}i,backlog_bytes=10i,oldest_s=0.0,sent={n}i,rejected=0i,dropped=0i,failures=0i,"
     "rss_bytes=50000000i {ms}"
 )
-"""As the telemetry table has it."""
+"""A point of the recorder, as in the telemetry table."""
 NOW_MS: Final = int(time.time() * 1000)
 
 
 class InfluxDB:
-    """A server of our own, empty at first."""
+    """A server for the tests, empty at first."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -98,9 +98,9 @@ def influxdb(influxdb2_program: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def from_pins(run: str) -> list[Point]:
-    """What sensors and switches of two devices said, as in real time: here the time of the run."""
+    """Points of sensors and switches of two devices, with the time of the run in place of real time."""
     found = []
-    for device, said in FROM_PINS:
+    for device, message in FROM_PINS:
         tags = {
             "site": "germany",
             "run": run,
@@ -108,20 +108,20 @@ def from_pins(run: str) -> list[Point]:
             "kind": device.split("-")[0],
             "device": device,
         }
-        if isinstance(said, Sample):
-            found.append(sample_point(tags, replace(said, at_ms=START_MS, synchronised=True), None))
+        if isinstance(message, Sample):
+            found.append(sample_point(tags, replace(message, at_ms=START_MS, synchronised=True), None))
         else:
-            found += [incident_point(tags, replace(said, at_ms=at), None) for at in (START_MS, NOW_MS)]
+            found += [incident_point(tags, replace(message, at_ms=at), None) for at in (START_MS, NOW_MS)]
     return found
 
 
 def recorded() -> list[str]:
-    """Runs under the names that the checks ask for, and the figures of the present that a recorder would say."""
+    """Runs under the names that the tests query, and the figures that a recorder writes in real time."""
     found: list[Point] = []
     for name, run in {
         "normal": [*points("normal", (), FAULTS, 40)],
         "storm": [*points("storm", ticks=64)],
-        "steered": steered(),
+        "controlled": controlled(),
     }.items():
         live_status = LiveStatus()
         named = [point._replace(tags={**point.tags, "run": name}) for point in run]
@@ -135,7 +135,7 @@ def recorded() -> list[str]:
 
 
 def sent(text: Text, **values: str) -> str:
-    """What InfluxDB gets to see of a text, for the page's own time."""
+    """The query as InfluxDB receives it, for the time range of its page."""
     is_real = text.page not in pages() or pages()[text.page]["time"]["from"].startswith("now")
     if is_real:
         stamps = [time.gmtime(NOW_MS / 1000 - 3600), time.gmtime(NOW_MS / 1000 + 60)]
@@ -149,7 +149,7 @@ TABLES: Final = {"table", "barchart", "bargauge", "geomap"}
 OWN: Final = {"", "result", "table", "_time", "_value", "_field", "_start", "_stop"}
 
 
-def test_what_grafana_makes_of_an_answer_is_what_the_panel_shows(influxdb: InfluxDB) -> None:
+def test_grafana_shows_each_answer_as_its_panel_expects(influxdb: InfluxDB) -> None:
     """Grafana: `_value` and a time make a series, its labels are the other columns; all else is a table."""
     for name, page in pages().items():
         for panel in page["panels"]:
@@ -180,17 +180,17 @@ def panel_queries() -> dict[tuple[str, str], list[Text]]:
     return found
 
 
-def test_every_panel_is_answered(influxdb: InfluxDB) -> None:
-    unanswered = []
+def test_every_panel_has_values(influxdb: InfluxDB) -> None:
+    without_values = []
     for (page, place), queries in panel_queries().items():
         devices = DEVICES if page == "gridfleet-device" else DEVICES[:1]
         answers = [influxdb.rows(sent(text, device=device)) for text in queries for device in devices]
         if not any(answers):
-            unanswered.append(f"{page}: {place}")
-    assert unanswered == []
+            without_values.append(f"{page}: {place}")
+    assert without_values == []
 
 
-def test_every_kind_of_device_has_its_page(influxdb: InfluxDB) -> None:
+def test_every_kind_of_device_fills_its_panels(influxdb: InfluxDB) -> None:
     for device in DEVICES:
         empty = [
             text.place
@@ -219,15 +219,15 @@ def test_every_kind_of_device_has_its_page(influxdb: InfluxDB) -> None:
         assert set(empty) == expected, device
 
 
-def test_annotations_and_variables_are_answered(influxdb: InfluxDB) -> None:
+def test_annotations_and_variables_have_values(influxdb: InfluxDB) -> None:
     for text in texts():
         if not text.ref:
             assert influxdb.rows(sent(text)), text.name
     notes = [text for text in texts() if text.page == "gridfleet-overview" and text.ref == "Anno"]
     expected = {
         "annotation Storm": "storm",
-        "annotation Settings and algorithm": "steered",
-        "annotation Incident": "steered",
+        "annotation Settings and algorithm": "controlled",
+        "annotation Incident": "controlled",
     }
     for text in notes:
         rows = influxdb.rows(sent(text, run=expected.get(text.place, "normal")))
@@ -249,14 +249,14 @@ def test_the_backlog_rule_sees_growth(influxdb: InfluxDB) -> None:
 
 
 def figure(influxdb: InfluxDB, name: str) -> float:
-    """The one number of a panel, for the run `storm`."""
+    """The number that a panel shows for the run `storm`."""
     (text,) = [each for each in texts() if each.name == name]
     ((*_, first, second),) = influxdb.rows(sent(text, run="storm"))
     return float(second if first.isidentifier() else first)
 
 
 def test_figures_are_those_of_the_run(influxdb: InfluxDB) -> None:
-    """A sum by a page's Flux is the sum of the points, computed apart."""
+    """A sum by a query of a page equals the sum of the points."""
     grid = [point.fields for point in points("storm", ticks=64) if point.measurement == "grid"]
     sold, paid = (sum(float(fields[name] or 0) for fields in grid) for name in ("sold_wh", "paid_eur"))
     assert figure(influxdb, "gridfleet-market: Energy bought [A]") == sold
@@ -264,8 +264,8 @@ def test_figures_are_those_of_the_run(influxdb: InfluxDB) -> None:
     assert figure(influxdb, "gridfleet-overview: Mean price [A]") == pytest.approx(1000 * paid / sold)
 
 
-def test_a_run_that_has_just_begun_fills_the_pages(influxdb: InfluxDB, tmp_path: Path) -> None:
-    """After two ticks only what needs an accepted offer, a fault or a neighbour may still be empty."""
+def test_a_new_run_fills_the_pages(influxdb: InfluxDB, tmp_path: Path) -> None:
+    """After two ticks only panels that need an accepted offer, a fault or a neighbouring cell may be empty."""
     fresh = [point._replace(tags={**point.tags, "run": "fresh"}) for point in points(ticks=24)]
     first = min(point.time_ms for point in fresh if point.measurement == "grid")
     influxdb.write([*filter(None, (line(point) for point in fresh if point.time_ms < first + 2 * 900_000))])
@@ -275,7 +275,7 @@ def test_a_run_that_has_just_begun_fills_the_pages(influxdb: InfluxDB, tmp_path:
             continue
         if not any(influxdb.rows(sent(text, run="fresh")) for text in queries):
             empty.add(place)
-    waits = {
+    may_be_empty = {
         "Price",
         "Distance",
         "Cost",
@@ -284,4 +284,4 @@ def test_a_run_that_has_just_begun_fills_the_pages(influxdb: InfluxDB, tmp_path:
         "Driving and charging times",
         "Offers accepted",
     }
-    assert empty <= waits
+    assert empty <= may_be_empty
