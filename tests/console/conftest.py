@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -159,11 +160,11 @@ def node_modules() -> Path:
     if npm is None:
         pytest.fail("npm is missing: sudo apt-get install nodejs npm", pytrace=False)
     modules = SOURCES / "node_modules"
-    installed, lock = modules / ".package-lock.json", SOURCES / "package-lock.json"
-    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(
-            [npm, "ci", "--ignore-scripts"], cwd=SOURCES, check=True, capture_output=True, timeout=300
-        )
+    installed, wanted = modules / ".package-lock.json", SOURCES / "package-lock.json"
+    with wanted.open("rb") as lock:
+        flock(lock, LOCK_EX)  # one of several test processes installs
+        if not installed.is_file() or installed.stat().st_mtime < wanted.stat().st_mtime:
+            subprocess.run([npm, "ci", "--ignore-scripts"], cwd=SOURCES, check=True, capture_output=True)
     return modules
 
 
