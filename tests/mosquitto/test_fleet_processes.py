@@ -29,6 +29,7 @@ from tests.dashboards.runs import audit, broken
 from tests.mosquitto.clients import Clients
 from tests.system.heard import Heard, heard
 from tests.system.test_shared import OF_THE_TRANSPORT
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.mosquitto
 
@@ -46,10 +47,10 @@ class FleetProcess:
     ) -> None:
         self.reported: list[str] = []
         self._ended = False
-        fleet = Fleet(scenario)
+        self.fleet = Fleet(scenario)
         self._thread = threading.Thread(
             target=run_devices,
-            args=(fleet, BrokerAddress.parse(broker.url), part_of(fleet, number, 2)),
+            args=(self.fleet, BrokerAddress.parse(broker.url), part_of(self.fleet, number, 2)),
             kwargs={
                 "mode": mode,
                 "process_id": fleet_process_id(number),
@@ -65,7 +66,7 @@ class FleetProcess:
 
     def __exit__(self, *_: object) -> None:
         self._ended = True
-        self._thread.join(20)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
 
@@ -96,7 +97,7 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
         loop.wait_online(60)
         start_clock(loop, runner)
         assert loop.run_until(lambda: clock.present >= set(fleet.ids), 60)
-        loop.run_until(lambda: False, 0.5)  # the devices have received the presence of the others, too
+        wait_until(lambda: all(part.fleet.discovery_complete() for part in (first, second)))
         runner.begin()
         over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in log.of(ClockState))  # noqa: E731
         assert loop.run_until(over, 60)
