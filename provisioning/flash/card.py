@@ -83,7 +83,7 @@ def device_files(spec: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
         raise CommandError(
             error.filename, "is missing: run `gridfleet flash` for this device again"
         ) from None
-    found[f"{CARD_FOLDER}/{DEVICE_FILE}"] = set_credentials(spec.text, SECRETS_FOLDER).encode()
+    found[f"{CARD_FOLDER}/{DEVICE_FILE}"] = set_credentials(spec.text, SECRETS_FOLDER, spec.source).encode()
     for file in (MANIFEST, REQUIREMENTS, *bundle.wheels):
         found[f"{CARD_FOLDER}/{BUNDLE_FOLDER}/{file}"] = (bundle.path / file).read_bytes()
     return found
@@ -94,10 +94,10 @@ def _secret_files(folder: SecretsFolder, name: str) -> tuple[Path, ...]:
     return folder.authority, folder.password_of(name), folder.certificate_of(name), folder.key_of(name)
 
 
-def set_credentials(text: str, folder: str) -> str:
-    """Return a device file with `broker.credentials` set to a folder, and otherwise unchanged.
+def set_credentials(text: str, folder: str, source: Path) -> str:
+    """Return a device file's text with `broker.credentials` set to a folder, and otherwise unchanged.
 
-    Raises CommandError for a text without a separate table [broker].
+    Raises CommandError, which names the file (`source`), for a text without a separate table [broker].
     """
     expected = tomllib.loads(text)
     expected["broker"]["credentials"] = folder
@@ -117,7 +117,7 @@ def set_credentials(text: str, folder: str) -> str:
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        raise CommandError("broker", "write it as a separate table, [broker], with one key per line")
+        raise CommandError(source, "broker: write it as a separate table, [broker], with one key per line")
     return changed
 
 
@@ -126,7 +126,7 @@ def check_boot(volume: Volume) -> None:
     for name in (CONFIG, CMDLINE):
         if volume.read(name) is None:
             raise CommandError(
-                "boot partition",
+                f"boot partition of {volume}",
                 f"has no {name}: is it Raspberry Pi OS? (--plain writes to any FAT partition)",
             )
 
@@ -148,7 +148,9 @@ def write_card(
     for path, content in content_by_path.items():
         read = volume.read(path)
         if read is None or hashlib.sha256(read).digest() != hashlib.sha256(content).digest():
-            raise CommandError(path, "does not read back as it was written: the card is faulty, use another")
+            raise CommandError(
+                volume, f"{path} does not read back as it was written: the card is faulty, use another"
+            )
     return WriteResult(len(content_by_path), sum(map(len, content_by_path.values())))
 
 

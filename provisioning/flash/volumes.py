@@ -17,7 +17,7 @@ INSTALL: Final = "sudo apt-get install mtools"
 
 
 class Volume(Protocol):
-    """A boot partition; paths are relative to its root."""
+    """A boot partition; paths are relative to its root. Its text is the folder or disk, for people."""
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content; None where it does not exist."""
@@ -41,6 +41,9 @@ class FolderVolume:
             raise CommandError(folder, "is not a folder: give the mount point of the card's boot partition")
         self._folder = folder
         self._written: list[Path] = []
+
+    def __str__(self) -> str:
+        return str(self._folder)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content; None where it does not exist."""
@@ -90,6 +93,9 @@ class FatVolume:
             raise CommandError(disk, "has no FAT partition: is it an image of Raspberry Pi OS?")
         self._disk = disk
         self._image = f"{disk}@@{partition.start}"
+
+    def __str__(self) -> str:
+        return str(self._disk)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content; None where it does not exist."""

@@ -205,7 +205,10 @@ def test_only_yes_starts_the_work(
         (["charger-02", "--boot", "bootfs"], "charger-02.toml: cannot be read"),
         (["charger-02", "--boot", "bootfs", "--device", "charger-01.toml"], "is of 'charger-01', not of"),
         (["charger-01", "--boot", "nowhere"], "is not a folder"),
-        (["charger-01", "--boot", "secrets"], "has no config.txt: is it Raspberry Pi OS"),
+        (
+            ["charger-01", "--boot", "secrets"],
+            "boot partition of secrets: has no config.txt: is it Raspberry Pi OS",
+        ),
         (["charger-01", "--boot", "bootfs", "--image", "x.img"], "cannot be combined with --image or --card"),
         (["charger-01", "--image", "nowhere.img"], "does not exist: download Raspberry Pi OS"),
         (["charger-01", "--image", "me.zip"], "is packed: unpack it first"),
@@ -275,14 +278,14 @@ def test_a_mistake_in_a_fleet_file_is_reported_with_its_line(bench: Path, text: 
 
 def test_credentials_are_set_in_a_device_file() -> None:
     text = '# mine\nid = "x"\n[broker] # the laptop\nurl = "mqtts://b"\ncredentials="../old"\n\n[adc]\ndevice = 0\n'
-    changed = set_credentials(text, "secrets")
+    changed = set_credentials(text, "secrets", Path("x.toml"))
     assert changed == (
         '# mine\nid = "x"\n[broker] # the laptop\ncredentials = "secrets"\nurl = "mqtts://b"\n\n[adc]\ndevice = 0\n'
     )
-    assert set_credentials(changed, "secrets") == changed
+    assert set_credentials(changed, "secrets", Path("x.toml")) == changed
     for other in ('broker = {url = "mqtts://b"}\n', 'broker.url = "mqtts://b"\n'):
-        with pytest.raises(CommandError, match=r"write it as a separate table, \[broker\]"):
-            set_credentials(other, "secrets")
+        with pytest.raises(CommandError, match=r"x\.toml: broker: write it as a separate table, \[broker\]"):
+            set_credentials(other, "secrets", Path("x.toml"))
 
 
 def test_only_the_owner_can_read_the_files(bench: Path) -> None:
