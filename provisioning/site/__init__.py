@@ -1,1 +1,1 @@
-"""A site's secrets, users and enrolment; clients that watch and control it; heartbeat and locks of its processes."""
+"""A site's secrets, certificates and users, and the enrolment of single devices."""

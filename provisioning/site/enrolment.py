@@ -9,7 +9,7 @@ from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.protocol.messages import Kind
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.site.folder_users import folder_users
+from gridfleet.provisioning.processes.folder_users import folder_users
 from gridfleet.provisioning.site.secrets import make_secrets
 from gridfleet.provisioning.site.user_registry import UserRegistry, read_registry, write_whole_registry
 

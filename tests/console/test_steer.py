@@ -6,8 +6,8 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Algorithm
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.site import control_client, site_client
-from gridfleet.provisioning.site.control_client import parse_setting
+from gridfleet.provisioning.clients import control_client, site_client
+from gridfleet.provisioning.clients.control_client import parse_setting
 from tests.console.conftest import Running
 from tests.waiting import wait_until
 

@@ -55,7 +55,7 @@ def test_ctrl_c_ends_it(running: Running, broker: EmbeddedBroker, tmp_path: Path
 
 
 def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gridfleet.provisioning.site.site_client.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("gridfleet.provisioning.clients.site_client.CONNECT_TIMEOUT_S", 0.5)
     assert main(["watch", "--broker", "mqtt://127.0.0.1:1"]) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ import pytest
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, MAX_AGE_S, Heartbeat, health_problem
+from gridfleet.provisioning.processes.heartbeat import ENVIRONMENT, MAX_AGE_S, Heartbeat, health_problem
 from tests.provisioning.shell import end, gridfleet, start
 from tests.waiting import wait_until
 

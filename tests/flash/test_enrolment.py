@@ -16,9 +16,9 @@ from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.processes.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.certificates import revoked_in, serial_of
 from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, reload_brokers, revoke
-from gridfleet.provisioning.site.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
 from tests.mosquitto.clients import Clients

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["cli.arguments", "cli.clock_options", "site.control_client"])
+@pytest.mark.parametrize("module", ["cli.arguments", "cli.clock_options", "clients.control_client"])
 def test_docstring_examples(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.provisioning.{module}"))
     assert result.attempted > 0

@@ -73,7 +73,7 @@ def prepared(example: str) -> str:
         return "gridfleet secrets secrets >/dev/null\n"
     if " health " in example:
         beat = (
-            "from pathlib import Path; from gridfleet.provisioning.site.heartbeat import Heartbeat; "
+            "from pathlib import Path; from gridfleet.provisioning.processes.heartbeat import Heartbeat; "
             "Heartbeat(Path('heartbeat')).beat()"
         )
         return f'"{sys.executable}" -c "{beat}"\n'

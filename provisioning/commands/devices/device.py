@@ -62,7 +62,7 @@ def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
     from gridfleet.devices.edge.safe_mode import SafeMode
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import set_up_logs
-    from gridfleet.provisioning.site.heartbeat import Heartbeat
+    from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     set_up_logs(log, always={"device": file.id})
     program = SafeMode if safe else DeviceProcess

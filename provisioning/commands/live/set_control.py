@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Publish the settings one after the other; return 1 when one does not come into force."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.errors import BrokerError
-    from gridfleet.provisioning.site.control_client import ControlClient, parse_setting, value_text
+    from gridfleet.provisioning.clients.control_client import ControlClient, parse_setting, value_text
 
     settings = dict(parse_setting(text) for text in arguments.settings)
     address = BrokerAddress.parse(arguments.broker)

@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.dashboards.console.terminal_view import View
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.site.site_client import SiteClient
+    from gridfleet.provisioning.clients.site_client import SiteClient
 
     view = View(arguments.ticks)
     address = BrokerAddress.parse(arguments.broker)

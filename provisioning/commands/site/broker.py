@@ -85,7 +85,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
     from gridfleet.broker.credentials import REMEDY, SecretsFolder
-    from gridfleet.provisioning.site.folder_users import FolderUser
+    from gridfleet.provisioning.processes.folder_users import FolderUser
 
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):

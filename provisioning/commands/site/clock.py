@@ -52,7 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
-    from gridfleet.provisioning.site.heartbeat import Heartbeat
+    from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     report = status_reporter(arguments.log, "clock")
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)

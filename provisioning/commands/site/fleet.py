@@ -76,7 +76,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
-    from gridfleet.provisioning.site.heartbeat import Heartbeat
+    from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     report = status_reporter(arguments.log, "fleet")
     address = BrokerAddress.parse(arguments.broker)
@@ -138,7 +138,7 @@ def _part_to_run(
     arguments: argparse.Namespace, stop_requested: "Callable[[], bool]", report: "Callable[[str], None]"
 ) -> tuple[int, int] | None:
     """Return number and count of the part that this process runs; None if asked to stop before one was free."""
-    from gridfleet.provisioning.site.partition_lock import PartitionLock
+    from gridfleet.provisioning.processes.partition_lock import PartitionLock
 
     if arguments.claim is None:
         part: tuple[int, int] = arguments.part or (1, 1)

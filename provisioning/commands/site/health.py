@@ -8,7 +8,7 @@ from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.terminal import print_message
-from gridfleet.provisioning.site.heartbeat import ENVIRONMENT, MAX_AGE_S, health_problem
+from gridfleet.provisioning.processes.heartbeat import ENVIRONMENT, MAX_AGE_S, health_problem
 
 HELP: Final = "check whether a clock, fleet, device or recorder is healthy"
 DESCRIPTION: Final = (

@@ -67,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.devices.config.scenario import load
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
-    from gridfleet.provisioning.site.heartbeat import Heartbeat
+    from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     report = status_reporter(arguments.log, "record")
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])

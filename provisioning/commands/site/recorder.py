@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the status."""
-    from gridfleet.provisioning.site.recorder_status import read_status
+    from gridfleet.provisioning.processes.recorder_status import read_status
 
     status = read_status(Path(arguments.directory), time.time())
     if arguments.json:

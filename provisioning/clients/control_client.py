@@ -12,7 +12,7 @@ from gridfleet.broker.mqtt.client_options import Login
 from gridfleet.broker.protocol.messages import ClockState, Control, Message
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address, topic, topic_filter
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.site.site_client import SiteClient
+from gridfleet.provisioning.clients.site_client import SiteClient
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """Seconds to wait for the clock's state, and for its answer to a control message."""

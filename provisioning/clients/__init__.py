@@ -1,0 +1,1 @@
+"""Clients of a running site: they watch it and change its settings."""
