@@ -39,6 +39,7 @@ Out = Sequence[tuple[str, Message]]
 """Messages to send: (scope, message) pairs, in order."""
 NOTHING: Final[Out] = ()
 """No messages to send."""
+NO_REFUSALS: Final[dict[str, int]] = {}
 Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
 Action = Callable[[int], Out]
@@ -99,7 +100,8 @@ class Agent:
         self.event_ms: int | None = None
         self.deadline_ms: int | None = None
         self.balance_neur = 0
-        self.refused: dict[str, int] = {}
+        self.refused = NO_REFUSALS
+        """Refused messages, counted by reason; replaced by `refuse`, never changed, so that states can share it."""
         self._event_action: Action | None = None
         self._timeout_action: Action | None = None
 
@@ -205,7 +207,7 @@ class Agent:
 
     def refuse(self, reason: str) -> Out:
         """Count a message that is not acted on; return no messages."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+        self.refused = {**self.refused, reason: self.refused.get(reason, 0) + 1}
         return NOTHING
 
     def on_tick(self, _scope: str, sender: str, tick: Tick, now_ms: int) -> Out:

@@ -118,15 +118,15 @@ class Charger(Buyer):
     # --- buying ------------------------------------------------------------------------------------------
 
     def packages_to_bid(self) -> tuple[Package, ...]:
-        """Return packages that fill the battery, each at a lower price by the state of charge that those before add."""
+        """Return packages that fill the battery; the price falls with the state of charge that those before add."""
         if self.out_of_service:
             return ()
         energy_wh = min(self._max_wh_per_tick, drawn_to_fill(self._capacity_wh - self.stored_wh))
         package_wh = package_size(energy_wh, self._package_wh)
         packages: list[Package] = []
         for start_wh in range(0, energy_wh, package_wh):
-            fill = (self.stored_wh + start_wh) * UEUR_PER_EUR // self._capacity_wh
-            price = max(EMPTY_PRICE_UEUR - fill, self._floor)
+            discount = (self.stored_wh + start_wh) * UEUR_PER_EUR // self._capacity_wh
+            price = max(EMPTY_PRICE_UEUR - discount, self._floor)
             packages.append(Package(len(packages), min(package_wh, energy_wh - start_wh), price))
         return tuple(packages)
 
@@ -146,13 +146,13 @@ class Charger(Buyer):
         """Return who may draw at the plug: a vehicle that has arrived and has a lease."""
         if self.out_of_service:
             return None
-        for vehicle, mine in self.reservation_book.reservations.items():
-            if mine.leased and mine.arrived and mine.until_ms > now_ms:
-                return Permit(vehicle, mine.call, mine.energy_wh)
+        for vehicle, reservation in self.reservation_book.reservations.items():
+            if reservation.leased and reservation.arrived and reservation.until_ms > now_ms:
+                return Permit(vehicle, reservation.call, reservation.energy_wh)
         return None
 
     @property
-    def _out_of_order(self) -> bool:
+    def _has_fault(self) -> bool:
         return self._connector is not None and not self._connector.ready
 
     # --- reserving ---------------------------------------------------------------------------------------
@@ -167,15 +167,15 @@ class Charger(Buyer):
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
     def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        if self.out_of_service or self._out_of_order:
+        if self.out_of_service or self._has_fault:
             return [(sender, Decline(call.call, "offline"))]
         now_ms = self._time_of(call.simulated_ms, now_ms)
         if self.tick_message.mode is Mode.LOCKSTEP:
             # The next call is granted only after every earlier one is decided, so remaining holds are void.
             self.reservation_book.drop_holds()
         self.reservation_book.expire(now_ms)
-        distance = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
-        way_wh = drawn_to_fill(round(distance * call.consumption_wh_per_km))
+        way_km = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
+        way_wh = drawn_to_fill(round(way_km * call.consumption_wh_per_km))
         price = OFFER_BASE_UEUR - self.stored_wh * UEUR_PER_EUR // self._capacity_wh
         answer = self.reservation_book.offer(
             sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms
@@ -187,7 +187,7 @@ class Charger(Buyer):
             return [(sender, Decline(accept.call, "offline"))]
         now_ms = self._time_of(accept.simulated_ms, now_ms)
         self.reservation_book.expire(now_ms)
-        if self._out_of_order:
+        if self._has_fault:
             self.reservation_book.close(sender, accept.call)
             return [(sender, Decline(accept.call, "offline"))]
         return [(sender, self.reservation_book.accept(sender, accept, now_ms))]
@@ -204,9 +204,9 @@ class Charger(Buyer):
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, beat.call)
             beat = Heartbeat(beat.call, beat.simulated_ms, beat.arrived, drawn_wh)
-        answer, movement = self.reservation_book.heartbeat(sender, beat, now_ms)
-        self._deliver(movement)
-        if self._out_of_order:
+        answer, delivery = self.reservation_book.heartbeat(sender, beat, now_ms)
+        self._deliver(delivery)
+        if self._has_fault:
             answer = Decline(beat.call, "offline")  # the vehicle leaves, and is billed for its release
         return [(sender, answer)]
 
@@ -214,22 +214,22 @@ class Charger(Buyer):
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, release.call)
             release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
-        answer, movement = self.reservation_book.release(sender, release, self.stored_wh)
-        self._deliver(movement)
+        answer, delivery = self.reservation_book.release(sender, release, self.stored_wh)
+        self._deliver(delivery)
         return [(sender, answer)]
 
-    def _deliver(self, movement: Delivery) -> None:
-        """Book what a meter reading moved: energy out of the battery, and its price."""
-        self._delivered_wh += movement.delivered_wh
-        self._discharge_loss_wh += movement.taken_wh - movement.delivered_wh
-        self.stored_wh -= movement.taken_wh
-        self._earned_neur += movement.earned_neur
-        self.balance_neur += movement.earned_neur
+    def _deliver(self, delivery: Delivery) -> None:
+        """Take a delivery out of the battery, and book its losses and its price."""
+        self._delivered_wh += delivery.delivered_wh
+        self._discharge_loss_wh += delivery.taken_wh - delivery.delivered_wh
+        self.stored_wh -= delivery.taken_wh
+        self._earned_neur += delivery.earned_neur
+        self.balance_neur += delivery.earned_neur
 
     def _status(self) -> str:
         if self.out_of_service:
             return service_status.STATUS
-        if self._out_of_order:
+        if self._has_fault:
             return "faulted"
         return (
             "charging" if self._delivered_wh else "reserved" if self.reservation_book.reservations else "free"
@@ -251,7 +251,7 @@ class Charger(Buyer):
             status=self._status(),
             power_w=mean_power_w(self._delivered_wh - books.bought_wh),
             balance_neur=self.balance_neur,
-            refused=dict(self.refused),
+            refused=self.refused,
             kind="charger",
             demand_wh=books.demand_wh,
             bought_wh=books.bought_wh,

@@ -65,7 +65,7 @@ class Household(Buyer):
             status="supplied" if books.bought_wh == demand_wh else "short",
             power_w=mean_power_w(-books.bought_wh),
             balance_neur=self.balance_neur,
-            refused=dict(self.refused),
+            refused=self.refused,
             kind="consumer",
             demand_wh=demand_wh,
             bought_wh=books.bought_wh,

@@ -169,7 +169,7 @@ class Seller(Agent):
             status="running" if self.power_w else "idle",
             power_w=self.power_w,
             balance_neur=self.balance_neur,
-            refused=dict(self.refused),
+            refused=self.refused,
             kind=kind,
             generated_wh=sales.energy_wh,
             sold_wh=sales.sold_wh,

@@ -194,7 +194,7 @@ class Vehicle(Agent):
             status=trip.status,
             power_w=mean_power_w(-reservation.drawn_wh),
             balance_neur=self.balance_neur,
-            refused=dict(self.refused),
+            refused=self.refused,
             kind="vehicle",
             model=model.model,
             consumption_wh_per_km=model.consumption_wh_per_km,

@@ -61,7 +61,7 @@ class VehicleReservation:
         self._trip = trip
         self._search = search
         self._reputation = reputation
-        self._unbilled: dict[tuple[str, int], Session] = {}
+        self._unbilled: tuple[Session, ...] = ()
         self.session: Session | None = None
         self.begin_accounts()
 
@@ -71,7 +71,7 @@ class VehicleReservation:
 
     def on_new_run(self) -> None:
         """Forget the reservations of an earlier run."""
-        self._unbilled.clear()
+        self._unbilled = ()
         self.session = None
 
     def is_with(self, charger: str, call: int) -> bool:
@@ -80,7 +80,7 @@ class VehicleReservation:
 
     def is_unbilled(self, charger: str, call: int) -> bool:
         """Whether a charger's message about a call is about a session that was left without a bill."""
-        return (charger, call) in self._unbilled
+        return any(left.is_with(charger, call) for left in self._unbilled)
 
     # --- at the charger -----------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ class VehicleReservation:
 
     def on_import_phase(self, now_ms: int) -> Out:
         """Send the heartbeat of the tick, and requests for missing bills."""
-        out = self._request_bills(now_ms)
+        out = self._request_bills(now_ms) if self._unbilled else []
         return [*out, *self._report(self.session, now_ms)] if self.session is not None else out
 
     def _report(self, session: Session, now_ms: int, *, again: bool = False) -> Out:
@@ -139,14 +139,14 @@ class VehicleReservation:
 
     def _request_bills(self, now_ms: int) -> list[tuple[str, Message]]:
         """Ask chargers that were left without an answer for their bills, while they are online."""
-        out: list[tuple[str, Message]] = []
-        for key, left in list(self._unbilled.items()):
+        for left in self._unbilled:
             left.misses += 1
-            if left.misses > MAX_BILL_REQUESTS:
-                del self._unbilled[key]
-            elif self._search.find(left.charger) is not None:
-                out.append((left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted")))
-        return out
+        self._unbilled = tuple(left for left in self._unbilled if left.misses <= MAX_BILL_REQUESTS)
+        return [
+            (left.charger, Release(left.call, now_ms, left.reported_wh, "interrupted"))
+            for left in self._unbilled
+            if self._search.find(left.charger) is not None
+        ]
 
     # --- answers of the charger ---------------------------------------------------------------------------
 
@@ -191,9 +191,10 @@ class VehicleReservation:
             self._vehicle.stop_waiting()
             self._trip.resume(now_ms)
             return NOTHING
-        left = self._unbilled.pop((sender, bill.call), None)
+        left = next((left for left in self._unbilled if left.is_with(sender, bill.call)), None)
         if left is None:
             return self._vehicle.refuse("late")
+        self._unbilled = tuple(other for other in self._unbilled if other is not left)
         if left.metered:
             self._store(left.follow(bill.energy_wh))
         self._pay(left, bill.energy_wh)
@@ -219,7 +220,7 @@ class VehicleReservation:
         if session is None:
             return NOTHING
         session.misses = 0
-        self._unbilled[session.charger, session.call] = session
+        self._unbilled = (*self._unbilled, session)
         trip.leave_road(now_ms)
         self.session = None
         self._vehicle.stop_waiting()

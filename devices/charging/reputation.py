@@ -17,6 +17,10 @@ class Encounter(NamedTuple):
     kept: bool
 
 
+_NO_ENCOUNTERS: Final[dict[str, tuple[Encounter, ...]]] = {}
+"""Stands for an empty dict, of which every vehicle without encounters would need one."""
+
+
 class Reputation:
     """The probability that a partner keeps its next promise, (kept + 1) / (kept + broken + 2).
 
@@ -33,15 +37,17 @@ class Reputation:
     __slots__ = ("_encounters",)
 
     def __init__(self) -> None:
-        self._encounters: dict[str, tuple[Encounter, ...]] = {}
+        self._encounters = _NO_ENCOUNTERS
 
     def clear(self) -> None:
         """Forget all partners."""
-        self._encounters.clear()
+        self._encounters = _NO_ENCOUNTERS
 
     def note(self, partner: str, tick: int, *, kept: bool) -> None:
         """Remember whether a promise was kept."""
         fresh = self._fresh(partner, tick)
+        if self._encounters is _NO_ENCOUNTERS:
+            self._encounters = {}
         self._encounters[partner] = (*fresh, Encounter(tick, kept))[-MAX_ENCOUNTERS:]
 
     def trusts(self, partner: str, tick: int) -> bool:

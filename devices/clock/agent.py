@@ -357,7 +357,7 @@ class Clock(Agent):
             status=status,
             power_w=0,
             balance_neur=0,
-            refused=dict(self.refused),
+            refused=self.refused,
             kind="clock",
             mode=self.mode,
             paused=self.paused,

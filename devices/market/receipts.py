@@ -19,7 +19,7 @@ class GivenReceipts:
 
     def __init__(self) -> None:
         self._marks = array("Q")
-        self._partly: dict[tuple[int, str, int], Receipt] = {}
+        self._partly: dict[tuple[int, str, int], Receipt] | None = None
         self._ticks = 0
 
     def keep(self, purchases: Purchases) -> None:
@@ -30,6 +30,7 @@ class GivenReceipts:
             if (producer, serial) not in purchases.partly:
                 self._marks.append(_mark(receipt.tick, producer, serial, receipt.lots))
             elif receipt.lots:
+                self._partly = self._partly or {}
                 self._partly[receipt.tick, producer, serial] = receipt
         self._ticks += 1
         if self._ticks > REMEMBERED_TICKS:
@@ -39,10 +40,10 @@ class GivenReceipts:
         """Return the receipt that was given for an award, or None if nothing of it was accepted."""
         if _mark(award.tick, producer, award.serial, award.lots) in self._marks:
             return Receipt(award.tick, award.serial, award.lots)
-        return self._partly.get((award.tick, producer, award.serial))
+        return self._partly.get((award.tick, producer, award.serial)) if self._partly else None
 
     def _forget_oldest(self) -> None:
-        marks, partly = self._marks, self._partly
+        marks, partly = self._marks, self._partly or {}
         oldest = min([*map(_tick_of, marks[:1]), *(tick for tick, _, _ in partly)])
         count = next((number for number, mark in enumerate(marks) if _tick_of(mark) > oldest), len(marks))
         del marks[:count]

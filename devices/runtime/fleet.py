@@ -98,6 +98,8 @@ class Fleet:
         self.seed = scenario.seed if seed is None else seed
         self.cells = cells_of(scenario)
         self._weather = weather_of(scenario, self.seed)
+        weights = scenario.vehicles.weights
+        self._weights = Weights(weights.distance, weights.price, weights.energy)
         self._devices: dict[str, tuple[Kind, str, int]] = {}
         self._market_rosters = {cell.name: Roster() for cell in self.cells}
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
@@ -257,7 +259,7 @@ class Fleet:
             cells=cells,
             rosters=[self._charger_rosters[name] for name in cells],
             random=random,
-            weights=Weights(table.weights.distance, table.weights.price, table.weights.energy),
+            weights=self._weights,
             limit_eur_per_kwh=table.price_limit_eur_per_kwh,
             due_ms=self.scenario.start_ms + DAY_MS,
         )
