@@ -1,7 +1,7 @@
-"""Hands out the live console: a built page, and what it must know of the run. It never speaks to the broker itself.
+"""Serve the live console over HTTP: the built page, its configuration, and a relay to brokers without WebSocket.
 
-The page's sources are in `console/`; `npm run build` there writes `page/`, which is part of the package, so that
-users need no Node. The headers let the page load nothing but itself, and connect to nothing but its broker.
+The page's sources are in `console/`; `make page` builds them into `page/`, which is part of the package, so that
+users need no Node. The headers allow the page to load nothing but itself, and to connect to nothing but its broker.
 """
 
 import json
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.console.relay import PROTOCOL, accept_key, carry, dial
+from gridfleet.dashboards.console.relay import connect, open_handshake, relay
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -30,7 +30,6 @@ TYPES: Final = {
 }
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 RELAY_PATH: Final = "/mqtt"
-MOST_KEY: Final = 64
 IDLE_S: Final = 10.0
 """How long a connection may stay open without a request, in seconds."""
 
@@ -41,24 +40,24 @@ class ConsoleError(GridFleetError, OSError):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleConfig:
-    """What the page is told: where the broker is, which site to show, and whether one has to log in.
+    """The page's configuration: where the broker is, which site to show, and whether a login is required.
 
-    The broker is a WebSocket address that the browser reaches itself, or one that this server carries it to.
+    The broker is a WebSocket URL that the browser connects to itself, or an address that this server relays to.
     """
 
     broker: str | BrokerAddress
     site: str
     access: Literal["open", "login"] = "open"
     tls: ssl.SSLContext | None = None
-    """Whom to trust as a broker by TLS; the machine's own list where it is None."""
+    """The TLS settings for the broker; None for the system's certificate authorities."""
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none; raise ConsoleError."""
+        """Check the address; raise ConsoleError when it is not a WebSocket URL."""
         if isinstance(self.broker, str):
             check_ws_url(self.broker)
 
     def as_json(self) -> bytes:
-        """Return the configuration as the page reads it."""
+        """Return the configuration as the page reads it, as JSON."""
         return json.dumps(
             {
                 "ws_url": self.broker if isinstance(self.broker, str) else RELAY_PATH.lstrip("/"),
@@ -70,17 +69,17 @@ class ConsoleConfig:
 
 
 def check_ws_url(url: str) -> str:
-    """Return the address of a broker's WebSocket listener; raise ConsoleError when it cannot be one."""
+    """Return the URL of a broker's WebSocket listener; raise ConsoleError when it is not one."""
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        fine = False
+        valid = False
         parts = urlsplit("")
-    if not fine or any(letter in url for letter in " ;,'\"\\\r\n\t") or not url.isascii():
-        raise ConsoleError(f"{url!r} is no WebSocket address (for example ws://127.0.0.1:9001)")
+    if not valid or any(letter in url for letter in " ;,'\"\\\r\n\t") or not url.isascii():
+        raise ConsoleError(f"{url!r} is not a WebSocket URL such as ws://127.0.0.1:9001")
     if parts.username is not None or parts.password is not None:
-        raise ConsoleError("a WebSocket address takes no name or password: the page asks for them")
+        raise ConsoleError("a WebSocket URL must not contain a name or password: the page asks for them")
     return url
 
 
@@ -99,7 +98,7 @@ def page_files() -> dict[str, bytes]:
     if page.is_dir():
         walk(page, "/")
     if "/index.html" not in found:
-        raise ConsoleError("the console's page is not built: run `make page`")
+        raise ConsoleError("the console's page is missing from this installation: build it with `make page`")
     return found
 
 
@@ -107,21 +106,21 @@ class ConsoleServer:
     """Context manager: the console at `url`, served by a thread of its own until closed."""
 
     def __init__(self, config: ConsoleConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Say where to listen, port 0 being any free one."""
+        """Listen on a host and port; port 0 is any free one."""
         self._config = config
-        self._wanted = (host, port)
+        self._address = (host, port)
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
     def __enter__(self) -> Self:
-        host, port = self._wanted
+        host, port = self._address
         try:
-            self._server = _Server(self._wanted, page_files(), self._config)
+            self._server = _Server(self._address, page_files(), self._config)
         except (OSError, OverflowError) as error:
             if isinstance(error, ConsoleError):
                 raise
             raise ConsoleError(
-                f"the console cannot be served on {host}:{port} ({error}): choose another port, or 0"
+                f"the console cannot be served on {host}:{port} ({error}): choose another port, or 0 for any free one"
             ) from None
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="console", daemon=True)
         self._thread.start()
@@ -134,10 +133,10 @@ class ConsoleServer:
 
     @property
     def url(self) -> str:
-        """The page's address; raises ConsoleError unless it is served."""
+        """The page's URL; raises ConsoleError unless it is being served."""
         if self._server is None:
-            raise ConsoleError("the console is not served: use it inside its `with` block")
-        host = self._wanted[0]
+            raise ConsoleError("the console is not being served: use it inside its `with` block")
+        host = self._address[0]
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self._server.server_address[1]}/"
 
@@ -147,13 +146,13 @@ class ConsoleServer:
         if server is not None:
             server.shutdown()
             server.server_close()
-            server.part()
+            server.close_relays()
         if self._thread is not None:
             self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):
-    """Holds what there is to hand out."""
+    """Holds the files to serve, and the connections that are relayed."""
 
     daemon_threads = True
     block_on_close = False
@@ -165,7 +164,7 @@ class _Server(ThreadingHTTPServer):
         }
         self.answers["/"] = self.answers["/index.html"]
         self.answers["/config.json"] = ("application/json", config.as_json())
-        self.names = LOOPBACK if where[0] in LOOPBACK else None
+        self.hostnames = LOOPBACK if where[0] in LOOPBACK else None
         self.broker = config.broker if isinstance(config.broker, BrokerAddress) else None
         self.tls = config.tls
         self.relayed: set[socket.socket] = set()
@@ -177,18 +176,18 @@ class _Server(ThreadingHTTPServer):
             else f"ws://127.0.0.1:{port} ws://localhost:{port}"
         )
 
-    def part(self) -> None:
-        """End all connections between browsers and the broker."""
+    def close_relays(self) -> None:
+        """Close all connections between browsers and the broker."""
         for link in list(self.relayed):
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's own
-        """Say nothing of a browser that went away."""
+        """Log nothing when a browser has disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD for the files there are, and refuses everything else."""
+    """Answers GET and HEAD for the files of the page, and refuses everything else."""
 
     server: _Server
     protocol_version = "HTTP/1.1"
@@ -197,22 +196,26 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S
 
     def do_GET(self) -> None:
-        """Hand out a file, or carry a WebSocket."""
+        """Serve a file, or relay a WebSocket."""
         if self.server.broker is not None and urlsplit(self.path).path == RELAY_PATH:
             self._relay(self.server.broker)
         else:
-            self._answer(whole=True)
+            self._answer(with_body=True)
 
     def do_HEAD(self) -> None:
-        """Hand out a file's headers."""
-        self._answer(whole=False)
+        """Serve a file's headers."""
+        self._answer(with_body=False)
 
-    def _answer(self, *, whole: bool) -> None:
+    def _answer(self, *, with_body: bool) -> None:
         found = self.server.answers.get(urlsplit(self.path).path)
-        if not self._named_rightly():
-            status, kind, body = HTTPStatus.MISDIRECTED_REQUEST, "text/plain", b"not my name\n"
+        if not self._is_own_host():
+            status, kind, body = (
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "text/plain",
+                b"this server has another name\n",
+            )
         elif found is None:
-            status, kind, body = HTTPStatus.NOT_FOUND, "text/plain", b"nothing here\n"
+            status, kind, body = HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
         else:
             status, (kind, body) = HTTPStatus.OK, found
         self.send_response(status)
@@ -221,21 +224,21 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.server.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if whole:
+        if with_body:
             self.wfile.write(body)
 
     def _relay(self, broker: BrokerAddress) -> None:
-        """Carry a WebSocket to the broker, for pages of our own only."""
+        """Relay a WebSocket to the broker, for pages of this server only."""
         self.close_connection = True
-        key = self.headers.get("Sec-WebSocket-Key", "")
-        offered = [each.strip() for each in self.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        upgrade = self.headers.get("Upgrade", "").lower()
-        if not self._named_rightly() or not self._from_our_page():
+        if not self._is_own_host() or not self._is_own_origin():
             return self.send_error(HTTPStatus.FORBIDDEN)
-        if upgrade != "websocket" or PROTOCOL not in offered or len(key) > MOST_KEY:
-            return self.send_error(HTTPStatus.BAD_REQUEST)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        handshake = open_handshake(f"{self.requestline}\r\n{headers}\r\n".encode("latin-1"))
+        if not handshake.accepted:
+            self.wfile.write(handshake.response)
+            return None
         try:
-            link = dial(broker, self.server.tls)
+            link = connect(broker, self.server.tls)
         except OSError:
             return self.send_error(HTTPStatus.BAD_GATEWAY)
         browser = self.connection
@@ -243,31 +246,27 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             with link:
                 browser.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.send_response(HTTPStatus.SWITCHING_PROTOCOLS)
-                self.send_header("Upgrade", "websocket")
-                self.send_header("Connection", "Upgrade")
-                self.send_header("Sec-WebSocket-Accept", accept_key(key))
-                self.send_header("Sec-WebSocket-Protocol", PROTOCOL)
-                self.end_headers()
-                carry(browser, link)
+                self.wfile.write(handshake.response)
+                relay(browser, handshake.protocol, link)
         finally:
             self.server.relayed.discard(browser)
+        return None
 
-    def _from_our_page(self) -> bool:
-        """Every browser says from which page a WebSocket comes: any other page's is refused."""
+    def _is_own_origin(self) -> bool:
+        """Whether the WebSocket is opened by a page of this server: browsers state the page's origin."""
         origin = self.headers.get("Origin")
         return origin is None or urlsplit(origin).netloc == self.headers.get("Host")
 
-    def _named_rightly(self) -> bool:
-        """On loopback, answer only to loopback's names: no stranger's page gets in under a name of its own."""
-        names = self.server.names
+    def _is_own_host(self) -> bool:
+        """Whether the request names this server. On loopback only loopback's names do, against DNS rebinding."""
+        hostnames = self.server.hostnames
         try:
-            return names is None or urlsplit(f"//{self.headers.get('Host', '')}").hostname in names
+            return hostnames is None or urlsplit(f"//{self.headers.get('Host', '')}").hostname in hostnames
         except ValueError:
             return False
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - the base class's own
-        """Keep quiet: the terminal belongs to the run."""
+        """Log nothing: the terminal shows the run."""
 
 
 def _headers(broker: str) -> dict[str, str]:

@@ -1,20 +1,21 @@
-"""What hands out the console: the page, its headers, and the way to the broker."""
+"""The console's server: the page, its headers, and the relay to the broker."""
 
 import base64
 import http.client
 import json
-import os
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.dashboards.console.relay import FrameError, accept_key, frame, take_frames
+from gridfleet.dashboards.console.relay import MAX_MESSAGE
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleError, ConsoleServer, check_ws_url
 
 CONNECT = bytes.fromhex("101000044d5154540502003c000003676662")
@@ -105,7 +106,7 @@ def test_a_port_that_is_taken_is_told(server: ConsoleServer) -> None:
     ):
         pass
     closed = ConsoleServer(ConsoleConfig(WS, "x"))
-    with pytest.raises(ConsoleError, match="not served"):
+    with pytest.raises(ConsoleError, match="not being served"):
         _ = closed.url
     closed.close()
 
@@ -113,34 +114,9 @@ def test_a_port_that_is_taken_is_told(server: ConsoleServer) -> None:
 # --- the way to the broker --------------------------------------------------------------------------------
 
 
-def masked(payload: bytes, opcode: int = 2) -> bytes:
-    mask = os.urandom(4)
-    head = bytearray(frame(payload, opcode)[: len(frame(payload, opcode)) - len(payload)])
-    head[1] |= 0x80
-    return bytes(head) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-
-
-@given(st.lists(st.binary(max_size=70_000), max_size=4), st.integers(1, 5_000))
-def test_frames_survive_any_cut(payloads: list[bytes], cut: int) -> None:
-    stream = b"".join(map(masked, payloads))
-    buffer, found = bytearray(), []
-    for at in range(0, len(stream), cut):
-        buffer += stream[at : at + cut]
-        found += [each.payload for each in take_frames(buffer)]
-    assert found == payloads
-    assert not buffer
-
-
-@pytest.mark.parametrize(
-    "bad", [frame(b"unmasked"), b"\xc2\x80....", b"\x82\xff" + b"\xff" * 8, b"\x81\x80...."]
-)
-def test_what_no_browser_sends_ends_the_connection(bad: bytes) -> None:
-    with pytest.raises(FrameError):
-        take_frames(bytearray(bad))
-
-
-def test_the_key_of_the_standard() -> None:
-    assert accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+def masked(payload: bytes, opcode: Opcode = Opcode.BINARY) -> bytes:
+    """A frame as a browser sends it."""
+    return Frame(opcode, payload).serialize(mask=True)
 
 
 def upgrade(server: ConsoleServer, **other: str) -> socket.socket:
@@ -166,6 +142,81 @@ def status(link: socket.socket) -> int:
     return int(link.recv(4096).split(b" ", 2)[1])
 
 
+@pytest.fixture
+def echo() -> Iterator[socketserver.BaseServer]:
+    """A port that sends back what it receives, in place of a broker."""
+
+    class Echo(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a relay that closes does not wait for the echo
+                while data := self.request.recv(4096):
+                    self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def relayed(echo: socketserver.BaseServer) -> Iterator[socket.socket]:
+    """A WebSocket whose other end is the echo."""
+    address = BrokerAddress.parse(f"mqtt://127.0.0.1:{echo.server_address[1]}")  # type: ignore[index]
+    with ConsoleServer(ConsoleConfig(address, "germany")) as server, upgrade(server) as link:
+        assert status(link) == 101
+        yield link
+
+
+def received(link: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """The frames that arrive until the connection is closed, as (opcode, payload)."""
+    stream = link.makefile("rb")
+    while head := stream.read(2):
+        size = head[1] if head[1] < 126 else int.from_bytes(stream.read(2 if head[1] == 126 else 8), "big")
+        yield head[0] & 0x0F, stream.read(size)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 4096, 100_000])
+def test_frames_arrive_whole_however_they_are_cut(relayed: socket.socket, cut: int) -> None:
+    payloads = [b"", b"a", bytes(range(256)) * 3 if cut < 4096 else bytes(range(256)) * 300]
+    stream = b"".join(map(masked, payloads))
+    for at in range(0, len(stream), cut):
+        relayed.sendall(stream[at : at + cut])
+    expected = b"".join(payloads)
+    echoed = b""
+    for opcode, payload in received(relayed):
+        assert opcode == Opcode.BINARY
+        echoed += payload
+        if len(echoed) >= len(expected):
+            break
+    assert echoed == expected
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (Frame(Opcode.BINARY, b"unmasked").serialize(mask=False), 1002),
+        (b"\xc2" + masked(b"reserved bit")[1:], 1002),
+        (b"\x83" + masked(b"unknown opcode")[1:], 1002),
+        (masked(b"text", Opcode.TEXT), 1003),
+        (b"\x82\xff" + (MAX_MESSAGE + 1).to_bytes(8, "big"), 1009),
+        (b"\x82\xff" + b"\xff" * 8, 1009),
+    ],
+)
+def test_what_no_browser_sends_closes_the_connection(relayed: socket.socket, bad: bytes, code: int) -> None:
+    relayed.sendall(bad)
+    [(opcode, payload)] = received(relayed)
+    assert (opcode, int.from_bytes(payload[:2], "big")) == (Opcode.CLOSE, code)
+
+
+def test_a_long_message_in_parts_is_too_long_as_well(relayed: socket.socket) -> None:
+    part = bytes(MAX_MESSAGE // 2 + 1)
+    first = Frame(Opcode.BINARY, part, fin=False).serialize(mask=True)
+    relayed.sendall(first + Frame(Opcode.CONT, part, fin=True).serialize(mask=True))
+    *_, (opcode, payload) = received(relayed)
+    assert (opcode, int.from_bytes(payload[:2], "big")) == (Opcode.CLOSE, 1009)
+
+
 def test_bytes_go_to_the_broker_and_back(broker: EmbeddedBroker) -> None:
     with ConsoleServer(ConsoleConfig(BrokerAddress.parse(broker.url), "germany")) as server:
         assert json.loads(ask(server, "/config.json")[2])["ws_url"] == "mqtt"
@@ -175,20 +226,36 @@ def test_bytes_go_to_the_broker_and_back(broker: EmbeddedBroker) -> None:
             head = link.recv(4096)
             assert head[0] == 0x82
             assert head[2] == 0x20  # CONNACK
-            link.sendall(masked(b"ping", 9))
+            link.sendall(masked(b"ping", Opcode.PING))
             assert link.recv(4096) == b"\x8a\x04ping"
-            link.sendall(masked(b"\x03\xe8", 8))
+            link.sendall(masked(b"\x03\xe8", Opcode.CLOSE))
             assert link.recv(4096)[:2] == b"\x88\x02"
-        with upgrade(server, Origin="http://evil.example") as link:
-            assert status(link) == 403
-        with upgrade(server, Host="evil.example", Origin="http://evil.example") as link:
-            assert status(link) == 403
-        with upgrade(server, **{"Sec-WebSocket-Protocol": "chat"}) as link:
-            assert status(link) == 400
-        broker.close()
+        with upgrade(server) as link:
+            assert status(link) == 101
+            broker.close()
+            assert [opcode for opcode, _ in received(link)] == [Opcode.CLOSE]
         with upgrade(server) as link:
             assert status(link) == 502
 
 
-def test_a_page_on_a_broker_of_its_own_reach_gets_no_relay(server: ConsoleServer) -> None:
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+        ({"Sec-WebSocket-Protocol": "chat"}, 400),
+        ({"Sec-WebSocket-Key": "short"}, 400),
+        ({"Sec-WebSocket-Version": "8"}, 400),
+        ({"Upgrade": "h2c"}, 426),
+    ],
+)
+def test_other_requests_get_no_relay(
+    echo: socketserver.BaseServer, headers: dict[str, str], code: int
+) -> None:
+    address = BrokerAddress.parse(f"mqtt://127.0.0.1:{echo.server_address[1]}")  # type: ignore[index]
+    with ConsoleServer(ConsoleConfig(address, "germany")) as server, upgrade(server, **headers) as link:
+        assert status(link) == code
+
+
+def test_there_is_no_relay_to_a_broker_that_browsers_reach_themselves(server: ConsoleServer) -> None:
     assert ask(server, "/mqtt")[0] == 404
