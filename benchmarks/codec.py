@@ -18,7 +18,7 @@ from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import EnergyWh, PriceUeur, Serial, TickNumber
 
 PACKAGES: Final = 10
-LEAST_S: Final = 0.05
+MIN_S: Final = 0.05
 HELD: Final = 2_000
 PRICES: Final = [1_000_000 - 33_333 * n for n in range(PACKAGES)]
 TICK: Final = 57
@@ -65,7 +65,7 @@ def run(*, quick: bool) -> None:
 
 
 def _measure(title: str, ways: list[Way], *, quick: bool) -> None:
-    rounds, least_s = (1, 0.002) if quick else (9, LEAST_S)
+    rounds, min_s = (1, 0.002) if quick else (9, MIN_S)
     jobs: dict[tuple[str, str], Callable[[], object]] = {}
     for way in ways:
         jobs[way.name, "make"] = way.make
@@ -76,7 +76,7 @@ def _measure(title: str, ways: list[Way], *, quick: bool) -> None:
             jobs[way.name, "write"] = _bound(way.write, made)
             jobs[way.name, "read"] = _bound(way.read, payload)
     jobs["", "pass"] = _passing(ways[0].make())
-    loops = {key: _calibrate(job, least_s) for key, job in jobs.items()}
+    loops = {key: _calibrate(job, min_s) for key, job in jobs.items()}
     us: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
     with collector_off():
         for _ in range(rounds):
@@ -120,9 +120,9 @@ def _time(job: Callable[[], object], loops: int) -> float:
     return process_time() - start_s
 
 
-def _calibrate(job: Callable[[], object], least_s: float) -> int:
+def _calibrate(job: Callable[[], object], min_s: float) -> int:
     loops = 16
-    while _time(job, loops) < least_s:
+    while _time(job, loops) < min_s:
         loops *= 2
     return loops
 
