@@ -194,7 +194,7 @@ def _operation(message_type: MessageType, action: str) -> dict[str, Any]:
             mqtt["messageExpiryInterval"] = {
                 "type": "integer",
                 "minimum": 1,
-                "description": "Seconds until the phase and the receivers' patience after it end; absent in lock-step.",
+                "description": "Seconds to the end of phase and answer timeout; absent in lock-step.",
             }
     name = message_type.message_class.__name__
     return {

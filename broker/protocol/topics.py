@@ -88,7 +88,7 @@ class MessageType:
     to_cells: CellRange = CellRange.OWN
     """Where the scope names a cell: the cells to which a sender may publish it."""
     expires: bool = False
-    """Whether the broker drops it when its phase and the receivers' patience after it are over."""
+    """Whether the broker drops it when its phase and the receivers' answer timeout after it are over."""
     supersedes: bool = False
     """Whether it replaces the sender's earlier messages: of those not sent yet only the newest is kept."""
     qos: int = 1
