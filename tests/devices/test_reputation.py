@@ -12,7 +12,7 @@ from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
 from gridfleet.devices.runtime.agent_factory import Identity
-from tests.system.heard import heard
+from tests.system.message_log import simulate
 
 
 def after(*outcomes: bool, tick: int = 0) -> Reputation:
@@ -101,7 +101,7 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
     monkeypatch.setattr(agent_factory, "build_charger", first_lies)
     small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]
     scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
-    run = heard(scenario, 60)
+    run = simulate(scenario, 60)
     accepted = Counter(sender for scope, sender, _ in run.of(Accept) if scope == "charger-1")
     assert accepted
     assert max(accepted.values()) <= 2
@@ -111,5 +111,5 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
 
 
 def test_honest_chargers_are_trusted_all_the_time() -> None:
-    run = heard(parse("", "honest.toml", ""), 60)
+    run = simulate(parse("", "honest.toml", ""), 60)
     assert {state.avoids for _, _, state in run.of(VehicleState)} == {()}

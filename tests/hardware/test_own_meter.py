@@ -12,7 +12,7 @@ from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
 from gridfleet.devices.runtime.agent_factory import Identity
 from tests.dashboards.runs import audit, broken, record
-from tests.system.heard import Heard, heard
+from tests.system.message_log import MessageLog, simulate
 
 TICKS: Final = 40
 PER_READING_WH: Final = 1_700
@@ -37,7 +37,7 @@ class Meter:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Heard:
+def run(monkeypatch: pytest.MonkeyPatch) -> MessageLog:
     build = agent_factory.build_charger
 
     def build_metered(
@@ -46,10 +46,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Heard:
         return build(identity, buffer, market, reactor=reactor, connector=Meter())
 
     monkeypatch.setattr(agent_factory, "build_charger", build_metered)
-    return heard(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
+    return simulate(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
 
 
-def test_vehicles_pay_for_the_metered_energy(run: Heard) -> None:
+def test_vehicles_pay_for_the_metered_energy(run: MessageLog) -> None:
     messages = [message for *_, message in run.messages]
     assert sum(isinstance(said, Lease) and said.metered for said in messages) > 20
     chargers = [said for said in messages if isinstance(said, ChargerState)]
@@ -61,16 +61,16 @@ def test_vehicles_pay_for_the_metered_energy(run: Heard) -> None:
     assert all(0 <= state.stored_wh <= state.capacity_wh for state in vehicles)
 
 
-def test_states_are_marked_as_measured(run: Heard) -> None:
+def test_states_are_marked_as_measured(run: MessageLog) -> None:
     chargers = [message for *_, message in run.messages if isinstance(message, ChargerState)]
     assert all(state.measured and state.contactor == "closed" for state in chargers)
 
 
-def test_the_auditor_finds_nothing(run: Heard) -> None:
+def test_the_auditor_finds_nothing(run: MessageLog) -> None:
     assert broken(audit(run.messages)) == {}
 
 
-def test_every_row_of_the_ledger_says_what_is_behind_it(run: Heard) -> None:
+def test_every_row_of_the_ledger_says_what_is_behind_it(run: MessageLog) -> None:
     with record(run.messages) as store:
         lines = [*map(agent_line, store.agents())]
         assert {line[2] for line in lines if line[-1] == "measured"} == {"charger"}

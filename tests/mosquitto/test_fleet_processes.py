@@ -27,8 +27,8 @@ from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.clients import Clients
-from tests.system.heard import Heard, heard
-from tests.system.test_shared import OF_THE_TRANSPORT
+from tests.system.message_log import MessageLog, simulate
+from tests.system.test_shared_connections import TIME_AND_PRESENCE
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.mosquitto
@@ -85,7 +85,7 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
     secrets: Path,
     scenario: Scenario,
 ) -> None:
-    log, fleet, credentials = Heard(), Fleet(scenario), FileCredentials(secrets)
+    log, fleet, credentials = MessageLog(), Fleet(scenario), FileCredentials(secrets)
     clock = fleet.clock(Mode.LOCKSTEP, 0.0, 6, epoch=new_epoch())
     with (
         FleetProcess(scenario, mosquitto, secrets, 1, modes[0]) as first,
@@ -103,9 +103,9 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
         assert loop.run_until(over, 60)
         runner.stop()
         loop.run_until(lambda: False, 0.2)
-    simulated = heard(scenario, 6)
-    assert sorted(line[1:] for line in log.lines(but=OF_THE_TRANSPORT)) == sorted(
-        line[1:] for line in simulated.lines(but=OF_THE_TRANSPORT)
+    simulated = simulate(scenario, 6)
+    assert sorted(line[1:] for line in log.lines(but=TIME_AND_PRESENCE)) == sorted(
+        line[1:] for line in simulated.lines(but=TIME_AND_PRESENCE)
     )
     assert broken(audit(log.messages)) == {}
     assert (listener.refused, clock.refused, clock.lockstep.late_phases) == (0, {}, 0)

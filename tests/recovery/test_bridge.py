@@ -22,7 +22,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.runs.results import open_recording
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.provisioning.shell import end, start
-from tests.system.heard import EXCHANGING
+from tests.system.message_log import EXCHANGING
 
 pytestmark = pytest.mark.mosquitto
 TICKS = 4

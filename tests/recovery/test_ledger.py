@@ -7,7 +7,7 @@ from gridfleet.devices.runtime.network_faults import parse_faults
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.provisioning.chaos.ledger import TickLedger, oversold_packages, tick_ledger
 from gridfleet.provisioning.chaos.observations import Observations
-from tests.system.heard import EXCHANGING
+from tests.system.message_log import EXCHANGING
 
 TICKS, FAULTS_END = 48, 32
 

@@ -1,1 +1,1 @@
-"""A whole site: the same every time, the same over a broker, in the right shape, and never out of balance."""
+"""A whole site: repeatable, the same over a broker, with plausible results, and always in balance."""

@@ -1,4 +1,4 @@
-"""The same scenario, seed and version give the same messages: whatever the hash seed, the order, or the wire."""
+"""The same scenario, seed and version give the same messages, whatever the hash seed, the order, or the encoding."""
 
 import sys
 from functools import cache
@@ -12,7 +12,7 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import record
 from tests.provisioning.shell import end, start
-from tests.system.heard import EXCHANGING, Heard, Line, border_crossings, digest, heard
+from tests.system.message_log import EXCHANGING, Line, MessageLog, border_crossings, digest, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (1, 2, 3)
@@ -32,75 +32,75 @@ GOLDEN = {
 }
 """Digests of ledger and reservations of 12 ticks of each shipped scenario, by its first tick.
 
-They change with everything that a device decides. Where that is meant, put the new ones here, and say in the
-CHANGELOG what behaves differently; where it is not, the change has done more than it should.
+They change with every decision of a device. After an intended change, put the new digests here, and describe in the
+CHANGELOG what behaves differently; otherwise the change has an unintended effect.
 """
 
 
 @cache
-def played(run: str) -> Heard:
+def messages_of(run: str) -> MessageLog:
     name, changes, ticks = RUNS[run]
-    return heard(load(name, changes), ticks)
+    return simulate(load(name, changes), ticks)
 
 
-def by_instant(ear: Heard) -> list[Line]:
-    """What is said, in the order of time, and within an instant in an order that is always the same."""
-    return sorted(ear.lines())
+def by_instant(log: MessageLog) -> list[Line]:
+    """Return the messages in the order of time, and within an instant in a fixed order."""
+    return sorted(log.lines())
 
 
 @pytest.mark.parametrize("run", ["normal", "exchanging"])
-def test_hash_seeds_decide_nothing(run: str) -> None:
+def test_hash_seeds_do_not_matter(run: str) -> None:
     name, changes, ticks = RUNS[run]
-    program = (sys.executable, "-m", "tests.system.heard")
+    program = (sys.executable, "-m", "tests.system.message_log")
     children = [
         start(name, str(ticks), *changes, cwd=ROOT, env={"PYTHONHASHSEED": seed}, program=program)
         for seed in ("0", "4242")
     ]
     ended = [end(child) for child in children]
     assert [(child.code, child.err) for child in ended] == [(0, "")] * 2
-    assert {child.out.strip() for child in ended} == {digest(played(run).lines())}
+    assert {child.out.strip() for child in ended} == {digest(messages_of(run).lines())}
 
 
-def test_energy_crosses_borders_where_that_is_tested() -> None:
-    assert border_crossings(played("exchanging")) > 100_000
+def test_the_exchanging_run_moves_energy_between_cells() -> None:
+    assert border_crossings(messages_of("exchanging")) > 100_000
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_order_of_arrival_within_an_instant_decides_nothing(run: str) -> None:
+def test_the_order_of_arrival_within_an_instant_does_not_matter(run: str) -> None:
     name, changes, ticks = RUNS[run]
-    expected = by_instant(played(run))
+    expected = by_instant(messages_of(run))
     for seed in SEEDS:
-        shuffled = heard(load(name, changes), ticks, shuffle=seed)
-        assert shuffled.lines() != played(run).lines()  # the order was another
+        shuffled = simulate(load(name, changes), ticks, shuffle=seed)
+        assert shuffled.lines() != messages_of(run).lines()  # the order was different
         assert by_instant(shuffled) == expected
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_way_through_bytes_changes_nothing(run: str) -> None:
+def test_encoding_and_decoding_change_nothing(run: str) -> None:
     name, changes, ticks = RUNS[run]
-    assert heard(load(name, changes), ticks, wire=True).lines() == played(run).lines()
+    assert simulate(load(name, changes), ticks, wire=True).lines() == messages_of(run).lines()
 
 
 def test_a_run_may_be_repeated_in_the_same_process() -> None:
-    assert heard(load("normal"), 24).lines() == played("normal").lines()
+    assert simulate(load("normal"), 24).lines() == messages_of("normal").lines()
 
 
-def test_who_listens_decides_nothing() -> None:
+def test_taps_change_nothing() -> None:
     name, changes, ticks = RUNS["exchanging"]
     simulation = Simulation(load(name, changes), ticks=ticks)
     simulation.run()
     assert simulation.fleet.seed == load(name).seed
-    assert simulation.now_ms == played("exchanging").messages[-1][0]
+    assert simulation.now_ms == messages_of("exchanging").messages[-1][0]
 
 
-def test_another_seed_is_another_ledger() -> None:
-    ledgers = [digest(record(heard(load("normal"), 12, seed=seed).messages).trades()) for seed in SEEDS]
+def test_another_seed_gives_another_ledger() -> None:
+    ledgers = [digest(record(simulate(load("normal"), 12, seed=seed).messages).trades()) for seed in SEEDS]
     assert len(set(ledgers)) == len(SEEDS)
 
 
 @pytest.mark.parametrize(("name", "first"), GOLDEN)
-def test_nobody_has_changed_what_the_shipped_scenarios_do(name: str, first: int) -> None:
-    with record(played(name).messages) as store:
+def test_the_shipped_scenarios_give_the_same_results_as_before(name: str, first: int) -> None:
+    with record(messages_of(name).messages) as store:
         scenario = load(name)
         begin_ms = scenario.start_ms + first * TICK_MS
         end_ms = begin_ms + 12 * TICK_MS

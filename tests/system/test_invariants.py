@@ -1,4 +1,4 @@
-"""What must always hold, over random fleets, faults and orders of arrival: DESIGN.md, "What must always hold"."""
+"""The invariants of docs/design.md, over random fleets, faults and orders of arrival."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import audit, broken
-from tests.system.heard import Heard, digest, heard
+from tests.system.message_log import MessageLog, digest, simulate
 
 pytestmark = pytest.mark.timeout(900)  # the profile `thorough` takes its time
 TICKS: Final = 14
@@ -42,7 +42,7 @@ NEAR: Final = {"area.south": 51, "area.north": 52, "area.west": 9, "area.east": 
 
 
 class Run(NamedTuple):
-    """A fleet and how it is played; its text can be pasted into a test or a command line."""
+    """A fleet and its run; its text can be pasted into a test or a command line."""
 
     changes: tuple[str, ...]
     seed: int
@@ -112,14 +112,14 @@ def faults(draw: st.DrawFn, last: int = TICKS) -> Faults:
 
 
 def busy(seed: int, columns: int, *changes: str) -> Run:
-    """Eight thirsty vehicles and four chargers near each other: reservations all the time."""
+    """Return a run with eight vehicles low on energy and four chargers nearby: always some reservations."""
     area = [f"{key}={value}" for key, value in NEAR.items()]
     counts = ("turbines.count=2", "chargers.count=4", "vehicles.count=8", "vehicles.stored_share=[0.0, 0.3]")
     return Run((*area, f"area.columns={columns}", *counts, *changes), seed, None)
 
 
 class Books:
-    """Energy in Wh and money in nEUR of one tick, or of a whole run, as the devices account for them."""
+    """Energy in Wh and money in nEUR of one tick or of a whole run, summed over the devices' states."""
 
     def __init__(self) -> None:
         self.generated = self.sold = self.curtailed = self.unsettled = self.earned = 0
@@ -156,42 +156,42 @@ class Books:
         return self.bought, self.paid
 
 
-def accounts(ear: Heard) -> Iterator[tuple[str, Account]]:
-    """Every device's accounts; the clock has none."""
-    return ((sender, state) for _, sender, state in ear.of(State) if isinstance(state, Account))
+def accounts(log: MessageLog) -> Iterator[tuple[str, Account]]:
+    """Yield every device's accounts; the clock has none."""
+    return ((sender, state) for _, sender, state in log.of(State) if isinstance(state, Account))
 
 
-def books_by_tick(ear: Heard) -> dict[int, Books]:
+def books_by_tick(log: MessageLog) -> dict[int, Books]:
     total: dict[int, Books] = defaultdict(Books)
-    for _, state in accounts(ear):
+    for _, state in accounts(log):
         total[state.tick].add(state)
     return total
 
 
-def said_in(ear: Heard, tick: int) -> set[tuple[str, str]]:
-    """(sender, word) of each account, bid and supply of a tick."""
-    said = {(sender, state.TYPE) for sender, state in accounts(ear) if state.tick == tick}
-    said |= {(sender, bid.TYPE) for _, sender, bid in ear.of(Bid) if bid.tick == tick}
-    return said | {(sender, supply.TYPE) for _, sender, supply in ear.of(Supply) if supply.tick == tick}
+def published_in(log: MessageLog, tick: int) -> set[tuple[str, str]]:
+    """Return (sender, message type) of each account, bid and supply of a tick."""
+    found = {(sender, state.TYPE) for sender, state in accounts(log) if state.tick == tick}
+    found |= {(sender, bid.TYPE) for _, sender, bid in log.of(Bid) if bid.tick == tick}
+    return found | {(sender, supply.TYPE) for _, sender, supply in log.of(Supply) if supply.tick == tick}
 
 
-def steady(ear: Heard, ids: list[str], tick: int) -> set[str]:
-    """Devices that were alive from the beginning of the tick before to the end of this one."""
+def steady(log: MessageLog, ids: list[str], tick: int) -> set[str]:
+    """Return the devices that were online from the start of the tick before to the end of this one."""
     alive = set(ids)
-    shaken: set[str] = set()
+    disturbed: set[str] = set()
     site_tick = -1
-    for _, _, sender, said in ear.messages:
-        if isinstance(said, Tick):
-            site_tick = said.tick
-        elif isinstance(said, Presence) and site_tick >= 0 and site_tick <= tick:
-            (alive.add if said.online else alive.discard)(sender)
+    for _, _, sender, message in log.messages:
+        if isinstance(message, Tick):
+            site_tick = message.tick
+        elif isinstance(message, Presence) and site_tick >= 0 and site_tick <= tick:
+            (alive.add if message.online else alive.discard)(sender)
             if site_tick >= tick - 1:
-                shaken.add(sender)
-    return alive - shaken
+                disturbed.add(sender)
+    return alive - disturbed
 
 
-def expected_words(fleet: Fleet, devices: set[str]) -> set[tuple[str, str]]:
-    """What devices that take part say in every tick."""
+def expected_messages(fleet: Fleet, devices: set[str]) -> set[tuple[str, str]]:
+    """Return (sender, message type) of what devices publish in every tick."""
     words = {(device, "state") for device in devices}
     for device in devices:
         kind = fleet.kind_of(device)
@@ -207,13 +207,13 @@ def expected_words(fleet: Fleet, devices: set[str]) -> set[tuple[str, str]]:
 
 @given(runs())
 def test_without_faults_every_book_agrees_in_every_tick(run: Run) -> None:
-    ear = heard(run.scenario, TICKS, seed=run.seed, shuffle=run.shuffle)
-    assert broken(audit(ear.messages)) == {}
+    log = simulate(run.scenario, TICKS, seed=run.seed, shuffle=run.shuffle)
+    assert broken(audit(log.messages)) == {}
     fleet = Fleet(run.scenario, run.seed)
-    everybody = expected_words(fleet, set(fleet.ids))
-    books = books_by_tick(ear)
+    everybody = expected_messages(fleet, set(fleet.ids))
+    books = books_by_tick(log)
     for tick in range(TICKS):
-        assert said_in(ear, tick) == everybody
+        assert published_in(log, tick) == everybody
         if not everybody:
             continue
         now = books[tick]
@@ -221,14 +221,14 @@ def test_without_faults_every_book_agrees_in_every_tick(run: Run) -> None:
         assert now.unsettled == 0
         assert now.trade == now.purchase
         assert (now.delivered, now.delivery_earned) == (now.drawn, now.drawn_paid)
-        assert now.balance == 0  # money comes from nowhere and goes nowhere
-    assert not any(ear.of(Correction))
+        assert now.balance == 0  # no money is created or lost
+    assert not any(log.of(Correction))
 
 
 @given(runs(), st.integers(1, 2**16))
-def test_the_order_of_arrival_decides_nothing(run: Run, other: int) -> None:
-    one = heard(run.scenario, TICKS, seed=run.seed)
-    two = heard(run.scenario, TICKS, seed=run.seed, shuffle=other, wire=True)
+def test_the_order_of_arrival_does_not_matter(run: Run, other: int) -> None:
+    one = simulate(run.scenario, TICKS, seed=run.seed)
+    two = simulate(run.scenario, TICKS, seed=run.seed, shuffle=other, wire=True)
     assert digest(sorted(two.lines())) == digest(sorted(one.lines()))
 
 
@@ -237,11 +237,11 @@ def test_the_order_of_arrival_decides_nothing(run: Run, other: int) -> None:
 
 @example(Run(("vehicles.count=2",), 1, None), Faults(skew_s=600, from_tick=2, to_tick=3))
 @given(runs(), faults())
-def test_until_the_faults_begin_all_is_as_without_them(run: Run, wrong: Faults) -> None:
+def test_before_the_faults_begin_everything_is_as_without_them(run: Run, wrong: Faults) -> None:
     end_ms = run.scenario.start_ms + wrong.from_tick * TICK_MS
     ticks = wrong.from_tick + 1
-    faulty = heard(run.scenario, ticks, seed=run.seed, faults=wrong)
-    sound = heard(run.scenario, ticks, seed=run.seed)
+    faulty = simulate(run.scenario, ticks, seed=run.seed, faults=wrong)
+    sound = simulate(run.scenario, ticks, seed=run.seed)
     assert sorted(line for line in faulty.lines() if line[0] < end_ms) == sorted(
         line for line in sound.lines() if line[0] < end_ms
     )
@@ -282,30 +282,30 @@ def test_until_the_faults_begin_all_is_as_without_them(run: Run, wrong: Faults) 
 )
 @given(runs(), faults())
 def test_faults_break_no_invariant(run: Run, wrong: Faults) -> None:
-    ear = heard(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
-    found = broken(audit(ear.messages, exact=False, skew_s=round(wrong.skew_s)))
+    log = simulate(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
+    found = broken(audit(log.messages, exact=False, skew_s=round(wrong.skew_s)))
     note(f"play({run!r}, {wrong!r})")
     assert found == {}
-    assert [tick.tick for _, _, tick in ear.of(Tick) if tick.phase is Phase.BID] == list(range(TICKS))
+    assert [tick.tick for _, _, tick in log.of(Tick) if tick.phase is Phase.BID] == list(range(TICKS))
 
 
 @given(runs(), faults(last=7))
 def test_after_faults_the_books_agree_again(run: Run, wrong: Faults) -> None:
-    """From the second tick after the faults on, all who live take part and both sides book the same.
+    """From the second tick after the faults, every device that is online trades, and both sides book the same.
 
-    A tick in which somebody comes back, without the memory of what it had bought, is left out.
+    Ticks in which a device returns without its state are left out.
     """
     note(f"play({run!r}, {wrong!r})")
-    ear = heard(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
+    log = simulate(run.scenario, TICKS, seed=run.seed, faults=wrong, shuffle=run.shuffle)
     fleet = Fleet(run.scenario, run.seed)
-    books = books_by_tick(ear)
+    books = books_by_tick(log)
     for tick in range(wrong.to_tick + 1, TICKS):
-        alive = steady(ear, fleet.ids, tick)
-        words = said_in(ear, tick)
-        assert expected_words(fleet, alive) <= words, tick
+        alive = steady(log, fleet.ids, tick)
+        words = published_in(log, tick)
+        assert expected_messages(fleet, alive) <= words, tick
         if alive != set(fleet.ids):
             continue
-        assert words == expected_words(fleet, alive)
+        assert words == expected_messages(fleet, alive)
         now = books[tick]
         assert now.generated == now.sold + now.curtailed, tick
         assert now.unsettled == 0, tick
@@ -314,7 +314,7 @@ def test_after_faults_the_books_agree_again(run: Run, wrong: Faults) -> None:
 
 @st.composite
 def passing_faults(draw: st.DrawFn) -> Faults:
-    """A network that fails for up to three ticks: shorter than a receipt or a bill may be asked for again."""
+    """Return network faults of up to three ticks, after which receipts and bills are still asked for again."""
     wrong = draw(faults())
     begin = draw(st.integers(0, 4))
     return wrong.model_copy(
@@ -372,22 +372,22 @@ def passing_faults(draw: st.DrawFn) -> Faults:
     Faults(loss=0.1, duplicate=0.02, delay_s=300, from_tick=1, to_tick=2),
 )
 @given(runs(), passing_faults())
-def test_no_money_is_made_or_lost_by_a_network_that_fails_for_a_while(run: Run, wrong: Faults) -> None:
-    """Nine ticks later, what all devices have adds up to nothing, and vehicles drew what chargers delivered."""
+def test_a_network_that_fails_for_a_while_creates_and_loses_no_money(run: Run, wrong: Faults) -> None:
+    """Nine ticks later all balances add up to zero, and vehicles have drawn what chargers have delivered."""
     note(f"play({run!r}, {wrong!r})")
     ticks = wrong.to_tick + 9
-    ear = heard(run.scenario, ticks, seed=run.seed, faults=wrong, shuffle=run.shuffle)
-    books = books_by_tick(ear)
+    log = simulate(run.scenario, ticks, seed=run.seed, faults=wrong, shuffle=run.shuffle)
+    books = books_by_tick(log)
     assert books[ticks - 1].balance == 0
     delivered = sum(now.delivered for now in books.values())
     assert sum(now.drawn for now in books.values()) == delivered
 
 
 @given(runs())
-def test_every_lease_of_a_dead_vehicle_ends(run: Run) -> None:
-    """Vehicles that fall silent without a last will keep their ports until their leases lapse, and no longer."""
-    ear = Heard()
-    simulation = Simulation(run.scenario, seed=run.seed, ticks=TICKS, taps=(ear.tap,), shuffle=run.shuffle)
+def test_every_lease_of_a_silent_vehicle_ends(run: Run) -> None:
+    """Vehicles that fall silent without a last will keep their ports until their leases expire, and no longer."""
+    log = MessageLog()
+    simulation = Simulation(run.scenario, seed=run.seed, ticks=TICKS, taps=(log.tap,), shuffle=run.shuffle)
 
     def progress(simulation: Simulation) -> bool:
         if simulation.clock.tick == 6:
@@ -396,10 +396,10 @@ def test_every_lease_of_a_dead_vehicle_ends(run: Run) -> None:
         return True
 
     simulation.run(progress)
-    assert broken(audit(ear.messages, exact=False)) == {}
+    assert broken(audit(log.messages, exact=False)) == {}
     reserved = [
         state.ports_reserved
-        for _, state in accounts(ear)
+        for _, state in accounts(log)
         if state.tick == TICKS - 1 and isinstance(state, ChargerState)
     ]
     assert len(reserved) == simulation.fleet.scenario.chargers.count

@@ -1,4 +1,4 @@
-"""A site of several processes: clock, parts of a fleet, and who listens; killed and brought back."""
+"""A site of several processes: clock, fleet processes and a listener; some are killed and restarted."""
 
 import signal
 import subprocess
@@ -18,7 +18,7 @@ from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import end, gridfleet, start
-from tests.system.heard import Heard, heard
+from tests.system.message_log import MessageLog, simulate
 
 SMALL = ("turbines.count=2", "households.count=4", "farms.count=0", "chargers.count=3", "vehicles.count=3")
 TICKS = 6
@@ -31,22 +31,22 @@ def url() -> Iterator[str]:
 
 
 @contextmanager
-def ear_on(url: str) -> Iterator[tuple[Heard, Callable[[Callable[[], bool]], None]]]:
-    """All that is said on the site, and a way to listen until something holds."""
-    said = Heard()
+def listening_to(url: str) -> Iterator[tuple[MessageLog, Callable[[Callable[[], bool]], None]]]:
+    """Yield the log of the site's messages, and a function that listens until a condition holds."""
+    log = MessageLog()
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA) as loop:
-        ear = SiteListener(loop, SiteDecoder("germany"), (said.tap,))
+        listener = SiteListener(loop, SiteDecoder("germany"), (log.tap,))
         loop.wait_online(60)
 
         def listen(until: Callable[[], bool]) -> None:
             assert loop.run_until(until, 60)
 
-        yield said, listen
-        ear.connection.close()
+        yield log, listen
+        listener.connection.close()
 
 
 def children(stack: ExitStack, cwd: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Start gridfleet's processes, each of which is ended with the stack."""
+    """Return a function that starts a gridfleet process, which ends with the stack."""
 
     def run(*words: str) -> "subprocess.Popen[str]":
         process = start(*words, "--set", *SMALL, cwd=cwd)
@@ -62,43 +62,43 @@ def children(stack: ExitStack, cwd: Path) -> Callable[..., "subprocess.Popen[str
     return run
 
 
-def is_over(said: Heard) -> bool:
-    return any(state.status == "finished" for _, _, state in said.of(ClockState))
+def is_finished(log: MessageLog) -> bool:
+    return any(state.status == "finished" for _, _, state in log.of(ClockState))
 
 
 def test_two_processes_and_a_clock_give_the_ledger_of_the_simulation(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        said, listen = stack.enter_context(ear_on(url))
+        log, listen = stack.enter_context(listening_to(url))
         run = children(stack, tmp_path)
         fleets = [run("fleet", "normal", "--broker", url, "--part", f"{number}/2") for number in (1, 2)]
         clock = run("clock", "normal", "--broker", url, "--mode", "lockstep", "--ticks", str(TICKS))
-        listen(lambda: is_over(said))
+        listen(lambda: is_finished(log))
         assert end(clock).code == ExitCode.SUCCESS
         for process in fleets:
             process.send_signal(signal.SIGTERM)
             ended = end(process)
             assert (ended.code, "all devices are offline" in ended.err) == (ExitCode.SUCCESS, True)
-    expected = heard(load("normal", SMALL), TICKS)
+    expected = simulate(load("normal", SMALL), TICKS)
     for kind in (Bid, Award, Receipt, Lease):
-        assert sorted(map(repr, said.of(kind))) == sorted(map(repr, expected.of(kind)))
+        assert sorted(map(repr, log.of(kind))) == sorted(map(repr, expected.of(kind)))
         assert next(expected.of(kind), None) is not None
 
 
-def test_a_clock_that_is_killed_goes_on_with_its_tick(url: str, tmp_path: Path) -> None:
+def test_a_killed_clock_resumes_at_its_tick(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        said, listen = stack.enter_context(ear_on(url))
+        log, listen = stack.enter_context(listening_to(url))
         run = children(stack, tmp_path)
         run("fleet", "normal", "--broker", url)
         words = ("clock", "normal", "--broker", url, "--ticks", "5", "--seconds-per-tick", "0.6")
         first = run(*words)
-        listen(lambda: any(tick.tick == 2 for _, _, tick in said.of(Tick)))
+        listen(lambda: any(tick.tick == 2 for _, _, tick in log.of(Tick)))
         first.kill()
         first.wait()
         second = run(*words)
-        listen(lambda: is_over(said))
+        listen(lambda: is_finished(log))
         ended = end(second)
         assert "resumes at tick" in ended.err
-    ticks = [tick for _, _, tick in said.of(Tick)]
+    ticks = [tick for _, _, tick in log.of(Tick)]
     assert {tick.epoch for tick in ticks} == {ticks[0].epoch}
     assert sorted({tick.tick for tick in ticks}) == [0, 1, 2, 3, 4]
     assert [tick.simulated_ms for tick in ticks] == sorted(tick.simulated_ms for tick in ticks)
@@ -117,30 +117,30 @@ def test_a_new_run_after_one_that_ended_has_a_higher_epoch(url: str, tmp_path: P
         "--patience",
         "0",
     )
-    with ear_on(url) as (said, listen):
+    with listening_to(url) as (log, listen):
         for times in (1, 2):
             ended = gridfleet(*words, "--set", *SMALL, cwd=tmp_path)
             assert ended.code == ExitCode.SUCCESS
             assert "begins without 14 of 14 devices" in ended.err
-            listen(lambda times=times: len(epochs(said)) == times)  # type: ignore[misc]
-    first, second = epochs(said)
+            listen(lambda times=times: len(epochs(log)) == times)  # type: ignore[misc]
+    first, second = epochs(log)
     assert first < second
 
 
-def epochs(said: Heard) -> list[int]:
-    return sorted({tick.epoch for _, _, tick in said.of(Tick)})
+def epochs(log: MessageLog) -> list[int]:
+    return sorted({tick.epoch for _, _, tick in log.of(Tick)})
 
 
-def test_a_stand_by_takes_the_part_of_one_that_is_killed(url: str, tmp_path: Path) -> None:
+def test_a_standby_process_takes_the_part_of_a_killed_one(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         run = children(stack, tmp_path)
         words = ("fleet", "normal", "--broker", url, "--parts", "2", "--claim", "parts")
-        told = {process: read_line(process) for process in [run(*words) for _ in range(3)]}
-        (reserve,) = (process for process, line in told.items() if "standing by" in line)
-        holder = next(process for process in told if process is not reserve)
-        part = told[holder].split(":")[1]
+        first_lines = {process: read_line(process) for process in [run(*words) for _ in range(3)]}
+        (standby,) = (process for process, line in first_lines.items() if "standing by" in line)
+        holder = next(process for process in first_lines if process is not standby)
+        part = first_lines[holder].split(":")[1]
         holder.kill()
-        assert part in read_line(reserve)
+        assert part in read_line(standby)
 
 
 def read_line(process: "subprocess.Popen[str]") -> str:
@@ -149,7 +149,7 @@ def read_line(process: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "remedy"),
     [
         (("--part", "3/2"), "is not a part such as 2/4"),
         (("--parts", "2"), "need each other"),
@@ -159,9 +159,11 @@ def read_line(process: "subprocess.Popen[str]") -> str:
         (("--parts", "2", "--claim", "/proc/x"), "cannot be used"),
     ],
 )
-def test_parts_that_make_no_sense_are_refused(words: tuple[str, ...], mend: str, tmp_path: Path) -> None:
+def test_options_that_contradict_each_other_are_rejected(
+    words: tuple[str, ...], remedy: str, tmp_path: Path
+) -> None:
     ended = gridfleet(
         "fleet", "normal", "--broker", "mqtt://127.0.0.1:1", *words, "--set", *SMALL, cwd=tmp_path
     )
     assert ended.code == ExitCode.USAGE
-    assert mend in ended.err
+    assert remedy in ended.err

@@ -1,4 +1,4 @@
-"""A scenario with recorded weather, from its file to what the turbines sell; and what is said of files that fail."""
+"""A scenario with recorded weather, from its file to the turbines' energy; and the errors for faulty files."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from gridfleet.broker.protocol.messages import ProducerState
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from tests.provisioning.shell import gridfleet
-from tests.system.heard import Heard, heard
+from tests.system.message_log import MessageLog, simulate
 
 FLEET = """
 start = 2025-01-31T00:00:00
@@ -72,48 +72,48 @@ def with_dwd(folder: Path, north: str, south: str, more: str = 'station_list = "
     return scenario_file(folder, f"{head}\n{more}")
 
 
-def played(file: Path) -> Heard:
+def simulated(file: Path) -> MessageLog:
     scenario = load(str(file))
-    return heard(scenario, scenario.ticks)
+    return simulate(scenario, scenario.ticks)
 
 
-def generated(ear: Heard) -> dict[int, int]:
+def generated(log: MessageLog) -> dict[int, int]:
     """Wh that the turbines generated, by tick."""
     total: dict[int, int] = {}
-    for _, _, state in ear.of(ProducerState):
+    for _, _, state in log.of(ProducerState):
         if state.kind == "turbine":
             total[state.tick] = total.get(state.tick, 0) + state.generated_wh
     return total
 
 
 def test_a_csv_file_moves_the_turbines(tmp_path: Path) -> None:
-    steady = generated(played(with_csv(tmp_path, csv_text(4))))
+    steady = generated(simulated(with_csv(tmp_path, csv_text(4))))
     assert sorted(steady) == [0, 1, 2, 3]
     assert max(steady.values()) - min(steady.values()) <= 3  # fractions of a Wh are carried on
     assert steady[0] > 0
-    calm = generated(played(with_csv(tmp_path, csv_text(4, speed_mps=0.0))))
+    calm = generated(simulated(with_csv(tmp_path, csv_text(4, speed_mps=0.0))))
     assert set(calm.values()) == {0}
 
 
 def test_dwd_files_of_the_same_wind_give_the_same_energy(tmp_path: Path) -> None:
-    recorded = generated(played(with_csv(tmp_path, csv_text(4))))
-    measured = generated(played(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), dwd_text(2, [9.0] * 6))))
+    recorded = generated(simulated(with_csv(tmp_path, csv_text(4))))
+    measured = generated(simulated(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), dwd_text(2, [9.0] * 6))))
     assert measured == recorded
 
 
-def test_what_a_station_missed_is_bridged(tmp_path: Path) -> None:
+def test_missing_values_of_a_station_are_bridged(tmp_path: Path) -> None:
     gaps = [9.0, 9.0, -999, -999, -999, -999]
-    whole = generated(played(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), dwd_text(2, [9.0] * 6))))
-    assert generated(played(with_dwd(tmp_path, dwd_text(1, gaps), dwd_text(2, gaps)))) == whole
+    whole = generated(simulated(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), dwd_text(2, [9.0] * 6))))
+    assert generated(simulated(with_dwd(tmp_path, dwd_text(1, gaps), dwd_text(2, gaps)))) == whole
 
 
-def test_files_are_looked_for_beside_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_relative_to_the_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     here.mkdir()
     elsewhere.mkdir()
     file = with_csv(here, csv_text(4))
     monkeypatch.chdir(elsewhere)
-    assert generated(played(file))[0] > 0
+    assert generated(simulated(file))[0] > 0
 
 
 def test_the_command_line_runs_it(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ DWD_FAULTS = {
 }
 
 
-def complaint(file: Path) -> str:
-    """What is said of a scenario whose weather cannot be used; one line."""
+def error_of(file: Path) -> str:
+    """Return the error of a scenario whose weather cannot be used; one line."""
     scenario = load(str(file))
     with pytest.raises(GridFleetError) as caught:
         Fleet(scenario)
@@ -169,16 +169,16 @@ def complaint(file: Path) -> str:
 
 
 @pytest.mark.parametrize("fault", CSV_FAULTS)
-def test_a_faulty_csv_file_is_told_with_its_line(fault: str, tmp_path: Path) -> None:
+def test_a_faulty_csv_file_is_reported_with_its_line(fault: str, tmp_path: Path) -> None:
     text, words = CSV_FAULTS[fault]
-    said = complaint(with_csv(tmp_path, text))
+    said = error_of(with_csv(tmp_path, text))
     assert all(word in said for word in words), said
 
 
 @pytest.mark.parametrize("fault", DWD_FAULTS)
-def test_a_faulty_dwd_file_is_told_with_its_line(fault: str, tmp_path: Path) -> None:
+def test_a_faulty_dwd_file_is_reported_with_its_line(fault: str, tmp_path: Path) -> None:
     text, words = DWD_FAULTS[fault]
-    said = complaint(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), text))
+    said = error_of(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), text))
     assert all(word in said for word in words), said
 
 
@@ -186,17 +186,17 @@ def test_a_faulty_dwd_file_is_told_with_its_line(fault: str, tmp_path: Path) -> 
 def test_a_missing_dwd_file_is_named(lost: str, tmp_path: Path) -> None:
     file = with_dwd(tmp_path, dwd_text(1, [9.0] * 6), dwd_text(2, [9.0] * 6))
     (tmp_path / lost).unlink()
-    assert str(tmp_path / lost) in complaint(file)
+    assert str(tmp_path / lost) in error_of(file)
 
 
 def test_a_missing_csv_file_is_named(tmp_path: Path) -> None:
     file = with_csv(tmp_path, "")
     (tmp_path / "wind.csv").unlink()
-    assert str(tmp_path / "wind.csv") in complaint(file)
+    assert str(tmp_path / "wind.csv") in error_of(file)
 
 
-def test_several_csv_files_are_all_read_or_refused(tmp_path: Path) -> None:
-    """Two files for which there is one reader: none of them may be passed over in silence."""
+def test_several_csv_files_are_all_read_or_rejected(tmp_path: Path) -> None:
+    """One file is read; a second one must not be ignored silently."""
     lines = csv_text(4).splitlines()
     (tmp_path / "north.csv").write_text("\n".join(lines[:5]) + "\n")
     (tmp_path / "south.csv").write_text("no weather at all\n")
@@ -206,7 +206,7 @@ def test_several_csv_files_are_all_read_or_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "simulate"])
-def test_the_command_line_says_it_in_one_line(command: str, tmp_path: Path) -> None:
+def test_the_command_line_reports_it_in_one_line(command: str, tmp_path: Path) -> None:
     file = with_csv(tmp_path, csv_text(4).replace("9.0", "fresh", 1))
     ended = gridfleet(command, str(file), cwd=tmp_path)
     assert ended.code == 2
@@ -216,7 +216,7 @@ def test_the_command_line_says_it_in_one_line(command: str, tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_weather_that_ends_before_the_run_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_weather_that_ends_before_the_run_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     """Four quarters and an hour's hold are on record; the run asks for twelve."""
     file = with_csv(tmp_path, csv_text(4))
     ended = gridfleet("simulate", str(file), "--ticks", "12", cwd=tmp_path)
@@ -226,7 +226,7 @@ def test_weather_that_ends_before_the_run_is_told_before_anything_is_written(tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_begins_before_the_record_is_told(tmp_path: Path) -> None:
+def test_a_run_that_begins_before_the_record_is_rejected(tmp_path: Path) -> None:
     file = with_csv(tmp_path, csv_text(4))
     file.write_text(file.read_text().replace("2025-01-31", "2025-01-30"))
     ended = gridfleet("simulate", str(file), cwd=tmp_path)

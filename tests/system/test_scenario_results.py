@@ -1,6 +1,6 @@
-"""The shapes that the original system's recorded plots show (FACTS.md, "What its scenarios show"), on what ships.
+"""The shipped scenarios show the effects that the original system's recorded plots show.
 
-Shapes and not figures: turbine, demand and vehicles are better models here than there, so that levels differ.
+Effects and not figures: turbines, demand and vehicles are modelled better here, so that levels differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,9 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import ReservationRow
 from gridfleet.devices.config.scenario import load
 from tests.dashboards.runs import audit, broken, record
-from tests.system.heard import heard
+from tests.system.message_log import simulate
 
-# One process runs them all, so that each day is played once.
+# One process runs them all, so that each day is simulated once.
 pytestmark = pytest.mark.xdist_group("days of the shipped scenarios")
 
 HOUR_MS: Final = 3_600_000
@@ -28,14 +28,14 @@ SEEDS: Final = (49, 1, 2)
 
 
 class Day:
-    """A shipped scenario, played to its end and recorded; every list is by tick, in kWh or µEUR/kWh."""
+    """A shipped scenario, simulated to its end and recorded; every list is by tick, in kWh or µEUR/kWh."""
 
     def __init__(self, name: str, *changes: str) -> None:
         scenario = load(name, changes)
-        ear = heard(scenario, scenario.ticks)
-        self.broken = broken(audit(ear.messages))
+        log = simulate(scenario, scenario.ticks)
+        self.broken = broken(audit(log.messages))
         self.start_ms = scenario.start_ms
-        with record(ear.messages) as store:
+        with record(log.messages) as store:
             self._read(store)
 
     def _read(self, store: Store) -> None:
@@ -111,13 +111,13 @@ def choices() -> Callable[[str], list[Day]]:
 # --- 1: normal operation ---------------------------------------------------------------------------------
 
 
-def test_the_normal_day_is_thirty_hours_without_a_breach(normal: Day) -> None:
+def test_the_normal_day_is_thirty_hours_without_a_violation(normal: Day) -> None:
     assert normal.ticks == 120
     assert normal.broken == {}
 
 
 def test_normal_the_reactor_carries_only_the_first_ticks(normal: Day) -> None:
-    assert 100 < normal.reactor[0] < 500  # FACTS: a peak of about 300
+    assert 100 < normal.reactor[0] < 500  # original: a peak of about 300
     assert sum(normal.reactor[4:]) == 0
     assert sum(normal.reactor) < 0.03 * sum(normal.sold)
 
@@ -151,7 +151,7 @@ def test_normal_accepted_offers_become_cheaper_by_an_order_of_magnitude(normal: 
     assert first
     assert price(rest) < price(first) / 10
     assert cost(rest) < cost(first) / 10
-    assert price(rest) < 0.05  # FACTS: 0.03
+    assert price(rest) < 0.05  # original: 0.03
 
 
 def test_normal_demand_has_its_day_shape(normal: Day) -> None:
@@ -193,7 +193,7 @@ def test_scarce_buffers_hover_near_ten_percent(scarce: Day) -> None:
 
 
 def test_scarce_the_reactor_earns_all_that_is_paid(scarce: Day) -> None:
-    assert 10_000 < sum(scarce.of_reactor) < 20_000  # FACTS: about 13 600 EUR in 30 h
+    assert 10_000 < sum(scarce.of_reactor) < 20_000  # original: about 13 600 EUR in 30 h
 
 
 def test_scarce_offers_stay_dear(scarce: Day) -> None:
@@ -204,7 +204,7 @@ def test_scarce_offers_stay_dear(scarce: Day) -> None:
 # --- 3: the storm ----------------------------------------------------------------------------------------
 
 
-def test_the_storm_is_sixty_hours_without_a_breach(storm: Day) -> None:
+def test_the_storm_is_sixty_hours_without_a_violation(storm: Day) -> None:
     assert storm.ticks == 240
     assert storm.broken == {}
 
@@ -241,8 +241,8 @@ def test_storm_chargers_drain_over_the_next_day(storm: Day) -> None:
 def test_storm_accepted_offers_become_dearer(storm: Day) -> None:
     before, evening, next_day = storm.offers(6, 15), storm.offers(17, 24), storm.offers(25, 39)
     calm = price(before)
-    assert calm < 0.05  # FACTS: 0.04
-    assert price(evening) > 4 * calm  # FACTS: 0.22
+    assert calm < 0.05  # original: 0.04
+    assert price(evening) > 4 * calm  # original: 0.22
     assert price(next_day) > 10 * calm
 
 

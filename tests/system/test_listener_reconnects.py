@@ -1,4 +1,4 @@
-"""An ear that loses its connection during a run: the auditor is told, and nothing is found broken."""
+"""A listener that loses its connection during a run: the auditor is told, and no invariant is violated."""
 
 import pytest
 
@@ -13,18 +13,18 @@ from gridfleet.devices.runtime.site import SiteRun
 from gridfleet.provisioning.runs.results import facts_of
 
 
-def test_a_site_tells_when_its_ear_may_have_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    ears: list[SiteListener] = []
+def test_a_run_reports_when_messages_may_have_been_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners: list[SiteListener] = []
     returns: list[int] = []
 
     class Known(SiteListener):
         def __init__(self, *given: object, **named: object) -> None:
             super().__init__(*given, **named)  # type: ignore[arg-type]
-            ears.append(self)
+            listeners.append(self)
 
     def tap(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, Tick) and (message.tick, message.phase) == (3, Phase.TRADE):
-            ears[0].connection.drop("a cable that was pulled")
+            listeners[0].connection.drop("the cable is pulled")
 
     monkeypatch.setattr("gridfleet.devices.runtime.site.SiteListener", Known)
     scenario = load("normal", ["vehicles.count=3", "chargers.count=3"])

@@ -1,4 +1,4 @@
-"""A device that was asleep finds many ticks before it: it acts on the last one, and on none that is over."""
+"""A device that has slept receives many ticks at once: it acts on the last one, and on none that is over."""
 
 from collections.abc import Callable
 
@@ -45,61 +45,63 @@ def ticks(first: int, last: int, start_ms: int) -> list[Tick]:
     ]  # fmt: skip
 
 
-def test_a_sleeper_accounts_for_its_last_tick_and_goes_on_with_the_present_one() -> None:
+def test_a_device_that_slept_settles_its_last_tick_and_continues_with_the_present_one() -> None:
     scenario = load("normal")
-    heard: list[Message] = []
+    received: list[Message] = []
     with EmbeddedBroker() as broker:
         address = BrokerAddress.parse(broker.url)
-        with MqttLoop(address, schema=SCHEMA) as clocks, MqttLoop(address, schema=SCHEMA) as sleepers:
+        with MqttLoop(address, schema=SCHEMA) as clocks, MqttLoop(address, schema=SCHEMA) as sleeping:
             SiteListener(
-                clocks, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: heard.append(message),)
+                clocks, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: received.append(message),)
             )
             clock = clocks.open(CLOCK_ID, on_message=lambda *_: None)
             clocks.wait_online(60)
-            seat = DeviceRunner(Fleet(scenario).make("household-1"), sleepers, SiteDecoder(SITE))
-            sleepers.wait_online(60)
-            seat.start()
+            runner = DeviceRunner(Fleet(scenario).make("household-1"), sleeping, SiteDecoder(SITE))
+            sleeping.wait_online(60)
+            runner.start()
 
-            def say(some: list[Tick]) -> None:
+            def publish(some: list[Tick]) -> None:
                 for tick in some:
                     clock.publish(topic(SITE, tick, "", CLOCK_ID), encode(tick), qos=1, retain=True)
 
-            def awake(until: Callable[[], bool], tries: int = 300) -> bool:
+            def run_all(until: Callable[[], bool], tries: int = 300) -> bool:
                 for _ in range(tries):
-                    sleepers.run_until(lambda: False, 0.01)
+                    sleeping.run_until(lambda: False, 0.01)
                     if clocks.run_until(until, 0.01):
                         return True
                 return False
 
-            say(ticks(0, 0, scenario.start_ms)[:2])
-            assert awake(lambda: [each.tick for each in heard if isinstance(each, Bid)] == [0])
-            clocks.run_until(lambda: False, 20.5 * SECONDS_PER_TICK)  # so long it sleeps
-            say(ticks(1, 20, scenario.start_ms)[:-2])
-            assert clocks.run_until(lambda: sum(isinstance(each, Tick) for each in heard) >= 60, 60)
+            publish(ticks(0, 0, scenario.start_ms)[:2])
+            assert run_all(lambda: [each.tick for each in received if isinstance(each, Bid)] == [0])
+            clocks.run_until(lambda: False, 20.5 * SECONDS_PER_TICK)  # the device sleeps
+            publish(ticks(1, 20, scenario.start_ms)[:-2])
+            assert clocks.run_until(lambda: sum(isinstance(each, Tick) for each in received) >= 60, 60)
             clocks.run_until(lambda: False, 0.3)
-            assert awake(lambda: any(isinstance(each, Bid) and each.tick == 20 for each in heard))
-            awake(lambda: False, 20)
-    assert [each.tick for each in heard if isinstance(each, Bid)] == [0, 20]
-    assert [each.tick for each in heard if isinstance(each, ConsumerState)] == [0]
+            assert run_all(lambda: any(isinstance(each, Bid) and each.tick == 20 for each in received))
+            run_all(lambda: False, 20)
+    assert [each.tick for each in received if isinstance(each, Bid)] == [0, 20]
+    assert [each.tick for each in received if isinstance(each, ConsumerState)] == [0]
 
 
-def test_nobody_deals_in_a_tick_that_is_long_over_even_if_no_later_one_was_heard() -> None:
+def test_messages_of_a_tick_that_is_long_over_are_ignored_even_without_a_later_tick() -> None:
     scenario = load("normal")
-    heard: list[Message] = []
+    received: list[Message] = []
     with EmbeddedBroker() as broker, MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        SiteListener(loop, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: heard.append(message),))
+        SiteListener(
+            loop, SiteDecoder(SITE), (lambda _now, _scope, _sender, message: received.append(message),)
+        )
         clock = loop.open(CLOCK_ID, on_message=lambda *_: None)
         turbine = loop.open("turbine-1", on_message=lambda *_: None)
-        seat = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder(SITE))
+        runner = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder(SITE))
         loop.wait_online(60)
-        seat.start()
+        runner.start()
         for tick in ticks(0, 0, scenario.start_ms)[:2]:
             clock.publish(topic(SITE, tick, "", CLOCK_ID), encode(tick), qos=1, retain=True)
-        assert loop.run_until(lambda: any(isinstance(each, Bid) for each in heard), 60)
-        (bid,) = (each for each in heard if isinstance(each, Bid))
+        assert loop.run_until(lambda: any(isinstance(each, Bid) for each in received), 60)
+        (bid,) = (each for each in received if isinstance(each, Bid))
         loop.run_until(lambda: False, 2 * SECONDS_PER_TICK)
         award = Award(0, 0, bid.packages[:1])
         turbine.publish(topic(SITE, award, "household-1", "turbine-1"), encode(award), qos=1)
-        assert loop.run_until(lambda: bool(seat.agent.refused), 60)
-        assert seat.agent.refused == {"stale": 1}
-        assert not any(isinstance(each, Receipt) for each in heard)
+        assert loop.run_until(lambda: bool(runner.agent.refused), 60)
+        assert runner.agent.refused == {"stale": 1}
+        assert not any(isinstance(each, Receipt) for each in received)

@@ -1,4 +1,4 @@
-"""What is said on a site, kept word by word; as a program it prints the digest of a run."""
+"""Logs every message of a site; as a program it prints the digest of a simulated run."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,8 +12,8 @@ from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
 
 Line = tuple[int, str, str, str, bytes]
-"""(simulated ms, scope, sender, word, payload)."""
-SaidT = TypeVar("SaidT", bound=Message)
+"""(simulated ms, scope, sender, message type, payload)."""
+MessageT = TypeVar("MessageT", bound=Message)
 
 EXCHANGING = (
     "area.rows=2", "area.columns=2", "turbines.count=6", "turbines.sites=[]", "households.count=4",
@@ -23,8 +23,8 @@ EXCHANGING = (
 """Four cells, two of them with too little wind: energy crosses their borders in nearly every tick."""
 
 
-class Heard:
-    """Every message of a run, in the order in which it was said or heard."""
+class MessageLog:
+    """Every message of a run, in the order of publishing (simulation) or arrival (broker)."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, str, str, Message]] = []
@@ -32,20 +32,24 @@ class Heard:
     def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         self.messages.append((simulated_ms, scope, sender, message))
 
-    def of(self, kind: type[SaidT]) -> Iterator[tuple[str, str, SaidT]]:
-        """Scope, sender and message of each message of a class."""
-        return ((scope, sender, said) for _, scope, sender, said in self.messages if isinstance(said, kind))
+    def of(self, kind: type[MessageT]) -> Iterator[tuple[str, str, MessageT]]:
+        """Yield scope, sender and message of each message of a class."""
+        return (
+            (scope, sender, message)
+            for _, scope, sender, message in self.messages
+            if isinstance(message, kind)
+        )
 
     def lines(self, *, but: tuple[type[Message], ...] = ()) -> list[Line]:
-        """Every message as it goes over a wire, except of some classes."""
+        """Return every message in its encoded form, except those of some classes."""
         return [
-            (at_ms, scope, sender, said.TYPE, encode(said))
-            for at_ms, scope, sender, said in self.messages
-            if not isinstance(said, but)
+            (at_ms, scope, sender, message.TYPE, encode(message))
+            for at_ms, scope, sender, message in self.messages
+            if not isinstance(message, but)
         ]
 
 
-def heard(
+def simulate(
     scenario: Scenario,
     ticks: int,
     *,
@@ -53,17 +57,17 @@ def heard(
     faults: Faults | None = None,
     wire: bool = False,
     shuffle: int | None = None,
-) -> Heard:
-    """Simulate, and keep all that is said."""
-    ear = Heard()
+) -> MessageLog:
+    """Simulate a run, and return its messages."""
+    log = MessageLog()
     Simulation(
-        scenario, seed=seed, ticks=ticks, faults=faults, taps=(ear.tap,), wire=wire, shuffle=shuffle
+        scenario, seed=seed, ticks=ticks, faults=faults, taps=(log.tap,), wire=wire, shuffle=shuffle
     ).run()
-    return ear
+    return log
 
 
 def digest(rows: Iterable[object]) -> str:
-    """A short hash over rows, in their order."""
+    """Return a short hash of rows, in their order."""
     total = blake2b(digest_size=16)
     for row in rows:
         total.update(repr(row).encode())
@@ -71,14 +75,14 @@ def digest(rows: Iterable[object]) -> str:
     return total.hexdigest()
 
 
-def border_crossings(said: Heard) -> int:
-    """Wh that turbines sold to consumers of other cells, by the receipts."""
+def border_crossings(log: MessageLog) -> int:
+    """Return the Wh that turbines sold to consumers of other cells, by the receipts."""
     from gridfleet.broker.protocol.messages import Presence, Receipt
 
-    cells = {sender: presence.cell for _, sender, presence in said.of(Presence)}
+    cells = {sender: presence.cell for _, sender, presence in log.of(Presence)}
     return sum(
         lot.energy_wh
-        for producer, consumer, receipt in said.of(Receipt)
+        for producer, consumer, receipt in log.of(Receipt)
         if cells[producer] not in {"site", cells[consumer]}
         for lot in receipt.lots
     )
@@ -86,4 +90,4 @@ def border_crossings(said: Heard) -> int:
 
 if __name__ == "__main__":
     name, ticks, *changes = sys.argv[1:]
-    print(digest(heard(load(name, changes), int(ticks)).lines()))  # noqa: T201 - what the parent reads
+    print(digest(simulate(load(name, changes), int(ticks)).lines()))  # noqa: T201 - what the parent reads

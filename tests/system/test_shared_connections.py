@@ -1,4 +1,4 @@
-"""Fleets that share connections: the same ledger, devices with their own beside them, and one death for all."""
+"""Fleets on shared connections: the same ledger, devices with own connections beside them, one last will for all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,9 +38,9 @@ from gridfleet.devices.runtime.fleet_process import DeviceGroup
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
 from tests.dashboards.runs import audit, broken
-from tests.system.heard import EXCHANGING, Heard, border_crossings, heard
+from tests.system.message_log import EXCHANGING, MessageLog, border_crossings, simulate
 
-OF_THE_TRANSPORT: Final = (Tick, Ready, Grant, Presence, ClockState, FleetPresence)
+TIME_AND_PRESENCE: Final = (Tick, Ready, Grant, Presence, ClockState, FleetPresence)
 SITE: Final = "germany"
 SMALL: Final = ("turbines.count=2", "households.count=2", "chargers.count=4", "vehicles.count=4")
 
@@ -51,159 +51,165 @@ def address() -> Iterator[BrokerAddress]:
         yield BrokerAddress.parse(broker.url)
 
 
-class Town:
-    """A site whose devices live behind hosts, or by themselves (the host is None then)."""
+class SharedSite:
+    """A site whose devices share the connection of a fleet process, or have their own (the process is None then)."""
 
-    def __init__(self, loop: MqttLoop, scenario: Scenario, mode: Mode, ticks: int, pace_s: float) -> None:
+    def __init__(
+        self, loop: MqttLoop, scenario: Scenario, mode: Mode, ticks: int, seconds_per_tick: float
+    ) -> None:
         self.loop = loop
         self.fleet = Fleet(scenario)
-        self.heard = Heard()
+        self.log = MessageLog()
         self.refused: list[str] = []
-        self.lines: dict[str | None, ChannelFactory] = {}
-        self.crews: list[DeviceGroup] = []
-        self.ear = SiteListener(loop, SiteDecoder(scenario.site), (self.heard.tap,))
-        self.clock = self.fleet.clock(mode, pace_s, ticks, epoch=new_epoch())
+        self.channels: dict[str | None, ChannelFactory] = {}
+        self.groups: list[DeviceGroup] = []
+        self.listener = SiteListener(loop, SiteDecoder(scenario.site), (self.log.tap,))
+        self.clock = self.fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self.seat = ClockRunner(self.clock, loop, SiteDecoder(scenario.site))
         loop.wait_online(60)
         start_clock(loop, self.seat)
 
-    def settle(self, host: str | None, ids: Sequence[str], lines: ChannelFactory | None = None) -> None:
-        wire = SiteDecoder(self.fleet.scenario.site)
-        if lines is None:
-            lines = self.loop if host is None else SharedConnection(self.loop, wire, host)
-        self.lines[host] = lines
-        self.crews.append(DeviceGroup(self.fleet, lines, wire, ids=ids))
+    def add_devices(
+        self, process: str | None, ids: Sequence[str], channels: ChannelFactory | None = None
+    ) -> None:
+        decoder = SiteDecoder(self.fleet.scenario.site)
+        if channels is None:
+            channels = self.loop if process is None else SharedConnection(self.loop, decoder, process)
+        self.channels[process] = channels
+        self.groups.append(DeviceGroup(self.fleet, channels, decoder, ids=ids))
 
     def run(self, until: Callable[[], bool] | None = None) -> None:
         self.loop.wait_online(60)
-        for group in self.crews:
+        for group in self.groups:
             group.start()
         assert self.loop.run_until(self.fleet.discovery_complete, 60)
         assert self.loop.run_until(lambda: self.clock.present >= set(self.fleet.ids), 60)
         self.seat.begin()
-        assert self.loop.run_until(until or self.over, 60)
+        assert self.loop.run_until(until or self.finished, 60)
 
-    def over(self) -> bool:
-        return any(state.status == "finished" for _, _, state in self.heard.of(ClockState))
+    def finished(self) -> bool:
+        return any(state.status == "finished" for _, _, state in self.log.of(ClockState))
 
-    def leave(self) -> None:
-        for group in self.crews:
+    def stop(self) -> None:
+        for group in self.groups:
             group.stop()
         self.seat.stop()
-        self.loop.run_until(lambda: self.loop.connections == {self.ear.connection}, 60)
+        self.loop.run_until(lambda: self.loop.connections == {self.listener.connection}, 60)
 
 
 @contextmanager
-def town(
+def shared_site(
     address: BrokerAddress,
     scenario: Scenario,
     mode: Mode = Mode.LOCKSTEP,
     ticks: int = 8,
-    pace_s: float = 0.0,
-) -> Iterator[Town]:
+    seconds_per_tick: float = 0.0,
+) -> Iterator[SharedSite]:
     with MqttLoop(address, schema=SCHEMA) as loop:
-        yield Town(loop, scenario, mode, ticks, pace_s)
+        yield SharedSite(loop, scenario, mode, ticks, seconds_per_tick)
 
 
-BY_THEMSELVES: Final = {
-    "nobody": (),
+OWN_CONNECTIONS: Final = {
+    "none": (),
     "a charger": ("charger-03",),
     "one of each": ("turbine-1", "household-1", "charger-01", "vehicle-02", "reactor-1"),
 }
 
 
-@pytest.mark.parametrize("alone", BY_THEMSELVES)
+@pytest.mark.parametrize("alone", OWN_CONNECTIONS)
 @pytest.mark.parametrize("name", ["normal", "exchanging"])
 def test_the_messages_are_those_of_the_simulation(name: str, alone: str, address: BrokerAddress) -> None:
     scenario = load("normal", EXCHANGING) if name == "exchanging" else load("normal")
-    with town(address, scenario) as site:
-        own = [each for each in BY_THEMSELVES[alone] if each in site.fleet.ids]
+    with shared_site(address, scenario) as site:
+        own = [each for each in OWN_CONNECTIONS[alone] if each in site.fleet.ids]
         for number in (1, 2):
             ids = [each for each in part_of(site.fleet, number, 2) if each not in own]
-            site.settle(f"fleet-{number}", ids)
+            site.add_devices(f"fleet-{number}", ids)
         if own:
-            site.settle(None, own)
+            site.add_devices(None, own)
         site.run()
-        site.leave()
-        said = site.heard
-        expected = heard(scenario, 8)
-        assert sorted(line[1:] for line in said.lines(but=OF_THE_TRANSPORT)) == sorted(
-            line[1:] for line in expected.lines(but=OF_THE_TRANSPORT)
+        site.stop()
+        log = site.log
+        expected = simulate(scenario, 8)
+        assert sorted(line[1:] for line in log.lines(but=TIME_AND_PRESENCE)) == sorted(
+            line[1:] for line in expected.lines(but=TIME_AND_PRESENCE)
         )
-        assert broken(audit(said.messages)) == {}
+        assert broken(audit(log.messages)) == {}
         assert site.clock.lockstep.late_phases == 0
-        assert site.ear.refused == 0
-        assert (border_crossings(said) > 10_000) == (name == "exchanging")
+        assert site.listener.refused == 0
+        assert (border_crossings(log) > 10_000) == (name == "exchanging")
         for host in ("fleet-1", "fleet-2"):
-            lines = site.lines[host]
+            lines = site.channels[host]
             assert isinstance(lines, SharedConnection)
             assert lines.refused == {}
-        via = {sender: said.via for _, sender, said in said.of(Presence) if said.online}
+        via = {sender: message.via for _, sender, message in log.of(Presence) if message.online}
         assert all((via[each] is None) == (each in own) for each in site.fleet.ids)
-        told = [(host, said.online) for _, host, said in said.of(FleetPresence)]
-        assert sorted(set(told)) == [
+        presences = [(host, message.online) for _, host, message in log.of(FleetPresence)]
+        assert sorted(set(presences)) == [
             (host, alive) for host in ("fleet-1", "fleet-2") for alive in (False, True)
         ]
-        assert told[-1][1] is False
+        assert presences[-1][1] is False
 
 
-# --- one death for all, and what is no batch -------------------------------------------------------------
+# --- one last will for all, and invalid batches -------------------------------------------------------------
 
 
-def shared(site: Town, host: str) -> SharedConnection:
-    lines = site.lines[host]
+def shared(site: SharedSite, host: str) -> SharedConnection:
+    lines = site.channels[host]
     assert isinstance(lines, SharedConnection)
     return lines
 
 
 def cut(lines: SharedConnection) -> None:
-    """Pull the cable."""
+    """Drop the connection."""
     lines.connection.drop("the cable is pulled")
 
 
-def test_with_a_host_its_devices_die_and_come_back(
+def test_devices_go_offline_and_return_with_their_fleet_process(
     address: BrokerAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = load("normal", ["turbines.count=2", "chargers.count=4", "vehicles.count=2"])
-    with town(address, scenario, ticks=1_000) as site:
+    with shared_site(address, scenario, ticks=1_000) as site:
         alone = ["turbine-1", "charger-1", "reactor-1"]
-        site.settle(None, alone)
-        site.settle("fleet-1", [each for each in site.fleet.ids if each not in alone])
+        site.add_devices(None, alone)
+        site.add_devices("fleet-1", [each for each in site.fleet.ids if each not in alone])
         behind = set(site.fleet.ids) - set(alone)
         tick = 2
         site.run(lambda: site.clock.tick >= tick)
-        mill = next(seat.agent for seat in site.crews[0].runners if seat.agent.id == "turbine-1")
-        assert isinstance(mill, Turbine)
-        assert behind & set(mill._roster.members)
+        turbine = next(runner.agent for runner in site.groups[0].runners if runner.agent.id == "turbine-1")
+        assert isinstance(turbine, Turbine)
+        assert behind & set(turbine._roster.members)
 
         lines = shared(site, "fleet-1")
         with monkeypatch.context() as patch:
             patch.setattr(lines.connection, "connect", lambda: None)
             cut(lines)
             assert site.loop.run_until(lambda: site.clock.present == set(alone), 60)
-            assert site.loop.run_until(lambda: not behind & set(mill._roster.members), 60)
+            assert site.loop.run_until(lambda: not behind & set(turbine._roster.members), 60)
             tick = site.clock.tick + 2
-            assert site.loop.run_until(lambda: site.clock.tick >= tick, 60)  # nobody waits for the dead
+            assert site.loop.run_until(
+                lambda: site.clock.tick >= tick, 60
+            )  # the clock does not wait for offline devices
             assert site.clock.lockstep.late_phases == 0
-            dead = {sender for _, sender, said in site.heard.of(Presence) if not said.online}
-            assert behind <= dead
+            offline = {sender for _, sender, message in site.log.of(Presence) if not message.online}
+            assert behind <= offline
         lines.connection.connect()
         assert site.loop.run_until(lambda: site.clock.present == set(site.fleet.ids), 60)
         tick = site.clock.tick + 3
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 60)
-        assert behind & set(mill._roster.members)
+        assert behind & set(turbine._roster.members)
         last = site.clock.tick - 1
-        bidders = {sender for _, sender, bid in site.heard.of(Bid) if bid.tick == last}
+        bidders = {sender for _, sender, bid in site.log.of(Bid) if bid.tick == last}
         assert {"charger-1", "charger-2", "household-1"} <= bidders
-        assert broken(audit(site.heard.messages, exact=False)) == {}
-        assert site.ear.refused == 0
+        assert broken(audit(site.log.messages, exact=False)) == {}
+        assert site.listener.refused == 0
 
 
-def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) -> None:
+def test_invalid_batches_are_refused_counted_and_reported(address: BrokerAddress) -> None:
     scenario = load("normal", ["turbines.count=1", "chargers.count=2", "vehicles.count=1"])
     forged = encode(Bid(1, (Package(0, 10_000_000, 10**9),)))
-    with town(address, scenario, ticks=1_000) as site:
-        site.settle("fleet-1", site.fleet.ids)
+    with shared_site(address, scenario, ticks=1_000) as site:
+        site.add_devices("fleet-1", site.fleet.ids)
         tick = 1
         site.run(lambda: site.clock.tick >= tick)
         rogue = site.loop.open("rogue", on_message=lambda *_: None)
@@ -216,54 +222,56 @@ def test_what_is_no_batch_is_refused_counted_and_seen(address: BrokerAddress) ->
         lines = shared(site, "fleet-1")
         assert site.loop.run_until(lambda: sum(lines.refused.values()) == 4, 60)
         assert lines.refused == {"version": 2, "malformed": 1, "sender": 1}
-        told = site.heard.of(FleetPresence)
+        told = site.log.of(FleetPresence)
         assert site.loop.run_until(
-            lambda: any(said.refused == lines.refused for _, _, said in site.heard.of(FleetPresence)), 10
+            lambda: any(message.refused == lines.refused for _, _, message in site.log.of(FleetPresence)), 10
         ), list(told)
-        assert site.ear.refused == 6
+        assert site.listener.refused == 6
         assert site.clock.refused["sender"] == 1
         tick = site.clock.tick + 2
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 60)
-        assert broken(audit(site.heard.messages, exact=False)) == {}
+        assert broken(audit(site.log.messages, exact=False)) == {}
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_an_outage_as_a_drill_takes_everybody_away_and_back(shared: bool, address: BrokerAddress) -> None:
+def test_an_outage_as_a_drill_disconnects_and_reconnects_every_device(
+    shared: bool, address: BrokerAddress
+) -> None:
     with MqttLoop(address, schema=SCHEMA) as loop:
-        town = Town(loop, load("normal", SMALL), Mode.SCALED, 4_000, 0.5)
+        site = SharedSite(loop, load("normal", SMALL), Mode.SCALED, 4_000, 0.5)
         lines = None if shared else TickFanout(loop, SITE, "fleet-1")
-        town.settle("fleet-1", town.fleet.ids, lines)
-        away: set[str] = set()
+        site.add_devices("fleet-1", site.fleet.ids, lines)
+        offline: set[str] = set()
 
         def over() -> bool:
-            if town.clock.tick == 2 and not town.clock.settings.outage_s and not away:
-                town.clock.handle("outage_s", "ops", Control(0.4, 1), 0)
-            away.update(set(town.fleet.ids) - town.clock.present)
-            return away == set(town.fleet.ids) == town.clock.present
+            if site.clock.tick == 2 and not site.clock.settings.outage_s and not offline:
+                site.clock.handle("outage_s", "ops", Control(0.4, 1), 0)
+            offline.update(set(site.fleet.ids) - site.clock.present)
+            return offline == set(site.fleet.ids) == site.clock.present
 
-        town.run(over)
-        tick = town.clock.tick
-        assert loop.run_until(lambda: town.clock.tick > tick + 2, 60)
-        assert town.clock.present == set(town.fleet.ids)  # they are not sent away again
-        town.leave()
-    assert broken(audit(town.heard.messages, exact=False)) == {}
+        site.run(over)
+        tick = site.clock.tick
+        assert loop.run_until(lambda: site.clock.tick > tick + 2, 60)
+        assert site.clock.present == set(site.fleet.ids)  # the drill does not repeat
+        site.stop()
+    assert broken(audit(site.log.messages, exact=False)) == {}
 
 
-def test_what_was_said_before_an_error_is_still_said_and_the_error_comes_out(address: BrokerAddress) -> None:
-    heard: list[str] = []
+def test_messages_before_an_error_are_published_and_the_error_is_raised(address: BrokerAddress) -> None:
+    received: list[str] = []
     with MqttLoop(address) as others:
         others.open(
-            "ear",
-            on_message=lambda text, _payload, _retained: heard.append(text),
+            "listener",
+            on_message=lambda text, _payload, _retained: received.append(text),
             filters=[(batch_topic(SITE, "ready", WHOLE_SITE, "fleet-1"), 1)],
         )
         others.wait_online(60)
         with pytest.raises(RuntimeError, match="a fault"):
-            say_and_fail(address)
-        assert others.run_until(lambda: bool(heard), 60)
+            publish_and_fail(address)
+        assert others.run_until(lambda: bool(received), 60)
 
 
-def say_and_fail(address: BrokerAddress) -> None:
+def publish_and_fail(address: BrokerAddress) -> None:
     with MqttLoop(address) as loop:
         shared = SharedConnection(loop, SiteDecoder(SITE), "fleet-1")
         presence = f"gridfleet/{SITE}/presence/berlin/household/household-1"
