@@ -86,7 +86,11 @@ def load_plan(name_or_path: str) -> Plan:
 
 
 def parse_plan(text: str, source: str) -> Plan:
-    """Return the plan in a TOML text; `source` names it in errors. Raises PlanError for mistakes."""
+    r"""Return the plan in a TOML text; `source` names it in errors. Raises PlanError for mistakes.
+
+    >>> parse_plan("[[faults]]\nkind = 'kill-broker'\ntick = 3\nduration_s = 2", "mine.toml").faults[0].description
+    'the broker is killed, for 2 s'
+    """
     toml = TomlText(text, source, PlanError)
     return toml.validate(Plan, problem=lambda error: _problem(toml, error))
 

@@ -95,9 +95,12 @@ def _secret_files(folder: SecretsFolder, name: str) -> tuple[Path, ...]:
 
 
 def set_credentials(text: str, folder: str, source: Path) -> str:
-    """Return a device file's text with `broker.credentials` set to a folder, and otherwise unchanged.
+    r"""Return a device file's text with `broker.credentials` set to a folder, and otherwise unchanged.
 
     Raises CommandError, which names the file (`source`), for a text without a separate table [broker].
+
+    >>> set_credentials('[broker]\nurl = "mqtts://b"', "secrets", Path("x.toml")).splitlines()
+    ['[broker]', 'credentials = "secrets"', 'url = "mqtts://b"']
     """
     expected = tomllib.loads(text)
     expected["broker"]["credentials"] = folder

@@ -36,6 +36,9 @@ class Wifi:
         """Return a network from name and passphrase; raise CommandError for values that the standard does not allow.
 
         For WPA2 and WPA3 in transition mode. A network with WPA3 only needs the passphrase itself: not supported.
+
+        >>> Wifi.make("IEEE", "password", "de").country
+        'DE'
         """
         if not 1 <= len(ssid.encode()) <= 32:
             raise CommandError("Wi-Fi name", "must have 1 to 32 bytes")

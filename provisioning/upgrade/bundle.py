@@ -67,7 +67,11 @@ class Bundle:
         return (json.dumps(manifest, indent=1) + "\n").encode()
 
     def requirements(self) -> bytes:
-        """Return the requirements file for pip, with hashes."""
+        r"""Return the requirements file for pip, with hashes.
+
+        >>> Bundle(Path("b"), "0.1.0", "aarch64", "3.13", 0, {"x-1-py3-none-any.whl": "00ff"}).requirements()
+        b'./x-1-py3-none-any.whl --hash=sha256:00ff\n'
+        """
         lines = (f"./{name} --hash=sha256:{digest}\n" for name, digest in sorted(self.wheels.items()))
         return "".join(lines).encode()
 

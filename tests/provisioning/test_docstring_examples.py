@@ -1,4 +1,4 @@
-"""The examples in docstrings of the command line are true."""
+"""The examples in docstrings of `provisioning/` are correct."""
 
 import doctest
 import importlib
@@ -6,7 +6,19 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["cli.arguments", "cli.clock_options", "clients.control_client"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "chaos.plan",
+        "cli.arguments",
+        "cli.clock_options",
+        "clients.control_client",
+        "deploy.kubernetes.objects",
+        "flash.card",
+        "flash.seed",
+        "upgrade.bundle",
+    ],
+)
 def test_docstring_examples(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gridfleet.provisioning.{module}"))
     assert result.attempted > 0

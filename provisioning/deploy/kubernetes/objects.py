@@ -86,7 +86,11 @@ def is_utf8(content: bytes) -> bool:
 
 
 def base64_files(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the content of files as Secrets and `binaryData` of ConfigMaps have it."""
+    """Return the content of files as Secrets and `binaryData` of ConfigMaps have it.
+
+    >>> base64_files({"clock.password": b"secret"})
+    {'clock.password': 'c2VjcmV0'}
+    """
     return {name: base64.b64encode(content).decode() for name, content in files.items()}
 
 
