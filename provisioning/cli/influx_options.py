@@ -69,7 +69,8 @@ def read_token(file: str | None) -> str:
     try:
         token = Path(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise CommandError(f"--token-file {file}", f"cannot be read ({error_reason(error)})") from None
+        problem = f"cannot be read ({error_reason(error)}): name the file that contains the token"
+        raise CommandError(f"--token-file {file}", problem) from None
     if not token or not token.isprintable() or " " in token:
         raise CommandError(
             f"--token-file {file}", "must hold exactly one token; `gridfleet influx setup` writes such files"

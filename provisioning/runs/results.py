@@ -83,5 +83,6 @@ def _writable_file(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("wb").close()
     except OSError as error:
-        raise CommandError(f"--trace {name}", f"cannot be written ({error_reason(error)})") from None
+        problem = f"cannot be written ({error_reason(error)}): name a file that can be written to"
+        raise CommandError(f"--trace {name}", problem) from None
     return path

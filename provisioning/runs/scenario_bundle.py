@@ -33,7 +33,9 @@ def scenario_bundle(scenario: "Scenario") -> dict[str, bytes]:
         try:
             files[path.name] = path.read_bytes()
         except OSError as error:
-            raise CommandError(path, f"cannot be read ({error_reason(error)})") from None
+            raise CommandError(
+                path, f"cannot be read ({error_reason(error)}): correct its name in the scenario"
+            ) from None
         return path.name
 
     if weather.files:

@@ -109,7 +109,8 @@ def make_secrets(
         write_registry(folder, site, users)
         write_secret(folder.revoked, authority.revocations(revoked))
     except OSError as error:
-        raise CommandError(error.filename or directory, f"cannot be used ({error_reason(error)})") from None
+        problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
+        raise CommandError(error.filename or directory, problem) from None
     removed = len(hashes) - len(users)
     locked_out = f"; {removed} locked out" if removed else ""
     return f"Secrets   {directory}/: {len(users)} users of {site}, {made} with new secrets{locked_out}"

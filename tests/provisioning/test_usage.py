@@ -205,7 +205,10 @@ def test_a_directory_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path
 
 def test_a_trace_that_is_a_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["simulate", "normal", "--out", str(tmp_path / "out"), "--trace", str(tmp_path)]
-    assert refused(capsys, *words) == f"gridfleet: --trace {tmp_path}: cannot be written (is a directory)\n"
+    assert refused(capsys, *words) == (
+        f"gridfleet: --trace {tmp_path}: cannot be written (is a directory): "
+        "name a file that can be written to\n"
+    )
 
 
 def test_a_report_of_an_empty_directory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

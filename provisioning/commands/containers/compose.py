@@ -49,6 +49,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         print(prepare_folder(folder, fleet, arguments.host))
     except OSError as error:
-        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
+        problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
+        raise CommandError(error.filename or folder, problem) from None
     print("Next      docker compose --profile fleet --profile observe up --build")
     return ExitCode.SUCCESS

@@ -119,7 +119,8 @@ def execute(arguments: argparse.Namespace) -> int:
         check_sizes(site)
         _write(folder, site)
     except OSError as error:
-        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
+        problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
+        raise CommandError(error.filename or folder, problem) from None
     broker = f"{arguments.nodes} EMQX nodes" if arguments.nodes else "Mosquitto"
     print(done)
     print(

@@ -139,7 +139,7 @@ def _device_specs(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     from gridfleet.provisioning.flash.fleet_file import read_fleet
 
     if (arguments.fleet is None) == (arguments.id is None):
-        raise CommandError("gridfleet flash", "needs either a device's ID or --fleet FILE")
+        raise CommandError("flash", "needs either a device's ID or --fleet FILE")
     if arguments.fleet is not None:
         for name in _FLEET_FILE_OPTIONS:
             if getattr(arguments, name) is not None:
@@ -187,7 +187,7 @@ def _flash_target(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget"
         return CardTarget(Path(arguments.card), image, arguments.plain)
     if image is not None:
         return ImageTarget(image, Path(arguments.out), arguments.plain)
-    raise CommandError("gridfleet flash", "needs a target: --image FILE, --card /dev/… or --boot DIR")
+    raise CommandError("flash", "needs a target: --image FILE, --card /dev/… or --boot DIR")
 
 
 def _bundles(
@@ -241,4 +241,4 @@ def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise CommandError("--yes", "is needed, because standard input is not a terminal")
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise CommandError("gridfleet flash", "not confirmed, nothing was changed")
+        raise CommandError("flash", "not confirmed, nothing was changed")

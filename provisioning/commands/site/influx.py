@@ -73,7 +73,8 @@ def execute(arguments: argparse.Namespace) -> int:
                 lambda name, made: write_secret(token_path(folder, name), f"{made}\n".encode()),
             )
     except OSError as error:
-        raise CommandError(error.filename or folder, f"cannot be used ({error_reason(error)})") from None
+        problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
+        raise CommandError(error.filename or folder, problem) from None
     print("\n".join(done) if done else "nothing to do")
     for grant in wish.grants:
         print(f"{grant.name:9} {token_path(folder, grant.name)}")
