@@ -170,7 +170,7 @@ def _through(program: Path) -> Callable[[Path, int], None]:
                 while spool.backlog:
                     time.sleep(0.005)
                 sender.stop()
-                assert spool.figures().sent >= amount, sender.trouble
+                assert spool.status().sent >= amount, sender.last_error
 
     return work
 

@@ -1,1 +1,1 @@
-"""What is said on a site as points of time series: one table of them, a spool that loses none, and the buckets."""
+"""A site's messages as time-series points: the table of measurements, how points are made, and InfluxDB."""

@@ -1,7 +1,7 @@
-"""Makes the points of the telemetry table out of what is said on a site and what a recorder finds in it.
+"""Makes the points of the telemetry table from a site's messages and from what the recorder finds in them.
 
-`tap` hears every message, before the recorder does; the recorder calls the rest. Points go to a sink. A point's time
-and tags follow from the messages alone, so that the same messages make the same points.
+`tap` receives every message, before the recorder does; the recorder calls the other methods. Points go to a sink. A
+point's time and tags follow from the messages alone, so that the same messages make the same points.
 """
 
 from collections import Counter
@@ -40,18 +40,16 @@ from gridfleet.dashboards.telemetry.table import (
     FLEET,
     MESSAGES,
     OFFER,
-    OTHER,
-    OUTCOMES,
-    REASONS,
     RESERVATION,
 )
+from gridfleet.dashboards.telemetry.tags import OTHER, OUTCOMES, REASONS
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8
 
 
 class Collector:
-    """A witness of a recorder that makes points; `run` is the tag of that name, by default from the clock's epoch."""
+    """An observer of a recorder that makes points; `run` is the tag of that name, by default from the clock's epoch."""
 
     def __init__(
         self,
@@ -66,8 +64,8 @@ class Collector:
     ) -> None:
         """`findings` are the auditor's so far; `now_s` is real time, for the clock's lateness.
 
-        With `wall_ms`, the time of day in milliseconds since 1970, points of a clock in real-time mode bear that
-        time: what is said of simulated instants is moved by as much as the tick began later or earlier.
+        With `wall_ms`, the time of day in milliseconds since 1970, points of a clock in real-time mode have that
+        time: simulated times are shifted by as much as the tick began later or earlier.
         """
         self._sink = sink
         self._site = site
@@ -77,16 +75,17 @@ class Collector:
         self._now_s = now_s
         self._wall_ms = wall_ms
         self._shift_ms = 0
-        """What is added to simulated time; other than 0 only where points bear the time of day."""
+        """Added to simulated time; other than 0 only where points have the time of day."""
         self._run: dict[str, str] = {"site": site, "run": run or scenario or site}
         self._births: dict[str, Presence] = {}
         self._online: set[str] = set()
         self._tick: Tick | None = None
-        self._heard_s = 0.0
+        self._phase_began_s = 0.0
         self._took: tuple[float | None, float | None] = (None, None)
         self._begins: dict[int, tuple[int, str]] = {}
-        """Of the last ticks: when they began, and the algorithm then in force."""
-        self._said: Counter[tuple[str, str]] = Counter()
+        """Tick -> (when it began, the algorithm then in force)."""
+        self._received: Counter[tuple[str, str]] = Counter()
+        """(cell, message type) -> messages since the tick began."""
         self._declined: Counter[tuple[str, str]] = Counter()
         self._reported: dict[int, dict[str, bool]] = {}
         self._open: dict[int, MarketFigures] = {}
@@ -94,7 +93,7 @@ class Collector:
     # --- messages ----------------------------------------------------------------------------------------
 
     def tap(self, _simulated_ms: int, _scope: str, sender: str, message: Message) -> None:
-        """Hear a message."""
+        """Count a message and make the points that follow from it alone."""
         if isinstance(message, Tick):
             if sender == CLOCK_ID:
                 self._on_tick(message)
@@ -106,7 +105,7 @@ class Collector:
             else:
                 self._online.discard(sender)
         cell = cell_tag(self._births, sender)
-        self._said[cell, message.TYPE] += 1
+        self._received[cell, message.TYPE] += 1
         if isinstance(message, State):
             begun = self._begins.get(message.tick)
             if begun is not None and message.kind != Kind.CLOCK:  # type: ignore[attr-defined]
@@ -126,13 +125,13 @@ class Collector:
     def _on_tick(self, tick: Tick) -> None:
         last, self._tick = self._tick, tick
         if last is None or last.epoch != tick.epoch:
-            self._begin_anew(tick)
+            self._begin_run(tick)
             last = None
         is_new = last is None or (last.tick, last.phase) != (tick.tick, tick.phase)
         if is_new:
-            heard_s = self._now_s()
-            self._took = (None, None) if last is None else _lateness(last, heard_s - self._heard_s)
-            self._heard_s = heard_s
+            now_s = self._now_s()
+            self._took = (None, None) if last is None else _lateness(last, now_s - self._phase_began_s)
+            self._phase_began_s = now_s
             if last is None or tick.phase is Phase.BID:
                 is_real = self._wall_ms is not None and tick.mode is Mode.REALTIME
                 self._shift_ms = self._wall_ms() - tick.simulated_ms if is_real and self._wall_ms else 0
@@ -144,23 +143,23 @@ class Collector:
                 self._begins.pop(tick.tick - _LATE_TICKS - 2, None)
         self._sink(Point(CLOCK.name, self._run, self._clock(tick), tick.simulated_ms + self._shift_ms))
 
-    def _begin_anew(self, tick: Tick) -> None:
-        """The clock's record begin anew, and so do ours."""
+    def _begin_run(self, tick: Tick) -> None:
+        """Start counting again: the clock began a run."""
         name = self._named
         if name is None:
             name = self._scenario or self._site
             if tick.epoch > 0:
                 name = run_name(name, tick.epoch)
         self._run = {"site": self._site, "run": name}
-        for known in (self._begins, self._said, self._declined, self._reported, self._open):
+        for known in (self._begins, self._received, self._declined, self._reported, self._open):
             known.clear()
 
     def _end_tick(self, tick: int) -> None:
-        """Count what was heard since the tick began."""
+        """Make the points of the messages received since the tick began."""
         begun = self._begins.get(tick)
         if begun is not None:
             time_ms = begun[0]
-            for (cell, message_type), count in sorted(self._said.items()):
+            for (cell, message_type), count in sorted(self._received.items()):
                 tags = {**self._run, "cell": cell, "message_type": message_type}
                 self._sink(Point(MESSAGES.name, tags, {"messages": count}, time_ms))
             for (cell, reason), count in sorted(self._declined.items()):
@@ -171,7 +170,7 @@ class Collector:
                 tags = {**self._run, "invariant": finding.name}
                 counts = {"checked": finding.checked, "breaches": finding.breaches}
                 self._sink(Point(AUDIT.name, tags, counts, time_ms))
-        self._said.clear()
+        self._received.clear()
         self._declined.clear()
         self._reported.pop(tick - 1, None)
 
@@ -216,11 +215,11 @@ class Collector:
         }
 
     def finish(self) -> None:
-        """Count what was heard of the last tick, unless it was broken off; call it before the recorder's."""
+        """Make the points of the last tick, unless it did not end; call it before the recorder's `finish`."""
         if self._tick is not None and self._tick.phase is Phase.SETTLE:
             self._end_tick(self._tick.tick)
 
-    # --- what the recorder finds -------------------------------------------------------------------------
+    # --- calls of the recorder ---------------------------------------------------------------------------
 
     def on_tick_joined(self, record: TickRecord) -> None:
         """Make the points of a tick's market and accounts."""
@@ -240,7 +239,7 @@ class Collector:
     def on_late_receipt(
         self, record: TickRecord, consumer: str, awarded: Lots, taken: Lots, trades: list[TradeRow]
     ) -> None:
-        """Correct the points of a tick by a receipt that came late."""
+        """Correct the points of a tick by a late receipt."""
         figures, begun = self._open.get(record.tick), self._begins.get(record.tick)
         if figures is not None and begun is not None:
             figures.late(consumer, awarded, taken, trades)
@@ -282,7 +281,7 @@ class Collector:
 
 
 def run_name(name: str, epoch_s: int) -> str:
-    """Return the name of a run: what it is called and when its clock began, in UTC."""
+    """Return the name of a run: a given name and when its clock began, in UTC."""
     return f"{name}-{datetime.fromtimestamp(epoch_s, UTC):%Y%m%dT%H%M%S}"
 
 

@@ -1,4 +1,4 @@
-"""Points of devices' accounts: one of each account, and what is added up over a cell at the end of a tick."""
+"""Points of devices' accounts: one for each account, and sums over each cell at the end of a tick."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,8 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.dashboards.telemetry.points import UNKNOWN, Point, Value, bounded
-from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, OTHER, REASONS, REJECTS, STATUSES, VEHICLES
+from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, REJECTS, VEHICLES
+from gridfleet.dashboards.telemetry.tags import OTHER, REASONS, STATUSES
 
 Tags = Mapping[str, str]
 _WAITING: Final = "heading"
@@ -57,7 +58,7 @@ def cell_tag(births: Mapping[str, Presence], device: str) -> str:
 def cell_points(
     run: Tags, algorithm: str, births: Mapping[str, Presence], states: Mapping[str, State], time_ms: int
 ) -> Iterable[Point]:
-    """Return what the accounts of a tick add up to in each cell: charging, vehicles, rejects."""
+    """Return the sums of a tick's accounts in each cell: charging, vehicles, rejects."""
     cells: dict[str, _Cell] = {}
     for device, state in states.items():
         name = cell_tag(births, device)
@@ -134,7 +135,7 @@ def _own(state: State) -> dict[str, Value | None]:
             "opened_because": state.opened_because,
         }
     if isinstance(state, VehicleState):
-        stop, goal = state.next_stop or (None, None), state.destination or (None, None)
+        stop, destination = state.next_stop or (None, None), state.destination or (None, None)
         return {
             **_battery(state),
             "paid_eur": state.paid_neur / NEUR_PER_EUR,
@@ -147,8 +148,8 @@ def _own(state: State) -> dict[str, Value | None]:
             "charger": state.charger or "",
             "next_latitude": _float(stop[0]),
             "next_longitude": _float(stop[1]),
-            "destination_latitude": _float(goal[0]),
-            "destination_longitude": _float(goal[1]),
+            "destination_latitude": _float(destination[0]),
+            "destination_longitude": _float(destination[1]),
         }
     return {}
 

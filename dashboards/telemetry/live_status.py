@@ -1,7 +1,7 @@
-"""How the site stands now: a few figures of the run that is going on, with real time, for alert rules.
+"""The state of the site now: a few values of the current run, with real time, for alert rules.
 
-Everything else of a simulated run bears simulated time, which may lie in another year; an alert rule looks at the
-last minutes. So the recorder says every few real seconds what the last points come to.
+All other points of a simulated run have simulated time, which may lie in another year; an alert rule looks at the
+last minutes. So the recorder writes every few real seconds what the last points come to.
 """
 
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from gridfleet.dashboards.telemetry.points import Point, Value
 from gridfleet.dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, LIVE_STATUS
 
 SHARE_TICKS: Final = 16
-"""Ticks over which the reactor's share is taken: four hours."""
+"""Ticks over which the reactor's share is computed: four hours."""
 FAULTED: Final = "faulted"
-"""The state of a charger that is out of order."""
+"""The status of a charger that is out of order."""
 
 
 class LiveStatus:
-    """A sink that keeps the last of what it hears; `point` says what it comes to."""
+    """A sink that keeps the last points; `point` sums them up."""
 
     def __init__(self) -> None:
         self._run: dict[str, str] = {}
         self._forget()
 
     def __call__(self, point: Point) -> None:
-        """Hear a point; one of another run begins anew."""
+        """Take a point; one of another run starts again from nothing."""
         run = {"site": point.tags["site"], "run": point.tags.get("run", "")}
         if not run["run"]:
             return
@@ -49,7 +49,7 @@ class LiveStatus:
             self._forget()
 
     def point(self, time_ms: int) -> Point | None:
-        """Return what it comes to at that real time, or None before the first tick and after the end of a run."""
+        """Return the state at a real time, or None before the first tick and after the end of a run."""
         if not self._grid:
             return None
         cells = [cell for tick in self._grid.values() for cell in tick.values()]

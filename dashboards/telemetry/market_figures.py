@@ -10,7 +10,8 @@ from gridfleet.dashboards.market.cell_balances import cell_of, is_reactor
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
 from gridfleet.dashboards.telemetry.points import Point, Value, bounded
-from gridfleet.dashboards.telemetry.table import BANDS, GRID, MARKET, MERIT, band_of
+from gridfleet.dashboards.telemetry.table import GRID, MARKET, MERIT
+from gridfleet.dashboards.telemetry.tags import BANDS, band_of
 
 _BID: Final = 0
 _SOLD: Final = 1
@@ -119,8 +120,8 @@ class MarketFigures:
             cell.paid_neur += cost_neur(trade.energy_wh, trade.price_ueur)
             if cell.highest is None or trade.price_ueur > cell.highest:
                 cell.highest = trade.price_ueur
-            whose = _REACTOR if is_reactor(self._births, trade.producer) else _SOLD
-            cell.merit[band_of(trade.price_ueur)][whose] += trade.energy_wh
+            seller = _REACTOR if is_reactor(self._births, trade.producer) else _SOLD
+            cell.merit[band_of(trade.price_ueur)][seller] += trade.energy_wh
 
 
 def _balance(row: TickRow, paid_neur: int) -> dict[str, Value | None]:

@@ -1,4 +1,4 @@
-"""A point and its spelling in InfluxDB's line protocol, as bytes that the spool keeps and the server takes."""
+"""A point, and its text in InfluxDB's line protocol, which the spool keeps and the server accepts."""
 
 import re
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from gridfleet.broker.protocol.messages import ID_PATTERN
 Value = int | float | str | bool
 UNKNOWN: Final = "unknown"
 PRECISION: Final = "ms"
-"""Of the times in the lines."""
+"""The precision of the times in the lines."""
 _LARGEST: Final = 2**63 - 1
-_SERIES: Final = 1 << 14
-"""Spellings that are remembered: what is said once a tick is spelt once."""
+_MAX_CACHED: Final = 1 << 14
+"""Cached texts: tags and texts that recur in every tick are escaped once."""
 _NAME: Final = re.compile(ID_PATTERN)
 _IN_TAG: Final = str.maketrans(
     {",": r"\,", "=": r"\=", " ": r"\ ", "\\": "/", "\n": r"\ ", "\r": r"\ ", "\t": r"\ "}
@@ -27,30 +27,30 @@ class Point(NamedTuple):
     measurement: str
     tags: Mapping[str, str]
     fields: Mapping[str, Value | None]
-    """None for what has no value."""
+    """None where there is no value."""
     time_ms: int
 
 
 def line(point: Point) -> str:
     """Return a point in line protocol, times in milliseconds; empty for a point without any value."""
     fields = ",".join(
-        [f"{name}={_spelt(value)}" for name, value in point.fields.items() if value is not None]
+        [f"{name}={_value_text(value)}" for name, value in point.fields.items() if value is not None]
     )
     return f"{_series(point.measurement, *point.tags.items())} {fields} {point.time_ms}" if fields else ""
 
 
 def bounded(name: str) -> str:
-    """Return a name if it is an id, else `unknown`: no tag is what a device makes up."""
+    """Return a name if it is a valid id, else `unknown`, so that no device can invent tags."""
     return name if _NAME.match(name) else UNKNOWN
 
 
-@lru_cache(_SERIES)
+@lru_cache(_MAX_CACHED)
 def _series(measurement: str, *tags: tuple[str, str]) -> str:
-    """Return measurement and tags in line protocol, in the order that the server sorts them into."""
+    """Return measurement and tags in line protocol, sorted as the server sorts them."""
     return ",".join([measurement, *(f"{name}={value.translate(_IN_TAG)}" for name, value in sorted(tags))])
 
 
-def _spelt(value: Value) -> str:
+def _value_text(value: Value) -> str:
     kind = type(value)
     if kind is int:
         return f"{value}i" if -_LARGEST <= value <= _LARGEST else f"{_LARGEST if value > 0 else -_LARGEST}i"  # type: ignore[operator]
@@ -61,6 +61,6 @@ def _spelt(value: Value) -> str:
     return _text(str(value))
 
 
-@lru_cache(_SERIES)
+@lru_cache(_MAX_CACHED)
 def _text(value: str) -> str:
     return f'"{value.translate(_IN_TEXT)}"'

@@ -1,11 +1,12 @@
-"""Points of what sensors say and switches do: of samples and incidents."""
+"""Points of samples and incidents: readings of sensors, and switches that acted."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from gridfleet.broker.protocol.messages import Incident, Sample
 from gridfleet.dashboards.telemetry.points import Point, Value
-from gridfleet.dashboards.telemetry.table import INCIDENT, OTHER, PARTS, SAMPLE
+from gridfleet.dashboards.telemetry.table import INCIDENT, SAMPLE
+from gridfleet.dashboards.telemetry.tags import OTHER, PARTS
 
 FIELDS: Final = {
     "wind_m_per_s": "wind_m_per_s",
@@ -19,41 +20,39 @@ FIELDS: Final = {
     "power_w": "meter_w",
     "energy_wh": "meter_wh",
 }
-"""Readings that are kept, by the name that devices give them, and their fields."""
-IN_THE_COURSE_OF_THINGS: Final = frozenset(
-    {"started", "unplugged", "no lease", "energy delivered", "shut down"}
-)
-"""Why a contactor opens when nothing is wrong, in the words of incidents."""
+"""Readings that are stored: their name in the message, and their field."""
+NORMAL_OPENINGS: Final = frozenset({"started", "unplugged", "no lease", "energy delivered", "shut down"})
+"""Reasons in incidents for which a contactor opens in normal operation."""
 
 Clock = Callable[[], int]
 
 
-def sample_point(tags: Mapping[str, str], said: Sample, wall_ms: Clock | None) -> Point:
-    """Return the point of a device's readings; `wall_ms` is when it was heard."""
+def sample_point(tags: Mapping[str, str], sample: Sample, wall_ms: Clock | None) -> Point:
+    """Return the point of a device's readings; `wall_ms` gives the time of day for a device without one."""
     readings: dict[str, Value | None] = {
-        field: float(said.readings[name]) for name, field in FIELDS.items() if name in said.readings
+        field: float(sample.readings[name]) for name, field in FIELDS.items() if name in sample.readings
     }
     known: dict[str, Value | None] = {
-        "measured": said.measured,
-        "synchronised": said.synchronised,
-        "faults": ", ".join(said.faults),
+        "measured": sample.measured,
+        "synchronised": sample.synchronised,
+        "faults": ", ".join(sample.faults),
     }
-    return Point(SAMPLE.name, tags, {**known, **readings}, _time_ms(said, wall_ms))
+    return Point(SAMPLE.name, tags, {**known, **readings}, _time_ms(sample, wall_ms))
 
 
-def incident_point(tags: Mapping[str, str], said: Incident, wall_ms: Clock | None) -> Point:
+def incident_point(tags: Mapping[str, str], incident: Incident, wall_ms: Clock | None) -> Point:
     """Return the point of a switch that acted or a sensor that failed or recovered."""
-    opened = said.part == "contactor" and said.what == "opened"
+    opened = incident.part == "contactor" and incident.what == "opened"
     fields: dict[str, Value | None] = {
-        "reason": said.reason,
-        "fault": said.what == "failed" or (opened and said.reason not in IN_THE_COURSE_OF_THINGS),
-        "measured": said.measured,
-        "synchronised": said.synchronised,
+        "reason": incident.reason,
+        "fault": incident.what == "failed" or (opened and incident.reason not in NORMAL_OPENINGS),
+        "measured": incident.measured,
+        "synchronised": incident.synchronised,
     }
-    what = {"part": said.part if said.part in PARTS else OTHER, "what": said.what}
-    return Point(INCIDENT.name, {**tags, **what}, fields, _time_ms(said, wall_ms))
+    what = {"part": incident.part if incident.part in PARTS else OTHER, "what": incident.what}
+    return Point(INCIDENT.name, {**tags, **what}, fields, _time_ms(incident, wall_ms))
 
 
-def _time_ms(said: Sample | Incident, wall_ms: Clock | None) -> int:
-    """Return the device's own time, unless its clock is not to be trusted."""
-    return said.at_ms if said.synchronised or wall_ms is None else wall_ms()
+def _time_ms(message: Sample | Incident, wall_ms: Clock | None) -> int:
+    """Return the device's own time, unless its clock is not synchronised."""
+    return message.at_ms if message.synchronised or wall_ms is None else wall_ms()

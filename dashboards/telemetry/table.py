@@ -1,121 +1,32 @@
 """The telemetry table: every measurement with its tags and its fields, each with type, unit and meaning.
 
-The only place that names them. What makes the points (`telemetry.points` and its neighbours) is held to
-this table by a test, `docs/telemetry.md` is written from it, and dashboards may read nothing that is not in it.
+The only place that defines them. A test compares the points that are made with this table, `docs/telemetry.md` is
+written from it, and dashboards may read nothing that is not in it.
 
-Tags are bounded: names of sites, runs, cells, kinds and devices, and words from closed lists. Numbers that grow
-(ticks, serials, calls) are fields. No column bears a name that Grafana's macros rewrite (`bucket`, `windowPeriod`, …).
+Tags are bounded: names of sites, runs, cells, kinds and devices, and values from closed lists. Numbers that grow
+(ticks, serials, calls) are fields. No column has a name that Grafana's macros replace (`bucket`, `windowPeriod`, …).
 """
 
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Time(Enum):
-    """What the time of a point is; with a clock in real-time mode, simulated time is the time of day."""
-
-    TICK = "simulated time at which the tick begins"
-    INSTANT = "simulated time of the event"
-    WALL = "real time (UTC)"
-
-
-class Type(Enum):
-    """The type of a field in InfluxDB; a field has one type for ever."""
-
-    FLOAT = "float"
-    INTEGER = "integer"
-    TEXT = "string"
-    FLAG = "boolean"
-
-
-class Fold(Enum):
-    """How the values of a longer time become one, in the buckets for 15 minutes and for days."""
-
-    SUM = "sum"
-    MEAN = "mean"
-    LEAST = "min"
-    MOST = "max"
-    LAST = "last"
-
-
-class Column(NamedTuple):
-    """A field; a whole unit such as Wh is exact, a float such as EUR is for reading."""
-
-    name: str
-    type: Type
-    unit: str
-    what: str
-    fold: Fold
-
-
-class Measurement(NamedTuple):
-    """A kind of point: one for every set of tags and time; written again it takes the place of the former."""
-
-    name: str
-    what: str
-    time: Time
-    tags: tuple[str, ...]
-    fields: tuple[Column, ...]
-
-    def field(self, name: str) -> Column:
-        """Return a field by its name; raise KeyError where there is none."""
-        for column in self.fields:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
-
-TAGS: Final = {
-    "site": "the site, as in the topics",
-    "run": "one run of the site's clock: the name given, or scenario and beginning",
-    "cell": "the cell; `unknown` for who was heard before its birth",
-    "kind": "turbine, consumer, charger, vehicle, reactor or clock",
-    "device": "the device's id; of an event, whom it is about, else `site`",
-    "algorithm": "how vehicles choose a charger at that time",
-    "band": "lower bound of a price band of 0.05 EUR/kWh, as text such as 0.35; the last, 1.00, has no upper bound",
-    "status": "parked, driving, heading, charging, stranded or other",
-    "outcome": "charged, interrupted, cancelled, expired, unserved, open (when the run ended) or other",
-    "reason": "why a message was refused: a word of a closed list, or other",
-    "message_type": "the message type, as in the topics",
-    "what": "of an event: begin, end, settings, storm, storm-end, online, offline or incident; "
-    "of an incident: opened, closed, applied, released, failed or recovered",
-    "part": "contactor, brake, anemometer, vane, adc, current, voltage or other",
-    "invariant": "name of the invariant, as in summary.json",
-}
+from gridfleet.dashboards.telemetry.columns import (
+    Aggregation,
+    Measurement,
+    Time,
+    count,
+    eur,
+    flag,
+    number,
+    price,
+    text,
+    wh,
+)
 
 _RUN: Final = ("site", "run")
 _CELL: Final = (*_RUN, "cell", "algorithm")
 
 
-def _wh(name: str, what: str, fold: Fold = Fold.SUM) -> Column:
-    return Column(name, Type.INTEGER, "Wh", what, fold)
-
-
-def _eur(name: str, what: str, fold: Fold = Fold.SUM) -> Column:
-    return Column(name, Type.FLOAT, "EUR", what, fold)
-
-
-def _price(name: str, what: str, fold: Fold = Fold.MEAN) -> Column:
-    return Column(name, Type.FLOAT, "EUR/kWh", what, fold)
-
-
-def _count(name: str, what: str, fold: Fold = Fold.SUM, unit: str = "1") -> Column:
-    return Column(name, Type.INTEGER, unit, what, fold)
-
-
-def _number(name: str, unit: str, what: str, fold: Fold = Fold.MEAN) -> Column:
-    return Column(name, Type.FLOAT, unit, what, fold)
-
-
-def _text(name: str, what: str) -> Column:
-    return Column(name, Type.TEXT, "", what, Fold.LAST)
-
-
-def _flag(name: str, what: str) -> Column:
-    return Column(name, Type.FLAG, "", what, Fold.LAST)
-
-
-_TICK: Final = _count("tick", "number of the tick", Fold.LAST)
+_TICK: Final = count("tick", "number of the tick", Aggregation.LAST)
 
 GRID: Final = Measurement(
     "grid",
@@ -124,43 +35,51 @@ GRID: Final = Measurement(
     _CELL,
     (
         _TICK,
-        _wh("demand_wh", "energy wanted"),
-        _wh("generated_wh", "own generation, without the reactor"),
-        _wh("reactor_wh", "bought from the reactor"),
-        _wh("imported_wh", "bought from other cells"),
-        _wh("exported_wh", "sold to other cells"),
-        _wh("sold_wh", "bought by the cell's consumers and chargers"),
-        _wh("curtailed_wh", "generated and sold to nobody"),
-        _wh(
+        wh("demand_wh", "energy demanded"),
+        wh("generated_wh", "own generation, without the reactor"),
+        wh("reactor_wh", "bought from the reactor"),
+        wh("imported_wh", "bought from other cells"),
+        wh("exported_wh", "sold to other cells"),
+        wh("sold_wh", "bought by the cell's consumers and chargers"),
+        wh("curtailed_wh", "generated and not sold"),
+        wh(
             "difference_wh",
-            "generated less demand: the power difference before trade between cells and reactor",
+            "generated less demand: the balance before trade between cells and with the reactor",
         ),
-        _eur("paid_eur", "paid by the cell's consumers and chargers"),
-        _wh(
-            "charger_stored_wh", "energy in the buffers of the cell's chargers when the tick ends", Fold.LAST
+        eur("paid_eur", "paid by the cell's consumers and chargers"),
+        wh(
+            "charger_stored_wh",
+            "energy in the buffers of the cell's chargers when the tick ends",
+            Aggregation.LAST,
         ),
-        _count("messages", "what its devices said of market, reservations and accounts"),
+        count("messages", "messages of its devices about market, reservations and accounts"),
     ),
 )
 MARKET: Final = Measurement(
     "market",
-    "a cell's market in a tick, seen from those who buy",
+    "a cell's market in a tick, by the cell of the buyer",
     Time.TICK,
     _CELL,
     (
-        _price("lowest_price_eur_per_kwh", "lowest price paid; no value where nothing was sold", Fold.LEAST),
-        _price("mean_price_eur_per_kwh", "price paid, mean by energy; no value where nothing was sold"),
-        _price("highest_price_eur_per_kwh", "highest price paid; no value where nothing was sold", Fold.MOST),
-        _count("bids", "bids that wanted something"),
-        _count("packages", "packages bid for"),
-        _wh("bid_wh", "energy bid for"),
-        _count("requests", "requests to the reactor"),
-        _count("awards", "awards to the cell's buyers"),
-        _count("trades", "packages or parts of them sold"),
-        _count("refusals", "awards of which the receipt took less than was awarded"),
-        _count("unanswered", "awards without a receipt so far"),
-        _wh("refused_wh", "energy that receipts did not take"),
-        _count("rounds", "most awards that one buyer got of one producer, one per round", Fold.MOST),
+        price(
+            "lowest_price_eur_per_kwh", "lowest price paid; no value where nothing was sold", Aggregation.MIN
+        ),
+        price("mean_price_eur_per_kwh", "price paid, mean by energy; no value where nothing was sold"),
+        price(
+            "highest_price_eur_per_kwh",
+            "highest price paid; no value where nothing was sold",
+            Aggregation.MAX,
+        ),
+        count("bids", "bids with packages"),
+        count("packages", "packages bid for"),
+        wh("bid_wh", "energy bid for"),
+        count("requests", "requests to the reactor"),
+        count("awards", "awards to the cell's buyers"),
+        count("trades", "packages or parts of them sold"),
+        count("refusals", "awards of which the receipt took less than was awarded"),
+        count("unanswered", "awards without a receipt so far"),
+        wh("refused_wh", "energy that receipts did not take"),
+        count("rounds", "most awards that one buyer got of one producer, one per round", Aggregation.MAX),
     ),
 )
 MERIT: Final = Measurement(
@@ -169,9 +88,9 @@ MERIT: Final = Measurement(
     Time.TICK,
     (*_RUN, "cell", "band"),
     (
-        _wh("bid_wh", "energy bid for at a price in the band"),
-        _wh("sold_wh", "of it, sold by producers of the own or another cell"),
-        _wh("reactor_wh", "of it, sold by the reactor"),
+        wh("bid_wh", "energy bid for at a price in the band"),
+        wh("sold_wh", "of it, sold by producers of the own or another cell"),
+        wh("reactor_wh", "of it, sold by the reactor"),
     ),
 )
 FLEET: Final = Measurement(
@@ -180,83 +99,88 @@ FLEET: Final = Measurement(
     Time.TICK,
     (*_RUN, "cell", "kind"),
     (
-        _count("devices", "known by their birth", Fold.LAST),
-        _count("online", "of them, online", Fold.MEAN),
-        _count("reporting", "of them, with an account of this tick", Fold.MEAN),
-        _count("with_sensors", "of them, with figures from real sensors", Fold.MEAN),
+        count("devices", "known by a birth message", Aggregation.LAST),
+        count("online", "of them, online", Aggregation.MEAN),
+        count("reporting", "of them, with an account of the tick", Aggregation.MEAN),
+        count("with_sensors", "of them, with values from real sensors", Aggregation.MEAN),
     ),
 )
 DEVICE: Final = Measurement(
     "device",
-    "a device's account of a tick; a kind of device has only the fields that mean something for it",
+    "a device's account of a tick; each kind of device has only the fields that apply to it",
     Time.TICK,
     (*_RUN, "cell", "kind", "device"),
     (
         _TICK,
-        _flag("measured", "true: from real sensors; false: simulated"),
-        _text("status", "what it is doing, in its own word"),
-        _count("power_w", "mean power over the tick; positive into the grid", Fold.MEAN, "W"),
-        _eur("balance_eur", "earned less paid since it came to life", Fold.LAST),
-        _count("refused", "messages it has refused since it came to life", Fold.LAST),
-        _number("latitude", "°", "where it is, north", Fold.LAST),
-        _number("longitude", "°", "where it is, east", Fold.LAST),
-        _wh("generated_wh", "turbine, reactor: generated"),
-        _wh("sold_wh", "turbine, reactor: sold, by its own books"),
-        _wh("curtailed_wh", "turbine, reactor: sold to nobody"),
-        _wh("unsettled_wh", "turbine, reactor: awarded, receipt awaited", Fold.LAST),
-        _eur("earned_eur", "turbine, reactor, charger: earned in the tick"),
-        _wh("demand_wh", "consumer, charger: energy wanted"),
-        _wh("bought_wh", "consumer, charger: energy bought"),
-        _eur("paid_eur", "consumer, charger, vehicle: paid in the tick"),
-        _wh("stored_wh", "charger, vehicle: energy in the battery at the end of the tick", Fold.LAST),
-        _wh("capacity_wh", "charger, vehicle: of the battery", Fold.LAST),
-        _number("state_of_charge", "0–1", "charger, vehicle: stored / capacity"),
-        _wh("delivered_wh", "charger: given to vehicles"),
-        _wh("charge_loss_wh", "charger, vehicle: lost in charging the battery"),
-        _wh("discharge_loss_wh", "charger: lost in discharging it"),
-        _count("ports", "charger: ports", Fold.LAST),
-        _count("ports_reserved", "charger: of them, reserved", Fold.MEAN),
-        _text("model", "vehicle: its model"),
-        _number("consumption_wh_per_km", "Wh/km", "vehicle: by its data sheet"),
-        _wh("drawn_wh", "vehicle: drawn from chargers"),
-        _wh("driven_wh", "vehicle: used for driving"),
-        _number("speed_km_h", "km/h", "vehicle: at the end of the tick"),
-        _count("deadline_ms", "vehicle: when it wants to be charged, since 1970, simulated", Fold.LAST, "ms"),
-        _text("charger", "vehicle: whose port it has reserved; empty for none"),
-        _number("next_latitude", "°", "vehicle: its next stop", Fold.LAST),
-        _number("next_longitude", "°", "vehicle: its next stop", Fold.LAST),
-        _number("destination_latitude", "°", "vehicle: its destination", Fold.LAST),
-        _text("faults", "turbine, charger: what is wrong with sensors and switches; empty for nothing"),
-        _text("contactor", "charger: none, open or closed"),
-        _text("opened_because", "charger: why its contactor opened last"),
-        _number("destination_longitude", "°", "vehicle: its destination", Fold.LAST),
+        flag("measured", "true: from real sensors; false: simulated"),
+        text("status", "its status, as the device reports it"),
+        count("power_w", "mean power over the tick; positive into the grid", Aggregation.MEAN, "W"),
+        eur("balance_eur", "earned less paid since it started", Aggregation.LAST),
+        count("refused", "messages it has refused since it started", Aggregation.LAST),
+        number("latitude", "°", "where it is, north", Aggregation.LAST),
+        number("longitude", "°", "where it is, east", Aggregation.LAST),
+        wh("generated_wh", "turbine, reactor: generated"),
+        wh("sold_wh", "turbine, reactor: sold, by its own account"),
+        wh("curtailed_wh", "turbine, reactor: generated and not sold"),
+        wh("unsettled_wh", "turbine, reactor: awarded, receipt not received yet", Aggregation.LAST),
+        eur("earned_eur", "turbine, reactor, charger: earned in the tick"),
+        wh("demand_wh", "consumer, charger: energy demanded"),
+        wh("bought_wh", "consumer, charger: energy bought"),
+        eur("paid_eur", "consumer, charger, vehicle: paid in the tick"),
+        wh("stored_wh", "charger, vehicle: energy in the battery at the end of the tick", Aggregation.LAST),
+        wh("capacity_wh", "charger, vehicle: of the battery", Aggregation.LAST),
+        number("state_of_charge", "0–1", "charger, vehicle: stored / capacity"),
+        wh("delivered_wh", "charger: given to vehicles"),
+        wh("charge_loss_wh", "charger, vehicle: lost in charging the battery"),
+        wh("discharge_loss_wh", "charger: lost in discharging it"),
+        count("ports", "charger: ports", Aggregation.LAST),
+        count("ports_reserved", "charger: of them, reserved", Aggregation.MEAN),
+        text("model", "vehicle: its model"),
+        number("consumption_wh_per_km", "Wh/km", "vehicle: by its data sheet"),
+        wh("drawn_wh", "vehicle: drawn from chargers"),
+        wh("driven_wh", "vehicle: used for driving"),
+        number("speed_km_h", "km/h", "vehicle: at the end of the tick"),
+        count(
+            "deadline_ms",
+            "vehicle: until when it needs to be charged, since 1970, simulated",
+            Aggregation.LAST,
+            "ms",
+        ),
+        text("charger", "vehicle: the charger at which it has reserved a port; empty for none"),
+        number("next_latitude", "°", "vehicle: its next stop", Aggregation.LAST),
+        number("next_longitude", "°", "vehicle: its next stop", Aggregation.LAST),
+        number("destination_latitude", "°", "vehicle: its destination", Aggregation.LAST),
+        text("faults", "turbine, charger: faults of sensors and switches; empty for none"),
+        text("contactor", "charger: none, open or closed"),
+        text("opened_because", "charger: reason why its contactor opened last"),
+        number("destination_longitude", "°", "vehicle: its destination", Aggregation.LAST),
     ),
 )
 CHARGING: Final = Measurement(
     "charging",
-    "the chargers of a cell at the end of a tick, added up from their accounts; none where no charger gave one",
+    "the chargers of a cell at the end of a tick, added up from their accounts; no point without an account",
     Time.TICK,
     _CELL,
     (
-        _count("chargers", "chargers with an account of the tick", Fold.LAST),
-        _wh("stored_wh", "energy in their batteries", Fold.LAST),
-        _wh("capacity_wh", "of their batteries", Fold.LAST),
-        _count("ports", "their ports", Fold.LAST),
-        _count("ports_reserved", "of them, reserved", Fold.MEAN),
-        _wh("bought_wh", "bought in the tick"),
-        _wh("delivered_wh", "given to vehicles in the tick"),
-        _eur("earned_eur", "earned from vehicles in the tick"),
-        _eur("paid_eur", "paid to producers in the tick"),
-        _count("waiting", "vehicles of the cell on their way to a reserved port", Fold.MEAN),
-        _count("failed", "vehicles of the cell that are stranded", Fold.MEAN),
+        count("chargers", "chargers with an account of the tick", Aggregation.LAST),
+        wh("stored_wh", "energy in their batteries", Aggregation.LAST),
+        wh("capacity_wh", "of their batteries", Aggregation.LAST),
+        count("ports", "their ports", Aggregation.LAST),
+        count("ports_reserved", "of them, reserved", Aggregation.MEAN),
+        wh("bought_wh", "bought in the tick"),
+        wh("delivered_wh", "given to vehicles in the tick"),
+        eur("earned_eur", "earned from vehicles in the tick"),
+        eur("paid_eur", "paid to producers in the tick"),
+        count("waiting", "vehicles of the cell on their way to a reserved port", Aggregation.MEAN),
+        count("failed", "vehicles of the cell that are stranded", Aggregation.MEAN),
     ),
 )
 VEHICLES: Final = Measurement(
     "vehicles",
-    "how many vehicles of a cell are in which state at the end of a tick; states that none is in are 0",
+    "vehicles of a cell by status at the end of a tick; 0 for a status without vehicles",
     Time.TICK,
     (*_RUN, "cell", "status"),
-    (_count("vehicles", "vehicles in that state", Fold.MEAN),),
+    (count("vehicles", "vehicles with that status", Aggregation.MEAN),),
 )
 OFFER: Final = Measurement(
     "offer",
@@ -264,28 +188,28 @@ OFFER: Final = Measurement(
     Time.INSTANT,
     (*_CELL, "device"),
     (
-        _price("price_eur_per_kwh", "price agreed"),
-        _number("distance_km", "km", "great circle from where the vehicle called to the charger"),
-        _wh("energy_wh", "energy reserved"),
-        _eur("cost_eur", "energy reserved at the price agreed"),
-        _number("wait_s", "s", "from the call to the confirmation"),
-        _text("charger", "whose offer"),
+        price("price_eur_per_kwh", "price agreed"),
+        number("distance_km", "km", "great circle from the vehicle's place at its call to the charger"),
+        wh("energy_wh", "energy reserved"),
+        eur("cost_eur", "energy reserved at the price agreed"),
+        number("wait_s", "s", "from the call to the confirmation"),
+        text("charger", "the charger that made the offer"),
     ),
 )
 RESERVATION: Final = Measurement(
     "reservation",
-    "a call for a charger that has come to its end, at its release; unserved: at the call; "
+    "a charging reservation that ended, at its release; unserved: at the call; "
     "expired or open: at the confirmation",
     Time.INSTANT,
     (*_CELL, "device", "outcome"),
     (
-        _wh("energy_wh", "energy drawn, as billed where there was a bill"),
-        _price("price_eur_per_kwh", "price agreed; no value where there was no offer"),
-        _eur("cost_eur", "energy drawn at the price agreed"),
-        _number("distance_km", "km", "great circle from where the vehicle called to the charger"),
-        _number("way_s", "s", "from the confirmation to the arrival"),
-        _number("plugged_s", "s", "from the arrival to the release"),
-        _text("charger", "whose port; empty for none"),
+        wh("energy_wh", "energy drawn; as billed where there was a bill"),
+        price("price_eur_per_kwh", "price agreed; no value where there was no offer"),
+        eur("cost_eur", "energy drawn at the price agreed"),
+        number("distance_km", "km", "great circle from the vehicle's place at its call to the charger"),
+        number("way_s", "s", "from the confirmation to the arrival"),
+        number("plugged_s", "s", "from the arrival to the release"),
+        text("charger", "the charger; empty for none"),
     ),
 )
 MESSAGES: Final = Measurement(
@@ -293,21 +217,21 @@ MESSAGES: Final = Measurement(
     "messages received during a tick, by message type, of the devices of a cell",
     Time.TICK,
     (*_RUN, "cell", "message_type"),
-    (_count("messages", "received between the beginning of the tick and the next"),),
+    (count("messages", "received between the beginning of the tick and the next"),),
 )
 DECLINES: Final = Measurement(
     "declines",
-    "refusals that chargers gave to vehicles during a tick",
+    "refusals of chargers to vehicles during a tick",
     Time.TICK,
     (*_RUN, "cell", "reason"),
-    (_count("declines", "received between the beginning of the tick and the next"),),
+    (count("declines", "received between the beginning of the tick and the next"),),
 )
 REJECTS: Final = Measurement(
     "rejects",
-    "messages that devices refused to act upon, by reason, added up over the devices of a cell and kind",
+    "messages that devices refused, by reason, added up over the devices of a cell and kind",
     Time.TICK,
     (*_RUN, "cell", "kind", "reason"),
-    (_count("rejects", "since the devices came to life", Fold.LAST),),
+    (count("rejects", "since the devices started", Aggregation.LAST),),
 )
 CLOCK: Final = Measurement(
     "clock",
@@ -316,40 +240,40 @@ CLOCK: Final = Measurement(
     _RUN,
     (
         _TICK,
-        _text("phase", "bid, trade, residual, surplus, exchange, import or settle"),
-        _text("mode", "lockstep, scaled or realtime"),
-        _flag("paused", "whether time stands still"),
-        _number("seconds_per_tick", "s", "real seconds a tick takes; 0 in lock-step"),
-        _count("ticks_left", "ticks still to run after this one", Fold.LAST),
-        _count("absent", "devices that let the last deadline pass", Fold.MEAN),
-        _number(
+        text("phase", "bid, trade, residual, surplus, exchange, import or settle"),
+        text("mode", "lockstep, scaled or realtime"),
+        flag("paused", "whether the clock is paused"),
+        number("seconds_per_tick", "s", "real seconds a tick takes; 0 in lock-step"),
+        count("ticks_left", "ticks still to run after this one", Aggregation.LAST),
+        count("absent", "devices that missed the last deadline", Aggregation.MEAN),
+        number(
             "took_s", "s", "real seconds since the phase before began; none for the first, or after a pause"
         ),
-        _number("late_s", "s", "of them, more than the pace allows; none in lock-step", Fold.MOST),
-        _text("scenario", "name of the scenario; empty where the recorder was not told"),
-        _text("algorithm_in_force", "how vehicles choose a charger"),
-        _number("consumer_scale", "1", "multiplies demand"),
-        _number("vehicle_scale", "1", "multiplies driving"),
-        _number("turbine_scale", "1", "multiplies generation"),
-        _number("wind_scale", "1", "multiplies wind speed"),
-        _text("note", "what the scenario calls the state of things"),
+        number("late_s", "s", "of them, beyond the planned duration; none in lock-step", Aggregation.MAX),
+        text("scenario", "name of the scenario; empty where the recorder does not know it"),
+        text("algorithm_in_force", "how vehicles choose a charger"),
+        number("consumer_scale", "1", "multiplies demand"),
+        number("vehicle_scale", "1", "multiplies driving"),
+        number("turbine_scale", "1", "multiplies generation"),
+        number("wind_scale", "1", "multiplies wind speed"),
+        text("note", "the scenario's note on the current settings"),
     ),
 )
 EVENT: Final = Measurement(
     "event",
-    "something that explains the curves; dashboards draw these as annotations",
+    "an event that explains the curves; dashboards show it as an annotation",
     Time.INSTANT,
     (*_RUN, "what", "device"),
-    (_text("text", "the event in words"), _TICK),
+    (text("text", "description of the event"), _TICK),
 )
 AUDIT: Final = Measurement(
     "audit",
-    "what must always hold: how often it was checked and did not hold, up to that tick",
+    "the auditor's invariants: checks and breaches up to that tick",
     Time.TICK,
     (*_RUN, "invariant"),
     (
-        _count("checked", "checks since the run began", Fold.LAST),
-        _count("breaches", "of them, breaches", Fold.LAST),
+        count("checked", "checks since the run began", Aggregation.LAST),
+        count("breaches", "of them, breaches", Aggregation.LAST),
     ),
 )
 RECORDER: Final = Measurement(
@@ -358,23 +282,29 @@ RECORDER: Final = Measurement(
     Time.WALL,
     ("site",),
     (
-        _flag("connected", "whether it is connected to the broker"),
-        _count(
-            "connections", "connections to the broker since it began; more than 1: it came back", Fold.LAST
+        flag("connected", "whether it is connected to the broker"),
+        count(
+            "connections",
+            "connections to the broker since it started; more than 1: it reconnected",
+            Aggregation.LAST,
         ),
-        _count("received", "messages received since it began", Fold.LAST),
-        _count("refused", "of them, refused: no topic or payload of ours", Fold.LAST),
-        _count("redelivered", "of them, dropped because they had been kept before", Fold.LAST),
-        _number("silent_s", "s", "since the last message", Fold.MOST),
-        _count("points", "points made since it began", Fold.LAST),
-        _count("backlog", "points in the spool, not yet taken by the server", Fold.MOST),
-        _count("backlog_bytes", "of the spool on disk", Fold.MOST, "byte"),
-        _number("oldest_s", "s", "how long the oldest point has been in the spool; 0 for none", Fold.MOST),
-        _count("sent", "points taken by the server since the spool was made", Fold.LAST),
-        _count("rejected", "points refused by the server and put into the dead-letter file", Fold.LAST),
-        _count("dropped", "points dropped because the spool was full", Fold.LAST),
-        _count("failures", "failed attempts to send since the last success", Fold.MOST),
-        _count("rss_bytes", "resident memory of the recorder", Fold.MOST, "byte"),
+        count("received", "messages received since it started", Aggregation.LAST),
+        count("refused", "of them, refused: foreign or invalid topic or payload", Aggregation.LAST),
+        count("redelivered", "of them, dropped because they were stored before", Aggregation.LAST),
+        number("silent_s", "s", "since the last message", Aggregation.MAX),
+        count("points", "points made since it started", Aggregation.LAST),
+        count("backlog", "points in the spool that the server has not accepted yet", Aggregation.MAX),
+        count("backlog_bytes", "of the spool on disk", Aggregation.MAX, "byte"),
+        number(
+            "oldest_s", "s", "how long the oldest point has been in the spool; 0 for none", Aggregation.MAX
+        ),
+        count("sent", "points accepted by the server since the spool was created", Aggregation.LAST),
+        count(
+            "rejected", "points rejected by the server and written to the dead-letter file", Aggregation.LAST
+        ),
+        count("dropped", "points dropped because the spool was full", Aggregation.LAST),
+        count("failures", "failed attempts to send since the last success", Aggregation.MAX),
+        count("rss_bytes", "resident memory of the recorder process", Aggregation.MAX, "byte"),
     ),
 )
 LIVE_STATUS: Final = Measurement(
@@ -383,13 +313,13 @@ LIVE_STATUS: Final = Measurement(
     Time.WALL,
     _RUN,
     (
-        _count("simulated_ms", "simulated time of the last tick counted, since 1970", Fold.LAST, "ms"),
-        _count("devices", "devices known by their birth", Fold.LAST),
-        _count("online", "of them, online", Fold.MEAN),
-        _count("missing", "of them, not online", Fold.MOST),
-        _count("faulty", "devices with a fault in their last account", Fold.MOST),
-        _count("breaches", "breaches of invariants in the run", Fold.LAST),
-        _number(
+        count("simulated_ms", "simulated time of the last tick counted, since 1970", Aggregation.LAST, "ms"),
+        count("devices", "devices known by a birth message", Aggregation.LAST),
+        count("online", "of them, online", Aggregation.MEAN),
+        count("missing", "of them, offline", Aggregation.MAX),
+        count("faulty", "devices with a fault in their last account", Aggregation.MAX),
+        count("breaches", "breaches of invariants in the run", Aggregation.LAST),
+        number(
             "reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"
         ),
     ),
@@ -397,35 +327,41 @@ LIVE_STATUS: Final = Measurement(
 
 SAMPLE: Final = Measurement(
     "sample",
-    "what the sensors of a device said at an instant; only what it has and what is sound",
+    "readings of a device's sensors at an instant; only of sensors that it has and that work",
     Time.WALL,
     (*_RUN, "cell", "kind", "device"),
     (
-        _flag("measured", "true: from real sensors; false: simulated"),
-        _flag("synchronised", "whether the device's clock was; if not, the time is when it was heard"),
-        _text("faults", "what is wrong with its sensors and switches; empty for nothing"),
-        _number("wind_m_per_s", "m/s", "turbine: wind, mean"),
-        _number("gust_m_per_s", "m/s", "turbine: gust", Fold.MOST),
-        _number("direction_deg", "°", "turbine: where the wind comes from", Fold.LAST),
-        _number("brake_applied", "0–1", "turbine: 1 when the brake holds", Fold.MOST),
-        _number("plugged", "0–1", "charger: 1 when a plug is in", Fold.MOST),
-        _number("contactor_closed", "0–1", "charger: 1 when the contactor is closed", Fold.MOST),
-        _number("current_a", "A", "charger: current, root mean square"),
-        _number("voltage_v", "V", "charger: voltage"),
-        _number("meter_w", "W", "charger: power by its own meter"),
-        _number("meter_wh", "Wh", "charger: energy by its own meter", Fold.MOST),
+        flag("measured", "true: from real sensors; false: simulated"),
+        flag(
+            "synchronised",
+            "whether the device's clock was synchronised; if not, the time is when the message was received",
+        ),
+        text("faults", "faults of its sensors and switches; empty for none"),
+        number("wind_m_per_s", "m/s", "turbine: wind, mean"),
+        number("gust_m_per_s", "m/s", "turbine: gust", Aggregation.MAX),
+        number("direction_deg", "°", "turbine: where the wind comes from", Aggregation.LAST),
+        number("brake_applied", "0–1", "turbine: 1 when the brake holds", Aggregation.MAX),
+        number("plugged", "0–1", "charger: 1 when a plug is in", Aggregation.MAX),
+        number("contactor_closed", "0–1", "charger: 1 when the contactor is closed", Aggregation.MAX),
+        number("current_a", "A", "charger: current, root mean square"),
+        number("voltage_v", "V", "charger: voltage"),
+        number("meter_w", "W", "charger: power by its own meter"),
+        number("meter_wh", "Wh", "charger: energy by its own meter", Aggregation.MAX),
     ),
 )
 INCIDENT: Final = Measurement(
     "incident",
-    "a switch has acted, or a sensor has failed or recovered",
+    "a switch acted, or a sensor failed or recovered",
     Time.WALL,
     (*_RUN, "cell", "kind", "device", "part", "what"),
     (
-        _text("reason", "why, in the device's words"),
-        _flag("fault", "whether that is a fault, and not the course of things"),
-        _flag("measured", "true: seen on real pins; false: simulated"),
-        _flag("synchronised", "whether the device's clock was; if not, the time is when it was heard"),
+        text("reason", "why, as the device reports it"),
+        flag("fault", "whether it is a fault and not normal operation"),
+        flag("measured", "true: seen on real pins; false: simulated"),
+        flag(
+            "synchronised",
+            "whether the device's clock was synchronised; if not, the time is when the message was received",
+        ),
     ),
 )
 
@@ -434,20 +370,3 @@ MEASUREMENTS: Final = (
     EVENT, AUDIT, RECORDER, LIVE_STATUS, SAMPLE, INCIDENT,
 )  # fmt: skip
 BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}
-
-BANDS: Final = tuple(f"{band / 20:.2f}" for band in range(21))
-STATUSES: Final = ("parked", "driving", "heading", "charging", "stranded")
-OUTCOMES: Final = ("charged", "interrupted", "cancelled", "expired", "unserved", "open")
-REASONS: Final = frozenset({
-    "clock", "control", "denied", "duplicate", "early", "energy", "flood", "greedy", "invalid", "late", "malformed",
-    "offline", "oversized", "port", "presence", "price", "receipt", "refused", "stale", "topic", "unexpected",
-    "unknown", "version", "weather",
-})  # fmt: skip
-EVENTS: Final = ("begin", "end", "settings", "storm", "storm-end", "online", "offline", "incident")
-PARTS: Final = ("contactor", "brake", "anemometer", "vane", "adc", "current", "voltage")
-OTHER: Final = "other"
-
-
-def band_of(price_ueur_per_kwh: int) -> str:
-    """Return the price band of a price in µEUR/kWh."""
-    return BANDS[min(price_ueur_per_kwh // 50_000, len(BANDS) - 1)]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gridfleet.dashboards.recording.durable.process import SPOOL
 from gridfleet.dashboards.recording.durable.status import STATUS
-from gridfleet.dashboards.telemetry.influx.spool import look
+from gridfleet.dashboards.telemetry.influx.spool import inspect_spool
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 STALE_S: Final = 35.0
@@ -28,7 +28,7 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
     status["age_s"] = max(now_s - status["time"], 0.0)
     status["running"] = status["age_s"] < STALE_S and _is_running(status["pid"])
     if status["has_spool"]:
-        spool = look(folder / SPOOL, now_s)
+        spool = inspect_spool(folder / SPOOL, now_s)
         status |= {name: value for name, value in spool._asdict().items() if name != "dead_letters"}
         status["dead_letters"] = str(spool.dead_letters) if spool.dead_letters.is_file() else None
     status["problems"] = _problems(status)
@@ -40,9 +40,9 @@ def _problems(status: dict[str, Any]) -> list[str]:
     if not status["running"]:
         found.append("the recorder is not running")
     elif not status["connected"]:
-        found.append(f"not connected to the broker: {status['trouble']}")
-    if status["running"] and status["influx_trouble"]:
-        found.append(f"InfluxDB accepts no points: {status['influx_trouble']}")
+        found.append(f"not connected to the broker: {status['offline_reason']}")
+    if status["running"] and status["influx_error"]:
+        found.append(f"InfluxDB accepts no points: {status['influx_error']}")
     if status["rejected"]:
         found.append(f"InfluxDB has rejected {status['rejected']} points: see {status.get('dead_letters')}")
     if status["dropped"]:

@@ -4,7 +4,8 @@ import re
 from typing import Final, NamedTuple
 
 from gridfleet.dashboards.telemetry.points import Point
-from gridfleet.dashboards.telemetry.table import BY_NAME, TAGS
+from gridfleet.dashboards.telemetry.table import BY_NAME
+from gridfleet.dashboards.telemetry.tags import TAGS
 
 _MEASUREMENT: Final = re.compile(r'r\._measurement == "(\w+)"')
 _FIELD: Final = re.compile(r'r\._field == "(\w+)"')

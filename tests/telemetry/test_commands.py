@@ -39,7 +39,7 @@ def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gridfleet.dashboards.telemetry.influx.exporter.PATIENCE_S", 0.5)
+    monkeypatch.setattr("gridfleet.dashboards.telemetry.influx.exporter.FINAL_SEND_S", 0.5)
     there = ["--out", str(tmp_path / "out"), "--token-file", token, "--bucket", "runs"]
     assert main([*RUN, *there, "--influx", f"http://127.0.0.1:{free_port()}"]) == 0
     assert "points wait in" in capsys.readouterr().err

@@ -4,38 +4,41 @@ import re
 
 import pytest
 
-from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, path_of, text
-from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Fold, Type
+from gridfleet.dashboards.telemetry.columns import Aggregation, Type
+from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, flux_text, path_of
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS
 from tests.flux.checker import needs_front_end, wrong
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)
 def test_the_files_are_written_from_the_table(task: Task) -> None:
-    assert path_of(task).read_text(encoding="utf-8") == text(task)
+    assert path_of(task).read_text(encoding="utf-8") == flux_text(task)
 
 
 @pytest.mark.node
 @needs_front_end
 def test_the_tasks_are_flux() -> None:
-    assert wrong({task.name: text(task, org="mine", raw="other", prefix="other") for task in TASKS}) == {}
+    assert (
+        wrong({task.name: flux_text(task, org="mine", raw="other", prefix="other") for task in TASKS}) == {}
+    )
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)
 def test_every_field_is_folded_once(task: Task) -> None:
-    listed = re.findall(r'^    "(\w+)",$', text(task), re.MULTILINE)
+    listed = re.findall(r'^    "(\w+)",$', flux_text(task), re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert set(listed) == {field.name for each in MEASUREMENTS for field in each.fields}
 
 
 def test_a_field_is_folded_alike_everywhere_and_only_numbers_are_added() -> None:
-    folds: dict[str, set[Fold]] = {}
+    folds: dict[str, set[Aggregation]] = {}
     for measurement in MEASUREMENTS:
         for field in measurement.fields:
-            folds.setdefault(field.name, set()).add(field.fold)
-            assert field.fold is Fold.LAST or field.type in {Type.FLOAT, Type.INTEGER}
+            folds.setdefault(field.name, set()).add(field.aggregation)
+            assert field.aggregation is Aggregation.LAST or field.type in {Type.FLOAT, Type.INTEGER}
     assert {name: found for name, found in folds.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)
 def test_windows_are_never_computed_in_part(task: Task) -> None:
-    assert f"date.truncate(t: -{task.back}, unit: {task.window})" in text(task)
+    assert f"date.truncate(t: -{task.look_back}, unit: {task.window})" in flux_text(task)

@@ -12,18 +12,10 @@ from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
+from gridfleet.dashboards.telemetry.columns import Time, Type
 from gridfleet.dashboards.telemetry.points import Point, line
-from gridfleet.dashboards.telemetry.table import (
-    BANDS,
-    BY_NAME,
-    EVENTS,
-    MEASUREMENTS,
-    OUTCOMES,
-    REASONS,
-    STATUSES,
-    Time,
-    Type,
-)
+from gridfleet.dashboards.telemetry.table import BY_NAME, MEASUREMENTS
+from gridfleet.dashboards.telemetry.tags import BANDS, EVENTS, OUTCOMES, REASONS, STATUSES
 from tests.dashboards.runs import SMALL, message_log, record
 from tests.telemetry.collected import points, points_of
 

@@ -20,8 +20,9 @@ from gridfleet.dashboards.recording.durable.recorder import RUNS, DurableRecorde
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.telemetry.columns import Time
 from gridfleet.dashboards.telemetry.influx.spool import Spool
-from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Time
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS
 from tests.dashboards.runs import contents, message_log
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin
@@ -79,7 +80,7 @@ def reference(folder: Path, shim: Shim) -> None:
             where = f"/write?db={REFERENCE}&precision=ms"
             status, answer = shim.engine.request("POST", where, "\n".join(batch.lines).encode())
             assert status == 204, answer
-            spool.taken(batch)
+            spool.acknowledge(batch)
 
 
 def points(shim: Shim, database: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_no_token_is_ever_shown(
         (["--token-file", "wrong"], "401: unauthorized access"),
         (["--org", "other"], "no organisation 'other'"),
         (["--influx", "localhost:8086"], "not an http:// or https:// address"),
-        (["--influx", "http://127.0.0.1:9"], "no answer"),
+        (["--influx", "http://127.0.0.1:9"], "does not answer"),
         (["--token-file", "nowhere"], "cannot be read (no such file or directory)"),
     ],
 )

@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.errors import StoreError
 from gridfleet.broker.storage.segment_log import Position, SegmentLog
-from gridfleet.dashboards.telemetry.influx.sender import LONGEST_WAIT_S, Failed, Refused, Sender, TooLarge
-from gridfleet.dashboards.telemetry.influx.spool import DEAD_LETTERS, STATE, Spool, look
+from gridfleet.dashboards.telemetry.influx.sender import (
+    MAX_WAIT_S,
+    BatchTooLarge,
+    PointsRejected,
+    Sender,
+    WriteFailed,
+)
+from gridfleet.dashboards.telemetry.influx.spool import DEAD_LETTERS, STATE, Spool, inspect_spool
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +32,7 @@ def lines(first: int, count: int) -> list[str]:
 
 
 def contents(spool: Spool) -> list[str]:
-    batch = spool.batch(most=10**9)
+    batch = spool.batch(max_points=10**9)
     return [] if batch is None else batch.lines
 
 
@@ -45,13 +51,13 @@ class Server:
             raise self.fails
         batch = text.split("\n")
         if len(batch) > self.most_lines:
-            raise TooLarge("413: too large")
+            raise BatchTooLarge("413: too large")
         good = [each for each in batch if not self.refuses(each)]
         for each in good:
             self.there[each] = self.there.get(each, 0) + 1
         self.wrote += len(good)
         if len(good) < len(batch):  # as InfluxDB: the others are written all the same
-            raise Refused("400: partial write")
+            raise PointsRejected("400: partial write")
 
 
 def test_points_come_out_as_they_went_in_and_are_gone_when_taken(tmp_path: Path) -> None:
@@ -59,32 +65,32 @@ def test_points_come_out_as_they_went_in_and_are_gone_when_taken(tmp_path: Path)
         spool.add([*lines(0, 2_500), ""])
         assert contents(spool) == []  # nothing is relied on before it is synced
         spool.sync()
-        assert spool.news.is_set()
+        assert spool.synced.is_set()
         assert contents(spool) == lines(0, 2_500)
-        assert spool.figures().backlog == 2_500
-        batch = spool.batch(most=1_500)
+        assert spool.status().backlog == 2_500
+        batch = spool.batch(max_points=1_500)
         assert batch is not None
         assert batch.lines == lines(0, 1_000)  # whole records only
-        spool.taken(batch)
+        spool.acknowledge(batch)
         assert contents(spool) == lines(1_000, 1_500)
-        assert spool.figures()[:2] == (1_500, spool.figures().backlog_bytes)
-        spool.taken(batch)  # twice changes nothing
-        assert spool.figures().sent == 1_000
+        assert spool.status()[:2] == (1_500, spool.status().backlog_bytes)
+        spool.acknowledge(batch)  # twice changes nothing
+        assert spool.status().sent == 1_000
 
 
 def test_a_restarted_spool_goes_on(tmp_path: Path) -> None:
     for first in range(0, 300, 100):
         with Spool(tmp_path) as spool:
             spool.add(lines(first, 100))
-            assert spool.figures().backlog == first
+            assert spool.status().backlog == first
     with Spool(tmp_path) as spool:
         assert contents(spool) == lines(0, 300)
         server = Server()
         assert Sender(spool, server, batch_points=250).step() == 0.0
-        assert spool.figures().backlog == 100
+        assert spool.status().backlog == 100
     with Spool(tmp_path) as spool:
         assert contents(spool) == lines(200, 100)
-        assert spool.figures().sent == 200
+        assert spool.status().sent == 200
 
 
 @given(st.data())
@@ -130,14 +136,14 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
         full = True
         spool.add(lines(10, 10))
         for _ in range(3):
-            with pytest.raises(StoreError, match=r"no space left on device.*make room"):
+            with pytest.raises(StoreError, match=r"no space left on device.*free some space"):
                 spool.sync()
         assert contents(spool) == lines(0, 10)
         full = False
         spool.add(lines(20, 10))
         spool.sync()
         assert contents(spool) == lines(0, 30)
-        assert spool.figures().backlog == 30
+        assert spool.status().backlog == 30
 
 
 LIMITED = """
@@ -173,18 +179,18 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_spool_drops_the_oldest_and_says_how_many(tmp_path: Path) -> None:
-    with Spool(tmp_path, most_bytes=20_000, segment_bytes=2_000) as spool:
+    with Spool(tmp_path, max_bytes=20_000, segment_bytes=2_000) as spool:
         for first in range(0, 10_000, 50):
             spool.add(lines(first, 50))
             spool.sync()
             assert sum(path.stat().st_size for path in tmp_path.glob("*.log")) <= 20_000
-        figures = spool.figures()
+        figures = spool.status()
         assert figures.dropped > 0
         kept = contents(spool)
         assert kept == lines(10_000 - len(kept), len(kept))  # the newest, without a gap
         assert figures.dropped + figures.backlog == 10_000
         assert figures.backlog == len(kept)
-    assert look(tmp_path, 0.0).dropped == figures.dropped
+    assert inspect_spool(tmp_path, 0.0).dropped == figures.dropped
 
 
 def test_only_one_process_has_a_spool(tmp_path: Path) -> None:
@@ -211,10 +217,10 @@ def test_status_is_read_beside_a_running_spool(tmp_path: Path) -> None:
         spool.add(lines(0, 30))
         spool.sync()
         now_s = 1_060.0
-        assert look(tmp_path, now_s) == spool.figures()
-        assert spool.figures().oldest_s == 60.0
+        assert inspect_spool(tmp_path, now_s) == spool.status()
+        assert spool.status().oldest_s == 60.0
     with pytest.raises(StoreError, match="there is no spool"):
-        look(tmp_path / "nowhere", now_s)
+        inspect_spool(tmp_path / "nowhere", now_s)
 
 
 # --- the sender --------------------------------------------------------------------------------------------
@@ -232,7 +238,7 @@ def test_bad_points_are_buried_with_the_reason_and_the_others_sent(tmp_path: Pat
         assert [each["point"] for each in buried] == bad
         assert {each["reason"] for each in buried} == {"400: partial write"}
         assert sorted(server.there) == sorted(set(lines(0, 200)) - set(bad))
-        assert spool.figures()[3:5] == (200 - len(bad), len(bad))
+        assert spool.status()[3:5] == (200 - len(bad), len(bad))
 
 
 def test_a_request_that_is_too_large_is_halved(tmp_path: Path) -> None:
@@ -243,7 +249,7 @@ def test_a_request_that_is_too_large_is_halved(tmp_path: Path) -> None:
         spool.sync()
         assert Sender(spool, server).step() == 0.0
         assert server.wrote == len(server.there) == 200
-        assert spool.figures().rejected == 0
+        assert spool.status().rejected == 0
 
 
 def test_a_dead_letter_that_cannot_be_written_keeps_its_point(tmp_path: Path) -> None:
@@ -255,10 +261,10 @@ def test_a_dead_letter_that_cannot_be_written_keeps_its_point(tmp_path: Path) ->
         (tmp_path / DEAD_LETTERS).mkdir()
         sender = Sender(spool, server)
         assert sender.step() > 0
-        assert spool.figures().backlog == 1
+        assert spool.status().backlog == 1
         (tmp_path / DEAD_LETTERS).rmdir()
         assert sender.step() == 0.0
-        assert spool.figures().rejected == 1
+        assert spool.status().rejected == 1
 
 
 def test_an_outage_of_ten_minutes_by_the_tests_clock(tmp_path: Path) -> None:
@@ -266,7 +272,7 @@ def test_an_outage_of_ten_minutes_by_the_tests_clock(tmp_path: Path) -> None:
     server, now_s, added = Server(), 0.0, 0
     with Spool(tmp_path, now_s=lambda: now_s) as spool:
         sender = Sender(spool, server, rng=random.Random(1))
-        server.fails = Failed("no answer")
+        server.fails = WriteFailed("no answer")
         next_s = next_add_s = 0.0
         waits = []
         while now_s < 600.0:
@@ -279,19 +285,19 @@ def test_an_outage_of_ten_minutes_by_the_tests_clock(tmp_path: Path) -> None:
             if now_s == next_s:
                 waits.append(sender.step())
                 next_s = now_s + waits[-1]
-        assert spool.figures().backlog == added
-        assert spool.figures().oldest_s == pytest.approx(600.0, abs=1.0)
+        assert spool.status().backlog == added
+        assert spool.status().oldest_s == pytest.approx(600.0, abs=1.0)
         waits = [each for each in waits if each != 1.0]
         assert 20 <= len(waits) <= 60
-        assert all(LONGEST_WAIT_S / 2 <= each <= LONGEST_WAIT_S for each in waits[8:])
+        assert all(MAX_WAIT_S / 2 <= each <= MAX_WAIT_S for each in waits[8:])
         assert len(set(waits)) == len(waits)
         assert waits[0] <= 0.5
         server.fails = None
         while sender.step() == 0.0:
             pass
-        assert (sender.failures, sender.trouble) == (0, "")
+        assert (sender.failures, sender.last_error) == (0, "")
         assert sorted(server.there.values()) == [1] * added
-        assert spool.figures().backlog == 0
+        assert spool.status().backlog == 0
 
 
 def test_a_server_that_asks_to_be_left_alone_is(tmp_path: Path) -> None:
@@ -299,7 +305,7 @@ def test_a_server_that_asks_to_be_left_alone_is(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         spool.add(lines(0, 1))
         spool.sync()
-        server.fails = Failed("429: too many requests", 7.0)
+        server.fails = WriteFailed("429: too many requests", 7.0)
         assert Sender(spool, server).step() == 7.0
 
 
@@ -316,7 +322,7 @@ def test_a_sender_thread_sends_what_comes_and_ends(tmp_path: Path) -> None:
         ended = not sender.alive
         assert ended
         assert sorted(server.there) == sorted(lines(0, 1_000))
-        assert spool.figures().backlog == 0
+        assert spool.status().backlog == 0
 
 
 def test_a_log_numbers_on_after_what_was_deleted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The telemetry table: bounded, unmistakable, and equal to its page."""
+"""The telemetry table: bounded tags, unique names, and the page written from it."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.protocol.messages import Algorithm
-from gridfleet.dashboards.telemetry import table
+from gridfleet.dashboards.telemetry import tags
+from gridfleet.dashboards.telemetry.columns import Measurement
 from gridfleet.dashboards.telemetry.document import document
-from gridfleet.dashboards.telemetry.table import MEASUREMENTS, TAGS, Measurement
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.tags import TAGS
 from gridfleet.devices.agents.trip import VehicleStatus
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +26,7 @@ def test_the_page_is_written_from_the_table() -> None:
 
 
 @pytest.mark.parametrize("measurement", MEASUREMENTS, ids=lambda each: each.name)
-def test_names_are_plain_and_said_once(measurement: Measurement) -> None:
+def test_names_are_plain_and_unique(measurement: Measurement) -> None:
     names = [measurement.name, *measurement.tags, *(field.name for field in measurement.fields)]
     assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in names)
     assert not REWRITTEN & set(names)
@@ -46,13 +48,13 @@ def test_a_field_has_one_type_and_unit_everywhere() -> None:
 
 
 def test_numbers_that_grow_are_no_tags() -> None:
-    tags = {tag for measurement in MEASUREMENTS for tag in measurement.tags}
-    assert tags == set(TAGS)
-    assert not {"tick", "call", "serial", "package", "charger"} & tags
+    used = {tag for measurement in MEASUREMENTS for tag in measurement.tags}
+    assert used == set(TAGS)
+    assert not {"tick", "call", "serial", "package", "charger"} & used
 
 
-def test_closed_lists_know_the_words_of_the_devices() -> None:
-    assert set(table.STATUSES) == set(VehicleStatus)
+def test_closed_lists_know_the_states_of_the_devices() -> None:
+    assert set(tags.STATUSES) == set(VehicleStatus)
     assert {each.value for each in Algorithm}  # all are allowed as tags: the message admits no other
 
 
@@ -68,4 +70,4 @@ def test_closed_lists_know_the_words_of_the_devices() -> None:
     ],
 )
 def test_every_price_is_in_a_band(price: int, band: str) -> None:
-    assert table.band_of(price) == band
+    assert tags.band_of(price) == band

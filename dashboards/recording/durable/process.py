@@ -17,7 +17,7 @@ from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
 from gridfleet.dashboards.recording.durable.status import STATUS, lock_folder, rss_bytes, write_status
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write
-from gridfleet.dashboards.telemetry.influx.spool import MOST_BYTES, Spool, SpoolFigures
+from gridfleet.dashboards.telemetry.influx.spool import MAX_BYTES, Spool, SpoolStatus
 from gridfleet.dashboards.telemetry.points import Point, line
 from gridfleet.dashboards.telemetry.table import RECORDER
 
@@ -41,7 +41,7 @@ def record(  # noqa: PLR0913 - the options of the command line
     write: Write | None = None,
     credentials: Credentials = ADDRESS_CREDENTIALS,
     client_id: str = RECORDER_ID,
-    max_spool_bytes: int = MOST_BYTES,
+    max_spool_bytes: int = MAX_BYTES,
     stop_requested: Callable[[], bool],
     report: Callable[[str], None],
     on_loop: Callable[[MqttLoop], None] = lambda _loop: None,
@@ -82,7 +82,7 @@ class RecorderProcess:
         *,
         name: str = "",
         write: Write | None = None,
-        max_spool_bytes: int = MOST_BYTES,
+        max_spool_bytes: int = MAX_BYTES,
     ) -> None:
         self._folder = folder
         self._site = site
@@ -91,7 +91,7 @@ class RecorderProcess:
         self._lock = lock_folder(folder)
         try:
             if write is not None:
-                self._spool = Spool(folder / SPOOL, most_bytes=max_spool_bytes)
+                self._spool = Spool(folder / SPOOL, max_bytes=max_spool_bytes)
                 self._sender = Sender(self._spool, write)
             self._is_first = not (folder / STATUS).is_file()
             self._recorder = DurableRecorder(folder, site, facts, self._spool, name=name)
@@ -212,7 +212,7 @@ class RecorderProcess:
     def _figures(self) -> dict[str, Any]:
         recorder, sender = self._recorder, self._sender
         last_ms = recorder.last_received_ms
-        spool = self._spool.figures() if self._spool is not None else SpoolFigures(0, 0, 0.0, 0, 0, 0, Path())
+        spool = self._spool.status() if self._spool is not None else SpoolStatus(0, 0, 0.0, 0, 0, 0, Path())
         return {
             "connected": self._connection.online,
             "connections": self._connections,
@@ -243,8 +243,8 @@ class RecorderProcess:
             "pid": os.getpid(),
             "time": time.time(),
             "journal_bytes": self._recorder.journal_bytes,
-            "trouble": self._connection.offline_reason,
-            "influx_trouble": "" if self._sender is None else self._sender.trouble,
+            "offline_reason": self._connection.offline_reason,
+            "influx_error": "" if self._sender is None else self._sender.last_error,
             "has_spool": self._spool is not None,
         }
         write_status(self._folder, status)

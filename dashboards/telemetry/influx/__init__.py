@@ -1,1 +1,1 @@
-"""InfluxDB 2: buckets and tasks, and the way points take to it without loss."""
+"""InfluxDB 2: buckets, tasks and tokens, and a spool that delivers points without loss."""

@@ -1,24 +1,24 @@
-"""InfluxDB 2 through its client library: one synchronous request per batch, its answer told apart."""
+"""Writes to InfluxDB 2 through its client library: one synchronous request per batch, with typed failures."""
 
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.telemetry.influx.sender import Failed, Refused, TooLarge
+from gridfleet.dashboards.telemetry.influx.sender import BatchTooLarge, PointsRejected, WriteFailed
 from gridfleet.dashboards.telemetry.points import PRECISION
 
 TIMEOUT_S: Final = 10.0
 _REFUSALS: Final = frozenset({400, 422})
-"""Malformed, of another type than before, or older than the bucket keeps: trying again does not mend it."""
+"""Malformed, of another type than before, or older than the bucket keeps: a retry cannot succeed."""
 _TOO_LARGE: Final = 413
 
 
 class InfluxError(GridFleetError, ValueError):
-    """An InfluxDB server that cannot be used as given; says what to do."""
+    """An InfluxDB server that cannot be used as given; the text has a remedy."""
 
 
 class Target(NamedTuple):
-    """Where points go; its text never shows the token."""
+    """Server, organisation, bucket and token for points; its text never shows the token."""
 
     url: str
     org: str
@@ -31,10 +31,10 @@ class Target(NamedTuple):
 
 
 class InfluxWriter:
-    """Call it with lines; a context manager."""
+    """Call it with lines of points; a context manager."""
 
     def __init__(self, target: Target, *, timeout_s: float = TIMEOUT_S) -> None:
-        """Connect nothing yet; raise InfluxError where the client library is missing or the address is none."""
+        """Connect nothing yet; raise InfluxError where the client library is missing or the address is not valid."""
         try:
             from influxdb_client.client.influxdb_client import InfluxDBClient
             from influxdb_client.client.write_api import SYNCHRONOUS
@@ -49,7 +49,7 @@ class InfluxWriter:
         self._writer = self._client.write_api(write_options=SYNCHRONOUS)
 
     def __call__(self, lines: str) -> None:
-        """Write; raise Refused, TooLarge or Failed where the server does not take all of it."""
+        """Write lines; raise PointsRejected, BatchTooLarge or WriteFailed where the server does not accept all."""
         from influxdb_client.rest import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -59,20 +59,20 @@ class InfluxWriter:
         except ApiException as error:
             reason = f"{error.status}: {_message(error)}"
             if error.status in _REFUSALS:
-                raise Refused(reason) from None
+                raise PointsRejected(reason) from None
             if error.status == _TOO_LARGE:
-                raise TooLarge(reason) from None
-            raise Failed(reason, _retry_after(error)) from None
+                raise BatchTooLarge(reason) from None
+            raise WriteFailed(reason, _retry_after(error)) from None
         except (HTTPError, OSError) as error:
-            raise Failed(f"no answer from {target.url} ({type(error).__name__})") from None
+            raise WriteFailed(f"no answer from {target.url} ({type(error).__name__})") from None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._writer.close()
         self._client.close()
 
     def __enter__(self) -> Self:
-        """Hand out the writer itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
@@ -87,8 +87,8 @@ def _message(error: Any) -> str:  # noqa: ANN401 - the client's, without types
 
 
 def _retry_after(error: Any) -> float | None:  # noqa: ANN401 - the client's, without types
-    wish = (error.headers or {}).get("Retry-After")
+    header = (error.headers or {}).get("Retry-After")
     try:
-        return None if wish is None else float(wish)
+        return None if header is None else float(header)
     except ValueError:
         return None

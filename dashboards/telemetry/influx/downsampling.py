@@ -1,13 +1,14 @@
-"""The Flux tasks that fold the raw bucket into one of 15 minutes and one of days, written from the telemetry table.
+"""The Flux tasks that aggregate the raw bucket over 15 minutes and over days, written from the telemetry table.
 
 `python -m gridfleet.dashboards.telemetry.influx.downsampling` writes them into `flux/`. A task computes every window
-of its range again and whole, so points that come late, or twice, end in the same figures.
+of its range completely again, so late or repeated points give the same values.
 """
 
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gridfleet.dashboards.telemetry.table import MEASUREMENTS, Fold
+from gridfleet.dashboards.telemetry.columns import Aggregation
+from gridfleet.dashboards.telemetry.table import MEASUREMENTS
 
 FOLDER: Final = Path(__file__).with_name("flux")
 ORG: Final = "gridfleet"
@@ -15,15 +16,15 @@ RAW: Final = "gridfleet"
 
 
 class Task(NamedTuple):
-    """A task: how often it runs, the windows it makes, how far back it looks, and the bucket it writes to."""
+    """A task: how often it runs, its windows, how far back it reads, and the bucket it writes to."""
 
     name: str
     every: str
     window: str
-    back: str
-    into: str
+    look_back: str
+    bucket: str
     keep_days: int
-    """How long that bucket keeps them; 0 for ever."""
+    """How long that bucket keeps them; 0 means forever."""
 
 
 QUARTERS: Final = Task("gridfleet-15m", "15m", "15m", "6h", "gridfleet_15m", 3 * 366)
@@ -31,20 +32,22 @@ DAYS: Final = Task("gridfleet-1d", "1h", "1d", "3d", "gridfleet_1d", 0)
 TASKS: Final = (QUARTERS, DAYS)
 
 
-def text(task: Task, *, org: str = ORG, raw: str = RAW, prefix: str | None = None) -> str:
-    """Return a task's Flux; `prefix` names the buckets otherwise than the raw one."""
-    into = task.into if prefix is None else task.into.replace(RAW, prefix)
+def flux_text(task: Task, *, org: str = ORG, raw: str = RAW, prefix: str | None = None) -> str:
+    """Return a task's Flux; `prefix` begins the names of the aggregated buckets instead of that of the raw one."""
+    into = task.bucket if prefix is None else task.bucket.replace(RAW, prefix)
     parts = [
         f"// {task.window} windows of {raw}, into {into}. Written from dashboards/telemetry/table.py.",
         'import "date"',
         "",
         f'option task = {{name: "{task.name}", every: {task.every}, offset: 5m}}',
         "",
-        f"begin = date.truncate(t: -{task.back}, unit: {task.window})",
+        f"begin = date.truncate(t: -{task.look_back}, unit: {task.window})",
         f'points = from(bucket: "{raw}") |> range(start: begin)',
     ]
-    for fold in Fold:
-        names = sorted({field.name for each in MEASUREMENTS for field in each.fields if field.fold is fold})
+    for fold in Aggregation:
+        names = sorted(
+            {field.name for each in MEASUREMENTS for field in each.fields if field.aggregation is fold}
+        )
         listed = ",\n".join(f'    "{name}"' for name in names)
         parts += [
             "",
@@ -67,4 +70,4 @@ def path_of(task: Task) -> Path:
 
 if __name__ == "__main__":
     for each in TASKS:
-        path_of(each).write_text(text(each), encoding="utf-8")
+        path_of(each).write_text(flux_text(each), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A run's way to InfluxDB: a spool in its directory, and a sender that empties it while the run goes on."""
+"""Sends the points of a run to InfluxDB: a spool in its directory, and a sender that empties it during the run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +13,16 @@ from gridfleet.dashboards.telemetry.points import Point, line
 
 FOLDER: Final = "spool"
 SYNC_S: Final = 1.0
-PATIENCE_S: Final = 20.0
+FINAL_SEND_S: Final = 20.0
 """How long the end of a run waits for the server, in seconds."""
 
 
 class InfluxExporter:
-    """Context manager: `take` points; at its end says what is left in the spool, to be sent by the next run there."""
+    """Context manager: `take` points; at its end it reports what is left in the spool for the next run to send."""
 
-    def __init__(self, directory: Path, target: Target, tell: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, target: Target, report: Callable[[str], None]) -> None:
         self._target = target
-        self._tell = tell
+        self._report = report
         self._writer = InfluxWriter(target)
         self._spool = Spool(directory / FOLDER)
         self._sender = Sender(self._spool, self._writer)
@@ -36,26 +36,26 @@ class InfluxExporter:
             self._synced_s = monotonic()
 
     def __enter__(self) -> Self:
-        """Begin to send."""
+        """Start to send."""
         self._sender.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send the rest, as far as the server takes it."""
+        """Send the rest, as far as the server accepts it."""
         try:
             self._spool.sync()
-            self._sender.stop(PATIENCE_S)
-            figures = self._spool.figures()
-            if figures.backlog:
-                self._tell(
-                    f"{figures.backlog} points wait in {self._spool.folder} for {self._target!r} "
-                    f"({self._sender.trouble}): the next run in this directory sends them"
+            self._sender.stop(FINAL_SEND_S)
+            status = self._spool.status()
+            if status.backlog:
+                self._report(
+                    f"{status.backlog} points wait in {self._spool.folder} for {self._target!r} "
+                    f"({self._sender.last_error}): the next run in this directory sends them"
                 )
-            if figures.rejected:
-                self._tell(
-                    f"{self._target!r} has refused {figures.rejected} points: see {figures.dead_letters}"
+            if status.rejected:
+                self._report(
+                    f"{self._target!r} has rejected {status.rejected} points: see {status.dead_letters}"
                 )
         finally:
             self._spool.close()

@@ -1,7 +1,7 @@
-"""Sends the spool to a server, one batch at a time, until each is answered for.
+"""Sends the spool to a server, one batch at a time, until each is acknowledged.
 
-`step` does what is to be done now and says how long to wait: so a test may bring a clock of its own, and a thread
-only has to wait. A point is never given up but when the server says that it will never take it.
+`step` sends what is due and returns how long to wait, so a test can use its own clock, and a thread only has to
+wait. A point is given up only when the server rejects it for good.
 """
 
 import logging
@@ -15,35 +15,35 @@ from gridfleet.dashboards.telemetry.influx.spool import BATCH_POINTS, Spool
 
 LOG: Final = logging.getLogger(__name__)
 FIRST_WAIT_S: Final = 0.5
-LONGEST_WAIT_S: Final = 30.0
+MAX_WAIT_S: Final = 30.0
 """Bounds of the wait after a failure, in seconds; it doubles, less up to half of it at random."""
 IDLE_S: Final = 1.0
 _STOP_S: Final = 10.0
 
 Write = Callable[[str], None]
-"""Writes lines of points; returns when the server has taken them all."""
+"""Writes lines of points; returns when the server has accepted them all."""
 
 
-class Refused(Exception):  # noqa: N818 - what the server does
-    """The server will never take some of these points; the text is its reason."""
+class PointsRejected(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The server will never accept some of these points; the text is its reason."""
 
 
-class TooLarge(Exception):  # noqa: N818 - what the request is
-    """The server takes no request as large as this."""
+class BatchTooLarge(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The server accepts no request as large as this."""
 
 
-class Failed(Exception):  # noqa: N818 - what became of the attempt
-    """The server has not taken the points, but may take them later."""
+class WriteFailed(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The server has not accepted the points, but may accept them later."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
-        """`wait_s` is how long the server wants to be left alone."""
+        """`wait_s` is how long the server asks to wait before the next request."""
         super().__init__(reason)
         self.reason = reason
         self.wait_s = wait_s
 
 
 class Sender:
-    """Call `step` again and again, or `start` a thread that does."""
+    """Call `step` repeatedly, or `start` a thread that does."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Sender:
     ) -> None:
         self.failures = 0
         """Attempts that have failed since the last success."""
-        self.trouble = ""
-        """What the last attempt failed of; empty after a success."""
+        self.last_error = ""
+        """Why the last attempt failed; empty after a success."""
         self._spool = spool
         self._write = write
         self._rng = rng or random.Random()
@@ -71,15 +71,15 @@ class Sender:
             return IDLE_S
         try:
             rejected = self._send(batch.lines)
-        except Failed as failure:
+        except WriteFailed as failure:
             return self._wait(failure)
         except StoreError as error:
-            return self._wait(Failed(str(error)))
-        if self.trouble:
-            LOG.info("InfluxDB takes points again")
+            return self._wait(WriteFailed(str(error)))
+        if self.last_error:
+            LOG.info("InfluxDB accepts points again")
         self.failures = 0
-        self.trouble = ""
-        self._spool.taken(batch, rejected)
+        self.last_error = ""
+        self._spool.acknowledge(batch, rejected)
         return 0.0
 
     @property
@@ -88,49 +88,49 @@ class Sender:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Send in a thread of its own until `stop`."""
+        """Send in a separate thread until `stop`."""
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
     def stop(self, patience_s: float = _STOP_S) -> None:
-        """Send what is there as long as the server takes it, for a while; what is left stays in the spool."""
+        """Send the rest as long as the server accepts it, for `patience_s` at most; what is left stays in the spool."""
         self._stopping.set()
-        self._spool.news.set()
+        self._spool.synced.set()
         if self._thread is not None:
             self._thread.join(patience_s)
 
     def _run(self) -> None:
-        news = self._spool.news
+        synced = self._spool.synced
         while True:
-            news.clear()
+            synced.clear()
             wait_s = self.step()
             if self._stopping.is_set() and (wait_s or self.failures):
                 return
             if wait_s and not self.failures:
-                news.wait(wait_s)
+                synced.wait(wait_s)
             elif wait_s:
                 self._stopping.wait(wait_s)
 
     def _send(self, lines: list[str]) -> int:
-        """Send lines; on a refusal halve them until only those are left that the server refuses, and bury these."""
+        """Send lines; halve rejected batches until single points remain, and write these to the dead-letter file."""
         try:
             self._write("\n".join(lines))
-        except (Refused, TooLarge) as refusal:
+        except (PointsRejected, BatchTooLarge) as rejection:
             if len(lines) == 1:
-                self._spool.dead_letter(lines[0], str(refusal))
+                self._spool.dead_letter(lines[0], str(rejection))
                 return 1
             middle = len(lines) // 2
             return self._send(lines[:middle]) + self._send(lines[middle:])
         return 0
 
-    def _wait(self, failure: Failed) -> float:
-        if not self.trouble:
+    def _wait(self, failure: WriteFailed) -> float:
+        if not self.last_error:
             LOG.warning(
-                "InfluxDB does not take points (%s): they stay in %s", failure.reason, self._spool.folder
+                "InfluxDB does not accept points (%s): they stay in %s", failure.reason, self._spool.folder
             )
-        self.trouble = failure.reason
-        longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self.failures, 16))
+        self.last_error = failure.reason
+        limit_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self.failures, 16))
         self.failures += 1
         if failure.wait_s is not None:
-            return min(failure.wait_s, LONGEST_WAIT_S)
-        return self._rng.uniform(longest_s / 2, longest_s)
+            return min(failure.wait_s, MAX_WAIT_S)
+        return self._rng.uniform(limit_s / 2, limit_s)

@@ -1,8 +1,8 @@
-"""The spool: points on disk until the server has taken them.
+"""The spool: points on disk until the server has accepted them.
 
-Points are appended and synced before anybody relies on them; `batch` reads the oldest, `taken` forgets them once the
-server has answered. When the spool is full its oldest segment is dropped, counted and logged: the newest points are
-what an operator needs, and the local store has all that was dropped.
+Points are appended, and safe once synced; `batch` reads the oldest, `acknowledge` forgets them once the server has
+accepted them. When the spool is full its oldest segment is dropped, counted and logged: an operator needs the newest
+points, and the local store has all that was dropped.
 """
 
 import fcntl
@@ -19,15 +19,15 @@ from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.broker.storage.segment_log import Position, SegmentLog, read_segment
 
 LOG: Final = logging.getLogger(__name__)
-MOST_BYTES: Final = 1 << 30
+MAX_BYTES: Final = 1 << 30
 BATCH_POINTS: Final = 5_000
-"""Points per request: what InfluxData recommends as the best batch size."""
+"""Points per request: the batch size that InfluxData recommends."""
 _RECORD_POINTS: Final = 1_000
 STATE: Final = "state.json"
 LOCK: Final = "lock"
 DEAD_LETTERS: Final = "dead-letters.jsonl"
-MOST_DEAD_LETTERS: Final = 16 << 20
-"""Bytes of the dead-letter file after which refused points are only counted."""
+MAX_DEAD_LETTER_BYTES: Final = 16 << 20
+"""Size of the dead-letter file beyond which rejected points are only counted."""
 
 
 class Batch(NamedTuple):
@@ -37,14 +37,14 @@ class Batch(NamedTuple):
     after: Position
 
 
-class SpoolFigures(NamedTuple):
-    """How a spool is doing."""
+class SpoolStatus(NamedTuple):
+    """Backlog and counts of a spool."""
 
     backlog: int
-    """Points that wait for the server."""
+    """Points that the server has not accepted yet."""
     backlog_bytes: int
     oldest_s: float
-    """How long the oldest of them has waited; 0 for none."""
+    """Age of the oldest of them in seconds; 0 for none."""
     sent: int
     rejected: int
     dropped: int
@@ -52,33 +52,33 @@ class SpoolFigures(NamedTuple):
 
 
 class Spool:
-    """A folder of points; one process at a time, `add` and `sync` in one thread, the rest in another."""
+    """A folder of points for one process: `add` and `sync` in one thread, `batch` and `acknowledge` in another."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        most_bytes: int = MOST_BYTES,
+        max_bytes: int = MAX_BYTES,
         segment_bytes: int | None = None,
         now_s: Callable[[], float] = time.time,
         fsync: Callable[[int], None] = os.fsync,
     ) -> None:
-        """Open or make a spool; raise StoreError where it cannot be used, or another process has it."""
+        """Open or create a spool; raise StoreError where it cannot be used or another process uses it."""
         self.folder = folder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._now_s = now_s
         self._lock = threading.RLock()
         state = read_state(folder)
         self._position = state.position
-        segment_bytes = segment_bytes or max(most_bytes // 256, 1 << 16)
+        segment_bytes = segment_bytes or max(max_bytes // 256, 1 << 16)
         self._log = SegmentLog(folder, segment_bytes=segment_bytes, after=state.position.segment, fsync=fsync)
-        self._held = _hold(folder / LOCK)
+        self._lock_file = _lock_file(folder / LOCK)
         self._sent, self._rejected, self._dropped = state.sent, state.rejected, state.dropped
         self._lines: list[str] = []
         self._unsynced = 0
         self._backlog = self._count(self._position)
-        self.news = threading.Event()
-        """Set whenever something was synced."""
+        self.synced = threading.Event()
+        """Set whenever points were synced."""
 
     # --- the writer --------------------------------------------------------------------------------------
 
@@ -101,22 +101,22 @@ class Spool:
             self._backlog += self._unsynced
             self._unsynced = 0
             self._make_room()
-        self.news.set()
+        self.synced.set()
 
     # --- the reader --------------------------------------------------------------------------------------
 
-    def batch(self, most: int = BATCH_POINTS) -> Batch | None:
+    def batch(self, max_points: int = BATCH_POINTS) -> Batch | None:
         """Return the oldest points, at least one record of them; None where there are none."""
         lines: list[str] = []
         after = self._position
         for record, position in self._log.read(self._position):
-            if lines and len(lines) + record.items > most:
+            if lines and len(lines) + record.items > max_points:
                 break
             lines += record.data.decode().split("\n")
             after = position
         return Batch(lines, after) if lines else None
 
-    def taken(self, batch: Batch, rejected: int = 0) -> None:
+    def acknowledge(self, batch: Batch, rejected: int = 0) -> None:
         """Forget a batch; `rejected` of its points are in the dead-letter file."""
         with self._lock:
             if batch.after <= self._position:  # dropped meanwhile, and counted there
@@ -127,35 +127,35 @@ class Spool:
             self._advance(batch.after, passed)
 
     def dead_letter(self, line: str, reason: str) -> None:
-        """Put a point that the server will never take into the dead-letter file; raise StoreError where that fails."""
+        """Write a point that the server rejected to the dead-letter file; raise StoreError where that fails."""
         entry = json.dumps(
             {"time": round(self._now_s(), 3), "reason": reason, "point": line}, ensure_ascii=False
         )
         path = self.folder / DEAD_LETTERS
-        LOG.warning("InfluxDB refuses a point (%s): %s", reason, line)
+        LOG.warning("InfluxDB rejects a point (%s): %s", reason, line)
         try:
             with path.open("a", encoding="utf-8") as file:
-                if file.tell() < MOST_DEAD_LETTERS:
+                if file.tell() < MAX_DEAD_LETTER_BYTES:
                     file.write(entry + "\n")
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:
-            raise StoreError(path, f"cannot be written ({error_reason(error)})", "make room") from error
+            raise StoreError(path, f"cannot be written ({error_reason(error)})", "free some space") from error
 
     # --- both --------------------------------------------------------------------------------------------
 
     @property
     def backlog(self) -> int:
-        """Points that wait for the server."""
+        """Points that the server has not accepted yet."""
         return self._backlog
 
-    def figures(self) -> SpoolFigures:
-        """Return how the spool is doing."""
+    def status(self) -> SpoolStatus:
+        """Return backlog and counts."""
         with self._lock:
             oldest = next(self._log.read(self._position), None) if self._backlog else None
             oldest_s = 0.0 if oldest is None else max(self._now_s() - oldest[0].time_ms / 1000, 0.0)
             size = 0 if oldest is None else self._log.size
-            return SpoolFigures(
+            return SpoolStatus(
                 self._backlog,
                 size,
                 oldest_s,
@@ -166,23 +166,23 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Sync and let go. Twice is safe."""
+        """Sync and release the files. Twice is safe."""
         try:
             self.sync()
         finally:
             self.abandon()
 
     def abandon(self) -> None:
-        """Let go as it is, as if killed."""
+        """Release the files as they are, as if killed."""
         with self._lock:
             self._lines.clear()
             self._log.abandon()
-            if self._held >= 0:
-                os.close(self._held)
-                self._held = -1
+            if self._lock_file >= 0:
+                os.close(self._lock_file)
+                self._lock_file = -1
 
     def __enter__(self) -> Self:
-        """Hand out the spool itself."""
+        """Return the spool itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -206,7 +206,7 @@ class Spool:
         return found
 
     def _advance(self, position: Position, points: int) -> None:
-        """Go on to a position that so many points lie before."""
+        """Move to a position with so many points before it."""
         self._backlog -= points
         self._position = position
         self._log.drop_before(position.segment)
@@ -214,7 +214,7 @@ class Spool:
 
     def _make_room(self) -> None:
         """Drop the oldest segments while there are too many bytes."""
-        while self._log.size > self._most_bytes and len(self._log.segments) > 1:
+        while self._log.size > self._max_bytes and len(self._log.segments) > 1:
             second = Position(self._log.segments[1], 0)
             dropped = self._count(self._position, second)
             self._dropped += dropped
@@ -238,7 +238,7 @@ class Spool:
 
 
 class SpoolState(NamedTuple):
-    """What a spool remembers besides its points."""
+    """Position and counts of a spool, from its state file."""
 
     position: Position
     sent: int
@@ -247,7 +247,7 @@ class SpoolState(NamedTuple):
 
 
 def read_state(folder: Path) -> SpoolState:
-    """Return what a spool remembers; the beginning where nothing can be read, for points may be sent again."""
+    """Return the state of a spool; the beginning where it cannot be read: points may be sent twice."""
     try:
         found = json.loads((folder / STATE).read_text(encoding="ascii"))
         position = Position(int(found["segment"]), int(found["offset"]))
@@ -256,8 +256,8 @@ def read_state(folder: Path) -> SpoolState:
         return SpoolState(Position(), 0, 0, 0)
 
 
-def look(folder: Path, now_s: float) -> SpoolFigures:
-    """Return how a spool is doing that another process may have open; raise StoreError where there is none."""
+def inspect_spool(folder: Path, now_s: float) -> SpoolStatus:
+    """Return backlog and counts of a spool that another process may use; raise StoreError where there is none."""
     if not folder.is_dir():
         raise StoreError(folder, "there is no spool", "name the folder of a recorder")
     state = read_state(folder)
@@ -274,7 +274,7 @@ def look(folder: Path, now_s: float) -> SpoolFigures:
             if not backlog:
                 oldest_s = max(now_s - record.time_ms / 1000, 0.0)
             backlog += record.items
-    return SpoolFigures(
+    return SpoolStatus(
         backlog,
         size if backlog else 0,
         oldest_s,
@@ -285,13 +285,13 @@ def look(folder: Path, now_s: float) -> SpoolFigures:
     )
 
 
-def _hold(path: Path) -> int:
-    """Take the lock of a spool; raise StoreError where another process has it."""
+def _lock_file(path: Path) -> int:
+    """Return the locked lock file of a spool; raise StoreError where another process holds the lock."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(file)
-        remedy = "stop it, or name another folder"
+        remedy = "stop it, or choose another folder"
         raise StoreError(path.parent, "another recorder is using it", remedy) from error
     return file

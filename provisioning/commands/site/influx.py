@@ -55,20 +55,20 @@ def execute(arguments: argparse.Namespace) -> int:
     """Set up; print what was done, and never a token."""
     from influxdb_client.client.influxdb_client import InfluxDBClient
 
-    from gridfleet.dashboards.telemetry.influx.buckets import Wish, set_up
+    from gridfleet.dashboards.telemetry.influx.buckets import InfluxSetup, set_up
 
     folder = Path(arguments.out)
     token = read_token(arguments.token_file)
-    wish = Wish(arguments.org, arguments.bucket, arguments.keep_days)
+    setup = InfluxSetup(arguments.org, arguments.bucket, arguments.keep_days)
     client: Any = InfluxDBClient
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with client(
-            url=checked_url(arguments.influx), token=token, org=wish.org, timeout=TIMEOUT_S * 1000
+            url=checked_url(arguments.influx), token=token, org=setup.org, timeout=TIMEOUT_S * 1000
         ) as connected:
             done = set_up(
                 connected,
-                wish,
+                setup,
                 lambda name: _read(token_path(folder, name)),
                 lambda name, made: write_secret(token_path(folder, name), f"{made}\n".encode()),
             )
@@ -76,8 +76,8 @@ def execute(arguments: argparse.Namespace) -> int:
         problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
         raise CommandError(error.filename or folder, problem) from None
     print("\n".join(done) if done else "nothing to do")
-    for grant in wish.grants:
-        print(f"{grant.name:9} {token_path(folder, grant.name)}")
+    for spec in setup.tokens:
+        print(f"{spec.name:9} {token_path(folder, spec.name)}")
     return ExitCode.SUCCESS
 
 
