@@ -1,4 +1,4 @@
-"""The errors of this room; each carries its data as attributes."""
+"""Errors of recording and reports."""
 
 from gridfleet.broker.errors import GridFleetError
 

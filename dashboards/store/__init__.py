@@ -1,1 +1,1 @@
-"""The local store of a run, and the crash-safe log under journal and spool."""
+"""The local store of a run: one SQLite file with a table for each kind of row."""

@@ -1,8 +1,8 @@
 """The local store of a run: one SQLite file.
 
 SQLite, because it is in Python's standard library (nothing to install on a Raspberry Pi), because a crash or
-a pulled plug leaves a file that opens (write-ahead log), and because one file is easily copied and read by
-others. While a run is being written, others may read it; a closed store is a single file without side files.
+power failure leaves a file that opens (write-ahead log), and because one file is easily copied and read by
+other programs. While a run is being written, others may read it; a closed store is a single file without side files.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gridfleet.broker.errors import StoreError
+from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.dashboards.store import schema
 from gridfleet.dashboards.store.rows import (
     AgentRow,
@@ -28,9 +28,10 @@ from gridfleet.dashboards.store.rows import (
 )
 
 BATCH: Final = 20_000
-"""Rows after which a transaction is committed of its own accord."""
+"""Rows after which a transaction is committed automatically."""
 MEMORY: Final = ":memory:"
-_LARGEST: Final = 2**63 - 1
+_MAX_INTEGER: Final = 2**63 - 1
+_CREATE: Final = f"BEGIN; {schema.create_sql()} COMMIT;"
 
 
 class Store:
@@ -42,35 +43,43 @@ class Store:
         self._writable = writable
         self._pending = 0
         self.muted = False
-        """While set, rows that are added are left out, because they are there already."""
+        """While set, added rows are ignored, because the store has them already."""
         self.held = False
-        """While set, `commit` does nothing: whoever has set it commits when it is time."""
+        """While set, `commit` does nothing: its owner resets it to commit."""
 
     @classmethod
     def create(cls, path: Path | str = MEMORY) -> Self:
-        """Make a new store in memory or at a path where no file may be yet."""
-        if str(path) != MEMORY and Path(path).exists():
-            raise StoreError(path, "there is a file already", "remove it or name another directory")
+        """Create a store in memory, or at a path where no file exists; raise StoreError where that fails.
+
+        The tables are created in a draft file beside it, so that a crash never leaves a store without tables.
+        """
+        in_memory = str(path) == MEMORY
+        if not in_memory and Path(path).exists():
+            raise StoreError(path, "the file exists already", "remove it or choose another directory")
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(f"BEGIN; {schema.create_sql()} COMMIT;")
-        except sqlite3.Error as error:
-            remedy = "make sure that the directory exists, can be written and has room"
-            raise StoreError(path, f"the store cannot be made ({error})", remedy) from error
+            if in_memory:
+                connection = _connect(path)
+                connection.executescript(_CREATE)
+            else:
+                draft = Path(f"{path}.draft")
+                draft.unlink(missing_ok=True)
+                with closing(sqlite3.connect(draft, isolation_level=None)) as new:
+                    new.executescript(_CREATE)
+                draft.replace(path)
+                connection = _connect(path)
+        except (sqlite3.Error, OSError) as error:
+            remedy = "make sure that the directory exists, is writable and has free space"
+            raise StoreError(path, f"the store cannot be created ({error_reason(error)})", remedy) from error
         return cls(connection, path, writable=True)
 
     @classmethod
     def resume(cls, path: Path | str) -> Self:
-        """Open an existing store to go on writing into it, as after a crash."""
+        """Open an existing store to continue writing into it, as after a crash."""
         cls.open(path).close()
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection = _connect(path)
         except sqlite3.Error as error:
-            remedy = "make sure that it can be written and has room"
+            remedy = "make sure that it is writable and the disk has free space"
             raise StoreError(path, f"the store cannot be written ({error})", remedy) from error
         return cls(connection, path, writable=True)
 
@@ -78,9 +87,9 @@ class Store:
     def open(cls, path: Path | str) -> Self:
         """Open an existing store for reading."""
         if not Path(path).is_file():
-            raise StoreError(path, "there is no such file", "name the file of a run")
+            raise StoreError(path, "no such file", "give the file of a run")
         uri = Path(path).absolute().as_uri()
-        for suffix in ("?mode=ro", "?immutable=1"):  # the second for media on which no side file can be made
+        for suffix in ("?mode=ro", "?immutable=1"):  # the second for read-only media
             connection = sqlite3.connect(uri + suffix, uri=True, isolation_level=None)
             try:
                 _check(connection, path)
@@ -96,23 +105,23 @@ class Store:
         raise StoreError(path, f"not a readable store ({failure})", remedy) from failure
 
     def __enter__(self) -> Self:
-        """Hand out the store itself."""
+        """Return the store itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, keeping what was added."""
+        """Close, keeping the added rows."""
         self.close()
 
     def close(self) -> None:
-        """Write what is pending and leave a single file; a second call does nothing."""
+        """Commit and leave a single file; a second call does nothing."""
         if self._connection is None:
             return
         try:
             self.commit()
             if self._writable:
-                # Where a reader is still there, the log stays beside the file.
+                # While others read, the write-ahead log stays beside the file.
                 with suppress(sqlite3.OperationalError):
                     self._connection.execute("PRAGMA journal_mode = DELETE")
         finally:
@@ -120,7 +129,7 @@ class Store:
             self._connection = None
 
     def commit(self) -> None:
-        """Make all rows added so far survive a crash and seen by other readers."""
+        """Make all rows added so far survive a crash and visible to other readers."""
         connection = self._open_connection()
         if self.held:
             return
@@ -158,16 +167,16 @@ class Store:
         self._add(schema.EVENTS, rows)
 
     def put_meta(self, key: str, value: object) -> None:
-        """Keep a JSON value under a key; the newest wins."""
+        """Store a JSON value under a key; it replaces an older one."""
         text = json.dumps(value, sort_keys=True, allow_nan=False)
         self._run("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, text)])
 
     def put_facts(self, facts: RunFacts) -> None:
-        """Keep what is known of the run."""
+        """Store the facts of the run."""
         self.put_meta("facts", facts._asdict())
 
     def put_invariants(self, invariants: Iterable[Invariant]) -> None:
-        """Keep the auditor's findings."""
+        """Store the auditor's findings."""
         self.put_meta("invariants", [invariant._asdict() for invariant in invariants])
 
     # --- reading -----------------------------------------------------------------------------------------
@@ -203,7 +212,7 @@ class Store:
         return default
 
     def facts(self) -> RunFacts:
-        """Return what is known of the run; a store without facts gives an unnamed one."""
+        """Return the facts of the run; a store without facts gives an unnamed run."""
         found = dict(self.meta("facts", {}))
         found["cells"] = tuple(CellArea._make(cell) for cell in found.get("cells", ()))
         unnamed = {"scenario": "unnamed", "title": "", "seed": 0, "version": "", "start_ms": 0}
@@ -214,7 +223,7 @@ class Store:
         return [Invariant(**found) for found in self.meta("invariants", [])]
 
     def select(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        """Run a query for a report; an order is the caller's to ask for."""
+        """Run an SQL query; the order of rows is undefined unless the query gives one."""
         try:
             with closing(self._open_connection().execute(sql, parameters)) as cursor:
                 yield from cursor
@@ -243,7 +252,10 @@ class Store:
             connection.execute("SAVEPOINT rows")
             try:
                 connection.executemany(sql, rows)
-            except (OverflowError, UnicodeEncodeError):  # no honest device sends such; the recording goes on
+            except (
+                OverflowError,
+                UnicodeEncodeError,
+            ):  # no honest device sends such values; the recording continues
                 connection.execute("ROLLBACK TO rows")
                 connection.executemany(sql, [tuple(map(_storable, row)) for row in rows])
             connection.execute("RELEASE rows")
@@ -259,10 +271,18 @@ class Store:
         )
 
 
+def _connect(path: Path | str) -> sqlite3.Connection:
+    """Return a connection for writing."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
 def _storable(value: object) -> object:
     """Return what SQLite can hold: whole numbers of 64 bits, text without lone surrogates."""
     if isinstance(value, int):
-        return max(-_LARGEST, min(_LARGEST, value))
+        return max(-_MAX_INTEGER, min(_MAX_INTEGER, value))
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     return value
@@ -273,7 +293,7 @@ def _check(connection: sqlite3.Connection, path: Path | str) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != schema.APPLICATION_ID:
-        raise StoreError(path, "a database, but not one of GridFleet's", "name a file that a run has written")
+        raise StoreError(path, "a database, but not one of GridFleet's", "give a file that a run has written")
     (version,) = connection.execute("SELECT version FROM schema").fetchone()
     if version != schema.VERSION:
         reason = f"a store of version {version}, where this program reads version {schema.VERSION}"

@@ -1,8 +1,8 @@
-"""What the store keeps, one class per table, one field per column.
+"""The rows of the store: one class per table, one field per column.
 
 All quantities are whole numbers: energy in Wh, price in µEUR/kWh, money in nEUR, power in W, time in
 milliseconds of simulated local standard time since the Unix epoch. The rows are named tuples, because SQLite
-takes tuples as they are: no conversion stands between a recorder and its store.
+accepts tuples: no conversion is needed between recorder and store.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class TickRow(NamedTuple):
 
 
 class TradeRow(NamedTuple):
-    """A settled trade: the consumer holds the energy and has paid for it. The cell is the consumer's."""
+    """A settled trade: the consumer has the energy and has paid for it. The cell is the consumer's."""
 
     tick: int
     cell: str
@@ -46,11 +46,11 @@ class TradeRow(NamedTuple):
     energy_wh: int
     price_ueur: int
     measured: bool = False
-    """Whether real sensors are behind it: those of the producer."""
+    """Whether it rests on real sensors: those of the producer."""
 
 
 class ReservationRow(NamedTuple):
-    """One charger's part in one vehicle's call; the times that did not come are None."""
+    """One charger's answer to one vehicle's call; times of steps that did not happen are None."""
 
     vehicle: str
     charger: str
@@ -64,13 +64,13 @@ class ReservationRow(NamedTuple):
     price_ueur: int | None
     distance_km: float | None
     outcome: str
-    """charged, interrupted, cancelled, expired, refused, open or another word of the recorder's."""
+    """charged, interrupted, cancelled, expired, unserved or open."""
     measured: bool = False
-    """Whether real sensors are behind it: those of the charger."""
+    """Whether it rests on real sensors: those of the charger."""
 
 
 class AgentRow(NamedTuple):
-    """An agent at the end of a tick."""
+    """A device at the end of a tick."""
 
     tick: int
     agent: str
@@ -78,13 +78,13 @@ class AgentRow(NamedTuple):
     latitude: float
     longitude: float
     state_of_charge: float | None
-    """0 to 1; None for what has no battery."""
+    """0 to 1; None without a battery."""
     power_w: int
     """Mean power over the tick; positive into the grid, negative out of it."""
     balance_neur: int
-    """Money earned less money paid since the agent came to life."""
+    """Money earned less money paid since the device started."""
     measured: bool = False
-    """Whether real sensors are behind it: those of the agent itself."""
+    """Whether it rests on real sensors: those of the device itself."""
 
 
 class VehicleRow(NamedTuple):
@@ -107,7 +107,7 @@ class VehicleRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """Something that explains the curves: a storm, another algorithm, a device gone offline.
+    """An event that explains the curves: a storm, another algorithm, a device that went offline.
 
     A kind `storm` followed by a kind `storm-end` of the same subject is drawn as a span, any other as a line.
     """
@@ -120,7 +120,7 @@ class EventRow(NamedTuple):
 
 
 class Invariant(NamedTuple):
-    """What must always hold, how often it was checked, and how often it did not hold."""
+    """An invariant, how often it was checked, and how often it did not hold."""
 
     name: str
     what: str
@@ -144,7 +144,7 @@ class CellArea(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """What is known of a run before it begins."""
+    """The facts of a run that are known before it begins."""
 
     scenario: str
     title: str

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 from gridfleet.dashboards.store.rows import AgentRow, EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
 
 APPLICATION_ID: Final = 0x47724674
-"""Marks a SQLite file as ours ("GrFt"), so that a foreign one is told apart before it is read."""
+"""Marks a SQLite file as GridFleet's ("GrFt"), so that other databases are recognised before they are read."""
 VERSION: Final = 2
 
 
 class Table(NamedTuple):
-    """A table's name, columns as SQL, what makes a row unique (if anything), and the order of reading."""
+    """A table's name, its columns as SQL, its primary key (empty for none), and the order of reading."""
 
     name: str
     columns: str
@@ -81,7 +81,7 @@ FIELDS: Final = {
 
 
 def create_sql() -> str:
-    """Return the script that makes all tables in an empty database."""
+    """Return the script that creates all tables in an empty database."""
     statements = [
         f"PRAGMA application_id = {APPLICATION_ID}",
         "CREATE TABLE schema (version INTEGER NOT NULL)",
@@ -95,11 +95,11 @@ def create_sql() -> str:
 
 
 def insert_sql(table: Table) -> str:
-    """Return the statement that adds a row; a row with the same key takes the place of the older one."""
+    """Return the statement that adds a row; it replaces one with the same key."""
     marks = ", ".join("?" * len(FIELDS[table.name]))
     return f"INSERT OR REPLACE INTO {table.name} VALUES ({marks})"  # noqa: S608  all parts are constants of this file
 
 
 def select_sql(table: Table) -> str:
-    """Return the statement that reads all rows in their one order."""
+    """Return the statement that reads all rows, in a fixed order."""
     return f"SELECT {', '.join(FIELDS[table.name])} FROM {table.name} ORDER BY {table.order}"  # noqa: S608  all parts are constants of this file

@@ -1,4 +1,4 @@
-"""The store keeps rows as they are, and says clearly what is wrong with a file."""
+"""The store returns rows as they were added, and reports clearly what is wrong with a file."""
 
 import sqlite3
 import time
@@ -31,7 +31,7 @@ VEHICLE = VehicleRow(
 EVENT = EventRow(0, 0, "storm", "site", "a gale")
 
 
-def test_every_kind_of_row_comes_back_as_it_went_in(tmp_path: Path) -> None:
+def test_every_kind_of_row_is_read_as_it_was_written(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run.sqlite") as store:
         store.add_ticks([TICK])
         store.add_trades([TRADE])
@@ -55,7 +55,7 @@ def test_columns_are_the_fields_of_the_rows() -> None:
             assert columns == schema.FIELDS[table.name]
 
 
-def test_facts_and_invariants_come_back() -> None:
+def test_facts_and_invariants_are_read_as_written() -> None:
     facts = RunFacts("normal", "Normal", 7, "0.1.0", 1)
     broken = Invariant("money", "paid = earned", 120, 1)
     with Store.create() as store:
@@ -73,7 +73,7 @@ def test_rows_are_read_in_one_order_whatever_the_order_of_writing() -> None:
         assert list(store.agents()) == rows
 
 
-def test_a_later_account_of_the_same_reservation_takes_the_place_of_the_earlier() -> None:
+def test_a_later_row_of_the_same_reservation_replaces_the_earlier() -> None:
     later = RESERVATION._replace(accepted_ms=8, outcome="charged")
     with Store.create() as store:
         store.add_reservations([RESERVATION])
@@ -98,7 +98,7 @@ def test_the_file_itself_is_the_same_for_the_same_rows(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_others_read_what_is_committed_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_others_read_committed_rows_during_a_run(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run.sqlite") as writer:
         writer.add_ticks([TICK])
         writer.commit()
@@ -107,14 +107,14 @@ def test_others_read_what_is_committed_while_the_run_goes_on(tmp_path: Path) -> 
             assert list(reader.ticks()) == [TICK]
 
 
-def test_many_rows_are_committed_without_being_asked(tmp_path: Path) -> None:
+def test_many_rows_are_committed_automatically(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run.sqlite") as writer:
         writer.add_trades([TRADE] * BATCH)
         with Store.open(tmp_path / "run.sqlite") as reader:
             assert len(list(reader.trades())) == BATCH
 
 
-def test_what_no_honest_device_sends_is_kept_as_near_as_can_be() -> None:
+def test_values_that_sqlite_cannot_hold_are_stored_as_the_nearest_ones() -> None:
     rows = [AGENT, AgentRow(0, "liar", "\ud800", 53.5, 9.9, None, 40_000, -(10**21))]
     with Store.create() as store:
         store.add_agents(rows)
@@ -134,7 +134,7 @@ def test_closing_twice_is_safe_and_use_after_close_raises() -> None:
         list(store.ticks())
 
 
-def test_a_store_open_for_reading_takes_no_rows(tmp_path: Path) -> None:
+def test_a_store_open_for_reading_accepts_no_rows(tmp_path: Path) -> None:
     Store.create(tmp_path / "run.sqlite").close()
     with Store.open(tmp_path / "run.sqlite") as store, pytest.raises(StoreError, match="reading only"):
         store.add_ticks([TICK])
@@ -142,12 +142,37 @@ def test_a_store_open_for_reading_takes_no_rows(tmp_path: Path) -> None:
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     Store.create(tmp_path / "run.sqlite").close()
-    with pytest.raises(StoreError, match="there is a file already; remove it"):
+    with pytest.raises(StoreError, match="the file exists already; remove it"):
         Store.create(tmp_path / "run.sqlite")
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be made") as caught:
+@pytest.mark.parametrize(
+    "failure", [sqlite3.OperationalError("disk I/O error"), OSError(28, "No space left")]
+)
+def test_a_store_is_complete_or_not_there(
+    failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that is killed while it creates a store can create it again."""
+    path = tmp_path / "run.sqlite"
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(StoreError, match="cannot be created"):
+            Store.create(path)
+    assert not path.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite.draft"]
+    (tmp_path / "run.sqlite.draft").write_bytes(b"torn")
+    Store.create(path).close()
+    with Store.open(path) as store:
+        assert list(store.ticks()) == []
+    assert [each.name for each in tmp_path.iterdir()] == ["run.sqlite"]
+
+
+def test_a_missing_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be created") as caught:
         Store.create(tmp_path / "missing" / "run.sqlite")
     assert isinstance(caught.value, GridFleetError)
     assert isinstance(caught.value, OSError)
@@ -186,7 +211,7 @@ def _truncated(path: Path) -> None:
     ],
     ids=["text", "empty", "foreign", "newer", "truncated", "missing"],
 )
-def test_a_bad_file_is_named_with_what_to_do(tmp_path: Path, spoil: object, reason: str) -> None:
+def test_a_bad_file_is_reported_with_a_remedy(tmp_path: Path, spoil: object, reason: str) -> None:
     path = tmp_path / "run.sqlite"
     assert callable(spoil)
     spoil(path)
@@ -196,7 +221,7 @@ def test_a_bad_file_is_named_with_what_to_do(tmp_path: Path, spoil: object, reas
     assert caught.value.remedy in str(caught.value)
 
 
-def test_a_hole_in_the_middle_of_the_file_is_told_when_it_is_read(tmp_path: Path) -> None:
+def test_damage_in_the_middle_of_the_file_is_reported_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     build(Fleet(ticks=40), Store.create(path)).close()
     content = bytearray(path.read_bytes())
@@ -206,7 +231,7 @@ def test_a_hole_in_the_middle_of_the_file_is_told_when_it_is_read(tmp_path: Path
         assert [list(store.ticks()), list(store.trades()), list(store.agents()), list(store.vehicles())]
 
 
-def test_it_takes_twenty_thousand_rows_a_second(tmp_path: Path) -> None:
+def test_it_writes_twenty_thousand_rows_a_second(tmp_path: Path) -> None:
     rows = [AGENT._replace(agent=f"agent-{number}") for number in range(1_000)]
     with Store.create(tmp_path / "run.sqlite") as store:
         begin = time.process_time()
