@@ -12,7 +12,7 @@ from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Package, Presence
 from gridfleet.broker.protocol.topics import batch_topic, parse_batch_topic, topic
-from tests.devices.anything import any_message
+from tests.devices.message_strategies import any_message
 
 TOPIC_RESTS = st.from_regex(r"[a-z0-9-]{1,9}(/[a-z0-9-]{1,9})?", fullmatch=True)
 

@@ -11,7 +11,7 @@ from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES
-from tests.devices.anything import CLASSES, anything
+from tests.devices.message_strategies import CLASSES, anything
 
 WIRE: list[tuple[m.Message, str]] = [
     (

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.topics import TOPIC_TABLE
-from tests.devices.anything import CLASSES, any_message
+from tests.devices.message_strategies import CLASSES, any_message
 
 UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}
 """How the name of a quantity ends."""

@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.topics import (
     topic,
     topic_filter,
 )
-from tests.devices.anything import CLASSES, anything
+from tests.devices.message_strategies import CLASSES, anything
 
 SITE = "germany"
 ids = st.from_regex(ID_PATTERN.replace("$", r"\Z"), fullmatch=True)

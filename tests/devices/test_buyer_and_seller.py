@@ -23,7 +23,17 @@ from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.seller import Seller, SellingSide
 from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
-from tests.devices.script import EUR, HOME, PLACE, FixedTurbine, Testbed, household, package, reactor, turbine
+from tests.devices.testbed import (
+    EUR,
+    HOME,
+    PLACE,
+    FixedTurbine,
+    Testbed,
+    household,
+    package,
+    reactor,
+    turbine,
+)
 
 STORED_WH = 20_000
 HOUSEHOLD_WH = 15_000

@@ -34,7 +34,7 @@ from gridfleet.devices.agents.vehicle import MAX_DELAY_MS, Vehicle
 from gridfleet.devices.agents.vehicle_reservation import MAX_SILENT_TICKS
 from gridfleet.devices.charging.reservation import LEASE_MS
 from gridfleet.devices.physics.battery import stored_from
-from tests.devices.script import HOME, LEAF, START_MS, Testbed, birth, charger, vehicle
+from tests.devices.testbed import HOME, LEAF, START_MS, Testbed, birth, charger, vehicle
 
 NEAR = (51.0, 10.1)  # 7 km
 FARTHER = (51.0, 10.3)  # 21 km

@@ -29,8 +29,8 @@ from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.clock.lockstep import LOCKSTEP_DEADLINE_MS
 from gridfleet.devices.clock.schedule import OFFSETS_MS
 from gridfleet.devices.clock.settings import SETTINGS, Event
-from tests.devices.anything import anything
-from tests.devices.script import START_MS, birth
+from tests.devices.message_strategies import anything
+from tests.devices.testbed import START_MS, birth
 
 FOUR = (Phase.BID, Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
 HERE = "here"

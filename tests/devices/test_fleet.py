@@ -16,7 +16,7 @@ from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.config.scenario import TURBINE_SITES, Scenario, load, parse
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet, cells_of
-from tests.devices.script import birth
+from tests.devices.testbed import birth
 
 NORMAL = load("normal")
 
@@ -139,7 +139,7 @@ def test_a_vehicle_subscribes_to_the_chargers_of_its_own_cell_and_the_neighbours
     neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
     for agent in fleet.agents():
         if isinstance(agent, Vehicle):
-            cells = {scope.partition("/")[0] for word, scope in agent.subscriptions() if word == "presence"}
+            cells = {scope.partition("/")[0] for kind, scope in agent.subscriptions() if kind == "presence"}
             assert cells == {agent.cell, *neighbours[agent.cell]}
 
 

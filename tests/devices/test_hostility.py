@@ -20,8 +20,8 @@ from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.physics.demand import load_profile
 from gridfleet.devices.weather.synthetic import SyntheticWeather
-from tests.devices.anything import Overrides, any_message, anything
-from tests.devices.script import HOME, LEAF, PLACE, START_MS, birth, charger, reactor, vehicle
+from tests.devices.message_strategies import Overrides, any_message, anything
+from tests.devices.testbed import HOME, LEAF, PLACE, START_MS, birth, charger, reactor, vehicle
 
 CAPACITY_WH = 100_000
 PORTS = 2

@@ -21,7 +21,7 @@ from gridfleet.devices.market.clearing import (
     tie_break,
 )
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages, take_up_to
-from tests.devices.script import EUR, package, total
+from tests.devices.testbed import EUR, package, total
 
 Item = TypeVar("Item")
 Bids = dict[str, tuple[Package, ...]]

@@ -1,4 +1,4 @@
-"""Five ways to rank offers, against examples worked by hand; the order of arrival never plays a part."""
+"""Five algorithms that rank offers, against examples worked out by hand; the order of arrival plays no part."""
 
 from collections import Counter
 
@@ -44,7 +44,7 @@ def names(algorithm: Algorithm, offers: list[Candidate], weights: Weights | None
         (Algorithm.WEIGHTED, ["fuller", "full", "cheap", "near"]),
     ],
 )
-def test_ranks_worked_by_hand(algorithm: Algorithm, expected: list[str]) -> None:
+def test_ranks_worked_out_by_hand(algorithm: Algorithm, expected: list[str]) -> None:
     assert names(algorithm, ALL) == expected
 
 
@@ -58,7 +58,7 @@ def test_ranks_worked_by_hand(algorithm: Algorithm, expected: list[str]) -> None
         (Weights(0, 0, 0), "cheap"),
     ],
 )
-def test_weights_decide_what_counts(weights: Weights, first: str) -> None:
+def test_the_weights_decide(weights: Weights, first: str) -> None:
     assert names(Algorithm.WEIGHTED, ALL, weights)[0] == first
 
 
@@ -70,7 +70,7 @@ def test_only_the_ratio_of_weights_matters(offers: list[Candidate], power: int) 
 
 
 @given(candidates, st.sampled_from(Algorithm), st.integers(0, 9))
-def test_arrival_plays_no_part(offers: list[Candidate], algorithm: Algorithm, seed: int) -> None:
+def test_the_order_of_arrival_plays_no_part(offers: list[Candidate], algorithm: Algorithm, seed: int) -> None:
     mixed = sorted(offers, key=lambda c: RandomStream(seed, c.charger).random())
     weights = Weights(2, 1, 3)
     once = rank(offers, algorithm, weights, RandomStream(seed))
@@ -85,7 +85,7 @@ def test_ties_break_on_the_id(algorithm: Algorithm) -> None:
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-def test_nothing_offered_and_nothing_of_worth(algorithm: Algorithm) -> None:
+def test_no_offers_and_offers_of_nothing(algorithm: Algorithm) -> None:
     assert names(algorithm, []) == []
     assert names(algorithm, [Candidate("a", 0.0, 0, 0, 0)]) == ["a"]
 
@@ -112,7 +112,7 @@ def test_random_is_fair_and_seeded() -> None:
     )
 
 
-def test_ranking_leaves_the_offers_as_they_were() -> None:
+def test_ranking_does_not_change_the_offers() -> None:
     offers = [*ALL]
     for algorithm in Algorithm:
         rank(offers, algorithm, Weights(), RandomStream(1))

@@ -1,4 +1,4 @@
-"""A charger's desk: ports and energy are never promised twice, every promise ends, and bills are exact."""
+"""The reservations of a charger: ports and energy are never promised twice, every promise ends, bills are exact."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -43,132 +43,132 @@ def release(number: int, drawn_wh: int = 0) -> Release:
     return Release(number, NOW, drawn_wh, "charged")
 
 
-def leased(desk: ReservationBook, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
+def leased(book: ReservationBook, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
     """Let a vehicle have a lease."""
-    assert isinstance(desk.offer(vehicle, call(number), wanted_wh, PRICE, 100_000, NOW), Offer)
-    assert isinstance(desk.accept(vehicle, Accept(number, NOW), NOW), Lease)
+    assert isinstance(book.offer(vehicle, call(number), wanted_wh, PRICE, 100_000, NOW), Offer)
+    assert isinstance(book.accept(vehicle, Accept(number, NOW), NOW), Lease)
 
 
 # --- a reservation from call to bill ---------------------------------------------------------------------
 
 
 def test_from_call_to_bill() -> None:
-    desk = ReservationBook(PORTS)
-    assert desk.offer("v1", call(1), 10_000, PRICE, 100_000, NOW) == Offer(1, 10_000, PRICE, NOW + HOLD_MS)
-    assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    book = ReservationBook(PORTS)
+    assert book.offer("v1", call(1), 10_000, PRICE, 100_000, NOW) == Offer(1, 10_000, PRICE, NOW + HOLD_MS)
+    assert book.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     later = NOW + 900_000
-    answer, moved = desk.heartbeat("v1", beat(1), later)
+    answer, moved = book.heartbeat("v1", beat(1), later)
     assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), NO_DELIVERY)
-    _, moved = desk.heartbeat("v1", beat(1, 4_000), later)
+    _, moved = book.heartbeat("v1", beat(1, 4_000), later)
     assert moved == Delivery(4_000, taken_for(4_000), cost_neur(4_000, PRICE))
-    bill, moved = desk.release("v1", release(1, 9_000), 100_000)
+    bill, moved = book.release("v1", release(1, 9_000), 100_000)
     assert bill == Bill(1, 9_000, cost_neur(9_000, PRICE))
     assert moved == Delivery(5_000, taken_for(9_000) - taken_for(4_000), cost_neur(5_000, PRICE))
-    assert desk.reservations == {}
-    assert desk.reserved_wh == 0
+    assert book.reservations == {}
+    assert book.reserved_wh == 0
 
 
 def test_no_more_is_offered_than_is_free() -> None:
-    desk = ReservationBook(PORTS)
-    leased(desk, "v1", wanted_wh=60_000)
+    book = ReservationBook(PORTS)
+    leased(book, "v1", wanted_wh=60_000)
     free_wh = deliverable(100_000 - taken_for(60_000))
-    assert desk.offer("v2", call(1), 60_000, PRICE, 100_000, NOW) == Offer(1, free_wh, PRICE, NOW + HOLD_MS)
-    assert desk.reserved_wh <= 100_000
+    assert book.offer("v2", call(1), 60_000, PRICE, 100_000, NOW) == Offer(1, free_wh, PRICE, NOW + HOLD_MS)
+    assert book.reserved_wh <= 100_000
 
 
 def test_why_a_call_is_declined() -> None:
-    desk = ReservationBook(PORTS)
-    assert desk.offer("v1", call(1, PRICE - 1), 5_000, PRICE, 9_000, NOW) == Decline(1, "price")
-    assert desk.offer("v1", call(1), 5_000, PRICE, MIN_OFFER_WH, NOW) == Decline(1, "energy")
-    assert desk.offer("v1", call(1), 5_000, PRICE, 0, NOW) == Decline(1, "energy")
-    leased(desk, "v1", 1)
-    leased(desk, "v2", 1)
-    assert desk.offer("v3", call(1), 5_000, PRICE, 100_000, NOW) == Decline(1, "port")
-    assert desk.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Decline(2, "port")
+    book = ReservationBook(PORTS)
+    assert book.offer("v1", call(1, PRICE - 1), 5_000, PRICE, 9_000, NOW) == Decline(1, "price")
+    assert book.offer("v1", call(1), 5_000, PRICE, MIN_OFFER_WH, NOW) == Decline(1, "energy")
+    assert book.offer("v1", call(1), 5_000, PRICE, 0, NOW) == Decline(1, "energy")
+    leased(book, "v1", 1)
+    leased(book, "v2", 1)
+    assert book.offer("v3", call(1), 5_000, PRICE, 100_000, NOW) == Decline(1, "port")
+    assert book.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Decline(2, "port")
 
 
 def test_a_second_call_replaces_the_first_hold() -> None:
-    desk = ReservationBook(1)
-    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
-    assert desk.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Offer(2, 5_000, PRICE, NOW + HOLD_MS)
-    assert desk.accept("v1", Accept(1, NOW), NOW) == Decline(1, "unknown")
-    assert desk.accept("v1", Accept(2, NOW), NOW) == Lease(2, 5_000, PRICE, NOW + LEASE_MS)
+    book = ReservationBook(1)
+    book.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    assert book.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Offer(2, 5_000, PRICE, NOW + HOLD_MS)
+    assert book.accept("v1", Accept(1, NOW), NOW) == Decline(1, "unknown")
+    assert book.accept("v1", Accept(2, NOW), NOW) == Lease(2, 5_000, PRICE, NOW + LEASE_MS)
 
 
 def test_a_repeated_acceptance_gets_the_same_lease() -> None:
-    desk = ReservationBook(PORTS)
-    leased(desk)
-    assert desk.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
-    assert len(desk.reservations) == 1
+    book = ReservationBook(PORTS)
+    leased(book)
+    assert book.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    assert len(book.reservations) == 1
 
 
 def test_a_repeated_release_gets_the_same_bill() -> None:
-    desk = ReservationBook(PORTS)
-    leased(desk)
-    bill, _ = desk.release("v1", release(1, 9_000), 100_000)
-    again, moved = desk.release("v1", release(1, 9_000), 100_000)
+    book = ReservationBook(PORTS)
+    leased(book)
+    bill, _ = book.release("v1", release(1, 9_000), 100_000)
+    again, moved = book.release("v1", release(1, 9_000), 100_000)
     assert moved == NO_DELIVERY
     assert again == bill
 
 
 def test_closing_ends_a_hold_and_not_a_lease() -> None:
-    desk = ReservationBook(PORTS)
-    leased(desk, "v1", 1)
-    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
-    desk.close("v1", 1)
-    desk.close("v2", 7)
-    assert sorted(desk.reservations) == ["v1", "v2"]
-    desk.close("v2", 1)
-    desk.close("v9", 1)
-    assert sorted(desk.reservations) == ["v1"]
+    book = ReservationBook(PORTS)
+    leased(book, "v1", 1)
+    book.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    book.close("v1", 1)
+    book.close("v2", 7)
+    assert sorted(book.reservations) == ["v1", "v2"]
+    book.close("v2", 1)
+    book.close("v9", 1)
+    assert sorted(book.reservations) == ["v1"]
 
 
 def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
-    desk = ReservationBook(PORTS)
-    leased(desk, "v1", 1)
-    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
-    assert desk.expire(NOW + HOLD_MS - 1) == []
-    assert desk.expire(NOW + HOLD_MS) == ["v2"]
-    assert desk.expire(NOW + LEASE_MS - 1) == []
-    assert desk.expire(NOW + LEASE_MS) == ["v1"]
-    assert desk.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
-    bill, moved = desk.release("v1", release(1, 5_000), 100_000)  # it says late what it drew
+    book = ReservationBook(PORTS)
+    leased(book, "v1", 1)
+    book.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    assert book.expire(NOW + HOLD_MS - 1) == []
+    assert book.expire(NOW + HOLD_MS) == ["v2"]
+    assert book.expire(NOW + LEASE_MS - 1) == []
+    assert book.expire(NOW + LEASE_MS) == ["v1"]
+    assert book.heartbeat("v1", beat(1), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
+    bill, moved = book.release("v1", release(1, 5_000), 100_000)  # the vehicle reports late what it drew
     assert (bill, moved) == (Bill(1, 5_000, 5_000 * PRICE), Delivery(5_000, taken_for(5_000), 5_000 * PRICE))
-    assert desk.release("v1", release(1, 9_000), 100_000) == (bill, NO_DELIVERY)
-    assert desk.release("v2", release(1), 100_000) == (Decline(1, "unknown"), NO_DELIVERY)
+    assert book.release("v1", release(1, 9_000), 100_000) == (bill, NO_DELIVERY)
+    assert book.release("v2", release(1), 100_000) == (Decline(1, "unknown"), NO_DELIVERY)
 
 
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
-    desk = ReservationBook(PORTS)
-    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
-    assert desk.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
+    book = ReservationBook(PORTS)
+    book.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    assert book.heartbeat("v1", beat(1, 5_000), NOW) == (Decline(1, "unknown"), NO_DELIVERY)
 
 
 def test_a_hold_cannot_be_drawn_from() -> None:
-    desk = ReservationBook(PORTS)
-    desk.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
-    _, moved = desk.release("v1", release(1, 5_000), 100_000)
+    book = ReservationBook(PORTS)
+    book.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
+    _, moved = book.release("v1", release(1, 5_000), 100_000)
     assert moved == NO_DELIVERY
-    assert desk.reservations == {}
+    assert book.reservations == {}
 
 
 def test_dropping_holds_keeps_leases() -> None:
-    desk = ReservationBook(3)
-    leased(desk, "v1", 1)
-    desk.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
-    desk.drop_holds()
-    assert sorted(desk.reservations) == ["v1"]
+    book = ReservationBook(3)
+    leased(book, "v1", 1)
+    book.offer("v2", call(1), 5_000, PRICE, 100_000, NOW)
+    book.drop_holds()
+    assert sorted(book.reservations) == ["v1"]
 
 
 def test_the_bills_of_the_last_32_reservations_are_remembered() -> None:
-    desk = ReservationBook(1)
+    book = ReservationBook(1)
     bills = []
     for number in range(33):
-        leased(desk, "v1", number, wanted_wh=2_000)
-        bills.append(desk.release("v1", release(number, 1_000), 100_000)[0])
-    assert desk.release("v1", release(0, 1_000), 100_000) == (Decline(0, "unknown"), NO_DELIVERY)
-    assert desk.release("v1", release(1, 1_000), 100_000) == (bills[1], NO_DELIVERY)
-    assert desk.release("v1", release(32, 1_000), 100_000) == (bills[32], NO_DELIVERY)
+        leased(book, "v1", number, wanted_wh=2_000)
+        bills.append(book.release("v1", release(number, 1_000), 100_000)[0])
+    assert book.release("v1", release(0, 1_000), 100_000) == (Decline(0, "unknown"), NO_DELIVERY)
+    assert book.release("v1", release(1, 1_000), 100_000) == (bills[1], NO_DELIVERY)
+    assert book.release("v1", release(32, 1_000), 100_000) == (bills[32], NO_DELIVERY)
 
 
 def test_the_least_offer_is_offered_and_nothing_below() -> None:
@@ -179,23 +179,23 @@ def test_the_least_offer_is_offered_and_nothing_below() -> None:
 
 
 def test_after_a_lapse_no_more_is_billed_than_the_battery_can_spare() -> None:
-    desk = ReservationBook(2)
-    leased(desk, "v1", 1, wanted_wh=10_000)
-    desk.heartbeat("v1", beat(1, 2_000), NOW)
-    desk.expire(NOW + LEASE_MS)
-    leased(desk, "v2", 1, wanted_wh=20_000)
+    book = ReservationBook(2)
+    leased(book, "v1", 1, wanted_wh=10_000)
+    book.heartbeat("v1", beat(1, 2_000), NOW)
+    book.expire(NOW + LEASE_MS)
+    leased(book, "v2", 1, wanted_wh=20_000)
     spare_wh = taken_for(20_000) + taken_for(3_000)
-    bill, moved = desk.release("v1", release(1, 9_000), spare_wh)
+    bill, moved = book.release("v1", release(1, 9_000), spare_wh)
     assert bill == Bill(1, 2_000 + deliverable(taken_for(3_000)), 5_000 * PRICE)
     assert moved.delivered_wh == 3_000
 
 
 def test_a_meter_never_runs_backwards_or_beyond_the_lease() -> None:
-    desk = ReservationBook(1)
-    leased(desk, "v1", 1, wanted_wh=10_000)
-    assert desk.heartbeat("v1", beat(1, 4_000), NOW)[1].delivered_wh == 4_000
-    assert desk.heartbeat("v1", beat(1, 3_999), NOW)[1] == NO_DELIVERY
-    assert desk.heartbeat("v1", beat(1, 10_001), NOW)[1].delivered_wh == 6_000
+    book = ReservationBook(1)
+    leased(book, "v1", 1, wanted_wh=10_000)
+    assert book.heartbeat("v1", beat(1, 4_000), NOW)[1].delivered_wh == 4_000
+    assert book.heartbeat("v1", beat(1, 3_999), NOW)[1] == NO_DELIVERY
+    assert book.heartbeat("v1", beat(1, 10_001), NOW)[1].delivered_wh == 6_000
 
 
 # --- any sequence of right and wrong deeds ---------------------------------------------------------------
@@ -213,7 +213,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = ReservationBook(PORTS)
+        self.book = ReservationBook(PORTS)
         self.now_ms = NOW
         self.stored_wh = 50_000
         self.meters: dict[str, int] = {}
@@ -224,14 +224,14 @@ class DeskMachine(RuleBasedStateMachine):
 
     def _open(self, data: st.DataObject) -> tuple[str, int]:
         """Return vehicle and call, mostly of a reservation that is open."""
-        known = [(vehicle, mine.call) for vehicle, mine in sorted(self.desk.reservations.items())]
+        known = [(vehicle, mine.call) for vehicle, mine in sorted(self.book.reservations.items())]
         pairs = st.tuples(vehicles, numbers)
         return data.draw(st.one_of([st.sampled_from(known)] * 3 + [pairs]) if known else pairs)
 
     def _lapse(self, names: Iterable[str]) -> None:
-        """Note the leases that end now: their vehicles may still say what they have drawn."""
+        """Note the leases that end now: their vehicles may still report what they have drawn."""
         for name in names:
-            mine = self.desk.reservations[name]
+            mine = self.book.reservations[name]
             if mine.leased:
                 self.lapsed[name, mine.call] = self.meters[name], self.energies[name], self.prices[name]
 
@@ -246,8 +246,8 @@ class DeskMachine(RuleBasedStateMachine):
         self._call(vehicle, number, wanted_wh, price)
 
     def _call(self, vehicle: str, number: int, wanted_wh: int, price: int) -> None:
-        was_leased = vehicle in self.desk.reservations and self.desk.reservations[vehicle].leased
-        answer = self.desk.offer(vehicle, call(number, PRICE), wanted_wh, price, self.stored_wh, self.now_ms)
+        was_leased = vehicle in self.book.reservations and self.book.reservations[vehicle].leased
+        answer = self.book.offer(vehicle, call(number, PRICE), wanted_wh, price, self.stored_wh, self.now_ms)
         assert answer.call == number
         if isinstance(answer, Offer):
             self.seen["offers"] += 1
@@ -279,8 +279,8 @@ class DeskMachine(RuleBasedStateMachine):
             self._release(vehicle, number, reading)
 
     def _accept(self, vehicle: str, number: int) -> None:
-        answer = self.desk.accept(vehicle, Accept(number, self.now_ms), self.now_ms)
-        known = vehicle in self.desk.reservations and self.desk.reservations[vehicle].call == number
+        answer = self.book.accept(vehicle, Accept(number, self.now_ms), self.now_ms)
+        known = vehicle in self.book.reservations and self.book.reservations[vehicle].call == number
         assert isinstance(answer, Lease if known else Decline)
         if isinstance(answer, Lease):
             self.seen["leases"] += 1
@@ -293,21 +293,21 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def closes(self, data: st.DataObject) -> None:
         vehicle, number = self._open(data)
-        leases = [name for name, r in self.desk.reservations.items() if r.leased]
-        self.desk.close(vehicle, number)
-        assert set(leases) <= set(self.desk.reservations)
+        leases = [name for name, r in self.book.reservations.items() if r.leased]
+        self.book.close(vehicle, number)
+        assert set(leases) <= set(self.book.reservations)
 
     @rule(data=st.data(), reading=readings)
     def beats(self, data: st.DataObject, reading: int) -> None:
         self._beat(*self._open(data), reading)
 
     def _beat(self, vehicle: str, number: int, reading: int) -> None:
-        answer, movement = self.desk.heartbeat(vehicle, beat(number, reading), self.now_ms)
+        answer, movement = self.book.heartbeat(vehicle, beat(number, reading), self.now_ms)
         self._moved(movement)
         if isinstance(answer, Decline):
             assert movement == NO_DELIVERY
             return
-        assert self.desk.reservations[vehicle].leased
+        assert self.book.reservations[vehicle].leased
         assert movement.delivered_wh == max(min(reading, self.energies[vehicle]) - self.meters[vehicle], 0)
         self.meters[vehicle] += movement.delivered_wh
         assert answer.until_ms >= self.now_ms + LEASE_MS
@@ -317,8 +317,8 @@ class DeskMachine(RuleBasedStateMachine):
         self._release(*self._open(data), reading)
 
     def _release(self, vehicle: str, number: int, reading: int) -> None:
-        before = self.desk.reservations.get(vehicle)
-        answer, movement = self.desk.release(vehicle, release(number, reading), 100_000)
+        before = self.book.reservations.get(vehicle)
+        answer, movement = self.book.release(vehicle, release(number, reading), 100_000)
         self._moved(movement)
         if (vehicle, number) in self.lapsed and (before is None or before.call != number):
             meter_wh, energy_wh, price = self.lapsed.pop((vehicle, number))
@@ -335,7 +335,7 @@ class DeskMachine(RuleBasedStateMachine):
         assert isinstance(answer, Bill)
         self.bills.append(answer)
         self.seen["bills"] += 1
-        assert vehicle not in self.desk.reservations
+        assert vehicle not in self.book.reservations
         self.meters[vehicle] += movement.delivered_wh
         assert answer == Bill(
             number, self.meters[vehicle], cost_neur(self.meters[vehicle], self.prices[vehicle])
@@ -350,44 +350,44 @@ class DeskMachine(RuleBasedStateMachine):
     )
     def time_passes(self, milliseconds: int) -> None:
         self.now_ms += milliseconds
-        before = {name for name, r in self.desk.reservations.items() if r.until_ms <= self.now_ms}
+        before = {name for name, r in self.book.reservations.items() if r.until_ms <= self.now_ms}
         self._lapse(before)
-        assert self.desk.expire(self.now_ms) == sorted(before)
+        assert self.book.expire(self.now_ms) == sorted(before)
 
     @rule()
     def drops_holds(self) -> None:
-        self.desk.drop_holds()
-        assert all(r.leased for r in self.desk.reservations.values())
+        self.book.drop_holds()
+        assert all(r.leased for r in self.book.reservations.values())
 
     @rule(bought_wh=st.integers(0, 30_000))
     def buys(self, bought_wh: int) -> None:
         self.stored_wh += bought_wh
 
-    @precondition(lambda self: bool(self.desk.reservations))
+    @precondition(lambda self: bool(self.book.reservations))
     @rule()
     def everybody_falls_silent(self) -> None:
         self.now_ms += LEASE_MS
-        self._lapse(self.desk.reservations)
-        self.desk.expire(self.now_ms)
-        assert self.desk.reservations == {}
-        assert self.desk.reserved_wh == 0
+        self._lapse(self.book.reservations)
+        self.book.expire(self.now_ms)
+        assert self.book.reservations == {}
+        assert self.book.reserved_wh == 0
 
     @invariant()
     def ports_are_never_promised_twice(self) -> None:
-        assert len(self.desk.reservations) <= PORTS
+        assert len(self.book.reservations) <= PORTS
 
     @invariant()
     def what_is_promised_is_stored(self) -> None:
-        assert 0 <= self.desk.reserved_wh <= self.stored_wh
+        assert 0 <= self.book.reserved_wh <= self.stored_wh
 
     @invariant()
     def every_promise_ends(self) -> None:
-        for r in self.desk.reservations.values():
+        for r in self.book.reservations.values():
             assert self.now_ms < r.until_ms <= self.now_ms + (LEASE_MS if r.leased else HOLD_MS)
 
     @invariant()
     def meters_stay_within_what_was_promised(self) -> None:
-        for name, r in self.desk.reservations.items():
+        for name, r in self.book.reservations.items():
             assert r.drawn_wh == self.meters[name] <= r.energy_wh
 
 

@@ -29,7 +29,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.runtime.site import SiteRun
 from tests.dashboards.runs import audit, broken, record
-from tests.devices.script import HOME, Testbed, charger, vehicle
+from tests.devices.testbed import HOME, Testbed, charger, vehicle
 from tests.hardware.test_own_meter import PER_READING_WH, Meter
 
 NEAR, FARTHER = (51.0, 10.1), (51.0, 10.3)
@@ -134,9 +134,8 @@ def test_a_vehicle_that_is_charging_is_billed_and_leaves() -> None:
 
 
 def test_out_of_service_a_charger_bills_what_its_own_meter_counted_and_a_second_decline_is_ignored() -> None:
-    one, car = charger("one", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=14_000)
-    one._connector = Meter()
-    one.reservation_book.metered = True
+    one = charger("one", stored_wh=80_000, place=NEAR, connector=Meter())
+    car = vehicle("v1", stored_wh=14_000)
     testbed = Testbed(one, car)
     testbed.begin_phase(Phase.BID)
     testbed.wait_for(Lease, MAX_DELAY_MS)

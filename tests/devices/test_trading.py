@@ -24,7 +24,7 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.market.books import REMEMBERED_TICKS
-from tests.devices.script import (
+from tests.devices.testbed import (
     EUR,
     HOME,
     Testbed,

@@ -29,7 +29,7 @@ from gridfleet.devices.agents.vehicle_reservation import (
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.random_streams import RandomStream
-from tests.devices.script import HOME, LEAF, PLACE, birth
+from tests.devices.testbed import HOME, LEAF, PLACE, birth
 
 NEAR = (51.0, 10.1)
 FAR = (51.0, 13.0)

@@ -33,7 +33,7 @@ from gridfleet.dashboards.recording.trace import TraceWriter, read_trace
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.config.scenario import parse as scenario_of
 from gridfleet.devices.runtime.simulation import Simulation
-from tests.devices.anything import CLASSES, anything
+from tests.devices.message_strategies import CLASSES, anything
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "asyncapi.yaml"

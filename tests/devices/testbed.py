@@ -24,6 +24,7 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.household import Household
+from gridfleet.devices.agents.instruments import Connector
 from gridfleet.devices.agents.reactor import Reactor
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.turbine import Turbine
@@ -304,6 +305,7 @@ def charger(
     max_wh_per_tick: int = 20_000,
     package_wh: int = 10_000,
     reactor_id: str | None = "reactor",
+    connector: Connector | None = None,
 ) -> Charger:
     return Charger(
         name,
@@ -317,6 +319,7 @@ def charger(
         floor_ueur_per_kwh=100_000,
         reactor=reactor_id,
         reactor_price_ueur_per_kwh=900_000,
+        connector=connector,
     )
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for messages, read off the very annotations that pydantic validates."""
+"""Hypothesis strategies that draw messages, within the bounds in their annotations."""
 
 import types
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import TOPIC_TABLE
 
 Overrides = Mapping[str, st.SearchStrategy[Any]]
-"""Field name -> what to draw from instead, some of the time."""
+"""Field name -> strategy that is used instead, some of the time."""
 STATES = get_args(get_args(messages.AnyState)[0])
 CLASSES: list[type[Any]] = [
     message_type.message_class
     for message_type in TOPIC_TABLE
     if message_type.message_class is not messages.State
 ] + [*STATES]
-"""Every class that the wire carries."""
+"""All classes of messages."""
 
 
 def anything(kind: type[Any], overrides: Overrides | None = None) -> st.SearchStrategy[Any]:
