@@ -21,7 +21,7 @@ from pydantic import field_validator, model_validator
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError, error_reason
-from gridfleet.broker.protocol.messages import Id
+from gridfleet.broker.protocol.messages import Id, Kind
 from gridfleet.devices.config.device_tables import (
     BrokerTable,
     ControlTable,
@@ -130,6 +130,11 @@ class DeviceFile(Table):
         if not self.cell:
             object.__setattr__(self, "cell", self.site)
         return self
+
+    @property
+    def message_kind(self) -> Kind:
+        """The kind that the device has in MQTT messages and access rules."""
+        return Kind.CONSUMER if self.kind == "household" else Kind(self.kind)
 
     @property
     def on_pins(self) -> bool:

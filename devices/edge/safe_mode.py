@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, Will
 from gridfleet.broker.protocol.codec import SCHEMA, encode
-from gridfleet.broker.protocol.messages import Incident, Kind, Message, Presence, Sample
+from gridfleet.broker.protocol.messages import Incident, Message, Presence, Sample
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 REASON: Final = "safe mode"
 FAULT: Final = "controller: safe mode"
-_KINDS: Final = {"household": Kind.CONSUMER}
 
 
 class SafeMode:
@@ -41,7 +40,7 @@ class SafeMode:
         """What is wrong, each as `part: fault`."""
         self._file = file
         self._board = self._make_safe(open_board)
-        kind = _KINDS.get(file.kind) or Kind(file.kind)
+        kind = file.message_kind
         latitude, longitude = file.place
         offline = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
         self._presence = (f"{file.cell}/{kind}", offline)

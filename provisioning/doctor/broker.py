@@ -142,9 +142,8 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
     from gridfleet.broker.protocol.codec import SCHEMA, encode
     from gridfleet.broker.protocol.messages import Presence
     from gridfleet.broker.protocol.topics import all_topics_filter, topic
-    from gridfleet.provisioning.flash.device_spec import MESSAGE_KINDS
 
-    kind = MESSAGE_KINDS[device.kind]
+    kind = device.message_kind
     credentials = device.credentials
     file_credentials = (
         FileCredentials(credentials, certificates=device.broker.certificate) if credentials else None

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import error_reason
-from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.device_file import load as load_device
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -16,13 +15,6 @@ from gridfleet.provisioning.deploy.wheels import MACHINE, PYTHON, Platform
 from gridfleet.provisioning.flash.seed import Wifi, read_ssh_keys
 from gridfleet.provisioning.site.enrolment import Enrolment
 
-MESSAGE_KINDS: Final = {
-    "turbine": Kind.TURBINE,
-    "charger": Kind.CHARGER,
-    "household": Kind.CONSUMER,
-    "vehicle": Kind.VEHICLE,
-}
-"""The kind in MQTT messages and access rules, by the kind in a device file."""
 Machine = Literal["aarch64", "armv7l", "x86_64"]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")]
 
@@ -46,7 +38,7 @@ class DeviceSpec:
     @property
     def enrolment(self) -> Enrolment:
         """The device's id, kind and cell, as the user registry keeps them."""
-        return Enrolment(self.device.id, MESSAGE_KINDS[self.device.kind], self.device.cell)
+        return Enrolment(self.device.id, self.device.message_kind, self.device.cell)
 
     @property
     def address(self) -> BrokerAddress:
@@ -99,7 +91,7 @@ def make_device_spec(folder: Path, common: FlashSettings, own: DeviceSettings) -
     """
     source = _path(folder, own.file)
     device = load_device(source)
-    if device.kind not in MESSAGE_KINDS:
+    if device.kind == "reactor":
         raise CommandError(source, f"kind: a {device.kind} belongs to the whole site and cannot be flashed")
     _check_broker(source, device)
     key = own.ssh_key or common.ssh_key

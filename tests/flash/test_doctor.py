@@ -10,6 +10,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
@@ -18,7 +19,6 @@ from gridfleet.provisioning.doctor.broker import check_broker
 from gridfleet.provisioning.doctor.device import check_device
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
 from gridfleet.provisioning.doctor.machine import Machine, check_machine, is_running
-from gridfleet.provisioning.flash.device_spec import MESSAGE_KINDS
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
@@ -177,7 +177,7 @@ def test_a_simulated_device_is_reported(tmp_path: Path) -> None:
 def test_secrets_must_be_complete_and_private(tmp_path: Path, secrets: Path, cell: str) -> None:
     pi, device = machine(tmp_path), charger(cell, credentials=secrets)
     assert "is missing" in only(check_device(device, pi), "secrets").text
-    enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
+    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
     assert only(check_device(device, pi), "secrets").severity is OK
     SecretsFolder(secrets).password_of("charger-01").chmod(0o604)
     diagnosis = only(check_device(device, pi), "secrets")
@@ -189,7 +189,7 @@ def test_secrets_must_be_complete_and_private(tmp_path: Path, secrets: Path, cel
 
 @pytest.fixture
 def enrolled(secrets: Path, cell: str) -> Path:
-    enrol(secrets, Enrolment("charger-01", MESSAGE_KINDS["charger"], cell))
+    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
     return secrets
 
 
