@@ -3,7 +3,7 @@
 
 import mqtt, { type MqttClient } from 'mqtt';
 import type { Publication } from './model/decoder';
-import { MAX_PAYLOAD_BYTES } from './model/messages';
+import { MAX_PAYLOAD_BYTES, SCHEMA_VERSION } from './model/messages';
 
 export interface Login {
   username: string;
@@ -21,13 +21,13 @@ export type FromWorker =
 const BATCH_MS = 30;
 const NOT_AUTHORISED = new Set([4, 5, 134, 135]);
 const RECONNECT_MS = 1_000;
-/** Two clients with one client id disconnect each other again and again: wait longer between attempts. */
+/** Two clients with one client id disconnect each other repeatedly: wait longer between attempts. */
 const TAKEOVER_RECONNECT_MS = 15_000;
 const TAKEOVER = 'the broker closes the connection repeatedly: is somebody else logged in under the same name?';
 const TAKEOVER_LOSSES = 3;
 const TAKEOVER_WITHIN_MS = 30_000;
 
-const scope = self as unknown as {
+const worker = self as unknown as {
   postMessage(message: FromWorker): void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 };
@@ -36,18 +36,19 @@ let client: MqttClient | null = null;
 let batch: Publication[] = [];
 let scheduled = false;
 
-scope.onmessage = ({ data }) => {
+worker.onmessage = ({ data }) => {
   if (data.kind === 'connect') connect(data);
   else {
-    client?.publish(data.topic, data.payload, { qos: 1, retain: true }, (error) => {
-      if (error) scope.postMessage({ kind: 'publish failed', reason: error.message });
+    const properties = { userProperties: { schema: SCHEMA_VERSION } };
+    client?.publish(data.topic, data.payload, { qos: 1, retain: true, properties }, (error) => {
+      if (error) worker.postMessage({ kind: 'publish failed', reason: error.message });
     });
   }
 };
 
 function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
   client?.end(true);
-  const mine = mqtt.connect(request.url, {
+  const connection = mqtt.connect(request.url, {
     protocolVersion: 5,
     clientId: request.clientId,
     clean: true,
@@ -59,35 +60,35 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
     timerVariant: 'native',
     ...(request.login ?? {}),
   });
-  client = mine;
+  client = connection;
   let denied = false; // the reason to report, rather than that the broker then disconnects
   let accepted = false;
   let losses: number[] = []; // when an accepted connection was lost
-  mine.on('connect', () => {
+  connection.on('connect', () => {
     accepted = true;
     // QoS 0: a lost message is followed by the next tick's, and rumqttd delivers every retained message only this way.
-    mine.subscribe(request.filters, { qos: 0 }, (error) => {
+    connection.subscribe(request.filters, { qos: 0 }, (error) => {
       if (error) offline(error.message, false);
-      else scope.postMessage({ kind: 'online' });
+      else worker.postMessage({ kind: 'online' });
     });
   });
-  mine.on('close', () => {
-    if (denied || mine !== client) return;
+  connection.on('close', () => {
+    if (denied || connection !== client) return;
     const now = performance.now();
     losses = losses.filter((each) => now - each < TAKEOVER_WITHIN_MS);
     if (accepted) losses.push(now);
     accepted = false;
     const takeover = losses.length >= TAKEOVER_LOSSES;
-    mine.options.reconnectPeriod = takeover ? TAKEOVER_RECONNECT_MS : RECONNECT_MS;
+    connection.options.reconnectPeriod = takeover ? TAKEOVER_RECONNECT_MS : RECONNECT_MS;
     offline(takeover ? TAKEOVER : 'the broker does not answer', false);
   });
-  mine.on('error', (error) => {
-    if (mine !== client || denied) return;
+  connection.on('error', (error) => {
+    if (connection !== client || denied) return;
     denied = 'code' in error && NOT_AUTHORISED.has(Number(error.code));
-    if (denied) mine.end(true);
+    if (denied) connection.end(true);
     offline(denied ? 'the broker rejects this name or password' : 'the broker does not answer', denied);
   });
-  mine.on('message', (topic, payload, packet) => {
+  connection.on('message', (topic, payload, packet) => {
     if (payload.length > MAX_PAYLOAD_BYTES) return;
     try {
       const schema = schemaOf(packet.properties?.userProperties);
@@ -104,12 +105,12 @@ function connect(request: Extract<ToWorker, { kind: 'connect' }>): void {
 
 function forward(): void {
   scheduled = false;
-  scope.postMessage({ kind: 'messages', messages: batch });
+  worker.postMessage({ kind: 'messages', messages: batch });
   batch = [];
 }
 
 function offline(reason: string, denied: boolean): void {
-  scope.postMessage({ kind: 'offline', reason, denied });
+  worker.postMessage({ kind: 'offline', reason, denied });
 }
 
 /** The schema version that a message states, if any. */

@@ -23,6 +23,7 @@ interface Config {
   access: 'open' | 'login';
 }
 
+/** Time for messages in a frame, or in a turn of a hidden page; and the time between two updates of the panels. */
 const BUDGET_MS = 6;
 const HIDDEN_BUDGET_MS = 100;
 const PANELS_MS = 200;
@@ -31,25 +32,25 @@ const get = <T extends HTMLElement>(id: string): T => document.getElementById(id
 function start(config: Config): void {
   const site = new Site(config.site);
   const queue: Publication[] = [];
-  let taken = 0;
+  let processed = 0;
   let online = false;
   let everOnline = false;
   let received = 0;
   let palette = themeNow();
   const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
-  const narrow = matchMedia('(max-width: 62rem)'); // there, the card is not beside the map
+  const narrowScreen = matchMedia('(max-width: 62rem)'); // the card is then below the map
 
   const address = new URL(config.ws_url, location.href);
   address.protocol = address.protocol.replace('http', 'ws');
-  const me = identity();
+  const ownName = identity();
   const clientId = `page-${random()}`; // for this page alone: a second client with the same id would disconnect it
-  let operator = me;
+  let operator = ownName;
   let loggedIn = false;
   const worker = new Worker(new URL('./connection.ts', import.meta.url), { type: 'module' });
   const post = (message: ToWorker): void => worker.postMessage(message);
   const filters = topicFilters(site.name);
   const connect = (login: Login | null): void => {
-    operator = login?.username || me;
+    operator = login?.username || ownName;
     loggedIn = login !== null;
     post({ kind: 'connect', url: address.href, filters, clientId, login });
   };
@@ -67,7 +68,7 @@ function start(config: Config): void {
     const device = id ? site.devices.get(id) : undefined;
     if (announce) put('spoken', device ? `${device.id}: ${headline(device)}` : '');
     card.update(id, palette);
-    if (id && narrow.matches) get('card').scrollIntoView({ block: 'nearest' });
+    if (id && narrowScreen.matches) get('card').scrollIntoView({ block: 'nearest' });
   };
 
   put('access', config.access === 'open' ? `Broker ${config.broker}: open, no login needed.` : `Broker ${config.broker}: login required.`);
@@ -131,12 +132,12 @@ function start(config: Config): void {
 
   const processQueue = (budgetMs: number): void => {
     const end = performance.now() + budgetMs;
-    while (taken < queue.length) {
-      site.receive(queue[taken++]!, performance.now());
-      if ((taken & 15) === 0 && performance.now() > end) break;
+    while (processed < queue.length) {
+      site.receive(queue[processed++]!, performance.now());
+      if ((processed & 15) === 0 && performance.now() > end) break;
     }
-    received += taken === queue.length ? taken : 0;
-    if (taken === queue.length) queue.length = taken = 0;
+    received += processed === queue.length ? processed : 0;
+    if (processed === queue.length) queue.length = processed = 0;
   };
 
   let panelsAt = 0;

@@ -38,7 +38,7 @@ export class Devices {
     return this.all.get(id);
   }
 
-  /** Take a birth or a last will; return whether the device has come or gone. */
+  /** Take a birth or a last will; return whether the device went online or offline. */
   onPresence(id: string, presence: DevicePresence): boolean {
     const { kind, cell, label, latitude, longitude, via } = presence;
     const online = presence.online && !(via && this.lostFleets.has(via));
@@ -68,7 +68,7 @@ export class Devices {
     return lost;
   }
 
-  /** Take a report; return it if it is the first of its tick, with the one before it. */
+  /** Take a report; if it is the first of its tick, return the device and its report before. */
   onState(id: string, state: DeviceState, nowMs: number): { device: Device; before: DeviceState | null } | null {
     const device = this.all.get(id);
     const before = device?.state ?? null;
@@ -90,7 +90,7 @@ export class Devices {
     return { device, before };
   }
 
-  /** A new run begins: keep who is there, drop what was reported. */
+  /** A new run begins: keep the devices, drop their reports. */
   dropStates(): void {
     for (const device of this.all.values()) {
       device.state = null;

@@ -1,13 +1,13 @@
-// The log of events: settings, devices that come and go, what was refused, by whom and why.
+// The log of events: settings, devices that go offline and return, refusals with their reasons.
 
 import { clockText } from '../format';
 import type { Control, Settings, Tick } from './messages';
 import type { Refusals } from './tick-totals';
 
 const MAX_ENTRIES = 250;
-/** Devices that come or go within so many milliseconds share one entry. */
+/** Devices that go online or offline within this time share one entry. */
 const GROUP_MS = 300;
-/** Refusals are added to an entry that is among so many of the newest. */
+/** Refusals extend an entry that is among the newest, at most this far back. */
 const EXTENDABLE_ENTRIES = 4;
 
 export const SCALES = ['consumer_scale', 'vehicle_scale', 'turbine_scale', 'wind_scale'] as const;
@@ -106,12 +106,12 @@ export class EventLog {
     if (messages.size) this.extend('Messages ignored', messages);
   }
 
-  /** Log a device that came or went; `flush` writes it, together with others. */
+  /** Note that a device went online or offline; `flush` adds the entry, together with others. */
   presenceChanged(id: string, online: boolean, nowMs: number): void {
     this.changes.push({ online, id, at: nowMs });
   }
 
-  /** Write down who came and went, once nobody else has for a moment. */
+  /** Add the entries of devices that went online or offline, once no other has for GROUP_MS. */
   flush(nowMs: number): void {
     const newest = this.changes[this.changes.length - 1];
     if (!newest || nowMs - newest.at < GROUP_MS) return;
@@ -133,7 +133,7 @@ export class EventLog {
   }
 }
 
-/** A control in words, for example `wind speed = 2`. */
+/** A control as text, for example `wind speed = 2`. */
 export function describeControl(name: string, value: Control['value']): string {
   if (name === 'storm') return value === true ? 'a storm' : 'wind and turbines as at the start';
   if (name === 'outage_s') return `an outage drill of ${value} s`;

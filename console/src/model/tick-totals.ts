@@ -5,7 +5,7 @@ import type { Device, DeviceState } from './devices';
 
 export const TICK_MS = 900_000;
 const MAX_TICKS = 960;
-/** Bids and receipts are kept for so many ticks; the market view shows the last two. */
+/** Bids and receipts are kept for this many ticks; the market view shows the last two. */
 const TICKS_WITH_BIDS = 3;
 
 export type Source = 'wind' | 'imported' | 'reactor';
@@ -138,7 +138,7 @@ export class TickHistory {
   private readonly totals = new Map<number, TickTotals>();
   private current: Tick | null = null;
 
-  /** The totals of a tick, made when first asked for; those of a tick that is not kept belong to nobody. */
+  /** The totals of a tick, created on first use; those of a tick out of range are not kept. */
   of(tick: number): TickTotals {
     let found = this.totals.get(tick);
     if (found) return found;

@@ -163,10 +163,10 @@ export class Controls {
   /** Suggest cells and shares for chargers out of service; single chargers are best clicked on the map. */
   private suggest(): void {
     const cells = this.site.cells.length > 1 ? this.site.cells.slice(0, 50).map((each) => each.name) : [];
-    const words = ['25%', '50%', 'all', ...cells];
+    const values = ['25%', '50%', 'all', ...cells];
     const list = get<HTMLDataListElement>('chargers-out-suggestions');
-    if (list.children.length === words.length) return;
-    list.replaceChildren(...words.map((word) => new Option(word, word)));
+    if (list.children.length === values.length) return;
+    list.replaceChildren(...values.map((value) => new Option(value, value)));
   }
 
   /** Set a field to what is in effect, unless it is being edited or an answer is awaited. */

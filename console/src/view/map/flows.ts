@@ -10,7 +10,7 @@ export interface Spot {
   x: number;
   y: number;
 }
-/** What there is to draw on, and with. */
+/** The site, the devices' positions and colours, for drawing. */
 export interface Scene {
   site: Site;
   spots: readonly Spot[];
@@ -34,7 +34,7 @@ function middles(site: Site): Map<string, [number, number]> {
   return found;
 }
 
-/** Draw what the reactors sold, and to whom; and what cells sold to each other, as arrows that move with time. */
+/** Draw the energy that reactors sold to buyers, and the energy between cells as arrows that move with time. */
 export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: Scene, movedMs: number): void {
   const { running, last } = site.history;
   const totals = running && (running.reactorTo.size || running.flows.size) ? running : last;
