@@ -5,7 +5,7 @@ import select
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
@@ -17,8 +17,8 @@ from gridfleet.broker.mqtt.event_loop import EventLoop
 from gridfleet.broker.mqtt.paho_client import PERMANENT_REFUSALS, PahoClient
 from gridfleet.broker.mqtt.reconnect import Reconnector, backoff_s
 from gridfleet.broker.mqtt.send_queue import MAX_UNACKNOWLEDGED, SendQueue
-from gridfleet.broker.mqtt.session import Session
-from gridfleet.broker.mqtt.transport import Transport
+from gridfleet.broker.mqtt.session import Inbox
+from gridfleet.broker.mqtt.transport import WatchedTransport
 
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a closing connection waits for the broker to take its last messages, in seconds."""
@@ -57,10 +57,8 @@ class Connection:
         self._context = context
         self._options = options
         self._rng = rng
-        self._transport: Transport | None = None
-        self._watched_events = 0
-        self._inbox: list[tuple[Any, ...] | None] = []  # None: came online
-        self._session = None if options.persistent_session is None else Session(options.persistent_session)
+        self._transport: WatchedTransport | None = None
+        self._inbox = Inbox(options)
         self._subscribing: set[int] = set()
         self._failures = 0
         self._offline_s = 0.0
@@ -78,7 +76,7 @@ class Connection:
             on_schema_mismatch=partial(options.report_problem, "version"),
             on_unsent=partial(context.loop.write_later, self),
             schema=context.schema,
-            deliver_unacknowledged=None if self._session is None else self._received_in_session,
+            deliver_unacknowledged=None if self._inbox.session is None else self._received_in_session,
         )
         client.configure(options.address, options.will, context.keepalive_s, options.session_s)
         client.on_connect = self._connected
@@ -149,17 +147,18 @@ class Connection:
     @property
     def resumed(self) -> bool:
         """Whether the broker resumed an earlier persistent session when it accepted the connection last."""
-        return self._session is not None and self._session.resumed
+        return self._inbox.session is not None and self._inbox.session.resumed
 
     @property
     def unacknowledged(self) -> int:
         """The number of messages of a persistent session that were delivered and are not acknowledged."""
-        return 0 if self._session is None else len(self._session.unacknowledged)
+        return 0 if self._inbox.session is None else len(self._inbox.session.unacknowledged)
 
     def acknowledge(self) -> None:
         """Acknowledge everything that a persistent session has delivered so far: it is stored now."""
-        if self._session is not None and self._session.unacknowledged:
-            self._client.acknowledge(self._session.take_unacknowledged())
+        session = self._inbox.session
+        if session is not None and session.unacknowledged:
+            self._client.acknowledge(session.take_unacknowledged())
             self._context.loop.write_later(self)
 
     def close(self) -> None:
@@ -210,7 +209,7 @@ class Connection:
             transport.flush()
         if self._closing and self._accepted and not transport.half_closed:
             self._disconnect(transport)
-        self._update_events(transport)
+        transport.update_events()
 
     def abort(self) -> None:
         """Close at once, without a DISCONNECT. Twice is safe."""
@@ -224,14 +223,13 @@ class Connection:
 
     # --- the transport ---
 
-    def _open_transport(self) -> Transport:
+    def _open_transport(self) -> WatchedTransport:
         options, context = self._options, self._context
         where = context.reconnector.resolve(options.address, self._failures)
-        transport = Transport(where, options.tls, options.address.host)
-        self._transport = transport
-        self._watched_events = transport.events
-        context.loop.watch(transport.fileno(), transport.events, self._ready)
-        return transport
+        self._transport = WatchedTransport(
+            where, options.tls, options.address.host, context.loop, self._ready
+        )
+        return self._transport
 
     def _ready(self, events: int) -> None:
         transport = self._transport
@@ -247,11 +245,12 @@ class Connection:
             return
         try:
             self._client.loop_read()
-            self._dispatch()
+            self._inbox.dispatch(self._is_online)
+            self._queue.send_held()
         finally:
             self.write()  # acknowledgements, whatever a callback raises
 
-    def _continue_connecting(self, transport: Transport) -> bool:
+    def _continue_connecting(self, transport: WatchedTransport) -> bool:
         try:
             done = transport.continue_connecting()
         except ssl.SSLCertVerificationError as error:
@@ -262,16 +261,11 @@ class Connection:
         except OSError as error:
             self.drop(f"cannot connect: {error}")
         else:
-            self._update_events(transport)
+            transport.update_events()
             return done
         return False
 
-    def _update_events(self, transport: Transport) -> None:
-        if transport.events != self._watched_events and self._transport is transport:
-            self._watched_events = transport.events
-            self._context.loop.rewatch(transport.fileno(), transport.events)
-
-    def _disconnect(self, transport: Transport) -> None:
+    def _disconnect(self, transport: WatchedTransport) -> None:
         self._queue.send_held()
         if self._queue.all_acknowledged and not transport.unsent and not self._client.want_write():
             transport.half_closed = True
@@ -283,9 +277,7 @@ class Connection:
         self._discard_transport()
         self._online = self._accepted = False
         self._subscribing.clear()
-        if self._session is not None:  # the broker will deliver them again
-            self._session.lost()
-            self._inbox.clear()
+        self._inbox.connection_lost()
         self._queue.disconnected()
         context.reconnector.went_offline(self)
         self.offline_reason = reason
@@ -301,15 +293,14 @@ class Connection:
     def _discard_transport(self) -> None:
         self._context.reconnector.attempt_ended(self)
         transport, self._transport = self._transport, None
-        if transport is not None and transport.fileno() >= 0:
-            self._context.loop.unwatch(transport.fileno())
+        if transport is not None:
             transport.abort()
 
     # --- received messages ---
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
         if not self._closing:
-            self._inbox.append((topic, payload, retained))
+            self._inbox.add(topic, payload, retained)
 
     def _received_in_session(
         self,
@@ -320,30 +311,14 @@ class Connection:
         duplicate: bool,  # noqa: FBT001 - a hot path
     ) -> None:
         if not self._closing:
-            self._inbox.append((topic, payload, retained, packet_id, duplicate))
-
-    def _dispatch(self) -> None:
-        inbox, options = self._inbox, self._options
-        done = 0
-        try:
-            while done < len(inbox):
-                item = inbox[done]
-                done += 1
-                if item is not None:
-                    if self._session is None or self._session.is_new(*item):
-                        options.on_message(*item[:3])
-                elif options.on_online is not None and self._online:
-                    options.on_online()
-        finally:
-            del inbox[:done]
-        self._queue.send_held()
+            self._inbox.add_unacknowledged(topic, payload, retained, packet_id, duplicate)
 
     # --- what paho calls ---
 
     def _socket_closes(self, *_: object) -> None:
         transport = self._transport
         if transport is not None and not transport.half_closed:
-            self._context.loop.unwatch(transport.fileno())
+            transport.unwatch()
 
     def _denied(self, topic: str) -> None:
         if not self._options.report_problem("denied", topic):
@@ -359,8 +334,8 @@ class Connection:
             return
         self._context.reconnector.attempt_ended(self)
         self._accepted = True
-        if self._session is not None:
-            self._session.begin(resumed=flags.session_present)
+        if self._inbox.session is not None:
+            self._inbox.session.begin(resumed=flags.session_present)
         filters = self._options.filters
         for begin in range(0, len(filters), MAX_FILTERS):
             packet_id = client.subscribe(filters[begin : begin + MAX_FILTERS])[1]
@@ -386,7 +361,10 @@ class Connection:
         self.offline_reason = ""
         self._context.reconnector.went_online(self)
         if not self._closing:
-            self._inbox.append(None)
+            self._inbox.add_online()
+
+    def _is_online(self) -> bool:
+        return self._online
 
     def _refused(self, reason: str) -> None:
         self.offline_reason = f"refused: {reason}"

@@ -1,6 +1,9 @@
-"""The client's side of a persistent session: which messages are unacknowledged, and which are delivered again."""
+"""Received messages on their way to the client, and its persistent session: unacknowledged and duplicate messages."""
 
-from gridfleet.broker.mqtt.client_options import PersistentSession
+from collections.abc import Callable
+from typing import Any
+
+from gridfleet.broker.mqtt.client_options import ClientOptions, PersistentSession
 
 
 class Session:
@@ -51,3 +54,63 @@ class Session:
     def lost(self) -> None:
         """Take note of a lost connection: the broker will deliver unacknowledged messages again."""
         self.unacknowledged.clear()
+
+
+class Inbox:
+    """Received messages, and the moments at which the connection came online, in order, until they are dispatched."""
+
+    __slots__ = ("_items", "_options", "session")
+
+    def __init__(self, options: ClientOptions) -> None:
+        persistent = options.persistent_session
+        self.session = None if persistent is None else Session(persistent)
+        self._items: list[tuple[Any, ...] | None] = []  # None: came online
+        self._options = options
+
+    def add(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
+        """Take a message that is acknowledged already."""
+        self._items.append((topic, payload, retained))
+
+    def add_unacknowledged(
+        self,
+        topic: str,
+        payload: bytes | None,
+        retained: bool,  # noqa: FBT001 - a hot path
+        packet_id: int,
+        duplicate: bool,  # noqa: FBT001 - a hot path
+    ) -> None:
+        """Take a message of a persistent session."""
+        self._items.append((topic, payload, retained, packet_id, duplicate))
+
+    def add_online(self) -> None:
+        """Take note that the connection came online."""
+        self._items.append(None)
+
+    def clear(self) -> None:
+        """Forget everything that is not dispatched yet."""
+        self._items.clear()
+
+    def connection_lost(self) -> None:
+        """Forget what a persistent session has not acknowledged: the broker will deliver it again."""
+        if self.session is not None:
+            self.session.lost()
+            self._items.clear()
+
+    def dispatch(self, is_online: Callable[[], bool]) -> None:
+        """Call the client's callbacks; an exception of one leaves the rest for the next call.
+
+        `on_online` is not called when the connection was lost again meanwhile.
+        """
+        items, options, session = self._items, self._options, self.session
+        done = 0
+        try:
+            while done < len(items):
+                item = items[done]
+                done += 1
+                if item is None:
+                    if options.on_online is not None and is_online():
+                        options.on_online()
+                elif session is None or session.is_new(*item):
+                    options.on_message(*item[:3])
+        finally:
+            del items[:done]

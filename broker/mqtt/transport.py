@@ -9,7 +9,10 @@ import os
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Final
+
+from gridfleet.broker.mqtt.event_loop import EventLoop
 
 _READ_SIZE: Final = 65_536
 _CLOSE_FLUSH_S: Final = 1.0
@@ -195,3 +198,39 @@ class Transport:
         while isinstance(sock, ssl.SSLSocket) and sock.pending():
             parts.append(sock.recv(_READ_SIZE))
         return b"".join(parts)
+
+
+class WatchedTransport(Transport):
+    """A transport that an event loop watches."""
+
+    __slots__ = ("_loop", "_watched_events")
+
+    def __init__(
+        self,
+        address: SocketAddress,
+        tls: ssl.SSLContext | None,
+        host: str,
+        loop: EventLoop,
+        on_ready: Callable[[int], None],
+    ) -> None:
+        """Begin to connect; `on_ready` gets the epoll events that occur. Raises OSError if that fails at once."""
+        super().__init__(address, tls, host)
+        self._loop = loop
+        self._watched_events = self.events
+        loop.watch(self.fileno(), self.events, on_ready)
+
+    def update_events(self) -> None:
+        """Let the loop watch for the events that the transport waits for now."""
+        if self.events != self._watched_events and self.fileno() >= 0:
+            self._watched_events = self.events
+            self._loop.rewatch(self.fileno(), self.events)
+
+    def unwatch(self) -> None:
+        """End the watch, before the socket is closed."""
+        if self.fileno() >= 0:
+            self._loop.unwatch(self.fileno())
+
+    def abort(self) -> None:
+        """End the watch and close the socket at once."""
+        self.unwatch()
+        super().abort()
