@@ -1,4 +1,4 @@
-"""Scenarios and faults: every mistake is told in one line, with source, key, value and what is allowed."""
+"""Scenarios and faults: every mistake is reported in one line, with source, key, value and what is allowed."""
 
 import re
 from datetime import datetime
@@ -159,7 +159,7 @@ def test_later_changes_win_and_files_are_overruled() -> None:
         ("ticks = 1\nticks = 2\nseed = 1\n", ("is not TOML", "line 2")),
     ],
 )
-def test_a_mistake_is_told_in_one_line(text: str, parts: tuple[str, ...]) -> None:
+def test_a_mistake_is_reported_in_one_line(text: str, parts: tuple[str, ...]) -> None:
     problems = mistakes(text)
     assert len(problems) == 1
     for part in parts:
@@ -174,7 +174,7 @@ def test_a_mistake_is_reported_with_its_line() -> None:
     assert str(caught.value) == "mine.toml, line 6: events.1.hour = -1: must be at least 0"
 
 
-def test_every_mistake_is_told() -> None:
+def test_every_mistake_is_reported() -> None:
     problems = mistakes("tick = 1\nseed = -1\n[settings]\nwind_scale = 9\n")
     assert sorted(problem.partition(":")[0].partition(" ")[0] for problem in problems) == [
         "seed", "settings.wind_scale", "tick",
@@ -200,7 +200,7 @@ def test_every_mistake_is_told() -> None:
         ("folder=/etc", "folder: unknown key"),
     ],
 )
-def test_a_wrong_change_is_told_in_one_line(change: str, part: str) -> None:
+def test_a_wrong_change_is_reported_in_one_line(change: str, part: str) -> None:
     text = "ticks = 3\n[settings]\nturbine_scale = 1.0\n[[events]]\nhour = 1\ntitle = 'x'\n"
     with pytest.raises(ScenarioError) as caught:
         parse(text, "mine.toml", "", [change])
@@ -208,7 +208,7 @@ def test_a_wrong_change_is_told_in_one_line(change: str, part: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_told_with_what_there_is(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_shipped_scenarios(tmp_path: Path) -> None:
     for name in ("norml", "nowhere/at/all.toml", "", str(tmp_path), "x" * 5000, "a\0b"):
         with pytest.raises(ScenarioError, match="no such scenario or file") as caught:
             load(name)
@@ -217,7 +217,7 @@ def test_a_missing_file_is_told_with_what_there_is(tmp_path: Path) -> None:
         load("norml")
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ScenarioError, match="cannot be read as UTF-8") as caught:
@@ -248,7 +248,7 @@ def test_faults_are_off_unless_asked_for() -> None:
     assert FaultyNetwork(Faults(), 1).delays_ms() == (0,)
 
 
-def test_faults_by_words() -> None:
+def test_faults_are_read_from_the_command_line() -> None:
     faults = parse_faults(["loss=0.05", "delay_s=2", "keep_state=false", "from_tick=3", "to_tick=5"])
     assert faults == Faults(loss=0.05, delay_s=2.0, keep_state=False, from_tick=3, to_tick=5)
     assert faults.any
@@ -277,7 +277,7 @@ def test_every_fault_counts_as_one(name: str) -> None:
         ("from_tick=-1", ("from_tick=-1",)),
     ],
 )
-def test_a_wrong_fault_is_told_in_one_line(word: str, parts: tuple[str, ...]) -> None:
+def test_a_wrong_fault_is_reported_in_one_line(word: str, parts: tuple[str, ...]) -> None:
     with pytest.raises(FaultError) as caught:
         parse_faults(["duplicate=0.1", word])
     assert str(caught.value).startswith("--faults ")

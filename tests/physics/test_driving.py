@@ -17,6 +17,7 @@ from gridfleet.devices.physics.driving import (
 CAPACITY_WH = 60_000
 WH_PER_KM = 150.0
 stored = st.floats(0, CAPACITY_WH)
+charged = st.floats(100, CAPACITY_WH)
 seconds = st.floats(0, 100_000)
 
 
@@ -54,31 +55,42 @@ def test_a_drive_in_two_parts_is_the_same_drive(start_wh: float, first: float, s
     assert rest.stored_wh == pytest.approx(whole.stored_wh, abs=1e-4)
 
 
-@given(stored, seconds)
-def test_time_energy_and_range_agree_with_the_drive(start_wh: float, duration: float) -> None:
-    leg = drive(start_wh, CAPACITY_WH, WH_PER_KM, duration)
-    assert 0 <= leg.stored_wh <= start_wh
+@given(charged, st.floats(0, 0.99))
+def test_time_and_energy_agree_with_the_drive(start_wh: float, share: float) -> None:
+    duration_s = share * time_until(start_wh, CAPACITY_WH, WH_PER_KM, 0)
+    leg = drive(start_wh, CAPACITY_WH, WH_PER_KM, duration_s)
+    assert 0 < leg.stored_wh <= start_wh
     assert leg.distance_km <= range_km(start_wh, CAPACITY_WH, WH_PER_KM) + 1e-9
-    way_km = leg.distance_km * (1 - 1e-9)
-    time_s = time_for(way_km, start_wh, CAPACITY_WH, WH_PER_KM)
-    energy_wh = energy_for(way_km, start_wh, CAPACITY_WH, WH_PER_KM)
-    assert time_s is not None
-    assert energy_wh is not None
+    assert time_for(leg.distance_km, start_wh, CAPACITY_WH, WH_PER_KM) == pytest.approx(duration_s, abs=1e-3)
+    energy_wh = energy_for(leg.distance_km, start_wh, CAPACITY_WH, WH_PER_KM)
     assert energy_wh == pytest.approx(start_wh - leg.stored_wh, abs=1e-3)
-    if leg.stored_wh > 0:
-        assert time_s == pytest.approx(duration, abs=1e-3)
-        assert time_until(start_wh, CAPACITY_WH, WH_PER_KM, leg.stored_wh) == pytest.approx(
-            duration, abs=1e-3
-        )
+    until_s = time_until(start_wh, CAPACITY_WH, WH_PER_KM, leg.stored_wh)
+    assert until_s == pytest.approx(duration_s, abs=1e-3)
+
+
+@given(stored, st.floats(0, 100_000))
+def test_a_drive_ends_when_the_battery_is_empty(start_wh: float, longer_s: float) -> None:
+    empty_s = time_until(start_wh, CAPACITY_WH, WH_PER_KM, 0)
+    leg = drive(start_wh, CAPACITY_WH, WH_PER_KM, empty_s + longer_s)
+    assert leg.stored_wh == pytest.approx(0, abs=1e-3)
+    assert leg.distance_km == pytest.approx(range_km(start_wh, CAPACITY_WH, WH_PER_KM), abs=1e-6)
+
+
+def test_from_60_to_20_kwh_time_and_energy_are_those_of_the_distance() -> None:
+    distance_km = range_km(60_000, CAPACITY_WH, WH_PER_KM, 20_000)
+    assert time_for(distance_km, 60_000, CAPACITY_WH, WH_PER_KM) == pytest.approx(
+        time_until(60_000, CAPACITY_WH, WH_PER_KM, 20_000)
+    )
+    assert energy_for(distance_km, 60_000, CAPACITY_WH, WH_PER_KM) == pytest.approx(40_000)
 
 
 @given(stored)
-def test_beyond_the_range_there_is_no_answer(start_wh: float) -> None:
+def test_beyond_the_range_there_is_no_time_and_no_energy(start_wh: float) -> None:
     too_far_km = range_km(start_wh, CAPACITY_WH, WH_PER_KM) + 0.001
     assert time_for(too_far_km, start_wh, CAPACITY_WH, WH_PER_KM) is None
     assert energy_for(too_far_km, start_wh, CAPACITY_WH, WH_PER_KM) is None
     assert time_for(0, start_wh, CAPACITY_WH, WH_PER_KM) == 0
 
 
-def test_time_until_a_level_already_passed_is_nothing() -> None:
+def test_the_time_to_a_level_already_passed_is_0() -> None:
     assert time_until(10_000, CAPACITY_WH, WH_PER_KM, 20_000) == 0
