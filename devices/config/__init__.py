@@ -1,1 +1,1 @@
-"""What users write: scenario files and device files, checked, with errors that name the place."""
+"""The files that users write, scenarios and device files: schemas, defaults, and errors with file, line and key."""

@@ -25,8 +25,8 @@ from gridfleet.broker.protocol.messages import Id, Kind
 from gridfleet.devices.config.device_tables import (
     BrokerTable,
     ControlTable,
+    DeviceMarketTable,
     HouseholdTable,
-    MarketTable,
     Number,
     TelemetryTable,
     TurbineTable,
@@ -93,7 +93,7 @@ class DeviceFile(Table):
     """The reactor that a consumer or charger asks for what its cell lacks."""
     seed: Seed = 1
     broker: BrokerTable
-    market: MarketTable = MarketTable()
+    market: DeviceMarketTable = DeviceMarketTable()
     control: ControlTable = ControlTable()
     telemetry: TelemetryTable = TelemetryTable()
     turbine: TurbineTable = TurbineTable()
@@ -194,7 +194,7 @@ def parse(text: str, source: str, folder: str = "") -> DeviceFile:
     if "folder" in toml.document:
         raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
     device = toml.validate(DeviceFile, {"folder": folder})
-    problems = [toml.problem(key, words) for key, words in _contradictions(device, toml.document)]
+    problems = [toml.problem(key, text) for key, text in _contradictions(device, toml.document)]
     if problems:
         raise toml.fail(*problems)
     return device

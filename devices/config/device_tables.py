@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gridfleet.devices.config import shared_tables
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
+    MarketTable,
     MeasuringHeight,
     Price,
     RectangleTable,
@@ -31,7 +31,7 @@ class BrokerTable(Table):
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60
 
 
-class MarketTable(shared_tables.MarketTable):
+class DeviceMarketTable(MarketTable):
     """The prices of a scenario, and the highest price that a vehicle pays."""
 
     vehicle_limit_eur_per_kwh: Price = 1.01

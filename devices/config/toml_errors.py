@@ -55,8 +55,8 @@ class TomlText:
 
     def problem(self, key: Key, text: str) -> Problem:
         """Return a problem of a key; `text` follows the key, and so begins with `:` or ` =`."""
-        said = ".".join(map(str, key)) + text if key else text.removeprefix(": ")
-        return Problem(said, line_of(self._lines, key))
+        shown = ".".join(map(str, key)) + text if key else text.removeprefix(": ")
+        return Problem(shown, line_of(self._lines, key))
 
     def fail(self, *problems: Problem) -> FileError:
         """Return the error with these problems, to be raised."""
@@ -127,7 +127,7 @@ def wrong_value(document: object, key: Key, error: Mapping[str, Any]) -> str:
     return f"{shown}: {what_is_allowed(error)}"
 
 
-def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - whatever stands as a field's type
+def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - the type of any field
     """Return the table in an annotation such as `Table | None` or `tuple[Table, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation

@@ -8,7 +8,7 @@ from gridfleet.devices.agents.instruments import SIMULATED, Connector, Instrumen
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.config.device_file import DeviceFile, DeviceFileError
 from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import Identity
+from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from gridfleet.devices.weather import Weather, WindReading
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def _vehicle(device: DeviceFile) -> Agent:
     )
 
 
-def _identity(device: DeviceFile, label: str = "") -> Identity:
-    return Identity(device.id, device.cell, *device.place, device.label or label)
+def _identity(device: DeviceFile, label: str = "") -> DeviceIdentity:
+    return DeviceIdentity(device.id, device.cell, *device.place, device.label or label)
 
 
 class _LocalWeather:

@@ -54,24 +54,24 @@ class Watchdog:
     def feed(self, now_s: float, status: str) -> bool:
         """Notify the status, and that the device is alive unless something is stalled; return whether it is alive."""
         stalled = self.stalled(now_s)
-        words = f"{status}; no progress: {', '.join(stalled)}" if stalled else status
+        text = f"{status}; no progress: {', '.join(stalled)}" if stalled else status
         if not stalled:
-            self._send(f"WATCHDOG=1\nSTATUS={words}" if words != self._status else "WATCHDOG=1")
-        elif words != self._status:
-            self._send(f"STATUS={words}")
-        self._status = words
+            self._send(f"WATCHDOG=1\nSTATUS={text}" if text != self._status else "WATCHDOG=1")
+        elif text != self._status:
+            self._send(f"STATUS={text}")
+        self._status = text
         return not stalled
 
     def stopping(self, status: str) -> None:
         """Notify that the device is stopping."""
         self._send(f"STOPPING=1\nSTATUS={status}")
 
-    def _send(self, words: str) -> None:
+    def _send(self, text: str) -> None:
         if not self._path:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
             connection.setblocking(False)  # noqa: FBT003 - a full socket must not block the device
             try:
-                connection.sendto(words.encode(), self._path)
+                connection.sendto(text.encode(), self._path)
             except OSError:
                 return

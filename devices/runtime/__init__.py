@@ -1,1 +1,1 @@
-"""What runs agents: the simulation, and MQTT with one process or many."""
+"""Runs agents: in the simulation, or on a broker in one process or several."""

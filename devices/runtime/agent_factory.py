@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gridfleet.devices.random_streams import RandomStream
 
 
-class Identity(NamedTuple):
+class DeviceIdentity(NamedTuple):
     """What every device has: id, cell, place in degrees, and a label for people."""
 
     id: str
@@ -36,7 +36,7 @@ class Identity(NamedTuple):
 
 
 def build_turbine(  # noqa: PLR0913 - each named where it is called
-    identity: Identity,
+    identity: DeviceIdentity,
     weather: Weather,
     roster: Roster,
     *,
@@ -71,7 +71,7 @@ def build_turbine(  # noqa: PLR0913 - each named where it is called
 
 
 def build_charger(
-    identity: Identity,
+    identity: DeviceIdentity,
     buffer: BufferTable,
     market: MarketTable,
     *,
@@ -103,7 +103,7 @@ def build_charger(
 
 
 def build_consumer(
-    identity: Identity,
+    identity: DeviceIdentity,
     market: MarketTable,
     *,
     profile: "ProfileName",
@@ -127,7 +127,7 @@ def build_consumer(
 
 
 def build_vehicle(  # noqa: PLR0913 - each named where it is called
-    identity: Identity,
+    identity: DeviceIdentity,
     model: "VehicleModel",
     *,
     stored_share: float,
@@ -161,7 +161,7 @@ def build_vehicle(  # noqa: PLR0913 - each named where it is called
     )
 
 
-def build_reactor(identity: Identity, market: MarketTable) -> "Reactor":
+def build_reactor(identity: DeviceIdentity, market: MarketTable) -> "Reactor":
     """Return an external reactor, which sells at the market's reactor price."""
     from gridfleet.devices.agents.reactor import Reactor
 

@@ -148,10 +148,10 @@ class AgentRunner:
     def _refuse_error(self, text: str, error: GridFleetError) -> None:
         self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
 
-    def _refuse(self, text: str, reason: str, words: str) -> None:
+    def _refuse(self, text: str, reason: str, detail: str) -> None:
         """Count a message that is ignored; log the first for each reason."""
         if not self.agent.refused.get(reason):
-            LOG.warning("%s ignores a message on %s: %s", self.agent.id, text, words)
+            LOG.warning("%s ignores a message on %s: %s", self.agent.id, text, detail)
         self.agent.refuse(reason)
 
     def _publish(self, out: Out) -> None:

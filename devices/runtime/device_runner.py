@@ -15,7 +15,7 @@ from gridfleet.broker.protocol.messages import PHASES, Grant, Message, Phase, Re
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.devices.agents.base import NETWORK_TIMEOUT_MS, Agent
 from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
-from gridfleet.devices.runtime.site_time import SiteTime, pace_of, same_instant
+from gridfleet.devices.runtime.device_time import DeviceTime, pace_of, same_instant
 
 OVERDUE_WAIT_SHARE: Final = 0.2
 """Share of a tick for which an overdue tick waits for another one; NETWORK_TIMEOUT_MS if that is less."""
@@ -38,7 +38,7 @@ class DeviceRunner(AgentRunner):
     ) -> None:
         """`skew_ms` is by how much the device's clock is ahead of the site's time, for tests of such errors."""
         self._skew_ms = skew_ms
-        self._time = SiteTime()
+        self._time = DeviceTime()
         self._overdue_timer: Timer | None = None
         self._published_ready: Ready | None = None
         self._ready_again = False

@@ -20,7 +20,7 @@ from gridfleet.devices.physics.demand import ProfileName
 from gridfleet.devices.physics.vehicle_models import vehicle_models
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import Identity
+from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
@@ -212,7 +212,7 @@ class Fleet:
         latitude, longitude = round(random.uniform(south, north), 6), round(random.uniform(west, east), 6)
         if kind is Kind.TURBINE:
             latitude, longitude = self._turbine_places.get(index, (latitude, longitude))
-        identity = Identity(agent_id, cell.name, latitude, longitude)
+        identity = DeviceIdentity(agent_id, cell.name, latitude, longitude)
         match kind:
             case Kind.TURBINE:
                 turbines = scenario.turbines
@@ -245,9 +245,11 @@ class Fleet:
             case Kind.VEHICLE:
                 return self._vehicle(identity, cell, random)
             case _:
-                return agent_factory.build_reactor(Identity(agent_id, "site", *REACTOR_SITE), scenario.market)
+                return agent_factory.build_reactor(
+                    DeviceIdentity(agent_id, "site", *REACTOR_SITE), scenario.market
+                )
 
-    def _vehicle(self, identity: Identity, cell: Cell, random: RandomStream) -> Vehicle:
+    def _vehicle(self, identity: DeviceIdentity, cell: Cell, random: RandomStream) -> Vehicle:
         table = self.scenario.vehicles
         model = vehicle_models()[random.below(len(vehicle_models()))]
         cells = (cell.name, *cell.neighbours)

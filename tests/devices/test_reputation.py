@@ -11,7 +11,7 @@ from gridfleet.devices.charging.reputation import MAX_ENCOUNTERS, REMEMBERED_TIC
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import Identity
+from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from tests.system.message_log import simulate
 
 
@@ -93,7 +93,7 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
     build = agent_factory.build_charger
 
     def first_lies(
-        identity: Identity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+        identity: DeviceIdentity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
     ) -> Charger:
         agent_class = kind if identity.id == "charger-1" else None
         return build(identity, buffer, market, reactor=reactor, agent_class=agent_class)

@@ -13,7 +13,7 @@ from gridfleet.devices.config.sensor_tables import (
 )
 from gridfleet.devices.edge.hardware import mains, vane
 from gridfleet.devices.edge.hardware.anemometer import Anemometer
-from gridfleet.devices.edge.hardware.faults import Fault
+from gridfleet.devices.edge.hardware.faults import SensorFault
 from gridfleet.devices.edge.hil.mock_pi import MockPi
 
 WITHIN = 1e-3
@@ -149,16 +149,16 @@ def test_one_outlier_does_not_change_the_direction() -> None:
 def test_faults_of_a_cycle() -> None:
     table = CurrentTable(channel=0)
 
-    def fault(codes: list[int], *, alternating: bool = False) -> Fault | None:
+    def fault(codes: list[int], *, alternating: bool = False) -> SensorFault | None:
         return mains.cycle(codes, EVEN, table, 3.3, 512.0, alternating=alternating).fault
 
     assert fault([512] * 20) is None
-    assert fault([512] * 20, alternating=True) is Fault.STUCK
-    assert fault([0] * 20) is Fault.DISCONNECTED
-    assert fault([1023] * 20) is Fault.DISCONNECTED
-    assert fault([700] * 20) is Fault.STUCK
-    assert fault([700, 710] * 10) is Fault.OFFSET
-    assert fault([0, 1023] * 10) is Fault.OUT_OF_RANGE
+    assert fault([512] * 20, alternating=True) is SensorFault.STUCK
+    assert fault([0] * 20) is SensorFault.DISCONNECTED
+    assert fault([1023] * 20) is SensorFault.DISCONNECTED
+    assert fault([700] * 20) is SensorFault.STUCK
+    assert fault([700, 710] * 10) is SensorFault.OFFSET
+    assert fault([0, 1023] * 10) is SensorFault.OUT_OF_RANGE
 
 
 def test_even_samples_have_equal_weights() -> None:

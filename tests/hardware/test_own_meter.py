@@ -10,7 +10,7 @@ from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import Identity
+from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from tests.dashboards.runs import audit, broken, record
 from tests.system.message_log import MessageLog, simulate
 
@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MessageLog:
     build = agent_factory.build_charger
 
     def build_metered(
-        identity: Identity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+        identity: DeviceIdentity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
     ) -> Charger:
         return build(identity, buffer, market, reactor=reactor, connector=Meter())
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gridfleet.devices.config.sensor_tables import AnemometerTable
-from gridfleet.devices.edge.hardware.faults import Fault
+from gridfleet.devices.edge.hardware.faults import SensorFault
 
 GUST_S: Final = 3
 """Span of a gust [1]."""
@@ -62,7 +62,7 @@ class Anemometer:
         if high != self._table.pull_up:
             self._new.append(at_s)
 
-    def read(self, now_s: float, *, high: bool) -> tuple[WindMeasurement, Fault | None]:
+    def read(self, now_s: float, *, high: bool) -> tuple[WindMeasurement, SensorFault | None]:
         """Return the wind and the sensor's fault, if any; `high` is the pin's present level."""
         self._count()
         self._forget(now_s)
@@ -133,16 +133,16 @@ class Anemometer:
         """Return the wind speed at a pulse frequency: the offset is where the cups begin to turn."""
         return hertz * self._table.m_per_s_per_hz + self._table.offset_m_per_s if hertz else 0.0
 
-    def _fault(self, now_s: float, wind: WindMeasurement) -> Fault | None:
+    def _fault(self, now_s: float, wind: WindMeasurement) -> SensorFault | None:
         table = self._table
         if wind.now_m_per_s > table.max_m_per_s:
-            return Fault.OUT_OF_RANGE
+            return SensorFault.OUT_OF_RANGE
         bounces = sum(second.bounces for second in self._seconds)
         pulses = sum(second.pulses for second in self._seconds)
         if bounces >= MIN_BOUNCES and bounces > BOUNCING_SHARE * pulses:
-            return Fault.BOUNCE
+            return SensorFault.BOUNCE
         if self._closed_since_s is not None and now_s - self._closed_since_s > table.stuck_after_s:
-            return Fault.STUCK
+            return SensorFault.STUCK
         if now_s - (self._last_s if self._last_s is not None else self._begun_s) > table.missing_after_s:
-            return Fault.MISSING
+            return SensorFault.MISSING
         return None

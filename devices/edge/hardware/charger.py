@@ -16,7 +16,7 @@ from gridfleet.devices.edge.hardware import mains
 from gridfleet.devices.edge.hardware.board import Adc, Board
 from gridfleet.devices.edge.hardware.contactor import Cause, Contactor, ContactorDecision, ContactorInputs
 from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
-from gridfleet.devices.edge.hardware.faults import Fault, HardwareError
+from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 
 MAX_UNMETERED_S: Final = 1.0
@@ -165,7 +165,7 @@ class ChargerControl:
         changes = self._plug_changes
         while changes and now_s - changes[0] > PLUG_SPAN_S:
             changes.popleft()
-        self._faults.set("plug", Fault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
+        self._faults.set("plug", SensorFault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
         return self.plugged, pressed or self._stop.high
 
     def _apply(self, now_s: float, decision: ContactorDecision) -> None:
@@ -210,19 +210,21 @@ class ChargerControl:
         try:
             times_s, currents, voltages = self._burst()
         except OSError:
-            self._faults.set("adc", Fault.MISSING)
+            self._faults.set("adc", SensorFault.MISSING)
             self.current_a = self.power_w = 0.0
             return
         self._faults.set("adc", None)
         shares = mains.weights(times_s, 1 / self._safety.mains_hz)
         if shares is None:  # the machine was busy: the last reading stays valid for a while
-            self._faults.set("meter", Fault.MISSING if now_s - self._metered_at_s > MAX_UNMETERED_S else None)
+            self._faults.set(
+                "meter", SensorFault.MISSING if now_s - self._metered_at_s > MAX_UNMETERED_S else None
+            )
             return
         self._metered_at_s = now_s
         self._faults.set("meter", None)
         amperes = self._quantity("current", self._current, currents, shares, alternating=False)
         self.current_a = amperes.rms if amperes.fault is None else 0.0
-        if amperes.fault is Fault.OUT_OF_RANGE:
+        if amperes.fault is SensorFault.OUT_OF_RANGE:
             self.current_a = amperes.rms  # clipped at the end of the scale: at least this much flows
         power_w = self.current_a * self._safety.nominal_v
         if self._voltage is not None:

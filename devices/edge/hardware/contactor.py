@@ -173,7 +173,7 @@ def _delivered(_: Contactor, inputs: ContactorInputs, _now_s: float) -> bool:
     return inputs.permit is not None and inputs.delivered_wh >= inputs.permit.energy_wh
 
 
-class Rule(NamedTuple):
+class OpeningRule(NamedTuple):
     """A cause to open, the condition under which it applies, and how long it keeps the contactor open."""
 
     cause: Cause
@@ -187,17 +187,17 @@ class Rule(NamedTuple):
 
 
 RULES: Final = (
-    Rule(Cause.WELDED, Contactor.welded, Holds.REPAIR),
-    Rule(Cause.STOP, lambda _, inputs, __: inputs.stopped, Holds.UNPLUG),
-    Rule(Cause.OVER_CURRENT, Contactor.over_current, Holds.UNPLUG),
-    Rule(Cause.NOT_CLOSED, Contactor.not_closed, Holds.UNPLUG),
-    Rule(Cause.SENSOR, lambda _, inputs, __: inputs.sensors_faulty, Holds.UNPLUG),
-    Rule(Cause.LATE, lambda _, inputs, __: inputs.gap_s > MAX_STEP_GAP_S, Holds.WHILE),
-    Rule(Cause.UNPLUGGED, lambda _, inputs, __: not inputs.plugged, Holds.WHILE),
-    Rule(Cause.VOLTAGE, Contactor.bad_voltage, Holds.WHILE),
-    Rule(Cause.BROKER, Contactor.broker_lost, Holds.WHILE),
-    Rule(Cause.MARKET, Contactor.market_lost, Holds.WHILE),
-    Rule(Cause.NO_LEASE, lambda _, inputs, __: inputs.permit is None, Holds.WHILE),
-    Rule(Cause.DELIVERED, _delivered, Holds.WHILE),
+    OpeningRule(Cause.WELDED, Contactor.welded, Holds.REPAIR),
+    OpeningRule(Cause.STOP, lambda _, inputs, __: inputs.stopped, Holds.UNPLUG),
+    OpeningRule(Cause.OVER_CURRENT, Contactor.over_current, Holds.UNPLUG),
+    OpeningRule(Cause.NOT_CLOSED, Contactor.not_closed, Holds.UNPLUG),
+    OpeningRule(Cause.SENSOR, lambda _, inputs, __: inputs.sensors_faulty, Holds.UNPLUG),
+    OpeningRule(Cause.LATE, lambda _, inputs, __: inputs.gap_s > MAX_STEP_GAP_S, Holds.WHILE),
+    OpeningRule(Cause.UNPLUGGED, lambda _, inputs, __: not inputs.plugged, Holds.WHILE),
+    OpeningRule(Cause.VOLTAGE, Contactor.bad_voltage, Holds.WHILE),
+    OpeningRule(Cause.BROKER, Contactor.broker_lost, Holds.WHILE),
+    OpeningRule(Cause.MARKET, Contactor.market_lost, Holds.WHILE),
+    OpeningRule(Cause.NO_LEASE, lambda _, inputs, __: inputs.permit is None, Holds.WHILE),
+    OpeningRule(Cause.DELIVERED, _delivered, Holds.WHILE),
 )
 """Every cause to open, the gravest first."""

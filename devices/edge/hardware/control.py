@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.edge.hardware.board import Board
-from gridfleet.devices.edge.hardware.faults import Fault
+from gridfleet.devices.edge.hardware.faults import SensorFault
 
 MAX_EVENTS: Final = 1000
 """Most events that wait to be published; the oldest are dropped."""
@@ -87,14 +87,14 @@ class FaultRegister:
     def __init__(self, board: Board, events: deque[PinEvent]) -> None:
         self._board = board
         self._events = events
-        self._faults: dict[str, Fault] = {}
+        self._faults: dict[str, SensorFault] = {}
         self.texts: tuple[str, ...] = ()
         """Each as `part: fault`."""
 
     def __contains__(self, part: str) -> bool:
         return part in self._faults
 
-    def set(self, part: str, fault: Fault | None) -> None:
+    def set(self, part: str, fault: SensorFault | None) -> None:
         """Set what is wrong with a part now."""
         before = self._faults.get(part)
         if fault is before:

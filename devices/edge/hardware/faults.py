@@ -5,7 +5,7 @@ from enum import StrEnum
 from gridfleet.broker.errors import GridFleetError
 
 
-class Fault(StrEnum):
+class SensorFault(StrEnum):
     """How a sensor fails; `docs/hardware.md` describes how each is detected and what follows."""
 
     STUCK = "stuck"

@@ -16,7 +16,7 @@ from typing import Final
 
 from gridfleet.devices.config.sensor_tables import AlternatingTable
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE
-from gridfleet.devices.edge.hardware.faults import Fault
+from gridfleet.devices.edge.hardware.faults import SensorFault
 
 PAIRS: Final = 20
 """Samples of each quantity in a cycle."""
@@ -37,7 +37,7 @@ class Cycle:
     rms: float
     zero_code: float
     """Mean of the codes, which is the zero when only alternating current flows."""
-    fault: Fault | None
+    fault: SensorFault | None
 
 
 def weights(times_s: Sequence[float], period_s: float) -> list[float] | None:
@@ -94,16 +94,18 @@ def cycle(
     return Cycle(values, rms, mean_code, fault)
 
 
-def _fault(codes: Sequence[float], mean_code: float, calibrated: float, *, alternating: bool) -> Fault | None:
+def _fault(
+    codes: Sequence[float], mean_code: float, calibrated: float, *, alternating: bool
+) -> SensorFault | None:
     low, high = min(codes), max(codes)
     if high <= RAIL_CODES or low >= LAST_CODE - RAIL_CODES:
-        return Fault.DISCONNECTED
+        return SensorFault.DISCONNECTED
     if low <= RAIL_CODES or high >= LAST_CODE - RAIL_CODES:
-        return Fault.OUT_OF_RANGE
+        return SensorFault.OUT_OF_RANGE
     if high - low <= MIN_VARIATION_CODES and (
         alternating or abs(mean_code - calibrated) > OFFSET_SHARE * ADC_STEPS
     ):
-        return Fault.STUCK
+        return SensorFault.STUCK
     if abs(mean_code - calibrated) > OFFSET_SHARE * ADC_STEPS:
-        return Fault.OFFSET
+        return SensorFault.OFFSET
     return None

@@ -11,7 +11,7 @@ from gridfleet.devices.edge.hardware.anemometer import Anemometer, WindMeasureme
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.brake import Brake, BrakeCause
 from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
-from gridfleet.devices.edge.hardware.faults import Fault, HardwareError
+from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 from gridfleet.devices.weather import WindReading
 
@@ -137,7 +137,7 @@ class TurbineControl:
         try:
             codes = [self._adc.code(self._vane.channel) for _ in range(VANE_CODES)]
         except OSError:
-            self._faults.set("adc", Fault.MISSING)
+            self._faults.set("adc", SensorFault.MISSING)
             self.direction_deg = None
             return
         self._faults.set("adc", None)
@@ -146,6 +146,6 @@ class TurbineControl:
         if direction_deg != before_deg or self.wind.mean_m_per_s < BREEZE_M_PER_S:
             self._vane_moved_s = now_s
         elif fault is None and now_s - self._vane_moved_s > self._vane.stuck_after_s:
-            fault = Fault.STUCK
+            fault = SensorFault.STUCK
         self._faults.set("vane", fault)
-        self.direction_deg = direction_deg if fault in (None, Fault.STUCK) else None
+        self.direction_deg = direction_deg if fault in (None, SensorFault.STUCK) else None

@@ -130,7 +130,7 @@ class MessageCollector(_Client):
 
     def incidents(self, sender: str) -> list[tuple[str, str, str]]:
         """Return a device's incidents as (part, what, reason)."""
-        return [(said.part, said.what, said.reason) for said in self.all(Incident, sender)]
+        return [(each.part, each.what, each.reason) for each in self.all(Incident, sender)]
 
 
 class ScriptedVehicle(_Client):

@@ -11,7 +11,7 @@ from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
 MAX_WAIT_S: Final = 0.05
 
 
-class _MockBoard(MockBoard):
+class _PlantBoard(MockBoard):
     """A board whose plant runs in a thread until it is closed."""
 
     def __init__(self, pi: MockPi, plant: ChargingPlant | WindPlant) -> None:
@@ -43,10 +43,10 @@ def mock_board(file: DeviceFile) -> Board:
     if file.kind == "turbine":
         wind = WindPlant(pi, file)
         wind.blow(settings.wind_m_per_s if settings is not None else 0.0)
-        return _MockBoard(pi, wind)
+        return _PlantBoard(pi, wind)
     charging = ChargingPlant(pi, file)
     if settings is not None:
         charging.draws_a = settings.current_a
         if settings.plugged:
             charging.plug_in()
-    return _MockBoard(pi, charging)
+    return _PlantBoard(pi, charging)

@@ -13,8 +13,8 @@ OVERDUE_MS: Final = TICK_MS
 """A tick or phase that ended longer ago than this, in simulated time, is not acted on."""
 
 
-class SiteTime:
-    """Simulated time between two ticks; within a run of the clock it never goes back."""
+class DeviceTime:
+    """A device's simulated time; within a run of the clock it never goes back."""
 
     __slots__ = ("_phase_real_ms", "_reached_ms", "_tick_real_ms", "tick")
 
