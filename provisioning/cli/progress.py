@@ -1,7 +1,7 @@
 """What a long run reports while it runs."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 class Progress(NamedTuple):
@@ -16,15 +16,7 @@ class Progress(NamedTuple):
 
 
 ProgressCallback = Callable[[Progress], bool]
-"""Receives the progress of a run; returns False to end the run."""
+"""Receives the progress of a run; returns False to end the run.
 
-
-class ScenarioRunner(Protocol):
-    """Runs a scenario from its first tick to its last: the simulation, or a site over MQTT."""
-
-    def run(self, progress: ProgressCallback) -> None:
-        """Run to the end, or until `progress` returns False.
-
-        `progress` is called at the beginning of every tick, and in real time at least twice a second, always
-        in the thread that called `run`.
-        """
+It is called at the beginning of every tick, and in real time at least twice a second, in the thread of the run.
+"""

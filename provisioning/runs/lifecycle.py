@@ -1,16 +1,17 @@
 """The lifecycle of a run, simulated or over MQTT: progress, Ctrl-C, report and exit code."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
-from gridfleet.provisioning.cli.progress import Progress, ScenarioRunner
+from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.cli.progress_bar import run_bar
 from gridfleet.provisioning.cli.terminal import print_message
 
 
-def run_with_progress(runner: ScenarioRunner, title: str) -> bool:
-    """Run to the end, or until Ctrl-C, with a progress bar; return whether it was interrupted."""
+def run_with_progress(run: Callable[[ProgressCallback], None], title: str) -> bool:
+    """Call `run`, which runs a scenario to its end, with a progress bar; return whether Ctrl-C has interrupted it."""
     with Interruption() as interruption:
         with run_bar(title) as update:
 
@@ -18,7 +19,7 @@ def run_with_progress(runner: ScenarioRunner, title: str) -> bool:
                 update(now)
                 return not interruption.requested
 
-            runner.run(progress)
+            run(progress)
         if interruption.requested:
             print_message("Interrupted: the finished ticks are kept. Press Ctrl-C again to skip the report.")
     return interruption.requested

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gridfleet.provisioning.cli.arguments import add_changes, add_output, add_recording, add_scenario
 from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
@@ -12,10 +12,6 @@ from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_op
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.influx_options import add_influx, target_of
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
-
-if TYPE_CHECKING:
-    from gridfleet.devices.runtime.site import SiteRun
-    from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 HELP: Final = "run a scenario over a real MQTT broker"
 DESCRIPTION: Final = (
@@ -127,29 +123,18 @@ def execute(arguments: argparse.Namespace) -> int:
             discoverable=arguments.home_assistant,
             on_gap=recorded.note_gap,
         )
+
+        def run(progress: ProgressCallback) -> None:
+            clock = site.clock
+            site.run(
+                lambda _site: progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
+            )
+
         try:
-            interrupted = run_with_progress(SiteRunner(site, price), scenario.name)
+            interrupted = run_with_progress(run, scenario.name)
         finally:
             recorded.finish()
     return finish_run(directory, interrupted=interrupted, report=arguments.report)
-
-
-class SiteRunner:
-    """Runs a site on a broker and reports its progress."""
-
-    def __init__(self, site: "SiteRun", price: "LowestPrice") -> None:
-        self._site = site
-        self._price = price
-
-    def run(self, progress: ProgressCallback) -> None:
-        """Run to the end, or until `progress` returns False."""
-        price = self._price
-
-        def report(site: "SiteRun") -> bool:
-            clock = site.clock
-            return progress(Progress(clock.tick, clock.ticks, clock.simulated_ms, price.ueur))
-
-        self._site.run(report)
 
 
 def console_wanted(option: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as given

@@ -1,7 +1,7 @@
 """`gridfleet simulate`: runs a scenario in the deterministic simulation, from its first tick to its report."""
 
 import argparse
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gridfleet.provisioning.cli.arguments import (
     KeyValues,
@@ -12,10 +12,6 @@ from gridfleet.provisioning.cli.arguments import (
 )
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.cli.terminal import is_interactive
-
-if TYPE_CHECKING:
-    from gridfleet.devices.runtime.simulation import Simulation
-    from gridfleet.provisioning.runs.lowest_price import LowestPrice
 
 HELP: Final = "run a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
@@ -68,24 +64,13 @@ def execute(arguments: argparse.Namespace) -> int:
     ) as recorded:
         taps = (recorded.tap, price.tap) if is_interactive() else (recorded.tap,)
         simulation = Simulation(scenario, faults=faults, taps=taps)
-        interrupted = run_with_progress(SimulationRunner(simulation, price), scenario.name)
+
+        def run(progress: ProgressCallback) -> None:
+            clock = simulation.clock
+            simulation.run(
+                lambda _simulation: progress(Progress(clock.tick, clock.ticks, simulation.now_ms, price.ueur))
+            )
+
+        interrupted = run_with_progress(run, scenario.name)
         recorded.finish()
     return finish_run(directory, interrupted=interrupted, report=arguments.report)
-
-
-class SimulationRunner:
-    """Runs a simulation and reports its progress."""
-
-    def __init__(self, simulation: "Simulation", price: "LowestPrice") -> None:
-        self._simulation = simulation
-        self._price = price
-
-    def run(self, progress: ProgressCallback) -> None:
-        """Run to the end, or until `progress`, called at the beginning of every tick, returns False."""
-        price = self._price
-
-        def report(simulation: "Simulation") -> bool:
-            clock = simulation.clock
-            return progress(Progress(clock.tick, clock.ticks, simulation.now_ms, price.ueur))
-
-        self._simulation.run(report)
