@@ -32,5 +32,5 @@ def test_without_enough_cells_parts_are_of_equal_size() -> None:
 
 @pytest.mark.parametrize("number", [0, 3])
 def test_a_part_that_does_not_exist_is_refused(number: int) -> None:
-    with pytest.raises(ValueError, match="goes from 1 to 2"):
+    with pytest.raises(ValueError, match="the number must be from 1 to 2"):
         part_of(ONE_CELL, number, 2)
