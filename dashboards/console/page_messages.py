@@ -1,4 +1,4 @@
-"""Generate the live page's TypeScript module of messages: types, validators, topic levels and versions.
+"""Generate the live page's TypeScript module of messages: types, validators, topics and versions.
 
 python -m gridfleet.dashboards.console.page_messages >console/src/model/messages.ts
 
@@ -33,6 +33,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, MessageType
+from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
     Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Receipt, Call, Lease, Decline,
@@ -59,7 +60,7 @@ def source() -> str:
     parts = [_HEAD, _constants(), _HELPERS]
     parts += [_enum(name, schema) for name, schema in _SCHEMAS.items() if "enum" in schema]
     parts += [_type(name, schema) for name, schema in _SCHEMAS.items() if "enum" not in schema]
-    parts.append(_topics())
+    parts += [_steps(), _topics()]
     return "\n".join(parts)
 
 
@@ -112,6 +113,14 @@ def _type(name: str, schema: Mapping[str, Any]) -> str:
     return (
         f"export const {name}Schema = {_validator(schema)};\n"
         f"export type {name} = v.InferOutput<typeof {name}Schema>;\n"
+    )
+
+
+def _steps() -> str:
+    lines = [f"  {phase}: {_literals(step)},\n" for phase, step in STEPS.items()]
+    return (
+        "/** Number and name of the step that a phase belongs to, as people see it. */\n"
+        f"export const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {{\n{''.join(lines)}}};\n"
     )
 
 

@@ -11,7 +11,6 @@ from gridfleet.broker.protocol.messages import (
     Control,
     Kind,
     Message,
-    Phase,
     Presence,
     ProducerState,
     Receipt,
@@ -20,6 +19,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS, WH_PER_KWH
 from gridfleet.broker.simulated_time import short_time_text
+from gridfleet.dashboards.console.phase_steps import step_text
 from gridfleet.dashboards.market.aggregate import MarketAggregate
 from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
 SHOWN_TICKS: Final = 8
 MAX_EVENTS: Final = 50
 SHOWN_EVENTS: Final = 6
-STEPS: Final = {
-    Phase.BID: "1 Bid",
-    Phase.TRADE: "2 Trade",
-    Phase.RESIDUAL: "2 Trade",
-    Phase.SURPLUS: "2 Trade",
-    Phase.EXCHANGE: "2 Trade",
-    Phase.IMPORT: "3 Import",
-    Phase.SETTLE: "4 Settle",
-}
-"""The four steps of a tick, as people see them; cells trade with their neighbours in step 2."""
 TICKS_PER_HOUR: Final = 4
 
 
@@ -241,7 +231,7 @@ def _figures(view: View) -> list[list[tuple[str, str]]]:
     return [
         [
             ("tick", f"{tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"),
-            ("phase", f"{STEPS[tick.phase]}, paused" if tick.paused else STEPS[tick.phase]),
+            ("phase", f"{step_text(tick.phase)}, paused" if tick.paused else step_text(tick.phase)),
             ("time", short_time_text(tick.simulated_ms)),
             ("mode", str(tick.mode)),
             ("online", f"{sum(view.online.values())} of {len(view.online)}"),

@@ -20,7 +20,11 @@ class VariableError(GridFleetError, ValueError):
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """Return the text with every `${name}` and `${name:regex}` replaced; raise VariableError for others."""
+    """Return the text with every `${name}` and `${name:regex}` replaced; raise VariableError for others.
+
+    >>> fill("r.run == ${run} and r.cell =~ /^${cell:regex}$/", {"run": "a", "cell": "north"})
+    'r.run == a and r.cell =~ /^north$/'
+    """
 
     def value_of(found: re.Match[str]) -> str:
         name, form = found.groups()

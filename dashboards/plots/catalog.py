@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from matplotlib.figure import Figure
 
 from gridfleet.dashboards.plots import style
-from gridfleet.dashboards.plots.figures import batteries, charging, country, money, power, vehicle
+from gridfleet.dashboards.plots.figures import batteries, charging, device_map, money, power, vehicle
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.timeline import Timeline, read_timeline
 from gridfleet.dashboards.store.database import Store
@@ -132,7 +132,7 @@ PLOTS: Final = (
         "Last position of every device, with each vehicle's route to its next stop and its destination.",
         "degrees",
         "agents.csv: kind, latitude, longitude; store, table vehicles: next and destination",
-        country.map_of_devices,
+        device_map.map_of_devices,
     ),
 )
 

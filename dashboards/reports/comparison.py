@@ -14,7 +14,7 @@ from gridfleet.dashboards.plots.curves import Curves, curves_of
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, Metric, figures_of, number_text, page_unit
+from gridfleet.dashboards.reports.metrics import METRICS, Metric, metric_values, number_text, page_unit
 from gridfleet.dashboards.store.database import Store
 
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
@@ -64,7 +64,7 @@ class Spread:
 
 def result_of(store: Store) -> RunResult:
     """Return what a comparison needs of a run."""
-    return RunResult(store.facts().seed, figures_of(store), curves_of(store))
+    return RunResult(store.facts().seed, metric_values(store), curves_of(store))
 
 
 def compare(results: Mapping[str, Sequence[RunResult]]) -> list[Spread]:

@@ -85,7 +85,7 @@ _ACCEPTED: Final = (
 _STRANDED: Final = "SELECT count(DISTINCT vehicle) FROM vehicles WHERE status = 'stranded' OR stored_wh <= 0"
 
 
-def figures_of(store: Store) -> dict[str, float]:
+def metric_values(store: Store) -> dict[str, float]:
     """Return every metric of METRICS in its unit; NaN where there is nothing to take it from."""
     ((sold, generated, curtailed, reactor, lowest, messages, stored, first_tick),) = store.select(_TICKS)
     ((stored_end,),) = store.select(_STORED)
@@ -121,12 +121,20 @@ def figures_of(store: Store) -> dict[str, float]:
 
 
 def number_text(value: float, places: int) -> str:
-    """Return a number as text, with narrow spaces between thousands; a dash for NaN."""
+    """Return a number as text, with narrow spaces between thousands; a dash for NaN.
+
+    >>> number_text(-1234567.891, 1).replace("\u202f", " ")
+    '−1 234 567.9'
+    """
     return "–" if math.isnan(value) else f"{value:,.{places}f}".replace(",", "\u202f").replace("-", "−")
 
 
 def page_unit(unit: str) -> str:
-    """Return a unit as pages show it: € where files have EUR, count for numbers without a unit."""
+    """Return a unit as pages show it: € where files have EUR, count for numbers without a unit.
+
+    >>> page_unit("EUR/kWh"), page_unit("")
+    ('€/kWh', 'count')
+    """
     return unit.replace("EUR", "€") or "count"
 
 

@@ -12,7 +12,7 @@ from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text, page_unit
+from gridfleet.dashboards.reports.metrics import METRICS, metric_values, number_text, page_unit
 from gridfleet.dashboards.reports.run_segments import run_segments
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.reports.summary_text import summary_sentences
@@ -111,7 +111,7 @@ def _facts(store: Store) -> str:
 
 
 def _key_figures(store: Store) -> str:
-    found = figures_of(store)
+    found = metric_values(store)
     rows = [(m.title, number_text(found[m.name], m.places), page_unit(m.unit), m.source) for m in METRICS]
     return table(("Figure", "Value", "Unit", "Source"), rows, numbers=(1,), kind="key")
 

@@ -3,7 +3,7 @@
 import math
 
 from gridfleet.broker.protocol.units import MS_PER_HOUR, UEUR_PER_EUR
-from gridfleet.dashboards.reports.metrics import figures_of, number_text
+from gridfleet.dashboards.reports.metrics import metric_values, number_text
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
 
@@ -19,7 +19,7 @@ def summary_sentences(store: Store) -> list[str]:
     summary = summarise(store)
     if not summary["ticks"]:
         return ["No tick was recorded.", "Nothing was traded.", "No vehicle was charged."]
-    found = figures_of(store)
+    found = metric_values(store)
     hours = summary["ticks"] * store.facts().tick_ms / MS_PER_HOUR
     sentences = (
         _trade(summary["counts"]["agents"], summary["cells"], hours, found),
@@ -30,7 +30,11 @@ def summary_sentences(store: Store) -> list[str]:
 
 
 def energy_text(kwh: float) -> str:
-    """Return an energy as text in kWh, MWh or GWh, with three or four digits."""
+    """Return an energy as text in kWh, MWh or GWh, with three or four digits.
+
+    >>> energy_text(12.34), energy_text(35_255)
+    ('12.3 kWh', '35.3 MWh')
+    """
     for divisor, unit in ((1e6, "GWh"), (1e3, "MWh")):
         if abs(kwh) >= 10 * divisor:
             return f"{number_text(kwh / divisor, 1)} {unit}"

@@ -6,7 +6,7 @@ from math import isnan
 from typing import Final
 
 from gridfleet.dashboards.recording.recording import BREACHES
-from gridfleet.dashboards.reports.metrics import METRICS, figures_of, number_text
+from gridfleet.dashboards.reports.metrics import METRICS, metric_values, number_text
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
@@ -40,7 +40,7 @@ _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() 
 
 def key_figures(store: Store) -> str:
     """Return the key figures of a run, one per line with its unit."""
-    summary, found = summarise(store), figures_of(store)
+    summary, found = summarise(store), metric_values(store)
     agents = sum(summary["counts"]["agents"].values())
     head = f"{summary['scenario']}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
     lines = [

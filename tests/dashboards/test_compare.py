@@ -10,7 +10,7 @@ import pytest
 from gridfleet.dashboards.errors import ComparisonError
 from gridfleet.dashboards.plots.curves import Curves, mean_and_range
 from gridfleet.dashboards.reports.comparison import RunResult, compare, result_of, write_comparison
-from gridfleet.dashboards.reports.metrics import METRICS, figures_of
+from gridfleet.dashboards.reports.metrics import METRICS, metric_values
 from gridfleet.dashboards.store.database import Store
 from tests.dashboards.synthetic import Fleet, build
 
@@ -29,9 +29,9 @@ def _run(value: float) -> RunResult:
 
 def test_a_store_has_every_metric() -> None:
     with build(Fleet(ticks=24)) as store:
-        assert set(figures_of(store)) == {metric.name for metric in METRICS}
+        assert set(metric_values(store)) == {metric.name for metric in METRICS}
     with Store.create() as store:
-        assert set(figures_of(store)) == {metric.name for metric in METRICS}
+        assert set(metric_values(store)) == {metric.name for metric in METRICS}
 
 
 def test_mean_standard_deviation_and_range() -> None:

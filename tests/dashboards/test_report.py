@@ -13,11 +13,11 @@ import pytest
 
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.plots.figures.batteries import charger_batteries
-from gridfleet.dashboards.plots.figures.country import outline
+from gridfleet.dashboards.plots.figures.device_map import outline
 from gridfleet.dashboards.plots.style import TONES, house_style
 from gridfleet.dashboards.plots.timeline import MAX_BINS, read_timeline
 from gridfleet.dashboards.reports.html_page import document
-from gridfleet.dashboards.reports.metrics import METRICS, figures_of
+from gridfleet.dashboards.reports.metrics import METRICS, metric_values
 from gridfleet.dashboards.reports.report import report_html, write_report
 from gridfleet.dashboards.reports.summary_text import summary_sentences
 from gridfleet.dashboards.store.database import Store
@@ -167,7 +167,7 @@ def test_a_breach_is_named_in_words() -> None:
 def test_the_summary_is_three_sentences_from_the_data() -> None:
     with build(Fleet()) as store:
         sentences = summary_sentences(store)
-        figures = figures_of(store)
+        figures = metric_values(store)
     assert len(sentences) == 3
     assert sentences[0].startswith("In 30 hours of simulated time 57 devices in 1 cell traded 21.7 MWh for ")
     assert f"The reactor supplied {figures['reactor_share']:.1f} %" in sentences[1]
@@ -176,7 +176,7 @@ def test_the_summary_is_three_sentences_from_the_data() -> None:
 
 def test_without_wind_the_reactor_supplies_everything() -> None:
     with build(Fleet(wind=0, ticks=20)) as store:
-        figures = figures_of(store)
+        figures = metric_values(store)
         assert figures["reactor_share"] == 100
         assert figures["curtailed_kwh"] == 0
         assert "the turbines generated nothing" in summary_sentences(store)[1]

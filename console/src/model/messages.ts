@@ -258,6 +258,17 @@ export const DeclineSchema = v.strictObject({
 });
 export type Decline = v.InferOutput<typeof DeclineSchema>;
 
+/** Number and name of the step that a phase belongs to, as people see it. */
+export const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {
+  bid: [1, 'Bid'],
+  trade: [2, 'Trade'],
+  residual: [2, 'Trade'],
+  surplus: [2, 'Trade'],
+  exchange: [2, 'Trade'],
+  import: [3, 'Import'],
+  settle: [4, 'Settle'],
+};
+
 /** Message types, as the third level of a topic names them, with the scope levels that follow. */
 export const MESSAGE_TYPES = {
   tick: { scope: [], schema: TickSchema },

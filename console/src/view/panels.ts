@@ -3,22 +3,12 @@
 import { clockText, dayText, kw, percent, plain, price } from '../format';
 import { headline } from './card';
 import type { EventLog } from '../model/event-log';
-import type { Phase } from '../model/messages';
+import { STEPS } from '../model/messages';
 import type { Site } from '../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', run: '›' } as const;
 const MAX_FOUND = 40;
-/** The four steps of a tick, as the page shows them; cells trade with their neighbours in step 2. */
-const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {
-  bid: [1, 'Bid'],
-  trade: [2, 'Trade'],
-  residual: [2, 'Trade'],
-  surplus: [2, 'Trade'],
-  exchange: [2, 'Trade'],
-  import: [3, 'Import'],
-  settle: [4, 'Settle'],
-};
 const STEP_COUNT = 4;
 
 export function put(id: string, text: string): void {

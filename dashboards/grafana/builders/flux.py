@@ -104,7 +104,16 @@ class Flux(NamedTuple):
 
 
 def read(measurement: str, *fields: str, where: str = CELLS, time: str = SHOWN) -> Flux:
-    """Read fields of a measurement of the telemetry table."""
+    """Read fields of a measurement of the telemetry table.
+
+    >>> print(read("grid", "sold_wh", where='r.site == "a"').total().text)
+    from(bucket: v.defaultBucket)
+      |> range(start: v.timeRangeStart, stop: v.timeRangeStop)
+      |> filter(fn: (r) => r._measurement == "grid" and r.site == "a")
+      |> filter(fn: (r) => r._field == "sold_wh")
+      |> group(columns: ["_field"])
+      |> sum()
+    """
     wanted = " or ".join(f'r._field == "{field}"' for field in fields)
     return Flux(
         (
