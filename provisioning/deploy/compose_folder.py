@@ -13,6 +13,7 @@ from gridfleet.broker.protocol.messages import Kind
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.deploy.site_files import (
     BROKER,
+    IMAGE_USER,
     MOUNT,
     PORT,
     emqx_files,
@@ -31,8 +32,6 @@ FLEET_PROCESSES: Final = 16
 """Fleet processes with credentials of their own, which receive the tick once for all their devices."""
 TOKENS: Final = ("influxdb-token", "influxdb-password", "grafana-password")
 DATA: Final = ("mosquitto", *NODES, "recorder", "influxdb", "grafana")
-IMAGE_USER: Final = 10_001
-"""User id of the containers when root prepares the folder; it is the image's own user."""
 
 
 def prepare_folder(folder: Path, fleet: Fleet, hosts: Collection[str] = ()) -> str:
@@ -112,7 +111,7 @@ def _device_files(directory: Path, fleet: Fleet) -> None:
 
 
 def _owner(folder: Path) -> tuple[int, int]:
-    """Return user and group id of the containers; if root runs this, give them the folder."""
+    """Return user and group id of the containers: those of the caller; root gives the folder to the image's user."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     for path in (folder, *folder.rglob("*")):

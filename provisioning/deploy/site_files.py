@@ -20,7 +20,10 @@ IGNORE_ALL: Final = "*\n"
 MOUNT: Final = PurePosixPath("/run/gridfleet")
 """The folder with secrets and configuration in every container."""
 PORT: Final = 8883
+"""The broker's TLS port in every container."""
 WEBSOCKET_PORT: Final = 9443
+IMAGE_USER: Final = 10_001
+"""User and group id inside GridFleet's image."""
 MOSQUITTO_DATA: Final = Path("/mosquitto/data")
 
 

@@ -16,7 +16,8 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     service,
     volume_claim,
 )
-from gridfleet.provisioning.deploy.kubernetes.site import BROKER_PORT, MOUNT, KubernetesSite
+from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
+from gridfleet.provisioning.deploy.site_files import MOUNT, PORT
 
 EMQX: Final = "docker.io/emqx/emqx:5.8.6"
 EMQX_USER: Final = 1000
@@ -51,7 +52,7 @@ def broker_objects(site: KubernetesSite) -> list[Object]:
         **selector_and_template("broker", pod, content_hash(site.broker)),
     }
     return [
-        service(site, "broker", "broker", port=BROKER_PORT),
+        service(site, "broker", "broker", port=PORT),
         service(site, HEADLESS, "broker", headless=True, port=CLUSTER_PORT),
         {**named(site, "apps/v1", "StatefulSet", "broker"), "spec": spec},
         disruption_budget(site, "broker"),
@@ -66,7 +67,7 @@ def _emqx(site: KubernetesSite) -> Object:
         "name": "emqx",
         "image": EMQX,
         "env": [{"name": "POD", "valueFrom": name}, {"name": "EMQX_NODE_NAME", "value": f"emqx@{host}"}],
-        "ports": [{"name": "mqtts", "containerPort": BROKER_PORT}],
+        "ports": [{"name": "mqtts", "containerPort": PORT}],
         "securityContext": restricted_container(read_only=False),  # EMQX writes to its own folder at start
         "startupProbe": {**status, "periodSeconds": 5, "timeoutSeconds": 15, "failureThreshold": 60},
         "readinessProbe": {**status, "periodSeconds": 15, "timeoutSeconds": 15},
@@ -74,7 +75,7 @@ def _emqx(site: KubernetesSite) -> Object:
         "resources": resources({"cpu": "2", "memory": "1Gi"}),
         "volumeMounts": [
             {"name": "data", "mountPath": "/opt/emqx/data"},
-            {"name": "files", "mountPath": MOUNT, "readOnly": True},
+            {"name": "files", "mountPath": str(MOUNT), "readOnly": True},
             {
                 "name": "files",
                 "mountPath": "/opt/emqx/etc/emqx.conf",
@@ -86,12 +87,12 @@ def _emqx(site: KubernetesSite) -> Object:
 
 
 def _mosquitto() -> Object:
-    accepts: Object = {"tcpSocket": {"port": BROKER_PORT}}
+    accepts: Object = {"tcpSocket": {"port": PORT}}
     return {
         "name": "mosquitto",
         "image": MOSQUITTO,
         "command": ["mosquitto", "-c", f"{MOUNT}/mosquitto.conf"],
-        "ports": [{"name": "mqtts", "containerPort": BROKER_PORT}],
+        "ports": [{"name": "mqtts", "containerPort": PORT}],
         "securityContext": restricted_container(),
         "startupProbe": {**accepts, "periodSeconds": 2, "failureThreshold": 60},
         "readinessProbe": {**accepts, "periodSeconds": 15},
@@ -99,7 +100,7 @@ def _mosquitto() -> Object:
         "resources": resources({"cpu": "1", "memory": "512Mi"}),
         "volumeMounts": [
             {"name": "data", "mountPath": "/mosquitto/data"},
-            {"name": "files", "mountPath": MOUNT, "readOnly": True},
+            {"name": "files", "mountPath": str(MOUNT), "readOnly": True},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a place in the container
         ],
     }

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gridfleet.provisioning.deploy.kubernetes.site import BROKER_PORT, KubernetesSite
+from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
+from gridfleet.provisioning.deploy.site_files import PORT
 
 Object = dict[str, Any]
 """A Kubernetes object or a part of one, as it stands in YAML."""
@@ -109,7 +110,7 @@ def service(
         # Nodes must find each other before they are ready.
         spec |= {"clusterIP": "None", "publishNotReadyAddresses": True}
     if port is not None:
-        spec["ports"] = [{"name": "mqtts" if port == BROKER_PORT else "nodes", "port": port}]
+        spec["ports"] = [{"name": "mqtts" if port == PORT else "nodes", "port": port}]
     return {**named(site, "v1", "Service", name), "spec": spec}
 
 

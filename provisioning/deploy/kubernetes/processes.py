@@ -5,7 +5,6 @@ broker does not restart thousands of devices.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from gridfleet.provisioning.deploy.kubernetes.objects import (
     Object,
@@ -21,10 +20,8 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     service,
     volume_claim,
 )
-from gridfleet.provisioning.deploy.kubernetes.site import BROKER_PORT, MOUNT, TOKEN, KubernetesSite
-
-GRIDFLEET_USER: Final = 10_001
-"""User id inside GridFleet's image."""
+from gridfleet.provisioning.deploy.kubernetes.site import TOKEN, KubernetesSite
+from gridfleet.provisioning.deploy.site_files import IMAGE_USER, MOUNT, PORT
 
 
 def clock_object(site: KubernetesSite) -> Object:
@@ -82,7 +79,7 @@ def recorder_objects(site: KubernetesSite) -> list[Object]:
 
 
 def _common_arguments() -> list[str]:
-    return ["/site/scenario.toml", f"--broker=mqtts://broker:{BROKER_PORT}", f"--secrets={MOUNT}"]
+    return ["/site/scenario.toml", f"--broker=mqtts://broker:{PORT}", f"--secrets={MOUNT}"]
 
 
 def _process(site: KubernetesSite, name: str, arguments: Sequence[str], limits: Mapping[str, str]) -> Object:
@@ -109,7 +106,7 @@ def _process(site: KubernetesSite, name: str, arguments: Sequence[str], limits: 
 
 def _pod(container: Object, secret: str) -> Object:
     return {
-        **restricted_pod(GRIDFLEET_USER),
+        **restricted_pod(IMAGE_USER),
         "containers": [container],
         "volumes": [
             {"name": "site", "configMap": {"name": "site"}},

@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-MOUNT: Final = "/run/gridfleet"
-"""The folder with secrets and configuration in every container."""
-BROKER_PORT: Final = 8883
 TOKEN: Final = "influxdb-token"  # noqa: S105 - the name of a file
 """The file with the recorder's InfluxDB token, beside its password."""
 
