@@ -1,0 +1,53 @@
+"""Commands in the documents have the arguments that the command line knows; the changelog names modules that exist."""
+
+import re
+import shlex
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from gridfleet.provisioning.cli.main import make_parser
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+COMMAND = re.compile(r"^ {4}(?:sudo )?(?:\S*/)?(gridfleet \S.*)$", re.MULTILINE)
+COMMENT = re.compile(r"\s{2,}\S.*$")
+SHELL_OPERATORS = {"|", ">", "&", "&&", "#"}
+
+
+def commands(document: Path) -> list[str]:
+    """Return the `gridfleet` commands in a document's code blocks, without comments."""
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [COMMENT.sub("", each) for each in COMMAND.findall(text)]
+
+
+EXAMPLES = [(document.name, command) for document in DOCUMENTS for command in commands(document)]
+
+
+@pytest.mark.parametrize(("name", "command"), EXAMPLES)
+def test_commands_in_documents_are_accepted(name: str, command: str) -> None:
+    words = list(takewhile(lambda word: word not in SHELL_OPERATORS, shlex.split(command)))[1:]
+    if words not in (["--help"], ["--version"]):
+        make_parser().parse_args(words)
+
+
+def test_there_are_commands_in_the_documents() -> None:
+    assert len(EXAMPLES) > 40
+    used = {command.split()[1] for _, command in EXAMPLES}
+    assert {"run", "simulate", "secrets", "broker", "clock", "fleet", "record", "set", "flash"} <= used
+
+
+def modules_in_changelog() -> list[str]:
+    """Return the modules that the changelog's table of imports names as successors."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    found: list[str] = re.findall(r"`gridfleet\.([\w.]+)`", text)
+    for package, names in re.findall(r"in `gridfleet\.([\w.]+)`: ([^|\n]+)\|", text):
+        found += [f"{package}.{name}" for name in re.findall(r"`([\w.]+)`", names)]
+    return found
+
+
+@pytest.mark.parametrize("module", modules_in_changelog())
+def test_modules_in_the_changelog_exist(module: str) -> None:
+    path = ROOT.joinpath(*module.split("."))
+    assert path.is_dir() or path.with_suffix(".py").is_file()
