@@ -65,7 +65,7 @@ class SegmentLog:
             folder.mkdir(parents=True, exist_ok=True)
             self._sizes = {number: self.path(number).stat().st_size for number in _numbers(folder)}
         except OSError as error:
-            remedy = "make sure that it can be written and has room"
+            remedy = "make sure that it is writable and the disk has free space"
             raise StoreError(folder, f"cannot be used ({error_reason(error)})", remedy) from error
         self._current = max([*self._sizes, after])
 
@@ -96,7 +96,7 @@ class SegmentLog:
                     self._close_file()
             except OSError as error:
                 self._abandon()
-                remedy = "make room; it will be tried again"
+                remedy = "free some space; it is tried again"
                 raise StoreError(self.folder, f"cannot be written ({error_reason(error)})", remedy) from error
 
     def rotate(self) -> None:

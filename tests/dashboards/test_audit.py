@@ -1,4 +1,4 @@
-"""The auditor finds nothing in runs that are right, and exactly what is wrong in those that are not."""
+"""The auditor finds nothing in correct runs, and exactly the broken invariant in others."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +33,7 @@ from tests.dashboards.runs import SMALL, Logged, audit, broken, message_log
     ("name", "changes", "ticks"),
     [("normal", (), 120), ("scarce", (), 60), ("storm", (), 80), ("normal", SMALL, 60)],
 )
-def test_a_run_without_faults_breaks_nothing_and_checks_everything(
+def test_a_run_without_faults_breaks_nothing_and_every_invariant_is_checked(
     name: str, changes: tuple[str, ...], ticks: int
 ) -> None:
     found = audit(message_log(name, changes, (), ticks))
@@ -68,7 +68,7 @@ def test_with_faults_the_hard_invariants_hold(
     assert broken(audit(message_log("normal", changes, faults, 40, seed), exact=False, skew_s=skew_s)) == {}
 
 
-# --- it can fail ---
+# --- every invariant can fail ---
 
 Wrong = Callable[[list[Logged]], None]
 
@@ -208,7 +208,7 @@ def charge_without_loss(log: list[Logged]) -> None:
     change(log, at, charge_loss_wh=0)
 
 
-def deliver_what_nobody_drew(log: list[Logged]) -> None:
+def deliver_more_than_was_drawn(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.delivered_wh > 100)
     state = log[at][3]
     assert isinstance(state, ChargerState)
@@ -239,7 +239,7 @@ def lease_a_port_too_many(log: list[Logged]) -> None:
     log[at + 1 : at + 1] = said
 
 
-def count_a_reservation_that_is_none(log: list[Logged]) -> None:
+def count_a_reservation_too_many(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.ports_reserved == 0)
     change(log, at, ports_reserved=1)
 
@@ -250,7 +250,7 @@ def lease_without_an_offer(log: list[Logged]) -> None:
     log.insert(at + 1, (now, "ghost", charger, Lease(1, 0, 500_000, now + 60_000)))
 
 
-def reserve_what_is_not_there(log: list[Logged]) -> None:
+def reserve_more_than_is_stored(log: list[Logged]) -> None:
     at = first(log, ChargerState, lambda m: isinstance(m, ChargerState) and m.ports_reserved == 0)
     now, _, charger, _ = log[at]
     until_ms = now + 1_000_000
@@ -271,7 +271,7 @@ def begin_a_phase_late(log: list[Logged]) -> None:
     log[at] = (now + 1, scope, sender, tick)
 
 
-def bid_for_a_tick_long_over(log: list[Logged]) -> None:
+def bid_for_a_finished_tick(log: list[Logged]) -> None:
     at = first(log, Bid)
     now, scope, sender, bid = log[at]
     log.insert(at + 3000, (now, scope, sender, bid))
@@ -294,15 +294,15 @@ def bid_for_a_tick_long_over(log: list[Logged]) -> None:
         (raise_what_is_stored, {"batteries"}),
         (overfill, {"bounds"}),
         (charge_without_loss, {"losses"}),
-        (deliver_what_nobody_drew, {"delivery"}),
+        (deliver_more_than_was_drawn, {"delivery"}),
         (bill_too_much, {"reservations"}),
         (lease_a_port_too_many, {"ports"}),
-        (count_a_reservation_that_is_none, {"leases"}),
+        (count_a_reservation_too_many, {"leases"}),
         (lease_without_an_offer, {"reservations"}),
-        (reserve_what_is_not_there, {"reserved"}),
+        (reserve_more_than_is_stored, {"reserved"}),
         (leave_out_a_phase, {"ticks"}),
         (begin_a_phase_late, {"ticks"}),
-        (bid_for_a_tick_long_over, {"fresh"}),
+        (bid_for_a_finished_tick, {"fresh"}),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -313,7 +313,7 @@ def test_one_wrong_message_breaks_exactly_its_invariant(wrong: Wrong, names: set
 
 
 def test_the_order_between_senders_within_an_instant_changes_nothing() -> None:
-    """Accounts before the receipts they rest on, and corrections whenever: the verdict is the same."""
+    """Accounts may come before their receipts, and corrections at any time: the findings are the same."""
     log = sorted(
         message_log("normal", SMALL, (), 20), key=lambda each: (each[0], not isinstance(each[3], Tick))
     )
@@ -325,7 +325,7 @@ def test_the_order_between_senders_within_an_instant_changes_nothing() -> None:
 
 
 def _merge(early: list[Logged], late: list[Logged]) -> list[Logged]:
-    """Put each receipt behind the accounts of its tick, as if the wire had been slow for it."""
+    """Put each receipt behind the accounts of its tick, as if it had been delayed."""
     merged: list[Logged] = []
     waiting = list(late)
     for each in early:
@@ -337,11 +337,11 @@ def _merge(early: list[Logged], late: list[Logged]) -> list[Logged]:
     return merged + waiting
 
 
-def test_what_was_never_checked_says_so() -> None:
+def test_without_messages_nothing_is_checked() -> None:
     assert {finding.checked for finding in audit([]).values()} == {0}
 
 
-def test_examples_are_few_and_say_who_and_when() -> None:
+def test_examples_are_few_and_name_tick_and_device() -> None:
     log = [
         (
             now,
@@ -357,36 +357,36 @@ def test_examples_are_few_and_say_who_and_when() -> None:
     assert finding.examples[0].startswith("tick 0: household-1 paid ")
 
 
-# --- what the auditor has not heard ---
+# --- gaps in reception ---
 
 
 def with_a_gap(
-    log: tuple[Logged, ...], first: int, last: int, *, told: bool, exact: bool = False
+    log: tuple[Logged, ...], first: int, last: int, *, reported: bool, exact: bool = False
 ) -> dict[str, tuple[str, ...]]:
-    """Audit a run of which nothing was heard from the middle of one tick to the middle of another."""
+    """Audit a run without the messages from the middle of one tick to the middle of another."""
     auditor = Auditor(exact=exact)
-    deaf = False
+    in_gap = False
     for each in log:
         message = each[3]
         if isinstance(message, Tick) and message.phase is Phase.TRADE:
-            if deaf and message.tick == last and told:
+            if in_gap and message.tick == last and reported:
                 auditor.note_gap()
-            deaf = first <= message.tick < last
-        if not deaf:
+            in_gap = first <= message.tick < last
+        if not in_gap:
             auditor.tap(*each)
     return broken({finding.name: finding for finding in auditor.finish()})
 
 
 @pytest.mark.parametrize(("first", "last"), [(14, 15), (14, 30), (9, 10)])
-def test_what_was_not_heard_is_not_judged_where_the_auditor_is_told_so(first: int, last: int) -> None:
+def test_ticks_in_a_reported_gap_are_not_judged(first: int, last: int) -> None:
     log = message_log("normal", SMALL, (), 60)
-    assert with_a_gap(log, first, last, told=True) == {}
-    assert "packages" in with_a_gap(log, first, last, told=False)
+    assert with_a_gap(log, first, last, reported=True) == {}
+    assert "packages" in with_a_gap(log, first, last, reported=False)
 
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("at", [875, 2729, 3604])
-def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(at: int, exact: bool) -> None:
+def test_messages_after_a_gap_and_before_the_next_tick_are_not_too_early(at: int, exact: bool) -> None:
     log = message_log("normal", (), (), 24)
     auditor = Auditor(exact=exact)
     for each in log[:at]:
@@ -398,7 +398,7 @@ def test_what_is_said_after_a_gap_and_before_the_next_tick_is_not_of_the_future(
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: bool) -> None:
+def test_a_gap_without_lost_messages_breaks_nothing(exact: bool) -> None:
     auditor = Auditor(exact=exact)
     for number, each in enumerate(message_log("normal", (), (), 24)):
         auditor.tap(*each)
@@ -407,13 +407,13 @@ def test_a_connection_that_was_lost_and_missed_nothing_breaks_nothing(exact: boo
     assert broken({finding.name: finding for finding in auditor.finish()}) == {}
 
 
-def test_after_a_gap_what_is_wrong_is_found_as_before() -> None:
+def test_after_a_gap_breaches_are_found_again() -> None:
     log = list(message_log("normal", SMALL, (), 60))
     at = next(n for n, each in enumerate(log) if isinstance(each[3], ConsumerState) and each[3].tick == 25)
     state = log[at][3]
     assert isinstance(state, ConsumerState)
     change(log, at, balance_neur=state.balance_neur + 1)
-    assert with_a_gap(tuple(log), 14, 16, told=True).keys() == {"balances"}
+    assert with_a_gap(tuple(log), 14, 16, reported=True).keys() == {"balances"}
 
 
 def test_an_account_that_comes_many_ticks_late_takes_its_place_in_the_chain() -> None:

@@ -1,4 +1,4 @@
-"""Points of real runs, for tests."""
+"""Points of simulated runs, for tests."""
 
 from functools import cache
 

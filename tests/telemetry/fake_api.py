@@ -1,7 +1,7 @@
-"""A stand-in for the part of InfluxDB 2's API that setting up needs: organisations, buckets, tasks, authorizations.
+"""A stand-in for the part of InfluxDB 2's API that `gridfleet influx setup` uses: organisation, buckets, tasks, tokens.
 
-It keeps what it is given in memory, and checks little: paths, methods and field names are those of InfluxData's OpenAPI
-document of 2.7, so the client library's requests and our use of it are tested, the server is not.
+It stores objects in memory and checks little: paths, methods and field names are those of InfluxData's OpenAPI
+document of 2.7, so the requests of the client library are tested, the server is not.
 """
 
 import json
@@ -31,7 +31,7 @@ class FakeApi:
 
     def answer(self, method: str, path: str, token: str, body: dict[str, Any]) -> tuple[int, Any]:
         asked = urlparse(path)
-        wishes = {name: values[0] for name, values in parse_qs(asked.query).items()}
+        parameters = {name: values[0] for name, values in parse_qs(asked.query).items()}
         if token != f"Token {ADMIN}":
             return 401, {"code": "unauthorized", "message": "unauthorized access"}
         if (method, asked.path) == ("GET", "/api/v2/orgs"):
@@ -39,7 +39,7 @@ class FakeApi:
         _, _, _, kind, *rest = asked.path.split("/")
         things: dict[str, dict[str, Any]] = self.kept[kind]
         if method == "GET":
-            found = [each for each in things.values() if wishes.get("name") in (None, each.get("name"))]
+            found = [each for each in things.values() if parameters.get("name") in (None, each.get("name"))]
             return 200, {kind: found}
         self.changes.append(f"{method} {kind}")
         if method == "DELETE":

@@ -1,4 +1,4 @@
-"""What the zygote's children do: a writer of known points, and a recorder. Each ends when SIGTERM asks it to."""
+"""Jobs of the zygote's children: a writer of numbered points, and a recorder. Each ends on SIGTERM."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ PER_SYNC = 40
 
 
 def run(job: str, arguments: list[Any]) -> None:
-    """Do a job and leave, whatever happens: never return into the zygote."""
+    """Do a job and exit in any case: never return into the zygote."""
     code = 1
     try:
-        asked = [False]
-        signal.signal(signal.SIGTERM, lambda *_: asked.__setitem__(0, True))
-        JOBS[job](asked, *arguments)
+        stop = [False]
+        signal.signal(signal.SIGTERM, lambda *_: stop.__setitem__(0, True))
+        JOBS[job](stop, *arguments)
         code = 0
     except BaseException:  # noqa: BLE001 - the end of the process
         traceback.print_exc()
@@ -37,12 +37,12 @@ def run(job: str, arguments: list[Any]) -> None:
 
 
 def known_line(number: int) -> str:
-    """Return a point that its number tells."""
+    """Return the point with a number."""
     return f"known,device=d{number % 7} number={number}i {1_700_000_000_000 + number}"
 
 
-def writer(asked: list[bool], folder: str, url: str, progress: str) -> None:
-    """Add numbered points to a spool; after each sync note how many are safe. Goes on where the last one ended."""
+def writer(stop: list[bool], folder: str, url: str, progress: str) -> None:
+    """Add numbered points to a spool; after each sync write how many are safe. Continues where the last one ended."""
     path = Path(progress)
     with (
         InfluxWriter(Target(url, "o", DATABASE, TOKEN), timeout_s=1.0) as write,
@@ -51,7 +51,7 @@ def writer(asked: list[bool], folder: str, url: str, progress: str) -> None:
         sender = Sender(spool, write)
         sender.start()
         number = int(path.read_text() or 0) if path.is_file() else 0
-        while not asked[0]:
+        while not stop[0]:
             spool.add(known_line(each) for each in range(number, number + PER_SYNC))
             spool.sync()
             number += PER_SYNC
@@ -64,8 +64,8 @@ def writer(asked: list[bool], folder: str, url: str, progress: str) -> None:
         sender.stop()
 
 
-def recorder(asked: list[bool], folder: str, broker: str, url: str, log: str) -> None:
-    """Be a recorder of the site that the tests replay."""
+def recorder(stop: list[bool], folder: str, broker: str, url: str, log: str) -> None:
+    """Record the site that the tests replay."""
     with Path(log).open("a") as file:
         os.dup2(file.fileno(), 2)
     with InfluxWriter(Target(url, "o", DATABASE, TOKEN), timeout_s=1.0) as write:
@@ -76,7 +76,7 @@ def recorder(asked: list[bool], folder: str, broker: str, url: str, log: str) ->
             lambda run: RunFacts("normal", run, 1, "0", 0),
             name="normal",
             write=write,
-            stop_requested=lambda: asked[0],
+            stop_requested=lambda: stop[0],
             report=_report,
         )
 

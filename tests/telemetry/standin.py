@@ -1,8 +1,8 @@
 """A stand-in for InfluxDB 2: Debian's InfluxDB 1 as real storage, behind a shim that speaks the v2 write path.
 
 What is real: line protocol, the storage engine with its write-ahead log, its fsync, its overwriting of equal points,
-its refusals. What is not: tokens (one fixed token is asked for), buckets (a database each), Flux, and v2's own words
-for errors. The shim keeps nothing: a write is answered with 204 only after the engine has answered.
+its rejections. What is not: tokens (one fixed token is required), buckets (a database each), Flux, and v2's own texts
+for errors. The shim stores nothing: it answers a write with 204 only after the engine has answered.
 """
 
 import http.client
@@ -113,15 +113,15 @@ class Engine:
 
 
 class Shim:
-    """The v2 write path before an engine; a bucket is a database, made when it is first written to."""
+    """The v2 write path before an engine; a bucket is a database, created when it is first written to."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.requests = 0
-        self.taken: list[int] = []
-        """Lines of the batches that the engine has taken."""
-        self.swallow = 0
-        """So many answers are lost on their way: the engine has the points, the sender does not know."""
+        self.accepted: list[int] = []
+        """Lines of the batches that the engine has accepted."""
+        self.lost_answers = 0
+        """So many answers are dropped: the engine has the points, the sender does not know."""
         self._known: set[str] = set()
         shim = self
 
@@ -150,7 +150,7 @@ class Shim:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                """A sender that gave up waiting, or died, is what is tested."""
+                """Ignore senders that stopped waiting or were killed: the tests do that."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -160,22 +160,22 @@ class Shim:
     def write(self, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
         """Answer a request as InfluxDB 2 does; OSError for no answer at all."""
         asked = urlparse(path)
-        wishes = {name: values[0] for name, values in parse_qs(asked.query).items()}
+        parameters = {name: values[0] for name, values in parse_qs(asked.query).items()}
         if asked.path != "/api/v2/write":
             return 404, b'{"code":"not found","message":"path not found"}'
         if authorization != f"Token {TOKEN}":
             return 401, b'{"code":"unauthorized","message":"unauthorized access"}'
         self.requests += 1
-        database = wishes["bucket"]
+        database = parameters["bucket"]
         if database not in self._known:
             self.engine.query(f'CREATE DATABASE "{database}"')
             self._known.add(database)
-        where = urlencode({"db": database, "precision": wishes["precision"]})
+        where = urlencode({"db": database, "precision": parameters["precision"]})
         status, answer = self.engine.request("POST", f"/write?{where}", body)
         if status == 204:
-            self.taken.append(body.count(b"\n") + 1)
-            if self.swallow:
-                self.swallow -= 1
+            self.accepted.append(body.count(b"\n") + 1)
+            if self.lost_answers:
+                self.lost_answers -= 1
                 raise ConnectionError("the answer is lost")
             return 204, b""
         message = json.loads(answer or b"{}").get("error", "")

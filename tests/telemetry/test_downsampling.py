@@ -24,19 +24,19 @@ def test_the_tasks_are_flux() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)
-def test_every_field_is_folded_once(task: Task) -> None:
+def test_every_field_is_aggregated_once(task: Task) -> None:
     listed = re.findall(r'^    "(\w+)",$', flux_text(task), re.MULTILINE)
     assert len(listed) == len(set(listed))
     assert set(listed) == {field.name for each in MEASUREMENTS for field in each.fields}
 
 
-def test_a_field_is_folded_alike_everywhere_and_only_numbers_are_added() -> None:
-    folds: dict[str, set[Aggregation]] = {}
+def test_a_field_is_aggregated_alike_everywhere_and_only_numbers_are_added() -> None:
+    aggregations: dict[str, set[Aggregation]] = {}
     for measurement in MEASUREMENTS:
         for field in measurement.fields:
-            folds.setdefault(field.name, set()).add(field.aggregation)
+            aggregations.setdefault(field.name, set()).add(field.aggregation)
             assert field.aggregation is Aggregation.LAST or field.type in {Type.FLOAT, Type.INTEGER}
-    assert {name: found for name, found in folds.items() if len(found) > 1} == {}
+    assert {name: found for name, found in aggregations.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)

@@ -1,4 +1,4 @@
-"""A live recorder hears batches, hosts that die, and a broker that has forgotten it."""
+"""The durable recorder: batches, fleet processes that are killed, and a broker that lost the session."""
 
 from dataclasses import replace
 from functools import cache
@@ -18,15 +18,15 @@ from gridfleet.dashboards.store.rows import EventRow, RunFacts
 from tests.dashboards.runs import Logged, contents, message_log
 
 SITE = "germany"
-HOST = "fleet-1"
+FLEET = "fleet-1"
 NOW_MS = 1_750_000_000_000
 TICKS = 10
-Wired = list[tuple[str, bytes]]
+Publications = list[tuple[str, bytes]]
 
 
 @cache
 def run() -> tuple[Logged, ...]:
-    """Return a run told by a lock-step clock: no time depends on the test's."""
+    """Return a run of a lock-step clock, so that no time depends on the test's."""
     return tuple(
         (now_ms, scope, sender, _lockstep(message))
         for now_ms, scope, sender, message in message_log("normal", (), (), TICKS)
@@ -39,40 +39,42 @@ def _lockstep(message: Message) -> Message:
     return message
 
 
-def by_themselves() -> Wired:
+def on_own_connections() -> Publications:
     """Return a run as it is on the wire where every device has a connection of its own."""
     return [(topic(SITE, message, scope, sender), encode(message)) for _, scope, sender, message in run()]
 
 
-def host(*, online: bool) -> tuple[str, bytes]:
-    said = FleetPresence(online, 0, {})
-    return topic(SITE, said, "", HOST), encode(said)
+def fleet_presence(*, online: bool) -> tuple[str, bytes]:
+    presence = FleetPresence(online, 0, {})
+    return topic(SITE, presence, "", FLEET), encode(presence)
 
 
-def behind_a_host() -> Wired:
-    """Return the same run where all but the clock speak through one host."""
+def behind_a_fleet_process() -> Publications:
+    """Return the same run where one fleet process publishes for all devices except the clock."""
     log = run()
     cells = {sender: message.cell for _, _, sender, message in log if isinstance(message, Presence)}
-    wired: Wired = [host(online=True)]
-    told: list[tuple[str | None, str, bytes]] = []
-    for _, scope, sender, heard_message in log:
-        message = heard_message
+    publications: Publications = [fleet_presence(online=True)]
+    routed: list[tuple[str | None, str, bytes]] = []
+    for _, scope, sender, original in log:
+        message = original
         message_type = MESSAGE_TYPES[message.TYPE]
         route = None
         if sender != "clock" and isinstance(message, Presence):
-            message = replace(message, via=HOST)
+            message = replace(message, via=FLEET)
         elif sender != "clock" and not message_type.retain:
             cell = {Scope.SITE: WHOLE_SITE, Scope.CELL: scope}.get(message_type.scope) or cells[scope]
-            route = batch_topic(SITE, message_type.name, cell, HOST)
-        told.append((route, topic(SITE, message, scope, sender), encode(message)))
-    for route, group in groupby(told, key=lambda each: each[0]):
+            route = batch_topic(SITE, message_type.name, cell, FLEET)
+        routed.append((route, topic(SITE, message, scope, sender), encode(message)))
+    for route, group in groupby(routed, key=lambda each: each[0]):
         each = [(text, payload) for _, text, payload in group]
         if route is None:
-            wired += each
+            publications += each
             continue
         ends = [(text.split("/", 3)[3], payload) for text, payload in each]
-        wired += [(route, pack(ends[at : at + MAX_MESSAGES])) for at in range(0, len(ends), MAX_MESSAGES)]
-    return wired
+        publications += [
+            (route, pack(ends[at : at + MAX_MESSAGES])) for at in range(0, len(ends), MAX_MESSAGES)
+        ]
+    return publications
 
 
 def facts(name: str) -> RunFacts:
@@ -83,11 +85,11 @@ def recorder(folder: Path) -> DurableRecorder:
     return DurableRecorder(folder, SITE, facts, name="normal")
 
 
-def record(folder: Path, said: Wired) -> None:
-    with recorder(folder) as live:
-        for index, (text, payload) in enumerate(said):
-            live.receive(text, payload, NOW_MS + index)
-        assert live.refused == 0
+def record(folder: Path, publications: Publications) -> None:
+    with recorder(folder) as recording:
+        for index, (text, payload) in enumerate(publications):
+            recording.receive(text, payload, NOW_MS + index)
+        assert recording.refused == 0
 
 
 def opened(folder: Path) -> Store:
@@ -108,35 +110,33 @@ def offline(folder: Path) -> list[EventRow]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     folder = tmp_path_factory.mktemp("reference")
-    record(folder, by_themselves())
+    record(folder, on_own_connections())
     return rows(folder)
 
 
-def test_batches_leave_the_rows_that_single_messages_leave(
-    expected: list[list[object]], tmp_path: Path
-) -> None:
-    said = behind_a_host()
-    assert len(said) < len(by_themselves()) / 2
-    record(tmp_path, said)
+def test_batches_make_the_same_rows_as_single_messages(expected: list[list[object]], tmp_path: Path) -> None:
+    publications = behind_a_fleet_process()
+    assert len(publications) < len(on_own_connections()) / 2
+    record(tmp_path, publications)
     assert rows(tmp_path) == expected
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-def test_a_recorder_that_dies_amid_batches_loses_and_doubles_nothing(
+def test_a_recorder_that_is_killed_between_batches_loses_and_doubles_nothing(
     share: float, expected: list[list[object]], tmp_path: Path
 ) -> None:
-    said = behind_a_host()
-    safe = round(len(said) * share)
-    live = recorder(tmp_path)
-    for index, (text, payload) in enumerate(said[: safe + 20]):
+    publications = behind_a_fleet_process()
+    safe = round(len(publications) * share)
+    recording = recorder(tmp_path)
+    for index, (text, payload) in enumerate(publications[: safe + 20]):
         if index == safe:
-            live.sync()
+            recording.sync()
         if index == safe - 30:
-            live.checkpoint()
-        live.receive(text, payload, NOW_MS + index)
-    live.abandon()
+            recording.checkpoint()
+        recording.receive(text, payload, NOW_MS + index)
+    recording.abandon()
     with recorder(tmp_path) as again:
-        for index, (text, payload) in enumerate(said[safe - 10 :], safe - 10):
+        for index, (text, payload) in enumerate(publications[safe - 10 :], safe - 10):
             if index < safe:
                 assert again.is_known(text, payload)
             else:
@@ -144,52 +144,52 @@ def test_a_recorder_that_dies_amid_batches_loses_and_doubles_nothing(
     assert rows(tmp_path) == expected
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_with_a_host_all_its_devices_are_offline_once(dies: bool, tmp_path: Path) -> None:
-    said = behind_a_host()
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_when_a_fleet_process_dies_its_devices_are_offline_once(is_killed: bool, tmp_path: Path) -> None:
+    publications = behind_a_fleet_process()
     devices = {sender for _, _, sender, message in run() if isinstance(message, Presence)}
-    gone = host(online=False)
-    live = recorder(tmp_path)
-    for index, (text, payload) in enumerate(said[: len(said) // 2]):
-        live.receive(text, payload, NOW_MS + index)
-    live.receive(*gone, NOW_MS + len(said))
-    live.sync()
-    if dies:
-        live.abandon()
-        live = recorder(tmp_path)
-        live.receive(*gone, NOW_MS + len(said), retained=True)
-    live.close()
+    last_will = fleet_presence(online=False)
+    recording = recorder(tmp_path)
+    for index, (text, payload) in enumerate(publications[: len(publications) // 2]):
+        recording.receive(text, payload, NOW_MS + index)
+    recording.receive(*last_will, NOW_MS + len(publications))
+    recording.sync()
+    if is_killed:
+        recording.abandon()
+        recording = recorder(tmp_path)
+        recording.receive(*last_will, NOW_MS + len(publications), retained=True)
+    recording.close()
     assert sorted(event.subject for event in offline(tmp_path)) == sorted(devices - {"clock"})
 
 
-def gap(said: Wired) -> tuple[int, int]:
+def gap(publications: Publications) -> tuple[int, int]:
     """Return where a stretch of nearly two ticks begins and ends."""
     begins = [
         at
-        for at, (text, payload) in enumerate(said)
+        for at, (text, payload) in enumerate(publications)
         if text.split("/")[2] == Tick.TYPE and b'"trade"' in payload
     ]
     return begins[4] + 1, begins[6] - 1
 
 
-@pytest.mark.parametrize("dies", [False, True])
-@pytest.mark.parametrize("told", [True, False])
-def test_what_the_broker_has_forgotten_is_not_judged(told: bool, dies: bool, tmp_path: Path) -> None:
-    said = by_themselves()
-    begin, end = gap(said)
-    live = recorder(tmp_path)
-    for index, (text, payload) in enumerate(said[:begin]):
-        live.receive(text, payload, NOW_MS + index)
-    if told:
-        live.note_gap(NOW_MS + begin)
-    for index, (text, payload) in enumerate(said[end:], end):
-        live.receive(text, payload, NOW_MS + index)
-        if dies and index == end + 20:
-            live.sync()
-            live.abandon()
-            live = recorder(tmp_path)
-    live.close()
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("reported", [True, False])
+def test_ticks_in_a_reported_gap_are_not_judged(reported: bool, is_killed: bool, tmp_path: Path) -> None:
+    publications = on_own_connections()
+    begin, end = gap(publications)
+    recording = recorder(tmp_path)
+    for index, (text, payload) in enumerate(publications[:begin]):
+        recording.receive(text, payload, NOW_MS + index)
+    if reported:
+        recording.note_gap(NOW_MS + begin)
+    for index, (text, payload) in enumerate(publications[end:], end):
+        recording.receive(text, payload, NOW_MS + index)
+        if is_killed and index == end + 20:
+            recording.sync()
+            recording.abandon()
+            recording = recorder(tmp_path)
+    recording.close()
     with opened(tmp_path) as store:
         broken = [each.name for each in store.invariants() if each.breaches]
-    assert (broken == []) == told
+    assert (broken == []) == reported
     assert (tmp_path / JOURNAL).is_dir()

@@ -1,4 +1,4 @@
-"""No point is lost and none is there twice, whoever is killed, frozen or away, and when."""
+"""No point is lost or doubled, whichever process is killed, frozen or offline, and when."""
 
 import random
 import signal
@@ -29,7 +29,7 @@ def zygote() -> Iterator[Zygote]:
 
 
 def safe(progress: Path) -> int:
-    """Return how many points the writer has said to be safe."""
+    """Return how many points are safe by the writer's progress file."""
     return int(progress.read_text() or 0) if progress.is_file() else 0
 
 
@@ -39,7 +39,7 @@ def wait_for_more(progress: Path, points: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
-def test_nothing_is_lost_or_doubled_in_any_schedule_of_deaths(
+def test_nothing_is_lost_or_doubled_in_any_schedule_of_failures(
     seed: int, shim: Shim, zygote: Zygote, tmp_path: Path
 ) -> None:
     rng = random.Random(seed)
@@ -70,7 +70,7 @@ def test_nothing_is_lost_or_doubled_in_any_schedule_of_deaths(
                 wait_until(lambda: shim.requests >= requests)  # noqa: B023 - called before the loop goes on
                 engine.signal(signal.SIGCONT)
             case "answer":
-                shim.swallow += 1
+                shim.lost_answers += 1
             case "outage":
                 engine.kill()
                 wait_for_more(progress, rng.randint(5, 20) * PER_SYNC)

@@ -1,4 +1,4 @@
-"""The points of real runs: as the table says, each once, and true."""
+"""The points of simulated runs: as the table defines them, each once, with the store's sums."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -27,7 +27,7 @@ def runs() -> list[tuple[Point, ...]]:
     return [points(), points("normal", SMALL), points("storm", ticks=64), points("normal", (), FAULTS, 40)]
 
 
-def test_every_point_is_as_the_table_says() -> None:
+def test_every_point_matches_the_table() -> None:
     for point in (point for run in runs() for point in run):
         measurement = BY_NAME[point.measurement]
         assert set(point.tags) == set(measurement.tags)
@@ -37,7 +37,7 @@ def test_every_point_is_as_the_table_says() -> None:
             assert value is None or type(value) is expected, f"{point.measurement}.{name} = {value!r}"
 
 
-def test_every_field_of_the_table_arrives_in_a_run() -> None:
+def test_every_field_of_the_table_has_a_value_in_a_run() -> None:
     arrived: dict[str, set[str]] = defaultdict(set)
     for point in (point for run in runs() for point in run):
         arrived[point.measurement] |= {name for name, value in point.fields.items() if value is not None}
@@ -49,15 +49,15 @@ def test_every_field_of_the_table_arrives_in_a_run() -> None:
     assert missing == {name: set() for name in missing}
 
 
-def test_the_same_messages_make_the_same_points_however_often_they_are_heard() -> None:
+def test_the_same_messages_make_the_same_points() -> None:
     log = message_log(ticks=12)
     once = [line(point) for point in points_of(log) if point.measurement != "clock"]
     assert once == [line(point) for point in points_of(log) if point.measurement != "clock"]
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_no_two_points_share_a_name_and_differ(index: int) -> None:
-    """What is written twice under one name is a correction: only books of ticks are corrected."""
+def test_no_two_points_share_tags_and_time_and_differ(index: int) -> None:
+    """A point that is written again with other values is a correction: only a tick's market is corrected."""
     named: dict[object, set[str]] = defaultdict(set)
     for point in runs()[index]:
         if point.measurement not in {"grid", "market", "merit"}:
@@ -88,7 +88,7 @@ def test_points_add_up_to_the_local_store() -> None:
         assert sums["trades"] == len(trades)
 
 
-def test_points_bear_simulated_time_of_ticks_and_events() -> None:
+def test_points_have_the_simulated_time_of_ticks_and_events() -> None:
     run = points()
     begins = {point.time_ms for point in run if point.measurement == "grid"}
     assert len(begins) == 24
@@ -108,7 +108,7 @@ def test_tags_are_bounded() -> None:
         measurement
         for measurement, _ in {(p.measurement, tuple(sorted(p.tags.items()))) for p in points_of(log)}
     )
-    devices, cells = 57 + 1, 2 + 1  # the clock has a place of its own; and there may be `unknown`
+    devices, cells = 57 + 1, 2 + 1  # the clock is a device too; and there may be `unknown`
     assert series["device"] == 57
     assert series["vehicles"] <= cells * (len(STATUSES) + 1)
     assert series["rejects"] <= cells * len(Kind) * (len(REASONS) + 1)
@@ -118,15 +118,15 @@ def test_tags_are_bounded() -> None:
     assert series["merit"] <= cells * len(BANDS)
 
 
-def test_a_run_is_named_by_the_beginning_of_its_clock() -> None:
+def test_a_run_is_named_after_the_beginning_of_its_clock() -> None:
     assert run_name("storm", 1_795_347_296) == "storm-20261122T113456"
     assert {point.tags["run"] for point in points("storm", ticks=64)} == {"storm"}, (
         "a simulation has no epoch"
     )
 
 
-def test_a_clock_in_real_time_has_points_of_the_time_of_day() -> None:
-    """Moved as a whole, tick by tick, by as much as the clock was late."""
+def test_points_of_a_real_time_clock_have_the_time_of_day() -> None:
+    """Each tick is shifted as a whole, by as much as the clock was late."""
     log, now_ms = message_log(ticks=6), [0]
     moved: list[Point] = []
     day_ms = 1_795_000_000_000
@@ -149,14 +149,14 @@ def test_a_clock_in_real_time_has_points_of_the_time_of_day() -> None:
 @pytest.mark.parametrize(
     "value", [True, False, 0, -5, 2**40, 0.1, 1e-9, 12345.678, "", 'say "no"', "back\\slash", "ünï"]
 )
-def test_lines_are_spelt_as_the_client_library_spells_them(value: float | str) -> None:
+def test_lines_are_those_of_the_client_library(value: float | str) -> None:
     tags = {"site": "town a", "device": "x=1,y"}
     ours = line(Point("grid", tags, {"value": value, "none": None}, 1_700_000_000_123))
     point: Any = client.Point
     theirs = point("grid").field("value", value).time(1_700_000_000_123, "ms")
     for name, tag in tags.items():
         theirs = theirs.tag(name, tag)
-    if isinstance(value, float):  # spelt otherwise, the same number
+    if isinstance(value, float):  # other text, the same number
         assert float(ours.split("value=")[1].split()[0]) == value
     else:
         assert ours == theirs.to_line_protocol()
@@ -168,5 +168,5 @@ def test_hostile_text_stays_in_its_line() -> None:
     assert text == r'event,device=a\ b\ c text="x\" y,z=1i 5" 1'
 
 
-def test_a_point_without_values_is_none() -> None:
+def test_a_point_without_values_has_no_line() -> None:
     assert line(Point("market", {"cell": "a"}, {"lowest": None}, 1)) == ""

@@ -1,4 +1,4 @@
-"""A recorder that is killed again and again leaves what one leaves that lived all the time."""
+"""A recorder that is killed several times leaves the same rows and points as one that never was."""
 
 import random
 import signal
@@ -49,7 +49,7 @@ def zygote() -> Iterator[Zygote]:
 
 @cache
 def replay(ticks: int = 10) -> tuple[tuple[str, bytes, bool], ...]:
-    """Return a run's messages as they are on the wire, told by a lock-step clock: no time depends on the test's."""
+    """Return a run's publications with a lock-step clock, so that no time depends on the test's."""
     said = []
     for _, scope, sender, message in message_log("normal", (), (), ticks):
         message_type = MESSAGE_TYPES[message.TYPE]
@@ -84,7 +84,7 @@ def reference(folder: Path, shim: Shim) -> None:
 
 
 def points(shim: Shim, database: str) -> dict[str, Any]:
-    """Return all that is in the engine but what depends on real time."""
+    """Return everything in the engine except what depends on real time."""
     found: dict[str, Any] = {}
     for measurement in MEASUREMENTS:
         if measurement.time is not Time.WALL:
@@ -111,7 +111,7 @@ def wait_for_the_end(shim: Shim, expected: int) -> None:
 @pytest.mark.mosquitto
 @pytest.mark.influxdb
 @pytest.mark.parametrize("seed", range(3))
-def test_deaths_of_the_recorder_leave_no_trace(seed: int, shim: Shim, zygote: Zygote, tmp_path: Path) -> None:
+def test_kills_of_the_recorder_leave_no_trace(seed: int, shim: Shim, zygote: Zygote, tmp_path: Path) -> None:
     rng = random.Random(seed)
     reference(tmp_path / "reference", shim)
     expected = points(shim, REFERENCE)

@@ -1,4 +1,4 @@
-"""`gridfleet influx setup`: what is missing is made once, with no more rights than needed."""
+"""`gridfleet influx setup`: what is missing is created once, with no more permissions than needed."""
 
 import stat
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def command(api: FakeApi, tmp_path: Path) -> list[str]:
     return ["influx", "setup", "--influx", api.url, "--token-file", str(tmp_path / "admin"), "--out", out]
 
 
-def test_buckets_tasks_and_tokens_are_made(api: FakeApi, command: list[str], tmp_path: Path) -> None:
+def test_buckets_tasks_and_tokens_are_created(api: FakeApi, command: list[str], tmp_path: Path) -> None:
     assert main([*command, "--keep-days", "90"]) == 0
     buckets = api.named("buckets")
     kept = {name: [rule["everySeconds"] for rule in each["retentionRules"]] for name, each in buckets.items()}
@@ -31,23 +31,23 @@ def test_buckets_tasks_and_tokens_are_made(api: FakeApi, command: list[str], tmp
     tasks = api.named("tasks")
     assert set(tasks) == {"gridfleet-15m", "gridfleet-1d"}
     assert 'to(bucket: "gridfleet_1d", org: "gridfleet")' in tasks["gridfleet-1d"]["flux"]
-    rights = {}
+    permissions = {}
     for each in api.kept["authorizations"].values():
         name = each["description"].split(":")[1].split(",")[0].strip()
-        rights[name] = {
+        permissions[name] = {
             (p["action"], p["resource"]["type"], p["resource"]["id"]) for p in each["permissions"]
         }
         file = tmp_path / "tokens" / f"{name}.token"
         assert file.read_text() == f"{each['token']}\n"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ids = {name: each["id"] for name, each in buckets.items()}
-    assert rights == {
+    assert permissions == {
         "recorder": {("write", "buckets", ids["gridfleet"])},
         "grafana": {("read", "buckets", each) for each in ids.values()},
     }
 
 
-def test_called_again_nothing_changes(api: FakeApi, command: list[str], tmp_path: Path) -> None:
+def test_a_second_call_changes_nothing(api: FakeApi, command: list[str], tmp_path: Path) -> None:
     assert main(command) == 0
     tokens = [path.read_text() for path in sorted((tmp_path / "tokens").iterdir())]
     api.changes.clear()
@@ -56,7 +56,7 @@ def test_called_again_nothing_changes(api: FakeApi, command: list[str], tmp_path
     assert [path.read_text() for path in sorted((tmp_path / "tokens").iterdir())] == tokens
 
 
-def test_what_differs_is_put_right(api: FakeApi, command: list[str], tmp_path: Path) -> None:
+def test_differences_are_corrected(api: FakeApi, command: list[str], tmp_path: Path) -> None:
     assert main(command) == 0
     api.named("tasks")["gridfleet-15m"]["flux"] = 'option task = {name: "gridfleet-15m", every: 1h}'
     (tmp_path / "tokens" / "grafana.token").unlink()
@@ -88,7 +88,7 @@ def test_no_token_is_ever_shown(
         (["--token-file", "nowhere"], "cannot be read (no such file or directory)"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_errors_say_what_is_wrong(
     command: list[str],
     change: list[str],
     words: str,

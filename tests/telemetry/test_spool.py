@@ -1,4 +1,4 @@
-"""The spool on a disk that tears, fills up and fails, and a sender before a server that does the same."""
+"""The spool on a disk that tears writes, fills up and fails, and the sender with a server that fails too."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ def contents(spool: Spool) -> list[str]:
 
 
 class Server:
-    """Takes points, unless told otherwise; a point is there once, however often it is written."""
+    """Accepts points unless configured otherwise; a point is stored once, however often it is written."""
 
     def __init__(self) -> None:
         self.there: dict[str, int] = {}
@@ -60,10 +60,10 @@ class Server:
             raise PointsRejected("400: partial write")
 
 
-def test_points_come_out_as_they_went_in_and_are_gone_when_taken(tmp_path: Path) -> None:
+def test_points_are_read_as_written_and_forgotten_when_acknowledged(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         spool.add([*lines(0, 2_500), ""])
-        assert contents(spool) == []  # nothing is relied on before it is synced
+        assert contents(spool) == []  # unsynced points are not sent
         spool.sync()
         assert spool.synced.is_set()
         assert contents(spool) == lines(0, 2_500)
@@ -78,7 +78,7 @@ def test_points_come_out_as_they_went_in_and_are_gone_when_taken(tmp_path: Path)
         assert spool.status().sent == 1_000
 
 
-def test_a_restarted_spool_goes_on(tmp_path: Path) -> None:
+def test_a_restarted_spool_continues(tmp_path: Path) -> None:
     for first in range(0, 300, 100):
         with Spool(tmp_path) as spool:
             spool.add(lines(first, 100))
@@ -94,7 +94,7 @@ def test_a_restarted_spool_goes_on(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_what_was_synced_survives_any_torn_tail(
+def test_synced_records_survive_any_torn_tail(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """A crash cuts or garbles what was written after the last sync; never what came before."""
@@ -122,7 +122,7 @@ def test_what_was_synced_survives_any_torn_tail(
         assert [record.data for record, _ in log.read()] == [*kept, b"after the crash"]
 
 
-def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_and_is_reported(tmp_path: Path) -> None:
     full = False
 
     def fsync(file: int) -> None:
