@@ -14,6 +14,7 @@ Pins are BCM numbers (GPIO17 is 17), not positions on the header. `docs/hardware
 """
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -214,8 +215,21 @@ def _contradictions(device: DeviceFile, document: dict[str, Any]) -> Iterator[_M
             )
     if device.backend != "mock" and device.mock is not None:
         yield ("mock",), f": is for mocked sensors, and the backend is {device.backend!r}; remove it"
+    if device.kind == "vehicle" and device.vehicle.model:
+        yield from _vehicle_mistakes(device.vehicle.model)
     if device.on_pins:
         yield from _hardware_mistakes(device)
+
+
+def _vehicle_mistakes(model: str) -> Iterator[_Mistake]:
+    """Yield that there is no such model of vehicle."""
+    from gridfleet.devices.physics.vehicle_models import vehicle_models
+
+    models = sorted(known.model for known in vehicle_models())
+    if model not in models:
+        close = get_close_matches(model, models, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(models)}"
+        yield ("vehicle", "model"), f" = {model!r}: unknown model; {hint}"
 
 
 def _hardware_mistakes(device: DeviceFile) -> Iterator[_Mistake]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.instruments import SIMULATED, Connector, Instruments
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.config.device_file import DeviceFile, DeviceFileError
+from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.runtime import agent_factory
 from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from gridfleet.devices.weather import Weather, WindReading
@@ -24,7 +24,7 @@ class MeasuredWind(Instruments, Weather, Protocol):
 
 
 def simulated_agent(device: DeviceFile) -> Agent:
-    """Return the agent of a device without pins; raise DeviceFileError for an unknown vehicle model."""
+    """Return the agent of a device without pins."""
     return _BUILDERS[device.kind](device)
 
 
@@ -88,9 +88,6 @@ def _vehicle(device: DeviceFile) -> Agent:
     table = device.vehicle
     random = RandomStream(device.seed, device.id)
     models = {model.model: model for model in vehicle_models()}
-    if table.model and table.model not in models:
-        known = ", ".join(sorted(models))
-        raise DeviceFileError(device.id, [f"vehicle.model = {table.model!r}: unknown; known are {known}"])
     cells = (device.cell, *device.neighbours)
     return agent_factory.build_vehicle(
         _identity(device),

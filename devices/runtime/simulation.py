@@ -26,6 +26,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
 
 _REMOTE: Final = "site"
+"""The cell of the reactors, which no partition separates."""
 
 
 class _Node:
@@ -59,20 +60,20 @@ class Simulation:
         ticks: int | None = None,
         faults: Faults | None = None,
         taps: tuple[Tap, ...] = (),
-        wire: bool = False,
+        encoded: bool = False,
         shuffle: int | None = None,
     ) -> None:
         """Prepare a run.
 
-        `taps` are called with every message. `wire` encodes and decodes every message. `shuffle` is a seed for the
-        order in which messages of one instant arrive, which must not matter.
+        `taps` are called with every message. With `encoded` every message is encoded and decoded.
+        `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter.
         """
         self.fleet = Fleet(scenario, seed)
         self.now_ms = scenario.start_ms
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
         self._taps = taps
-        self._wire = wire
-        self._observed = wire or bool(taps)
+        self._encoded = encoded
+        self._observed = encoded or bool(taps)
         self._shuffle = RandomStream(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
@@ -86,7 +87,7 @@ class Simulation:
         self._heap: list[tuple[int, str, int, object]] = []
         self._serial = count()
         for agent in (*self.fleet.agents(), self.clock):
-            self._join(agent)
+            self._add_node(agent)
 
     def _draw_cut_off(self) -> frozenset[str]:
         """Draw the cells that a partition cuts off, or the devices where there is one cell."""
@@ -100,7 +101,7 @@ class Simulation:
 
     # --- the bus -----------------------------------------------------------------------------------------
 
-    def _join(self, agent: Agent) -> None:
+    def _add_node(self, agent: Agent) -> None:
         node = _Node(agent)
         self._nodes[agent.id] = node
         self._direct[agent.id] = [node]
@@ -129,8 +130,8 @@ class Simulation:
                 self._queue.extend(([to], node, scope, message) for to in receivers)
 
     def _observe(self, node: _Node, scope: str, message: Message) -> Message:
-        """Call the taps with a message; return it, encoded and decoded if `wire` is set."""
-        if self._wire:
+        """Call the taps with a message; return it, after its encoding if `encoded` is set."""
+        if self._encoded:
             message = decode(message.TYPE, encode(message))
         for tap in self._taps:
             tap(self.now_ms, scope, node.agent.id, message)

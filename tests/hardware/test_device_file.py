@@ -142,6 +142,16 @@ def test_a_brake_that_would_flutter() -> None:
     assert "must be less than above_m_per_s (25)" in said
 
 
+def test_an_unknown_model_of_vehicle() -> None:
+    text = 'id = "v"\nkind = "vehicle"\nbackend = "synthetic"\n[broker]\nurl = "mqtt://x"\n[vehicle]\nmodel = "{}"\n'
+    assert (
+        "line 7: vehicle.model = 'Lucid Air Tour': unknown model; did you mean 'Lucid Air Touring'?"
+        in wrong(text.format("Lucid Air Tour"))
+    )
+    assert parse(text.format("Lucid Air Touring"), "d.toml").vehicle.model == "Lucid Air Touring"
+    assert "unknown model; known are" in wrong(text.format("x"))
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     both = CHARGER.replace("pin = 6", "pin = 9").replace("pin = 5", "pin = 10")
     assert len(wrong(both).splitlines()) == 2

@@ -55,13 +55,13 @@ def simulate(
     *,
     seed: int | None = None,
     faults: Faults | None = None,
-    wire: bool = False,
+    encoded: bool = False,
     shuffle: int | None = None,
 ) -> MessageLog:
     """Simulate a run, and return its messages."""
     log = MessageLog()
     Simulation(
-        scenario, seed=seed, ticks=ticks, faults=faults, taps=(log.tap,), wire=wire, shuffle=shuffle
+        scenario, seed=seed, ticks=ticks, faults=faults, taps=(log.tap,), encoded=encoded, shuffle=shuffle
     ).run()
     return log
 

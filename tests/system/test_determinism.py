@@ -78,7 +78,7 @@ def test_the_order_of_arrival_within_an_instant_does_not_matter(run: str) -> Non
 @pytest.mark.parametrize("run", RUNS)
 def test_encoding_and_decoding_change_nothing(run: str) -> None:
     name, changes, ticks = RUNS[run]
-    assert simulate(load(name, changes), ticks, wire=True).lines() == messages_of(run).lines()
+    assert simulate(load(name, changes), ticks, encoded=True).lines() == messages_of(run).lines()
 
 
 def test_a_run_may_be_repeated_in_the_same_process() -> None:

@@ -228,7 +228,7 @@ def test_without_faults_every_book_agrees_in_every_tick(run: Run) -> None:
 @given(runs(), st.integers(1, 2**16))
 def test_the_order_of_arrival_does_not_matter(run: Run, other: int) -> None:
     one = simulate(run.scenario, TICKS, seed=run.seed)
-    two = simulate(run.scenario, TICKS, seed=run.seed, shuffle=other, wire=True)
+    two = simulate(run.scenario, TICKS, seed=run.seed, shuffle=other, encoded=True)
     assert digest(sorted(two.lines())) == digest(sorted(one.lines()))
 
 
