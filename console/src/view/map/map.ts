@@ -7,10 +7,13 @@ import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
 import { drawFlows, drawRoutes, type Spot } from './flows';
 import { ROTOR_STEPS, Signs, type Pen } from './signs';
+import { boundsAround, Viewport, type Place } from './viewport';
 
 const RINGS = germany.rings as unknown as [number, number][][];
 const MIN_GLIDE_MS = 400;
 const CLICK_RADIUS_PX = 18;
+/** With more devices than this, the map shows only the area that they are in. */
+const MANY_DEVICES = 400;
 const STATUSES = ['parked', 'charging', 'stranded'] as const;
 const RANK: Record<DeviceKind, number> = { consumer: 0, reactor: 1, turbine: 2, charger: 3, vehicle: 4 };
 
@@ -26,14 +29,10 @@ export class MapView {
   private signs: Signs;
   private movedMs = 0;
   private drawnMs = 0;
-  private width = 0;
-  private height = 0;
+  private readonly viewport = new Viewport();
   private density = 1;
   private size = 1;
-  private bounds = { south: 47.2, north: 55.1, west: 5.8, east: 15.1 };
-  private known = '';
-  private zoom = 1;
-  private centre: [number, number] | null = null;
+  private fittedFor = '';
   private landDirty = true;
   private frames = 0;
 
@@ -63,23 +62,18 @@ export class MapView {
   /** Zoom about the middle, or about the selected device; 0 shows everything again. */
   zoomBy(factor: number): void {
     const device = this.selected ? this.site.devices.get(this.selected) : undefined;
-    this.zoom = factor === 0 ? 1 : Math.max(1, Math.min(24, this.zoom * factor));
-    if (this.zoom === 1) this.centre = null;
-    else if (device) this.centre = [device.latitude, device.longitude];
+    this.viewport.zoomBy(factor, device ? [device.latitude, device.longitude] : null);
     this.landDirty = true;
     this.fit();
   }
 
   pan(dx: number, dy: number): void {
-    if (this.zoom === 1) return;
-    const [latitude, longitude] = this.middle();
-    const scale = this.scale();
-    this.centre = [latitude + dy / scale, longitude - dx / (scale * this.squeeze())];
+    this.viewport.pan(dx, dy);
     this.landDirty = true;
   }
 
-  get zoomed(): boolean {
-    return this.zoom > 1;
+  get isZoomed(): boolean {
+    return this.viewport.isZoomed;
   }
 
   at(x: number, y: number): Device | null {
@@ -100,7 +94,7 @@ export class MapView {
   /** The nearest device in a direction from the selected one, for the arrow keys. */
   neighbour(dx: number, dy: number): Device | null {
     const from = this.selected ? this.where(this.selected) : null;
-    if (!from) return this.at(this.width / 2, this.height / 2) ?? this.spots[0]?.device ?? null;
+    if (!from) return this.at(this.viewport.width / 2, this.viewport.height / 2) ?? this.spots[0]?.device ?? null;
     let best: Device | null = null;
     let least = Infinity;
     for (const { device, x, y } of this.spots) {
@@ -133,18 +127,18 @@ export class MapView {
 
   /** Draw everything; animations stop unless `moving`. */
   draw(nowMs: number, moving: boolean): void {
-    if (!this.width) return;
+    if (!this.viewport.width) return;
     if (moving && !this.calm()) this.movedMs += Math.min(nowMs - this.drawnMs, 100);
     this.drawnMs = nowMs;
     if (this.frames++ % 30 === 0) this.fit();
     if (this.landDirty) this.drawLand();
     const pen = this.top.getContext('2d')!;
     pen.setTransform(this.density, 0, 0, this.density, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
+    pen.clearRect(0, 0, this.viewport.width, this.viewport.height);
     pen.imageSmoothingEnabled = false;
     this.place(nowMs);
     const { site, spots, hidden, colours } = this;
-    const scene = { site, spots, hidden, colours, project: this.projection() };
+    const scene = { site, spots, hidden, colours, project: this.viewport.projection() };
     drawFlows(pen, scene, this.movedMs);
     drawRoutes(pen, scene);
     for (const spot of this.spots) this.drawDevice(pen, spot);
@@ -157,77 +151,37 @@ export class MapView {
   private resize(): void {
     const { width, height } = this.box.getBoundingClientRect();
     if (!width || !height) return;
-    this.width = Math.round(width);
-    this.height = Math.round(height);
+    this.viewport.width = Math.round(width);
+    this.viewport.height = Math.round(height);
     this.density = Math.min(window.devicePixelRatio || 1, 2);
     for (const canvas of [this.land, this.top]) {
-      canvas.width = Math.round(this.width * this.density);
-      canvas.height = Math.round(this.height * this.density);
+      canvas.width = Math.round(this.viewport.width * this.density);
+      canvas.height = Math.round(this.viewport.height * this.density);
     }
     this.redraw();
   }
 
-  /** Show all cells, or where these are not known all devices, and of the land what lies around. */
+  /** Fit the viewport to all cells and devices; vehicles, which move, do not count. */
   private fit(): void {
-    const places: (readonly [number, number])[] = this.site.cells.flatMap((cell) => [
-      [cell.south, cell.west] as const,
-      [cell.north, cell.east] as const,
-    ]);
-    for (const device of this.site.devices.all.values()) {
+    const { cells, devices } = this.site;
+    const places: Place[] = cells.flatMap((cell): Place[] => [[cell.south, cell.west], [cell.north, cell.east]]);
+    for (const device of devices.all.values()) {
       if (device.kind !== 'vehicle') places.push([device.latitude, device.longitude]);
     }
     if (!places.length) return;
-    let [south, north, west, east] = [90, -90, 180, -180];
-    for (const [latitude, longitude] of places) {
-      south = Math.min(south, latitude);
-      north = Math.max(north, latitude);
-      west = Math.min(west, longitude);
-      east = Math.max(east, longitude);
-    }
-    const inGermany = west > 5.5 && east < 15.5 && south > 47 && north < 55.3;
-    if (inGermany && (north - south > 3 || east - west > 3) && this.site.devices.all.size < 400) {
-      [south, north, west, east] = [47.27, 55.06, 5.87, 15.04];
-    } else {
-      const [dy, dx] = [Math.max(north - south, 0.02) * 0.08, Math.max(east - west, 0.02) * 0.08];
-      [south, north, west, east] = [south - dy, north + dy, west - dx, east + dx];
-    }
-    const shrink = Math.max(0.52, Math.min(1.15, Math.sqrt(110 / Math.max(this.site.devices.all.size, 1))));
-    const size = Math.min(Math.max(shrink, 1), shrink * Math.sqrt(this.zoom));
-    const known = [south, north, west, east, size.toFixed(2), this.site.cells.length].join();
-    if (known === this.known) return;
-    this.known = known;
-    this.bounds = { south, north, west, east };
+    const bounds = boundsAround(places, devices.all.size >= MANY_DEVICES);
+    const shrink = Math.max(0.52, Math.min(1.15, Math.sqrt(110 / Math.max(devices.all.size, 1))));
+    const size = Math.min(Math.max(shrink, 1), shrink * Math.sqrt(this.viewport.zoom));
+    const key = [...Object.values(bounds), size.toFixed(2), cells.length].join();
+    if (key === this.fittedFor) return;
+    this.fittedFor = key;
+    this.viewport.bounds = bounds;
     this.size = size;
     this.redraw();
   }
 
-  private middle(): [number, number] {
-    const { south, north, west, east } = this.bounds;
-    return this.centre ?? [(south + north) / 2, (west + east) / 2];
-  }
-
-  private squeeze(): number {
-    const { south, north } = this.bounds;
-    return Math.cos((((south + north) / 2) * Math.PI) / 180);
-  }
-
-  private scale(): number {
-    const { south, north, west, east } = this.bounds;
-    const pad = this.width < 500 ? 16 : 28;
-    const wide = (this.width - 2 * pad) / ((east - west) * this.squeeze());
-    return this.zoom * Math.min(wide, (this.height - 2 * pad) / (north - south));
-  }
-
-  private projection(): (latitude: number, longitude: number) => [number, number] {
-    const [latitude0, longitude0] = this.middle();
-    const scale = this.scale();
-    const across = scale * this.squeeze();
-    const [x0, y0] = [this.width / 2, this.height / 2];
-    return (latitude, longitude) => [x0 + (longitude - longitude0) * across, y0 - (latitude - latitude0) * scale];
-  }
-
   private place(nowMs: number): void {
-    const project = this.projection();
+    const project = this.viewport.projection();
     const glide = Math.max(MIN_GLIDE_MS, Math.min(Number.isFinite(this.site.run.paceMs) ? this.site.run.paceMs : MIN_GLIDE_MS, 20_000));
     this.spots = [];
     for (const device of this.inOrder()) {
@@ -243,7 +197,7 @@ export class MapView {
         x += 15 * this.size * Math.cos(angle);
         y -= 15 * this.size * Math.abs(Math.sin(angle));
       }
-      if (x < -20 || y < -20 || x > this.width + 20 || y > this.height + 20) continue;
+      if (x < -20 || y < -20 || x > this.viewport.width + 20 || y > this.viewport.height + 20) continue;
       this.spots.push({ device, x, y });
     }
   }
@@ -264,9 +218,9 @@ export class MapView {
   private drawLand(): void {
     this.landDirty = false;
     const pen = this.land.getContext('2d')!;
-    const project = this.projection();
+    const project = this.viewport.projection();
     pen.setTransform(this.density, 0, 0, this.density, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
+    pen.clearRect(0, 0, this.viewport.width, this.viewport.height);
     pen.beginPath();
     for (const ring of RINGS) {
       ring.forEach(([longitude, latitude], index) => {

@@ -20,13 +20,13 @@ export function bindMap(map: MapView, site: Site, select: (id: string | null) =>
   });
   canvas.addEventListener('pointermove', (event) => {
     const [x, y] = point(event);
-    if (drag && event.buttons && (drag.moved || Math.hypot(x - drag.x, y - drag.y) > 4) && map.zoomed) {
+    if (drag && event.buttons && (drag.moved || Math.hypot(x - drag.x, y - drag.y) > 4) && map.isZoomed) {
       map.pan(x - drag.x, y - drag.y);
       drag = { x, y, moved: true };
     }
     const device = event.pointerType === 'touch' ? null : map.at(x, y);
     map.hovered = device?.id ?? null;
-    canvas.style.cursor = device ? 'pointer' : map.zoomed ? 'grab' : 'default';
+    canvas.style.cursor = device ? 'pointer' : map.isZoomed ? 'grab' : 'default';
     tip.hidden = !device;
     if (!device) return;
     const name = document.createElement('b');
