@@ -10,8 +10,16 @@ MIN_TICK: Final = 2
 """The first tick in which a fault may begin: before it, there is nothing to compare with."""
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-FleetProcess = Annotated[str, Field(pattern=r"^fleet-[1-9][0-9]?$")]
-Process = Annotated[str, Field(pattern=r"^(clock|fleet-[1-9][0-9]?)$")]
+TARGETS: Final = {
+    r"^fleet-[1-9][0-9]?$": "fleet-1, fleet-2, …",
+    r"^(clock|fleet-[1-9][0-9]?)$": "clock, fleet-1, fleet-2, …",
+    r"^(broker|clock|fleet-[1-9][0-9]?)$": "broker, clock, fleet-1, fleet-2, …",
+}
+"""What a target may be, by pattern and as text."""
+_FLEET, _CLIENT, _ANY = TARGETS
+FleetProcess = Annotated[str, Field(pattern=_FLEET)]
+ClientProcess = Annotated[str, Field(pattern=_CLIENT)]
+AnyProcess = Annotated[str, Field(pattern=_ANY)]
 
 
 class PlanTable(BaseModel):
@@ -75,7 +83,7 @@ class Stall(_TimedFault):
     """A process is suspended (SIGSTOP) and resumed (SIGCONT)."""
 
     kind: Literal["stall"]
-    target: Annotated[str, Field(pattern=r"^(broker|clock|fleet-[1-9][0-9]?)$")]
+    target: AnyProcess
 
     @property
     def description(self) -> str:
@@ -87,7 +95,7 @@ class Partition(_TimedFault):
     """The network between a process and the broker is interrupted."""
 
     kind: Literal["partition"]
-    target: Process
+    target: ClientProcess
     silent: bool = True
     """Whether packets are held back without a reset; otherwise connections are reset and new ones refused."""
 

@@ -17,7 +17,7 @@ from gridfleet.devices.config.toml_errors import (
     value_at,
     wrong_value,
 )
-from gridfleet.provisioning.chaos.faults import FAULT_KINDS, Fault, Partition, PlanTable, Skew, Stall
+from gridfleet.provisioning.chaos.faults import FAULT_KINDS, TARGETS, Fault, Partition, PlanTable, Skew, Stall
 
 MAX_PROCESSES: Final = 64
 
@@ -50,13 +50,14 @@ class Plan(PlanTable):
         for number, (before, after) in enumerate(zip(self.faults, self.faults[1:], strict=False)):
             if after.tick <= before.tick:
                 raise ValueError(f"faults.{number + 1}.tick: must be later than the tick of the fault before")
+        missing = f"the fleet has {self.processes} processes, fleet-1 to fleet-{self.processes}"
         known = {"clock", "broker", *(f"fleet-{number + 1}" for number in range(self.processes))}
         for number, fault in enumerate(self.faults):
             if isinstance(fault, Stall | Partition) and fault.target not in known:
-                raise ValueError(f"faults.{number}.target: the fleet has {self.processes} processes")
+                raise ValueError(f"faults.{number}.target = {fault.target!r}: {missing}")
         for number, skew in enumerate(self.skews):
             if skew.target not in known:
-                raise ValueError(f"skews.{number}.target: the fleet has {self.processes} processes")
+                raise ValueError(f"skews.{number}.target = {skew.target!r}: {missing}")
         return self
 
 
@@ -103,6 +104,9 @@ def _problem(toml: TomlText, error: dict[str, Any]) -> Problem:
         return toml.problem(location, f": {unknown_key(location[-1], keys)}")
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         return toml.problem([*location, "kind"], f": must be one of {', '.join(FAULT_KINDS)}")
+    pattern = error.get("ctx", {}).get("pattern")
+    if pattern in TARGETS:
+        return toml.problem(location, f" = {error['input']!r}: must be one of {TARGETS[pattern]}")
     return toml.problem(location, wrong_value(toml.document, location, error))
 
 
