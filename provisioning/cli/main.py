@@ -44,7 +44,16 @@ EXAMPLES: Final = (
 )
 
 
-RUN_PACKAGES: Final = ("cryptography", "iotcore", "matplotlib", "rich", "shtab", "tomli_w", "yaml")
+RUN_PACKAGES: Final = (
+    "cryptography",
+    "iotcore",
+    "matplotlib",
+    "rich",
+    "shtab",
+    "tomli_w",
+    "websockets",
+    "yaml",
+)
 """Packages of the extra [run], by import name: devices and containers work without them, some commands do not."""
 
 

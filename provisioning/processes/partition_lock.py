@@ -57,6 +57,6 @@ class PartitionLock:
 
 def _unusable(directory: Path, error: OSError) -> CommandError:
     return CommandError(
-        f"--claim {directory}",
+        f"--part-locks {directory}",
         f"cannot be used ({error_reason(error)}): name a directory that can be written to",
     )

@@ -80,7 +80,7 @@ def test_clock_and_fleet_are_healthy_while_the_broker_runs(tmp_path: Path) -> No
         def is_healthy(env: dict[str, str], *options: str) -> bool:
             return gridfleet("health", *options, cwd=tmp_path, env=env).code == ExitCode.SUCCESS
 
-        stand_by = ("--parts", "1", "--claim", str(tmp_path / "claims"))
+        stand_by = ("--parts", "1", "--part-locks", str(tmp_path / "part-locks"))
         fleet = run("fleet", *common, *stand_by)
         clock = run("clock", *common, "--seconds-per-tick", "60")
         wait_until(lambda: is_healthy(fleet) and is_healthy(clock))

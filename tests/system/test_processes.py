@@ -134,7 +134,7 @@ def epochs(log: MessageLog) -> list[int]:
 def test_a_standby_process_takes_the_part_of_a_killed_one(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         run = children(stack, tmp_path)
-        words = ("fleet", "normal", "--broker", url, "--parts", "2", "--claim", "parts")
+        words = ("fleet", "normal", "--broker", url, "--parts", "2", "--part-locks", "parts")
         first_lines = {process: read_line(process) for process in [run(*words) for _ in range(3)]}
         (standby,) = (process for process, line in first_lines.items() if "standing by" in line)
         holder = next(process for process in first_lines if process is not standby)
@@ -153,10 +153,10 @@ def read_line(process: "subprocess.Popen[str]") -> str:
     [
         (("--part", "3/2"), "is not a part such as 2/4"),
         (("--parts", "2"), "need each other"),
-        (("--claim", "x"), "need each other"),
-        (("--part", "1/2", "--parts", "2", "--claim", "x"), "give one of the two"),
+        (("--part-locks", "x"), "need each other"),
+        (("--part", "1/2", "--parts", "2", "--part-locks", "x"), "give one of the two"),
         (("--part", "99/99"), "has no devices"),
-        (("--parts", "2", "--claim", "/proc/x"), "cannot be used"),
+        (("--parts", "2", "--part-locks", "/proc/x"), "cannot be used"),
     ],
 )
 def test_options_that_contradict_each_other_are_rejected(

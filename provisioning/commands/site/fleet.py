@@ -21,7 +21,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",
     "gridfleet fleet normal --broker mqtts://broker.example --secrets secrets --part 2/4",
-    "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --claim /run/parts",
+    "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --part-locks /run/parts",
     "gridfleet fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
 )
 MAX_PARTS: Final = 10_000
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", type=_part, metavar="K/N", help="run only the K-th of N parts (default: all devices)"
     )
     parser.add_argument(
-        "--parts", type=whole_number(1, MAX_PARTS), metavar="N", help="with --claim: the number of parts"
+        "--parts", type=whole_number(1, MAX_PARTS), metavar="N", help="with --part-locks: the number of parts"
     )
     parser.add_argument(
-        "--claim",
+        "--part-locks",
         metavar="DIR",
         help="run the first of --parts that no other process runs, by lock files in a directory that all share; "
         "stand by while there is none",
@@ -123,14 +123,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _check_parts(arguments: argparse.Namespace) -> None:
-    if (arguments.parts is None) != (arguments.claim is None):
+    if (arguments.parts is None) != (arguments.part_locks is None):
         raise CommandError(
-            "--parts and --claim",
+            "--parts and --part-locks",
             "need each other: the number of parts, and the directory of their lock files",
         )
-    if arguments.part is not None and arguments.claim is not None:
+    if arguments.part is not None and arguments.part_locks is not None:
         raise CommandError(
-            "--part", "cannot be combined with --claim, which takes a free part: give one of the two"
+            "--part", "cannot be combined with --part-locks, which takes a free part: give one of the two"
         )
 
 
@@ -140,10 +140,10 @@ def _part_to_run(
     """Return number and count of the part that this process runs; None if asked to stop before one was free."""
     from gridfleet.provisioning.processes.partition_lock import PartitionLock
 
-    if arguments.claim is None:
+    if arguments.part_locks is None:
         part: tuple[int, int] = arguments.part or (1, 1)
         return part
-    number = PartitionLock(Path(arguments.claim), arguments.parts).wait(stop_requested, report)
+    number = PartitionLock(Path(arguments.part_locks), arguments.parts).wait(stop_requested, report)
     return None if number is None else (number, arguments.parts)
 
 
