@@ -71,19 +71,19 @@ class Connection:
             client_id,
             version=context.version,
             connector=self._open_transport,
-            deliver=self._received,
+            deliver=self._inbox.add,
             on_denied=self._denied,
             on_schema_mismatch=partial(options.report_problem, "version"),
-            on_unsent=partial(context.loop.write_later, self),
+            on_unsent=self._write_later,
             schema=context.schema,
-            deliver_unacknowledged=None if self._inbox.session is None else self._received_in_session,
+            deliver_unacknowledged=None if self._inbox.session is None else self._inbox.add_unacknowledged,
         )
         client.configure(options.address, options.will, context.keepalive_s, options.session_s)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_socket_close = self._socket_closes
-        client.on_socket_register_write = lambda *_: context.loop.write_later(self)
+        client.on_socket_register_write = self._write_later
         self._queue = SendQueue(client, mqtt5=context.version == 5, schema=context.schema)
 
     # --- for its owner ---
@@ -159,17 +159,17 @@ class Connection:
         session = self._inbox.session
         if session is not None and session.unacknowledged:
             self._client.acknowledge(session.take_unacknowledged())
-            self._context.loop.write_later(self)
+            self._write_later()
 
     def close(self) -> None:
         """Begin to close: everything published is still sent, nothing is received; `closed` when done."""
         if self._closing:
             return
         self._closing = True
-        self._inbox.clear()
+        self._inbox.close()
         if self._accepted:
             self._context.loop.call_later(CLOSE_TIMEOUT_S, self.abort)
-            self._context.loop.write_later(self)
+            self._write_later()
         else:
             self.abort()
 
@@ -216,6 +216,7 @@ class Connection:
         if self._closed:
             return
         self._closed = self._closing = True
+        self._inbox.close()
         self._discard_transport()
         self._online = self._accepted = False
         self._queue.clear()
@@ -296,24 +297,10 @@ class Connection:
         if transport is not None:
             transport.abort()
 
-    # --- received messages ---
-
-    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
-        if not self._closing:
-            self._inbox.add(topic, payload, retained)
-
-    def _received_in_session(
-        self,
-        topic: str,
-        payload: bytes | None,
-        retained: bool,  # noqa: FBT001 - a hot path
-        packet_id: int,
-        duplicate: bool,  # noqa: FBT001 - a hot path
-    ) -> None:
-        if not self._closing:
-            self._inbox.add_unacknowledged(topic, payload, retained, packet_id, duplicate)
-
     # --- what paho calls ---
+
+    def _write_later(self, *_: object) -> None:
+        self._context.loop.write_later(self)
 
     def _socket_closes(self, *_: object) -> None:
         transport = self._transport
@@ -360,8 +347,7 @@ class Connection:
         self._online = True
         self.offline_reason = ""
         self._context.reconnector.went_online(self)
-        if not self._closing:
-            self._inbox.add_online()
+        self._inbox.add_online()
 
     def _is_online(self) -> bool:
         return self._online

@@ -81,15 +81,8 @@ class OutgoingMessage(NamedTuple):
     properties: Properties | None
 
 
-class IncomingMessage(NamedTuple):
-    """A received message of QoS 0 or 1."""
-
-    topic: str
-    payload: bytes
-    packet_id: bytes
-    """Two bytes; empty for QoS 0."""
-    properties: bytes
-    """The encoded properties, without their length."""
+IncomingMessage = tuple[str, bytes, bytes, bytes]
+"""A received message of QoS 0 or 1: topic, payload, packet id (two bytes; empty for QoS 0) and encoded properties."""
 
 
 def schema_property(version: str) -> bytes:
@@ -146,7 +139,7 @@ def decode_publish(first_byte: int, body: bytes, *, mqtt5: bool) -> IncomingMess
     if qos > _QOS1 or len(body) < start or end == 2:
         return None
     topic = body[2:end].decode(errors="replace")
-    return IncomingMessage(topic, body[start:], body[end : end + 2] if qos else b"", properties)
+    return topic, body[start:], body[end : end + 2] if qos else b"", properties
 
 
 def encode_puback(packet_id: bytes) -> bytes:

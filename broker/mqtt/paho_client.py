@@ -190,7 +190,7 @@ class PahoClient(Client):
         if message is None:
             return False
         topic, payload, packet_id, properties = message
-        matches = schema_matches(properties, self._schema)
+        matches = not properties or schema_matches(properties, self._schema)
         if not matches:
             self._on_schema_mismatch(topic)
         if self._deliver_unacknowledged is not None:

@@ -59,17 +59,19 @@ class Session:
 class Inbox:
     """Received messages, and the moments at which the connection came online, in order, until they are dispatched."""
 
-    __slots__ = ("_items", "_options", "session")
+    __slots__ = ("_closed", "_items", "_options", "session")
 
     def __init__(self, options: ClientOptions) -> None:
         persistent = options.persistent_session
         self.session = None if persistent is None else Session(persistent)
         self._items: list[tuple[Any, ...] | None] = []  # None: came online
         self._options = options
+        self._closed = False
 
     def add(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a hot path
         """Take a message that is acknowledged already."""
-        self._items.append((topic, payload, retained))
+        if not self._closed:
+            self._items.append((topic, payload, retained))
 
     def add_unacknowledged(
         self,
@@ -80,14 +82,17 @@ class Inbox:
         duplicate: bool,  # noqa: FBT001 - a hot path
     ) -> None:
         """Take a message of a persistent session."""
-        self._items.append((topic, payload, retained, packet_id, duplicate))
+        if not self._closed:
+            self._items.append((topic, payload, retained, packet_id, duplicate))
 
     def add_online(self) -> None:
         """Take note that the connection came online."""
-        self._items.append(None)
+        if not self._closed:
+            self._items.append(None)
 
-    def clear(self) -> None:
-        """Forget everything that is not dispatched yet."""
+    def close(self) -> None:
+        """Forget everything that is not dispatched yet, and whatever is added from now on."""
+        self._closed = True
         self._items.clear()
 
     def connection_lost(self) -> None:

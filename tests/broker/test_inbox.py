@@ -84,3 +84,14 @@ def test_without_a_persistent_session_messages_survive_a_lost_connection() -> No
     inbox.connection_lost()
     inbox.dispatch(lambda: True)
     assert log == ["a"]
+
+
+def test_a_closed_inbox_takes_nothing() -> None:
+    log: list[str] = []
+    inbox = make_inbox(log)
+    inbox.add("a", b"", False)
+    inbox.close()
+    inbox.add("b", b"", False)
+    inbox.add_online()
+    inbox.dispatch(lambda: True)
+    assert log == []
