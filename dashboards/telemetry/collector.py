@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import MS_PER_S, NEUR_PER_EUR, TICK_MS, UEUR_PER_EUR
+from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.market.aggregate import Lots
 from gridfleet.dashboards.recording.tick_record import TickRecord
@@ -31,6 +31,7 @@ from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
 from gridfleet.dashboards.telemetry.device_points import cell_points, cell_tag, device_point
 from gridfleet.dashboards.telemetry.market_figures import MarketFigures
 from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.reservation_points import offer_point, reservation_point
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from gridfleet.dashboards.telemetry.table import (
     AUDIT,
@@ -39,10 +40,8 @@ from gridfleet.dashboards.telemetry.table import (
     EVENT,
     FLEET,
     MESSAGES,
-    OFFER,
-    RESERVATION,
 )
-from gridfleet.dashboards.telemetry.tags import OTHER, OUTCOMES, REASONS
+from gridfleet.dashboards.telemetry.tags import OTHER, REASONS
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8
@@ -248,21 +247,12 @@ class Collector:
 
     def on_reservation(self, row: ReservationRow) -> None:
         """Make the point of an accepted offer."""
-        fields = _reservation(row) | {"wait_s": _seconds(row.requested_ms, row.accepted_ms)}
-        time_ms = (row.accepted_ms or row.requested_ms) + self._shift_ms
-        self._sink(Point(OFFER.name, self._reservation_tags(row), fields, time_ms))
+        self._sink(offer_point(self._reservation_tags(row), row, self._shift_ms))
 
     def on_reservations_ended(self, rows: list[ReservationRow]) -> None:
         """Make the points of reservations at their end."""
         for row in rows:
-            tags = self._reservation_tags(row)
-            tags["outcome"] = row.outcome if row.outcome in OUTCOMES else OTHER
-            fields = _reservation(row) | {
-                "way_s": _seconds(row.accepted_ms, row.arrived_ms),
-                "plugged_s": _seconds(row.arrived_ms, row.released_ms),
-            }
-            ended_ms = row.released_ms or row.accepted_ms or row.requested_ms
-            self._sink(Point(RESERVATION.name, tags, fields, ended_ms + self._shift_ms))
+            self._sink(reservation_point(self._reservation_tags(row), row, self._shift_ms))
 
     def on_event(self, row: EventRow) -> None:
         """Make the point of an event."""
@@ -293,18 +283,3 @@ def _lateness(last: Tick, took_s: float) -> tuple[float | None, float | None]:
         return took_s, None
     due_s = (last.ends_ms - last.simulated_ms) / TICK_MS * last.seconds_per_tick
     return took_s, took_s - due_s
-
-
-def _reservation(row: ReservationRow) -> dict[str, Value | None]:
-    price = row.price_ueur
-    return {
-        "energy_wh": row.energy_wh,
-        "price_eur_per_kwh": None if price is None else price / UEUR_PER_EUR,
-        "cost_eur": None if price is None else row.energy_wh * price / NEUR_PER_EUR,
-        "distance_km": row.distance_km,
-        "charger": row.charger,
-    }
-
-
-def _seconds(begin_ms: int | None, end_ms: int | None) -> float | None:
-    return None if begin_ms is None or end_ms is None else (end_ms - begin_ms) / MS_PER_S
