@@ -49,7 +49,7 @@ from gridfleet.devices.config.sensor_tables import (
     VaneTable,
     VoltageTable,
 )
-from gridfleet.devices.config.shared_tables import BufferTable, Seed, Table
+from gridfleet.devices.config.shared_tables import ChargerTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, TomlText
 
 MAX_BYTES: Final = 65_536
@@ -98,7 +98,7 @@ class DeviceFile(Table):
     control: ControlTable = ControlTable()
     telemetry: TelemetryTable = TelemetryTable()
     turbine: TurbineTable = TurbineTable()
-    charger: BufferTable = BufferTable()
+    charger: ChargerTable = ChargerTable()
     """On pins there is one port, that of the contactor."""
     household: HouseholdTable = HouseholdTable()
     vehicle: VehicleTable = VehicleTable()

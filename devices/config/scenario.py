@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Id
 from gridfleet.devices.charging.service_status import validated
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
-    BufferTable,
+    ChargerTable,
     Latitude,
     Longitude,
     MarketTable,
@@ -71,7 +71,7 @@ class SettingsTable(Table):
     chargers_out: ChargersOut = ""
 
 
-class Area(RectangleTable):
+class AreaTable(RectangleTable):
     """A rectangle divided into rows × columns cells; adjacent cells are neighbours."""
 
     rows: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -103,7 +103,7 @@ class WeatherTable(Table):
         return self
 
 
-class Turbines(Table):
+class TurbinesTable(Table):
     """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
 
     count: Count = 3
@@ -113,7 +113,7 @@ class Turbines(Table):
     sites: tuple[Place, ...] = TURBINE_SITES
 
 
-class Consumers(Table):
+class ConsumersTable(Table):
     """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
 
     count: Count = 1
@@ -124,7 +124,7 @@ class _Counted(Table):
     count: Count = 1
 
 
-class Chargers(BufferTable, _Counted):
+class ChargersTable(ChargerTable, _Counted):
     """Charging stations with a buffer battery."""
 
     count: Count = 20
@@ -140,7 +140,7 @@ class WeightsTable(Table):
     energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
 
 
-class Vehicles(Table):
+class VehiclesTable(Table):
     """Electric vehicles, each of a model drawn from the table of real cars."""
 
     count: Count = 30
@@ -149,7 +149,7 @@ class Vehicles(Table):
     weights: WeightsTable = WeightsTable()
 
 
-class Reactors(Table):
+class ReactorsTable(Table):
     """External reactors; each cell is connected to one."""
 
     count: Annotated[int, Field(ge=0, le=1000)] = 1
@@ -180,16 +180,16 @@ class Scenario(Table):
     start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
     ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
     settings: SettingsTable = SettingsTable()
-    area: Area = Area()
+    area: AreaTable = AreaTable()
     weather: WeatherTable = WeatherTable()
     market: MarketTable = MarketTable()
-    turbines: Turbines = Turbines()
-    households: Consumers = Consumers()
-    commerce: Consumers = Consumers()
-    farms: Consumers = Consumers()
-    chargers: Chargers = Chargers()
-    vehicles: Vehicles = Vehicles()
-    reactors: Reactors = Reactors()
+    turbines: TurbinesTable = TurbinesTable()
+    households: ConsumersTable = ConsumersTable()
+    commerce: ConsumersTable = ConsumersTable()
+    farms: ConsumersTable = ConsumersTable()
+    chargers: ChargersTable = ChargersTable()
+    vehicles: VehiclesTable = VehiclesTable()
+    reactors: ReactorsTable = ReactorsTable()
     events: tuple[EventTable, ...] = ()
     folder: str = ""
     """The folder of the file; weather files are relative to it. Not a key of the file."""

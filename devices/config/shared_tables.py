@@ -40,7 +40,7 @@ class MarketTable(Table):
     charger_floor_eur_per_kwh: Share = 0.1
 
 
-class BufferTable(Table):
+class ChargerTable(Table):
     """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.instruments import SIMULATED, Connector, Instruments
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
+from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
 from gridfleet.devices.physics.air import speed_at_height_mps
 from gridfleet.devices.weather import Weather
 
@@ -72,7 +72,7 @@ def build_turbine(  # noqa: PLR0913 - each named where it is called
 
 def build_charger(
     identity: DeviceIdentity,
-    buffer: BufferTable,
+    settings: ChargerTable,
     market: MarketTable,
     *,
     reactor: str | None,
@@ -86,13 +86,13 @@ def build_charger(
     """
     from gridfleet.devices.agents.charger import Charger
 
-    capacity_wh = wh(buffer.capacity_kwh)
+    capacity_wh = wh(settings.capacity_kwh)
     return (agent_class or Charger)(
         *identity[:4],
         capacity_wh=capacity_wh,
-        stored_wh=round(capacity_wh * buffer.stored_share),
-        ports=buffer.ports if connector is None else 1,
-        max_wh_per_tick=wh(buffer.max_kwh_per_tick),
+        stored_wh=round(capacity_wh * settings.stored_share),
+        ports=settings.ports if connector is None else 1,
+        max_wh_per_tick=wh(settings.max_kwh_per_tick),
         package_wh=wh(market.package_kwh),
         floor_ueur_per_kwh=ueur(market.charger_floor_eur_per_kwh),
         reactor=reactor,

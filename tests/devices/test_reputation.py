@@ -9,7 +9,7 @@ from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.charging.reputation import MAX_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from gridfleet.devices.config.scenario import parse
-from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
+from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
 from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from tests.system.message_log import simulate
@@ -93,10 +93,10 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
     build = agent_factory.build_charger
 
     def first_lies(
-        identity: DeviceIdentity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+        identity: DeviceIdentity, settings: ChargerTable, market: MarketTable, *, reactor: str | None
     ) -> Charger:
         agent_class = kind if identity.id == "charger-1" else None
-        return build(identity, buffer, market, reactor=reactor, agent_class=agent_class)
+        return build(identity, settings, market, reactor=reactor, agent_class=agent_class)
 
     monkeypatch.setattr(agent_factory, "build_charger", first_lies)
     small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]

@@ -88,7 +88,7 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ("pin = 6", "pin = 17", "d.toml, line 18: stop.pin = 17: GPIO17 is already used by contactor.pin"),
         (
@@ -127,19 +127,19 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
         ("pin = 5", "pin = ", "d.toml: is not TOML:"),
     ],
 )
-def test_a_mistake_is_reported_with_line_key_and_remedy(old: str, new: str, said: str) -> None:
+def test_a_mistake_is_reported_with_line_key_and_remedy(old: str, new: str, expected: str) -> None:
     assert old in CHARGER
-    assert said in wrong(CHARGER.replace(old, new, 1))
+    assert expected in wrong(CHARGER.replace(old, new, 1))
 
 
 def test_a_bounce_time_that_would_swallow_the_wind() -> None:
-    said = wrong(TURBINE.replace("pin = 17", "pin = 17\nbounce_ms = 20"))
-    assert "anemometer: bounce_ms = 20: at 75 m/s pulses follow each other every 8.89 ms" in said
+    error = wrong(TURBINE.replace("pin = 17", "pin = 17\nbounce_ms = 20"))
+    assert "anemometer: bounce_ms = 20: at 75 m/s pulses follow each other every 8.89 ms" in error
 
 
 def test_a_brake_that_would_flutter() -> None:
-    said = wrong(TURBINE.replace("pin = 27", "pin = 27\nrelease_below_m_per_s = 30"))
-    assert "must be less than above_m_per_s (25)" in said
+    error = wrong(TURBINE.replace("pin = 27", "pin = 27\nrelease_below_m_per_s = 30"))
+    assert "must be less than above_m_per_s (25)" in error
 
 
 def test_an_unknown_model_of_vehicle() -> None:

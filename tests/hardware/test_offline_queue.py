@@ -102,8 +102,8 @@ def test_a_card_is_synced_seldom_but_when_a_segment_is_full(
 def test_a_time_is_corrected_when_the_clock_was_set_only_later() -> None:
     boot = real_time.boot_id()
     now = real_time.Timestamp(at_ms=1_750_000_100_000, synchronised=True, up_ms=100_000)
-    said = {"at_ms": 86_400_000, "synchronised": False}  # a Pi without battery wakes up in 1970
-    assert with_correct_time(QueuedMessage("sample", said, boot, 40_000), now) == {
+    payload = {"at_ms": 86_400_000, "synchronised": False}  # a Pi without battery starts in 1970
+    assert with_correct_time(QueuedMessage("sample", payload, boot, 40_000), now) == {
         "at_ms": 1_750_000_040_000,
         "synchronised": True,
     }
@@ -117,8 +117,11 @@ def test_a_time_that_cannot_be_corrected_stays_as_it_was(
     boot: str, synchronised_then: bool, synchronised_now: bool
 ) -> None:
     now = real_time.Timestamp(1_750_000_100_000, synchronised_now, 100_000)
-    said = {"at_ms": 86_400_000, "synchronised": synchronised_then}
-    assert with_correct_time(QueuedMessage("sample", said, boot or real_time.boot_id(), 40_000), now) == said
+    payload = {"at_ms": 86_400_000, "synchronised": synchronised_then}
+    assert (
+        with_correct_time(QueuedMessage("sample", payload, boot or real_time.boot_id(), 40_000), now)
+        == payload
+    )
 
 
 def test_the_kernel_says_whether_its_clock_is_synchronised() -> None:

@@ -8,7 +8,7 @@ from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
 from gridfleet.dashboards.reports.export import agent_line, trade_line
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.config.shared_tables import BufferTable, MarketTable
+from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
 from gridfleet.devices.runtime import agent_factory
 from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from tests.dashboards.runs import audit, broken, record
@@ -41,9 +41,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MessageLog:
     build = agent_factory.build_charger
 
     def build_metered(
-        identity: DeviceIdentity, buffer: BufferTable, market: MarketTable, *, reactor: str | None
+        identity: DeviceIdentity, settings: ChargerTable, market: MarketTable, *, reactor: str | None
     ) -> Charger:
-        return build(identity, buffer, market, reactor=reactor, connector=Meter())
+        return build(identity, settings, market, reactor=reactor, connector=Meter())
 
     monkeypatch.setattr(agent_factory, "build_charger", build_metered)
     return simulate(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
@@ -51,9 +51,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> MessageLog:
 
 def test_vehicles_pay_for_the_metered_energy(run: MessageLog) -> None:
     messages = [message for *_, message in run.messages]
-    assert sum(isinstance(said, Lease) and said.metered for said in messages) > 20
-    chargers = [said for said in messages if isinstance(said, ChargerState)]
-    vehicles = [said for said in messages if isinstance(said, VehicleState)]
+    assert sum(isinstance(message, Lease) and message.metered for message in messages) > 20
+    chargers = [message for message in messages if isinstance(message, ChargerState)]
+    vehicles = [message for message in messages if isinstance(message, VehicleState)]
     delivered_wh = sum(state.delivered_wh for state in chargers)
     assert delivered_wh > 20 * PER_READING_WH
     assert delivered_wh == sum(state.drawn_wh for state in vehicles)

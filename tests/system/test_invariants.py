@@ -327,7 +327,7 @@ def passing_faults(draw: st.DrawFn) -> Faults:
     )
 
 
-@example(  # a bill is refused while the vehicle charges anew, and forgotten when it has
+@example(  # a bill is refused while the vehicle charges again, and forgotten afterwards
     busy(
         9058,
         1,

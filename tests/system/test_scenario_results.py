@@ -233,7 +233,7 @@ def test_storm_chargers_drain_over_the_next_day(storm: Day) -> None:
     assert sum(later < earlier for earlier, later in pairwise(hourly)) > 0.75 * len(hourly)
     assert hourly[12] < hourly[6] < hourly[0]
     assert storm.stored[end + 96] < 0.35 * FULL_KWH
-    first = storm.stored[GALE.stop : GALE.stop + 16]  # while nobody is below a tenth they buy nothing at all
+    first = storm.stored[GALE.stop : GALE.stop + 16]  # as long as every charger is above a tenth, none buys
     assert first == sorted(first, reverse=True)
     assert storm.sold[GALE.stop : GALE.stop + 16] == pytest.approx(storm.demand[GALE.stop : GALE.stop + 16])
 

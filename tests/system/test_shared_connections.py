@@ -222,10 +222,10 @@ def test_invalid_batches_are_refused_counted_and_reported(address: BrokerAddress
         lines = shared(site, "fleet-1")
         assert site.loop.run_until(lambda: sum(lines.refused.values()) == 4, 60)
         assert lines.refused == {"version": 2, "malformed": 1, "sender": 1}
-        told = site.log.of(FleetPresence)
+        presences = site.log.of(FleetPresence)
         assert site.loop.run_until(
             lambda: any(message.refused == lines.refused for _, _, message in site.log.of(FleetPresence)), 10
-        ), list(told)
+        ), list(presences)
         assert site.listener.refused == 6
         assert site.clock.refused["sender"] == 1
         tick = site.clock.tick + 2

@@ -35,7 +35,7 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import Session
 from gridfleet.devices.clock.settings import Value
-from gridfleet.devices.config.scenario import Area, Scenario, load, parse
+from gridfleet.devices.config.scenario import AreaTable, Scenario, load, parse
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import SiteRun
@@ -61,7 +61,7 @@ LOST: Final = parse(
     [*FEW, "chargers.stored_share=1", "vehicles.count=6", "vehicles.stored_share=[0.2, 0.3]"],
 )
 """Every vehicle looks for a charger at once and repeatedly, because most chargers are out of reach."""
-NEAR: Final = Area(south=51, north=52, west=9, east=10)
+NEAR: Final = AreaTable(south=51, north=52, west=9, east=10)
 """An area in which they are within reach."""
 
 
@@ -282,16 +282,16 @@ def test_after_a_lost_connection_a_device_trades_again(
         if tick == 3 and not returned:
             cut(runners["charger-2"])
             returned.append(-1)
-        elif returned == [-1] and [said.online for said in presences()][-2:] == [False, True]:
+        elif returned == [-1] and [each.online for each in presences()][-2:] == [False, True]:
             returned[0] = tick
         return not (returned and 0 <= returned[0] <= tick - 4)
 
     def presences() -> list[Presence]:
-        return [said for _, sender, said in log.of(Presence) if sender == "charger-2"]
+        return [each for _, sender, each in log.of(Presence) if sender == "charger-2"]
 
     site.run(progress)
     last = site.clock.tick - 1
-    assert [said.online for said in presences()][:3] == [True, False, True]
+    assert [each.online for each in presences()][:3] == [True, False, True]
     assert site.clock.lockstep.late_phases == 0
     bidders = {sender for _, sender, bid in log.of(Bid) if bid.tick == last}
     assert bidders == {"charger-1", "charger-2", "charger-3", "household-1", "household-2", "commerce-1"}
@@ -312,7 +312,7 @@ def test_nobody_waits_for_an_offline_device(
         return True
 
     site.run(progress)
-    assert [said.online for _, sender, said in log.of(Presence) if sender == victim] == [True, False]
+    assert [each.online for _, sender, each in log.of(Presence) if sender == victim] == [True, False]
     assert [tick.tick for tick in begun(log)] == list(range(12))
     assert site.clock.lockstep.late_phases == 0
     assert not any(tick.absent for tick in begun(log))
@@ -391,7 +391,7 @@ def test_a_stalled_device_is_listed_costs_one_deadline_and_may_return(
     absent = [tick.absent for tick in begun(log)]
     assert absent == [*[()] * 4, *[(victim,)] * 5, *[()] * 7]
     assert broken(audit(log.messages, exact=False)) == {}
-    assert (victim, 15) in {(sender, said.tick) for _, sender, said in log.of(State)}
+    assert (victim, 15) in {(sender, state.tick) for _, sender, state in log.of(State)}
 
 
 def test_vehicles_leave_an_offline_charger(address: BrokerAddress, runners: dict[str, Seat]) -> None:

@@ -171,15 +171,15 @@ def error_of(file: Path) -> str:
 @pytest.mark.parametrize("fault", CSV_FAULTS)
 def test_a_faulty_csv_file_is_reported_with_its_line(fault: str, tmp_path: Path) -> None:
     text, words = CSV_FAULTS[fault]
-    said = error_of(with_csv(tmp_path, text))
-    assert all(word in said for word in words), said
+    error = error_of(with_csv(tmp_path, text))
+    assert all(word in error for word in words), error
 
 
 @pytest.mark.parametrize("fault", DWD_FAULTS)
 def test_a_faulty_dwd_file_is_reported_with_its_line(fault: str, tmp_path: Path) -> None:
     text, words = DWD_FAULTS[fault]
-    said = error_of(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), text))
-    assert all(word in said for word in words), said
+    error = error_of(with_dwd(tmp_path, dwd_text(1, [9.0] * 6), text))
+    assert all(word in error for word in words), error
 
 
 @pytest.mark.parametrize("lost", ["north.txt", "south.txt", "stations.txt"])
