@@ -58,7 +58,8 @@ def mean_power_w(energy_wh: int) -> int:
 class Agent:
     """Base of the agents: identity, current tick, dispatch by message class, timers, count of refused messages.
 
-    `handlers` and `phases` list methods; where a subclass overrides a listed method, its own is called.
+    `handlers` and `phases` list methods; where a subclass overrides a listed method, its own is called. So an agent of
+    your own overrides `on_call` or `on_trade_phase`, and needs a table only for a message class that its base ignores.
     """
 
     kind: ClassVar[Kind]

@@ -166,7 +166,8 @@ class Charger(Buyer):
             return now_ms
         return min(max(simulated_ms, tick.simulated_ms), tick.simulated_ms + TICK_MS)
 
-    def _on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        """Answer a call with an offer, or decline it."""
         if self.out_of_service or self._has_fault:
             return [(sender, Decline(call.call, "offline"))]
         now_ms = self._time_of(call.simulated_ms, now_ms)
@@ -182,7 +183,8 @@ class Charger(Buyer):
         )
         return [(sender, answer)]
 
-    def _on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+    def on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+        """Confirm an offer that is still held."""
         if self.out_of_service:
             return [(sender, Decline(accept.call, "offline"))]
         now_ms = self._time_of(accept.simulated_ms, now_ms)
@@ -192,11 +194,13 @@ class Charger(Buyer):
             return [(sender, Decline(accept.call, "offline"))]
         return [(sender, self.reservation_book.accept(sender, accept, now_ms))]
 
-    def _on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
+    def on_close(self, _scope: str, sender: str, close: Close, _now_ms: int) -> Out:
+        """End the hold of a call that is decided."""
         self.reservation_book.close(sender, close.call)
         return NOTHING
 
-    def _on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
+    def on_heartbeat(self, _scope: str, sender: str, beat: Heartbeat, now_ms: int) -> Out:
+        """Extend a lease, and deliver what was drawn since the last heartbeat."""
         if self.out_of_service:
             return [(sender, Decline(beat.call, "offline"))]
         now_ms = self._time_of(beat.simulated_ms, now_ms)
@@ -210,7 +214,8 @@ class Charger(Buyer):
             answer = Decline(beat.call, "offline")  # the vehicle leaves, and is billed for its release
         return [(sender, answer)]
 
-    def _on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+    def on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+        """End a lease, and send the bill."""
         if self._connector is not None:
             drawn_wh = self._connector.delivered_wh(sender, release.call)
             release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
@@ -235,7 +240,7 @@ class Charger(Buyer):
             "charging" if self._delivered_wh else "reserved" if self.reservation_book.reservations else "free"
         )
 
-    def _on_settle_phase(self, now_ms: int) -> Out:
+    def on_settle_phase(self, now_ms: int) -> Out:
         """Publish the account of the tick."""
         self.buying.stop_waiting()
         self.reservation_book.expire(now_ms)
@@ -273,14 +278,14 @@ class Charger(Buyer):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Buyer.handlers,
-        Call: _on_call,
-        Accept: _on_accept,
-        Close: _on_close,
-        Heartbeat: _on_heartbeat,
-        Release: _on_release,
+        Call: on_call,
+        Accept: on_accept,
+        Close: on_close,
+        Heartbeat: on_heartbeat,
+        Release: on_release,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,
         Phase.BID: on_bid_phase,
-        Phase.SETTLE: _on_settle_phase,
+        Phase.SETTLE: on_settle_phase,
     }

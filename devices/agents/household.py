@@ -50,7 +50,7 @@ class Household(Buyer):
         scaled_wh = round(energy_wh * self.tick_message.settings.consumer_scale)
         return split_into_packages(scaled_wh, self._package_wh, self._price)
 
-    def _on_settle_phase(self, _now_ms: int) -> Out:
+    def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account of the tick."""
         self.buying.stop_waiting()
         books = self.buying.purchases
@@ -75,5 +75,5 @@ class Household(Buyer):
 
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,
-        Phase.SETTLE: _on_settle_phase,
+        Phase.SETTLE: on_settle_phase,
     }

@@ -39,12 +39,12 @@ class Reactor(Seller):
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         return [*super().subscriptions(), ("request", self.id)]
 
-    def _on_bid_phase(self, _now_ms: int) -> Out:
+    def on_bid_phase(self, _now_ms: int) -> Out:
         """Open the books of the tick."""
         self._served = set()
         return self.selling.open_books(0)
 
-    def _on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:
+    def on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:
         """Award every package that bids enough; a repeated request gets the same award again."""
         sales = self.selling.sales
         if request.tick != self.tick or sales.tick != self.tick or self.tick_message.phase is Phase.SETTLE:
@@ -63,7 +63,7 @@ class Reactor(Seller):
         self._served.add(sender)
         return [(sender, message)]
 
-    def _on_settle_phase(self, _now_ms: int) -> Out:
+    def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account. What buyers refused was not generated; what they may still take was."""
         sales = self.selling.sales
         if sales.tick != self.tick:
@@ -74,9 +74,9 @@ class Reactor(Seller):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Seller.handlers,
-        Request: _on_request,
+        Request: on_request,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: _on_bid_phase,
-        Phase.SETTLE: _on_settle_phase,
+        Phase.BID: on_bid_phase,
+        Phase.SETTLE: on_settle_phase,
     }

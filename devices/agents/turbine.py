@@ -136,7 +136,7 @@ class Turbine(Seller):
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
 
-    def _on_bid_phase(self, now_ms: int) -> Out:
+    def on_bid_phase(self, now_ms: int) -> Out:
         """Open the market of the tick, and announce the own supply."""
         energy_wh = self.generate()
         self.stop_waiting()
@@ -151,7 +151,7 @@ class Turbine(Seller):
         out.append((self.cell, Supply(self.tick, energy_wh)))
         return out
 
-    def _on_bid(self, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
+    def on_bid(self, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
         """Enter a consumer's bid."""
         market = self._market
         if bid.tick != market.tick or self._cleared or sender in market.bids:
@@ -159,7 +159,7 @@ class Turbine(Seller):
         market.bids[sender] = bid.packages
         return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
-    def _on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
+    def on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
         """Enter another producer's supply."""
         market = self._market
         if supply.tick != market.tick or self._cleared or sender in market.supplies:
@@ -167,14 +167,14 @@ class Turbine(Seller):
         market.supplies[sender] = supply.energy_wh
         return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
-    def _on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
+    def on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
         """Enter a bid that a neighbouring cell could not serve."""
         if residual.tick != self._market.tick or sender in self._market_of(scope).bids:
             return self._keep_or_refuse(scope, sender, residual)
         self._market_of(scope).bids[sender] = residual.packages
         return NOTHING
 
-    def _on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
+    def on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
         """Enter another producer's offer to a neighbouring cell."""
         if surplus.tick != self._market.tick or sender in self._market_of(scope).supplies:
             return self._keep_or_refuse(scope, sender, surplus)
@@ -190,7 +190,7 @@ class Turbine(Seller):
         self._early.setdefault((scope, sender, message.TYPE), message)
         return NOTHING
 
-    def _on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
+    def on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Keep the roster of the cell: bids and supplies of its members are waited for."""
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
@@ -199,7 +199,7 @@ class Turbine(Seller):
 
     # --- trade: the same market as every other producer of the cell ---------------------------------------
 
-    def _on_trade_phase(self, now_ms: int) -> Out:
+    def on_trade_phase(self, now_ms: int) -> Out:
         """Clear the market as soon as every online member of the cell has published its bid or supply."""
         if self._market.tick != self.tick:
             return NOTHING
@@ -243,7 +243,7 @@ class Turbine(Seller):
             market = self._neighbour_markets[cell] = CellMarket(self.tick)
         return market
 
-    def _on_surplus_phase(self, _now_ms: int) -> Out:
+    def on_surplus_phase(self, _now_ms: int) -> Out:
         """Divide the own part of the cell's surplus among the neighbours' highest residual bids; announce it."""
         markets = self._neighbour_markets
         if self._market.tick != self.tick or not markets or not self._cleared:
@@ -264,7 +264,7 @@ class Turbine(Seller):
             markets[cell].supplies[self.id] = energy_wh
         return [(cell, Surplus(self.tick, energy_wh)) for cell, energy_wh in sorted(shares.items())]
 
-    def _on_exchange_phase(self, now_ms: int) -> Out:
+    def on_exchange_phase(self, now_ms: int) -> Out:
         """Clear the residual market of each neighbouring cell among all producers that export to it."""
         if self._market.tick != self.tick or not self._cleared:
             return NOTHING
@@ -276,7 +276,7 @@ class Turbine(Seller):
         self.selling.expect_receipts(now_ms)
         return out
 
-    def _on_settle_phase(self, _now_ms: int) -> Out:
+    def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account of the tick; what nobody bought is curtailed."""
         self.stop_waiting()
         self.selling.stop_waiting()
@@ -287,16 +287,16 @@ class Turbine(Seller):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Seller.handlers,
-        Presence: _on_presence,
-        Bid: _on_bid,
-        Supply: _on_supply,
-        Residual: _on_residual,
-        Surplus: _on_surplus,
+        Presence: on_presence,
+        Bid: on_bid,
+        Supply: on_supply,
+        Residual: on_residual,
+        Surplus: on_surplus,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: _on_bid_phase,
-        Phase.TRADE: _on_trade_phase,
-        Phase.SURPLUS: _on_surplus_phase,
-        Phase.EXCHANGE: _on_exchange_phase,
-        Phase.SETTLE: _on_settle_phase,
+        Phase.BID: on_bid_phase,
+        Phase.TRADE: on_trade_phase,
+        Phase.SURPLUS: on_surplus_phase,
+        Phase.EXCHANGE: on_exchange_phase,
+        Phase.SETTLE: on_settle_phase,
     }

@@ -120,7 +120,7 @@ class Vehicle(Agent):
 
     # --- messages: each goes to the part that it is about -------------------------------------------------
 
-    def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
+    def on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """Update the roster; leave a charger that has gone offline."""
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
@@ -130,29 +130,33 @@ class Vehicle(Agent):
             return out
         return self.reservation.on_broken_promise(now_ms)
 
-    def _on_offer(self, _scope: str, sender: str, offer: Offer, now_ms: int) -> Out:
+    def on_offer(self, _scope: str, sender: str, offer: Offer, now_ms: int) -> Out:
+        """Collect an offer."""
         return self.search.on_offer(sender, offer, now_ms)
 
-    def _on_decline(self, _scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
+    def on_decline(self, _scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
+        """Take a refusal of the charger that it is reserved with, or of one that it asked."""
         if self.reservation.is_with(sender, decline.call):
             return self.reservation.on_decline(decline, now_ms)
         if self.reservation.is_unbilled(sender, decline.call):
             return NOTHING
         return self.search.on_decline(sender, decline, now_ms)
 
-    def _on_lease(self, _scope: str, sender: str, lease: Lease, now_ms: int) -> Out:
+    def on_lease(self, _scope: str, sender: str, lease: Lease, now_ms: int) -> Out:
+        """Take the answer to a heartbeat, or the confirmation of an offer."""
         if self.reservation.is_with(sender, lease.call):
             return self.reservation.on_lease(lease)
         if self.reservation.is_unbilled(sender, lease.call):
             return NOTHING
         return self.search.on_lease(sender, lease, now_ms)
 
-    def _on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
+    def on_bill(self, _scope: str, sender: str, bill: Bill, now_ms: int) -> Out:
+        """Pay a bill."""
         return self.reservation.on_bill(sender, bill, now_ms)
 
     # --- phases -------------------------------------------------------------------------------------------
 
-    def _on_bid_phase(self, now_ms: int) -> Out:
+    def on_bid_phase(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
         trip, search = self.trip, self.search
         if not now_ms < search.deadline_ms <= now_ms + DAY_MS:
@@ -178,10 +182,11 @@ class Vehicle(Agent):
             self.plan(now_ms + 1 + self._rng.below(TICK_MS - 1), trip.set_out)
         return NOTHING
 
-    def _on_import_phase(self, now_ms: int) -> Out:
+    def on_import_phase(self, now_ms: int) -> Out:
+        """Send the heartbeat of the tick."""
         return self.reservation.on_import_phase(now_ms)
 
-    def _on_settle_phase(self, now_ms: int) -> Out:
+    def on_settle_phase(self, now_ms: int) -> Out:
         """Publish the account of the tick."""
         trip, reservation = self.trip, self.reservation
         trip.advance(now_ms)
@@ -217,14 +222,14 @@ class Vehicle(Agent):
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Tick: Agent.on_tick,
-        Presence: _on_presence,
-        Offer: _on_offer,
-        Decline: _on_decline,
-        Lease: _on_lease,
-        Bill: _on_bill,
+        Presence: on_presence,
+        Offer: on_offer,
+        Decline: on_decline,
+        Lease: on_lease,
+        Bill: on_bill,
     }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: _on_bid_phase,
-        Phase.IMPORT: _on_import_phase,
-        Phase.SETTLE: _on_settle_phase,
+        Phase.BID: on_bid_phase,
+        Phase.IMPORT: on_import_phase,
+        Phase.SETTLE: on_settle_phase,
     }

@@ -4,7 +4,6 @@ Run it with `pytest examples/hil`, or on a Raspberry Pi wired back to itself wit
 """
 
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 
@@ -41,9 +40,9 @@ channel = 0
 class NightCharger(Charger):
     """Asks a tenth less between midnight and six o'clock."""
 
-    def on_night_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def on_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
         """Answer as the shipped charger does, then lower the price."""
-        answers = Charger.handlers[Call](self, scope, sender, call, now_ms)
+        answers = super().on_call(scope, sender, call, now_ms)
         night = self.tick_ms // 3_600_000 % 24 < 6
         return [
             (to, replace(message, price_ueur_per_kwh=message.price_ueur_per_kwh * 9 // 10))
@@ -51,8 +50,6 @@ class NightCharger(Charger):
             else (to, message)
             for to, message in answers
         ]
-
-    handlers: ClassVar = {**Charger.handlers, Call: on_night_call}
 
 
 def build_agent(file: DeviceFile, control: ChargerControl) -> Charger:

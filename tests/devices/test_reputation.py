@@ -57,33 +57,27 @@ class Liar(Charger):
 
     __slots__ = ()
 
-    def _offer_for_free(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
         return [(sender, Offer(call.call, call.energy_wh * 2, 0, now_ms + 300_000))]
 
-    def _decline(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
+    def on_accept(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
         return [(sender, Decline(accept.call, "unknown"))]
-
-    handlers = {**Charger.handlers, Call: _offer_for_free, Accept: _decline}  # noqa: RUF012 - as its base has it
 
 
 class DeclinesReleases(Liar):
     """Confirms its offers, and declines every release."""
 
-    __slots__ = ()
+    __slots__ = ("_promised",)
 
-    def _confirm(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
+    def on_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+        self._promised = {**getattr(self, "_promised", {}), sender: call.energy_wh * 2}
+        return super().on_call(scope, sender, call, now_ms)
+
+    def on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
         return [(sender, Lease(accept.call, self._promised[sender], 0, now_ms + 2_250_000))]
 
-    _promised: dict[str, int] = {}  # noqa: RUF012 - one such charger per test
-
-    def _note_offer(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        self._promised[sender] = call.energy_wh * 2
-        return self._offer_for_free(scope, sender, call, now_ms)
-
-    def _decline_release(self, _scope: str, sender: str, beat: Release, _now_ms: int) -> Out:
-        return [(sender, Decline(beat.call, "unknown"))]
-
-    handlers = {**Liar.handlers, Call: _note_offer, Accept: _confirm, Release: _decline_release}  # noqa: RUF012
+    def on_release(self, _scope: str, sender: str, release: Release, _now_ms: int) -> Out:
+        return [(sender, Decline(release.call, "unknown"))]
 
 
 @pytest.mark.parametrize("kind", [Liar, DeclinesReleases])
