@@ -1,8 +1,8 @@
 """Relay a browser's WebSocket to the broker's own port, byte for byte: for brokers that browsers cannot reach.
 
-rumqttd, the embedded broker, has a WebSocket listener for MQTT 3.1.1 only, and that ends for good at the first
-message with properties of MQTT 5, which all of ours have (measured with iotcore 0.4). The relay does not read
-what passes: the page speaks MQTT to the broker, and the broker alone decides who may publish what.
+rumqttd, the embedded broker, has a WebSocket listener for MQTT 3.1.1 only, which stops for good at the first
+message with properties of MQTT 5, as GridFleet's have (measured with iotcore 0.4). The relay does not interpret
+the bytes: the page and the broker exchange MQTT, and the broker alone decides who may publish what.
 
 The WebSocket protocol is the `websockets` library's, used without its own networking (as its documentation
 calls it, Sans-I/O): the page and the relay share one port, which the library's servers do not offer.

@@ -70,7 +70,7 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
 
 
 def verdict_html(invariants: list[Invariant]) -> str:
-    """Return the auditor's verdict and each invariant; words and signs say what the colours do."""
+    """Return the auditor's verdict and each invariant; words and signs repeat the meaning of the colours."""
     if not invariants:
         return '<section class="verdict open"><p>This run was not audited.</p></section>'
     checks = number_text(sum(invariant.checked for invariant in invariants), 0)

@@ -59,7 +59,7 @@ def test_the_page_and_its_parts_come_with_strict_headers(server: ConsoleServer) 
         assert headers["Server"].strip() == "GridFleet"
 
 
-def test_the_page_is_told_what_it_must_know(server: ConsoleServer) -> None:
+def test_the_configuration_names_broker_and_site(server: ConsoleServer) -> None:
     config = json.loads(ask(server, "/config.json")[2])
     assert config["ws_url"] == WS
     assert config["site"] == "germany"
@@ -70,11 +70,11 @@ def test_the_page_is_told_what_it_must_know(server: ConsoleServer) -> None:
     "path",
     ["/nothing", "/../server.py", "/assets/../../server.py", "/%2e%2e/server.py", "//etc/passwd", "/page"],
 )
-def test_there_is_nothing_else(path: str, server: ConsoleServer) -> None:
+def test_other_paths_are_not_found(path: str, server: ConsoleServer) -> None:
     assert ask(server, path)[0] == 404
 
 
-def test_only_reading_and_only_by_our_own_name(server: ConsoleServer) -> None:
+def test_only_get_and_head_and_only_for_loopback_names(server: ConsoleServer) -> None:
     assert ask(server, "/", "POST")[0] == 501
     assert ask(server, "/", "HEAD")[2] == b""
     assert ask(server, "/", Host="evil.example")[0] == 421
@@ -93,12 +93,12 @@ def test_only_reading_and_only_by_our_own_name(server: ConsoleServer) -> None:
         "",
     ],
 )
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_websocket_url_is_refused(url: str) -> None:
     with pytest.raises(ConsoleError):
         check_ws_url(url)
 
 
-def test_a_port_that_is_taken_is_told(server: ConsoleServer) -> None:
+def test_a_port_in_use_and_a_closed_console_are_reported(server: ConsoleServer) -> None:
     port = urlsplit(server.url).port
     with (
         pytest.raises(ConsoleError, match="choose another port"),

@@ -17,9 +17,9 @@ def test_settings_come_into_force_and_are_printed(
 ) -> None:
     words = ["wind_scale=2", "turbine_scale=0.5", "algorithm=closest", "seconds_per_tick=0.3", "ticks=700"]
     assert main(["set", *words, "--broker", broker.url]) == ExitCode.SUCCESS
-    said = capsys.readouterr()
-    assert said.out.splitlines() == [word.replace("=", " = ") for word in words]
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert output.out.splitlines() == [word.replace("=", " = ") for word in words]
+    assert output.err == ""
     wait_until(lambda: running.tick and running.tick.settings.algorithm is Algorithm.CLOSEST)
     assert running.tick is not None
     assert running.tick.settings.wind_scale == 2.0

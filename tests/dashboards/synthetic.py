@@ -33,7 +33,7 @@ INVARIANTS = (
     Invariant("energy", "generated + reactor + imported = sold + exported + curtailed", 120, 0),
     Invariant("money", "what consumers paid is what producers earned", 120, 0),
     Invariant("ports", "never more reservations than ports; every lease ends", 2_400, 0),
-    Invariant("liveness", "no tick waits on a dead device past its deadline", 120, 0),
+    Invariant("liveness", "no tick waits on an offline device past its deadline", 120, 0),
 )
 
 

@@ -1,5 +1,5 @@
-// Has Grafana's own types judge pages: node types.mjs FOLDER_WITH_THE_TOOLS < pages.json
-// Reads {name: page, …}, writes {name: ["place: what is wrong", …], …}. Each panel is checked against the types of its
+// Checks pages against Grafana's own types: node types.mjs FOLDER_OF_THE_TOOLS < pages.json
+// Reads {name: page, …}, writes {name: ["place: error", …], …}. Each panel is checked against the types of its
 // own kind: the page and the panel, its options, its field settings, and the value of each override.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ import type * as raw from "${types}/raw/dashboard/x/dashboard_types.gen";
 ${Object.entries(KINDS)
   .map(([kind, name]) => `import type * as ${name} from "${types}/raw/composable/${name.toLowerCase()}/panelcfg/x/${name}PanelCfg_types.gen";`)
   .join("\n")}
-// What a type is in JSON: an enumeration is its values.
+// A type as it is in JSON, where an enumeration is its values.
 type Json<T> = T extends string ? \`\${T}\`
   : T extends boolean | null | undefined ? T
   : T extends number ? (\`\${T}\` extends \`\${infer N extends number}\` ? N : never)
@@ -30,41 +30,41 @@ type Json<T> = T extends string ? \`\${T}\`
 interface FluxQuery { refId: string; query: string; datasource: raw.DataSourceRef }
 `;
 
-/** Writes one page as assignments, each on a line of its own, with the place that the line stands for. */
+/** Returns a page as assignments, one per line, each with its place in the page. */
 function assignments(page) {
   const lines = [];
-  const say = (place, type, value) => lines.push({ place, text: `{ const it: Json<${type}> = ${JSON.stringify(value)}; void it; }` });
+  const expectType = (place, type, value) => lines.push({ place, text: `{ const it: Json<${type}> = ${JSON.stringify(value)}; void it; }` });
   const { panels, templating, annotations, ...rest } = page;
-  say("page", 'Omit<raw.Dashboard, "panels" | "templating" | "annotations">', rest);
-  for (const variable of templating?.list ?? []) say(`variable ${variable.name}`, "raw.VariableModel", variable);
+  expectType("page", 'Omit<raw.Dashboard, "panels" | "templating" | "annotations">', rest);
+  for (const variable of templating?.list ?? []) expectType(`variable ${variable.name}`, "raw.VariableModel", variable);
   for (const { target, ...note } of annotations?.list ?? []) {
-    say(`annotation ${note.name}`, 'Omit<raw.AnnotationQuery, "target">', note);
-    say(`annotation ${note.name}, query`, "FluxQuery", target);
+    expectType(`annotation ${note.name}`, 'Omit<raw.AnnotationQuery, "target">', note);
+    expectType(`annotation ${note.name}, query`, "FluxQuery", target);
   }
   for (const panel of panels) {
     const place = panel.title || `panel ${panel.id}`;
     if (panel.type === "row") {
-      say(place, "raw.RowPanel", panel);
+      expectType(place, "raw.RowPanel", panel);
       continue;
     }
     const { options, fieldConfig, targets, ...plain } = panel;
-    say(place, 'Omit<raw.Panel, "options" | "fieldConfig" | "targets">', plain);
-    for (const target of targets ?? []) say(`${place}, query`, "FluxQuery", target);
+    expectType(place, 'Omit<raw.Panel, "options" | "fieldConfig" | "targets">', plain);
+    for (const target of targets ?? []) expectType(`${place}, query`, "FluxQuery", target);
     if (WITHOUT_TYPES.has(panel.type)) continue;
     if (!(panel.type in KINDS)) {
       lines.push({ place, text: `const none: "a kind of panel with types" = ${JSON.stringify(panel.type)};` });
       continue;
     }
-    say(`${place}, options`, `${KINDS[panel.type]}.Options`, options);
+    expectType(`${place}, options`, `${KINDS[panel.type]}.Options`, options);
     const { custom, ...defaults } = fieldConfig?.defaults ?? {};
-    say(`${place}, fields`, 'Omit<raw.FieldConfig, "custom">', defaults);
-    if (custom !== undefined) say(`${place}, custom fields`, `Partial<${KINDS[panel.type]}.FieldConfig>`, custom);
+    expectType(`${place}, fields`, 'Omit<raw.FieldConfig, "custom">', defaults);
+    if (custom !== undefined) expectType(`${place}, custom fields`, `Partial<${KINDS[panel.type]}.FieldConfig>`, custom);
     for (const { matcher, properties } of fieldConfig?.overrides ?? []) {
-      say(`${place}, override`, "raw.MatcherConfig", matcher);
+      expectType(`${place}, override`, "raw.MatcherConfig", matcher);
       for (const { id, value } of properties) {
         const own = id.startsWith("custom.");
         const name = JSON.stringify(own ? id.slice("custom.".length) : id);
-        say(`${place}, override ${id}`, `Required<${own ? `${KINDS[panel.type]}.FieldConfig` : "raw.FieldConfig"}>[${name}]`, value);
+        expectType(`${place}, override ${id}`, `Required<${own ? `${KINDS[panel.type]}.FieldConfig` : "raw.FieldConfig"}>[${name}]`, value);
       }
     }
   }

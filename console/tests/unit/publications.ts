@@ -90,7 +90,7 @@ export function publication(topic: string, message: object | string, changes: Pa
   return { topic: `gridfleet/${SITE}/${topic}`, payload, retained: false, schema: '2', ...changes };
 }
 
-/** A site that receives what a test publishes, one millisecond apart unless it says when. */
+/** A site that receives the publications of a test, one millisecond apart unless the test sets the time. */
 export class TestSite {
   readonly site = new Site(SITE);
   nowMs = 1_000;
