@@ -83,7 +83,17 @@ class TraceWriter:
 
 
 def read_trace(path: Path | str) -> Iterator[TracedMessage]:
-    """Yield the messages of a trace, validated; raise TraceError with file and line."""
+    """Yield the messages of a trace, validated; raise TraceError with file and line.
+
+    To audit a trace again:
+
+    >>> def audit_trace(path: str) -> bool:
+    ...     from gridfleet.dashboards.audit import Auditor
+    ...     auditor = Auditor(exact=False)
+    ...     for traced in read_trace(path):
+    ...         auditor.tap(*traced)
+    ...     return all(finding.holds for finding in auditor.finish())
+    """
     number = 0
     site: str | None = None
     try:

@@ -35,7 +35,14 @@ _CREATE: Final = f"BEGIN; {schema.create_sql()} COMMIT;"
 
 
 class Store:
-    """Rows of one run; a context manager, not shared between threads. Use after close raises."""
+    """Rows of one run; a context manager, not shared between threads. Use after close raises.
+
+    >>> from gridfleet.dashboards.store.rows import EventRow
+    >>> with Store.create() as store:
+    ...     store.add_events([EventRow(0, 0, "begin", "site", "the run begins")])
+    ...     [event.text for event in store.events()]
+    ['the run begins']
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | str, *, writable: bool) -> None:
         self.path = path

@@ -32,7 +32,11 @@ class Point(NamedTuple):
 
 
 def line(point: Point) -> str:
-    """Return a point in line protocol, times in milliseconds; empty for a point without any value."""
+    """Return a point in line protocol, times in milliseconds; empty for a point without any value.
+
+    >>> line(Point("grid", {"site": "home", "cell": "north"}, {"sold_wh": 500}, 1_748_822_400_000))
+    'grid,cell=north,site=home sold_wh=500i 1748822400000'
+    """
     fields = ",".join(
         [f"{name}={_value_text(value)}" for name, value in point.fields.items() if value is not None]
     )

@@ -34,5 +34,9 @@ OTHER: Final = "other"
 
 
 def band_of(price_ueur_per_kwh: int) -> str:
-    """Return the price band of a price in µEUR/kWh."""
+    """Return the price band of a price in µEUR/kWh.
+
+    >>> band_of(370_000)
+    '0.35'
+    """
     return BANDS[min(price_ueur_per_kwh // 50_000, len(BANDS) - 1)]

@@ -1,4 +1,4 @@
-"""The examples in docstrings of pages, reports and Grafana's builders are run."""
+"""The examples in docstrings of the dashboards are run."""
 
 import doctest
 import importlib
@@ -14,6 +14,11 @@ import pytest
         "reports.summary_text",
         "grafana.templates",
         "grafana.builders.flux",
+        "market.aggregate",
+        "recording.trace",
+        "store.database",
+        "telemetry.points",
+        "telemetry.tags",
     ],
 )
 def test_examples_in_docstrings_are_correct(module: str) -> None:
