@@ -1,1 +1,1 @@
-"""How it reaches a machine: command line, flashing, units, certificates and files."""
+"""The command line, and how GridFleet reaches machines: secrets, containers, flashing, upgrades, checks, chaos."""

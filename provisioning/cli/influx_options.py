@@ -38,7 +38,7 @@ def add_token(parser: "argparse._ActionsContainer", content: str) -> None:
     )
 
 
-def target_of(arguments: argparse.Namespace) -> "Target | None":
+def influx_target(arguments: argparse.Namespace) -> "Target | None":
     """Return the server to write to, or None without --influx; raise CommandError for missing options."""
     from gridfleet.dashboards.telemetry.influx.client import Target
 

@@ -30,7 +30,7 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message
 
 
 def set_up_logs(
-    form: str = "human",
+    log_format: str = "human",
     level: int = logging.INFO,
     *,
     always: "Mapping[str, object] | None" = None,
@@ -38,13 +38,13 @@ def set_up_logs(
 ) -> None:
     """Log everything from a level on to a stream, by default standard error; a second call replaces the first.
 
-    `form` is human or json. Each JSON object also contains the fields in `always`, such as the device's id.
+    `log_format` is human or json. Each JSON object also contains the fields in `always`, such as the device's id.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     in_journal = stream is None and _is_journal(sys.stderr)
     handler.setFormatter(
         JsonFormatter(always, in_journal=in_journal)
-        if form == "json"
+        if log_format == "json"
         else HumanFormatter(in_journal=in_journal)
     )
     root = logging.getLogger()
@@ -55,10 +55,10 @@ def set_up_logs(
     root.setLevel(level)
 
 
-def status_reporter(form: str, command: str) -> "Callable[[str], None]":
+def status_reporter(log_format: str, command: str) -> "Callable[[str], None]":
     """Set up the log of a command; return the function that reports its status: as text, or in the log if JSON."""
-    set_up_logs(form)
-    if form == "json":
+    set_up_logs(log_format)
+    if log_format == "json":
         return logging.getLogger(f"gridfleet.{command}").info
 
     def report(text: str) -> None:

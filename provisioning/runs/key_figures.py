@@ -41,10 +41,10 @@ _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() 
 def key_figures(store: Store) -> str:
     """Return the key figures of a run, one per line with its unit."""
     summary, found = summarise(store), metric_values(store)
-    agents = sum(summary["counts"]["agents"].values())
+    devices = sum(summary["counts"]["agents"].values())
     head = f"{summary['scenario']}, seed {summary['seed']}: {count_text(summary['ticks'], 'tick')}"
     lines = [
-        coloured(f"{head}, {count_text(agents, 'agent')} in {count_text(summary['cells'], 'cell')}", "bold")
+        coloured(f"{head}, {count_text(devices, 'device')} in {count_text(summary['cells'], 'cell')}", "bold")
     ]
     for group, names in GROUPS.items():
         for row, name in enumerate(names):
@@ -53,10 +53,10 @@ def key_figures(store: Store) -> str:
             unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
             lines.append(f"{'' if row else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
-    return "\n".join([*lines, *checks(store.invariants(), store.meta(BREACHES, {}))])
+    return "\n".join([*lines, *verdict_lines(store.invariants(), store.meta(BREACHES, {}))])
 
 
-def checks(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
+def verdict_lines(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
     """Return the auditor's verdict: the invariants that hold, then each breached one with an example."""
     if not invariants:
         return [f"{'Checks':<{_GROUP_WIDTH}}{coloured('no auditor checked this run', 'yellow')}"]

@@ -10,7 +10,7 @@ from gridfleet.provisioning.cli.arguments import add_changes, add_output, add_re
 from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.cli.influx_options import add_influx, target_of
+from gridfleet.provisioning.cli.influx_options import add_influx, influx_target
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 
 HELP: Final = "run a scenario over a real MQTT broker"
@@ -85,7 +85,7 @@ def execute(arguments: argparse.Namespace) -> int:
     scenario = scenario_from_arguments(arguments)
     fleet = Fleet(scenario)
     directory = output_directory(arguments.out, f"run-{scenario.name}")
-    target = target_of(arguments)
+    target = influx_target(arguments)
     price = LowestPrice()
     with ExitStack() as stack:
         exact = mode == Mode.LOCKSTEP

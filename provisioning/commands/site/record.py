@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gridfleet.provisioning.cli.arguments import add_log, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
-from gridfleet.provisioning.cli.influx_options import add_influx, target_of
+from gridfleet.provisioning.cli.influx_options import add_influx, influx_target
 
 if TYPE_CHECKING:
     from gridfleet.dashboards.store.rows import RunFacts
@@ -76,7 +76,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise CommandError("record", "needs a SCENARIO or --site SITE")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
-    target = target_of(arguments)
+    target = influx_target(arguments)
     folder = Path(arguments.out or f"{OUT}-{site}")
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
