@@ -1,5 +1,6 @@
 """Short simulated runs as logs of their messages, and what audit and recorder make of them."""
 
+from dataclasses import replace
 from functools import cache
 
 from gridfleet.broker.protocol.messages import Message
@@ -41,6 +42,12 @@ def audit(
     for each in log:
         auditor.tap(*each)
     return {finding.name: finding for finding in auditor.finish()}
+
+
+def change(log: list[Logged], at: int, **fields: object) -> None:
+    """Replace fields of a logged message."""
+    now, scope, sender, message = log[at]
+    log[at] = (now, scope, sender, replace(message, **fields))
 
 
 def broken(findings: dict[str, Finding]) -> dict[str, tuple[str, ...]]:
