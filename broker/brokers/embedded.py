@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from gridfleet.broker.child_python import child_environment
 from gridfleet.broker.errors import BrokerError, error_reason
+from gridfleet.broker.subprocess_environment import python_environment
 
 MAX_PACKET: Final = 262_144
 """The largest MQTT packet in bytes that it accepts."""
@@ -174,7 +174,7 @@ class EmbeddedBroker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=child_environment(),
+            env=python_environment(),
             start_new_session=True,
         )
         deadline = time.monotonic() + START_S

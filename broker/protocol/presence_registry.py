@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence
-from gridfleet.broker.protocol.topics import ALL, MESSAGE_TYPES, Address
+from gridfleet.broker.protocol.topics import ALL, MESSAGE_TYPES, Address, scope_matches
 
 MAX_DEVICES: Final = 200_000
 """Devices beyond this number are not remembered."""
@@ -71,7 +71,7 @@ class PresenceRegistry:
         behind = self._behind.get(fleet, {})
         for pattern in ("+/+",) if scopes is None else scopes:
             for scope in (
-                [each for each in behind if _matches(pattern, each)] if ALL in pattern else [pattern]
+                [each for each in behind if scope_matches(pattern, each)] if ALL in pattern else [pattern]
             ):
                 for name in sorted(behind.get(scope, ())):
                     yield Address(topic, scope, name), replace(self._devices[name].presence, online=False)
@@ -104,11 +104,3 @@ class PresenceRegistry:
         if presence.via is None:
             return self._direct.setdefault((presence.kind, presence.cell), set())
         return self._behind.setdefault(presence.via, {}).setdefault(device.scope, set())
-
-
-def _matches(pattern: str, scope: str) -> bool:
-    """Tell whether a scope has the levels of a pattern, where `+` is any level."""
-    wanted, levels = pattern.split("/"), scope.split("/")
-    return len(wanted) == len(levels) and all(
-        each in {ALL, level} for each, level in zip(wanted, levels, strict=True)
-    )

@@ -204,6 +204,18 @@ def topic_filter(site: str, message_type: str, scope: str = "", sender: str = AL
     return f"{ROOT}/{site}/{message_type}/{sender}"
 
 
+def scope_matches(pattern: str, scope: str) -> bool:
+    """Tell whether a scope has the levels of a pattern, in which `+` stands for any level.
+
+    >>> scope_matches("+/charger", "north/charger"), scope_matches("north", "south")
+    (True, False)
+    """
+    wanted, levels = pattern.split("/"), scope.split("/")
+    return len(wanted) == len(levels) and all(
+        each in {ALL, level} for each, level in zip(wanted, levels, strict=True)
+    )
+
+
 def parse_topic(site: str, text: str) -> Address:
     """Return message type, scope and sender of a topic; raise TopicError when it is not one of the site's.
 

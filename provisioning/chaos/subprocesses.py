@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.child_python import child_environment
+from gridfleet.broker.subprocess_environment import python_environment
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 _LOG_LINES: Final = 3
@@ -57,7 +57,7 @@ class Subprocess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=child_environment(),
+                env=python_environment(),
             )
 
     def kill(self) -> None:

@@ -21,7 +21,7 @@ Message = tuple[str, bytes, bool]
 
 
 class SiteListener:
-    """A client that remembers what it hears."""
+    """A client that keeps what it receives."""
 
     def __init__(
         self, loop: MqttLoop, name: str, *filters: tuple[str, int], will: Will | None = None

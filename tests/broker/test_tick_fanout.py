@@ -18,7 +18,7 @@ TICK = Tick(0, Phase.BID, 0, 300_000, Mode.SCALED, 9.0, 5, False, Settings())
 
 
 class Device:
-    """A client that remembers what it hears."""
+    """A client that keeps what it receives."""
 
     def __init__(self, channels: TickFanout | MqttLoop, name: str, *filters: tuple[str, int]) -> None:
         self.received: list[tuple[str, bytes, bool]] = []

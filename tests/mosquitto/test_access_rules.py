@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
 
 from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
@@ -32,15 +33,8 @@ CITY = parse(
 )
 
 
-def matches(pattern: str, text: str) -> bool:
-    levels, wanted = text.split("/"), pattern.split("/")
-    if wanted[-1] == "#":
-        return levels[: len(wanted) - 1] == wanted[:-1]
-    return len(levels) == len(wanted) and all(w in ("+", x) for w, x in zip(wanted, levels, strict=True))
-
-
 def any_of(patterns: Iterable[str], text: str) -> bool:
-    return any(matches(pattern, text) for pattern in patterns)
+    return any(topic_matches_sub(pattern, text) for pattern in patterns)
 
 
 def test_devices_may_receive_exactly_what_they_subscribe_to() -> None:
@@ -127,10 +121,13 @@ def test_the_rules_of_a_household() -> None:
 
 def test_the_rules_of_a_fleet_process() -> None:
     house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
-    mill = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
+    turbine = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
     text = access_rules(
         "here",
-        [Identity("fleet-1", ClientRole.FLEET, devices=(house, mill)), Identity("fleet-2", ClientRole.FLEET)],
+        [
+            Identity("fleet-1", ClientRole.FLEET, devices=(house, turbine)),
+            Identity("fleet-2", ClientRole.FLEET),
+        ],
     )
     assert text.partition("user fleet-2\n")[2].splitlines() == [
         "topic read gridfleet/here/tick/+",
@@ -166,7 +163,7 @@ def test_the_rules_of_a_fleet_process() -> None:
                 "request/+", "award/+", "receipt/+",
             )
         ),
-        *(f"topic write {topic}" for device in (house, mill) for topic in publish_filters("here", device)),
+        *(f"topic write {topic}" for device in (house, turbine) for topic in publish_filters("here", device)),
     }  # fmt: skip
 
 

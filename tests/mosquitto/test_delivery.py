@@ -256,10 +256,10 @@ def test_a_device_removed_from_the_scenario_loses_access(tmp_path: Path, scenari
     folder = tmp_path / "secrets"
     make_secrets(folder, "town", users)
     with MosquittoBroker(folder) as broker, Clients(broker, FileCredentials(folder)) as clients:
-        gone = clients.connect("charger-1")
+        removed = clients.connect("charger-1")
         make_secrets(folder, "town", [user for user in users if user.name != "charger-1"])
         broker.reload()
-        assert clients.loop.run_until(lambda: "refused" in gone.connection.offline_reason, 60)
+        assert clients.loop.run_until(lambda: "refused" in removed.connection.offline_reason, 60)
 
 
 def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenario) -> None:

@@ -74,7 +74,7 @@ CORPUS: dict[str, tuple[bytes, str]] = {
 
 
 class SmallSite:
-    """A turbine in its seat, a household that may bid in its cell, and the clock: all with their own credentials."""
+    """A turbine, a household that may bid in its cell, and the clock, each with its own credentials."""
 
     def __init__(self, loop: MqttLoop, credentials: FileCredentials, scenario: Scenario) -> None:
         self.loop = loop
@@ -121,7 +121,7 @@ class SmallSite:
         assert self.loop.run_until(lambda: self.turbine.tick_message == tick, WAIT_S)
 
     def settle(self) -> dict[str, int]:
-        """Return the refusals that the turbine tells in its state."""
+        """Return the refusals in the turbine's state."""
         count = len(self.states)
         self.begin(Phase.SETTLE)
         assert self.loop.run_until(lambda: len(self.states) > count, WAIT_S)

@@ -34,7 +34,7 @@ def retained(broker: MosquittoBroker) -> list[bytes]:
     return received
 
 
-def say(broker: MosquittoBroker, payload: bytes) -> None:
+def publish(broker: MosquittoBroker, payload: bytes) -> None:
     with MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         publisher = loop.open("publisher", on_message=lambda *_: None)
         loop.wait_online(60)
@@ -75,7 +75,7 @@ def test_retained_messages_survive_a_restart_with_a_store(tmp_path: Path) -> Non
     for store, expected in ((tmp_path, [b"1"]), (None, [])):
         broker = MosquittoBroker(store=store)
         with broker:
-            say(broker, b"1")
+            publish(broker, b"1")
         with MosquittoBroker(store=store) as again:
             assert retained(again) == expected
 

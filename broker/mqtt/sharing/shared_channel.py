@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.protocol.topics import ALL
+from gridfleet.broker.protocol.topics import ALL, scope_matches
 
 
 class ChannelOwner(Protocol):
@@ -88,20 +88,13 @@ class Subscription:
     """The messages that a channel receives: a message type, and a scope whose levels may be `+`."""
 
     message_type: str
-    scope: tuple[str, ...]
+    scope: str
 
     @classmethod
     def from_filter(cls, topic_filter: str) -> "Subscription":
         """Return the subscription of a topic filter, for any sender."""
         _, _, message_type, *scope, _ = topic_filter.split("/")
-        return cls(message_type, tuple(scope))
-
-    def matches(self, scope: str) -> bool:
-        """Tell whether a scope matches."""
-        levels = scope.split("/") if scope else []
-        return len(levels) == len(self.scope) and all(
-            wanted in {ALL, level} for wanted, level in zip(self.scope, levels, strict=True)
-        )
+        return cls(message_type, "/".join(scope))
 
 
 class SharedChannels:
@@ -137,7 +130,7 @@ class SharedChannels:
         if ALL in subscription.scope:
             self._with_wildcard.append((subscription, channel))
         else:
-            key = subscription.message_type, "/".join(subscription.scope)
+            key = subscription.message_type, subscription.scope
             self._exact.setdefault(key, []).append(channel)
         self._receivers.clear()
 
@@ -149,7 +142,7 @@ class SharedChannels:
             matching = [
                 channel
                 for subscription, channel in self._with_wildcard
-                if subscription.message_type == message_type and subscription.matches(scope)
+                if subscription.message_type == message_type and scope_matches(subscription.scope, scope)
             ]
             channels = (*self._exact.get(key, ()), *matching)
             found = self._receivers[key] = tuple(each for each in channels if not each.closed)

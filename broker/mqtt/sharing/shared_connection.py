@@ -175,7 +175,7 @@ class SharedConnection:
         message_type = MESSAGE_TYPES[subscription.message_type]
         filters = [text]
         if not message_type.retain and message_type.scope in {Scope.CELL, Scope.DEVICE}:
-            cell = subscription.scope[0] if message_type.scope is Scope.CELL else channel.cell
+            cell = subscription.scope if message_type.scope is Scope.CELL else channel.cell
             filters.append(batch_topic(self._decoder.site, message_type.name, cell, ALL))
         for each in filters:
             if each not in self._subscribed:

@@ -6,7 +6,7 @@ from pathlib import Path
 import gridfleet
 
 
-def child_environment() -> dict[str, str]:
+def python_environment() -> dict[str, str]:
     """Return this process's environment with the folder that holds `gridfleet` first on PYTHONPATH."""
     ours = str(Path(gridfleet.__file__).parent.parent)
     inherited = os.environ.get("PYTHONPATH", "")
