@@ -117,7 +117,7 @@ def test_the_journal_is_recognised_by_its_stream() -> None:
 @pytest.mark.parametrize("command", [["clock", "normal"], ["fleet", "normal"], ["record", "normal"]])
 def test_each_process_of_a_site_logs_only_json(command: list[str], tmp_path: Path) -> None:
     with EmbeddedBroker() as broker:
-        options = ["--broker", broker.url, "--log", "json", *(["--patience", "0"] * (command[0] == "clock"))]
+        options = ["--broker", broker.url, "--log", "json", *(["--wait", "0"] * (command[0] == "clock"))]
         with subprocess.Popen(
             [sys.executable, "-m", "gridfleet", *command, *options],
             stderr=subprocess.PIPE,

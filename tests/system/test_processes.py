@@ -114,7 +114,7 @@ def test_a_new_run_after_one_that_ended_has_a_higher_epoch(url: str, tmp_path: P
         "1",
         "--seconds-per-tick",
         "0.05",
-        "--patience",
+        "--wait",
         "0",
     )
     with listening_to(url) as (log, listen):

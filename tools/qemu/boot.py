@@ -191,7 +191,7 @@ def broker() -> Iterator[int]:
 
 def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[bytes]"]:
     """Run the clock with ten seconds per tick."""
-    options = ["--seconds-per-tick", "10", "--patience", "0", "--ticks", "10000", "--set", *SCENARIO]
+    options = ["--seconds-per-tick", "10", "--wait", "0", "--ticks", "10000", "--set", *SCENARIO]
     url = f"mqtts://127.0.0.1:{port}"
     return child(
         gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *options), "clock.log"

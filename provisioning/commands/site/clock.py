@@ -11,15 +11,15 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 HELP: Final = "run the clock of a site; its devices run in other processes"
 DESCRIPTION: Final = (
     "Publish the ticks and phases of a site up to the scenario's last tick. The clock starts when all devices of\n"
-    "the scenario are online, or after --patience. A clock that is started again after a failure continues with\n"
+    "the scenario are online, or after --wait. A clock that is started again after a failure continues with\n"
     "the tick that the broker retained, in the same mode and with the same settings."
 )
 EXAMPLES: Final = (
     "gridfleet clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
     "gridfleet clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
 )
-PATIENCE_S: Final = 60
-MAX_PATIENCE_S: Final = 86_400
+WAIT_S: Final = 60
+MAX_WAIT_S: Final = 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="begin a new run even if the broker has retained a tick of an unfinished one",
     )
     parser.add_argument(
-        "--patience",
-        type=whole_number(0, MAX_PATIENCE_S),
-        default=PATIENCE_S,
+        "--wait",
+        type=whole_number(0, MAX_WAIT_S),
+        default=WAIT_S,
         metavar="S",
-        help=f"seconds to wait for devices before a new run begins without the missing ones (default: {PATIENCE_S})",
+        help=f"seconds to wait for devices before a new run begins without the missing ones (default: {WAIT_S})",
     )
     add_log(parser)
 
@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
             address,
             credentials=credentials,
             fresh=arguments.fresh,
-            wait_s=arguments.patience,
+            wait_s=arguments.wait,
             stop_requested=lambda: interruption.requested,
             report=report,
             on_loop=heartbeat.follow,
