@@ -120,7 +120,7 @@ def _segments(store: Store) -> str:
     """Return a table of the segments of a run, where its settings changed."""
     rows = [
         (
-            f"{each.title}\n{minute_text(each.begin_ms)} to {minute_text(each.end_ms)}",
+            f"{each.title}\n{_span_text(each.begin_ms, each.end_ms)}",
             number_text(each.generated_kw, 0),
             number_text(each.demand_kw, 0),
             _share(each.curtailed_share),
@@ -141,6 +141,13 @@ def _segments(store: Store) -> str:
         "Source: ticks.csv. A segment begins with an event that is listed below."
     )
     return f"<h2>Segments of the run</h2>\n<p>{source}</p>" + table(heads, rows, numbers=range(1, 7))
+
+
+def _span_text(begin_ms: int, end_ms: int) -> str:
+    """Return a span of simulated time as text, with the date of the end only where it differs."""
+    begin, end = minute_text(begin_ms), minute_text(end_ms)
+    day, _, _ = begin.partition(" ")
+    return f"{begin} to {end.removeprefix(day).lstrip()}"
 
 
 def _share(share: float | None) -> str:

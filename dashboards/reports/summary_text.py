@@ -26,7 +26,7 @@ def summary_sentences(store: Store) -> list[str]:
         _origin(found),
         _charging(store, hours, found),
     )
-    return [sentence.replace(" €", "\u00a0€") for sentence in sentences]
+    return [sentence.replace(" €", "\u00a0€").replace(" %", "\u00a0%") for sentence in sentences]
 
 
 def energy_text(kwh: float) -> str:

@@ -170,7 +170,7 @@ def test_the_summary_is_three_sentences_from_the_data() -> None:
         figures = metric_values(store)
     assert len(sentences) == 3
     assert sentences[0].startswith("In 30 hours of simulated time 57 devices in 1 cell traded 21.7 MWh for ")
-    assert f"The reactor supplied {figures['reactor_share']:.1f} %" in sentences[1]
+    assert f"The reactor supplied {figures['reactor_share']:.1f}\u00a0%" in sentences[1]
     assert "buffers were full after" in sentences[2]
 
 
