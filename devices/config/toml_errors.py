@@ -4,8 +4,10 @@ toml = TomlText(text, "turbine.toml", FileError)
 device = toml.validate(DeviceFile)   # FileError: turbine.toml, line 7: brake.pin = 99: there are GPIO2 to …
 """
 
+import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple, TypeVar, get_args
 
@@ -59,8 +61,9 @@ class TomlText:
         return Problem(shown, line_of(self._lines, key))
 
     def fail(self, *problems: Problem) -> FileError:
-        """Return the error with these problems, to be raised."""
-        return self._error(self._source, problems)
+        """Return the error with these problems, in the order of their lines."""
+        in_order: list[Problem] = sorted(problems, key=lambda each: each.line or sys.maxsize)
+        return self._error(self._source, in_order)
 
     def validate(
         self,
@@ -122,9 +125,16 @@ def wrong_value(document: object, key: Key, error: Mapping[str, Any]) -> str:
     shown = (
         ""
         if value is ABSENT or isinstance(value, dict) or (isinstance(value, list) and value)
-        else f" = {value!r}"
+        else f" = {_spelled(value)}"
     )
     return f"{shown}: {what_is_allowed(error)}"
+
+
+def _spelled(value: object) -> str:
+    """Return a value as TOML spells it, but texts in the quotes that fit."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date | time) else repr(value)
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - the type of any field

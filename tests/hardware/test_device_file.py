@@ -99,7 +99,7 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
         ("pin = 5", "pin = 8", "line 11: plug.pin = 8: GPIO8 is CE0 of the SPI bus that [adc] uses"),
         ("pin = 5", "pin = 1", "line 11: plug.pin = 1: GPIO1 belongs to the HAT's memory"),
         ("pin = 5", "pin = 40", "line 11: plug.pin = 40: there are GPIO2 to GPIO27 (BCM numbers"),
-        ("pin = 5", "pin = true", "line 11: plug.pin = True: must be a whole number"),
+        ("pin = 5", "pin = true", "line 11: plug.pin = true: must be a whole number"),
         (
             "channel = 1",
             "channel = 0",

@@ -32,7 +32,7 @@ def test_shipped_plans_are_valid(name: str) -> None:
         ),
         ("[[skews]]\ntarget = 'fleet-5'\nskew_s = 2",
          r"skews.0.target = 'fleet-5': the fleet has 4 processes, fleet-1 to fleet-4"),
-        ("processes = true\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2", r"processes = True: "),
+        ("processes = true\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2", r"processes = true: "),
         ("second_per_tick = 1", r"second_per_tick: unknown key; did you mean 'seconds_per_tick'"),
         ("faults = 3", r"faults = 3: "),
         ("[[faults", r"is not TOML"),
