@@ -74,8 +74,11 @@ class Charging:
         self.leases.on_bill(now_ms, TICK, CHARGER, VEHICLE, Bill(CALL, energy_wh, amount))
         return self
 
-    def account(self, *, now_ms: int = NOW_MS, tick: int = TICK, **fields: Any) -> "Charging":
-        self.leases.on_account(now_ms, CHARGER, replace(STATE, tick=tick, **fields))
+    def account(
+        self, *, now_ms: int = NOW_MS, reserved: int = 1, ports: int = 2, stored_wh: int = 100_000
+    ) -> "Charging":
+        state = replace(STATE, ports_reserved=reserved, ports=ports, stored_wh=stored_wh)
+        self.leases.on_account(now_ms, CHARGER, state)
         return self
 
 
@@ -173,10 +176,8 @@ def test_a_device_that_restarted_may_use_a_call_again() -> None:
 def test_a_renewal_keeps_energy_and_price_and_extends_the_lease() -> None:
     later = replace(LEASE, until_ms=UNTIL_MS + 60_000)
     assert Charging().lease().lease(later, now_ms=NOW_MS + 1).broken == set()
-    for change in ({"energy_wh": ENERGY_WH + 1}, {"price_ueur_per_kwh": PRICE + 1}):
-        assert Charging().lease().lease(replace(later, **change), now_ms=NOW_MS + 1).broken == {
-            "reservations"
-        }
+    for other in (replace(later, energy_wh=ENERGY_WH + 1), replace(later, price_ueur_per_kwh=PRICE + 1)):
+        assert Charging().lease().lease(other, now_ms=NOW_MS + 1).broken == {"reservations"}
 
 
 @pytest.mark.parametrize(("exact", "lasts"), [(True, False), (False, True)])
@@ -281,11 +282,11 @@ def test_a_lease_that_lapsed_or_ended_or_is_uncertain_takes_no_port() -> None:
 
 
 def test_an_account_counts_no_more_reservations_than_leases_and_offers() -> None:
-    assert Charging().account(ports_reserved=1).broken == set()  # the offer holds a port
-    assert Charging().lease().account(ports_reserved=2).broken == set()
-    assert Charging().lease().account(ports_reserved=3, ports=3).broken == {"leases"}
-    assert Charging().lease().account(ports_reserved=1, now_ms=UNTIL_MS).broken == {"leases"}
-    assert Charging().account(ports_reserved=3).broken == {"ports", "leases"}
+    assert Charging().account(reserved=1).broken == set()  # the offer holds a port
+    assert Charging().lease().account(reserved=2).broken == set()
+    assert Charging().lease().account(reserved=3, ports=3).broken == {"leases"}
+    assert Charging().lease().account(reserved=1, now_ms=UNTIL_MS).broken == {"leases"}
+    assert Charging().account(reserved=3).broken == {"ports", "leases"}
 
 
 def test_reserved_energy_and_its_discharge_loss_are_in_the_battery() -> None:
