@@ -11,7 +11,7 @@ import { Controls } from './view/controls';
 import { buildKey, buildKinds, showCells, showCounts } from './view/legend';
 import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';
-import { Merit } from './view/merit';
+import { MarketView } from './view/market';
 import { put, showBadge, showFound, showLog, showNow } from './view/panels';
 import { bindTheme, themeNow } from './view/theme';
 
@@ -57,7 +57,7 @@ function start(config: Config): void {
 
   const map = new MapView(get('map'), site, palette, () => reducedMotion.matches);
   const charts = new Charts(get('charts'), site, palette);
-  const merit = new Merit(get<HTMLCanvasElement>('merit'), get('market-caption'), site);
+  const market = new MarketView(get<HTMLCanvasElement>('merit'), get('market-caption'), site);
   const controls = new Controls(site, (setting, control) => {
     const topic = controlTopic(site.name, setting, operator);
     post({ kind: 'publish', topic, payload: JSON.stringify(control) });
@@ -88,7 +88,7 @@ function start(config: Config): void {
     }),
   );
   get<HTMLSelectElement>('market-cell').addEventListener('change', (event) => {
-    merit.cell = (event.target as HTMLSelectElement).value;
+    market.cell = (event.target as HTMLSelectElement).value;
   });
   get<HTMLFormElement>('login').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -152,7 +152,7 @@ function start(config: Config): void {
     showLog(site.log);
     controls.update(now, online);
     card.update(map.selected, palette);
-    merit.draw(palette);
+    market.draw(palette);
     charts.update();
     showCounts(site);
     showCells(site);

@@ -43,7 +43,7 @@ INK = """
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   let ink = 0; for (let at = 3; at < data.length; at += 4) ink += data[at] > 40; return ink; })()
 """
-SIGNS = """
+SYMBOLS = """
 [...document.querySelectorAll('.kind canvas')].map((canvas) => {
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   const mask = []; // what is painted, and is not paper
@@ -107,7 +107,7 @@ def test_the_page_shows_data_and_contacts_only_this_machine(page: Browser) -> No
 
 
 def test_each_kind_has_a_shape_of_its_own(page: Browser) -> None:
-    masks = page.do("eval", code=SIGNS)
+    masks = page.do("eval", code=SYMBOLS)
     assert len(masks) == 5
     for one, other in combinations(masks, 2):
         both = sum(a and b for a, b in zip(one, other, strict=True))

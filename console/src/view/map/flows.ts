@@ -3,7 +3,7 @@
 import type { Device } from '../../model/devices';
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
-import type { Pen } from './signs';
+import type { Pen } from './symbols';
 
 export interface Spot {
   device: Device;

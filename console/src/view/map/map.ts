@@ -6,7 +6,7 @@ import { outOfService, stateOfCharge, type Device, type DeviceKind } from '../..
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
 import { drawFlows, drawRoutes, type Spot } from './flows';
-import { ROTOR_STEPS, Signs, type Pen } from './signs';
+import { ROTOR_STEPS, Symbols, type Pen } from './symbols';
 import { boundsAround, Viewport, type Place } from './viewport';
 
 const RINGS = germany.rings as unknown as [number, number][][];
@@ -26,7 +26,7 @@ export class MapView {
   private spots: Spot[] = [];
   private sorted: Device[] = [];
   private sortedFor = '';
-  private signs: Signs;
+  private symbols: Symbols;
   private movedMs = 0;
   private drawnMs = 0;
   private readonly viewport = new Viewport();
@@ -44,7 +44,7 @@ export class MapView {
   ) {
     this.land = box.querySelector<HTMLCanvasElement>('canvas.land')!;
     this.top = box.querySelector<HTMLCanvasElement>('canvas.devices')!;
-    this.signs = new Signs(colours, 1, 1);
+    this.symbols = new Symbols(colours, 1, 1);
     new ResizeObserver(() => this.resize()).observe(box);
     this.resize();
   }
@@ -55,7 +55,7 @@ export class MapView {
   }
 
   private redraw(): void {
-    this.signs = new Signs(this.colours, this.size, this.density);
+    this.symbols = new Symbols(this.colours, this.size, this.density);
     this.landDirty = true;
   }
 
@@ -115,14 +115,14 @@ export class MapView {
     pen.scale(1.4, 1.4);
     pen.lineCap = pen.lineJoin = 'round';
     pen.fillStyle = pen.strokeStyle = colour;
-    const signs = this.signs;
+    const symbols = this.symbols;
     if (kind === 'turbine') {
       pen.scale(0.72, 0.72);
-      signs.turbine(pen, 0, 2, false);
-    } else if (kind === 'charger') signs.charger(pen, 0.7, 0, 0, 'free', false);
-    else if (kind === 'vehicle') signs.vehicle(pen, 0.6, 'driving', false);
-    else if (kind === 'reactor') signs.reactor(pen, true, false);
-    else signs.consumer(pen, false, false);
+      symbols.turbine(pen, 0, 2, false);
+    } else if (kind === 'charger') symbols.charger(pen, 0.7, 0, 0, 'free', false);
+    else if (kind === 'vehicle') symbols.vehicle(pen, 0.6, 'driving', false);
+    else if (kind === 'reactor') symbols.reactor(pen, true, false);
+    else symbols.consumer(pen, false, false);
   }
 
   /** Draw everything; animations stop unless `moving`. */
@@ -250,7 +250,7 @@ export class MapView {
   }
 
   private drawDevice(pen: Pen, { device, x, y }: Spot): void {
-    const { signs, movedMs } = this;
+    const { symbols, movedMs } = this;
     const outdated = this.site.isOutdated(device);
     const state = device.state;
     if (outdated) pen.globalAlpha = device.online ? 0.45 : 0.6;
@@ -260,7 +260,7 @@ export class MapView {
       const turned = (movedMs / 1000) * speed + hash(device.id);
       const step = Math.floor((((turned / ((2 * Math.PI) / 3)) % 1) + 1) * ROTOR_STEPS) % ROTOR_STEPS;
       const strength = outdated || !state ? 0 : share > 0 ? 1 + Math.round(share * 2) : 0;
-      signs.stamp(pen, `t${step} ${strength} ${outdated}`, 19, x, y, (each) => signs.turbine(each, step, strength, outdated));
+      symbols.stamp(pen, `t${step} ${strength} ${outdated}`, 19, x, y, (each) => symbols.turbine(each, step, strength, outdated));
     } else if (device.kind === 'charger') {
       const level = Math.round((stateOfCharge(state) || 0) * 24);
       const [all, reserved] = state?.kind === 'charger' ? [state.ports, state.ports_reserved] : [0, 0];
@@ -268,11 +268,11 @@ export class MapView {
       const free = Math.max(0, ports - reserved);
       const look = outOfService(device) ? 'out' : state?.status === 'charging' && !outdated ? 'charging' : 'free';
       const key = `c${level} ${ports} ${free} ${look} ${outdated}`;
-      signs.stamp(pen, key, 14, x, y, (each) => signs.charger(each, level / 24, ports, free, look, outdated));
+      symbols.stamp(pen, key, 14, x, y, (each) => symbols.charger(each, level / 24, ports, free, look, outdated));
     } else if (device.kind === 'vehicle') {
       const level = Math.round((stateOfCharge(state) || 0) * 12);
       const status = STATUSES.find((each) => each === state?.status) ?? 'driving';
-      signs.stamp(pen, `v${level} ${status} ${outdated}`, 9, x, y, (each) => signs.vehicle(each, level / 12, status, outdated));
+      symbols.stamp(pen, `v${level} ${status} ${outdated}`, 9, x, y, (each) => symbols.vehicle(each, level / 12, status, outdated));
     } else if (device.kind === 'reactor') {
       const busy = state?.kind === 'reactor' && state.sold_wh > 0 && !outdated;
       if (busy) {
@@ -283,13 +283,13 @@ export class MapView {
         pen.fill();
         pen.globalAlpha = 1;
       }
-      signs.stamp(pen, `r${busy} ${outdated}`, 13, x, y, (each) => signs.reactor(each, busy, outdated));
+      symbols.stamp(pen, `r${busy} ${outdated}`, 13, x, y, (each) => symbols.reactor(each, busy, outdated));
     } else {
       const short = state?.status === 'short';
-      signs.stamp(pen, `h${short} ${outdated}`, 10, x, y, (each) => signs.consumer(each, short, outdated));
+      symbols.stamp(pen, `h${short} ${outdated}`, 10, x, y, (each) => symbols.consumer(each, short, outdated));
     }
     pen.globalAlpha = 1;
-    if (!device.online) signs.stamp(pen, 'off', 9, x, y, (each) => signs.cross(each));
+    if (!device.online) symbols.stamp(pen, 'off', 9, x, y, (each) => symbols.cross(each));
   }
 
   private mark(pen: Pen, id: string | null, width: number): void {

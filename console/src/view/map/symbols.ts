@@ -6,7 +6,7 @@ export type Pen = CanvasRenderingContext2D;
 export const ROTOR_STEPS = 30;
 
 /** Symbols in one set of colours, of one size, for one pixel density. */
-export class Signs {
+export class Symbols {
   private readonly sprites = new Map<string, ImageBitmap>();
 
   constructor(

@@ -15,7 +15,7 @@ const LEFT = 44;
 const BOTTOM = 26;
 const TOP = 12;
 
-export class Merit {
+export class MarketView {
   cell = '';
   private key = '';
 
