@@ -40,7 +40,7 @@ class PersistentSession:
     """A session that outlives its process: the broker keeps messages meanwhile and delivers them to the next one.
 
     Only `Connection.acknowledge` acknowledges delivered messages, once they are stored. The broker delivers others
-    again, before new ones. `already_stored(topic, payload)` tells whether such a message was stored after all.
+    again, before new ones. `already_stored(topic, payload)` returns whether such a message was stored after all.
     """
 
     already_stored: Callable[[str, bytes], bool]

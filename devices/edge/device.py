@@ -1,6 +1,6 @@
 """One device of a device file: its agent on the broker, its control loop beside it, and what passes between them.
 
-After every action of the agent, and on a timer, the control loop is told whose lease holds and when the broker was
+After every action of the agent, and on a timer, the control loop is informed whose lease holds and when the broker was
 last reached. What happens at the pins is published as incidents, and readings as samples; both are queued on disk
 while the device is offline.
 """

@@ -1,6 +1,6 @@
 """Runs a device's agent on a broker, in the site's simulated time.
 
-In lock-step it tells the clock when the agent is ready and at which instant the agent wants to act next. Ticks that
+In lock-step it reports to the clock when the agent is ready and at which instant the agent wants to act next. Ticks that
 are long over are not acted on, as after a sleep of the machine.
 """
 

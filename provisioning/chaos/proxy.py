@@ -20,7 +20,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Forwards connections to a port of this machine until it is told to hold or refuse them."""
+    """Forwards connections to a port of this machine until a caller holds or refuses them."""
 
     def __init__(self, loop: EventLoop, target_port: int) -> None:
         """Listen on a free port of the loopback interface."""

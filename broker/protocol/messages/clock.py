@@ -112,7 +112,7 @@ class Ready(Message):
     tick: TickNumber
     through: Phase
     wake_ms: TimeMs | None = None
-    """The simulated time at which the sender wants to act next of its own accord."""
+    """The simulated time at which the sender wants to act next."""
 
 
 @frozen

@@ -23,7 +23,7 @@ _SINGLE_ENDED: Final = 0b1000
 
 
 class MockClock:
-    """The clock of a mocked Pi: it advances only when told to."""
+    """The clock of a mocked Pi: it advances only by `advance`."""
 
     def __init__(self) -> None:
         self._now_s = 1000.0

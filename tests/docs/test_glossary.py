@@ -1,0 +1,99 @@
+"""The glossary names each thing once, and its terms are the ones in use."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+GLOSSARY: Final = ROOT / "docs" / "glossary.md"
+PRODUCT: Final = ("broker", "devices", "dashboards", "provisioning")
+
+METAPHORS: Final = (
+    "anew", "mend", "mends", "mended", "misfit", "whoever", "good-bye", "none of ours", "in vain",
+    "of its own accord", "wish", "wishes", "bettered",
+)  # fmt: skip
+"""Words that a reader has to translate; the field has its own for each."""
+
+
+class Entry(NamedTuple):
+    """One row of the glossary."""
+
+    terms: tuple[str, ...]
+    meaning: str
+    instead: tuple[str, ...]
+
+
+def entries() -> list[Entry]:
+    rows = re.findall(
+        r"^\| (?!term|---)(.+?) \| (.+?) \|(.*)\|$", GLOSSARY.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return [Entry(_words(terms), meaning, _words(instead)) for terms, meaning, instead in rows]
+
+
+def _words(cell: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in cell.split(",")) if word)
+
+
+@cache
+def texts() -> list[tuple[str, str]]:
+    """Return where a person reads something, and what."""
+    return list(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Yield where a person reads something, and what: documentation, docstrings, comments, messages."""
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        if path != GLOSSARY:
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+    for folder in PRODUCT:
+        for path in (ROOT / folder).rglob("*.py"):
+            source = path.read_text(encoding="utf-8")
+            for token in tokenize.generate_tokens(io.StringIO(source).readline):
+                if token.type in (tokenize.STRING, tokenize.COMMENT):
+                    yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string
+
+
+def uses(word: str) -> list[str]:
+    found = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)
+    return [place for place, text in texts() if found.search(text)]
+
+
+def test_every_term_is_explained_once() -> None:
+    terms = [term for entry in entries() for term in entry.terms]
+    assert len(terms) > 50
+    assert sorted(terms) == sorted(set(terms))
+    assert all(len(entry.meaning) > 10 for entry in entries())
+
+
+@pytest.mark.parametrize("term", [term for entry in entries() for term in entry.terms])
+def test_every_term_is_used(term: str) -> None:
+    """A term that nobody uses would define nothing."""
+    singular = re.compile(rf"(?<!\w){re.escape(term)}", re.IGNORECASE)
+    assert any(singular.search(text) for _, text in texts())
+
+
+@pytest.mark.parametrize("word", [*METAPHORS, *(word for entry in entries() for word in entry.instead)])
+def test_no_other_word_stands_for_it(word: str) -> None:
+    assert uses(word) == []
+
+
+def test_public_docstrings_do_not_speak_in_riddles() -> None:
+    """Messages are published and received; no device hears or tells anything."""
+    spoken = re.compile(r"\b(hears?|heard|tells?|told|says to|said to)\b")
+    found = []
+    for folder in PRODUCT:
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    text = ast.get_docstring(node)
+                    if text and spoken.search(text):
+                        found.append(f"{path.relative_to(ROOT)}: {text.splitlines()[0]}")
+    assert found == []
