@@ -240,7 +240,7 @@ def test_the_command_that_runs_a_device_is_lean() -> None:
     assert [name for name in NEVER_FOR_A_DEVICE if any(is_within(each, name) for each in loaded)] == []
 
 
-@pytest.mark.parametrize("name", {*NEVER_ON_A_PI, *NEVER_FOR_A_DEVICE})
+@pytest.mark.parametrize("name", sorted({*NEVER_ON_A_PI, *NEVER_FOR_A_DEVICE}))
 def test_what_must_not_be_loaded_exists(name: str) -> None:
     """A name that nothing has any more would forbid nothing."""
     if is_within(name, NAME):
