@@ -202,6 +202,7 @@ def test_frames_arrive_whole_however_they_are_cut(relayed: socket.socket, cut: i
         (b"\x82\xff" + (MAX_MESSAGE + 1).to_bytes(8, "big"), 1009),
         (b"\x82\xff" + b"\xff" * 8, 1009),
     ],
+    ids=["unmasked", "reserved bit", "unknown opcode", "text", "too long", "longest"],  # masks are random
 )
 def test_what_no_browser_sends_closes_the_connection(relayed: socket.socket, bad: bytes, code: int) -> None:
     relayed.sendall(bad)
