@@ -171,7 +171,9 @@ def test_a_damaged_user_registry_is_named_with_its_key(secrets: Path) -> None:
         read_registry(SecretsFolder(secrets))
 
 
-def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(secrets: Path) -> None:
+def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(
+    secrets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = SecretsFolder(secrets)
     folder.user_registry.rename(secrets / "roll.json")
     before = {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()}
@@ -183,6 +185,8 @@ def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(secrets:
     ):
         with pytest.raises(CommandError, match=remedy):
             attempt()
+    assert main(["broker", "--engine", "mosquitto", "--secrets", str(secrets)]) == ExitCode.USAGE
+    assert "roll.json: is the user registry of an older version" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()} == before
 
 

@@ -86,13 +86,16 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
     from gridfleet.broker.credentials import REMEDY, SecretsFolder
     from gridfleet.provisioning.processes.folder_users import FolderUser
+    from gridfleet.provisioning.site.user_registry import check_version
 
     secrets = Path(arguments.secrets) if arguments.secrets is not None else None
     for option, value in (("--host", arguments.host), ("--certificates", arguments.certificates or None)):
         if secrets is None and value is not None:
             raise CommandError(option, "needs --secrets: without, the broker listens on this machine only")
-    if secrets is not None and not SecretsFolder(secrets).acl.is_file():
-        raise CommandError(f"--secrets {secrets}", f"is not a secrets folder: {REMEDY}")
+    if secrets is not None:
+        if not SecretsFolder(secrets).acl.is_file():
+            raise CommandError(f"--secrets {secrets}", f"is not a secrets folder: {REMEDY}")
+        check_version(SecretsFolder(secrets))
     bridge = BrokerAddress.parse(arguments.bridge) if arguments.bridge is not None else None
     if bridge is not None and secrets is not None and not bridge.tls and bridge.host not in LOOPBACK:
         raise CommandError("--bridge", f"{bridge} is not encrypted: use its mqtts:// address")
