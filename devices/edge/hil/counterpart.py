@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import (
     Accept,
     Bill,
@@ -26,7 +27,6 @@ from gridfleet.broker.protocol.topics import (
     CLOCK_ID,
     MESSAGE_TYPES,
     all_topics_filter,
-    parse_topic,
     topic,
     topic_filter,
 )
@@ -53,6 +53,7 @@ class _Client:
     def __init__(self, loop: MqttLoop, site: str, name: str, filters: list[tuple[str, int]]) -> None:
         self.name = name
         self._site = site
+        self._decoder = SiteDecoder(site)
         self._connection = loop.open(name, on_message=self._on_message, filters=filters)
 
     @property
@@ -67,8 +68,8 @@ class _Client:
         self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
 
     def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        address = parse_topic(self._site, text)
-        self.receive(address.scope, address.sender, decode(address.message_type.name, payload))
+        address, message = self._decoder.decode_one(text, payload)
+        self.receive(address.scope, address.sender, message)
 
     def receive(self, scope: str, sender: str, message: Message) -> None:
         """Take a message."""
