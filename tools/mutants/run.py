@@ -1,7 +1,7 @@
 # ruff: noqa: INP001, T201, S607 - a script to run by hand, not part of a package
 """Mutation testing: how many small faults do the nearest tests find in the files that must not be wrong.
 
-    make mutants                          a sample of every file in targets.toml
+    make mutants                          a sample of every target in targets.toml
     make mutants ARGS="--sample 60 --only contactor spool"
 
 cosmic-ray changes one operator or number at a time in a copy of the sources, and runs the tests named for the file.
@@ -42,7 +42,7 @@ TIMEOUT_S: Final = 120.0
 
 @dataclass
 class Result:
-    """What became of the sampled mutants of one file."""
+    """What became of the sampled mutants of one target."""
 
     name: str
     sampled: int = 0
@@ -71,12 +71,12 @@ def sample(session: Path, most: int, seed: int) -> int:
     """Keep a sample of the mutants in a session, spread over its places; return how many."""
     with sqlite3.connect(session) as database:
         rows = database.execute(
-            "select job_id, operator_name, start_pos_row, start_pos_col, occurrence from mutation_specs"
+            "select job_id, module_path, operator_name, start_pos_row, start_pos_col, occurrence from mutation_specs"
         ).fetchall()
-        places: dict[tuple[int, int], list[str]] = {}
-        for job, operator, row, column, _ in sorted(rows, key=lambda each: each[1:]):
+        places: dict[tuple[str, int, int], list[str]] = {}
+        for job, path, operator, row, column, _ in sorted(rows, key=lambda each: each[1:]):
             if OPERATORS.fullmatch(operator) and not ALIKE.search(operator):
-                places.setdefault((row, column), []).append(job)
+                places.setdefault((path, row, column), []).append(job)
         choice = random.Random(seed)  # the same sample for the same seed
         order = sorted(places)
         choice.shuffle(order)
@@ -100,7 +100,7 @@ def change_in(diff: str) -> str:
 
 
 def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> Result:
-    """Run the sampled mutants of one file in a copy of the sources."""
+    """Run the sampled mutants of one target's files in a copy of the sources."""
     result = Result(name)
     equivalent = {each["change"] for each in target.get("equivalent", ())}
     with tempfile.TemporaryDirectory(prefix="gridfleet-mutants-") as scratch:
@@ -109,7 +109,7 @@ def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> R
         command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist --timeout 60 {tests}"
         session, config = copy / "session.sqlite", copy / "cosmic-ray.toml"
         settings = (
-            ("module-path", target["file"]),
+            ("module-path", target["files"]),
             ("timeout", TIMEOUT_S),
             ("excluded-modules", []),
             ("test-command", command),
@@ -151,7 +151,7 @@ def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> R
 
 def table(results: Sequence[Result]) -> str:
     """Return the results as a Markdown table, and the survivors below it."""
-    lines = ["| file | sampled | equivalent | killed | share |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = ["| target | sampled | equivalent | killed | share |", "| --- | ---: | ---: | ---: | ---: |"]
     total = Result("all")
     for each in results:
         total.sampled += each.sampled
@@ -166,15 +166,17 @@ def table(results: Sequence[Result]) -> str:
 
 
 def main() -> int:
-    """Measure, print the table, and end with 1 where a file is below the goal."""
+    """Measure, print the table, and end with 1 where a target is below the goal."""
     targets: dict[str, dict[str, Any]] = tomllib.loads(TARGETS.read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser("make mutants", description=__doc__.splitlines()[0])
     parser.add_argument("--cosmic-ray", required=True, help="the program")
-    parser.add_argument("--sample", type=int, default=40, help="mutants of each file (default: 40)")
+    parser.add_argument("--sample", type=int, default=40, help="mutants of each target (default: 40)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="files at the same time (default: 2)")
+    parser.add_argument("--jobs", type=int, default=2, help="targets at the same time (default: 2)")
     parser.add_argument("--goal", type=float, default=0.92, help="least share to be killed (default: 0.92)")
-    parser.add_argument("--only", nargs="+", choices=targets, default=list(targets), help="these files alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=targets, default=list(targets), help="these targets alone"
+    )
     options = parser.parse_args()
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(lambda name: measure(name, targets[name], options), options.only))
