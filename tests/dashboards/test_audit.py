@@ -1,7 +1,9 @@
 """The auditor finds nothing in correct runs, and exactly the broken invariant in others."""
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards import audit as audit_package
 from tests.dashboards.runs import SMALL, Logged, audit, broken, change, message_log
 
 
@@ -349,3 +352,17 @@ def test_examples_are_few_and_name_tick_and_device() -> None:
     assert finding.breaches == 3 * 40
     assert len(finding.examples) == 5
     assert finding.examples[0].startswith("tick 0: household-1 paid ")
+
+
+def test_the_auditor_shares_no_code_with_agents_and_recorder() -> None:
+    """It uses the messages and units of the protocol, and the row in which the store keeps a finding."""
+    allowed = ("gridfleet.broker.protocol.", "gridfleet.dashboards.audit.", "gridfleet.dashboards.store.rows")
+    imported = {
+        node.module
+        for file in Path(audit_package.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+    }
+    ours = {name for name in imported if name.startswith("gridfleet")}
+    assert ours
+    assert {name for name in ours if not name.startswith(allowed)} == set()
