@@ -21,8 +21,8 @@ from gridfleet.devices.config.device_file import parse
 from gridfleet.devices.edge.hardware.charger import ChargerControl
 from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
-from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock
 from gridfleet.devices.edge.hil.mock_pi import MockPi
+from gridfleet.devices.edge.hil.participants import MessageCollector, ScriptedClock
 from gridfleet.devices.edge.hil.plants import ChargingPlant
 
 PULSES: Final = 10_000

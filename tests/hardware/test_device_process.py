@@ -21,7 +21,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import Bid, Incident, Message, Presence, Sample, Supply
 from gridfleet.broker.storage.segment_log import SUFFIX, read_segment
-from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock
+from gridfleet.devices.edge.hil.participants import MessageCollector, ScriptedClock
 from tests.waiting import PATIENCE_S, wait_until
 
 from .files import CHARGER, TURBINE

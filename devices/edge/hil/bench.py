@@ -20,8 +20,8 @@ from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.charger import ChargerControl
 from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
-from gridfleet.devices.edge.hil.counterpart import MessageCollector, ScriptedClock, ScriptedVehicle
 from gridfleet.devices.edge.hil.mock_pi import MockMcp3008, MockPi
+from gridfleet.devices.edge.hil.participants import MessageCollector, ScriptedClock, ScriptedVehicle
 from gridfleet.devices.edge.hil.pi import Pi
 from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
 from gridfleet.devices.edge.hil.switch import Switch
