@@ -15,7 +15,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
 
 _OLD_NAME: Final = "roll.json"
-"""The registry's file name until schema version 1; such a file is not read."""
+"""The registry's file name before schema version 2; such a file is not read."""
 _IN_A_CELL: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
 """Kinds that belong to a cell; clock and reactor belong to the whole site."""
 
