@@ -17,10 +17,11 @@ from gridfleet.broker.protocol.messages import (
     Request,
     Supply,
 )
-from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Handler, Out
+from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS, NOTHING, Handler, Out
 from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.seller import Seller, SellingSide
+from gridfleet.devices.market.books import OpenAward
 from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
 from tests.devices.testbed import (
@@ -169,6 +170,53 @@ def test_a_receipt_does_not_end_the_wait_for_the_reactor() -> None:
     assert store.waiting
     testbed.deliver("h1", "store", Receipt(0, award.serial, award.lots))
     assert store.selling.sales.sold_wh == 5_000
+    assert store.waiting
+
+
+def selling_store() -> tuple[Testbed, Store, Award]:
+    """A store that has awarded 5 kWh to h1 and waits for the receipt."""
+    store = Store()
+    testbed = Testbed(store)
+    testbed.begin_phase(Phase.BID)
+    store.selling.open_books(5_000)
+    ((_, award),) = store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
+    assert isinstance(award, Award)
+    store.selling.expect_receipts(testbed.now_ms)
+    assert store.waiting
+    return testbed, store, award
+
+
+def test_the_last_receipt_ends_the_wait_for_receipts() -> None:
+    testbed, store, award = selling_store()
+    testbed.deliver("h1", "store", Receipt(0, award.serial, award.lots))
+    assert not store.waiting
+
+
+def test_after_reselling_it_waits_for_the_next_receipt() -> None:
+    class Reseller(Store):
+        def resell(self, award: OpenAward, now_ms: int) -> Out:  # noqa: ARG002
+            return self.selling.sell(HOME, {"h2": (package(0, award.energy_wh),)})
+
+    store = Reseller()
+    testbed = Testbed(store)
+    testbed.begin_phase(Phase.BID)
+    store.selling.open_books(5_000)
+    store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
+    testbed.deliver("h1", "store", Receipt(0, 0, ()))
+    assert testbed.skip_to("store", Award).lots == (package(0, 5_000),)
+    assert store.waiting
+    testbed.wait(MAX_ATTEMPTS * ANSWER_TIMEOUT_MS)
+    assert len(testbed.published(Award)) == MAX_ATTEMPTS
+
+
+def test_the_buying_side_does_not_end_the_wait_of_the_selling_side() -> None:
+    testbed, store, _ = selling_store()
+    store.buying.stop_waiting()
+    assert store.waiting
+    testbed.begin_phase(Phase.IMPORT)
+    testbed.deliver("reactor", "store", Award(0, 0, (package(0, 10_000), package(1, 10_000))))
+    store.selling.expect_receipts(testbed.now_ms)
+    store.buying.stop_waiting()
     assert store.waiting
 
 

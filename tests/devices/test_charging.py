@@ -116,6 +116,7 @@ def test_from_low_battery_to_the_bill() -> None:
     testbed.unread.clear()
     testbed.wait(MAX_DELAY_MS)
     call = testbed.expect_next("v1", HOME, Call)
+    assert START_MS < call.simulated_ms <= START_MS + MAX_DELAY_MS
     offer = testbed.expect_next("near", "v1", Offer)
     assert (offer.price_ueur_per_kwh, offer.call) == (210_000, call.call)
     assert call.energy_wh < offer.energy_wh <= call.energy_wh + 2_000  # the way included
@@ -149,6 +150,16 @@ def test_from_low_battery_to_the_bill() -> None:
     assert v1(testbed).balance_neur == -bill.amount_neur
     assert len(testbed.published(Bill)) == 1
     assert all(not agent.refused for agent in testbed.agents.values())
+
+
+def test_a_parked_vehicle_sets_out_now_and_then() -> None:
+    testbed = Testbed(charger("near", stored_wh=80_000, place=NEAR), vehicle("v1", stored_wh=45_000))
+    testbed.settings = Settings(vehicle_scale=2.0)
+    for _ in range(40):
+        testbed.run_tick()
+    states = testbed.published(VehicleState)
+    assert {VehicleStatus.PARKED, VehicleStatus.DRIVING} <= {state.status for state in states}
+    assert len({(state.latitude, state.longitude) for state in states if state.status == "parked"}) > 1
 
 
 def test_it_drives_on_to_its_destination() -> None:
@@ -588,6 +599,18 @@ def test_in_a_new_run_of_the_clock_a_vehicle_calls_again() -> None:
         if [m for _, m in out if isinstance(m, Call)]:
             return
     pytest.fail("it never calls again")
+
+
+def test_a_new_run_of_the_clock_ends_the_reservation() -> None:
+    testbed = alone()
+    until_the_call(testbed)
+    car = v1(testbed)
+    assert charger_of(testbed) == "near"
+    testbed.tick, testbed.phase = 0, Phase.IMPORT
+    again = testbed.tick_message(epoch=1)
+    assert car.handle("", "clock", again, again.simulated_ms) == []
+    assert charger_of(testbed) is None
+    assert car.event_ms is None
 
 
 def test_a_battery_gains_what_was_drawn_less_the_loss() -> None:

@@ -233,6 +233,7 @@ def test_without_an_offer_it_pauses_longer_each_time() -> None:
         assert [type(message) for _, message in out] == [Close, Close]
         pauses.append(search.paused_until_tick - vehicle.tick)
     assert pauses == [1, 2, 4, 8, 8]
+    assert vehicle.planned is None
     assert trip.status is VehicleStatus.PARKED
 
 
@@ -330,3 +331,28 @@ def test_a_charger_out_of_service_has_broken_no_promise() -> None:
         out = reservation.on_decline(Decline(7, reason), 1_000)  # type: ignore[arg-type]
         assert isinstance(only(out), Release)
         assert reputation.trusts("c1", 0) is trusted
+
+
+def test_with_the_chargers_own_meter_the_bill_says_what_was_drawn() -> None:
+    search, vehicle, trip = search_of("c1")
+    reservation = VehicleReservation(vehicle, trip, search, Reputation())
+    at = birth(HOME, Kind.CHARGER, NEAR)
+    reservation.begin("c1", Lease(7, 20_000, PRICE, 9_999_999, metered=True), at, 0)
+    vehicle.run_plan()
+    assert reservation.drawn_wh == 0
+    reservation.on_bill("c1", Bill(7, 3_000, 3_000 * PRICE), 600_000)
+    assert (reservation.drawn_wh, reservation.paid_neur) == (3_000, 3_000 * PRICE)
+
+    reservation.begin("c1", Lease(8, 20_000, PRICE, 9_999_999, metered=True), at, 600_000)
+    reservation.leave(700_000)
+    reservation.on_bill("c1", Bill(8, 2_000, 2_000 * PRICE), 800_000)
+    assert (reservation.drawn_wh, reservation.paid_neur) == (5_000, 5_000 * PRICE)
+
+
+def test_in_a_new_run_there_is_no_reservation() -> None:
+    reservation, vehicle, _ = reservation_of()
+    reservation.leave(1_000)
+    reservation.on_new_run()
+    assert not reservation.is_unbilled("c1", 7)
+    assert reservation.on_bill("c1", Bill(7, 1, PRICE), 2_000) == NOTHING
+    assert vehicle.refused == ["late"]
