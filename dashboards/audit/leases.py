@@ -16,7 +16,7 @@ UNCERTAIN_TICKS: Final = 16
 ACCEPTED_TICKS: Final = 96
 """An accepted offer may become a lease so many ticks later: the charger may have been cut off."""
 KEPT_MS: Final = 24 * 3_600_000
-"""A lapsed lease is kept so long: its bill may still come."""
+"""An expired lease is kept this long: its bill may still come."""
 
 
 class AuditedLease:
@@ -79,7 +79,7 @@ class LeaseAudit:
     # --- received at once --------------------------------------------------------------------------------
 
     def on_offer(self, now_ms: int, tick: int, charger: str, vehicle: str, offer: Offer) -> None:
-        """Note an offer; it holds a port until it lapses."""
+        """Note an offer; it holds a port until it expires."""
         self._offers[charger, vehicle, offer.call] = (tick, offer)
         self._holds.setdefault(charger, []).append((now_ms, offer.until_ms))
 
@@ -113,7 +113,7 @@ class LeaseAudit:
             self._tallies.leases.fail(f"{what}: for {(lease.until_ms - now_ms) // 60_000} minutes")
         leases = self._of(charger)
         known = leases.get((vehicle, lease.call))
-        # A charger that was cut off may not know yet what time it is, and renew what would have lapsed by now.
+        # A charger that was cut off may not know yet what time it is, and renew what would have expired by now.
         lasts = known is not None and (known.until_ms + self._slack_ms > now_ms or not self._exact)
         if known is not None and known.ended_ms is None and lasts:
             if (lease.energy_wh, lease.price_ueur_per_kwh) != (known.energy_wh, known.price_ueur_per_kwh):
@@ -170,7 +170,7 @@ class LeaseAudit:
         elif self._exact:
             min_wh = max_wh
         elif lease.until_ms - self._slack_ms <= now_ms:
-            min_wh = 0  # it had lapsed: the bill is for what was metered before
+            min_wh = 0  # it had expired: the bill is for what was metered before
         if not min(min_wh, lease.energy_wh) <= bill.energy_wh <= min(max_wh, lease.energy_wh):
             tally.fail(f"{what}: {bill.energy_wh} Wh, the vehicle reported {max_wh} Wh")
         elif bill.amount_neur != cost_neur(bill.energy_wh, lease.price_ueur_per_kwh):

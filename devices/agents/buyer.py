@@ -1,7 +1,7 @@
 """The buying side of an agent: one bid a tick, receipts for awards, and requests to the reactor for the rest.
 
-`BuyingSide` keeps the books and the exchange with sellers. `Buyer` is the base of agents that hold one; it has no
-slots of its own, so an agent may be a `Seller` as well.
+`BuyingSide` keeps the account of each tick and exchanges messages with sellers. `Buyer` is the base of agents that
+hold one; it has no slots of its own, so an agent may be a `Seller` as well.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
-from gridfleet.devices.market.books import Purchases
-from gridfleet.devices.market.receipts import GivenReceipts
+from gridfleet.devices.market.accounts import Purchases
+from gridfleet.devices.market.receipts import ReceiptHistory
 
 MAX_AWARDS: Final = 64
 """One producer's awards to one consumer in one tick; an honest one needs two or three."""
@@ -29,27 +29,27 @@ MAX_AWARDS: Final = 64
 class BuyingSide:
     """What an agent buys in a tick, and from whom."""
 
-    __slots__ = ("_agent", "_attempts", "_given", "_reactor", "_reactor_price", "purchases")
+    __slots__ = ("_agent", "_attempts", "_reactor", "_reactor_price", "_receipt_history", "purchases")
 
     def __init__(self, agent: "Buyer", *, reactor: str | None, reactor_price_ueur_per_kwh: int) -> None:
         """`reactor` is the id of the reactor that serves the cell; None where there is none."""
         self._agent = agent
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
-        self._given = GivenReceipts()
+        self._receipt_history = ReceiptHistory()
         self._attempts = 0
         self.purchases = Purchases(-1)
 
     def on_new_run(self) -> None:
         """Forget what was bought under the tick numbers of an earlier run."""
         self.purchases = Purchases(-1)
-        self._given = GivenReceipts()
+        self._receipt_history = ReceiptHistory()
         self.stop_waiting()
 
     def bid(self, packages: tuple[Package, ...]) -> Out:
-        """Open the books of a tick with a bid for these packages."""
+        """Open the account of a tick, and publish a bid for these packages."""
         agent = self._agent
-        self._given.keep(self.purchases)
+        self._receipt_history.keep(self.purchases)
         self.stop_waiting()
         self.purchases = Purchases(agent.tick, packages)
         return [(agent.cell, Bid(agent.tick, packages))]
@@ -84,26 +84,26 @@ class BuyingSide:
             self._agent.stop_waiting()
 
     def on_award(self, sender: str, award: Award) -> Out:
-        """Answer with a receipt: for this tick by the books, for an earlier one from memory, else for nothing."""
-        agent, books = self._agent, self.purchases
-        if award.tick > books.tick:
+        """Answer with a receipt; an award of an earlier tick gets the receipt that was given then, or an empty one."""
+        agent, purchases = self._agent, self.purchases
+        if award.tick > purchases.tick:
             return agent.refuse("early")
         if award.serial >= MAX_AWARDS:
             return agent.refuse("flood")
-        if award.tick < books.tick:
-            return self._repeat(sender, award, self._given.find(sender, award))
-        if books.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
-            return self._repeat(sender, award, books.receipts.get((sender, award.serial)))
-        before_wh, before_neur = books.bought_wh, books.paid_neur
-        receipt = books.take(sender, award)
-        agent.balance_neur -= books.paid_neur - before_neur
-        agent.take_delivery(books.bought_wh - before_wh)
+        if award.tick < purchases.tick:
+            return self._repeat(sender, award, self._receipt_history.find(sender, award))
+        if purchases.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
+            return self._repeat(sender, award, purchases.receipts.get((sender, award.serial)))
+        before_wh, before_neur = purchases.bought_wh, purchases.paid_neur
+        receipt = purchases.accept(sender, award)
+        agent.balance_neur -= purchases.paid_neur - before_neur
+        agent.take_delivery(purchases.bought_wh - before_wh)
         if sender == self._reactor:
             self.stop_waiting()
         return [(sender, receipt)]
 
     def _repeat(self, sender: str, award: Award, receipt: Receipt | None) -> Out:
-        """Send a receipt again after the books are closed; an award that they do not know is refused as a whole."""
+        """Send a receipt again after the account is closed; refuse an award as a whole where none was given."""
         if receipt is None:
             self._agent.refuse("stale")
             receipt = Receipt(award.tick, award.serial, ())

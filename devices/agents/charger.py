@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import Connector, Permit
-from gridfleet.devices.charging import service_status
+from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE, parse_chargers_out
 from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
@@ -85,7 +85,7 @@ class Charger(Buyer):
         self._connector = connector
         self.reservation_book = ReservationBook(ports, metered=connector is not None)
         self.out_of_service = False
-        self._begin_accounts()
+        self._begin_account()
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
@@ -104,13 +104,13 @@ class Charger(Buyer):
             self.reservation_book.ports, metered=self.reservation_book.metered
         )
 
-    def _begin_accounts(self) -> None:
+    def _begin_account(self) -> None:
         self._delivered_wh = self._charge_loss_wh = self._discharge_loss_wh = self._earned_neur = 0
 
     def on_bid_phase(self, now_ms: int) -> Out:
         """Note whether it is in service in this tick; then publish its bid."""
         chargers_out = self.tick_message.settings.chargers_out
-        self.out_of_service = bool(chargers_out) and service_status.parse(chargers_out).includes(
+        self.out_of_service = bool(chargers_out) and parse_chargers_out(chargers_out).includes(
             self.id, self.cell
         )
         return super().on_bid_phase(now_ms)
@@ -233,7 +233,7 @@ class Charger(Buyer):
 
     def _status(self) -> str:
         if self.out_of_service:
-            return service_status.STATUS
+            return OUT_OF_SERVICE
         if self._has_fault:
             return "faulted"
         return (
@@ -244,36 +244,36 @@ class Charger(Buyer):
         """Publish the account of the tick."""
         self.buying.stop_waiting()
         self.reservation_book.expire(now_ms)
-        books = self.buying.purchases
-        if books.tick != self.tick:
+        purchases = self.buying.purchases
+        if purchases.tick != self.tick:
             return NOTHING
-        book, connector = self.reservation_book, self._connector
+        reservations, connector = self.reservation_book, self._connector
         state = ChargerState(
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
             measured=connector is not None and connector.measured,
             status=self._status(),
-            power_w=mean_power_w(self._delivered_wh - books.bought_wh),
+            power_w=mean_power_w(self._delivered_wh - purchases.bought_wh),
             balance_neur=self.balance_neur,
             refused=self.refused,
             kind="charger",
-            demand_wh=books.demand_wh,
-            bought_wh=books.bought_wh,
-            paid_neur=books.paid_neur,
+            demand_wh=purchases.demand_wh,
+            bought_wh=purchases.bought_wh,
+            paid_neur=purchases.paid_neur,
             stored_wh=self.stored_wh,
             capacity_wh=self._capacity_wh,
             delivered_wh=self._delivered_wh,
             charge_loss_wh=self._charge_loss_wh,
             discharge_loss_wh=self._discharge_loss_wh,
             earned_neur=self._earned_neur,
-            ports=book.ports,
-            ports_reserved=len(book.reservations),
+            ports=reservations.ports,
+            ports_reserved=len(reservations.reservations),
             faults=connector.faults if connector is not None else (),
             contactor="none" if connector is None else "closed" if connector.closed else "open",
             opened_because=connector.opened_because if connector is not None else "",
         )
-        self._begin_accounts()
+        self._begin_account()
         return [("", state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {

@@ -53,23 +53,23 @@ class Household(Buyer):
     def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account of the tick."""
         self.buying.stop_waiting()
-        books = self.buying.purchases
-        if books.tick != self.tick:
+        purchases = self.buying.purchases
+        if purchases.tick != self.tick:
             return NOTHING
-        demand_wh = books.demand_wh
+        demand_wh = purchases.demand_wh
         state = ConsumerState(
             tick=self.tick,
             latitude=self.latitude,
             longitude=self.longitude,
             measured=False,
-            status="supplied" if books.bought_wh == demand_wh else "short",
-            power_w=mean_power_w(-books.bought_wh),
+            status="supplied" if purchases.bought_wh == demand_wh else "short",
+            power_w=mean_power_w(-purchases.bought_wh),
             balance_neur=self.balance_neur,
             refused=self.refused,
             kind="consumer",
             demand_wh=demand_wh,
-            bought_wh=books.bought_wh,
-            paid_neur=books.paid_neur,
+            bought_wh=purchases.bought_wh,
+            paid_neur=purchases.paid_neur,
         )
         return [("", state)]
 

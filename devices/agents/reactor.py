@@ -40,9 +40,9 @@ class Reactor(Seller):
         return [*super().subscriptions(), ("request", self.id)]
 
     def on_bid_phase(self, _now_ms: int) -> Out:
-        """Open the books of the tick."""
+        """Open the account of the tick."""
         self._served = set()
-        return self.selling.open_books(0)
+        return self.selling.open_account(0)
 
     def on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:
         """Award every package that bids enough; a repeated request gets the same award again."""
@@ -50,7 +50,7 @@ class Reactor(Seller):
         if request.tick != self.tick or sales.tick != self.tick or self.tick_message.phase is Phase.SETTLE:
             return self.refuse("stale")
         if sender in self._served:
-            award = sales.open.get((sender, 0))
+            award = sales.open_awards.get((sender, 0))
             return [(sender, award.message)] if award is not None else self.refuse("duplicate")
         lots = tuple(p for p in request.packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:

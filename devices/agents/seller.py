@@ -1,7 +1,7 @@
-"""The selling side of an agent: awards, the receipts that they wait for, and books that are settled even if late.
+"""The selling side of an agent: its awards, the receipts that it waits for, and accounts that are settled late.
 
-`SellingSide` keeps the books and the exchange with buyers. `Seller` is the base of agents that hold one; it has no
-slots of its own, so an agent may be a `Buyer` as well.
+`SellingSide` keeps the account of each tick and exchanges messages with buyers. `Seller` is the base of agents that
+hold one; it has no slots of its own, so an agent may be a `Buyer` as well.
 """
 
 from typing import ClassVar, Literal
@@ -17,12 +17,12 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
 from gridfleet.devices.agents.instruments import Instruments
-from gridfleet.devices.market.books import REMEMBERED_TICKS, OpenAward, Sales
+from gridfleet.devices.market.accounts import REMEMBERED_TICKS, OpenAward, Sales
 from gridfleet.devices.market.packages import take_up_to
 
 
 class SellingSide:
-    """What an agent sells in a tick, to whom, and what earlier ticks have left open."""
+    """What an agent sells in a tick, to whom, and the open awards of earlier ticks."""
 
     __slots__ = ("_agent", "_attempts", "_unsettled", "sales")
 
@@ -38,10 +38,10 @@ class SellingSide:
         self._unsettled.clear()
         self.stop_waiting()
 
-    def open_books(self, energy_wh: int) -> list[tuple[str, Message]]:
-        """Begin the books of a tick with this energy to sell; return reminders for what earlier ticks left open."""
+    def open_account(self, energy_wh: int) -> list[tuple[str, Message]]:
+        """Open the account of a tick with this energy to sell; return reminders of the open awards of earlier ticks."""
         out: list[tuple[str, Message]] = []
-        if self.sales.open:
+        if self.sales.open_awards:
             self._unsettled[self.sales.tick] = self.sales
         self.sales = Sales(self._agent.tick, energy_wh)
         self.stop_waiting()
@@ -52,7 +52,7 @@ class SellingSide:
                 out += _reminders(old)
                 continue
             del self._unsettled[tick]
-            old.open.clear()
+            old.open_awards.clear()
             old.pending_wh = 0
             out.append(_correction(old))
         return out
@@ -67,9 +67,9 @@ class SellingSide:
         return out
 
     def expect_receipts(self, now_ms: int) -> None:
-        """Wait for the receipts that are open, if any."""
+        """Wait for the receipts that are missing, if any."""
         self.stop_waiting()
-        if self.sales.open:
+        if self.sales.open_awards:
             self._attempts = 1
             self._agent.wait(now_ms, self._remind)
 
@@ -80,8 +80,8 @@ class SellingSide:
             self._agent.stop_waiting()
 
     def _remind(self, now_ms: int) -> Out:
-        """Ask again for missing receipts, a few times; then go on without, the books left open."""
-        if self._attempts >= MAX_ATTEMPTS or not self.sales.open:
+        """Ask again for missing receipts, a few times; then stop waiting: the account stays open."""
+        if self._attempts >= MAX_ATTEMPTS or not self.sales.open_awards:
             self.stop_waiting()
             return NOTHING
         self._attempts += 1
@@ -94,14 +94,14 @@ class SellingSide:
         if receipt.tick != sales.tick:
             return self._late_receipt(sender, receipt)
         earned_before = sales.earned_neur
-        award = sales.receipt(sender, receipt)
+        award = sales.settle(sender, receipt)
         if award is None:
             return agent.refuse("receipt")
         agent.balance_neur += sales.earned_neur - earned_before
         if agent.tick_message.phase is Phase.SETTLE or sales.tick != agent.tick:
             return [_correction(sales)]
         out = agent.resell(award, now_ms) if award.energy_wh else NOTHING
-        if self._attempts and not sales.open:
+        if self._attempts and not sales.open_awards:
             self.stop_waiting()
         elif out:
             self.expect_receipts(now_ms)
@@ -112,10 +112,10 @@ class SellingSide:
         if sales is None:
             return agent.refuse("stale")
         earned_before = sales.earned_neur
-        if sales.receipt(sender, receipt) is None:
+        if sales.settle(sender, receipt) is None:
             return agent.refuse("receipt")
         agent.balance_neur += sales.earned_neur - earned_before
-        if not sales.open:
+        if not sales.open_awards:
             del self._unsettled[receipt.tick]
         return [_correction(sales)]
 
@@ -126,7 +126,7 @@ def _correction(sales: Sales) -> tuple[str, Message]:
 
 
 def _reminders(sales: Sales) -> list[tuple[str, Message]]:
-    return [(award.consumer, award.message) for award in sales.open.values()]
+    return [(award.consumer, award.message) for award in sales.open_awards.values()]
 
 
 class Seller(Agent):

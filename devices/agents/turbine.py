@@ -22,7 +22,7 @@ from gridfleet.devices.agents.base import NOTHING, Handler, Out
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments, NoReadingError
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.seller import Seller, SellingSide
-from gridfleet.devices.market.books import OpenAward
+from gridfleet.devices.market.accounts import OpenAward
 from gridfleet.devices.market.clearing import CellMarket, allocate, merit_order, supply_order
 from gridfleet.devices.market.packages import group_by_consumer
 from gridfleet.devices.physics.air import density_kg_per_m3, pressure_at_height_pa
@@ -140,7 +140,7 @@ class Turbine(Seller):
         """Open the market of the tick, and announce the own supply."""
         energy_wh = self.generate()
         self.stop_waiting()
-        out = self.selling.open_books(energy_wh)
+        out = self.selling.open_account(energy_wh)
         self._market = CellMarket(self.tick)
         self._market.supplies[self.id] = energy_wh
         self._neighbour_markets = {}

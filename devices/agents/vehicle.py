@@ -217,7 +217,7 @@ class Vehicle(Agent):
             avoids=self._reputation.avoided(self.tick)[:MAX_AVOIDED],
         )
         trip.driven_wh = 0
-        reservation.begin_accounts()
+        reservation.begin_account()
         return [("", state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {

@@ -63,9 +63,9 @@ class VehicleReservation:
         self._reputation = reputation
         self._unbilled: tuple[Session, ...] = ()
         self.session: Session | None = None
-        self.begin_accounts()
+        self.begin_account()
 
-    def begin_accounts(self) -> None:
+    def begin_account(self) -> None:
         """Begin the account of a tick."""
         self.drawn_wh = self.loss_wh = self.paid_neur = 0
 

@@ -14,13 +14,14 @@ from gridfleet.devices.physics.battery import deliverable, taken_for
 T = TypeVar("T")
 
 HOLD_MS: Final = 300_000
-"""A hold lapses after so many simulated milliseconds: longer than a vehicle waits for silent chargers and tries the
-offers that it ranks higher, at any speed of the clock."""
+"""A hold expires after this many simulated milliseconds. At any speed of the clock that is longer than a vehicle waits
+for silent chargers and tries the offers that it ranks higher."""
 LEASE_MS: Final = 2_250_000
-"""A lease without a heartbeat lapses after two and a half ticks: heartbeats come once a tick, one may be lost."""
-MAX_BILLS_KEPT: Final = 32
+"""A lease without a heartbeat expires after two and a half ticks: heartbeats come once a tick, one may be lost."""
+MAX_KEPT: Final = 32
+"""The most bills and the most expired leases that a charger keeps, for repeated and late releases."""
 MIN_OFFER_WH: Final = 1_000
-"""A charger offers no less than this."""
+"""A charger offers no less energy than this."""
 
 
 @dataclass(slots=True)
@@ -55,14 +56,14 @@ NO_DELIVERY: Final = Delivery(0, 0, 0)
 class ReservationBook:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "_lapsed", "metered", "ports", "reservations")
+    __slots__ = ("_bills", "_expired", "metered", "ports", "reservations")
 
     def __init__(self, ports: int, *, metered: bool = False) -> None:
         """`metered` says whether readings come from the charger's own meter or from the vehicles."""
         self.ports = ports
         self.metered = metered
         self._bills: dict[tuple[str, int], Bill] = {}
-        self._lapsed: dict[tuple[str, int], Reservation] = {}
+        self._expired: dict[tuple[str, int], Reservation] = {}
         self.reservations: dict[str, Reservation] = {}
 
     @property
@@ -113,17 +114,17 @@ class ReservationBook:
         return self._extend(reservation, now_ms), delivery
 
     def release(self, vehicle: str, release: Release, stored_wh: int) -> tuple[Bill | Decline, Delivery]:
-        """End the lease, also one that has lapsed; return the bill and what was delivered since the last heartbeat.
+        """End the lease, also one that has expired; return the bill and what was delivered since the last heartbeat.
 
-        A repeated release gets the same bill. After a lapse no more is billed than the battery has to spare.
+        A repeated release gets the same bill. For an expired lease no more is billed than the battery has to spare.
         """
         key = vehicle, release.call
         reservation = self._find(*key)
         drawn_wh = release.drawn_wh
         if reservation is not None:
             del self.reservations[vehicle]
-        elif key in self._lapsed:
-            reservation = self._lapsed.pop(key)
+        elif key in self._expired:
+            reservation = self._expired.pop(key)
             spare_wh = deliverable(max(stored_wh - self.reserved_wh, 0))
             drawn_wh = min(drawn_wh, reservation.drawn_wh + spare_wh)
         else:
@@ -138,15 +139,15 @@ class ReservationBook:
         return bill, delivery
 
     def expire(self, now_ms: int) -> list[str]:
-        """End every hold and lease that has lapsed; return their vehicles, sorted."""
+        """End every hold and lease whose time is over; return their vehicles, sorted."""
         if not self.reservations:
             return []
-        lapsed = sorted(vehicle for vehicle, r in self.reservations.items() if r.until_ms <= now_ms)
-        for vehicle in lapsed:
+        expired = sorted(vehicle for vehicle, r in self.reservations.items() if r.until_ms <= now_ms)
+        for vehicle in expired:
             reservation = self.reservations.pop(vehicle)
             if reservation.leased:
-                _remember(self._lapsed, (vehicle, reservation.call), reservation)
-        return lapsed
+                _remember(self._expired, (vehicle, reservation.call), reservation)
+        return expired
 
     def drop_holds(self) -> None:
         """End every hold that is not a lease."""
@@ -171,7 +172,7 @@ class ReservationBook:
 def _remember(memory: dict[tuple[str, int], T], key: tuple[str, int], value: T) -> None:
     """Remember a value, and forget the oldest if there are too many."""
     memory[key] = value
-    if len(memory) > MAX_BILLS_KEPT:
+    if len(memory) > MAX_KEPT:
         del memory[next(iter(memory))]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Settings
-from gridfleet.devices.charging import service_status
+from gridfleet.devices.charging.out_of_service import validated_chargers_out
 
 SETTINGS: Final = (
     "consumer_scale",
@@ -85,7 +85,7 @@ def changed(settings: Settings, name: str, value: Value) -> Settings:
     if name == "chargers_out":
         if not isinstance(value, str):
             raise TypeError(f"{name} = {value!r}: expected text")
-        return replace(settings, chargers_out=service_status.validated(value))
+        return replace(settings, chargers_out=validated_chargers_out(value))
     highest = _MAX_VALUES.get(name, _MAX_SCALE)
     if isinstance(value, bool | str) or not 0 <= value <= highest:
         raise ValueError(f"{name} = {value!r}: expected a number from 0 to {highest:g}")

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Id
-from gridfleet.devices.charging.service_status import validated
+from gridfleet.devices.charging.out_of_service import validated_chargers_out
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
     ChargerTable,
@@ -51,7 +51,7 @@ REACTOR_SITE: Final = (53.573, 9.881)
 
 Scale = Annotated[float, Field(ge=0, le=2)]
 WindScale = Annotated[float, Field(ge=0, le=5)]
-ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated)]
+ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated_chargers_out)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Place = tuple[Latitude, Longitude]
 

@@ -12,7 +12,7 @@ import pytest
 
 from gridfleet.dashboards.console import page_messages
 from gridfleet.dashboards.plots.style import TONES
-from gridfleet.devices.charging import service_status
+from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE
 from tests.console.conftest import SOURCES
 
 PAGE = SOURCES.parent / "dashboards" / "console" / "page"
@@ -89,7 +89,7 @@ def test_the_message_types_are_generated_from_the_messages() -> None:
 
 
 def test_the_page_knows_the_status_of_a_charger_out_of_service() -> None:
-    assert f"status === '{service_status.STATUS}'" in source("model/devices.ts")
+    assert f"status === '{OUT_OF_SERVICE}'" in source("model/devices.ts")
 
 
 @pytest.mark.node

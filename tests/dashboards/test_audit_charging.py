@@ -181,7 +181,7 @@ def test_a_renewal_keeps_energy_and_price_and_extends_the_lease() -> None:
 
 
 @pytest.mark.parametrize(("exact", "lasts"), [(True, False), (False, True)])
-def test_a_lapsed_lease_is_renewed_only_where_messages_may_be_late(exact: bool, lasts: bool) -> None:
+def test_an_expired_lease_is_renewed_only_where_messages_may_be_late(exact: bool, lasts: bool) -> None:
     charging = Charging(exact=exact).lease()
     other = replace(LEASE, energy_wh=ENERGY_WH + 1, until_ms=UNTIL_MS + 60_000)
     charging.lease(other, now_ms=UNTIL_MS)
@@ -234,7 +234,7 @@ def test_where_messages_may_be_late_a_bill_lies_between_release_and_reading() ->
         assert charging.bill(energy_wh).broken == broken
 
 
-def test_a_lapsed_lease_may_be_billed_for_less_than_was_released() -> None:
+def test_an_expired_lease_may_be_billed_for_less_than_was_released() -> None:
     for now_ms, broken in ((UNTIL_MS - 1, {"reservations"}), (UNTIL_MS, set())):
         charging = Charging(exact=False).lease().draw(5_000).release(5_000)
         assert charging.bill(1_000, now_ms=now_ms).broken == broken
@@ -268,17 +268,17 @@ def test_certain_leases_do_not_exceed_the_ports() -> None:
         assert charging.broken == broken
 
 
-def test_a_lease_that_lapsed_or_ended_or_is_uncertain_takes_no_port() -> None:
-    lapsed, ended, declined, uncertain = (Charging().lease() for _ in range(4))
+def test_a_lease_that_expired_or_ended_or_is_uncertain_takes_no_port() -> None:
+    expired, ended, declined, uncertain = (Charging().lease() for _ in range(4))
     ended.bill(0)
     declined.leases.on_decline(NOW_MS, CHARGER, VEHICLE, Decline(CALL, "unknown"))
     uncertain.leases.on_restart(CHARGER)
-    for charging, now_ms in ((lapsed, UNTIL_MS), (ended, NOW_MS), (declined, NOW_MS), (uncertain, NOW_MS)):
+    for charging, now_ms in ((expired, UNTIL_MS), (ended, NOW_MS), (declined, NOW_MS), (uncertain, NOW_MS)):
         charging.leases.on_ports(CHARGER, 0)
         charging.leases.check_ports(CHARGER, now_ms, TICK)
         assert charging.broken == set()
-    lapsed.leases.check_ports(CHARGER, UNTIL_MS - 1, TICK)
-    assert lapsed.broken == {"ports"}
+    expired.leases.check_ports(CHARGER, UNTIL_MS - 1, TICK)
+    assert expired.broken == {"ports"}
 
 
 def test_an_account_counts_no_more_reservations_than_leases_and_offers() -> None:
@@ -296,7 +296,7 @@ def test_reserved_energy_and_its_discharge_loss_are_in_the_battery() -> None:
     assert Charging().lease().draw(4_700).account(stored_wh=4_999).broken == {"reserved"}
 
 
-def test_a_lapsed_lease_is_kept_for_a_day_for_its_bill() -> None:
+def test_an_expired_lease_is_kept_for_a_day_for_its_bill() -> None:
     for forgotten_ms, broken in ((UNTIL_MS + KEPT_MS, set()), (UNTIL_MS + KEPT_MS + 1, {"reservations"})):
         charging = Charging(exact=False).lease().draw(5_000)
         charging.leases.forget(TICK, forgotten_ms)

@@ -21,7 +21,7 @@ from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS, NOTHI
 from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.seller import Seller, SellingSide
-from gridfleet.devices.market.books import OpenAward
+from gridfleet.devices.market.accounts import OpenAward
 from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
 from tests.devices.testbed import (
@@ -70,10 +70,10 @@ class Store(Buyer, Seller):
 
     def on_bid_phase(self, now_ms: int) -> Out:
         if not self.sells:
-            return [*self.selling.open_books(0), *super().on_bid_phase(now_ms)]
+            return [*self.selling.open_account(0), *super().on_bid_phase(now_ms)]
         self.market = CellMarket(self.tick)
         self.market.supplies[self.id] = self.stored_wh
-        return [*self.selling.open_books(self.stored_wh), (self.cell, Supply(self.tick, self.stored_wh))]
+        return [*self.selling.open_account(self.stored_wh), (self.cell, Supply(self.tick, self.stored_wh))]
 
     def on_bid(self, _scope: str, sender: str, bid: Bid, _now_ms: int) -> Out:
         if bid.tick == self.market.tick:
@@ -163,7 +163,7 @@ def test_a_receipt_does_not_end_the_wait_for_the_reactor() -> None:
     store = Store()
     testbed = Testbed(store)
     testbed.begin_phase(Phase.BID)
-    store.selling.open_books(5_000)
+    store.selling.open_account(5_000)
     ((_, award),) = store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
     assert isinstance(award, Award)
     testbed.begin_phase(Phase.IMPORT)
@@ -178,7 +178,7 @@ def selling_store() -> tuple[Testbed, Store, Award]:
     store = Store()
     testbed = Testbed(store)
     testbed.begin_phase(Phase.BID)
-    store.selling.open_books(5_000)
+    store.selling.open_account(5_000)
     ((_, award),) = store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
     assert isinstance(award, Award)
     store.selling.expect_receipts(testbed.now_ms)
@@ -200,7 +200,7 @@ def test_after_reselling_it_waits_for_the_next_receipt() -> None:
     store = Reseller()
     testbed = Testbed(store)
     testbed.begin_phase(Phase.BID)
-    store.selling.open_books(5_000)
+    store.selling.open_account(5_000)
     store.selling.sell(HOME, {"h1": (package(0, 5_000),)})
     testbed.deliver("h1", "store", Receipt(0, 0, ()))
     assert testbed.skip_to("store", Award).lots == (package(0, 5_000),)

@@ -8,7 +8,7 @@ import pytest
 MODULES = (
     "agents.base",
     "charging.reputation",
-    "charging.service_status",
+    "charging.out_of_service",
     "config.toml_errors",
     "config.toml_lines",
     "market.clearing",

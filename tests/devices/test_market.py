@@ -1,4 +1,4 @@
-"""The rules of the market: one merit order for all, nothing sold twice, nothing rounded away, books that balance."""
+"""The rules of the market: one merit order for all, nothing sold twice, nothing rounded away, accounts that balance."""
 
 from collections import Counter
 from itertools import pairwise
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.market.books import Purchases, Sales
+from gridfleet.devices.market.accounts import Purchases, Sales
 from gridfleet.devices.market.clearing import (
     CellMarket,
     Claim,
@@ -250,29 +250,29 @@ def test_packages_are_cut_where_they_exceed_the_energy() -> None:
     assert take_up_to(0, lots) == ()
 
 
-# --- a producer's books ----------------------------------------------------------------------------------
+# --- a producer's account --------------------------------------------------------------------------------
 
 LOTS = (package(0, 10, EUR), package(1, 20, EUR // 2))
 
 
-def test_a_receipt_books_what_was_taken() -> None:
+def test_a_receipt_settles_what_was_taken() -> None:
     sales = Sales(3, 100)
     award = sales.award("c", "here", LOTS)
     assert award == Award(3, 0, LOTS)
     assert (sales.pending_wh, sales.unsold_wh) == (30, 70)
-    booked = sales.receipt("c", Receipt(3, 0, (package(0, 10, EUR), package(1, 5, EUR // 2))))
+    booked = sales.settle("c", Receipt(3, 0, (package(0, 10, EUR), package(1, 5, EUR // 2))))
     assert booked is not None
     assert booked.energy_wh == 15
     assert (sales.sold_wh, sales.pending_wh, sales.unsold_wh) == (15, 0, 85)
     assert sales.earned_neur == cost_neur(10, EUR) + cost_neur(5, EUR // 2)
-    assert sales.open == {}
+    assert sales.open_awards == {}
 
 
 def test_awards_are_numbered_for_each_consumer() -> None:
     sales = Sales(3, 200)
     assert [sales.award(name, "here", LOTS).serial for name in "cdccd"] == [0, 0, 1, 2, 1]
-    assert sales.receipt("d", Receipt(3, 1, LOTS)) is not None
-    assert sorted(sales.open) == [("c", 0), ("c", 1), ("c", 2), ("d", 0)]
+    assert sales.settle("d", Receipt(3, 1, LOTS)) is not None
+    assert sorted(sales.open_awards) == [("c", 0), ("c", 1), ("c", 2), ("d", 0)]
 
 
 @pytest.mark.parametrize(
@@ -303,10 +303,10 @@ def test_awards_are_numbered_for_each_consumer() -> None:
 def test_a_wrong_receipt_changes_nothing(consumer: str, receipt: Receipt) -> None:
     sales = Sales(3, 100)
     sales.award("c", "here", LOTS)
-    assert sales.receipt(consumer, receipt) is None
+    assert sales.settle(consumer, receipt) is None
     assert (sales.sold_wh, sales.pending_wh, sales.unsold_wh, sales.earned_neur) == (0, 30, 70, 0)
-    assert sales.receipt("c", Receipt(3, 0, LOTS)) is not None
-    assert sales.receipt("c", Receipt(3, 0, LOTS)) is None
+    assert sales.settle("c", Receipt(3, 0, LOTS)) is not None
+    assert sales.settle("c", Receipt(3, 0, LOTS)) is None
     assert sales.sold_wh == 30
 
 
@@ -315,8 +315,8 @@ small_lots = st.lists(
 ).map(tuple)
 
 
-def test_a_producers_books_always_balance() -> None:
-    """Against books kept here: what was promised, what was taken, at which price."""
+def test_a_producers_account_always_balances() -> None:
+    """Against an account kept here: what was promised, what was taken, at which price."""
     done: Counter[str] = Counter()
     acts = st.tuples(
         st.sampled_from("cd"), st.sampled_from(["award", "receipt", "wrong"]), st.integers(0, 12)
@@ -340,40 +340,40 @@ def test_a_producers_books_always_balance() -> None:
                     Package(lot.index, min(lot.energy_wh, number), lot.price_ueur_per_kwh)
                     for lot in promised.pop(key)
                 )
-                booked = sales.receipt(key[0], Receipt(0, key[1], taken))
+                booked = sales.settle(key[0], Receipt(0, key[1], taken))
                 assert booked is not None
                 sold_wh += total(taken)
                 earned_neur += sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in taken)
                 done["receipts"] += 1
             else:
-                assert sales.receipt(consumer, Receipt(0, 1_000 + number, lots)) is None
+                assert sales.settle(consumer, Receipt(0, 1_000 + number, lots)) is None
             assert (sales.sold_wh, sales.earned_neur) == (sold_wh, earned_neur)
             assert sales.pending_wh == sum(map(total, promised.values()))
             assert sales.unsold_wh == 60 - sold_wh - sales.pending_wh >= 0
-            assert set(sales.open) == set(promised)
+            assert set(sales.open_awards) == set(promised)
 
     run()
     assert min(done["awards"], done["receipts"]) >= 20, done
 
 
-# --- a consumer's books ----------------------------------------------------------------------------------
+# --- a consumer's account --------------------------------------------------------------------------------
 
 
 def test_the_first_award_wins() -> None:
-    books = Purchases(3, LOTS)
-    assert books.take("t1", Award(3, 0, (package(0, 7, EUR),))) == Receipt(3, 0, (package(0, 7, EUR),))
-    assert books.take("t2", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, (package(0, 3, EUR),))
-    assert books.take("t3", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, ())
-    assert books.remaining() == (LOTS[1],)
-    assert (books.bought_wh, books.paid_neur) == (10, cost_neur(10, EUR))
+    purchases = Purchases(3, LOTS)
+    assert purchases.accept("t1", Award(3, 0, (package(0, 7, EUR),))) == Receipt(3, 0, (package(0, 7, EUR),))
+    assert purchases.accept("t2", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, (package(0, 3, EUR),))
+    assert purchases.accept("t3", Award(3, 0, (package(0, 10, EUR),))) == Receipt(3, 0, ())
+    assert purchases.remaining() == (LOTS[1],)
+    assert (purchases.bought_wh, purchases.paid_neur) == (10, cost_neur(10, EUR))
 
 
 def test_the_same_award_gets_the_same_receipt() -> None:
-    books = Purchases(3, LOTS)
-    first = books.take("t1", Award(3, 0, LOTS))
-    assert books.take("t1", Award(3, 0, LOTS)) is first
-    assert books.take("t1", Award(3, 0, (package(0, 1, EUR),))) is first
-    assert books.bought_wh == 30
+    purchases = Purchases(3, LOTS)
+    first = purchases.accept("t1", Award(3, 0, LOTS))
+    assert purchases.accept("t1", Award(3, 0, LOTS)) is first
+    assert purchases.accept("t1", Award(3, 0, (package(0, 1, EUR),))) is first
+    assert purchases.bought_wh == 30
 
 
 @pytest.mark.parametrize(
@@ -381,9 +381,9 @@ def test_the_same_award_gets_the_same_receipt() -> None:
     [package(0, 5, EUR + 1), package(0, 5, EUR - 1), package(0, 5, 0), package(7, 5, EUR), package(255, 5)],
 )
 def test_energy_that_was_not_bid_for_is_not_bought(lot: Package) -> None:
-    books = Purchases(3, LOTS)
-    assert books.take("t1", Award(3, 0, (lot,))) == Receipt(3, 0, ())
-    assert (books.bought_wh, books.paid_neur, books.remaining()) == (0, 0, LOTS)
+    purchases = Purchases(3, LOTS)
+    assert purchases.accept("t1", Award(3, 0, (lot,))) == Receipt(3, 0, ())
+    assert (purchases.bought_wh, purchases.paid_neur, purchases.remaining()) == (0, 0, LOTS)
 
 
 def test_only_packages_at_the_reactors_price_are_left_for_it() -> None:
@@ -395,16 +395,16 @@ def test_only_packages_at_the_reactors_price_are_left_for_it() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["t1", "t2"]), st.integers(0, 3), small_lots), max_size=20))
 def test_a_consumer_never_buys_more_than_it_bid(awards: list[tuple[str, int, tuple[Package, ...]]]) -> None:
     wanted = (package(0, 10, 1), package(1, 15, 2), package(2, 0, 1))
-    books = Purchases(0, wanted)
+    purchases = Purchases(0, wanted)
     for producer, serial, lots in awards:
-        receipt = books.take(producer, Award(0, serial, lots))
-        assert books.take(producer, Award(0, serial, lots)) is receipt
+        receipt = purchases.accept(producer, Award(0, serial, lots))
+        assert purchases.accept(producer, Award(0, serial, lots)) is receipt
         assert Sales(0, 10**6).award("c", "here", lots).lots == lots
-    taken = [lot for receipt in books.receipts.values() for lot in receipt.lots]
+    taken = [lot for receipt in purchases.receipts.values() for lot in receipt.lots]
     for bid in wanted:
         assert total(lot for lot in taken if lot.index == bid.index) <= bid.energy_wh
-    assert books.bought_wh == total(taken) == books.demand_wh - total(books.remaining())
-    assert books.paid_neur == sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in taken)
+    assert purchases.bought_wh == total(taken) == purchases.demand_wh - total(purchases.remaining())
+    assert purchases.paid_neur == sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in taken)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["t1", "t2"]), small_lots), max_size=6))
@@ -412,7 +412,7 @@ def test_a_producer_accepts_every_receipt_for_what_it_awarded_out_of_a_bid(
     asked: list[tuple[str, tuple[Package, ...]]],
 ) -> None:
     wanted = (package(0, 10, 1), package(1, 15, 2), package(2, 5, 1), package(3, 5, 2))
-    books = Purchases(0, wanted)
+    purchases = Purchases(0, wanted)
     sales = {"t1": Sales(0, 1000), "t2": Sales(0, 1000)}
     for producer, lots in asked:
         distinct = tuple(
@@ -422,9 +422,9 @@ def test_a_producer_accepts_every_receipt_for_what_it_awarded_out_of_a_bid(
             }.values()
         )
         award = sales[producer].award("c", "here", distinct)
-        assert sales[producer].receipt("c", books.take(producer, award)) is not None
-    assert sum(book.sold_wh for book in sales.values()) == books.bought_wh
-    assert sum(book.earned_neur for book in sales.values()) == books.paid_neur
+        assert sales[producer].settle("c", purchases.accept(producer, award)) is not None
+    assert sum(each.sold_wh for each in sales.values()) == purchases.bought_wh
+    assert sum(each.earned_neur for each in sales.values()) == purchases.paid_neur
 
 
 # --- packages --------------------------------------------------------------------------------------------

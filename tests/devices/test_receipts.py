@@ -4,8 +4,8 @@ import pickle
 from dataclasses import replace
 
 from gridfleet.broker.protocol.messages import Award, Package, Receipt
-from gridfleet.devices.market.books import REMEMBERED_TICKS, Purchases
-from gridfleet.devices.market.receipts import GivenReceipts
+from gridfleet.devices.market.accounts import REMEMBERED_TICKS, Purchases
+from gridfleet.devices.market.receipts import ReceiptHistory
 
 EUR = 1_000_000
 
@@ -19,12 +19,12 @@ def purchases_of(
 ) -> Purchases:
     purchases = Purchases(tick, lots(*wanted))
     for producer, award in awards:
-        purchases.take(producer, award)
+        purchases.accept(producer, award)
     return purchases
 
 
 def test_receipts_are_found_for_awards_accepted_in_whole_or_part_and_not_for_refused_ones() -> None:
-    given = GivenReceipts()
+    given = ReceiptHistory()
     whole = Award(7, 0, lots(10_000))
     part = Award(7, 1, (Package(0, 1_000, EUR), Package(1, 9_000, EUR)))
     refused = Award(7, 2, lots(1_000))
@@ -35,7 +35,7 @@ def test_receipts_are_found_for_awards_accepted_in_whole_or_part_and_not_for_ref
 
 
 def test_no_receipt_is_found_for_a_different_award() -> None:
-    given = GivenReceipts()
+    given = ReceiptHistory()
     award = Award(7, 0, lots(10_000))
     given.keep(purchases_of(7, ("t1", award)))
     assert given.find("t2", award) is None
@@ -45,7 +45,7 @@ def test_no_receipt_is_found_for_a_different_award() -> None:
 
 
 def test_the_oldest_ticks_are_forgotten_and_ticks_without_purchases_do_not_count() -> None:
-    given = GivenReceipts()
+    given = ReceiptHistory()
     for tick in range(0, 3 * REMEMBERED_TICKS, 3):
         serial = tick % 2
         taken = Award(tick, 0, lots(10_000)) if serial else Award(tick, 0, lots(12_000))
@@ -62,7 +62,7 @@ def test_the_oldest_ticks_are_forgotten_and_ticks_without_purchases_do_not_count
 
 
 def test_a_day_of_receipts_takes_little_memory() -> None:
-    given = GivenReceipts()
+    given = ReceiptHistory()
     for tick in range(1_000):
         given.keep(
             purchases_of(

@@ -220,7 +220,7 @@ class DeskMachine(RuleBasedStateMachine):
         self.prices: dict[str, int] = {}
         self.energies: dict[str, int] = {}
         self.bills: list[Bill] = []
-        self.lapsed: dict[tuple[str, int], tuple[int, int, int]] = {}
+        self.expired: dict[tuple[str, int], tuple[int, int, int]] = {}
 
     def _open(self, data: st.DataObject) -> tuple[str, int]:
         """Return vehicle and call, mostly of a reservation that is open."""
@@ -233,7 +233,7 @@ class DeskMachine(RuleBasedStateMachine):
         for name in names:
             mine = self.book.reservations[name]
             if mine.leased:
-                self.lapsed[name, mine.call] = self.meters[name], self.energies[name], self.prices[name]
+                self.expired[name, mine.call] = self.meters[name], self.energies[name], self.prices[name]
 
     def _moved(self, movement: Delivery) -> None:
         self.seen["energy moved"] += movement.delivered_wh > 0
@@ -320,8 +320,8 @@ class DeskMachine(RuleBasedStateMachine):
         before = self.book.reservations.get(vehicle)
         answer, movement = self.book.release(vehicle, release(number, reading), 100_000)
         self._moved(movement)
-        if (vehicle, number) in self.lapsed and (before is None or before.call != number):
-            meter_wh, energy_wh, price = self.lapsed.pop((vehicle, number))
+        if (vehicle, number) in self.expired and (before is None or before.call != number):
+            meter_wh, energy_wh, price = self.expired.pop((vehicle, number))
             drawn_wh = meter_wh + movement.delivered_wh
             assert drawn_wh <= energy_wh
             assert answer == Bill(number, drawn_wh, cost_neur(drawn_wh, price))

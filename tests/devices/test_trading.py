@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.market.books import REMEMBERED_TICKS
+from gridfleet.devices.market.accounts import REMEMBERED_TICKS
 from tests.devices.testbed import (
     EUR,
     HOME,

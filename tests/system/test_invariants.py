@@ -269,7 +269,7 @@ def test_before_the_faults_begin_everything_is_as_without_them(run: Run, wrong: 
     ),
     Faults(partition=0.5, from_tick=4, to_tick=6),
 )
-@example(  # a heartbeat that is late renews a lease that has lapsed
+@example(  # a heartbeat that is late renews a lease that has expired
     busy(
         4678,
         1,

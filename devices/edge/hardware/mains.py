@@ -1,8 +1,8 @@
 """Current, voltage and power of the mains, computed from samples of one whole cycle. Pure arithmetic.
 
 Over a whole cycle of uniformly spaced samples, the root of the mean square is exact for a sine and for all its
-harmonics below half the sampling rate; mean power is the mean of u·i. Current and voltage of a pair are read one
-after the other, in turn the one and the other first, so that the shift between them cancels to first market.
+harmonics below half the sampling rate; mean power is the mean of u·i. The two values of a
+pair are read one after the other. Which one is first alternates, so that the time between them cancels to first order.
 
 Samples at uneven times are weighted by the time between their neighbours; the cycle is taken as periodic. A cycle with
 a gap of more than a sixth is not evaluated.

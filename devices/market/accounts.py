@@ -1,4 +1,4 @@
-"""The books of one tick: what a producer has sold, and what a consumer has bought."""
+"""The account of one tick: what a producer has sold, or what a consumer has bought."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,15 +8,15 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.market.packages import total_wh
 
 REMEMBERED_TICKS: Final = 96
-"""For so many ticks (a day) a producer asks for a missing receipt, and a consumer can repeat it.
+"""For this many ticks (a day) a producer asks for a missing receipt, and a consumer can repeat it.
 
-Only ticks in which they took part count: while a broker is down nothing is forgotten.
+Only ticks in which the device took part count: an outage of the broker uses up none of them.
 """
 
 
 @dataclass(slots=True)
 class OpenAward:
-    """An award without a receipt yet; `market` is the cell it was cleared in."""
+    """An award without a receipt; `market` is the cell in whose market it was made."""
 
     consumer: str
     market: str
@@ -25,12 +25,21 @@ class OpenAward:
 
 
 class Sales:
-    """A producer's books of one tick; always energy = sold + pending + unsold.
+    """A producer's account of one tick; always energy = sold + pending + unsold.
 
     Awards are numbered per consumer, so that the numbers do not depend on who is served first.
     """
 
-    __slots__ = ("_serials", "earned_neur", "energy_wh", "open", "pending_wh", "reminded", "sold_wh", "tick")
+    __slots__ = (
+        "_serials",
+        "earned_neur",
+        "energy_wh",
+        "open_awards",
+        "pending_wh",
+        "reminded",
+        "sold_wh",
+        "tick",
+    )
 
     def __init__(self, tick: int, energy_wh: int = 0) -> None:
         self.tick = tick
@@ -38,9 +47,9 @@ class Sales:
         self.sold_wh = 0
         self.pending_wh = 0
         self.earned_neur = 0
-        self.open: dict[tuple[str, int], OpenAward] = {}
+        self.open_awards: dict[tuple[str, int], OpenAward] = {}
         self.reminded = 0
-        """In how many later ticks the missing receipts were asked for."""
+        """The number of later ticks in which it has asked for the missing receipts."""
         self._serials: dict[str, int] = {}
 
     @property
@@ -54,16 +63,16 @@ class Sales:
         self._serials[consumer] = serial + 1
         message = Award(self.tick, serial, lots)
         energy_wh = total_wh(lots)
-        self.open[consumer, serial] = OpenAward(consumer, market, message, energy_wh)
+        self.open_awards[consumer, serial] = OpenAward(consumer, market, message, energy_wh)
         self.pending_wh += energy_wh
         return message
 
-    def receipt(self, consumer: str, receipt: Receipt) -> OpenAward | None:
-        """Book a receipt; return its award, `energy_wh` now the refused part, or None if it has no open award."""
-        award = self.open.get((consumer, receipt.serial))
+    def settle(self, consumer: str, receipt: Receipt) -> OpenAward | None:
+        """Settle the open award of a receipt; return it, `energy_wh` now the refused part, or None if there is none."""
+        award = self.open_awards.get((consumer, receipt.serial))
         if award is None or not _within(receipt.lots, award.message.lots):
             return None
-        del self.open[consumer, receipt.serial]
+        del self.open_awards[consumer, receipt.serial]
         taken_wh = total_wh(receipt.lots)
         self.pending_wh -= award.energy_wh
         self.sold_wh += taken_wh
@@ -90,9 +99,9 @@ def _within(taken: tuple[Package, ...], awarded: tuple[Package, ...]) -> bool:
 
 
 class Purchases:
-    """A consumer's books of one tick: what each package still needs, and the receipts given."""
+    """A consumer's account of one tick: what each package still needs, and the receipts given."""
 
-    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "partly", "receipts", "tick")
+    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "partial", "receipts", "tick")
 
     def __init__(self, tick: int, packages: tuple[Package, ...] = ()) -> None:
         self.tick = tick
@@ -100,8 +109,8 @@ class Purchases:
         self.bought_wh = 0
         self.paid_neur = 0
         self.receipts: dict[tuple[str, int], Receipt] = {}
-        self.partly: tuple[tuple[str, int], ...] = ()
-        """The receipts that do not take the whole award."""
+        self.partial: tuple[tuple[str, int], ...] = ()
+        """The keys of receipts that accept only a part of their award, or nothing."""
         self._left = [package.energy_wh for package in packages]
 
     @property
@@ -110,7 +119,7 @@ class Purchases:
         return total_wh(self.packages)
 
     def remaining(self, min_price_ueur_per_kwh: int = 0) -> tuple[Package, ...]:
-        """Return what is still wanted at that price or above."""
+        """Return the packages, or parts of them, that are still needed and priced at least this."""
         if not any(self._left):
             return ()
         return tuple(
@@ -119,7 +128,7 @@ class Purchases:
             if left and package.price_ueur_per_kwh >= min_price_ueur_per_kwh
         )
 
-    def take(self, producer: str, award: Award) -> Receipt:
+    def accept(self, producer: str, award: Award) -> Receipt:
         """Accept what is still needed, refuse the rest; a repeated award gets the same receipt."""
         known = self.receipts.get((producer, award.serial))
         if known is not None:
@@ -140,5 +149,5 @@ class Purchases:
         receipt = Receipt(award.tick, award.serial, tuple(taken))
         self.receipts[producer, award.serial] = receipt
         if receipt.lots != award.lots:
-            self.partly = (*self.partly, (producer, award.serial))
+            self.partial = (*self.partial, (producer, award.serial))
         return receipt

@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.vehicle import MAX_DELAY_MS
-from gridfleet.devices.charging import service_status
+from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE, parse_chargers_out
 from gridfleet.devices.config.scenario import Scenario, load, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation
@@ -75,13 +75,13 @@ def rest(testbed: Testbed) -> None:
     ],
 )
 def test_ids_cells_and_shares(chargers_out: str, out: set[str]) -> None:
-    assert {name for name in IDS if service_status.parse(chargers_out).includes(name, "north")} == out
+    assert {name for name in IDS if parse_chargers_out(chargers_out).includes(name, "north")} == out
 
 
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_a_larger_share_includes_a_smaller_one(one: int, other: int) -> None:
     smaller, larger = (
-        {name for name in IDS if service_status.parse(f"{share}%").includes(name, "")}
+        {name for name in IDS if parse_chargers_out(f"{share}%").includes(name, "")}
         for share in sorted((one, other))
     )
     assert smaller <= larger
@@ -93,7 +93,7 @@ def test_an_invalid_value_is_refused(chargers_out: str) -> None:
     with pytest.raises(
         ValueError, match="expected the id of a charger, the name of a cell, a share such as 25%, or all"
     ):
-        service_status.parse(chargers_out)
+        parse_chargers_out(chargers_out)
 
 
 # --- out of service --------------------------------------------------------------------------------------
@@ -189,11 +189,9 @@ def test_on_a_day_with_chargers_out_of_service_the_accounts_agree() -> None:
     Simulation(scenario, ticks=40, taps=(lambda *each: log.append(each),)).run()
     assert broken(audit(log)) == {}
     states = [message for _, _, _, message in log if isinstance(message, ChargerState)]
-    out = {state.tick for state in states if state.status == service_status.STATUS}
+    out = {state.tick for state in states if state.status == OUT_OF_SERVICE}
     assert out == set(range(8, 24))
-    assert {
-        s.bought_wh + s.delivered_wh for s in states if s.status == service_status.STATUS and s.tick > 8
-    } == {0}
+    assert {s.bought_wh + s.delivered_wh for s in states if s.status == OUT_OF_SERVICE and s.tick > 8} == {0}
     with record(log) as store:
         assert [event.text for event in store.events() if event.kind == "settings"] == [
             "Half of the chargers fail",

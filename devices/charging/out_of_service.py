@@ -1,4 +1,4 @@
-"""Which chargers are out of service, by the setting `chargers_out`.
+"""Which chargers are out of service, as the setting `chargers_out` says.
 
 Its value is a list, separated by commas or blanks, of charger ids, cell names, shares such as `25%`, and `all`. A
 share is drawn by the chargers' ids alone, so that every device finds the same chargers, and a larger share includes
@@ -13,7 +13,7 @@ from gridfleet.broker.protocol.messages import ID_PATTERN
 from gridfleet.devices.random_streams import RandomStream
 
 ALL_CHARGERS: Final = "all"
-STATUS: Final = "out of service"
+OUT_OF_SERVICE: Final = "out of service"
 """The status that such a charger reports."""
 _SEPARATOR: Final = re.compile(r"[,\s]+")
 _SHARE: Final = re.compile(r"(100|\d{1,2})%")
@@ -35,10 +35,10 @@ class OutOfService(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def parse(chargers_out: str) -> OutOfService:
+def parse_chargers_out(chargers_out: str) -> OutOfService:
     """Return the chargers that a value of `chargers_out` names; raise ValueError if it is not valid.
 
-    >>> parse("north, 25%")
+    >>> parse_chargers_out("north, 25%")
     OutOfService(names=frozenset({'north'}), share=0.25)
     """
     names: set[str] = set()
@@ -57,7 +57,7 @@ def parse(chargers_out: str) -> OutOfService:
     return OutOfService(frozenset(names), share)
 
 
-def validated(chargers_out: str) -> str:
+def validated_chargers_out(chargers_out: str) -> str:
     """Return a value of `chargers_out`; raise ValueError if it is not valid."""
-    parse(chargers_out)
+    parse_chargers_out(chargers_out)
     return chargers_out
