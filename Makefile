@@ -125,7 +125,7 @@ lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer ver
 	  --output-file requirements-dev.lock
 	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra install \
 	  --constraint requirements-dev.lock --output-file requirements.lock
-	.venv-lock/bin/uv $(LOCK) --extra observe --extra pi --extra install \
+	.venv-lock/bin/uv $(LOCK) --extra image --extra observe --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements-image.lock
 	.venv-lock/bin/uv $(LOCK) --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements-device.lock

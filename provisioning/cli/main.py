@@ -54,7 +54,7 @@ RUN_PACKAGES: Final = (
     "websockets",
     "yaml",
 )
-"""Packages of the extra [run], by import name: devices and containers work without them, some commands do not."""
+"""Packages of the extra [run], by import name. Devices do not need them, nor does the image, except tomli_w."""
 
 
 class Command(NamedTuple):

@@ -1,7 +1,11 @@
 """The Dockerfile: versions are pinned, dependencies have hashes, the user is not root, and no other file goes in."""
 
 import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Final
 
 from tests.containers.files import DOCKERFILE, ROOT
 
@@ -28,6 +32,36 @@ def test_every_dependency_has_a_hash_and_is_a_wheel() -> None:
     assert len(re.findall(r"^[a-z].*==", lock, re.MULTILINE)) == len(
         re.findall(r"^[a-z].* \\$", lock, re.MULTILINE)
     )
+
+
+CHECK: Final = """
+import sys
+missing = set({missing!r})
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
+sys.meta_path.insert(0, Finder())
+from gridfleet.provisioning.cli.main import main
+sys.exit(main(["check", "normal"]))
+"""
+"""Runs `gridfleet check` without the packages that this environment has and the image does not have."""
+
+
+def test_check_works_with_the_packages_of_the_image() -> None:
+    lock = (ROOT / "requirements-image.lock").read_text(encoding="utf-8")
+    locked = {*re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE), "gridfleet"}
+    missing = [
+        module
+        for module, owners in packages_distributions().items()
+        if not locked & {re.sub("[-_.]+", "-", owner).lower() for owner in owners}
+    ]
+    assert "matplotlib" in missing
+    assert "tomli_w" not in missing
+    code = CHECK.format(missing=missing)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[settings]" in done.stdout
 
 
 def test_the_user_is_a_number_that_is_not_root() -> None:

@@ -66,6 +66,10 @@ def test_the_image_has_one_import_name_of_ours(podman: Podman) -> None:
     assert set(found["all"]) - set(found["known"]) <= {"__pycache__", "distutils-precedence.pth"}
 
 
+def test_a_scenario_can_be_checked_in_the_image(podman: Podman) -> None:
+    assert "[settings]" in podman("run", "--rm", *LIMITS, IMAGE, "check", "normal")
+
+
 def wait_healthy(podman: Podman, site: Site, service: str, container: str) -> None:
     command = site.health_check(service)
     wait_until(lambda: podman.exit_code("exec", container, *command) == 0, lambda: site.logs(container))
