@@ -1,6 +1,6 @@
 """Batches: packing and unpacking, bounds, malformed batches, and whose messages are accepted."""
 
-import contextlib
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -68,10 +68,24 @@ def test_a_malformed_batch_is_refused_with_a_reason(payload: bytes, reason: str)
     assert refused.value.reason == reason
 
 
-@given(st.binary(max_size=300))
-def test_any_bytes_are_unpacked_or_refused(payload: bytes) -> None:
-    with contextlib.suppress(PayloadError):
-        unpack(b"1\n" + payload)
+LINES = st.lists(st.tuples(TOPIC_RESTS.map(str.encode), st.binary(max_size=20)).map(b" ".join), min_size=1, max_size=5)
+
+
+def test_any_bytes_are_unpacked_or_refused() -> None:
+    results: Counter[str] = Counter()
+
+    @given(st.binary(max_size=300) | LINES.map(b"\n".join))
+    def run(payload: bytes) -> None:
+        try:
+            messages = unpack(b"1\n" + payload)
+        except PayloadError as error:
+            results[error.reason] += 1
+        else:
+            assert pack(messages) == b"1\n" + payload
+            results["unpacked"] += 1
+
+    run()
+    assert min(results["unpacked"], results["malformed"]) >= 3, results
 
 
 # --- whose messages are believed ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gridfleet.broker.errors import GridFleetError, PayloadError
@@ -412,8 +412,7 @@ def test_one_wrong_field_is_refused(example: tuple[m.Message, str], data: st.Dat
 @given(st.sampled_from(WIRE), st.text(min_size=1))
 def test_one_field_too_many_is_refused(example: tuple[m.Message, str], name: str) -> None:
     document = json.loads(example[1])
-    if name in document:
-        return
+    assume(name not in document)
     with pytest.raises(PayloadError):
         decode(example[0].TYPE, json.dumps({**document, name: 1}).encode())
 

@@ -72,7 +72,7 @@ def test_what_was_not_acknowledged_is_delivered_again_and_the_rest_is_not(url: s
     assert first.wait_received(2) == [b"1", b"2"]
     assert first.connection.unacknowledged == 2
     first.connection.acknowledge()
-    first.loop.run_until(lambda: False, 0.1)
+    first.loop.write_now()
     publish(url, b"3")
     assert first.wait_received(3) == [b"1", b"2", b"3"]
     first.abort()

@@ -12,6 +12,8 @@ from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import BrokerAddress, MqttLoop
 
 ACCEPTED = bytes.fromhex("20 03 00 00 00")
+QOS_0 = b"\x30\x05\x00\x01a\x00x"
+"""A message of QoS 0 without properties."""
 CONNECT, PUBLISH, SUBSCRIBE = 0x10, 0x30, 0x80
 
 
@@ -224,25 +226,30 @@ def test_a_topic_that_is_not_utf_8_is_passed_to_the_receiver(
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    ("nonsense", "is_ignored"),
     [
-        b"\x30\x00",
-        b"\x30\x02\x00\x05",
-        b"\x30\x03\x00\x00\x00",
-        b"\x36\x06\x00\x01a\x00\x01\x00",
-        b"\x30\xff\xff\xff\xff\x7f",
-        b"\xf0\x00",
-        b"\x40\x01\x00",
-        b"\x40\x02\x00\x63",
+        (b"\x30\x00", False),
+        (b"\x30\x02\x00\x05", False),
+        (b"\x30\x03\x00\x00\x00", True),  # an empty topic: the receiver refuses it
+        (b"\x36\x06\x00\x01a\x00\x01\x00", False),
+        (b"\x30\xff\xff\xff\xff\x7f", False),
+        (b"\xf0\x00", False),
+        (b"\x40\x01\x00", False),
+        (b"\x40\x02\x00\x63", True),  # an acknowledgement of what was never sent
+        (b"\x90\x04\x00\x01\x05\x00", False),  # SUBACK that is shorter than its properties
+        (b"\x90\x05\x00\x01\x02\xff\x00", False),  # SUBACK with a property that does not exist
     ],
 )
-def test_malformed_packets_do_no_harm(scripted: MakeScripted, nonsense: bytes) -> None:
-    once = iter([nonsense])
-    loop, _ = scripted(lambda packet: ACCEPTED + next(once, b"") if packet[0] == CONNECT else b"")
-    client = loop.open("client", on_message=silent)
-    assert loop.run_until(lambda: client.online, 60)
-    loop.run_until(lambda: not client.online, 0.05)
+def test_a_malformed_packet_is_ignored_or_ends_the_connection(
+    scripted: MakeScripted, nonsense: bytes, is_ignored: bool
+) -> None:
+    once = iter([ACCEPTED + nonsense + QOS_0])
+    loop, broker = scripted(lambda packet: next(once, ACCEPTED + QOS_0) if packet[0] == CONNECT else b"")
+    received: list[bytes] = []
+    loop.open("client", on_message=lambda _topic, payload, _retained: received.append(payload))
+    assert loop.run_until(lambda: b"x" in received, 60)
     loop.wait_online(60)
+    assert broker.count(CONNECT) == (1 if is_ignored else 2)
 
 
 def test_a_client_whose_session_was_taken_over_waits_before_it_reconnects(scripted: MakeScripted) -> None:

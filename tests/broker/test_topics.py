@@ -1,5 +1,7 @@
 """Every topic of the table is parsed as it was built; anything else is refused with its reason."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,16 +37,19 @@ def test_every_topic_is_parsed_back(message_type: MessageType, sender: str, data
     assert topic_matches_sub(topic_filter(SITE, message_type.name, scope), text)
 
 
-@given(rows, ids, ids, st.data())
-def test_a_filter_for_one_scope_matches_no_other(
-    message_type: MessageType, sender: str, other: str, data: st.DataObject
-) -> None:
-    if message_type.scope is Scope.SITE:
-        return
-    scope = "/".join(data.draw(ids) for _ in message_type.scope.levels)
-    elsewhere = "/".join([other] * len(message_type.scope.levels))
-    text = f"gridfleet/{SITE}/{message_type.name}/{elsewhere}/{sender}"
-    assert topic_matches_sub(topic_filter(SITE, message_type.name, scope), text) == (scope == elsewhere)
+def test_a_filter_for_one_scope_matches_no_other() -> None:
+    matched: Counter[bool] = Counter()
+    names = st.sampled_from(["north", "south"]) | ids
+
+    @given(st.sampled_from([row for row in TOPIC_TABLE if row.scope is not Scope.SITE]), ids, st.data())
+    def run(message_type: MessageType, sender: str, data: st.DataObject) -> None:
+        scope, other = ("/".join(data.draw(names) for _ in message_type.scope.levels) for _ in range(2))
+        text = f"gridfleet/{SITE}/{message_type.name}/{other}/{sender}"
+        assert topic_matches_sub(topic_filter(SITE, message_type.name, scope), text) == (scope == other)
+        matched[scope == other] += 1
+
+    run()
+    assert min(matched[True], matched[False]) >= 3, matched
 
 
 @pytest.mark.parametrize(
@@ -108,18 +113,28 @@ def test_hostile_topics_are_refused(text: str, reason: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-@given(st.text() | st.lists(st.text() | st.sampled_from([*MESSAGE_TYPES]), max_size=4).map("/".join))
-def test_any_text_is_parsed_or_refused(text: str) -> None:
-    for candidate in (text, f"gridfleet/{SITE}/{text}"):
-        try:
-            address = parse_topic(SITE, candidate)
-        except TopicError as error:
-            assert error.topic == candidate  # noqa: PT017 - a refusal is one of two right answers
-        else:
-            assert (
-                topic_filter(SITE, address.message_type.name, address.scope)[:-1] + address.sender
-                == candidate
-            )
+LEVELS = st.lists(st.text() | st.sampled_from([*MESSAGE_TYPES]), max_size=4)
+LIKE_A_TOPIC = rows.flatmap(lambda row: st.tuples(st.just(row.name), *[ids] * (len(row.scope.levels) + 1)))
+
+
+def test_any_text_is_parsed_or_refused() -> None:
+    results: Counter[str] = Counter()
+
+    @given(st.one_of(st.text(), LEVELS.map("/".join), LIKE_A_TOPIC.map("/".join)))
+    def run(text: str) -> None:
+        for candidate in (text, f"gridfleet/{SITE}/{text}"):
+            try:
+                address = parse_topic(SITE, candidate)
+            except TopicError as error:
+                assert error.topic == candidate  # noqa: PT017 - a refusal is one of two right answers
+                results["refused"] += 1
+            else:
+                prefix = topic_filter(SITE, address.message_type.name, address.scope)[:-1]
+                assert prefix + address.sender == candidate
+                results["parsed"] += 1
+
+    run()
+    assert min(results["parsed"], results["refused"]) >= 3, results
 
 
 def test_only_what_a_late_joiner_needs_is_retained() -> None:
