@@ -68,7 +68,9 @@ def test_a_malformed_batch_is_refused_with_a_reason(payload: bytes, reason: str)
     assert refused.value.reason == reason
 
 
-LINES = st.lists(st.tuples(TOPIC_RESTS.map(str.encode), st.binary(max_size=20)).map(b" ".join), min_size=1, max_size=5)
+LINES = st.lists(
+    st.tuples(TOPIC_RESTS.map(str.encode), st.binary(max_size=20)).map(b" ".join), min_size=1, max_size=5
+)
 
 
 def test_any_bytes_are_unpacked_or_refused() -> None:

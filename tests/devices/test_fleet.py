@@ -113,9 +113,9 @@ def test_a_single_cell_has_the_name_of_the_site() -> None:
 def test_every_agent_stands_in_its_cell(rows: int, columns: int, seed: int) -> None:
     fleet = Fleet(scenario_of(rows, columns, "turbines.sites=[]"), seed)
     areas = {cell.name: cell.area for cell in fleet.cells}
-    for agent in fleet.agents():
-        if agent.kind is Kind.REACTOR:
-            continue
+    local = [agent for agent in fleet.agents() if agent.kind is not Kind.REACTOR]
+    assert {agent.kind for agent in local} == set(Kind) - {Kind.CLOCK, Kind.REACTOR}
+    for agent in local:
         south, north, west, east = areas[agent.cell]
         assert south - 1e-6 <= agent.latitude <= north + 1e-6
         assert west - 1e-6 <= agent.longitude <= east + 1e-6
@@ -127,20 +127,25 @@ def test_turbines_stand_at_the_given_sites() -> None:
     assert places == [*TURBINE_SITES[:3]]
     split = Fleet(scenario_of(2, 2, "turbines.count=8"))
     homes = {(a.latitude, a.longitude): a.cell for a in split.agents() if isinstance(a, Turbine)}
-    for cell in split.cells:
-        south, north, west, east = cell.area
-        for site in TURBINE_SITES:
-            if south <= site[0] <= north and west <= site[1] <= east:
-                assert homes[site] == cell.name
+    areas = {cell.name: cell.area for cell in split.cells}
+    expected = {
+        site: name
+        for site in TURBINE_SITES
+        for name, (south, north, west, east) in areas.items()
+        if south <= site[0] <= north and west <= site[1] <= east
+    }
+    assert len(expected) == 4  # of five: one lies south of the area
+    assert {site: homes[site] for site in expected} == expected
 
 
 def test_a_vehicle_subscribes_to_the_chargers_of_its_own_cell_and_the_neighbours() -> None:
     fleet = Fleet(scenario_of(2, 2))
     neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
-    for agent in fleet.agents():
-        if isinstance(agent, Vehicle):
-            cells = {scope.partition("/")[0] for kind, scope in agent.subscriptions() if kind == "presence"}
-            assert cells == {agent.cell, *neighbours[agent.cell]}
+    vehicles = [agent for agent in fleet.agents() if isinstance(agent, Vehicle)]
+    assert vehicles
+    for agent in vehicles:
+        cells = {scope.partition("/")[0] for kind, scope in agent.subscriptions() if kind == "presence"}
+        assert cells == {agent.cell, *neighbours[agent.cell]}
 
 
 def test_discovery_is_complete_when_all_births_are_received() -> None:

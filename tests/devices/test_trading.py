@@ -481,10 +481,11 @@ def test_a_request_after_the_account_does_not_change_the_account() -> None:
     held = testbed.hold(Request)
     testbed.run_tick()
     testbed.deliver_held(held[:1])
+    testbed.expect_nothing()
+    assert testbed.agents["reactor"].refused == {"stale": 1}
     (state,) = testbed.published(ProducerState)
-    for correction in testbed.published(Correction):
-        corrected_wh = correction.sold_wh + correction.curtailed_wh + correction.unsettled_wh
-        assert corrected_wh == state.generated_wh
+    assert (state.generated_wh, state.sold_wh, state.unsettled_wh) == (0, 0, 0)
+    assert testbed.published(Correction) == []
 
 
 def test_a_greedy_request_does_not_spoil_the_reactors_account() -> None:
