@@ -239,7 +239,7 @@ class SafetyTable(Table):
     """Time for the contactor to open or close and for the meter to detect it."""
     broker_lost_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """It opens when the broker has been lost for longer."""
-    market_lost_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+    agent_silent_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
     """It opens when the agent has not updated the control loop for longer."""
     rest_s: Annotated[float, Field(ge=0, le=60)] = 1.0
     """Shortest time for which it stays open."""

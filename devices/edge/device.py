@@ -1,8 +1,8 @@
 """One device of a device file: its agent on the broker, its control loop beside it, and what passes between them.
 
-After every action of the agent, and on a timer, the control loop is informed whose lease holds and when the broker was
-last reached. What happens at the pins is published as incidents, and readings as samples; both are queued on disk
-while the device is offline.
+After every action of the agent, and on a timer, the control loop learns who may draw energy and when the broker was
+last reached. Changes at the pins are published as incidents, and readings as samples; both are queued on disk while
+the device is offline.
 """
 
 import json
@@ -23,13 +23,13 @@ from gridfleet.devices.agents.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import device_agent, real_time
 from gridfleet.devices.edge.hardware.board import Board
-from gridfleet.devices.edge.hardware.control import ControlLoop, MarketStatus
+from gridfleet.devices.edge.hardware.control import AgentStatus, ControlLoop
 from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 
 LOG: Final = logging.getLogger(__name__)
 MAX_UNQUEUED: Final = 1000
-"""Most messages that wait in memory for the broker when the device has no queue on disk; later ones are dropped."""
+"""The most messages that wait in memory when the device is offline and has no queue on disk; later ones are dropped."""
 
 
 class _Runner(DeviceRunner):
@@ -78,7 +78,7 @@ class Device:
         self._loop = loop
         self._queue = queue
         self._in_flight: int | None = None
-        """The segment of the queue whose messages are published and not yet acknowledged."""
+        """The segment of the queue whose messages are published, but not acknowledged yet."""
         self._waiting = 0
         self.runner = _Runner(self.agent, loop, SiteDecoder(file.site), credentials, self.update_control)
         channel = self.runner.connection
@@ -125,15 +125,15 @@ class Device:
         return self.connection.online
 
     def update_control(self) -> None:
-        """Tell the control loop whose lease holds, when the broker was reached, and that the agent is alive."""
+        """Pass to the control loop who may draw energy, when the broker was reached, and that the agent is alive."""
         control = self.control
         if control is None:
             return
         now_s = control.now_s()
-        broker_seen_s = now_s if self.online else control.market.broker_seen_s
+        broker_seen_s = now_s if self.online else control.agent_status.broker_seen_s
         permit = self.agent.permit(self.runner.now_ms()) if isinstance(self.agent, Charger) else None
-        before = control.market
-        control.market = MarketStatus(permit, broker_seen_s, now_s)
+        before = control.agent_status
+        control.agent_status = AgentStatus(permit, broker_seen_s, now_s)
         if permit != before.permit:
             control.wake()
 
@@ -201,7 +201,7 @@ class Device:
 
 
 def with_correct_time(queued: QueuedMessage, now: real_time.Timestamp) -> dict[str, object]:
-    """Return a payload with its time corrected, if the clock was set only after it and the machine has run since."""
+    """Return a payload; its time is corrected if the clock was synchronised later, in the same uptime."""
     payload = queued.payload
     if not payload.get("synchronised", True) and now.synchronised and queued.boot_id == real_time.boot_id():
         return {**payload, "at_ms": real_time.corrected_ms(queued.up_ms, now), "synchronised": True}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.sensor_tables import SafetyTable
-from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, ContactorInputs, Holds
+from gridfleet.devices.edge.hardware.contactor import RULES, Cause, Contactor, ContactorInputs, OpenUntil
 
 SAFETY = SafetyTable(rest_s=1.0, trip_after_s=1.0, max_current_a=16.0)
 GOOD = ContactorInputs(
@@ -22,7 +22,7 @@ GOOD = ContactorInputs(
     feedback=None,
     sensors_faulty=False,
     broker_silent_s=0.0,
-    market_silent_s=0.0,
+    agent_silent_s=0.0,
     gap_s=0.05,
 )
 BAD = {
@@ -35,7 +35,7 @@ BAD = {
     Cause.UNPLUGGED: {"plugged": False},
     Cause.VOLTAGE: {"voltage_v": 180.0},
     Cause.BROKER: {"broker_silent_s": 61.0},
-    Cause.MARKET: {"market_silent_s": 5.1},
+    Cause.AGENT: {"agent_silent_s": 5.1},
     Cause.NO_LEASE: {"permit": None},
     Cause.DELIVERED: {"delivered_wh": 1000.0},
 }
@@ -93,9 +93,9 @@ def test_how_long_each_cause_keeps_it_open(rule: object) -> None:
             machine.step(now_s, inputs)
         return machine.closed
 
-    assert closes_later(GOOD) is (found.holds is Holds.WHILE)
+    assert closes_later(GOOD) is (found.open_until is OpenUntil.CONDITION_ENDS)
     closes_later(but(Cause.UNPLUGGED))
-    assert closes_later(GOOD) is (found.holds is not Holds.REPAIR)
+    assert closes_later(GOOD) is (found.open_until is not OpenUntil.REPAIRED)
 
 
 def test_a_small_excess_trips_after_a_while() -> None:
@@ -138,7 +138,7 @@ def test_one_and_a_half_times_the_limit_trips_at_once(current_a: float, closed_a
     ("name", "allowed", "forbidden"),
     [
         ("gap_s", 0.25, 0.2501),
-        ("market_silent_s", 5.0, 5.001),
+        ("agent_silent_s", 5.0, 5.001),
         ("broker_silent_s", 60.0, 60.001),
         ("voltage_v", SAFETY.min_voltage_v, SAFETY.min_voltage_v - 0.001),
         ("voltage_v", SAFETY.max_voltage_v, SAFETY.max_voltage_v + 0.001),
@@ -177,7 +177,7 @@ OPENING = {
     "sensors_faulty",
     "voltage_v",
     "broker_silent_s",
-    "market_silent_s",
+    "agent_silent_s",
 }
 
 
@@ -207,6 +207,6 @@ def test_it_is_never_closed_while_a_cause_applies() -> None:
     assert min(steps[True], steps[False]) > 20, steps
 
 
-def test_all_causes_and_holds_are_used() -> None:
-    assert {rule.holds for rule in RULES} == set(Holds)
+def test_all_causes_and_ways_to_end_are_used() -> None:
+    assert {rule.open_until for rule in RULES} == set(OpenUntil)
     assert set(Cause) - {rule.cause for rule in RULES} == {Cause.STARTED, Cause.SHUTDOWN}

@@ -9,7 +9,7 @@ from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.hardware import charger, contactor
 from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hardware.control import MarketStatus
+from gridfleet.devices.edge.hardware.control import AgentStatus
 from gridfleet.devices.edge.hardware.control_thread import ControlThread
 from gridfleet.devices.edge.hil.mock_pi import MockPi, RealClock
 from gridfleet.devices.edge.hil.plants import ChargingPlant
@@ -30,7 +30,7 @@ class Rig:
     def permit(self) -> None:
         """Give a permit, and set agent and broker as seen for the next hour."""
         ahead_s = self.pi.now_s + 3600
-        self.control.market = MarketStatus(Permit("v1", 1, 10_000), ahead_s, ahead_s)
+        self.control.agent_status = AgentStatus(Permit("v1", 1, 10_000), ahead_s, ahead_s)
 
     @property
     def closed(self) -> bool:

@@ -13,7 +13,7 @@ class BrakeCause(StrEnum):
     STARTED = "started"
     OVER_SPEED = "over-speed"
     SENSOR = "sensor fault"
-    MARKET = "agent silent"
+    AGENT = "agent silent"
     SHUTDOWN = "shut down"
     CALM = "wind has dropped"
     """Why it is released."""
@@ -52,7 +52,7 @@ class Brake:
         elif wind.now_m_per_s > table.above_m_per_s:
             self.applied, self.cause = True, BrakeCause.OVER_SPEED
         elif silent:
-            self.applied, self.cause = True, BrakeCause.MARKET
+            self.applied, self.cause = True, BrakeCause.AGENT
         elif (
             self.applied
             and self._calm_since_s is not None

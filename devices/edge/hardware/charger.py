@@ -15,7 +15,7 @@ from gridfleet.devices.config.sensor_tables import (
 from gridfleet.devices.edge.hardware import mains
 from gridfleet.devices.edge.hardware.board import Adc, Board
 from gridfleet.devices.edge.hardware.contactor import Cause, Contactor, ContactorDecision, ContactorInputs
-from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
+from gridfleet.devices.edge.hardware.control import MAX_EVENTS, AgentStatus, FaultRegister, PinEvent, no_wake
 from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 
@@ -30,7 +30,7 @@ PLUG_SPAN_S: Final = 10.0
 """A plug contact with more changes within this span is bouncing."""
 ZERO_SMOOTHING: Final = 0.05
 """Weight of the newest reading in a sensor's zero, which drifts with its temperature."""
-MAX_ACCOUNTS: Final = 32
+MAX_METERED_CALLS: Final = 32
 _WS_PER_WH: Final = 3600.0
 
 
@@ -76,9 +76,9 @@ class ChargerControl:
         self._metered_s: float | None = None
         self._read_s: float | None = None
         self._metered_at_s = now_s
-        self._accounts: dict[tuple[str, int], float] = {}
+        self._metered_wh: dict[tuple[str, int], float] = {}
         self._steps = 0
-        self.market = MarketStatus(None, now_s, now_s)
+        self.agent_status = AgentStatus(None, now_s, now_s)
         self.last_step_s = now_s
         self.current_a = self.power_w = self.energy_wh = 0.0
         self.voltage_v = self._safety.nominal_v
@@ -102,7 +102,7 @@ class ChargerControl:
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
         """Return the energy metered for a vehicle's call, whole Wh, rounded down."""
-        return int(self._accounts.get((vehicle, call), 0.0))
+        return int(self._metered_wh.get((vehicle, call), 0.0))
 
     def readings(self) -> dict[str, float]:
         """Return the readings of the sensors without a fault; 0 or 1 for no or yes."""
@@ -132,23 +132,23 @@ class ChargerControl:
         self._meter(now_s)
         now_s = board.now_s()
         plugged, stopped = self._read_contacts(now_s)
-        market = self.market
+        status = self.agent_status
         feedback = None if self._feedback is None else not self._feedback.high
         inputs = ContactorInputs(
             plugged=plugged,
             stopped=stopped,
-            permit=market.permit,
-            delivered_wh=self._accounts.get(market.permit[:2], 0.0) if market.permit is not None else 0.0,
+            permit=status.permit,
+            delivered_wh=self._metered_wh.get(status.permit[:2], 0.0) if status.permit is not None else 0.0,
             current_a=self.current_a,
             voltage_v=self.voltage_v,
             feedback=feedback,
             sensors_faulty=bool(self._faults.texts),
-            broker_silent_s=now_s - market.broker_seen_s,
-            market_silent_s=now_s - market.agent_seen_s,
+            broker_silent_s=now_s - status.broker_seen_s,
+            agent_silent_s=now_s - status.agent_seen_s,
             gap_s=gap_s,
         )
         self._apply(now_s, self._contactor.step(now_s, inputs))
-        self._lamp.show(self._light(market), now_s)
+        self._lamp.show(self._light(status), now_s)
 
     def make_safe(self, reason: str) -> None:
         """Open the contactor, to stay open."""
@@ -192,12 +192,12 @@ class ChargerControl:
     def _report(self, part: str, what: str, reason: str) -> None:
         self.events.append(PinEvent(self._board.wall_ms(), part, what, str(reason)))
 
-    def _light(self, market: MarketStatus) -> Light:
+    def _light(self, status: AgentStatus) -> Light:
         if not self.ready:
             return Light.FAULT
         if self.closed:
             return Light.BUSY
-        return Light.WAITING if self.plugged or market.permit is not None else Light.READY
+        return Light.WAITING if self.plugged or status.permit is not None else Light.READY
 
     # --- the meter ---------------------------------------------------------------------------------------
 
@@ -278,13 +278,13 @@ class ChargerControl:
         energy_wh = (before_w + power_w) / 2 * (now_s - self._metered_s) / _WS_PER_WH
         self._metered_s = now_s
         self.energy_wh += energy_wh
-        permit = self.market.permit
+        permit = self.agent_status.permit
         if permit is None:
             return
-        accounts = self._accounts
-        accounts[permit[:2]] = accounts.get(permit[:2], 0.0) + energy_wh
-        if len(accounts) > MAX_ACCOUNTS:
-            del accounts[next(iter(accounts))]
+        metered_wh = self._metered_wh
+        metered_wh[permit[:2]] = metered_wh.get(permit[:2], 0.0) + energy_wh
+        if len(metered_wh) > MAX_METERED_CALLS:
+            del metered_wh[next(iter(metered_wh))]
 
     # --- edges, in gpiozero's thread ---------------------------------------------------------------------
 

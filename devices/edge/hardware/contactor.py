@@ -2,12 +2,11 @@
 
 State: since when the contactor is open or closed, since when the plug is in, and which causes are latched. Input: what
 the sensors show and who may charge (`ContactorInputs`). Output: whether the contactor is to be closed, and why not. It
-closes only when no rule of the table applies; the first one that applies is the reason. A cause keeps it open while its
-condition lasts, or longer:
+closes only when no rule of the table applies; the first one that applies is the reason. A cause keeps it open:
 
-    WHILE   until the condition ends
-    UNPLUG  until the condition has ended and the plug has been pulled
-    REPAIR  until the device is restarted, after somebody has inspected it
+    CONDITION_ENDS  until its condition ends
+    UNPLUGGED       until its condition has ended and the plug has been pulled
+    REPAIRED        until the device is restarted, after somebody has inspected it
 """
 
 from collections.abc import Callable
@@ -38,19 +37,19 @@ class Cause(StrEnum):
     LATE = "control loop late"
     UNPLUGGED = "unplugged"
     BROKER = "broker lost"
-    MARKET = "agent silent"
+    AGENT = "agent silent"
     VOLTAGE = "voltage out of range"
     NO_LEASE = "no lease"
     DELIVERED = "energy delivered"
     SHUTDOWN = "shut down"
 
 
-class Holds(Enum):
+class OpenUntil(Enum):
     """How long a cause keeps the contactor open."""
 
-    WHILE = "while"
-    UNPLUG = "unplug"
-    REPAIR = "repair"
+    CONDITION_ENDS = "the condition ends"
+    UNPLUGGED = "unplugged"
+    REPAIRED = "repaired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class ContactorInputs:
     """Whether the auxiliary contact is closed; None without one."""
     sensors_faulty: bool
     broker_silent_s: float
-    market_silent_s: float
+    agent_silent_s: float
     gap_s: float
     """Since the step before."""
 
@@ -96,17 +95,17 @@ class Contactor:
         """When it was opened or closed last."""
         self.plugged_since_s: float | None = None
         self.over_since_s: float | None = None
-        self.latched: dict[Cause, Holds] = {}
+        self.latched: dict[Cause, OpenUntil] = {}
 
     def step(self, now_s: float, inputs: ContactorInputs) -> ContactorDecision:
         """Return what to do now."""
         self._note(now_s, inputs)
         active = {rule.cause for rule in RULES if rule.applies(self, inputs, now_s)}
         self.latched.update(
-            {rule.cause: rule.holds for rule in RULES if rule.cause in active and rule.latches}
+            {rule.cause: rule.open_until for rule in RULES if rule.cause in active and rule.latches}
         )
-        for cause, holds in [*self.latched.items()]:
-            if cause not in active and holds is Holds.UNPLUG and not inputs.plugged:
+        for cause, open_until in [*self.latched.items()]:
+            if cause not in active and open_until is OpenUntil.UNPLUGGED and not inputs.plugged:
                 del self.latched[cause]
         active |= self.latched.keys()
         reason = next((rule.cause for rule in RULES if rule.cause in active), None)
@@ -160,9 +159,9 @@ class Contactor:
         """Return whether the broker has not been reached for too long."""
         return inputs.broker_silent_s > self._safety.broker_lost_s
 
-    def market_lost(self, inputs: ContactorInputs, _now_s: float) -> bool:
-        """Return whether the agent has given no sign of life for too long."""
-        return inputs.market_silent_s > self._safety.market_lost_s
+    def agent_silent(self, inputs: ContactorInputs, _now_s: float) -> bool:
+        """Return whether the agent has not updated the control loop for too long."""
+        return inputs.agent_silent_s > self._safety.agent_silent_s
 
     def bad_voltage(self, inputs: ContactorInputs, _now_s: float) -> bool:
         """Return whether the mains voltage is too high or too low."""
@@ -178,26 +177,26 @@ class OpeningRule(NamedTuple):
 
     cause: Cause
     applies: Callable[[Contactor, ContactorInputs, float], bool]
-    holds: Holds
+    open_until: OpenUntil
 
     @property
     def latches(self) -> bool:
-        """Whether it outlasts its condition."""
-        return self.holds is not Holds.WHILE
+        """Whether it keeps the contactor open after its condition has ended."""
+        return self.open_until is not OpenUntil.CONDITION_ENDS
 
 
 RULES: Final = (
-    OpeningRule(Cause.WELDED, Contactor.welded, Holds.REPAIR),
-    OpeningRule(Cause.STOP, lambda _, inputs, __: inputs.stopped, Holds.UNPLUG),
-    OpeningRule(Cause.OVER_CURRENT, Contactor.over_current, Holds.UNPLUG),
-    OpeningRule(Cause.NOT_CLOSED, Contactor.not_closed, Holds.UNPLUG),
-    OpeningRule(Cause.SENSOR, lambda _, inputs, __: inputs.sensors_faulty, Holds.UNPLUG),
-    OpeningRule(Cause.LATE, lambda _, inputs, __: inputs.gap_s > MAX_STEP_GAP_S, Holds.WHILE),
-    OpeningRule(Cause.UNPLUGGED, lambda _, inputs, __: not inputs.plugged, Holds.WHILE),
-    OpeningRule(Cause.VOLTAGE, Contactor.bad_voltage, Holds.WHILE),
-    OpeningRule(Cause.BROKER, Contactor.broker_lost, Holds.WHILE),
-    OpeningRule(Cause.MARKET, Contactor.market_lost, Holds.WHILE),
-    OpeningRule(Cause.NO_LEASE, lambda _, inputs, __: inputs.permit is None, Holds.WHILE),
-    OpeningRule(Cause.DELIVERED, _delivered, Holds.WHILE),
+    OpeningRule(Cause.WELDED, Contactor.welded, OpenUntil.REPAIRED),
+    OpeningRule(Cause.STOP, lambda _, inputs, __: inputs.stopped, OpenUntil.UNPLUGGED),
+    OpeningRule(Cause.OVER_CURRENT, Contactor.over_current, OpenUntil.UNPLUGGED),
+    OpeningRule(Cause.NOT_CLOSED, Contactor.not_closed, OpenUntil.UNPLUGGED),
+    OpeningRule(Cause.SENSOR, lambda _, inputs, __: inputs.sensors_faulty, OpenUntil.UNPLUGGED),
+    OpeningRule(Cause.LATE, lambda _, inputs, __: inputs.gap_s > MAX_STEP_GAP_S, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.UNPLUGGED, lambda _, inputs, __: not inputs.plugged, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.VOLTAGE, Contactor.bad_voltage, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.BROKER, Contactor.broker_lost, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.AGENT, Contactor.agent_silent, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.NO_LEASE, lambda _, inputs, __: inputs.permit is None, OpenUntil.CONDITION_ENDS),
+    OpeningRule(Cause.DELIVERED, _delivered, OpenUntil.CONDITION_ENDS),
 )
-"""Every cause to open, the gravest first."""
+"""Every cause to open, the most serious first."""

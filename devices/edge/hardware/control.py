@@ -1,7 +1,7 @@
-"""What the control loops of charger and turbine share: what they get from the market's side, and what they report.
+"""What the control loops of charger and turbine share: what they know of the agent, and which events they report.
 
-The control loop and the agent run in different threads. One frozen object, replaced as a whole, goes to the control
-loop, and a queue of events comes back; so neither ever waits for the other.
+The control loop and the agent run in different threads. The agent's thread replaces one frozen object (`AgentStatus`),
+the control loop fills a queue of events, and neither waits for the other.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ def no_wake() -> None:
 
 
 class PinEvent(NamedTuple):
-    """Something that happened at the pins, to be published as an incident; `what` is one of `Incident`'s values."""
+    """A change at the pins, to be published as an incident; `what` is one of the values of `Incident.what`."""
 
     at_ms: int
     """Real time, UTC."""
@@ -32,7 +32,7 @@ class PinEvent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class MarketStatus:
+class AgentStatus:
     """What the control loop knows of agent and broker; times are the board's, in seconds."""
 
     permit: Permit | None
@@ -44,12 +44,12 @@ class MarketStatus:
 
 
 class ControlLoop(Protocol):
-    """Reads sensors, decides and switches. One thread alone calls `step`."""
+    """Reads sensors, decides and switches. Only one thread calls `step`."""
 
     events: deque[PinEvent]
-    market: MarketStatus
+    agent_status: AgentStatus
     wake: Callable[[], None]
-    """Has the next step made at once; called from the threads that see edges, set by whatever runs the loop."""
+    """Starts the next step at once. The caller of `step` sets it; the threads that receive edges call it."""
 
     @property
     def measured(self) -> bool:

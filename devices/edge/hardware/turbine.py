@@ -10,7 +10,7 @@ from gridfleet.devices.edge.hardware import vane
 from gridfleet.devices.edge.hardware.anemometer import Anemometer, WindMeasurement
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.brake import Brake, BrakeCause
-from gridfleet.devices.edge.hardware.control import MAX_EVENTS, FaultRegister, MarketStatus, PinEvent, no_wake
+from gridfleet.devices.edge.hardware.control import MAX_EVENTS, AgentStatus, FaultRegister, PinEvent, no_wake
 from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
 from gridfleet.devices.edge.hardware.lamp import Lamp, Light
 from gridfleet.devices.weather import WindReading
@@ -49,12 +49,12 @@ class TurbineControl:
             board.adc(device.adc.device) if device.adc is not None and device.vane is not None else None
         )
         self._temperature_c = device.turbine.temperature_c
-        self._silent_after_s = device.safety.market_lost_s
+        self._silent_after_s = device.safety.agent_silent_s
         self._faults = FaultRegister(board, self.events)
         self._vane_read_s: float | None = None
         self._vane_moved_s = now_s
         self._steps = 0
-        self.market = MarketStatus(None, now_s, now_s)
+        self.agent_status = AgentStatus(None, now_s, now_s)
         self.last_step_s = now_s
         self.wind = WindMeasurement(0.0, 0.0, 0.0, 0)
         self.direction_deg: float | None = None
@@ -101,7 +101,7 @@ class TurbineControl:
         self.wind, fault = self._anemometer.read(now_s, high=self._pin.high)
         self._faults.set("anemometer", fault)
         self._read_vane(now_s)
-        silent = now_s - self.market.agent_seen_s > self._silent_after_s
+        silent = now_s - self.agent_status.agent_seen_s > self._silent_after_s
         if self._brake is not None:
             decision = self._brake.step(now_s, self.wind, faulty=fault is not None, silent=silent)
             self._switch(applied=decision.applied)
