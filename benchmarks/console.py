@@ -86,7 +86,7 @@ class Crowd:
         loop.wait_online(5.0)
         began_s = time.monotonic()
 
-        def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
+        def receive(_now_ms: int, scope: str, sender: str, message: Message) -> None:
             if isinstance(message, Tick):
                 due_s = began_s + (message.simulated_ms - start_ms) / TICK_MS * self._seconds_per_tick
                 loop.run_until(lambda: self._stopping, max(due_s - time.monotonic(), 0.0))
@@ -100,7 +100,7 @@ class Crowd:
                 retain=message_type.retain,
             )
 
-        Simulation(self._scenario, ticks=TICKS, taps=(tap,)).run(lambda _: not self._stopping)
+        Simulation(self._scenario, ticks=TICKS, receivers=(receive,)).run(lambda _: not self._stopping)
 
 
 def crowd(devices: int) -> Scenario:

@@ -19,14 +19,14 @@ Claim = tuple[int, int, str, int, int]
 
 
 class Markets:
-    """Every bid and supply of a run; a tap for the simulation."""
+    """Every bid and supply of a run; `_receive` gets the simulation's messages."""
 
     def __init__(self, scenario: Scenario, ticks: int) -> None:
         self.bids: dict[tuple[int, str], dict[str, Packages]] = defaultdict(dict)
         self.supplies: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
         self.sold_at_home_wh = 0
         self._phase = Phase.BID
-        simulation = Simulation(scenario, ticks=ticks, taps=(self._tap,))
+        simulation = Simulation(scenario, ticks=ticks, receivers=(self._receive,))
         simulation.run()
         self.ticks = ticks
         self.devices = len(simulation.fleet.ids)
@@ -35,7 +35,7 @@ class Markets:
             wanted_wh = sum(energy_wh for packages in bids.values() for _, energy_wh, _ in packages)
             self.sold_at_home_wh += min(wanted_wh, sum(self.supplies[market].values()))
 
-    def _tap(self, _now_ms: int, scope: str, sender: str, message: Message) -> None:
+    def _receive(self, _now_ms: int, scope: str, sender: str, message: Message) -> None:
         if isinstance(message, Bid):
             packages = tuple((p.index, p.energy_wh, p.price_ueur_per_kwh) for p in message.packages)
             self.bids[message.tick, scope][sender] = packages

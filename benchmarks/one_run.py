@@ -27,9 +27,9 @@ def main(rows: int, columns: int, ticks: int, *, recorded: bool) -> dict[str, fl
         if recorded:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             recording = stack.enter_context(Recording(folder, facts_of(scenario)))
-            record = recording.tap
+            record = recording.receive
 
-            def tap(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+            def receive(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
                 nonlocal messages
                 messages += 1
                 record(simulated_ms, scope, sender, message)
@@ -39,7 +39,7 @@ def main(rows: int, columns: int, ticks: int, *, recorded: bool) -> dict[str, fl
         made: list[Simulation] = []
         build = spent(
             lambda: made.append(
-                Simulation(scenario, ticks=ticks, taps=(tap,) if recording is not None else ())
+                Simulation(scenario, ticks=ticks, receivers=(receive,) if recording is not None else ())
             )
         )
         simulation = made[0]

@@ -98,7 +98,7 @@ def _into_store(folder: Path, amount: int) -> None:
 @cache
 def _messages_of_a_run() -> list[tuple[int, str, str, Message]]:
     log: list[tuple[int, str, str, Message]] = []
-    Simulation(load("normal"), ticks=_TICKS, taps=(lambda *message: log.append(message),)).run()
+    Simulation(load("normal"), ticks=_TICKS, receivers=(lambda *message: log.append(message),)).run()
     return log
 
 
@@ -109,7 +109,7 @@ def _lines() -> list[str]:
         None, RunFacts("normal", "", 1, "", 0), sink=lambda point: found.append(line(point))
     ) as recording:
         for message in _messages_of_a_run():
-            recording.tap(*message)
+            recording.receive(*message)
     return [each for each in found if each]
 
 
@@ -124,7 +124,7 @@ def _points_made(_folder: Path, amount: int) -> None:
 
         with Recording(None, RunFacts("normal", "", 1, "", 0), sink=take) as recording:
             for message in log:
-                recording.tap(*message)
+                recording.receive(*message)
         made += counts[0]
 
 

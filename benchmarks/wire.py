@@ -74,7 +74,7 @@ def _row(name: str, runs: list[RunCost], ticks: int) -> list[Cell]:
 
 def _simulate(scenario: Scenario, ticks: int) -> RunCost:
     watch = _Watch(lambda: 0.0)
-    spent(Simulation(scenario, ticks=ticks, taps=(watch.tap,)).run)
+    spent(Simulation(scenario, ticks=ticks, receivers=(watch.receive,)).run)
     return watch.cost(0.0, 0.0)
 
 
@@ -83,13 +83,15 @@ def _run_on_broker(scenario: Scenario, ticks: int) -> RunCost:
     with EmbeddedBroker() as broker:
         pid, up_s = broker.pid, time.perf_counter()
         watch = _Watch(lambda: cpu_of(pid))
-        site = SiteRun(Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, taps=(watch.tap,))
+        site = SiteRun(
+            Fleet(scenario), BrokerAddress.parse(broker.url), ticks=ticks, receivers=(watch.receive,)
+        )
         spent(site.run)
     return watch.cost(launched_s, up_s)
 
 
 class _Watch:
-    """A tap that reads the clocks at the first tick and at the end of the run, and counts messages in between."""
+    """Reads the clocks at the first tick and at the end of the run, and counts messages in between."""
 
     def __init__(self, broker_cpu_s: Callable[[], float]) -> None:
         self._broker_cpu_s = broker_cpu_s
@@ -97,7 +99,7 @@ class _Watch:
         self._messages = 0
         self._lockstep = 0
 
-    def tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def receive(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         finished = isinstance(message, ClockState) and message.status == "finished"
         if finished or (not self._times and isinstance(message, Tick)):
             self._times.append((time.perf_counter(), time.process_time(), self._broker_cpu_s()))

@@ -25,7 +25,9 @@ def message_counts(scenario: Scenario, ticks: int = TICKS) -> tuple[Counter[type
     """Return the number of messages of each class in a run, and the number of devices."""
     counts: Counter[type[Message]] = Counter()
     simulation = Simulation(
-        scenario, ticks=ticks, taps=(lambda _now, _scope, _sender, message: counts.update([type(message)]),)
+        scenario,
+        ticks=ticks,
+        receivers=(lambda _now, _scope, _sender, message: counts.update([type(message)]),),
     )
     simulation.run()
     return counts, len(simulation.fleet.ids)

@@ -23,7 +23,7 @@ from gridfleet.broker.protocol.topics import (
     parse_topic,
 )
 
-Tap = Callable[[int, str, str, Message], None]
+MessageReceiver = Callable[[int, str, str, Message], None]
 """Called with every message of a site: simulated time in ms, scope, sender, message."""
 
 _MAX_ADDRESSES: Final = 100_000

@@ -45,7 +45,7 @@ _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bi
 
 
 class Auditor:
-    """Call `tap` with every message and `finish` at the end.
+    """Call `receive` with every message and `finish` at the end.
 
     `exact` states that every message arrives at once and none is lost (a simulation without faults, lock-step):
     then all messages must agree within their tick. Otherwise what depends on messages that may be lost or late
@@ -72,7 +72,7 @@ class Auditor:
         self._begin: int | None = None
         """The first tick received from its beginning."""
 
-    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Audit a message: simulated time in ms, scope and sender of its topic."""
         kind = type(message)
         if kind in _MARKET:

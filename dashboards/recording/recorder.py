@@ -78,7 +78,7 @@ class RecorderObserver(Protocol):
 
 
 class Recorder:
-    """Call `tap` with every message and `finish` at the end; the store's owner closes it."""
+    """Call `receive` with every message and `finish` at the end; the store's owner closes it."""
 
     def __init__(self, store: Store, observer: RecorderObserver | None = None) -> None:
         self._store = store
@@ -98,7 +98,7 @@ class Recorder:
         self._now_tick = -1
         self._committed_s = monotonic()
 
-    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message: simulated time in ms, scope and sender of its topic."""
         kind = type(message)
         if kind in _STATES:
@@ -115,7 +115,7 @@ class Recorder:
             record = self._records.get(self._now_tick)
             if record is not None:
                 record.market.count(sender)
-                row = self._reservations.tap(simulated_ms, self._now_tick, scope, sender, message)
+                row = self._reservations.receive(simulated_ms, self._now_tick, scope, sender, message)
                 if row is not None and self._observer is not None:
                     self._observer.on_reservation(row)
         else:

@@ -97,14 +97,14 @@ class Recording:
         self._recorder = Recorder(self.store, self._collector)
         self._result: AuditResult | None = None
 
-    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message: simulated time in ms, scope and sender of its topic."""
         if self._collector is not None:
-            self._collector.tap(simulated_ms, scope, sender, message)
-        self._recorder.tap(simulated_ms, scope, sender, message)
-        self._auditor.tap(simulated_ms, scope, sender, message)
+            self._collector.receive(simulated_ms, scope, sender, message)
+        self._recorder.receive(simulated_ms, scope, sender, message)
+        self._auditor.receive(simulated_ms, scope, sender, message)
         if self._trace is not None:
-            self._trace.tap(simulated_ms, scope, sender, message)
+            self._trace.receive(simulated_ms, scope, sender, message)
 
     def note_gap(self) -> None:
         """Note that messages may be missing here, as after a lost connection."""

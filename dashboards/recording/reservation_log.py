@@ -102,7 +102,7 @@ class _Call:
 
 
 class ReservationLog:
-    """Call `tap` with messages of reservations, `rows` once a tick and `finish` at the end."""
+    """Call `receive` with messages of reservations, `rows` once a tick and `finish` at the end."""
 
     def __init__(self, births: Mapping[str, Presence], measured: AbstractSet[str] = frozenset()) -> None:
         """`births` by device and `measured`, the devices with real sensors, are kept up to date by their owner."""
@@ -112,7 +112,9 @@ class ReservationLog:
         self._lives: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
-    def tap(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> ReservationRow | None:
+    def receive(
+        self, now_ms: int, tick: int, scope: str, sender: str, message: Message
+    ) -> ReservationRow | None:
         """Take a message; a message that carries a time is counted at that time.
 
         Returns the row of a reservation that this message confirms, with the energy reserved; else None.

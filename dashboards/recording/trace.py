@@ -19,7 +19,7 @@ from gridfleet.broker.simulated_time import parse_time, time_text
 
 _KEYS: Final = {"time", "topic", "payload"}
 TracedMessage = tuple[int, str, str, Message]
-"""Simulated milliseconds, scope, sender and message, as a tap receives them."""
+"""Simulated milliseconds, scope, sender and message, as a MessageReceiver gets them."""
 
 
 class TraceError(GridFleetError, ValueError):
@@ -33,7 +33,7 @@ class TraceError(GridFleetError, ValueError):
 
 
 class TraceWriter:
-    """Writes the messages that `tap` receives; a context manager. Closing twice is safe, use after close raises."""
+    """Writes every message passed to `receive`; a context manager. Closing twice is safe, use after close raises."""
 
     def __init__(self, path: Path | str, site: str) -> None:
         self.path = Path(path)
@@ -47,7 +47,7 @@ class TraceWriter:
         self._ms = -1
         self._time = b""
 
-    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Write a message: simulated time in ms, scope and sender of its topic."""
         if self._raw is None:
             raise ValueError(f"{self.path}: the trace is closed")
@@ -91,7 +91,7 @@ def read_trace(path: Path | str) -> Iterator[TracedMessage]:
     ...     from gridfleet.dashboards.audit import Auditor
     ...     auditor = Auditor(exact=False)
     ...     for traced in read_trace(path):
-    ...         auditor.tap(*traced)
+    ...         auditor.receive(*traced)
     ...     return all(finding.holds for finding in auditor.finish())
     """
     number = 0

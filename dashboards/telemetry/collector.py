@@ -1,6 +1,6 @@
 """Makes the points of the telemetry table from a site's messages and from what the recorder finds in them.
 
-`tap` receives every message, before the recorder does; the recorder calls the other methods. Points go to a sink. A
+`receive` gets every message before the recorder does; the recorder calls the other methods. Points go to a sink. A
 point's time and tags follow from the messages alone, so that the same messages make the same points.
 """
 
@@ -91,7 +91,7 @@ class Collector:
 
     # --- messages ----------------------------------------------------------------------------------------
 
-    def tap(self, _simulated_ms: int, _scope: str, sender: str, message: Message) -> None:
+    def receive(self, _simulated_ms: int, _scope: str, sender: str, message: Message) -> None:
         """Count a message and make the points that follow from it alone."""
         if isinstance(message, Tick):
             if sender == CLOCK_ID:

@@ -7,7 +7,7 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
-from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
+from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Tick
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 
@@ -17,13 +17,13 @@ LISTENER_ID: Final = "recorder-of-a-run"
 
 
 class SiteListener:
-    """Receives every message of a site on its own connection, logged in as the recorder; calls the taps in order."""
+    """Receives every message of a site on a connection of its own as the recorder; calls the receivers in order."""
 
     def __init__(
         self,
         loop: MqttLoop,
         decoder: SiteDecoder,
-        taps: Sequence[Tap],
+        receivers: Sequence[MessageReceiver],
         credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
         on_return: Callable[[], None] | None = None,
@@ -32,7 +32,7 @@ class SiteListener:
         self._on_return = on_return
         self._was_online = False
         self._decoder = decoder
-        self._taps = tuple(taps)
+        self._receivers = tuple(receivers)
         self.now_ms = 0
         """Simulated time of the last tick or grant."""
         self.refused = 0
@@ -56,8 +56,8 @@ class SiteListener:
         for address, message in self._decoder.decode(text, payload, self._refuse):
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
-            for tap in self._taps:
-                tap(self.now_ms, address.scope, address.sender, message)
+            for receive in self._receivers:
+                receive(self.now_ms, address.scope, address.sender, message)
 
     def _refuse(self, text: str, error: GridFleetError | str) -> None:
         if not self.refused:

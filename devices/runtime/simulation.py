@@ -14,7 +14,7 @@ from itertools import count
 from typing import Final
 
 from gridfleet.broker.protocol.codec import decode, encode
-from gridfleet.broker.protocol.decoder import Tap
+from gridfleet.broker.protocol.decoder import MessageReceiver
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Tick
 from gridfleet.broker.protocol.topics import ALL, CLOCK_ID
 from gridfleet.broker.protocol.units import TICK_MS
@@ -59,21 +59,21 @@ class Simulation:
         seed: int | None = None,
         ticks: int | None = None,
         faults: Faults | None = None,
-        taps: tuple[Tap, ...] = (),
+        receivers: tuple[MessageReceiver, ...] = (),
         encoded: bool = False,
         shuffle: int | None = None,
     ) -> None:
         """Prepare a run.
 
-        `taps` are called with every message. With `encoded` every message is encoded and decoded.
+        `receivers` are called with every message. With `encoded` every message is encoded and decoded.
         `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter.
         """
         self.fleet = Fleet(scenario, seed)
         self.now_ms = scenario.start_ms
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
-        self._taps = taps
+        self._receivers = receivers
         self._encoded = encoded
-        self._observed = encoded or bool(taps)
+        self._observed = encoded or bool(receivers)
         self._shuffle = RandomStream(shuffle, "shuffle") if shuffle is not None else None
         self._faults = faults if faults is not None and faults.any else None
         self._network = FaultyNetwork(self._faults, self.fleet.seed) if self._faults is not None else None
@@ -130,11 +130,11 @@ class Simulation:
                 self._queue.extend(([to], node, scope, message) for to in receivers)
 
     def _observe(self, node: _Node, scope: str, message: Message) -> Message:
-        """Call the taps with a message; return it, after its encoding if `encoded` is set."""
+        """Pass a message to the receivers; return it, after its encoding if `encoded` is set."""
         if self._encoded:
             message = decode(message.TYPE, encode(message))
-        for tap in self._taps:
-            tap(self.now_ms, scope, node.agent.id, message)
+        for receive in self._receivers:
+            receive(self.now_ms, scope, node.agent.id, message)
         return message
 
     def _carry(

@@ -10,7 +10,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.descriptors import allow_descriptors
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
+from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.clock.agent import Clock
@@ -39,20 +39,20 @@ class SiteRun:
         mode: Mode = Mode.LOCKSTEP,
         seconds_per_tick: float = TICK_MS / 1000,
         ticks: int | None = None,
-        taps: Sequence[Tap] = (),
+        receivers: Sequence[MessageReceiver] = (),
         credentials: Credentials = ADDRESS_CREDENTIALS,
         discoverable: bool = False,
         on_gap: Callable[[], None] | None = None,
     ) -> None:
         """Prepare a run.
 
-        `taps` are called with every message; `on_gap` is called when they may have missed one. `discoverable`
+        `receivers` are called with every message; `on_gap` is called when they may have missed one. `discoverable`
         publishes every device to Home Assistant.
         """
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self._address = address
-        self._taps = (self._note_end, *taps)
+        self._receivers = (self._note_end, *receivers)
         self._credentials = credentials
         self._discoverable = discoverable
         self._on_gap = on_gap
@@ -67,7 +67,7 @@ class SiteRun:
         with MqttLoop(self._address, schema=SCHEMA) as loop:
             decoder = SiteDecoder(self.fleet.scenario.site)
             credentials = self._credentials
-            listener = SiteListener(loop, decoder, self._taps, credentials, on_return=self._on_gap)
+            listener = SiteListener(loop, decoder, self._receivers, credentials, on_return=self._on_gap)
             clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)
             allow_descriptors(len(self.fleet.ids))

@@ -40,7 +40,7 @@ class Account:
 
 
 class Observations:
-    """What was observed so far; `tap` takes every message."""
+    """What was observed so far; `receive` takes every message."""
 
     def __init__(self) -> None:
         self.tick = -1
@@ -62,7 +62,7 @@ class Observations:
         """Ticks of which messages may be missing."""
         self._gap_since: int | None = None
 
-    def tap(self, _simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, _simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message."""
         match message:
             case Tick() if sender == CLOCK_ID:

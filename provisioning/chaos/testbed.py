@@ -10,7 +10,7 @@ from typing import Final, Self
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.decoder import SiteDecoder, Tap
+from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
@@ -46,14 +46,14 @@ class Testbed:
         folder: Path,
         *,
         options: Sequence[str],
-        taps: Sequence[Tap],
+        receivers: Sequence[MessageReceiver],
         on_gap: Callable[[], None],
         stop_requested: Callable[[], bool],
         broker: str | None = None,
     ) -> None:
         """Prepare a testbed; `start` starts the processes, whose logs are written to `folder`.
 
-        `options` are command-line options of the scenario for every process. `taps` receive every message; `on_gap` is
+        `options` are command-line options of the scenario for every process. `receivers` get every message; `on_gap` is
         called when the listener was disconnected, so that messages may be missing. `stop_requested` returns True once
         the user wants to stop. `broker` is the name of a broker, see TestbedBroker.
         """
@@ -68,7 +68,7 @@ class Testbed:
         self._scenario = scenario
         self._options = tuple(options)
         self._folder = folder
-        self._taps = taps
+        self._receivers = receivers
         self._stack = contextlib.ExitStack()
         self._probes = 0
         self.proxies: dict[str, Proxy] = {}
@@ -109,7 +109,7 @@ class Testbed:
         SiteListener(
             self.loop,
             SiteDecoder(self.fleet.scenario.site),
-            (self._note_tick, self.observations.tap, *self._taps),
+            (self._note_tick, self.observations.receive, *self._receivers),
             on_return=self._reconnected,
         )
         self.loop.wait_online(START_S)

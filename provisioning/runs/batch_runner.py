@@ -35,7 +35,7 @@ class MeasuredRun:
 def measure_run(scenario: Scenario) -> MeasuredRun:
     """Simulate a scenario and return only its key figures."""
     with open_recording(scenario, None) as recorded:
-        Simulation(scenario, taps=(recorded.tap,)).run()
+        Simulation(scenario, receivers=(recorded.receive,)).run()
         recorded.finish()
         store = recorded.store
         breached = tuple(found.name for found in store.invariants() if not found.holds)

@@ -4,7 +4,7 @@ from gridfleet.broker.protocol.messages import Message, Receipt, Tick
 
 
 class LowestPrice:
-    """Computes the lowest price per kWh in the last finished tick from the receipts; `tap` is its message tap."""
+    """Computes the lowest price per kWh in the last finished tick from the receipts; `receive` takes every message."""
 
     def __init__(self) -> None:
         self.ueur: int | None = None
@@ -12,7 +12,7 @@ class LowestPrice:
         self._lowest: int | None = None
         self._tick = 0
 
-    def tap(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def receive(self, _now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         """Process a message."""
         if not isinstance(message, Receipt | Tick):
             return

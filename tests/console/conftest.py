@@ -69,7 +69,7 @@ class Running:
             mode=Mode.SCALED,
             seconds_per_tick=seconds_per_tick,
             ticks=100_000,
-            taps=(self._tap,),
+            receivers=(self._receive,),
             credentials=credentials,
         )
         self.tick: Tick | None = None
@@ -104,7 +104,7 @@ class Running:
         except BaseException as error:  # noqa: BLE001 - raised by the test that stops it
             self.error = error
 
-    def _tap(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
+    def _receive(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
         if isinstance(message, Tick):
             self.tick = message
         elif isinstance(message, ClockState):
@@ -112,8 +112,8 @@ class Running:
         elif isinstance(message, Control):
             self.controls.append((scope, sender, message))
         if self._recorder is not None:
-            self._recorder.tap(now_ms, scope, sender, message)
-            self._auditor.tap(now_ms, scope, sender, message)
+            self._recorder.receive(now_ms, scope, sender, message)
+            self._auditor.receive(now_ms, scope, sender, message)
 
     @property
     def now(self) -> Tick:

@@ -28,10 +28,10 @@ def message_log(
     log: list[Logged] = []
     chosen = parse_faults(faults) if faults else None
 
-    def tap(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         log.append((simulated_ms, scope, sender, message))
 
-    Simulation(load(name, changes), seed=seed, ticks=ticks, faults=chosen, taps=(tap,)).run()
+    Simulation(load(name, changes), seed=seed, ticks=ticks, faults=chosen, receivers=(receive,)).run()
     return tuple(log)
 
 
@@ -40,7 +40,7 @@ def audit(
 ) -> dict[str, Finding]:
     auditor = Auditor(exact=exact, clock_skew_ms=skew_s * 1000)
     for each in log:
-        auditor.tap(*each)
+        auditor.receive(*each)
     return {finding.name: finding for finding in auditor.finish()}
 
 
@@ -58,7 +58,7 @@ def record(log: tuple[Logged, ...] | list[Logged]) -> Store:
     store = Store.create()
     recorder = Recorder(store)
     for each in log:
-        recorder.tap(*each)
+        recorder.receive(*each)
     recorder.finish()
     return store
 

@@ -22,7 +22,7 @@ def with_a_gap(
                 auditor.note_gap()
             in_gap = first <= message.tick < last
         if not in_gap:
-            auditor.tap(*each)
+            auditor.receive(*each)
     return broken({finding.name: finding for finding in auditor.finish()})
 
 
@@ -39,10 +39,10 @@ def test_messages_after_a_gap_and_before_the_next_tick_are_not_too_early(at: int
     log = message_log("normal", (), (), 24)
     auditor = Auditor(exact=exact)
     for each in log[:at]:
-        auditor.tap(*each)
+        auditor.receive(*each)
     auditor.note_gap()
     for each in log[at + 400 :]:
-        auditor.tap(*each)
+        auditor.receive(*each)
     assert broken({finding.name: finding for finding in auditor.finish()}) == {}
 
 
@@ -50,7 +50,7 @@ def test_messages_after_a_gap_and_before_the_next_tick_are_not_too_early(at: int
 def test_a_gap_without_lost_messages_breaks_nothing(exact: bool) -> None:
     auditor = Auditor(exact=exact)
     for number, each in enumerate(message_log("normal", (), (), 24)):
-        auditor.tap(*each)
+        auditor.receive(*each)
         if number % 777 == 0:
             auditor.note_gap()
     assert broken({finding.name: finding for finding in auditor.finish()}) == {}

@@ -122,7 +122,7 @@ def test_distance_is_the_great_circle() -> None:
 
 def test_a_recording_writes_its_files_and_the_audit_result(tmp_path: Path) -> None:
     with Recording(tmp_path, FACTS, trace=tmp_path / "trace.jsonl.gz", site="germany") as recording:
-        Simulation(load("normal"), ticks=12, taps=(recording.tap,)).run()
+        Simulation(load("normal"), ticks=12, receivers=(recording.receive,)).run()
         result = recording.finish()
         assert recording.finish() is result
     assert result.holds
@@ -137,6 +137,8 @@ def test_a_recording_writes_its_files_and_the_audit_result(tmp_path: Path) -> No
 
 def test_an_interrupted_run_keeps_its_complete_ticks() -> None:
     with Recording(None, FACTS) as recording:
-        Simulation(load("normal"), taps=(recording.tap,)).run(lambda simulation: simulation.clock.tick < 5)
+        Simulation(load("normal"), receivers=(recording.receive,)).run(
+            lambda simulation: simulation.clock.tick < 5
+        )
         assert recording.finish().holds
         assert sum(1 for _ in recording.store.ticks()) == 5

@@ -14,7 +14,7 @@ from tests.dashboards.runs import SMALL, Logged, audit, contents, message_log, r
 def write(path: Path, log: tuple[Logged, ...]) -> Path:
     with TraceWriter(path, "germany") as trace:
         for each in log:
-            trace.tap(*each)
+            trace.receive(*each)
     return path
 
 
@@ -80,4 +80,4 @@ def test_a_closed_trace_cannot_be_written(tmp_path: Path) -> None:
     trace.close()
     trace.close()
     with pytest.raises(ValueError, match="closed"):
-        trace.tap(*message_log(ticks=2)[0])
+        trace.receive(*message_log(ticks=2)[0])

@@ -50,7 +50,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, agent_class: type[Agent]) -> list[
     monkeypatch.setattr(Fleet, "make", make_subclass)
     published: list[tuple[str, Message]] = []
     listener = lambda _now_ms, _scope, sender, message: published.append((sender, message))  # noqa: E731
-    Simulation(load("normal"), ticks=TICKS, taps=(listener,)).run()
+    Simulation(load("normal"), ticks=TICKS, receivers=(listener,)).run()
     return published
 
 

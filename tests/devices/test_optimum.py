@@ -123,7 +123,7 @@ class Record:
 
 def recorded(scenario: Scenario, ticks: int) -> Record:
     record = Record()
-    Simulation(scenario, ticks=ticks, taps=(record.receive,)).run()
+    Simulation(scenario, ticks=ticks, receivers=(record.receive,)).run()
     return record
 
 

@@ -186,7 +186,7 @@ def test_on_a_day_with_chargers_out_of_service_the_accounts_agree() -> None:
     """
     log: list[tuple[int, str, str, Message]] = []
     scenario = parse(text, "day.toml", "", [])
-    Simulation(scenario, ticks=40, taps=(lambda *each: log.append(each),)).run()
+    Simulation(scenario, ticks=40, receivers=(lambda *each: log.append(each),)).run()
     assert broken(audit(log)) == {}
     states = [message for _, _, _, message in log if isinstance(message, ChargerState)]
     out = {state.tick for state in states if state.status == OUT_OF_SERVICE}
@@ -210,7 +210,7 @@ class Watch:
         self.online: set[str] = set()
         self.log: list[tuple[int, str, str, Message]] = []
 
-    def tap(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, now_ms: int, scope: str, sender: str, message: Message) -> None:
         self.log.append((now_ms, scope, sender, message))
         if isinstance(message, Presence):
             if message.online:
@@ -231,7 +231,7 @@ def drilled(mode: Mode, scenario: Scenario, seconds: float, broker: EmbeddedBrok
         mode=mode,
         seconds_per_tick=0.5,
         ticks=4_000,
-        taps=(watch.tap,),
+        receivers=(watch.receive,),
     )
     ordered = False
 
@@ -267,5 +267,5 @@ def test_in_the_simulation_a_drill_changes_nothing() -> None:
 def published(scenario: Scenario) -> list[tuple[int, str, str, Message]]:
     """Return what devices publish in a simulation, without the clock."""
     log: list[tuple[int, str, str, Message]] = []
-    Simulation(scenario, ticks=6, taps=(lambda *each: log.append(each),)).run()
+    Simulation(scenario, ticks=6, receivers=(lambda *each: log.append(each),)).run()
     return [each for each in log if each[2] != "clock"]

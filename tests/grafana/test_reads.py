@@ -63,7 +63,7 @@ def controlled() -> list[Point]:
     """A run in which the algorithm changes, and a turbine and a charger have sensors."""
     log: list[Logged] = []
     scenario = parse(CONTROLLED, "controlled.toml")
-    Simulation(scenario, taps=(lambda *logged: log.append(logged),)).run()
+    Simulation(scenario, receivers=(lambda *logged: log.append(logged),)).run()
     middle = len(log) // 2
     log[middle:middle] = [(log[middle][0], "", *each) for each in FROM_PINS]
     return points_of(log, "controlled")

@@ -52,12 +52,12 @@ def test_devices_may_publish_all_that_they_publish() -> None:
     filters = {user.name: list(publish_filters("germany", user)) for user in identities(fleet)}
     published: set[str] = set()
 
-    def tap(_now_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(_now_ms: int, scope: str, sender: str, message: Message) -> None:
         published.add(message.TYPE)
         text = topic("germany", message, scope, sender)
         assert any_of(filters[sender], text), text
 
-    Simulation(CITY, taps=(tap,)).run()
+    Simulation(CITY, receivers=(receive,)).run()
     assert {"surplus", "residual", "award", "offer", "lease", "state"} <= published
 
 

@@ -125,7 +125,7 @@ def test_every_message_of_a_run_is_as_documented(
 ) -> None:
     path = tmp_path / "trace.jsonl"
     with TraceWriter(path, scenario.site) as writer:
-        Simulation(scenario, taps=(writer.tap,)).run()
+        Simulation(scenario, receivers=(writer.receive,)).run()
     counts: Counter[str] = Counter()
     for line in path.read_text(encoding="utf-8").splitlines():
         line_fields = json.loads(line)

@@ -92,7 +92,7 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
         FleetProcess(scenario, mosquitto, secrets, 2, modes[1]) as second,
         MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop,
     ):
-        listener = SiteListener(loop, SiteDecoder(scenario.site), (log.tap,), credentials)
+        listener = SiteListener(loop, SiteDecoder(scenario.site), (log.receive,), credentials)
         runner = ClockRunner(clock, loop, SiteDecoder(scenario.site), credentials)
         loop.wait_online(60)
         start_clock(loop, runner)

@@ -25,14 +25,14 @@ def over(
     with open_recording(scenario, out) as recorded:
         address = BrokerAddress.parse(broker.url)
         known = FileCredentials(secrets, certificates=certificates)
-        SiteRun(Fleet(scenario), address, taps=(recorded.tap,), credentials=known).run()
+        SiteRun(Fleet(scenario), address, receivers=(recorded.receive,), credentials=known).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
 
 
 def simulated(scenario: Scenario, out: Path) -> str:
     with open_recording(scenario, out) as recorded:
-        Simulation(scenario, taps=(recorded.tap,)).run()
+        Simulation(scenario, receivers=(recorded.receive,)).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
 

@@ -12,7 +12,7 @@ def test_the_price_is_the_lowest_of_the_last_finished_tick() -> None:
     price = LowestPrice()
 
     def price_after(message: Receipt) -> int | None:
-        price.tap(0, "turbine-1", "charger-01", message)
+        price.receive(0, "turbine-1", "charger-01", message)
         return price.ueur
 
     assert price_after(receipt(0, 900_000, 400_000)) is None
@@ -26,10 +26,10 @@ def test_the_price_is_the_lowest_of_the_last_finished_tick() -> None:
 
 def test_a_tick_without_receipts_has_no_price() -> None:
     price = LowestPrice()
-    price.tap(0, "turbine-1", "charger-01", receipt(3, 500_000))
+    price.receive(0, "turbine-1", "charger-01", receipt(3, 500_000))
     for number, expected in ((4, 500_000), (5, None)):
         tick = Tick(number, Phase.BID, 0, 0, Mode.REALTIME, 900.0, 1, paused=False, settings=Settings())
-        price.tap(0, "", "clock", tick)
+        price.receive(0, "", "clock", tick)
         assert price.ueur == expected
 
 

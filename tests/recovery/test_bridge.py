@@ -156,7 +156,7 @@ def test_messages_during_an_outage_of_the_other_broker_arrive_when_it_is_back() 
 
 def simulated(scenario: Scenario, out: Path) -> str:
     with open_recording(scenario, out) as recorded:
-        Simulation(scenario, taps=(recorded.tap,)).run()
+        Simulation(scenario, receivers=(recorded.receive,)).run()
         recorded.finish()
     return (out / "ledger.csv").read_text()
 
@@ -175,7 +175,7 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         near, far = stack.enter_context(bridged())
         recorded = stack.enter_context(open_recording(scenario, tmp_path / "bridged"))
         loop = stack.enter_context(MqttLoop(BrokerAddress.parse(near.url), schema=SCHEMA))
-        SiteListener(loop, SiteDecoder(scenario.site), (recorded.tap, on_message))
+        SiteListener(loop, SiteDecoder(scenario.site), (recorded.receive, on_message))
         loop.wait_online(60)
         children = [
             start("fleet", *options, "--broker", near.url, "--part", "1/2", cwd=tmp_path),

@@ -18,7 +18,11 @@ def run(
     observations = Observations()
     network_faults = parse_faults((*faults, "from_tick=4", f"to_tick={FAULTS_END}"))
     Simulation(
-        load("normal", changes), seed=seed, ticks=TICKS, faults=network_faults, taps=(observations.tap,)
+        load("normal", changes),
+        seed=seed,
+        ticks=TICKS,
+        faults=network_faults,
+        receivers=(observations.receive,),
     ).run()
     return observations, [tick_ledger(observations, tick) for tick in range(TICKS)]
 

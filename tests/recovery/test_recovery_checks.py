@@ -41,7 +41,7 @@ class Site:
             self.publish(name, Presence(online=True, kind=kind, cell="here", latitude=0, longitude=0))
 
     def publish(self, sender: str, message: Message, scope: str = "") -> None:
-        self.observations.tap(0, scope, sender, message)
+        self.observations.receive(0, scope, sender, message)
 
     def tick(self, tick: int, phase: Phase) -> Tick:
         message = Tick(

@@ -29,7 +29,7 @@ class MessageLog:
     def __init__(self) -> None:
         self.messages: list[tuple[int, str, str, Message]] = []
 
-    def tap(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         self.messages.append((simulated_ms, scope, sender, message))
 
     def of(self, kind: type[MessageT]) -> Iterator[tuple[str, str, MessageT]]:
@@ -61,7 +61,13 @@ def simulate(
     """Simulate a run, and return its messages."""
     log = MessageLog()
     Simulation(
-        scenario, seed=seed, ticks=ticks, faults=faults, taps=(log.tap,), encoded=encoded, shuffle=shuffle
+        scenario,
+        seed=seed,
+        ticks=ticks,
+        faults=faults,
+        receivers=(log.receive,),
+        encoded=encoded,
+        shuffle=shuffle,
     ).run()
     return log
 

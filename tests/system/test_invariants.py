@@ -424,7 +424,7 @@ def test_every_lease_of_a_silent_vehicle_ends() -> None:
     def check(run: Run) -> None:
         log = MessageLog()
         simulation = Simulation(
-            run.scenario, seed=run.seed, ticks=TICKS, taps=(log.tap,), shuffle=run.shuffle
+            run.scenario, seed=run.seed, ticks=TICKS, receivers=(log.receive,), shuffle=run.shuffle
         )
 
         def progress(simulation: Simulation) -> bool:

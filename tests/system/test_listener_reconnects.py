@@ -22,7 +22,7 @@ def test_a_run_reports_when_messages_may_have_been_missed(monkeypatch: pytest.Mo
             super().__init__(*given, **named)  # type: ignore[arg-type]
             listeners.append(self)
 
-    def tap(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
+    def receive(_now_ms: int, _scope: str, _sender: str, message: Message) -> None:
         if isinstance(message, Tick) and (message.tick, message.phase) == (3, Phase.TRADE):
             listeners[0].connection.drop("the cable is pulled")
 
@@ -35,7 +35,9 @@ def test_a_run_reports_when_messages_may_have_been_missed(monkeypatch: pytest.Mo
             recorded.note_gap()
 
         address = BrokerAddress.parse(broker.url)
-        site = SiteRun(Fleet(scenario), address, ticks=40, taps=(recorded.tap, tap), on_gap=missed)
+        site = SiteRun(
+            Fleet(scenario), address, ticks=40, receivers=(recorded.receive, receive), on_gap=missed
+        )
         site.run()
         assert len(returns) == 1
         assert recorded.finish().broken == ()

@@ -35,7 +35,7 @@ def listening_to(url: str) -> Iterator[tuple[MessageLog, Callable[[Callable[[], 
     """Yield the log of the site's messages, and a function that listens until a condition holds."""
     log = MessageLog()
     with MqttLoop(BrokerAddress.parse(url), schema=SCHEMA) as loop:
-        listener = SiteListener(loop, SiteDecoder("germany"), (log.tap,))
+        listener = SiteListener(loop, SiteDecoder("germany"), (log.receive,))
         loop.wait_online(60)
 
         def listen(until: Callable[[], bool]) -> None:

@@ -63,7 +63,7 @@ class SharedSite:
         self.refused: list[str] = []
         self.channels: dict[str | None, ChannelFactory] = {}
         self.groups: list[DeviceGroup] = []
-        self.listener = SiteListener(loop, SiteDecoder(scenario.site), (self.log.tap,))
+        self.listener = SiteListener(loop, SiteDecoder(scenario.site), (self.log.receive,))
         self.clock = self.fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
         self.seat = ClockRunner(self.clock, loop, SiteDecoder(scenario.site))
         loop.wait_online(60)

@@ -109,7 +109,7 @@ def site_of(
 ) -> tuple[SiteRun, MessageLog]:
     """Return a site that is not started yet, and the log of its messages."""
     log = MessageLog()
-    site = SiteRun(Fleet(scenario), address, ticks=ticks, taps=(log.tap,))
+    site = SiteRun(Fleet(scenario), address, ticks=ticks, receivers=(log.receive,))
     site.clock.lockstep.deadline_ms = deadline_ms
     return site, log
 
@@ -176,7 +176,7 @@ def test_every_message_is_that_of_the_simulation(name: str, address: BrokerAddre
 def test_scaled_time_ends_without_a_violation(address: BrokerAddress) -> None:
     log = MessageLog()
     fleet = Fleet(load("normal"))
-    site = SiteRun(fleet, address, mode=Mode.SCALED, seconds_per_tick=0.2, ticks=3, taps=(log.tap,))
+    site = SiteRun(fleet, address, mode=Mode.SCALED, seconds_per_tick=0.2, ticks=3, receivers=(log.receive,))
     began = monotonic()
     site.run()
     assert monotonic() - began > 0.6

@@ -14,7 +14,7 @@ def points_of(log: tuple[Logged, ...] | list[Logged], scenario: str = "normal") 
     facts = RunFacts(scenario, scenario, 1, "0", 0)
     with Recording(None, facts, site="germany", exact=False, sink=points.append) as recording:
         for each in log:
-            recording.tap(*each)
+            recording.receive(*each)
         recording.finish()
     return points
 

@@ -135,7 +135,7 @@ def test_points_of_a_real_time_clock_have_the_time_of_day() -> None:
         for each in log:
             if isinstance(each[3], Tick):
                 now_ms[0] = day_ms + each[3].tick * 900_007  # a clock that loses 7 ms in every tick
-            recording.tap(*each)
+            recording.receive(*each)
         recording.finish()
     plain = points_of(list(log))
     assert [(p.measurement, p.tags) for p in moved] == [(p.measurement, p.tags) for p in plain]

@@ -222,7 +222,7 @@ class DurableRecorder:
                 self._time.on_clock(message, received_ms)
             if self._run is not None:
                 now_ms = self._time.at(received_ms)
-                self._run.tap(serial, now_ms, address.scope, address.sender, message)
+                self._run.receive(serial, now_ms, address.scope, address.sender, message)
         self._serial = max(serial, self._serial)
 
     def _record_gap(self, serial: int) -> None:
@@ -252,7 +252,7 @@ class DurableRecorder:
         )
         for topic, payload in self._retained.items():
             address, message = self._decoder.decode_one(topic, payload)
-            run.tap_retained(address.scope, address.sender, message)
+            run.receive_retained(address.scope, address.sender, message)
 
     def _sync_points(self) -> None:
         if self._spool is not None:

@@ -61,16 +61,16 @@ class DurableRun:
         """Whether the clock has ended the run."""
         return self._ended
 
-    def tap(self, serial: int, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
+    def receive(self, serial: int, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message; `serial` is its number in the journal."""
         self._resume_after(serial)
-        self._recording.tap(simulated_ms, scope, sender, message)
+        self._recording.receive(simulated_ms, scope, sender, message)
         if isinstance(message, ClockState):
             self._ended = message.status == "finished"
 
-    def tap_retained(self, scope: str, sender: str, message: Message) -> None:
+    def receive_retained(self, scope: str, sender: str, message: Message) -> None:
         """Record a message that the broker retained when the run began."""
-        self._recording.tap(0, scope, sender, message)
+        self._recording.receive(0, scope, sender, message)
 
     def note_gap(self, serial: int) -> None:
         """Note that messages may be missing before the one with that serial."""

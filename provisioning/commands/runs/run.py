@@ -118,7 +118,7 @@ def execute(arguments: argparse.Namespace) -> int:
             address,
             mode=Mode(mode),
             seconds_per_tick=seconds_per_tick,
-            taps=(recorded.tap, price.tap),
+            receivers=(recorded.receive, price.receive),
             credentials=credentials,
             discoverable=arguments.home_assistant,
             on_gap=recorded.note_gap,

@@ -62,8 +62,8 @@ def execute(arguments: argparse.Namespace) -> int:
     with open_recording(
         scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
     ) as recorded:
-        taps = (recorded.tap, price.tap) if is_interactive() else (recorded.tap,)
-        simulation = Simulation(scenario, faults=faults, taps=taps)
+        receivers = (recorded.receive, price.receive) if is_interactive() else (recorded.receive,)
+        simulation = Simulation(scenario, faults=faults, receivers=receivers)
 
         def run(progress: ProgressCallback) -> None:
             clock = simulation.clock

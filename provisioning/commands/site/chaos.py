@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
             fleet,
             directory,
             options=["--set", *changes] if changes else [],
-            taps=(recorded.tap,),
+            receivers=(recorded.receive,),
             on_gap=recorded.note_gap,
             stop_requested=lambda: interruption.requested,
             broker=arguments.engine,
