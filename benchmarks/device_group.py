@@ -20,7 +20,7 @@ from benchmarks.measure import memory_kb
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
@@ -38,7 +38,7 @@ def main(kind: str, port: int, cells: int) -> None:
     """Connect, print a line, serve until SIGTERM, disconnect, print a line."""
     scenario = bare_market(cells, CONSUMERS, PRODUCERS)
     fleet = Fleet(scenario)
-    allow_descriptors(len(fleet.ids))
+    raise_descriptor_limit(len(fleet.ids))
     with MqttLoop(BrokerAddress("127.0.0.1", port), schema=SCHEMA) as loop:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         decoder = SiteDecoder(scenario.site)

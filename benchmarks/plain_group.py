@@ -13,14 +13,14 @@ from benchmarks.measure import memory_kb
 from benchmarks.raw_paho import PLAIN, SITE
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 
 
 def main(kind: str, port: int, cells: int) -> None:
     """Connect, print a line, serve until SIGTERM, disconnect, print a line."""
     count = cells * (CONSUMERS + PRODUCERS)
-    allow_descriptors(count)
+    raise_descriptor_limit(count)
     with MqttLoop(BrokerAddress("127.0.0.1", port)) as loop:
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         before_kb, began_s = memory_kb("VmRSS"), time.perf_counter()

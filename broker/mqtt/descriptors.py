@@ -9,7 +9,7 @@ SPARE: Final = 64
 """File descriptors for everything but connections."""
 
 
-def allow_descriptors(connections: int) -> None:
+def raise_descriptor_limit(connections: int) -> None:
     """Raise the limit of this process for that many connections; raise BrokerError with a remedy where it cannot."""
     wanted = connections + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

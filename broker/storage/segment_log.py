@@ -20,7 +20,7 @@ from gridfleet.broker.errors import StoreError, error_reason
 SEGMENT_BYTES: Final = 4 << 20
 SUFFIX: Final = ".log"
 _HEADER: Final = struct.Struct("<IIIQ")
-_MOST_RECORD: Final = 64 << 20
+_MAX_RECORD_BYTES: Final = 64 << 20
 
 
 class Record(NamedTuple):
@@ -231,7 +231,7 @@ def read_segment(path: Path, offset: int, limit: int) -> Iterator[tuple[Record, 
             if len(head) < _HEADER.size:
                 return
             length, checksum, items, time_ms = _HEADER.unpack(head)
-            if length > _MOST_RECORD or offset + _HEADER.size + length > limit:
+            if length > _MAX_RECORD_BYTES or offset + _HEADER.size + length > limit:
                 return
             data = file.read(length)
             if len(data) < length or _checksum(data, items, time_ms) != checksum:

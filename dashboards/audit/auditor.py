@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
-    PHASE_RANK,
+    PHASE_INDEX,
     Accept,
     Award,
     Bid,
@@ -149,7 +149,7 @@ class Auditor:
         tally.checked += 1
         what = f"tick {tick.tick}, {tick.phase}"
         later = tick.tick > last.tick or (
-            tick.tick == last.tick and PHASE_RANK[tick.phase] > PHASE_RANK[last.phase]
+            tick.tick == last.tick and PHASE_INDEX[tick.phase] > PHASE_INDEX[last.phase]
         )
         next_tick = tick.tick == last.tick + 1 and tick.phase is Phase.BID and last.phase is Phase.SETTLE
         offset_ms = tick.simulated_ms - tick.tick * TICK_MS

@@ -12,7 +12,7 @@ from gridfleet.devices.agents.base import NOTHING, Action, Out
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
 from gridfleet.devices.charging.negotiation import Negotiation
-from gridfleet.devices.charging.offer_ranking import Weights, rank
+from gridfleet.devices.charging.offer_ranking import Weights, rank_offers
 from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.physics.battery import drawn_to_fill
 from gridfleet.devices.physics.driving import consumption_factor, energy_for, speed_kmh
@@ -43,7 +43,7 @@ DEADLINE_NEAR_MS: Final = 5 * MS_PER_HOUR
 MIN_CALL_WH: Final = 1_000
 
 
-class Searcher(Protocol):
+class SearchOwner(Protocol):
     """What a search needs of its vehicle."""
 
     latitude: float
@@ -88,7 +88,7 @@ class ChargerSearch:
 
     def __init__(
         self,
-        vehicle: Searcher,
+        vehicle: SearchOwner,
         trip: Trip,
         reputation: Reputation,
         *,
@@ -154,7 +154,7 @@ class ChargerSearch:
         """Call for proposals in the own cell; the neighbouring cells are called when that yields nothing."""
         trip, vehicle = self._trip, self._vehicle
         trip.advance(now_ms)
-        trip.keep_going(now_ms)
+        trip.replan_arrival(now_ms)
         room_wh = int(TARGET_CHARGE * trip.model.capacity_wh) - trip.stored_wh
         energy_wh = drawn_to_fill(max(room_wh, 0))
         if energy_wh < MIN_CALL_WH:
@@ -214,7 +214,7 @@ class ChargerSearch:
 
         offered = negotiation.candidates(self._distance_km, driving_energy_wh)
         candidates = [each for each in offered if self._reputation.trusts(each.charger, vehicle.tick)]
-        negotiation.ranked = rank(
+        negotiation.ranked = rank_offers(
             candidates, vehicle.tick_message.settings.algorithm, self._weights, self._rng
         )
         return self._try_next(now_ms)

@@ -24,7 +24,7 @@ class VehicleStatus(StrEnum):
     STRANDED = "stranded"
 
 
-class Traveller(Protocol):
+class TripOwner(Protocol):
     """What a trip needs of its vehicle."""
 
     latitude: float
@@ -50,7 +50,7 @@ class Trip:
 
     __slots__ = ("_vehicle", "destination", "driven_wh", "journey", "model", "status", "stored_wh")
 
-    def __init__(self, vehicle: Traveller, model: VehicleModel, stored_wh: int) -> None:
+    def __init__(self, vehicle: TripOwner, model: VehicleModel, stored_wh: int) -> None:
         self._vehicle = vehicle
         self.model = model
         self.stored_wh = stored_wh
@@ -105,7 +105,7 @@ class Trip:
         self.journey = self._begin_journey(now_ms, place)
         self._plan_arrival(self.journey, self.journey.arrival_ms(), on_arrival)
 
-    def keep_going(self, now_ms: int) -> None:
+    def replan_arrival(self, now_ms: int) -> None:
         """Plan the arrival again, in place of what was planned for a low battery."""
         if self.journey is not None:
             arrival_ms = self.journey.arrival_ms()

@@ -19,7 +19,7 @@ MAX_SILENT_TICKS: Final = 2
 """After so many ticks without an answer it takes the charger for lost."""
 
 
-class ReservationHolder(Protocol):
+class ReservationOwner(Protocol):
     """What a reservation needs of its vehicle."""
 
     tick: int
@@ -55,7 +55,7 @@ class VehicleReservation:
     )
 
     def __init__(
-        self, vehicle: ReservationHolder, trip: Trip, search: ChargerSearch, reputation: Reputation
+        self, vehicle: ReservationOwner, trip: Trip, search: ChargerSearch, reputation: Reputation
     ) -> None:
         self._vehicle = vehicle
         self._trip = trip

@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
         return lease.energy_wh == self.energy_wh and lease.price_ueur_per_kwh == self.price_ueur_per_kwh
 
 
-def rank(
+def rank_offers(
     candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, rng: RandomStream
 ) -> list[Candidate]:
     """Return the candidates, the best first; the order in which the offers arrived plays no part."""

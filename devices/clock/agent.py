@@ -1,11 +1,12 @@
-"""The clock of a site: publishes the phases, waits for no device past the deadline, and obeys the operators' controls.
+"""The clock of a site: publishes ticks and phases, and applies the operators' controls.
 
-Its own time is real milliseconds (virtual ones in the simulation); simulated time follows from tick and phase. In
-lock-step a phase ends when every online device is ready, else after its share of the tick. A pause, a new speed or a
-new mode takes effect at once, every other setting with the next phase. A clock that is restarted resumes from its own
-retained tick (`resume_from`).
+The clock's own time is real milliseconds (virtual ones in the simulation); simulated time follows from tick and phase.
+In lock-step a phase ends when every online device is ready or its deadline has passed, else after its share of the
+tick. A pause, a new speed or a new mode takes effect at once, every other setting with the next phase. A restarted
+clock resumes from its own retained tick (`resume_from`).
 
-Its parts: `Schedule` (which phase it is), `LockStep` (who is waited for), `SettingsPlan` and `ControlLog` (settings).
+Its parts: `Schedule` (the current phase), `Pace` (mode, speed and pause), `LockStep` (which devices it waits for),
+`SettingsPlan` and `ControlRevisions`.
 """
 
 from collections.abc import Callable
@@ -27,14 +28,15 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import MIN_SECONDS_PER_TICK, NOTHING, Agent, Handler, Out
-from gridfleet.devices.clock.controls import ONE_TIME, ControlLog, switch, whole_number
+from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out
+from gridfleet.devices.clock.controls import ONE_TIME, ControlRevisions, boolean, whole_number
 from gridfleet.devices.clock.lockstep import LOCKSTEP_DEADLINE_MS, LockStep
+from gridfleet.devices.clock.pace import Pace
 from gridfleet.devices.clock.schedule import Schedule
 from gridfleet.devices.clock.settings import SETTINGS, Event, SettingsPlan, Value
 
 MAX_ABSENT: Final = 1_000
-"""A tick names at most so many absent devices, to keep it short; for others an agent waits until its timeout."""
+"""A tick names at most this many absent devices, to keep it short; agents wait for further ones until their timeout."""
 
 
 class Clock(Agent):
@@ -44,17 +46,13 @@ class Clock(Agent):
     __slots__ = (
         "_controls",
         "_facts",
-        "_paused_left_ms",
         "_settings_plan",
-        "_steps_left",
         "epoch",
         "finished",
         "lockstep",
-        "mode",
-        "paused",
-        "present",
+        "online_devices",
+        "pace",
         "schedule",
-        "seconds_per_tick",
     )
 
     def __init__(
@@ -77,23 +75,19 @@ class Clock(Agent):
     ) -> None:
         """`start_ms` is the simulated time of tick 0; `neighbours` says whether the site has more than one cell.
 
-        `expected` are the devices that lock-step waits for from the start; `epoch` numbers the runs of a site.
+        `expected` are the devices that lock-step waits for from the beginning; `epoch` numbers the runs of a site.
         """
         super().__init__(agent_id, "site", latitude, longitude)
         self._facts = facts
         self.schedule = Schedule(start_ms, ticks, neighbours=neighbours)
         self._settings_plan = SettingsPlan(settings, events)
-        self._controls = ControlLog()
+        self._controls = ControlRevisions()
         self.lockstep = LockStep(expected, lockstep_deadline_ms)
-        self.mode = mode
-        self.seconds_per_tick = seconds_per_tick
+        self.pace = Pace(mode, seconds_per_tick)
         self.epoch = epoch
-        self.paused = False
         self.finished = False
-        self.present: set[str] = set()
+        self.online_devices: set[str] = set()
         """Devices that are online, by their presence messages."""
-        self._paused_left_ms = 0
-        self._steps_left: int | None = None
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to."""
@@ -121,14 +115,13 @@ class Clock(Agent):
     # --- phases ------------------------------------------------------------------------------------------
 
     def begin(self, now_ms: int) -> Out:
-        """Start the first tick, unless an operator has paused the run; or publish the tick it resumes from again."""
+        """Begin the first tick, unless the run is paused; a resumed clock publishes its retained tick again."""
         if self.tick < 0:
-            return NOTHING if self.paused else self._begin_next_phase(now_ms)
+            return NOTHING if self.pace.paused else self._begin_next_phase(now_ms)
         self._plan_phase_end(now_ms)
-        self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
-        if self.paused:
-            self.event_ms = None
-        return [("", self.tick_message), self._state("paused" if self.paused else "running")]
+        if self.pace.paused:
+            self._stop_phase(now_ms)
+        return [("", self.tick_message), self._state(self._status)]
 
     def resume_from(self, tick: Tick) -> bool:
         """Resume the run whose last tick the broker has retained; call it before `begin`.
@@ -139,33 +132,30 @@ class Clock(Agent):
             return False
         self.epoch = tick.epoch
         self.tick = tick.tick
-        self.mode = tick.mode
-        self.paused = tick.paused
+        self.pace.resume_from(tick)
         self._settings_plan.current = replace(tick.settings, outage_s=0.0)
-        if tick.mode is Mode.SCALED:
-            self.seconds_per_tick = max(tick.seconds_per_tick, MIN_SECONDS_PER_TICK)
         self.tick_message = tick
         self._controls.resume(tick.revision)
         return True
 
-    def retained(self) -> Out:
+    def republish_tick(self) -> Out:
         """Publish the current tick again, with pause and speed as they are now."""
         if self.tick < 0:
             return NOTHING
         self.tick_message = replace(
             self.tick_message,
-            paused=self.paused,
-            seconds_per_tick=self._tick_duration_s(),
+            paused=self.pace.paused,
+            seconds_per_tick=self.pace.tick_duration_s,
             revision=self._controls.revision,
         )
         return [("", self.tick_message)]
 
     def on_event(self, now_ms: int) -> Out:
         """End the phase: its time is over, or its deadline in lock-step has passed."""
-        if self.paused or self.finished:
+        if self.pace.paused or self.finished:
             self.event_ms = None
             return NOTHING
-        if self.mode is not Mode.LOCKSTEP:
+        if self.pace.mode is not Mode.LOCKSTEP:
             return self._begin_next_phase(now_ms)
         self.lockstep.give_up()
         return self._advance(now_ms)
@@ -179,11 +169,8 @@ class Clock(Agent):
                 self.finished = True
                 self.event_ms = None
                 return [self._state("finished")]
-            if self._steps_left is not None:
-                if not self._steps_left:
-                    self._steps_left = None
-                    return [*self._pause(now_ms), self._state("paused")]
-                self._steps_left -= 1
+            if not self.pace.take_step():
+                return [*self._pause(now_ms), self._state("paused")]
         schedule.advance()
         if new_tick:
             self.tick = schedule.tick
@@ -193,8 +180,8 @@ class Clock(Agent):
             phase=schedule.phase,
             simulated_ms=schedule.simulated_ms,
             ends_ms=schedule.phase_ends_ms,
-            mode=self.mode,
-            seconds_per_tick=self._tick_duration_s(),
+            mode=self.pace.mode,
+            seconds_per_tick=self.pace.tick_duration_s,
             ticks_left=schedule.ticks_left,
             paused=False,
             settings=self._settings_plan.current,
@@ -207,29 +194,22 @@ class Clock(Agent):
         out: list[tuple[str, Message]] = [("", self.tick_message)]
         if new_tick:
             out.append(self._state("running"))
-        if self.mode is Mode.LOCKSTEP and self.lockstep.barrier.has_devices:
+        if self.pace.mode is Mode.LOCKSTEP and self.lockstep.barrier.has_devices:
             out += self._advance(now_ms)
         return out
 
-    def _tick_duration_s(self) -> float:
-        """Return the real seconds that a tick takes, 0 in lock-step."""
-        if self.mode is Mode.SCALED:
-            return self.seconds_per_tick
-        return 0.0 if self.mode is Mode.LOCKSTEP else TICK_MS / 1000
-
     def _plan_phase_end(self, now_ms: int) -> None:
         """Plan the end of the phase: by its share of the tick, or by the deadline of lock-step."""
-        if self.mode is Mode.LOCKSTEP:
+        if self.pace.mode is Mode.LOCKSTEP:
             self.event_ms = self.lockstep.begin_phase(self.tick, self.schedule.phase, now_ms)
         else:
-            simulated = self.schedule.phase_ends_ms - self.simulated_ms
-            self.event_ms = now_ms + round(simulated * self._tick_duration_s() * 1000 / TICK_MS)
+            self.event_ms = now_ms + self.pace.duration_ms(self.schedule.phase_ends_ms - self.simulated_ms)
 
     # --- lock-step ---------------------------------------------------------------------------------------
 
     def _advance(self, now_ms: int) -> Out:
-        """When no device is behind: grant the next time asked for, or begin the next phase."""
-        if self.lockstep.barrier.behind or self.paused or self.finished:
+        """Grant the next requested time, or begin the next phase, unless a device is still waited for."""
+        if self.lockstep.barrier.awaited or self.pace.paused or self.finished:
             return NOTHING
         granted = self.lockstep.grant(self.schedule.phase_ends_ms, now_ms)
         if granted is None:
@@ -239,25 +219,25 @@ class Clock(Agent):
 
     def _on_ready(self, _scope: str, sender: str, ready: Ready, now_ms: int) -> Out:
         """Note that a device is ready, and when it wants to act next."""
-        if self.mode is not Mode.LOCKSTEP:
+        if self.pace.mode is not Mode.LOCKSTEP:
             return NOTHING
         if ready.tick != self.tick:
             return self.refuse("stale")
-        was_behind = self.lockstep.ready(sender, ready.tick, ready.through, ready.wake_ms, now_ms)
-        return self._advance(now_ms) if was_behind else NOTHING
+        was_awaited = self.lockstep.ready(sender, ready.tick, ready.through, ready.wake_ms, now_ms)
+        return self._advance(now_ms) if was_awaited else NOTHING
 
     def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
-        """Note that a device comes online or goes offline; one that is offline is not waited for."""
+        """Note that a device comes online or goes offline; the clock does not wait for an offline device."""
         if presence.kind is Kind.CLOCK:
             return NOTHING
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
         barrier = self.lockstep.barrier
         if presence.online:
-            self.present.add(sender)
-            barrier.join(sender, running=self.tick >= 0 and self.mode is Mode.LOCKSTEP)
+            self.online_devices.add(sender)
+            barrier.join(sender, running=self.tick >= 0 and self.pace.mode is Mode.LOCKSTEP)
             return NOTHING
-        self.present.discard(sender)
+        self.online_devices.discard(sender)
         return self._advance(now_ms) if barrier.leave(sender) else NOTHING
 
     # --- controls ----------------------------------------------------------------------------------------
@@ -279,27 +259,27 @@ class Clock(Agent):
             controls.revision = before
             return self.refuse("control")
         controls.note(name, sender, control)
-        return [*out, self._state("paused" if self.paused else "running")]
+        return [*out, self._state(self._status)]
 
     def _set(self, name: str, value: Value, now_ms: int) -> Out:
         """Change one setting; raise ValueError or TypeError when it does not exist or the value is not allowed."""
         if name in SETTINGS:
             self._settings_plan.set(name, value)
         elif name == "paused":
-            return self._set_paused(switch(value), now_ms)
+            return self._set_paused(boolean(value), now_ms)
         elif name == "step":  # run so many whole ticks, then pause again
-            self._steps_left = whole_number(value)
+            self.pace.steps_left = whole_number(value)
             return self._resume(now_ms)
         elif name == "ticks":
             self.schedule.ticks = max(whole_number(value), self.tick + 1)
         elif name == "mode":
-            self.mode = Mode(str(value))
-            if self.tick >= 0 and not self.paused:
+            self.pace.mode = Mode(str(value))
+            if self.tick >= 0 and not self.pace.paused:
                 self._plan_phase_end(now_ms)
         elif name == "seconds_per_tick":
             return self._set_seconds_per_tick(value, now_ms)
         elif name == "storm":
-            if switch(value):
+            if boolean(value):
                 self._settings_plan.order_storm(self.tick + 1)
             else:
                 self._settings_plan.cancel_storm()
@@ -310,43 +290,44 @@ class Clock(Agent):
     def _set_paused(self, paused: bool, now_ms: int) -> Out:  # noqa: FBT001 - the value of the control
         if paused:
             return self._pause(now_ms)
-        self._steps_left = None
+        self.pace.steps_left = None
         return self._resume(now_ms)
 
     def _set_seconds_per_tick(self, value: Value, now_ms: int) -> Out:
         """Change the speed of scaled time, also for what is left of the current phase."""
-        if isinstance(value, bool | str) or not MIN_SECONDS_PER_TICK <= value <= TICK_MS / 1000:
-            raise ValueError(
-                f"seconds_per_tick = {value!r}: expected {MIN_SECONDS_PER_TICK} to {TICK_MS // 1000}"
-            )
-        ratio = value / self.seconds_per_tick
-        self.seconds_per_tick = float(value)
-        if self.mode is not Mode.SCALED:
+        factor = self.pace.set_seconds_per_tick(value)
+        if self.pace.mode is not Mode.SCALED:
             return NOTHING
-        self._paused_left_ms = round(self._paused_left_ms * ratio)
         if self.event_ms is not None:
-            self.event_ms = now_ms + round(max(self.event_ms - now_ms, 0) * ratio)
-        return self.retained()
+            self.event_ms = now_ms + round(max(self.event_ms - now_ms, 0) * factor)
+        return self.republish_tick()
 
     def _pause(self, now_ms: int) -> Out:
-        if self.paused or self.finished:
+        if self.pace.paused or self.finished:
             return NOTHING
-        self.paused = True
-        self._paused_left_ms = max((self.event_ms or now_ms) - now_ms, 0)
+        self._stop_phase(now_ms)
+        return self.republish_tick()
+
+    def _stop_phase(self, now_ms: int) -> None:
+        """Keep what is left of the phase for the end of the pause."""
+        self.pace.pause(max((self.event_ms or now_ms) - now_ms, 0))
         self.event_ms = None
-        return self.retained()
 
     def _resume(self, now_ms: int) -> Out:
-        if not self.paused:
+        if not self.pace.paused:
             return NOTHING
-        self.paused = False
+        left_ms = self.pace.end_pause()
         if self.tick < 0:
             return self._begin_next_phase(now_ms)
-        self.event_ms = now_ms + self._paused_left_ms
-        out = list(self.retained())
-        if self.mode is Mode.LOCKSTEP:
+        self.event_ms = now_ms + left_ms
+        out = list(self.republish_tick())
+        if self.pace.mode is Mode.LOCKSTEP:
             out += self._advance(now_ms)
         return out
+
+    @property
+    def _status(self) -> str:
+        return "paused" if self.pace.paused else "running"
 
     def _state(self, status: str) -> tuple[str, ClockState]:
         return "", ClockState(
@@ -359,9 +340,9 @@ class Clock(Agent):
             balance_neur=0,
             refused=self.refused,
             kind="clock",
-            mode=self.mode,
-            paused=self.paused,
-            seconds_per_tick=self._tick_duration_s(),
+            mode=self.pace.mode,
+            paused=self.pace.paused,
+            seconds_per_tick=self.pace.tick_duration_s,
             ticks=self.ticks,
             settings=self._settings_plan.current,
             revision=self._controls.revision,

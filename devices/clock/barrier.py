@@ -1,8 +1,8 @@
-"""The barrier of lock-step: which devices are waited for, and which may act next. Conservative time management.
+"""The barrier of lock-step: which devices it waits for, and which may act next. Conservative time management.
 
-Every device reports through which phase it is ready, and at which time it wants to act next. No device passes the
-barrier before all online devices have reached it; until then, times are granted one by one, in the order (time, id),
-so that events over a network happen in the order of the simulation. The barrier has no clock of its own.
+Every device reports through which phase it is ready, and the simulated time at which it wants to act next. The next
+phase begins when all online devices are ready. Before that, requested times are granted one by one, in the order (time,
+id), so that events over a network happen in the order of the simulation. The barrier has no clock of its own.
 """
 
 from heapq import heappop, heappush
@@ -11,23 +11,33 @@ from typing import Final
 MAX_GRANTS: Final = 64
 """A device gets at most so many grants in a phase, so that no device can hold up the site; further ones are deferred
 to the next phase."""
-Rank = tuple[int, int]
-"""(tick, number of the phase)."""
+TickPhase = tuple[int, int]
+"""A phase of the run: (tick, index of the phase in the tick)."""
 
 
 class Barrier:
-    """The devices of a site; the phase does not end before `behind` is empty."""
+    """The devices of a site; the phase does not end before `awaited` is empty."""
 
-    __slots__ = ("_deferred", "_due", "_granted", "_members", "_rank", "_ready", "_wakes", "absent", "behind")
+    __slots__ = (
+        "_current",
+        "_deferred",
+        "_due",
+        "_granted",
+        "_members",
+        "_ready",
+        "_wakes",
+        "absent",
+        "awaited",
+    )
 
     def __init__(self, expected: frozenset[str] = frozenset()) -> None:
         self.absent: set[str] = set()
         """Devices that missed a deadline or joined late; they are not waited for until they are ready again."""
-        self.behind: set[str] = set()
+        self.awaited: set[str] = set()
         """Devices that are waited for."""
         self._members = set(expected)
-        self._ready: dict[str, Rank] = {}
-        self._rank: Rank = (-1, 0)
+        self._ready: dict[str, TickPhase] = {}
+        self._current: TickPhase = (-1, 0)
         self._due: dict[str, int] = {}
         self._wakes: list[tuple[int, str]] = []
         self._granted: dict[str, int] = {}
@@ -39,32 +49,34 @@ class Barrier:
         return bool(self._members - self.absent)
 
     def join(self, device: str, *, running: bool) -> None:
-        """Add a device that has come online; in a run it is waited for after it has reported that it is ready."""
+        """Add an online device; while a run is under way, the barrier waits for it only after its first `ready`."""
         self._members.add(device)
         if running:
             self.absent.add(device)
 
     def leave(self, device: str) -> bool:
         """Remove a device that has gone offline; return whether it was waited for."""
-        was_behind = device in self.behind
+        was_awaited = device in self.awaited
         self._members.discard(device)
         self.absent.discard(device)
-        self.behind.discard(device)
+        self.awaited.discard(device)
         self._ready.pop(device, None)
         self._due.pop(device, None)
-        return was_behind
+        return was_awaited
 
-    def begin(self, rank: Rank) -> None:
+    def begin(self, current: TickPhase) -> None:
         """Begin a phase: wait for every device that is not ready through it."""
-        self._rank = rank
+        self._current = current
         self._granted.clear()
         for wake_ms, device in self._deferred:
             self._due[device] = wake_ms
             heappush(self._wakes, (wake_ms, device))
         self._deferred.clear()
-        self.behind = {name for name in self._members - self.absent if self._ready.get(name, (-1, 0)) < rank}
+        self.awaited = {
+            name for name in self._members - self.absent if self._ready.get(name, (-1, 0)) < current
+        }
 
-    def ready(self, device: str, through: Rank, wake_ms: int | None) -> bool:
+    def ready(self, device: str, through: TickPhase, wake_ms: int | None) -> bool:
         """Note through which phase a device is ready and when it wants to act; return whether it was waited for."""
         if device not in self._members:
             return False
@@ -75,13 +87,13 @@ class Barrier:
         elif self._due.get(device) != wake_ms:
             self._due[device] = wake_ms
             heappush(self._wakes, (wake_ms, device))
-        if device not in self.behind or through < self._rank:
+        if device not in self.awaited or through < self._current:
             return False
-        self.behind.discard(device)
+        self.awaited.discard(device)
         return True
 
     def grant(self, before_ms: int) -> tuple[str, int] | None:
-        """Grant the earliest time asked for before this one, and wait for its device; return None if there is none."""
+        """Grant the earliest requested time before this one, and wait for its device; return None if there is none."""
         while self._wakes and self._wakes[0][0] < before_ms:
             wake_ms, device = heappop(self._wakes)
             if self._due.get(device) != wake_ms:
@@ -94,13 +106,13 @@ class Barrier:
                 self._deferred.append((wake_ms, device))
                 continue
             self._granted[device] = grants + 1
-            self.behind.add(device)
+            self.awaited.add(device)
             return device, wake_ms
         return None
 
     def give_up(self) -> bool:
-        """Wait no longer for the devices that are behind; return whether there were any."""
-        late = bool(self.behind)
-        self.absent |= self.behind
-        self.behind = set()
+        """Stop waiting for the awaited devices, which become absent; return whether there were any."""
+        late = bool(self.awaited)
+        self.absent |= self.awaited
+        self.awaited = set()
         return late

@@ -1,4 +1,4 @@
-"""Controls of operators: which of them count, by revision, and which values they may have."""
+"""The operators' controls: which of them apply, by revision, and which values they may have."""
 
 from typing import Final
 
@@ -6,12 +6,12 @@ from gridfleet.broker.protocol.messages import Control
 from gridfleet.devices.clock.settings import Value
 
 ONE_TIME: Final = frozenset({"outage_s", "storm"})
-"""Controls that make something happen once: those that the broker retains from an earlier run do not count."""
+"""Controls that start something once: those that the broker retains from an earlier run are ignored."""
 MAX_TICKS: Final = 2**31 - 1
 
 
-class ControlLog:
-    """The newest control for each setting; of two with one revision, the one with the greater sender counts."""
+class ControlRevisions:
+    """The revision of the newest control for each setting; of equal revisions, the greater sender id wins."""
 
     __slots__ = ("_included", "_newest", "revision")
 
@@ -38,7 +38,7 @@ class ControlLog:
         self._newest[name] = (control.revision, sender)
 
 
-def switch(value: Value) -> bool:
+def boolean(value: Value) -> bool:
     """Return true or false; raise TypeError for anything else, 1 and 0 included."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r}: expected true or false")

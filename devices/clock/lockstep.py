@@ -1,16 +1,16 @@
-"""Lock-step: a phase lasts until every online device is ready; times that devices ask for are granted one by one.
+"""Lock-step: a phase lasts until every online device is ready; times that devices request are granted one by one.
 
-The barrier knows who is waited for. Here are the real time limits: a phase has a deadline, and so has each device
-for all its grants in one phase together.
+The barrier knows which devices are awaited. This module adds limits in real time: a deadline for each phase, and one
+for all grants of a device in a phase together.
 """
 
 from typing import Final
 
-from gridfleet.broker.protocol.messages import PHASE_RANK, Phase
+from gridfleet.broker.protocol.messages import PHASE_INDEX, Phase
 from gridfleet.devices.clock.barrier import Barrier
 
 LOCKSTEP_DEADLINE_MS: Final = 10_000
-"""Real milliseconds that a device has in a phase."""
+"""Real milliseconds that a device may take in a phase."""
 
 
 class LockStep:
@@ -30,11 +30,11 @@ class LockStep:
     def begin_phase(self, tick: int, phase: Phase, now_ms: int) -> int:
         """Wait for every online device that is not ready through this phase; return when to give up."""
         self._spent_ms.clear()
-        self.barrier.begin((tick, PHASE_RANK[phase]))
+        self.barrier.begin((tick, PHASE_INDEX[phase]))
         return now_ms + self.deadline_ms
 
     def grant(self, before_ms: int, now_ms: int) -> tuple[str, int, int] | None:
-        """Grant the next time that a device has asked for, if it is before a simulated time.
+        """Grant the next time that a device has requested, if it is before a simulated time.
 
         Return the device, the time granted, and when to give up; None when there is none.
         """
@@ -51,8 +51,8 @@ class LockStep:
         if device == self._granted_to:
             self._spent_ms[device] = self._spent_ms.get(device, 0) + now_ms - self._granted_ms
             self._granted_to = ""
-        return self.barrier.ready(device, (tick, PHASE_RANK[through]), wake_ms)
+        return self.barrier.ready(device, (tick, PHASE_INDEX[through]), wake_ms)
 
     def give_up(self) -> None:
-        """Wait no longer for the devices that are behind; count the phase if there are any."""
+        """Stop waiting for the awaited devices; count the phase as late if there are any."""
         self.late_phases += self.barrier.give_up()

@@ -60,7 +60,7 @@ class Schedule:
         return self.at_tick_end and self.tick + 1 >= self.ticks
 
     def advance(self) -> None:
-        """Go on to the next phase, and with it to the next tick."""
+        """Go to the next phase; after the last one of a tick, to the next tick."""
         if self.at_tick_end:
             self.tick += 1
         self.phase = self._following

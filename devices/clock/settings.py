@@ -17,13 +17,13 @@ SETTINGS: Final = (
 )
 _MAX_SCALE: Final = 2.0
 _MAX_VALUES: Final = {"wind_scale": 5.0, "outage_s": float(MAX_OUTAGE_S)}
-"""The highest values of settings that are numbers, where it is not _MAX_SCALE."""
-GALE: Final = 2.0
-GALE_TICKS: Final = 4
-"""A storm that an operator orders: so much more wind for so many ticks, then every turbine stands still."""
+"""The highest values of numeric settings, where they differ from _MAX_SCALE."""
+STORM_WIND_SCALE: Final = 2.0
+STORM_TICKS: Final = 4
+"""A storm that an operator orders: STORM_WIND_SCALE for STORM_TICKS ticks, then every turbine stands still."""
 
 Value = bool | float | str
-"""What a control may set something to."""
+"""The types of a control's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,18 @@ class SettingsPlan:
                 self.current = replace(self.current, note=event.title)
 
     def end_outage(self) -> None:
-        """An outage is ordered for one phase only."""
+        """Reset the outage, which lasts one phase only."""
         if self.current.outage_s:
             self.current = replace(self.current, outage_s=0.0)
 
     def order_storm(self, first_tick: int) -> None:
         """Plan a gale from a tick on, and the damage that it does to the turbines."""
-        calm = ("wind_scale", self._initial.wind_scale)
+        usual_wind = ("wind_scale", self._initial.wind_scale)
         self._storm = (
-            Event(first_tick, (("wind_scale", GALE),), "Gale"),
-            Event(first_tick + GALE_TICKS, (calm, ("turbine_scale", 0.0)), "Storm damage: turbines off"),
+            Event(first_tick, (("wind_scale", STORM_WIND_SCALE),), "Gale"),
+            Event(
+                first_tick + STORM_TICKS, (usual_wind, ("turbine_scale", 0.0)), "Storm damage: turbines off"
+            ),
         )
 
     def cancel_storm(self) -> None:

@@ -88,11 +88,11 @@ def _wait_for_devices(
     stop_requested: Callable[[], bool],
     report: Callable[[str], None],
 ) -> None:
-    missing = expected - clock.present
+    missing = expected - clock.online_devices
     if missing:
         report(f"waits for {len(missing)} of {len(expected)} devices, {wait_s:g} s at most")
-    loop.run_until(lambda: expected <= clock.present or stop_requested(), wait_s)
-    missing = expected - clock.present
+    loop.run_until(lambda: expected <= clock.online_devices or stop_requested(), wait_s)
+    missing = expected - clock.online_devices
     if missing and not stop_requested():
         named = ", ".join(sorted(missing)[:MAX_NAMED])
         more = " …" * (len(missing) > MAX_NAMED)

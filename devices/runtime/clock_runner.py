@@ -59,7 +59,7 @@ class ClockRunner(AgentRunner):
 
     def after_reconnect(self) -> None:
         """Publish the present tick again: the one that the broker retains may be long over."""
-        self._publish(self.agent.retained())
+        self._publish(self.agent.republish_tick())
 
     def begin(self) -> None:
         """Publish the first tick, or again the one that was resumed."""

@@ -84,7 +84,7 @@ class DeviceRunner(AgentRunner):
         agent = self.agent
         if tick is None or not self._time.lockstep or agent.waiting:
             return
-        ready = Ready(tick.tick, _quiet_through(agent, tick.phase), agent.event_ms)
+        ready = Ready(tick.tick, _ready_through(agent, tick.phase), agent.event_ms)
         if ready != self._published_ready or self._ready_again:
             self._published_ready = ready
             self._ready_again = False
@@ -157,10 +157,10 @@ class DeviceRunner(AgentRunner):
         self._channels.call_later(0, drop)
 
 
-def _quiet_through(agent: Agent, phase: Phase) -> Phase:
+def _ready_through(agent: Agent, phase: Phase) -> Phase:
     """Return the last phase before the next one in which the agent has something to do."""
-    rank = PHASES.index(phase)
-    for later in range(rank + 1, len(PHASES)):
+    index = PHASES.index(phase)
+    for later in range(index + 1, len(PHASES)):
         if PHASES[later] in agent.phases:
             return PHASES[later - 1]
     return PHASES[-1]

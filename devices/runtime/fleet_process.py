@@ -10,7 +10,7 @@ from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
-from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.mqtt.sharing.tick_fanout import TickFanout
 from gridfleet.broker.protocol.codec import SCHEMA
@@ -118,7 +118,7 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
             )
             credentials = ADDRESS_CREDENTIALS
         else:
-            allow_descriptors(len(ids))
+            raise_descriptor_limit(len(ids))
             channels = _own_connections(loop, decoder.site, process_id, credentials, report)
         group = DeviceGroup(
             fleet,

@@ -123,7 +123,7 @@ class Simulation:
                     continue
                 receivers = self._phases[message.phase]
             if self._network is not None:
-                self._carry(self._network, receivers, (node, scope, message))
+                self._deliver_over_network(self._network, receivers, (node, scope, message))
             elif self._shuffle is None:
                 self._queue.append((receivers, node, scope, message))
             else:
@@ -137,7 +137,7 @@ class Simulation:
             receive(self.now_ms, scope, node.agent.id, message)
         return message
 
-    def _carry(
+    def _deliver_over_network(
         self, network: FaultyNetwork, receivers: Sequence[_Node], published: tuple[_Node, str, Message]
     ) -> None:
         """Deliver over the faulty network; `published` is sender, scope and message."""
@@ -194,8 +194,8 @@ class Simulation:
         due_ms = max(due_ms - node.skew_ms, self.now_ms)
         if due_ms != node.due_ms:
             node.due_ms = due_ms
-            rank = "" if agent is self.clock else agent.id
-            heappush(self._heap, (due_ms, rank, next(self._serial), node))
+            order = "" if agent is self.clock else agent.id
+            heappush(self._heap, (due_ms, order, next(self._serial), node))
 
     # --- the run -----------------------------------------------------------------------------------------
 

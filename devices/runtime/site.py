@@ -8,7 +8,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
-from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import ClockState, Message, Mode
@@ -70,7 +70,7 @@ class SiteRun:
             listener = SiteListener(loop, decoder, self._receivers, credentials, on_return=self._on_gap)
             clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)
-            allow_descriptors(len(self.fleet.ids))
+            raise_descriptor_limit(len(self.fleet.ids))
             group = DeviceGroup(
                 self.fleet, loop, decoder, credentials=credentials, discoverable=self._discoverable
             )

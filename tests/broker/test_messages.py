@@ -65,7 +65,7 @@ def test_every_quantity_has_its_unit_in_its_name(kind: type[Any]) -> None:
 
 
 def test_phases_are_ranked_in_order() -> None:
-    assert [m.PHASE_RANK[phase] for phase in m.PHASES] == list(range(7))
+    assert [m.PHASE_INDEX[phase] for phase in m.PHASES] == list(range(7))
     assert [str(phase) for phase in m.PHASES] == [
         "bid", "trade", "residual", "surplus", "exchange", "import", "settle",
     ]  # fmt: skip

@@ -243,7 +243,7 @@ def test_steps_are_whole_ticks(mode: Mode) -> None:
     run.control("paused", True)
     for upto, steps in ((0, 0), (1, 1), (4, 3)):
         run.control("step", steps).wait(200_000)
-        assert run.clock.paused
+        assert run.clock.pace.paused
         assert run.clock.tick == upto
         assert run.ticks[-1][1].paused
     run.control("paused", False).wait(200_000)
@@ -253,7 +253,7 @@ def test_steps_are_whole_ticks(mode: Mode) -> None:
 def test_a_step_while_running_pauses_after_it() -> None:
     run = Run(Mode.SCALED, seconds_per_tick=9.0, ticks=10).begin()
     run.control("step", 1).wait(100_000)
-    assert (run.clock.tick, run.clock.paused) == (1, True)
+    assert (run.clock.tick, run.clock.pace.paused) == (1, True)
 
 
 def test_resuming_cancels_the_remaining_steps() -> None:
@@ -400,7 +400,7 @@ def test_an_invalid_control_is_refused_and_counted(name: str, value: bool | floa
     run.unread.clear()
     run.control(name, value).expect_nothing()
     assert run.clock.refused == {"control": 1}
-    assert (run.clock.settings, run.clock.paused, run.clock.ticks) == (Settings(), False, 3)
+    assert (run.clock.settings, run.clock.pace.paused, run.clock.ticks) == (Settings(), False, 3)
     run.control("turbine_scale", 0.5, revision=run.revision)
     run.wait(100_000)
     assert run.clock.finished
@@ -642,7 +642,7 @@ def test_for_any_messages_its_time_never_goes_back_and_its_messages_are_valid(
             run.take(run.clock.handle(scope, sender, action, run.now_ms))
     times_ms = [tick.simulated_ms for _, tick in run.ticks]
     assert times_ms == sorted(times_ms)
-    assert run.clock.finished or run.clock.paused or run.clock.event_ms is not None
+    assert run.clock.finished or run.clock.pace.paused or run.clock.event_ms is not None
 
 
 # --- a clock that is restarted ------------------------------------------------------------------------------
@@ -728,6 +728,6 @@ def test_a_pause_continues_after_a_restart() -> None:
 def test_in_lock_step_it_waits_for_all_devices_again() -> None:
     lost = Run(Mode.LOCKSTEP, expected=frozenset({HERE})).begin()
     again, _ = restart(lost, mode=Mode.LOCKSTEP, expected=frozenset({HERE}))
-    assert again.clock.lockstep.barrier.behind == {HERE}
+    assert again.clock.lockstep.barrier.awaited == {HERE}
     again.ready(HERE, Phase.BID)
     assert again.clock.schedule.phase is Phase.TRADE

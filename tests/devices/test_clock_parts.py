@@ -4,10 +4,17 @@ import pytest
 
 from gridfleet.broker.protocol.messages import PHASES, Control, Mode, Phase, Settings, Tick
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.clock.controls import MAX_TICKS, ControlLog, switch, whole_number
+from gridfleet.devices.clock.controls import MAX_TICKS, ControlRevisions, boolean, whole_number
 from gridfleet.devices.clock.lockstep import LockStep
 from gridfleet.devices.clock.schedule import BETWEEN_CELLS, OFFSETS_MS, Schedule
-from gridfleet.devices.clock.settings import GALE, GALE_TICKS, Event, SettingsPlan, Value, changed
+from gridfleet.devices.clock.settings import (
+    STORM_TICKS,
+    STORM_WIND_SCALE,
+    Event,
+    SettingsPlan,
+    Value,
+    changed,
+)
 
 START_MS = 1_000_000
 
@@ -126,10 +133,10 @@ def test_a_storm_is_a_gale_and_then_damage() -> None:
     plan = SettingsPlan(Settings(wind_scale=0.5))
     plan.order_storm(3)
     scales = []
-    for tick in range(3 + GALE_TICKS + 1):
+    for tick in range(3 + STORM_TICKS + 1):
         plan.begin_tick(tick)
         scales.append((plan.current.wind_scale, plan.current.turbine_scale))
-    assert scales == [*[(0.5, 1.0)] * 3, *[(GALE, 1.0)] * GALE_TICKS, (0.5, 0.0)]
+    assert scales == [*[(0.5, 1.0)] * 3, *[(STORM_WIND_SCALE, 1.0)] * STORM_TICKS, (0.5, 0.0)]
     plan.cancel_storm()
     assert plan.current == Settings(wind_scale=0.5)
 
@@ -152,32 +159,32 @@ def test_a_refused_value_is_named_with_what_is_allowed() -> None:
 
 
 def test_the_newest_control_for_each_setting_counts() -> None:
-    log = ControlLog()
-    log.note("ticks", "b", Control(5, 4))
+    revisions = ControlRevisions()
+    revisions.note("ticks", "b", Control(5, 4))
     newer = [(4, "c"), (5, "a")]
     assert [
         pair
         for pair in [(3, "z"), (4, "a"), (4, "b"), *newer]
-        if log.is_newer("ticks", pair[1], Control(5, pair[0]))
+        if revisions.is_newer("ticks", pair[1], Control(5, pair[0]))
     ] == newer
-    assert log.is_newer("mode", "a", Control("scaled", 0))
+    assert revisions.is_newer("mode", "a", Control("scaled", 0))
 
 
 def test_controls_up_to_the_retained_tick_are_included_in_it() -> None:
-    log = ControlLog()
-    assert not log.includes(Control(5, 0))
-    log.resume(4)
-    assert [log.includes(Control(5, revision)) for revision in (3, 4, 5)] == [True, True, False]
-    assert log.revision == 4
+    revisions = ControlRevisions()
+    assert not revisions.includes(Control(5, 0))
+    revisions.resume(4)
+    assert [revisions.includes(Control(5, revision)) for revision in (3, 4, 5)] == [True, True, False]
+    assert revisions.revision == 4
 
 
 def test_switches_and_whole_numbers() -> None:
-    assert (switch(True), switch(False)) == (True, False)
+    assert (boolean(True), boolean(False)) == (True, False)
     assert (whole_number(0), whole_number(2.0), whole_number(MAX_TICKS)) == (0, 2, MAX_TICKS)
     no_switches: list[Value] = [1, 0, "true"]
     for value in no_switches:
         with pytest.raises(TypeError, match="true or false"):
-            switch(value)
+            boolean(value)
     no_numbers: list[Value] = [True, "1", -1, 0.5, MAX_TICKS + 1]
     for value in no_numbers:
         with pytest.raises(ValueError, match="a whole number from 0 to 2147483647"):

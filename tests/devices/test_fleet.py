@@ -162,7 +162,7 @@ def test_discovery_is_complete_when_all_births_are_received() -> None:
 
 def test_the_clock_takes_the_scenarios_plan() -> None:
     clock = Fleet(load("storm")).clock(Mode.LOCKSTEP, ticks=100, epoch=5)
-    assert (clock.ticks, clock.mode, clock.epoch) == (100, Mode.LOCKSTEP, 5)
+    assert (clock.ticks, clock.pace.mode, clock.epoch) == (100, Mode.LOCKSTEP, 5)
     out = clock.begin(0)
     assert clock.settings.turbine_scale == 1.0
     assert [type(message).__name__ for _, message in out] == ["Tick", "ClockState"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import Algorithm
-from gridfleet.devices.charging.offer_ranking import Candidate, Weights, rank
+from gridfleet.devices.charging.offer_ranking import Candidate, Weights, rank_offers
 from gridfleet.devices.random_streams import RandomStream
 
 NEAR = Candidate("near", 10.0, 20_000, 500_000, 30_000)
@@ -30,7 +30,7 @@ candidates = st.lists(
 
 
 def names(algorithm: Algorithm, offers: list[Candidate], weights: Weights | None = None) -> list[str]:
-    return [c.charger for c in rank(offers, algorithm, weights or Weights(), RandomStream(1))]
+    return [c.charger for c in rank_offers(offers, algorithm, weights or Weights(), RandomStream(1))]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_only_the_ratio_of_weights_matters(offers: list[Candidate], power: int) 
 def test_the_order_of_arrival_plays_no_part(offers: list[Candidate], algorithm: Algorithm, seed: int) -> None:
     mixed = sorted(offers, key=lambda c: RandomStream(seed, c.charger).random())
     weights = Weights(2, 1, 3)
-    once = rank(offers, algorithm, weights, RandomStream(seed))
-    assert rank(mixed, algorithm, weights, RandomStream(seed)) == once
+    once = rank_offers(offers, algorithm, weights, RandomStream(seed))
+    assert rank_offers(mixed, algorithm, weights, RandomStream(seed)) == once
     assert sorted(once) == sorted(offers)
 
 
@@ -103,11 +103,11 @@ def test_equal_costs_break_on_the_distance() -> None:
 
 
 def test_random_is_fair_and_seeded() -> None:
-    chance = RandomStream("fair")
-    firsts = Counter(rank(ALL, Algorithm.RANDOM, Weights(), chance)[0].charger for _ in range(4_000))
+    rng = RandomStream("fair")
+    firsts = Counter(rank_offers(ALL, Algorithm.RANDOM, Weights(), rng)[0].charger for _ in range(4_000))
     assert set(firsts) == {c.charger for c in ALL}
     assert all(900 < count < 1_100 for count in firsts.values())
-    assert rank(ALL, Algorithm.RANDOM, Weights(), RandomStream(7)) == rank(
+    assert rank_offers(ALL, Algorithm.RANDOM, Weights(), RandomStream(7)) == rank_offers(
         ALL, Algorithm.RANDOM, Weights(), RandomStream(7)
     )
 
@@ -115,5 +115,5 @@ def test_random_is_fair_and_seeded() -> None:
 def test_ranking_does_not_change_the_offers() -> None:
     offers = [*ALL]
     for algorithm in Algorithm:
-        rank(offers, algorithm, Weights(), RandomStream(1))
+        rank_offers(offers, algorithm, Weights(), RandomStream(1))
     assert offers == ALL

@@ -132,7 +132,7 @@ def test_on_a_long_way_the_battery_runs_low_first_and_then_empty() -> None:
     assert vehicle.events == ["low"]
     trip.advance(low_ms)
     assert trip.state_of_charge == pytest.approx(LOW_CHARGE, abs=0.001)
-    trip.keep_going(low_ms)
+    trip.replan_arrival(low_ms)
     vehicle.run_plan()
     assert vehicle.events == ["low", "stranded"]
     assert (trip.status, trip.stored_wh) == (VehicleStatus.STRANDED, 0)

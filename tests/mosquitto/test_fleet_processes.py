@@ -12,7 +12,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.descriptors import allow_descriptors
+from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
@@ -96,7 +96,7 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
         runner = ClockRunner(clock, loop, SiteDecoder(scenario.site), credentials)
         loop.wait_online(60)
         start_clock(loop, runner)
-        assert loop.run_until(lambda: clock.present >= set(fleet.ids), 60)
+        assert loop.run_until(lambda: clock.online_devices >= set(fleet.ids), 60)
         wait_until(lambda: all(part.fleet.discovery_complete() for part in (first, second)))
         runner.begin()
         over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in log.of(ClockState))  # noqa: E731
@@ -170,11 +170,11 @@ def test_the_error_names_too_few_descriptors_with_a_remedy(monkeypatch: pytest.M
     limits = [(256, 1_024)]
     monkeypatch.setattr("resource.getrlimit", lambda _: limits[-1])
     monkeypatch.setattr("resource.setrlimit", lambda _, pair: limits.append(pair))
-    allow_descriptors(100)
+    raise_descriptor_limit(100)
     assert limits == [(256, 1_024)]
-    allow_descriptors(900)
+    raise_descriptor_limit(900)
     assert limits[-1] == (964, 1_024)
     with pytest.raises(
         BrokerError, match=r"2000 connections need 2064 file descriptors.*1024.*ulimit -Hn 2064"
     ):
-        allow_descriptors(2_000)
+        raise_descriptor_limit(2_000)

@@ -83,7 +83,7 @@ class SharedSite:
         for group in self.groups:
             group.start()
         assert self.loop.run_until(self.fleet.discovery_complete, 60)
-        assert self.loop.run_until(lambda: self.clock.present >= set(self.fleet.ids), 60)
+        assert self.loop.run_until(lambda: self.clock.online_devices >= set(self.fleet.ids), 60)
         self.seat.begin()
         assert self.loop.run_until(until or self.finished, 60)
 
@@ -184,7 +184,7 @@ def test_devices_go_offline_and_return_with_their_fleet_process(
         with monkeypatch.context() as patch:
             patch.setattr(lines.connection, "connect", lambda: None)
             cut(lines)
-            assert site.loop.run_until(lambda: site.clock.present == set(alone), 60)
+            assert site.loop.run_until(lambda: site.clock.online_devices == set(alone), 60)
             assert site.loop.run_until(lambda: not behind & set(turbine._roster.members), 60)
             tick = site.clock.tick + 2
             assert site.loop.run_until(
@@ -194,7 +194,7 @@ def test_devices_go_offline_and_return_with_their_fleet_process(
             offline = {sender for _, sender, message in site.log.of(Presence) if not message.online}
             assert behind <= offline
         lines.connection.connect()
-        assert site.loop.run_until(lambda: site.clock.present == set(site.fleet.ids), 60)
+        assert site.loop.run_until(lambda: site.clock.online_devices == set(site.fleet.ids), 60)
         tick = site.clock.tick + 3
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 60)
         assert behind & set(turbine._roster.members)
@@ -246,13 +246,13 @@ def test_an_outage_as_a_drill_disconnects_and_reconnects_every_device(
         def over() -> bool:
             if site.clock.tick == 2 and not site.clock.settings.outage_s and not offline:
                 site.clock.handle("outage_s", "ops", Control(0.4, 1), 0)
-            offline.update(set(site.fleet.ids) - site.clock.present)
-            return offline == set(site.fleet.ids) == site.clock.present
+            offline.update(set(site.fleet.ids) - site.clock.online_devices)
+            return offline == set(site.fleet.ids) == site.clock.online_devices
 
         site.run(over)
         tick = site.clock.tick
         assert loop.run_until(lambda: site.clock.tick > tick + 2, 60)
-        assert site.clock.present == set(site.fleet.ids)  # the drill does not repeat
+        assert site.clock.online_devices == set(site.fleet.ids)  # the drill does not repeat
         site.stop()
     assert broken(audit(site.log.messages, exact=False)) == {}
 

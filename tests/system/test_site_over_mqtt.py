@@ -250,9 +250,9 @@ def test_a_pause_lasts_until_it_is_revoked(address: BrokerAddress, runners: dict
 
     def progress(site: SiteRun) -> bool:
         clock = site.clock
-        if clock.tick == 2 and not pauses and not clock.paused:
+        if clock.tick == 2 and not pauses and not clock.pace.paused:
             control(address, "paused", value=True, revision=1)
-        elif clock.paused:
+        elif clock.pace.paused:
             pauses.append(clock.tick)
             if len(pauses) == 4:
                 control(address, "paused", value=False, revision=2)

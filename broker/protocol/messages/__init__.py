@@ -38,7 +38,7 @@ from gridfleet.broker.protocol.messages.charging import (
 )
 from gridfleet.broker.protocol.messages.clock import (
     MAX_OUTAGE_S,
-    PHASE_RANK,
+    PHASE_INDEX,
     PHASES,
     Algorithm,
     Control,
@@ -88,7 +88,7 @@ __all__ = [
     "MAX_OUTAGE_S",
     "MAX_PACKAGES",
     "PHASES",
-    "PHASE_RANK",
+    "PHASE_INDEX",
     "STRICT",
     "Accept",
     "Algorithm",

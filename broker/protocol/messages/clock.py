@@ -39,7 +39,7 @@ class Phase(StrEnum):
 
 
 PHASES: Final = tuple(Phase)
-PHASE_RANK: Final = {phase: rank for rank, phase in enumerate(PHASES)}
+PHASE_INDEX: Final = {phase: index for index, phase in enumerate(PHASES)}
 
 
 class Mode(StrEnum):
