@@ -5,6 +5,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from time import monotonic
 
 import pytest
 
@@ -198,14 +199,16 @@ def test_a_lost_connection_sends_again_what_was_not_acknowledged(scripted: MakeS
 def test_a_silent_broker_is_pinged_and_then_disconnected(
     scripted: MakeScripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    later_s = 0.0
+    for module in ("paho.mqtt.client.time_func", "gridfleet.broker.mqtt.paho_client.monotonic"):
+        monkeypatch.setattr(module, lambda: monotonic() + later_s)
     loop, broker = scripted(lambda packet: ACCEPTED if packet[0] == CONNECT else b"")
     client = loop.open("client", on_message=silent)
     loop.wait_online(60)
-    paho = client._client
-    paho._last_msg_out -= 61
+    later_s += 61
     client.keep_alive()
     assert loop.run_until(lambda: broker.count(0xC0) == 1, 60)
-    paho._ping_t -= 61
+    later_s += 61
     client.keep_alive()
     assert not client.online
     loop.wait_online(60)

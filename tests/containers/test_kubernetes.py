@@ -4,6 +4,7 @@ import base64
 import re
 import stat
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def test_secrets_are_in_a_separate_file_that_only_the_owner_can_read(written: Pa
 
 def test_every_mount_has_its_volume(written: Path) -> None:
     objects = {**read(written, "secrets.yaml"), **read(written, "gridfleet.yaml")}
+    checked: Counter[str] = Counter()
     for pod in pods(written).values():
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         for mount in pod["containers"][0]["volumeMounts"]:
@@ -97,9 +99,13 @@ def test_every_mount_has_its_volume(written: Path) -> None:
             elif "secret" in volume:
                 data = objects["Secret", volume["secret"]["secretName"]]["data"]
                 assert mount.get("subPath") in {None, *data}
+                checked["secret"] += 1
             elif "configMap" in volume:
                 data = objects["ConfigMap", volume["configMap"]["name"]]["data"]
                 assert mount.get("subPath") in {None, *data}
+                checked["config map"] += 1
+    assert checked["secret"] >= 3
+    assert checked["config map"] >= 1
 
 
 def test_services_and_budgets_select_existing_pods(written: Path) -> None:
@@ -109,10 +115,11 @@ def test_services_and_budgets_select_existing_pods(written: Path) -> None:
         for (kind, _), each in objects.items()
         if kind in {"Deployment", "StatefulSet"}
     ]
-    for (kind, name), each in objects.items():
-        if kind in {"Service", "PodDisruptionBudget"}:
-            selector = each["spec"]["selector"]
-            assert selector.get("matchLabels", selector) in labels, name
+    selecting = {key: each for key, each in objects.items() if key[0] in {"Service", "PodDisruptionBudget"}}
+    assert "Service" in {kind for kind, _ in selecting}
+    for (_, name), each in selecting.items():
+        selector = each["spec"]["selector"]
+        assert selector.get("matchLabels", selector) in labels, name
 
 
 def test_a_second_call_changes_nothing(written: Path) -> None:
