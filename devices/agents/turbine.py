@@ -48,7 +48,7 @@ class Turbine(Seller):
         "_neighbour_markets",
         "_neighbours",
         "_pressure_pa",
-        "_roster",
+        "roster",
         "_rotor_diameter_m",
         "_wind",
         "_wind_factor",
@@ -86,7 +86,7 @@ class Turbine(Seller):
         self._wind_factor = wind_factor
         self._wind = wind
         self._neighbours = tuple(neighbours)
-        self._roster = roster
+        self.roster = roster
         self._market = CellMarket(-1)
         self._neighbour_markets: dict[str, CellMarket] = {}
         self._early: dict[tuple[str, str, str], Message] = {}
@@ -112,7 +112,7 @@ class Turbine(Seller):
 
     def start(self, now_ms: int) -> Out:
         """Return what a device publishes when it starts; it is a member of its own cell's roster."""
-        self._roster.apply(self.id, self.presence()[1])
+        self.roster.apply(self.id, self.presence()[1])
         return super().start(now_ms)
 
     # --- bid: the energy of the wind ---------------------------------------------------------------------
@@ -194,7 +194,7 @@ class Turbine(Seller):
         """Keep the roster of the cell: bids and supplies of its members are waited for."""
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
-        self._roster.apply(sender, presence)
+        self.roster.apply(sender, presence)
         return NOTHING
 
     # --- trade: the same market as every other producer of the cell ---------------------------------------
@@ -214,7 +214,7 @@ class Turbine(Seller):
     def _complete(self) -> bool:
         absent, market = self.tick_message.absent, self._market
         return all(
-            name in market.bids or name in market.supplies or name in absent for name in self._roster.members
+            name in market.bids or name in market.supplies or name in absent for name in self.roster.members
         )
 
     def _clear(self, now_ms: int) -> Out:

@@ -55,7 +55,7 @@ TABLES: Final = {
     "household": "[household]\nannual_kwh = 5000\n",
     "reactor": "",
 }
-OTHER: Final = {"latitude", "longitude", "cell", "_wind", "_roster"}
+OTHER: Final = {"latitude", "longitude", "cell", "_wind", "roster"}
 """What a scenario draws or shares, or has for the whole site."""
 
 

@@ -102,6 +102,12 @@ def test_different_ids_get_different_numbers() -> None:
     assert len({tie_break(f"household-{number}", 7) for number in range(1_000)}) == 1_000
 
 
+@pytest.mark.parametrize(("tick", "number"), [(0, 0), (1, 0x514E28B7), (0xFFFF_FFFF, 0x81F1_6F39)])
+def test_the_number_is_finished_as_in_murmurhash3(tick: int, number: int) -> None:
+    """Published values of MurmurHash3 (x86, 32 bits) for the empty key; the checksum of an empty id is the tick."""
+    assert tie_break("", tick) == number
+
+
 def test_ids_with_the_same_number_are_ordered_by_the_id() -> None:
     assert tie_break("plumless", 7) == tie_break("buckeroo", 7)  # a known collision of CRC-32
     assert supply_order(7, {"plumless": 1, "buckeroo": 2}) == [("buckeroo", 2), ("plumless", 1)]

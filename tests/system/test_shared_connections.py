@@ -178,14 +178,14 @@ def test_devices_go_offline_and_return_with_their_fleet_process(
         site.run(lambda: site.clock.tick >= tick)
         turbine = next(runner.agent for runner in site.groups[0].runners if runner.agent.id == "turbine-1")
         assert isinstance(turbine, Turbine)
-        assert behind & set(turbine._roster.members)
+        assert behind & set(turbine.roster.members)
 
         lines = shared(site, "fleet-1")
         with monkeypatch.context() as patch:
             patch.setattr(lines.connection, "connect", lambda: None)
             cut(lines)
             assert site.loop.run_until(lambda: site.clock.online_devices == set(alone), 60)
-            assert site.loop.run_until(lambda: not behind & set(turbine._roster.members), 60)
+            assert site.loop.run_until(lambda: not behind & set(turbine.roster.members), 60)
             tick = site.clock.tick + 2
             assert site.loop.run_until(
                 lambda: site.clock.tick >= tick, 60
@@ -197,7 +197,7 @@ def test_devices_go_offline_and_return_with_their_fleet_process(
         assert site.loop.run_until(lambda: site.clock.online_devices == set(site.fleet.ids), 60)
         tick = site.clock.tick + 3
         assert site.loop.run_until(lambda: site.clock.tick >= tick, 60)
-        assert behind & set(turbine._roster.members)
+        assert behind & set(turbine.roster.members)
         last = site.clock.tick - 1
         bidders = {sender for _, sender, bid in site.log.of(Bid) if bid.tick == last}
         assert {"charger-1", "charger-2", "household-1"} <= bidders

@@ -22,9 +22,18 @@ from gridfleet.dashboards.telemetry.influx.sender import (
     Sender,
     WriteFailed,
 )
-from gridfleet.dashboards.telemetry.influx.spool import DEAD_LETTERS, STATE, Spool, inspect_spool
+from gridfleet.dashboards.telemetry.influx.spool import (
+    BATCH_POINTS,
+    DEAD_LETTERS,
+    LOCK,
+    MAX_DEAD_LETTER_BYTES,
+    STATE,
+    Spool,
+    inspect_spool,
+)
 
 ROOT = Path(__file__).parents[2]
+RECORD_HEADER_BYTES = 20
 
 
 def lines(first: int, count: int) -> list[str]:
@@ -193,6 +202,87 @@ def test_a_full_spool_drops_the_oldest_and_says_how_many(tmp_path: Path) -> None
     assert inspect_spool(tmp_path, 0.0).dropped == figures.dropped
 
 
+@pytest.mark.parametrize(("segment_bytes", "points"), [(None, 200), (4_096, 200), (1_000, 0)])
+def test_the_segment_that_is_written_is_not_dropped(
+    tmp_path: Path, segment_bytes: int | None, points: int
+) -> None:
+    """A spool smaller than one segment keeps that segment; a smaller segment makes room."""
+    with Spool(tmp_path, max_bytes=500, segment_bytes=segment_bytes) as spool:
+        for first in range(0, 200, 10):
+            spool.add(lines(first, 10))
+            spool.sync()
+        kept = contents(spool)
+        assert kept == lines(200 - len(kept), len(kept))
+        assert len(kept) == points or (points == 0 and 0 < len(kept) < 100)
+        assert spool.status().dropped == 200 - len(kept)
+
+
+@pytest.mark.parametrize(("max_bytes", "segment_bytes"), [(256 * 100_000, 100_000), (1 << 20, 1 << 16)])
+@pytest.mark.parametrize(("missing", "segments"), [(0, 2), (1, 1)])
+def test_a_segment_is_a_256th_of_the_spool_and_at_least_64_kib(
+    tmp_path: Path, max_bytes: int, segment_bytes: int, missing: int, segments: int
+) -> None:
+    with Spool(tmp_path, max_bytes=max_bytes) as spool:
+        for line in ("x" * (segment_bytes - RECORD_HEADER_BYTES - missing), "y"):
+            spool.add([line])
+            spool.sync()
+        assert len([*tmp_path.glob("*.log")]) == segments
+
+
+def test_a_batch_has_5_000_points_unless_asked_otherwise(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.add(lines(0, 6_000))
+        spool.sync()
+        for wanted, found in ((BATCH_POINTS, 5_000), (2_000, 2_000), (2_999, 2_000), (1, 1_000)):
+            batch = spool.batch() if wanted == BATCH_POINTS else spool.batch(wanted)
+            assert batch is not None
+            assert batch.lines == lines(0, found)
+
+
+def test_points_are_written_before_the_disk_is_asked_to_keep_them(tmp_path: Path) -> None:
+    synced: list[bool] = []
+
+    def fsync(file: int) -> None:
+        os.fsync(file)
+        synced.append(any(b"m n=0i 0" in path.read_bytes() for path in tmp_path.glob("*.log")))
+
+    with Spool(tmp_path, fsync=fsync) as spool:
+        spool.add(lines(0, 1))
+        assert synced == []
+        spool.sync()
+        assert synced == [False, True]  # the folder of a new segment, then the segment
+        spool.sync()
+        assert len(synced) == 2  # nothing new, so nothing to sync
+
+
+def test_closing_twice_is_safe_and_frees_the_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.add(lines(0, 3))
+    spool.close()
+    with Spool(tmp_path) as other:
+        spool.close()
+        spool.abandon()
+        with pytest.raises(StoreError, match="another recorder"):
+            Spool(tmp_path)
+        assert contents(other) == lines(0, 3)
+
+
+def test_a_drained_spool_has_no_backlog(tmp_path: Path) -> None:
+    with Spool(tmp_path, now_s=lambda: 1_000.0) as spool:
+        spool.add(lines(0, 30))
+        spool.sync()
+        assert spool.status()[:3] == (30, (tmp_path / f"{1:012d}.log").stat().st_size, 0.0)
+        assert Sender(spool, Server()).step() == 0.0
+        assert spool.batch() is None
+        assert spool.status() == (0, 0, 0.0, 30, 0, 0, tmp_path / DEAD_LETTERS)
+        assert inspect_spool(tmp_path, 2_000.0) == spool.status()
+
+
+def test_only_its_owner_can_read_the_lock_file(tmp_path: Path) -> None:
+    with Spool(tmp_path):
+        assert (tmp_path / LOCK).stat().st_mode & 0o777 == 0o600
+
+
 def test_only_one_process_has_a_spool(tmp_path: Path) -> None:
     with Spool(tmp_path), pytest.raises(StoreError, match="another recorder is using it"):
         Spool(tmp_path)
@@ -265,6 +355,33 @@ def test_a_dead_letter_that_cannot_be_written_keeps_its_point(tmp_path: Path) ->
         (tmp_path / DEAD_LETTERS).rmdir()
         assert sender.step() == 0.0
         assert spool.status().rejected == 1
+
+
+@pytest.mark.parametrize(("size", "is_written"), [((16 << 20) - 1, True), (16 << 20, False)])
+def test_dead_letters_take_16_mib_and_are_only_counted_beyond_that(
+    tmp_path: Path, size: int, is_written: bool
+) -> None:
+    assert MAX_DEAD_LETTER_BYTES == 16 << 20
+    path = tmp_path / DEAD_LETTERS
+    path.touch()
+    os.truncate(path, size)  # a file with a hole
+    with Spool(tmp_path) as spool:
+        spool.dead_letter("m n=1i 1", "400: bad")
+    assert (path.stat().st_size > size) is is_written
+
+
+def test_a_dead_letter_is_on_the_disk_when_it_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        "gridfleet.dashboards.telemetry.influx.spool.os.fsync",
+        lambda _: synced.append((tmp_path / DEAD_LETTERS).read_text(encoding="utf-8")),
+    )
+    with Spool(tmp_path, now_s=lambda: 12.34567) as spool:
+        spool.dead_letter("m n=1i 1", "400: bad")
+    (text,) = synced
+    assert json.loads(text) == {"time": 12.346, "reason": "400: bad", "point": "m n=1i 1"}
 
 
 def test_an_outage_of_ten_minutes_by_the_tests_clock(tmp_path: Path) -> None:

@@ -145,12 +145,13 @@ def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> R
                 result.equivalent += 1
             else:
                 result.survivors.append(change)
-    print(f"{name}: {result.killed} of {result.sampled}", flush=True)
+    lines = [f"{name}: {result.killed} of {result.sampled} killed", *(f"  {each}" for each in result.survivors)]
+    print("\n".join(lines), flush=True)
     return result
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return the results as a Markdown table, and the survivors below it."""
+    """Return the results as a Markdown table."""
     lines = ["| target | sampled | equivalent | killed | share |", "| --- | ---: | ---: | ---: | ---: |"]
     total = Result("all")
     for each in results:
@@ -160,8 +161,6 @@ def table(results: Sequence[Result]) -> str:
     for each in (*results, total):
         counts = f"{each.sampled} | {each.equivalent} | {each.killed} | {each.share:.0%}"
         lines.append(f"| {each.name} | {counts} |")
-    for each in results:
-        lines += ["", *(f"{each.name}: {survivor}" for survivor in each.survivors)]
     return "\n".join(lines)
 
 
