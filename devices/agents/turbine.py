@@ -48,12 +48,12 @@ class Turbine(Seller):
         "_neighbour_markets",
         "_neighbours",
         "_pressure_pa",
-        "roster",
         "_rotor_diameter_m",
         "_wind",
         "_wind_factor",
         "instruments",
         "power_w",
+        "roster",
         "selling",
     )
 

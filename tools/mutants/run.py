@@ -145,8 +145,8 @@ def measure(name: str, target: dict[str, Any], options: argparse.Namespace) -> R
                 result.equivalent += 1
             else:
                 result.survivors.append(change)
-    lines = [f"{name}: {result.killed} of {result.sampled} killed", *(f"  {each}" for each in result.survivors)]
-    print("\n".join(lines), flush=True)
+    found = "\n".join(f"  {survivor}" for survivor in result.survivors)
+    print(f"{name}: {result.killed} of {result.sampled} killed\n{found}", flush=True)
     return result
 
 
