@@ -18,7 +18,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants bench page dashboards influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants bench dist page dashboards influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -64,6 +64,9 @@ mutants: setup-dev ## Try small faults in the files that must not be wrong: do t
 
 bench: setup-dev ## Run the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+dist: setup-dev ## Build the wheel and the source distribution into dist/, reproducibly, without network
+	$(BIN)/python -m gridfleet.provisioning.deploy.distribution dist
 
 page: setup-dev ## Rebuild the live console's page (needs Node.js 20 and npm)
 	$(BIN)/python -m gridfleet.dashboards.console.page_messages >console/src/model/messages.ts
@@ -133,7 +136,7 @@ lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer ver
 # --- cleaning -----------------------------------------------------------------------------------
 
 clean: ## Remove results and caches
-	rm -rf out build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf out build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find broker devices dashboards provisioning src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## Remove results, caches and the virtual environments

@@ -1,6 +1,5 @@
 """Makes a bundle: builds GridFleet's own wheel and downloads the others by the hashes of the lock file."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.deploy.distribution import ROOT, build_wheel
 from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle, sha256_of
 
 MACHINES: Final = ("aarch64", "armv7l", "x86_64")
@@ -25,12 +25,7 @@ PLATFORM_TAGS: Final = {
     "x86_64": ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"),
 }
 """The platform tags of wheels that run on each machine (PEP 600)."""
-ROOT: Final = Path(__file__).resolve().parents[2]
-SOURCES: Final = ("broker", "devices", "dashboards", "provisioning", "src")
-"""The folders that GridFleet's wheel is built from."""
 LOCK: Final = "requirements-device.lock"
-SOURCE_DATE_EPOCH: Final = "946684800"
-"""Date of all files in the wheel, so that equal sources give an equal wheel, to the byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +83,16 @@ def _download(folder: Path, platform: Platform) -> None:
     _pip("download", *options, "--only-binary=:all:", "--no-deps", "--require-hashes", folder=folder)
 
 
-def build_wheel(folder: Path) -> None:
-    """Build GridFleet's own wheel from a copy of the sources, because setuptools writes into the folder it builds."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "gridfleet"
-        source.mkdir()
-        for name in SOURCES:
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
-        for name in ("pyproject.toml", "LICENSE"):
-            shutil.copy(ROOT / name, source)
-        _run(["wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={folder}", str(source)])
-
-
 def _pip(command: str, *options: str, folder: Path) -> None:
-    _run([command, *options, f"--requirement={ROOT / LOCK}", f"--dest={folder}"])
-
-
-def _run(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    arguments = [command, *options, f"--requirement={ROOT / LOCK}", f"--dest={folder}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         output = "; ".join((done.stderr or done.stdout).strip().splitlines()[-2:])
         raise CommandError(
-            f"pip {arguments[0]}", f"failed ({output}): is there a network, and a wheel for this platform?"
+            f"pip {command}", f"failed ({output}): is there a network, and a wheel for this platform?"
         )

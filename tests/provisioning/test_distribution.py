@@ -1,0 +1,207 @@
+"""GridFleet's own wheel and source distribution: complete, reproducible, and in use without the checkout."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from gridfleet.dashboards.console.server import page_files
+from gridfleet.provisioning.deploy.distribution import (
+    ROOT,
+    SOURCE_DATE_EPOCH,
+    UMASK,
+    build_sdist,
+    build_wheel,
+)
+from tests.provisioning.shell import end, start
+
+pytestmark = pytest.mark.xdist_group("distribution")
+
+USE: Final = """\
+import json
+import sys
+from urllib.request import urlopen
+
+import gridfleet
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer, page_files
+from gridfleet.dashboards.grafana import client
+from gridfleet.provisioning.chaos.plan import shipped_plans
+from gridfleet.provisioning.flash import units
+
+with ConsoleServer(ConsoleConfig("ws://127.0.0.1:9001", "germany")) as server:
+    served = {path: len(urlopen(server.url.rstrip("/") + path).read()) for path in page_files()}
+json.dump(
+    {
+        "package": gridfleet.__file__,
+        "elsewhere": [
+            name
+            for name, module in sys.modules.items()
+            if name.partition(".")[0] == "gridfleet" and not module.__file__.startswith(sys.prefix)
+        ],
+        "served": served,
+        "pages": sorted(page["uid"] for page in client.pages()),
+        "rules": len(client.rules()["rules"]),
+        "plans": sorted(shipped_plans()),
+        "unit": units.unit(units.FIRST_BOOT),
+    },
+    sys.stdout,
+)
+"""
+"""Uses an installation as a person would; prints what it found."""
+
+
+@pytest.fixture(scope="module")
+def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def own_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_sdist(tmp_path_factory.mktemp("sdist"))
+
+
+def package_files() -> Iterator[str]:
+    """Every file of the package in the checkout, as its path in an installation."""
+    package = ROOT / "src" / "gridfleet"
+    for entry in package.iterdir():
+        for path in entry.rglob("*") if entry.is_dir() else [entry]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield str(path.relative_to(package.parent))
+
+
+def test_the_wheel_installs_one_import_name(own_wheel: Path) -> None:
+    name, version, *_ = own_wheel.name.split("-")
+    with zipfile.ZipFile(own_wheel) as archive:
+        top_level = {Path(entry).parts[0] for entry in archive.namelist()}
+    assert (
+        top_level == {name, f"{name}-{version}.dist-info"} == {"gridfleet", f"gridfleet-{version}.dist-info"}
+    )
+
+
+def test_the_wheel_has_every_file_of_the_package_and_no_other(own_wheel: Path) -> None:
+    with zipfile.ZipFile(own_wheel) as archive:
+        packed = {entry for entry in archive.namelist() if ".dist-info/" not in entry}
+    expected = set(package_files())
+    assert {"gridfleet/py.typed", "gridfleet/dashboards/console/page/assets/console.js"} < expected
+    assert packed == expected
+
+
+def test_the_sdist_has_each_file_once_and_no_links(own_sdist: Path) -> None:
+    with tarfile.open(own_sdist) as archive:
+        members = archive.getmembers()
+    assert all(member.isreg() or member.isdir() for member in members)
+    names = [member.name.partition("/")[2] for member in members if member.isreg()]
+    assert len(names) == len(set(names))
+    package = {f"src/{name}" for name in package_files()}
+    others = {name for name in names if not name.startswith("src/gridfleet.egg-info/")} - package
+    assert package <= set(names)
+    assert others == {
+        "CHANGELOG.md",
+        "LICENSE",
+        "MANIFEST.in",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+        "setup.cfg",
+    }
+
+
+def test_the_sdist_builds_the_same_wheel(own_sdist: Path, own_wheel: Path, tmp_path: Path) -> None:
+    options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", f"--wheel-dir={tmp_path}")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *options, str(own_sdist)],
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH)},
+        umask=UMASK,
+        check=True,
+    )
+    assert (tmp_path / own_wheel.name).read_bytes() == own_wheel.read_bytes()
+
+
+def test_files_do_not_depend_on_who_builds_them(own_sdist: Path, own_wheel: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        again = build_sdist(tmp_path), build_wheel(tmp_path)
+    finally:
+        os.umask(before)
+    assert [path.read_bytes() for path in again] == [own_sdist.read_bytes(), own_wheel.read_bytes()]
+
+
+def test_the_first_boot_runs_from_the_wheel_with_the_standard_library_alone(own_wheel: Path) -> None:
+    """As on a Pi: the system's Python without site-packages, and the wheel as its path."""
+    run = "; ".join(
+        (
+            f"import sys; sys.path.insert(0, {str(own_wheel)!r})",
+            "from gridfleet.provisioning.flash import first_boot, units",
+            "print('.whl' in first_boot.__file__, first_boot.BOOT_PARTITION, bool(units.unit(units.FIRST_BOOT)))",
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", run], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True /boot/firmware True\n", "")
+
+
+@pytest.fixture(scope="module")
+def installation(own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel, and with our environment's packages except GridFleet itself."""
+    folder = tmp_path_factory.mktemp("installation")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", f"--python={python}", "--quiet", "--disable-pip-version-check")
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(own_wheel)], check=True)
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    # A .pth file in a folder that a .pth file adds is not read, so the editable installation is not found.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return folder
+
+
+def run_installed(installation: Path, folder: Path, program: str, *words: str) -> str:
+    """Run a program of the installation in a folder, without the checkout on its path; return its output."""
+    command = (str(installation / "bin" / program),)
+    ended = end(start(*words, cwd=folder, env={"PYTHONPATH": ""}, program=command))
+    assert ended.code == 0, ended.out + ended.err
+    return ended.out
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_all_its_files(installation: Path, tmp_path: Path) -> None:
+    found = json.loads(run_installed(installation, tmp_path, "python", "-c", USE))
+    assert found.pop("package").startswith(str(installation))
+    assert found.pop("elsewhere") == []
+    assert found.pop("served") == {path: len(content) for path, content in page_files().items()}
+    assert found.pop("pages") == [
+        f"gridfleet-{name}" for name in ("charging", "comparison", "device", "health", "market", "overview")
+    ]
+    assert found.pop("rules") == 7
+    assert found.pop("plans") == ["long", "short", "skew"]
+    assert "ExecStart=" in found.pop("unit")
+    assert found == {}
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_in_an_empty_folder(installation: Path, tmp_path: Path) -> None:
+    run_installed(installation, tmp_path, "gridfleet", "run", "normal", "--ticks", "3")
+    report = (tmp_path / "out" / "run-normal" / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in report
+    assert "<style>" in report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("check", "storm"), "[turbines]"), (("dashboards", "--help"), "push"), (("scenarios",), "scarce")],
+)
+def test_commands_of_an_installed_wheel(
+    installation: Path, tmp_path: Path, words: tuple[str, ...], expected: str
+) -> None:
+    assert expected in run_installed(installation, tmp_path, "gridfleet", *words)
+    assert list(tmp_path.iterdir()) == []
