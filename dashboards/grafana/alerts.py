@@ -52,10 +52,10 @@ def incidents(part: str, what: str) -> Flux:
     """Return the incidents caused by a fault, each as 1; no rows where there were none."""
     return (
         read("incident", "fault", where=f'r.part == "{part}" and r.what == "{what}"', time=SHOWN)
-        .where("r._value")
+        .filter("r._value")
         .then("map(fn: (r) => ({r with _value: 1}))", 'group(columns: ["site", "run", "device"])')
-        .order("_time")
-        .plain("site", "run", "device")
+        .sort("_time")
+        .keep("site", "run", "device")
     )
 
 
@@ -99,7 +99,7 @@ RULES: Final = (
         title="Recorder backlog growing",
         summary="The backlog of site {{ .Labels.site }} grew by {{ .Values.last.Value }} points in 10 minutes.",
         action="InfluxDB is offline or too slow. No data is lost until the disk is full: gridfleet recorder status.",
-        query=recorder("backlog").then(GROWTH).plain("site"),
+        query=recorder("backlog").then(GROWTH).keep("site"),
         minutes=10,
         above=1000,
         lasting="5m",

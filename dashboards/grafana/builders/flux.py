@@ -34,44 +34,44 @@ class Flux(NamedTuple):
         """Return the query with further steps in plain Flux."""
         return self._replace(steps=(*self.steps, *steps))
 
-    def where(self, condition: str) -> Self:
+    def filter(self, condition: str) -> Self:
         """Keep the rows for which a condition is true."""
         return self.then(f"filter(fn: (r) => {condition})")
 
-    def together(self, *by: str) -> Self:
+    def group(self, *by: str) -> Self:
         """Merge the series into one for each value of the columns, in order of time."""
         return self.then(_group(by), 'sort(columns: ["_time"])')
 
     def per_tick(self, *by: str, fn: str = "sum") -> Self:
         """Aggregate the rows of a tick: one point for each tick, field and value of the columns."""
-        return self.then(_group(("_time", "_field", *by)), f"{fn}()").together("_field", *by)
+        return self.then(_group(("_time", "_field", *by)), f"{fn}()").group("_field", *by)
 
-    def windows(self, fn: str = "mean") -> Self:
+    def aggregate_window(self, fn: str = "mean") -> Self:
         """Aggregate by time: one point for each window that the panel can show."""
         return self.then(
             f'aggregateWindow(every: v.windowPeriod, fn: {fn}, timeSrc: "_start", createEmpty: false)'
         )
 
-    def called(self, name: str) -> Self:
+    def label(self, name: str) -> Self:
         """Name each series by a Flux expression, such as `r.device`, so that the legend shows this alone."""
         return self.then(
             f"map(fn: (r) => ({{_time: r._time, _value: r._value, _field: {name}}}))", _group(("_field",))
         )
 
-    def plain(self, *labels: str) -> Self:
+    def keep(self, *labels: str) -> Self:
         """Drop all columns but time, field, value and labels: the legend shows the field and the labels."""
         return self.then(f"keep(columns: {_list(('_time', '_field', '_value', *labels))})")
 
-    def total(self, fn: str = "sum", *by: str) -> Self:
+    def aggregate(self, fn: str = "sum", *by: str) -> Self:
         """Return one value for all rows of each field and value of the columns."""
         return self.then(_group(("_field", *by)), f"{fn}()")
 
-    def wide(self, *rows: str) -> Self:
+    def pivot(self, *rows: str) -> Self:
         """Turn fields into columns: one row for each value of `rows`, or a single row."""
         if rows:
             pivot = f'pivot(rowKey: {_list(rows)}, columnKey: ["_field"], valueColumn: "_value")'
-            longer = self.then(pivot, "group()")
-            return longer.order("_time") if "_time" in rows else longer
+            pivoted = self.then(pivot, "group()")
+            return pivoted.sort("_time") if "_time" in rows else pivoted
         # A pivot needs a row key.
         return self.then(
             'set(key: "row", value: "all")',
@@ -79,28 +79,28 @@ class Flux(NamedTuple):
             'pivot(rowKey: ["row"], columnKey: ["_field"], valueColumn: "_value")',
         )
 
-    def newest(self, *by: str) -> Self:
+    def last(self, *by: str) -> Self:
         """Return the last value of each field for each value of the columns, fields as columns."""
-        return self.then(_group((*by, "_field")), 'sort(columns: ["_time"])', "last()").wide(*by)
+        return self.then(_group((*by, "_field")), 'sort(columns: ["_time"])', "last()").pivot(*by)
 
     def value(self, expression: str, name: str) -> Self:
         """Compute one value from the columns of each row."""
         return self.then(f'map(fn: (r) => ({{_value: {expression}, _field: "{name}"}}))')
 
-    def curve(self, expression: str, name: str) -> Self:
+    def series(self, expression: str, name: str) -> Self:
         """Compute one series from the columns of each row."""
         return self.then(
             f'map(fn: (r) => ({{_time: r._time, _value: {expression}, _field: "{name}"}}))',
             _group(("_field",)),
         )
 
-    def columns(self, *names: str) -> Self:
+    def keep_columns(self, *names: str) -> Self:
         """Return these columns alone, as a table."""
         return self.then(f"keep(columns: {_list(names)})")
 
-    def order(self, *names: str, down: bool = False) -> Self:
+    def sort(self, *names: str, descending: bool = False) -> Self:
         """Sort the rows."""
-        return self.then(f"sort(columns: {_list(names)}{', desc: true' if down else ''})")
+        return self.then(f"sort(columns: {_list(names)}{', desc: true' if descending else ''})")
 
 
 def read(measurement: str, *fields: str, where: str = CELLS, time: str = SHOWN) -> Flux:

@@ -19,8 +19,8 @@ def places(kind: str, *fields: str) -> Flux:
     """Return the last positions of the devices of a kind, with further columns."""
     return (
         read("device", "latitude", "longitude", *fields, where=f'{CELLS} and r.kind == "{kind}"')
-        .newest("device")
-        .columns("device", "latitude", "longitude", *fields)
+        .last("device")
+        .keep_columns("device", "latitude", "longitude", *fields)
     )
 
 
@@ -29,7 +29,7 @@ SUMS: Final = (
         "Stored",
         "Energy in the chargers' batteries at the end of the time range shown, and as a curve.",
         theme.ENERGY,
-        read("charging", "stored_wh").per_tick().windows("last").plain(),
+        read("charging", "stored_wh").per_tick().aggregate_window("last").keep(),
     ),
     stat(
         "State of charge",
@@ -38,7 +38,7 @@ SUMS: Final = (
         read("charging", "stored_wh", "capacity_wh")
         .per_tick()
         .then("last()")
-        .wide("_time")
+        .pivot("_time")
         .value(share("stored_wh", "capacity_wh"), "filled"),
         colours=FILL,
     ),
@@ -49,7 +49,7 @@ SUMS: Final = (
         read("charging", "ports_reserved", "ports")
         .per_tick()
         .then("last()")
-        .wide("_time")
+        .pivot("_time")
         .value(share("ports_reserved", "ports"), "reserved"),
         colours=theme.thresholds(theme.GOOD, (0.7, theme.WARN), (0.95, theme.BAD)),
     ),
@@ -57,20 +57,20 @@ SUMS: Final = (
         "Vehicles waiting",
         "Vehicles on their way to a reserved port, at the end of the time range shown.",
         theme.COUNT,
-        read("charging", "waiting").per_tick().then("last()").plain(),
+        read("charging", "waiting").per_tick().then("last()").keep(),
     ),
     stat(
         "Vehicles stranded",
         "Vehicles with an empty battery on the road, at the end of the time range shown; must be 0.",
         theme.COUNT,
-        read("charging", "failed").per_tick().then("last()").plain(),
+        read("charging", "failed").per_tick().then("last()").keep(),
         colours=theme.NONE_IS_GOOD,
     ),
     stat(
         "Offers accepted",
         "In the time range shown.",
         theme.COUNT,
-        read("offer", "price_eur_per_kwh").total("count"),
+        read("offer", "price_eur_per_kwh").aggregate("count"),
         empty="none yet",
     ),
 )
@@ -78,7 +78,7 @@ STORED: Final = timeseries(
     "Stored energy",
     "In all chargers, and the capacity of their batteries.",
     theme.ENERGY,
-    read("charging", "stored_wh", "capacity_wh").per_tick().windows().plain(),
+    read("charging", "stored_wh", "capacity_wh").per_tick().aggregate_window().keep(),
     lines=(Line("stored_wh", "stored", "charger"), Line("capacity_wh", "capacity", "muted")),
     floor=0,
 )
@@ -87,9 +87,9 @@ PER_CHARGER: Final = timeseries(
     "In the battery of each charger.",
     theme.ENERGY,
     read("device", "stored_wh", where=f'{CELLS} and r.kind == "charger"')
-    .together("device", "_field")
-    .windows()
-    .called("r.device"),
+    .group("device", "_field")
+    .aggregate_window()
+    .label("r.device"),
     shades_of="charger",
     floor=0,
 )
@@ -97,7 +97,7 @@ FLOWS: Final = timeseries(
     "Bought and delivered",
     "Energy per tick that chargers bought from producers and delivered to vehicles.",
     theme.ENERGY,
-    read("charging", "bought_wh", "delivered_wh").per_tick().windows().plain(),
+    read("charging", "bought_wh", "delivered_wh").per_tick().aggregate_window().keep(),
     lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "delivered to vehicles", "vehicle")),
     floor=0,
 )
@@ -105,7 +105,7 @@ PORTS: Final = timeseries(
     "Ports",
     "Ports of all chargers, and how many of them are reserved.",
     theme.COUNT,
-    read("charging", "ports", "ports_reserved").per_tick().windows().plain(),
+    read("charging", "ports", "ports_reserved").per_tick().aggregate_window().keep(),
     lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
     floor=0,
 )
@@ -113,7 +113,7 @@ MONEY: Final = timeseries(
     "Chargers' earnings and payments",
     "Earned from vehicles and paid to producers, per tick.",
     theme.MONEY,
-    read("charging", "earned_eur", "paid_eur").per_tick().windows().plain(),
+    read("charging", "earned_eur", "paid_eur").per_tick().aggregate_window().keep(),
     lines=(
         Line("earned_eur", "earned from vehicles", "vehicle"),
         Line("paid_eur", "paid to producers", "wind"),
@@ -124,7 +124,7 @@ STATES: Final = timeseries(
     "Vehicles by state",
     "How many vehicles are parked, driving, heading for a charger, charging or stranded.",
     theme.COUNT,
-    read("vehicles", "vehicles").per_tick("status").windows().called("r.status"),
+    read("vehicles", "vehicles").per_tick("status").aggregate_window().label("r.status"),
     lines=(
         Line("parked", "parked", "muted"),
         Line("driving", "driving", "imported"),
@@ -145,11 +145,11 @@ def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Pan
         about,
         unit,
         read("offer", field)
-        .together("_field")
+        .group("_field")
         .then(
             'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)',
         )
-        .plain(),
+        .keep(),
         lines=(Line(field, "hourly mean", meaning),),
         floor=0,
         empty="no offer accepted yet",
@@ -162,8 +162,8 @@ OUTCOMES: Final = bars(
     theme.COUNT,
     read("reservation", "energy_wh")
     .then('group(columns: ["outcome"])', "count()", 'rename(columns: {_value: "calls"})', "group()")
-    .columns("outcome", "calls")
-    .order("outcome"),
+    .keep_columns("outcome", "calls")
+    .sort("outcome"),
     along="outcome",
     lines=(Line("calls", "calls", "vehicle"),),
     empty="no call has ended yet",
@@ -174,8 +174,8 @@ REFUSED: Final = bars(
     theme.COUNT,
     read("declines", "declines")
     .then('group(columns: ["reason"])', "sum()", 'rename(columns: {_value: "declines"})', "group()")
-    .columns("reason", "declines")
-    .order("reason"),
+    .keep_columns("reason", "declines")
+    .sort("reason"),
     along="reason",
     lines=(Line("declines", "declined", "reactor"),),
     empty="no charger has declined",
@@ -185,9 +185,9 @@ TIMES: Final = timeseries(
     "Hourly mean of the time to reach the charger, and of the time plugged in.",
     theme.SECONDS,
     read("reservation", "way_s", "plugged_s")
-    .together("_field")
+    .group("_field")
     .then('aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)')
-    .plain(),
+    .keep(),
     lines=(Line("way_s", "on the way", "vehicle"), Line("plugged_s", "plugged in", "charger")),
     floor=0,
     empty="no vehicle has charged yet",
@@ -210,9 +210,9 @@ CHARGERS: Final = table(
         "device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur",
         where=f'{CELLS} and r.kind == "charger"',
     )
-    .newest("device")
-    .columns("device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur")
-    .order("device"),
+    .last("device")
+    .keep_columns("device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur")
+    .sort("device"),
     columns=(
         Column("device", "Charger", link=leads_to("gridfleet-device", device="${__value.raw}")),
         Column("state_of_charge", "Charge", theme.SHARE, 80, colours=FILL),

@@ -11,7 +11,7 @@ CLOCK: Final = (
         "Simulated time",
         "The last simulated time in the time range shown.",
         read("clock", "tick", where=RUN)
-        .together()
+        .group()
         .then("last()", "map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
         unit=theme.TIME,
@@ -20,30 +20,30 @@ CLOCK: Final = (
         "Phase",
         "The phase of the last tick: bid, trade, import or settle; cells trade in residual, surplus and exchange.",
         read("clock", "phase", where=RUN)
-        .together()
+        .group()
         .then("last()", 'rename(columns: {_value: "phase"})')
-        .columns("phase"),
+        .keep_columns("phase"),
         field="phase",
     ),
     stat(
         "Ticks left",
         "Ticks that remain in this run.",
         theme.COUNT,
-        read("clock", "ticks_left", where=RUN).together().then("last()").plain(),
+        read("clock", "ticks_left", where=RUN).group().then("last()").keep(),
     ),
     stat(
         "Seconds per tick",
         "Real seconds per tick; 0 in lock-step, where a tick takes as long as the slowest device.",
         theme.SECONDS,
-        read("clock", "seconds_per_tick", where=RUN).together().then("last()").plain(),
+        read("clock", "seconds_per_tick", where=RUN).group().then("last()").keep(),
     ),
     text_stat(
         "Algorithm",
         "How vehicles choose a charging offer.",
         read("clock", "algorithm_in_force", where=RUN)
-        .together()
+        .group()
         .then("last()", 'rename(columns: {_value: "algorithm"})')
-        .columns("algorithm"),
+        .keep_columns("algorithm"),
         field="algorithm",
     ),
 )

@@ -34,7 +34,7 @@ def both(
         title,
         about,
         unit,
-        *(query(one(side)).called(f'"{side.upper()}"') for side in SIDES),
+        *(query(one(side)).label(f'"{side.upper()}"') for side in SIDES),
         lines=LINES,
         floor=0,
         empty=empty,
@@ -60,7 +60,7 @@ def sums(
 
 def per_tick(field: str) -> Callable[[str], Flux]:
     """Return the query of a field of the energy balance, added up over the cells."""
-    return lambda side: read("grid", field, where=side).per_tick().windows()
+    return lambda side: read("grid", field, where=side).per_tick().aggregate_window()
 
 
 def mean_price(side: str) -> Flux:
@@ -69,10 +69,10 @@ def mean_price(side: str) -> Flux:
         read("grid", "paid_eur", "sold_wh", where=side)
         .then("toFloat()")
         .per_tick()
-        .windows("sum")
-        .wide("_time")
-        .where("r.sold_wh > 0.0")
-        .curve("1000.0 * r.paid_eur / r.sold_wh", "price")
+        .aggregate_window("sum")
+        .pivot("_time")
+        .filter("r.sold_wh > 0.0")
+        .series("1000.0 * r.paid_eur / r.sold_wh", "price")
     )
 
 
@@ -81,30 +81,32 @@ def reactor_share(side: str) -> Flux:
     return (
         read("grid", "reactor_wh", "sold_wh", where=side)
         .per_tick()
-        .windows("sum")
-        .wide("_time")
-        .curve(share("reactor_wh", "sold_wh"), "share")
+        .aggregate_window("sum")
+        .pivot("_time")
+        .series(share("reactor_wh", "sold_wh"), "share")
     )
 
 
 def offers(field: str) -> Callable[[str], Flux]:
     """Return the mean of a field of accepted offers by the hour."""
-    return lambda side: read("offer", field, where=side).together("_field").then(HOURS)
+    return lambda side: read("offer", field, where=side).group("_field").then(HOURS)
 
 
 def part(of: str, whole: str) -> Callable[[str], Flux]:
     """Return one field's part of another in all the time shown."""
-    return lambda side: read("grid", of, whole, where=side).total().wide().value(share(of, whole), "share")
+    return lambda side: (
+        read("grid", of, whole, where=side).aggregate().pivot().value(share(of, whole), "share")
+    )
 
 
 def paid(side: str) -> Flux:
     """Return what was paid for energy."""
-    return read("grid", "paid_eur", where=side).total()
+    return read("grid", "paid_eur", where=side).aggregate()
 
 
 def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
     """Return one figure of all accepted offers."""
-    return lambda side: read("offer", field, where=side).total(fn)
+    return lambda side: read("offer", field, where=side).aggregate(fn)
 
 
 SUMS: Final = (
@@ -161,7 +163,7 @@ def comparison() -> Dashboard:
                         lambda side: (
                             read("market", "lowest_price_eur_per_kwh", where=side)
                             .per_tick(fn="min")
-                            .windows("min")
+                            .aggregate_window("min")
                         ),
                     ),
                     both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
@@ -187,19 +189,21 @@ def comparison() -> Dashboard:
                         "Stored energy",
                         "In all chargers.",
                         theme.ENERGY,
-                        lambda side: read("charging", "stored_wh", where=side).per_tick().windows(),
+                        lambda side: read("charging", "stored_wh", where=side).per_tick().aggregate_window(),
                     ),
                     both(
                         "Ports reserved",
                         "Of all chargers.",
                         theme.COUNT,
-                        lambda side: read("charging", "ports_reserved", where=side).per_tick().windows(),
+                        lambda side: (
+                            read("charging", "ports_reserved", where=side).per_tick().aggregate_window()
+                        ),
                     ),
                     both(
                         "Vehicles waiting",
                         "On their way to a reserved port.",
                         theme.COUNT,
-                        lambda side: read("charging", "waiting", where=side).per_tick().windows(),
+                        lambda side: read("charging", "waiting", where=side).per_tick().aggregate_window(),
                     ),
                 ),
             ),

@@ -28,13 +28,13 @@ NOW: Final = (
     text_stat(
         "Kind",
         "The kind of device.",
-        read("device", "power_w", where=DEVICE).together().then("last()").columns("kind"),
+        read("device", "power_w", where=DEVICE).group().then("last()").keep_columns("kind"),
         field="kind",
     ),
     text_stat(
         "State",
         "The status in its last report.",
-        last("status").then('rename(columns: {_value: "status"})').columns("status"),
+        last("status").then('rename(columns: {_value: "status"})').keep_columns("status"),
         field="status",
     ),
     text_stat(
@@ -42,7 +42,7 @@ NOW: Final = (
         "Measured by real sensors, or simulated.",
         last("measured")
         .then('map(fn: (r) => ({r with source: if r._value then "measured" else "simulated"}))')
-        .columns("source"),
+        .keep_columns("source"),
         field="source",
     ),
     text_stat(
@@ -56,33 +56,33 @@ NOW: Final = (
         "Power",
         "Mean power over the tick; positive into the grid.",
         theme.POWER,
-        read("device", "power_w", where=DEVICE).together("_field").windows().plain(),
+        read("device", "power_w", where=DEVICE).group("_field").aggregate_window().keep(),
     ),
     stat(
         "Balance",
         "Earnings minus payments since the device started.",
         theme.MONEY,
-        last("balance_eur").plain(),
+        last("balance_eur").keep(),
     ),
     stat(
         "Messages ignored",
         "Messages that the device has ignored since it started.",
         theme.COUNT,
-        last("refused").plain(),
+        last("refused").keep(),
         colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
     ),
 )
 STATE: Final = states(
     "State",
     "The status that the device reports.",
-    read("device", "status", where=DEVICE).together("_field").windows("last").plain(),
+    read("device", "status", where=DEVICE).group("_field").aggregate_window("last").keep(),
     words=STATES,
 )
 POWER: Final = timeseries(
     "Power",
     "Mean power over the tick; positive into the grid, negative out of it.",
     theme.POWER,
-    read("device", "power_w", where=DEVICE).together("_field").windows().plain(),
+    read("device", "power_w", where=DEVICE).group("_field").aggregate_window().keep(),
     lines=(Line("power_w", "power", "wind"),),
 )
 ENERGY: Final = timeseries(
@@ -93,7 +93,7 @@ ENERGY: Final = timeseries(
         "device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
         "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh",
         where=DEVICE,
-    ).together("_field").windows().plain(),
+    ).group("_field").aggregate_window().keep(),
     lines=(
         Line("generated_wh", "generated", "wind"),
         Line("sold_wh", "sold", "charger"),
@@ -113,7 +113,7 @@ BATTERY: Final = timeseries(
     "State of charge",
     "Stored energy as a share of the battery's capacity.",
     theme.SHARE,
-    read("device", "state_of_charge", where=DEVICE).together("_field").windows().plain(),
+    read("device", "state_of_charge", where=DEVICE).group("_field").aggregate_window().keep(),
     lines=(Line("state_of_charge", "state of charge", "charger"),),
     colours=theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.3, theme.GOOD)),
     floor=0,
@@ -124,9 +124,9 @@ MONEY: Final = timeseries(
     "Balance since the device started, and earnings and payments in each tick.",
     theme.MONEY,
     read("device", "balance_eur", "earned_eur", "paid_eur", where=DEVICE)
-    .together("_field")
-    .windows("last")
-    .plain(),
+    .group("_field")
+    .aggregate_window("last")
+    .keep(),
     lines=(
         Line("balance_eur", "balance", "ink"),
         Line("earned_eur", "earned in the tick", "charger"),
@@ -137,7 +137,7 @@ PORTS: Final = timeseries(
     "Ports",
     "Ports of a charger, and how many of them are reserved.",
     theme.COUNT,
-    read("device", "ports", "ports_reserved", where=DEVICE).together("_field").windows("last").plain(),
+    read("device", "ports", "ports_reserved", where=DEVICE).group("_field").aggregate_window("last").keep(),
     lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
     floor=0,
     empty=NOT_THIS_KIND,
@@ -146,7 +146,7 @@ SPEED: Final = timeseries(
     "Speed",
     "Speed of a vehicle at the end of the tick.",
     theme.SPEED,
-    read("device", "speed_km_h", where=DEVICE).together("_field").windows("last").plain(),
+    read("device", "speed_km_h", where=DEVICE).group("_field").aggregate_window("last").keep(),
     lines=(Line("speed_km_h", "speed", "vehicle"),),
     floor=0,
     empty=NOT_THIS_KIND,
@@ -155,7 +155,7 @@ REFUSED: Final = timeseries(
     "Messages ignored",
     "Messages that the device has ignored since it started.",
     theme.COUNT,
-    read("device", "refused", where=DEVICE).together("_field").windows("last").plain(),
+    read("device", "refused", where=DEVICE).group("_field").aggregate_window("last").keep(),
     lines=(Line("refused", "ignored", "reactor"),),
     floor=0,
 )
@@ -166,7 +166,7 @@ def vehicle(title: str, about: str, field: str, unit: str) -> Panel:
     return text_stat(
         title,
         about,
-        last(field).then(f'rename(columns: {{_value: "{field}"}})').columns(field),
+        last(field).then(f'rename(columns: {{_value: "{field}"}})').keep_columns(field),
         field=field,
         unit=unit,
     )
@@ -191,34 +191,34 @@ MAP: Final = device_map(
         Marks(
             "here",
             read("device", "latitude", "longitude", where=DEVICE)
-            .newest("device")
-            .columns("device", "latitude", "longitude"),
+            .last("device")
+            .keep_columns("device", "latitude", "longitude"),
             "vehicle",
             8,
         ),
         Marks(
             "next stop",
             read("device", "next_latitude", "next_longitude", where=DEVICE)
-            .newest("device")
+            .last("device")
             .then('rename(columns: {next_latitude: "latitude", next_longitude: "longitude"})')
-            .columns("device", "latitude", "longitude"),
+            .keep_columns("device", "latitude", "longitude"),
             "charger",
             6,
         ),
         Marks(
             "destination",
             read("device", "destination_latitude", "destination_longitude", where=DEVICE)
-            .newest("device")
+            .last("device")
             .then('rename(columns: {destination_latitude: "latitude", destination_longitude: "longitude"})')
-            .columns("device", "latitude", "longitude"),
+            .keep_columns("device", "latitude", "longitude"),
             "ink",
             6,
         ),
     ),
     path=read("device", "latitude", "longitude", where=DEVICE)
     .then('pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")', "group()")
-    .columns("latitude", "longitude", "_time")
-    .order("_time"),
+    .keep_columns("latitude", "longitude", "_time")
+    .sort("_time"),
 )
 
 

@@ -12,14 +12,17 @@ NO_SENSORS: Final = "this device has no such sensors, or they reported nothing i
 
 def last(field: str) -> Flux:
     """Return the last value of a field of the device."""
-    return read("device", field, where=DEVICE).together("_field").then("last()")
+    return read("device", field, where=DEVICE).group("_field").then("last()")
 
 
 WIND: Final = timeseries(
     "Wind at the turbine",
     "Readings of its anemometer, in real time.",
     theme.WIND_SPEED,
-    read("sample", "wind_m_per_s", "gust_m_per_s", where=DEVICE).together("_field").windows("max").plain(),
+    read("sample", "wind_m_per_s", "gust_m_per_s", where=DEVICE)
+    .group("_field")
+    .aggregate_window("max")
+    .keep(),
     lines=(Line("gust_m_per_s", "gust", "imported"), Line("wind_m_per_s", "mean", "wind")),
     step="10s",
     floor=0,
@@ -29,7 +32,7 @@ PLUG: Final = timeseries(
     "Current and voltage at the charger",
     "Readings of its sensors, in real time.",
     theme.CURRENT,
-    read("sample", "current_a", "voltage_v", where=DEVICE).together("_field").windows("max").plain(),
+    read("sample", "current_a", "voltage_v", where=DEVICE).group("_field").aggregate_window("max").keep(),
     lines=(
         Line("current_a", "current", "charger"),
         Line("voltage_v", "voltage", "muted", unit=theme.VOLTAGE),
@@ -43,9 +46,9 @@ SWITCHES: Final = timeseries(
     "1: plug in, contactor closed, brake applied; in real time.",
     theme.COUNT,
     read("sample", "plugged", "contactor_closed", "brake_applied", where=DEVICE)
-    .together("_field")
-    .windows("last")
-    .plain(),
+    .group("_field")
+    .aggregate_window("last")
+    .keep(),
     lines=(
         Line("plugged", "plug in", "vehicle"),
         Line("contactor_closed", "contactor closed", "charger"),
@@ -60,8 +63,8 @@ INCIDENTS: Final = table(
     "Switches that acted and sensors that failed or recovered, with the reason; newest first, in real time.",
     read("incident", "reason", where=DEVICE, time=ALWAYS)
     .then("group()", 'rename(columns: {_time: "at", _value: "reason"})')
-    .columns("at", "part", "what", "reason")
-    .order("at", down=True)
+    .keep_columns("at", "part", "what", "reason")
+    .sort("at", descending=True)
     .then("limit(n: 200)"),
     columns=(
         Column("at", "Time", theme.TIME, 180),
@@ -75,19 +78,19 @@ HARDWARE: Final = (
     text_stat(
         "Faults",
         "Faults of sensors and switches; empty if there are none.",
-        last("faults").then('rename(columns: {_value: "faults"})').columns("faults"),
+        last("faults").then('rename(columns: {_value: "faults"})').keep_columns("faults"),
         field="faults",
     ),
     text_stat(
         "Contactor",
         "State of a charger's contactor; none without hardware pins.",
-        last("contactor").then('rename(columns: {_value: "contactor"})').columns("contactor"),
+        last("contactor").then('rename(columns: {_value: "contactor"})').keep_columns("contactor"),
         field="contactor",
     ),
     text_stat(
         "Contactor opened because",
         "The reason why a charger's contactor last opened.",
-        last("opened_because").then('rename(columns: {_value: "because"})').columns("because"),
+        last("opened_because").then('rename(columns: {_value: "because"})').keep_columns("because"),
         field="because",
     ),
 )

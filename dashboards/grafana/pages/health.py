@@ -26,13 +26,17 @@ def recorder(*fields: str) -> Flux:
 
 def now(field: str) -> Flux:
     """Return the last of the recorder's figures."""
-    return recorder(field).together("_field").then("last()").plain()
+    return recorder(field).group("_field").then("last()").keep()
 
 
 def rate(*fields: str) -> Flux:
     """Return the growth of counters per second; after a restart they begin at 0."""
     return (
-        recorder(*fields).together("_field").then("derivative(unit: 1s, nonNegative: true)").windows().plain()
+        recorder(*fields)
+        .group("_field")
+        .then("derivative(unit: 1s, nonNegative: true)")
+        .aggregate_window()
+        .keep()
     )
 
 
@@ -42,9 +46,9 @@ SUMS: Final = (
         "Whether the recorder is connected to the broker: 1 or 0.",
         theme.COUNT,
         recorder("connected")
-        .together("_field")
+        .group("_field")
         .then("last()", "map(fn: (r) => ({r with connected: if r._value then 1 else 0}))")
-        .columns("connected"),
+        .keep_columns("connected"),
         colours=theme.thresholds(theme.BAD, (1, theme.GOOD)),
         empty="no recorder",
     ),
@@ -94,7 +98,7 @@ SUMS: Final = (
         theme.COUNT,
         read("audit", "breaches", where=RUN, time=ALWAYS)
         .then('group(columns: ["invariant"])', 'sort(columns: ["_time"])', "last()")
-        .total(),
+        .aggregate(),
         colours=theme.NONE_IS_GOOD,
         empty="no audit",
     ),
@@ -117,7 +121,7 @@ SPOOL: Final = timeseries(
     "Recorder: spool",
     "Points that InfluxDB has not accepted yet, and their size on disk. Both grow while InfluxDB is offline.",
     theme.COUNT,
-    recorder("backlog", "backlog_bytes").together("_field").windows("max").plain(),
+    recorder("backlog", "backlog_bytes").group("_field").aggregate_window("max").keep(),
     lines=(
         Line("backlog", "points", "vehicle"),
         Line("backlog_bytes", "on disk", "muted", unit=theme.BYTES),
@@ -130,7 +134,10 @@ ERRORS: Final = timeseries(
     "Recorder: errors",
     "Failed attempts since the last success, foreign messages, and messages that were delivered again.",
     theme.COUNT,
-    recorder("failures", "refused", "redelivered", "connections").together("_field").windows("max").plain(),
+    recorder("failures", "refused", "redelivered", "connections")
+    .group("_field")
+    .aggregate_window("max")
+    .keep(),
     lines=(
         Line("failures", "failed attempts to send", "reactor"),
         Line("refused", "messages ignored", "event"),
@@ -145,7 +152,7 @@ MEMORY: Final = timeseries(
     "Recorder: memory",
     "Resident memory of the recorder's process.",
     theme.BYTES,
-    recorder("rss_bytes").together("_field").windows("max").plain(),
+    recorder("rss_bytes").group("_field").aggregate_window("max").keep(),
     lines=(Line("rss_bytes", "resident memory", "price"),),
     step=STEP,
     floor=0,
@@ -155,9 +162,9 @@ INVARIANTS: Final = table(
     "Invariants",
     "Each invariant of the auditor, how often it was checked in the run, and how often it was breached.",
     read("audit", "checked", "breaches", where=RUN, time=ALWAYS)
-    .newest("invariant")
-    .columns("invariant", "checked", "breaches")
-    .order("breaches", "checked", down=True),
+    .last("invariant")
+    .keep_columns("invariant", "checked", "breaches")
+    .sort("breaches", "checked", descending=True),
     columns=(
         Column("invariant", "Invariant"),
         Column("checked", "Checked", theme.COUNT, 110),
@@ -176,7 +183,7 @@ REJECTS: Final = ranking(
     .then('group(columns: ["cell", "kind", "reason"])', 'sort(columns: ["_time"])', "last()")
     .then('group(columns: ["reason"])', "sum()")
     .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
-    .order("value", down=True),
+    .sort("value", descending=True),
     colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (1000, theme.BAD)),
 )
 LATENESS: Final = """reduce(
@@ -205,7 +212,7 @@ LATE: Final = bars(
         "map(fn: (r) => ({phase: r.phase, took: r.took / r.phases, late: r.late / r.phases, worst: r.worst}))",
         "group()",
     )
-    .order("phase"),
+    .sort("phase"),
     along="phase",
     lines=(
         Line("took", "duration, mean", "muted"),
@@ -218,11 +225,11 @@ FLEET: Final = table(
     "Devices by kind at the last tick of the run: known, online, offline, reporting, with real sensors.",
     read("fleet", "devices", "online", "reporting", "with_sensors", where=RUN, time=ALWAYS)
     .then('group(columns: ["cell", "kind", "_field"])', 'sort(columns: ["_time"])', "last()")
-    .total("sum", "kind")
-    .wide("kind")
+    .aggregate("sum", "kind")
+    .pivot("kind")
     .then("map(fn: (r) => ({r with missing: r.devices - r.online}))")
-    .columns("kind", "devices", "online", "missing", "reporting", "with_sensors")
-    .order("kind"),
+    .keep_columns("kind", "devices", "online", "missing", "reporting", "with_sensors")
+    .sort("kind"),
     columns=(
         Column("kind", "Kind"),
         Column("devices", "Known", theme.COUNT, 90),
@@ -238,8 +245,8 @@ SEEN: Final = table(
     read("device", "power_w", where=RUN, time=ALWAYS)
     .then('group(columns: ["cell", "kind", "device"])', 'sort(columns: ["_time"])', "last()", "group()")
     .then('rename(columns: {_time: "seen"})')
-    .columns("device", "kind", "cell", "seen")
-    .order("seen", "device"),
+    .keep_columns("device", "kind", "cell", "seen")
+    .sort("seen", "device"),
     columns=(
         Column(
             "device",
@@ -256,8 +263,8 @@ PRESENCE: Final = table(
     "Last wills and births of devices in the run.",
     read("event", "text", where=RUN, time=ALWAYS)
     .then("group()", 'rename(columns: {_time: "at", _value: "text"})')
-    .columns("at", "what", "device", "text")
-    .order("at", down=True)
+    .keep_columns("at", "what", "device", "text")
+    .sort("at", descending=True)
     .then("limit(n: 200)"),
     columns=(
         Column("at", "Simulated time", theme.TIME, 180),

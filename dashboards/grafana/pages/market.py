@@ -17,35 +17,37 @@ SUMS: Final = (
         "Energy bought",
         "By consumers and chargers, in the time range shown.",
         theme.ENERGY,
-        read("grid", "sold_wh").total(),
+        read("grid", "sold_wh").aggregate(),
     ),
-    stat("Paid", "For this energy, in the time range shown.", theme.MONEY, read("grid", "paid_eur").total()),
+    stat(
+        "Paid", "For this energy, in the time range shown.", theme.MONEY, read("grid", "paid_eur").aggregate()
+    ),
     stat(
         "Lowest price",
         "Lowest price paid in the time range shown.",
         theme.PRICE,
-        read("market", "lowest_price_eur_per_kwh").total("min"),
+        read("market", "lowest_price_eur_per_kwh").aggregate("min"),
         decimals=3,
     ),
     stat(
         "Highest price",
         "Highest price paid in the time range shown.",
         theme.PRICE,
-        read("market", "highest_price_eur_per_kwh").total("max"),
+        read("market", "highest_price_eur_per_kwh").aggregate("max"),
         decimals=3,
     ),
     stat(
         "Awards refused",
         "Share of the awards that the buyer took only in part: two producers had sold to the same bid.",
         theme.SHARE,
-        read("market", "refusals", "awards").total().wide().value(share("refusals", "awards"), "share"),
+        read("market", "refusals", "awards").aggregate().pivot().value(share("refusals", "awards"), "share"),
         colours=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
     ),
     stat(
         "Highest number of rounds",
         "Highest number of awards from one producer to one buyer in a tick; 1 without faults.",
         theme.COUNT,
-        read("market", "rounds").total("max"),
+        read("market", "rounds").aggregate("max"),
         colours=theme.thresholds(theme.GOOD, (3, theme.WARN), (6, theme.BAD)),
     ),
 )
@@ -54,9 +56,9 @@ MERIT: Final = bars(
     "Energy bid for in each price band in the time range shown, and who sold it; the highest bids are served first.",
     theme.ENERGY,
     read("merit", "bid_wh", "sold_wh", "reactor_wh")
-    .total("sum", "band")
-    .wide("band")
-    .order("band", down=True),
+    .aggregate("sum", "band")
+    .pivot("band")
+    .sort("band", descending=True),
     along="band",
     lines=(
         Line("bid_wh", "bid for", "consumer"),
@@ -68,15 +70,15 @@ PRICES: Final = timeseries(
     "Prices",
     "Lowest, mean and highest price of a tick; the mean is weighted by energy.",
     theme.PRICE,
-    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
-    read("market", "highest_price_eur_per_kwh").per_tick(fn="max").windows("max").plain(),
+    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").aggregate_window("min").keep(),
+    read("market", "highest_price_eur_per_kwh").per_tick(fn="max").aggregate_window("max").keep(),
     read("grid", "paid_eur", "sold_wh")
     .then("toFloat()")
     .per_tick()
-    .windows("sum")
-    .wide("_time")
-    .where("r.sold_wh > 0.0")
-    .curve("1000.0 * r.paid_eur / r.sold_wh", "mean"),
+    .aggregate_window("sum")
+    .pivot("_time")
+    .filter("r.sold_wh > 0.0")
+    .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
     lines=(
         Line("lowest_price_eur_per_kwh", "lowest", "price"),
         Line("mean", "mean", "event"),
@@ -88,7 +90,7 @@ BY_CELL: Final = timeseries(
     "Mean price by cell",
     "The mean price of each cell, weighted by energy.",
     theme.PRICE,
-    read("market", "mean_price_eur_per_kwh").together("cell", "_field").windows().called("r.cell"),
+    read("market", "mean_price_eur_per_kwh").group("cell", "_field").aggregate_window().label("r.cell"),
     shades_of="price",
     floor=0,
 )
@@ -96,7 +98,10 @@ AWARDS: Final = timeseries(
     "Awards and refusals",
     "Counts per tick. Refusals and awards without a receipt are rare unless messages are lost.",
     theme.COUNT,
-    read("market", "awards", "trades", "requests", "refusals", "unanswered").per_tick().windows().plain(),
+    read("market", "awards", "trades", "requests", "refusals", "unanswered")
+    .per_tick()
+    .aggregate_window()
+    .keep(),
     lines=(
         Line("awards", "awards", "wind"),
         Line("trades", "trades", "charger"),
@@ -110,7 +115,7 @@ ROUNDS: Final = timeseries(
     "Rounds",
     "Highest number of awards from one producer to one buyer in a tick; later rounds sell refused energy again.",
     theme.COUNT,
-    read("market", "rounds").per_tick(fn="max").windows("max").plain(),
+    read("market", "rounds").per_tick(fn="max").aggregate_window("max").keep(),
     lines=(Line("rounds", "rounds", "wind"),),
     floor=0,
 )
@@ -118,7 +123,7 @@ BIDS: Final = timeseries(
     "Bids",
     "Bids that are not empty, and their packages, per tick.",
     theme.COUNT,
-    read("market", "bids", "packages").per_tick().windows().plain(),
+    read("market", "bids", "packages").per_tick().aggregate_window().keep(),
     lines=(Line("bids", "bids", "consumer"), Line("packages", "packages", "charger")),
     floor=0,
 )
@@ -126,7 +131,7 @@ MESSAGES: Final = timeseries(
     "Messages by type",
     "Messages that devices published, per tick.",
     theme.COUNT,
-    read("messages", "messages").per_tick("message_type").windows().called("r.message_type"),
+    read("messages", "messages").per_tick("message_type").aggregate_window().label("r.message_type"),
     shades_of="imported",
     stack=True,
     floor=0,
@@ -137,8 +142,8 @@ BUYERS: Final = timeseries(
     theme.ENERGY,
     read("device", "bought_wh", where=f'{CELLS} and (r.kind == "consumer" or r.kind == "charger")')
     .per_tick("kind")
-    .windows()
-    .called("r.kind"),
+    .aggregate_window()
+    .label("r.kind"),
     lines=(Line("consumer", "consumers", "consumer"), Line("charger", "chargers", "charger")),
     stack=True,
     floor=0,
@@ -147,12 +152,12 @@ IMPORTED: Final = timeseries(
     "Imports and exports by cell",
     "Energy per tick that a cell bought from its neighbours, above zero, and sold to them, below.",
     theme.ENERGY,
-    read("grid", "imported_wh").per_tick("cell").windows().called('"in: " + r.cell'),
+    read("grid", "imported_wh").per_tick("cell").aggregate_window().label('"in: " + r.cell'),
     read("grid", "exported_wh")
     .per_tick("cell")
-    .windows()
+    .aggregate_window()
     .then("map(fn: (r) => ({r with _value: -1.0 * r._value}))")
-    .called('"out: " + r.cell'),
+    .label('"out: " + r.cell'),
     shades_of="imported",
 )
 NET: Final = ranking(
@@ -160,10 +165,10 @@ NET: Final = ranking(
     "Energy bought from neighbouring cells minus energy sold to them, in the time range shown.",
     theme.ENERGY,
     read("grid", "imported_wh", "exported_wh")
-    .total("sum", "cell")
-    .wide("cell")
+    .aggregate("sum", "cell")
+    .pivot("cell")
     .then("map(fn: (r) => ({name: r.cell, value: r.imported_wh - r.exported_wh}))")
-    .order("value", down=True),
+    .sort("value", descending=True),
     meaning="imported",
 )
 

@@ -20,19 +20,22 @@ NOW: Final = (
         "Demand",
         "Energy that consumers and chargers bid for, per tick of 15 minutes.",
         theme.ENERGY,
-        read("grid", "demand_wh").per_tick().windows().plain(),
+        read("grid", "demand_wh").per_tick().aggregate_window().keep(),
     ),
     stat(
         "Wind generation",
         "Energy that the turbines generated, per tick of 15 minutes.",
         theme.ENERGY,
-        read("grid", "generated_wh").per_tick().windows().plain(),
+        read("grid", "generated_wh").per_tick().aggregate_window().keep(),
     ),
     stat(
         "Reactor share",
         "The reactor's share of the energy bought in the time range shown.",
         theme.SHARE,
-        read("grid", "reactor_wh", "sold_wh").total().wide().value(share("reactor_wh", "sold_wh"), "share"),
+        read("grid", "reactor_wh", "sold_wh")
+        .aggregate()
+        .pivot()
+        .value(share("reactor_wh", "sold_wh"), "share"),
         colours=SHARE,
     ),
     stat(
@@ -40,8 +43,8 @@ NOW: Final = (
         "Share of the wind generation in the time range shown that was not sold.",
         theme.SHARE,
         read("grid", "curtailed_wh", "generated_wh")
-        .total()
-        .wide()
+        .aggregate()
+        .pivot()
         .value(share("curtailed_wh", "generated_wh"), "share"),
     ),
     stat(
@@ -50,8 +53,8 @@ NOW: Final = (
         theme.PRICE,
         read("grid", "paid_eur", "sold_wh")
         .then("toFloat()")
-        .total()
-        .wide()
+        .aggregate()
+        .pivot()
         .value("if r.sold_wh == 0.0 then 0.0 else 1000.0 * r.paid_eur / r.sold_wh", "price"),
         decimals=3,
     ),
@@ -59,7 +62,7 @@ NOW: Final = (
         "Devices online",
         "Devices that are online at the end of the time range shown.",
         theme.COUNT,
-        read("fleet", "online").per_tick().then("last()").plain(),
+        read("fleet", "online").per_tick().then("last()").keep(),
     ),
     stat(
         "Devices offline",
@@ -68,7 +71,7 @@ NOW: Final = (
         read("fleet", "devices", "online")
         .per_tick()
         .then("last()")
-        .wide("_time")
+        .pivot("_time")
         .value("r.devices - r.online", "missing"),
         colours=theme.NONE_IS_GOOD,
     ),
@@ -76,7 +79,7 @@ NOW: Final = (
         "Invariant breaches",
         "Breaches that the auditor found in the run so far; must be 0.",
         theme.COUNT,
-        read("audit", "breaches", where=RUN).then('group(columns: ["invariant"])', "last()").total(),
+        read("audit", "breaches", where=RUN).then('group(columns: ["invariant"])', "last()").aggregate(),
         colours=theme.NONE_IS_GOOD,
         empty="no audit",
     ),
@@ -88,10 +91,10 @@ BALANCE: Final = timeseries(
     theme.ENERGY,
     read("grid", *SOURCES)
     .per_tick()
-    .windows()
-    .wide("_time")
+    .aggregate_window()
+    .pivot("_time")
     .then("map(fn: (r) => ({r with own_wh: r.generated_wh - r.curtailed_wh}))")
-    .columns("_time", "own_wh", "imported_wh", "reactor_wh", "curtailed_wh", "demand_wh"),
+    .keep_columns("_time", "own_wh", "imported_wh", "reactor_wh", "curtailed_wh", "demand_wh"),
     lines=(
         Line("own_wh", "wind used in the own cell", "wind"),
         Line("imported_wh", "from other cells", "imported"),
@@ -106,7 +109,7 @@ DIFFERENCE: Final = timeseries(
     "Power difference",
     "Wind generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
     theme.ENERGY,
-    read("grid", "difference_wh").per_tick().windows().plain(),
+    read("grid", "difference_wh").per_tick().aggregate_window().keep(),
     lines=(Line("difference_wh", "wind generation minus demand", "wind"),),
     colours=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
@@ -114,14 +117,14 @@ PRICES: Final = timeseries(
     "Prices",
     "Lowest and mean price of a tick: the lowest of all cells, and the mean weighted by energy.",
     theme.PRICE,
-    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").windows("min").plain(),
+    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").aggregate_window("min").keep(),
     read("grid", "paid_eur", "sold_wh")
     .then("toFloat()")
     .per_tick()
-    .windows("sum")
-    .wide("_time")
-    .where("r.sold_wh > 0.0")
-    .curve("1000.0 * r.paid_eur / r.sold_wh", "mean"),
+    .aggregate_window("sum")
+    .pivot("_time")
+    .filter("r.sold_wh > 0.0")
+    .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
     lines=(
         Line("lowest_price_eur_per_kwh", "lowest", "price"),
         Line("mean", "mean", "event"),
@@ -134,9 +137,9 @@ REACTOR: Final = timeseries(
     theme.SHARE,
     read("grid", "reactor_wh", "sold_wh")
     .per_tick()
-    .windows("sum")
-    .wide("_time")
-    .curve(share("reactor_wh", "sold_wh"), "reactor"),
+    .aggregate_window("sum")
+    .pivot("_time")
+    .series(share("reactor_wh", "sold_wh"), "reactor"),
     lines=(Line("reactor", "reactor share", "reactor"),),
     colours=SHARE,
     floor=0,
@@ -146,15 +149,15 @@ EARNED: Final = timeseries(
     "Earnings of each turbine and reactor since it started.",
     theme.MONEY,
     read("device", "balance_eur", where=f'{RUN} and r.kind == "turbine"')
-    .together("device", "_field")
-    .windows("last")
-    .called("r.device"),
+    .group("device", "_field")
+    .aggregate_window("last")
+    .label("r.device"),
     read("device", "balance_eur", where=f'{RUN} and r.kind == "reactor"')
-    .together("_time")
+    .group("_time")
     .then("sum()")
-    .together()
-    .windows("last")
-    .called('"reactor"'),
+    .group()
+    .aggregate_window("last")
+    .label('"reactor"'),
     lines=(Line("reactor", "reactor", "reactor"),),
     shades_of="wind",
 )
@@ -163,15 +166,15 @@ GENERATED: Final = timeseries(
     "Mean power of each turbine and reactor.",
     theme.POWER,
     read("device", "power_w", where=f'{RUN} and r.kind == "turbine"')
-    .together("device", "_field")
-    .windows()
-    .called("r.device"),
+    .group("device", "_field")
+    .aggregate_window()
+    .label("r.device"),
     read("device", "power_w", where=f'{RUN} and r.kind == "reactor"')
-    .together("_time")
+    .group("_time")
     .then("sum()")
-    .together()
-    .windows()
-    .called('"reactor"'),
+    .group()
+    .aggregate_window()
+    .label('"reactor"'),
     lines=(Line("reactor", "reactor", "reactor"),),
     shades_of="wind",
     stack=True,
@@ -194,7 +197,7 @@ RUNS: Final = table(
     "Every run of the site, with its simulated time. Click a run to show it from start to end.",
     read("grid", "tick", where=SITE, time=ALWAYS)
     .then('group(columns: ["run"])', SPAN_OF_RUN, "group()")
-    .order("run", down=True),
+    .sort("run", descending=True),
     columns=(
         Column(
             "run",
@@ -212,8 +215,8 @@ EVENTS: Final = table(
     "Events that explain the curves: storms, changes of settings and algorithm, devices that go offline and return.",
     read("event", "text", where=RUN)
     .then("group()", 'rename(columns: {_time: "at", _value: "text"})')
-    .columns("at", "what", "device", "text")
-    .order("at", down=True),
+    .keep_columns("at", "what", "device", "text")
+    .sort("at", descending=True),
     columns=(
         Column("at", "Time", theme.TIME, 180),
         Column("what", "Event", width=110),
