@@ -16,7 +16,7 @@ EXPRESSION: Final = {"type": "__expr__", "uid": "__expr__"}
 
 
 class Rule(NamedTuple):
-    """An alert rule: it fires when the last value has been above the limit for the time in `lasting`."""
+    """An alert rule: it fires when the last value has been above `threshold` for the time `pending_for`."""
 
     uid: str
     title: str
@@ -26,12 +26,12 @@ class Rule(NamedTuple):
     query: Flux
     minutes: int
     """How far back it reads, in minutes."""
-    above: float
-    lasting: str
+    threshold: float
+    pending_for: str
     severity: str
     page: str
     """Uid of the page that shows more."""
-    without_data: str = "OK"
+    no_data_state: str = "OK"
 
 
 def live_status(field: str) -> Flux:
@@ -76,8 +76,8 @@ RULES: Final = (
         action="The page Health lists them. Check their power, network and log, for example with gridfleet doctor.",
         query=live_status("missing"),
         minutes=5,
-        above=0,
-        lasting="2m",
+        threshold=0,
+        pending_for="2m",
         severity="warning",
         page="gridfleet-health",
     ),
@@ -88,11 +88,11 @@ RULES: Final = (
         action="Check with gridfleet recorder status that it runs and reaches the broker and InfluxDB.",
         query=recorder("silent_s"),
         minutes=5,
-        above=300,
-        lasting="1m",
+        threshold=300,
+        pending_for="1m",
         severity="critical",
         page="gridfleet-health",
-        without_data="Alerting",
+        no_data_state="Alerting",
     ),
     Rule(
         uid="gridfleet-backlog-growing",
@@ -101,8 +101,8 @@ RULES: Final = (
         action="InfluxDB is offline or too slow. No data is lost until the disk is full: gridfleet recorder status.",
         query=recorder("backlog").then(GROWTH).keep("site"),
         minutes=10,
-        above=1000,
-        lasting="5m",
+        threshold=1000,
+        pending_for="5m",
         severity="warning",
         page="gridfleet-health",
     ),
@@ -113,8 +113,8 @@ RULES: Final = (
         action="The page Health names the invariant. A device reports false values, or GridFleet has a bug.",
         query=live_status("breaches"),
         minutes=5,
-        above=0,
-        lasting="0s",
+        threshold=0,
+        pending_for="0s",
         severity="critical",
         page="gridfleet-health",
     ),
@@ -125,8 +125,8 @@ RULES: Final = (
         action="There is too little wind, or turbines are offline. See the pages Grid overview and Market.",
         query=live_status("reactor_share"),
         minutes=5,
-        above=0.5,
-        lasting="5m",
+        threshold=0.5,
+        pending_for="5m",
         severity="warning",
         page="gridfleet-overview",
     ),
@@ -137,8 +137,8 @@ RULES: Final = (
         action="The page Device names the fault. Inspect the charger on site before you reset it.",
         query=incidents("contactor", "opened"),
         minutes=15,
-        above=0,
-        lasting="0s",
+        threshold=0,
+        pending_for="0s",
         severity="critical",
         page="gridfleet-device",
     ),
@@ -149,8 +149,8 @@ RULES: Final = (
         action="The page Device names the fault: stuck, missing, out of range, disconnected. See docs/hardware.md.",
         query=live_status("faulty"),
         minutes=5,
-        above=0,
-        lasting="2m",
+        threshold=0,
+        pending_for="2m",
         severity="warning",
         page="gridfleet-device",
     ),
@@ -168,8 +168,8 @@ def rule_as_data(rule: Rule) -> dict[str, Any]:
         "uid": rule.uid,
         "title": rule.title,
         "condition": "high",
-        "for": rule.lasting,
-        "noDataState": rule.without_data,
+        "for": rule.pending_for,
+        "noDataState": rule.no_data_state,
         "execErrState": "Error",
         "isPaused": False,
         "labels": {"severity": rule.severity, "product": "gridfleet"},
@@ -209,7 +209,9 @@ def rule_as_data(rule: Rule) -> dict[str, Any]:
                     "type": "threshold",
                     "datasource": EXPRESSION,
                     "expression": "last",
-                    "conditions": [{"type": "query", "evaluator": {"type": "gt", "params": [rule.above]}}],
+                    "conditions": [
+                        {"type": "query", "evaluator": {"type": "gt", "params": [rule.threshold]}}
+                    ],
                 },
             },
         ],

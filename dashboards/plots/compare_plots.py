@@ -57,7 +57,7 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
         for place, (_, mean, sd, low, high) in enumerate(figures[metric.name]):
             if math.isnan(mean):
                 continue
-            axes.barh(place, mean, height=0.66, color=_tone(place), alpha=0.55)
+            axes.barh(place, mean, height=0.66, color=_colour(place), alpha=0.55)
             axes.plot([low, high], [place, place], color=style.INK, linewidth=0.8)
             axes.plot(
                 [max(low, mean - sd), min(high, mean + sd)], [place, place], color=style.INK, linewidth=2.4
@@ -88,9 +88,9 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
             if not np.isfinite(mean).any():
                 continue
             if len(runs) > 1:
-                axes.fill_between(hours, low, high, color=_tone(place), alpha=0.16, linewidth=0)
+                axes.fill_between(hours, low, high, color=_colour(place), alpha=0.16, linewidth=0)
             single: dict[str, Any] = {"marker": "o"} if len(hours) == 1 else {}
-            axes.plot(hours, mean, color=_tone(place), linestyle=_dash(place), **single)
+            axes.plot(hours, mean, color=_colour(place), linestyle=_dash(place), **single)
         axes.set_title(title, fontsize=8.5)
         axes.set_ylabel(unit)
         axes.set_ylim(bottom=0)
@@ -98,7 +98,7 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
     longest = max((run.hours[-1] for runs in curves.values() for run in runs if run.hours), default=1.0)
     panels[-1].set_xlim(0, longest)
     handles = [
-        Line2D([], [], color=_tone(place), linestyle=_dash(place), label=style.label(label))
+        Line2D([], [], color=_colour(place), linestyle=_dash(place), label=style.label(label))
         for place, label in enumerate(curves)
     ]
     panels[0].legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, borderaxespad=2.0)
@@ -106,8 +106,8 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
     return figure
 
 
-def _tone(place: int) -> str:
-    return style.RUN_TONES[place % len(style.RUN_TONES)]
+def _colour(place: int) -> str:
+    return style.RUN_COLOURS[place % len(style.RUN_COLOURS)]
 
 
 def _dash(place: int) -> Any:  # noqa: ANN401  a name or a pattern, as matplotlib takes it

@@ -7,14 +7,14 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from gridfleet.dashboards.plots.style import PNG_DPI, TITLE_POINTS, TONES
+from gridfleet.dashboards.plots.style import COLOURS, PNG_DPI, TITLE_POINTS
 
 _HEAD: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _META: Final = re.compile(r"\s*<metadata>.*?</metadata>|\s*<style type=\"text/css\">.*?</style>", re.DOTALL)
 _SIZE: Final = re.compile(r'<svg [^>]*?width="[^"]*" height="[^"]*" viewBox="[^"]*"')
 _TAGS: Final = re.compile(r"<[^>]*>")
 _HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
-_TOKENS: Final = {tone.light: token for token, tone in TONES.items()}
+_TOKENS: Final = {colour.light: token for token, colour in COLOURS.items()}
 _IDS: Final = re.compile(r'( id="|"#|url\(#)')
 _FONT: Final = re.compile(r" font-family: [^;\"]+;?")
 

@@ -13,54 +13,54 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-class Tone(NamedTuple):
+class Colour(NamedTuple):
     """A colour on light and on dark paper."""
 
     light: str
     dark: str
 
 
-TONES: Final = {
-    "wind": Tone("#0072b2", "#4aa8e0"),
-    "reactor": Tone("#d55e00", "#f0803c"),
-    "consumer": Tone("#b8578f", "#dd8fbc"),
-    "charger": Tone("#009e73", "#2cc498"),
-    "vehicle": Tone("#b98600", "#e6b422"),
-    "imported": Tone("#56b4e9", "#8fd0f5"),
-    "curtailed": Tone("#9aa0a8", "#7b828c"),
-    "price": Tone("#5a4a9c", "#a99be8"),
-    "event": Tone("#e8c400", "#f5dc50"),
-    "run-a": Tone("#3d4f66", "#b4c2d6"),
-    "run-b": Tone("#a3195b", "#f277ad"),
-    "run-c": Tone("#00798c", "#4cc9db"),
-    "run-d": Tone("#757500", "#d0d04a"),
-    "run-e": Tone("#8c4a2f", "#dba285"),
-    "run-f": Tone("#3f51b5", "#95a3f5"),
-    "ink": Tone("#1b1f24", "#e9ecef"),
-    "muted": Tone("#5c6670", "#a4adb6"),
-    "grid": Tone("#dde1e6", "#343b43"),
+COLOURS: Final = {
+    "wind": Colour("#0072b2", "#4aa8e0"),
+    "reactor": Colour("#d55e00", "#f0803c"),
+    "consumer": Colour("#b8578f", "#dd8fbc"),
+    "charger": Colour("#009e73", "#2cc498"),
+    "vehicle": Colour("#b98600", "#e6b422"),
+    "imported": Colour("#56b4e9", "#8fd0f5"),
+    "curtailed": Colour("#9aa0a8", "#7b828c"),
+    "price": Colour("#5a4a9c", "#a99be8"),
+    "event": Colour("#e8c400", "#f5dc50"),
+    "run-a": Colour("#3d4f66", "#b4c2d6"),
+    "run-b": Colour("#a3195b", "#f277ad"),
+    "run-c": Colour("#00798c", "#4cc9db"),
+    "run-d": Colour("#757500", "#d0d04a"),
+    "run-e": Colour("#8c4a2f", "#dba285"),
+    "run-f": Colour("#3f51b5", "#95a3f5"),
+    "ink": Colour("#1b1f24", "#e9ecef"),
+    "muted": Colour("#5c6670", "#a4adb6"),
+    "grid": Colour("#dde1e6", "#343b43"),
 }
-WIND: Final = TONES["wind"].light
-REACTOR: Final = TONES["reactor"].light
-CONSUMER: Final = TONES["consumer"].light
-CHARGER: Final = TONES["charger"].light
-VEHICLE: Final = TONES["vehicle"].light
-IMPORTED: Final = TONES["imported"].light
-CURTAILED: Final = TONES["curtailed"].light
-PRICE: Final = TONES["price"].light
-EVENT: Final = TONES["event"].light
-INK: Final = TONES["ink"].light
-MUTED: Final = TONES["muted"].light
-GRID: Final = TONES["grid"].light
+WIND: Final = COLOURS["wind"].light
+REACTOR: Final = COLOURS["reactor"].light
+CONSUMER: Final = COLOURS["consumer"].light
+CHARGER: Final = COLOURS["charger"].light
+VEHICLE: Final = COLOURS["vehicle"].light
+IMPORTED: Final = COLOURS["imported"].light
+CURTAILED: Final = COLOURS["curtailed"].light
+PRICE: Final = COLOURS["price"].light
+EVENT: Final = COLOURS["event"].light
+INK: Final = COLOURS["ink"].light
+MUTED: Final = COLOURS["muted"].light
+GRID: Final = COLOURS["grid"].light
 
-KIND_TONES: Final = {
+KIND_COLOURS: Final = {
     "turbine": WIND,
     "reactor": REACTOR,
     "consumer": CONSUMER,
     "charger": CHARGER,
     "vehicle": VEHICLE,
 }
-RUN_TONES: Final = tuple(tone.light for name, tone in TONES.items() if name.startswith("run-"))
+RUN_COLOURS: Final = tuple(colour.light for name, colour in COLOURS.items() if name.startswith("run-"))
 """Colours of the sets of runs in a comparison."""
 DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
 """Line styles that distinguish devices of one kind, which have the same colour."""

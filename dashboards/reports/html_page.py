@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 
-from gridfleet.dashboards.plots.style import TONES
+from gridfleet.dashboards.plots.style import COLOURS
 
 
 def document(title: str, body: str) -> str:
@@ -12,14 +12,14 @@ def document(title: str, body: str) -> str:
     sheet = (
         resources.files("gridfleet.dashboards.reports.data").joinpath("page.css").read_text(encoding="utf-8")
     )
-    light = "".join(f"--{token}:{tone.light};" for token, tone in TONES.items())
-    dark = "".join(f"--{token}:{tone.dark};" for token, tone in TONES.items())
-    tones = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    light = "".join(f"--{token}:{colour.light};" for token, colour in COLOURS.items())
+    dark = "".join(f"--{token}:{colour.dark};" for token, colour in COLOURS.items())
+    colours = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{tones}{sheet}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{colours}{sheet}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 

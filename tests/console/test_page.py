@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from gridfleet.dashboards.console import page_messages
-from gridfleet.dashboards.plots.style import TONES
+from gridfleet.dashboards.plots.style import COLOURS
 from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE
 from tests.console.conftest import SOURCES
 
@@ -79,7 +79,7 @@ def test_colours_are_those_of_the_figures() -> None:
     css = source("style.css")
     for name, pair in found.items():
         light, dark = re.findall(r"#\w{6}", pair)
-        assert (light, dark) == TONES[name]
+        assert (light, dark) == COLOURS[name]
         assert f"--{name}: {light}" in css
         assert f"--{name}: {dark}" in css
 
@@ -108,9 +108,9 @@ def test_the_lock_file_names_no_registry() -> None:
 @pytest.mark.parametrize("eye", VISION)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colours_stay_apart_for_colour_blind_eyes(eye: str, theme: str) -> None:
-    for tones in TOGETHER:
-        for one, other in combinations(tones, 2):
-            seen = [lab(VISION[eye], TONES[name][theme == "dark"]) for name in (one, other)]
+    for colours in TOGETHER:
+        for one, other in combinations(colours, 2):
+            seen = [lab(VISION[eye], COLOURS[name][theme == "dark"]) for name in (one, other)]
             apart = sum((a - b) ** 2 for a, b in zip(*seen, strict=True)) ** 0.5
             assert apart > APART, f"{one} and {other}: {apart:.1f}"
 

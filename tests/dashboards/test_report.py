@@ -14,7 +14,7 @@ import pytest
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.plots.figures.batteries import charger_batteries
 from gridfleet.dashboards.plots.figures.device_map import outline
-from gridfleet.dashboards.plots.style import TONES, house_style
+from gridfleet.dashboards.plots.style import COLOURS, house_style
 from gridfleet.dashboards.plots.timeline import MAX_BINS, read_timeline
 from gridfleet.dashboards.reports.html_page import document
 from gridfleet.dashboards.reports.metrics import METRICS, metric_values
@@ -150,10 +150,10 @@ def test_figures_follow_the_page_from_light_to_dark() -> None:
     with build(Fleet(ticks=12)) as store:
         pictures = render_all(store)
     for picture in pictures.values():
-        assert not [tone.light for tone in TONES.values() if tone.light in picture]
+        assert not [colour.light for colour in COLOURS.values() if colour.light in picture]
     assert "var(--wind)" in pictures["consumption-generation"]
     page = document("x", "")
-    assert all(f"--{token}:{tone.dark};" in page for token, tone in TONES.items())
+    assert all(f"--{token}:{colour.dark};" in page for token, colour in COLOURS.items())
 
 
 def test_a_breach_is_named_in_words() -> None:

@@ -12,9 +12,9 @@ import yaml
 from gridfleet.dashboards.grafana import build, client
 from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
 from gridfleet.dashboards.grafana.builders.query import DATASOURCE_UID
-from gridfleet.dashboards.grafana.builders.theme import tone
+from gridfleet.dashboards.grafana.builders.theme import colour
 from gridfleet.dashboards.grafana.templates import VariableError, fill
-from gridfleet.dashboards.plots.style import TONES
+from gridfleet.dashboards.plots.style import COLOURS
 from tests.grafana.macros import MACRO
 from tests.grafana.pages import FILES, VALUES, pages, panels, rule_texts, rules, texts
 
@@ -183,7 +183,7 @@ def test_links_lead_to_existing_pages() -> None:
 
 
 def test_a_quantity_has_one_colour() -> None:
-    palette = {tone.dark for tone in TONES.values()} | {"text", "#7b828c"}
+    palette = {colour.dark for colour in COLOURS.values()} | {"text", "#7b828c"}
     keys = {"color", "fixedColor", "fixed", "iconColor"}
     for name, page in pages().items():
         colours = {value for key, value in keys_and_values(page) if key in keys and isinstance(value, str)}
@@ -197,9 +197,9 @@ def test_a_quantity_has_one_colour() -> None:
                         seen[override["matcher"]["options"]].add(each["value"]["fixedColor"])
     for field in ("demand_wh", "imported_wh", "capacity_wh", "lowest_price_eur_per_kwh", "mean", "ports"):
         assert len(seen[field]) == 1, field
-    assert seen["reactor_wh"] == seen["reactor"] == {tone("reactor")}
-    assert seen["stored_wh"] == seen["charger"] == {tone("charger")}
-    assert seen["curtailed_wh"] == {tone("curtailed")}
+    assert seen["reactor_wh"] == seen["reactor"] == {colour("reactor")}
+    assert seen["stored_wh"] == seen["charger"] == {colour("charger")}
+    assert seen["curtailed_wh"] == {colour("curtailed")}
 
 
 def test_every_override_is_of_a_field_in_the_query() -> None:

@@ -13,14 +13,14 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Proper
 from gridfleet.dashboards.grafana.builders.flux import Flux
 from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
 from gridfleet.dashboards.grafana.builders.panels import (
-    NOTHING,
-    TICK,
-    Line,
-    begin,
+    MIN_INTERVAL,
+    NO_DATA,
+    FieldStyle,
+    configure,
     legend_below,
-    properties_of,
+    overrides_of,
 )
-from gridfleet.dashboards.grafana.builders.theme import PLAIN, tone
+from gridfleet.dashboards.grafana.builders.theme import UNCOLOURED, colour
 
 
 class Column(NamedTuple):
@@ -31,23 +31,23 @@ class Column(NamedTuple):
     unit: str = "none"
     width: int = 0
     link: str = ""
-    colours: sdk.ThresholdsConfig | None = None
+    thresholds: sdk.ThresholdsConfig | None = None
 
 
-def bars(
+def bar_chart(
     title: str,
-    about: str,
+    description: str,
     unit: str,
     query: Flux,
     *,
-    along: str,
-    lines: Iterable[Line],
-    empty: str = NOTHING,
+    x_field: str,
+    fields: Iterable[FieldStyle],
+    empty: str = NO_DATA,
 ) -> dashboard.Panel:
-    """Bars side by side, one for each row; `along` is the column that names the rows."""
+    """Bars side by side, one for each row; `x_field` is the column that names the rows."""
     panel = (
-        begin(barchart.Panel(), title, about, unit, (query,), empty)
-        .x_field(along)
+        configure(barchart.Panel(), title, description, unit, (query,), empty)
+        .x_field(x_field)
         .orientation(common.VizOrientation.VERTICAL)
         .stacking(common.StackingMode.NONE)
         .show_value(common.VisibilityMode.NEVER)
@@ -59,51 +59,53 @@ def bars(
         .legend(legend_below())
         .tooltip(parts.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.NONE))
     )
-    for line in lines:
-        panel.override_by_name(line.field, properties_of(line))
+    for style in fields:
+        panel.override_by_name(style.field, overrides_of(style))
     return panel.build()
 
 
-def ranking(
+def bar_gauge(
     title: str,
-    about: str,
+    description: str,
     unit: str,
     *queries: Flux,
-    colours: sdk.ThresholdsConfig = PLAIN,
-    meaning: str = "",
-    empty: str = NOTHING,
+    thresholds: sdk.ThresholdsConfig = UNCOLOURED,
+    quantity: str = "",
+    empty: str = NO_DATA,
 ) -> dashboard.Panel:
     """A horizontal bar for each row of tables with the columns `name` and `value`."""
     panel = (
-        begin(bargauge.Panel(), title, about, unit, queries, empty)
+        configure(bargauge.Panel(), title, description, unit, queries, empty)
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .value_mode(common.BarGaugeValueMode.TEXT)
         .show_unfilled(show_unfilled=True)
         .min(0)
-        .thresholds(colours)
+        .thresholds(thresholds)
         .reduce_options(
             parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=True).limit(40).fields("")
         )
     )
-    if meaning:
-        panel.color_scheme(sdk.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(tone(meaning)))
+    if quantity:
+        panel.color_scheme(
+            sdk.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(colour(quantity))
+        )
     return panel.build()
 
 
 def table(
     title: str,
-    about: str,
+    description: str,
     query: Flux,
     *,
     columns: Iterable[Column],
-    empty: str = NOTHING,
+    empty: str = NO_DATA,
 ) -> dashboard.Panel:
     """A table; a column may link to another page."""
     panel = (
-        begin(table_panel.Panel(), title, about, "none", (query,), empty)
+        configure(table_panel.Panel(), title, description, "none", (query,), empty)
         .cell_height(common.TableCellHeight.SM)
-        .thresholds(PLAIN)
+        .thresholds(UNCOLOURED)
         .filterable(filterable=True)
     )
     for column in columns:
@@ -111,23 +113,23 @@ def table(
     return panel.build()
 
 
-def states(
+def state_timeline(
     title: str,
-    about: str,
+    description: str,
     *queries: Flux,
-    words: Iterable[tuple[str, str]],
-    empty: str = NOTHING,
+    state_colours: Iterable[tuple[str, str]],
+    empty: str = NO_DATA,
 ) -> dashboard.Panel:
-    """A band for each series with its state over time; `words` are the states and their colours."""
+    """A band for each series with its state over time; `state_colours` are the states and their colours."""
     mapping = dashboard.ValueMap(
         {
             word: dashboard.ValueMappingResult(text=word, color=colour, index=index)
-            for index, (word, colour) in enumerate(words)
+            for index, (word, colour) in enumerate(state_colours)
         }
     )
     return (
-        begin(statetimeline.Panel(), title, about, "none", queries, empty)
-        .interval(TICK)
+        configure(statetimeline.Panel(), title, description, "none", queries, empty)
+        .interval(MIN_INTERVAL)
         .mappings([mapping])
         .show_value(common.VisibilityMode.AUTO)
         .row_height(0.8)
@@ -137,13 +139,13 @@ def states(
     )
 
 
-def alert_list(title: str, about: str) -> dashboard.Panel:
+def alert_list(title: str, description: str) -> dashboard.Panel:
     """The present state of the alert rules; the SDK has no builder for this panel."""
     return (
         sdk.Panel()
         .type("alertlist")
         .title(title)
-        .description(about)
+        .description(description)
         .options(
             {
                 "viewMode": "list",
@@ -174,9 +176,9 @@ def _cell(column: Column) -> list[Property]:
         properties.append(Property("custom.width", column.width))
     if column.link:
         properties.append(Property("links", [{"title": f"Open {column.name}", "url": column.link}]))
-    if column.colours is not None:
+    if column.thresholds is not None:
         properties += [
-            Property("thresholds", column.colours.build()),
+            Property("thresholds", column.thresholds.build()),
             Property("custom.cellOptions", {"type": "color-text"}),
             Property("color", {"mode": "thresholds"}),
         ]

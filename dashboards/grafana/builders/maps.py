@@ -11,9 +11,9 @@ from grafana_foundation_sdk.models.geomap import TooltipMode
 
 from gridfleet.dashboards.grafana.builders.flux import Flux
 from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.builders.theme import tone
+from gridfleet.dashboards.grafana.builders.theme import colour
 
-OUTLINES: Final = (
+COUNTRY_BORDERS: Final = (
     parts.MapLayerOptions()
     .type("geojson")
     .name("countries")
@@ -21,14 +21,14 @@ OUTLINES: Final = (
         {
             "src": "public/maps/countries.geojson",
             "rules": [],
-            "style": {"color": {"fixed": tone("grid")}, "opacity": 0.4, "lineWidth": 1},
+            "style": {"color": {"fixed": colour("grid")}, "opacity": 0.4, "lineWidth": 1},
         }
     )
     .tooltip(tooltip=False)
 )
 """Part of Grafana: without the internet the map shows at least the borders."""
-FIT: Final = geomap.MapViewConfig().id("fit").lat(51).lon(10).zoom(6).all_layers(all_layers=True)
-PLACE: Final = (
+FIT_VIEW: Final = geomap.MapViewConfig().id("fit").lat(51).lon(10).zoom(6).all_layers(all_layers=True)
+COORDINATES: Final = (
     parts.FrameGeometrySource()
     .mode(common.FrameGeometrySourceMode.COORDS)
     .latitude("latitude")
@@ -36,24 +36,28 @@ PLACE: Final = (
 )
 
 
-class Marks(NamedTuple):
+class MarkerLayer(NamedTuple):
     """A layer of marks: its name, the query that gives `latitude` and `longitude`, its colour, and its sizes."""
 
     name: str
     query: Flux
-    meaning: str
+    quantity: str
     pixels: float = 5
     sized_by: str = ""
     """A column from 0 to 1 that makes marks grow to twice the size."""
 
 
 def device_map(
-    title: str, about: str, layers: Iterable[Marks], *, path: Flux | None = None
+    title: str, description: str, layers: Iterable[MarkerLayer], *, path: Flux | None = None
 ) -> dashboard.Panel:
     """Return a map of marks, and of a path if given."""
-    drawn: list[Builder[common.MapLayerOptions]] = [OUTLINES]
+    drawn: list[Builder[common.MapLayerOptions]] = [COUNTRY_BORDERS]
     panel = (
-        geomap.Panel().title(title).description(about).datasource(DATASOURCE).no_value("no device reported")
+        geomap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .no_value("no device reported")
     )
     letters = iter("ABCDEFGH")
     for marks in layers:
@@ -63,10 +67,10 @@ def device_map(
     if path is not None:
         letter = next(letters)
         panel.with_target(Query(letter, path))
-        style = {"color": {"fixed": tone("muted")}, "lineWidth": 2, "opacity": 0.8}
+        style = {"color": {"fixed": colour("muted")}, "lineWidth": 2, "opacity": 0.8}
         drawn.insert(1, _layer("route", "path", letter, {"style": style, "arrow": 1}))
     return (
-        panel.view(FIT)
+        panel.view(FIT_VIEW)
         .controls(
             geomap.ControlsOptions()
             .show_zoom(show_zoom=True)
@@ -87,19 +91,19 @@ def _layer(kind: str, name: str, letter: str, config: dict[str, object]) -> part
         .type(kind)
         .name(name)
         .config(config)
-        .location(PLACE)
+        .location(COORDINATES)
         .filter_data({"id": "byRefId", "options": letter})
         .tooltip(tooltip=True)
     )
 
 
-def _style(marks: Marks) -> dict[str, object]:
+def _style(marks: MarkerLayer) -> dict[str, object]:
     size: dict[str, object] = {"fixed": marks.pixels, "min": marks.pixels, "max": 2 * marks.pixels}
     if marks.sized_by:
         size["field"] = marks.sized_by
     return {
         "size": size,
-        "color": {"fixed": tone(marks.meaning)},
+        "color": {"fixed": colour(marks.quantity)},
         "opacity": 0.8,
         "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
     }

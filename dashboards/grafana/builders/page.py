@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from gridfleet.dashboards.grafana.builders.flux import RUN, SITE, Flux, read, values_of
 from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.builders.theme import tone
+from gridfleet.dashboards.grafana.builders.theme import colour
 from gridfleet.devices.config.scenario import Scenario
 
 FOLDER_UID: Final = "gridfleet"
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     widths: Sequence[int] = ()
 
 
-class Span(NamedTuple):
+class TimeRange(NamedTuple):
     """The time range that a page shows at first, and its refresh interval."""
 
     begin: str
@@ -50,33 +50,35 @@ class Span(NamedTuple):
     refresh: str
 
 
-SIMULATED: Final = Span(f"{SHIPPED_FROM.isoformat()}.000Z", f"{SHIPPED_TO.isoformat()}.000Z", "30s")
-REAL: Final = Span("now-1h", "now", "10s")
+SIMULATED_TIME: Final = TimeRange(f"{SHIPPED_FROM.isoformat()}.000Z", f"{SHIPPED_TO.isoformat()}.000Z", "30s")
+REAL_TIME: Final = TimeRange("now-1h", "now", "10s")
 
 SITES: Final = values_of("site", "grid")
 RUNS: Final = values_of("run", "grid", SITE)
 
 
-def choice(name: str, label: str, query: str, about: str, *, many: bool = False) -> sdk.QueryVariable:
-    """Return a variable whose values a query gives; `many`: several of them, or all."""
+def query_variable(
+    name: str, label: str, query: str, description: str, *, multiple: bool = False
+) -> sdk.QueryVariable:
+    """Return a variable whose values a query gives; `multiple`: several of them, or all."""
     variable = (
         sdk.QueryVariable(name)
         .label(label)
-        .description(about)
+        .description(description)
         .datasource(DATASOURCE)
         .query(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.NATURAL_DESC if name.startswith("run") else VariableSort.NATURAL_ASC)
     )
-    if many:
+    if multiple:
         variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(ALL)
     return variable
 
 
-SITE_CHOICE: Final = choice("site", "Site", SITES, "The site, as in the MQTT topics.")
-RUN_CHOICE: Final = choice("run", "Run", RUNS, "A run of the site.")
-CELL_CHOICE: Final = choice(
-    "cell", "Cells", values_of("cell", "grid", RUN), "The cells whose figures are added up.", many=True
+SITE_VARIABLE: Final = query_variable("site", "Site", SITES, "The site, as in the MQTT topics.")
+RUN_VARIABLE: Final = query_variable("run", "Run", RUNS, "A run of the site.")
+CELL_VARIABLE: Final = query_variable(
+    "cell", "Cells", values_of("cell", "grid", RUN), "The cells whose figures are added up.", multiple=True
 )
 
 EVENTS: Final = (
@@ -103,36 +105,36 @@ def events(run: str, *kinds: str) -> Flux:
 def page(
     uid: str,
     title: str,
-    about: str,
+    description: str,
     rows: Sequence[Row],
     *,
-    variables: Sequence[sdk.QueryVariable] = (SITE_CHOICE, RUN_CHOICE, CELL_CHOICE),
-    span: Span = SIMULATED,
-    annotated: Sequence[tuple[str, str]] = (("", RUN),),
+    variables: Sequence[sdk.QueryVariable] = (SITE_VARIABLE, RUN_VARIABLE, CELL_VARIABLE),
+    time_range: TimeRange = SIMULATED_TIME,
+    annotated_runs: Sequence[tuple[str, str]] = (("", RUN),),
 ) -> dashboard.Dashboard:
-    """Return a page; `annotated` are the runs whose events it marks: prefix of the name, and condition in Flux."""
+    """Return a page; `annotated_runs` are the runs whose events it marks: prefix of the name, and condition in Flux."""
     builder = (
         sdk.Dashboard(title)
         .uid(uid)
-        .description(about)
+        .description(description)
         .tags([TAG])
         .timezone("utc")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .time(span.begin, span.end)
-        .refresh(span.refresh)
+        .time(time_range.begin, time_range.end)
+        .refresh(time_range.refresh)
         .variables(list(variables))
         .editable()
         .version(1)
     )
-    for prefix, run in annotated:
-        for name, meaning, kinds in EVENTS:
+    for prefix, run in annotated_runs:
+        for name, quantity, kinds in EVENTS:
             builder.annotation(
                 sdk.AnnotationQuery()
                 .name(f"{prefix}{name}")
                 .datasource(DATASOURCE)
                 .enable(enable=True)
                 .hide(hide=False)
-                .icon_color(tone(meaning))
+                .icon_color(colour(quantity))
                 .target(Query("Anno", events(run, *kinds)))
             )
     builder.link(
@@ -152,17 +154,17 @@ def page(
         .include_vars(include_vars=True)
     )
     built = builder.build()
-    built.panels = _laid_out(rows)
+    built.panels = _lay_out(rows)
     return built
 
 
-def leads_to(uid: str, **variables: str) -> str:
+def page_link(uid: str, **variables: str) -> str:
     """Return the link to a page for the same site, run and time; `variables` are further ones."""
     more = "".join(f"&var-{name}={value}" for name, value in variables.items())
     return f"/d/{uid}?${{site:queryparam}}&${{run:queryparam}}&${{__url_time_range}}{more}"
 
 
-def linked(panel: dashboard.Panel, title: str, url: str) -> dashboard.Panel:
+def with_link(panel: dashboard.Panel, title: str, url: str) -> dashboard.Panel:
     """Return the panel with a link in its corner."""
     link = sdk.DashboardLink(title).type(DashboardLinkType.LINK).url(url).build()
     more = copy(panel)
@@ -170,7 +172,7 @@ def linked(panel: dashboard.Panel, title: str, url: str) -> dashboard.Panel:
     return more
 
 
-def _laid_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
+def _lay_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     """Number the panels and place them; the numbers are stable as long as the order is, for links name them."""
     placed: list[dashboard.Panel | dashboard.RowPanel] = []
     y = 0
@@ -181,7 +183,7 @@ def _laid_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]
             heading.grid_pos = GridPos(h=1, w=COLUMNS, x=0, y=y)
             placed.append(heading)
             y += 1
-        widths = row.widths or _even(len(row.panels))
+        widths = row.widths or _equal_widths(len(row.panels))
         if sum(widths) != COLUMNS or len(widths) != len(row.panels):
             raise ValueError(f"row {row.heading!r}: widths {widths} do not fill {COLUMNS} columns")
         x = 0
@@ -194,6 +196,6 @@ def _laid_out(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]
     return placed
 
 
-def _even(count: int) -> list[int]:
+def _equal_widths(count: int) -> list[int]:
     share, rest = divmod(COLUMNS, count)
     return [share + (1 if index < rest else 0) for index in range(count)]

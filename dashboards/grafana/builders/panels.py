@@ -14,19 +14,19 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Proper
 
 from gridfleet.dashboards.grafana.builders.flux import Flux
 from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
-from gridfleet.dashboards.grafana.builders.theme import PLAIN, tone
+from gridfleet.dashboards.grafana.builders.theme import UNCOLOURED, colour
 
-TICK: Final = "15m"
+MIN_INTERVAL: Final = "15m"
 """The smallest interval between two points of simulated time."""
-NOTHING: Final = "no data in the time range shown"
+NO_DATA: Final = "no data in the time range shown"
 
 
-class Line(NamedTuple):
+class FieldStyle(NamedTuple):
     """How a field is shown: its name, the quantity whose colour it has, and whether it is a line beside a stack."""
 
     field: str
     name: str
-    meaning: str
+    quantity: str
     unstacked: bool = False
     unit: str = ""
 
@@ -48,22 +48,22 @@ P = TypeVar("P", bound=_Common)
 
 def timeseries(  # noqa: PLR0913 - a panel has many settings
     title: str,
-    about: str,
+    description: str,
     unit: str,
     *queries: Flux,
-    lines: Sequence[Line] = (),
+    fields: Sequence[FieldStyle] = (),
     shades_of: str = "",
     stack: bool = False,
     bars: bool = False,
-    colours: sdk.ThresholdsConfig | None = None,
-    step: str = TICK,
-    floor: float | None = None,
-    empty: str = NOTHING,
+    thresholds: sdk.ThresholdsConfig | None = None,
+    interval: str = MIN_INTERVAL,
+    soft_min: float | None = None,
+    empty: str = NO_DATA,
 ) -> dashboard.Panel:
-    """Curves over time: `lines` for known fields, else all in shades of one colour."""
+    """Curves over time: `fields` for known fields, else all in shades of one colour."""
     panel = (
-        begin(series_panel.Panel(), title, about, unit, queries, empty)
-        .interval(step)
+        configure(series_panel.Panel(), title, description, unit, queries, empty)
+        .interval(interval)
         .legend(legend_below())
         .tooltip(parts.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.NONE))
         .line_width(1)
@@ -75,54 +75,56 @@ def timeseries(  # noqa: PLR0913 - a panel has many settings
     )
     if stack:
         panel.stacking(parts.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
-    if floor is not None:
-        panel.axis_soft_min(floor)
-    if colours is not None:
-        panel.thresholds(colours).thresholds_style(
+    if soft_min is not None:
+        panel.axis_soft_min(soft_min)
+    if thresholds is not None:
+        panel.thresholds(thresholds).thresholds_style(
             parts.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         )
     if shades_of:
         panel.color_scheme(
-            sdk.FieldColor().mode(dashboard.FieldColorModeId.SHADES).fixed_color(tone(shades_of))
+            sdk.FieldColor().mode(dashboard.FieldColorModeId.SHADES).fixed_color(colour(shades_of))
         )
-    for line in lines:
-        panel.override_by_name(line.field, properties_of(line))
+    for style in fields:
+        panel.override_by_name(style.field, overrides_of(style))
     return panel.build()
 
 
 def stat(
     title: str,
-    about: str,
+    description: str,
     unit: str,
     *queries: Flux,
-    colours: sdk.ThresholdsConfig = PLAIN,
-    lines: Sequence[Line] = (),
+    thresholds: sdk.ThresholdsConfig = UNCOLOURED,
+    fields: Sequence[FieldStyle] = (),
     empty: str = "–",
     decimals: int | None = None,
 ) -> dashboard.Panel:
     """One number, or a few: the last value of each field, coloured by thresholds."""
     panel = (
-        begin(stat_panel.Panel(), title, about, unit, queries, empty)
-        .interval(TICK)
-        .thresholds(colours)
+        configure(stat_panel.Panel(), title, description, unit, queries, empty)
+        .interval(MIN_INTERVAL)
+        .thresholds(thresholds)
         .color_mode(common.BigValueColorMode.VALUE)
         .graph_mode(common.BigValueGraphMode.AREA)
         .justify_mode(common.BigValueJustifyMode.CENTER)
-        .text_mode(common.BigValueTextMode.VALUE_AND_NAME if lines else common.BigValueTextMode.VALUE)
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME if fields else common.BigValueTextMode.VALUE)
         .reduce_options(parts.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False).fields(""))
     )
     if decimals is not None:
         panel.decimals(decimals)
-    for line in lines:
-        panel.override_by_name(line.field, properties_of(line))
+    for style in fields:
+        panel.override_by_name(style.field, overrides_of(style))
     return panel.build()
 
 
-def text_stat(title: str, about: str, *queries: Flux, field: str, unit: str = "none") -> dashboard.Panel:
+def text_stat(
+    title: str, description: str, *queries: Flux, field: str, unit: str = "none"
+) -> dashboard.Panel:
     """The last text, or time, of a field of a table."""
     return (
-        begin(stat_panel.Panel(), title, about, unit, queries, "–")
-        .thresholds(PLAIN)
+        configure(stat_panel.Panel(), title, description, unit, queries, "–")
+        .thresholds(UNCOLOURED)
         .color_mode(common.BigValueColorMode.NONE)
         .graph_mode(common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.VALUE)
@@ -134,23 +136,23 @@ def text_stat(title: str, about: str, *queries: Flux, field: str, unit: str = "n
     )
 
 
-def begin(panel: P, title: str, about: str, unit: str, queries: Iterable[Flux], empty: str) -> P:
+def configure(panel: P, title: str, description: str, unit: str, queries: Iterable[Flux], empty: str) -> P:
     """Set the properties that every panel has."""
-    panel.title(title).description(about).datasource(DATASOURCE).unit(unit).no_value(empty)
+    panel.title(title).description(description).datasource(DATASOURCE).unit(unit).no_value(empty)
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(Query(letter, query))
     return panel
 
 
-def properties_of(line: Line) -> list[Property]:
+def overrides_of(style: FieldStyle) -> list[Property]:
     """Return how a field is shown, as overrides."""
     properties = [
-        Property("displayName", line.name),
-        Property("color", {"mode": "fixed", "fixedColor": tone(line.meaning)}),
+        Property("displayName", style.name),
+        Property("color", {"mode": "fixed", "fixedColor": colour(style.quantity)}),
     ]
-    if line.unit:
-        properties.append(Property("unit", line.unit))
-    if line.unstacked:
+    if style.unit:
+        properties.append(Property("unit", style.unit))
+    if style.unstacked:
         properties += [
             Property("custom.stacking", {"mode": "none", "group": "A"}),
             Property("custom.fillOpacity", 0),

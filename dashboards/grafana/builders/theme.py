@@ -9,7 +9,7 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
-from gridfleet.dashboards.plots.style import TONES
+from gridfleet.dashboards.plots.style import COLOURS
 
 # Units by Grafana's names
 ENERGY: Final = "watth"
@@ -31,23 +31,21 @@ TEXT: Final = "string"
 CONSUMPTION: Final = "suffix: Wh/km"
 NO_UNIT: Final = "none"
 
-GOOD: Final = TONES["charger"].dark
-WARN: Final = TONES["event"].dark
-BAD: Final = TONES["reactor"].dark
-RUN_A: Final = TONES["run-a"].dark
-RUN_B: Final = TONES["run-b"].dark
-CELLS_TONE: Final = TONES["imported"].dark
+GOOD: Final = COLOURS["charger"].dark
+WARN: Final = COLOURS["event"].dark
+BAD: Final = COLOURS["reactor"].dark
+RUN_A: Final = COLOURS["run-a"].dark
+RUN_B: Final = COLOURS["run-b"].dark
 NEUTRAL: Final = "text"
 _THEME: Final = {"ink": "text", "muted": "#7b828c"}
 
-KINDS: Final = ("turbine", "reactor", "consumer", "charger", "vehicle")
-_KIND_TONES: Final = {"turbine": "wind"}
+_KIND_COLOURS: Final = {"turbine": "wind"}
 
 
-def tone(meaning: str) -> str:
-    """Return the colour of a quantity in `gridfleet.dashboards.plots.style.TONES`, or of a kind of device."""
-    name = _KIND_TONES.get(meaning, meaning)
-    return _THEME.get(name) or TONES[name].dark
+def colour(quantity: str) -> str:
+    """Return the colour of a quantity in `gridfleet.dashboards.plots.style.COLOURS`, or of a kind of device."""
+    name = _KIND_COLOURS.get(quantity, quantity)
+    return _THEME.get(name) or COLOURS[name].dark
 
 
 def thresholds(first: str, *steps: tuple[float, str]) -> ThresholdsConfig:
@@ -59,6 +57,6 @@ def thresholds(first: str, *steps: tuple[float, str]) -> ThresholdsConfig:
     )
 
 
-PLAIN: Final = thresholds(NEUTRAL)
-NONE_IS_GOOD: Final = thresholds(GOOD, (1, BAD))
+UNCOLOURED: Final = thresholds(NEUTRAL)
+ZERO_IS_GOOD: Final = thresholds(GOOD, (1, BAD))
 """For a count that should be 0."""

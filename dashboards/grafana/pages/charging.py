@@ -5,17 +5,17 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from gridfleet.dashboards.grafana.builders import theme
-from gridfleet.dashboards.grafana.builders.charts import Column, bars, table
+from gridfleet.dashboards.grafana.builders.charts import Column, bar_chart, table
 from gridfleet.dashboards.grafana.builders.flux import CELLS, Flux, read, share
-from gridfleet.dashboards.grafana.builders.maps import Marks, device_map
-from gridfleet.dashboards.grafana.builders.page import Row, leads_to, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders.maps import MarkerLayer, device_map
+from gridfleet.dashboards.grafana.builders.page import Row, page, page_link
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 
 UID: Final = "gridfleet-charging"
-FILL: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
+CHARGE_THRESHOLDS: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
 
 
-def places(kind: str, *fields: str) -> Flux:
+def positions(kind: str, *fields: str) -> Flux:
     """Return the last positions of the devices of a kind, with further columns."""
     return (
         read("device", "latitude", "longitude", *fields, where=f'{CELLS} and r.kind == "{kind}"')
@@ -40,7 +40,7 @@ SUMS: Final = (
         .then("last()")
         .pivot("_time")
         .value(share("stored_wh", "capacity_wh"), "filled"),
-        colours=FILL,
+        thresholds=CHARGE_THRESHOLDS,
     ),
     stat(
         "Ports reserved",
@@ -51,7 +51,7 @@ SUMS: Final = (
         .then("last()")
         .pivot("_time")
         .value(share("ports_reserved", "ports"), "reserved"),
-        colours=theme.thresholds(theme.GOOD, (0.7, theme.WARN), (0.95, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (0.7, theme.WARN), (0.95, theme.BAD)),
     ),
     stat(
         "Vehicles waiting",
@@ -64,7 +64,7 @@ SUMS: Final = (
         "Vehicles with an empty battery on the road, at the end of the time range shown; must be 0.",
         theme.COUNT,
         read("charging", "failed").per_tick().then("last()").keep(),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
     ),
     stat(
         "Offers accepted",
@@ -79,8 +79,8 @@ STORED: Final = timeseries(
     "In all chargers, and the capacity of their batteries.",
     theme.ENERGY,
     read("charging", "stored_wh", "capacity_wh").per_tick().aggregate_window().keep(),
-    lines=(Line("stored_wh", "stored", "charger"), Line("capacity_wh", "capacity", "muted")),
-    floor=0,
+    fields=(FieldStyle("stored_wh", "stored", "charger"), FieldStyle("capacity_wh", "capacity", "muted")),
+    soft_min=0,
 )
 PER_CHARGER: Final = timeseries(
     "Stored energy per charger",
@@ -91,58 +91,61 @@ PER_CHARGER: Final = timeseries(
     .aggregate_window()
     .label("r.device"),
     shades_of="charger",
-    floor=0,
+    soft_min=0,
 )
 FLOWS: Final = timeseries(
     "Bought and delivered",
     "Energy per tick that chargers bought from producers and delivered to vehicles.",
     theme.ENERGY,
     read("charging", "bought_wh", "delivered_wh").per_tick().aggregate_window().keep(),
-    lines=(Line("bought_wh", "bought", "charger"), Line("delivered_wh", "delivered to vehicles", "vehicle")),
-    floor=0,
+    fields=(
+        FieldStyle("bought_wh", "bought", "charger"),
+        FieldStyle("delivered_wh", "delivered to vehicles", "vehicle"),
+    ),
+    soft_min=0,
 )
 PORTS: Final = timeseries(
     "Ports",
     "Ports of all chargers, and how many of them are reserved.",
     theme.COUNT,
     read("charging", "ports", "ports_reserved").per_tick().aggregate_window().keep(),
-    lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
-    floor=0,
+    fields=(FieldStyle("ports_reserved", "reserved", "vehicle"), FieldStyle("ports", "ports", "muted")),
+    soft_min=0,
 )
 MONEY: Final = timeseries(
     "Chargers' earnings and payments",
     "Earned from vehicles and paid to producers, per tick.",
     theme.MONEY,
     read("charging", "earned_eur", "paid_eur").per_tick().aggregate_window().keep(),
-    lines=(
-        Line("earned_eur", "earned from vehicles", "vehicle"),
-        Line("paid_eur", "paid to producers", "wind"),
+    fields=(
+        FieldStyle("earned_eur", "earned from vehicles", "vehicle"),
+        FieldStyle("paid_eur", "paid to producers", "wind"),
     ),
-    floor=0,
+    soft_min=0,
 )
 STATES: Final = timeseries(
     "Vehicles by state",
     "How many vehicles are parked, driving, heading for a charger, charging or stranded.",
     theme.COUNT,
     read("vehicles", "vehicles").per_tick("status").aggregate_window().label("r.status"),
-    lines=(
-        Line("parked", "parked", "muted"),
-        Line("driving", "driving", "imported"),
-        Line("heading", "heading for a charger", "vehicle"),
-        Line("charging", "charging", "charger"),
-        Line("stranded", "stranded", "reactor"),
-        Line("other", "other", "ink"),
+    fields=(
+        FieldStyle("parked", "parked", "muted"),
+        FieldStyle("driving", "driving", "imported"),
+        FieldStyle("heading", "heading for a charger", "vehicle"),
+        FieldStyle("charging", "charging", "charger"),
+        FieldStyle("stranded", "stranded", "reactor"),
+        FieldStyle("other", "other", "ink"),
     ),
     stack=True,
-    floor=0,
+    soft_min=0,
 )
 
 
-def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Panel:
+def accepted(title: str, description: str, unit: str, field: str, quantity: str) -> Panel:
     """Return the panel of the mean of a field of accepted offers, per hour."""
     return timeseries(
         title,
-        about,
+        description,
         unit,
         read("offer", field)
         .group("_field")
@@ -150,13 +153,13 @@ def accepted(title: str, about: str, unit: str, field: str, meaning: str) -> Pan
             'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)',
         )
         .keep(),
-        lines=(Line(field, "hourly mean", meaning),),
-        floor=0,
+        fields=(FieldStyle(field, "hourly mean", quantity),),
+        soft_min=0,
         empty="no offer accepted yet",
     )
 
 
-OUTCOMES: Final = bars(
+OUTCOMES: Final = bar_chart(
     "Outcomes of calls",
     "Calls for proposals by outcome in the time range shown. Open calls have not ended.",
     theme.COUNT,
@@ -164,11 +167,11 @@ OUTCOMES: Final = bars(
     .then('group(columns: ["outcome"])', "count()", 'rename(columns: {_value: "calls"})', "group()")
     .keep_columns("outcome", "calls")
     .sort("outcome"),
-    along="outcome",
-    lines=(Line("calls", "calls", "vehicle"),),
+    x_field="outcome",
+    fields=(FieldStyle("calls", "calls", "vehicle"),),
     empty="no call has ended yet",
 )
-REFUSED: Final = bars(
+REFUSED: Final = bar_chart(
     "Calls declined, by reason",
     "Calls that chargers declined in the time range shown: no free port, not enough energy, price limit and others.",
     theme.COUNT,
@@ -176,8 +179,8 @@ REFUSED: Final = bars(
     .then('group(columns: ["reason"])', "sum()", 'rename(columns: {_value: "declines"})', "group()")
     .keep_columns("reason", "declines")
     .sort("reason"),
-    along="reason",
-    lines=(Line("declines", "declined", "reactor"),),
+    x_field="reason",
+    fields=(FieldStyle("declines", "declined", "reactor"),),
     empty="no charger has declined",
 )
 TIMES: Final = timeseries(
@@ -188,19 +191,19 @@ TIMES: Final = timeseries(
     .group("_field")
     .then('aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)')
     .keep(),
-    lines=(Line("way_s", "on the way", "vehicle"), Line("plugged_s", "plugged in", "charger")),
-    floor=0,
+    fields=(FieldStyle("way_s", "on the way", "vehicle"), FieldStyle("plugged_s", "plugged in", "charger")),
+    soft_min=0,
     empty="no vehicle has charged yet",
 )
 MAP: Final = device_map(
     "Devices",
     "Last position of every device. The marks of chargers and vehicles grow with their state of charge.",
     (
-        Marks("turbines", places("turbine", "power_w"), "turbine", 7),
-        Marks("reactor", places("reactor", "power_w"), "reactor", 9),
-        Marks("consumers", places("consumer", "power_w"), "consumer", 6),
-        Marks("chargers", places("charger", "state_of_charge"), "charger", 5, "state_of_charge"),
-        Marks("vehicles", places("vehicle", "state_of_charge"), "vehicle", 4, "state_of_charge"),
+        MarkerLayer("turbines", positions("turbine", "power_w"), "turbine", 7),
+        MarkerLayer("reactor", positions("reactor", "power_w"), "reactor", 9),
+        MarkerLayer("consumers", positions("consumer", "power_w"), "consumer", 6),
+        MarkerLayer("chargers", positions("charger", "state_of_charge"), "charger", 5, "state_of_charge"),
+        MarkerLayer("vehicles", positions("vehicle", "state_of_charge"), "vehicle", 4, "state_of_charge"),
     ),
 )
 CHARGERS: Final = table(
@@ -214,8 +217,8 @@ CHARGERS: Final = table(
     .keep_columns("device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur")
     .sort("device"),
     columns=(
-        Column("device", "Charger", link=leads_to("gridfleet-device", device="${__value.raw}")),
-        Column("state_of_charge", "Charge", theme.SHARE, 80, colours=FILL),
+        Column("device", "Charger", link=page_link("gridfleet-device", device="${__value.raw}")),
+        Column("state_of_charge", "Charge", theme.SHARE, 80, thresholds=CHARGE_THRESHOLDS),
         Column("stored_wh", "Stored", theme.ENERGY, 100),
         Column("ports", "Ports", theme.COUNT, 70),
         Column("ports_reserved", "Reserved", theme.COUNT, 90),

@@ -7,13 +7,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.flux import SITE, Flux, read, share, values_of
-from gridfleet.dashboards.grafana.builders.page import RUNS, SITE_CHOICE, Row, choice, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders.page import RUNS, SITE_VARIABLE, Row, page, query_variable
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 
 UID: Final = "gridfleet-comparison"
 SIDES: Final = ("a", "b")
-LINES: Final = (Line("A", "${run_a}", "run-a"), Line("B", "${run_b}", "run-b"))
-HOURS: Final = 'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)'
+LINES: Final = (FieldStyle("A", "${run_a}", "run-a"), FieldStyle("B", "${run_b}", "run-b"))
+HOURLY_MEAN: Final = 'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)'
 
 
 def run(side: str) -> str:
@@ -21,39 +21,39 @@ def run(side: str) -> str:
     return f'{SITE} and r.run == "${{run_{side}}}"'
 
 
-def one(side: str) -> str:
+def run_and_algorithm(side: str) -> str:
     """Return the condition that a row is of one of the two runs and algorithms."""
     return f"{run(side)} and r.algorithm =~ /^${{algorithm_{side}:regex}}$/"
 
 
-def both(
-    title: str, about: str, unit: str, query: Callable[[str], Flux], *, empty: str = "not in these runs"
+def chart_of_both(
+    title: str, description: str, unit: str, query: Callable[[str], Flux], *, empty: str = "not in these runs"
 ) -> Panel:
     """Return a panel with a curve for each of the two."""
     return timeseries(
         title,
-        about,
+        description,
         unit,
-        *(query(one(side)).label(f'"{side.upper()}"') for side in SIDES),
-        lines=LINES,
-        floor=0,
+        *(query(run_and_algorithm(side)).label(f'"{side.upper()}"') for side in SIDES),
+        fields=LINES,
+        soft_min=0,
         empty=empty,
     )
 
 
-def sums(
-    title: str, about: str, unit: str, query: Callable[[str], Flux], *, decimals: int | None = None
+def figures_of_both(
+    title: str, description: str, unit: str, query: Callable[[str], Flux], *, decimals: int | None = None
 ) -> Panel:
     """Return a panel with one number for each of the two."""
     return stat(
         title,
-        about,
+        description,
         unit,
         *(
-            query(one(side)).then(f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()")
+            query(run_and_algorithm(side)).then(f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()")
             for side in SIDES
         ),
-        lines=LINES,
+        fields=LINES,
         decimals=decimals,
     )
 
@@ -87,15 +87,15 @@ def reactor_share(side: str) -> Flux:
     )
 
 
-def offers(field: str) -> Callable[[str], Flux]:
+def hourly_offers(field: str) -> Callable[[str], Flux]:
     """Return the mean of a field of accepted offers by the hour."""
-    return lambda side: read("offer", field, where=side).group("_field").then(HOURS)
+    return lambda side: read("offer", field, where=side).group("_field").then(HOURLY_MEAN)
 
 
-def part(of: str, whole: str) -> Callable[[str], Flux]:
+def share_of_total(part: str, whole: str) -> Callable[[str], Flux]:
     """Return one field's part of another in all the time shown."""
     return lambda side: (
-        read("grid", of, whole, where=side).aggregate().pivot().value(share(of, whole), "share")
+        read("grid", part, whole, where=side).aggregate().pivot().value(share(part, whole), "share")
     )
 
 
@@ -104,28 +104,40 @@ def paid(side: str) -> Flux:
     return read("grid", "paid_eur", where=side).aggregate()
 
 
-def of_offers(field: str, fn: str) -> Callable[[str], Flux]:
+def offers_figure(field: str, fn: str) -> Callable[[str], Flux]:
     """Return one figure of all accepted offers."""
     return lambda side: read("offer", field, where=side).aggregate(fn)
 
 
 SUMS: Final = (
-    sums("Reactor share", "Share of the energy bought.", theme.SHARE, part("reactor_wh", "sold_wh")),
-    sums(
+    figures_of_both(
+        "Reactor share", "Share of the energy bought.", theme.SHARE, share_of_total("reactor_wh", "sold_wh")
+    ),
+    figures_of_both(
         "Curtailed",
         "Share of the wind generation that was not sold.",
         theme.SHARE,
-        part("curtailed_wh", "generated_wh"),
+        share_of_total("curtailed_wh", "generated_wh"),
     ),
-    sums("Paid", "For energy, by consumers and chargers.", theme.MONEY, paid),
-    sums("Offers accepted", "By vehicles.", theme.COUNT, of_offers("price_eur_per_kwh", "count")),
-    sums(
-        "Price of accepted offers", "Mean.", theme.PRICE, of_offers("price_eur_per_kwh", "mean"), decimals=3
+    figures_of_both("Paid", "For energy, by consumers and chargers.", theme.MONEY, paid),
+    figures_of_both(
+        "Offers accepted", "By vehicles.", theme.COUNT, offers_figure("price_eur_per_kwh", "count")
     ),
-    sums(
-        "Distance of accepted offers", "Mean.", theme.DISTANCE, of_offers("distance_km", "mean"), decimals=0
+    figures_of_both(
+        "Price of accepted offers",
+        "Mean.",
+        theme.PRICE,
+        offers_figure("price_eur_per_kwh", "mean"),
+        decimals=3,
     ),
-    sums("Cost of accepted offers", "Mean.", theme.MONEY, of_offers("cost_eur", "mean")),
+    figures_of_both(
+        "Distance of accepted offers",
+        "Mean.",
+        theme.DISTANCE,
+        offers_figure("distance_km", "mean"),
+        decimals=0,
+    ),
+    figures_of_both("Cost of accepted offers", "Mean.", theme.MONEY, offers_figure("cost_eur", "mean")),
 )
 
 
@@ -142,9 +154,11 @@ def comparison() -> Dashboard:
                 "Energy",
                 8,
                 (
-                    both("Demand", "Energy per tick.", theme.ENERGY, per_tick("demand_wh")),
-                    both("Wind generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")),
-                    both(
+                    chart_of_both("Demand", "Energy per tick.", theme.ENERGY, per_tick("demand_wh")),
+                    chart_of_both(
+                        "Wind generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")
+                    ),
+                    chart_of_both(
                         "Curtailed",
                         "Energy per tick that was not sold.",
                         theme.ENERGY,
@@ -156,7 +170,7 @@ def comparison() -> Dashboard:
                 "Prices and the reactor",
                 8,
                 (
-                    both(
+                    chart_of_both(
                         "Lowest price",
                         "Lowest price paid in a tick.",
                         theme.PRICE,
@@ -166,8 +180,8 @@ def comparison() -> Dashboard:
                             .aggregate_window("min")
                         ),
                     ),
-                    both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
-                    both(
+                    chart_of_both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
+                    chart_of_both(
                         "Reactor share", "Share of the energy bought in a tick.", theme.SHARE, reactor_share
                     ),
                 ),
@@ -176,22 +190,22 @@ def comparison() -> Dashboard:
                 "Accepted charging offers",
                 8,
                 (
-                    both("Price", "Hourly mean.", theme.PRICE, offers("price_eur_per_kwh")),
-                    both("Distance", "Hourly mean.", theme.DISTANCE, offers("distance_km")),
-                    both("Cost", "Hourly mean.", theme.MONEY, offers("cost_eur")),
+                    chart_of_both("Price", "Hourly mean.", theme.PRICE, hourly_offers("price_eur_per_kwh")),
+                    chart_of_both("Distance", "Hourly mean.", theme.DISTANCE, hourly_offers("distance_km")),
+                    chart_of_both("Cost", "Hourly mean.", theme.MONEY, hourly_offers("cost_eur")),
                 ),
             ),
             Row(
                 "Charging",
                 8,
                 (
-                    both(
+                    chart_of_both(
                         "Stored energy",
                         "In all chargers.",
                         theme.ENERGY,
                         lambda side: read("charging", "stored_wh", where=side).per_tick().aggregate_window(),
                     ),
-                    both(
+                    chart_of_both(
                         "Ports reserved",
                         "Of all chargers.",
                         theme.COUNT,
@@ -199,7 +213,7 @@ def comparison() -> Dashboard:
                             read("charging", "ports_reserved", where=side).per_tick().aggregate_window()
                         ),
                     ),
-                    both(
+                    chart_of_both(
                         "Vehicles waiting",
                         "On their way to a reserved port.",
                         theme.COUNT,
@@ -209,11 +223,15 @@ def comparison() -> Dashboard:
             ),
         ),
         variables=(
-            SITE_CHOICE,
-            choice("run_a", "Run A", RUNS, "The first run."),
-            choice("algorithm_a", "Algorithm A", algorithms, "How vehicles choose an offer.", many=True),
-            choice("run_b", "Run B", RUNS, "The second run; the same run to compare algorithms."),
-            choice("algorithm_b", "Algorithm B", algorithms, "How vehicles choose an offer.", many=True),
+            SITE_VARIABLE,
+            query_variable("run_a", "Run A", RUNS, "The first run."),
+            query_variable(
+                "algorithm_a", "Algorithm A", algorithms, "How vehicles choose an offer.", multiple=True
+            ),
+            query_variable("run_b", "Run B", RUNS, "The second run; the same run to compare algorithms."),
+            query_variable(
+                "algorithm_b", "Algorithm B", algorithms, "How vehicles choose an offer.", multiple=True
+            ),
         ),
-        annotated=(("A: ", run("a")), ("B: ", run("b"))),
+        annotated_runs=(("A: ", run("a")), ("B: ", run("b"))),
     )

@@ -5,22 +5,22 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from gridfleet.dashboards.grafana.builders import theme
-from gridfleet.dashboards.grafana.builders.charts import states
+from gridfleet.dashboards.grafana.builders.charts import state_timeline
 from gridfleet.dashboards.grafana.builders.flux import DEVICE, RUN, read, values_of
-from gridfleet.dashboards.grafana.builders.maps import Marks, device_map
-from gridfleet.dashboards.grafana.builders.page import RUN_CHOICE, SITE_CHOICE, Row, choice, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, text_stat, timeseries
+from gridfleet.dashboards.grafana.builders.maps import MarkerLayer, device_map
+from gridfleet.dashboards.grafana.builders.page import RUN_VARIABLE, SITE_VARIABLE, Row, page, query_variable
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, text_stat, timeseries
 from gridfleet.dashboards.grafana.pages.hardware import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
 
 UID: Final = "gridfleet-device"
 NO_BATTERY: Final = "this kind of device has no battery"
 NOT_THIS_KIND: Final = "not for this kind of device"
 STATES: Final = (
-    ("parked", theme.tone("muted")),
-    ("driving", theme.tone("imported")),
-    ("heading", theme.tone("vehicle")),
-    ("charging", theme.tone("charger")),
-    ("stranded", theme.tone("reactor")),
+    ("parked", theme.colour("muted")),
+    ("driving", theme.colour("imported")),
+    ("heading", theme.colour("vehicle")),
+    ("charging", theme.colour("charger")),
+    ("stranded", theme.colour("reactor")),
 )
 
 
@@ -69,21 +69,21 @@ NOW: Final = (
         "Messages that the device has ignored since it started.",
         theme.COUNT,
         last("refused").keep(),
-        colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
     ),
 )
-STATE: Final = states(
+STATE: Final = state_timeline(
     "State",
     "The status that the device reports.",
     read("device", "status", where=DEVICE).group("_field").aggregate_window("last").keep(),
-    words=STATES,
+    state_colours=STATES,
 )
 POWER: Final = timeseries(
     "Power",
     "Mean power over the tick; positive into the grid, negative out of it.",
     theme.POWER,
     read("device", "power_w", where=DEVICE).group("_field").aggregate_window().keep(),
-    lines=(Line("power_w", "power", "wind"),),
+    fields=(FieldStyle("power_w", "power", "wind"),),
 )
 ENERGY: Final = timeseries(
     "Energy per tick",
@@ -94,29 +94,29 @@ ENERGY: Final = timeseries(
         "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh",
         where=DEVICE,
     ).group("_field").aggregate_window().keep(),
-    lines=(
-        Line("generated_wh", "generated", "wind"),
-        Line("sold_wh", "sold", "charger"),
-        Line("curtailed_wh", "curtailed", "curtailed"),
-        Line("unsettled_wh", "awarded, receipt pending", "event"),
-        Line("demand_wh", "demand", "ink"),
-        Line("bought_wh", "bought", "consumer"),
-        Line("delivered_wh", "delivered to vehicles", "vehicle"),
-        Line("drawn_wh", "drawn from chargers", "charger"),
-        Line("driven_wh", "used for driving", "vehicle"),
-        Line("charge_loss_wh", "lost in charging", "muted"),
-        Line("discharge_loss_wh", "lost in discharging", "curtailed"),
+    fields=(
+        FieldStyle("generated_wh", "generated", "wind"),
+        FieldStyle("sold_wh", "sold", "charger"),
+        FieldStyle("curtailed_wh", "curtailed", "curtailed"),
+        FieldStyle("unsettled_wh", "awarded, receipt pending", "event"),
+        FieldStyle("demand_wh", "demand", "ink"),
+        FieldStyle("bought_wh", "bought", "consumer"),
+        FieldStyle("delivered_wh", "delivered to vehicles", "vehicle"),
+        FieldStyle("drawn_wh", "drawn from chargers", "charger"),
+        FieldStyle("driven_wh", "used for driving", "vehicle"),
+        FieldStyle("charge_loss_wh", "lost in charging", "muted"),
+        FieldStyle("discharge_loss_wh", "lost in discharging", "curtailed"),
     ),
-    floor=0,
+    soft_min=0,
 )  # fmt: skip
 BATTERY: Final = timeseries(
     "State of charge",
     "Stored energy as a share of the battery's capacity.",
     theme.SHARE,
     read("device", "state_of_charge", where=DEVICE).group("_field").aggregate_window().keep(),
-    lines=(Line("state_of_charge", "state of charge", "charger"),),
-    colours=theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.3, theme.GOOD)),
-    floor=0,
+    fields=(FieldStyle("state_of_charge", "state of charge", "charger"),),
+    thresholds=theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.3, theme.GOOD)),
+    soft_min=0,
     empty=NO_BATTERY,
 )
 MONEY: Final = timeseries(
@@ -127,10 +127,10 @@ MONEY: Final = timeseries(
     .group("_field")
     .aggregate_window("last")
     .keep(),
-    lines=(
-        Line("balance_eur", "balance", "ink"),
-        Line("earned_eur", "earned in the tick", "charger"),
-        Line("paid_eur", "paid in the tick", "consumer"),
+    fields=(
+        FieldStyle("balance_eur", "balance", "ink"),
+        FieldStyle("earned_eur", "earned in the tick", "charger"),
+        FieldStyle("paid_eur", "paid in the tick", "consumer"),
     ),
 )
 PORTS: Final = timeseries(
@@ -138,8 +138,8 @@ PORTS: Final = timeseries(
     "Ports of a charger, and how many of them are reserved.",
     theme.COUNT,
     read("device", "ports", "ports_reserved", where=DEVICE).group("_field").aggregate_window("last").keep(),
-    lines=(Line("ports_reserved", "reserved", "vehicle"), Line("ports", "ports", "muted")),
-    floor=0,
+    fields=(FieldStyle("ports_reserved", "reserved", "vehicle"), FieldStyle("ports", "ports", "muted")),
+    soft_min=0,
     empty=NOT_THIS_KIND,
 )
 SPEED: Final = timeseries(
@@ -147,8 +147,8 @@ SPEED: Final = timeseries(
     "Speed of a vehicle at the end of the tick.",
     theme.SPEED,
     read("device", "speed_km_h", where=DEVICE).group("_field").aggregate_window("last").keep(),
-    lines=(Line("speed_km_h", "speed", "vehicle"),),
-    floor=0,
+    fields=(FieldStyle("speed_km_h", "speed", "vehicle"),),
+    soft_min=0,
     empty=NOT_THIS_KIND,
 )
 REFUSED: Final = timeseries(
@@ -156,16 +156,16 @@ REFUSED: Final = timeseries(
     "Messages that the device has ignored since it started.",
     theme.COUNT,
     read("device", "refused", where=DEVICE).group("_field").aggregate_window("last").keep(),
-    lines=(Line("refused", "ignored", "reactor"),),
-    floor=0,
+    fields=(FieldStyle("refused", "ignored", "reactor"),),
+    soft_min=0,
 )
 
 
-def vehicle(title: str, about: str, field: str, unit: str) -> Panel:
+def vehicle(title: str, description: str, field: str, unit: str) -> Panel:
     """Return a figure that only a vehicle has."""
     return text_stat(
         title,
-        about,
+        description,
         last(field).then(f'rename(columns: {{_value: "{field}"}})').keep_columns(field),
         field=field,
         unit=unit,
@@ -188,7 +188,7 @@ MAP: Final = device_map(
     "Position",
     "Last position, and path in the time range shown; of a vehicle also next stop and destination.",
     (
-        Marks(
+        MarkerLayer(
             "here",
             read("device", "latitude", "longitude", where=DEVICE)
             .last("device")
@@ -196,7 +196,7 @@ MAP: Final = device_map(
             "vehicle",
             8,
         ),
-        Marks(
+        MarkerLayer(
             "next stop",
             read("device", "next_latitude", "next_longitude", where=DEVICE)
             .last("device")
@@ -205,7 +205,7 @@ MAP: Final = device_map(
             "charger",
             6,
         ),
-        Marks(
+        MarkerLayer(
             "destination",
             read("device", "destination_latitude", "destination_longitude", where=DEVICE)
             .last("device")
@@ -240,8 +240,8 @@ def device() -> Dashboard:
             Row("", 12, (MAP, PORTS, SPEED), (10, 7, 7)),
         ),
         variables=(
-            SITE_CHOICE,
-            RUN_CHOICE,
-            choice("device", "Device", values_of("device", "device", RUN), "The device to show."),
+            SITE_VARIABLE,
+            RUN_VARIABLE,
+            query_variable("device", "Device", values_of("device", "device", RUN), "The device to show."),
         ),
     )

@@ -5,7 +5,7 @@ from typing import Final
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, table
 from gridfleet.dashboards.grafana.builders.flux import ALWAYS, DEVICE, Flux, read
-from gridfleet.dashboards.grafana.builders.panels import Line, text_stat, timeseries
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, text_stat, timeseries
 
 NO_SENSORS: Final = "this device has no such sensors, or they reported nothing in the time range shown"
 
@@ -23,9 +23,9 @@ WIND: Final = timeseries(
     .group("_field")
     .aggregate_window("max")
     .keep(),
-    lines=(Line("gust_m_per_s", "gust", "imported"), Line("wind_m_per_s", "mean", "wind")),
-    step="10s",
-    floor=0,
+    fields=(FieldStyle("gust_m_per_s", "gust", "imported"), FieldStyle("wind_m_per_s", "mean", "wind")),
+    interval="10s",
+    soft_min=0,
     empty=NO_SENSORS,
 )
 PLUG: Final = timeseries(
@@ -33,12 +33,12 @@ PLUG: Final = timeseries(
     "Readings of its sensors, in real time.",
     theme.CURRENT,
     read("sample", "current_a", "voltage_v", where=DEVICE).group("_field").aggregate_window("max").keep(),
-    lines=(
-        Line("current_a", "current", "charger"),
-        Line("voltage_v", "voltage", "muted", unit=theme.VOLTAGE),
+    fields=(
+        FieldStyle("current_a", "current", "charger"),
+        FieldStyle("voltage_v", "voltage", "muted", unit=theme.VOLTAGE),
     ),
-    step="10s",
-    floor=0,
+    interval="10s",
+    soft_min=0,
     empty=NO_SENSORS,
 )
 SWITCHES: Final = timeseries(
@@ -49,13 +49,13 @@ SWITCHES: Final = timeseries(
     .group("_field")
     .aggregate_window("last")
     .keep(),
-    lines=(
-        Line("plugged", "plug in", "vehicle"),
-        Line("contactor_closed", "contactor closed", "charger"),
-        Line("brake_applied", "brake applied", "reactor"),
+    fields=(
+        FieldStyle("plugged", "plug in", "vehicle"),
+        FieldStyle("contactor_closed", "contactor closed", "charger"),
+        FieldStyle("brake_applied", "brake applied", "reactor"),
     ),
-    step="10s",
-    floor=0,
+    interval="10s",
+    soft_min=0,
     empty=NO_SENSORS,
 )
 INCIDENTS: Final = table(

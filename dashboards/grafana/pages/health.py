@@ -9,10 +9,10 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from gridfleet.dashboards.grafana.builders import theme
-from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, bars, ranking, table
+from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, bar_chart, bar_gauge, table
 from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, Flux, read
-from gridfleet.dashboards.grafana.builders.page import REAL, RUN_CHOICE, SITE_CHOICE, Row, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders.page import REAL_TIME, RUN_VARIABLE, SITE_VARIABLE, Row, page
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 
 UID: Final = "gridfleet-health"
 STEP: Final = "10s"
@@ -49,7 +49,7 @@ SUMS: Final = (
         .group("_field")
         .then("last()", "map(fn: (r) => ({r with connected: if r._value then 1 else 0}))")
         .keep_columns("connected"),
-        colours=theme.thresholds(theme.BAD, (1, theme.GOOD)),
+        thresholds=theme.thresholds(theme.BAD, (1, theme.GOOD)),
         empty="no recorder",
     ),
     stat(
@@ -57,7 +57,7 @@ SUMS: Final = (
         "Time since the recorder received the last message.",
         theme.SECONDS,
         now("silent_s"),
-        colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (300, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (60, theme.WARN), (300, theme.BAD)),
         empty="no recorder",
     ),
     stat(
@@ -65,7 +65,7 @@ SUMS: Final = (
         "Points in the recorder's spool that InfluxDB has not accepted yet.",
         theme.COUNT,
         now("backlog"),
-        colours=BACKLOG,
+        thresholds=BACKLOG,
         empty="no recorder",
     ),
     stat(
@@ -73,7 +73,7 @@ SUMS: Final = (
         "Age of the oldest point in the spool.",
         theme.SECONDS,
         now("oldest_s"),
-        colours=theme.thresholds(theme.GOOD, (60, theme.WARN), (600, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (60, theme.WARN), (600, theme.BAD)),
         empty="no recorder",
     ),
     stat(
@@ -81,7 +81,7 @@ SUMS: Final = (
         "Points lost because the spool was full; must be 0.",
         theme.COUNT,
         now("dropped"),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
         empty="no recorder",
     ),
     stat(
@@ -89,7 +89,7 @@ SUMS: Final = (
         "Points that InfluxDB rejected; the dead-letter file has them, with the reason.",
         theme.COUNT,
         now("rejected"),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
         empty="no recorder",
     ),
     stat(
@@ -99,7 +99,7 @@ SUMS: Final = (
         read("audit", "breaches", where=RUN, time=ALWAYS)
         .then('group(columns: ["invariant"])', 'sort(columns: ["_time"])', "last()")
         .aggregate(),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
         empty="no audit",
     ),
 )
@@ -108,13 +108,13 @@ TRAFFIC: Final = timeseries(
     "Messages received, points made of them, and points accepted by InfluxDB, per second.",
     theme.PER_SECOND,
     rate("received", "points", "sent"),
-    lines=(
-        Line("received", "messages received", "wind"),
-        Line("points", "points made", "charger"),
-        Line("sent", "points accepted by InfluxDB", "price"),
+    fields=(
+        FieldStyle("received", "messages received", "wind"),
+        FieldStyle("points", "points made", "charger"),
+        FieldStyle("sent", "points accepted by InfluxDB", "price"),
     ),
-    step=STEP,
-    floor=0,
+    interval=STEP,
+    soft_min=0,
     empty="no recorder",
 )
 SPOOL: Final = timeseries(
@@ -122,12 +122,12 @@ SPOOL: Final = timeseries(
     "Points that InfluxDB has not accepted yet, and their size on disk. Both grow while InfluxDB is offline.",
     theme.COUNT,
     recorder("backlog", "backlog_bytes").group("_field").aggregate_window("max").keep(),
-    lines=(
-        Line("backlog", "points", "vehicle"),
-        Line("backlog_bytes", "on disk", "muted", unit=theme.BYTES),
+    fields=(
+        FieldStyle("backlog", "points", "vehicle"),
+        FieldStyle("backlog_bytes", "on disk", "muted", unit=theme.BYTES),
     ),
-    step=STEP,
-    floor=0,
+    interval=STEP,
+    soft_min=0,
     empty="no recorder",
 )
 ERRORS: Final = timeseries(
@@ -138,14 +138,14 @@ ERRORS: Final = timeseries(
     .group("_field")
     .aggregate_window("max")
     .keep(),
-    lines=(
-        Line("failures", "failed attempts to send", "reactor"),
-        Line("refused", "messages ignored", "event"),
-        Line("redelivered", "delivered again", "imported"),
-        Line("connections", "connections to the broker", "muted"),
+    fields=(
+        FieldStyle("failures", "failed attempts to send", "reactor"),
+        FieldStyle("refused", "messages ignored", "event"),
+        FieldStyle("redelivered", "delivered again", "imported"),
+        FieldStyle("connections", "connections to the broker", "muted"),
     ),
-    step=STEP,
-    floor=0,
+    interval=STEP,
+    soft_min=0,
     empty="no recorder",
 )
 MEMORY: Final = timeseries(
@@ -153,9 +153,9 @@ MEMORY: Final = timeseries(
     "Resident memory of the recorder's process.",
     theme.BYTES,
     recorder("rss_bytes").group("_field").aggregate_window("max").keep(),
-    lines=(Line("rss_bytes", "resident memory", "price"),),
-    step=STEP,
-    floor=0,
+    fields=(FieldStyle("rss_bytes", "resident memory", "price"),),
+    interval=STEP,
+    soft_min=0,
     empty="no recorder",
 )
 INVARIANTS: Final = table(
@@ -168,11 +168,11 @@ INVARIANTS: Final = table(
     columns=(
         Column("invariant", "Invariant"),
         Column("checked", "Checked", theme.COUNT, 110),
-        Column("breaches", "Breaches", theme.COUNT, 110, colours=theme.NONE_IS_GOOD),
+        Column("breaches", "Breaches", theme.COUNT, 110, thresholds=theme.ZERO_IS_GOOD),
     ),
     empty="no audit",
 )
-REJECTS: Final = ranking(
+REJECTS: Final = bar_gauge(
     "Messages ignored by devices",
     "Messages that devices ignored in the run, in total and by reason.",
     theme.COUNT,
@@ -184,7 +184,7 @@ REJECTS: Final = ranking(
     .then('group(columns: ["reason"])', "sum()")
     .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
     .sort("value", descending=True),
-    colours=theme.thresholds(theme.GOOD, (1, theme.WARN), (1000, theme.BAD)),
+    thresholds=theme.thresholds(theme.GOOD, (1, theme.WARN), (1000, theme.BAD)),
 )
 LATENESS: Final = """reduce(
       identity: {phases: 0.0, took: 0.0, late: 0.0, worst: 0.0},
@@ -200,7 +200,7 @@ LATENESS: Final = """reduce(
         }
       },
     )"""
-LATE: Final = bars(
+LATE: Final = bar_chart(
     "Delay of phases",
     "Duration of phases, and the real seconds by which they begin late: mean and highest in the run; 0 in lock-step.",
     theme.SECONDS,
@@ -213,11 +213,11 @@ LATE: Final = bars(
         "group()",
     )
     .sort("phase"),
-    along="phase",
-    lines=(
-        Line("took", "duration, mean", "muted"),
-        Line("late", "delay, mean", "event"),
-        Line("worst", "delay, highest", "reactor"),
+    x_field="phase",
+    fields=(
+        FieldStyle("took", "duration, mean", "muted"),
+        FieldStyle("late", "delay, mean", "event"),
+        FieldStyle("worst", "delay, highest", "reactor"),
     ),
 )
 FLEET: Final = table(
@@ -234,7 +234,7 @@ FLEET: Final = table(
         Column("kind", "Kind"),
         Column("devices", "Known", theme.COUNT, 90),
         Column("online", "Online", theme.COUNT, 90),
-        Column("missing", "Offline", theme.COUNT, 90, colours=theme.NONE_IS_GOOD),
+        Column("missing", "Offline", theme.COUNT, 90, thresholds=theme.ZERO_IS_GOOD),
         Column("reporting", "Reporting", theme.COUNT, 100),
         Column("with_sensors", "Real sensors", theme.COUNT, 110),
     ),
@@ -294,6 +294,6 @@ def health() -> Dashboard:
                 (15, 9),
             ),
         ),
-        variables=(SITE_CHOICE, RUN_CHOICE),
-        span=REAL,
+        variables=(SITE_VARIABLE, RUN_VARIABLE),
+        time_range=REAL_TIME,
     )

@@ -5,10 +5,10 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from gridfleet.dashboards.grafana.builders import theme
-from gridfleet.dashboards.grafana.builders.charts import bars, ranking
+from gridfleet.dashboards.grafana.builders.charts import bar_chart, bar_gauge
 from gridfleet.dashboards.grafana.builders.flux import CELLS, read, share
 from gridfleet.dashboards.grafana.builders.page import Row, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 
 UID: Final = "gridfleet-market"
 
@@ -41,17 +41,17 @@ SUMS: Final = (
         "Share of the awards that the buyer took only in part: two producers had sold to the same bid.",
         theme.SHARE,
         read("market", "refusals", "awards").aggregate().pivot().value(share("refusals", "awards"), "share"),
-        colours=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
     ),
     stat(
         "Highest number of rounds",
         "Highest number of awards from one producer to one buyer in a tick; 1 without faults.",
         theme.COUNT,
         read("market", "rounds").aggregate("max"),
-        colours=theme.thresholds(theme.GOOD, (3, theme.WARN), (6, theme.BAD)),
+        thresholds=theme.thresholds(theme.GOOD, (3, theme.WARN), (6, theme.BAD)),
     ),
 )
-MERIT: Final = bars(
+MERIT: Final = bar_chart(
     "Merit order",
     "Energy bid for in each price band in the time range shown, and who sold it; the highest bids are served first.",
     theme.ENERGY,
@@ -59,11 +59,11 @@ MERIT: Final = bars(
     .aggregate("sum", "band")
     .pivot("band")
     .sort("band", descending=True),
-    along="band",
-    lines=(
-        Line("bid_wh", "bid for", "consumer"),
-        Line("sold_wh", "sold by turbines", "wind"),
-        Line("reactor_wh", "sold by the reactor", "reactor"),
+    x_field="band",
+    fields=(
+        FieldStyle("bid_wh", "bid for", "consumer"),
+        FieldStyle("sold_wh", "sold by turbines", "wind"),
+        FieldStyle("reactor_wh", "sold by the reactor", "reactor"),
     ),
 )
 PRICES: Final = timeseries(
@@ -79,12 +79,12 @@ PRICES: Final = timeseries(
     .pivot("_time")
     .filter("r.sold_wh > 0.0")
     .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
-    lines=(
-        Line("lowest_price_eur_per_kwh", "lowest", "price"),
-        Line("mean", "mean", "event"),
-        Line("highest_price_eur_per_kwh", "highest", "muted"),
+    fields=(
+        FieldStyle("lowest_price_eur_per_kwh", "lowest", "price"),
+        FieldStyle("mean", "mean", "event"),
+        FieldStyle("highest_price_eur_per_kwh", "highest", "muted"),
     ),
-    floor=0,
+    soft_min=0,
 )
 BY_CELL: Final = timeseries(
     "Mean price by cell",
@@ -92,7 +92,7 @@ BY_CELL: Final = timeseries(
     theme.PRICE,
     read("market", "mean_price_eur_per_kwh").group("cell", "_field").aggregate_window().label("r.cell"),
     shades_of="price",
-    floor=0,
+    soft_min=0,
 )
 AWARDS: Final = timeseries(
     "Awards and refusals",
@@ -102,30 +102,30 @@ AWARDS: Final = timeseries(
     .per_tick()
     .aggregate_window()
     .keep(),
-    lines=(
-        Line("awards", "awards", "wind"),
-        Line("trades", "trades", "charger"),
-        Line("requests", "requests to the reactor", "reactor"),
-        Line("refusals", "refusals", "event"),
-        Line("unanswered", "awards without receipt", "muted"),
+    fields=(
+        FieldStyle("awards", "awards", "wind"),
+        FieldStyle("trades", "trades", "charger"),
+        FieldStyle("requests", "requests to the reactor", "reactor"),
+        FieldStyle("refusals", "refusals", "event"),
+        FieldStyle("unanswered", "awards without receipt", "muted"),
     ),
-    floor=0,
+    soft_min=0,
 )
 ROUNDS: Final = timeseries(
     "Rounds",
     "Highest number of awards from one producer to one buyer in a tick; later rounds sell refused energy again.",
     theme.COUNT,
     read("market", "rounds").per_tick(fn="max").aggregate_window("max").keep(),
-    lines=(Line("rounds", "rounds", "wind"),),
-    floor=0,
+    fields=(FieldStyle("rounds", "rounds", "wind"),),
+    soft_min=0,
 )
 BIDS: Final = timeseries(
     "Bids",
     "Bids that are not empty, and their packages, per tick.",
     theme.COUNT,
     read("market", "bids", "packages").per_tick().aggregate_window().keep(),
-    lines=(Line("bids", "bids", "consumer"), Line("packages", "packages", "charger")),
-    floor=0,
+    fields=(FieldStyle("bids", "bids", "consumer"), FieldStyle("packages", "packages", "charger")),
+    soft_min=0,
 )
 MESSAGES: Final = timeseries(
     "Messages by type",
@@ -134,7 +134,7 @@ MESSAGES: Final = timeseries(
     read("messages", "messages").per_tick("message_type").aggregate_window().label("r.message_type"),
     shades_of="imported",
     stack=True,
-    floor=0,
+    soft_min=0,
 )
 BUYERS: Final = timeseries(
     "Bought by consumers and by chargers",
@@ -144,9 +144,9 @@ BUYERS: Final = timeseries(
     .per_tick("kind")
     .aggregate_window()
     .label("r.kind"),
-    lines=(Line("consumer", "consumers", "consumer"), Line("charger", "chargers", "charger")),
+    fields=(FieldStyle("consumer", "consumers", "consumer"), FieldStyle("charger", "chargers", "charger")),
     stack=True,
-    floor=0,
+    soft_min=0,
 )
 IMPORTED: Final = timeseries(
     "Imports and exports by cell",
@@ -160,7 +160,7 @@ IMPORTED: Final = timeseries(
     .label('"out: " + r.cell'),
     shades_of="imported",
 )
-NET: Final = ranking(
+NET: Final = bar_gauge(
     "Net import by cell",
     "Energy bought from neighbouring cells minus energy sold to them, in the time range shown.",
     theme.ENERGY,
@@ -169,7 +169,7 @@ NET: Final = ranking(
     .pivot("cell")
     .then("map(fn: (r) => ({name: r.cell, value: r.imported_wh - r.exported_wh}))")
     .sort("value", descending=True),
-    meaning="imported",
+    quantity="imported",
 )
 
 

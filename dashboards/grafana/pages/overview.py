@@ -7,8 +7,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, table
 from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, read, share
-from gridfleet.dashboards.grafana.builders.page import Row, leads_to, linked, page
-from gridfleet.dashboards.grafana.builders.panels import Line, stat, timeseries
+from gridfleet.dashboards.grafana.builders.page import Row, page, page_link, with_link
+from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 from gridfleet.dashboards.grafana.pages.clock import CLOCK
 
 UID: Final = "gridfleet-overview"
@@ -36,7 +36,7 @@ NOW: Final = (
         .aggregate()
         .pivot()
         .value(share("reactor_wh", "sold_wh"), "share"),
-        colours=SHARE,
+        thresholds=SHARE,
     ),
     stat(
         "Curtailed",
@@ -73,14 +73,14 @@ NOW: Final = (
         .then("last()")
         .pivot("_time")
         .value("r.devices - r.online", "missing"),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
     ),
     stat(
         "Invariant breaches",
         "Breaches that the auditor found in the run so far; must be 0.",
         theme.COUNT,
         read("audit", "breaches", where=RUN).then('group(columns: ["invariant"])', "last()").aggregate(),
-        colours=theme.NONE_IS_GOOD,
+        thresholds=theme.ZERO_IS_GOOD,
         empty="no audit",
     ),
 )
@@ -95,23 +95,23 @@ BALANCE: Final = timeseries(
     .pivot("_time")
     .then("map(fn: (r) => ({r with own_wh: r.generated_wh - r.curtailed_wh}))")
     .keep_columns("_time", "own_wh", "imported_wh", "reactor_wh", "curtailed_wh", "demand_wh"),
-    lines=(
-        Line("own_wh", "wind used in the own cell", "wind"),
-        Line("imported_wh", "from other cells", "imported"),
-        Line("reactor_wh", "reactor", "reactor"),
-        Line("curtailed_wh", "curtailed", "curtailed"),
-        Line("demand_wh", "demand", "ink", unstacked=True),
+    fields=(
+        FieldStyle("own_wh", "wind used in the own cell", "wind"),
+        FieldStyle("imported_wh", "from other cells", "imported"),
+        FieldStyle("reactor_wh", "reactor", "reactor"),
+        FieldStyle("curtailed_wh", "curtailed", "curtailed"),
+        FieldStyle("demand_wh", "demand", "ink", unstacked=True),
     ),
     stack=True,
-    floor=0,
+    soft_min=0,
 )
 DIFFERENCE: Final = timeseries(
     "Power difference",
     "Wind generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
     theme.ENERGY,
     read("grid", "difference_wh").per_tick().aggregate_window().keep(),
-    lines=(Line("difference_wh", "wind generation minus demand", "wind"),),
-    colours=theme.thresholds(theme.BAD, (0, theme.GOOD)),
+    fields=(FieldStyle("difference_wh", "wind generation minus demand", "wind"),),
+    thresholds=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
 PRICES: Final = timeseries(
     "Prices",
@@ -125,11 +125,11 @@ PRICES: Final = timeseries(
     .pivot("_time")
     .filter("r.sold_wh > 0.0")
     .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
-    lines=(
-        Line("lowest_price_eur_per_kwh", "lowest", "price"),
-        Line("mean", "mean", "event"),
+    fields=(
+        FieldStyle("lowest_price_eur_per_kwh", "lowest", "price"),
+        FieldStyle("mean", "mean", "event"),
     ),
-    floor=0,
+    soft_min=0,
 )
 REACTOR: Final = timeseries(
     "Reactor share",
@@ -140,9 +140,9 @@ REACTOR: Final = timeseries(
     .aggregate_window("sum")
     .pivot("_time")
     .series(share("reactor_wh", "sold_wh"), "reactor"),
-    lines=(Line("reactor", "reactor share", "reactor"),),
-    colours=SHARE,
-    floor=0,
+    fields=(FieldStyle("reactor", "reactor share", "reactor"),),
+    thresholds=SHARE,
+    soft_min=0,
 )
 EARNED: Final = timeseries(
     "Earnings per producer",
@@ -158,7 +158,7 @@ EARNED: Final = timeseries(
     .group()
     .aggregate_window("last")
     .label('"reactor"'),
-    lines=(Line("reactor", "reactor", "reactor"),),
+    fields=(FieldStyle("reactor", "reactor", "reactor"),),
     shades_of="wind",
 )
 GENERATED: Final = timeseries(
@@ -175,10 +175,10 @@ GENERATED: Final = timeseries(
     .group()
     .aggregate_window()
     .label('"reactor"'),
-    lines=(Line("reactor", "reactor", "reactor"),),
+    fields=(FieldStyle("reactor", "reactor", "reactor"),),
     shades_of="wind",
     stack=True,
-    floor=0,
+    soft_min=0,
 )
 SPAN_OF_RUN: Final = """reduce(
       identity: {ticks: 0, begin: 9223372036854, end: 0},
@@ -220,7 +220,7 @@ EVENTS: Final = table(
     columns=(
         Column("at", "Time", theme.TIME, 180),
         Column("what", "Event", width=110),
-        Column("device", "Device", width=130, link=leads_to("gridfleet-device", device="${__value.raw}")),
+        Column("device", "Device", width=130, link=page_link("gridfleet-device", device="${__value.raw}")),
         Column("text", "Description"),
     ),
 )
@@ -238,21 +238,21 @@ def overview() -> Dashboard:
                 "Energy",
                 9,
                 (
-                    linked(BALANCE, "Market", leads_to("gridfleet-market")),
-                    linked(DIFFERENCE, "Market", leads_to("gridfleet-market")),
+                    with_link(BALANCE, "Market", page_link("gridfleet-market")),
+                    with_link(DIFFERENCE, "Market", page_link("gridfleet-market")),
                 ),
             ),
             Row(
                 "Prices and the reactor",
                 8,
-                (linked(PRICES, "Market", leads_to("gridfleet-market")), REACTOR),
+                (with_link(PRICES, "Market", page_link("gridfleet-market")), REACTOR),
             ),
             Row(
                 "Producers",
                 8,
                 (
-                    linked(GENERATED, "Device", leads_to("gridfleet-device")),
-                    linked(EARNED, "Device", leads_to("gridfleet-device")),
+                    with_link(GENERATED, "Device", page_link("gridfleet-device")),
+                    with_link(EARNED, "Device", page_link("gridfleet-device")),
                 ),
             ),
             Row("Clock", 4, CLOCK),
@@ -260,7 +260,7 @@ def overview() -> Dashboard:
                 "Events and runs",
                 8,
                 (
-                    linked(EVENTS, "Health", "/d/gridfleet-health?${site:queryparam}&${run:queryparam}"),
+                    with_link(EVENTS, "Health", "/d/gridfleet-health?${site:queryparam}&${run:queryparam}"),
                     RUNS,
                     alert_list("Alerts", "The present state of the alert rules."),
                 ),

@@ -91,8 +91,8 @@ def _heat_map(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figu
         )
     figure = style.new_figure(title, min(6.0, 1.5 + 0.145 * max(12, len(cells))))
     axes = figure.add_subplot()
-    tone = to_rgba(style.CHARGER)[:3]
-    fade = LinearSegmentedColormap.from_list("charge", [(*tone, 0.03), (*tone, 1.0)])
+    colour = to_rgba(style.CHARGER)[:3]
+    fade = LinearSegmentedColormap.from_list("charge", [(*colour, 0.03), (*colour, 1.0)])
     left, right = float(timeline.edges[0]), float(timeline.edges[-1])
     image = axes.imshow(
         100 * cells,

@@ -75,14 +75,14 @@ def reservation_outcomes(timeline: Timeline) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, rows: list[tuple[str, int, float]], tone: str) -> None:
+def _bars(axes: Axes, rows: list[tuple[str, int, float]], colour: str) -> None:
     """Draw counts as bars from the top down, each with its number."""
     if not any(count for _, count, _ in rows):
         style.note_empty(axes, "no reservation was requested")
         axes.set_xticks([])
         return
     for place, (_, count, alpha) in enumerate(rows):
-        axes.barh(place, count, height=0.68, color=tone, alpha=alpha)
+        axes.barh(place, count, height=0.68, color=colour, alpha=alpha)
         axes.annotate(
             f"{count:,}".replace(",", "\u202f"),
             (count, place),

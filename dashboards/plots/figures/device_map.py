@@ -107,7 +107,7 @@ def _kind(axes: Axes, kind: str, places: Line) -> None:
         [latitude for _, latitude in places],
         marker=mark,
         s=size if len(places) <= MAX_VECTORS else size / 3,
-        color=style.KIND_TONES.get(kind, style.MUTED),
+        color=style.KIND_COLOURS.get(kind, style.MUTED),
         edgecolors=style.GRID,
         linewidths=0.5,
         zorder=4 + _rank(kind),

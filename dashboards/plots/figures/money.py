@@ -21,8 +21,8 @@ def money_per_producer(timeline: Timeline) -> Figure:
     lines = producer_lines(earned)
     largest = max((float(np.nanmax(neur)) for *_, neur in lines), default=0.0) / NEUR_PER_EUR
     divisor, unit = (1e3 * NEUR_PER_EUR, "thousand €") if largest >= 20_000 else (NEUR_PER_EUR, "€")
-    for name, tone, dash, neur in lines:
-        axes.plot(timeline.ends, neur / divisor, color=tone, linestyle=dash, label=name, **dot(timeline))
+    for name, colour, dash, neur in lines:
+        axes.plot(timeline.ends, neur / divisor, color=colour, linestyle=dash, label=name, **dot(timeline))
     if earned:
         legend(axes, timeline)
     else:
@@ -61,8 +61,8 @@ def sell_price(timeline: Timeline) -> Figure:
     return figure
 
 
-def _mark(axes: Axes, price: float, text: str, tone: str) -> None:
+def _mark(axes: Axes, price: float, text: str, colour: str) -> None:
     """Draw a fixed price as a thin line, named in the legend."""
     axes.axhline(
-        price, color=tone, linewidth=1.0, linestyle=style.DASHES[4], zorder=0.8, label=f"{text} {price:.2f}"
+        price, color=colour, linewidth=1.0, linestyle=style.DASHES[4], zorder=0.8, label=f"{text} {price:.2f}"
     )

@@ -33,11 +33,11 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
         ("curtailed", style.CURTAILED, total["curtailed"]),
     ]
     floor = np.zeros(timeline.bins)
-    for name, tone, values in layers:
+    for name, colour, values in layers:
         if np.nan_to_num(values).any():
             top = floor + np.nan_to_num(values) / divisor
-            alpha = 0.5 if tone == style.CURTAILED else 0.85
-            band(axes, timeline, floor, top, color=tone, alpha=alpha, label=name)
+            alpha = 0.5 if colour == style.CURTAILED else 0.85
+            band(axes, timeline, floor, top, color=colour, alpha=alpha, label=name)
             floor = top
     if timeline.bins:
         steps(axes, timeline, demand / divisor, color=style.INK, label="demand (bids)")
@@ -80,10 +80,10 @@ def chargers_and_consumers(timeline: Timeline) -> Figure:
     )
     divisor, unit = energy_unit(*bought.values())
     floor = np.zeros(timeline.bins)
-    for kind, tone in (("consumer", style.CONSUMER), ("charger", style.CHARGER)):
+    for kind, colour in (("consumer", style.CONSUMER), ("charger", style.CHARGER)):
         if kind in bought:
             top = floor + np.nan_to_num(bought[kind]) / divisor / ticks_per_bin(timeline)
-            band(axes, timeline, floor, top, color=tone, alpha=0.85, label=f"{kind}s")
+            band(axes, timeline, floor, top, color=colour, alpha=0.85, label=f"{kind}s")
             floor = top
     if bought:
         axes.set_ylim(bottom=0)
@@ -102,8 +102,8 @@ def generation_per_producer(timeline: Timeline) -> Figure:
     power = timeline.read_by("kind || char(9) || agent", "avg(power_w)", "agents", PRODUCERS)
     lines = producer_lines(power)
     divisor, unit = (1e6, "MW") if any(np.nanmax(watts) >= 2e7 for *_, watts in lines) else (1e3, "kW")
-    for name, tone, dash, watts in lines:
-        steps(axes, timeline, watts / divisor, color=tone, linestyle=dash, label=name)
+    for name, colour, dash, watts in lines:
+        steps(axes, timeline, watts / divisor, color=colour, linestyle=dash, label=name)
     if power:
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
@@ -165,8 +165,8 @@ def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series
     if len(reactors) > MAX_PRODUCERS:
         reactors = [(f"{len(reactors)} reactors, sum", np.nansum([v for _, v in reactors], axis=0))]
     return [
-        (style.label(name), tone, style.DASHES[index % len(style.DASHES)], values)
-        for tone, group in ((style.WIND, turbines), (style.REACTOR, reactors))
+        (style.label(name), colour, style.DASHES[index % len(style.DASHES)], values)
+        for colour, group in ((style.WIND, turbines), (style.REACTOR, reactors))
         for index, (name, values) in enumerate(group)
     ]
 

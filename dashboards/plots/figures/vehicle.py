@@ -77,9 +77,9 @@ def _status(axes: Axes, timeline: Timeline, rows: list[VehicleRow], hours: Serie
     begin = 0
     for index in range(1, len(rows) + 1):
         if index == len(rows) or rows[index].status != rows[begin].status:
-            tone, alpha = looks[rows[begin].status]
+            colour, alpha = looks[rows[begin].status]
             end = hours[index] if index < len(rows) else hours[-1] + timeline.facts.tick_ms / MS_PER_HOUR
-            axes.axvspan(hours[begin], end, color=tone, alpha=alpha, linewidth=0)
+            axes.axvspan(hours[begin], end, color=colour, alpha=alpha, linewidth=0)
             begin = index
     handles = [
         Patch(color=looks[word][0], alpha=looks[word][1], label=style.label(word)) for word in words[:6]
