@@ -13,13 +13,13 @@ from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
 
 ANSWER_TIMEOUT_MS: Final = 10_000
-"""Simulated milliseconds that an agent waits for an answer before it asks again or goes on without."""
+"""Simulated milliseconds that an agent waits for an answer before it asks again or continues without one."""
 NETWORK_TIMEOUT_MS: Final = 2_000
 """Real milliseconds that an answer over a network may take; no answer timeout is shorter."""
 MIN_SECONDS_PER_TICK: Final = 0.001
 """The fastest a clock can run, whatever a message says."""
 MAX_ATTEMPTS: Final = 3
-"""How often an unanswered message is sent in all."""
+"""How often an unanswered message is sent, the first time included."""
 
 NO_TICK: Final = Tick(
     tick=-1,
@@ -166,7 +166,7 @@ class Agent:
     # --- for the agents themselves -----------------------------------------------------------------------
 
     def plan(self, at_ms: int, action: Action) -> None:
-        """Do something at a simulated time; there is one plan at a time, and this replaces it."""
+        """Call `action` at a simulated time; an agent has one plan at a time, and this replaces it."""
         self.event_ms = at_ms
         self._event_action = action
 
@@ -181,12 +181,12 @@ class Agent:
         self._timeout_action = then
 
     def stop_waiting(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for answers."""
         self.deadline_ms = None
         self._timeout_action = None
 
     def on_deadline(self, now_ms: int) -> Out:
-        """Go on without the answers."""
+        """Call what was to follow if no answer comes."""
         action = self._timeout_action
         self.stop_waiting()
         return action(now_ms) if action is not None else NOTHING
@@ -198,7 +198,7 @@ class Agent:
         return action(now_ms) if action is not None else NOTHING
 
     def restore_from(self, previous: Self) -> None:
-        """Take over what outlasts a restart without memory: place and money, as they were."""
+        """Take over what a restart without memory does not change: place and money."""
         self.latitude = previous.latitude
         self.longitude = previous.longitude
         self.balance_neur = previous.balance_neur
@@ -207,12 +207,12 @@ class Agent:
         """Forget the ticks of an earlier run of the clock: tick numbers begin again."""
 
     def refuse(self, reason: str) -> Out:
-        """Count a message that is not acted on; return no messages."""
+        """Count a message that is ignored; return no messages."""
         self.refused = {**self.refused, reason: self.refused.get(reason, 0) + 1}
         return NOTHING
 
     def on_tick(self, _scope: str, sender: str, tick: Tick, now_ms: int) -> Out:
-        """Begin a phase. The same tick again only updates it; an older one is refused."""
+        """Begin a phase. A repeated tick only updates the settings; an older one is refused."""
         known = self.tick_message
         if sender != CLOCK_ID:
             return self.refuse("clock")
@@ -223,7 +223,7 @@ class Agent:
         elif tick.simulated_ms < known.simulated_ms or tick.epoch < known.epoch:
             return self.refuse("stale")
         elif tick.tick != known.tick and known.phase is not Phase.SETTLE and Phase.SETTLE in self.phases:
-            settled = self.phases[Phase.SETTLE](self, now_ms)  # the end of the last tick was not received
+            settled = self.phases[Phase.SETTLE](self, now_ms)  # the device missed the end of the last tick
         self.tick_message = tick
         self.tick = tick.tick
         action = self.phases.get(tick.phase)

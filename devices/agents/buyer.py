@@ -68,7 +68,7 @@ class BuyingSide:
         return self._request(now_ms)
 
     def _request(self, now_ms: int) -> Out:
-        """Send the request, again when no answer comes, a few times in all."""
+        """Send the request; repeat it a few times while no answer comes."""
         packages = self.purchases.remaining(self._reactor_price)
         if self._reactor is None or self._attempts >= MAX_ATTEMPTS or not packages:
             self.stop_waiting()
@@ -78,7 +78,7 @@ class BuyingSide:
         return [(self._reactor, Request(self._agent.tick, packages))]
 
     def stop_waiting(self) -> None:
-        """Wait for the reactor no longer."""
+        """Stop waiting for the reactor."""
         if self._attempts:
             self._attempts = 0
             self._agent.stop_waiting()
@@ -115,7 +115,7 @@ class Buyer(Agent):
 
     __slots__ = ()
     buying: BuyingSide
-    """Its buying side; a subclass creates it, and names it in its slots."""
+    """Its buying side; a subclass creates it, and lists it in its slots."""
 
     def on_new_run(self) -> None:
         """Forget the ticks of an earlier run of the clock."""

@@ -1,4 +1,4 @@
-"""A charging station: buys energy for its battery, bidding more the emptier it is, and reserves ports for vehicles."""
+"""A charging station: buys energy for its battery, at higher prices the emptier it is, and reserves ports."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
@@ -93,7 +93,7 @@ class Charger(Buyer):
         return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
 
     def restore_from(self, previous: Self) -> None:
-        """Take over what outlasts a restart without memory: also the energy in the battery."""
+        """Take over what a restart without memory does not change: also the energy in the battery."""
         super().restore_from(previous)
         self.stored_wh = previous.stored_wh
 
@@ -118,7 +118,7 @@ class Charger(Buyer):
     # --- buying ------------------------------------------------------------------------------------------
 
     def packages_to_bid(self) -> tuple[Package, ...]:
-        """Return packages that fill the battery; the price falls with the state of charge that those before add."""
+        """Return packages that fill the battery; each is priced by the state of charge that the ones before would give."""
         if self.out_of_service:
             return ()
         energy_wh = min(self._max_wh_per_tick, drawn_to_fill(self._capacity_wh - self.stored_wh))
@@ -156,11 +156,11 @@ class Charger(Buyer):
         return self._connector is not None and not self._connector.ready
 
     # --- reserving ---------------------------------------------------------------------------------------
-    # Out of service, it declines every request, also a heartbeat. The vehicle then leaves, and its release ends the
-    # lease and is billed as usual.
+    # A charger out of service declines every request, also a heartbeat. The vehicle then leaves, and its release ends
+    # the lease and is billed as usual.
 
     def _time_of(self, simulated_ms: int, now_ms: int) -> int:
-        """Return the time of a message: in lock-step the vehicle's time, within the tick; else by the own clock."""
+        """Return the time of a message: in lock-step the vehicle's, limited to the tick; else the charger's own time."""
         tick = self.tick_message
         if tick.mode is not Mode.LOCKSTEP:
             return now_ms
@@ -224,7 +224,7 @@ class Charger(Buyer):
         return [(sender, answer)]
 
     def _deliver(self, delivery: Delivery) -> None:
-        """Take a delivery out of the battery, and book its losses and its price."""
+        """Take a delivery out of the battery, and add its losses and its price to the account."""
         self._delivered_wh += delivery.delivered_wh
         self._discharge_loss_wh += delivery.taken_wh - delivery.delivered_wh
         self.stored_wh -= delivery.taken_wh

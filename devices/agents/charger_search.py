@@ -25,13 +25,14 @@ MAX_DISTANCE_KM: Final = 20_037.0
 """Half the Earth's circumference."""
 MAX_CONSUMPTION_FACTOR: Final = consumption_factor(90.0)
 MAX_PAUSE_TICKS: Final = 8
-"""After a search without success it pauses for 1, 2, 4 … and at most so many ticks, unless it is on the road."""
+"""After each failed search a vehicle pauses for 1, 2, 4 … ticks, at most this many, unless it is on the road."""
 STOP_CHARGE: Final = 0.20
-"""State of charge below which it parks where it is when no charger within reach has an offer."""
+"""State of charge below which it parks where it is when a search fails."""
 ROUTE_FACTOR: Final = 1.02
-"""A vehicle reckons with so much more energy than the distance takes."""
+"""The way to a charger is assumed to be longer than the distance by this factor."""
 RANGE_MARGIN: Final = 1.25
 RANGE_MARGIN_KM: Final = 25.0
+"""A vehicle needs a charge when its range falls below RANGE_MARGIN · distance of the nearest charger + RANGE_MARGIN_KM."""
 MS_PER_MINUTE: Final = 60_000
 """Calls are numbered by the minute, so that a vehicle that has lost its memory does not repeat a number."""
 TARGET_CHARGE: Final = 0.95
@@ -40,7 +41,9 @@ DEADLINE_CHARGE: Final = 0.80
 """State of charge that it wants to have at its daily deadline."""
 DAY_MS: Final = 24 * MS_PER_HOUR
 DEADLINE_NEAR_MS: Final = 5 * MS_PER_HOUR
+"""How long before its daily deadline a vehicle with less than DEADLINE_CHARGE looks for a charger."""
 MIN_CALL_WH: Final = 1_000
+"""A vehicle that needs less energy makes no call."""
 
 
 class SearchOwner(Protocol):
@@ -52,13 +55,13 @@ class SearchOwner(Protocol):
     tick_message: Tick
 
     def wait(self, now_ms: int, then: Action) -> None:
-        """Wait for answers, and call `then` when they have not come in time."""
+        """Wait for answers, and call `then` if they do not come in time."""
 
     def stop_waiting(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for answers."""
 
     def refuse(self, reason: str) -> Out:
-        """Count a message that is not acted on."""
+        """Count a message that is ignored."""
         ...
 
     def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
@@ -66,7 +69,7 @@ class SearchOwner(Protocol):
 
 
 class ChargerSearch:
-    """One negotiation after another, and what the vehicle knows of the chargers around it."""
+    """The negotiations of a vehicle, one at a time, and the chargers that it knows."""
 
     __slots__ = (
         "_failures",
@@ -81,7 +84,7 @@ class ChargerSearch:
         "_vehicle",
         "_weights",
         "cells",
-        "deadline_ms",
+        "charge_by_ms",
         "negotiation",
         "paused_until_tick",
     )
@@ -97,11 +100,11 @@ class ChargerSearch:
         rng: RandomStream,
         weights: Weights,
         limit_ueur_per_kwh: int,
-        deadline_ms: int,
+        charge_by_ms: int,
     ) -> None:
         """`cells` are the own cell and its neighbours, `rosters` the chargers of each.
 
-        `limit_ueur_per_kwh` is the highest price it pays; at `deadline_ms` it wants to be charged.
+        `limit_ueur_per_kwh` is the highest price it pays; it wants to be charged by `charge_by_ms`.
         """
         self._vehicle = vehicle
         self._trip = trip
@@ -111,7 +114,7 @@ class ChargerSearch:
         self._rng = rng
         self._weights = weights
         self._limit = limit_ueur_per_kwh
-        self.deadline_ms = deadline_ms
+        self.charge_by_ms = charge_by_ms
         self.negotiation: Negotiation | None = None
         self._serial = 0
         self._nearest_km = MAX_DISTANCE_KM
@@ -134,7 +137,7 @@ class ChargerSearch:
         """Whether the battery is low, the deadline is near, or the nearest charger is almost out of reach."""
         trip, vehicle = self._trip, self._vehicle
         fill = trip.state_of_charge
-        if fill <= LOW_CHARGE or (fill < DEADLINE_CHARGE and self.deadline_ms - now_ms < DEADLINE_NEAR_MS):
+        if fill <= LOW_CHARGE or (fill < DEADLINE_CHARGE and self.charge_by_ms - now_ms < DEADLINE_NEAR_MS):
             return True
         min_range_km = trip.stored_wh / (trip.model.consumption_wh_per_km * MAX_CONSUMPTION_FACTOR)
         if min_range_km >= CHECK_RANGE_KM:
@@ -169,7 +172,7 @@ class ChargerSearch:
         return self._ask(self.negotiation, range(1), now_ms)
 
     def _ask(self, negotiation: Negotiation, cells: range, now_ms: int) -> Out:
-        """Send the call to some of the cells; go on at once where no charger is there to answer."""
+        """Send the call to some of the cells; choose at once when none of them has a charger."""
         asked = {charger for number in cells for charger in self._rosters[number].members}
         asked.difference_update(self._vehicle.tick_message.absent)
         negotiation.neighbours_called = negotiation.neighbours_called or len(cells) == 0 or cells[-1] > 0
@@ -184,7 +187,7 @@ class ChargerSearch:
         negotiation = self.negotiation
         if negotiation is None or offer.call != negotiation.call.call or not negotiation.collecting:
             return self._vehicle.refuse("late")
-        return self._choose(now_ms) if negotiation.answered(sender, offer) else NOTHING
+        return self._choose(now_ms) if negotiation.note_answer(sender, offer) else NOTHING
 
     def on_decline(self, sender: str, decline: Decline, now_ms: int) -> Out:
         """Note that a charger makes no offer, or try the next one when it does not confirm its offer."""
@@ -192,7 +195,7 @@ class ChargerSearch:
         if negotiation is None or decline.call != negotiation.call.call:
             return self._vehicle.refuse("late")
         if negotiation.collecting:
-            return self._choose(now_ms) if negotiation.answered(sender, None) else NOTHING
+            return self._choose(now_ms) if negotiation.note_answer(sender, None) else NOTHING
         if negotiation.is_trying(sender):
             if decline.reason != "offline":
                 self._reputation.note(sender, self._vehicle.tick, kept=False)
@@ -224,7 +227,7 @@ class ChargerSearch:
         return self._trip.distance_km(at) if at is not None else MAX_DISTANCE_KM
 
     def _try_next(self, now_ms: int) -> Out:
-        """Accept the best offer not yet tried; widen the call, or give up, when there is none."""
+        """Accept the best offer not yet tried; without one, call the neighbouring cells or give up."""
         negotiation = self.negotiation
         if negotiation is None:
             return NOTHING
@@ -237,7 +240,7 @@ class ChargerSearch:
         return self._give_up(negotiation)
 
     def _on_no_confirmation(self, now_ms: int) -> Out:
-        """Try the next offer; release the one that its charger has not confirmed in time."""
+        """Try the next offer; cancel the one that its charger has not confirmed in time."""
         negotiation = self.negotiation
         if negotiation is None:
             return NOTHING
@@ -249,7 +252,7 @@ class ChargerSearch:
         return out
 
     def on_lease(self, sender: str, lease: Lease, now_ms: int) -> Out:
-        """Take the confirmation of the offer being tried, if it is what was offered; else release it."""
+        """Take the confirmation of the accepted offer, if it matches the offer; else cancel it."""
         negotiation, vehicle = self.negotiation, self._vehicle
         trying = negotiation.trying if negotiation is not None else None
         at = self.find(sender)
@@ -268,7 +271,7 @@ class ChargerSearch:
         return out
 
     def _give_up(self, negotiation: Negotiation) -> Out:
-        """Pause the search, longer each time; park where the battery is nearly empty, rather than strand."""
+        """Pause the search, longer each time; with a nearly empty battery, park so as not to strand."""
         self._failures += 1
         self.paused_until_tick = self._vehicle.tick + min(2 ** (self._failures - 1), MAX_PAUSE_TICKS)
         if (
@@ -285,16 +288,16 @@ class ChargerSearch:
         called = self.cells if negotiation.neighbours_called else self.cells[:1]
         return [(cell, Close(negotiation.call.call)) for cell in called]
 
-    # --- chargers that come and go ------------------------------------------------------------------------
+    # --- presence of chargers ------------------------------------------------------------------------------
 
     def on_presence(self, sender: str, presence: Presence, now_ms: int) -> Out:
-        """Update the roster; wait no longer for a charger that has gone offline, and do not try it."""
+        """Update the roster; do not wait for the offer of a charger that is offline, and do not try it."""
         if presence.cell in self.cells:
             self._rosters[self.cells.index(presence.cell)].apply(sender, presence)
         negotiation = self.negotiation
         if presence.online or negotiation is None:
             return NOTHING
         if negotiation.collecting:
-            return self._choose(now_ms) if negotiation.answered(sender, None) else NOTHING
+            return self._choose(now_ms) if negotiation.note_answer(sender, None) else NOTHING
         negotiation.forget(sender)
         return self._try_next(now_ms) if negotiation.is_trying(sender) else NOTHING

@@ -1,4 +1,4 @@
-"""A household, shop or farm: buys what its load profile demands, always at the highest price, to be served first."""
+"""A household, shop or farm: bids for the energy of its load profile at one fixed, high price, to be served first."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol

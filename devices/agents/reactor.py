@@ -9,7 +9,7 @@ from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.seller import Seller, SellingSide
 
 MAX_WH: Final = 10**11
-"""It sells at most 100 GWh in a tick, more than all of Europe draws in a quarter of an hour."""
+"""It sells at most 100 GWh in a tick; a request beyond that is refused."""
 
 
 class Reactor(Seller):
@@ -64,7 +64,7 @@ class Reactor(Seller):
         return [(sender, message)]
 
     def on_settle_phase(self, _now_ms: int) -> Out:
-        """Publish the account. What buyers refused was not generated; what they may still take was."""
+        """Publish the account. Refused energy counts as not generated; energy without a receipt counts as generated."""
         sales = self.selling.sales
         if sales.tick != self.tick:
             return NOTHING

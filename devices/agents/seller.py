@@ -74,7 +74,7 @@ class SellingSide:
             self._agent.wait(now_ms, self._remind)
 
     def stop_waiting(self) -> None:
-        """Wait for receipts no longer."""
+        """Stop waiting for receipts."""
         if self._attempts:
             self._attempts = 0
             self._agent.stop_waiting()
@@ -134,7 +134,7 @@ class Seller(Agent):
 
     __slots__ = ()
     selling: SellingSide
-    """Its selling side; a subclass creates it, and names it and the next two in its slots."""
+    """Its selling side; a subclass creates it, and lists it, `instruments` and `power_w` in its slots."""
     instruments: Instruments
     power_w: int
     """Electrical power that it feeds in, W."""
@@ -148,7 +148,7 @@ class Seller(Agent):
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         return [*super().subscriptions(), ("receipt", self.id)]
 
-    def resell(self, award: OpenAward, now_ms: int) -> Out:  # noqa: ARG002 - the reactor's energy needs no second buyer
+    def resell(self, award: OpenAward, now_ms: int) -> Out:  # noqa: ARG002 - a reactor needs no second buyer
         """Find other buyers for the energy of an award that was refused in part; return what to send."""
         return NOTHING
 

@@ -1,4 +1,4 @@
-"""The driving of a vehicle: setting out, arriving or stranding; its position and battery at any time."""
+"""The driving of a vehicle: departure, arrival, stranding; its position and battery at any time."""
 
 from enum import StrEnum
 from typing import Final, Protocol
@@ -46,7 +46,7 @@ class TripOwner(Protocol):
 
 
 class Trip:
-    """A vehicle in motion or at rest, and its battery."""
+    """A vehicle's position, destination, status and battery."""
 
     __slots__ = ("_vehicle", "destination", "driven_wh", "journey", "model", "status", "stored_wh")
 
@@ -67,7 +67,7 @@ class Trip:
 
     @property
     def range_km(self) -> float:
-        """How far the battery lasts."""
+        """How far the vehicle can drive with the energy in its battery, in km."""
         return range_km(self.stored_wh, self.model.capacity_wh, self.model.consumption_wh_per_km)
 
     def distance_km(self, at: Presence) -> float:

@@ -31,7 +31,7 @@ from gridfleet.devices.weather import Weather, WeatherSpanError
 
 _TICK_S: Final = TICK_MS // 1000
 _MAX_EARLY: Final = 10_000
-"""So many messages for the coming tick are kept."""
+"""The most messages for the coming tick that are kept."""
 _UNSCALED: Final = Settings()
 _BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
 
@@ -191,7 +191,7 @@ class Turbine(Seller):
         return NOTHING
 
     def on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        """Keep the roster of the cell: bids and supplies of its members are waited for."""
+        """Update the roster of the cell: the turbine waits for the bids and supplies of its members."""
         if scope != f"{presence.cell}/{presence.kind}":
             return self.refuse("presence")
         self.roster.apply(sender, presence)
@@ -235,7 +235,7 @@ class Turbine(Seller):
         market = self._market if at_home else self._market_of(award.market)
         return self.selling.sell(award.market, group_by_consumer(market.next_unserved(award.energy_wh)))
 
-    # --- surplus and exchange: what the own cell leaves over, for the neighbouring cells ------------------
+    # --- surplus and exchange: the unsold energy of the own cell, for the neighbouring cells --------------
 
     def _market_of(self, cell: str) -> CellMarket:
         market = self._neighbour_markets.get(cell)

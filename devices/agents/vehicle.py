@@ -1,8 +1,8 @@
 """An electric vehicle: drives to random destinations, and negotiates with charging stations on its own time.
 
-It acts at times of its own: it sets out, arrives, runs low, is full. The tick only gives it the time, and asks for
-its meter reading and its account. The vehicle ties three parts together: `Trip` drives, `ChargerSearch` negotiates
-until a charger confirms a lease, `VehicleReservation` charges and pays.
+A vehicle acts when it sets out, arrives, has a low battery or has finished charging. On each tick it may decide to set
+out or to charge, sends its meter reading, and reports its account. It has three parts: `Trip` drives, `ChargerSearch`
+negotiates until a charger confirms a lease, `VehicleReservation` charges and pays.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ from gridfleet.devices.random_streams import RandomStream
 DEPARTURE_PROBABILITY: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""
 MAX_DELAY_MS: Final = 240_000
-"""What a vehicle decides at a tick it does at a random time within so many milliseconds."""
+"""A vehicle acts on a decision of a tick at a random time within this many milliseconds."""
 
 
 class Vehicle(Agent):
@@ -60,13 +60,13 @@ class Vehicle(Agent):
         rng: RandomStream,
         weights: Weights,
         limit_ueur_per_kwh: int,
-        due_ms: int,
+        charge_by_ms: int,
         label: str = "",
     ) -> None:
         """`area` holds its destinations: (south, north, west, east) in degrees.
 
         `cells` are the own cell and its neighbours, `rosters` the chargers of each. `limit_ueur_per_kwh` is the
-        highest price it pays; at `due_ms`, and then every day, it wants to be charged.
+        highest price it pays; it wants to be charged by `charge_by_ms`, and at that time every day.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
         self._area = area
@@ -82,7 +82,7 @@ class Vehicle(Agent):
             rng=rng,
             weights=weights,
             limit_ueur_per_kwh=limit_ueur_per_kwh,
-            deadline_ms=due_ms,
+            charge_by_ms=charge_by_ms,
         )
         self.reservation = VehicleReservation(self, self.trip, self.search, self._reputation)
 
@@ -92,7 +92,7 @@ class Vehicle(Agent):
         return [*direct, *(("presence", f"{cell}/{Kind.CHARGER}") for cell in self.search.cells)]
 
     def restore_from(self, previous: Self) -> None:
-        """Take over what outlasts a restart without memory: also the energy in the battery."""
+        """Take over what a restart without memory does not change: also the energy in the battery."""
         super().restore_from(previous)
         self.trip.stored_wh = previous.trip.stored_wh
 
@@ -135,7 +135,7 @@ class Vehicle(Agent):
         return self.search.on_offer(sender, offer, now_ms)
 
     def on_decline(self, _scope: str, sender: str, decline: Decline, now_ms: int) -> Out:
-        """Take a refusal of the charger that it is reserved with, or of one that it asked."""
+        """Take a refusal of the charger where it has a reservation, or of one that it has called."""
         if self.reservation.is_with(sender, decline.call):
             return self.reservation.on_decline(decline, now_ms)
         if self.reservation.is_unbilled(sender, decline.call):
@@ -159,8 +159,8 @@ class Vehicle(Agent):
     def on_bid_phase(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
         trip, search = self.trip, self.search
-        if not now_ms < search.deadline_ms <= now_ms + DAY_MS:
-            search.deadline_ms = now_ms + DAY_MS
+        if not now_ms < search.charge_by_ms <= now_ms + DAY_MS:
+            search.charge_by_ms = now_ms + DAY_MS
         busy = self.reservation.session is not None or search.negotiation is not None
         if busy or trip.status is VehicleStatus.STRANDED:
             return NOTHING
@@ -210,7 +210,7 @@ class Vehicle(Agent):
             driven_wh=trip.driven_wh,
             paid_neur=reservation.paid_neur,
             speed_km_h=speed_kmh(trip.state_of_charge) if journey is not None else 0.0,
-            deadline_ms=self.search.deadline_ms,
+            deadline_ms=self.search.charge_by_ms,
             next_stop=journey.target if journey is not None else None,
             destination=trip.destination,
             charger=session.charger if session is not None else None,

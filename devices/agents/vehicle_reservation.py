@@ -1,7 +1,7 @@
 """A vehicle's confirmed reservation: the way to the charger, heartbeats, meter readings, the bill and its payment.
 
-The way that begins with a confirmed lease ends with a bill. A vehicle that leaves a charger without an answer keeps
-asking for the bill for some time.
+It begins with a confirmed lease and ends with a bill. A vehicle that has left a charger without a bill requests it
+once a tick, for a day.
 """
 
 from typing import Final, Protocol
@@ -11,12 +11,12 @@ from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Action, Out
 from gridfleet.devices.agents.charger_search import TARGET_CHARGE, ChargerSearch
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
 from gridfleet.devices.charging.reputation import Reputation
-from gridfleet.devices.charging.session import MeterDelta, Session
+from gridfleet.devices.charging.session import ChargingSession, MeterDelta
 
 MAX_BILL_REQUESTS: Final = 96
-"""So often, once a tick, it asks a charger that it left without an answer for the bill."""
+"""How often a vehicle requests a missing bill, once a tick."""
 MAX_SILENT_TICKS: Final = 2
-"""After so many ticks without an answer it takes the charger for lost."""
+"""After this many ticks without an answer a vehicle leaves the charger."""
 
 
 class ReservationOwner(Protocol):
@@ -29,18 +29,18 @@ class ReservationOwner(Protocol):
         """Do something at a simulated time."""
 
     def wait(self, now_ms: int, then: Action) -> None:
-        """Wait for answers, and call `then` when they have not come in time."""
+        """Wait for answers, and call `then` if they do not come in time."""
 
     def stop_waiting(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for answers."""
 
     def refuse(self, reason: str) -> Out:
-        """Count a message that is not acted on."""
+        """Count a message that is ignored."""
         ...
 
 
 class VehicleReservation:
-    """The current charging session, the ones that are left but not billed, and the account of the tick."""
+    """The current charging session, former ones without a bill, and the account of the tick."""
 
     __slots__ = (
         "_reputation",
@@ -61,8 +61,8 @@ class VehicleReservation:
         self._trip = trip
         self._search = search
         self._reputation = reputation
-        self._unbilled: tuple[Session, ...] = ()
-        self.session: Session | None = None
+        self._unbilled: tuple[ChargingSession, ...] = ()
+        self.session: ChargingSession | None = None
         self.begin_account()
 
     def begin_account(self) -> None:
@@ -79,14 +79,14 @@ class VehicleReservation:
         return self.session is not None and self.session.is_with(charger, call)
 
     def is_unbilled(self, charger: str, call: int) -> bool:
-        """Whether a charger's message about a call is about a session that was left without a bill."""
+        """Whether a charger's message about a call is about a former session without a bill."""
         return any(left.is_with(charger, call) for left in self._unbilled)
 
     # --- at the charger -----------------------------------------------------------------------------------
 
     def begin(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
         """Drive to a charger that has confirmed a lease."""
-        self.session = Session(
+        self.session = ChargingSession(
             charger, lease.call, lease.energy_wh, lease.price_ueur_per_kwh, metered=lease.metered
         )
         self._trip.head_for((at.latitude, at.longitude), now_ms, self._plug_in)
@@ -117,11 +117,11 @@ class VehicleReservation:
         out = self._request_bills(now_ms) if self._unbilled else []
         return [*out, *self._report(self.session, now_ms)] if self.session is not None else out
 
-    def _report(self, session: Session, now_ms: int, *, again: bool = False) -> Out:
+    def _report(self, session: ChargingSession, now_ms: int, *, again: bool = False) -> Out:
         """Send a heartbeat with the meter reading, or the release; wait for the answer."""
         session.attempts = session.attempts + 1 if again else 1
         self._vehicle.wait(now_ms, self._on_no_answer)
-        self._store(session.draw(now_ms, self._trip.model))
+        self._store(session.read_meter(now_ms, self._trip.model))
         message: Message
         if session.releasing:
             message = Release(session.call, now_ms, session.reported_wh, "charged")
@@ -130,7 +130,7 @@ class VehicleReservation:
         return [(session.charger, message)]
 
     def _store(self, delta: MeterDelta) -> None:
-        """Store the energy that has flowed, as far as there is room; the rest counts as loss."""
+        """Store the drawn energy, as far as there is room; the rest counts as loss."""
         trip = self._trip
         gained_wh = min(delta.gained_wh, trip.model.capacity_wh - trip.stored_wh)
         trip.stored_wh += gained_wh
@@ -138,7 +138,7 @@ class VehicleReservation:
         self.drawn_wh += delta.drawn_wh
 
     def _request_bills(self, now_ms: int) -> list[tuple[str, Message]]:
-        """Ask chargers that were left without an answer for their bills, while they are online."""
+        """Request the missing bills from chargers that are online."""
         for left in self._unbilled:
             left.misses += 1
         self._unbilled = tuple(left for left in self._unbilled if left.misses <= MAX_BILL_REQUESTS)
@@ -167,15 +167,15 @@ class VehicleReservation:
             return NOTHING
         session.misses = 0
         if lease.metered:
-            self._store(session.follow(lease.drawn_wh))
+            self._store(session.adopt_reading(lease.drawn_wh))
         if not session.releasing:
             self._vehicle.stop_waiting()
             self._pay(session, session.reported_wh)
         return NOTHING
 
     def on_decline(self, decline: Decline, now_ms: int) -> Out:
-        """Leave a charger that is out of service, or that does not know the reservation any more."""
-        if decline.reason == "offline":  # it is out of service and reports that: no broken promise
+        """Leave a charger that is out of service or does not know the reservation."""
+        if decline.reason == "offline":  # it reports that it is out of service: no broken promise
             return self.leave(now_ms)
         return self.on_broken_promise(now_ms)
 
@@ -184,7 +184,7 @@ class VehicleReservation:
         session = self.session
         if session is not None and session.is_with(sender, bill.call):
             if session.metered:
-                self._store(session.follow(bill.energy_wh))
+                self._store(session.adopt_reading(bill.energy_wh))
             self._reputation.note(sender, self._vehicle.tick, kept=bill.energy_wh <= session.reported_wh)
             self._pay(session, bill.energy_wh)
             self.session = None
@@ -196,26 +196,26 @@ class VehicleReservation:
             return self._vehicle.refuse("late")
         self._unbilled = tuple(other for other in self._unbilled if other is not left)
         if left.metered:
-            self._store(left.follow(bill.energy_wh))
+            self._store(left.adopt_reading(bill.energy_wh))
         self._pay(left, bill.energy_wh)
         return NOTHING
 
-    def _pay(self, session: Session, energy_wh: int) -> None:
+    def _pay(self, session: ChargingSession, energy_wh: int) -> None:
         """Pay for the energy that both sides agree on, at the agreed price."""
-        due_neur = session.pay(energy_wh)
+        due_neur = session.settle(energy_wh)
         self.paid_neur += due_neur
         self._vehicle.balance_neur -= due_neur
 
     # --- leaving without a bill ---------------------------------------------------------------------------
 
     def on_broken_promise(self, now_ms: int) -> Out:
-        """Note that the charger is lost, silent or has forgotten the reservation; leave it."""
+        """Note that the charger is offline, silent or has forgotten the reservation; leave it."""
         if self.session is not None:
             self._reputation.note(self.session.charger, self._vehicle.tick, kept=False)
         return self.leave(now_ms)
 
     def leave(self, now_ms: int) -> Out:
-        """Leave with what was drawn, ask for the bill, drive on."""
+        """Leave the charger, request the bill and drive on."""
         session, trip = self.session, self._trip
         if session is None:
             return NOTHING

@@ -8,25 +8,27 @@ from gridfleet.devices.charging.offer_ranking import Candidate
 from gridfleet.devices.physics.battery import stored_from
 
 MIN_GAIN_WH: Final = 500
-"""An offer is worth accepting only if the battery gains at least this, less the energy of the way there."""
+"""The least energy that an accepted offer must add to the battery, after the energy of the way there."""
 
 
 class Negotiation:
-    """One call: it collects offers until every charger asked has answered or the timeout, then tries one by one."""
+    """One call: collects offers until every called charger has answered or a timeout, then tries them one by one."""
 
-    __slots__ = ("asked", "call", "neighbours_called", "offers", "ranked", "trying")
+    __slots__ = ("call", "neighbours_called", "offers", "pending", "ranked", "trying")
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.asked: set[str] = set()
+        self.pending: set[str] = set()
+        """Chargers that were called and have not answered yet."""
         self.neighbours_called = False
         self.offers: dict[str, Offer] = {}
         self.ranked: list[Candidate] | None = None
+        """The offers that are still to be tried, the best first; None while offers are collected."""
         self.trying: Candidate | None = None
 
-    def collect_from(self, asked: set[str]) -> None:
+    def collect_from(self, chargers: set[str]) -> None:
         """Begin to collect offers from these chargers."""
-        self.asked = asked
+        self.pending = chargers
         self.ranked = None
         self.trying = None
         self.offers.clear()
@@ -36,14 +38,14 @@ class Negotiation:
         """Whether offers are still being collected."""
         return self.ranked is None
 
-    def answered(self, charger: str, offer: Offer | None) -> bool:
-        """Note a charger's offer, or None for a refusal; return whether it was the last answer missing."""
-        if charger not in self.asked:
+    def note_answer(self, charger: str, offer: Offer | None) -> bool:
+        """Note a charger's offer, or None for a refusal; return whether that was the last missing answer."""
+        if charger not in self.pending:
             return False
-        self.asked.discard(charger)
+        self.pending.discard(charger)
         if offer is not None:
             self.offers[charger] = offer
-        return not self.asked
+        return not self.pending
 
     def candidates(
         self, distance_km: Callable[[str], float], driving_energy_wh: Callable[[float], float | None]
@@ -69,7 +71,7 @@ class Negotiation:
         return self.trying is not None and self.trying.charger == charger
 
     def forget(self, charger: str) -> None:
-        """Do not try this charger any more."""
+        """Do not try this charger's offer."""
         if self.ranked is not None:
             self.ranked = [each for each in self.ranked if each.charger != charger]
 

@@ -1,4 +1,4 @@
-"""A charging session of a vehicle: what it may draw, what the meter shows, and what is paid."""
+"""A charging session of a vehicle: leased energy, meter readings, and what is paid."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,8 +16,8 @@ class MeterDelta(NamedTuple):
 
 
 @dataclass(slots=True)
-class Session:
-    """Cumulative energies at the plug. What is drawn is stored at once, and paid when the charger confirms it."""
+class ChargingSession:
+    """Cumulative energies at the plug. Drawn energy is stored at once, and paid when the charger confirms it."""
 
     charger: str
     call: int
@@ -28,21 +28,23 @@ class Session:
     """Energy in the battery when it was plugged in."""
     target_wh: int = 0
     reported_wh: int = 0
-    """The last meter reading; it is stored already, less the loss."""
+    """The last meter reading; the battery has it already, less the loss."""
     settled_wh: int = 0
-    """The part of it that the charger has confirmed; it is paid."""
+    """The part of that reading which the charger has confirmed; it is paid."""
     releasing: bool = False
     metered: bool = False
     """Whether the readings come from the charger's own meter."""
     misses: int = 0
+    """Ticks in a row without an answer; after the vehicle has left, requests for the bill."""
     attempts: int = 0
+    """How often the present report was sent."""
 
     def is_with(self, charger: str, call: int) -> bool:
         """Whether a charger's message about a call is about this session."""
         return charger == self.charger and call == self.call
 
     def plug_in(self, now_ms: int, stored_wh: int, full_wh: int, model: VehicleModel) -> int:
-        """Begin to draw, up to the lease or to a full battery; return the time at which that is done."""
+        """Begin to draw; return the time at which the leased energy is drawn or the battery is full."""
         self.plugged_ms = now_ms
         self.stored_wh = stored_wh
         self.target_wh = min(self.energy_wh, drawn_to_fill(max(full_wh - stored_wh, 0)))
@@ -61,20 +63,20 @@ class Session:
         drawn_wh = energy_drawn(self.stored_wh, model.capacity_wh, model.charge_power_w, seconds)
         return max(min(drawn_wh, self.target_wh), self.reported_wh)
 
-    def draw(self, now_ms: int, model: VehicleModel) -> MeterDelta:
+    def read_meter(self, now_ms: int, model: VehicleModel) -> MeterDelta:
         """Read the meter; return what was drawn since the last reading."""
         reading_wh = max(self.reading(now_ms, model), self.reported_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
-    def follow(self, energy_wh: int) -> MeterDelta:
-        """Take a reading of the charger's own meter; return what was drawn since the last reading."""
+    def adopt_reading(self, energy_wh: int) -> MeterDelta:
+        """Adopt a reading of the charger's own meter; return what was drawn since the last reading."""
         self.metered = True
         reading_wh = min(max(energy_wh, self.reported_wh), self.energy_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
 
-    def pay(self, energy_wh: int) -> int:
+    def settle(self, energy_wh: int) -> int:
         """Settle the energy that both sides agree on, up to what was drawn; return what is due in nEUR."""
         settled_wh = min(max(energy_wh, self.settled_wh), self.reported_wh)
         due_neur = cost_neur(settled_wh - self.settled_wh, self.price_ueur_per_kwh)

@@ -99,7 +99,7 @@ def _vehicle(device: DeviceFile) -> Agent:
         random=random,
         weights=Weights(),
         limit_eur_per_kwh=device.market.vehicle_limit_eur_per_kwh,
-        due_ms=_DAY_MS,
+        charge_by_ms=_DAY_MS,
     )
 
 

@@ -137,12 +137,12 @@ def build_vehicle(  # noqa: PLR0913 - each named where it is called
     random: "RandomStream",
     weights: "Weights",
     limit_eur_per_kwh: float,
-    due_ms: int,
+    charge_by_ms: int,
 ) -> "Vehicle":
     """Return an electric vehicle.
 
     It drives in `area` (south, north, west, east in degrees), calls for proposals in `cells`, whose chargers
-    `rosters` hold, pays at most `limit_eur_per_kwh`, and wants to be charged by `due_ms` (simulated time).
+    `rosters` hold, pays at most `limit_eur_per_kwh`, and wants to be charged by `charge_by_ms` (simulated time).
     """
     from gridfleet.devices.agents.vehicle import Vehicle
 
@@ -156,7 +156,7 @@ def build_vehicle(  # noqa: PLR0913 - each named where it is called
         rng=random,
         weights=weights,
         limit_ueur_per_kwh=ueur(limit_eur_per_kwh),
-        due_ms=due_ms,
+        charge_by_ms=charge_by_ms,
         label=identity.label or model.model,
     )
 

@@ -263,7 +263,7 @@ class Fleet:
             random=random,
             weights=self._weights,
             limit_eur_per_kwh=table.price_limit_eur_per_kwh,
-            due_ms=self.scenario.start_ms + DAY_MS,
+            charge_by_ms=self.scenario.start_ms + DAY_MS,
         )
 
     def _place_turbines(self) -> dict[int, tuple[float, float]]:

@@ -183,7 +183,7 @@ def search_of(*chargers: str, stored_wh: int = 14_000) -> tuple[ChargerSearch, S
         rng=RandomStream("search"),
         weights=Weights(),
         limit_ueur_per_kwh=1_000_000,
-        deadline_ms=24 * MS_PER_HOUR,
+        charge_by_ms=24 * MS_PER_HOUR,
     )
     return search, vehicle, trip
 

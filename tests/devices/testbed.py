@@ -350,7 +350,7 @@ def vehicle(
         rng=RandomStream(name),
         weights=weights or Weights(),
         limit_ueur_per_kwh=limit,
-        due_ms=START_MS + 24 * 3_600_000,
+        charge_by_ms=START_MS + 24 * 3_600_000,
     )
 
 

@@ -32,7 +32,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import Address, topic
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.vehicle import Vehicle
-from gridfleet.devices.charging.session import Session
+from gridfleet.devices.charging.session import ChargingSession
 from gridfleet.devices.clock.settings import Value
 from gridfleet.devices.config.scenario import AreaTable, Scenario, load, parse
 from gridfleet.devices.runtime.device_runner import DeviceRunner
@@ -398,7 +398,7 @@ def test_a_stalled_device_is_listed_costs_one_deadline_and_may_return(
 def test_vehicles_leave_an_offline_charger(address: BrokerAddress, runners: dict[str, Runner]) -> None:
     """All receive its last will: a vehicle that called it again, or waited for its offer, would miss the deadline."""
     site, log = site_of(LOST.model_copy(update={"area": NEAR}), address, 12, deadline_ms=LONG_DEADLINE_MS)
-    reserved: list[Session | None] = []
+    reserved: list[ChargingSession | None] = []
 
     def progress(site: SiteRun) -> bool:
         vehicles = [runner for runner in runners.values() if isinstance(runner.agent, Vehicle)]
