@@ -118,7 +118,7 @@ class Charger(Buyer):
     # --- buying ------------------------------------------------------------------------------------------
 
     def packages_to_bid(self) -> tuple[Package, ...]:
-        """Return packages that fill the battery; each is priced by the state of charge that the ones before would give."""
+        """Return packages that fill the battery; each has the price for the state of charge after those before it."""
         if self.out_of_service:
             return ()
         energy_wh = min(self._max_wh_per_tick, drawn_to_fill(self._capacity_wh - self.stored_wh))
@@ -160,7 +160,7 @@ class Charger(Buyer):
     # the lease and is billed as usual.
 
     def _time_of(self, simulated_ms: int, now_ms: int) -> int:
-        """Return the time of a message: in lock-step the vehicle's, limited to the tick; else the charger's own time."""
+        """Return the time of a message: in lock-step the vehicle's, limited to the tick; else the charger's own."""
         tick = self.tick_message
         if tick.mode is not Mode.LOCKSTEP:
             return now_ms

@@ -32,7 +32,7 @@ ROUTE_FACTOR: Final = 1.02
 """The way to a charger is assumed to be longer than the distance by this factor."""
 RANGE_MARGIN: Final = 1.25
 RANGE_MARGIN_KM: Final = 25.0
-"""A vehicle needs a charge when its range falls below RANGE_MARGIN · distance of the nearest charger + RANGE_MARGIN_KM."""
+"""A vehicle needs a charge when its range is less than RANGE_MARGIN · distance to a charger + RANGE_MARGIN_KM."""
 MS_PER_MINUTE: Final = 60_000
 """Calls are numbered by the minute, so that a vehicle that has lost its memory does not repeat a number."""
 TARGET_CHARGE: Final = 0.95
