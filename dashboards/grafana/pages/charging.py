@@ -10,6 +10,7 @@ from gridfleet.dashboards.grafana.builders.flux import CELLS, Flux, read, share
 from gridfleet.dashboards.grafana.builders.maps import MarkerLayer, device_map
 from gridfleet.dashboards.grafana.builders.page import Row, page, page_link
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
+from gridfleet.dashboards.grafana.pages.queries import hourly_means, last_sums, tick_sums
 
 UID: Final = "gridfleet-charging"
 CHARGE_THRESHOLDS: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
@@ -35,9 +36,7 @@ SUMS: Final = (
         "State of charge",
         "Stored energy as a share of the batteries' capacity, at the end of the time range shown.",
         theme.SHARE,
-        read("charging", "stored_wh", "capacity_wh")
-        .per_tick()
-        .then("last()")
+        last_sums("charging", "stored_wh", "capacity_wh")
         .pivot("_time")
         .value(share("stored_wh", "capacity_wh"), "filled"),
         thresholds=CHARGE_THRESHOLDS,
@@ -46,9 +45,7 @@ SUMS: Final = (
         "Ports reserved",
         "Share of the ports that is reserved at the end of the time range shown.",
         theme.SHARE,
-        read("charging", "ports_reserved", "ports")
-        .per_tick()
-        .then("last()")
+        last_sums("charging", "ports_reserved", "ports")
         .pivot("_time")
         .value(share("ports_reserved", "ports"), "reserved"),
         thresholds=theme.thresholds(theme.GOOD, (0.7, theme.WARN), (0.95, theme.BAD)),
@@ -57,13 +54,13 @@ SUMS: Final = (
         "Vehicles waiting",
         "Vehicles on their way to a reserved port, at the end of the time range shown.",
         theme.COUNT,
-        read("charging", "waiting").per_tick().then("last()").keep(),
+        last_sums("charging", "waiting").keep(),
     ),
     stat(
         "Vehicles stranded",
         "Vehicles with an empty battery on the road, at the end of the time range shown; must be 0.",
         theme.COUNT,
-        read("charging", "failed").per_tick().then("last()").keep(),
+        last_sums("charging", "failed").keep(),
         thresholds=theme.ZERO_IS_GOOD,
     ),
     stat(
@@ -78,7 +75,7 @@ STORED: Final = timeseries(
     "Stored energy",
     "In all chargers, and the capacity of their batteries.",
     theme.ENERGY,
-    read("charging", "stored_wh", "capacity_wh").per_tick().aggregate_window().keep(),
+    tick_sums("charging", "stored_wh", "capacity_wh").keep(),
     fields=(FieldStyle("stored_wh", "stored", "charger"), FieldStyle("capacity_wh", "capacity", "muted")),
     soft_min=0,
 )
@@ -97,7 +94,7 @@ FLOWS: Final = timeseries(
     "Bought and delivered",
     "Energy per tick that chargers bought from producers and delivered to vehicles.",
     theme.ENERGY,
-    read("charging", "bought_wh", "delivered_wh").per_tick().aggregate_window().keep(),
+    tick_sums("charging", "bought_wh", "delivered_wh").keep(),
     fields=(
         FieldStyle("bought_wh", "bought", "charger"),
         FieldStyle("delivered_wh", "delivered to vehicles", "vehicle"),
@@ -108,7 +105,7 @@ PORTS: Final = timeseries(
     "Ports",
     "Ports of all chargers, and how many of them are reserved.",
     theme.COUNT,
-    read("charging", "ports", "ports_reserved").per_tick().aggregate_window().keep(),
+    tick_sums("charging", "ports", "ports_reserved").keep(),
     fields=(FieldStyle("ports_reserved", "reserved", "vehicle"), FieldStyle("ports", "ports", "muted")),
     soft_min=0,
 )
@@ -116,7 +113,7 @@ MONEY: Final = timeseries(
     "Chargers' earnings and payments",
     "Earned from vehicles and paid to producers, per tick.",
     theme.MONEY,
-    read("charging", "earned_eur", "paid_eur").per_tick().aggregate_window().keep(),
+    tick_sums("charging", "earned_eur", "paid_eur").keep(),
     fields=(
         FieldStyle("earned_eur", "earned from vehicles", "vehicle"),
         FieldStyle("paid_eur", "paid to producers", "wind"),
@@ -187,10 +184,7 @@ TIMES: Final = timeseries(
     "Driving and charging times",
     "Hourly mean of the time to reach the charger, and of the time plugged in.",
     theme.SECONDS,
-    read("reservation", "way_s", "plugged_s")
-    .group("_field")
-    .then('aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)')
-    .keep(),
+    hourly_means("reservation", "way_s", "plugged_s").keep(),
     fields=(FieldStyle("way_s", "on the way", "vehicle"), FieldStyle("plugged_s", "plugged in", "charger")),
     soft_min=0,
     empty="no vehicle has charged yet",

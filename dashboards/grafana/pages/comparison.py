@@ -1,19 +1,33 @@
 """The page Scenario comparison: two runs, or two algorithms, in the same panels."""
 
-from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from gridfleet.dashboards.grafana.builders import theme
-from gridfleet.dashboards.grafana.builders.flux import SITE, Flux, read, share, values_of
+from gridfleet.dashboards.grafana.builders.flux import SITE, Flux, read, values_of
 from gridfleet.dashboards.grafana.builders.page import RUNS, SITE_VARIABLE, Row, page, query_variable
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
+from gridfleet.dashboards.grafana.pages.queries import (
+    hourly_means,
+    lowest_price,
+    mean_price,
+    reactor_share,
+    tick_sums,
+    total_share,
+)
 
 UID: Final = "gridfleet-comparison"
 SIDES: Final = ("a", "b")
 LINES: Final = (FieldStyle("A", "${run_a}", "run-a"), FieldStyle("B", "${run_b}", "run-b"))
-HOURLY_MEAN: Final = 'aggregateWindow(every: 1h, fn: mean, timeSrc: "_start", createEmpty: false)'
+
+
+class Query(Protocol):
+    """Returns a query for the rows that meet a condition."""
+
+    def __call__(self, *, where: str) -> Flux:
+        """Return the query; `where` is a condition in Flux."""
 
 
 def run(side: str) -> str:
@@ -27,14 +41,14 @@ def run_and_algorithm(side: str) -> str:
 
 
 def chart_of_both(
-    title: str, description: str, unit: str, query: Callable[[str], Flux], *, empty: str = "not in these runs"
+    title: str, description: str, unit: str, query: Query, *, empty: str = "not in these runs"
 ) -> Panel:
     """Return a panel with a curve for each of the two."""
     return timeseries(
         title,
         description,
         unit,
-        *(query(run_and_algorithm(side)).label(f'"{side.upper()}"') for side in SIDES),
+        *(query(where=run_and_algorithm(side)).label(f'"{side.upper()}"') for side in SIDES),
         fields=LINES,
         soft_min=0,
         empty=empty,
@@ -42,7 +56,7 @@ def chart_of_both(
 
 
 def figures_of_both(
-    title: str, description: str, unit: str, query: Callable[[str], Flux], *, decimals: int | None = None
+    title: str, description: str, unit: str, query: Query, *, decimals: int | None = None
 ) -> Panel:
     """Return a panel with one number for each of the two."""
     return stat(
@@ -50,7 +64,9 @@ def figures_of_both(
         description,
         unit,
         *(
-            query(run_and_algorithm(side)).then(f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()")
+            query(where=run_and_algorithm(side)).then(
+                f"map(fn: (r) => ({{{side.upper()}: r._value}}))", "group()"
+            )
             for side in SIDES
         ),
         fields=LINES,
@@ -58,68 +74,30 @@ def figures_of_both(
     )
 
 
-def per_tick(field: str) -> Callable[[str], Flux]:
-    """Return the query of a field of the energy balance, added up over the cells."""
-    return lambda side: read("grid", field, where=side).per_tick().aggregate_window()
-
-
-def mean_price(side: str) -> Flux:
-    """Return the mean price, weighted by energy."""
-    return (
-        read("grid", "paid_eur", "sold_wh", where=side)
-        .then("toFloat()")
-        .per_tick()
-        .aggregate_window("sum")
-        .pivot("_time")
-        .filter("r.sold_wh > 0.0")
-        .series("1000.0 * r.paid_eur / r.sold_wh", "price")
-    )
-
-
-def reactor_share(side: str) -> Flux:
-    """Return the reactor's part of what was bought in each tick."""
-    return (
-        read("grid", "reactor_wh", "sold_wh", where=side)
-        .per_tick()
-        .aggregate_window("sum")
-        .pivot("_time")
-        .series(share("reactor_wh", "sold_wh"), "share")
-    )
-
-
-def hourly_offers(field: str) -> Callable[[str], Flux]:
-    """Return the mean of a field of accepted offers by the hour."""
-    return lambda side: read("offer", field, where=side).group("_field").then(HOURLY_MEAN)
-
-
-def share_of_total(part: str, whole: str) -> Callable[[str], Flux]:
-    """Return one field's part of another in all the time shown."""
-    return lambda side: (
-        read("grid", part, whole, where=side).aggregate().pivot().value(share(part, whole), "share")
-    )
-
-
-def paid(side: str) -> Flux:
-    """Return what was paid for energy."""
-    return read("grid", "paid_eur", where=side).aggregate()
-
-
-def offers_figure(field: str, fn: str) -> Callable[[str], Flux]:
-    """Return one figure of all accepted offers."""
-    return lambda side: read("offer", field, where=side).aggregate(fn)
+def offers_figure(field: str, fn: str) -> Query:
+    """Return the query of one figure of all accepted offers."""
+    return lambda where: read("offer", field, where=where).aggregate(fn)
 
 
 SUMS: Final = (
     figures_of_both(
-        "Reactor share", "Share of the energy bought.", theme.SHARE, share_of_total("reactor_wh", "sold_wh")
+        "Reactor share",
+        "Share of the energy bought.",
+        theme.SHARE,
+        partial(total_share, "grid", "reactor_wh", "sold_wh"),
     ),
     figures_of_both(
         "Curtailed",
         "Share of the wind generation that was not sold.",
         theme.SHARE,
-        share_of_total("curtailed_wh", "generated_wh"),
+        partial(total_share, "grid", "curtailed_wh", "generated_wh"),
     ),
-    figures_of_both("Paid", "For energy, by consumers and chargers.", theme.MONEY, paid),
+    figures_of_both(
+        "Paid",
+        "For energy, by consumers and chargers.",
+        theme.MONEY,
+        lambda where: read("grid", "paid_eur", where=where).aggregate(),
+    ),
     figures_of_both(
         "Offers accepted", "By vehicles.", theme.COUNT, offers_figure("price_eur_per_kwh", "count")
     ),
@@ -154,15 +132,20 @@ def comparison() -> Dashboard:
                 "Energy",
                 8,
                 (
-                    chart_of_both("Demand", "Energy per tick.", theme.ENERGY, per_tick("demand_wh")),
                     chart_of_both(
-                        "Wind generation", "Energy per tick.", theme.ENERGY, per_tick("generated_wh")
+                        "Demand", "Energy per tick.", theme.ENERGY, partial(tick_sums, "grid", "demand_wh")
+                    ),
+                    chart_of_both(
+                        "Wind generation",
+                        "Energy per tick.",
+                        theme.ENERGY,
+                        partial(tick_sums, "grid", "generated_wh"),
                     ),
                     chart_of_both(
                         "Curtailed",
                         "Energy per tick that was not sold.",
                         theme.ENERGY,
-                        per_tick("curtailed_wh"),
+                        partial(tick_sums, "grid", "curtailed_wh"),
                     ),
                 ),
             ),
@@ -174,11 +157,7 @@ def comparison() -> Dashboard:
                         "Lowest price",
                         "Lowest price paid in a tick.",
                         theme.PRICE,
-                        lambda side: (
-                            read("market", "lowest_price_eur_per_kwh", where=side)
-                            .per_tick(fn="min")
-                            .aggregate_window("min")
-                        ),
+                        lowest_price,
                     ),
                     chart_of_both("Mean price", "Weighted by energy.", theme.PRICE, mean_price),
                     chart_of_both(
@@ -190,9 +169,21 @@ def comparison() -> Dashboard:
                 "Accepted charging offers",
                 8,
                 (
-                    chart_of_both("Price", "Hourly mean.", theme.PRICE, hourly_offers("price_eur_per_kwh")),
-                    chart_of_both("Distance", "Hourly mean.", theme.DISTANCE, hourly_offers("distance_km")),
-                    chart_of_both("Cost", "Hourly mean.", theme.MONEY, hourly_offers("cost_eur")),
+                    chart_of_both(
+                        "Price",
+                        "Hourly mean.",
+                        theme.PRICE,
+                        partial(hourly_means, "offer", "price_eur_per_kwh"),
+                    ),
+                    chart_of_both(
+                        "Distance",
+                        "Hourly mean.",
+                        theme.DISTANCE,
+                        partial(hourly_means, "offer", "distance_km"),
+                    ),
+                    chart_of_both(
+                        "Cost", "Hourly mean.", theme.MONEY, partial(hourly_means, "offer", "cost_eur")
+                    ),
                 ),
             ),
             Row(
@@ -203,21 +194,19 @@ def comparison() -> Dashboard:
                         "Stored energy",
                         "In all chargers.",
                         theme.ENERGY,
-                        lambda side: read("charging", "stored_wh", where=side).per_tick().aggregate_window(),
+                        partial(tick_sums, "charging", "stored_wh"),
                     ),
                     chart_of_both(
                         "Ports reserved",
                         "Of all chargers.",
                         theme.COUNT,
-                        lambda side: (
-                            read("charging", "ports_reserved", where=side).per_tick().aggregate_window()
-                        ),
+                        partial(tick_sums, "charging", "ports_reserved"),
                     ),
                     chart_of_both(
                         "Vehicles waiting",
                         "On their way to a reserved port.",
                         theme.COUNT,
-                        lambda side: read("charging", "waiting", where=side).per_tick().aggregate_window(),
+                        partial(tick_sums, "charging", "waiting"),
                     ),
                 ),
             ),

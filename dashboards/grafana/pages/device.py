@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import state_timeline
@@ -10,7 +10,8 @@ from gridfleet.dashboards.grafana.builders.flux import DEVICE, RUN, read, values
 from gridfleet.dashboards.grafana.builders.maps import MarkerLayer, device_map
 from gridfleet.dashboards.grafana.builders.page import RUN_VARIABLE, SITE_VARIABLE, Row, page, query_variable
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, text_stat, timeseries
-from gridfleet.dashboards.grafana.pages.hardware import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND, last
+from gridfleet.dashboards.grafana.pages.hardware import HARDWARE, INCIDENTS, PLUG, SWITCHES, WIND
+from gridfleet.dashboards.grafana.pages.queries import device_series, device_text, last_of_device
 
 UID: Final = "gridfleet-device"
 NO_BATTERY: Final = "this kind of device has no battery"
@@ -31,16 +32,11 @@ NOW: Final = (
         read("device", "power_w", where=DEVICE).group().then("last()").keep_columns("kind"),
         field="kind",
     ),
-    text_stat(
-        "State",
-        "The status in its last report.",
-        last("status").then('rename(columns: {_value: "status"})').keep_columns("status"),
-        field="status",
-    ),
+    device_text("State", "The status in its last report.", "status"),
     text_stat(
         "Data source",
         "Measured by real sensors, or simulated.",
-        last("measured")
+        last_of_device("measured")
         .then('map(fn: (r) => ({r with source: if r._value then "measured" else "simulated"}))')
         .keep_columns("source"),
         field="source",
@@ -48,7 +44,7 @@ NOW: Final = (
     text_stat(
         "Last report",
         "The simulated time of its last report in the time range shown.",
-        last("power_w").then("map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
+        last_of_device("power_w").then("map(fn: (r) => ({at: int(v: r._time) / 1000000}))"),
         field="at",
         unit=theme.TIME,
     ),
@@ -56,44 +52,41 @@ NOW: Final = (
         "Power",
         "Mean power over the tick; positive into the grid.",
         theme.POWER,
-        read("device", "power_w", where=DEVICE).group("_field").aggregate_window().keep(),
+        device_series("device", "power_w"),
     ),
     stat(
         "Balance",
         "Earnings minus payments since the device started.",
         theme.MONEY,
-        last("balance_eur").keep(),
+        last_of_device("balance_eur").keep(),
     ),
     stat(
         "Messages ignored",
         "Messages that the device has ignored since it started.",
         theme.COUNT,
-        last("refused").keep(),
+        last_of_device("refused").keep(),
         thresholds=theme.thresholds(theme.GOOD, (1, theme.WARN), (100, theme.BAD)),
     ),
 )
 STATE: Final = state_timeline(
     "State",
     "The status that the device reports.",
-    read("device", "status", where=DEVICE).group("_field").aggregate_window("last").keep(),
+    device_series("device", "status", fn="last"),
     state_colours=STATES,
 )
 POWER: Final = timeseries(
     "Power",
     "Mean power over the tick; positive into the grid, negative out of it.",
     theme.POWER,
-    read("device", "power_w", where=DEVICE).group("_field").aggregate_window().keep(),
+    device_series("device", "power_w"),
     fields=(FieldStyle("power_w", "power", "wind"),),
 )
 ENERGY: Final = timeseries(
     "Energy per tick",
     "Energy that the device generates, bids for, buys, sells, delivers, draws or drives with.",
     theme.ENERGY,
-    read(
-        "device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
-        "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh",
-        where=DEVICE,
-    ).group("_field").aggregate_window().keep(),
+    device_series("device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
+        "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh"),
     fields=(
         FieldStyle("generated_wh", "generated", "wind"),
         FieldStyle("sold_wh", "sold", "charger"),
@@ -113,7 +106,7 @@ BATTERY: Final = timeseries(
     "State of charge",
     "Stored energy as a share of the battery's capacity.",
     theme.SHARE,
-    read("device", "state_of_charge", where=DEVICE).group("_field").aggregate_window().keep(),
+    device_series("device", "state_of_charge"),
     fields=(FieldStyle("state_of_charge", "state of charge", "charger"),),
     thresholds=theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.3, theme.GOOD)),
     soft_min=0,
@@ -123,10 +116,7 @@ MONEY: Final = timeseries(
     "Money",
     "Balance since the device started, and earnings and payments in each tick.",
     theme.MONEY,
-    read("device", "balance_eur", "earned_eur", "paid_eur", where=DEVICE)
-    .group("_field")
-    .aggregate_window("last")
-    .keep(),
+    device_series("device", "balance_eur", "earned_eur", "paid_eur", fn="last"),
     fields=(
         FieldStyle("balance_eur", "balance", "ink"),
         FieldStyle("earned_eur", "earned in the tick", "charger"),
@@ -137,7 +127,7 @@ PORTS: Final = timeseries(
     "Ports",
     "Ports of a charger, and how many of them are reserved.",
     theme.COUNT,
-    read("device", "ports", "ports_reserved", where=DEVICE).group("_field").aggregate_window("last").keep(),
+    device_series("device", "ports", "ports_reserved", fn="last"),
     fields=(FieldStyle("ports_reserved", "reserved", "vehicle"), FieldStyle("ports", "ports", "muted")),
     soft_min=0,
     empty=NOT_THIS_KIND,
@@ -146,7 +136,7 @@ SPEED: Final = timeseries(
     "Speed",
     "Speed of a vehicle at the end of the tick.",
     theme.SPEED,
-    read("device", "speed_km_h", where=DEVICE).group("_field").aggregate_window("last").keep(),
+    device_series("device", "speed_km_h", fn="last"),
     fields=(FieldStyle("speed_km_h", "speed", "vehicle"),),
     soft_min=0,
     empty=NOT_THIS_KIND,
@@ -155,34 +145,23 @@ REFUSED: Final = timeseries(
     "Messages ignored",
     "Messages that the device has ignored since it started.",
     theme.COUNT,
-    read("device", "refused", where=DEVICE).group("_field").aggregate_window("last").keep(),
+    device_series("device", "refused", fn="last"),
     fields=(FieldStyle("refused", "ignored", "reactor"),),
     soft_min=0,
 )
 
 
-def vehicle(title: str, description: str, field: str, unit: str) -> Panel:
-    """Return a figure that only a vehicle has."""
-    return text_stat(
-        title,
-        description,
-        last(field).then(f'rename(columns: {{_value: "{field}"}})').keep_columns(field),
-        field=field,
-        unit=unit,
-    )
-
-
 VEHICLE: Final = (
-    vehicle("Model", "Model of a vehicle.", "model", "none"),
-    vehicle(
+    device_text("Model", "Model of a vehicle.", "model"),
+    device_text(
         "Consumption",
         "Consumption of a vehicle, from its data sheet.",
         "consumption_wh_per_km",
         theme.CONSUMPTION,
     ),
-    vehicle("Capacity", "Capacity of the battery.", "capacity_wh", theme.ENERGY),
-    vehicle("Deadline", "Simulated time by which a vehicle must be charged.", "deadline_ms", theme.TIME),
-    vehicle("Charger", "The charger that a vehicle has reserved; empty if none.", "charger", "none"),
+    device_text("Capacity", "Capacity of the battery.", "capacity_wh", theme.ENERGY),
+    device_text("Deadline", "Simulated time by which a vehicle must be charged.", "deadline_ms", theme.TIME),
+    device_text("Charger", "The charger that a vehicle has reserved; empty if none.", "charger"),
 )
 MAP: Final = device_map(
     "Position",

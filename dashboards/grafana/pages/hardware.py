@@ -4,25 +4,18 @@ from typing import Final
 
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, table
-from gridfleet.dashboards.grafana.builders.flux import ALWAYS, DEVICE, Flux, read
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, DEVICE, read
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, text_stat, timeseries
+from gridfleet.dashboards.grafana.pages.queries import device_series, device_text, last_of_device
 
 NO_SENSORS: Final = "this device has no such sensors, or they reported nothing in the time range shown"
-
-
-def last(field: str) -> Flux:
-    """Return the last value of a field of the device."""
-    return read("device", field, where=DEVICE).group("_field").then("last()")
 
 
 WIND: Final = timeseries(
     "Wind at the turbine",
     "Readings of its anemometer, in real time.",
     theme.WIND_SPEED,
-    read("sample", "wind_m_per_s", "gust_m_per_s", where=DEVICE)
-    .group("_field")
-    .aggregate_window("max")
-    .keep(),
+    device_series("sample", "wind_m_per_s", "gust_m_per_s", fn="max"),
     fields=(FieldStyle("gust_m_per_s", "gust", "imported"), FieldStyle("wind_m_per_s", "mean", "wind")),
     interval="10s",
     soft_min=0,
@@ -32,7 +25,7 @@ PLUG: Final = timeseries(
     "Current and voltage at the charger",
     "Readings of its sensors, in real time.",
     theme.CURRENT,
-    read("sample", "current_a", "voltage_v", where=DEVICE).group("_field").aggregate_window("max").keep(),
+    device_series("sample", "current_a", "voltage_v", fn="max"),
     fields=(
         FieldStyle("current_a", "current", "charger"),
         FieldStyle("voltage_v", "voltage", "muted", unit=theme.VOLTAGE),
@@ -45,10 +38,7 @@ SWITCHES: Final = timeseries(
     "Plug, contactor, brake",
     "1: plug in, contactor closed, brake applied; in real time.",
     theme.COUNT,
-    read("sample", "plugged", "contactor_closed", "brake_applied", where=DEVICE)
-    .group("_field")
-    .aggregate_window("last")
-    .keep(),
+    device_series("sample", "plugged", "contactor_closed", "brake_applied", fn="last"),
     fields=(
         FieldStyle("plugged", "plug in", "vehicle"),
         FieldStyle("contactor_closed", "contactor closed", "charger"),
@@ -75,22 +65,12 @@ INCIDENTS: Final = table(
     empty=NO_SENSORS,
 )
 HARDWARE: Final = (
-    text_stat(
-        "Faults",
-        "Faults of sensors and switches; empty if there are none.",
-        last("faults").then('rename(columns: {_value: "faults"})').keep_columns("faults"),
-        field="faults",
-    ),
-    text_stat(
-        "Contactor",
-        "State of a charger's contactor; none without hardware pins.",
-        last("contactor").then('rename(columns: {_value: "contactor"})').keep_columns("contactor"),
-        field="contactor",
-    ),
+    device_text("Faults", "Faults of sensors and switches; empty if there are none.", "faults"),
+    device_text("Contactor", "State of a charger's contactor; none without hardware pins.", "contactor"),
     text_stat(
         "Contactor opened because",
         "The reason why a charger's contactor last opened.",
-        last("opened_because").then('rename(columns: {_value: "because"})').keep_columns("because"),
+        last_of_device("opened_because").then('rename(columns: {_value: "because"})').keep_columns("because"),
         field="because",
     ),
 )

@@ -6,9 +6,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import bar_chart, bar_gauge
-from gridfleet.dashboards.grafana.builders.flux import CELLS, read, share
+from gridfleet.dashboards.grafana.builders.flux import CELLS, read
 from gridfleet.dashboards.grafana.builders.page import Row, page
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
+from gridfleet.dashboards.grafana.pages.queries import lowest_price, mean_price, tick_sums, total_share
 
 UID: Final = "gridfleet-market"
 
@@ -40,7 +41,7 @@ SUMS: Final = (
         "Awards refused",
         "Share of the awards that the buyer took only in part: two producers had sold to the same bid.",
         theme.SHARE,
-        read("market", "refusals", "awards").aggregate().pivot().value(share("refusals", "awards"), "share"),
+        total_share("market", "refusals", "awards"),
         thresholds=theme.thresholds(theme.GOOD, (0.01, theme.WARN), (0.05, theme.BAD)),
     ),
     stat(
@@ -70,15 +71,9 @@ PRICES: Final = timeseries(
     "Prices",
     "Lowest, mean and highest price of a tick; the mean is weighted by energy.",
     theme.PRICE,
-    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").aggregate_window("min").keep(),
+    lowest_price().keep(),
     read("market", "highest_price_eur_per_kwh").per_tick(fn="max").aggregate_window("max").keep(),
-    read("grid", "paid_eur", "sold_wh")
-    .then("toFloat()")
-    .per_tick()
-    .aggregate_window("sum")
-    .pivot("_time")
-    .filter("r.sold_wh > 0.0")
-    .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
+    mean_price(),
     fields=(
         FieldStyle("lowest_price_eur_per_kwh", "lowest", "price"),
         FieldStyle("mean", "mean", "event"),
@@ -98,10 +93,7 @@ AWARDS: Final = timeseries(
     "Awards and refusals",
     "Counts per tick. Refusals and awards without a receipt are rare unless messages are lost.",
     theme.COUNT,
-    read("market", "awards", "trades", "requests", "refusals", "unanswered")
-    .per_tick()
-    .aggregate_window()
-    .keep(),
+    tick_sums("market", "awards", "trades", "requests", "refusals", "unanswered").keep(),
     fields=(
         FieldStyle("awards", "awards", "wind"),
         FieldStyle("trades", "trades", "charger"),
@@ -123,7 +115,7 @@ BIDS: Final = timeseries(
     "Bids",
     "Bids that are not empty, and their packages, per tick.",
     theme.COUNT,
-    read("market", "bids", "packages").per_tick().aggregate_window().keep(),
+    tick_sums("market", "bids", "packages").keep(),
     fields=(FieldStyle("bids", "bids", "consumer"), FieldStyle("packages", "packages", "charger")),
     soft_min=0,
 )

@@ -6,10 +6,18 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, table
-from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, read, share
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, read
 from gridfleet.dashboards.grafana.builders.page import Row, page, page_link, with_link
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 from gridfleet.dashboards.grafana.pages.clock import CLOCK
+from gridfleet.dashboards.grafana.pages.queries import (
+    last_sums,
+    lowest_price,
+    mean_price,
+    reactor_share,
+    tick_sums,
+    total_share,
+)
 
 UID: Final = "gridfleet-overview"
 SHARE: Final = theme.thresholds(theme.GOOD, (0.25, theme.WARN), (0.5, theme.BAD))
@@ -20,32 +28,26 @@ NOW: Final = (
         "Demand",
         "Energy that consumers and chargers bid for, per tick of 15 minutes.",
         theme.ENERGY,
-        read("grid", "demand_wh").per_tick().aggregate_window().keep(),
+        tick_sums("grid", "demand_wh").keep(),
     ),
     stat(
         "Wind generation",
         "Energy that the turbines generated, per tick of 15 minutes.",
         theme.ENERGY,
-        read("grid", "generated_wh").per_tick().aggregate_window().keep(),
+        tick_sums("grid", "generated_wh").keep(),
     ),
     stat(
         "Reactor share",
         "The reactor's share of the energy bought in the time range shown.",
         theme.SHARE,
-        read("grid", "reactor_wh", "sold_wh")
-        .aggregate()
-        .pivot()
-        .value(share("reactor_wh", "sold_wh"), "share"),
+        total_share("grid", "reactor_wh", "sold_wh"),
         thresholds=SHARE,
     ),
     stat(
         "Curtailed",
         "Share of the wind generation in the time range shown that was not sold.",
         theme.SHARE,
-        read("grid", "curtailed_wh", "generated_wh")
-        .aggregate()
-        .pivot()
-        .value(share("curtailed_wh", "generated_wh"), "share"),
+        total_share("grid", "curtailed_wh", "generated_wh"),
     ),
     stat(
         "Mean price",
@@ -62,17 +64,13 @@ NOW: Final = (
         "Devices online",
         "Devices that are online at the end of the time range shown.",
         theme.COUNT,
-        read("fleet", "online").per_tick().then("last()").keep(),
+        last_sums("fleet", "online").keep(),
     ),
     stat(
         "Devices offline",
         "Devices that were online before and are offline at the end of the time range shown.",
         theme.COUNT,
-        read("fleet", "devices", "online")
-        .per_tick()
-        .then("last()")
-        .pivot("_time")
-        .value("r.devices - r.online", "missing"),
+        last_sums("fleet", "devices", "online").pivot("_time").value("r.devices - r.online", "missing"),
         thresholds=theme.ZERO_IS_GOOD,
     ),
     stat(
@@ -109,7 +107,7 @@ DIFFERENCE: Final = timeseries(
     "Power difference",
     "Wind generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
     theme.ENERGY,
-    read("grid", "difference_wh").per_tick().aggregate_window().keep(),
+    tick_sums("grid", "difference_wh").keep(),
     fields=(FieldStyle("difference_wh", "wind generation minus demand", "wind"),),
     thresholds=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
@@ -117,14 +115,8 @@ PRICES: Final = timeseries(
     "Prices",
     "Lowest and mean price of a tick: the lowest of all cells, and the mean weighted by energy.",
     theme.PRICE,
-    read("market", "lowest_price_eur_per_kwh").per_tick(fn="min").aggregate_window("min").keep(),
-    read("grid", "paid_eur", "sold_wh")
-    .then("toFloat()")
-    .per_tick()
-    .aggregate_window("sum")
-    .pivot("_time")
-    .filter("r.sold_wh > 0.0")
-    .series("1000.0 * r.paid_eur / r.sold_wh", "mean"),
+    lowest_price().keep(),
+    mean_price(),
     fields=(
         FieldStyle("lowest_price_eur_per_kwh", "lowest", "price"),
         FieldStyle("mean", "mean", "event"),
@@ -135,11 +127,7 @@ REACTOR: Final = timeseries(
     "Reactor share",
     "The reactor's share of the energy bought in a tick.",
     theme.SHARE,
-    read("grid", "reactor_wh", "sold_wh")
-    .per_tick()
-    .aggregate_window("sum")
-    .pivot("_time")
-    .series(share("reactor_wh", "sold_wh"), "reactor"),
+    reactor_share(name="reactor"),
     fields=(FieldStyle("reactor", "reactor share", "reactor"),),
     thresholds=SHARE,
     soft_min=0,
