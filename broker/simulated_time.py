@@ -55,5 +55,14 @@ def parse_time(text: str) -> int:
     return (time - _EPOCH) // _MS
 
 
+def simulated_datetime(simulated_ms: int) -> datetime:
+    """Return simulated time to the second as a datetime without a zone, at most the year 9999.
+
+    >>> simulated_datetime(1_748_822_400_999)
+    datetime.datetime(2025, 6, 2, 0, 0)
+    """
+    return _datetime(simulated_ms).replace(microsecond=0)
+
+
 def _datetime(simulated_ms: int) -> datetime:
     return _EPOCH + min(simulated_ms, _MAX_MS) * _MS

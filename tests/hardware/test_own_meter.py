@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
-from gridfleet.dashboards.reports.export import agent_line, trade_line
+from gridfleet.dashboards.reports.columns import AGENTS, TRADES
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
@@ -72,7 +72,7 @@ def test_the_auditor_finds_nothing(run: MessageLog) -> None:
 
 def test_every_row_of_the_ledger_says_what_is_behind_it(run: MessageLog) -> None:
     with record(run.messages) as store:
-        lines = [*map(agent_line, store.agents())]
+        lines = [*map(AGENTS.line, store.agents())]
         assert {line[2] for line in lines if line[-1] == "measured"} == {"charger"}
         assert {line[2] for line in lines if line[-1] == "simulated"} == {
             "turbine", "consumer", "vehicle", "reactor",
@@ -80,6 +80,6 @@ def test_every_row_of_the_ledger_says_what_is_behind_it(run: MessageLog) -> None
         served = [row for row in store.reservations() if row.charger]
         assert served
         assert all(row.measured for row in served)
-        assert {trade_line(row)[-1] for row in store.trades()} == {
+        assert {TRADES.line(row)[-1] for row in store.trades()} == {
             "simulated"
         }  # the turbines have no sensors

@@ -5,24 +5,14 @@ from pathlib import Path
 import pytest
 
 from gridfleet.dashboards.recording.recording import STORE
-from gridfleet.dashboards.reports.export import (
-    AGENTS_HEADER,
-    LEDGER_HEADER,
-    RESERVATIONS_HEADER,
-    TICKS_HEADER,
-)
+from gridfleet.dashboards.reports.columns import TABLES
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.provisioning.shell import ESCAPE, gridfleet
 
-HEADERS = {
-    "ticks.csv": TICKS_HEADER,
-    "ledger.csv": LEDGER_HEADER,
-    "reservations.csv": RESERVATIONS_HEADER,
-    "agents.csv": AGENTS_HEADER,
-}
+HEADERS = {table.file: table.header for table in TABLES}
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.dashboards.reports.export import reservation_line, trade_line
+from gridfleet.dashboards.reports.columns import RESERVATIONS, TRADES
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import record
@@ -104,8 +104,8 @@ def test_the_shipped_scenarios_give_the_same_results_as_before(name: str, first:
         scenario = load(name)
         begin_ms = scenario.start_ms + first * TICK_MS
         end_ms = begin_ms + 12 * TICK_MS
-        ledger = digest(trade_line(row) for row in store.trades() if first <= row.tick < first + 12)
+        ledger = digest(TRADES.line(row) for row in store.trades() if first <= row.tick < first + 12)
         reservations = digest(
-            reservation_line(row) for row in store.reservations() if begin_ms <= row.requested_ms < end_ms
+            RESERVATIONS.line(row) for row in store.reservations() if begin_ms <= row.requested_ms < end_ms
         )
     assert (ledger, reservations) == GOLDEN[name, first]
