@@ -40,8 +40,8 @@ help: ## Show this help
 run: setup ## Run a scenario over a real broker and write its report
 	$(BIN)/gridfleet run $(SCENARIO) $(ARGS)
 
-# One process for each core (WORKERS=0 for one process in all); a group of tests that share something stays in one process.
-TEST     := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# One process for each core (WORKERS=0: one in all). A file stays in one process, which makes its costly fixtures once.
+TEST     := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test: setup-dev ## Run the tests except the slow ones; the summary reports what was left out
 	$(TEST) -m "not slow" $(ARGS)

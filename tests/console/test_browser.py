@@ -34,8 +34,7 @@ from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from tests.console.conftest import LIVE, Browser, Running
 from tests.waiting import wait_until
 
-# One process runs them all, so that one fleet and one browser serve most of them.
-pytestmark = [pytest.mark.chromium, pytest.mark.node, pytest.mark.xdist_group("the live page")]
+pytestmark = [pytest.mark.chromium, pytest.mark.node]
 
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 INK = """

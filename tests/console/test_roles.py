@@ -18,8 +18,7 @@ from gridfleet.provisioning.site.secrets import identities, make_secrets
 from tests.console.conftest import LIVE, SMALL, Browser, Running
 from tests.waiting import wait_until
 
-# One process runs them all, so that one site serves them.
-pytestmark = [pytest.mark.mosquitto, pytest.mark.xdist_group("a town with roles")]
+pytestmark = [pytest.mark.mosquitto]
 
 
 class Town(NamedTuple):

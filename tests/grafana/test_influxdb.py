@@ -24,8 +24,7 @@ from tests.ports import accepts, free_port
 from tests.telemetry.collected import points
 from tests.waiting import wait_until
 
-# One process runs them all, so that one server is started and filled once.
-pytestmark = [pytest.mark.influxdb2, pytest.mark.xdist_group("influxdb2")]
+pytestmark = [pytest.mark.influxdb2]
 TOKEN: Final = "throw-away"
 START: Final = "2025-06-02T00:00:00Z"
 START_MS: Final = 1_748_822_400_000

@@ -24,8 +24,6 @@ from gridfleet.provisioning.deploy.distribution import (
 )
 from tests.provisioning.shell import end, start
 
-pytestmark = pytest.mark.xdist_group("distribution")
-
 USE: Final = """\
 import json
 import sys

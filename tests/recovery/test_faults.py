@@ -14,12 +14,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from tests.provisioning.shell import Ended, gridfleet
 
 # One process runs all tests, so that the plan runs only once.
-pytestmark = [
-    pytest.mark.mosquitto,
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.xdist_group("the short plan"),
-]
+pytestmark = [pytest.mark.mosquitto, pytest.mark.slow, pytest.mark.timeout(1200)]
 PLAN = load_plan("short")
 NAMES = ["skew" for _ in PLAN.skews] + [fault.kind for fault in PLAN.faults]
 CHECKS = [

@@ -16,9 +16,6 @@ from gridfleet.devices.config.scenario import load
 from tests.dashboards.runs import audit, broken, record
 from tests.system.message_log import simulate
 
-# One process runs them all, so that each day is simulated once.
-pytestmark = pytest.mark.xdist_group("days of the shipped scenarios")
-
 HOUR_MS: Final = 3_600_000
 FLOOR_UEUR: Final = 100_000
 REACTOR_UEUR: Final = 900_000
