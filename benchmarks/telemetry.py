@@ -26,7 +26,7 @@ from gridfleet.dashboards.store.rows import AgentRow, RunFacts, TradeRow
 from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
 from gridfleet.dashboards.telemetry.influx.sender import Sender
 from gridfleet.dashboards.telemetry.influx.spool import Spool
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.simulation import Simulation
 from tests.conftest import find_program
@@ -106,7 +106,7 @@ def _messages_of_a_run() -> list[tuple[int, str, str, Message]]:
 def _lines() -> list[str]:
     found: list[str] = []
     with Recording(
-        None, RunFacts("normal", "", 1, "", 0), sink=lambda point: found.append(line(point))
+        None, RunFacts("normal", "", 1, "", 0), sink=lambda point: found.append(line_protocol(point))
     ) as recording:
         for message in _messages_of_a_run():
             recording.receive(*message)
@@ -120,7 +120,7 @@ def _points_made(_folder: Path, amount: int) -> None:
         counts = [0]
 
         def take(point: Point, counts: list[int] = counts) -> None:
-            counts[0] += bool(line(point))
+            counts[0] += bool(line_protocol(point))
 
         with Recording(None, RunFacts("normal", "", 1, "", 0), sink=take) as recording:
             for message in log:

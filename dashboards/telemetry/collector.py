@@ -29,8 +29,8 @@ from gridfleet.dashboards.market.aggregate import Lots
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
 from gridfleet.dashboards.telemetry.device_points import cell_points, cell_tag, device_point
-from gridfleet.dashboards.telemetry.market_figures import MarketFigures
-from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.market_points import MarketPoints
+from gridfleet.dashboards.telemetry.points import Point, Value, id_or_unknown
 from gridfleet.dashboards.telemetry.reservation_points import offer_point, reservation_point
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from gridfleet.dashboards.telemetry.table import (
@@ -87,7 +87,7 @@ class Collector:
         """(cell, message type) -> messages since the tick began."""
         self._declined: Counter[tuple[str, str]] = Counter()
         self._reported: dict[int, dict[str, bool]] = {}
-        self._open: dict[int, MarketFigures] = {}
+        self._open: dict[int, MarketPoints] = {}
 
     # --- messages ----------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Collector:
         elif isinstance(message, Sample | Incident):
             place = self._births.get(sender)
             kind = OTHER if place is None else str(place.kind)
-            tags = {**self._run, "cell": cell, "kind": kind, "device": bounded(sender)}
+            tags = {**self._run, "cell": cell, "kind": kind, "device": id_or_unknown(sender)}
             if isinstance(message, Sample):
                 self._sink(sample_point(tags, message, self._wall_ms))
             else:
@@ -177,7 +177,7 @@ class Collector:
         groups: dict[tuple[str, str], list[int]] = {}
         for device, place in self._births.items():
             if place.kind is not Kind.CLOCK:
-                counts = groups.setdefault((bounded(place.cell), place.kind), [0, 0, 0, 0])
+                counts = groups.setdefault((id_or_unknown(place.cell), place.kind), [0, 0, 0, 0])
                 counts[0] += 1
                 counts[1] += device in self._online
                 counts[2] += device in reported
@@ -226,7 +226,7 @@ class Collector:
         if begun is None:
             return
         time_ms, algorithm = begun
-        figures = MarketFigures(record, self._births, algorithm)
+        figures = MarketPoints(record, self._births, algorithm)
         for point in figures.points(self._run, time_ms):
             self._sink(point)
         for point in cell_points(self._run, algorithm, self._births, record.market.states, time_ms):

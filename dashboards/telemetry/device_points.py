@@ -13,7 +13,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
-from gridfleet.dashboards.telemetry.points import UNKNOWN, Point, Value, bounded
+from gridfleet.dashboards.telemetry.points import UNKNOWN, Point, Value, id_or_unknown
 from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, REJECTS, VEHICLES
 from gridfleet.dashboards.telemetry.tags import OTHER, REASONS, STATUSES
 
@@ -52,7 +52,7 @@ def device_point(run: Tags, cell: str, device: str, state: State, time_ms: int) 
 def cell_tag(births: Mapping[str, Presence], device: str) -> str:
     """Return the cell of a device as a tag: `unknown` without a birth message."""
     place = births.get(device)
-    return UNKNOWN if place is None else bounded(place.cell)
+    return UNKNOWN if place is None else id_or_unknown(place.cell)
 
 
 def cell_points(

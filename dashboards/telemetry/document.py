@@ -6,14 +6,14 @@
 import sys
 from typing import Final
 
-from gridfleet.dashboards.telemetry.columns import Measurement
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import Measurement
 from gridfleet.dashboards.telemetry.tags import TAGS
 
 HEAD: Final = """\
 # Telemetry
 The recorder turns the messages of a site into points for InfluxDB, each with measurement, tags, fields and time.
-This page is generated from `dashboards/telemetry/table.py`; a test checks that the two are equal:
+This page is generated from `dashboards/telemetry/table`; a test checks that the two are equal:
 
     .venv/bin/python -m gridfleet.dashboards.telemetry.document > docs/telemetry.md
 

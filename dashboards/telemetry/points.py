@@ -31,10 +31,10 @@ class Point(NamedTuple):
     time_ms: int
 
 
-def line(point: Point) -> str:
+def line_protocol(point: Point) -> str:
     """Return a point in line protocol, times in milliseconds; empty for a point without any value.
 
-    >>> line(Point("grid", {"site": "home", "cell": "north"}, {"sold_wh": 500}, 1_748_822_400_000))
+    >>> line_protocol(Point("grid", {"site": "home", "cell": "north"}, {"sold_wh": 500}, 1_748_822_400_000))
     'grid,cell=north,site=home sold_wh=500i 1748822400000'
     """
     fields = ",".join(
@@ -43,7 +43,7 @@ def line(point: Point) -> str:
     return f"{_series(point.measurement, *point.tags.items())} {fields} {point.time_ms}" if fields else ""
 
 
-def bounded(name: str) -> str:
+def id_or_unknown(name: str) -> str:
     """Return a name if it is a valid id, else `unknown`, so that no device can invent tags."""
     return name if _NAME.match(name) else UNKNOWN
 

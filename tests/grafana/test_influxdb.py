@@ -16,7 +16,7 @@ import pytest
 
 from gridfleet.broker.protocol.messages import Sample
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, controlled
@@ -130,7 +130,7 @@ def recorded() -> list[str]:
         found += from_pins(name)
         found += [now for seconds in range(60) if (now := live_status.point(NOW_MS - 1000 * seconds))]
     wall = [RECORDER.format(n=1000 - seconds, ms=NOW_MS - 1000 * seconds) for seconds in range(0, 600, 10)]
-    return [*filter(None, map(line, found)), *wall]
+    return [*filter(None, map(line_protocol, found)), *wall]
 
 
 def sent(text: Text, **values: str) -> str:
@@ -267,7 +267,9 @@ def test_a_new_run_fills_the_pages(influxdb: InfluxDB, tmp_path: Path) -> None:
     """After two ticks only panels that need an accepted offer, a fault or a neighbouring cell may be empty."""
     fresh = [point._replace(tags={**point.tags, "run": "fresh"}) for point in points(ticks=24)]
     first = min(point.time_ms for point in fresh if point.measurement == "grid")
-    influxdb.write([*filter(None, (line(point) for point in fresh if point.time_ms < first + 2 * 900_000))])
+    influxdb.write(
+        [*filter(None, (line_protocol(point) for point in fresh if point.time_ms < first + 2 * 900_000))]
+    )
     empty = set()
     for (page, place), queries in panel_queries().items():
         if page in {"gridfleet-health", "gridfleet-device", "gridfleet-comparison"}:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from gridfleet.dashboards.telemetry.columns import Aggregation, Type
 from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, flux_text, path_of
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import Aggregation, FieldType
 from tests.flux.checker import needs_front_end, wrong
 
 
@@ -35,7 +35,7 @@ def test_a_field_is_aggregated_alike_everywhere_and_only_numbers_are_added() -> 
     for measurement in MEASUREMENTS:
         for field in measurement.fields:
             aggregations.setdefault(field.name, set()).add(field.aggregation)
-            assert field.aggregation is Aggregation.LAST or field.type in {Type.FLOAT, Type.INTEGER}
+            assert field.aggregation is Aggregation.LAST or field.type in {FieldType.FLOAT, FieldType.INTEGER}
     assert {name: found for name, found in aggregations.items() if len(found) > 1} == {}
 
 

@@ -12,14 +12,14 @@ from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
-from gridfleet.dashboards.telemetry.columns import Time, Type
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.dashboards.telemetry.table import BY_NAME, MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import FieldType, PointTime
 from gridfleet.dashboards.telemetry.tags import BANDS, EVENTS, OUTCOMES, REASONS, STATUSES
 from tests.dashboards.runs import SMALL, message_log, record
 from tests.telemetry.collected import points, points_of
 
-TYPES = {Type.FLOAT: float, Type.INTEGER: int, Type.TEXT: str, Type.FLAG: bool}
+TYPES = {FieldType.FLOAT: float, FieldType.INTEGER: int, FieldType.TEXT: str, FieldType.FLAG: bool}
 FAULTS = ("loss=0.1", "crash=0.02", "keep_state=false")
 
 
@@ -45,15 +45,15 @@ def test_every_field_of_the_table_has_a_value_in_a_run() -> None:
     missing = {
         each.name: {field.name for field in each.fields} - arrived[each.name]
         for each in MEASUREMENTS
-        if each.time is not Time.WALL
+        if each.time is not PointTime.WALL
     }
     assert missing == {name: set() for name in missing}
 
 
 def test_the_same_messages_make_the_same_points() -> None:
     log = message_log(ticks=12)
-    once = [line(point) for point in points_of(log) if point.measurement != "clock"]
-    assert once == [line(point) for point in points_of(log) if point.measurement != "clock"]
+    once = [line_protocol(point) for point in points_of(log) if point.measurement != "clock"]
+    assert once == [line_protocol(point) for point in points_of(log) if point.measurement != "clock"]
 
 
 @pytest.mark.parametrize("index", range(4))
@@ -62,7 +62,9 @@ def test_no_two_points_share_tags_and_time_and_differ(index: int) -> None:
     named: dict[object, set[str]] = defaultdict(set)
     for point in runs()[index]:
         if point.measurement not in {"grid", "market", "merit"}:
-            named[point.measurement, tuple(sorted(point.tags.items())), point.time_ms].add(line(point))
+            named[point.measurement, tuple(sorted(point.tags.items())), point.time_ms].add(
+                line_protocol(point)
+            )
     assert [texts for texts in named.values() if len(texts) > 1] == []
 
 
@@ -93,7 +95,7 @@ def test_points_have_the_simulated_time_of_ticks_and_events() -> None:
     run = points()
     begins = {point.time_ms for point in run if point.measurement == "grid"}
     assert len(begins) == 24
-    of_ticks = {point.time_ms for point in run if BY_NAME[point.measurement].time is Time.TICK}
+    of_ticks = {point.time_ms for point in run if BY_NAME[point.measurement].time is PointTime.TICK}
     assert of_ticks == begins
 
 
@@ -151,7 +153,7 @@ def test_points_of_a_real_time_clock_have_the_time_of_day() -> None:
 )
 def test_lines_are_those_of_the_client_library(value: float | str) -> None:
     tags = {"site": "town a", "device": "x=1,y"}
-    ours = line(Point("grid", tags, {"value": value, "none": None}, 1_700_000_000_123))
+    ours = line_protocol(Point("grid", tags, {"value": value, "none": None}, 1_700_000_000_123))
     point: Any = client.Point
     theirs = point("grid").field("value", value).time(1_700_000_000_123, "ms")
     for name, tag in tags.items():
@@ -163,10 +165,10 @@ def test_lines_are_those_of_the_client_library(value: float | str) -> None:
 
 
 def test_hostile_text_stays_in_its_line() -> None:
-    text = line(Point("event", {"device": "a\nb c"}, {"text": 'x"\ny,z=1i 5'}, 1))
+    text = line_protocol(Point("event", {"device": "a\nb c"}, {"text": 'x"\ny,z=1i 5'}, 1))
     assert "\n" not in text
     assert text == r'event,device=a\ b\ c text="x\" y,z=1i 5" 1'
 
 
 def test_a_point_without_values_has_no_line() -> None:
-    assert line(Point("market", {"cell": "a"}, {"lowest": None}, 1)) == ""
+    assert line_protocol(Point("market", {"cell": "a"}, {"lowest": None}, 1)) == ""

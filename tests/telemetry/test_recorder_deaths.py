@@ -20,9 +20,9 @@ from gridfleet.dashboards.recording.durable.recorder import RUNS, DurableRecorde
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
-from gridfleet.dashboards.telemetry.columns import Time
 from gridfleet.dashboards.telemetry.influx.spool import Spool
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import PointTime
 from tests.dashboards.runs import contents, message_log
 from tests.telemetry.jobs import DATABASE
 from tests.telemetry.standin import Shim, standin
@@ -87,7 +87,7 @@ def points(shim: Shim, database: str) -> dict[str, Any]:
     """Return everything in the engine except what depends on real time."""
     found: dict[str, Any] = {}
     for measurement in MEASUREMENTS:
-        if measurement.time is not Time.WALL:
+        if measurement.time is not PointTime.WALL:
             names = [field.name for field in measurement.fields if field.name not in {"took_s", "late_s"}]
             columns = ", ".join(f'"{name}"' for name in names)
             query = f'SELECT {columns} FROM "{measurement.name}" GROUP BY *'  # noqa: S608 - a test's

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gridfleet.dashboards.telemetry import tags
-from gridfleet.dashboards.telemetry.columns import Measurement
 from gridfleet.dashboards.telemetry.document import document
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import Measurement
 from gridfleet.dashboards.telemetry.tags import TAGS
 from gridfleet.devices.agents.trip import VehicleStatus
 

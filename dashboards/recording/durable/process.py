@@ -18,7 +18,7 @@ from gridfleet.dashboards.recording.durable.status import STATUS, lock_folder, r
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write
 from gridfleet.dashboards.telemetry.influx.spool import MAX_BYTES, Spool, SpoolStatus
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.dashboards.telemetry.table import RECORDER
 
 SESSION_S: Final = 7 * 24 * 3600
@@ -207,7 +207,9 @@ class RecorderProcess:
         self._write_status()
         if self._spool is not None:
             live_status = self._recorder.live_status.point(time.time_ns() // 1_000_000)
-            self._spool.add(line(point) for point in (self._point(), live_status) if point is not None)
+            self._spool.add(
+                line_protocol(point) for point in (self._point(), live_status) if point is not None
+            )
 
     def _figures(self) -> dict[str, Any]:
         recorder, sender = self._recorder, self._sender

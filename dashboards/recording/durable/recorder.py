@@ -25,7 +25,7 @@ from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import run_name
 from gridfleet.dashboards.telemetry.influx.spool import Spool
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 
 LOG: Final = logging.getLogger(__name__)
 RUNS: Final = "runs"
@@ -265,4 +265,4 @@ class DurableRecorder:
         if self._run is not None and self._run.replaying:
             return
         self.points += 1
-        self._spool.add((line(point),))
+        self._spool.add((line_protocol(point),))

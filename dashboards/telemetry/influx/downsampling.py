@@ -7,8 +7,8 @@ of its range completely again, so late or repeated points give the same values.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gridfleet.dashboards.telemetry.columns import Aggregation
 from gridfleet.dashboards.telemetry.table import MEASUREMENTS
+from gridfleet.dashboards.telemetry.table.fields import Aggregation
 
 FOLDER: Final = Path(__file__).with_name("flux")
 ORG: Final = "gridfleet"
@@ -36,7 +36,7 @@ def flux_text(task: Task, *, org: str = ORG, raw: str = RAW, prefix: str | None 
     """Return a task's Flux; `prefix` begins the names of the aggregated buckets instead of that of the raw one."""
     into = task.bucket if prefix is None else task.bucket.replace(RAW, prefix)
     parts = [
-        f"// {task.window} windows of {raw}, into {into}. Written from dashboards/telemetry/table.py.",
+        f"// {task.window} windows of {raw}, into {into}. Written from dashboards/telemetry/table.",
         'import "date"',
         "",
         f'option task = {{name: "{task.name}", every: {task.every}, offset: 5m}}',

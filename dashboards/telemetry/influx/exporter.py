@@ -9,7 +9,7 @@ from typing import Final, Self
 from gridfleet.dashboards.telemetry.influx.client import InfluxWriter, Target
 from gridfleet.dashboards.telemetry.influx.sender import Sender
 from gridfleet.dashboards.telemetry.influx.spool import Spool
-from gridfleet.dashboards.telemetry.points import Point, line
+from gridfleet.dashboards.telemetry.points import Point, line_protocol
 
 FOLDER: Final = "spool"
 SYNC_S: Final = 1.0
@@ -30,7 +30,7 @@ class InfluxExporter:
 
     def take(self, point: Point) -> None:
         """Take a point; raise StoreError where the disk is full."""
-        self._spool.add((line(point),))
+        self._spool.add((line_protocol(point),))
         if monotonic() - self._synced_s >= SYNC_S:
             self._spool.sync()
             self._synced_s = monotonic()

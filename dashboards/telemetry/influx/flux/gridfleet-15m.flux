@@ -1,4 +1,4 @@
-// 15m windows of gridfleet, into gridfleet_15m. Written from dashboards/telemetry/table.py.
+// 15m windows of gridfleet, into gridfleet_15m. Written from dashboards/telemetry/table.
 import "date"
 
 option task = {name: "gridfleet-15m", every: 15m, offset: 5m}

@@ -1,4 +1,4 @@
-// 1d windows of gridfleet, into gridfleet_1d. Written from dashboards/telemetry/table.py.
+// 1d windows of gridfleet, into gridfleet_1d. Written from dashboards/telemetry/table.
 import "date"
 
 option task = {name: "gridfleet-1d", every: 1h, offset: 5m}

@@ -9,7 +9,7 @@ from gridfleet.dashboards.market.aggregate import Lots, MarketAggregate
 from gridfleet.dashboards.market.cell_balances import cell_of, is_reactor
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
-from gridfleet.dashboards.telemetry.points import Point, Value, bounded
+from gridfleet.dashboards.telemetry.points import Point, Value, id_or_unknown
 from gridfleet.dashboards.telemetry.table import GRID, MARKET, MERIT
 from gridfleet.dashboards.telemetry.tags import BANDS, band_of
 
@@ -35,7 +35,7 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
-class MarketFigures:
+class MarketPoints:
     """A tick's market, counted from its record once it is joined; late receipts are added afterwards."""
 
     def __init__(self, record: TickRecord, births: Mapping[str, Presence], algorithm: str) -> None:
@@ -58,7 +58,7 @@ class MarketFigures:
         """Return the points of all cells."""
         for row in self._record.rows():
             cell = self._cells.get(row.cell) or _Cell()
-            place = {**run, "cell": bounded(row.cell)}
+            place = {**run, "cell": id_or_unknown(row.cell)}
             tags = {**place, "algorithm": self._algorithm}
             yield Point(GRID.name, tags, _balance(row, cell.paid_neur), time_ms)
             market: dict[str, Value | None] = {
