@@ -2,9 +2,9 @@
 
 A device may publish the message types of its kind, under its own id, to the cells within its range; it may receive
 what concerns its cell or itself. Only the clock publishes ticks and grants, only operators publish controls, and
-viewers publish nothing. A fleet process may receive the tick, and publish and receive what its devices may. Because
-only their fleet process may publish presence for them, receivers know whose messages to accept in its batches
-(`protocol.decoder`).
+viewers publish nothing. A fleet process may receive the tick, and publish and receive what its devices may. The
+presence of a device comes from the device itself or from its fleet process, so receivers know whose messages to accept
+in a batch (`protocol.decoder`).
 """
 
 from collections.abc import Iterable, Iterator

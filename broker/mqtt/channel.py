@@ -1,4 +1,4 @@
-"""What an agent needs of its connection to the broker, whether it has its own or shares one.
+"""Channels: an agent's connection to the broker, whether it has its own or shares one.
 
 `Connection` and `SharedChannel` are channels; `MqttLoop`, `TickFanout` and `SharedConnection` open them.
 """
@@ -47,7 +47,7 @@ class Channel(Protocol):
 
 
 class ChannelFactory(Protocol):
-    """What opens channels; `MqttLoop.open` explains the arguments."""
+    """Opens channels; `MqttLoop.open` explains the arguments."""
 
     @property
     def via(self) -> str | None:
@@ -56,7 +56,7 @@ class ChannelFactory(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing that has arrived waits to be handled."""
+        """Whether everything that has arrived has been handled."""
         ...
 
     def open(  # noqa: PLR0913 - MQTT's CONNECT has as many
@@ -76,5 +76,5 @@ class ChannelFactory(Protocol):
         ...
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
-        """Have the call made after that many seconds, while the loop runs."""
+        """Make the call after that many seconds, while the loop runs."""
         ...

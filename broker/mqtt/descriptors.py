@@ -1,4 +1,4 @@
-"""The limit of file descriptors: lets a process open as many connections as its devices need."""
+"""Raises the limit of file descriptors, so that a process can open a connection for each of its devices."""
 
 import resource
 from typing import Final

@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 from gridfleet.broker.errors import BrokerError
 
 _MAX_EVENTS: Final = 64
-"""Ready descriptors handled at once before timers and the predicate are looked at again."""
+"""The most ready descriptors that are handled before timers and the predicate are checked again."""
 
 
 class Timer:
@@ -78,7 +78,7 @@ class EventLoop:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing that has arrived waits to be handled."""
+        """Whether everything that has arrived has been handled."""
         return not self._epoll.poll(0, 1)
 
     def close(self) -> None:
@@ -90,18 +90,18 @@ class EventLoop:
             self._timers.clear()
 
     def call_at(self, monotonic_s: float, call: Callable[[], object]) -> Timer:
-        """Have the call made at or after that time of `time.monotonic()`, in seconds, while the loop runs."""
+        """Make the call at or after that time of `time.monotonic()`, in seconds, while the loop runs."""
         self._check_open()
         timer = Timer(monotonic_s, call)
         heapq.heappush(self._timers, (monotonic_s, next(self._serial), timer))
         return timer
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
-        """Have the call made after that many seconds, while the loop runs."""
+        """Make the call after that many seconds, while the loop runs."""
         return self.call_at(monotonic() + delay_s, call)
 
     def call_after_events(self, call: Callable[[], object]) -> None:
-        """Have the call made once every descriptor that is ready now has been handled."""
+        """Make the call once every descriptor that is ready now has been handled."""
         self._check_open()
         self._after_events.append(call)
         self._turns_left = len(self._handlers) // _MAX_EVENTS + 1
@@ -144,11 +144,11 @@ class EventLoop:
         self.before_wait()
 
     def write_later(self, writer: Writer) -> None:
-        """Have `writer.write()` called before the loop waits again."""
+        """Call `writer.write()` before the loop waits again."""
         self._writers.append(writer)
 
     def write_now(self) -> None:
-        """Call `write()` of all that asked for it, and of those that ask meanwhile."""
+        """Call `write()` of all writers that requested it, and of those that request it meanwhile."""
         writers = self._writers
         while writers:
             self._writers = []
@@ -157,7 +157,7 @@ class EventLoop:
             writers = self._writers
 
     def before_wait(self) -> None:
-        """Do what is pending before the loop looks at the predicate and waits."""
+        """Do what is pending before the loop checks the predicate and waits."""
         self.write_now()
 
     def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:

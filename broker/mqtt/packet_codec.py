@@ -96,7 +96,7 @@ def schema_property(version: str) -> bytes:
 
 
 def schema_matches(properties: bytes, expected: bytes) -> bool:
-    """Tell whether encoded properties state the expected schema version or none; `expected` as `schema_property`."""
+    """Return whether encoded properties state the expected schema version or none; `expected` as `schema_property`."""
     return not properties or _SCHEMA_KEY not in properties or expected in properties
 
 

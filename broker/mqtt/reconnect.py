@@ -1,4 +1,4 @@
-"""Which connection connects when: waits that grow with each failure, a bounded number at a time, and DNS look-ups."""
+"""Reconnection: waits that grow with each failure, a bounded number of attempts at a time, and DNS look-ups."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""Received messages on their way to the client, and its persistent session: unacknowledged and duplicate messages."""
+"""The inbox of a client, and its persistent session: which messages are unacknowledged or duplicates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +33,8 @@ class Session:
     ) -> bool:
         """Take note of a delivered message; return whether it was not stored before.
 
-        What the broker delivers again comes before anything new, and has the DUP flag; rumqttd does not set it. A
-        message without a payload is only acknowledged.
+        The broker delivers unacknowledged messages again before new ones, with the DUP flag; rumqttd does not set
+        it. A message without a payload is only acknowledged.
         """
         if packet_id:
             self.unacknowledged.append(packet_id)

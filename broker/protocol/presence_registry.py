@@ -55,7 +55,7 @@ class PresenceRegistry:
         return known.presence.cell, known.via
 
     def any_direct(self, kinds: Iterable[Kind], cell: str | None) -> bool:
-        """Tell whether a device of these kinds has its own connection, in a cell or (None) anywhere."""
+        """Return whether a device of these kinds has its own connection, in a cell or (None) anywhere."""
         if cell is None:
             return any(kind in kinds for (kind, _), names in self._direct.items() if names)
         return any(self._direct.get((kind, cell)) for kind in kinds)

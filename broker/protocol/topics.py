@@ -49,8 +49,8 @@ class Scope(Enum):
     CELL_KIND = "cell/kind"
     SETTING = "setting"
 
-    def __init__(self, text: str) -> None:
-        self.levels: Final = tuple(text.split("/")) if text else ()
+    def __init__(self, levels: str) -> None:
+        self.levels: Final = tuple(levels.split("/")) if levels else ()
         """The names of those levels."""
 
 
@@ -205,7 +205,7 @@ def topic_filter(site: str, message_type: str, scope: str = "", sender: str = AL
 
 
 def scope_matches(pattern: str, scope: str) -> bool:
-    """Tell whether a scope has the levels of a pattern, in which `+` stands for any level.
+    """Return whether a scope has the levels of a pattern, in which `+` stands for any level.
 
     >>> scope_matches("+/charger", "north/charger"), scope_matches("north", "south")
     (True, False)
@@ -216,26 +216,26 @@ def scope_matches(pattern: str, scope: str) -> bool:
     )
 
 
-def parse_topic(site: str, text: str) -> Address:
+def parse_topic(site: str, topic_name: str) -> Address:
     """Return message type, scope and sender of a topic; raise TopicError when it is not one of the site's.
 
     >>> message_type, scope, sender = parse_topic("home", "gridfleet/home/award/house-1/turbine-1")
     >>> message_type.name, scope, sender
     ('award', 'house-1', 'turbine-1')
     """
-    levels = text.split("/")
+    levels = topic_name.split("/")
     if levels[:2] != [ROOT, site]:
-        raise TopicError(text, f"does not begin with {ROOT}/{site}/")
+        raise TopicError(topic_name, f"does not begin with {ROOT}/{site}/")
     if len(levels) < 3:
-        raise TopicError(text, "has no level for the message type")
+        raise TopicError(topic_name, "has no level for the message type")
     message_type = MESSAGE_TYPES.get(levels[2])
     if message_type is None:
-        raise TopicError(text, f"{levels[2]!r} is not a message type (docs/asyncapi.yaml lists them)")
+        raise TopicError(topic_name, f"{levels[2]!r} is not a message type (docs/asyncapi.yaml lists them)")
     scope, sender = levels[3:-1], levels[-1]
     if len(levels) != 4 + len(message_type.scope.levels):
         expected = "/".join(f"<{level}>" for level in (*message_type.scope.levels, "sender"))
-        raise TopicError(text, f"{ROOT}/{site}/{message_type.name}/ is not followed by {expected}")
-    _check_ids(text, (*scope, sender))
+        raise TopicError(topic_name, f"{ROOT}/{site}/{message_type.name}/ is not followed by {expected}")
+    _check_ids(topic_name, (*scope, sender))
     return Address(message_type, "/".join(scope), sender)
 
 
@@ -244,15 +244,15 @@ def batch_topic(site: str, message_type: str, cell: str, fleet: str) -> str:
     return f"{ROOT}/{site}/{BATCH}/{message_type}/{cell}/{fleet}"
 
 
-def parse_batch_topic(site: str, text: str) -> tuple[MessageType, str, str]:
+def parse_batch_topic(site: str, topic_name: str) -> tuple[MessageType, str, str]:
     """Return message type, cell and fleet process of a batch's topic; raise TopicError when it is not one."""
-    levels = text.split("/")
+    levels = topic_name.split("/")
     if levels[:3] != [ROOT, site, BATCH] or len(levels) != 6:
-        raise TopicError(text, f"is not {ROOT}/{site}/{BATCH}/<message type>/<cell>/<fleet process>")
+        raise TopicError(topic_name, f"is not {ROOT}/{site}/{BATCH}/<message type>/<cell>/<fleet process>")
     message_type = MESSAGE_TYPES.get(levels[3])
     if message_type is None or message_type.retain:
-        raise TopicError(text, f"{levels[3]!r} is not a message type that is sent in batches")
-    _check_ids(text, levels[4:])
+        raise TopicError(topic_name, f"{levels[3]!r} is not a message type that is sent in batches")
+    _check_ids(topic_name, levels[4:])
     return message_type, levels[4], levels[5]
 
 

@@ -24,7 +24,7 @@ _MAX_RECORD_BYTES: Final = 64 << 20
 
 
 class Record(NamedTuple):
-    """What was appended: bytes, how many things they hold, and when, in milliseconds of real time."""
+    """An appended record: its bytes, the number of items in them, and its real time in milliseconds."""
 
     data: bytes
     items: int
@@ -85,7 +85,7 @@ class SegmentLog:
         return sum(map(len, self._parts))
 
     def sync(self) -> None:
-        """Make everything appended survive a crash; raise StoreError, having lost nothing, where that fails."""
+        """Write everything appended, so that it survives a crash; raise StoreError where that fails, without loss."""
         with self._lock:
             try:
                 while True:
@@ -106,7 +106,7 @@ class SegmentLog:
                 self._parts.append(bytearray())
 
     def close(self) -> None:
-        """Sync and let go. Twice is safe."""
+        """Sync, and close the file. Twice is safe."""
         with self._lock:
             try:
                 self.sync()
@@ -114,13 +114,13 @@ class SegmentLog:
                 self.abandon()
 
     def abandon(self) -> None:
-        """Let go without another sync."""
+        """Close the file without another sync; what is not written is lost."""
         with self._lock:
             self._parts = deque([bytearray()])
             self._close_file()
 
     def __enter__(self) -> Self:
-        """Hand out the log itself."""
+        """Return the log itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +137,7 @@ class SegmentLog:
 
     @property
     def segments(self) -> list[int]:
-        """The numbers of the segments there are, oldest first."""
+        """The numbers of the existing segments, oldest first."""
         with self._lock:
             return sorted(self._sizes)
 
@@ -163,7 +163,7 @@ class SegmentLog:
                 yield record, Position(number, after)
 
     def drop_before(self, segment: int) -> None:
-        """Delete the segments before one; the one that is written is kept."""
+        """Delete the segments before this one; the one that is being written is kept."""
         with self._lock:
             for number in [each for each in self._sizes if each < segment]:
                 if number == self._current and self._file is not None:
@@ -201,7 +201,7 @@ class SegmentLog:
         part.clear()
 
     def _abandon(self) -> None:
-        """After an error nothing is known of what lies beyond the last sync: go on in another segment."""
+        """After a write error, cut the segment off after the last sync, and continue in a new one."""
         if self._file is None:
             return
         kept = self._sizes[self._current]

@@ -195,8 +195,8 @@ class Device:
         if connection.closed:
             return
         message_type = MESSAGE_TYPES[name]
-        text = topic(self.file.site, message_type.message_class, "", self.file.id)
-        connection.publish(text, payload, qos=message_type.qos, retain=message_type.retain)
+        topic_name = topic(self.file.site, message_type.message_class, "", self.file.id)
+        connection.publish(topic_name, payload, qos=message_type.qos, retain=message_type.retain)
         self.published += 1
 
 

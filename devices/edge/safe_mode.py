@@ -119,5 +119,7 @@ class SafeMode:
 
     def _publish(self, message: Message, scope: str = "") -> None:
         message_type = MESSAGE_TYPES[message.TYPE]
-        text = topic(self._file.site, message, scope, self._file.id)
-        self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
+        topic_name = topic(self._file.site, message, scope, self._file.id)
+        self._connection.publish(
+            topic_name, encode(message), qos=message_type.qos, retain=message_type.retain
+        )

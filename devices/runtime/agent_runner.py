@@ -76,8 +76,8 @@ class AgentRunner:
 
     def publish_discovery(self) -> None:
         """Publish the agent's configuration for Home Assistant."""
-        text, payload = discovery_message(self._decoder.site, self.agent.id, *self.agent.presence())
-        self.connection.publish(text, payload, qos=1, retain=True)
+        topic_name, payload = discovery_message(self._decoder.site, self.agent.id, *self.agent.presence())
+        self.connection.publish(topic_name, payload, qos=1, retain=True)
 
     def stop(self) -> None:
         """Publish that the agent is offline, so that nobody waits for it, and close its connection."""
@@ -126,9 +126,9 @@ class AgentRunner:
             self._publish([self.agent.presence()])
             self.after_reconnect()
 
-    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+    def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for address, message in self._decoder.decode(
-            text, payload, self._refuse_error, self._presence_scopes
+            topic_name, payload, self._refuse_error, self._presence_scopes
         ):
             if isinstance(message, FleetPresence):
                 continue  # the last wills of its devices follow
@@ -137,21 +137,21 @@ class AgentRunner:
             else:
                 self.receive_own(message)
 
-    def _on_problem(self, reason: str, text: str) -> None:
+    def _on_problem(self, reason: str, topic_name: str) -> None:
         """Count a message of another schema, one that the broker rejected, or a connection taken over."""
         if reason == SESSION_TAKEN_OVER:
-            LOG.warning("%s was disconnected: another client has connected with the same id", text)
+            LOG.warning("%s was disconnected: another client has connected with the same id", topic_name)
             self.agent.refuse(reason)
         else:
-            self._refuse(text, reason, reason)
+            self._refuse(topic_name, reason, reason)
 
-    def _refuse_error(self, text: str, error: GridFleetError) -> None:
-        self._refuse(text, error.reason if isinstance(error, PayloadError) else "topic", str(error))
+    def _refuse_error(self, topic_name: str, error: GridFleetError) -> None:
+        self._refuse(topic_name, error.reason if isinstance(error, PayloadError) else "topic", str(error))
 
-    def _refuse(self, text: str, reason: str, detail: str) -> None:
+    def _refuse(self, topic_name: str, reason: str, detail: str) -> None:
         """Count a message that is ignored; log the first for each reason."""
         if not self.agent.refused.get(reason):
-            LOG.warning("%s ignores a message on %s: %s", self.agent.id, text, detail)
+            LOG.warning("%s ignores a message on %s: %s", self.agent.id, topic_name, detail)
         self.agent.refuse(reason)
 
     def _publish(self, out: Out) -> None:
@@ -159,10 +159,10 @@ class AgentRunner:
             message_type = MESSAGE_TYPES[message.TYPE]
             if isinstance(message, Presence):
                 message = replace(message, via=self._channels.via)  # noqa: PLW2901
-            text = topic(self._decoder.site, message, scope, self.agent.id)
+            topic_name = topic(self._decoder.site, message, scope, self.agent.id)
             expiry_s = self.expiry_s() if message_type.expires else None
             self.connection.publish(
-                text,
+                topic_name,
                 encode(message),
                 qos=message_type.qos,
                 retain=message_type.retain,

@@ -41,7 +41,7 @@ class SiteListener:
             LISTENER_ID,
             on_message=self._on_message,
             filters=[(all_topics_filter(decoder.site), 1)],
-            on_problem=lambda reason, text: self._refuse(text, reason),
+            on_problem=lambda reason, topic_name: self._refuse(topic_name, reason),
             on_online=self._on_online,
             session_s=SESSION_S,
             login=credentials.login(RECORDER_ID),
@@ -52,14 +52,14 @@ class SiteListener:
             self._on_return()
         self._was_online = True
 
-    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for address, message in self._decoder.decode(text, payload, self._refuse):
+    def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        for address, message in self._decoder.decode(topic_name, payload, self._refuse):
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             for receive in self._receivers:
                 receive(self.now_ms, address.scope, address.sender, message)
 
-    def _refuse(self, text: str, error: GridFleetError | str) -> None:
+    def _refuse(self, topic_name: str, error: GridFleetError | str) -> None:
         if not self.refused:
-            LOG.warning("the listener ignores a message on %s: %s", text, error)
+            LOG.warning("the listener ignores a message on %s: %s", topic_name, error)
         self.refused += 1

@@ -4,10 +4,10 @@ with MqttLoop(address) as loop:
     shared = SharedConnection(loop, SiteDecoder("home"), "fleet-1")
     house = shared.open("house-1", on_message=print, filters=[("gridfleet/home/tick/+", 1)], will=last_will)
 
-Each device opens its channel here as it would open a connection at the loop, and receives and publishes the same. What
-all receivers can take from a batch is sent in batches (`protocol.batch`), at the latest at the end of the loop's turn.
-Retained messages, and messages to a device with a connection of its own, are sent one by one. So such devices need to
-know only one thing of fleet processes: when one is offline (`FleetPresence`), so are its devices.
+Each device opens its channel here as it would open a connection at the loop, and publishes and receives the same
+messages. Messages whose receivers all unpack batches are sent in batches (`protocol.batch`), at the latest at the end
+of the loop's turn. Retained messages, and messages to a device with a connection of its own, are sent one by one. So
+such a device needs only one rule for fleet processes: when one is offline (`FleetPresence`), so are its devices.
 """
 
 import logging
@@ -41,7 +41,7 @@ from gridfleet.broker.protocol.topics import (
 _log = logging.getLogger(__name__)
 
 PRESENCE_DELAY_S: Final = 1.0
-"""How soon the retained presence of the fleet process counts new refusals, in seconds."""
+"""Seconds between a refusal and the presence of the fleet process that counts it."""
 
 
 class SharedConnection:
@@ -56,8 +56,8 @@ class SharedConnection:
         self._decoder = decoder
         self._channels = SharedChannels()
         self._subscribed: set[str] = set()
-        self._routes: dict[tuple[str, str], str | None] = {}
-        self._routes_version = -1
+        self._batch_cells: dict[tuple[str, str], str | None] = {}
+        self._batch_cells_version = -1
         self._batches: dict[tuple[MessageType, str], Batch] = {}
         self._presence_timer: Timer | None = None
         self._topic = topic(decoder.site, self._presence(online=False), "", fleet)
@@ -86,11 +86,11 @@ class SharedConnection:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing that has arrived waits to be handled."""
+        """Whether everything that has arrived has been handled."""
         return self._loop.idle
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
-        """Have the call made after that many seconds, while the loop runs."""
+        """Make the call after that many seconds, while the loop runs."""
         return self._loop.call_later(delay_s, call)
 
     def open(  # noqa: PLR0913 - as MqttLoop.open
@@ -112,23 +112,25 @@ class SharedConnection:
         cell = self._decoder.address(will.topic).scope.partition("/")[0]
         channel = SharedChannel(self, client_id, cell, on_message, on_online, on_problem)
         self._channels.add(channel)
-        for text, qos in filters:
-            self._subscribe(channel, text, qos)
+        for pattern, qos in filters:
+            self._subscribe(channel, pattern, qos)
         return channel
 
     # --- for the channels --------------------------------------------------------------------------------
 
-    def publish(self, text: str, payload: bytes, *, qos: int, retain: bool, expiry_s: float | None) -> bool:
-        """Put a message into its batch, or publish it alone where not all receivers can take a batch."""
-        route = None
+    def publish(
+        self, topic_name: str, payload: bytes, *, qos: int, retain: bool, expiry_s: float | None
+    ) -> bool:
+        """Put a message into its batch, or publish it alone where a receiver does not unpack batches."""
+        batch_cell = None
         if not retain:
-            address = self._decoder.address(text)
-            route = self._route(address)
-        if route is None:
+            address = self._decoder.address(topic_name)
+            batch_cell = self._batch_cell(address)
+        if batch_cell is None:
             self.write()  # keeps the order
-            return self.connection.publish(text, payload, qos=qos, retain=retain, expiry_s=expiry_s)
+            return self.connection.publish(topic_name, payload, qos=qos, retain=retain, expiry_s=expiry_s)
         message_type, scope, sender = address
-        key = message_type, route
+        key = message_type, batch_cell
         batch = self._batches.get(key)
         rest = f"{scope}/{sender}" if scope else sender
         if batch is None or not batch.add(rest, payload, expiry_s):
@@ -158,22 +160,22 @@ class SharedConnection:
     # --- for the loop ------------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Publish all batches; those to the whole site last, because the clock continues after them."""
+        """Publish all batches; those to the whole site last, because the clock continues when it has them."""
         batches, self._batches = self._batches, {}
         for (message_type, cell), batch in sorted(
             batches.items(), key=lambda each: each[0][0].scope is Scope.SITE
         ):
-            text = batch_topic(self._decoder.site, message_type.name, cell, self.fleet)
+            topic_name = batch_topic(self._decoder.site, message_type.name, cell, self.fleet)
             expiry_s = batch.expiry_s if message_type.expires else None
-            self.connection.publish(text, batch.payload, qos=message_type.qos, expiry_s=expiry_s)
+            self.connection.publish(topic_name, batch.payload, qos=message_type.qos, expiry_s=expiry_s)
 
     # --- the connection ----------------------------------------------------------------------------------
 
-    def _subscribe(self, channel: SharedChannel, text: str, qos: int) -> None:
-        subscription = Subscription.from_filter(text)
+    def _subscribe(self, channel: SharedChannel, pattern: str, qos: int) -> None:
+        subscription = Subscription.from_filter(pattern)
         self._channels.subscribe(channel, subscription)
         message_type = MESSAGE_TYPES[subscription.message_type]
-        filters = [text]
+        filters = [pattern]
         if not message_type.retain and message_type.scope in {Scope.CELL, Scope.DEVICE}:
             cell = subscription.scope if message_type.scope is Scope.CELL else channel.cell
             filters.append(batch_topic(self._decoder.site, message_type.name, cell, ALL))
@@ -182,17 +184,17 @@ class SharedConnection:
                 self._subscribed.add(each)
                 self.connection.subscribe(each, qos)
 
-    def _route(self, address: Address) -> str | None:
+    def _batch_cell(self, address: Address) -> str | None:
         """Return the cell of the batch that a message may go into; None when it must be sent alone."""
-        if self._routes_version != self._decoder.presences.version:
-            self._routes.clear()
-            self._routes_version = self._decoder.presences.version
+        if self._batch_cells_version != self._decoder.presences.version:
+            self._batch_cells.clear()
+            self._batch_cells_version = self._decoder.presences.version
         key = address.message_type.name, address.scope
-        if key not in self._routes:
-            self._routes[key] = self._find_route(address)
-        return self._routes[key]
+        if key not in self._batch_cells:
+            self._batch_cells[key] = self._find_batch_cell(address)
+        return self._batch_cells[key]
 
-    def _find_route(self, address: Address) -> str | None:
+    def _find_batch_cell(self, address: Address) -> str | None:
         message_type, scope, _ = address
         match message_type.scope:
             case Scope.SITE:
@@ -209,8 +211,8 @@ class SharedConnection:
             case _:
                 return None
 
-    def _on_message(self, text: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for each, inner in self._decoder.unpack(text, payload, self._refuse):
+    def _on_message(self, topic_name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        for each, inner in self._decoder.unpack(topic_name, payload, self._refuse):
             try:
                 message_type, scope, sender = self._decoder.address(each)
                 if message_type.message_class is FleetPresence and sender == self.fleet:
@@ -218,7 +220,7 @@ class SharedConnection:
                 if message_type.message_class in {Presence, FleetPresence}:
                     self._decoder.decode_one(
                         each, inner
-                    )  # routes depend on it, whether a channel receives it or not
+                    )  # batch cells depend on it, even if no channel receives it
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
                 continue
@@ -232,18 +234,18 @@ class SharedConnection:
             if channel.on_online is not None:
                 channel.on_online()
 
-    def _on_problem(self, reason: str, text: str) -> None:
+    def _on_problem(self, reason: str, topic_name: str) -> None:
         """Report a denied publication to its sender; count messages of another schema version."""
-        channel = self._channels.get(text.rpartition("/")[2])
+        channel = self._channels.get(topic_name.rpartition("/")[2])
         if channel is not None and channel.on_problem is not None:
-            channel.on_problem(reason, text)
+            channel.on_problem(reason, topic_name)
         else:
-            self._refuse(text, PayloadError("message", reason, reason))
+            self._refuse(topic_name, PayloadError("message", reason, reason))
 
-    def _refuse(self, text: str, error: GridFleetError) -> None:
+    def _refuse(self, topic_name: str, error: GridFleetError) -> None:
         reason = error.reason if isinstance(error, PayloadError) else "topic"
         if reason not in self.refused:
-            _log.warning("%s refuses a message under %s: %s", self.fleet, text, error)
+            _log.warning("%s refuses a message under %s: %s", self.fleet, topic_name, error)
         self.refused[reason] = self.refused.get(reason, 0) + 1
         if self._presence_timer is None:
             self._presence_timer = self._loop.call_later(PRESENCE_DELAY_S, self._publish_refusals)

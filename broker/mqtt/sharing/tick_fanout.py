@@ -1,7 +1,7 @@
-"""One subscription to the tick for all clients of a process, each of which has a connection of its own otherwise.
+"""One subscription to the tick for all clients of a process; for everything else each has a connection of its own.
 
-The tick goes to every device, so with a subscription for each it is most of what a fleet receives. Here it arrives
-once, over a connection whose access rules may allow nothing else, and is passed on in memory:
+With a subscription for each device, most of what a fleet receives is ticks. Here a tick arrives once, over a connection
+whose access rules may allow nothing else, and is passed on in memory:
 
 with MqttLoop(address) as loop:
     channels = TickFanout(loop, "home", "fleet-1")
@@ -28,7 +28,7 @@ from gridfleet.broker.protocol.messages import Mode, Tick
 from gridfleet.broker.protocol.topics import topic_filter
 
 _WRITE_AFTER: Final = 64
-"""After so many clients, what they have published is written, so that the broker need not wait for the last one."""
+"""The number of clients after which their messages are written, so that the broker does not wait for the last one."""
 
 
 class _Client:
@@ -67,11 +67,11 @@ class TickFanout:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing that has arrived waits to be handled."""
+        """Whether everything that has arrived has been handled."""
         return not self._queue and self._loop.idle
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
-        """Have the call made after that many seconds, while the loop runs."""
+        """Make the call after that many seconds, while the loop runs."""
         return self._loop.call_later(delay_s, call)
 
     def open(  # noqa: PLR0913 - as MqttLoop.open
@@ -112,7 +112,7 @@ class TickFanout:
         return connection
 
     def _online(self, client: _Client) -> None:
-        """Tell a client that it is online, and pass the retained tick, as the broker would."""
+        """Report to a client that it is online, and pass the retained tick, as the broker would."""
         if client.on_online is not None:
             client.on_online()
         if self._last is not None and not self._each_subscribes:

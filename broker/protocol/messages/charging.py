@@ -79,7 +79,7 @@ class Lease(Message):
     price_ueur_per_kwh: PriceUeur
     until_ms: TimeMs
     drawn_wh: EnergyWh = 0
-    """The energy that the charger has booked so far."""
+    """The energy that the charger has counted so far."""
     metered: bool = False
     """Whether that is the reading of the charger's own meter, which overrides what the vehicle reports."""
 
@@ -108,7 +108,7 @@ class Release(Message):
 
 @frozen
 class Bill(Message):
-    """The charger's account of an ended reservation: energy at the agreed price."""
+    """The charger's bill for an ended reservation: energy at the agreed price."""
 
     TYPE = "bill"
     call: Serial

@@ -21,7 +21,7 @@ from gridfleet.broker.protocol.messages.base import (
 )
 
 MAX_OUTAGE_S: Final = 60
-"""The longest outage that an operator may order as an exercise, in real seconds."""
+"""The longest outage that an operator may order as a drill, in real seconds."""
 
 
 class Phase(StrEnum):
@@ -62,7 +62,7 @@ class Algorithm(StrEnum):
 
 @frozen
 class Settings:
-    """What may be changed while the site runs; the scales multiply demand, driving, generation and wind speed."""
+    """The settings of a run; the scales multiply demand, driving, generation and wind speed."""
 
     consumer_scale: Scale = 1.0
     vehicle_scale: Scale = 1.0
@@ -72,9 +72,9 @@ class Settings:
     chargers_out: ShortText = ""
     """Chargers out of service: ids, names of cells, a share such as 25%, or all; separated by commas or blanks."""
     outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S, allow_inf_nan=False)] = 0.0
-    """An outage as an exercise: each receiver drops its connection, once, for this many real seconds."""
+    """An outage as a drill: each receiver drops its connection, once, for this many real seconds."""
     note: ShortText = ""
-    """The scenario's name for the present state, for people; empty after an operator's change."""
+    """The title of the scenario's last event, for people; empty after an operator's change."""
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
@@ -117,7 +117,7 @@ class Ready(Message):
 
 @frozen
 class Grant(Message):
-    """The simulated time that the receiver asked for is reached (lock-step): others wait until it is ready again."""
+    """The simulated time that the receiver requested is reached (lock-step); the clock waits for its next `ready`."""
 
     TYPE = "grant"
     tick: TickNumber
@@ -140,7 +140,7 @@ class Control(Message):
 
 @frozen
 class Facts(Message):
-    """What holds for a whole run: its area, its cells and the reactors' price. Retained."""
+    """The constants of a run: its area, its cells and the reactors' price. Retained."""
 
     TYPE = "facts"
     title: Annotated[str, Field(max_length=120)]

@@ -16,7 +16,7 @@ from gridfleet.broker.protocol.messages.base import (
 )
 
 MAX_PACKAGES: Final = 256
-"""The most packages in one bid and the most lots in one award."""
+"""The most packages in one bid, and the most lots (packages or parts of them) in one award."""
 
 
 @frozen
@@ -99,7 +99,7 @@ class Receipt(Message):
 
 @frozen
 class Correction(Message):
-    """A producer's accounts of an earlier tick, corrected by receipts that arrived late."""
+    """A producer's account of an earlier tick, corrected after a receipt that arrived late."""
 
     TYPE = "correction"
     tick: TickNumber

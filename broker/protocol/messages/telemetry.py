@@ -35,7 +35,7 @@ class Incident(Message):
     synchronised: bool
     """Whether that clock was synchronised by then."""
     measured: bool
-    """True when it was seen on real pins, false when it is simulated."""
+    """True when it happened at real pins, false when it is simulated."""
     part: ShortText
     """Which part: contactor, brake, anemometer and so on."""
     what: Literal["opened", "closed", "applied", "released", "failed", "recovered"]

@@ -64,11 +64,13 @@ class _Client:
     def publish(self, scope: str, message: Message) -> None:
         """Publish a message to a scope."""
         message_type = MESSAGE_TYPES[message.TYPE]
-        text = topic(self._site, message, scope, self.name)
-        self._connection.publish(text, encode(message), qos=message_type.qos, retain=message_type.retain)
+        topic_name = topic(self._site, message, scope, self.name)
+        self._connection.publish(
+            topic_name, encode(message), qos=message_type.qos, retain=message_type.retain
+        )
 
-    def _on_message(self, text: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        address, message = self._decoder.decode_one(text, payload)
+    def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        address, message = self._decoder.decode_one(topic_name, payload)
         self.receive(address.scope, address.sender, message)
 
     def receive(self, scope: str, sender: str, message: Message) -> None:
