@@ -13,6 +13,8 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
+CHANGELOG: Final = ROOT / "CHANGELOG.md"
+"""It names the words that were replaced."""
 PRODUCT: Final = ("broker", "devices", "dashboards", "provisioning")
 
 METAPHORS: Final = (
@@ -49,8 +51,8 @@ def texts() -> list[tuple[str, str]]:
 
 def _texts() -> Iterator[tuple[str, str]]:
     """Yield where a person reads something, and what: documentation, docstrings, comments, messages."""
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        if path != GLOSSARY:
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        if path not in {GLOSSARY, CHANGELOG}:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for folder in PRODUCT:
         for path in (ROOT / folder).rglob("*.py"):

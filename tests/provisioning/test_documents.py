@@ -10,7 +10,7 @@ import pytest
 from gridfleet.provisioning.cli.main import make_parser
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 COMMAND = re.compile(r"^ {4}(?:sudo )?(?:\S*/)?(gridfleet \S.*)$", re.MULTILINE)
 COMMENT = re.compile(r"\s{2,}\S.*$")
 SHELL_OPERATORS = {"|", ">", "&", "&&", "#"}
