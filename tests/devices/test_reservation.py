@@ -138,6 +138,23 @@ def test_a_hold_lapses_after_seconds_and_a_lease_after_ticks() -> None:
     assert book.release("v2", release(1), 100_000) == (Decline(1, "unknown"), NO_DELIVERY)
 
 
+def test_how_long_holds_and_leases_last_and_how_little_is_offered() -> None:
+    book = ReservationBook(PORTS)
+    assert book.offer("v1", call(1), 999, PRICE, 100_000, NOW) == Decline(1, "energy")
+    offer = book.offer("v1", call(1), 1_000, PRICE, 100_000, NOW)
+    assert offer == Offer(1, 1_000, PRICE, NOW + 300_000)  # 5 minutes
+    lease = book.accept("v1", Accept(1, NOW), NOW)
+    assert lease == Lease(1, 1_000, PRICE, NOW + 2_250_000)  # two and a half ticks
+
+
+def test_an_expired_lease_is_billed_for_nothing_more_where_the_battery_has_nothing_to_spare() -> None:
+    book = ReservationBook(PORTS)
+    leased(book, "v1", 1)
+    book.heartbeat("v1", beat(1, 2_000), NOW)
+    book.expire(NOW + LEASE_MS)
+    assert book.release("v1", release(1, 9_000), 0) == (Bill(1, 2_000, 2_000 * PRICE), NO_DELIVERY)
+
+
 def test_a_heartbeat_does_not_turn_a_hold_into_a_lease() -> None:
     book = ReservationBook(PORTS)
     book.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)

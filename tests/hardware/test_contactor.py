@@ -1,7 +1,8 @@
 """The contactor's state machine: when it closes, what opens it, and for how long."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,75 @@ def test_it_closes_after_settle_s_and_rest_s() -> None:
     assert not machine.step(0.9, GOOD).closed
     assert machine.step(1.5, GOOD) == (True, True, None)
     assert machine.step(1.6, GOOD) == (True, False, None)
+
+
+def test_it_closes_only_when_the_plug_has_been_in_for_settle_s() -> None:
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    machine.step(2.0, but(Cause.UNPLUGGED))  # rest_s is over
+    assert not machine.step(2.25, GOOD).closed
+    assert not machine.step(2.5, GOOD).closed
+    assert machine.step(2.75, GOOD).closed
+
+
+def test_it_closes_again_after_rest_s() -> None:
+    machine, now_s = closed()
+    machine.step(now_s, but(Cause.NO_LEASE))
+    assert not machine.step(now_s + 0.75, GOOD).closed
+    assert machine.step(now_s + 1.0, GOOD).closed
+
+
+def test_it_is_healthy_unless_a_cause_is_latched() -> None:
+    machine, now_s = closed()
+    assert machine.healthy is True
+    machine.step(now_s, but(Cause.NO_LEASE))
+    assert machine.healthy is True
+    machine.step(now_s + 0.25, but(Cause.STOP))
+    assert machine.healthy is False
+    machine.step(now_s + 0.5, but(Cause.UNPLUGGED))
+    assert machine.healthy is True
+
+
+def test_inputs_do_not_change_after_they_were_read() -> None:
+    with pytest.raises(FrozenInstanceError):
+        GOOD.current_a = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_settled"), [(SAFETY.parting_s, False), (SAFETY.parting_s + 0.01, True)]
+)
+def test_contacts_have_parting_s_to_follow(seconds: float, is_settled: bool) -> None:
+    machine, now_s = closed()
+    machine.step(now_s, but(Cause.NO_LEASE))
+    opened_s = machine.since_s
+    assert (machine.step(opened_s + seconds, but(Cause.WELDED)).cause is Cause.WELDED) is is_settled
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    machine.step(0.0, GOOD)
+    machine.step(2.0, GOOD)
+    assert machine.closed
+    assert (machine.step(2.0 + seconds, but(Cause.NOT_CLOSED)).cause is Cause.NOT_CLOSED) is is_settled
+
+
+@pytest.mark.parametrize(
+    ("change", "is_welded"),
+    [
+        ({"current_a": SAFETY.idle_a}, False),
+        ({"current_a": SAFETY.idle_a + 0.01}, True),
+        ({"current_a": SAFETY.idle_a + 0.01, "sensors_faulty": True}, False),
+        ({"feedback": False}, False),
+        ({"feedback": True}, True),
+    ],
+)
+def test_an_open_contactor_that_carries_current_is_welded(change: dict[str, Any], is_welded: bool) -> None:
+    machine = Contactor(SAFETY, 0.5, 0.0)
+    assert (machine.step(5.0, replace(GOOD, **change)).cause is Cause.WELDED) is is_welded
+
+
+@pytest.mark.parametrize(("seconds", "stays_closed"), [(0.75, True), (1.0, False)])
+def test_a_small_excess_trips_after_trip_after_s(seconds: float, stays_closed: bool) -> None:
+    machine, now_s = closed()
+    over = replace(GOOD, current_a=18.0)
+    machine.step(now_s, over)
+    assert machine.step(now_s + seconds, over).closed is stays_closed
 
 
 def test_every_rule_is_tested() -> None:

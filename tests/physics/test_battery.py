@@ -129,5 +129,13 @@ def test_a_full_battery_draws_nothing_and_is_never_reached() -> None:
     assert energy_drawn(0, 50_000, 0, DAY_S) == 0
 
 
+def test_neither_negative_power_nor_negative_time_takes_energy_out() -> None:
+    assert energy_drawn(25_000, 50_000, 50_000, 0) == 0
+    assert energy_drawn(25_000, 50_000, 50_000, -0.5) == 0
+    assert energy_drawn(25_000, 50_000, -1, DAY_S) == 0
+    assert time_to_draw(25_000, 50_000, -1, 1) == inf
+    assert time_to_draw(25_000, 50_000, 50_000, -1) == 0
+
+
 def test_ten_to_eighty_percent_takes_capacity_over_power_and_efficiency() -> None:
     assert time_to_draw(5_700, 57_000, 108_000, 44_333) == pytest.approx(44_333 / 108_000 * 3600, abs=0.1)

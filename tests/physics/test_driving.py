@@ -94,3 +94,14 @@ def test_beyond_the_range_there_is_no_time_and_no_energy(start_wh: float) -> Non
 
 def test_the_time_to_a_level_already_passed_is_0() -> None:
     assert time_until(10_000, CAPACITY_WH, WH_PER_KM, 20_000) == 0
+
+
+def test_no_level_lies_below_an_empty_battery() -> None:
+    assert range_km(10_000, CAPACITY_WH, WH_PER_KM, -5_000) == range_km(10_000, CAPACITY_WH, WH_PER_KM)
+    assert time_until(10_000, CAPACITY_WH, WH_PER_KM, -5_000) == time_until(10_000, CAPACITY_WH, WH_PER_KM, 0)
+
+
+def test_the_range_itself_can_be_driven() -> None:
+    distance_km = range_km(6_000, CAPACITY_WH, WH_PER_KM)  # within one band
+    assert time_for(distance_km, 6_000, CAPACITY_WH, WH_PER_KM) == pytest.approx(distance_km / 30 * 3600)
+    assert energy_for(distance_km, 6_000, CAPACITY_WH, WH_PER_KM) == pytest.approx(6_000)

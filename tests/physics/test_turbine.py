@@ -120,3 +120,12 @@ def test_wind_grows_with_height_by_the_power_law() -> None:
     # 1/7 power law: at 80 m the wind is 1.346 times that at 10 m (Hau 2008, power law).
     assert speed_at_height_mps(5.0, 10.0, 80.0) == pytest.approx(5.0 * 1.346, rel=1e-3)
     assert speed_at_height_mps(5.0, 10.0, 10.0) == 5.0
+
+
+def test_between_two_speeds_of_the_curve_the_coefficient_is_interpolated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    curve = ((2.0, 4.0, 8.0), (0.1, 0.3, 0.5))  # steps of 2 and 4 m/s
+    monkeypatch.setattr("gridfleet.devices.physics.turbine.cp_curve", lambda: curve)
+    found = [power_coefficient(speed) for speed in (1.9, 2.0, 2.5, 4.0, 5.0, 8.0, 8.1)]
+    assert found == pytest.approx([0.0, 0.1, 0.15, 0.3, 0.35, 0.5, 0.0])
