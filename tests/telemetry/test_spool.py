@@ -278,6 +278,22 @@ def test_a_drained_spool_has_no_backlog(tmp_path: Path) -> None:
         assert inspect_spool(tmp_path, 2_000.0) == spool.status()
 
 
+def test_segments_that_were_accepted_and_other_files_are_no_backlog(tmp_path: Path) -> None:
+    """A process that ends between the state file and the deletion leaves an old segment."""
+    with Spool(tmp_path, segment_bytes=1) as spool:
+        for first in (0, 10, 20):
+            spool.add(lines(first, 10))
+            spool.sync()
+        old = (tmp_path / f"{1:012d}.log").read_bytes()
+        batch = spool.batch(20)
+        assert batch is not None
+        spool.acknowledge(batch)
+        (tmp_path / f"{1:012d}.log").write_bytes(old)
+        (tmp_path / "0-notes.log").write_text("of somebody else")
+        assert inspect_spool(tmp_path, 0.0).backlog == spool.status().backlog == 10
+        assert inspect_spool(tmp_path, 0.0).backlog_bytes == spool.status().backlog_bytes
+
+
 def test_only_its_owner_can_read_the_lock_file(tmp_path: Path) -> None:
     with Spool(tmp_path):
         assert (tmp_path / LOCK).stat().st_mode & 0o777 == 0o600
@@ -379,9 +395,10 @@ def test_a_dead_letter_is_on_the_disk_when_it_is_counted(
         lambda _: synced.append((tmp_path / DEAD_LETTERS).read_text(encoding="utf-8")),
     )
     with Spool(tmp_path, now_s=lambda: 12.34567) as spool:
-        spool.dead_letter("m n=1i 1", "400: bad")
+        spool.dead_letter("m,cell=süd n=1i 1", "400: bad")
     (text,) = synced
-    assert json.loads(text) == {"time": 12.346, "reason": "400: bad", "point": "m n=1i 1"}
+    assert json.loads(text) == {"time": 12.346, "reason": "400: bad", "point": "m,cell=süd n=1i 1"}
+    assert "süd" in text  # as an operator reads it
 
 
 def test_an_outage_of_ten_minutes_by_the_tests_clock(tmp_path: Path) -> None:
