@@ -3,6 +3,7 @@
 import heapq
 import os
 import select
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from time import monotonic
@@ -52,7 +53,8 @@ class EventLoop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._serial = count()
         self._writers: list[Writer] = []
-        self._after_events: list[Callable[[], object]] = []
+        self._after_events: deque[Callable[[], object]] = deque()
+        self._asked_after_events: deque[Callable[[], object]] = deque()
         self._turns_left = 0
         self._stopping = False
         self._running = False
@@ -101,10 +103,12 @@ class EventLoop:
         return self.call_at(monotonic() + delay_s, call)
 
     def call_after_events(self, call: Callable[[], object]) -> None:
-        """Make the call once every descriptor that is ready now has been handled."""
+        """Make the call once every descriptor that is ready now has been handled.
+
+        A descriptor may have become ready since the loop looked last, so the call waits for a whole look from now on.
+        """
         self._check_open()
-        self._after_events.append(call)
-        self._turns_left = len(self._handlers) // _MAX_EVENTS + 1
+        self._asked_after_events.append(call)
 
     def stop(self) -> None:
         """Make the current `run_until`, or else the next, return False; safe in a signal handler."""
@@ -179,6 +183,9 @@ class EventLoop:
             raise BrokerError("the loop is closed: use it inside its `with` block")
 
     def _step(self, deadline: float) -> None:
+        if not self._after_events:
+            self._after_events, self._asked_after_events = self._asked_after_events, self._after_events
+            self._turns_left = len(self._handlers) // _MAX_EVENTS + 1
         timers = self._timers
         until = min(deadline, timers[0][0] if timers else deadline)
         timeout = (
@@ -191,9 +198,8 @@ class EventLoop:
                 handler(events)
         self._turns_left -= 1
         if self._after_events and (len(ready) < _MAX_EVENTS or self._turns_left < 0):
-            calls, self._after_events = self._after_events, []
-            for call in calls:
-                call()
+            while self._after_events:  # what an exception leaves is called in the next turn
+                self._after_events.popleft()()
         now = monotonic()
         while timers and timers[0][0] <= now:
             heapq.heappop(timers)[2].fire()

@@ -77,6 +77,39 @@ def test_a_watched_descriptor_calls_its_handler(loop: EventLoop) -> None:
     os.close(theirs)
 
 
+def test_what_becomes_ready_in_the_same_turn_is_handled_before_a_call_after_events(loop: EventLoop) -> None:
+    (ours, theirs), (second, its_end) = os.pipe(), os.pipe()
+    order: list[str] = []
+
+    def on_first(_: int) -> None:
+        os.read(ours, 9)
+        os.write(its_end, b"arrived before")  # after the loop has looked which descriptors are ready
+        loop.call_after_events(lambda: order.append("after events"))
+
+    def on_second(_: int) -> None:
+        os.read(second, 99)
+        order.append("event")
+
+    loop.watch(ours, select.EPOLLIN, on_first)
+    loop.watch(second, select.EPOLLIN, on_second)
+    os.write(theirs, b"go")
+    assert loop.run_until(lambda: len(order) == 2, 60)
+    assert order == ["event", "after events"]
+    for descriptor in (ours, theirs, second, its_end):
+        loop.unwatch(descriptor)
+        os.close(descriptor)
+
+
+def test_an_exception_of_one_call_after_events_does_not_lose_the_others(loop: EventLoop) -> None:
+    done: list[int] = []
+    loop.call_after_events(lambda: 1 // 0)
+    loop.call_after_events(lambda: done.append(1))
+    with pytest.raises(ZeroDivisionError):
+        loop.run_until(lambda: bool(done), 60)
+    assert done == []
+    assert loop.run_until(lambda: bool(done), 60)
+
+
 def test_the_loop_does_not_run_within_itself(loop: EventLoop) -> None:
     loop.call_later(0, lambda: loop.run_until(lambda: True))
     with pytest.raises(BrokerError, match="within run_until"):

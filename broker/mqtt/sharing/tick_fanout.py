@@ -134,19 +134,20 @@ class TickFanout:
             self._loop.call_after_events(self._pass_on)
 
     def _pass_on(self) -> None:
+        """Pass the oldest tick to its clients; a newer one waits for a call of its own."""
+        topic, payload, retained, clients = self._queue[0]
         try:
-            while self._queue:
-                topic, payload, retained, clients = self._queue[0]
-                while clients:
-                    client = clients.popleft()
-                    if client.connection.online:
-                        client.on_message(topic, payload, retained)
-                    if not len(clients) % _WRITE_AFTER:
-                        self._loop.write_now()
-                self._queue.popleft()
+            while clients:
+                client = clients.popleft()
+                if client.connection.online:
+                    client.on_message(topic, payload, retained)
+                if not len(clients) % _WRITE_AFTER:
+                    self._loop.write_now()
         finally:
-            if self._queue:  # after an exception of one client, the others still get the tick
+            if clients:  # after an exception of one client, the others still get the tick
                 self._loop.call_after_events(self._pass_on)
+            else:
+                self._queue.popleft()
 
 
 def _is_lockstep(payload: bytes) -> bool:
