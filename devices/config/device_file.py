@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 from pydantic import field_validator, model_validator
 
 from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.errors import BrokerError, error_reason
+from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.protocol.messages import Id, Kind
 from gridfleet.devices.config.device_tables import (
     BrokerTable,
@@ -51,6 +51,7 @@ from gridfleet.devices.config.sensor_tables import (
 )
 from gridfleet.devices.config.shared_tables import ChargerTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, TomlText
+from gridfleet.devices.config.toml_files import read_toml
 
 MAX_BYTES: Final = 65_536
 SPI0: Final = {7: "CE1", 8: "CE0", 9: "MISO", 10: "MOSI", 11: "SCLK"}
@@ -176,17 +177,7 @@ class DeviceFile(Table):
 
 def load(path: Path | str) -> DeviceFile:
     """Return the device that a file describes; raise DeviceFileError with a line for each problem."""
-    source = str(path)
-    try:
-        raw = Path(path).read_bytes()
-        if len(raw) > MAX_BYTES:
-            raise DeviceFileError(source, [f"has {len(raw)} bytes; a device file has at most {MAX_BYTES}"])
-        text = raw.decode("utf-8")
-    except OSError as error:
-        raise DeviceFileError(source, [f"cannot be read: {error_reason(error)}"]) from None
-    except UnicodeDecodeError as error:
-        raise DeviceFileError(source, [f"cannot be read as UTF-8 text: {error}"]) from None
-    return parse(text, source, str(Path(path).parent))
+    return parse(*read_toml(path, DeviceFileError, MAX_BYTES))
 
 
 def parse(text: str, source: str, folder: str = "") -> DeviceFile:

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import (
 )
 
 from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Id
+from gridfleet.broker.protocol.units import MS_PER_S
 from gridfleet.devices.charging.out_of_service import validated_chargers_out
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
@@ -35,8 +35,8 @@ from gridfleet.devices.config.shared_tables import (
     Temperature,
 )
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
+from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
 
-MS_PER_S: Final = 1000
 MIN_YEAR: Final = 1970
 MAX_YEAR: Final = 9000
 TURBINE_SITES: Final = (
@@ -220,34 +220,12 @@ class Scenario(Table):
 
 def shipped() -> list[str]:
     """Return the names of the scenarios that come with the product."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
-    )
+    return shipped_names(_folder())
 
 
 def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
     """Return a shipped scenario or a user's file, with `key=value` changes; raise ScenarioError for problems."""
-    path = Path(name_or_path)
-    if name_or_path in shipped():
-        source, text, folder = f"{name_or_path}.toml", (_folder() / f"{name_or_path}.toml").read_text(), ""
-    elif _is_file(path):
-        try:
-            source, text, folder = str(path), path.read_text(encoding="utf-8"), str(path.parent)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScenarioError(str(path), [f"cannot be read as UTF-8 text: {error}"]) from None
-    else:
-        close = get_close_matches(name_or_path, shipped(), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        known = ", ".join(shipped())
-        raise ScenarioError(name_or_path, [f"no such scenario or file{hint} (shipped: {known})"])
-    return parse(text, source, folder, changes)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+    return parse(*read_shipped_or_own(name_or_path, _folder(), "scenario", ScenarioError), changes)
 
 
 def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:

@@ -1,10 +1,8 @@
 """Reads chaos plans: shipped ones by name, others by path; errors name file, line, key and what is allowed."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator, model_validator
@@ -17,6 +15,7 @@ from gridfleet.devices.config.toml_errors import (
     value_at,
     wrong_value,
 )
+from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
 from gridfleet.provisioning.chaos.faults import FAULT_KINDS, TARGETS, Fault, Partition, PlanTable, Skew, Stall
 
 MAX_PROCESSES: Final = 64
@@ -63,27 +62,13 @@ class Plan(PlanTable):
 
 def shipped_plans() -> list[str]:
     """Return the names of the shipped plans."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
-    )
+    return shipped_names(_folder())
 
 
 def load_plan(name_or_path: str) -> Plan:
     """Return a plan by the name of a shipped one or by path; raise PlanError for mistakes."""
-    if name_or_path in shipped_plans():
-        source, text = f"{name_or_path}.toml", (_folder() / f"{name_or_path}.toml").read_text()
-    elif Path(name_or_path).is_file():
-        source = name_or_path
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(source, [f"cannot be read as UTF-8 text: {error}"]) from None
-    else:
-        close = get_close_matches(name_or_path, shipped_plans(), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        known = ", ".join(shipped_plans())
-        raise PlanError(name_or_path, [f"no such plan or file{hint} (shipped: {known})"])
-    return parse_plan(text, source)
+    found = read_shipped_or_own(name_or_path, _folder(), "plan", PlanError)
+    return parse_plan(found.text, found.source)
 
 
 def parse_plan(text: str, source: str) -> Plan:

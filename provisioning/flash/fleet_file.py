@@ -24,8 +24,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gridfleet.broker.errors import error_reason
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
+from gridfleet.devices.config.toml_files import read_toml
 from gridfleet.provisioning.flash.device_spec import (
     DeviceSettings,
     DeviceSpec,
@@ -50,11 +50,7 @@ def read_fleet(path: Path) -> list[DeviceSpec]:
     Raises FleetFileError with line, key and remedy for a mistake in it, and CommandError or DeviceFileError for a
     mistake in a file that it names.
     """
-    source = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise FleetFileError(source, [f"cannot be read ({error_reason(error)})"]) from None
+    text, source, _ = read_toml(path, FleetFileError)
     toml = TomlText(text, source, FleetFileError)
 
     def explain(error: dict[str, Any]) -> Problem:

@@ -1,0 +1,65 @@
+"""Reads the text of TOML files: files that come with the product, by name, and users' files, by path."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gridfleet.broker.errors import error_reason
+from gridfleet.devices.config.toml_errors import FileError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+
+class TomlSource(NamedTuple):
+    """The text of a TOML file, and where it comes from."""
+
+    text: str
+    source: str
+    """The file's name in errors."""
+    folder: str
+    """The folder of a user's file; empty for a shipped one."""
+
+
+def read_toml(path: Path | str, error: type[FileError], max_bytes: int | None = None) -> TomlSource:
+    """Return a user's file; raise `error` where it cannot be read, is too large or is not UTF-8."""
+    source = str(path)
+    try:
+        raw = Path(path).read_bytes()
+        if max_bytes is not None and len(raw) > max_bytes:
+            raise error(source, [f"has {len(raw)} bytes; at most {max_bytes} are allowed"])
+        text = raw.decode("utf-8")
+    except OSError as problem:
+        raise error(source, [f"cannot be read: {error_reason(problem)}"]) from None
+    except UnicodeDecodeError as problem:
+        raise error(source, [f"cannot be read as UTF-8 text: {problem}"]) from None
+    return TomlSource(text, source, str(Path(path).parent))
+
+
+def shipped_names(folder: "Traversable") -> list[str]:
+    """Return the names of the shipped files in a folder, without `.toml`, sorted."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def read_shipped_or_own(
+    name_or_path: str, folder: "Traversable", what: str, error: type[FileError]
+) -> TomlSource:
+    """Return a shipped file by its name, or a user's file by its path; `what` it is goes into the error for neither."""
+    names = shipped_names(folder)
+    if name_or_path in names:
+        source = f"{name_or_path}.toml"
+        return TomlSource((folder / source).read_text(encoding="utf-8"), source, "")
+    if _is_file(name_or_path):
+        return read_toml(name_or_path, error)
+    close = get_close_matches(name_or_path, names, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise error(name_or_path, [f"no such {what} or file{hint} (shipped: {', '.join(names)})"])
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
