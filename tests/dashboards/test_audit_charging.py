@@ -358,3 +358,48 @@ def test_releases_are_kept_for_some_ticks() -> None:
     assert charging.meters.released_wh(KEY) == 4_000
     charging.meters.forget(TICK + KEPT_TICKS + 1)
     assert charging.meters.released_wh(KEY) == 0
+
+
+def test_after_a_gap_a_lower_reading_is_the_first_one() -> None:
+    charging = Charging(exact=False).draw(5_000)
+    charging.meters.on_gap()
+    assert charging.draw(4_000).broken == set()
+    window = TickWindow()
+    window.states[CHARGER] = replace(STATE, delivered_wh=4_000)
+    charging.meters.check_accounts(TICK, window)
+    assert charging.broken == set()  # what was drawn before the gap may be part of the account
+    assert charging.draw(3_999).broken == {"reservations"}
+
+
+def test_how_long_leases_last_and_messages_are_kept() -> None:
+    assert MAX_LEASE_MS == 3_600_000  # an hour
+    assert KEPT_MS == 86_400_000  # a day
+    assert ACCEPTED_TICKS * 15 == 24 * 60  # a day
+    assert UNCERTAIN_TICKS * 15 == 4 * 60
+    assert KEPT_TICKS * 15 == 2 * 60
+
+
+# --- how often each invariant is checked ---
+
+
+def checked(charging: Charging) -> dict[str, int]:
+    return {finding.name: finding.checked for finding in charging.tallies.findings() if finding.checked}
+
+
+def test_each_invariant_is_checked_as_often_as_it_applies() -> None:
+    charging = Charging()
+    assert checked(charging) == {}
+    assert checked(charging.lease()) == {"reservations": 1, "leases": 1}
+    assert checked(charging.draw(4_000)) == {"reservations": 2, "leases": 1}
+    assert checked(charging.account()) == {"reservations": 2, "leases": 2, "ports": 1, "reserved": 1}
+    charging.leases.check_ports(CHARGER, NOW_MS, TICK)  # unknown how many there are
+    charging.leases.on_ports(CHARGER, 2)
+    charging.leases.check_ports(CHARGER, NOW_MS, TICK)
+    assert checked(charging)["ports"] == 2
+    assert checked(charging.bill(4_000))["reservations"] == 3
+    window = TickWindow()
+    window.states[CHARGER] = replace(STATE, delivered_wh=4_000)
+    window.states[VEHICLE] = replace(CAR, drawn_wh=4_000)
+    charging.meters.check_accounts(TICK, window)
+    assert checked(charging)["delivery"] == 3  # charger, vehicle, and both together
+    assert charging.broken == set()

@@ -234,6 +234,15 @@ def test_a_receipt_needs_an_award_unless_it_takes_nothing_or_the_producer_restar
     assert restarted.judge((BID, RECEIPT), {}).broken == set()
 
 
+def test_a_purchase_without_a_bid_belongs_to_no_cell() -> None:
+    assert Market().judge((SUPPLY, AWARD, RECEIPT), {}).broken == {"packages"}
+
+
+def test_receipts_are_waited_for_two_hours_and_asked_for_a_day() -> None:
+    assert SETTLED_TICKS * 15 == 2 * 60
+    assert REMINDED_TICKS * 15 == 24 * 60
+
+
 def two_sellers(first_wh: int, second_wh: int, *, exact: bool, received: bool) -> set[str]:
     """Two producers sell the same package of 1 000 Wh; return what is broken."""
     messages: list[Published] = [(NORTH, HOME, Bid(TICK, LOTS[:1]))]
