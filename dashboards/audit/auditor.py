@@ -189,8 +189,8 @@ class Auditor:
         self._market.check_tick(tick, window)
         if window.end_ms is not None:
             self._charging.check_tick(tick, window.end_ms, window)
-        self._lifecycle.forget(tick - _KEPT_TICKS)
-        self._gaps.forget(tick - _KEPT_TICKS)
+        self._lifecycle.prune(tick - _KEPT_TICKS)
+        self._gaps.prune(tick - _KEPT_TICKS)
 
     # --- other messages ----------------------------------------------------------------------------------
 

@@ -93,8 +93,8 @@ class ChargingAudit:
                 leasing.add(charger)
         self._check_ports(leasing, instant_ms, tick)
         self._meters.check_accounts(tick, window)
-        self._leases.forget(tick, end_ms)
-        self._meters.forget(tick)
+        self._leases.prune(tick, end_ms)
+        self._meters.prune(tick)
 
     def _judge(self, now_ms: int, tick: int, charger: str, vehicle: str, message: Message | None) -> None:
         leases = self._leases

@@ -96,7 +96,7 @@ class LeaseAudit:
         self._ports[charger] = ports
 
     def on_gap(self, tick: int) -> None:
-        """Forget everything: what is leased is known again by the next heartbeats."""
+        """Drop everything: the next heartbeats show what is leased."""
         for each in (self._offers, self._accepted, self._limits, self._leases, self._holds):
             each.clear()
         self._uncertain_until = tick + UNCERTAIN_TICKS
@@ -111,7 +111,7 @@ class LeaseAudit:
         self._tallies.leases.checked += 1
         if lease.until_ms > now_ms + MAX_LEASE_MS + self._slack_ms:
             self._tallies.leases.fail(f"{what}: for {(lease.until_ms - now_ms) // 60_000} minutes")
-        leases = self._of(charger)
+        leases = self._leases_of(charger)
         known = leases.get((vehicle, lease.call))
         # A charger that was cut off may not know yet what time it is, and renew what would have expired by now.
         lasts = known is not None and (known.until_ms + self._slack_ms > now_ms or not self._exact)
@@ -139,13 +139,13 @@ class LeaseAudit:
 
     def on_vehicle(self, charger: str, vehicle: str, message: Heartbeat | Release) -> None:
         """Take what a vehicle reports to have drawn."""
-        lease = self._of(charger).get((vehicle, message.call))
+        lease = self._leases_of(charger).get((vehicle, message.call))
         if lease is not None:
             lease.drawn_wh = max(lease.drawn_wh, message.drawn_wh)
 
     def on_decline(self, now_ms: int, charger: str, vehicle: str, decline: Decline) -> None:
-        """End a lease of which the charger states that it knows nothing."""
-        lease = self._of(charger).get((vehicle, decline.call)) if decline.reason == "unknown" else None
+        """End a lease that the charger reports as unknown."""
+        lease = self._leases_of(charger).get((vehicle, decline.call)) if decline.reason == "unknown" else None
         if lease is not None and lease.ended_ms is None:
             lease.ended_ms = now_ms
 
@@ -153,7 +153,7 @@ class LeaseAudit:
         """Check a bill against lease and meter; it ends the lease."""
         tally, key = self._tallies.reservations, (charger, vehicle, bill.call)
         what = f"tick {tick}: {charger} bills {vehicle}, call {bill.call}"
-        lease = self._of(charger).get((vehicle, bill.call))
+        lease = self._leases_of(charger).get((vehicle, bill.call))
         if lease is None or lease.ended_ms is not None:
             known = lease is not None or self._lifecycle.changed(charger, 0, tick)
             if bill.energy_wh and not known and not self._is_uncertain(tick, vehicle, bill.call):
@@ -180,7 +180,7 @@ class LeaseAudit:
 
     def on_account(self, now_ms: int, charger: str, state: ChargerState) -> None:
         """Compare a charger's account with its leases and offers."""
-        tallies, leases = self._tallies, self._of(charger)
+        tallies, leases = self._tallies, self._leases_of(charger)
         what = f"tick {state.tick}: {charger}"
         tallies.ports.checked += 1
         if state.ports_reserved > state.ports:
@@ -196,14 +196,16 @@ class LeaseAudit:
             tallies.leases.fail(
                 f"{what} still counts {state.ports_reserved} reservations, {possible} have not ended"
             )
-        set_aside_wh = sum(lease.outstanding_wh for lease in leases.values() if self._lasts(lease, now_ms))
+        set_aside_wh = sum(
+            lease.outstanding_wh for lease in leases.values() if self._is_active(lease, now_ms)
+        )
         tallies.reserved.checked += 1
         if set_aside_wh > state.stored_wh:
             tallies.reserved.fail(f"{what} has reserved {set_aside_wh} Wh and stores {state.stored_wh}")
 
     def on_restart(self, device: str) -> None:
         """Mark a charger's leases as uncertain: it came online or went offline, and may have forgotten them."""
-        for lease in self._of(device).values():
+        for lease in self._leases_of(device).values():
             lease.certain = False
 
     def check_ports(self, charger: str, now_ms: int, tick: int) -> None:
@@ -211,12 +213,12 @@ class LeaseAudit:
         ports = self._ports.get(charger)
         if ports is None:
             return
-        taken = sum(self._lasts(lease, now_ms) for lease in self._of(charger).values())
+        taken = sum(self._is_active(lease, now_ms) for lease in self._leases_of(charger).values())
         self._tallies.ports.checked += 1
         if taken > ports:
             self._tallies.ports.fail(f"tick {tick}: {charger} has leased {taken} of {ports} ports")
 
-    def forget(self, tick: int, now_ms: int) -> None:
+    def prune(self, tick: int, now_ms: int) -> None:
         """Drop what can no longer matter after a tick."""
         kept = tick if self._exact else tick - ACCEPTED_TICKS
         self._accepted = {key: received for key, received in self._accepted.items() if received >= kept}
@@ -236,10 +238,10 @@ class LeaseAudit:
             ]:
                 del leases[key]
 
-    def _of(self, charger: str) -> dict[tuple[str, int], AuditedLease]:
+    def _leases_of(self, charger: str) -> dict[tuple[str, int], AuditedLease]:
         return self._leases.setdefault(charger, {})
 
-    def _lasts(self, lease: AuditedLease, now_ms: int) -> bool:
+    def _is_active(self, lease: AuditedLease, now_ms: int) -> bool:
         return lease.certain and lease.ended_ms is None and lease.until_ms - self._slack_ms > now_ms
 
     def _is_uncertain(self, tick: int, vehicle: str, call: int) -> bool:

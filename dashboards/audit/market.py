@@ -61,7 +61,7 @@ class MarketAudit:
     def check_tick(self, tick: int, window: TickWindow) -> None:
         """Check the market of a finished tick; one with missing messages is left to its accounts."""
         if self._gaps.overlaps(tick, tick):
-            self._forget(tick)
+            self._prune(tick)
             return
         market = TickMarket(window)
         for sender, message in market.contradictions:
@@ -80,7 +80,7 @@ class MarketAudit:
                 serials[producer, consumer] = max(serials.get((producer, consumer), 0), serial + 1)
         for key, lots in reconciliation.open.items():
             self._open[tick, key] = _OpenAward(lots, reconciliation.room_wh)
-        self._forget(tick)
+        self._prune(tick)
 
     def _is_restarting(self, device: str, tick: int) -> bool:
         """Return whether a device came online or went offline in a tick: its memory of it may be incomplete."""
@@ -253,7 +253,7 @@ class MarketAudit:
             late = site_tick - correction.tick > REMINDED_TICKS
             self._compare(sender, correction.tick, correction, sold, late=late)
 
-    def _forget(self, tick: int) -> None:
+    def _prune(self, tick: int) -> None:
         """Drop what is too old to change; energy that an online producer never settled is a breach."""
         old = tick - SETTLED_TICKS
         for producer, then in [key for key in self._unsettled if key[1] < old]:

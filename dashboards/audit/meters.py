@@ -61,12 +61,12 @@ class MeterAudit:
             self._read(tick, key, message.energy_wh)
 
     def on_restart(self, device: str) -> None:
-        """Forget the readings of a vehicle that came online or went offline: it may count from 0 again."""
+        """Drop the readings of a vehicle that came online or went offline: it may count from 0 again."""
         for key in [key for key in self._readings if key[1] == device]:
             del self._readings[key]
 
     def on_gap(self) -> None:
-        """Forget everything: readings may be missing."""
+        """Drop everything: readings may be missing."""
         for table in (self._readings, self._released, self._metered_wh, self._booked_wh):
             table.clear()
 
@@ -109,7 +109,7 @@ class MeterAudit:
                     f"vehicles drew {drawn_wh} Wh for {paid_neur}"
                 )
 
-    def forget(self, tick: int) -> None:
+    def prune(self, tick: int) -> None:
         """Drop the readings of calls that ended."""
         for table in (self._readings, self._released):
             for key in [key for key, value in table.items() if value[0] < tick - KEPT_TICKS]:

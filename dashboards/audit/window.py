@@ -71,7 +71,7 @@ class GapLog:
         """Return whether messages may be missing of any of those ticks."""
         return first <= self.latest and any(first <= tick <= last for tick in self._ticks)
 
-    def forget(self, before: int) -> None:
+    def prune(self, before: int) -> None:
         """Drop older ticks."""
         if self._ticks:
             self._ticks = {tick for tick in self._ticks if tick >= before}
@@ -110,7 +110,7 @@ class LifecycleLog:
         """Return whether no device at all came online or went offline in those ticks."""
         return not self._unsteady or not any(first <= tick <= last for tick in self._unsteady)
 
-    def forget(self, before: int) -> None:
+    def prune(self, before: int) -> None:
         """Drop older ticks, except those that a device's first accounts still need."""
         self._unsteady = {tick for tick in self._unsteady if tick >= before}
         for device, ticks in [*self._ticks.items()]:

@@ -73,7 +73,7 @@ class TickView:
 
 
 @dataclass(slots=True)
-class View:
+class SiteView:
     """The state of a site, built from its messages."""
 
     max_ticks: int | None = None
@@ -105,7 +105,7 @@ class View:
             case Receipt() | ProducerState() | ConsumerState() | ChargerState():
                 if isinstance(message, ChargerState):
                     self.chargers[sender] = message
-                self._of(message.tick).add(scope, sender, message)
+                self._tick_view(message.tick).add(scope, sender, message)
             case _:
                 pass
 
@@ -115,7 +115,7 @@ class View:
         self.events.append(f"{when}  {text}")
         self.new_lines.append(f"event  {when}  {text}")
 
-    def _of(self, tick: int) -> TickView:
+    def _tick_view(self, tick: int) -> TickView:
         return self.ticks.setdefault(tick, TickView(MarketAggregate(tick)))
 
     def _on_tick(self, tick: Tick) -> None:
@@ -133,10 +133,10 @@ class View:
         elif before.tick != tick.tick:
             self._finish(before.tick)
         if tick.tick not in self.ticks:
-            self._of(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_HOUR_MS * QUARTER_HOUR_MS
+            self._tick_view(tick.tick).simulated_ms = tick.simulated_ms // QUARTER_HOUR_MS * QUARTER_HOUR_MS
 
     def _finish(self, tick: int) -> None:
-        finished = self._of(tick)
+        finished = self._tick_view(tick)
         self.finished.append(finished)
         for old in [number for number in self.ticks if number < tick - 1]:
             self.ticks.pop(old).close()
@@ -185,7 +185,7 @@ def _change(name: str, was: object, now: object) -> str:
             return f"changed: {name} {was} -> {now}"
 
 
-def render(view: View, height: int) -> "RenderableType":
+def render(view: SiteView, height: int) -> "RenderableType":
     """Return the view for a terminal of `height` lines; text of devices is never markup."""
     from rich.console import Group
     from rich.table import Table
@@ -219,7 +219,7 @@ def render(view: View, height: int) -> "RenderableType":
     return Group(figures, heading, prices, Text(""), chargers, Text(""), Text("Events", "italic"), *events)
 
 
-def _figures(view: View) -> list[list[tuple[str, str]]]:
+def _figures(view: SiteView) -> list[list[tuple[str, str]]]:
     tick = view.tick
     if tick is None:
         return [[("waiting for the first tick", "…")]]

@@ -18,8 +18,8 @@ AwardKey = tuple[str, str, int]
 """Producer, consumer and serial: identifies an award within its tick."""
 
 
-class Traded(NamedTuple):
-    """What lots come to: energy, cost, and the lowest and highest price; no price without lots."""
+class LotTotals(NamedTuple):
+    """Energy and cost of lots, and their lowest and highest price; no price without lots."""
 
     energy_wh: int = 0
     cost_neur: int = 0
@@ -95,9 +95,9 @@ class MarketAggregate:
         """Return the awards without a receipt."""
         return {key: lots for key, lots in self.awards.items() if key not in self.receipts}
 
-    def receipted(self) -> Traded:
-        """Return what all receipts come to, for listeners that do not receive the awards."""
-        return traded(lot for lots in self.receipts.values() for lot in lots)
+    def receipt_totals(self) -> LotTotals:
+        """Return the totals of all receipts, for listeners that do not receive the awards."""
+        return lot_totals(lot for lots in self.receipts.values() for lot in lots)
 
 
 def is_within(taken: Lots, awarded: Lots) -> bool:
@@ -116,7 +116,7 @@ def is_within(taken: Lots, awarded: Lots) -> bool:
     return True
 
 
-def traded(lots: Iterable[Package]) -> Traded:
+def lot_totals(lots: Iterable[Package]) -> LotTotals:
     """Return energy, cost and prices of lots.
 
     >>> traded([Package(0, energy_wh=500, price_ueur_per_kwh=1_000_000)])
@@ -129,5 +129,5 @@ def traded(lots: Iterable[Package]) -> Traded:
         total_neur += cost_neur(lot.energy_wh, lot.price_ueur_per_kwh)
         prices.append(lot.price_ueur_per_kwh)
     if not prices:
-        return Traded()
-    return Traded(energy_wh, total_neur, min(prices), max(prices))
+        return LotTotals()
+    return LotTotals(energy_wh, total_neur, min(prices), max(prices))

@@ -1,4 +1,4 @@
-"""What one tick's market comes to over the whole site, from accounts and receipts alone."""
+"""Totals of one tick's market over the whole site, from accounts and receipts alone."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ def site_totals(market: MarketAggregate) -> SiteTotals:
                 stored_wh += state.stored_wh
             case _:
                 pass
-    sold = market.receipted()
+    sold = market.receipt_totals()
     lowest = sold.lowest_ueur_per_kwh
     return SiteTotals(
         wind_wh,

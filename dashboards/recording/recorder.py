@@ -48,7 +48,7 @@ from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
 
-_TICKED: Final = frozenset((Supply, Bid, Residual, Surplus, Request, Award, Receipt))
+_MARKET: Final = frozenset((Supply, Bid, Residual, Surplus, Request, Award, Receipt))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Close, Lease, Heartbeat, Release, Bill, Decline))
 _STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
 _COMMIT_S: Final = 1.0
@@ -59,13 +59,13 @@ _LATE_TICKS: Final = 8
 class RecorderObserver(Protocol):
     """Receives what the recorder finds, besides the rows that it writes."""
 
-    def on_tick_joined(self, record: TickRecord) -> None:
-        """Handle a tick that is over, its awards joined with receipts."""
+    def on_tick_reconciled(self, record: TickRecord) -> None:
+        """Handle a finished tick, its awards matched with receipts."""
 
     def on_late_receipt(
         self, record: TickRecord, consumer: str, awarded: Lots, taken: Lots, trades: list[TradeRow]
     ) -> None:
-        """Handle a receipt for an award of a tick that was joined before."""
+        """Handle a receipt for an award of a tick that was reconciled before."""
 
     def on_reservation(self, row: ReservationRow) -> None:
         """Handle a confirmed reservation; its energy is what was reserved."""
@@ -105,7 +105,7 @@ class Recorder:
             record = self._record_of(message.tick)  # type: ignore[attr-defined]
             if record is not None:
                 record.market.add_account(sender, message)  # type: ignore[arg-type]
-        elif kind in _TICKED:
+        elif kind in _MARKET:
             record = self._record_of(message.tick)  # type: ignore[attr-defined]
             if record is not None:
                 record.market.add(scope, sender, message)
@@ -119,15 +119,15 @@ class Recorder:
                 if row is not None and self._observer is not None:
                     self._observer.on_reservation(row)
         else:
-            self._on_rare_message(simulated_ms, sender, message)
+            self._on_other_message(simulated_ms, sender, message)
 
-    def memory(self) -> dict[str, dict[str, int]]:
-        """Return what it must remember of reservations that ended long ago, for `recall`."""
-        return self._reservations.memory()
+    def snapshot(self) -> dict[str, dict[str, int]]:
+        """Return what it must remember of reservations that ended long ago, for `restore`."""
+        return self._reservations.snapshot()
 
-    def recall(self, memory: dict[str, dict[str, int]]) -> None:
-        """Take over what an earlier recorder of the same run returned from `memory`."""
-        self._reservations.recall(memory)
+    def restore(self, snapshot: dict[str, dict[str, int]]) -> None:
+        """Take over what an earlier recorder of the same run returned from `snapshot`."""
+        self._reservations.restore(snapshot)
 
     def finish(self) -> None:
         """Write the rest, except ticks whose beginning or end was not received."""
@@ -143,7 +143,7 @@ class Recorder:
 
     # --- clock and presence ------------------------------------------------------------------------------
 
-    def _on_rare_message(self, simulated_ms: int, sender: str, message: Message) -> None:
+    def _on_other_message(self, simulated_ms: int, sender: str, message: Message) -> None:
         if isinstance(message, Tick):
             if sender == CLOCK_ID:
                 self._on_tick(message)
@@ -198,9 +198,9 @@ class Recorder:
         if not (record.begun and record.ended):
             return
         store = self._store
-        record.join()
+        record.reconcile()
         if self._observer is not None:
-            self._observer.on_tick_joined(record)
+            self._observer.on_tick_reconciled(record)
         store.add_trades(record.trades)
         store.add_ticks(record.rows())
         for sender, state in record.market.states.items():
@@ -212,7 +212,7 @@ class Recorder:
         if rows:
             self._end_reservations(rows)
         if record.open:
-            record.forget_market()
+            record.drop_market()
             self._open[tick] = record
         self._open.pop(tick - _LATE_TICKS, None)
         now_s = monotonic()

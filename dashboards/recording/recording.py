@@ -12,12 +12,12 @@ from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.recording.recorder import Recorder
 from gridfleet.dashboards.recording.trace import TraceWriter
 from gridfleet.dashboards.reports.export import write_exports
-from gridfleet.dashboards.store.database import MEMORY, Store
+from gridfleet.dashboards.store.database import IN_MEMORY, Store
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.collector import Collector, Sink
 
 STORE: Final = "run.sqlite"
-MEMORY_KEY: Final = "memory"
+SNAPSHOT_KEY: Final = "snapshot"
 FINDINGS_KEY: Final = "findings"
 FINISHED_KEY: Final = "finished"
 BREACHES: Final = "breaches"
@@ -69,7 +69,7 @@ class Recording:
         self._directory = None if directory is None else Path(directory)
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
-        path = MEMORY if self._directory is None else self._directory / STORE
+        path = IN_MEMORY if self._directory is None else self._directory / STORE
         self.continued = resume and Path(path).is_file()
         """Whether the store existed already."""
         self.store = Store.resume(path) if self.continued else Store.create(path)
@@ -120,14 +120,14 @@ class Recording:
         """Whether this process or an earlier one has finished the run."""
         return bool(self.store.meta(FINISHED_KEY, default=False))
 
-    def keep_memory(self) -> None:
-        """Store what the next process needs to continue; it belongs to the same commit as the rows."""
-        self.store.put_meta(MEMORY_KEY, self._recorder.memory())
+    def save_snapshot(self) -> None:
+        """Store what the next process needs to continue, in the same commit as the rows."""
+        self.store.put_meta(SNAPSHOT_KEY, self._recorder.snapshot())
         self.store.put_meta(FINDINGS_KEY, [finding._asdict() for finding in self.findings])
 
-    def recall(self) -> None:
-        """Continue from what `keep_memory` stored; call it once the messages behind the rows are replayed."""
-        self._recorder.recall(self.store.meta(MEMORY_KEY, {}))
+    def restore_snapshot(self) -> None:
+        """Continue from what `save_snapshot` stored; call it once the messages behind the rows are replayed."""
+        self._recorder.restore(self.store.meta(SNAPSHOT_KEY, {}))
         kept = self.store.meta(FINDINGS_KEY, [])
         self._auditor.restore(Finding(**{**each, "examples": tuple(each["examples"])}) for each in kept)
 

@@ -22,8 +22,8 @@ EARTH_RADIUS_KM: Final = 6371.0088
 """IUGG mean radius; the haversine is Sinnott's, Sky and Telescope 68 (1984) 159."""
 _KEPT_TICKS: Final = 2
 """Ticks for which an ended reservation is kept: messages may still be under way."""
-_CALLS_PER_LIFE: Final = 1 << 20
-"""A vehicle that restarts without memory counts its calls from 0 again; each life gets its own range of numbers."""
+_CALLS_PER_START: Final = 1 << 20
+"""A vehicle that restarts without memory counts its calls from 0 again; each start gets its own range of numbers."""
 
 
 def distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
@@ -109,7 +109,7 @@ class ReservationLog:
         self._births = births
         self._measured = measured
         self._calls: dict[tuple[str, int], _Call] = {}
-        self._lives: dict[str, int] = {}
+        self._restarts: dict[str, int] = {}
         self._last: dict[str, int] = {}
 
     def receive(
@@ -144,7 +144,7 @@ class ReservationLog:
         return None
 
     def rows(self, tick: int, begins_ms: int) -> list[ReservationRow]:
-        """Return the rows of reservations that ended at least a tick ago, and forget these.
+        """Return the rows of reservations that ended at least a tick ago, and drop these.
 
         `begins_ms` is the simulated time at which the tick began.
         """
@@ -174,14 +174,14 @@ class ReservationLog:
                 called.served = True
         return rows
 
-    def memory(self) -> dict[str, dict[str, int]]:
+    def snapshot(self) -> dict[str, dict[str, int]]:
         """Return each vehicle's last call, and how often it has counted from 0 again."""
-        return {"last": dict(self._last), "lives": dict(self._lives)}
+        return {"last": dict(self._last), "restarts": dict(self._restarts)}
 
-    def recall(self, memory: dict[str, dict[str, int]]) -> None:
-        """Take over what `memory` returned."""
-        self._last.update(memory.get("last", {}))
-        self._lives.update(memory.get("lives", {}))
+    def restore(self, snapshot: dict[str, dict[str, int]]) -> None:
+        """Take over what `snapshot` returned."""
+        self._last.update(snapshot.get("last", {}))
+        self._restarts.update(snapshot.get("restarts", {}))
 
     def finish(self) -> list[ReservationRow]:
         """Return the rows of reservations that have ended or are open when the run ends."""
@@ -204,7 +204,7 @@ class ReservationLog:
         if known is not None and known.first.simulated_ms == call.simulated_ms:
             return  # the same call, to another cell
         if call.call <= self._last.get(vehicle, -1) and known is None:
-            self._lives[vehicle] = self._lives.get(vehicle, 0) + 1  # it restarted without memory
+            self._restarts[vehicle] = self._restarts.get(vehicle, 0) + 1  # it restarted without memory
         self._last[vehicle] = call.call
         if known is None:
             self._calls[key] = _Call(call, tick)
@@ -217,7 +217,7 @@ class ReservationLog:
         self, vehicle: str, charger: str, called: _Call, reservation: _Reservation | None
     ) -> ReservationRow:
         call = called.first
-        number = call.call + self._lives.get(vehicle, 0) * _CALLS_PER_LIFE
+        number = call.call + self._restarts.get(vehicle, 0) * _CALLS_PER_START
         if reservation is None:
             return ReservationRow(
                 vehicle, "", number, call.simulated_ms, None, None, None, None, 0, None, None, "unserved"

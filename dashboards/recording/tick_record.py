@@ -9,7 +9,7 @@ from gridfleet.dashboards.store.rows import TickRow, TradeRow
 
 
 class TickRecord:
-    """Collects a tick in `market`; `join` computes its trades and balances, `settle` adds receipts that come later."""
+    """Collects a tick in `market`; `reconcile` computes trades and balances, `settle` adds later receipts."""
 
     def __init__(self, tick: int, births: Mapping[str, Presence], stored_wh: dict[str, int]) -> None:
         """`births` are the birth messages by device, `stored_wh` what each charger stored last; both are shared."""
@@ -20,18 +20,18 @@ class TickRecord:
         self.market = MarketAggregate(tick)
         self.balances = CellBalances(self.market, births, {})
         self.open: dict[AwardKey, Lots] = {}
-        """Awards without a receipt, once the tick is joined."""
+        """Awards without a receipt, once the tick is reconciled."""
         self._births = births
         self._stored_wh = stored_wh
 
-    def join(self) -> None:
-        """Join awards with receipts and add up the cells."""
+    def reconcile(self) -> None:
+        """Match awards with receipts and add up the cells."""
         self.balances = CellBalances(self.market, self._births, self._stored_wh)
         self.open = self.market.open_awards()
 
     @property
     def trades(self) -> list[TradeRow]:
-        """The trades that were settled when the tick was joined, sorted."""
+        """The trades that were settled when the tick was reconciled, sorted."""
         return self.balances.trades
 
     def rows(self) -> list[TickRow]:
@@ -39,13 +39,13 @@ class TickRecord:
         return self.balances.rows(self.begins_ms)
 
     def settle(self, key: AwardKey, taken: Lots) -> list[TradeRow]:
-        """Add a receipt that comes after `join`; return the trades it makes: none unless its award is open."""
+        """Add a receipt that comes after `reconcile`; return the trades it makes: none unless its award is open."""
         awarded = self.open.pop(key, None)
         if awarded is None or not is_within(taken, awarded):
             return []
         return self.balances.add_sale(key, taken)
 
-    def forget_market(self) -> None:
+    def drop_market(self) -> None:
         """Keep only what late receipts need."""
         self.market = MarketAggregate(self.tick)
         self.balances.trades = []

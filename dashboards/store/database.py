@@ -29,7 +29,7 @@ from gridfleet.dashboards.store.rows import (
 
 BATCH: Final = 20_000
 """Rows after which a transaction is committed automatically."""
-MEMORY: Final = ":memory:"
+IN_MEMORY: Final = ":memory:"
 _MAX_INTEGER: Final = 2**63 - 1
 _CREATE: Final = f"BEGIN; {schema.create_sql()} COMMIT;"
 
@@ -49,18 +49,18 @@ class Store:
         self._connection: sqlite3.Connection | None = connection
         self._writable = writable
         self._pending = 0
-        self.muted = False
-        """While set, added rows are ignored, because the store has them already."""
-        self.held = False
-        """While set, `commit` does nothing: its owner resets it to commit."""
+        self.ignores_rows = False
+        """While set, added rows are ignored: during a replay the store has them already."""
+        self.holds_commits = False
+        """While set, `commit` does nothing."""
 
     @classmethod
-    def create(cls, path: Path | str = MEMORY) -> Self:
+    def create(cls, path: Path | str = IN_MEMORY) -> Self:
         """Create a store in memory, or at a path where no file exists; raise StoreError where that fails.
 
         The tables are created in a draft file beside it, so that a crash never leaves a store without tables.
         """
-        in_memory = str(path) == MEMORY
+        in_memory = str(path) == IN_MEMORY
         if not in_memory and Path(path).exists():
             raise StoreError(path, "the file exists already", "remove it or choose another directory")
         try:
@@ -138,7 +138,7 @@ class Store:
     def commit(self) -> None:
         """Make all rows added so far survive a crash and visible to other readers."""
         connection = self._open_connection()
-        if self.held:
+        if self.holds_commits:
             return
         if connection.in_transaction:
             try:
@@ -245,7 +245,7 @@ class Store:
         return self._connection
 
     def _add(self, table: schema.Table, rows: Iterable[tuple[object, ...]]) -> None:
-        if self.muted:
+        if self.ignores_rows:
             return
         self._run(schema.insert_sql(table), rows if isinstance(rows, list) else list(rows))
 

@@ -220,7 +220,7 @@ class Collector:
 
     # --- calls of the recorder ---------------------------------------------------------------------------
 
-    def on_tick_joined(self, record: TickRecord) -> None:
+    def on_tick_reconciled(self, record: TickRecord) -> None:
         """Make the points of a tick's market and accounts."""
         begun = self._begins.get(record.tick)
         if begun is None:

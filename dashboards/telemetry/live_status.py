@@ -21,7 +21,7 @@ class LiveStatus:
 
     def __init__(self) -> None:
         self._run: dict[str, str] = {}
-        self._forget()
+        self._reset()
 
     def __call__(self, point: Point) -> None:
         """Take a point; one of another run starts again from nothing."""
@@ -30,7 +30,7 @@ class LiveStatus:
             return
         if run != self._run:
             self._run = run
-            self._forget()
+            self._reset()
         tags, fields = point.tags, point.fields
         if point.measurement == GRID.name:
             self._grid.setdefault(point.time_ms, {})[tags["cell"]] = fields
@@ -46,7 +46,7 @@ class LiveStatus:
             else:
                 self._faulty.discard(tags["device"])
         elif point.measurement == EVENT.name and tags["what"] == "end":
-            self._forget()
+            self._reset()
 
     def point(self, time_ms: int) -> Point | None:
         """Return the state at a real time, or None before the first tick and after the end of a run."""
@@ -67,7 +67,7 @@ class LiveStatus:
         }
         return Point(LIVE_STATUS.name, dict(self._run), fields, time_ms)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._grid: dict[int, dict[str, Mapping[str, Value | None]]] = {}
         self._fleet: dict[tuple[str, str], Mapping[str, Value | None]] = {}
         self._breaches: dict[str, int] = {}

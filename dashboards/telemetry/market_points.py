@@ -36,7 +36,7 @@ _COUNTS: Final = (
 
 
 class MarketPoints:
-    """A tick's market, counted from its record once it is joined; late receipts are added afterwards."""
+    """A tick's market, counted from its reconciled record; late receipts are added afterwards."""
 
     def __init__(self, record: TickRecord, births: Mapping[str, Presence], algorithm: str) -> None:
         """`births` are the birth messages by device; `algorithm` is how vehicles choose a charger in the tick."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gridfleet.dashboards.market.aggregate import traded
+from gridfleet.dashboards.market.aggregate import lot_totals
 from gridfleet.provisioning.chaos.observations import Account, Observations
 
 
@@ -32,7 +32,7 @@ def tick_ledger(observations: Observations, tick: int) -> TickLedger:
     without_account: set[str] = set()
     sold_wh = bought_wh = earned_neur = paid_neur = 0
     for (producer, consumer, _), lots in observations.market(tick).receipts.items():
-        sale = traded(lots)
+        sale = lot_totals(lots)
         if producer not in accounts and sale.energy_wh:
             without_account.add(producer)
             sold_wh += sale.energy_wh

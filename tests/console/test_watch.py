@@ -19,7 +19,7 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
-from gridfleet.dashboards.console.terminal_view import View, render
+from gridfleet.dashboards.console.terminal_view import SiteView, render
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.console.conftest import Running
@@ -66,7 +66,7 @@ TICK = Tick(0, Phase.BID, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Sett
 CLOCK = ClockState(0, 0, 0, False, "running", 0, 0, {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0)
 
 
-def shown(view: View) -> str:
+def shown(view: SiteView) -> str:
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     console.print(render(view, 40))
     assert isinstance(console.file, io.StringIO)
@@ -74,7 +74,7 @@ def shown(view: View) -> str:
 
 
 def test_text_of_devices_is_not_markup() -> None:
-    view = View()
+    view = SiteView()
     view.receive("", "clock", TICK, retained=False)
     state = ChargerState(
         tick=0,
@@ -107,7 +107,7 @@ def test_text_of_devices_is_not_markup() -> None:
 
 
 def test_each_event_is_listed_once() -> None:
-    view = View()
+    view = SiteView()
     view.receive("", "clock", TICK, retained=True)
     view.receive("", "clock", replace(TICK, settings=Settings(wind_scale=2.0)), retained=False)
     view.receive("", "clock", replace(TICK, settings=Settings(wind_scale=2.0), paused=True), retained=False)

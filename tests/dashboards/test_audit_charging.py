@@ -200,7 +200,7 @@ def test_after_a_gap_a_lease_without_its_call_is_accepted_for_some_ticks() -> No
 def test_an_accepted_offer_may_become_a_lease_for_some_ticks(exact: bool, kept: int) -> None:
     for ticks, broken in ((kept, set()), (kept + 1, {"reservations"})):
         charging = Charging(exact=exact)
-        charging.leases.forget(TICK + ticks, NOW_MS)
+        charging.leases.prune(TICK + ticks, NOW_MS)
         assert charging.lease(tick=TICK + ticks).broken == broken
 
 
@@ -299,7 +299,7 @@ def test_reserved_energy_and_its_discharge_loss_are_in_the_battery() -> None:
 def test_an_expired_lease_is_kept_for_a_day_for_its_bill() -> None:
     for forgotten_ms, broken in ((UNTIL_MS + KEPT_MS, set()), (UNTIL_MS + KEPT_MS + 1, {"reservations"})):
         charging = Charging(exact=False).lease().draw(5_000)
-        charging.leases.forget(TICK, forgotten_ms)
+        charging.leases.prune(TICK, forgotten_ms)
         assert charging.bill(5_000, now_ms=forgotten_ms).broken == broken
 
 
@@ -354,9 +354,9 @@ def test_ticks_with_gaps_are_not_compared_with_the_meters() -> None:
 
 def test_releases_are_kept_for_some_ticks() -> None:
     charging = Charging(exact=False).release(4_000)
-    charging.meters.forget(TICK + KEPT_TICKS)
+    charging.meters.prune(TICK + KEPT_TICKS)
     assert charging.meters.released_wh(KEY) == 4_000
-    charging.meters.forget(TICK + KEPT_TICKS + 1)
+    charging.meters.prune(TICK + KEPT_TICKS + 1)
     assert charging.meters.released_wh(KEY) == 0
 
 

@@ -16,7 +16,7 @@ from gridfleet.broker.protocol.messages import (
     State,
     Supply,
 )
-from gridfleet.dashboards.market.aggregate import Lots, MarketAggregate, Traded, is_within, traded
+from gridfleet.dashboards.market.aggregate import Lots, LotTotals, MarketAggregate, is_within, lot_totals
 from gridfleet.dashboards.market.cell_balances import CellBalances, cell_of, is_reactor
 from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 from gridfleet.dashboards.recording.tick_record import TickRecord
@@ -102,9 +102,9 @@ def test_an_award_without_a_receipt_is_open() -> None:
 
 
 def test_traded_sums_lots() -> None:
-    assert traded(LOTS) == Traded(10_000, 6_000 * EUR + 4_000 * EUR // 2, EUR // 2, EUR)
-    assert traded(()) == Traded() == market(None).receipted()
-    assert market().receipted() == traded(LOTS)
+    assert lot_totals(LOTS) == LotTotals(10_000, 6_000 * EUR + 4_000 * EUR // 2, EUR // 2, EUR)
+    assert lot_totals(()) == LotTotals() == market(None).receipt_totals()
+    assert market().receipt_totals() == lot_totals(LOTS)
 
 
 def test_a_cell_balances_with_its_own_turbine() -> None:
@@ -136,10 +136,10 @@ def test_energy_from_the_reactor_is_neither_imported_nor_generated() -> None:
 def test_a_receipt_that_comes_after_the_tick_was_joined_adds_its_trades_once() -> None:
     record = TickRecord(7, BIRTHS, {})
     record.market = market(None)
-    record.join()
+    record.reconcile()
     assert record.trades == []
     assert record.rows()[0].sold_wh == 0
-    record.forget_market()
+    record.drop_market()
     assert len(record.settle(KEY, LOTS)) == 2
     assert record.settle(KEY, LOTS) == []
     assert record.rows()[0].sold_wh == 10_000
@@ -148,7 +148,7 @@ def test_a_receipt_that_comes_after_the_tick_was_joined_adds_its_trades_once() -
 def test_a_late_receipt_beyond_its_award_is_refused_for_good() -> None:
     record = TickRecord(7, BIRTHS, {})
     record.market = market(None)
-    record.join()
+    record.reconcile()
     assert record.settle(KEY, (replace(LOTS[0], energy_wh=6_001),)) == []
     assert record.settle(KEY, LOTS) == []
 

@@ -47,7 +47,7 @@ def test_every_row_balances_and_agrees_with_the_ledger(
 
 def test_the_ledger_equals_the_receipts() -> None:
     log = message_log(ticks=40)
-    receipted = Counter(
+    receipt_totals = Counter(
         (m.tick, scope, sender, lot.index, lot.energy_wh, lot.price_ueur_per_kwh)
         for _, scope, sender, m in log
         if isinstance(m, Receipt)
@@ -56,7 +56,7 @@ def test_the_ledger_equals_the_receipts() -> None:
     recorded = Counter(
         (t.tick, t.producer, t.consumer, t.package, t.energy_wh, t.price_ueur) for t in record(log).trades()
     )
-    assert recorded == receipted
+    assert recorded == receipt_totals
 
 
 def test_demand_is_the_sum_of_bids() -> None:

@@ -89,7 +89,7 @@ class Journal:
         """Make everything survive a crash; raise StoreError, having lost nothing, where that fails."""
         self._log.sync()
 
-    def forget_before(self, segment: int) -> None:
+    def delete_before(self, segment: int) -> None:
         """Delete the segments before one."""
         self._log.drop_before(segment)
 

@@ -29,11 +29,11 @@ class JournalSegments:
         self._journal.begin_segment(retained, received_ms)
         self._first_ticks[self._journal.segment + 1] = tick.tick  # the next sync creates it
 
-    def forget_before(self, tick: int) -> None:
+    def delete_before(self, tick: int) -> None:
         """Delete the segments that a restart at a tick does not need."""
         old = [number for number, first in self._first_ticks.items() if first <= tick - self._kept_ticks]
         if old:
-            self._journal.forget_before(max(old))
+            self._journal.delete_before(max(old))
             self._first_ticks = {each: first for each, first in self._first_ticks.items() if each >= max(old)}
 
     def _is_due(self, tick: Tick, last: Tick | None) -> bool:

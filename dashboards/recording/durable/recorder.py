@@ -122,7 +122,7 @@ class DurableRecorder:
         if self._serial > run.committed_serial:
             run.commit(self._serial)
             if self._time.tick is not None:
-                self._segments.forget_before(self._time.tick.tick)
+                self._segments.delete_before(self._time.tick.tick)
         if run.ended:
             run.finish(self._sync_points)
 
@@ -247,7 +247,7 @@ class DurableRecorder:
             self._facts(name),
             self._site,
             name,
-            self._take,
+            self._add_point,
             lambda: self._received_ms,
         )
         for topic, payload in self._retained.items():
@@ -258,7 +258,7 @@ class DurableRecorder:
         if self._spool is not None:
             self._spool.sync()
 
-    def _take(self, point: Point) -> None:
+    def _add_point(self, point: Point) -> None:
         if self._spool is None:
             return
         self.live_status(point)

@@ -15,7 +15,7 @@ class RecentMessages:
         self._counts: Counter[int] = Counter()
 
     def add(self, topic: str, payload: bytes) -> None:
-        """Remember a message; the oldest is forgotten."""
+        """Remember a message; drop the oldest."""
         mark = hash((topic, payload))
         self._order.append(mark)
         self._counts[mark] += 1

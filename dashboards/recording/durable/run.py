@@ -18,8 +18,8 @@ _SERIAL: Final = "serial"
 class DurableRun:
     """A recording whose store notes in every commit the serial of the last message that its rows are made of.
 
-    After a crash the messages are replayed: those up to that serial only rebuild the memory of the recorder, with the
-    store muted; the first one after it unmutes the store.
+    After a crash the messages are replayed. Those up to that serial only rebuild the recorder's memory, and the store
+    ignores their rows; rows are written again from the next message on.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class DurableRun:
         )
         store = self._recording.store
         self.committed_serial = int(store.meta(_SERIAL, 0))
-        store.muted = self._recording.continued
-        store.held = True
+        store.ignores_rows = self._recording.continued
+        store.holds_commits = True
         self._ended = False
-        LOG.info("records %s into %s", name, folder / STORE)
+        LOG.info("recording %s into %s", name, folder / STORE)
 
     @property
     def replaying(self) -> bool:
         """Whether only messages are replayed of which the rows are in the store already."""
-        return self._recording.store.muted
+        return self._recording.store.ignores_rows
 
     @property
     def ended(self) -> bool:
@@ -79,19 +79,19 @@ class DurableRun:
 
     def resume(self) -> None:
         """End the replay: from now on rows are written and points made."""
-        if self._recording.store.muted:
-            self._recording.store.muted = False
-            self._recording.recall()
+        if self._recording.store.ignores_rows:
+            self._recording.store.ignores_rows = False
+            self._recording.restore_snapshot()
 
     def commit(self, serial: int) -> None:
         """Commit the rows with the serial of the last message; journal and points must be synced before."""
-        self._recording.keep_memory()
+        self._recording.save_snapshot()
         self._recording.store.put_meta(_SERIAL, serial)
         self._release()
         self.committed_serial = serial
 
     def finish(self, sync_points: Callable[[], None]) -> None:
-        """Write the rest of a run that is over and its files; it counts as finished once its points are synced.
+        """Write the rest of an ended run and its files; it counts as finished once its points are synced.
 
         Raises StoreError, having lost nothing, where the disk is full or cannot be written.
         """
@@ -121,10 +121,10 @@ class DurableRun:
             self.resume()
 
     def _release(self) -> None:
-        """Commit; nothing else does, because the store is held."""
+        """Commit; nothing else does, because the store holds commits back."""
         store = self._recording.store
-        store.held = False
+        store.holds_commits = False
         try:
             store.commit()
         finally:
-            store.held = True
+            store.holds_commits = True

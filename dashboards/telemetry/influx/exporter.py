@@ -18,7 +18,7 @@ FINAL_SEND_S: Final = 20.0
 
 
 class InfluxExporter:
-    """Context manager: `take` points; at its end it reports what is left in the spool for the next run to send."""
+    """Context manager: `add` points; at its end it reports what is left in the spool for the next run to send."""
 
     def __init__(self, directory: Path, target: Target, report: Callable[[str], None]) -> None:
         self._target = target
@@ -28,8 +28,8 @@ class InfluxExporter:
         self._sender = Sender(self._spool, self._writer)
         self._synced_s = monotonic()
 
-    def take(self, point: Point) -> None:
-        """Take a point; raise StoreError where the disk is full."""
+    def add(self, point: Point) -> None:
+        """Add a point; raise StoreError where the disk is full."""
         self._spool.add((line_protocol(point),))
         if monotonic() - self._synced_s >= SYNC_S:
             self._spool.sync()

@@ -92,12 +92,12 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
-    def stop(self, patience_s: float = _STOP_S) -> None:
-        """Send the rest as long as the server accepts it, for `patience_s` at most; what is left stays in the spool."""
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """Send the rest as long as the server accepts it, for `timeout_s` at most; the others stay in the spool."""
         self._stopping.set()
         self._spool.synced.set()
         if self._thread is not None:
-            self._thread.join(patience_s)
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         synced = self._spool.synced

@@ -1,6 +1,6 @@
 """The spool: points on disk until the server has accepted them.
 
-Points are appended, and safe once synced; `batch` reads the oldest, `acknowledge` forgets them once the server has
+Points are appended, and safe once synced; `batch` reads the oldest, `acknowledge` deletes them once the server has
 accepted them. When the spool is full its oldest segment is dropped, counted and logged: an operator needs the newest
 points, and the local store has all that was dropped.
 """
@@ -117,7 +117,7 @@ class Spool:
         return Batch(lines, after) if lines else None
 
     def acknowledge(self, batch: Batch, rejected: int = 0) -> None:
-        """Forget a batch; `rejected` of its points are in the dead-letter file."""
+        """Delete a batch; `rejected` of its points are in the dead-letter file."""
         with self._lock:
             if batch.after <= self._position:  # dropped meanwhile, and counted there
                 return

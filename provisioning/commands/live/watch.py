@@ -11,7 +11,7 @@ from gridfleet.provisioning.cli.broker_options import add_running_site, login_of
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from gridfleet.dashboards.console.terminal_view import View
+    from gridfleet.dashboards.console.terminal_view import SiteView
 
 HELP: Final = "watch a running site in the terminal"
 DESCRIPTION: Final = (
@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Watch until the run ends, --ticks are finished, or Ctrl-C is pressed."""
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.dashboards.console.terminal_view import View
+    from gridfleet.dashboards.console.terminal_view import SiteView
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.clients.site_client import SiteClient
 
-    view = View(arguments.ticks)
+    view = SiteView(arguments.ticks)
     address = BrokerAddress.parse(arguments.broker)
     login = login_of(arguments, address)
     client = SiteClient(
@@ -80,7 +80,7 @@ def _filters(site: str) -> Iterator[str]:
 
 
 @contextmanager
-def _display(view: "View") -> Iterator[Callable[[], None]]:
+def _display(view: "SiteView") -> Iterator[Callable[[], None]]:
     """Yield the function that draws the view on a terminal, or writes its new lines elsewhere."""
     if not sys.stdout.isatty():
 

@@ -109,7 +109,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 directory,
                 arguments.trace,
                 exact=exact,
-                sink=None if exporter is None else exporter.take,
+                sink=None if exporter is None else exporter.add,
                 wall_ms=lambda: time.time_ns() // 1_000_000,
             )
         )
