@@ -23,7 +23,7 @@ ALL: Final = "+"
 BATCH: Final = "batch"
 """The topic level of a batch: messages of one type, from one fleet process to one cell; see `protocol.batch`."""
 WHOLE_SITE: Final = "site"
-"""Stands for the cell in the topic of a batch to the whole site."""
+"""Stands for the cell of what belongs to no cell: the clock, the reactors, and batches to the whole site."""
 
 
 class ClientRole(StrEnum):

@@ -11,7 +11,9 @@ WH_PER_KWH: Final = 1_000
 UEUR_PER_EUR: Final = 1_000_000
 NEUR_PER_EUR: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
+MS_PER_MINUTE: Final = 60_000
 MS_PER_HOUR: Final = 3_600_000
+MS_PER_DAY: Final = 86_400_000
 QUARTER_HOUR_MS: Final = 900_000
 TICK_MS: Final = QUARTER_HOUR_MS
 """A tick, in simulated time."""

@@ -9,14 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from gridfleet.broker.protocol.units import MS_PER_HOUR
+from gridfleet.broker.protocol.units import MS_PER_DAY, MS_PER_HOUR
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts
 
 Series = npt.NDArray[np.float64]
 
 MAX_BINS: Final = 480
-_DAY_MS: Final = 24 * MS_PER_HOUR
 _END: Final = "-end"
 
 
@@ -65,7 +64,7 @@ class Timeline:
 
     def day_name(self, day: int) -> str:
         """Return a short name such as 2 Jun, counting days from the first."""
-        date = datetime(1970, 1, 1) + timedelta(milliseconds=self.midnight_ms + day * _DAY_MS)  # noqa: DTZ001
+        date = datetime(1970, 1, 1) + timedelta(milliseconds=self.midnight_ms + day * MS_PER_DAY)  # noqa: DTZ001
         return f"{date.day} {_MONTHS[date.month - 1]}"
 
     def read(self, value: str, source: str, where: str = "1") -> Series:
@@ -105,7 +104,7 @@ def read_timeline(store: Store) -> Timeline:
     ticks = last - first + 1
     step = max(1, math.ceil(ticks / MAX_BINS))
     bins = math.ceil(ticks / step)
-    midnight = first_ms // _DAY_MS * _DAY_MS
+    midnight = first_ms // MS_PER_DAY * MS_PER_DAY
     tick_numbers = np.minimum(np.arange(bins + 1) * step, ticks)
     edges = (first_ms - midnight + tick_numbers * facts.tick_ms) / MS_PER_HOUR
     spans = _spans(store, midnight, float(edges[-1]))

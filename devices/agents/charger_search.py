@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gridfleet.broker.protocol.messages import Call, Close, Decline, Lease, Offer, Presence, Release, Tick
-from gridfleet.broker.protocol.units import MS_PER_HOUR
+from gridfleet.broker.protocol.units import MS_PER_HOUR, MS_PER_MINUTE
 from gridfleet.devices.agents.base import NOTHING, Action, Out
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
@@ -33,13 +33,10 @@ ROUTE_FACTOR: Final = 1.02
 RANGE_MARGIN: Final = 1.25
 RANGE_MARGIN_KM: Final = 25.0
 """A vehicle needs a charge when its range is less than RANGE_MARGIN · distance to a charger + RANGE_MARGIN_KM."""
-MS_PER_MINUTE: Final = 60_000
-"""Calls are numbered by the minute, so that a vehicle that has lost its memory does not repeat a number."""
 TARGET_CHARGE: Final = 0.95
 """State of charge that it charges to."""
 DEADLINE_CHARGE: Final = 0.80
 """State of charge that it wants to have at its daily deadline."""
-DAY_MS: Final = 24 * MS_PER_HOUR
 DEADLINE_NEAR_MS: Final = 5 * MS_PER_HOUR
 """How long before its daily deadline a vehicle with less than DEADLINE_CHARGE looks for a charger."""
 MIN_CALL_WH: Final = 1_000
@@ -162,6 +159,7 @@ class ChargerSearch:
         energy_wh = drawn_to_fill(max(room_wh, 0))
         if energy_wh < MIN_CALL_WH:
             return NOTHING
+        # by the minute, so that a vehicle that has lost its memory does not repeat a number
         self._serial = max(self._serial + 1, now_ms // MS_PER_MINUTE)
         factor = consumption_factor(speed_kmh(trip.state_of_charge))
         consumption = round(trip.model.consumption_wh_per_km * factor, 3)

@@ -21,9 +21,9 @@ from gridfleet.broker.protocol.messages import (
     Tick,
     VehicleState,
 )
-from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.broker.protocol.units import MS_PER_DAY, TICK_MS
 from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out, mean_power_w
-from gridfleet.devices.agents.charger_search import DAY_MS, ChargerSearch
+from gridfleet.devices.agents.charger_search import ChargerSearch
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
 from gridfleet.devices.agents.vehicle_reservation import VehicleReservation
@@ -159,8 +159,8 @@ class Vehicle(Agent):
     def on_bid_phase(self, now_ms: int) -> Out:
         """Decide, once a tick, whether to look for a charger or to go somewhere."""
         trip, search = self.trip, self.search
-        if not now_ms < search.charge_by_ms <= now_ms + DAY_MS:
-            search.charge_by_ms = now_ms + DAY_MS
+        if not now_ms < search.charge_by_ms <= now_ms + MS_PER_DAY:
+            search.charge_by_ms = now_ms + MS_PER_DAY
         busy = self.reservation.session is not None or search.negotiation is not None
         if busy or trip.status is VehicleStatus.STRANDED:
             return NOTHING

@@ -27,6 +27,7 @@ from gridfleet.broker.protocol.messages import (
     Settings,
     Tick,
 )
+from gridfleet.broker.protocol.topics import WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out
 from gridfleet.devices.clock.controls import ONE_TIME, ControlRevisions, boolean, whole_number
@@ -77,7 +78,7 @@ class Clock(Agent):
 
         `expected` are the devices that lock-step waits for from the beginning; `epoch` numbers the runs of a site.
         """
-        super().__init__(agent_id, "site", latitude, longitude)
+        super().__init__(agent_id, WHOLE_SITE, latitude, longitude)
         self._facts = facts
         self.schedule = Schedule(start_ms, ticks, neighbours=neighbours)
         self._settings_plan = SettingsPlan(settings, events)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gridfleet.broker.protocol.units import MS_PER_DAY
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.instruments import SIMULATED, Connector, Instruments
 from gridfleet.devices.agents.roster import Roster
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from gridfleet.devices.agents.charger import Charger
     from gridfleet.devices.agents.turbine import Turbine
 
-_DAY_MS: Final = 86_400_000
-_MONTH_MS: Final = 30 * _DAY_MS
+_MONTH_MS: Final = 30 * MS_PER_DAY
 
 
 class MeasuredWind(Instruments, Weather, Protocol):
@@ -99,7 +99,7 @@ def _vehicle(device: DeviceFile) -> Agent:
         random=random,
         weights=Weights(),
         limit_eur_per_kwh=device.market.vehicle_limit_eur_per_kwh,
-        charge_by_ms=_DAY_MS,
+        charge_by_ms=MS_PER_DAY,
     )
 
 

@@ -18,14 +18,13 @@ from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import Final, Literal
 
-from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
+from gridfleet.broker.protocol.units import MS_PER_DAY, QUARTER_HOUR_MS
 from gridfleet.devices.physics.data import read_text
 
 ProfileName = Literal["H25", "G25", "L25"]
 
 QUARTERS_PER_DAY: Final = 96
 
-_DAY_MS = QUARTER_HOUR_MS * QUARTERS_PER_DAY
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _TABLE_PER_ANNUAL_KWH = 1_000_000
 _SATURDAY, _SUNDAY_OR_HOLIDAY, _WORKDAY = range(3)
@@ -44,7 +43,7 @@ class LoadProfile:
 
     def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
         """Return the whole Wh drawn in the quarter hour of this time, at an annual demand in kWh."""
-        day_number, day_ms = divmod(simulated_ms, _DAY_MS)
+        day_number, day_ms = divmod(simulated_ms, MS_PER_DAY)
         month, day_type, factor = _day(day_number)
         share_wh = self.table_wh[month][day_type][day_ms // QUARTER_HOUR_MS]
         scale = annual_kwh * factor if self.dynamic else annual_kwh

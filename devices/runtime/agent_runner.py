@@ -1,6 +1,6 @@
 """Runs an agent on a broker: decodes its messages, publishes its answers, and wakes it at the instants it asks for.
 
-The same agents run in the simulation. Here each has a channel of its own: a connection, or a part of a shared one
+The same agents run in the simulation. Here each has a channel of its own: a connection, or a share of one
 (`gridfleet.broker.mqtt.sharing.shared_connection`). One loop in one thread drives all of them.
 """
 
@@ -80,7 +80,7 @@ class AgentRunner:
         self.connection.publish(topic_name, payload, qos=1, retain=True)
 
     def stop(self) -> None:
-        """Publish that the agent is offline, so that nobody waits for it, and close its connection."""
+        """Publish that the agent is offline, so that no device waits for it, and close its connection."""
         if self._timer is not None:
             self._timer.cancel()
         if not self.connection.closed:
@@ -105,17 +105,17 @@ class AgentRunner:
         """Take a message that the agent itself has published, now or in an earlier run."""
 
     def after_action(self) -> None:
-        """Do what follows whenever the agent has acted."""
+        """Do what follows every action of the agent."""
 
     def after_reconnect(self) -> None:
-        """Publish again what a broker that lost its memory needs."""
+        """Publish again what a broker without stored messages needs."""
 
     def expiry_s(self) -> float | None:
-        """Return for how many seconds a message of the present phase is valid; None for ever."""
+        """Return for how many seconds a message of the present phase is valid; None for no limit."""
         return None
 
     def next_event_ms(self) -> int | None:
-        """Return the instant at which our own timer has to wake the agent for an event."""
+        """Return the instant of the next event for which the runner's own timer wakes the agent."""
         return self.agent.event_ms
 
     # --- what they share ---------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class AgentRunner:
             )
 
     def _act(self, out: Out) -> None:
-        """Publish what the agent answers, and set the timer for what it wants next."""
+        """Publish the agent's messages, and set the timer for its next event or deadline."""
         self._publish(out)
         self._set_timer()
         self.after_action()

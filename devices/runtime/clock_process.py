@@ -1,4 +1,4 @@
-"""The clock's own process: resumes a run or begins a new one, and publishes its ticks to the last."""
+"""The clock process: resumes a run or begins a new one, and publishes its ticks to the last."""
 
 import time
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from gridfleet.devices.runtime.fleet_process import (
 RETAINED_S: Final = 10.0
 """Seconds that a broker may take to deliver what it retains."""
 MAX_RECONNECT_S: Final = 2.0
-"""Longest wait of a clock before it connects again, in seconds: every device waits for it, and it is only one."""
+"""Longest wait of a clock before it connects again, in seconds: every device waits for it, and it is a single client."""
 MAX_NAMED: Final = 5
-"""Most missing devices that a report names."""
+"""The most missing devices that a report names."""
 
 
 def run_clock(  # noqa: PLR0913 - each named where it is called

@@ -10,7 +10,7 @@ from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
 
 
 class ClockRunner(AgentRunner):
-    """The clock: its time is real. Control messages that arrive before `begin` are applied then."""
+    """The runner of the clock, in real time; `begin` applies the control messages that arrived earlier."""
 
     agent: Clock
 
@@ -58,11 +58,11 @@ class ClockRunner(AgentRunner):
         return self.retained_tick is not None and self.agent.resume_from(self.retained_tick)
 
     def after_reconnect(self) -> None:
-        """Publish the present tick again: the one that the broker retains may be long over."""
+        """Publish the present tick again: the broker may retain an old one."""
         self._publish(self.agent.republish_tick())
 
     def begin(self) -> None:
-        """Publish the first tick, or again the one that was resumed."""
+        """Publish the first tick; after `resume`, publish the retained tick again."""
         clock, retained = self.agent, self.retained_tick
         if retained is not None and clock.tick < 0:
             clock.epoch = max(clock.epoch, retained.epoch + 1)

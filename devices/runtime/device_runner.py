@@ -1,6 +1,6 @@
 """Runs a device's agent on a broker, in the site's simulated time.
 
-In lock-step it reports to the clock when the agent is ready and when it wants to act next. Ticks that are long over, as
+In lock-step the runner reports to the clock when the agent is ready and when it wants to act next. Ticks that are long over, as
 after a suspension of the machine, are ignored.
 """
 
@@ -18,7 +18,7 @@ from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
 from gridfleet.devices.runtime.device_time import DeviceTime, pace_of, same_instant
 
 OVERDUE_WAIT_SHARE: Final = 0.2
-"""Share of a tick for which an overdue tick waits for another one; NETWORK_TIMEOUT_MS if that is less."""
+"""Share of a tick for which an overdue tick waits for a newer one; NETWORK_TIMEOUT_MS if that is less."""
 MAX_OVERDUE_WAITS: Final = 10
 """How often that wait is repeated while received messages still wait to be handled."""
 MIN_EXPIRY_S: Final = 1.0
@@ -158,7 +158,7 @@ class DeviceRunner(AgentRunner):
 
 
 def _ready_through(agent: Agent, phase: Phase) -> Phase:
-    """Return the last phase before the next one in which the agent has something to do."""
+    """Return the phase before the next one in which the agent acts."""
     index = PHASES.index(phase)
     for later in range(index + 1, len(PHASES)):
         if PHASES[later] in agent.phases:

@@ -10,11 +10,11 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import MIN_SECONDS_PER_TICK
 
 OVERDUE_MS: Final = TICK_MS
-"""A tick or phase that ended longer ago than this, in simulated time, is not acted on."""
+"""A tick or phase that ended longer ago than this, in simulated time, is ignored."""
 
 
 class DeviceTime:
-    """A device's simulated time; within a run of the clock it never goes back."""
+    """A device's simulated time; it never decreases within a run of the clock."""
 
     __slots__ = ("_phase_real_ms", "_reached_ms", "_tick_real_ms", "tick")
 
@@ -24,7 +24,7 @@ class DeviceTime:
         self._tick_real_ms = 0
         """When it was taken."""
         self._phase_real_ms = 0
-        """When its phase began, or the pace changed; later than that it may have been published again."""
+        """When its phase began or the pace changed; it may have been published again since."""
         self._reached_ms = 0
 
     @property
@@ -88,14 +88,14 @@ class DeviceTime:
         )
 
     def _expected_ms(self, real_ms: int) -> int | None:
-        """Return simulated time if the clock has gone on without us; None where time does not pass by itself."""
+        """Return simulated time if the clock has continued without us; None where time does not pass by itself."""
         if self.tick is None or not self.running:
             return None
         return self.tick.simulated_ms + round((real_ms - self._phase_real_ms) * _speed(self.tick))
 
 
 def pace_of(tick: Tick) -> tuple[Mode, float, bool]:
-    """Return what decides how fast time passes."""
+    """Return mode, speed and pause of a tick: what decides how fast time passes."""
     return tick.mode, tick.seconds_per_tick, tick.paused
 
 

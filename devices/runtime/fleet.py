@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
-from gridfleet.broker.protocol.topics import CLOCK_ID
-from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, ueur
+from gridfleet.broker.protocol.topics import CLOCK_ID, WHOLE_SITE
+from gridfleet.broker.protocol.units import MS_PER_DAY, MS_PER_HOUR, TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.agents.charger_search import DAY_MS
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
@@ -138,7 +137,7 @@ class Fleet:
 
     def agents(self) -> Iterator[Agent]:
         """Build every agent except the clock."""
-        return map(self.make, self._devices)
+        return map(self.build_agent, self._devices)
 
     def discovery_complete(self) -> bool:
         """Return whether the agents of this process have received the presence of every device that they trade with."""
@@ -202,8 +201,8 @@ class Fleet:
             reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
         )
 
-    def make(self, agent_id: str) -> Agent:
-        """Build one agent as it is at its first birth; raise KeyError for an id that the fleet does not have."""
+    def build_agent(self, agent_id: str) -> Agent:
+        """Build one agent in its initial state; raise KeyError for an id that the fleet does not have."""
         kind, group, index = self._devices[agent_id]
         scenario = self.scenario
         cell = self.cells[index % len(self.cells)]
@@ -243,13 +242,13 @@ class Fleet:
                     identity, scenario.chargers, scenario.market, reactor=self._reactor_of(cell)
                 )
             case Kind.VEHICLE:
-                return self._vehicle(identity, cell, random)
+                return self._build_vehicle(identity, cell, random)
             case _:
                 return agent_factory.build_reactor(
-                    DeviceIdentity(agent_id, "site", *REACTOR_SITE), scenario.market
+                    DeviceIdentity(agent_id, WHOLE_SITE, *REACTOR_SITE), scenario.market
                 )
 
-    def _vehicle(self, identity: DeviceIdentity, cell: Cell, random: RandomStream) -> Vehicle:
+    def _build_vehicle(self, identity: DeviceIdentity, cell: Cell, random: RandomStream) -> Vehicle:
         table = self.scenario.vehicles
         model = vehicle_models()[random.below(len(vehicle_models()))]
         cells = (cell.name, *cell.neighbours)
@@ -263,7 +262,7 @@ class Fleet:
             random=random,
             weights=self._weights,
             limit_eur_per_kwh=table.price_limit_eur_per_kwh,
-            charge_by_ms=self.scenario.start_ms + DAY_MS,
+            charge_by_ms=self.scenario.start_ms + MS_PER_DAY,
         )
 
     def _place_turbines(self) -> dict[int, tuple[float, float]]:

@@ -22,7 +22,7 @@ START_S: Final = 60.0
 """Seconds that the first connections may take; every further one may take `START_S_EACH` more."""
 START_S_EACH: Final = 0.02
 POLL_S: Final = 0.5
-"""Seconds between two looks at the connections and at whether to stop."""
+"""Seconds between two checks of the connections and of the request to stop."""
 REPORT_AFTER_S: Final = 5.0
 """Seconds that connecting may take before the reason is reported."""
 OUTAGE_S: Final = 3.0
@@ -67,7 +67,7 @@ class DeviceGroup:
         """
         self._discoverable = discoverable
         self.runners = [
-            DeviceRunner(fleet.make(device), channels, decoder, credentials, skew_ms=skew_ms)
+            DeviceRunner(fleet.build_agent(device), channels, decoder, credentials, skew_ms=skew_ms)
             for device in (fleet.ids if ids is None else ids)
         ]
 
@@ -176,7 +176,7 @@ class OutageReporter:
         self._reported = False
 
     def check(self) -> None:
-        """Look at the connections; to be called regularly."""
+        """Check the connections; call it regularly."""
         if self._loop.all_online:
             if self._reported:
                 self._report("all connections are online again")

@@ -26,10 +26,10 @@ class SiteListener:
         receivers: Sequence[MessageReceiver],
         credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
-        on_return: Callable[[], None] | None = None,
+        on_reconnect: Callable[[], None] | None = None,
     ) -> None:
-        """`on_return` is called when a lost connection is back: messages may have been missed."""
-        self._on_return = on_return
+        """`on_reconnect` is called when a lost connection is back: messages may have been missed."""
+        self._on_reconnect = on_reconnect
         self._was_online = False
         self._decoder = decoder
         self._receivers = tuple(receivers)
@@ -48,8 +48,8 @@ class SiteListener:
         )
 
     def _on_online(self) -> None:
-        if self._was_online and self._on_return is not None:
-            self._on_return()
+        if self._was_online and self._on_reconnect is not None:
+            self._on_reconnect()
         self._was_online = True
 
     def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature

@@ -12,7 +12,7 @@ from gridfleet.devices.config.toml_errors import unknown_key
 from gridfleet.devices.random_streams import RandomStream
 
 REORDER_MS: Final = 10_000
-"""Most simulated milliseconds by which a message is overtaken, and by which a copy follows."""
+"""The most simulated milliseconds by which a message or a copy of it is late."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -30,7 +30,7 @@ class Faults(BaseModel):
     duplicate: Probability = 0.0
     """Share of deliveries that arrive twice."""
     delay_s: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """Most simulated seconds that a delivery takes, evenly distributed."""
+    """The longest delivery in simulated seconds; delays are evenly distributed."""
     reorder: Probability = 0.0
     """Share of deliveries that are overtaken: they take up to 10 s longer."""
     partition: Probability = 0.0
@@ -43,9 +43,9 @@ class Faults(BaseModel):
     down_ticks: Annotated[int, Field(ge=1, le=1000)] = 2
     """Ticks for which a crashed device is offline."""
     keep_state: bool = True
-    """Whether it keeps its state, or restarts as it was at its first birth."""
+    """Whether it keeps its state, or restarts in its initial state."""
     skew_s: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """Most seconds by which a device's clock is wrong, either way."""
+    """The largest error of a device's clock in seconds, in both directions."""
     from_tick: Annotated[int, Field(ge=0)] = 0
     to_tick: Annotated[int, Field(ge=0)] = 2**31
     """The faults occur in ticks from_tick to to_tick - 1."""

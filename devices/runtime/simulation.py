@@ -16,7 +16,7 @@ from typing import Final
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.decoder import MessageReceiver
 from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Tick
-from gridfleet.broker.protocol.topics import ALL, CLOCK_ID
+from gridfleet.broker.protocol.topics import ALL, CLOCK_ID, WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.clock.agent import Clock
@@ -25,14 +25,11 @@ from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
 
-_REMOTE: Final = "site"
-"""The cell of the reactors, which no partition separates."""
-
 
 class _Node:
     """An agent on the bus: when it is to be woken, and whether it is running."""
 
-    __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "side", "skew_ms", "up")
+    __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "partition_side", "skew_ms", "up")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -41,7 +38,7 @@ class _Node:
         self.due_ms: int | None = None
         self.up = True
         self.skew_ms = 0
-        self.side = 0
+        self.partition_side = 0
 
 
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
@@ -111,10 +108,12 @@ class Simulation:
         for phase in agent.phases:
             self._phases[phase].append(node)
         if self._faults is not None and agent.kind is not Kind.CLOCK:
-            node.side = int((agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off)
+            node.partition_side = int(
+                (agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off
+            )
 
     def _publish(self, node: _Node, out: Out) -> None:
-        """Put an agent's messages on the bus."""
+        """Publish an agent's messages on the bus."""
         for scope, sent in out:
             message = self._observe(node, scope, sent) if self._observed else sent
             receivers = self._direct.get(scope) or self._routes.get((message.TYPE, scope))
@@ -158,9 +157,12 @@ class Simulation:
     @staticmethod
     def _separated(one: _Node, other: _Node) -> bool:
         """Return whether a partition separates two devices; clock and reactor are on both sides."""
-        if Kind.CLOCK in (one.agent.kind, other.agent.kind) or _REMOTE in (one.agent.cell, other.agent.cell):
+        if Kind.CLOCK in (one.agent.kind, other.agent.kind) or WHOLE_SITE in (
+            one.agent.cell,
+            other.agent.cell,
+        ):
             return False
-        return one.side != other.side
+        return one.partition_side != other.partition_side
 
     def _drain(self) -> None:
         """Deliver until no message is left at this instant."""
@@ -267,7 +269,7 @@ class Simulation:
         """Restart a device, and deliver the messages that the broker retains for it."""
         if self._faults is not None and not self._faults.keep_state:
             former = node.agent
-            node.agent = self.fleet.make(former.id)
+            node.agent = self.fleet.build_agent(former.id)
             node.agent.restore_from(former)
         node.up = True
         agent = node.agent
@@ -294,7 +296,7 @@ class _Restart:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Switch the cyclic garbage collector off: agents and messages form no cycles, and it costs 15-20 %."""
+    """Switch the cyclic garbage collector off: agents and messages form no cycles, and it takes 15-20 % of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

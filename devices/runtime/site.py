@@ -67,7 +67,7 @@ class SiteRun:
         with MqttLoop(self._address, schema=SCHEMA) as loop:
             decoder = SiteDecoder(self.fleet.scenario.site)
             credentials = self._credentials
-            listener = SiteListener(loop, decoder, self._receivers, credentials, on_return=self._on_gap)
+            listener = SiteListener(loop, decoder, self._receivers, credentials, on_reconnect=self._on_gap)
             clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)
             raise_descriptor_limit(len(self.fleet.ids))

@@ -19,7 +19,7 @@ from random import Random
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
-from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
+from gridfleet.broker.protocol.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_HOUR_MS
 from gridfleet.devices.physics.geo import distance_km, nearest_weights
 from gridfleet.devices.weather import WeatherSpanError, WindReading
 
@@ -35,11 +35,9 @@ STATIONS: Final = (
 
 _STANDARD_NORMAL = NormalDist()
 _SQRT_2 = sqrt(2)
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
-_YEAR_MS = 365.2425 * _DAY_MS
-_COLDEST_DAY_MS = 18 * _DAY_MS
-_WARMEST_HOUR_MS = 15 * _HOUR_MS
+_YEAR_MS = 365.2425 * MS_PER_DAY
+_COLDEST_DAY_MS = 18 * MS_PER_DAY
+_WARMEST_HOUR_MS = 15 * MS_PER_HOUR
 _MAX_STEPS_KEPT = 1_024
 _MAX_JUMP_STEPS = 20_000
 _MAX_PLACES_KEPT = 65_536
@@ -85,7 +83,7 @@ class SyntheticWeather:
         self._scale_mps = self.climate.weibull_scale_mps
         self._inverse_shape = 1 / self.climate.weibull_shape
         self._deviation_c = self.climate.temperature_deviation_c
-        self._persistence = exp(-QUARTER_HOUR_MS / (self.climate.correlation_time_h * _HOUR_MS))
+        self._persistence = exp(-QUARTER_HOUR_MS / (self.climate.correlation_time_h * MS_PER_HOUR))
         self._renewal = sqrt(1 - self._persistence * self._persistence)
         self._correlation = _correlation(self.climate.correlation_length_km)
         self._factor = _cholesky(self._correlation)
@@ -143,7 +141,7 @@ class SyntheticWeather:
             warmth = self._aged(old.warmth, warmth)
         now_ms = self.start_ms + self._made * QUARTER_HOUR_MS
         season = cos(2 * pi * (now_ms - _COLDEST_DAY_MS) / _YEAR_MS)
-        hour = cos(2 * pi * (now_ms % _DAY_MS - _WARMEST_HOUR_MS) / _DAY_MS)
+        hour = cos(2 * pi * (now_ms % MS_PER_DAY - _WARMEST_HOUR_MS) / MS_PER_DAY)
         usual_c = self.climate.mean_temperature_c
         usual_c += self.climate.daily_amplitude_c * hour - self.climate.seasonal_amplitude_c * season
         self._steps.append(_Step(wind, warmth, usual_c))

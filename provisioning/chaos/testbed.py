@@ -110,7 +110,7 @@ class Testbed:
             self.loop,
             SiteDecoder(self.fleet.scenario.site),
             (self._note_tick, self.observations.receive, *self._receivers),
-            on_return=self._reconnected,
+            on_reconnect=self._reconnected,
         )
         self.loop.wait_online(START_S)
         skews = {skew.target: round(skew.skew_s * 1000) for skew in self.plan.skews}

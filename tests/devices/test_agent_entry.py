@@ -39,7 +39,7 @@ class Sleeper(Vehicle):
 
 def run_with(monkeypatch: pytest.MonkeyPatch, agent_class: type[Agent]) -> list[tuple[str, Message]]:
     """Run a scenario in which agents of a shipped class are of this subclass; return (sender, message) pairs."""
-    make = Fleet.make
+    make = Fleet.build_agent
 
     def make_subclass(self: Fleet, agent_id: str) -> Agent:
         agent: Any = make(self, agent_id)
@@ -47,7 +47,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, agent_class: type[Agent]) -> list[
             agent.__class__ = agent_class
         return agent  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(Fleet, "make", make_subclass)
+    monkeypatch.setattr(Fleet, "build_agent", make_subclass)
     published: list[tuple[str, Message]] = []
     listener = lambda _now_ms, _scope, sender, message: published.append((sender, message))  # noqa: E731
     Simulation(load("normal"), ticks=TICKS, receivers=(listener,)).run()

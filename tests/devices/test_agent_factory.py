@@ -71,7 +71,7 @@ def settings_of(agent: Agent) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_the_same_settings_give_the_same_agent(kind: str) -> None:
-    from_scenario = Fleet(scenario_of(SCENARIO, "home.toml")).make(f"{kind}-1")
+    from_scenario = Fleet(scenario_of(SCENARIO, "home.toml")).build_agent(f"{kind}-1")
     from_file = simulated_agent(device_of(DEVICE.format(kind=kind) + TABLES[kind], "device.toml"))
     assert type(from_scenario) is type(from_file)
     found = settings_of(from_scenario)

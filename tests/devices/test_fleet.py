@@ -47,7 +47,11 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever an agent holds
 @pytest.mark.parametrize("agent_id", Fleet(NORMAL).ids)
 def test_an_agent_is_made_the_same_every_time(agent_id: str) -> None:
     fleet, other = Fleet(NORMAL), Fleet(NORMAL)
-    once, again, elsewhere = fleet.make(agent_id), fleet.make(agent_id), other.make(agent_id)
+    once, again, elsewhere = (
+        fleet.build_agent(agent_id),
+        fleet.build_agent(agent_id),
+        other.build_agent(agent_id),
+    )
     assert once is not again
     assert memory(once) == memory(again) == memory(elsewhere)
     assert once.id == agent_id
@@ -56,7 +60,7 @@ def test_an_agent_is_made_the_same_every_time(agent_id: str) -> None:
 
 def test_another_seed_is_another_fleet() -> None:
     one, other = Fleet(NORMAL, 1), Fleet(NORMAL, 2)
-    assert one.make("vehicle-01").latitude != other.make("vehicle-01").latitude
+    assert one.build_agent("vehicle-01").latitude != other.build_agent("vehicle-01").latitude
     assert one.ids == other.ids
 
 
@@ -64,7 +68,7 @@ def test_another_device_does_not_change_the_random_numbers_of_the_others() -> No
     more = Fleet(parse("", "normal.toml", "", ["chargers.count=21"]), NORMAL.seed)
     less = Fleet(NORMAL)
     for agent_id in ("vehicle-17", "charger-20", "turbine-2"):
-        assert memory(less.make(agent_id)) == memory(more.make(agent_id))
+        assert memory(less.build_agent(agent_id)) == memory(more.build_agent(agent_id))
 
 
 def test_ids_are_valid_and_unique() -> None:

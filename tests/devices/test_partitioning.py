@@ -20,7 +20,10 @@ def test_every_device_is_in_exactly_one_part(fleet: Fleet, parts: int) -> None:
 
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_with_enough_cells_no_cell_is_divided(parts: int) -> None:
-    homes = [{FOUR_CELLS.make(name).cell for name in part_of(FOUR_CELLS, n + 1, parts)} for n in range(parts)]
+    homes = [
+        {FOUR_CELLS.build_agent(name).cell for name in part_of(FOUR_CELLS, n + 1, parts)}
+        for n in range(parts)
+    ]
     cells = [cell for part in homes for cell in part - {"site"}]
     assert sorted(cells) == sorted(cell.name for cell in FOUR_CELLS.cells)
 

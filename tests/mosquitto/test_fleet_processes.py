@@ -127,7 +127,7 @@ def test_a_fleet_process_cannot_publish_for_the_devices_of_another(
     """It can put their messages into a batch, but cannot publish their presence, so receivers refuse the batch."""
     fleet = Fleet(scenario)
     other = next(each for each in part_of(fleet, 2, 2) if "turbine" in each)
-    cell = fleet.make(other).cell
+    cell = fleet.build_agent(other).cell
     log: list[tuple[str, str]] = []
     loop, credentials = clients.loop, clients.credentials
     listener = SiteListener(

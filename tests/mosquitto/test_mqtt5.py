@@ -73,7 +73,7 @@ def test_a_bid_states_its_schema_and_expires_with_its_phase(
 ) -> None:
     listener = Paho(broker, "gridfleet/town/bid/#")
     with MqttLoop(BrokerAddress.parse(broker.url), schema=SCHEMA) as loop:
-        runner = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder("town"))
+        runner = DeviceRunner(Fleet(scenario).build_agent("household-1"), loop, SiteDecoder("town"))
         clock = loop.open("clock", on_message=lambda *_: None)
         loop.wait_online(60)
         runner.start()
@@ -165,7 +165,7 @@ def test_denied_publications_are_counted_and_logged_once(
 ) -> None:
     with MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop:
         runner = DeviceRunner(
-            Fleet(scenario).make("household-1"), loop, SiteDecoder("town"), FileCredentials(secrets)
+            Fleet(scenario).build_agent("household-1"), loop, SiteDecoder("town"), FileCredentials(secrets)
         )
         loop.wait_online(60)
         runner.start()

@@ -80,7 +80,7 @@ class SmallSite:
         self.loop = loop
         self.credentials = credentials
         self.start_ms = scenario.start_ms
-        self.turbine = Fleet(scenario).make("turbine-1")
+        self.turbine = Fleet(scenario).build_agent("turbine-1")
         self.states: list[ProducerState] = []
         self.runner = DeviceRunner(self.turbine, loop, SiteDecoder("town"), credentials)
         self.household = self.open("household-1")

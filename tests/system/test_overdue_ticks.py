@@ -56,7 +56,7 @@ def test_a_device_that_slept_settles_its_last_tick_and_continues_with_the_presen
             )
             clock = clocks.open(CLOCK_ID, on_message=lambda *_: None)
             clocks.wait_online(60)
-            runner = DeviceRunner(Fleet(scenario).make("household-1"), sleeping, SiteDecoder(SITE))
+            runner = DeviceRunner(Fleet(scenario).build_agent("household-1"), sleeping, SiteDecoder(SITE))
             sleeping.wait_online(60)
             runner.start()
 
@@ -92,7 +92,7 @@ def test_messages_of_a_tick_that_is_long_over_are_ignored_even_without_a_later_t
         )
         clock = loop.open(CLOCK_ID, on_message=lambda *_: None)
         turbine = loop.open("turbine-1", on_message=lambda *_: None)
-        runner = DeviceRunner(Fleet(scenario).make("household-1"), loop, SiteDecoder(SITE))
+        runner = DeviceRunner(Fleet(scenario).build_agent("household-1"), loop, SiteDecoder(SITE))
         loop.wait_online(60)
         runner.start()
         for tick in ticks(0, 0, scenario.start_ms)[:2]:
