@@ -24,7 +24,7 @@ from gridfleet.devices.runtime.fleet_process import (
 RETAINED_S: Final = 10.0
 """Seconds that a broker may take to deliver what it retains."""
 MAX_RECONNECT_S: Final = 2.0
-"""Longest wait of a clock before it connects again, in seconds: every device waits for it, and it is a single client."""
+"""The longest wait of a clock before it reconnects, in seconds: every device waits for it."""
 MAX_NAMED: Final = 5
 """The most missing devices that a report names."""
 

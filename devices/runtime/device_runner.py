@@ -1,7 +1,7 @@
 """Runs a device's agent on a broker, in the site's simulated time.
 
-In lock-step the runner reports to the clock when the agent is ready and when it wants to act next. Ticks that are long over, as
-after a suspension of the machine, are ignored.
+In lock-step the runner reports to the clock when the agent is ready and when it wants to act next. Ticks that ended long
+ago, as after a suspension of the machine, are ignored.
 """
 
 from functools import partial
