@@ -44,7 +44,7 @@ def short_time_text(simulated_ms: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """Return the milliseconds of an ISO 8601 time without a zone; raise ValueError where it is none.
+    """Return the milliseconds of an ISO 8601 time without a zone; raise ValueError for any other text.
 
     >>> parse_time("2025-06-02T00:00:00.500")
     1748822400500

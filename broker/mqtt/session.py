@@ -91,7 +91,7 @@ class Inbox:
             self._items.append(None)
 
     def close(self) -> None:
-        """Forget everything that is not dispatched yet, and whatever is added from now on."""
+        """Discard everything that is not dispatched yet, and everything that is added from now on."""
         self._closed = True
         self._items.clear()
 

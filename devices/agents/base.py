@@ -17,7 +17,7 @@ ANSWER_TIMEOUT_MS: Final = 10_000
 NETWORK_TIMEOUT_MS: Final = 2_000
 """Real milliseconds that an answer over a network may take; no answer timeout is shorter."""
 MIN_SECONDS_PER_TICK: Final = 0.001
-"""The fastest a clock can run, whatever a message says."""
+"""The fastest speed of a clock; a message that states a faster one is limited to it."""
 MAX_ATTEMPTS: Final = 3
 """How often an unanswered message is sent, the first time included."""
 

@@ -9,8 +9,8 @@ from heapq import heappop, heappush
 from typing import Final
 
 MAX_GRANTS: Final = 64
-"""A device gets at most so many grants in a phase, so that no device can hold up the site; further ones are deferred
-to the next phase."""
+"""The most grants of a device in one phase, so that no device can hold up the site; further ones are deferred to the
+next phase."""
 TickPhase = tuple[int, int]
 """A phase of the run: (tick, index of the phase in the tick)."""
 

@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 MAX_STALL_S: Final = {"sensor": 2.0, "broker": 90.0}
-"""After so many seconds without progress the watchdog is not fed any more."""
+"""The longest time without progress in seconds; after it the watchdog is not fed."""
 FEED_S: Final = 1.0
 """Seconds between two feeds, unless systemd asks for less."""
 

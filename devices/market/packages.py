@@ -12,7 +12,7 @@ def total_wh(packages: Iterable[Package]) -> int:
 
 
 def package_size(energy_wh: int, package_wh: int) -> int:
-    """Return the size of packages in Wh, larger than asked for where one bid could not hold so many."""
+    """Return the size of packages in Wh; it is larger than `package_wh` where one bid could not hold all of them."""
     return max(package_wh, -(-energy_wh // MAX_PACKAGES))
 
 

@@ -1,7 +1,7 @@
 """Runs a device's agent on a broker, in the site's simulated time.
 
-In lock-step the runner reports to the clock when the agent is ready and when it wants to act next. Ticks that ended long
-ago, as after a suspension of the machine, are ignored.
+In lock-step the runner reports to the clock when the agent is ready and when it wants to act next. Ticks that ended
+long ago, as after a suspension of the machine, are ignored.
 """
 
 from functools import partial
@@ -152,7 +152,7 @@ class DeviceRunner(AgentRunner):
             self._drill_outage(tick.settings.outage_s)
 
     def _drill_outage(self, seconds: float) -> None:
-        """Drop the connection, as when the broker is lost, and reconnect after so long."""
+        """Drop the connection, as when the broker is lost, and reconnect after that many seconds."""
         drop = partial(self.connection.drop, "an outage as a drill", offline_s=seconds)
         self._channels.call_later(0, drop)
 
