@@ -60,9 +60,9 @@ def test_every_call_matches_grafanas_documentation(grafana: Grafana) -> None:
         "maxDataPoints": 1,
     }
     assert grafana.ask([query], "now-1h", "now")["A"]["frames"]
-    grafana._require_folder()
-    with grafana._errors_of("folder"):
-        grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)
+    grafana._require_folder()  # noqa: SLF001 - nothing public asks the mock for this
+    with grafana._errors_of("folder"):  # noqa: SLF001 - nothing public asks the mock for this
+        grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)  # noqa: SLF001 - nothing public asks the mock for this
 
 
 def client_datasource() -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_a_query_with_a_variable_left_in_it_is_refused(grafana: Grafana) -> None
     [(401, "role Editor, and use its token"), (403, "may not do this"), (404, "no data source")],
 )
 def test_an_error_of_grafana_is_reported_with_a_remedy(grafana: Grafana, status: int, message: str) -> None:
-    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock gives this answer to every request
+    grafana._api.client.s.headers["Prefer"] = f"code={status}"  # the mock gives this answer to every request # noqa: SLF001 - nothing public asks the mock for this
     with pytest.raises(GrafanaError, match=message) as caught:
         list(grafana.push_pages())
     assert caught.value.status == status

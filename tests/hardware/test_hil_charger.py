@@ -64,7 +64,7 @@ def test_the_contactor_opens_when_the_reserved_energy_is_delivered(hil_bench: Be
     charger, vehicle = hil_bench.charger(CHARGER), hil_bench.vehicle()
     charger.serve(vehicle, 1_000)
     charger.contactor.closes(within_s=2.0)
-    charger.control._metered_wh["vehicle-1", 1] = 990.0  # after almost half an hour
+    charger.control._metered_wh["vehicle-1", 1] = 990.0  # after almost half an hour # noqa: SLF001 - the charger meters for half an hour otherwise
     charger.contactor.opens(within_s=1.01 * 3600 * 10 / 2300)
     assert charger.control.opened_because == "energy delivered"
     answer = vehicle.heartbeat()

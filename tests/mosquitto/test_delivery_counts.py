@@ -28,7 +28,7 @@ def delivered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     take = PahoClient.handle_publish
 
     def counting(client: PahoClient, command: int, packet: bytes) -> bool:
-        if client._client_id != b"clock":
+        if client._client_id != b"clock":  # noqa: SLF001 - paho has no public name for it
             found.append(packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode())
         return take(client, command, packet)
 

@@ -15,7 +15,6 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import Connection, MqttLoop
-from gridfleet.broker.mqtt.packet_codec import PublishProperties, schema_property
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, decode, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Bid, Mode, Phase, ProducerState, Settings, Tick
@@ -76,7 +75,10 @@ CORPUS: dict[str, tuple[bytes, str]] = {
 class SmallSite:
     """A turbine, a household that may bid in its cell, and the clock, each with its own credentials."""
 
-    def __init__(self, loop: MqttLoop, credentials: FileCredentials, scenario: Scenario) -> None:
+    def __init__(
+        self, address: BrokerAddress, loop: MqttLoop, credentials: FileCredentials, scenario: Scenario
+    ) -> None:
+        self.address = address
         self.loop = loop
         self.credentials = credentials
         self.start_ms = scenario.start_ms
@@ -104,11 +106,19 @@ class SmallSite:
         assert isinstance(state, ProducerState)
         self.states.append(state)
 
-    def publish_bid(self, payload: bytes, topic: str = BID) -> Counter[str]:
-        """Publish as the household; return what the turbine has refused because of it."""
+    def publish_bid(self, payload: bytes, topic: str = BID, *, schema: str | None = None) -> Counter[str]:
+        """Publish as the household, with another schema version if given; return what the turbine refuses then."""
         before = Counter(self.turbine.refused)
-        self.household.publish(topic, payload, qos=1)
-        assert self.loop.run_until(lambda: self.household.all_acknowledged, WAIT_S)
+        if schema is None:
+            self.household.publish(topic, payload, qos=1)
+            assert self.loop.run_until(lambda: self.household.all_acknowledged, WAIT_S)
+        else:
+            with MqttLoop(self.address, schema=schema) as loop:
+                login = self.credentials.login("household-1")
+                other = loop.open("household-1-other", on_message=lambda *_: None, login=login)
+                loop.wait_online(WAIT_S)
+                other.publish(topic, payload, qos=1)
+                assert loop.run_until(lambda: other.all_acknowledged, WAIT_S)
         self.begin(Phase.BID)
         return Counter(self.turbine.refused) - before
 
@@ -130,11 +140,10 @@ class SmallSite:
 
 @pytest.fixture(scope="module")
 def site(secrets: Any, scenario: Scenario) -> Iterator[SmallSite]:  # noqa: ANN401 - a path
-    with (
-        MosquittoBroker(secrets) as broker,
-        MqttLoop(BrokerAddress.parse(broker.url), retry_refused=True, schema=SCHEMA) as loop,
-    ):
-        yield SmallSite(loop, FileCredentials(secrets), scenario)
+    with MosquittoBroker(secrets) as broker:
+        address = BrokerAddress.parse(broker.url)
+        with MqttLoop(address, retry_refused=True, schema=SCHEMA) as loop:
+            yield SmallSite(address, loop, FileCredentials(secrets), scenario)
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -198,13 +207,6 @@ def test_any_payload_is_refused_by_reason_or_accepted(site: SmallSite, payloads:
 
 @pytest.mark.parametrize("version", ["0", "1", "2.0", "x" * 64])
 def test_another_schema_is_refused(site: SmallSite, version: str) -> None:
-    queue = site.household._queue
-    stated = queue._default_properties
-    queue._default_properties = PublishProperties(schema_property(version))
-    try:
-        assert site.publish_bid(bid()) == {"version": 1}
-        queue._default_properties = None
-        assert site.publish_bid(bid(tick=site.tick)) == {}
-    finally:
-        queue._default_properties = stated
+    assert site.publish_bid(bid(), schema=version) == {"version": 1}
+    assert site.publish_bid(bid(tick=site.tick), schema="") == {}
     assert site.settle() == site.turbine.refused
