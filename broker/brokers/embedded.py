@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from gridfleet.broker.brokers.child_process import stop_process
 from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.subprocess_environment import python_environment
 
@@ -34,7 +35,6 @@ MAX_RETAINED: Final = 10_000
 """The most retained messages sent for a new filter of QoS 0; with QoS 1 or 2 rumqttd sends only the first 100."""
 START_S: Final = 10.0
 """How long the broker may take to answer the first CONNECT, in seconds."""
-_STOP_S: Final = 5.0
 _MAX_TRIES: Final = 3
 _SEGMENTS: Final = 8
 
@@ -125,13 +125,7 @@ class EmbeddedBroker:
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:
                     pipe.close()
-            if child.poll() is None:
-                child.terminate()
-            try:
-                child.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            stop_process(child)
         if errors is not None:
             errors.close()
 

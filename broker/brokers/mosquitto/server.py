@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from gridfleet.broker.access_control import BRIDGE_ID
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.child_process import stop_process
 from gridfleet.broker.brokers.mosquitto.config import (
     PLUGINS,
     Access,
@@ -36,7 +37,6 @@ START_S: Final = 60.0
 
 The time that 2.0 takes to read access rules grows with the square of the users.
 """
-_STOP_S: Final = 5.0
 _SERVER_PATH: Final = os.pathsep.join(
     ["/usr/local/sbin", "/usr/sbin"]
 )  # Debian keeps servers off a user's PATH
@@ -230,16 +230,8 @@ class MosquittoBroker:
             time.sleep(0.01)
 
     def _stop(self, how: signal.Signals) -> None:
-        child = self._child
-        if child is None:
-            return
-        if child.poll() is None:
-            child.send_signal(how)
-        try:
-            child.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        if self._child is not None:
+            stop_process(self._child, how)
 
 
 def _plugins() -> Path:
