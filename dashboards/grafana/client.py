@@ -155,7 +155,7 @@ class Grafana:
 
     # --- data --------------------------------------------------------------------------------------------
 
-    def ask(self, queries: list[dict[str, Any]], begin: str, end: str) -> dict[str, Any]:
+    def query(self, queries: list[dict[str, Any]], begin: str, end: str) -> dict[str, Any]:
         """Run queries of a page for a time range, as the page does; return the results by refId.
 
         A result holds `frames` or `error`. Variables must have been replaced before.

@@ -95,7 +95,7 @@ def _ask(
     errors: list[str] = []
     for device in devices:
         queries = [_query(target, {**values, "device": device}) for target in panel["targets"]]
-        for ref, result in sorted(grafana.ask(queries, begin, end).items()):
+        for ref, result in sorted(grafana.query(queries, begin, end).items()):
             if result.get("error"):
                 errors.append(f"{ref}: {result['error']}")
             count += sum(map(_values, result.get("frames") or ()))
@@ -129,7 +129,7 @@ def _strings(grafana: Grafana, flux: str, values: Mapping[str, str]) -> list[str
     """Return the values of a query as strings."""
     datasource = {"type": "influxdb", "uid": DATASOURCE_UID}
     query = _query({"refId": "A", "datasource": datasource, "query": flux}, values)
-    result = grafana.ask([query], "now-1h", "now")["A"]
+    result = grafana.query([query], "now-1h", "now")["A"]
     if result.get("error"):
         raise GridFleetError(f"{grafana.url}: {result['error']}")
     return [

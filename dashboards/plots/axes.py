@@ -64,7 +64,7 @@ def legend(
             box.set_alignment("left")
 
 
-def steps(axes: Axes, timeline: Timeline, values: Series, **line: object) -> None:
+def step_line(axes: Axes, timeline: Timeline, values: Series, **line: object) -> None:
     """Draw a stepped line, one level per bin."""
     axes.stairs(values, timeline.edges, baseline=None, **line)  # type: ignore[arg-type]
 
@@ -99,7 +99,7 @@ def energy_unit(*values_wh: Series) -> tuple[float, str]:
     return 1e3, "kWh"
 
 
-def per_tick(timeline: Timeline, unit: str) -> str:
+def per_tick_label(timeline: Timeline, unit: str) -> str:
     """Return the label of an energy axis; it says when bins are means of several ticks."""
     minutes = timeline.facts.tick_ms / 60_000
     mean = f", mean of {timeline.step}" if timeline.step > 1 else ""

@@ -36,7 +36,7 @@ def curves_of(store: Store) -> Curves:
     timeline = read_timeline(store)
     paid = timeline.read("sum(mean_price_ueur * 1.0 * sold_wh)", "ticks", "mean_price_ueur IS NOT NULL")
     sold = timeline.read("sum(sold_wh * 1.0)", "ticks", "mean_price_ueur IS NOT NULL")
-    price = np.divide(paid, sold, out=timeline.blank(), where=sold > 0) / UEUR_PER_EUR
+    price = np.divide(paid, sold, out=timeline.empty_series(), where=sold > 0) / UEUR_PER_EUR
     sums = "(SELECT tick, sum(charger_stored_wh) AS stored_wh FROM ticks GROUP BY tick)"
     mean, count = accepted(timeline, "price_ueur")
     width = max(1, round(ROLLING_HOURS * MS_PER_HOUR / timeline.facts.tick_ms / timeline.step))

@@ -69,7 +69,7 @@ class Timeline:
 
     def read(self, value: str, source: str, where: str = "1") -> Series:
         """Return one number per bin: an SQL aggregate over a table's rows of that bin; NaN without rows."""
-        return self.read_by("''", value, source, where).get("", self.blank())
+        return self.read_by("''", value, source, where).get("", self.empty_series())
 
     def read_by(self, name: str, value: str, source: str, where: str = "1") -> dict[str, Series]:
         """Return one such series for each value of an SQL expression, in the order of these names."""
@@ -78,19 +78,19 @@ class Timeline:
             f"WHERE {where} AND tick BETWEEN ? AND ? GROUP BY 1, 2 ORDER BY 1, 2",
             (self.first_tick, self.step, self.first_tick, self.first_tick + self.ticks - 1),
         )
-        return self.spread(rows)
+        return self.series_by_name(rows)
 
-    def spread(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, Series]:
+    def series_by_name(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, Series]:
         """Return one series per name from rows of name, bin, value."""
         found: dict[str, Series] = {}
         for name, index, value in rows:
             if name not in found:
-                found[name] = self.blank()
+                found[name] = self.empty_series()
             if value is not None and 0 <= index < self.bins:
                 found[name][index] = value
         return found
 
-    def blank(self) -> Series:
+    def empty_series(self) -> Series:
         """Return a series without values."""
         return np.full(self.bins, np.nan)
 

@@ -24,7 +24,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 
 MAX_RECOVERY_S: Final = 60.0
 """How long devices may take to come back, in seconds."""
-STEADY: Final = (0.6, 1.6)
+REGULAR_TICK_LENGTHS: Final = (0.6, 1.6)
 """Ticks are regular when the starts of two of them are this many tick lengths apart."""
 MAX_PAYMENT_TICKS: Final = 8
 """Ticks to wait for vehicles that have charged and not paid yet."""
@@ -168,7 +168,7 @@ class Experiment:
             self._wait_for_tick(tick + 1)
             started_s, ended_s = (testbed.tick_started_s.get(each) for each in (tick, tick + 1))
             if started_s is not None and ended_s is not None and observations.tick == tick + 1:
-                shortest, longest = STEADY
+                shortest, longest = REGULAR_TICK_LENGTHS
                 if shortest <= (ended_s - started_s) / testbed.plan.seconds_per_tick <= longest:
                     return tick
 

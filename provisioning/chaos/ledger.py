@@ -16,7 +16,7 @@ class TickLedger(NamedTuple):
     unsettled_wh: int
     without_account: frozenset[str]
     """Devices that traded and published no account; their receipts count instead."""
-    complete_in: int
+    complete_tick: int
     """The tick of the site in which the last account or correction was received."""
 
     @property
@@ -48,7 +48,7 @@ def tick_ledger(observations: Observations, tick: int) -> TickLedger:
         paid_neur + sum(account.paid_neur for account in accounts.values()),
         sum(account.unsettled_wh for account in accounts.values()),
         frozenset(without_account),
-        max((account.received_in for account in accounts.values()), default=tick),
+        max((account.received_tick for account in accounts.values()), default=tick),
     )
 
 

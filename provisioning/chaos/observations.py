@@ -28,7 +28,7 @@ from gridfleet.dashboards.market.aggregate import AwardKey, MarketAggregate
 class Account:
     """A device's account of one tick with its corrections."""
 
-    received_in: int
+    received_tick: int
     """The tick of the site in which the account or a correction was received last."""
     sold_wh: int = 0
     unsettled_wh: int = 0
@@ -136,5 +136,5 @@ class Observations:
 
     def _account(self, tick: int, sender: str) -> Account:
         account = self.accounts.setdefault(tick, {}).setdefault(sender, Account(self.tick))
-        account.received_in = self.tick
+        account.received_tick = self.tick
         return account

@@ -77,7 +77,7 @@ def check_recovery(
 ) -> list[RecoveryCheck]:
     """Return the eight checks after a fault; `all_ids` are those of all devices."""
     return [
-        _all_back(observations, window, all_ids),
+        _all_online(observations, window, all_ids),
         _ledgers(observations, window, all_ids),
         _money(observations, window, all_ids),
         _packages(observations, window, audit),
@@ -88,7 +88,7 @@ def check_recovery(
     ]
 
 
-def _all_back(observations: Observations, window: FaultWindow, all_ids: frozenset[str]) -> RecoveryCheck:
+def _all_online(observations: Observations, window: FaultWindow, all_ids: frozenset[str]) -> RecoveryCheck:
     missing = (
         window.missing
         | (all_ids - observations.online)
@@ -108,7 +108,7 @@ def _ledgers(observations: Observations, window: FaultWindow, all_ids: frozenset
     """
     balanced = not window.memory_lost and settled_balance_neur(observations, window, all_ids) == 0
     wrong: list[str] = []
-    energy_wh = complete_in = incomplete = 0
+    energy_wh = complete_tick = incomplete = 0
     without_account: set[str] = set()
     for tick in range(window.first, window.last + 1):
         ledger = tick_ledger(observations, tick)
@@ -116,7 +116,7 @@ def _ledgers(observations: Observations, window: FaultWindow, all_ids: frozenset
         if not ledger.agrees and tick in observations.gaps and balanced:
             incomplete += 1
             continue
-        complete_in = max(complete_in, ledger.complete_in if tick <= window.recovered else 0)
+        complete_tick = max(complete_tick, ledger.complete_tick if tick <= window.recovered else 0)
         excused = ledger.without_account <= window.restarted and tick <= window.recovered
         if ledger.without_account and not excused and tick not in observations.gaps:
             wrong.append(f"tick {tick}: no account from {_shorten(sorted(ledger.without_account))}")
@@ -125,11 +125,11 @@ def _ledgers(observations: Observations, window: FaultWindow, all_ids: frozenset
                 f"tick {tick}: {ledger.sold_wh} Wh sold for {ledger.earned_neur} nEUR, {ledger.bought_wh} Wh bought "
                 f"for {ledger.paid_neur}, {ledger.unsettled_wh} Wh unsettled"
             )
-        elif ledger.complete_in > max(tick, window.recovered) + 1:
-            wrong.append(f"tick {tick}: agrees only since tick {ledger.complete_in}")
+        elif ledger.complete_tick > max(tick, window.recovered) + 1:
+            wrong.append(f"tick {tick}: agrees only since tick {ledger.complete_tick}")
         without_account |= ledger.without_account
     text = f"ticks {window.first} to {window.last}: {energy_wh / 1000:.0f} kWh sold and bought, "
-    text += f"complete in tick {max(complete_in, window.recovered)}"
+    text += f"complete in tick {max(complete_tick, window.recovered)}"
     if without_account:
         text += f"; {len(without_account)} restarted devices by their receipts"
     if incomplete:

@@ -16,8 +16,8 @@ from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle
 
 MACHINES: Final = ("aarch64", "armv7l", "x86_64")
 """Output of `uname -m`; for armv6 (Pi Zero W, Pi 1) there are no wheels."""
-MACHINE: Final = "aarch64"
-PYTHON: Final = "3.13"
+DEFAULT_MACHINE: Final = "aarch64"
+DEFAULT_PYTHON: Final = "3.13"
 """The Python of Raspberry Pi OS 13 (trixie)."""
 PLATFORM_TAGS: Final = {
     "aarch64": ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"),
@@ -32,8 +32,8 @@ LOCK: Final = "requirements-device.lock"
 class Platform:
     """The machine and the Python that a bundle is for."""
 
-    machine: str = MACHINE
-    python: str = PYTHON
+    machine: str = DEFAULT_MACHINE
+    python: str = DEFAULT_PYTHON
 
     def __str__(self) -> str:
         """Return it for people, such as `aarch64, Python 3.13`."""

@@ -5,16 +5,13 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.doctor.machine import Machine
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.device_file import DeviceFile
-
-SERVICE_GROUP: Final = "gridfleet"
-"""The group that may read the secrets, besides root."""
 
 
 def check_device(device: "DeviceFile", machine: Machine) -> Iterator[Diagnosis]:

@@ -11,7 +11,7 @@ from gridfleet.broker.errors import error_reason
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.device_file import load as load_device
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.deploy.wheels import MACHINE, PYTHON, Platform
+from gridfleet.provisioning.deploy.wheels import DEFAULT_MACHINE, DEFAULT_PYTHON, Platform
 from gridfleet.provisioning.flash.seed import Wifi, read_ssh_keys
 from gridfleet.provisioning.site.enrolment import Enrolment
 
@@ -62,8 +62,8 @@ class WifiSettings(_Settings):
 class FlashSettings(_Settings):
     """Settings for all devices that are flashed together."""
 
-    machine: Machine = MACHINE
-    python: PythonVersion = PYTHON
+    machine: Machine = DEFAULT_MACHINE
+    python: PythonVersion = DEFAULT_PYTHON
     secrets: str = "secrets"
     time_zone: str = "Etc/UTC"
     user: str = "pi"

@@ -23,12 +23,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 AUTHORITY_DAYS: Final = 3_650
 CERTIFICATE_DAYS: Final = 397
 """The longest validity that browsers accept."""
-EARLY: Final = timedelta(days=1)
+BACKDATE: Final = timedelta(days=1)
 """Certificates are valid from a day before they were made, because the clock of a Pi is often slow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedCertificate:
     """A certificate and its key, both PEM."""
 
     certificate: bytes
@@ -63,7 +63,7 @@ class Authority:
         return cls(certificate, key, is_new=True)
 
     @classmethod
-    def load(cls, issued: Issued) -> Self:
+    def load(cls, issued: IssuedCertificate) -> Self:
         """Return an authority from its certificate and key; raise ValueError where they are invalid or do not match."""
         key = load_pem_private_key(issued.key, None)
         certificate = x509.load_pem_x509_certificate(issued.certificate)
@@ -72,15 +72,15 @@ class Authority:
         return cls(certificate, key)
 
     @property
-    def issued(self) -> Issued:
+    def issued(self) -> IssuedCertificate:
         """Its own certificate and key."""
         return _issued(self._certificate, self._key)
 
-    def server(self, hosts: Sequence[str]) -> Issued:
+    def server(self, hosts: Sequence[str]) -> IssuedCertificate:
         """Return a certificate for a broker with these host names and addresses."""
         return self._sign(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, [_host(host) for host in hosts])
 
-    def client(self, name: str) -> Issued:
+    def client(self, name: str) -> IssuedCertificate:
         """Return a certificate for a client; its name is the common name."""
         return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, [x509.DNSName(name)])
 
@@ -90,7 +90,7 @@ class Authority:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._certificate.subject)
-            .last_update(now - EARLY)
+            .last_update(now - BACKDATE)
             .next_update(self._certificate.not_valid_after_utc)  # an expired list would lock out every client
         )
         for serial in sorted(set(serials)):
@@ -98,7 +98,9 @@ class Authority:
             builder = builder.add_revoked_certificate(revoked.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
-    def _sign(self, name: str, purpose: x509.ObjectIdentifier, names: list[x509.GeneralName]) -> Issued:
+    def _sign(
+        self, name: str, purpose: x509.ObjectIdentifier, names: list[x509.GeneralName]
+    ) -> IssuedCertificate:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = self._key.public_key()
@@ -124,9 +126,9 @@ def revoked_in(revocations: bytes) -> set[int]:
     return {each.serial_number for each in x509.load_pem_x509_crl(revocations)}
 
 
-def _issued(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Issued:
+def _issued(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> IssuedCertificate:
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Issued(certificate.public_bytes(Encoding.PEM), secret)
+    return IssuedCertificate(certificate.public_bytes(Encoding.PEM), secret)
 
 
 def _builder(
@@ -139,7 +141,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - EARLY)
+        .not_valid_before(now - BACKDATE)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

@@ -23,7 +23,7 @@ from gridfleet.provisioning.site.user_registry import check_version, write_regis
 
 if TYPE_CHECKING:
     from gridfleet.devices.runtime.fleet import Fleet
-    from gridfleet.provisioning.site.certificates import Authority, Issued
+    from gridfleet.provisioning.site.certificates import Authority, IssuedCertificate
 
 SERVER: Final = "server"
 """The name of the broker's certificate in --only."""
@@ -136,11 +136,11 @@ def _prepare(folder: SecretsFolder) -> None:
 
 def _authority(folder: SecretsFolder, site: str, *, new: bool) -> "tuple[Authority, set[int]]":
     """Return the authority and the serial numbers of the certificates that it has revoked."""
-    from gridfleet.provisioning.site.certificates import Authority, Issued, revoked_in
+    from gridfleet.provisioning.site.certificates import Authority, IssuedCertificate, revoked_in
 
     if not new and folder.authority.is_file():
         try:
-            issued = Issued(folder.authority.read_bytes(), folder.authority_key.read_bytes())
+            issued = IssuedCertificate(folder.authority.read_bytes(), folder.authority_key.read_bytes())
             authority = Authority.load(issued)
             revoked = revoked_in(folder.revoked.read_bytes()) if folder.revoked.is_file() else set[int]()
         except ValueError as error:
@@ -198,7 +198,7 @@ def _delete_other_clients(folder: SecretsFolder, names: Collection[str]) -> None
             path.unlink()
 
 
-def _write(certificate: Path, key: Path, issued: "Issued") -> None:
+def _write(certificate: Path, key: Path, issued: "IssuedCertificate") -> None:
     write_secret(key, issued.key)
     write_secret(certificate, issued.certificate)
 

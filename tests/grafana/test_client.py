@@ -59,7 +59,7 @@ def test_every_call_matches_grafanas_documentation(grafana: Grafana) -> None:
         "intervalMs": 1,
         "maxDataPoints": 1,
     }
-    assert grafana.ask([query], "now-1h", "now")["A"]["frames"]
+    assert grafana.query([query], "now-1h", "now")["A"]["frames"]
     grafana._require_folder()  # noqa: SLF001 - nothing public asks the mock for this
     with grafana._errors_of("folder"):  # noqa: SLF001 - nothing public asks the mock for this
         grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)  # noqa: SLF001 - nothing public asks the mock for this
@@ -81,7 +81,7 @@ def client_datasource() -> dict[str, str]:
 )
 def test_the_mock_refuses_requests_that_are_not_documented(grafana: Grafana, wrong: dict[str, Any]) -> None:
     with pytest.raises(GrafanaError) as caught:
-        grafana.ask(wrong["queries"], wrong["from"], wrong["to"])
+        grafana.query(wrong["queries"], wrong["from"], wrong["to"])
     assert caught.value.status == 422
 
 
@@ -90,8 +90,8 @@ def test_the_mock_refuses_requests_that_are_not_documented(grafana: Grafana, wro
 def test_a_query_with_a_variable_left_in_it_is_refused(grafana: Grafana) -> None:
     query = {"refId": "A", "datasource": client_datasource(), "intervalMs": 1, "maxDataPoints": 1}
     with pytest.raises(GrafanaError):
-        grafana.ask([{**query, "query": 'r.run == "${run}"'}], "now-1h", "now")
-    assert grafana.ask([{**query, "query": "r.cell =~ /^.*$/"}], "now-1h", "now")
+        grafana.query([{**query, "query": 'r.run == "${run}"'}], "now-1h", "now")
+    assert grafana.query([{**query, "query": "r.cell =~ /^.*$/"}], "now-1h", "now")
 
 
 @pytest.mark.node

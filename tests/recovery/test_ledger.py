@@ -35,8 +35,8 @@ def run(
 def test_every_tick_agrees_in_the_end(faults: tuple[str, ...], changes: tuple[str, ...], seed: int) -> None:
     observations, ledgers = run(faults, changes, seed)
     assert [number for number, each in enumerate(ledgers) if not each.agrees] == []
-    late = [number for number, each in enumerate(ledgers[:FAULTS_END]) if each.complete_in > number + 1]
+    late = [number for number, each in enumerate(ledgers[:FAULTS_END]) if each.complete_tick > number + 1]
     assert late or "partition=0.5" in faults  # a partition of the simulation interrupts no negotiation
-    assert max(each.complete_in for each in ledgers[:FAULTS_END]) <= FAULTS_END + 1
+    assert max(each.complete_tick for each in ledgers[:FAULTS_END]) <= FAULTS_END + 1
     assert all(each.sold_wh for each in ledgers[FAULTS_END:])
     assert oversold_packages(observations, range(TICKS)) == []

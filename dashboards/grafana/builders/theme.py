@@ -29,13 +29,10 @@ PER_SECOND: Final = "cps"
 TIME: Final = "dateTimeAsIso"
 TEXT: Final = "string"
 CONSUMPTION: Final = "suffix: Wh/km"
-NO_UNIT: Final = "none"
 
 GOOD: Final = COLOURS["charger"].dark
 WARN: Final = COLOURS["event"].dark
 BAD: Final = COLOURS["reactor"].dark
-RUN_A: Final = COLOURS["run-a"].dark
-RUN_B: Final = COLOURS["run-b"].dark
 NEUTRAL: Final = "text"
 _THEME: Final = {"ink": "text", "muted": "#7b828c"}
 

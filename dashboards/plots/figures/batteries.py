@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.axes import energy_unit, time_axis
-from gridfleet.dashboards.plots.figures.power import NO_TICKS, dot
+from gridfleet.dashboards.plots.figures.power import NO_TICKS, single_point_marker
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
 MAX_PANELS = 12
@@ -43,7 +43,7 @@ def stored_total(timeline: Timeline) -> Figure:
     divisor, unit = energy_unit(stored)
     if timeline.bins:
         axes.fill_between(timeline.ends, stored / divisor, color=style.CHARGER, alpha=0.25, linewidth=0)
-        axes.plot(timeline.ends, stored / divisor, color=style.CHARGER, **dot(timeline))
+        axes.plot(timeline.ends, stored / divisor, color=style.CHARGER, **single_point_marker(timeline))
         axes.set_ylim(0, max(1.0, float(np.nanmax(stored)) / divisor * 1.08))
     else:
         style.note_empty(axes, NO_TICKS)
@@ -67,7 +67,7 @@ def _panels(timeline: Timeline, title: str, levels: dict[str, Series]) -> Figure
     panels: list[Axes] = list(grid.flat)
     for index, (axes, (name, level)) in enumerate(zip(panels, levels.items(), strict=False)):
         axes.fill_between(timeline.ends, 100 * level, color=style.CHARGER, alpha=0.3, linewidth=0)
-        axes.plot(timeline.ends, 100 * level, color=style.CHARGER, **dot(timeline))
+        axes.plot(timeline.ends, 100 * level, color=style.CHARGER, **single_point_marker(timeline))
         axes.set_title(style.label(name), fontsize=8.5, pad=3)
         axes.set_ylim(0, 104)
         time_axis(axes, timeline, top=False, bottom=index + columns >= len(levels))

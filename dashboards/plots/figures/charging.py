@@ -106,6 +106,10 @@ def accepted(timeline: Timeline, column: str) -> tuple[Series, Series]:
             (timeline.start_ms, timeline.facts.tick_ms * timeline.step, timeline.start_ms),
         )
     )
-    mean = timeline.spread(("", index, value) for index, value, _ in rows).get("", timeline.blank())
-    count = timeline.spread(("", index, value) for index, _, value in rows).get("", timeline.blank())
+    mean = timeline.series_by_name(("", index, value) for index, value, _ in rows).get(
+        "", timeline.empty_series()
+    )
+    count = timeline.series_by_name(("", index, value) for index, _, value in rows).get(
+        "", timeline.empty_series()
+    )
     return mean, count

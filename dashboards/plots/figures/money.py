@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR
 from gridfleet.dashboards.plots import style
-from gridfleet.dashboards.plots.axes import legend, steps, time_axis
-from gridfleet.dashboards.plots.figures.power import PRODUCERS, dot, producer_lines
+from gridfleet.dashboards.plots.axes import legend, step_line, time_axis
+from gridfleet.dashboards.plots.figures.power import PRODUCERS, producer_lines, single_point_marker
 from gridfleet.dashboards.plots.timeline import Timeline
 
 
@@ -22,7 +22,14 @@ def money_per_producer(timeline: Timeline) -> Figure:
     largest = max((float(np.nanmax(neur)) for *_, neur in lines), default=0.0) / NEUR_PER_EUR
     divisor, unit = (1e3 * NEUR_PER_EUR, "thousand €") if largest >= 20_000 else (NEUR_PER_EUR, "€")
     for name, colour, dash, neur in lines:
-        axes.plot(timeline.ends, neur / divisor, color=colour, linestyle=dash, label=name, **dot(timeline))
+        axes.plot(
+            timeline.ends,
+            neur / divisor,
+            color=colour,
+            linestyle=dash,
+            label=name,
+            **single_point_marker(timeline),
+        )
     if earned:
         legend(axes, timeline)
     else:
@@ -39,9 +46,9 @@ def sell_price(timeline: Timeline) -> Figure:
     lowest = timeline.read("min(lowest_price_ueur)", "ticks") / UEUR_PER_EUR
     paid = timeline.read("sum(mean_price_ueur * 1.0 * sold_wh)", "ticks", "mean_price_ueur IS NOT NULL")
     sold = timeline.read("sum(sold_wh * 1.0)", "ticks", "mean_price_ueur IS NOT NULL")
-    mean = np.divide(paid, sold, out=timeline.blank(), where=sold > 0) / UEUR_PER_EUR
+    mean = np.divide(paid, sold, out=timeline.empty_series(), where=sold > 0) / UEUR_PER_EUR
     if np.isfinite(lowest).any():
-        steps(
+        step_line(
             axes,
             timeline,
             mean,
@@ -49,7 +56,7 @@ def sell_price(timeline: Timeline) -> Figure:
             linestyle=style.DASHES[2],
             label="mean, weighted by energy",
         )
-        steps(axes, timeline, lowest, color=style.PRICE, label="lowest")
+        step_line(axes, timeline, lowest, color=style.PRICE, label="lowest")
         _mark(axes, timeline.facts.reactor_price_ueur / UEUR_PER_EUR, "reactor, from", style.REACTOR)
         _mark(axes, timeline.facts.price_floor_ueur / UEUR_PER_EUR, "chargers' lowest bid", style.CHARGER)
         legend(axes, timeline)

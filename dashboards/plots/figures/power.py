@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gridfleet.dashboards.plots import style
-from gridfleet.dashboards.plots.axes import band, energy_unit, legend, per_tick, steps, time_axis
+from gridfleet.dashboards.plots.axes import band, energy_unit, legend, per_tick_label, step_line, time_axis
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
 MAX_PRODUCERS = 6
@@ -40,12 +40,12 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
             band(axes, timeline, floor, top, color=colour, alpha=alpha, label=name)
             floor = top
     if timeline.bins:
-        steps(axes, timeline, demand / divisor, color=style.INK, label="demand (bids)")
+        step_line(axes, timeline, demand / divisor, color=style.INK, label="demand (bids)")
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
     else:
         style.note_empty(axes, NO_TICKS)
-    axes.set_ylabel(per_tick(timeline, unit))
+    axes.set_ylabel(per_tick_label(timeline, unit))
     time_axis(axes, timeline)
     return figure
 
@@ -65,7 +65,7 @@ def power_difference(timeline: Timeline) -> Figure:
         legend(axes, timeline)
     else:
         style.note_empty(axes, NO_TICKS)
-    axes.set_ylabel(per_tick(timeline, unit))
+    axes.set_ylabel(per_tick_label(timeline, unit))
     time_axis(axes, timeline)
     return figure
 
@@ -90,7 +90,7 @@ def chargers_and_consumers(timeline: Timeline) -> Figure:
         legend(axes, timeline)
     else:
         style.note_empty(axes, "nothing was bought")
-    axes.set_ylabel(per_tick(timeline, unit))
+    axes.set_ylabel(per_tick_label(timeline, unit))
     time_axis(axes, timeline)
     return figure
 
@@ -103,7 +103,7 @@ def generation_per_producer(timeline: Timeline) -> Figure:
     lines = producer_lines(power)
     divisor, unit = (1e6, "MW") if any(np.nanmax(watts) >= 2e7 for *_, watts in lines) else (1e3, "kW")
     for name, colour, dash, watts in lines:
-        steps(axes, timeline, watts / divisor, color=colour, linestyle=dash, label=name)
+        step_line(axes, timeline, watts / divisor, color=colour, linestyle=dash, label=name)
     if power:
         axes.set_ylim(bottom=0)
         legend(axes, timeline)
@@ -120,7 +120,7 @@ def reactor_share(timeline: Timeline) -> Figure:
     axes = figure.add_subplot()
     reactor, sold = per_bin(timeline, "reactor"), per_bin(timeline, "sold")
     if np.nan_to_num(sold).any():
-        share = 100 * np.divide(reactor, sold, out=timeline.blank(), where=sold > 0)
+        share = 100 * np.divide(reactor, sold, out=timeline.empty_series(), where=sold > 0)
         band(
             axes,
             timeline,
@@ -132,9 +132,11 @@ def reactor_share(timeline: Timeline) -> Figure:
         )
         so_far = np.cumsum(np.nan_to_num(sold))
         mean = 100 * np.divide(
-            np.cumsum(np.nan_to_num(reactor)), so_far, out=timeline.blank(), where=so_far > 0
+            np.cumsum(np.nan_to_num(reactor)), so_far, out=timeline.empty_series(), where=so_far > 0
         )
-        axes.plot(timeline.ends, mean, color=style.INK, label="since the start", **dot(timeline))
+        axes.plot(
+            timeline.ends, mean, color=style.INK, label="since the start", **single_point_marker(timeline)
+        )
         axes.set_ylim(0, 104)
         legend(axes, timeline)
     else:
@@ -171,6 +173,6 @@ def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series
     ]
 
 
-def dot(timeline: Timeline) -> dict[str, Any]:
+def single_point_marker(timeline: Timeline) -> dict[str, Any]:
     """Return a marker for a line with a single point, which would be invisible."""
     return {"marker": "o", "clip_on": False} if timeline.bins == 1 else {}

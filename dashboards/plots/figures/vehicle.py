@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from gridfleet.broker.protocol.units import MS_PER_HOUR
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.axes import legend, time_axis
-from gridfleet.dashboards.plots.figures.power import dot
+from gridfleet.dashboards.plots.figures.power import single_point_marker
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 from gridfleet.dashboards.store.rows import VehicleRow
 
@@ -41,7 +41,7 @@ def vehicle_history(timeline: Timeline) -> Figure:
     ends = hours + tick_hours
     _status(charge, timeline, rows, hours, name)
     level = np.array([100 * row.stored_wh / row.capacity_wh if row.capacity_wh else np.nan for row in rows])
-    charge.plot(ends, level, color=style.INK, **dot(timeline))
+    charge.plot(ends, level, color=style.INK, **single_point_marker(timeline))
     charge.set_ylim(0, 104)
     charge.set_ylabel("state of charge, %")
     speed.stairs(
@@ -50,7 +50,7 @@ def vehicle_history(timeline: Timeline) -> Figure:
     speed.set_ylim(0, max(100.0, 1.1 * max(row.speed_km_h for row in rows)))
     speed.set_ylabel("speed, km/h")
     left = [max(0.0, timeline.hour(row.deadline_ms) - end) for row, end in zip(rows, ends, strict=True)]
-    deadline.plot(ends, np.minimum(left, 24 * 365), color=style.VEHICLE, **dot(timeline))
+    deadline.plot(ends, np.minimum(left, 24 * 365), color=style.VEHICLE, **single_point_marker(timeline))
     deadline.set_ylim(bottom=0)
     deadline.set_ylabel("time to deadline, h")
     for axes in panels:

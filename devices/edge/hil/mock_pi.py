@@ -17,7 +17,6 @@ except ImportError as error:
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE, GpioBoard
 from gridfleet.devices.edge.hil.pi import PinChange
 
-CHANNELS: Final = 8
 _START: Final = 1
 _SINGLE_ENDED: Final = 0b1000
 

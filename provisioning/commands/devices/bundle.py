@@ -5,7 +5,13 @@ import re
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.deploy.wheels import MACHINE, MACHINES, PYTHON, Platform, make_bundle
+from gridfleet.provisioning.deploy.wheels import (
+    DEFAULT_MACHINE,
+    DEFAULT_PYTHON,
+    MACHINES,
+    Platform,
+    make_bundle,
+)
 
 HELP: Final = "collect the wheels that a device needs"
 DESCRIPTION: Final = (
@@ -30,15 +36,15 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--machine",
         choices=MACHINES,
-        default=MACHINE,
-        help=f"the device's machine type, as `uname -m` prints it there (default: {MACHINE})",
+        default=DEFAULT_MACHINE,
+        help=f"the device's machine type, as `uname -m` prints it there (default: {DEFAULT_MACHINE})",
     )
     parser.add_argument(
         "--python",
         type=python_version,
-        default=PYTHON,
+        default=DEFAULT_PYTHON,
         metavar="X.Y",
-        help=f"the device's Python version: 3.13 on Raspberry Pi OS 13, 3.11 on 12 (default: {PYTHON})",
+        help=f"the device's Python version: 3.13 on Raspberry Pi OS 13, 3.11 on 12 (default: {DEFAULT_PYTHON})",
     )
 
 

@@ -7,7 +7,7 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     content_hash,
     disruption_budget,
     labels,
-    named,
+    object_header,
     resources,
     restricted_container,
     restricted_pod,
@@ -54,7 +54,7 @@ def broker_objects(site: KubernetesSite) -> list[Object]:
     return [
         service(site, "broker", "broker", port=PORT),
         service(site, HEADLESS, "broker", headless=True, port=CLUSTER_PORT),
-        {**named(site, "apps/v1", "StatefulSet", "broker"), "spec": spec},
+        {**object_header(site, "apps/v1", "StatefulSet", "broker"), "spec": spec},
         disruption_budget(site, "broker"),
     ]
 

@@ -1,7 +1,7 @@
 """All Kubernetes objects of a site, in two lists: those with secrets, and the others."""
 
 from gridfleet.provisioning.deploy.kubernetes.broker import broker_objects
-from gridfleet.provisioning.deploy.kubernetes.objects import Object, base64_files, is_utf8, named
+from gridfleet.provisioning.deploy.kubernetes.objects import Object, base64_files, is_utf8, object_header
 from gridfleet.provisioning.deploy.kubernetes.processes import clock_object, fleet_objects, recorder_objects
 from gridfleet.provisioning.deploy.kubernetes.site import KubernetesSite
 
@@ -12,7 +12,7 @@ def secret_objects(site: KubernetesSite) -> list[Object]:
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": site.namespace, "labels": restricted}},
         *(
-            {**named(site, "v1", "Secret", name), "type": "Opaque", "data": base64_files(files)}
+            {**object_header(site, "v1", "Secret", name), "type": "Opaque", "data": base64_files(files)}
             for name, files in (
                 ("broker", site.broker),
                 ("clock", site.clock),
@@ -29,7 +29,7 @@ def public_objects(site: KubernetesSite) -> list[Object]:
     text = {name: content.decode() for name, content in files.items() if is_utf8(content)}
     binary = {name: content for name, content in files.items() if name not in text}
     return [
-        {**named(site, "v1", "ConfigMap", "site"), "data": text, "binaryData": base64_files(binary)},
+        {**object_header(site, "v1", "ConfigMap", "site"), "data": text, "binaryData": base64_files(binary)},
         *broker_objects(site),
         clock_object(site),
         *fleet_objects(site),

@@ -111,16 +111,16 @@ def service(
         spec |= {"clusterIP": "None", "publishNotReadyAddresses": True}
     if port is not None:
         spec["ports"] = [{"name": "mqtts" if port == PORT else "nodes", "port": port}]
-    return {**named(site, "v1", "Service", name), "spec": spec}
+    return {**object_header(site, "v1", "Service", name), "spec": spec}
 
 
 def disruption_budget(site: KubernetesSite, component: str) -> Object:
     """Return a budget that lets one pod of a component stop at a time."""
     spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels(component)}}
-    return {**named(site, "policy/v1", "PodDisruptionBudget", component), "spec": spec}
+    return {**object_header(site, "policy/v1", "PodDisruptionBudget", component), "spec": spec}
 
 
-def named(site: KubernetesSite, version: str, kind: str, name: str) -> Object:
+def object_header(site: KubernetesSite, version: str, kind: str, name: str) -> Object:
     """Return the head of an object: API version, kind, name, namespace and label."""
     return {
         "apiVersion": version,

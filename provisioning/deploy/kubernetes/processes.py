@@ -11,7 +11,7 @@ from gridfleet.provisioning.deploy.kubernetes.objects import (
     content_hash,
     disruption_budget,
     exec_probe,
-    named,
+    object_header,
     resources,
     restricted_container,
     restricted_pod,
@@ -29,7 +29,7 @@ def clock_object(site: KubernetesSite) -> Object:
     arguments = ["clock", *_common_arguments(), f"--seconds-per-tick={site.seconds_per_tick:g}"]
     pod = _pod(_process(site, "clock", arguments, {"cpu": "500m", "memory": "128Mi"}), "clock")
     return {
-        **named(site, "apps/v1", "Deployment", "clock"),
+        **object_header(site, "apps/v1", "Deployment", "clock"),
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},  # never two clocks at once
@@ -53,7 +53,7 @@ def fleet_objects(site: KubernetesSite) -> list[Object]:
     }
     return [
         service(site, "fleet", "fleet", headless=True),
-        {**named(site, "apps/v1", "StatefulSet", "fleet"), "spec": spec},
+        {**object_header(site, "apps/v1", "StatefulSet", "fleet"), "spec": spec},
         disruption_budget(site, "fleet"),
     ]
 
@@ -74,7 +74,7 @@ def recorder_objects(site: KubernetesSite) -> list[Object]:
     }
     return [
         service(site, "recorder", "recorder", headless=True),
-        {**named(site, "apps/v1", "StatefulSet", "recorder"), "spec": spec},
+        {**object_header(site, "apps/v1", "StatefulSet", "recorder"), "spec": spec},
     ]
 
 
