@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -176,6 +177,7 @@ def test_a_device_that_restarts_in_the_tick_is_not_judged_by_its_account() -> No
         (lots({"energy_wh": 1_001}, {}), {"packages"}),
         (lots({"price_ueur_per_kwh": HIGH + 1}, {}), {"prices"}),
         (lots({"price_ueur_per_kwh": HIGH - 1}, {}), {"prices"}),
+        (lots({"energy_wh": 1_001}, {"price_ueur_per_kwh": LOW - 1}), {"packages", "prices"}),
         (lots({}, {"index": 2}), {"packages"}),
         (lots({"energy_wh": 999}, {}), set()),
     ],
@@ -232,6 +234,25 @@ def test_a_receipt_needs_an_award_unless_it_takes_nothing_or_the_producer_restar
     restarted = Market()
     restarted.lifecycle.note(TURBINE, TICK, online=True)
     assert restarted.judge((BID, RECEIPT), {}).broken == set()
+
+
+def test_every_account_is_judged_whatever_stands_before_it() -> None:
+    accounts = {
+        TURBINE: replace(PRODUCER, earned_neur=COST + 1),
+        HOME: replace(CONSUMER, paid_neur=COST + 1),
+        SHOP: replace(CONSUMER, demand_wh=1),
+        "restarted-turbine": replace(PRODUCER, generated_wh=1),
+        "restarted-shop": replace(CONSUMER, demand_wh=1),
+        "without-a-bid": replace(CONSUMER, demand_wh=1),
+    }
+    bids = [(SOUTH, name, Bid(TICK, LOTS)) for name in (SHOP, "restarted-shop")]
+    for order in permutations(accounts):
+        market = Market()
+        market.lifecycle.note("restarted-turbine", TICK, online=True)
+        market.lifecycle.note("restarted-shop", TICK, online=True)
+        market.judge((*TRADE, *bids), {name: accounts[name] for name in order})
+        tallies = market.tallies
+        assert (tallies.payments.breaches, tallies.books.breaches, tallies.production.breaches) == (2, 1, 0)
 
 
 def test_a_purchase_without_a_bid_belongs_to_no_cell() -> None:
