@@ -30,6 +30,8 @@ from gridfleet.dashboards.store.rows import (
 BATCH: Final = 20_000
 """Rows after which a transaction is committed automatically."""
 IN_MEMORY: Final = ":memory:"
+_HEADER_COUNT: Final = (4).to_bytes(4, "big")
+"""SQLite's count of changes to a file, as it is in a store that a run has written."""
 _MAX_INTEGER: Final = 2**63 - 1
 _CREATE: Final = f"BEGIN; {schema.create_sql()} COMMIT;"
 
@@ -120,6 +122,26 @@ class Store:
     ) -> None:
         """Close, keeping the added rows."""
         self.close()
+
+    @classmethod
+    def from_image(cls, image: bytes) -> Self:
+        """Open a store that `image` returned, for reading."""
+        connection = sqlite3.connect(IN_MEMORY, isolation_level=None)
+        connection.deserialize(image)
+        return cls(connection, IN_MEMORY, writable=False)
+
+    def image(self) -> bytes:
+        """Return the content of the file that the store would be once closed, to the byte.
+
+        In memory SQLite does not keep three numbers of the file's header (https://www.sqlite.org/fileformat.html, 1.3).
+        """
+        self.commit()
+        image = bytearray(self._open_connection().serialize())
+        image[18:20] = b"\1\1"  # no write-ahead log
+        image[24:28] = image[92:96] = _HEADER_COUNT
+        major, minor, patch = sqlite3.sqlite_version_info
+        image[96:100] = (1_000_000 * major + 1000 * minor + patch).to_bytes(4, "big")
+        return bytes(image)
 
     def close(self) -> None:
         """Commit and leave a single file; a second call does nothing."""

@@ -1,176 +1,52 @@
-"""The scenario file: its tables, their limits and defaults. Errors give file, line, key, value and what is allowed."""
+"""The scenario file: reading, changes of keys, and its tables as one model.
 
+Errors give file, line, key, value and what is allowed.
+"""
+
+import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator
 
-from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Id
+from gridfleet.broker.protocol.messages import Id
 from gridfleet.broker.protocol.units import MS_PER_S
-from gridfleet.devices.charging.out_of_service import validated_chargers_out
-from gridfleet.devices.config.shared_tables import (
-    AnnualEnergy,
-    ChargerTable,
-    Latitude,
-    Longitude,
-    MarketTable,
-    MeasuringHeight,
-    Price,
-    RectangleTable,
-    RotorDiameter,
-    Seed,
-    Share,
-    Table,
-    Temperature,
+from gridfleet.devices.config.scenario_tables import (
+    AreaTable,
+    ChargersTable,
+    ConsumersTable,
+    EventTable,
+    ReactorsTable,
+    SettingsTable,
+    TurbinesTable,
+    VehiclesTable,
+    WeatherTable,
 )
+from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
 
 MIN_YEAR: Final = 1970
 MAX_YEAR: Final = 9000
-TURBINE_SITES: Final = (
-    (53.597, 10.021),
-    (52.484, 12.229),
-    (51.085, 7.219),
-    (49.328, 11.184),
-    (48.349, 9.885),
-)
-"""The original system's sites: Hamburg, Brandenburg, Köln, Nürnberg, Ulm."""
-REACTOR_SITE: Final = (53.573, 9.881)
-
-Scale = Annotated[float, Field(ge=0, le=2)]
-WindScale = Annotated[float, Field(ge=0, le=5)]
-ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated_chargers_out)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Place = tuple[Latitude, Longitude]
 
 
 class ScenarioError(FileError):
     """A scenario that cannot be run; the text has one line for each problem."""
 
 
-class SettingsTable(Table):
-    """Settings that can also be changed while the scenario runs."""
-
-    consumer_scale: Scale = 1.0
-    vehicle_scale: Scale = 1.0
-    turbine_scale: Scale = 1.0
-    wind_scale: WindScale = 1.0
-    algorithm: Algorithm = Algorithm.BEST
-    chargers_out: ChargersOut = ""
-
-
-class AreaTable(RectangleTable):
-    """A rectangle divided into rows × columns cells; adjacent cells are neighbours."""
-
-    rows: Annotated[int, Field(ge=1, le=1000)] = 1
-    columns: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
-class WeatherTable(Table):
-    """Wind and temperature: generated from the seed, or read from files."""
-
-    source: Literal["synthetic", "csv", "dwd"] = "synthetic"
-    files: tuple[str, ...] = ()
-    """For csv and dwd; relative to the scenario's file."""
-    station_list: str | None = None
-    measured_at_m: MeasuringHeight | None = None
-    """Height of the wind measurements above ground; without it they are taken as measured at the hub."""
-    assumed_temperature_c: Temperature | None = None
-    weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
-    weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
-    correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
-    correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
-    mean_temperature_c: Temperature = 9.3
-
-    @model_validator(mode="after")
-    def _has_files(self) -> "WeatherTable":
-        if (self.source == "synthetic") != (not self.files):
-            raise ValueError("files are given for the sources csv and dwd, and only for them")
-        if self.source == "csv" and len(self.files) != 1:
-            raise ValueError("files: a csv source is one file; it may hold several stations")
-        return self
-
-
-class TurbinesTable(Table):
-    """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
-
-    count: Count = 3
-    rotor_diameter_m: tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
-    hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
-    """Used only when `weather.measured_at_m` is given."""
-    sites: tuple[Place, ...] = TURBINE_SITES
-
-
-class ConsumersTable(Table):
-    """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
-
-    count: Count = 1
-    annual_kwh: AnnualEnergy = 1_000_000.0
-
-
-class _Counted(Table):
-    count: Count = 1
-
-
-class ChargersTable(ChargerTable, _Counted):
-    """Charging stations with a buffer battery."""
-
-    count: Count = 20
-    stored_share: Share = 0.0
-    ports: Annotated[int, Field(ge=1, le=1000)] = 5
-
-
-class WeightsTable(Table):
-    """Weights of the algorithm `weighted`; only their ratios matter."""
-
-    distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    price: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
-
-
-class VehiclesTable(Table):
-    """Electric vehicles, each of a model drawn from the table of real cars."""
-
-    count: Count = 30
-    stored_share: tuple[Share, Share] = (0.4, 1.0)
-    price_limit_eur_per_kwh: Price = 1.01
-    weights: WeightsTable = WeightsTable()
-
-
-class ReactorsTable(Table):
-    """External reactors; each cell is connected to one."""
-
-    count: Annotated[int, Field(ge=0, le=1000)] = 1
-
-
-class EventTable(Table):
-    """Settings that apply from `hour` after the start."""
-
-    hour: Annotated[float, Field(ge=0, le=100_000)]
-    title: Annotated[str, Field(min_length=1, max_length=64)]
-    consumer_scale: Scale | None = None
-    vehicle_scale: Scale | None = None
-    turbine_scale: Scale | None = None
-    wind_scale: WindScale | None = None
-    algorithm: Algorithm | None = None
-    chargers_out: ChargersOut | None = None
-    outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S)] | None = None
-
-
 class Scenario(Table):
-    """A scenario, validated."""
+    """A scenario, validated: the keys of docs/scenarios.md are its attributes. Read one with `Scenario.load`.
+
+    >>> storm = Scenario.load("storm", {"vehicles.count": 60})
+    >>> storm.vehicles.count, storm.with_changes({"vehicles.count": 90}).vehicles.count
+    (60, 90)
+    """
 
     name: Id = "scenario"
     title: Annotated[str, Field(max_length=120)] = ""
@@ -212,6 +88,29 @@ class Scenario(Table):
             raise ValueError("must be a full quarter of an hour")
         return start
 
+    @staticmethod
+    def shipped() -> list[str]:
+        """Return the names of the scenarios that come with the product."""
+        return shipped()
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | os.PathLike[str], changes: Mapping[str, object] | None = None
+    ) -> "Scenario":
+        """Return a shipped scenario by its name, or a TOML file by its path, with some keys changed.
+
+        `changes` maps keys to values: `{"vehicles.count": 60}` or `{"vehicles": {"count": 60}}`. Raises ScenarioError
+        with every wrong key, its value and what is allowed, and for a name that no scenario or file has.
+        """
+        text, source, folder = _read(os.fspath(name_or_path))
+        return _parsed(text, source, folder, _changes(changes or {}))
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Scenario":
+        """Return a copy with some keys changed: see `load`."""
+        toml = TomlText("", self.name, ScenarioError)
+        toml.document.update(self.model_dump(exclude={"folder"}))
+        return _validated(toml, self.folder, _changes(changes))
+
     @property
     def start_ms(self) -> int:
         """Simulated time of the first tick, milliseconds since the Unix epoch."""
@@ -225,47 +124,86 @@ def shipped() -> list[str]:
 
 def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
     """Return a shipped scenario or a user's file, with `key=value` changes; raise ScenarioError for problems."""
-    return parse(*read_shipped_or_own(name_or_path, _folder(), "scenario", ScenarioError), changes)
+    return parse(*_read(name_or_path), changes)
 
 
 def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:
     """Return the scenario that a TOML text describes; `source` names the text in errors."""
+    return _parsed(text, source, folder, map(_option, changes))
+
+
+class _Change(NamedTuple):
+    """Another value for a key, and what the user wrote."""
+
+    key: str
+    value: object
+    written: str
+    origin: str
+    """Where it was written."""
+
+
+def _read(name_or_path: str) -> tuple[str, str, str]:
+    """Return the text of a scenario, its source for errors, and its folder; raise ScenarioError."""
+    return read_shipped_or_own(name_or_path, _folder(), "scenario", ScenarioError)
+
+
+def _parsed(text: str, source: str, folder: str, changes: Iterable[_Change]) -> Scenario:
+    """Return the scenario that a TOML text describes, with changes."""
     toml = TomlText(text, source, ScenarioError)
-    changes = list(changes)
-    for change in changes:
-        _change(toml.document, change)
-    if "folder" in toml.document:
-        raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")
     toml.document.setdefault("name", stem[:48] or "scenario")
-    changed = {change.partition("=")[0] for change in changes}
+    return _validated(toml, folder, changes)
+
+
+def _validated(toml: TomlText, folder: str, changes: Iterable[_Change]) -> Scenario:
+    """Return the scenario in a document, after changes to it."""
+    origins: dict[str, str] = {}
+    for change in changes:
+        _apply(toml.document, change)
+        origins[change.key] = change.origin
+    if "folder" in toml.document:
+        raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
 
     def explain(error: dict[str, Any]) -> Problem:
         problem = toml.explain(Scenario, error)
-        if ".".join(map(str, error["loc"])) in changed:
-            return Problem(f"{problem.text} (from --set)")
-        return problem
+        origin = origins.get(".".join(map(str, error["loc"])))
+        return problem if origin is None else Problem(f"{problem.text} (from {origin})")
 
     return toml.validate(Scenario, {"folder": folder}, explain)
 
 
-def _change(document: dict[str, Any], change: str) -> None:
-    """Apply `table.key=value`; the value is TOML, or text without quotes."""
-    key, equals, value = change.partition("=")
+def _option(text: str) -> _Change:
+    """Return the change that an option `table.key=value` asks for; the value is TOML, or text without quotes."""
+    key, equals, value = text.partition("=")
+    written = f"--set {text}"
     if not equals or not key:
-        raise ScenarioError(f"--set {change}", ["expected key=value, e.g. settings.turbine_scale=0.5"])
+        raise ScenarioError(written, ["expected key=value, e.g. settings.turbine_scale=0.5"])
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return _Change(key, tomllib.loads(f"value = {value}")["value"], written, "--set")
     except tomllib.TOMLDecodeError:
-        parsed = value
-    *tables, last = key.split(".")
+        return _Change(key, value, written, "--set")
+
+
+def _changes(values: Mapping[str, object], table: str = "") -> Iterator[_Change]:
+    """Yield the changes in a mapping from keys to values; a mapping within it is a table."""
+    for name, value in values.items():
+        key = f"{table}{name}"
+        if isinstance(value, Mapping):
+            yield from _changes(value, f"{key}.")
+        else:
+            yield _Change(key, value, f"changes: {key} = {value!r}", "the arguments")
+
+
+def _apply(document: dict[str, Any], change: _Change) -> None:
+    """Set a key of a document; raise ScenarioError where what should be a table is none."""
+    *tables, last = change.key.split(".")
     table = document
     for name in tables:
         inner = table.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise ScenarioError(f"--set {change}", [f"{name} is not a table"])
+            raise ScenarioError(change.written, [f"{name} is not a table"])
         table = inner
-    table[last] = parsed
+    table[last] = change.value
 
 
 def _folder() -> Traversable:

@@ -14,7 +14,8 @@ from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.clock.settings import SETTINGS, Event
-from gridfleet.devices.config.scenario import REACTOR_SITE, Scenario
+from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.physics.demand import ProfileName
 from gridfleet.devices.physics.vehicle_models import vehicle_models
 from gridfleet.devices.random_streams import RandomStream

@@ -1,6 +1,6 @@
 """Faults of the simulated network and of its devices, drawn at random from the seed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -73,15 +73,25 @@ def parse_faults(arguments: Iterable[str]) -> Faults:
         if not equals:
             raise FaultError(f"--faults {argument}: expected key=value, e.g. loss=0.05")
         values[key] = value
+    return faults_of(values, "--faults")
+
+
+def faults_of(values: Mapping[str, object], origin: str) -> Faults:
+    """Return the faults in a mapping from keys to values; raise FaultError as `parse_faults` does.
+
+    `origin` names in the error where the values are from.
+    """
     try:
-        return Faults.model_validate(values)
+        return Faults.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            problem = unknown_key(key, list(Faults.model_fields))
-            raise FaultError(f"--faults {key}={values[key]}: {problem}") from None
-        raise FaultError(f"--faults {key}={values[key]}: {what_is_allowed(first)}") from None
+        problem = (
+            unknown_key(key, list(Faults.model_fields))
+            if first["type"] == "extra_forbidden"
+            else what_is_allowed(first)
+        )
+        raise FaultError(f"{origin} {key}={values[key]}: {problem}") from None
 
 
 class FaultyNetwork:

@@ -96,17 +96,17 @@ class SiteRun:
     def _follow(
         self, loop: MqttLoop, runner: ClockRunner, progress: Callable[["SiteRun"], bool] | None
     ) -> None:
-        """Drive the loop to the end of the run; call `progress` after every tick, and every POLL_S in between."""
+        """Drive the loop to the end of the run; call `progress` when a tick begins, and every POLL_S until it ends."""
         clock = self.clock
         online_s = time.monotonic()
         while not clock.finished:
+            if progress is not None and not progress(self):
+                return
             loop.run_until(self._tick_ended(clock.tick), POLL_S)
             if runner.connection.online:
                 online_s = time.monotonic()
             elif time.monotonic() - online_s > MAX_OUTAGE_S:
                 raise BrokerError(f"the broker was lost in tick {clock.tick}. {loop.offline_reason}")
-            if progress is not None and not progress(self):
-                return
 
     def _tick_ended(self, tick: int) -> Callable[[], bool]:
         """Return a condition that holds once the clock has left a tick."""

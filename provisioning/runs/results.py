@@ -35,7 +35,7 @@ def open_recording(
     """
     path = None if trace is None else _writable_file(trace)
     if directory is not None:
-        _clear(directory)
+        clear_run(directory)
     return Recording(
         directory,
         facts_of(scenario),
@@ -66,7 +66,23 @@ def facts_of(scenario: Scenario) -> RunFacts:
     )
 
 
-def _clear(directory: Path) -> None:
+def stored_run(directory: Path) -> Path:
+    """Return the path of the store in a results directory; raise CommandError where there is none."""
+    path = directory / STORE
+    if path.is_file():
+        return path
+    problem = (
+        f"contains no run (no {STORE}): name a directory with the results of `gridfleet simulate` or `run`"
+    )
+    recorded = sorted(found.parent.name for found in directory.glob(f"runs/*/{STORE}"))
+    if recorded:
+        problem = (
+            f"is a recorder's directory: name one of its runs, such as {directory / 'runs' / recorded[-1]}"
+        )
+    raise CommandError(directory, problem)
+
+
+def clear_run(directory: Path) -> None:
     """Delete the files of an earlier run, so that they are not mistaken for the new run's; delete nothing else."""
     if not (directory / STORE).is_file():
         return

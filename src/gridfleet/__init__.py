@@ -1,5 +1,52 @@
 """A power grid of bargaining devices: energy trading and charging reservations by contract net over MQTT.
 
-The code is in the four folders at the top of the repository; `gridfleet.broker`, `gridfleet.devices`,
-`gridfleet.dashboards` and `gridfleet.provisioning` are links to them. See "One import name" in docs/design.md.
+    import gridfleet
+
+    result = gridfleet.simulate("storm", ticks=40)
+    result.ticks.to_pandas().plot(x="simulated_time", y=["demand_kwh", "generated_kwh"])
+
+What is public is listed here and in docs/api.md; it loads when it is first used. The code is in the four folders at the
+top of the repository: `gridfleet.broker`, `gridfleet.devices`, `gridfleet.dashboards` and `gridfleet.provisioning` are
+links to them. See "One import name" in docs/design.md.
 """
+
+TYPE_CHECKING = (
+    False  # the name that type checkers know; `typing` itself takes longer to load than all of this
+)
+
+if TYPE_CHECKING:
+    from gridfleet.broker.errors import GridFleetError
+    from gridfleet.dashboards.audit.findings import Finding
+    from gridfleet.devices.config.scenario import Scenario
+    from gridfleet.provisioning.api.result import Result
+    from gridfleet.provisioning.api.runs import run, simulate
+    from gridfleet.provisioning.api.table import Table
+
+__all__ = ["Finding", "GridFleetError", "Result", "Scenario", "Table", "run", "simulate"]
+
+_MODULES = {
+    "Finding": "dashboards.audit.findings",
+    "GridFleetError": "broker.errors",
+    "Result": "provisioning.api.result",
+    "Scenario": "devices.config.scenario",
+    "Table": "provisioning.api.table",
+    "run": "provisioning.api.runs",
+    "simulate": "provisioning.api.runs",
+}
+"""Public name -> the module that defines it."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first used."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'gridfleet' has no attribute {name!r}; it has {', '.join(__all__)}")
+        from importlib import import_module
+
+        found = globals()[name] = getattr(import_module(f"gridfleet.{_MODULES[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        """Return the public names, so that notebooks complete them."""
+        return [*globals(), *__all__]

@@ -9,6 +9,7 @@ MODULES = (
     "agents.base",
     "charging.reputation",
     "charging.out_of_service",
+    "config.scenario",
     "config.toml_errors",
     "config.toml_lines",
     "market.clearing",

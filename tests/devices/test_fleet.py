@@ -13,7 +13,8 @@ from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
-from gridfleet.devices.config.scenario import TURBINE_SITES, Scenario, load, parse
+from gridfleet.devices.config.scenario import Scenario, load, parse
+from gridfleet.devices.config.scenario_tables import TURBINE_SITES
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet, cells_of
 from tests.devices.testbed import birth

@@ -9,6 +9,8 @@ import pytest
 @pytest.mark.parametrize(
     "module",
     [
+        "api.runs",
+        "api.table",
         "chaos.plan",
         "cli.arguments",
         "cli.clock_options",

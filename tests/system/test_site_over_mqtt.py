@@ -34,7 +34,8 @@ from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.charging.session import ChargingSession
 from gridfleet.devices.clock.settings import Value
-from gridfleet.devices.config.scenario import AreaTable, Scenario, load, parse
+from gridfleet.devices.config.scenario import Scenario, load, parse
+from gridfleet.devices.config.scenario_tables import AreaTable
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import SiteRun

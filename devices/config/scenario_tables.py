@@ -1,0 +1,146 @@
+"""The tables of a scenario file: their keys, limits and defaults."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm
+from gridfleet.devices.charging.out_of_service import validated_chargers_out
+from gridfleet.devices.config.shared_tables import (
+    AnnualEnergy,
+    ChargerTable,
+    Latitude,
+    Longitude,
+    MeasuringHeight,
+    Price,
+    RectangleTable,
+    RotorDiameter,
+    Share,
+    Table,
+    Temperature,
+)
+
+TURBINE_SITES: Final = (
+    (53.597, 10.021),
+    (52.484, 12.229),
+    (51.085, 7.219),
+    (49.328, 11.184),
+    (48.349, 9.885),
+)
+"""The original system's sites: Hamburg, Brandenburg, Köln, Nürnberg, Ulm."""
+REACTOR_SITE: Final = (53.573, 9.881)
+
+Scale = Annotated[float, Field(ge=0, le=2)]
+WindScale = Annotated[float, Field(ge=0, le=5)]
+ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated_chargers_out)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Place = tuple[Latitude, Longitude]
+
+
+class SettingsTable(Table):
+    """Settings that can also be changed while the scenario runs."""
+
+    consumer_scale: Scale = 1.0
+    vehicle_scale: Scale = 1.0
+    turbine_scale: Scale = 1.0
+    wind_scale: WindScale = 1.0
+    algorithm: Algorithm = Algorithm.BEST
+    chargers_out: ChargersOut = ""
+
+
+class AreaTable(RectangleTable):
+    """A rectangle divided into rows × columns cells; adjacent cells are neighbours."""
+
+    rows: Annotated[int, Field(ge=1, le=1000)] = 1
+    columns: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class WeatherTable(Table):
+    """Wind and temperature: generated from the seed, or read from files."""
+
+    source: Literal["synthetic", "csv", "dwd"] = "synthetic"
+    files: tuple[str, ...] = ()
+    """For csv and dwd; relative to the scenario's file."""
+    station_list: str | None = None
+    measured_at_m: MeasuringHeight | None = None
+    """Height of the wind measurements above ground; without it they are taken as measured at the hub."""
+    assumed_temperature_c: Temperature | None = None
+    weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
+    weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
+    correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
+    correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
+    mean_temperature_c: Temperature = 9.3
+
+    @model_validator(mode="after")
+    def _has_files(self) -> "WeatherTable":
+        if (self.source == "synthetic") != (not self.files):
+            raise ValueError("files are given for the sources csv and dwd, and only for them")
+        if self.source == "csv" and len(self.files) != 1:
+            raise ValueError("files: a csv source is one file; it may hold several stations")
+        return self
+
+
+class TurbinesTable(Table):
+    """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
+
+    count: Count = 3
+    rotor_diameter_m: tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
+    hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
+    """Used only when `weather.measured_at_m` is given."""
+    sites: tuple[Place, ...] = TURBINE_SITES
+
+
+class ConsumersTable(Table):
+    """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
+
+    count: Count = 1
+    annual_kwh: AnnualEnergy = 1_000_000.0
+
+
+class _Counted(Table):
+    count: Count = 1
+
+
+class ChargersTable(ChargerTable, _Counted):
+    """Charging stations with a buffer battery."""
+
+    count: Count = 20
+    stored_share: Share = 0.0
+    ports: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class WeightsTable(Table):
+    """Weights of the algorithm `weighted`; only their ratios matter."""
+
+    distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    price: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
+class VehiclesTable(Table):
+    """Electric vehicles, each of a model drawn from the table of real cars."""
+
+    count: Count = 30
+    stored_share: tuple[Share, Share] = (0.4, 1.0)
+    price_limit_eur_per_kwh: Price = 1.01
+    weights: WeightsTable = WeightsTable()
+
+
+class ReactorsTable(Table):
+    """External reactors; each cell is connected to one."""
+
+    count: Annotated[int, Field(ge=0, le=1000)] = 1
+
+
+class EventTable(Table):
+    """Settings that apply from `hour` after the start."""
+
+    hour: Annotated[float, Field(ge=0, le=100_000)]
+    title: Annotated[str, Field(min_length=1, max_length=64)]
+    consumer_scale: Scale | None = None
+    vehicle_scale: Scale | None = None
+    turbine_scale: Scale | None = None
+    wind_scale: WindScale | None = None
+    algorithm: Algorithm | None = None
+    chargers_out: ChargersOut | None = None
+    outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S)] | None = None

@@ -1,0 +1,132 @@
+"""The result of a run: tables, key figures and the auditor's findings, in memory, and its files on request."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from gridfleet.broker.errors import StoreError, error_reason
+from gridfleet.dashboards.audit.findings import Finding
+from gridfleet.dashboards.recording.recording import BREACHES, STORE
+from gridfleet.dashboards.reports.columns import AGENTS, RESERVATIONS, TICKS, TRADES, TableFormat
+from gridfleet.dashboards.reports.export import write_exports
+from gridfleet.dashboards.reports.metrics import metric_values
+from gridfleet.dashboards.reports.summary import summarise
+from gridfleet.dashboards.store.database import Store
+from gridfleet.provisioning.api.table import INSTALL_RUN, MissingPackageError, Table
+from gridfleet.provisioning.runs.results import clear_run, stored_run
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """The result of a run, complete in memory; it can be pickled, and holds nothing that must be closed.
+
+    `simulate` and `run` return it; `Result.open` reads a stored run.
+    """
+
+    _image: bytes
+    """The content of the local store, run.sqlite."""
+
+    @classmethod
+    def open(cls, directory: str | PathLike[str]) -> "Result":
+        """Return the result of a stored run, as it is now.
+
+        `directory` is what was given to `save`, or to the command line as `--out`, or one of a recorder's `runs/`.
+        Raises a GridFleetError where it contains no run that this version can read.
+        """
+        with Store.open(stored_run(Path(directory))) as store:
+            return cls(store.image())
+
+    @cached_property
+    def ticks(self) -> Table:
+        """The energy balance of each tick and cell: the columns of ticks.csv."""
+        return self._table("ticks", TICKS)
+
+    @cached_property
+    def trades(self) -> Table:
+        """Each settled trade: the columns of ledger.csv."""
+        return self._table("trades", TRADES)
+
+    @cached_property
+    def reservations(self) -> Table:
+        """Each vehicle's call for proposals and what came of it: the columns of reservations.csv."""
+        return self._table("reservations", RESERVATIONS)
+
+    @cached_property
+    def agents(self) -> Table:
+        """Each device at the end of each tick: the columns of agents.csv."""
+        return self._table("agents", AGENTS)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Facts, totals, counts and verdict of the run: the content of summary.json."""
+        with self._store() as store:
+            return summarise(store)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The key figures by name, as in compare.csv and in its units; NaN where there was nothing to measure.
+
+        One level deep, so that `pandas.DataFrame([result.metrics for result in results])` compares runs.
+        """
+        with self._store() as store:
+            return metric_values(store)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The auditor's findings, one for each invariant.
+
+        `name`; `what` is checked; how often it was `checked`; the number of `breaches`; the first of them described in
+        `examples`; and whether the invariant `holds`.
+        """
+        with self._store() as store:
+            examples = store.meta(BREACHES, {})
+            return tuple(
+                Finding(*invariant, examples=tuple(examples.get(invariant.name, ())))
+                for invariant in store.invariants()
+            )
+
+    def save(self, directory: str | PathLike[str], *, report: bool = True, replace: bool = False) -> Path:
+        """Write the files of the run, equal to those of the command line; return the directory.
+
+        `directory` is created if missing. `report=False` leaves out report.html and plots/, which take seconds.
+        Raises StoreError where the directory contains a run and `replace` is not set, or cannot be written, and
+        MissingPackageError where the report needs a package that is not installed.
+        """
+        path = Path(directory)
+        if report and find_spec("matplotlib") is None:
+            raise MissingPackageError("the report", "matplotlib", f"{INSTALL_RUN}, or set report=False")
+        if (path / STORE).exists() and not replace:
+            raise StoreError(path, "contains a run already", "name another directory, or set replace=True")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            clear_run(path)
+            (path / STORE).write_bytes(self._image)
+            with self._store() as store:
+                write_exports(store, path)
+                if report:
+                    from gridfleet.dashboards.reports.report import write_report
+
+                    write_report(store, path)
+        except OSError as error:
+            reason = f"cannot be written ({error_reason(error)})"
+            raise StoreError(path, reason, "name a directory that can be written to") from error
+        return path
+
+    def __repr__(self) -> str:
+        summary = self.summary
+        devices = sum(summary["counts"]["agents"].values())
+        return (
+            f"<Result {summary['scenario']}, seed {summary['seed']}: {summary['ticks']} ticks, {devices} devices, "
+            f"{summary['counts']['trades']} trades, verdict {summary['verdict']}>"
+        )
+
+    def _store(self) -> Store:
+        return Store.from_image(self._image)
+
+    def _table(self, name: str, table: TableFormat[Any]) -> Table:
+        types = {column.name: column.quantity.type for column in table.columns}
+        with self._store() as store:
+            return Table(name, table.values(store), types)
