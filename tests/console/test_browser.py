@@ -317,7 +317,7 @@ def test_a_killed_broker_shows_a_banner_until_it_runs_again(browser: Browser) ->
         browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'")
         browser.wait("document.body.classList.contains('stale')")
         browser.wait("document.title === 'not connected · germany – GridFleet'")
-        browser.wait("document.querySelector('#steering').disabled")
+        browser.wait("document.querySelector('#run-controls').disabled")
         first.close()
         held = running.now.tick
         with EmbeddedBroker(address.port):

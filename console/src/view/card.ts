@@ -4,7 +4,7 @@ import { clockText, dayText, eur, kw, kwh, percent, plain } from '../format';
 import type { Controls } from './controls';
 import { outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
 import type { Site } from '../model/site';
-import { KIND_TONE, type Colours } from './palette';
+import { KIND_COLOUR, type Colours } from './palette';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 
@@ -117,7 +117,7 @@ export class Card {
     pen.moveTo(0, y(0));
     pen.lineTo(width, y(0));
     pen.stroke();
-    pen.strokeStyle = pen.fillStyle = colours[KIND_TONE[device.kind]];
+    pen.strokeStyle = pen.fillStyle = colours[KIND_COLOUR[device.kind]];
     pen.lineWidth = 1.75;
     pen.beginPath();
     values.forEach((value, index) => (index ? pen.lineTo(x(index), y(value)) : pen.moveTo(x(0), y(value))));

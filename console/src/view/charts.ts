@@ -5,11 +5,11 @@ import 'uplot/dist/uPlot.min.css';
 import { clockText, plain } from '../format';
 import type { Site } from '../model/site';
 import type { TickTotals } from '../model/tick-totals';
-import type { Colours, Tone } from './palette';
+import type { Colours, ColourName } from './palette';
 
 interface Line {
   label: string;
-  tone: Tone;
+  colour: ColourName;
   dash?: number[];
   scale?: 'y' | 'km';
   digits: number;
@@ -34,27 +34,27 @@ const CHARTS: Chart[] = [
     title: 'Consumption and generation',
     unit: 'kWh per tick',
     lines: () => [
-      { label: 'wind', tone: 'wind', digits: 0, value: (b) => inKwh(b.wind) },
-      { label: 'reactor', tone: 'reactor', digits: 0, value: (b) => inKwh(b.reactor) },
-      { label: 'consumers', tone: 'consumer', digits: 0, value: (b) => inKwh(b.bought) },
-      { label: 'chargers', tone: 'charger', digits: 0, value: (b) => inKwh(b.charged) },
-      { label: 'curtailed', tone: 'curtailed', dash: [3, 3], digits: 0, value: (b) => inKwh(b.curtailed) },
+      { label: 'wind', colour: 'wind', digits: 0, value: (b) => inKwh(b.wind) },
+      { label: 'reactor', colour: 'reactor', digits: 0, value: (b) => inKwh(b.reactor) },
+      { label: 'consumers', colour: 'consumer', digits: 0, value: (b) => inKwh(b.bought) },
+      { label: 'chargers', colour: 'charger', digits: 0, value: (b) => inKwh(b.charged) },
+      { label: 'curtailed', colour: 'curtailed', dash: [3, 3], digits: 0, value: (b) => inKwh(b.curtailed) },
     ],
   },
   {
     title: 'Market prices',
     unit: '€/kWh',
     lines: () => [
-      { label: 'mean', tone: 'price', digits: 3, value: (b) => inPrice(b.meanPrice) },
-      { label: 'lowest', tone: 'price', dash: [3, 3], digits: 3, value: (b) => inPrice(b.lowestPrice) },
+      { label: 'mean', colour: 'price', digits: 3, value: (b) => inPrice(b.meanPrice) },
+      { label: 'lowest', colour: 'price', dash: [3, 3], digits: 3, value: (b) => inPrice(b.lowestPrice) },
     ],
   },
   {
     title: 'Stored energy',
     unit: 'kWh',
     lines: () => [
-      { label: 'in chargers', tone: 'charger', digits: 0, value: (b) => inKwh(b.storedChargers) },
-      { label: 'in vehicles', tone: 'vehicle', digits: 0, value: (b) => inKwh(b.storedVehicles) },
+      { label: 'in chargers', colour: 'charger', digits: 0, value: (b) => inKwh(b.storedChargers) },
+      { label: 'in vehicles', colour: 'vehicle', digits: 0, value: (b) => inKwh(b.storedVehicles) },
     ],
   },
   {
@@ -66,9 +66,9 @@ const CHARTS: Chart[] = [
       const kind = (id: string): string => site.devices.get(id)?.kind ?? '';
       const reactors = ids.filter(([id]) => kind(id) === 'reactor').map(([id]) => id);
       const turbines = ids.filter(([id]) => kind(id) === 'turbine').map(([id]) => id);
-      const line = (label: string, tone: Tone, which: string[], dash: number[]): Line => ({
+      const line = (label: string, colour: ColourName, which: string[], dash: number[]): Line => ({
         label,
-        tone,
+        colour,
         dash,
         digits: 0,
         value: (b) => {
@@ -92,15 +92,15 @@ const CHARTS: Chart[] = [
     title: 'Accepted charging offers',
     unit: 'mean, €/kWh and km',
     lines: () => [
-      { label: 'price', tone: 'price', digits: 3, value: (b) => (b.accepted ? inPrice(b.acceptedUeur / b.accepted) : NaN) },
-      { label: 'distance', tone: 'vehicle', dash: [7, 4], scale: 'km', digits: 0, value: (b) => (b.accepted ? b.acceptedKm / b.accepted : NaN) },
+      { label: 'price', colour: 'price', digits: 3, value: (b) => (b.accepted ? inPrice(b.acceptedUeur / b.accepted) : NaN) },
+      { label: 'distance', colour: 'vehicle', dash: [7, 4], scale: 'km', digits: 0, value: (b) => (b.accepted ? b.acceptedKm / b.accepted : NaN) },
     ],
   },
   {
     title: 'Cost of a charge',
     unit: 'mean, €',
     lines: () => [
-      { label: 'cost', tone: 'vehicle', digits: 2, value: (b) => (b.accepted ? inEur(b.acceptedNeur / b.accepted) : NaN) },
+      { label: 'cost', colour: 'vehicle', digits: 2, value: (b) => (b.accepted ? inEur(b.acceptedNeur / b.accepted) : NaN) },
     ],
   },
 ];
@@ -193,7 +193,7 @@ class Plot {
           (line): uPlot.Series => ({
             label: line.label,
             scale: line.scale ?? 'y',
-            stroke: colours[line.tone],
+            stroke: colours[line.colour],
             width: 1.75,
             dash: line.dash ?? [],
             spanGaps: line.label === 'price' || line.label === 'distance' || line.label === 'cost',

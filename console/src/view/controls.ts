@@ -26,7 +26,7 @@ const get = <T extends HTMLElement>(id: string): T => document.getElementById(id
 
 export class Controls {
   private readonly pending = new Map<string, Pending>();
-  private readonly steering = get<HTMLFieldSetElement>('steering');
+  private readonly fieldset = get<HTMLFieldSetElement>('run-controls');
   private readonly pause = get<HTMLButtonElement>('pause');
   private readonly answer = get('answer');
   private readonly mode = get<HTMLSelectElement>('mode');
@@ -72,7 +72,7 @@ export class Controls {
 
   /** Whether this charger can be taken out of service, or put back, by itself. */
   mayToggle(device: Device): boolean {
-    return !this.steering.disabled && (this.isNamedOut(device.id) || !outOfService(device));
+    return !this.fieldset.disabled && (this.isNamedOut(device.id) || !outOfService(device));
   }
 
   toggleCharger(id: string): void {
@@ -130,7 +130,7 @@ export class Controls {
   /** Compare what was requested with what the clock reports, and show the latter. */
   update(nowMs: number, online: boolean): void {
     const { clock, tick, finished } = this.site.run;
-    this.steering.disabled = !online || !tick || finished;
+    this.fieldset.disabled = !online || !tick || finished;
     for (const request of [...this.pending.values()]) {
       if (clock && clock.revision >= request.revision && isInEffect(clock, request)) {
         this.pending.delete(request.name);

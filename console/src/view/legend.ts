@@ -3,7 +3,7 @@
 import { DEVICE_KINDS, type DeviceKind } from '../model/devices';
 import type { Site } from '../model/site';
 import type { MapView } from './map/map';
-import { KIND_TONE, type Colours } from './palette';
+import { KIND_COLOUR, type Colours } from './palette';
 import { put } from './panels';
 
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
@@ -23,7 +23,7 @@ export function buildKinds(map: MapView, palette: Colours): void {
       button.title = `Show or hide ${PLURALS[kind]}`;
       const icon = document.createElement('canvas');
       icon.setAttribute('aria-hidden', 'true');
-      map.icon(icon, kind, palette[KIND_TONE[kind]]);
+      map.icon(icon, kind, palette[KIND_COLOUR[kind]]);
       const count = document.createElement('span');
       count.id = `count-${kind}`;
       button.append(icon, PLURALS[kind], ' ', count);

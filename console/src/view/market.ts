@@ -125,13 +125,13 @@ export class MarketView {
     pen.textAlign = 'left';
     pen.fillText('€/kWh', 4, 10);
 
-    const tone = { wind: colours.wind, imported: colours.imported, reactor: colours.reactor } as const;
+    const fill = { wind: colours.wind, imported: colours.imported, reactor: colours.reactor } as const;
     let at = 0;
     for (const slice of slices) {
       const [left, right, upper] = [x(at), x(at + slice.wh), y(slice.ueur / 1e6)];
       at += slice.wh;
       if (slice.by === 'unserved') continue;
-      pen.fillStyle = tone[slice.by];
+      pen.fillStyle = fill[slice.by];
       pen.globalAlpha = 0.8;
       pen.fillRect(left, upper, Math.max(right - left, 0.5), height - BOTTOM - upper);
     }

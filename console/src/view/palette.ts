@@ -1,6 +1,6 @@
 // The colour of each quantity, as in dashboards/plots/style.py (a test compares the two).
 
-export const TONES = {
+export const COLOURS = {
   wind: ['#0072b2', '#4aa8e0'],
   reactor: ['#d55e00', '#f0803c'],
   consumer: ['#b8578f', '#dd8fbc'],
@@ -14,20 +14,20 @@ export const TONES = {
   muted: ['#5c6670', '#a4adb6'],
   grid: ['#dde1e6', '#343b43'],
 } as const;
-export type Tone = keyof typeof TONES;
+export type ColourName = keyof typeof COLOURS;
 
 export const PAPER = { paper: ['#ffffff', '#14181d'], card: ['#f6f7f9', '#1c2229'], land: ['#e9edf1', '#222a32'] } as const;
 
 export type Theme = 'light' | 'dark';
-export type Colours = Record<Tone | keyof typeof PAPER, string>;
+export type Colours = Record<ColourName | keyof typeof PAPER, string>;
 
 export function colours(theme: Theme): Colours {
   const at = theme === 'light' ? 0 : 1;
-  const pairs = Object.entries({ ...TONES, ...PAPER }).map(([name, pair]) => [name, pair[at]]);
+  const pairs = Object.entries({ ...COLOURS, ...PAPER }).map(([name, pair]) => [name, pair[at]]);
   return Object.fromEntries(pairs) as Colours;
 }
 
-export const KIND_TONE = {
+export const KIND_COLOUR = {
   turbine: 'wind',
   consumer: 'consumer',
   charger: 'charger',

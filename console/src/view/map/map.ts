@@ -2,11 +2,12 @@
 // cached images, so that a thousand devices move smoothly.
 
 import germany from '../../../../dashboards/plots/data/germany.json';
-import { outOfService, stateOfCharge, type Device, type DeviceKind } from '../../model/devices';
+import type { Device, DeviceKind } from '../../model/devices';
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
+import { drawDevice, hash } from './device';
 import { drawFlows, drawRoutes, type Spot } from './flows';
-import { ROTOR_STEPS, Symbols, type Pen } from './symbols';
+import { Symbols, type Pen } from './symbols';
 import { boundsAround, Viewport, type Place } from './viewport';
 
 const RINGS = germany.rings as unknown as [number, number][][];
@@ -14,7 +15,6 @@ const MIN_GLIDE_MS = 400;
 const CLICK_RADIUS_PX = 18;
 /** With more devices than this, the map shows only the area that they are in. */
 const MANY_DEVICES = 400;
-const STATUSES = ['parked', 'charging', 'stranded'] as const;
 const RANK: Record<DeviceKind, number> = { consumer: 0, reactor: 1, turbine: 2, charger: 3, vehicle: 4 };
 
 export class MapView {
@@ -137,11 +137,11 @@ export class MapView {
     pen.clearRect(0, 0, this.viewport.width, this.viewport.height);
     pen.imageSmoothingEnabled = false;
     this.place(nowMs);
-    const { site, spots, hidden, colours } = this;
+    const { site, spots, hidden, colours, symbols, size, movedMs } = this;
     const scene = { site, spots, hidden, colours, project: this.viewport.projection() };
-    drawFlows(pen, scene, this.movedMs);
+    drawFlows(pen, scene, movedMs);
     drawRoutes(pen, scene);
-    for (const spot of this.spots) this.drawDevice(pen, spot);
+    for (const spot of spots) drawDevice(pen, spot, { site, symbols, colours, size, movedMs });
     this.mark(pen, this.hovered, 1.25);
     this.mark(pen, this.selected, 2);
   }
@@ -249,49 +249,6 @@ export class MapView {
     pen.setLineDash([]);
   }
 
-  private drawDevice(pen: Pen, { device, x, y }: Spot): void {
-    const { symbols, movedMs } = this;
-    const outdated = this.site.isOutdated(device);
-    const state = device.state;
-    if (outdated) pen.globalAlpha = device.online ? 0.45 : 0.6;
-    if (device.kind === 'turbine') {
-      const share = state && !outdated ? Math.max(0, state.power_w) / this.site.devices.maxTurbinePowerW : 0;
-      const speed = share > 0 ? 0.5 + 3.5 * Math.sqrt(share) : 0;
-      const turned = (movedMs / 1000) * speed + hash(device.id);
-      const step = Math.floor((((turned / ((2 * Math.PI) / 3)) % 1) + 1) * ROTOR_STEPS) % ROTOR_STEPS;
-      const strength = outdated || !state ? 0 : share > 0 ? 1 + Math.round(share * 2) : 0;
-      symbols.stamp(pen, `t${step} ${strength} ${outdated}`, 19, x, y, (each) => symbols.turbine(each, step, strength, outdated));
-    } else if (device.kind === 'charger') {
-      const level = Math.round((stateOfCharge(state) || 0) * 24);
-      const [all, reserved] = state?.kind === 'charger' ? [state.ports, state.ports_reserved] : [0, 0];
-      const ports = Math.min(all, 8);
-      const free = Math.max(0, ports - reserved);
-      const look = outOfService(device) ? 'out' : state?.status === 'charging' && !outdated ? 'charging' : 'free';
-      const key = `c${level} ${ports} ${free} ${look} ${outdated}`;
-      symbols.stamp(pen, key, 14, x, y, (each) => symbols.charger(each, level / 24, ports, free, look, outdated));
-    } else if (device.kind === 'vehicle') {
-      const level = Math.round((stateOfCharge(state) || 0) * 12);
-      const status = STATUSES.find((each) => each === state?.status) ?? 'driving';
-      symbols.stamp(pen, `v${level} ${status} ${outdated}`, 9, x, y, (each) => symbols.vehicle(each, level / 12, status, outdated));
-    } else if (device.kind === 'reactor') {
-      const busy = state?.kind === 'reactor' && state.sold_wh > 0 && !outdated;
-      if (busy) {
-        pen.globalAlpha = 0.25 + 0.15 * Math.sin(movedMs / 400);
-        pen.fillStyle = this.colours.reactor;
-        pen.beginPath();
-        pen.arc(x, y, 17 * this.size, 0, 7);
-        pen.fill();
-        pen.globalAlpha = 1;
-      }
-      symbols.stamp(pen, `r${busy} ${outdated}`, 13, x, y, (each) => symbols.reactor(each, busy, outdated));
-    } else {
-      const short = state?.status === 'short';
-      symbols.stamp(pen, `h${short} ${outdated}`, 10, x, y, (each) => symbols.consumer(each, short, outdated));
-    }
-    pen.globalAlpha = 1;
-    if (!device.online) symbols.stamp(pen, 'off', 9, x, y, (each) => symbols.cross(each));
-  }
-
   private mark(pen: Pen, id: string | null, width: number): void {
     const at = id ? this.where(id) : null;
     if (!at) return;
@@ -306,9 +263,4 @@ export class MapView {
       pen.stroke();
     }
   }
-}
-function hash(text: string): number {
-  let sum = 0;
-  for (let index = 0; index < text.length; index++) sum = (sum * 31 + text.charCodeAt(index)) % 6283;
-  return sum / 1000;
 }

@@ -1,6 +1,6 @@
 // The symbols of the devices. Each look is drawn once and then copied.
 
-import { KIND_TONE, type Colours } from '../palette';
+import { KIND_COLOUR, type Colours } from '../palette';
 
 export type Pen = CanvasRenderingContext2D;
 export const ROTOR_STEPS = 30;
@@ -37,7 +37,7 @@ export class Symbols {
   }
 
   turbine(pen: Pen, step: number, strength: number, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.turbine];
+    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.turbine];
     pen.scale(1.25, 1.25);
     pen.strokeStyle = colour;
     pen.lineWidth = 1.6;
@@ -70,7 +70,7 @@ export class Symbols {
     outdated: boolean,
   ): void {
     const out = state === 'out';
-    const colour = outdated || out ? this.colours.muted : this.colours[KIND_TONE.charger];
+    const colour = outdated || out ? this.colours.muted : this.colours[KIND_COLOUR.charger];
     this.disc(pen, 9, this.colours.paper);
     pen.lineWidth = 3;
     pen.strokeStyle = this.colours.grid;
@@ -115,7 +115,7 @@ export class Symbols {
   }
 
   vehicle(pen: Pen, level: number, status: string, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.vehicle];
+    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.vehicle];
     const parked = status === 'parked';
     const reach = parked ? 4 : 5.2;
     this.disc(pen, reach + 1.2, this.colours.paper);
@@ -143,7 +143,7 @@ export class Symbols {
   }
 
   reactor(pen: Pen, busy: boolean, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.reactor];
+    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.reactor];
     pen.beginPath();
     for (let corner = 0; corner < 6; corner++) {
       const angle = (corner * Math.PI) / 3;
@@ -166,7 +166,7 @@ export class Symbols {
   }
 
   consumer(pen: Pen, short: boolean, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_TONE.consumer];
+    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.consumer];
     pen.beginPath(); // a house
     pen.moveTo(0, -8);
     pen.lineTo(8, -1);
