@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class GridFleetError(Exception):
-    """Base of every error that GridFleet raises on purpose; its text says what is wrong and gives a remedy."""
+    """Base of all errors of GridFleet; the text says what is wrong and gives a remedy."""
 
 
 def error_reason(error: Exception) -> str:
@@ -36,7 +36,7 @@ class TopicError(GridFleetError, ValueError):
 
 
 class PayloadError(GridFleetError, ValueError):
-    """A payload that is not a message of the topic's message type, or not allowed; `reason` is one word to count by."""
+    """A payload that is no valid message of its message type, or is not allowed; `reason` is a word for counters."""
 
     def __init__(self, message_type: str, reason: str, detail: str) -> None:
         super().__init__(f"{message_type}: {detail}")

@@ -2,7 +2,7 @@
 
 rumqttd cannot be stopped from within its process, and should use a processor of its own. So it runs in a child process
 that leads its own session, so that Ctrl-C in the terminal does not reach it. The child ends when its standard input
-closes or its parent ends for whatever reason.
+closes or its parent ends for any reason.
 """
 
 import contextlib
@@ -110,7 +110,7 @@ class EmbeddedBroker:
                 self.close()
                 if not left:
                     raise
-                self._child = None  # another program took the port meanwhile
+                self._child = None  # another program has taken the port
             except BaseException:
                 self.close()
                 raise

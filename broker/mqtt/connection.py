@@ -120,7 +120,7 @@ class Connection:
     ) -> bool:
         """Publish a message; return False when it was dropped, as QoS 0 is while there is no connection.
 
-        QoS 1 and 2 are kept meanwhile, in order, and sent after reconnecting, unless `expiry_s` seconds have passed
+        QoS 1 and 2 are queued meanwhile, in order, and sent after reconnecting, unless `expiry_s` seconds have passed
         or a later message of the same topic `supersedes` it. Raises BrokerError after close, ValueError for a topic
         that is not allowed.
         """
@@ -247,7 +247,7 @@ class Connection:
         try:
             self._client.loop_read()
             self._inbox.dispatch(self._is_online)
-            self._queue.send_held()
+            self._queue.send_queued()
         finally:
             self.write()  # acknowledgements, whatever a callback raises
 
@@ -267,7 +267,7 @@ class Connection:
         return False
 
     def _disconnect(self, transport: WatchedTransport) -> None:
-        self._queue.send_held()
+        self._queue.send_queued()
         if self._queue.all_acknowledged and not transport.unsent and not self._client.want_write():
             transport.half_closed = True
             self._client.disconnect_for_good()

@@ -155,7 +155,7 @@ class Device:
         readings, faults = self._readings()
         if not readings and not faults:
             return
-        now = real_time.stamp()
+        now = real_time.timestamp()
         self._publish_or_queue(Sample(now.at_ms, now.synchronised, self.file.measured, readings, faults))
 
     def publish_queued(self) -> None:
@@ -170,7 +170,7 @@ class Device:
         if oldest is None:
             return
         self._in_flight, messages = oldest
-        now = real_time.stamp()
+        now = real_time.timestamp()
         for queued in messages:
             payload = json.dumps(with_correct_time(queued, now), separators=(",", ":")).encode()
             self._publish(queued.message_type, payload)
@@ -185,7 +185,9 @@ class Device:
         self._waiting = 0 if self.online else self._waiting + 1
         if not self.online and self._queue is not None:
             self._queue.put(
-                QueuedMessage(message.TYPE, json.loads(payload), real_time.boot_id(), real_time.stamp().up_ms)
+                QueuedMessage(
+                    message.TYPE, json.loads(payload), real_time.boot_id(), real_time.timestamp().up_ms
+                )
             )
         elif self._waiting <= MAX_UNQUEUED:
             self._publish(message.TYPE, payload)

@@ -1,4 +1,4 @@
-"""Real time on a machine without a battery-backed clock, and whether that time is right."""
+"""Real time on a machine without a battery-backed clock, and whether its clock is synchronised."""
 
 import ctypes
 import time
@@ -22,7 +22,7 @@ class Timestamp(NamedTuple):
     """Milliseconds since the machine was started."""
 
 
-def stamp() -> Timestamp:
+def timestamp() -> Timestamp:
     """Return the present instant."""
     return Timestamp(time.time_ns() // 1_000_000, synchronised(), time.monotonic_ns() // 1_000_000)
 

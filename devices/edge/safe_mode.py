@@ -1,7 +1,7 @@
 """Safe mode, for a device whose agent failed repeatedly: contactor open, brake applied, offline in the market.
 
-As little as possible runs here, so that whatever stopped the agent does not stop this, too: no agent, no control loop,
-one timer. Pins that cannot be opened are reported like any other fault.
+Safe mode has no agent, no control loop and only one timer, so that the cause of the failure does not stop it as well.
+Pins that cannot be opened are reported like any other fault.
 """
 
 import logging
@@ -98,7 +98,7 @@ class SafeMode:
                 from gridfleet.devices.edge.hardware.charger import ChargerControl
 
                 ChargerControl(file, board).make_safe(REASON)
-        except Exception as error:  # whatever it is, the site must know
+        except Exception as error:  # any failure is reported to the site
             LOG.exception("the pins cannot be made safe")
             self.faults = (FAULT, f"pins: {type(error).__name__}")
             return None
@@ -108,13 +108,13 @@ class SafeMode:
         """Publish, after every connect, that the device is offline in the market, and why."""
         scope, offline = self._presence
         self._publish(offline, scope)
-        now = real_time.stamp()
+        now = real_time.timestamp()
         measured = self._file.measured
         self._publish(Incident(now.at_ms, now.synchronised, measured, "controller", "failed", REASON))
         self._report_faults()
 
     def _report_faults(self) -> None:
-        now = real_time.stamp()
+        now = real_time.timestamp()
         self._publish(Sample(now.at_ms, now.synchronised, self._file.measured, {}, self.faults))
 
     def _publish(self, message: Message, scope: str = "") -> None:

@@ -26,8 +26,8 @@ Lot = tuple[Claim, int]
 def tie_break(agent: str, tick: int) -> int:
     """Return the number that orders equal prices: the same for every producer, another order in every tick.
 
-    It is a checksum finished as in MurmurHash3: the checksums of two ids of one length always differ in the same
-    bits, and the two multiplications undo that.
+    It is a checksum with the finaliser of MurmurHash3. Without it, the checksums of two ids of equal length differ in
+    the same bits in every tick.
     """
     mixed = crc32(agent.encode(), tick)
     mixed = (mixed ^ (mixed >> 16)) * 0x85EBCA6B & 0xFFFFFFFF

@@ -126,4 +126,4 @@ def test_a_time_that_cannot_be_corrected_stays_as_it_was(
 
 def test_the_kernel_says_whether_its_clock_is_synchronised() -> None:
     assert real_time.synchronised() in (True, False)
-    assert real_time.stamp().at_ms > 1_700_000_000_000
+    assert real_time.timestamp().at_ms > 1_700_000_000_000

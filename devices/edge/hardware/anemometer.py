@@ -20,7 +20,7 @@ MIN_BOUNCES: Final = 10
 BOUNCING_SHARE: Final = 0.1
 """With more bounces than this per pulse the contact is faulty."""
 MAX_PENDING_PULSES: Final = 100_000
-"""Most pulses that wait for the control loop, which steps twenty times a second."""
+"""The most pulses that wait for the control loop, which steps twenty times a second."""
 
 
 @dataclass(frozen=True, slots=True)

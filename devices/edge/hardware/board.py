@@ -1,4 +1,4 @@
-"""Pins and SPI bus for the control loop: those of a Raspberry Pi, or mocked ones; never chosen automatically.
+"""Pins and SPI bus for the control loop: those of a Raspberry Pi, or mocked ones, as the configuration says.
 
 A board also gives the time, so that on a test bench the control loop runs in the bench's time.
 """

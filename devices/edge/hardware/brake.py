@@ -1,4 +1,4 @@
-"""When a turbine's brake is applied: a pure state machine, without pins, clock or messages."""
+"""Decides when a turbine's brake is applied: a pure state machine, without pins, clock or messages."""
 
 from enum import StrEnum
 from typing import NamedTuple

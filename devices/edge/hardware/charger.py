@@ -208,7 +208,7 @@ class ChargerControl:
             return
         self._read_s = now_s
         try:
-            times_s, currents, voltages = self._burst()
+            times_s, currents, voltages = self._sample_cycle()
         except OSError:
             self._faults.set("adc", SensorFault.MISSING)
             self.current_a = self.power_w = 0.0
@@ -245,7 +245,7 @@ class ChargerControl:
             self._zero_code[table.channel] += ZERO_SMOOTHING * (found.zero_code - zero_code)
         return found
 
-    def _burst(self) -> tuple[list[float], list[int], list[int]]:
+    def _sample_cycle(self) -> tuple[list[float], list[int], list[int]]:
         """Sample one whole cycle: times, current, and voltage if it is measured; each is read first in turn."""
         board, adc = self._board, self._adc
         spacing_s = 1 / self._safety.mains_hz / mains.PAIRS

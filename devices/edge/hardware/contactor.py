@@ -1,4 +1,4 @@
-"""When a charger's contactor may be closed: a pure state machine, without pins, clock or messages.
+"""Decides when a charger's contactor may be closed: a pure state machine, without pins, clock or messages.
 
 State: since when the contactor is open or closed, since when the plug is in, and which causes are latched. Input: what
 the sensors show and who may charge (`ContactorInputs`). Output: whether the contactor is to be closed, and why not. It

@@ -14,7 +14,7 @@ from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.faults import SensorFault
 
 MAX_EVENTS: Final = 1000
-"""Most events that wait to be published; the oldest are dropped."""
+"""The most events that wait to be published; the oldest are dropped."""
 
 
 def no_wake() -> None:

@@ -1,4 +1,4 @@
-"""A status lamp: a colour for each state; a lamp of one colour blinks instead."""
+"""A status lamp: shows each state by a colour, or by blinking if it has one colour only."""
 
 from enum import Enum
 

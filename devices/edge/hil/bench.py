@@ -42,7 +42,7 @@ class Bench:
         self.url = url
         self._mock = MockPi() if pi is None else None
         self.pi: Pi = self._mock if self._mock is not None else pi  # type: ignore[assignment] # one of the two
-        self.pi.meanwhile(self._within_step)
+        self.pi.replace_sleep(self._within_step)
         self.clock = ScriptedClock(self.loop, site)
         self.collector = MessageCollector(self.loop, site)
         self.devices: list[Device] = []
@@ -187,7 +187,7 @@ class Bench:
             self.pi.pass_time(at_s - self.now_s)
 
     def _within_step(self, seconds: float) -> None:
-        """Let time pass while a control loop samples: plants and planned calls run meanwhile."""
+        """Let time pass while a control loop waits between samples: plants and planned calls run."""
         self._advance_plants(self.now_s + seconds)
 
     def _poll(self) -> None:

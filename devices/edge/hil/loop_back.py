@@ -36,7 +36,7 @@ class WiredPi:
         self._timeline: list[PinChange] = []
         self._volts: dict[int, Callable[[float], float]] = {}
         self._middle_v: dict[int, float] = {}
-        self._pass_time: Callable[[float], None] = board.sleep
+        self._sleep: Callable[[float], None] = board.sleep
 
     @property
     def now_s(self) -> float:
@@ -63,9 +63,9 @@ class WiredPi:
                 return
             self._board.sleep(min(end_s - now_s, STEP_S))
 
-    def meanwhile(self, pass_time: Callable[[float], None]) -> None:
-        """Set what is called instead of waiting in a control loop."""
-        self._pass_time = pass_time
+    def replace_sleep(self, sleep: Callable[[float], None]) -> None:
+        """Call `sleep` with the seconds whenever a control loop waits, instead of waiting."""
+        self._sleep = sleep
 
     def board(self) -> "_UnderTest":
         """Return the control loop's board: the same pins, and a wait that lets the bench's time pass."""
@@ -73,7 +73,7 @@ class WiredPi:
 
     def wait(self, seconds: float) -> None:
         """Let the bench's time pass."""
-        self._pass_time(seconds)
+        self._sleep(seconds)
 
     def level(self, pin: int) -> tuple[bool, float]:
         """Return the level that the partner reads, and since when."""

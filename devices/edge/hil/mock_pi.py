@@ -27,7 +27,7 @@ class MockClock:
     def __init__(self) -> None:
         self._now_s = 1000.0
         self.start_ms = 1_750_000_000_000
-        self.sleeper: Callable[[float], None] = self.advance
+        self.sleep: Callable[[float], None] = self.advance
 
     @property
     def now_s(self) -> float:
@@ -45,7 +45,7 @@ class RealClock(MockClock):
     def __init__(self) -> None:
         super().__init__()
         self.start_ms = time.time_ns() // 1_000_000 - round(time.monotonic() * 1000)
-        self.sleeper = time.sleep
+        self.sleep = time.sleep
 
     @property
     def now_s(self) -> float:
@@ -184,9 +184,9 @@ class MockPi:
         """Advance the Pi's clock."""
         self.clock.advance(seconds)
 
-    def meanwhile(self, pass_time: Callable[[float], None]) -> None:
-        """Set what is called instead of waiting in a control loop."""
-        self.clock.sleeper = pass_time
+    def replace_sleep(self, sleep: Callable[[float], None]) -> None:
+        """Call `sleep` with the seconds whenever a control loop waits, instead of waiting."""
+        self.clock.sleep = sleep
 
     @property
     def exact(self) -> bool:
@@ -232,4 +232,4 @@ class MockBoard(GpioBoard):
 
     def sleep(self, seconds: float) -> None:
         """Let the Pi's time pass."""
-        self._pi.clock.sleeper(seconds)
+        self._pi.clock.sleep(seconds)

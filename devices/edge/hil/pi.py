@@ -30,8 +30,8 @@ class Pi(Protocol):
     def pass_time(self, seconds: float) -> None:
         """Let that time pass."""
 
-    def meanwhile(self, pass_time: Callable[[float], None]) -> None:
-        """Have `pass_time` called, with the seconds, whenever a control loop wants to wait."""
+    def replace_sleep(self, sleep: Callable[[float], None]) -> None:
+        """Call `sleep` with the seconds whenever a control loop waits, instead of waiting."""
 
     def board(self) -> Board:
         """Return the board for a control loop."""
