@@ -62,7 +62,8 @@ def test_without_a_gap_every_tick_is_judged_from_the_first(tick: int) -> None:
 
 
 def test_after_a_gap_a_charger_may_count_unknown_reservations_for_some_ticks() -> None:
-    for tick, broken in ((TICK + UNCERTAIN_TICKS, set()), (TICK + UNCERTAIN_TICKS + 1, {"leases"})):
+    end = TICK + UNCERTAIN_TICKS
+    for tick, broken in ((TICK, set()), (TICK + 1, set()), (end, set()), (end + 1, {"leases"})):
         charging = Charging()
         charging.leases.on_gap(TICK)
         charging.leases.on_account(NOW_MS, CHARGER, replace(STATE, tick=tick))
