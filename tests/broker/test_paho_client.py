@@ -180,6 +180,17 @@ def test_the_first_connection_begins_a_new_session_unless_messages_are_acknowled
     assert site.transport.sent[head] == (0 if session_s else 2)
 
 
+def test_without_a_session_time_the_session_ends_with_the_connection() -> None:
+    site = Site(session_s=60)
+    site.client.configure(BrokerAddress("broker.example", 1883), None, 60)
+    site.transport.sent.clear()
+    site.client.reconnect()
+    site.client.loop_write()
+    head = site.transport.sent.index(b"MQTT\x05") + 5
+    assert site.transport.sent[head] == 2  # clean start
+    assert site.transport.sent[head + 3 : head + 9] == bytes.fromhex("05 11 00000000")
+
+
 def test_mqtt_3_has_no_properties_and_the_will_is_that_of_the_options() -> None:
     site = Site(version=4, will=Will("gone", b"x", 1, True))
     head = site.connect.index(b"MQTT\x04") + 5

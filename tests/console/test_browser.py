@@ -163,7 +163,7 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
             ("tick/clock", {"tick": -1}),
         ):
             link.publish(f"gridfleet/germany/{text}", json.dumps(body).encode(), qos=1)
-        loop.run_until(lambda: False, 0.5)
+        assert loop.run_until(lambda: link.all_acknowledged, 60)
     page.do("fill", selector="#find", value="measured")
     page.wait("document.querySelectorAll('#found button').length === 1")
     page.do("fill", selector="#find", value="evil")

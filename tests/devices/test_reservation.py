@@ -147,6 +147,18 @@ def test_how_long_holds_and_leases_last_and_how_little_is_offered() -> None:
     assert lease == Lease(1, 1_000, PRICE, NOW + 2_250_000)  # two and a half ticks
 
 
+def test_energy_is_reserved_until_it_is_drawn_and_a_vehicle_arrives_once() -> None:
+    book = ReservationBook(PORTS)
+    leased(book, "v1", 1)
+    assert book.reserved_wh == taken_for(10_000)
+    arrived = [book.reservations["v1"].arrived]
+    for drawn_wh in (0, 2_000, 0):
+        book.heartbeat("v1", beat(1, drawn_wh), NOW)
+        arrived.append(book.reservations["v1"].arrived)
+    assert book.reserved_wh == taken_for(10_000) - taken_for(2_000)
+    assert arrived == [False, False, True, True]
+
+
 def test_an_expired_lease_is_billed_for_nothing_more_where_the_battery_has_nothing_to_spare() -> None:
     book = ReservationBook(PORTS)
     leased(book, "v1", 1)

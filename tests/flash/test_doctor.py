@@ -200,7 +200,7 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
         loop.wait_online(60)
         clock.publish("gridfleet/town/tick/clock", b"{}", qos=1, retain=True)
         clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # chargers may not receive it
-        loop.run_until(lambda: False, 0.1)
+        assert loop.run_until(lambda: clock.all_acknowledged, 60)
         device = charger(cell, broker.url, enrolled, "synthetic")
         diagnoses = {each.subject: each for each in check_broker(device, running=False)}
     assert [(subject, each.severity) for subject, each in diagnoses.items()] == [

@@ -71,7 +71,7 @@ def test_a_revoked_certificate_is_refused(secrets: Path, charger: Enrolment) -> 
             "viewer"
         ).connection.close()  # once this client is online, the broker has read its files
         again = clients.start_connecting("charger-01", login=login)
-        clients.loop.run_until(lambda: False, 0.5)
+        assert clients.loop.run_until(lambda: again.connection.attempts > 0, 60)
         assert not again.connection.online
 
 

@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Award, ClockState, FleetPresence, Mode, Package, Presence
-from gridfleet.broker.protocol.topics import batch_topic
+from gridfleet.broker.protocol.topics import CLOCK_ID, batch_topic
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
@@ -102,7 +102,9 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
         over: Callable[[], bool] = lambda: any(s.status == "finished" for _, _, s in log.of(ClockState))  # noqa: E731
         assert loop.run_until(over, 60)
         runner.stop()
-        loop.run_until(lambda: False, 0.2)
+        assert loop.run_until(
+            lambda: any(not each.online for _, sender, each in log.of(Presence) if sender == CLOCK_ID), 60
+        )
     simulated = simulate(scenario, 6)
     assert sorted(line[1:] for line in log.lines(but=TIME_AND_PRESENCE)) == sorted(
         line[1:] for line in simulated.lines(but=TIME_AND_PRESENCE)
