@@ -78,7 +78,7 @@ class PresenceRegistry:
 
     def note_device(self, name: str, scope: str, presence: Presence) -> Presence:
         """Remember a device's presence; return it, offline when its fleet process is."""
-        if scope != f"{presence.cell}/{presence.kind}":
+        if scope != presence.scope:
             return presence  # the receiver refuses it
         self.version += 1
         known = self._devices.pop(name, None)

@@ -115,7 +115,7 @@ class Agent:
     def presence(self, *, online: bool = True) -> tuple[str, Presence]:
         """Return the scope and message of its birth, or of its last will."""
         message = Presence(online, self.kind, self.cell, self.latitude, self.longitude, self.label)
-        return f"{self.cell}/{self.kind}", message
+        return message.scope, message
 
     def start(self, now_ms: int) -> Out:  # noqa: ARG002 - some agents plan their first event here
         """Return what a device publishes when it starts."""

@@ -192,7 +192,7 @@ class Turbine(Seller):
 
     def on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Update the roster of the cell: the turbine waits for the bids and supplies of its members."""
-        if scope != f"{presence.cell}/{presence.kind}":
+        if scope != presence.scope:
             return self.refuse("presence")
         self.roster.apply(sender, presence)
         return NOTHING

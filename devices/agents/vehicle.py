@@ -122,7 +122,7 @@ class Vehicle(Agent):
 
     def on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """Update the roster; leave a charger that has gone offline."""
-        if scope != f"{presence.cell}/{presence.kind}":
+        if scope != presence.scope:
             return self.refuse("presence")
         out = self.search.on_presence(sender, presence, now_ms)
         session = self.reservation.session

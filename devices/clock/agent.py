@@ -231,7 +231,7 @@ class Clock(Agent):
         """Note that a device comes online or goes offline; the clock does not wait for an offline device."""
         if presence.kind is Kind.CLOCK:
             return NOTHING
-        if scope != f"{presence.cell}/{presence.kind}":
+        if scope != presence.scope:
             return self.refuse("presence")
         barrier = self.lockstep.barrier
         if presence.online:

@@ -22,7 +22,7 @@ from pydantic import field_validator, model_validator
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.protocol.messages import Id, Kind
+from gridfleet.broker.protocol.messages import Id, Kind, Presence
 from gridfleet.devices.config.device_tables import (
     BrokerTable,
     ControlTable,
@@ -152,6 +152,11 @@ class DeviceFile(Table):
     def credentials(self) -> Path | None:
         """The folder with `ca.crt` and the device's own credentials; None for a broker without login."""
         return Path(self.folder) / self.broker.credentials if self.broker.credentials else None
+
+    def offline_presence(self) -> Presence:
+        """Return the message that reports the device as offline."""
+        latitude, longitude = self.place
+        return Presence(False, self.message_kind, self.cell, latitude, longitude, self.label)  # noqa: FBT003 - as in agents
 
     def address(self) -> BrokerAddress:
         """Return the broker's address."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, Will
 from gridfleet.broker.protocol.codec import SCHEMA, encode
-from gridfleet.broker.protocol.messages import Incident, Message, Presence, Sample
+from gridfleet.broker.protocol.messages import Incident, Message, Sample
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
@@ -40,11 +40,7 @@ class SafeMode:
         """What is wrong, each as `part: fault`."""
         self._file = file
         self._board = self._make_safe(open_board)
-        kind = file.message_kind
-        latitude, longitude = file.place
-        offline = Presence(False, kind, file.cell, latitude, longitude, file.label)  # noqa: FBT003 - as in agents
-        self._presence = (f"{file.cell}/{kind}", offline)
-        scope, will = self._presence
+        self._offline = will = file.offline_presence()
         self.loop = MqttLoop(
             file.address(), keepalive_s=file.broker.keepalive_s, retry_refused=True, schema=SCHEMA
         )
@@ -52,7 +48,7 @@ class SafeMode:
             file.id,
             on_message=lambda *_: None,
             on_online=self._report_all,
-            will=Will(topic(file.site, will, scope, file.id), encode(will)),
+            will=Will(topic(file.site, will, will.scope, file.id), encode(will)),
             login=credentials.login(file.id),
         )
 
@@ -106,8 +102,7 @@ class SafeMode:
 
     def _report_all(self) -> None:
         """Publish, after every connect, that the device is offline in the market, and why."""
-        scope, offline = self._presence
-        self._publish(offline, scope)
+        self._publish(self._offline, self._offline.scope)
         now = real_time.timestamp()
         measured = self._file.measured
         self._publish(Incident(now.at_ms, now.synchronised, measured, "controller", "failed", REASON))

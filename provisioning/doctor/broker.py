@@ -140,10 +140,8 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
     from gridfleet.broker.mqtt.client import MqttLoop
     from gridfleet.broker.mqtt.client_options import NO_LOGIN
     from gridfleet.broker.protocol.codec import SCHEMA, encode
-    from gridfleet.broker.protocol.messages import Presence
     from gridfleet.broker.protocol.topics import all_topics_filter, topic
 
-    kind = device.message_kind
     credentials = device.credentials
     file_credentials = (
         FileCredentials(credentials, certificates=device.broker.certificate) if credentials else None
@@ -171,15 +169,14 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
             )
             return
         yield ok("login", f"as {device.id}")
-        latitude, longitude = device.place
-        presence = Presence(False, kind, device.cell, latitude, longitude, device.label)  # noqa: FBT003 - as in agents
-        own = topic(device.site, presence, f"{device.cell}/{kind}", device.id)
-        foreign = topic(device.site, presence, f"{device.cell}/{kind}", UNKNOWN_ID)
+        presence = device.offline_presence()
+        own = topic(device.site, presence, presence.scope, device.id)
+        foreign = topic(device.site, presence, presence.scope, UNKNOWN_ID)
         connection.publish(own, encode(presence), qos=1, retain=True)
         connection.publish(foreign, encode(presence), qos=1)
         loop.run_until(lambda: False, LISTEN_S)
         connection.close()
-    identity = Identity(device.id, kind, device.cell, device.neighbours)
+    identity = Identity(device.id, device.message_kind, device.cell, device.neighbours)
     yield from _diagnose_access(trial, own, foreign, list(subscribe_filters(device.site, identity)))
 
 

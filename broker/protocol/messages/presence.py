@@ -18,6 +18,11 @@ class Presence(Message):
     via: Id | None = None
     """The fleet process whose connection it uses; none for a device with a connection of its own."""
 
+    @property
+    def scope(self) -> str:
+        """The scope of its topic: the cell and kind of the device."""
+        return f"{self.cell}/{self.kind}"
+
 
 @frozen
 class FleetPresence(Message):
