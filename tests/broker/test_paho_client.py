@@ -93,6 +93,17 @@ def test_a_message_is_delivered_unless_it_states_another_schema(
     assert site.mismatches == ([] if matches else ["t"])
 
 
+@pytest.mark.parametrize("first_byte", [QOS_0, 0x31, QOS_1, QOS_1_AGAIN, QOS_1_RETAINED])
+@pytest.mark.parametrize(("length", "by_paho"), [(0, False), (127, False), (128, True)])
+def test_paho_decodes_only_messages_with_long_properties(first_byte: int, length: int, by_paho: bool) -> None:
+    site = Site()
+    decoded: list[object] = []
+    site.client.on_message = lambda *message: decoded.append(message)
+    properties = b"\x03" + (length - 3).to_bytes(2, "big") + b"x" * (length - 3) if length else b""
+    site.receive(first_byte, publication(properties, packet_id=b"\x00\x01" if first_byte & 2 else b""))
+    assert (len(decoded), len(site.delivered)) == ((1, 0) if by_paho else (0, 1))
+
+
 @pytest.mark.parametrize("length", [64, 65])
 def test_a_very_long_schema_version_is_only_another_one(length: int) -> None:
     long = b"\x26\x00\x06schema" + length.to_bytes(2, "big") + b"2" * length
