@@ -1,6 +1,7 @@
 """The codec: messages are decoded as they were encoded, the encoding is stable, hostile payloads are refused."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -417,10 +418,28 @@ def test_one_field_too_many_is_refused(example: tuple[m.Message, str], name: str
         decode(example[0].TYPE, json.dumps({**document, name: 1}).encode())
 
 
-def check_decoded_or_refused(message_type: str, payload: bytes) -> None:
+def test_a_message_with_one_other_byte_is_a_message_or_refused() -> None:
+    results: Counter[bool] = Counter()
+
+    @given(st.sampled_from(WIRE), st.integers(0), st.binary(max_size=1))
+    def run(example: tuple[m.Message, str], place: int, byte: bytes) -> None:
+        payload = example[1].encode()
+        at = place % len(payload)
+        changed = payload[:at] + byte + payload[at + 1 :]
+        results[check_decoded_or_refused(example[0].TYPE, changed)] += 1
+        results[check_decoded_or_refused(example[0].TYPE, payload)] += 1
+
+    run()
+    assert min(results[True], results[False]) >= 5, results
+
+
+def check_decoded_or_refused(message_type: str, payload: bytes) -> bool:
+    """Return whether it is a message."""
     try:
         message = decode(message_type, payload)
     except PayloadError as error:
         assert error.reason in {"malformed", "invalid", "oversized"}  # noqa: PT017 - one of two right answers
+        return False
     else:
         assert decode(message_type, encode(message)) == message
+        return True

@@ -443,8 +443,15 @@ def test_packages_hold_the_whole_energy(energy_wh: int, package_wh: int, price: 
     assert len(packages) <= MAX_PACKAGES
     assert [p.index for p in packages] == list(range(len(packages)))
     assert all(p.energy_wh > 0 and p.price_ueur_per_kwh == price for p in packages)
-    if energy_wh <= package_wh * MAX_PACKAGES:
-        assert all(p.energy_wh <= package_wh for p in packages)
+
+
+@given(st.integers(0, MAX_PACKAGES - 1), st.integers(1, 10**6), st.data())
+def test_packages_have_the_size_asked_for_where_one_bid_can_hold_them(
+    full: int, package_wh: int, data: st.DataObject
+) -> None:
+    rest_wh = data.draw(st.integers(1, package_wh))
+    packages = split_into_packages(full * package_wh + rest_wh, package_wh, EUR)
+    assert [p.energy_wh for p in packages] == [package_wh] * full + [rest_wh]
 
 
 def test_the_last_package_may_be_smaller() -> None:
