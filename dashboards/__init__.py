@@ -1,1 +1,1 @@
-"""What we keep and show."""
+"""What is recorded, audited and shown of a site: recorder, auditor, telemetry, reports, dashboards, live page."""

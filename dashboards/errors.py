@@ -1,4 +1,4 @@
-"""Errors of recording and reports."""
+"""The error of comparing runs."""
 
 from gridfleet.broker.errors import GridFleetError
 

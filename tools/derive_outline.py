@@ -16,7 +16,7 @@ from typing import Any, Final
 GERMANY: Final = "276"
 """ISO 3166-1 numeric."""
 TOLERANCE_KM: Final = 2.2
-SMALLEST_KM2: Final = 25.0
+MIN_KM2: Final = 25.0
 KM_PER_DEGREE: Final = 111.2
 WEST_TO_EAST: Final = math.cos(math.radians(51.2))
 
@@ -79,7 +79,7 @@ def germany(topology: dict[str, Any]) -> list[list[list[float]]]:
     shape = next(country for country in countries if country.get("id") == GERMANY)
     polygons = shape["arcs"] if shape["type"] == "MultiPolygon" else [shape["arcs"]]
     rings = [decode_ring(topology, polygon[0]) for polygon in polygons]
-    kept = sorted((ring for ring in rings if area_km2(ring) >= SMALLEST_KM2), key=area_km2, reverse=True)
+    kept = sorted((ring for ring in rings if area_km2(ring) >= MIN_KM2), key=area_km2, reverse=True)
     thin = []
     for ring in kept:
         middle = len(ring) // 2

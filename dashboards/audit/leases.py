@@ -138,7 +138,7 @@ class LeaseAudit:
             tally.fail(f"{what}: the price is above the call's limit")
 
     def on_vehicle(self, charger: str, vehicle: str, message: Heartbeat | Release) -> None:
-        """Take what a vehicle reports to have drawn."""
+        """Note the energy that a vehicle reports as drawn."""
         lease = self._leases_of(charger).get((vehicle, message.call))
         if lease is not None:
             lease.drawn_wh = max(lease.drawn_wh, message.drawn_wh)

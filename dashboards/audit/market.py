@@ -59,7 +59,7 @@ class MarketAudit:
     # --- a whole tick ------------------------------------------------------------------------------------
 
     def check_tick(self, tick: int, window: TickWindow) -> None:
-        """Check the market of a finished tick; one with missing messages is left to its accounts."""
+        """Check the market of a finished tick; if messages are missing, only its accounts are checked."""
         if self._gaps.overlaps(tick, tick):
             self._prune(tick)
             return
@@ -129,7 +129,7 @@ class MarketAudit:
             self._lifecycle.changed(consumer, tick, tick + REMINDED_TICKS) for consumer in sold.consumers
         )
         if account.sold_wh != sold.energy_wh and (late or restarted):
-            return  # a consumer that lost its memory refuses what it had taken before
+            return  # a consumer that lost its memory refuses energy that it took before
         tallies.books.checked += 1
         if account.sold_wh != sold.energy_wh:
             tallies.books.fail(

@@ -208,9 +208,8 @@ def _union(choices: list[Mapping[str, Any]]) -> str:
 
 def _bounds(schema: Mapping[str, Any]) -> str:
     """Return the smallest and the largest value that are allowed."""
-    step = (
-        1 if schema["type"] == "integer" else sys.float_info.min
-    )  # what lies next to an exclusive bound of 0
+    # A float's smallest value above an exclusive bound of 0.
+    step = 1 if schema["type"] == "integer" else sys.float_info.min
     low = schema["exclusiveMinimum"] + step if "exclusiveMinimum" in schema else schema.get("minimum", -inf)
     high = schema["exclusiveMaximum"] - step if "exclusiveMaximum" in schema else schema.get("maximum", inf)
     return f"{_number(low)}, {_number(high)}"

@@ -238,9 +238,9 @@ def _figures(view: SiteView) -> list[list[tuple[str, str]]]:
         ],
         [
             ("residual load", f"{last.residual_kw:.0f} kW" if last else "-"),
-            ("reactor", f"{share:.0%}" if last else "-"),
-            ("wind", f"x {settings.wind_scale:g}"),
-            ("turbines", f"x {settings.turbine_scale:g}"),
+            ("reactor share", f"{share:.0%}" if last else "-"),
+            ("wind speed", f"× {settings.wind_scale:g}"),
+            ("turbine output", f"× {settings.turbine_scale:g}"),
             ("vehicles choose", str(settings.algorithm)),
         ],
     ]

@@ -281,10 +281,8 @@ class Store:
             connection.execute("SAVEPOINT rows")
             try:
                 connection.executemany(sql, rows)
-            except (
-                OverflowError,
-                UnicodeEncodeError,
-            ):  # no honest device sends such values; the recording continues
+            except (OverflowError, UnicodeEncodeError):
+                # Only a faulty or lying device sends such values; the recording continues.
                 connection.execute("ROLLBACK TO rows")
                 connection.executemany(sql, [tuple(map(_storable, row)) for row in rows])
             connection.execute("RELEASE rows")

@@ -42,7 +42,7 @@ class SiteClient:
             on_message=self._receive,
             filters=[
                 (each, 0) for each in filters
-            ],  # QoS 0: rumqttd delivers all retained messages only then
+            ],  # with QoS 1, rumqttd does not deliver all retained messages
             login=login,
         )
 

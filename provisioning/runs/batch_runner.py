@@ -95,7 +95,7 @@ def _succeeded(future: Future[MeasuredRun]) -> bool:
 @contextmanager
 def _children_ignore_ctrl_c() -> Iterator[None]:
     """Make processes started in this context ignore Ctrl-C, which a terminal sends to all of them."""
-    # Blocked and not ignored: here it is delivered afterwards, the children inherit it blocked for ever.
+    # Blocked, not ignored: this process gets the signal afterwards, the children inherit the block for good.
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

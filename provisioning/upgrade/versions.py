@@ -118,9 +118,8 @@ def build_environment(bundle: Bundle, folder: Path, python: Path, wheels: Path =
     pip: list[str | Path] = [program, packed[-1]] if packed else [program, "-m", "pip"]
     options = ["--system-site-packages", *(["--without-pip"] if packed else [])]
     _run([python, "-m", "venv", *options, folder], "sudo apt-get install python3-venv")
-    with (
-        tempfile.TemporaryDirectory() as scratch
-    ):  # the user may have no home folder, which pip needs for its cache
+    # The user may have no home folder, which pip needs for its cache.
+    with tempfile.TemporaryDirectory() as scratch:
         pip += [
             "install",
             "--quiet",

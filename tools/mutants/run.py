@@ -34,15 +34,17 @@ OPERATORS: Final = re.compile(
     r"|NumberReplacer|AddNot|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceAndWithOr|ReplaceOrWithAnd"
     r"|ReplaceUnaryOperator_\w+|ZeroIterationForLoop|ReplaceBreakWithContinue|ReplaceContinueWithBreak)"
 )
-"""Faults that a person makes. Others of cosmic-ray, such as + for |, fail on the first call and flatter the result."""
-ALIKE: Final = re.compile(r"_(Eq|NotEq|Gt|GtE|Lt|LtE)_(Is|IsNot)$|_(Is|IsNot)_(Eq|NotEq|Gt|GtE|Lt|LtE)$")
+"""Faults that a person makes. Others of cosmic-ray, such as + for |, fail at the first call and raise the share."""
+WITHOUT_EFFECT: Final = re.compile(
+    r"_(Eq|NotEq|Gt|GtE|Lt|LtE)_(Is|IsNot)$|_(Is|IsNot)_(Eq|NotEq|Gt|GtE|Lt|LtE)$"
+)
 """Identity in place of equality and the like: no fault of arithmetic, and mostly without effect on small numbers."""
 TIMEOUT_S: Final = 120.0
 
 
 @dataclass
 class Result:
-    """What became of the sampled mutants of one target."""
+    """How many of the sampled mutants of one target were killed, and which survived."""
 
     name: str
     sampled: int = 0
@@ -67,7 +69,7 @@ def copy_of_sources(folder: Path) -> Path:
     return folder
 
 
-def sample(session: Path, most: int, seed: int) -> int:
+def sample(session: Path, max_mutants: int, seed: int) -> int:
     """Keep a sample of the mutants in a session, spread over its places; return how many."""
     with sqlite3.connect(session) as database:
         rows = database.execute(
@@ -75,12 +77,12 @@ def sample(session: Path, most: int, seed: int) -> int:
         ).fetchall()
         places: dict[tuple[str, int, int], list[str]] = {}
         for job, path, operator, row, column, _ in sorted(rows, key=lambda each: each[1:]):
-            if OPERATORS.fullmatch(operator) and not ALIKE.search(operator):
+            if OPERATORS.fullmatch(operator) and not WITHOUT_EFFECT.search(operator):
                 places.setdefault((path, row, column), []).append(job)
         choice = random.Random(seed)  # the same sample for the same seed
         order = sorted(places)
         choice.shuffle(order)
-        kept = {choice.choice(places[place]) for place in order[:most]}
+        kept = {choice.choice(places[place]) for place in order[:max_mutants]}
         unwanted = [(job,) for job, *_ in rows if job not in kept]
         database.executemany("delete from mutation_specs where job_id = ?", unwanted)
         database.executemany("delete from work_items where job_id = ?", unwanted)

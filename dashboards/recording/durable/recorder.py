@@ -198,7 +198,7 @@ class DurableRecorder:
 
     def _refuse(self, topic: str, error: GridFleetError) -> None:
         if not self.refused:
-            LOG.warning("the recorder refuses a message under %s: %s", topic, error)
+            LOG.warning("refused a message on topic %s: %s", topic, error)
         self.refused += 1
 
     def _record(

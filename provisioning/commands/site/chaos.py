@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 HELP: Final = "inject faults into a site's processes and check its recovery"
 DESCRIPTION: Final = (
     "Start a broker, a fleet of several processes and a clock, and inject the faults of a plan: processes killed,\n"
-    "frozen or disconnected. Check after each fault that all devices are online again, that the ledgers agree\n"
-    "within one tick, that nothing was sold or reserved twice, that the retained tick is right, and that no\n"
-    "outdated bid was awarded. docs/chaos.md explains plans and verdict."
+    "suspended or disconnected. Check after each fault that all devices are online again, that the ledgers agree\n"
+    "within one tick, that nothing was sold or reserved twice, that the retained tick is current, and that\n"
+    "no stale bid was awarded. docs/chaos.md explains plans and checks."
 )
 EXAMPLES: Final = ("gridfleet chaos normal --plan short",)
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("mosquitto", "rumqttd"),
         help="broker software (default: Mosquitto if installed)",
     )
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
     add_output(parser, "out/chaos-SCENARIO")
 
 

@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
         interruption = stack.enter_context(Interruption())
         heartbeat = stack.enter_context(Heartbeat.from_environment())
         write = None if target is None else stack.enter_context(InfluxWriter(target))
-        report(f"records {site} into {folder}{'' if target is None else f' and {target!r}'}")
+        report(f"recording {site} into {folder}{'' if target is None else f' and {target!r}'}")
         record(
             folder,
             site,
