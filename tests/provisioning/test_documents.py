@@ -40,7 +40,8 @@ def test_there_are_commands_in_the_documents() -> None:
 
 def modules_in_changelog() -> list[str]:
     """Return the modules that the changelog's table of imports names as successors."""
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if line.startswith("|"))
     found: list[str] = re.findall(r"`gridfleet\.([\w.]+)`", text)
     for package, names in re.findall(r"in `gridfleet\.([\w.]+)`: ([^|\n]+)\|", text):
         found += [f"{package}.{name}" for name in re.findall(r"`([\w.]+)`", names)]
