@@ -234,3 +234,13 @@ def test_the_end_of_a_connection_is_told_from_a_pause() -> None:
     site.transport.eof = True
     site.client.loop_read()
     assert not site.client.is_connected()
+
+
+def test_messages_of_qos_2_are_not_held_back_by_paho() -> None:
+    site = Site()
+    for number in range(3):
+        site.client.send(OutgoingMessage("t", b"%d" % number, 2, False, None))
+    site.client.loop_write()
+    assert [site.transport.sent.count(b"%d" % number) for number in range(3)] == [1, 1, 1]
+    assert site.client.unacknowledged == 3
+    assert [message.payload for message in site.client.take_unacknowledged()] == [b"0", b"1", b"2"]

@@ -6,7 +6,7 @@ from random import Random
 from typing import TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
@@ -139,12 +139,18 @@ def test_successive_allocations_partition_the_claims(tick: int, wanted: Bids, le
     assert merged == Counter({claim: part_wh for claim, part_wh in whole if part_wh})
 
 
-@given(ticks, bids(), st.integers(0, 100), st.integers(0, 100))
-def test_only_the_first_and_last_lot_of_an_allocation_are_partial(
-    tick: int, wanted: Bids, start: int, length: int
-) -> None:
-    lots = allocate(merit_order(tick, wanted), start, length)
-    assert all(energy_wh == claim[4] for claim, energy_wh in lots[1:-1])
+def test_only_the_first_and_last_lot_of_an_allocation_are_partial() -> None:
+    seen: Counter[str] = Counter()
+
+    @example(3, {"a": [package(0, 5), package(1, 6)], "b": [package(0, 7), package(1, 8)]}, 2, 20)
+    @given(ticks, bids(), st.integers(0, 100), st.integers(0, 100))
+    def check(tick: int, wanted: Bids, start: int, length: int) -> None:
+        lots = allocate(merit_order(tick, wanted), start, length)
+        assert all(energy_wh == claim[4] for claim, energy_wh in lots[1:-1])
+        seen.update(whole=len(lots[1:-1]), partial=sum(energy_wh < claim[4] for claim, energy_wh in lots))
+
+    check()
+    assert min(seen["whole"], seen["partial"]) >= 2, seen
 
 
 def test_a_package_is_cut_where_the_energy_ends() -> None:
@@ -196,16 +202,27 @@ def test_unsold_supplies_are_what_was_not_awarded(tick: int, wanted: Bids, offer
     }
 
 
-@given(ticks, bids(), supplies)
-def test_no_bid_is_served_before_a_higher_one(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
-    got = served({name: market_of(tick, wanted, offered).clear(name) for name in offered})
-    prices = [
-        (p.price_ueur_per_kwh, got[name, p.index], p.energy_wh)
-        for name, packages in wanted.items()
-        for p in packages
-    ]
-    lowest_served = min((price for price, served_wh, _ in prices if served_wh), default=10**9)
-    assert all(served_wh == wh for price, served_wh, wh in prices if price > lowest_served)
+def test_no_bid_is_served_before_a_higher_one() -> None:
+    seen: Counter[str] = Counter()
+
+    @example(0, {"a": [package(0, 5, EUR)], "b": [package(0, 7, EUR // 2)]}, {"t1": 6})
+    @given(ticks, bids(), supplies)
+    def check(tick: int, wanted: Bids, offered: dict[str, int]) -> None:
+        got = served({name: market_of(tick, wanted, offered).clear(name) for name in offered})
+        prices = [
+            (p.price_ueur_per_kwh, got[name, p.index], p.energy_wh)
+            for name, packages in wanted.items()
+            for p in packages
+        ]
+        lowest_served = min((price for price, served_wh, _ in prices if served_wh), default=10**9)
+        assert all(served_wh == wh for price, served_wh, wh in prices if price > lowest_served)
+        seen.update(
+            higher=sum(price > lowest_served for price, _, _ in prices),
+            unserved=sum(served_wh < wh for _, served_wh, wh in prices),
+        )
+
+    check()
+    assert min(seen["higher"], seen["unserved"]) >= 1, seen
 
 
 def test_a_producer_without_supply_serves_nothing() -> None:
