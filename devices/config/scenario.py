@@ -184,8 +184,10 @@ def _option(text: str) -> _Change:
         return _Change(key, value, written, "--set")
 
 
-def _changes(values: Mapping[str, object], table: str = "") -> Iterator[_Change]:
+def _changes(values: object, table: str = "") -> Iterator[_Change]:
     """Yield the changes in a mapping from keys to values; a mapping within it is a table."""
+    if not isinstance(values, Mapping):
+        raise ScenarioError(f"changes: {values!r}", ["expected a dict, such as {'vehicles.count': 60}"])
     for name, value in values.items():
         key = f"{table}{name}"
         if isinstance(value, Mapping):

@@ -76,13 +76,15 @@ def parse_faults(arguments: Iterable[str]) -> Faults:
     return faults_of(values, "--faults")
 
 
-def faults_of(values: Mapping[str, object], origin: str) -> Faults:
+def faults_of(values: object, origin: str) -> Faults:
     """Return the faults in a mapping from keys to values; raise FaultError as `parse_faults` does.
 
     `origin` names in the error where the values are from.
     """
+    if not isinstance(values, Mapping):
+        raise FaultError(f"{origin}: {values!r}: expected a dict, such as {{'loss': 0.05}}")
     try:
-        return Faults.model_validate(dict(values))
+        return Faults.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])

@@ -56,7 +56,7 @@ def simulate(
     '2025-06-02T00:15:00'
     """
     chosen = _scenario(scenario, seed=seed, algorithm=algorithm, ticks=ticks)
-    injected = faults_of(faults or {}, "faults")
+    injected = faults_of({} if faults is None else faults, "faults")
     skew_ms = round(injected.skew_s * MS_PER_S)
     with open_recording(chosen, None, exact=not injected.any, clock_skew_ms=skew_ms) as recorded:
         simulation = Simulation(chosen, faults=injected, receivers=(recorded.receive,))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -268,6 +269,13 @@ def test_a_mistake_is_named_with_what_is_allowed(storm: gridfleet.Result, tmp_pa
     ):
         message = refused(call)
         assert all(part in message for part in parts), message
+    words: Any = ["seed=1"]  # as on the command line
+    assert "changes: ['seed=1']: expected a dict, such as {'vehicles.count': 60}" in refused(
+        lambda: load("storm", words)
+    )
+    assert "faults: ['seed=1']: expected a dict, such as {'loss': 0.05}" in refused(
+        lambda: gridfleet.simulate("storm", faults=words)
+    )
     with pytest.raises(KeyError, match="no column 'sold'; it has tick, cell, simulated_time"):
         storm.ticks["sold"]
 
