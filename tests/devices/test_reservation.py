@@ -347,7 +347,7 @@ class DeskMachine(RuleBasedStateMachine):
 
     def _release(self, vehicle: str, number: int, reading: int) -> None:
         before = self.book.reservations.get(vehicle)
-        answer, movement = self.book.release(vehicle, release(number, reading), 100_000)
+        answer, movement = self.book.release(vehicle, release(number, reading), self.stored_wh)
         self._moved(movement)
         if (vehicle, number) in self.expired and (before is None or before.call != number):
             meter_wh, energy_wh, price = self.expired.pop((vehicle, number))
