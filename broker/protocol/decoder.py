@@ -113,12 +113,12 @@ class SiteDecoder:
         if not topic.startswith(self._batch_prefix):
             return ((topic, payload),)
         try:
-            message_type, cell, fleet = parse_batch_topic(self.site, topic)
+            message_type, cell, fleet_process = parse_batch_topic(self.site, topic)
             lines = unpack(payload)
         except GridFleetError as error:
             on_refused(topic, error)
             return ()
-        return list(self._permitted(message_type, cell, fleet, lines, on_refused))
+        return list(self._permitted(message_type, cell, fleet_process, lines, on_refused))
 
     def _decode_batch(
         self, topic: str, payload: bytes, on_refused: OnRefused
@@ -133,7 +133,7 @@ class SiteDecoder:
         self,
         message_type: MessageType,
         cell: str,
-        fleet: str,
+        fleet_process: str,
         lines: list[tuple[str, bytes]],
         on_refused: OnRefused,
     ) -> Iterator[tuple[str, bytes]]:
@@ -141,22 +141,22 @@ class SiteDecoder:
         for rest, payload in lines:
             topic = prefix + rest
             try:
-                self._check_sender(self.address(topic), cell, fleet)
+                self._check_sender(self.address(topic), cell, fleet_process)
             except GridFleetError as error:
                 on_refused(topic, error)
             else:
                 yield topic, payload
 
-    def _check_sender(self, address: Address, cell: str, fleet: str) -> None:
+    def _check_sender(self, address: Address, cell: str, fleet_process: str) -> None:
         """Raise PayloadError for what a fleet process may not publish for a sender.
 
         These are the access rules that the broker enforces for devices with a connection of their own.
         """
         message_type, scope, name = address
         device = self.presences.device(name)
-        if device is None or device.via != fleet:
+        if device is None or device.via != fleet_process:
             raise PayloadError(
-                BATCH, "sender", f"{fleet} may not publish for {name}: its presence does not name it"
+                BATCH, "sender", f"{fleet_process} may not publish for {name}: its presence does not name it"
             )
         if device.presence.kind not in message_type.senders:
             raise PayloadError(

@@ -61,14 +61,14 @@ class PresenceRegistry:
         return any(self._direct.get((kind, cell)) for kind in kinds)
 
     def last_wills(
-        self, fleet: str, scopes: Iterable[str] | None = None
+        self, fleet_process: str, scopes: Iterable[str] | None = None
     ) -> Iterator[tuple[Address, Presence]]:
         """Yield an offline presence for each device behind a fleet process.
 
         `scopes` limits them to presence scopes (`cell/kind`, each level may be `+`); None is every device.
         """
         topic = MESSAGE_TYPES[Presence.TYPE]
-        behind = self._behind.get(fleet, {})
+        behind = self._behind.get(fleet_process, {})
         for pattern in ("+/+",) if scopes is None else scopes:
             for scope in (
                 [each for each in behind if scope_matches(pattern, each)] if ALL in pattern else [pattern]
@@ -90,10 +90,10 @@ class PresenceRegistry:
         self._names(device).add(name)
         return replace(presence, online=False) if presence.via in self._offline_fleets else presence
 
-    def note_fleet(self, name: str, fleet: FleetPresence) -> None:
+    def note_fleet(self, name: str, presence: FleetPresence) -> None:
         """Remember whether a fleet process is online."""
         self.version += 1
-        if fleet.online:
+        if presence.online:
             self._offline_fleets.discard(name)
         else:
             self._offline_fleets.add(name)

@@ -239,9 +239,9 @@ def parse_topic(site: str, topic_name: str) -> Address:
     return Address(message_type, "/".join(scope), sender)
 
 
-def batch_topic(site: str, message_type: str, cell: str, fleet: str) -> str:
+def batch_topic(site: str, message_type: str, cell: str, fleet_process: str) -> str:
     """Return the topic of a fleet process's batch to a cell; each may be `+` for any."""
-    return f"{ROOT}/{site}/{BATCH}/{message_type}/{cell}/{fleet}"
+    return f"{ROOT}/{site}/{BATCH}/{message_type}/{cell}/{fleet_process}"
 
 
 def parse_batch_topic(site: str, topic_name: str) -> tuple[MessageType, str, str]:

@@ -47,9 +47,11 @@ PRESENCE_DELAY_S: Final = 1.0
 class SharedConnection:
     """Opens channels as `MqttLoop` opens connections, all in one connection."""
 
-    def __init__(self, loop: MqttLoop, decoder: SiteDecoder, fleet: str, login: Login = NO_LOGIN) -> None:
-        """Open the connection of the fleet process `fleet`. `decoder` is the one that its devices use."""
-        self.fleet = fleet
+    def __init__(
+        self, loop: MqttLoop, decoder: SiteDecoder, fleet_process: str, login: Login = NO_LOGIN
+    ) -> None:
+        """Open the connection, with `fleet_process` as client id; `decoder` is the one that its devices use."""
+        self.fleet_process = fleet_process
         self.refused: dict[str, int] = {}
         """The number of refused batches and messages, by reason."""
         self._loop = loop
@@ -60,11 +62,11 @@ class SharedConnection:
         self._batch_cells_version = -1
         self._batches: dict[tuple[MessageType, str], Batch] = {}
         self._presence_timer: Timer | None = None
-        self._topic = topic(decoder.site, self._presence(online=False), "", fleet)
+        self._topic = topic(decoder.site, self._presence(online=False), "", fleet_process)
         presences = [topic_filter(decoder.site, each.TYPE) for each in (Presence, FleetPresence)]
         self._subscribed.update(presences)
         self.connection = loop.open(
-            fleet,
+            fleet_process,
             on_message=self._on_message,
             filters=[(each, 1) for each in presences],
             will=Will(self._topic, encode(self._presence(online=False))),
@@ -82,7 +84,7 @@ class SharedConnection:
     @property
     def via(self) -> str:
         """The fleet process that the presence of its devices names."""
-        return self.fleet
+        return self.fleet_process
 
     @property
     def idle(self) -> bool:
@@ -165,7 +167,7 @@ class SharedConnection:
         for (message_type, cell), batch in sorted(
             batches.items(), key=lambda each: each[0][0].scope is Scope.SITE
         ):
-            topic_name = batch_topic(self._decoder.site, message_type.name, cell, self.fleet)
+            topic_name = batch_topic(self._decoder.site, message_type.name, cell, self.fleet_process)
             expiry_s = batch.expiry_s if message_type.expires else None
             self.connection.publish(topic_name, batch.payload, qos=message_type.qos, expiry_s=expiry_s)
 
@@ -200,8 +202,8 @@ class SharedConnection:
             case Scope.SITE:
                 return WHOLE_SITE
             case Scope.DEVICE:
-                fleet = self._decoder.presences.fleet_of(scope)
-                return None if fleet is None else fleet[0]
+                cell_and_process = self._decoder.presences.fleet_of(scope)
+                return None if cell_and_process is None else cell_and_process[0]
             case Scope.CELL:
                 kinds = frozenset(chain.from_iterable(access.kinds for access in message_type.readers))
                 ranges = (message_type.to_cells, *(access.from_cells for access in message_type.readers))
@@ -215,7 +217,7 @@ class SharedConnection:
         for each, inner in self._decoder.unpack(topic_name, payload, self._refuse):
             try:
                 message_type, scope, sender = self._decoder.address(each)
-                if message_type.message_class is FleetPresence and sender == self.fleet:
+                if message_type.message_class is FleetPresence and sender == self.fleet_process:
                     continue  # its own last will, after reconnecting
                 if message_type.message_class in {Presence, FleetPresence}:
                     self._decoder.decode_one(
@@ -245,7 +247,7 @@ class SharedConnection:
     def _refuse(self, topic_name: str, error: GridFleetError) -> None:
         reason = error.reason if isinstance(error, PayloadError) else "topic"
         if reason not in self.refused:
-            _log.warning("%s refuses a message under %s: %s", self.fleet, topic_name, error)
+            _log.warning("%s refuses a message under %s: %s", self.fleet_process, topic_name, error)
         self.refused[reason] = self.refused.get(reason, 0) + 1
         if self._presence_timer is None:
             self._presence_timer = self._loop.call_later(PRESENCE_DELAY_S, self._publish_refusals)
