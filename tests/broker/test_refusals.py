@@ -94,7 +94,14 @@ def connack(code: int) -> Script:
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [(0x84, "another version"), (0x85, "client id"), (0x86, "check the credentials"), (0x87, "the right to")],
+    [
+        (0x84, "another version"),
+        (0x85, "client id"),
+        (0x86, "check the credentials"),
+        (0x87, "the right to"),
+        (0x8A, "banned"),
+        (0x8C, "another authentication method"),
+    ],
 )
 def test_a_permanent_refusal_is_raised_and_closes_the_connection(
     scripted: MakeScripted, code: int, remedy: str

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
 from gridfleet.broker.protocol.units import cost_neur
-from gridfleet.devices.market.accounts import Purchases, Sales
+from gridfleet.devices.market.accounts import REMEMBERED_TICKS, Purchases, Sales
 from gridfleet.devices.market.clearing import (
     CellMarket,
     Claim,
@@ -289,6 +289,17 @@ def test_a_receipt_settles_what_was_taken() -> None:
     assert (sales.sold_wh, sales.pending_wh, sales.unsold_wh) == (15, 0, 85)
     assert sales.earned_neur == cost_neur(10, EUR) + cost_neur(5, EUR // 2)
     assert sales.open_awards == {}
+
+
+def test_an_account_begins_with_nothing() -> None:
+    sales, purchases = Sales(3), Purchases(3)
+    assert (sales.tick, sales.energy_wh, sales.unsold_wh, sales.sold_wh, sales.pending_wh) == (3, 0, 0, 0, 0)
+    assert (sales.earned_neur, sales.reminded, sales.open_awards) == (0, 0, {})
+    assert (purchases.bought_wh, purchases.paid_neur, purchases.demand_wh, purchases.partial) == (0, 0, 0, ())
+
+
+def test_receipts_are_remembered_for_a_day() -> None:
+    assert REMEMBERED_TICKS * 15 == 24 * 60
 
 
 def test_awards_are_numbered_for_each_consumer() -> None:
