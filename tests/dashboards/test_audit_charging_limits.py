@@ -272,3 +272,12 @@ def test_an_offer_is_kept_in_its_tick_or_while_it_is_accepted() -> None:
         charging.leases.prune(TICK + ticks, NOW_MS)
         charging.leases.on_accept(TICK + ticks, (CHARGER, VEHICLE, CALL + 1))
         assert charging.lease(later, tick=TICK + ticks).broken == broken
+
+
+def test_a_finding_states_what_is_missing() -> None:
+    without_an_offer = Charging().lease(UNKNOWN)
+    assert without_an_offer.tallies.reservations.examples[0].endswith("without an offer")
+    without_an_acceptance = Charging()
+    without_an_acceptance.leases.on_offer(NOW_MS, TICK, CHARGER, VEHICLE, replace(OFFER, call=CALL + 1))
+    without_an_acceptance.lease(UNKNOWN)
+    assert without_an_acceptance.tallies.reservations.examples[0].endswith("without an acceptance")
