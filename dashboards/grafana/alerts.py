@@ -7,8 +7,8 @@ the live status of the current run. Without data a rule does not fire, except th
 from typing import Any, Final, NamedTuple
 
 from gridfleet.dashboards.grafana.builders.flux import SHOWN, Flux, read
-from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.builders.query import DATASOURCE, DATASOURCE_UID
+from gridfleet.dashboards.grafana.builders.query import DATASOURCE
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FOLDER, FOLDER_UID
 
 GROUP: Final = "gridfleet"
 EVERY_S: Final = 60

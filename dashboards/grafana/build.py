@@ -2,13 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Final
 
 from gridfleet.dashboards.grafana import provisioned
 from gridfleet.dashboards.grafana.alerts import rules_for_api
 from gridfleet.dashboards.grafana.pages.catalog import as_json, pages
-
-FILES: Final = Path(__file__).parent / "files"
 
 
 def contents() -> dict[str, str]:

@@ -8,17 +8,13 @@ import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FILES, FOLDER, FOLDER_UID
 
-FILES: Final = Path(__file__).parent / "files"
-FOLDER_UID: Final = "gridfleet"
-FOLDER: Final = "GridFleet"
-DATASOURCE_UID: Final = "gridfleet-influxdb"
 TIMEOUT_S: Final = 10.0
 SERVER_KEYS: Final = ("id", "version", "iteration")
 """Keys of a page that Grafana sets; they are not compared."""

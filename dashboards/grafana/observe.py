@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.dashboards.grafana.client import DATASOURCE_UID, Grafana, pages
+from gridfleet.dashboards.grafana.client import Grafana, pages
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID
 from gridfleet.dashboards.grafana.templates import ALL, fill
 
 WINDOW_MS: Final = TICK_MS

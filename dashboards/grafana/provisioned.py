@@ -4,8 +4,7 @@ from typing import Any, Final
 
 from gridfleet.broker.yaml_text import yaml_text
 from gridfleet.dashboards.grafana.alerts import rules_as_data
-from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.builders.query import DATASOURCE_UID
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FOLDER, FOLDER_UID
 
 PAGES_PATH: Final = "/etc/gridfleet/pages"
 TOKEN_PATH: Final = "/run/gridfleet/grafana.token"  # noqa: S105 - a path, not a token

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gridfleet.dashboards.grafana import client
 from gridfleet.dashboards.grafana.client import Change, Grafana, GrafanaError
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FOLDER, FOLDER_UID
 from gridfleet.provisioning.cli.main import main
 from tests.grafana.fake import TOKEN, FakeGrafana
 from tests.grafana.pages import ROOT, pages
@@ -62,11 +62,11 @@ def test_every_call_matches_grafanas_documentation(grafana: Grafana) -> None:
     assert grafana.query([query], "now-1h", "now")["A"]["frames"]
     grafana._require_folder()  # noqa: SLF001 - nothing public asks the mock for this
     with grafana._errors_of("folder"):  # noqa: SLF001 - nothing public asks the mock for this
-        grafana._api.folder.create_folder(client.FOLDER, uid=client.FOLDER_UID)  # noqa: SLF001 - nothing public asks the mock for this
+        grafana._api.folder.create_folder(FOLDER, uid=FOLDER_UID)  # noqa: SLF001 - nothing public asks the mock for this
 
 
 def client_datasource() -> dict[str, str]:
-    return {"type": "influxdb", "uid": client.DATASOURCE_UID}
+    return {"type": "influxdb", "uid": DATASOURCE_UID}
 
 
 @pytest.mark.node

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from gridfleet.dashboards.grafana import build, client
-from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
-from gridfleet.dashboards.grafana.builders.query import DATASOURCE_UID
 from gridfleet.dashboards.grafana.builders.theme import colour
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FOLDER, FOLDER_UID
 from gridfleet.dashboards.grafana.templates import VariableError, fill
 from gridfleet.dashboards.plots.style import COLOURS
 from tests.grafana.macros import MACRO
@@ -136,7 +135,7 @@ def test_every_panel_of_the_prototype_has_a_successor() -> None:
 
 
 def test_every_datasource_is_the_provisioned_one() -> None:
-    assert datasource()["uid"] == DATASOURCE_UID == client.DATASOURCE_UID
+    assert datasource()["uid"] == DATASOURCE_UID
     for name, page in pages().items():
         sources = [value for key, value in keys_and_values(page) if key == "datasource"]
         assert sources, name
@@ -249,11 +248,7 @@ def test_the_token_is_read_from_a_file_and_pages_from_their_folder() -> None:
     assert datasource()["secureJsonData"] == {"token": "$__file{/run/gridfleet/grafana.token}"}
     (provider,) = provisioned("dashboards/gridfleet.yaml")["providers"]
     assert provider["options"]["path"] == "/etc/gridfleet/pages"
-    assert (
-        (provider["folder"], provider["folderUid"])
-        == (FOLDER, FOLDER_UID)
-        == (client.FOLDER, client.FOLDER_UID)
-    )
+    assert (provider["folder"], provider["folderUid"]) == (FOLDER, FOLDER_UID)
 
 
 def test_alert_rules_are_complete() -> None:

@@ -11,7 +11,6 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Property
 
 from gridfleet.dashboards.grafana.builders.flux import Flux
-from gridfleet.dashboards.grafana.builders.page import FOLDER, FOLDER_UID
 from gridfleet.dashboards.grafana.builders.panels import (
     MIN_INTERVAL,
     NO_DATA,
@@ -21,6 +20,7 @@ from gridfleet.dashboards.grafana.builders.panels import (
     overrides_of,
 )
 from gridfleet.dashboards.grafana.builders.theme import UNCOLOURED, colour
+from gridfleet.dashboards.grafana.names import FOLDER, FOLDER_UID
 
 
 class Column(NamedTuple):

@@ -21,8 +21,6 @@ from gridfleet.dashboards.grafana.builders.query import DATASOURCE, Query
 from gridfleet.dashboards.grafana.builders.theme import colour
 from gridfleet.devices.config.scenario import Scenario
 
-FOLDER_UID: Final = "gridfleet"
-FOLDER: Final = "GridFleet"
 TAG: Final = "gridfleet"
 COLUMNS: Final = 24
 """Width of a page in Grafana's grid units."""

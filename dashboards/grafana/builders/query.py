@@ -7,8 +7,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.common import DataSourceRef
 
 from gridfleet.dashboards.grafana.builders.flux import Flux
+from gridfleet.dashboards.grafana.names import DATASOURCE_UID
 
-DATASOURCE_UID: Final = "gridfleet-influxdb"
 DATASOURCE: Final = DataSourceRef(type_val="influxdb", uid=DATASOURCE_UID)
 
 
