@@ -132,7 +132,7 @@ def _clock(mode: str | None, seconds_per_tick: float | None) -> tuple[Mode, floa
 
 
 class _TickCallback:
-    """Calls a function once for each tick; returns whether the run goes on."""
+    """Calls a function once for each tick; returns whether the run continues."""
 
     def __init__(self, on_tick: OnTick | None) -> None:
         self._on_tick = on_tick
