@@ -120,7 +120,7 @@ LIKE_A_TOPIC = rows.flatmap(lambda row: st.tuples(st.just(row.name), *[ids] * (l
 def test_any_text_is_parsed_or_refused() -> None:
     results: Counter[str] = Counter()
 
-    @given(st.one_of(st.text(), LEVELS.map("/".join), LIKE_A_TOPIC.map("/".join)))
+    @given(st.one_of(st.text(), LEVELS.map("/".join), *[LIKE_A_TOPIC.map("/".join)] * 3))
     def run(text: str) -> None:
         for candidate in (text, f"gridfleet/{SITE}/{text}"):
             try:
