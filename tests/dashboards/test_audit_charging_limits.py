@@ -171,8 +171,9 @@ def test_an_expired_lease_is_renewed_within_the_difference_of_the_clocks() -> No
 
 def test_a_bill_near_the_end_of_a_lease_may_be_for_less() -> None:
     for now_ms, broken in ((UNTIL_MS - SLACK_MS - 1, {"reservations"}), (UNTIL_MS - SLACK_MS, set())):
-        charging = Charging(exact=False, slack_ms=SLACK_MS).lease().draw(5_000).release(5_000)
-        assert charging.bill(1_000, now_ms=now_ms).broken == broken
+        for energy_wh in (0, 1_000):
+            charging = Charging(exact=False, slack_ms=SLACK_MS).lease().draw(5_000).release(5_000)
+            assert charging.bill(energy_wh, now_ms=now_ms).broken == broken
 
 
 def test_a_renewal_never_shortens_a_lease() -> None:

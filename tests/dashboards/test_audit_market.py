@@ -196,8 +196,9 @@ def test_an_award_is_within_the_packages_at_their_price(award: tuple[Package, ..
     assert market.broken == broken
 
 
-def test_packages_are_found_by_their_index_and_not_by_their_place() -> None:
-    packages = lots({"index": 4}, {"index": 1})
+@pytest.mark.parametrize(("first", "second"), [(4, 1), (1, 0), (0, 1), (7, 3)])
+def test_packages_are_found_by_their_index_and_not_by_their_place(first: int, second: int) -> None:
+    packages = lots({"index": first}, {"index": second})
     messages = (
         (NORTH, HOME, Bid(TICK, packages)),
         SUPPLY,
