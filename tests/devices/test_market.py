@@ -225,6 +225,15 @@ def test_no_bid_is_served_before_a_higher_one() -> None:
     assert min(seen["higher"], seen["unserved"]) >= 1, seen
 
 
+@pytest.mark.parametrize(("offered_wh", "unserved_wh"), [(4, 1), (5, 0), (6, 0)])
+def test_a_single_wh_that_is_not_served_is_served_from_refused_energy(
+    offered_wh: int, unserved_wh: int
+) -> None:
+    market = market_of(0, {"c": (package(0, 5),)}, {"t1": offered_wh})
+    market.clear("t1")
+    assert [wh for _, wh in market.next_unserved(10)] == [unserved_wh] * (unserved_wh > 0)
+
+
 def test_a_producer_without_supply_serves_nothing() -> None:
     assert market_of(0, {"c": (package(0, 5),)}, {"t1": 5}).clear("t2") == []
 

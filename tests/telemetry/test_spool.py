@@ -26,6 +26,7 @@ from gridfleet.dashboards.telemetry.influx.spool import (
     BATCH_POINTS,
     DEAD_LETTERS,
     LOCK,
+    MAX_BYTES,
     MAX_DEAD_LETTER_BYTES,
     STATE,
     Spool,
@@ -237,6 +238,11 @@ def test_a_batch_has_5_000_points_unless_asked_otherwise(tmp_path: Path) -> None
             batch = spool.batch() if wanted == BATCH_POINTS else spool.batch(wanted)
             assert batch is not None
             assert batch.lines == lines(0, found)
+
+
+def test_a_spool_takes_a_gibibyte_and_a_request_what_influxdata_recommends() -> None:
+    assert MAX_BYTES == 1024**3
+    assert BATCH_POINTS == 5_000
 
 
 def test_points_are_written_before_the_disk_is_asked_to_keep_them(tmp_path: Path) -> None:
