@@ -87,7 +87,8 @@ def test_the_price_limit_of_a_call_is_known_in_its_tick() -> None:
 
 @pytest.mark.parametrize("device", [CHARGER, VEHICLE])
 def test_a_device_that_restarted_in_any_tick_before_may_use_a_call_again(device: str) -> None:
-    for tick, broken in ((0, set()), (TICK, set()), (TICK + 1, {"reservations"})):
+    before = -1  # a birth before the first tick is no restart
+    for tick, broken in ((before, {"reservations"}), (0, set()), (TICK, set()), (TICK + 1, {"reservations"})):
         charging = Charging()
         charging.lifecycle.note(device, tick, online=True)
         assert charging.lease(UNKNOWN).broken == broken
