@@ -102,9 +102,10 @@ def test_a_charger_that_restarted_may_bill_a_lease_from_before() -> None:
 
 
 def test_a_vehicle_that_restarted_in_the_first_tick_may_count_from_0() -> None:
-    charging = Charging().draw(5_000)
-    charging.lifecycle.note(VEHICLE, 0, online=True)
-    assert charging.draw(1).broken == set()
+    for tick, broken in ((-1, {"reservations"}), (0, set())):
+        charging = Charging().draw(5_000)
+        charging.lifecycle.note(VEHICLE, tick, online=True)
+        assert charging.draw(1).broken == broken
 
 
 def test_a_renewed_lease_is_certain_again() -> None:
