@@ -499,3 +499,9 @@ def test_the_last_package_may_be_smaller() -> None:
     )
     assert split_into_packages(0, 10_000, EUR) == ()
     assert Bid(0, split_into_packages(10, 20, EUR)).packages == (package(0, 10),)
+
+
+def test_a_last_package_of_one_wh_is_taken() -> None:
+    offered = (package(0, 10, EUR), package(1, 10, EUR))
+    assert take_up_to(11, offered) == (package(0, 10, EUR), package(1, 1, EUR))
+    assert take_up_to(10, offered) == (package(0, 10, EUR),)
