@@ -1,4 +1,4 @@
-"""Holds the layout of the code true: who may import whom, no import circles, one import name, a lean device."""
+"""Holds the layout of the code true: who may import whom, no import circles, one import name, few imports on a Pi."""
 
 import ast
 import subprocess

@@ -11,7 +11,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gridfleet.broker.errors import BrokerError
+from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import ClientOptions
 from gridfleet.broker.mqtt.event_loop import EventLoop
 from gridfleet.broker.mqtt.paho_client import PERMANENT_REFUSALS, PahoClient
@@ -181,7 +181,7 @@ class Connection:
         try:
             self._client.reconnect()
         except (OSError, UnicodeError) as error:
-            self._lost(f"cannot connect: {error}")
+            self._lost(f"cannot connect: {error_reason(error)}")
 
     def drop(self, reason: str, *, offline_s: float = 0.0) -> None:
         """Give up the present attempt or connection without a DISCONNECT; reconnect after `offline_s` at least."""
@@ -260,7 +260,7 @@ class Connection:
             )
             self.drop(self.offline_reason)
         except OSError as error:
-            self.drop(f"cannot connect: {error}")
+            self.drop(f"cannot connect: {error_reason(error)}")
         else:
             transport.update_events()
             return done

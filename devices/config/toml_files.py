@@ -32,7 +32,8 @@ def read_toml(path: Path | str, error: type[FileError], max_bytes: int | None = 
     except OSError as problem:
         raise error(source, [f"cannot be read: {error_reason(problem)}"]) from None
     except UnicodeDecodeError as problem:
-        raise error(source, [f"cannot be read as UTF-8 text: {problem}"]) from None
+        found = f"cannot be read as UTF-8 text (byte {problem.start + 1}): save the file as UTF-8"
+        raise error(source, [found]) from None
     return TomlSource(text, source, str(Path(path).parent))
 
 

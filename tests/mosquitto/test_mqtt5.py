@@ -60,7 +60,7 @@ class Paho:
 @pytest.mark.parametrize(
     ("tick", "least", "most"),
     [
-        # 5 of 15 minutes at 90 s per tick are 30 s; the patience after it is 2 s, or more
+        # 5 of 15 minutes at 90 s per tick are 30 s; the answer timeout after it is 2 s, or more
         (TICK, 30, 34),
         (replace(TICK, seconds_per_tick=900.0, mode=Mode.REALTIME), 300, 312),
         (replace(TICK, mode=Mode.LOCKSTEP, seconds_per_tick=0.0), None, None),

@@ -127,7 +127,7 @@ def test_normal_all_chargers_are_full_within_six_hours_and_stay_so(normal: Day) 
 
 
 def test_normal_the_lowest_price_falls_to_the_floor_within_two_hours(normal: Day) -> None:
-    """FACTS says within an hour, which no charger of FACTS can do.
+    """Not earlier: a charger cannot store enough energy within an hour.
 
     It bids the floor for a package only where its battery and the packages before hold 90 %, 270 of 300 kWh. The
     last of its five packages begins 40 kWh above what it has stored, so that it must have stored 230 kWh. It buys
