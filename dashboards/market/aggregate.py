@@ -119,8 +119,8 @@ def is_within(taken: Lots, awarded: Lots) -> bool:
 def lot_totals(lots: Iterable[Package]) -> LotTotals:
     """Return energy, cost and prices of lots.
 
-    >>> traded([Package(0, energy_wh=500, price_ueur_per_kwh=1_000_000)])
-    Traded(energy_wh=500, cost_neur=500000000, lowest_ueur_per_kwh=1000000, highest_ueur_per_kwh=1000000)
+    >>> lot_totals([Package(0, energy_wh=500, price_ueur_per_kwh=1_000_000)])
+    LotTotals(energy_wh=500, cost_neur=500000000, lowest_ueur_per_kwh=1000000, highest_ueur_per_kwh=1000000)
     """
     energy_wh = total_neur = 0
     prices = []

@@ -106,7 +106,7 @@ class Flux(NamedTuple):
 def read(measurement: str, *fields: str, where: str = CELLS, time: str = SHOWN) -> Flux:
     """Read fields of a measurement of the telemetry table.
 
-    >>> print(read("grid", "sold_wh", where='r.site == "a"').total().text)
+    >>> print(read("grid", "sold_wh", where='r.site == "a"').aggregate().text)
     from(bucket: v.defaultBucket)
       |> range(start: v.timeRangeStart, stop: v.timeRangeStop)
       |> filter(fn: (r) => r._measurement == "grid" and r.site == "a")
