@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FILES, FOLDER, FOLDER_UID
 
 TIMEOUT_S: Final = 10.0
@@ -213,7 +214,7 @@ class Grafana:
                 )
             raise GrafanaError(f"{self.url}: {subject}", remedy, status) from None
         except (RequestException, OSError) as error:
-            reason = f"no answer ({type(error).__name__}); check that Grafana is running, and the URL"
+            reason = f"no answer ({no_answer_reason(error)}); check that Grafana is running, and the URL"
             raise GrafanaError(self.url, reason) from None
 
 

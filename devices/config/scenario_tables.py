@@ -73,8 +73,10 @@ class WeatherTable(Table):
 
     @model_validator(mode="after")
     def _has_files(self) -> "WeatherTable":
-        if (self.source == "synthetic") != (not self.files):
-            raise ValueError("files are given for the sources csv and dwd, and only for them")
+        if self.source == "synthetic" and self.files:
+            raise ValueError("files are given, but the source is synthetic; set source to csv or dwd")
+        if self.source != "synthetic" and not self.files:
+            raise ValueError(f"no files are given for the source {self.source}; add the key files")
         if self.source == "csv" and len(self.files) != 1:
             raise ValueError("files: a csv source is one file; it may hold several stations")
         return self

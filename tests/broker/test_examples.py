@@ -11,12 +11,15 @@ import pytest
     [
         "access_control",
         "address",
+        "errors",
         "mqtt.packet_codec",
         "mqtt.reconnect",
         "protocol.codec",
         "protocol.decoder",
         "protocol.topics",
         "protocol.units",
+        "simulated_time",
+        "yaml_text",
     ],
 )
 def test_the_examples_of_a_module_are_right(module: str) -> None:

@@ -93,7 +93,7 @@ def test_messages_are_judged_by_their_times_and_not_by_their_arrival() -> None:
     assert late.judge() == set()
 
 
-def test_after_a_gap_and_a_restart_leases_begin_anew() -> None:
+def test_after_a_gap_and_a_restart_leases_begin_again() -> None:
     gap = Messages().reserve(VEHICLE)
     gap.audit.on_gap(TICK)
     assert gap.reserve("vehicle-2", now_ms=NOW_MS + 5).judge() == set()

@@ -10,6 +10,7 @@ import pytest
     "module",
     [
         "console.phase_steps",
+        "errors",
         "reports.metrics",
         "reports.summary_text",
         "grafana.templates",

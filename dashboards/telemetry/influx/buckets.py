@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.telemetry.influx.client import InfluxError
 from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, Task, flux_text
 
@@ -70,7 +71,7 @@ def set_up(client: Any, setup: InfluxSetup, read_token: ReadToken, store_token: 
         raise InfluxError(f"InfluxDB refuses ({error.status}: {error.message}) {remedy}".rstrip()) from None
     except (HTTPError, OSError) as error:
         raise InfluxError(
-            f"InfluxDB does not answer at {client.url} ({type(error).__name__}): is it running there?"
+            f"InfluxDB does not answer at {client.url} ({no_answer_reason(error)}): is it running there?"
         ) from None
 
 

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.telemetry.influx.sender import BatchTooLarge, PointsRejected, WriteFailed
 from gridfleet.dashboards.telemetry.points import PRECISION
 
@@ -64,7 +65,7 @@ class InfluxWriter:
                 raise BatchTooLarge(reason) from None
             raise WriteFailed(reason, _retry_after(error)) from None
         except (HTTPError, OSError) as error:
-            raise WriteFailed(f"no answer from {target.url} ({type(error).__name__})") from None
+            raise WriteFailed(f"no answer from {target.url} ({no_answer_reason(error)})") from None
 
     def close(self) -> None:
         """Close the connections."""
