@@ -4,6 +4,7 @@ toml = TomlText(text, "turbine.toml", FileError)
 device = toml.validate(DeviceFile)   # FileError: turbine.toml, line 7: brake.pin = 99: there are GPIO2 to …
 """
 
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ M = TypeVar("M", bound=BaseModel)
 Key = Sequence[str | int]
 """The names of tables and key, with the number of an element in a list: ("events", 0, "hour")."""
 ABSENT: Final = object()
+
+
+_PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
 class Problem(NamedTuple):
@@ -42,6 +46,18 @@ class FileError(GridFleetError, ValueError):
         self.problems = tuple(problem.text for problem in found)
 
 
+def _syntax_problem(mistake: str, text: str) -> Problem:
+    """Return the problem behind a message of `tomllib`, which ends with the place in brackets."""
+    found = _PLACE.fullmatch(mistake)
+    if found is None:
+        return Problem(f"is not TOML: {mistake}")
+    what, line, column = found.groups()
+    what = f"{what[:1].lower()}{what[1:]}"
+    if line is None:
+        return Problem(f"is not TOML: {what} at the end", text.count("\n") + 1)
+    return Problem(f"is not TOML: {what} in column {column}", int(line))
+
+
 class TomlText:
     """A TOML text: its values in `document`, and the line of each key."""
 
@@ -52,7 +68,7 @@ class TomlText:
         try:
             self.document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as mistake:
-            raise error(source, [f"is not TOML: {mistake}"]) from None
+            raise error(source, [_syntax_problem(str(mistake), text)]) from None
         self._lines = lines_of(text)
 
     def problem(self, key: Key, text: str) -> Problem:

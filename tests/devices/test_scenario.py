@@ -154,9 +154,6 @@ def test_later_changes_win_and_files_are_overruled() -> None:
         ("name = 'a b'", ("name = 'a b':",)),
         ("name = ''", ("name = '':",)),
         ("site = 'a/b'", ("site = 'a/b':",)),
-        ("ticks = \nseed = 1\n", ("is not TOML", "line 1")),
-        ("ticks = 3\n\n[settings\nx = 1\n", ("is not TOML", "line 3")),
-        ("ticks = 1\nticks = 2\nseed = 1\n", ("is not TOML", "line 2")),
     ],
 )
 def test_a_mistake_is_reported_in_one_line(text: str, parts: tuple[str, ...]) -> None:
@@ -305,3 +302,21 @@ def test_shares_of_loss_and_duplication() -> None:
     copies = [len(network.delays_ms()) for _ in range(10_000)]
     assert copies.count(0) / len(copies) == pytest.approx(0.2, abs=0.02)
     assert copies.count(2) / len(copies) == pytest.approx(0.8 * 0.25, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("ticks = \nseed = 1\n", "mine.toml, line 1: is not TOML: invalid value in column 9"),
+        ("ticks = 3\n\n[settings\nx = 1\n", "mine.toml, line 3: is not TOML: "),
+        (
+            "ticks = 1\nticks = 2\nseed = 1\n",
+            "mine.toml, line 2: is not TOML: cannot overwrite a value in column",
+        ),
+        ("ticks = 1\nsite = ", "mine.toml, line 2: is not TOML: invalid value at the end"),
+    ],
+)
+def test_a_file_that_is_not_toml_is_reported_with_its_line(text: str, place: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse(text, source="mine.toml")
+    assert str(caught.value).startswith(place)

@@ -124,7 +124,7 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
             "line 17: brake: belongs to a turbine, and this is a charger",
         ),
         ('kind = "charger"', 'kind = "household"', "backend = 'mock': a household has no sensors"),
-        ("pin = 5", "pin = ", "d.toml: is not TOML:"),
+        ("pin = 5", "pin = ", "is not TOML: invalid value in column 7"),
     ],
 )
 def test_a_mistake_is_reported_with_line_key_and_remedy(old: str, new: str, expected: str) -> None:

@@ -134,9 +134,10 @@ def test_a_value_that_is_not_allowed(capsys: pytest.CaptureFixture[str], tmp_pat
 def test_a_file_that_is_not_toml(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("ticks = = 10\n")
-    assert refused(capsys, "run", str(file)).startswith(
-        f"gridfleet: {file}: is not TOML: Invalid value (at line 1"
-    )
+    problem = f"gridfleet: {file}, line 1: is not TOML: invalid value in column 9\n"
+    assert refused(capsys, "run", str(file)) == problem
+    file.write_text("ticks = 10\nsite = ")
+    assert f"{file}, line 2: is not TOML: invalid value at the end" in refused(capsys, "run", str(file))
 
 
 def test_a_weather_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
