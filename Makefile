@@ -7,7 +7,7 @@ BIN      := $(VENV)/bin
 SCENARIO ?= normal
 ARGS     ?=
 UPGRADE  ?=
-WORKERS  ?= auto
+WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
 UV       := uv==0.13.9
 COSMIC_RAY := cosmic-ray==8.7.0
 
@@ -40,7 +40,7 @@ help: ## Show this help
 run: setup ## Run a scenario over a real broker and write its report
 	$(BIN)/gridfleet run $(SCENARIO) $(ARGS)
 
-# One process for each core (WORKERS=0: one in all). A file stays in one process, which makes its costly fixtures once.
+# Two processes for each core, because many tests wait (WORKERS=0: one in all). A file stays in one process, which makes its costly fixtures once.
 TEST     := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test: setup-dev ## Run the tests except the slow ones; the summary reports what was left out
