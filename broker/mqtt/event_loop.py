@@ -183,7 +183,7 @@ class EventLoop:
             raise BrokerError("the loop is closed: use it inside its `with` block")
 
     def _step(self, deadline: float) -> None:
-        if not self._after_events:
+        if self._asked_after_events and not self._after_events:
             self._after_events, self._asked_after_events = self._asked_after_events, self._after_events
             self._turns_left = len(self._handlers) // _MAX_EVENTS + 1
         timers = self._timers
