@@ -21,6 +21,8 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
+from gridfleet.provisioning.deploy.distribution import build_wheel
+from tests.installation import Installation, install
 from tests.ports import DEFAULT_PORTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -178,3 +180,15 @@ def influxd_program() -> Path:
 def influxdb2_program() -> Path:
     """The InfluxDB 2.7 server; for tests marked `influxdb2`."""
     return require_program("influxdb2")
+
+
+@pytest.fixture(scope="session")
+def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GridFleet's wheel, built from the checkout as `make dist` builds it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installation(own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An environment with the wheel and what its extra `run` declares, as most users install it."""
+    return install(tmp_path_factory.mktemp("installation"), own_wheel, "gridfleet[run]")

@@ -1,6 +1,6 @@
 """A charger with an agent of your own, cheaper at night, on the test bench.
 
-Run it with `pytest examples/hil`, or on a Raspberry Pi wired back to itself with `pytest --hil gpio examples/hil`.
+Run it with `pytest`, or on a Raspberry Pi wired back to itself with `pytest --hil gpio`.
 """
 
 from dataclasses import replace

@@ -1,15 +1,13 @@
 """A user's own project with a package `devices`, tested with pytest beside an installed GridFleet and its plugin."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-PLUGIN: Final = "gridfleet.devices.edge.hil.plugin"
+from tests.installation import Installation, install
+from tests.provisioning.shell import Ended
+
 FILES: Final = {
     "devices/__init__.py": "",
     "devices/thing.py": "def watts(volts: float, amperes: float) -> float:\n    return volts * amperes\n",
@@ -49,10 +47,6 @@ def test_the_contactor_opens_when_the_plug_is_pulled(hil_bench) -> None:
     charger.contactor.opens(within_s=0.1)
 """,
 }
-WITHOUT_GPIOZERO: Final = """\
-import sys
-sys.modules["gpiozero"] = None  # from now on, importing it fails as if it were not installed
-"""
 
 
 @pytest.fixture
@@ -65,28 +59,25 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_pytest(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in the project, with GridFleet importable and of all plugins only ours loaded."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_ADDOPTS": "",
-    }
-    command = [sys.executable, "-m", "pytest", "-p", PLUGIN, "-p", "no:cacheprovider", "-q", *words]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+def run_pytest(own_wheel: Path, folder: Path, extras: str, project: Path) -> Ended:
+    """Run the project's tests beside GridFleet with some of its extras."""
+    environment: Installation = install(folder, own_wheel, f"gridfleet[{extras}]", "pytest")
+    return environment.run(project, "python", "-m", "pytest", "-p", "no:cacheprovider", "-q")
 
 
-def test_a_project_with_its_own_package_devices_runs_its_tests(project: Path) -> None:
-    done = run_pytest(project)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+def test_a_project_with_its_own_package_devices_runs_its_tests(
+    own_wheel: Path, project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    done = run_pytest(own_wheel, tmp_path_factory.mktemp("environment"), "run,pi", project)
+    assert done.code == 0, done.out + done.err
+    assert "2 passed" in done.out
 
 
-def test_the_bench_says_what_to_install(project: Path) -> None:
-    (project / "conftest.py").write_text(WITHOUT_GPIOZERO)
-    done = run_pytest(project, "--hil", "mock")
-    assert done.returncode == 1
-    assert "1 passed, 1 error" in done.stdout
-    assert "mocked pins need gpiozero" in done.stdout
-    assert "install it with `pip install gpiozero`" in done.stdout
+def test_the_bench_says_what_to_install(
+    own_wheel: Path, project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    done = run_pytest(own_wheel, tmp_path_factory.mktemp("environment"), "run", project)
+    assert done.code == 1
+    assert "1 passed, 1 error" in done.out
+    assert "mocked pins need gpiozero" in done.out
+    assert "install it with `pip install gpiozero`" in done.out

@@ -4,9 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from gridfleet.provisioning.deploy.distribution import (
     build_sdist,
     build_wheel,
 )
-from tests.provisioning.shell import end, start
+from tests.installation import Installation
 
 USE: Final = """\
 import json
@@ -55,11 +53,6 @@ json.dump(
 )
 """
 """Uses an installation as a person would; prints what it found."""
-
-
-@pytest.fixture(scope="module")
-def own_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -148,32 +141,17 @@ def test_the_first_boot_runs_from_the_wheel_with_the_standard_library_alone(own_
     assert (done.stdout, done.stderr) == ("True /boot/firmware True\n", "")
 
 
-@pytest.fixture(scope="module")
-def installation(own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel, and with our environment's packages except GridFleet itself."""
-    folder = tmp_path_factory.mktemp("installation")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", f"--python={python}", "--quiet", "--disable-pip-version-check")
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(own_wheel)], check=True)
-    (site_packages,) = folder.glob("lib/python*/site-packages")
-    # A .pth file in a folder that a .pth file adds is not read, so the editable installation is not found.
-    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    return folder
-
-
-def run_installed(installation: Path, folder: Path, program: str, *words: str) -> str:
-    """Run a program of the installation in a folder, without the checkout on its path; return its output."""
-    command = (str(installation / "bin" / program),)
-    ended = end(start(*words, cwd=folder, env={"PYTHONPATH": ""}, program=command))
+def output(installation: Installation, folder: Path, program: str, *words: str) -> str:
+    """Run a program of the installation in a folder; return its output."""
+    ended = installation.run(folder, program, *words)
     assert ended.code == 0, ended.out + ended.err
     return ended.out
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_finds_all_its_files(installation: Path, tmp_path: Path) -> None:
-    found = json.loads(run_installed(installation, tmp_path, "python", "-c", USE))
-    assert found.pop("package").startswith(str(installation))
+def test_an_installed_wheel_finds_all_its_files(installation: Installation, tmp_path: Path) -> None:
+    found = json.loads(output(installation, tmp_path, "python", "-c", USE))
+    assert found.pop("package").startswith(str(installation.folder))
     assert found.pop("elsewhere") == []
     assert found.pop("served") == {path: len(content) for path, content in page_files().items()}
     assert found.pop("pages") == [
@@ -186,8 +164,8 @@ def test_an_installed_wheel_finds_all_its_files(installation: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_runs_in_an_empty_folder(installation: Path, tmp_path: Path) -> None:
-    run_installed(installation, tmp_path, "gridfleet", "run", "normal", "--ticks", "3")
+def test_an_installed_wheel_runs_in_an_empty_folder(installation: Installation, tmp_path: Path) -> None:
+    output(installation, tmp_path, "gridfleet", "run", "normal", "--ticks", "3")
     report = (tmp_path / "out" / "run-normal" / "report.html").read_text(encoding="utf-8")
     assert "<svg" in report
     assert "<style>" in report
@@ -199,7 +177,7 @@ def test_an_installed_wheel_runs_in_an_empty_folder(installation: Path, tmp_path
     [(("check", "storm"), "[turbines]"), (("dashboards", "--help"), "push"), (("scenarios",), "scarce")],
 )
 def test_commands_of_an_installed_wheel(
-    installation: Path, tmp_path: Path, words: tuple[str, ...], expected: str
+    installation: Installation, tmp_path: Path, words: tuple[str, ...], expected: str
 ) -> None:
-    assert expected in run_installed(installation, tmp_path, "gridfleet", *words)
+    assert expected in output(installation, tmp_path, "gridfleet", *words)
     assert list(tmp_path.iterdir()) == []
