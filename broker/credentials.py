@@ -1,4 +1,4 @@
-"""The secrets folder (made by `gridfleet secrets`): the paths of its files, and the credentials of clients in it.
+"""The secrets folder (made by `gridfleet site init`): the paths of its files, and the credentials of clients in it.
 
 A device needs only `ca.crt` and its own files under `clients/`.
 """
@@ -11,7 +11,7 @@ from typing import Final
 from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import Login
 
-REMEDY: Final = "make it with `gridfleet secrets DIR`"
+REMEDY: Final = "make it with `gridfleet site init DIR`"
 
 
 @dataclass(frozen=True, slots=True)

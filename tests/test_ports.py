@@ -36,7 +36,7 @@ def test_no_test_listens_on_a_fixed_port() -> None:
         'socket.create_server(("", 1883))',
         "EmbeddedBroker(1883)",
         "MosquittoBroker(ports=Ports(tls=8883))",
-        'start("broker", "--port", "8883")',
+        'start("site", "broker", "--port", "8883")',
         'f"broker --ws-port=9443"',
     ],
 )

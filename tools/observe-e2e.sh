@@ -20,7 +20,7 @@ cleanup() {
   exit "$code"
 }
 
-"$bin/gridfleet" compose "$scenario" --set "ticks=$ticks" >&2
+"$bin/gridfleet" deploy compose "$scenario" --set "ticks=$ticks" >&2
 trap cleanup EXIT
 export SECONDS_PER_TICK=${SECONDS_PER_TICK:-1}
 report "starting"

@@ -138,7 +138,7 @@ class Grafana:
         """Annotate an instant or a span, on one page or on all that show the tags; return the annotation's id."""
         if page_uid is not None and self.page(page_uid) is None:
             raise GrafanaError(
-                f"page {page_uid}", "is not on this Grafana; create it with `gridfleet dashboards push`"
+                f"page {page_uid}", "is not on this Grafana; create it with `gridfleet grafana push`"
             )
         with self._errors_of("annotation"):
             made = self._api.annotations.add_annotation(
@@ -222,7 +222,7 @@ REMEDIES: Final = {
     401: "the token is not accepted (401); create a service account with the role Editor, and use its token",
     403: "the service account may not do this (403); give it the role Editor, for alert rules on the folder too",
     404: "not found (404)",
-    412: "it was changed in the meantime, or another page has its name (412); compare with `gridfleet dashboards diff`",
+    412: "it was changed in the meantime, or another page has its name (412); compare with `gridfleet grafana diff`",
 }
 
 

@@ -21,7 +21,7 @@ This page is generated from `dashboards/telemetry/table`; a test checks that the
 
 **Time.** A simulated day must look like a day however fast it ran, so points have simulated time: the scenario's local
 standard time, written as if it were UTC (set Grafana's time zone to UTC). With a clock in real-time mode, points of
-`gridfleet record` and `gridfleet run` have the time of day instead: of the beginning of the tick, or of the event
+`gridfleet site record` and `gridfleet run` have the time of day instead: of the beginning of the tick, or of the event
 within it. The recorder's own health and the readings of sensors always have real time.
 
 **No duplicates.** A point is identified by its measurement, tags and time, and each of these follows from the messages

@@ -117,11 +117,11 @@ class Testbed:
         for number, name in enumerate(self.fleet_processes, 1):
             skew = ["--clock-skew-ms", str(skews[name])] if name in skews else []
             options = ("--part", f"{number}/{self.plan.processes}", *skew)
-            self.subprocesses.start(name, "fleet", *self._arguments(name), *options)
+            self.subprocesses.start(name, "site", "fleet", *self._arguments(name), *options)
         self.wait_until(lambda: self.observations.online >= set(self.fleet.ids), "all devices to come online")
         speed = ("--mode", "scaled", "--seconds-per-tick", f"{self.plan.seconds_per_tick:g}")
         self.subprocesses.start(
-            CLOCK, "clock", *self._arguments(CLOCK), *speed, "--ticks", str(ENDLESS_TICKS)
+            CLOCK, "site", "clock", *self._arguments(CLOCK), *speed, "--ticks", str(ENDLESS_TICKS)
         )
         self.wait_until(lambda: self.observations.tick >= 0, "the first tick")
 
@@ -155,7 +155,8 @@ class Testbed:
             self._check()
             if time.monotonic() > deadline:
                 raise CommandError(
-                    "gridfleet chaos", f"waited {timeout_s:g} s for {what}: see the logs of the processes"
+                    "gridfleet site chaos",
+                    f"waited {timeout_s:g} s for {what}: see the logs of the processes",
                 )
 
     def run_for(self, seconds: float) -> None:

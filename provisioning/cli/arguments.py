@@ -103,7 +103,7 @@ def add_ticks(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_set(parser: argparse.ArgumentParser) -> None:
+def add_set(parser: "argparse._ActionsContainer") -> None:
     """Add --set."""
     parser.add_argument(
         "--set",
@@ -114,7 +114,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         dest="changes",
         metavar="key=value",
         help="change keys of the scenario, e.g. settings.turbine_scale=0.5 vehicles.count=60; "
-        "`gridfleet check` prints all keys",
+        "`gridfleet scenario show` prints all keys",
     )
 
 

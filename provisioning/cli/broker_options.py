@@ -29,7 +29,7 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="log in with the credentials in DIR, made by `gridfleet secrets DIR`: each client under its own id",
+        help="log in with the credentials in DIR, made by `gridfleet site init DIR`: each client under its own id",
     )
 
 
@@ -60,7 +60,7 @@ def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="log in with the credentials in DIR, made by `gridfleet secrets DIR`, and trust its authority",
+        help="log in with the credentials in DIR, made by `gridfleet site init DIR`, and trust its authority",
     )
     parser.add_argument(
         "--as",
@@ -90,7 +90,7 @@ def credentials_for(secrets: str | None, address: "BrokerAddress | None") -> "Cr
         return ADDRESS_CREDENTIALS
     if address is None:
         raise CommandError(
-            "--secrets", "needs --broker mqtts://…, the address of a `gridfleet broker --secrets DIR`"
+            "--secrets", "needs --broker mqtts://…, the address of a `gridfleet site broker --secrets DIR`"
         )
     if not address.tls and address.host not in LOOPBACK:
         raise CommandError("--secrets", f"{address} is not encrypted: use the broker's mqtts:// address")

@@ -70,7 +70,9 @@ def make_bundle(
 
 def _collect(folder: Path, platform: Platform) -> None:
     if not (ROOT / LOCK).is_file():
-        raise CommandError("gridfleet bundle", f"needs the source tree with {LOCK}: run it in a git checkout")
+        raise CommandError(
+            "gridfleet device bundle", f"needs the source tree with {LOCK}: run it in a git checkout"
+        )
     _download(folder, platform)
     build_wheel(folder)
 

@@ -1,1 +1,1 @@
-"""The checks of `gridfleet doctor`: the machine, what the device file needs, and the connection to the broker."""
+"""The checks of `gridfleet device doctor`: the machine, what the device file needs, the connection to the broker."""

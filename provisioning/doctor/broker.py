@@ -69,7 +69,7 @@ def _connect(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
             yield ok("broker", f"{address} answers in {took_ms:.0f} ms")
             return True
     text = error_reason(trouble) if trouble else "no address"
-    remedy = "start it with gridfleet broker --host 0.0.0.0, and open its port in the firewall"
+    remedy = "start it with gridfleet site broker --host 0.0.0.0, and open its port in the firewall"
     yield fail("broker", f"{address} does not answer ({text})", remedy)
     return False
 
@@ -85,7 +85,7 @@ def _tls(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
         else:
             context = ssl.create_default_context()
     except BrokerError as error:
-        yield fail("TLS", str(error), "enrol the device again with gridfleet flash")
+        yield fail("TLS", str(error), "enrol the device again with gridfleet device flash")
         return False
     try:
         with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as plain:
@@ -103,7 +103,7 @@ def _tls(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
     days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86_400
     text = f"{version}, the broker's certificate is valid for {days:.0f} days"
     if days < MIN_VALID_DAYS:
-        remedy = "on the broker's machine: gridfleet secrets DIR --rotate --only server, then SIGHUP"
+        remedy = "on the broker's machine: gridfleet site rotate DIR --only server, then SIGHUP"
         yield warn("TLS", text, remedy)
     else:
         yield ok("TLS", text)
@@ -117,10 +117,12 @@ def _untrusted(error: ssl.SSLCertVerificationError, host: str) -> Diagnosis:
             "TLS", "the broker's certificate is not valid yet", "set the clock of this machine, see above"
         )
     if "expired" in text:
-        remedy = "on the broker's machine: gridfleet secrets DIR --rotate --only server, then SIGHUP"
+        remedy = "on the broker's machine: gridfleet site rotate DIR --only server, then SIGHUP"
         return fail("TLS", "the broker's certificate has expired", remedy)
     if "mismatch" in text or "not match" in text:
-        remedy = f"on the broker's machine: gridfleet secrets DIR --host {host}, then SIGHUP"
+        remedy = (
+            f"on the broker's machine: gridfleet site rotate DIR --only server --host {host}, then SIGHUP"
+        )
         return fail("TLS", f"the broker's certificate is not for {host}", remedy)
     return fail("TLS", f"the broker is not of this site ({text})", "flash again with the right --secrets")
 
@@ -165,7 +167,7 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
             yield fail(
                 "login",
                 connection.offline_reason or "no answer",
-                "enrol the device again with gridfleet flash",
+                "enrol the device again with gridfleet device flash",
             )
             return
         yield ok("login", f"as {device.id}")
@@ -183,7 +185,7 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
 def _diagnose_access(trial: _AccessTrial, own: str, foreign: str, allowed: list[str]) -> Iterator[Diagnosis]:
     from paho.mqtt.client import topic_matches_sub
 
-    remedy = "on the broker's machine: gridfleet secrets DIR, then SIGHUP to the broker"
+    remedy = "on the broker's machine: gridfleet site init DIR, then SIGHUP to the broker"
     ticks = [topic for topic in trial.received if topic.split("/")[2:3] == ["tick"]]
     leaked = sorted(
         topic
@@ -206,4 +208,4 @@ def _diagnose_access(trial: _AccessTrial, own: str, foreign: str, allowed: list[
     if ticks:
         yield ok("clock of the site", "its tick is received")
     else:
-        yield warn("clock of the site", "no tick is received", "start gridfleet clock, or gridfleet run")
+        yield warn("clock of the site", "no tick is received", "start gridfleet site clock, or gridfleet run")

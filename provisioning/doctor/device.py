@@ -34,7 +34,7 @@ def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:
     from gridfleet.broker.credentials import SecretsFolder
 
     if device.credentials is None:
-        yield warn("secrets", "not configured", "set broker.credentials; gridfleet flash sets it")
+        yield warn("secrets", "not configured", "set broker.credentials; gridfleet device flash sets it")
         return
     folder = SecretsFolder(device.credentials)
     needed = [folder.authority, folder.password_of(device.id)]
@@ -47,7 +47,7 @@ def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:
             yield fail("secrets", f"you cannot read {path}", "run the doctor with sudo")
             return
         except OSError:
-            yield fail("secrets", f"{path} is missing", "enrol the device again: gridfleet flash")
+            yield fail("secrets", f"{path} is missing", "enrol the device again: gridfleet device flash")
             return
     private = [path for path in needed[1:] if path.suffix != ".crt"]
     public = [path for path in private if path.stat().st_mode & 0o007]

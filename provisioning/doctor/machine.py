@@ -97,7 +97,7 @@ def _service(machine: Machine) -> Iterator[Diagnosis]:
         yield warn(
             "service",
             "not installed",
-            "flash a card with gridfleet flash, or start gridfleet device run FILE",
+            "flash a card with gridfleet device flash, or start gridfleet device run FILE",
         )
 
 

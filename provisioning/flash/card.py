@@ -81,7 +81,7 @@ def device_files(spec: DeviceSpec, bundle: Bundle) -> dict[str, bytes]:
         }
     except OSError as error:
         raise CommandError(
-            error.filename, "is missing: run `gridfleet flash` for this device again"
+            error.filename, "is missing: run `gridfleet device flash` for this device again"
         ) from None
     found[f"{CARD_FOLDER}/{DEVICE_FILE}"] = set_credentials(spec.text, SECRETS_FOLDER, spec.source).encode()
     for file in (MANIFEST, REQUIREMENTS, *bundle.wheels):

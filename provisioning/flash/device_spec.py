@@ -120,7 +120,7 @@ def _check_broker(source: Path, device: DeviceFile) -> None:
         )
     if address.password is not None:
         raise CommandError(
-            source, "broker.url: remove the password; `gridfleet flash` makes one and stores it"
+            source, "broker.url: remove the password; `gridfleet device flash` makes one and stores it"
         )
     if not address.tls:
         raise CommandError(source, f"broker.url: {address} has no TLS; use mqtts:// (port 8883)")

@@ -23,7 +23,7 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
         status: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise CommandError(
-            folder, "contains no recorder's status: name the --out directory of `gridfleet record`"
+            folder, "contains no recorder's status: name the --out directory of `gridfleet site record`"
         ) from None
     status["age_s"] = max(now_s - status["time"], 0.0)
     status["running"] = status["age_s"] < STALE_S and _is_running(status["pid"])

@@ -144,7 +144,9 @@ def _authority(folder: SecretsFolder, site: str, *, new: bool) -> "tuple[Authori
             authority = Authority.load(issued)
             revoked = revoked_in(folder.revoked.read_bytes()) if folder.revoked.is_file() else set[int]()
         except ValueError as error:
-            raise CommandError(folder.authority, f"{error}: replace all secrets with --rotate") from None
+            raise CommandError(
+                folder.authority, f"{error}: replace all secrets with `gridfleet site rotate`"
+            ) from None
         return authority, revoked
     authority = Authority.create(site)
     _write(folder.authority, folder.authority_key, authority.issued)

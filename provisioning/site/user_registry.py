@@ -1,7 +1,7 @@
 """The user registry of a secrets folder: who may log in, with role and cell, and who was enrolled singly.
 
-`gridfleet secrets` takes its users from a scenario. Devices enrolled by `gridfleet flash` are in no scenario. The
-registry keeps both, so that access rules can be written again without either source.
+`gridfleet site init` takes its users from a scenario. Devices that `gridfleet device flash` enrols are in no scenario.
+The registry keeps both, so that access rules can be written again without either source.
 """
 
 from collections.abc import Iterable
@@ -52,8 +52,8 @@ def read_registry(folder: SecretsFolder) -> UserRegistry:
         keys = ", ".join(".".join(map(str, each["loc"])) or "the JSON text" for each in error.errors()[:3])
         raise CommandError(
             folder.user_registry,
-            f"is damaged at {keys}: delete it and run `gridfleet secrets` again; enrolled devices need "
-            "`gridfleet flash` again",
+            f"is damaged at {keys}: delete it and run `gridfleet site init` again; enrolled devices need "
+            "`gridfleet device flash` again",
         ) from None
 
 
@@ -64,7 +64,7 @@ def check_version(folder: SecretsFolder) -> None:
         raise CommandError(
             old,
             f"is the user registry of an older version, now {folder.user_registry.name}: delete it and run "
-            "`gridfleet secrets` again; enrolled devices need `gridfleet flash` again",
+            "`gridfleet site init` again; enrolled devices need `gridfleet device flash` again",
         )
 
 

@@ -1,4 +1,4 @@
-"""The actions of `gridfleet upgrade`: install, roll back, return to the last good version, list."""
+"""The actions of `gridfleet device upgrade`: install, roll back, return to the last good version, list."""
 
 import platform
 from collections.abc import Callable
@@ -67,7 +67,9 @@ def show(versions: Versions) -> int:
     """Print the installed versions; return the exit code."""
     labels = versions.labels()
     if not labels:
-        raise CommandError(versions.root, "has no versions: this machine was not set up by `gridfleet flash`")
+        raise CommandError(
+            versions.root, "has no versions: this machine was not set up by `gridfleet device flash`"
+        )
     for label in labels:
         marks = [
             mark

@@ -11,7 +11,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError
 MANIFEST: Final = "bundle.json"
 REQUIREMENTS: Final = "requirements.txt"
 """The same for pip: each wheel with its hash."""
-_REMEDY: Final = "copy the bundle again, or make a new one with `gridfleet bundle`"
+_REMEDY: Final = "copy the bundle again, or make a new one with `gridfleet device bundle`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Bundle:
             )
         except FileNotFoundError:
             raise CommandError(
-                path, f"is not a bundle: it has no {MANIFEST}; make one with `gridfleet bundle`"
+                path, f"is not a bundle: it has no {MANIFEST}; make one with `gridfleet device bundle`"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CommandError(path / MANIFEST, f"cannot be read ({error}): {_REMEDY}") from None
@@ -94,7 +94,7 @@ class Bundle:
             raise CommandError(
                 self.path,
                 f"is for {self.machine} and Python {self.python}, but this is {machine} with Python {python}:"
-                f" make one with `gridfleet bundle DIR --machine {machine} --python {python}`",
+                f" make one with `gridfleet device bundle DIR --machine {machine} --python {python}`",
             )
 
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml is hardened, and `gridfleet compose` makes all that it mounts, readable by nobody else."""
+"""docker-compose.yml is hardened, and `gridfleet deploy compose` makes all that it mounts, readable by nobody else."""
 
 import json
 import re
@@ -107,10 +107,10 @@ def test_every_profile_has_one_broker_or_one_cluster() -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the compose file and all that `gridfleet compose` makes."""
+    """A folder with the compose file and all that `gridfleet deploy compose` makes."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "docker-compose.yml").write_text(COMPOSE.read_text(encoding="utf-8"), encoding="utf-8")
-    assert main(["compose", "--folder", str(folder / "containers")]) == ExitCode.SUCCESS
+    assert main(["deploy", "compose", "--folder", str(folder / "containers")]) == ExitCode.SUCCESS
     return folder
 
 
@@ -167,7 +167,9 @@ def test_a_second_call_changes_no_secret(prepared: Path) -> None:
     edited = folder / "devices" / f"{SINGLE_DEVICES[0]}.toml"
     edited.write_text("# mine\n")
     (prepared / ".env").write_text((prepared / ".env").read_text() + "FLEETS=4\n")
-    assert main(["compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == ExitCode.SUCCESS
+    assert (
+        main(["deploy", "compose", "--folder", str(folder), "--set", "vehicles.count=2"]) == ExitCode.SUCCESS
+    )
     changed = {path for path, content in before.items() if path.exists() and path.read_bytes() != content}
     assert changed == set()
     deleted = {path for path in before if not path.exists()}
@@ -227,7 +229,7 @@ def test_the_loader_finds_a_mistake(right: str, wrong: str, tmp_path: Path) -> N
 def test_a_folder_with_other_files_is_not_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "letter.txt").touch(mode=0o644)
     mode = tmp_path.stat().st_mode
-    assert main(["compose", "--folder", str(tmp_path)]) == ExitCode.USAGE
+    assert main(["deploy", "compose", "--folder", str(tmp_path)]) == ExitCode.USAGE
     assert "is not empty and has no site of GridFleet: choose another folder" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
     assert tmp_path.stat().st_mode == mode

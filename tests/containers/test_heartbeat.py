@@ -81,8 +81,8 @@ def test_clock_and_fleet_are_healthy_while_the_broker_runs(tmp_path: Path) -> No
             return gridfleet("health", *options, cwd=tmp_path, env=env).code == ExitCode.SUCCESS
 
         stand_by = ("--parts", "1", "--part-locks", str(tmp_path / "part-locks"))
-        fleet = run("fleet", *common, *stand_by)
-        clock = run("clock", *common, "--seconds-per-tick", "60")
+        fleet = run("site", "fleet", *common, *stand_by)
+        clock = run("site", "clock", *common, "--seconds-per-tick", "60")
         wait_until(lambda: is_healthy(fleet) and is_healthy(clock))
         broker.close()
         wait_until(lambda: not is_healthy(fleet))

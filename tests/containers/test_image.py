@@ -43,9 +43,9 @@ class Finder:
             raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
 sys.meta_path.insert(0, Finder())
 from gridfleet.provisioning.cli.main import main
-sys.exit(main(["check", "normal"]))
+sys.exit(main(["scenario", "show", "normal"]))
 """
-"""Runs `gridfleet check` without the packages that this environment has and the image does not have."""
+"""Runs `gridfleet scenario show` without the packages that this environment has and the image does not have."""
 
 
 def test_check_works_with_the_packages_of_the_image() -> None:

@@ -26,7 +26,7 @@ CELLS = ("area.rows=2", "area.columns=2")
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "kubernetes"
     arguments = ("--folder", str(folder), "--nodes", str(request.param), "--set", *CELLS)
-    assert main(["kubernetes", "normal", *arguments]) == ExitCode.SUCCESS
+    assert main(["deploy", "kubernetes", "normal", *arguments]) == ExitCode.SUCCESS
     return folder
 
 
@@ -126,7 +126,7 @@ def test_a_second_call_changes_nothing(written: Path) -> None:
     before, yaml_before = read(written, "secrets.yaml"), (written / "gridfleet.yaml").read_text()
     nodes = "3" if "emqx" in pods(written)["broker"]["containers"][0]["image"] else "0"
     assert (
-        main(["kubernetes", "normal", "--folder", str(written), "--nodes", nodes, "--set", *CELLS])
+        main(["deploy", "kubernetes", "normal", "--folder", str(written), "--nodes", nodes, "--set", *CELLS])
         == ExitCode.SUCCESS
     )
     after = read(written, "secrets.yaml")
@@ -153,7 +153,10 @@ def test_kubernetes_own_schema_accepts_the_objects(written: Path, tmp_path: Path
 
 
 def test_more_parts_than_devices_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"]) == ExitCode.USAGE
+    assert (
+        main(["deploy", "kubernetes", "normal", "--folder", str(tmp_path / "k"), "--parts", "58"])
+        == ExitCode.USAGE
+    )
     assert "some processes would have none of the 57 devices" in capsys.readouterr().err
     assert (
         main(
@@ -176,7 +179,15 @@ def test_more_parts_than_devices_are_refused(tmp_path: Path, capsys: pytest.Capt
 def test_telemetry_goes_to_influxdb_if_one_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["kubernetes", "normal", "--folder", str(tmp_path / "k"), "--influx", "http://influxdb:8086"]
+    arguments = [
+        "deploy",
+        "kubernetes",
+        "normal",
+        "--folder",
+        str(tmp_path / "k"),
+        "--influx",
+        "http://influxdb:8086",
+    ]
     assert main(arguments) == ExitCode.USAGE
     assert "need each other" in capsys.readouterr().err
     (tmp_path / "token").write_text("t0ken")

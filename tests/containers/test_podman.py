@@ -36,7 +36,7 @@ def podman() -> Podman:
 def site(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     assert (
-        main(["compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"])
+        main(["deploy", "compose", "--folder", str(folder / "containers"), "--set", f"ticks={TICKS}"])
         == ExitCode.SUCCESS
     )
     site = Site(podman, folder, {"FLEETS": "2"})
@@ -67,7 +67,7 @@ def test_the_image_has_one_import_name_of_ours(podman: Podman) -> None:
 
 
 def test_a_scenario_can_be_checked_in_the_image(podman: Podman) -> None:
-    assert "[settings]" in podman("run", "--rm", *LIMITS, IMAGE, "check", "normal")
+    assert "[settings]" in podman("run", "--rm", *LIMITS, IMAGE, "scenario", "show", "normal")
 
 
 def wait_healthy(podman: Podman, site: Site, service: str, container: str) -> None:

@@ -261,10 +261,10 @@ def test_the_command_prints_lines_and_exits_with_1_if_a_check_fails(
     path.write_text(
         'id = "charger-01"\nkind = "charger"\nbackend = "synthetic"\n[broker]\nurl = "mqtts://b.example"\n'
     )
-    assert main(["doctor", str(path), "--offline"]) == ExitCode.SUCCESS
+    assert main(["device", "doctor", str(path), "--offline"]) == ExitCode.SUCCESS
     output = capsys.readouterr().out
     assert "warn  pins" in output
     assert "→" in output
     path.write_text("id = 3\n")
-    assert main(["doctor", str(path)]) == ExitCode.FAILED
+    assert main(["device", "doctor", str(path)]) == ExitCode.FAILED
     assert "fail  device file" in capsys.readouterr().out

@@ -77,7 +77,7 @@ def test_a_revoked_certificate_is_refused(secrets: Path, charger: Enrolment) -> 
 
 @pytest.mark.mosquitto
 def test_a_broker_on_this_machine_reloads_its_users(secrets: Path, charger: Enrolment) -> None:
-    command = [sys.executable, "-m", "gridfleet", "broker", "--secrets", str(secrets), "--port", "0"]
+    command = [sys.executable, "-m", "gridfleet", "site", "broker", "--secrets", str(secrets), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as broker:
         try:
             assert broker.stdout is not None
@@ -127,7 +127,7 @@ def test_a_revoked_device_leaves_no_file_and_no_rule(secrets: Path, charger: Enr
     folder = SecretsFolder(secrets)
     enrol(secrets, charger)
     serial = serial_of(folder.certificate_of("charger-01").read_bytes())
-    assert main(["revoke", "charger-01", "--secrets", str(secrets)]) == ExitCode.SUCCESS
+    assert main(["device", "revoke", "charger-01", "--secrets", str(secrets)]) == ExitCode.SUCCESS
     assert not [path for path in secrets.rglob("*") if "charger-01" in path.name]
     for path in (folder.acl, folder.passwords, folder.user_registry):
         assert "charger-01" not in path.read_text()
@@ -185,7 +185,7 @@ def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(
     ):
         with pytest.raises(CommandError, match=remedy):
             attempt()
-    assert main(["broker", "--engine", "mosquitto", "--secrets", str(secrets)]) == ExitCode.USAGE
+    assert main(["site", "broker", "--engine", "mosquitto", "--secrets", str(secrets)]) == ExitCode.USAGE
     assert "roll.json: is the user registry of an older version" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in secrets.rglob("*") if path.is_file()} == before
 

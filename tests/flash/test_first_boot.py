@@ -51,7 +51,7 @@ class FakeHost(Host):
 
 @pytest.fixture
 def card(tmp_path: Path, secrets: Path, device_file: Path, bundle: Bundle) -> Path:
-    """What `gridfleet flash` puts under gridfleet/ on the boot partition."""
+    """What `gridfleet device flash` puts under gridfleet/ on the boot partition."""
     spec = make_device_spec(
         tmp_path, FlashSettings(secrets=str(secrets)), DeviceSettings(file=device_file.name)
     )

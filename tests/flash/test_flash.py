@@ -1,4 +1,4 @@
-"""`gridfleet flash` to a folder, to images and from a fleet file; whatever could do harm is refused."""
+"""`gridfleet device flash` to a folder, to images and from a fleet file; whatever could do harm is refused."""
 
 import stat
 import tomllib
@@ -37,7 +37,7 @@ def bench(
 
 
 def flash(*arguments: str) -> int:
-    return main(["flash", *arguments, "--bundle", "bundle"])
+    return main(["device", "flash", *arguments, "--bundle", "bundle"])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

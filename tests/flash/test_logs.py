@@ -114,12 +114,12 @@ def test_the_journal_is_recognised_by_its_stream() -> None:
         os.close(writing)
 
 
-@pytest.mark.parametrize("command", [["clock", "normal"], ["fleet", "normal"], ["record", "normal"]])
-def test_each_process_of_a_site_logs_only_json(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["clock", "fleet", "record"])
+def test_each_process_of_a_site_logs_only_json(command: str, tmp_path: Path) -> None:
     with EmbeddedBroker() as broker:
-        options = ["--broker", broker.url, "--log", "json", *(["--wait", "0"] * (command[0] == "clock"))]
+        options = ["--broker", broker.url, "--log", "json", *(["--wait", "0"] * (command == "clock"))]
         with subprocess.Popen(
-            [sys.executable, "-m", "gridfleet", *command, *options],
+            [sys.executable, "-m", "gridfleet", "site", command, "normal", *options],
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
@@ -130,5 +130,5 @@ def test_each_process_of_a_site_logs_only_json(command: list[str], tmp_path: Pat
             process.send_signal(signal.SIGTERM)
             rest = [json.loads(line) for line in process.stderr]
         assert process.returncode == 0
-    assert (first["level"], first["logger"]) == ("info", f"gridfleet.{command[0]}")
+    assert (first["level"], first["logger"]) == ("info", f"gridfleet.{command}")
     assert rest[-1]["message"] in {"all devices are offline", "stopped; start it again to continue"}

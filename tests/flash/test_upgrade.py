@@ -115,7 +115,8 @@ def test_a_bundle_for_another_machine_is_refused(bundle: Bundle) -> None:
     bundle.verify_machine("aarch64", "3.13")
     for machine, python in (("x86_64", "3.13"), ("aarch64", "3.11")):
         with pytest.raises(
-            CommandError, match=f"but this is {machine} with Python {python}: make one with `gridfleet bundle"
+            CommandError,
+            match=f"but this is {machine} with Python {python}: make one with `gridfleet device bundle",
         ):
             bundle.verify_machine(machine, python)
 
@@ -247,17 +248,17 @@ def test_the_command_lists_versions_and_rolls_back(
     monkeypatch.setattr(upgrading, "SystemdService", lambda: service)
     monkeypatch.setattr(upgrading, "MonotonicClock", lambda: service.clock)
     root = ["--root", str(versions.root)]
-    assert main(["upgrade", *root]) == ExitCode.USAGE
+    assert main(["device", "upgrade", *root]) == ExitCode.USAGE
     old = installed(versions, tmp_path, "1.0")
     upgrade(versions, service, old)
-    assert main(["upgrade", "--rollback", *root]) == ExitCode.USAGE
+    assert main(["device", "upgrade", "--rollback", *root]) == ExitCode.USAGE
     assert "no other version" in capsys.readouterr().err
     time.sleep(0.002)
     new = installed(versions, tmp_path, "2.0")
     upgrade(versions, service, new)
-    assert main(["upgrade", "--rollback", *root]) == ExitCode.SUCCESS
+    assert main(["device", "upgrade", "--rollback", *root]) == ExitCode.SUCCESS
     capsys.readouterr()
-    assert main(["upgrade", *root]) == ExitCode.SUCCESS
+    assert main(["device", "upgrade", *root]) == ExitCode.SUCCESS
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         [new],
         [old, "in", "use,", "last", "good"],

@@ -1,4 +1,4 @@
-"""`gridfleet dashboards`: its API calls on a mock made from an OpenAPI document, its logic on a fake Grafana."""
+"""`gridfleet grafana`: its API calls on a mock made from an OpenAPI document, its logic on a fake Grafana."""
 
 import shutil
 import subprocess
@@ -124,7 +124,7 @@ def token(tmp_path: Path) -> Path:
 
 
 def run(fake: FakeGrafana, token: Path, *words: str) -> int:
-    return main(["dashboards", *words, "--url", fake.url, "--token-file", str(token)])
+    return main(["grafana", *words, "--url", fake.url, "--token-file", str(token)])
 
 
 def test_push_creates_changes_nothing_twice_and_restores(
@@ -206,7 +206,7 @@ def test_an_invalid_token_file_is_reported(
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert main(["dashboards", "push", "--token-file", str(path)]) == 2
+    assert main(["grafana", "push", "--token-file", str(path)]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -222,7 +222,7 @@ def test_an_invalid_token_file_is_reported(
 def test_an_address_without_a_grafana_is_reported(
     url: str, message: str, token: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["dashboards", "push", "--url", url, "--token-file", str(token)]) == 2
+    assert main(["grafana", "push", "--url", url, "--token-file", str(token)]) == 2
     output = capsys.readouterr().err
     assert message in output
     assert "secret" not in output
@@ -249,11 +249,8 @@ def test_an_annotation_marks_an_instant_or_a_span(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["annotate"], "annotate: needs a text"),
         (["annotate", "x", "--at", "noon"], "'noon' is not a time"),
         (["annotate", "x", "--at", "2025-06-02T12:00", "--until", "2025-06-02"], "must not be before --at"),
-        (["push", "x"], "takes no TEXT: use it with `annotate`"),
-        (["diff", "--tag", "x"], "takes no --tag: use it with `annotate`"),
     ],
 )
 def test_wrong_usage_is_reported(
@@ -262,3 +259,20 @@ def test_wrong_usage_is_reported(
     assert run(fake, token, *words) == 2
     assert message in capsys.readouterr().err
     assert not fake.annotations
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["annotate"], "the following arguments are required: TEXT"),
+        (["push", "x"], "unrecognized arguments: x"),
+        (["diff", "--tag", "x"], "unrecognized arguments: --tag x"),
+    ],
+)
+def test_arguments_of_another_command_are_refused(
+    words: list[str], message: str, fake: FakeGrafana, token: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(fake, token, *words)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`gridfleet broker` and `gridfleet run --secrets` from a shell."""
+"""`gridfleet site broker` and `gridfleet run --secrets` from a shell."""
 
 import os
 import signal
@@ -19,8 +19,8 @@ SMALL = ("--set", "vehicles.count=3", "chargers.count=3")
 
 @contextmanager
 def folder_users(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
-    """Run `gridfleet broker`; hand out its URL and its process id."""
-    process = start("broker", "--port", "0", *words, cwd=cwd)
+    """Run `gridfleet site broker`; hand out its URL and its process id."""
+    process = start("site", "broker", "--port", "0", *words, cwd=cwd)
     assert process.stdout is not None
     line = process.stdout.readline()
     try:
@@ -34,7 +34,7 @@ def folder_users(*words: str, cwd: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.mosquitto
 def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp_path: Path) -> None:
-    assert gridfleet("secrets", "s", *SMALL, cwd=tmp_path).code == ExitCode.SUCCESS
+    assert gridfleet("site", "init", "s", *SMALL, cwd=tmp_path).code == ExitCode.SUCCESS
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, _):
         assert url.startswith("mqtts://127.0.0.1:")
         words = ("--broker", url, "--secrets", "s", "--ticks", "4", "--no-report", *SMALL)
@@ -51,9 +51,9 @@ def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp
 
 @pytest.mark.mosquitto
 def test_sighup_loads_rotated_secrets(tmp_path: Path) -> None:
-    gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
+    gridfleet("site", "init", "s", *SMALL, cwd=tmp_path)
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, pid):
-        gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
+        assert gridfleet("site", "rotate", "s", cwd=tmp_path).code == ExitCode.SUCCESS
         words = ("run", "--broker", url, "--secrets", "s", "--ticks", "1", "--no-report", *SMALL)
         assert gridfleet(*words, cwd=tmp_path).code == ExitCode.USAGE
         os.kill(pid, signal.SIGHUP)
@@ -62,7 +62,7 @@ def test_sighup_loads_rotated_secrets(tmp_path: Path) -> None:
 
 @pytest.mark.mosquitto
 def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
-    gridfleet("secrets", "s", *SMALL, cwd=tmp_path)
+    gridfleet("site", "init", "s", *SMALL, cwd=tmp_path)
     secrets = [path.read_bytes().strip() for path in (tmp_path / "s" / "clients").glob("*.password")]
     with folder_users("--secrets", "s", cwd=tmp_path):
         for line in Path("/proc").glob("[0-9]*/cmdline"):
@@ -74,7 +74,7 @@ def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
 
 
 def test_the_embedded_broker_prints_its_limits(tmp_path: Path) -> None:
-    process = start("broker", "--engine", "rumqttd", "--port", "0", cwd=tmp_path)
+    process = start("site", "broker", "--engine", "rumqttd", "--port", "0", cwd=tmp_path)
     assert process.stdout is not None
     expected = [process.stdout.readline() for _ in range(3)]
     process.terminate()
@@ -87,10 +87,13 @@ def test_the_embedded_broker_prints_its_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["broker", "--engine", "rumqttd", "--secrets", "s"], "--secrets: needs Mosquitto: sudo apt-get"),
-        (["broker", "--engine", "rumqttd", "--store", "s"], "--store: needs Mosquitto"),
-        (["broker", "--engine", "mosquitto", "--host", "::"], "--host: needs --secrets"),
-        (["broker", "--engine", "mosquitto", "--secrets", "nowhere"], "is not a secrets folder"),
+        (
+            ["site", "broker", "--engine", "rumqttd", "--secrets", "s"],
+            "--secrets: needs Mosquitto: sudo apt-get",
+        ),
+        (["site", "broker", "--engine", "rumqttd", "--store", "s"], "--store: needs Mosquitto"),
+        (["site", "broker", "--engine", "mosquitto", "--host", "::"], "--host: needs --secrets"),
+        (["site", "broker", "--engine", "mosquitto", "--secrets", "nowhere"], "is not a secrets folder"),
         (["run", "--secrets", "s"], "needs --broker mqtts://"),
         (["run", "--secrets", "s", "--broker", "mqtt://far.example"], "is not encrypted"),
     ],

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.mosquitto
 
 
 class FleetProcess:
-    """Context manager: a part of a fleet as `gridfleet fleet` carries it, in a thread of its own."""
+    """Context manager: a part of a fleet as `gridfleet site fleet` carries it, in a thread of its own."""
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ from gridfleet.provisioning.site.secrets import identities, make_secrets, mosqui
 from tests.provisioning.shell import gridfleet
 
 SMALL = (
+    "--scenario",
+    "normal",
     "--set",
     "vehicles.count=1",
     "chargers.count=1",
@@ -38,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert main(["secrets", str(tmp_path / "s"), *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "init", str(tmp_path / "s"), *SMALL]) == ExitCode.SUCCESS
     capsys.readouterr()
     return tmp_path / "s"
 
@@ -50,7 +52,7 @@ def test_all_files_are_made_and_only_their_owner_can_read_them(made: Path) -> No
         else:
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     folder = SecretsFolder(made)
-    fleet = Fleet(load("normal", list(SMALL[1:])))
+    fleet = Fleet(load("normal", list(SMALL[3:])))
     names = [line.split(":")[0] for line in folder.passwords.read_text().splitlines()]
     assert names == [*USERS, *fleet.ids]
     for name in names:
@@ -68,7 +70,7 @@ def test_git_ignores_the_folder(made: Path) -> None:
 
 
 def test_no_secret_is_printed(tmp_path: Path) -> None:
-    ran = gridfleet("secrets", "s", "--rotate", *SMALL, cwd=tmp_path)
+    ran = gridfleet("site", "rotate", "s", *SMALL, cwd=tmp_path)
     assert (ran.code, ran.err) == (ExitCode.SUCCESS, "")
     assert ran.out == "Secrets   s/: 12 users of germany, 12 with new secrets\n"
     credentials = FileCredentials(tmp_path / "s")
@@ -80,15 +82,15 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
 
 def test_a_second_call_changes_no_secret(made: Path) -> None:
     before = contents(made)
-    assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "init", str(made), *SMALL]) == ExitCode.SUCCESS
     changed = {name for name, content in contents(made).items() if before.get(name) != content}
     assert changed <= {"ca.crl"}
 
 
 def test_a_new_device_gets_its_secrets_and_no_others_change(made: Path) -> None:
     before = contents(made)
-    more = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=2"]
-    assert main(["secrets", str(made), "--set", *more]) == ExitCode.SUCCESS
+    more = [word for word in SMALL[3:] if word != "chargers.count=1"] + ["chargers.count=2"]
+    assert main(["site", "init", str(made), *SMALL[:3], *more]) == ExitCode.SUCCESS
     after = contents(made)
     new = {name for name in after if before.get(name) != after[name]} - {"ca.crl"}
     assert new == {
@@ -101,17 +103,17 @@ def test_a_new_device_gets_its_secrets_and_no_others_change(made: Path) -> None:
 
 def test_rotating_all_replaces_everything(made: Path) -> None:
     before = contents(made)
-    assert main(["secrets", str(made), "--rotate", *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "rotate", str(made), *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
 
 def test_a_removed_user_stays_locked_out_after_all_is_rotated(made: Path) -> None:
     before = contents(made)
-    fewer = [word for word in SMALL[1:] if word != "chargers.count=1"] + ["chargers.count=0"]
-    assert main(["secrets", str(made), "--rotate", "--set", *fewer]) == ExitCode.SUCCESS
+    fewer = [word for word in SMALL[3:] if word != "chargers.count=1"] + ["chargers.count=0"]
+    assert main(["site", "rotate", str(made), *SMALL[:3], *fewer]) == ExitCode.SUCCESS
     assert not [name for name in contents(made) if name.startswith("clients/charger-1.")]
-    assert main(["secrets", str(made), *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "init", str(made), *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     assert {name for name in after if before[name] == after[name]} == {".gitignore", "acl", "users.json"}
 
@@ -119,7 +121,7 @@ def test_a_removed_user_stays_locked_out_after_all_is_rotated(made: Path) -> Non
 def test_rotating_one_replaces_only_it_and_revokes_its_certificate(made: Path) -> None:
     before, folder = contents(made), SecretsFolder(made)
     serial = serial_of(folder.certificate_of("charger-1").read_bytes())
-    assert main(["secrets", str(made), "--rotate", "--only", "charger-1", *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "rotate", str(made), "--only", "charger-1", *SMALL]) == ExitCode.SUCCESS
     after = contents(made)
     changed = {name for name in after if before[name] != after[name]}
     assert changed == {
@@ -128,7 +130,7 @@ def test_rotating_one_replaces_only_it_and_revokes_its_certificate(made: Path) -
         *(f"clients/charger-1.{end}" for end in ("password", "crt", "key")),
     }
     assert revoked_in(folder.revoked.read_bytes()) == {serial}
-    assert main(["secrets", str(made), "--rotate", "--only", "server", *SMALL]) == ExitCode.SUCCESS
+    assert main(["site", "rotate", str(made), "--only", "server", *SMALL]) == ExitCode.SUCCESS
     assert {name for name in after if contents(made)[name] != after[name]} <= {
         "server.crt",
         "server.key",
@@ -138,7 +140,7 @@ def test_rotating_one_replaces_only_it_and_revokes_its_certificate(made: Path) -
 
 
 def test_certificates_name_their_clients(made: Path) -> None:
-    main(["secrets", str(made), "--host", "broker.example", "192.0.2.1", *SMALL])
+    main(["site", "init", str(made), "--host", "broker.example", "192.0.2.1", *SMALL])
     folder = SecretsFolder(made)
     server = x509.load_pem_x509_certificate(folder.certificate.read_bytes())
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -189,7 +191,7 @@ def test_a_folder_with_other_files_is_refused_and_unchanged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    assert main(["secrets", str(tmp_path)]) == ExitCode.USAGE
+    assert main(["site", "init", str(tmp_path)]) == ExitCode.USAGE
     assert "name another folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -197,23 +199,37 @@ def test_a_folder_with_other_files_is_refused_and_unchanged(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--only", "clock"], "--only: needs --rotate"),
+        (["init", "{made}", "--processes", "2"], "--processes: needs --scenario: {made} has users already"),
+        (["rotate", "{made}", "--set", "ticks=2"], "--set: needs --scenario: {made} has users already"),
+        (["rotate", "nowhere"], "nowhere: is not a secrets folder (it has no users.json): make it with"),
         (
-            ["--rotate", "--only", "nobody"],
-            "nobody is not a user of germany; allowed are server and the ids of normal",
+            ["rotate", "{made}", "--only", "nobody"],
+            "nobody is not a user of germany; allowed are server and its users, such as reactor-1",
         ),
     ],
 )
 def test_wrong_usage_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+    made: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
-    assert main(["secrets", str(tmp_path / "s"), *words]) == ExitCode.USAGE
-    assert expected in capsys.readouterr().err
+    before = contents(made)
+    assert main(["site", *(word.format(made=made) for word in words)]) == ExitCode.USAGE
+    assert expected.format(made=made) in capsys.readouterr().err
+    assert contents(made) == before
+
+
+@pytest.mark.parametrize("command", ["init", "rotate"])
+def test_without_a_scenario_the_users_stay_the_same(made: Path, command: str) -> None:
+    before = contents(made)
+    assert main(["site", command, str(made)]) == ExitCode.SUCCESS
+    after = contents(made)
+    same = {name for name in after if before[name] == after[name]}
+    assert {"acl", "users.json"} <= same
+    assert ("passwords" in same) == (command == "init")
 
 
 def test_credentials_name_the_missing_file(made: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        BrokerError, match=r"nobody.password cannot be read \(no such file.*gridfleet secrets"
+        BrokerError, match=r"nobody.password cannot be read \(no such file.*gridfleet site init"
     ):
         FileCredentials(made).login("nobody")
     with pytest.raises(BrokerError, match=r"ca.crt cannot be read"):

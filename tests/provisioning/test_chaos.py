@@ -1,4 +1,4 @@
-"""`gridfleet chaos`: mistakes in plans are named, Ctrl-C leaves no process behind, a failed check is reported."""
+"""`gridfleet site chaos`: mistakes in plans are named, Ctrl-C leaves no process behind, a failed check is reported."""
 
 import signal
 from pathlib import Path
@@ -44,7 +44,7 @@ def runs(process: int) -> bool:
 def test_an_interrupt_during_a_fault_leaves_no_process_behind(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(PLAN, encoding="utf-8")
     process = start(
-        "chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd", "--out", "out", cwd=tmp_path
+        "site", "chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd", "--out", "out", cwd=tmp_path
     )
     output = ""
     assert process.stdout is not None
@@ -70,7 +70,7 @@ def test_an_interrupt_during_a_fault_leaves_no_process_behind(number: signal.Sig
 )  # fmt: skip
 def test_a_wrong_plan_is_refused_before_anything_starts(plan: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(plan, encoding="utf-8")
-    done = gridfleet("chaos", "normal", "--plan", "mine.toml", cwd=tmp_path)
+    done = gridfleet("site", "chaos", "normal", "--plan", "mine.toml", cwd=tmp_path)
     assert done.code == ExitCode.USAGE
     assert problem in done.err
     assert not (tmp_path / "out").exists()
@@ -91,7 +91,9 @@ def test_a_failed_check_is_reported_and_exits_with_3(
 
     monkeypatch.setattr(verdict, "oversold_packages", found)
     monkeypatch.chdir(tmp_path)
-    assert main(["chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == ExitCode.BREACHED
+    assert (
+        main(["site", "chaos", "normal", "--plan", "mine.toml", "--engine", "rumqttd"]) == ExitCode.BREACHED
+    )
     output = capsys.readouterr().out
     assert f"✘ no package is sold twice   {sold_twice}" in output
     assert "recovered cleanly from 0 of 1 faults" in output

@@ -5,7 +5,8 @@ import pytest
 
 from gridfleet.dashboards.reports.comparison import CSV_HEADER, compare
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.cli.main import main, make_parser
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.runs.compare import scenario_sets
 from gridfleet.provisioning.runs import batch_runner
 from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run

@@ -5,8 +5,9 @@ import pytest
 
 from gridfleet.devices.config.scenario import shipped
 from gridfleet.provisioning.cli.arguments import ALGORITHMS
-from gridfleet.provisioning.cli.main import COMMANDS, main
+from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.completion import SHELLS
+from gridfleet.provisioning.commands.tree import COMMANDS
 
 ASK = """
 source ./script
@@ -20,16 +21,18 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def test_a_script_knows_commands_and_scenarios(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for word in (*(command.name for command in COMMANDS), *shipped(), *ALGORITHMS):
+    for word in (*(word for path in COMMANDS for word in path.split()), *shipped(), *ALGORITHMS):
         assert word in script
 
 
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["co"], ["compare", "console", "compose", "completion"]),
+        (["co"], ["compare", "console", "completion"]),
+        (["site", "b"], ["broker"]),
+        (["de"], ["device", "deploy"]),
         (["simulate", "s"], ["scarce", "storm", "sub/"]),
-        (["check", "m"], ["mine.toml"]),
+        (["scenario", "check", "m"], ["mine.toml"]),
         (["compare", "normal", "sc"], ["scarce"]),
         (["run", "n"], ["normal"]),
         (["run", "--mode", ""], ["lockstep", "scaled", "realtime"]),

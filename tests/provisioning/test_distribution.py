@@ -174,7 +174,11 @@ def test_an_installed_wheel_runs_in_an_empty_folder(installation: Installation, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [(("check", "storm"), "[turbines]"), (("dashboards", "--help"), "push"), (("scenarios",), "scarce")],
+    [
+        (("scenario", "show", "storm"), "[turbines]"),
+        (("grafana", "--help"), "push"),
+        (("scenario", "list"), "scarce"),
+    ],
 )
 def test_commands_of_an_installed_wheel(
     installation: Installation, tmp_path: Path, words: tuple[str, ...], expected: str

@@ -9,21 +9,26 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.provisioning.cli import main as cli
-from gridfleet.provisioning.cli.main import COMMANDS, make_parser
+from gridfleet.provisioning.commands.parser import make_parser
+from gridfleet.provisioning.commands.tree import COMMANDS
+from gridfleet.provisioning.commands.tree import EXAMPLES as FIRST_EXAMPLES
 from tests.provisioning.shell import LONGEST_S
 from tests.waiting import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
-ELSEWHERE = {"flash", "revoke", "bundle", "upgrade", "doctor", "recorder", "influx"}
+ELSEWHERE = {
+    *(f"device {name}" for name in ("flash", "revoke", "bundle", "upgrade", "doctor")),
+    "site status",
+    "influx setup",
+}
 """They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
-UNTIL_CTRL_C = {"broker", "clock", "fleet", "record", "device run"}
+UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run", "device safe"}
 EXAMPLES = [
-    *cli.EXAMPLES,
+    *FIRST_EXAMPLES,
     *(
         example
-        for command in COMMANDS
-        if command.name not in ELSEWHERE
+        for path, command in COMMANDS.items()
+        if path not in ELSEWHERE
         for example in command.examples
         if ".example" not in example and "…" not in example
     ),
@@ -31,15 +36,13 @@ EXAMPLES = [
 SHORTER = {
     "run": "--ticks 2 --no-report",
     "simulate": "--ticks 2 --no-report",
-    "chaos": "--plan skew --engine rumqttd",
+    "site chaos": "--plan skew --engine rumqttd",
     "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
 }
 """Appended to the examples that take long; the last use of an option wins."""
 
 
-@pytest.mark.parametrize(
-    "example", [each for command in COMMANDS if command.name in ELSEWHERE for each in command.examples]
-)
+@pytest.mark.parametrize("example", [each for path in sorted(ELSEWHERE) for each in COMMANDS[path].examples])
 def test_examples_that_need_hardware_or_servers_are_parsed(example: str) -> None:
     words = shlex.split(example.removeprefix("sudo "))
     assert make_parser().parse_args(words[1:]).command in ELSEWHERE
@@ -51,18 +54,24 @@ def broker() -> Iterator[str]:
         yield running.url
 
 
+def command_of(example: str) -> str:
+    """Return the path of an example's command; nothing for that of another program."""
+    _, first, *rest = shlex.split(example)
+    path = f"{first} {rest[0]}" if rest else first
+    return path if path in COMMANDS else first if first in COMMANDS else ""
+
+
 def runs_until_ctrl_c(example: str) -> bool:
-    words = shlex.split(example)
-    return words[1] in UNTIL_CTRL_C or " ".join(words[1:3]) in UNTIL_CTRL_C
+    return command_of(example) in UNTIL_CTRL_C
 
 
 def shortened(example: str) -> str:
     words = shlex.split(example)
-    if words[1] == "broker":
+    if command_of(example) == "site broker":
         return f"exec {example} --port 0" + (" --ws-port 0" if "--ws-port" in words else "")
     if runs_until_ctrl_c(example):
         return f"exec {example}"
-    return f"{example} {SHORTER.get(words[1], '')}" if words[0] == "gridfleet" else example
+    return f"{example} {SHORTER.get(command_of(example), '')}" if words[0] == "gridfleet" else example
 
 
 def prepared(example: str) -> str:
@@ -70,7 +79,9 @@ def prepared(example: str) -> str:
     if " report " in example:
         return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
     if "broker --secrets" in example:
-        return "gridfleet secrets secrets >/dev/null\n"
+        return "gridfleet site init >/dev/null\n"
+    if "site rotate" in example:
+        return f"gridfleet site init {'my-site' if 'my-site' in example else ''} >/dev/null\n"
     if " health " in example:
         beat = (
             "from pathlib import Path; from gridfleet.provisioning.processes.heartbeat import Heartbeat; "

@@ -7,7 +7,7 @@ from gridfleet.provisioning.cli.main import main
 
 
 def test_the_list_describes_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scenarios"]) == 0
+    assert main(["scenario", "list"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for name in shipped():
         scenario = load(name)
@@ -20,14 +20,14 @@ def test_the_list_describes_each_scenario(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_names_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scenarios", "--names"]) == 0
+    assert main(["scenario", "list", "--names"]) == 0
     assert capsys.readouterr().out.split() == shipped()
 
 
 def test_a_valid_file_is_printed_with_a_summary(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('title = "Two  cells\\n"\nticks = 8\n[area]\ncolumns = 2\n[commerce]\ncount = 2\n')
-    assert main(["check", str(file)]) == 0
+    assert main(["scenario", "show", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "# mine: Two cells"
     assert lines[1] == "# 8 ticks (2 h) from 2025-06-02 00:00 · 2 cells · synthetic weather"
@@ -39,7 +39,7 @@ def test_a_valid_file_is_printed_with_a_summary(capsys: pytest.CaptureFixture[st
 def test_the_output_of_check_is_the_same_scenario(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["check", name]) == 0
+    assert main(["scenario", "show", name]) == 0
     file = tmp_path / f"{name}.toml"
     file.write_text(capsys.readouterr().out)
     assert load(str(file)).model_copy(update={"folder": ""}) == load(name)

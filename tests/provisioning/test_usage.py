@@ -12,7 +12,8 @@ from gridfleet.provisioning.cli import main as cli
 from gridfleet.provisioning.cli.arguments import ALGORITHMS
 from gridfleet.provisioning.cli.clock_options import MODES
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.cli.main import COMMANDS, main
+from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.commands.tree import COMMANDS, TREE
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEAVY = ("matplotlib", "numpy", "rich", "shtab", "pydantic", "sqlite3", "iotcore", "tomli_w")
@@ -36,27 +37,57 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 # --- help ---
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_help_of_each_command_has_an_example_and_the_exit_codes(
-    command: cli.Command, capsys: pytest.CaptureFixture[str]
-) -> None:
+GROUPS = sorted({path.split()[0] for path in COMMANDS if " " in path})
+
+
+def help_text(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stopped:
-        main([command.name, "--help"])
+        main([*words, "--help"])
     assert stopped.value.code == 0
-    text = capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_of_each_command_has_an_example_of_it(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = COMMANDS[path]
+    text = help_text(capsys, *path.split())
     assert command.description in text
     assert command.examples
     for example in command.examples:
         assert f"  {example}\n" in text
+        assert f"gridfleet {path}" in example
+
+
+def test_exit_codes_are_in_the_help_of_gridfleet_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_text(capsys)
     for code in ExitCode:
         assert f"  {code.value:<5}" in text
+    for path in (*GROUPS, *COMMANDS):
+        assert "exit codes:" not in help_text(capsys, *path.split())
+
+
+def test_the_first_help_shows_the_words_of_the_tree_under_their_headings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = help_text(capsys)
+    shown = re.findall(r"^    ([a-z]+) ", text, re.MULTILINE)
+    assert shown == [member.name for section in TREE for member in section.members]
+    assert set(shown) == {path.split()[0] for path in COMMANDS}
+    assert re.findall(r"^  ([a-z ,]+):$", text, re.MULTILINE) == [section.heading for section in TREE]
+    assert len(shown) <= 16
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_alone_shows_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, group)
+    names = [path.split()[1] for path in COMMANDS if path.startswith(f"{group} ")]
+    assert re.findall(r"^    ([a-z]+) ", text, re.MULTILINE) == names
+    assert text == help_text(capsys, group)
 
 
 def test_help_fits_into_a_terminal_of_110_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--help"], *([command.name, "--help"] for command in COMMANDS)):
-        with pytest.raises(SystemExit):
-            main(words)
-        assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
+    for path in ("", *GROUPS, *COMMANDS):
+        assert max(map(len, help_text(capsys, *path.split()).splitlines())) <= 110, path
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,8 +127,9 @@ print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.
         (["--help"], ()),
         (["simulate", "--help"], ()),
         (["--version"], ()),
-        (["scenarios"], ("pydantic",)),
-        (["check", "normal"], ("pydantic", "tomli_w")),
+        (["scenario", "list"], ("pydantic",)),
+        (["scenario", "check", "normal"], ("pydantic",)),
+        (["scenario", "show", "normal"], ("pydantic", "tomli_w")),
         (["completion", "bash"], ("pydantic", "shtab")),
         (["simulate", "normal", "--ticks", "1", "--no-report"], ("pydantic", "sqlite3")),
     ],
@@ -125,7 +157,7 @@ def test_an_unknown_scenario(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_value_that_is_not_allowed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("ticks = 10\n[chargers]\nports = 0\ncont = 5\n")
-    assert refused(capsys, "check", str(file)).splitlines() == [
+    assert refused(capsys, "scenario", "show", str(file)).splitlines() == [
         f"gridfleet: {file}, line 3: chargers.ports = 0: must be at least 1",
         f"gridfleet: {file}, line 4: chargers.cont: unknown key; did you mean 'count'?",
     ]
@@ -143,8 +175,8 @@ def test_a_file_that_is_not_toml(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_a_weather_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[weather]\nsource = "csv"\nfiles = ["wind.csv"]\n')
-    for command in ("check", "simulate", "run", "compare"):
-        assert str(tmp_path / "wind.csv") in refused(capsys, command, str(file))
+    for command in ("scenario check", "scenario show", "simulate", "run", "compare"):
+        assert str(tmp_path / "wind.csv") in refused(capsys, *command.split(), str(file))
 
 
 def test_a_wrong_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,6 +218,7 @@ def test_a_scenario_taken_for_a_value_of_an_option(
         (["run", "--seconds-per-tick", "nan"], "'nan' is not a number of seconds above 0, up to 900"),
         (["run", "--mode", "slow"], "invalid choice: 'slow'"),
         (["fly"], "invalid choice: 'fly'"),
+        (["site", "fly"], "invalid choice: 'fly'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "-",
 )
@@ -226,8 +259,8 @@ def fail(_arguments: object) -> int:
 def test_an_unexpected_failure_is_one_short_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
-    assert main(["scenarios"]) == ExitCode.FAILED
+    monkeypatch.setitem(cli.EXECUTE, "scenario list", fail)
+    assert main(["scenario", "list"]) == ExitCode.FAILED
     assert capsys.readouterr().err.splitlines() == [
         "gridfleet: unexpected failure: ZeroDivisionError: by",
         "gridfleet: nothing",
@@ -239,7 +272,7 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tomli_w", None)
-    assert refused(capsys, "check", "normal") == (
+    assert refused(capsys, "scenario", "show", "normal") == (
         "gridfleet: the Python package tomli_w is not installed: install GridFleet with its extra [run]\n"
     )
 
@@ -253,21 +286,21 @@ def test_the_packages_named_are_those_of_the_extra(request: pytest.FixtureReques
 def test_debug_prints_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(cli.EXECUTE, "scenarios", fail)
-    assert main(["scenarios", "--debug"]) == ExitCode.FAILED
+    monkeypatch.setitem(cli.EXECUTE, "scenario list", fail)
+    assert main(["scenario", "list", "--debug"]) == ExitCode.FAILED
     text = capsys.readouterr().err
     assert "Traceback (most recent call last)" in text
     assert "test_usage.py" in text
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m gridfleet check storm | head -n 1"
+    command = f"{sys.executable} -m gridfleet scenario show storm | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S607
     assert done.stdout.startswith("# storm")
     assert done.stderr == ""
 
 
 def test_characters_that_the_terminal_cannot_encode_are_no_error(tmp_path: Path) -> None:
-    done = gridfleet("scenarios", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    done = gridfleet("scenario", "list", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert done.code == ExitCode.SUCCESS
     assert ESCAPE not in done.out

@@ -178,9 +178,9 @@ def test_a_fleet_on_two_brokers_has_the_ledger_of_the_simulation(tmp_path: Path)
         SiteListener(loop, SiteDecoder(scenario.site), (recorded.receive, on_message))
         loop.wait_online(60)
         children = [
-            start("fleet", *options, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
-            start("fleet", *options, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
-            start("clock", *options, "--broker", far.url, "--mode", "lockstep", cwd=tmp_path),
+            start("site", "fleet", *options, "--broker", near.url, "--part", "1/2", cwd=tmp_path),
+            start("site", "fleet", *options, "--broker", far.url, "--part", "2/2", cwd=tmp_path),
+            start("site", "clock", *options, "--broker", far.url, "--mode", "lockstep", cwd=tmp_path),
         ]
         for child in children:
             stack.callback(child.wait)

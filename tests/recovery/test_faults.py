@@ -32,7 +32,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[dict[str, Any]], Path]:
     folder = tmp_path_factory.mktemp("chaos")
-    ended = gridfleet("chaos", "normal", "--plan", "short", "--json", "--out", "out", cwd=folder)
+    ended = gridfleet("site", "chaos", "normal", "--plan", "short", "--json", "--out", "out", cwd=folder)
     return ended, json.loads(ended.out or "[]"), folder / "out"
 
 

@@ -70,8 +70,10 @@ def test_two_processes_and_a_clock_give_the_ledger_of_the_simulation(url: str, t
     with ExitStack() as stack:
         log, listen = stack.enter_context(listening_to(url))
         run = children(stack, tmp_path)
-        fleets = [run("fleet", "normal", "--broker", url, "--part", f"{number}/2") for number in (1, 2)]
-        clock = run("clock", "normal", "--broker", url, "--mode", "lockstep", "--ticks", str(TICKS))
+        fleets = [
+            run("site", "fleet", "normal", "--broker", url, "--part", f"{number}/2") for number in (1, 2)
+        ]
+        clock = run("site", "clock", "normal", "--broker", url, "--mode", "lockstep", "--ticks", str(TICKS))
         listen(lambda: is_finished(log))
         assert end(clock).code == ExitCode.SUCCESS
         for process in fleets:
@@ -88,8 +90,8 @@ def test_a_killed_clock_resumes_at_its_tick(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         log, listen = stack.enter_context(listening_to(url))
         run = children(stack, tmp_path)
-        run("fleet", "normal", "--broker", url)
-        words = ("clock", "normal", "--broker", url, "--ticks", "5", "--seconds-per-tick", "0.6")
+        run("site", "fleet", "normal", "--broker", url)
+        words = ("site", "clock", "normal", "--broker", url, "--ticks", "5", "--seconds-per-tick", "0.6")
         first = run(*words)
         listen(lambda: any(tick.tick == 2 for _, _, tick in log.of(Tick)))
         first.kill()
@@ -106,6 +108,7 @@ def test_a_killed_clock_resumes_at_its_tick(url: str, tmp_path: Path) -> None:
 
 def test_a_new_run_after_one_that_ended_has_a_higher_epoch(url: str, tmp_path: Path) -> None:
     words = (
+        "site",
         "clock",
         "normal",
         "--broker",
@@ -134,7 +137,7 @@ def epochs(log: MessageLog) -> list[int]:
 def test_a_standby_process_takes_the_part_of_a_killed_one(url: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         run = children(stack, tmp_path)
-        words = ("fleet", "normal", "--broker", url, "--parts", "2", "--part-locks", "parts")
+        words = ("site", "fleet", "normal", "--broker", url, "--parts", "2", "--part-locks", "parts")
         first_lines = {process: read_line(process) for process in [run(*words) for _ in range(3)]}
         (standby,) = (process for process, line in first_lines.items() if "standing by" in line)
         holder = next(process for process in first_lines if process is not standby)
@@ -163,7 +166,7 @@ def test_options_that_contradict_each_other_are_rejected(
     words: tuple[str, ...], remedy: str, tmp_path: Path
 ) -> None:
     ended = gridfleet(
-        "fleet", "normal", "--broker", "mqtt://127.0.0.1:1", *words, "--set", *SMALL, cwd=tmp_path
+        "site", "fleet", "normal", "--broker", "mqtt://127.0.0.1:1", *words, "--set", *SMALL, cwd=tmp_path
     )
     assert ended.code == ExitCode.USAGE
     assert remedy in ended.err

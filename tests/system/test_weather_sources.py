@@ -205,10 +205,10 @@ def test_several_csv_files_are_all_read_or_rejected(tmp_path: Path) -> None:
         Fleet(load(str(file)))
 
 
-@pytest.mark.parametrize("command", ["check", "simulate"])
+@pytest.mark.parametrize("command", ["scenario check", "simulate"])
 def test_the_command_line_reports_it_in_one_line(command: str, tmp_path: Path) -> None:
     file = with_csv(tmp_path, csv_text(4).replace("9.0", "fresh", 1))
-    ended = gridfleet(command, str(file), cwd=tmp_path)
+    ended = gridfleet(*command.split(), str(file), cwd=tmp_path)
     assert ended.code == 2
     assert ended.out == ""
     assert ended.err.count("\n") == 1

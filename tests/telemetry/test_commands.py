@@ -1,4 +1,4 @@
-"""`gridfleet run --influx`, `gridfleet record` and `gridfleet recorder status`, as a person calls them."""
+"""`gridfleet run --influx`, `gridfleet site record` and `gridfleet site status`, as a person calls them."""
 
 import json
 import signal
@@ -74,12 +74,12 @@ def test_what_is_missing_is_named(
 
 
 def test_a_recorder_needs_a_site(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["record", "--broker", "mqtt://127.0.0.1:1"]) == 2
+    assert main(["site", "record", "--broker", "mqtt://127.0.0.1:1"]) == 2
     assert "needs a SCENARIO or --site SITE" in capsys.readouterr().err
 
 
 def test_status_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recorder", "status", str(tmp_path)]) == 2
+    assert main(["site", "status", str(tmp_path)]) == 2
     assert "contains no recorder's status" in capsys.readouterr().err
 
 
@@ -89,7 +89,7 @@ def test_a_recorder_tells_how_it_is_doing(
 ) -> None:
     folder = tmp_path / "rec"
     with MosquittoBroker() as broker:
-        command = [sys.executable, "-m", "gridfleet", "record", "normal", "--broker", broker.url]
+        command = [sys.executable, "-m", "gridfleet", "site", "record", "normal", "--broker", broker.url]
         nowhere = f"http://127.0.0.1:{free_port()}"
         recorder = subprocess.Popen(
             [*command, "--out", str(folder), "--influx", nowhere, "--token-file", token],
@@ -98,7 +98,7 @@ def test_a_recorder_tells_how_it_is_doing(
         )
         try:
             wait_until((folder / "status.json").is_file)
-            main(["recorder", "status", str(folder), "--json"])
+            main(["site", "status", str(folder), "--json"])
             status = json.loads(capsys.readouterr().out)
             assert (status["running"], status["pid"]) == (True, recorder.pid)
             assert main(["run", "normal", "--ticks", "3", "--no-report", "--no-console", "--broker", broker.url,
@@ -109,7 +109,7 @@ def test_a_recorder_tells_how_it_is_doing(
     assert recorder.returncode == 0, said
     assert "record: stopped; start it again to continue" in said
     capsys.readouterr()
-    assert main(["recorder", "status", str(folder)]) == 1
+    assert main(["site", "status", str(folder)]) == 1
     shown = capsys.readouterr().out
     assert "not running since" in shown
     assert "Problem   the recorder is not running" in shown

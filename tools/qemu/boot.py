@@ -1,11 +1,11 @@
 # ruff: noqa: INP001, T201, S607 - a script to run by hand, as root, with programs of the system
 """Tests a first boot in a virtual machine: `make qemu` (needs root and 3 GB of disk; emulated, or `KVM=1 make qemu`).
 
-Makes a plain Debian trixie for x86-64 (mmdebstrap) and a FAT seed with `gridfleet flash`, and boots both with qemu in
-a network that reaches only the broker on this machine. Then checks, over that broker and SSH:
+Makes a plain Debian trixie for x86-64 (mmdebstrap) and a FAT seed with `gridfleet device flash`, boots both with qemu
+in a network that reaches only the broker on this machine. Then checks, over that broker and SSH:
 
 1. the flashed device publishes bids;
-2. `gridfleet doctor` reports no failure;
+2. `gridfleet device doctor` reports no failure;
 3. the watchdog restarts an agent that is suspended (SIGSTOP);
 4. an agent that crashes several times ends in safe mode, and publishes an incident.
 
@@ -74,7 +74,7 @@ def main() -> int:
     for old in ("secrets", "seed.img", "serial.log", "key", "key.pub"):
         path = WORK / old
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    gridfleet("secrets", "secrets", "--host", BROKER, "--set", *SCENARIO)
+    gridfleet("site", "init", "--host", BROKER, "--set", *SCENARIO)
     seed()
     with broker() as port, clock(port), TopicListener(port) as listener, machine(port) as (guest, ssh):
         since = time.monotonic()
@@ -90,7 +90,7 @@ def main() -> int:
 def check_device(ssh: list[str | Path], listener: "TopicListener", guest: "subprocess.Popen[bytes]") -> None:
     """Run commands as an owner would; suspend and kill the agent."""
     unit = "gridfleet-device.service"
-    print(remote(ssh, "gridfleet", "upgrade"))
+    print(remote(ssh, "gridfleet", "device", "upgrade"))
     check_doctor(ssh, "ok    service")
     remote(ssh, "sudo", "systemctl", "stop", unit)
     check_doctor(ssh, "ok    access rules")
@@ -123,7 +123,7 @@ def check_device(ssh: list[str | Path], listener: "TopicListener", guest: "subpr
 
 def check_doctor(ssh: list[str | Path], expected: str) -> None:
     """Run the doctor; its output must contain a text, and no failure except that the agent is stopped."""
-    output = remote(ssh, "sudo", "gridfleet", "doctor", check=False)
+    output = remote(ssh, "sudo", "gridfleet", "device", "doctor", check=False)
     print(output)
     lines = [line for line in output.splitlines() if line.startswith("fail ") and "does not run" not in line]
     if lines or expected not in output:
@@ -157,7 +157,7 @@ def system() -> None:
 
 
 def seed() -> None:
-    """Write the boot partition of the machine with `gridfleet flash`: FAT32 at 1 MiB, as on a Pi's card."""
+    """Write the boot partition of the machine with `gridfleet device flash`: FAT32 at 1 MiB, as on a Pi's card."""
     disk = WORK / "seed.img"
     first, sectors = 2_048, 131_072
     with disk.open("wb") as file:
@@ -172,7 +172,19 @@ def seed() -> None:
     shutil.rmtree(out, ignore_errors=True)
     platform = ("--machine", "x86_64", "--python", "3.13")
     login = ("--ssh-key", "key.pub", "--user", "owner")
-    gridfleet("flash", DEVICE, "--image", "seed.img", "--out", "cards", *platform, *login, "--plain", "--yes")
+    gridfleet(
+        "device",
+        "flash",
+        DEVICE,
+        "--image",
+        "seed.img",
+        "--out",
+        "cards",
+        *platform,
+        *login,
+        "--plain",
+        "--yes",
+    )
     (out / f"{DEVICE}.img").replace(disk)
 
 
@@ -181,7 +193,9 @@ def broker() -> Iterator[int]:
     """Run a Mosquitto with the site's secrets; yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    with child(gridfleet_command("broker", "--secrets", "secrets", "--port", str(port)), "broker.log"):
+    with child(
+        gridfleet_command("site", "broker", "--secrets", "secrets", "--port", str(port)), "broker.log"
+    ):
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
@@ -194,7 +208,8 @@ def clock(port: int) -> contextlib.AbstractContextManager["subprocess.Popen[byte
     options = ["--seconds-per-tick", "10", "--wait", "0", "--ticks", "10000", "--set", *SCENARIO]
     url = f"mqtts://127.0.0.1:{port}"
     return child(
-        gridfleet_command("clock", "normal", "--broker", url, "--secrets", "secrets", *options), "clock.log"
+        gridfleet_command("site", "clock", "normal", "--broker", url, "--secrets", "secrets", *options),
+        "clock.log",
     )
 
 

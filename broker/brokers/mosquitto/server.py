@@ -82,7 +82,7 @@ class MosquittoBroker:
         log: int | None = None,
         bridge: BrokerAddress | None = None,
     ) -> None:
-        """`secrets` is a folder made by `gridfleet secrets`; without it every client may do everything.
+        """`secrets` is a folder made by `gridfleet site init`; without it every client may do everything.
 
         `host` is the address of the TLS and WebSocket listeners. With `client_certificates` the TLS listener requires
         certificates instead of passwords. Retained messages and sessions are stored in `store`. `log` is a file
@@ -177,7 +177,7 @@ class MosquittoBroker:
             tls = Tls(folder.certificate, folder.key, folder.authority, revoked, self._client_certificates)
         if ports.tls is not None:
             if tls is None:
-                raise BrokerError("TLS needs a certificate: make one with `gridfleet secrets DIR`")
+                raise BrokerError("TLS needs a certificate: make one with `gridfleet site init DIR`")
             yield Listener(ports.tls, self._host, tls)
         if ports.websockets is not None:
             server_only = Tls(tls.certificate, tls.key, tls.authority) if tls is not None else None

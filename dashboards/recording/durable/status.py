@@ -1,4 +1,4 @@
-"""The recorder's status file, which `gridfleet recorder status` reads, and the lock of its folder."""
+"""The recorder's status file, which `gridfleet site status` reads, and the lock of its folder."""
 
 import fcntl
 import json

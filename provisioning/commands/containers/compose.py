@@ -1,4 +1,4 @@
-"""`gridfleet compose`: prepares the folder that docker-compose.yml mounts: secrets, configuration, scenario, data."""
+"""`gridfleet deploy compose`: prepares the folder that docker-compose.yml mounts: secrets, scenario, data."""
 
 import argparse
 from pathlib import Path
@@ -15,13 +15,13 @@ DESCRIPTION: Final = (
     "if you are root. Called again, it adds what is missing and updates the rest; secrets stay the same."
 )
 EXAMPLES: Final = (
-    "gridfleet compose",
-    "gridfleet compose storm --set vehicles.count=60 --host broker.example",
+    "gridfleet deploy compose",
+    "gridfleet deploy compose storm --set vehicles.count=60 --host broker.example",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `compose`."""
+    """Define the arguments of `deploy compose`."""
     add_scenario(
         parser, nargs="?", default="normal", help="a shipped scenario or your own TOML file (default: normal)"
     )

@@ -1,4 +1,4 @@
-"""`gridfleet kubernetes`: writes a site as Kubernetes objects, ready for `kubectl apply`."""
+"""`gridfleet deploy kubernetes`: writes a site as Kubernetes objects, ready for `kubectl apply`."""
 
 import argparse
 from pathlib import Path
@@ -31,8 +31,8 @@ DESCRIPTION: Final = (
     "keeps all secrets and updates the rest. Needs Kubernetes 1.31 or later."
 )
 EXAMPLES: Final = (
-    "gridfleet kubernetes normal",
-    "gridfleet kubernetes normal --set area.rows=3 area.columns=3 --nodes 3 --parts 3",
+    "gridfleet deploy kubernetes normal",
+    "gridfleet deploy kubernetes normal --set area.rows=3 area.columns=3 --nodes 3 --parts 3",
 )
 MAX_PARTS: Final = 1_000
 MAX_NODES: Final = 7
@@ -41,7 +41,7 @@ MAX_OBJECT_BYTES: Final = 1_048_576
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `kubernetes`."""
+    """Define the arguments of `deploy kubernetes`."""
     add_scenario(parser)
     add_set(parser)
     parser.add_argument(

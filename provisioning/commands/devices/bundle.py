@@ -1,4 +1,4 @@
-"""`gridfleet bundle`: collects the wheels that a device needs, so that it installs without internet access."""
+"""`gridfleet device bundle`: collects the wheels that a device needs, so that it installs without internet access."""
 
 import argparse
 import re
@@ -16,17 +16,18 @@ from gridfleet.provisioning.deploy.wheels import (
 HELP: Final = "collect the wheels that a device needs"
 DESCRIPTION: Final = (
     "Build GridFleet's own wheel and download the wheels of a device's dependencies, checked by hash, for its\n"
-    "machine and Python version. `gridfleet flash` copies the folder to a card; `gridfleet upgrade` installs it."
+    "machine and Python version. `gridfleet device flash` copies the folder to a card; `gridfleet device upgrade`\n"
+    "installs it."
 )
 EXAMPLES: Final = (
-    "gridfleet bundle bundles/pi64",
-    "gridfleet bundle bundles/pi32 --machine armv7l",
-    "gridfleet bundle bundles/bookworm --python 3.11",
+    "gridfleet device bundle bundles/pi64",
+    "gridfleet device bundle bundles/pi32 --machine armv7l",
+    "gridfleet device bundle bundles/bookworm --python 3.11",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `bundle`."""
+    """Define the arguments of `device bundle`."""
     parser.add_argument("directory", metavar="DIR", help="the folder, created or replaced")
     add_target(parser)
 

@@ -1,53 +1,26 @@
-"""`gridfleet device`: checks a device file, and runs its device."""
+"""`gridfleet device check|run|safe`: checks a device file, runs its device, or puts it into safe mode."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import add_log
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.commands.command import Command
 
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client_options import Credentials
     from gridfleet.devices.config.device_file import DeviceFile
 
-HELP: Final = "check a device file, or run its device"
-DESCRIPTION: Final = (
-    "  check      read a device file and report every mistake with line, key and remedy\n"
-    "  run        connect the device to its broker and run it until SIGTERM or Ctrl-C: with real pins (backend\n"
-    "             gpio), mocked pins (mock) or no pins (synthetic)\n"
-    "  safe       safe mode, for an agent that failed repeatedly: open the contactor, apply the brake, stay out of\n"
-    "             the market, and publish this as the device's status\n\n"
-    "docs/hardware.md describes the device file, the wiring and the charger's safety."
-)
-EXAMPLES: Final = (
-    "gridfleet device check turbine.toml",
-    "gridfleet device run turbine.toml",
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `device`."""
-    parser.add_argument("action", choices=("run", "check", "safe"), help="the action, as above")
+    """Define the arguments that the three share."""
     parser.add_argument("file", metavar="FILE", help="a device file (TOML)")
     add_log(parser)
 
 
-def execute(arguments: argparse.Namespace) -> int:
-    """Carry out the action."""
-    from gridfleet.devices.edge.lazy_imports import defer_imports
-
-    defer_imports()
-    from gridfleet.devices.config.device_file import load
-
-    file = load(arguments.file)
-    if arguments.action == "check":
-        _print_summary(file)
-        return ExitCode.SUCCESS
-    return _run(file, arguments.log, safe=arguments.action == "safe")
-
-
-def _print_summary(file: "DeviceFile") -> None:
-    """Print a summary of a valid device file."""
+def check(arguments: argparse.Namespace) -> int:
+    """Print a summary of a valid device file; raise DeviceFileError for mistakes in it."""
+    file = _load(arguments)
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
     source = "measured" if file.measured else "simulated"
     print(f"backend {file.backend}: its data is marked as {source}")
@@ -55,6 +28,55 @@ def _print_summary(file: "DeviceFile") -> None:
         print(f"  GPIO{pin:<3}{table}.{key}")
     for (table, key), channel in sorted(file.channels(), key=lambda each: each[1]):
         print(f"  CH{channel:<5}{table}.{key}")
+    return ExitCode.SUCCESS
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the device until a signal."""
+    return _run(_load(arguments), arguments.log, safe=False)
+
+
+def safe(arguments: argparse.Namespace) -> int:
+    """Keep the device in safe mode until a signal."""
+    return _run(_load(arguments), arguments.log, safe=True)
+
+
+CHECK: Final = Command(
+    "check",
+    "check a device file",
+    "Read a device file and report every mistake with line, key and remedy. docs/hardware.md describes the device\n"
+    "file, the wiring and the charger's safety.",
+    ("gridfleet device check turbine.toml",),
+    add_arguments,
+    check,
+)
+RUN: Final = Command(
+    "run",
+    "run the device of a device file",
+    "Connect a device to its broker and run it until SIGTERM or Ctrl-C: with real pins (backend gpio), mocked pins\n"
+    "(mock) or no pins (synthetic). docs/hardware.md describes the backends.",
+    ("gridfleet device run turbine.toml",),
+    add_arguments,
+    run,
+)
+SAFE: Final = Command(
+    "safe",
+    "keep a device in safe mode",
+    "Safe mode, for an agent that failed repeatedly: open the contactor, apply the brake, stay out of the market, and\n"
+    "publish this as the device's status. On a flashed device a systemd unit does this.",
+    ("gridfleet device safe turbine.toml",),
+    add_arguments,
+    safe,
+)
+
+
+def _load(arguments: argparse.Namespace) -> "DeviceFile":
+    from gridfleet.devices.edge.lazy_imports import defer_imports
+
+    defer_imports()
+    from gridfleet.devices.config.device_file import load
+
+    return load(arguments.file)
 
 
 def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:

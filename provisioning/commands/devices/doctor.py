@@ -1,4 +1,4 @@
-"""`gridfleet doctor`: checks a device and prints a remedy for each problem."""
+"""`gridfleet device doctor`: checks a device and prints a remedy for each problem."""
 
 import argparse
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ DESCRIPTION: Final = (
     "to its broker, TLS, login and access rules, which are tried out. Each problem has a remedy. On a flashed Pi\n"
     "the device file is found automatically. Exits with 1 if a check fails."
 )
-EXAMPLES: Final = ("gridfleet doctor", "gridfleet doctor charger-01.toml")
+EXAMPLES: Final = ("gridfleet device doctor", "gridfleet device doctor charger-01.toml")
 FILE: Final = "/etc/gridfleet/device.toml"
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `doctor`."""
+    """Define the arguments of `device doctor`."""
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help=f"a device file (default: {FILE}, if it exists)"
     )
@@ -50,7 +50,10 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
     path = Path(arguments.file or FILE)
     if arguments.file is None and not path.is_file():
         yield Diagnosis(
-            "device file", Severity.WARN, f"{FILE} does not exist", "give a file: gridfleet doctor FILE"
+            "device file",
+            Severity.WARN,
+            f"{FILE} does not exist",
+            "give a file: gridfleet device doctor FILE",
         )
         return
     from gridfleet.devices.config.device_file import DeviceFileError, load

@@ -1,4 +1,4 @@
-"""`gridfleet flash`: writes a card, an image or a boot partition that becomes a device at its first boot."""
+"""`gridfleet device flash`: writes a card, an image or a boot partition that becomes a device at its first boot."""
 
 import argparse
 import sys
@@ -23,10 +23,10 @@ DESCRIPTION: Final = (
     "--card needs root. The device file is ID.toml in this directory, unless --device names another."
 )
 EXAMPLES: Final = (
-    "gridfleet flash charger-01 --image raspios.img",
-    "gridfleet flash charger-01 --boot /media/me/bootfs --wifi bench --wifi-file wifi.txt --country DE",
-    "sudo gridfleet flash charger-01 --card /dev/sda --image raspios.img.xz",
-    "gridfleet flash --fleet bench.toml --image raspios.img --out cards",
+    "gridfleet device flash charger-01 --image raspios.img",
+    "gridfleet device flash charger-01 --boot /media/me/bootfs --wifi bench --wifi-file wifi.txt --country DE",
+    "sudo gridfleet device flash charger-01 --card /dev/sda --image raspios.img.xz",
+    "gridfleet device flash --fleet bench.toml --image raspios.img --out cards",
 )
 SYSTEMS: Final = ("cloud-init", "rpi-preseed")
 _FLEET_FILE_OPTIONS: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_file", "country")
@@ -34,7 +34,7 @@ _FLEET_FILE_OPTIONS: Final = ("device", "hostname", "ssh_key", "wifi", "wifi_fil
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `flash`."""
+    """Define the arguments of `device flash`."""
     parser.add_argument("id", nargs="?", metavar="ID", help="the device's id")
     where = parser.add_argument_group("target")
     where.add_argument(
@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     add_secrets_folder(parser)
     what.add_argument(
-        "--bundle", metavar="DIR", help="wheels collected by `gridfleet bundle` (default: collect them now)"
+        "--bundle",
+        metavar="DIR",
+        help="wheels collected by `gridfleet device bundle` (default: collect them now)",
     )
     what.add_argument("--hostname", metavar="NAME", help="host name (default: the ID)")
     what.add_argument(

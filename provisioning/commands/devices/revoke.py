@@ -1,4 +1,4 @@
-"""`gridfleet revoke`: locks out an enrolled device."""
+"""`gridfleet device revoke`: locks out an enrolled device."""
 
 import argparse
 from pathlib import Path
@@ -12,11 +12,14 @@ DESCRIPTION: Final = (
     "Revoke a device's certificate, delete its password, key and access rules, and make the broker on this machine\n"
     "that uses these secrets reload them. The device is disconnected and cannot log in again."
 )
-EXAMPLES: Final = ("gridfleet revoke charger-01", "gridfleet revoke charger-01 --secrets secrets")
+EXAMPLES: Final = (
+    "gridfleet device revoke charger-01",
+    "gridfleet device revoke charger-01 --secrets secrets",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `revoke`."""
+    """Define the arguments of `device revoke`."""
     parser.add_argument("id", metavar="ID", help="the device's id")
     add_secrets_folder(parser)
 

@@ -1,4 +1,4 @@
-"""`gridfleet upgrade`: installs a version on a device, and rolls back if it does not become healthy."""
+"""`gridfleet device upgrade`: installs a version on a device, and rolls back if it does not become healthy."""
 
 import argparse
 from typing import Final
@@ -12,9 +12,9 @@ DESCRIPTION: Final = (
     "time, or does not stay healthy, restore the last good version. Without a bundle, list the installed versions."
 )
 EXAMPLES: Final = (
-    "gridfleet upgrade",
-    "sudo gridfleet upgrade bundles/pi64",
-    "sudo gridfleet upgrade --rollback",
+    "gridfleet device upgrade",
+    "sudo gridfleet device upgrade bundles/pi64",
+    "sudo gridfleet device upgrade --rollback",
 )
 WITHIN_S: Final = 120
 """Seconds that a new version may take to become healthy; a Pi Zero 2 W starts Python slowly."""
@@ -24,8 +24,10 @@ ROOT: Final = "/opt/gridfleet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `upgrade`."""
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="a folder made by `gridfleet bundle`")
+    """Define the arguments of `device upgrade`."""
+    parser.add_argument(
+        "bundle", nargs="?", metavar="BUNDLE", help="a folder made by `gridfleet device bundle`"
+    )
     parser.add_argument("--rollback", action="store_true", help="restore the previous version")
     parser.add_argument(
         "--use-last-good",
@@ -68,7 +70,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.bundle is None and not arguments.rollback:
         return show(versions)
     if not os.access(versions.root, os.W_OK):
-        raise CommandError(versions.root, "cannot be written: run it as root, sudo gridfleet upgrade …")
+        raise CommandError(
+            versions.root, "cannot be written: run it as root, sudo gridfleet device upgrade …"
+        )
     gate = HealthGate(arguments.healthy_within, arguments.steady)
     return (
         roll_back(versions, gate) if arguments.rollback else install(versions, Path(arguments.bundle), gate)

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
         metavar="DIR",
-        help="with --broker mqtts://…: trust the authority DIR/ca.crt, made by `gridfleet secrets DIR`",
+        help="with --broker mqtts://…: trust the authority DIR/ca.crt, made by `gridfleet site init DIR`",
     )
     parser.add_argument(
         "--login",

@@ -1,4 +1,4 @@
-"""`gridfleet broker`: runs a broker for a site until Ctrl-C: Mosquitto where it is installed, otherwise rumqttd."""
+"""`gridfleet site broker`: runs a site's broker until Ctrl-C: Mosquitto where it is installed, otherwise rumqttd."""
 
 import argparse
 from collections.abc import Callable
@@ -18,9 +18,9 @@ DESCRIPTION: Final = (
     "and accepts every client. SIGHUP makes it load changed secrets."
 )
 EXAMPLES: Final = (
-    "gridfleet broker",
-    "gridfleet broker --secrets secrets --host 0.0.0.0 --ws-port 9443 --store broker-data",
-    "gridfleet broker --port 1884 --bridge mqtt://127.0.0.1:1883",
+    "gridfleet site broker",
+    "gridfleet site broker --secrets secrets --host 0.0.0.0 --ws-port 9443 --store broker-data",
+    "gridfleet site broker --port 1884 --bridge mqtt://127.0.0.1:1883",
 )
 PORT: Final = 1883
 TLS_PORT: Final = 8883
@@ -32,9 +32,9 @@ RUMQTTD_LIMITS: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `broker`."""
+    """Define the arguments of `site broker`."""
     parser.add_argument(
-        "--secrets", metavar="DIR", help="the secrets folder, made by `gridfleet secrets DIR`"
+        "--secrets", metavar="DIR", help="the secrets folder, made by `gridfleet site init DIR`"
     )
     parser.add_argument(
         "--host", metavar="ADDRESS", help="address to listen on with --secrets (default: 127.0.0.1)"
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bridge",
         metavar="URL",
         help="exchange all messages with another broker; give this option to one of the two. With --secrets, both "
-        "use the same secrets, made with `gridfleet secrets --bridged`",
+        "use the same secrets, made with `gridfleet site init --bridged`",
     )
     parser.add_argument(
         "--engine", choices=("mosquitto", "rumqttd"), help="broker software (default: Mosquitto if installed)"

@@ -1,4 +1,4 @@
-"""`gridfleet chaos`: injects planned faults into a site of real processes and checks how it recovers."""
+"""`gridfleet site chaos`: injects planned faults into a site of real processes and checks how it recovers."""
 
 import argparse
 import json
@@ -19,11 +19,11 @@ DESCRIPTION: Final = (
     "within one tick, that nothing was sold or reserved twice, that the retained tick is current, and that\n"
     "no stale bid was awarded. docs/chaos.md explains plans and checks."
 )
-EXAMPLES: Final = ("gridfleet chaos normal --plan short",)
+EXAMPLES: Final = ("gridfleet site chaos normal --plan short",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `chaos`."""
+    """Define the arguments of `site chaos`."""
     add_scenario(parser)
     add_set(parser)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`gridfleet clock`: runs the clock of a site as a separate process."""
+"""`gridfleet site clock`: runs the clock of a site as a separate process."""
 
 import argparse
 from typing import Final
@@ -15,15 +15,15 @@ DESCRIPTION: Final = (
     "the tick that the broker retained, in the same mode and with the same settings."
 )
 EXAMPLES: Final = (
-    "gridfleet clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
-    "gridfleet clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
+    "gridfleet site clock normal --broker mqtt://127.0.0.1:1883 --seconds-per-tick 2",
+    "gridfleet site clock normal --broker mqtts://broker.example --secrets secrets --mode realtime",
 )
 WAIT_S: Final = 60
 MAX_WAIT_S: Final = 86_400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `clock`."""
+    """Define the arguments of `site clock`."""
     add_scenario(parser)
     add_changes(parser)
     add_broker(parser)

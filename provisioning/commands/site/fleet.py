@@ -1,4 +1,4 @@
-"""`gridfleet fleet`: runs the devices of a scenario, or a part of them, in one process."""
+"""`gridfleet site fleet`: runs the devices of a scenario, or a part of them, in one process."""
 
 import argparse
 import re
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 HELP: Final = "run the devices of a scenario, or a part of them"
 DESCRIPTION: Final = (
-    "Connect every device of a scenario to a broker and let it trade in the ticks of a clock (`gridfleet clock`),\n"
-    "until Ctrl-C. Several processes can each run one part of the devices: whole cells where there are enough,\n"
+    "Connect every device of a scenario to a broker and let it trade in the ticks of `gridfleet site clock`, until\n"
+    "Ctrl-C. Several processes can each run one part of the devices: whole cells where there are enough,\n"
     "otherwise single devices."
 )
 EXAMPLES: Final = (
-    "gridfleet fleet normal --broker mqtt://127.0.0.1:1883",
-    "gridfleet fleet normal --broker mqtts://broker.example --secrets secrets --part 2/4",
-    "gridfleet fleet normal --broker mqtt://broker.example --parts 4 --part-locks /run/parts",
-    "gridfleet fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
+    "gridfleet site fleet normal --broker mqtt://127.0.0.1:1883",
+    "gridfleet site fleet normal --broker mqtts://broker.example --secrets secrets --part 2/4",
+    "gridfleet site fleet normal --broker mqtt://broker.example --parts 4 --part-locks /run/parts",
+    "gridfleet site fleet normal --broker mqtt://127.0.0.1:1883 --connection shared",
 )
 MAX_PARTS: Final = 10_000
 MAX_SKEW_MS: Final = 600_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `fleet`."""
+    """Define the arguments of `site fleet`."""
     add_scenario(parser)
     add_changes(parser)
     add_broker(parser)

@@ -1,4 +1,4 @@
-"""`gridfleet record`: runs the recorder of a site as a separate process, which loses no message when it is killed."""
+"""`gridfleet site record`: runs a site's recorder as a process of its own, which loses no message when it is killed."""
 
 import argparse
 from contextlib import ExitStack
@@ -22,16 +22,16 @@ DESCRIPTION: Final = (
     "InfluxDB, broker or network fail. Started again, the recorder continues."
 )
 EXAMPLES: Final = (
-    "gridfleet record normal --broker mqtt://127.0.0.1:1883",
-    "gridfleet record normal --broker mqtts://broker.example --secrets secrets",
-    "gridfleet record normal --broker … --influx http://127.0.0.1:8086 --token-file influx/recorder.token",
+    "gridfleet site record normal --broker mqtt://127.0.0.1:1883",
+    "gridfleet site record normal --broker mqtts://broker.example --secrets secrets",
+    "gridfleet site record normal --broker … --influx http://127.0.0.1:8086 --token-file influx/recorder.token",
 )
 OUT: Final = "out/record"
 SPOOL_MB: Final = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `record`."""
+    """Define the arguments of `site record`."""
     parser.add_argument(
         "scenario",
         nargs="?",

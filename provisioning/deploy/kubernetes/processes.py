@@ -26,7 +26,7 @@ from gridfleet.provisioning.deploy.site_files import IMAGE_USER, MOUNT, PORT
 
 def clock_object(site: KubernetesSite) -> Object:
     """Return the Deployment of the clock."""
-    arguments = ["clock", *_common_arguments(), f"--seconds-per-tick={site.seconds_per_tick:g}"]
+    arguments = ["site", "clock", *_common_arguments(), f"--seconds-per-tick={site.seconds_per_tick:g}"]
     pod = _pod(_process(site, "clock", arguments, {"cpu": "500m", "memory": "128Mi"}), "clock")
     return {
         **object_header(site, "apps/v1", "Deployment", "clock"),
@@ -40,7 +40,7 @@ def clock_object(site: KubernetesSite) -> Object:
 
 def fleet_objects(site: KubernetesSite) -> list[Object]:
     """Return service, StatefulSet and disruption budget of the fleet; pod K runs part K."""
-    arguments = ["fleet", *_common_arguments(), f"--part=$(PART)/{site.parts}"]
+    arguments = ["site", "fleet", *_common_arguments(), f"--part=$(PART)/{site.parts}"]
     container = _process(site, "fleet", arguments, {"cpu": "2", "memory": "1Gi"})
     index = {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}}
     container["env"].append({"name": "PART", "valueFrom": index})
@@ -61,7 +61,7 @@ def fleet_objects(site: KubernetesSite) -> list[Object]:
 def recorder_objects(site: KubernetesSite) -> list[Object]:
     """Return service and StatefulSet of the recorder."""
     influx = [f"--influx={site.influx}", f"--token-file={MOUNT}/clients/{TOKEN}"] if site.influx else []
-    arguments = ["record", *_common_arguments(), "--out=/data", *influx]
+    arguments = ["site", "record", *_common_arguments(), "--out=/data", *influx]
     container = _process(site, "recorder", arguments, {"cpu": "1", "memory": "256Mi"})
     container["volumeMounts"].append({"name": "data", "mountPath": "/data"})
     spec = {

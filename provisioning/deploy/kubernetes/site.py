@@ -10,7 +10,7 @@ TOKEN: Final = "influxdb-token"  # noqa: S105 - the name of a file
 
 @dataclass(frozen=True, slots=True)
 class KubernetesSite:
-    """A site as `gridfleet kubernetes` deploys it."""
+    """A site as `gridfleet deploy kubernetes` deploys it."""
 
     namespace: str
     image: str

@@ -29,8 +29,7 @@ TIMEOUT_S: Final = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `influx`."""
-    parser.add_argument("what", choices=("setup",), help="setup: create what is missing")
+    """Define the arguments of `influx setup`."""
     parser.add_argument(
         "--influx", metavar="URL", required=True, help="the server, e.g. http://127.0.0.1:8086"
     )

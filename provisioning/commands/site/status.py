@@ -1,4 +1,4 @@
-"""`gridfleet recorder status`: shows the status of a recorder, whether it runs or not."""
+"""`gridfleet site status`: shows the status of a recorder, whether it runs or not."""
 
 import argparse
 import json
@@ -14,13 +14,14 @@ DESCRIPTION: Final = (
     "InfluxDB: number of points, age of the oldest, and rejected points with the reason. Reads files only, so it\n"
     "works at any time. Exits with 1 if there is a problem: not running, not connected, points rejected or dropped."
 )
-EXAMPLES: Final = ("gridfleet recorder status out/record-germany",)
+EXAMPLES: Final = ("gridfleet site status out/record-germany",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the arguments of `recorder`."""
-    parser.add_argument("what", choices=("status",), help="status: show the status")
-    parser.add_argument("directory", metavar="DIR", help="the directory of `gridfleet record` (its --out)")
+    """Define the arguments of `site status`."""
+    parser.add_argument(
+        "directory", metavar="DIR", help="the directory of `gridfleet site record` (its --out)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -1,0 +1,28 @@
+"""`gridfleet scenario check`: validates a scenario file, and answers in one line."""
+
+import argparse
+from typing import Final
+
+from gridfleet.provisioning.cli.arguments import add_scenario
+from gridfleet.provisioning.cli.exit_codes import ExitCode
+
+HELP: Final = "check a scenario file without running it"
+DESCRIPTION: Final = (
+    "Check a scenario file, and the weather files it names, without running it. Every mistake is reported with its\n"
+    "line, key and what is allowed; a valid file is summarised in one line."
+)
+EXAMPLES: Final = ("gridfleet scenario check storm",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `scenario check`."""
+    add_scenario(parser, metavar="FILE", help="your own TOML file, or a shipped scenario")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print one line for a valid scenario; raise ScenarioError for mistakes in it."""
+    from gridfleet.provisioning.runs.scenario_summary import checked_scenario, devices_text
+
+    scenario = checked_scenario(arguments.scenario)
+    print(f"{scenario.name} is valid: {scenario.ticks} ticks · {devices_text(scenario)}")
+    return ExitCode.SUCCESS

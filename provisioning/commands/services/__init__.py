@@ -1,0 +1,1 @@
+"""Commands for what a site works with: broker, InfluxDB, Grafana, and the health checks of containers."""

@@ -1,0 +1,110 @@
+"""The command tree: parser, help, shell completion and docs/reference/commands.md are made from it."""
+
+from typing import Final
+
+from gridfleet.provisioning.commands import completion
+from gridfleet.provisioning.commands.command import Command, Group, Section, command_of, commands_by_path
+from gridfleet.provisioning.commands.containers import compose, kubernetes
+from gridfleet.provisioning.commands.devices import bundle, device, doctor, flash, revoke, upgrade
+from gridfleet.provisioning.commands.live import console, set_control, watch
+from gridfleet.provisioning.commands.runs import compare, report, run, simulate
+from gridfleet.provisioning.commands.scenarios import check, list_scenarios, show
+from gridfleet.provisioning.commands.services import grafana, health, influx
+from gridfleet.provisioning.commands.site import broker, chaos, clock, fleet, init, record, rotate, status
+
+DESCRIPTION: Final = (
+    "GridFleet: a power grid of bargaining devices. Wind turbines, households, charging stations and electric\n"
+    "vehicles trade energy over MQTT every 15 simulated minutes; vehicles also reserve charging ports."
+)
+EXAMPLES: Final = (
+    "gridfleet scenario list",
+    "gridfleet simulate storm",
+    "gridfleet run normal",
+)
+
+SCENARIO: Final = Group(
+    "scenario",
+    "list, show and check scenarios",
+    "A scenario is a TOML file with the devices, the weather and the events of a site. docs/scenarios.md lists\n"
+    "every key.",
+    (
+        command_of("list", list_scenarios),
+        command_of("show", show),
+        command_of("check", check),
+    ),
+)
+SITE: Final = Group(
+    "site",
+    "operate a site: secrets, broker, clock, fleet, recorder",
+    "A site is a broker with the processes that connect to it: one clock, the devices, and a recorder. Each process\n"
+    "may fail and be restarted. docs/broker.md describes secrets and access rules, docs/recording.md the recorder.",
+    (
+        command_of("init", init),
+        command_of("rotate", rotate),
+        command_of("broker", broker),
+        command_of("clock", clock),
+        command_of("fleet", fleet),
+        command_of("record", record),
+        command_of("status", status),
+        command_of("chaos", chaos),
+    ),
+)
+DEVICE: Final = Group(
+    "device",
+    "check, run, flash and upgrade real devices",
+    "A device is described by a device file (TOML): its id, its broker, its pins. docs/hardware.md describes device\n"
+    "file, wiring and safety, docs/flashing.md how a Raspberry Pi becomes a device.",
+    (
+        device.CHECK,
+        device.RUN,
+        device.SAFE,
+        command_of("flash", flash),
+        command_of("bundle", bundle),
+        command_of("upgrade", upgrade),
+        command_of("revoke", revoke),
+        command_of("doctor", doctor),
+    ),
+)
+DEPLOY: Final = Group(
+    "deploy",
+    "run a site in containers",
+    "Prepare what a site in containers needs. docs/containers.md describes both ways.",
+    (command_of("compose", compose), command_of("kubernetes", kubernetes)),
+)
+INFLUX: Final = Group(
+    "influx",
+    "set up InfluxDB for telemetry",
+    "InfluxDB keeps the telemetry that `gridfleet run --influx` and `gridfleet site record --influx` write.\n"
+    "docs/recording.md describes it.",
+    (command_of("setup", influx),),
+)
+GRAFANA: Final = Group(
+    "grafana",
+    "push, compare or annotate dashboards on a Grafana server",
+    "Manage dashboards and alert rules on a Grafana server through its API. All need a file with the token of a\n"
+    "service account that has the role Editor. Not needed where Grafana provisions the dashboards from files, as\n"
+    "with docker compose. docs/grafana.md describes the pages.",
+    (grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
+)
+
+TREE: Final = (
+    Section(
+        "runs",
+        (
+            command_of("run", run),
+            command_of("simulate", simulate),
+            command_of("compare", compare),
+            command_of("report", report),
+        ),
+    ),
+    Section(
+        "live view and control",
+        (command_of("watch", watch), command_of("set", set_control), command_of("console", console)),
+    ),
+    Section("scenarios, sites, devices", (SCENARIO, SITE, DEVICE)),
+    Section("deployment and services", (DEPLOY, INFLUX, GRAFANA, command_of("health", health))),
+    Section("shell", (command_of("completion", completion),)),
+)
+
+COMMANDS: Final[dict[str, Command]] = dict(commands_by_path(TREE))
+"""Every command by its path, such as `run` or `site init`."""
