@@ -65,14 +65,14 @@ def test_clock_and_fleet_are_healthy_while_the_broker_runs(tmp_path: Path) -> No
         common = ("normal", "--broker", broker.url, "--set", *SMALL)
 
         def run(*arguments: str) -> dict[str, str]:
-            env = {ENVIRONMENT: str(tmp_path / arguments[0])}
+            env = {ENVIRONMENT: str(tmp_path / arguments[1])}
             process = start(*arguments, cwd=tmp_path, env=env)
 
             def reap() -> None:
                 if process.poll() is None:
                     process.terminate()
                 assert end(process).code == ExitCode.SUCCESS
-                assert not (tmp_path / arguments[0]).exists()  # a process that ends deletes its heartbeat
+                assert not (tmp_path / arguments[1]).exists()  # a process that ends deletes its heartbeat
 
             stack.callback(reap)
             return env

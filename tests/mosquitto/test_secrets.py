@@ -204,7 +204,7 @@ def test_a_folder_with_other_files_is_refused_and_unchanged(
         (["rotate", "nowhere"], "nowhere: is not a secrets folder (it has no users.json): make it with"),
         (
             ["rotate", "{made}", "--only", "nobody"],
-            "nobody is not a user of germany; allowed are server and its users, such as reactor-1",
+            "nobody is not a user of germany; allowed are server and its users, such as vehicle-1",
         ),
     ],
 )

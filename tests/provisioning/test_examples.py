@@ -17,12 +17,12 @@ from tests.waiting import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 ELSEWHERE = {
-    *(f"device {name}" for name in ("flash", "revoke", "bundle", "upgrade", "doctor")),
+    *(f"device {name}" for name in ("safe", "flash", "revoke", "bundle", "upgrade", "doctor")),
     "site status",
     "influx setup",
 }
 """They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
-UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run", "device safe"}
+UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run"}
 EXAMPLES = [
     *FIRST_EXAMPLES,
     *(

@@ -62,8 +62,8 @@ RUN: Final = Command(
 SAFE: Final = Command(
     "safe",
     "keep a device in safe mode",
-    "Safe mode, for an agent that failed repeatedly: open the contactor, apply the brake, stay out of the market, and\n"
-    "publish this as the device's status. On a flashed device a systemd unit does this.",
+    "Safe mode, for an agent that failed repeatedly: open the contactor, apply the brake, stay out of the market,\n"
+    "and publish this as the device's status. On a flashed device a systemd unit does this.",
     ("gridfleet device safe turbine.toml",),
     add_arguments,
     safe,
