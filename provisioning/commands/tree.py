@@ -80,11 +80,11 @@ INFLUX: Final = Group(
 )
 GRAFANA: Final = Group(
     "grafana",
-    "push, compare or annotate dashboards on a Grafana server",
-    "Manage dashboards and alert rules on a Grafana server through its API. All need a file with the token of a\n"
-    "service account that has the role Editor. Not needed where Grafana provisions the dashboards from files, as\n"
-    "with docker compose. docs/grafana.md describes the pages.",
-    (grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
+    "write, push, compare or annotate dashboards for Grafana",
+    "Write dashboards and alert rules as files that Grafana provisions itself from, or manage them on a server\n"
+    "through its API, which needs a file with the token of a service account that has the role Editor. With\n"
+    "docker compose nothing of this is needed. docs/grafana.md describes the pages.",
+    (grafana.WRITE, grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
 )
 
 TREE: Final = (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -9,10 +10,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
 
 import pytest
 
 from gridfleet.dashboards.console.server import page_files
+from gridfleet.dashboards.grafana.names import FILES
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.deploy.distribution import (
     ROOT,
     SOURCE_DATE_EPOCH,
@@ -21,6 +26,8 @@ from gridfleet.provisioning.deploy.distribution import (
     build_wheel,
 )
 from tests.installation import Installation
+from tests.provisioning.shell import end, press_ctrl_c, recorded_ticks
+from tests.waiting import wait_until
 
 USE: Final = """\
 import json
@@ -163,12 +170,45 @@ def test_an_installed_wheel_finds_all_its_files(installation: Installation, tmp_
     assert found == {}
 
 
-@pytest.mark.slow
-def test_an_installed_wheel_runs_in_an_empty_folder(installation: Installation, tmp_path: Path) -> None:
-    output(installation, tmp_path, "gridfleet", "run", "normal", "--ticks", "3")
-    report = (tmp_path / "out" / "run-normal" / "report.html").read_text(encoding="utf-8")
+def check_report(folder: Path, printed: str) -> None:
+    """Check that the report is where a run has printed that it is."""
+    (written,) = re.findall(r"^Report +(.+)$", printed, re.MULTILINE)
+    report = (folder / written).read_text(encoding="utf-8")
     assert "<svg" in report
     assert "<style>" in report
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_in_an_empty_folder(installation: Installation, tmp_path: Path) -> None:
+    check_report(tmp_path, output(installation, tmp_path, "gridfleet", "run", "normal", "--ticks", "3"))
+
+
+@pytest.mark.slow
+def test_a_run_of_an_installed_wheel_serves_its_page(installation: Installation, tmp_path: Path) -> None:
+    """It is slow enough to be watched, and Ctrl-C ends it."""
+    options = ("--console", "--seconds-per-tick", "0.5", "--ticks", "1000")
+    with installation.start(tmp_path, "gridfleet", "run", "normal", *options) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("Console").strip()
+            for path, content in page_files().items():
+                with urlopen(url.rstrip("/") + path) as answer:  # noqa: S310 - the address that the run has printed
+                    assert answer.read() == content
+            wait_until(lambda: any(recorded_ticks(store.parent) > 0 for store in tmp_path.rglob(STORE)))
+            press_ctrl_c(process)
+            ended = end(process)
+        finally:
+            process.kill()
+    assert ended.code == ExitCode.INTERRUPTED, ended.out + ended.err
+    check_report(tmp_path, ended.out)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_has_the_files_of_grafana(installation: Installation, tmp_path: Path) -> None:
+    output(installation, tmp_path, "gridfleet", "grafana", "write")
+    for name in ("pages", "provisioning"):
+        written = {path.name: path.read_bytes() for path in (tmp_path / "grafana" / name).rglob("*.*")}
+        assert written == {path.name: path.read_bytes() for path in (FILES / name).rglob("*.*")}
 
 
 @pytest.mark.slow

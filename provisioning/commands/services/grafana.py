@@ -1,4 +1,4 @@
-"""`gridfleet grafana`: manages the dashboards and alert rules on a Grafana server through its API."""
+"""`gridfleet grafana`: writes dashboards and alert rules as files, or manages them on a Grafana server through its API."""
 
 import argparse
 import sys
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gridfleet.dashboards.grafana.client import Grafana
 
 DEFAULT_URL: Final = "http://127.0.0.1:3000"
+READ_FROM: Final = {"pages": "/etc/gridfleet/pages", "provisioning": "/etc/grafana/provisioning"}
+"""Folders that Grafana reads, and where it looks for each."""
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,41 @@ def add_annotation(parser: argparse.ArgumentParser) -> None:
         "--page", metavar="UID", help="only this dashboard, e.g. gridfleet-overview (default: all)"
     )
     parser.add_argument("--tag", action="append", default=[], metavar="WORD", help="a tag; may be repeated")
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Define the argument of `grafana write`."""
+    parser.add_argument(
+        "--folder", default="grafana", type=Path, metavar="DIR", help="where to write (default: grafana)"
+    )
+
+
+def write(arguments: argparse.Namespace) -> int:
+    """Write the files; raise CommandError for a file that is there with other content, before anything is written."""
+    from gridfleet.dashboards.grafana.names import FILES
+
+    folder: Path = arguments.folder
+    shipped = {
+        folder / path.relative_to(FILES): path.read_bytes()
+        for name in READ_FROM
+        for path in sorted((FILES / name).rglob("*"))
+        if path.is_file()
+    }
+    try:
+        for path, content in shipped.items():
+            if path.is_file() and path.read_bytes() != content:
+                raise CommandError(
+                    path, "differs from the shipped file: delete it, or choose another --folder"
+                )
+        for path, content in shipped.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
+        raise CommandError(error.filename or folder, problem) from None
+    for name, target in READ_FROM.items():
+        print(f"{folder / name}: Grafana reads it from {target}")
+    return ExitCode.SUCCESS
 
 
 def push(arguments: argparse.Namespace) -> int:
@@ -71,6 +108,15 @@ def annotate(arguments: argparse.Namespace) -> int:
     return ExitCode.SUCCESS
 
 
+WRITE: Final = Command(
+    "write",
+    "write the files with which Grafana provisions the dashboards",
+    "Write the shipped dashboards, alert rules and data source as files that Grafana reads at its start. Needs no\n"
+    "server. A file that you have changed is not overwritten.",
+    ("gridfleet grafana write", "gridfleet grafana write --folder my-grafana"),
+    add_folder,
+    write,
+)
 PUSH: Final = Command(
     "push",
     "create or update the dashboards and the alert rules",
