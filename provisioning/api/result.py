@@ -1,5 +1,6 @@
 """The result of a run: tables, key figures and the auditor's findings, in memory, and its files on request."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -7,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.recording.recording import BREACHES, STORE
 from gridfleet.dashboards.reports.columns import AGENTS, RESERVATIONS, TICKS, TRADES, TableFormat
@@ -16,7 +16,8 @@ from gridfleet.dashboards.reports.metrics import metric_values
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
 from gridfleet.provisioning.api.table import INSTALL_RUN, MissingPackageError, Table
-from gridfleet.provisioning.runs.results import clear_run, stored_run
+from gridfleet.provisioning.runs.results import clear_results, stored_run, writing_results
+from gridfleet.provisioning.runs.run_folder import API_TERMS, claim_run_folder
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -88,32 +89,33 @@ class Result:
                 for invariant in store.invariants()
             )
 
-    def save(self, directory: str | PathLike[str], *, report: bool = True, replace: bool = False) -> Path:
+    def save(
+        self, directory: str | PathLike[str] | None = None, *, report: bool = True, replace: bool = False
+    ) -> Path:
         """Write the files of the run, equal to those of the command line; return the directory.
 
-        `directory` is created if missing. `report=False` leaves out report.html and plots/, which take seconds.
-        Raises StoreError where the directory contains a run and `replace` is not set, or cannot be written, and
-        MissingPackageError where the report needs a package that is not installed.
+        `directory` is created if missing; without it, the run gets a new one as on the command line,
+        `out/SCENARIO-TIME`, and `out/latest` leads there. `report=False` leaves out report.html and plots/, which take
+        seconds. Raises a GridFleetError where the directory holds results and `replace` is not set, or cannot be
+        written, and MissingPackageError where the report needs a package that is not installed.
         """
-        path = Path(directory)
         if report and find_spec("matplotlib") is None:
             raise MissingPackageError("the report", "matplotlib", f"{INSTALL_RUN}, or set report=False")
-        if (path / STORE).exists() and not replace:
-            raise StoreError(path, "contains a run already", "name another directory, or set replace=True")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            clear_run(path)
-            (path / STORE).write_bytes(self._image)
+        given = None if directory is None else os.fspath(directory)
+        with (
+            claim_run_folder(given, self.summary["scenario"], force=replace, terms=API_TERMS) as folder,
+            writing_results(folder.path, "name a directory that can be written to"),
+        ):
+            clear_results(folder.path)
+            (folder.path / STORE).write_bytes(self._image)
             with self._store() as store:
-                write_exports(store, path)
+                write_exports(store, folder.path)
                 if report:
                     from gridfleet.dashboards.reports.report import write_report
 
-                    write_report(store, path)
-        except OSError as error:
-            reason = f"cannot be written ({error_reason(error)})"
-            raise StoreError(path, reason, "name a directory that can be written to") from error
-        return path
+                    write_report(store, folder.path)
+            folder.begin()
+        return folder.path
 
     def __repr__(self) -> str:
         summary = self.summary

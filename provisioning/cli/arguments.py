@@ -119,8 +119,13 @@ def add_set(parser: "argparse._ActionsContainer") -> None:
 
 
 def add_output(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add --out."""
-    parser.add_argument("--out", metavar="DIR", help=f"directory for the results (default: {default})")
+    """Add --out and --force."""
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help=f"directory for the results, new or without results (default: {default}, a new one for each run)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the results that are there already")
 
 
 def add_recording(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +139,7 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         "--no-report",
         action="store_false",
         dest="report",
-        help="write no report.html and no plots (make them later with `gridfleet report DIR`)",
+        help="write no report.html and no plots (make them later with `gridfleet report`)",
     )
 
 

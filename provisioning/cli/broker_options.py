@@ -44,19 +44,19 @@ def add_secrets_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
-    """Add --broker, --site, --secrets and --as, for commands that watch or control a running site.
+    """Add --broker, --run, --site, --secrets and --as, for commands that watch or control a running site.
 
     `user` is the default of --as.
     """
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--broker",
         metavar="URL",
-        default=DEFAULT_BROKER,
-        help=f"the site's broker, mqtt://… or mqtts://…; `gridfleet run` prints its own (default: {DEFAULT_BROKER})",
+        help="the site's broker, mqtt://… or mqtts://… (default: that of the run in progress in out/latest, else "
+        f"{DEFAULT_BROKER})",
     )
-    parser.add_argument(
-        "--site", default=DEFAULT_SITE, metavar="S", help=f"the site (default: {DEFAULT_SITE})"
-    )
+    add_run(where)
+    add_site(parser)
     parser.add_argument(
         "--secrets",
         metavar="DIR",
@@ -69,6 +69,20 @@ def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
         metavar="NAME",
         help="with --secrets: the user to log in as; a client that uses the name already is disconnected "
         "(default: %(default)s)",
+    )
+
+
+def add_run(parser: argparse._ActionsContainer) -> None:
+    """Add --run."""
+    parser.add_argument(
+        "--run", metavar="DIR", help="the run in progress in this folder (default: out/latest)"
+    )
+
+
+def add_site(parser: argparse.ArgumentParser) -> None:
+    """Add --site."""
+    parser.add_argument(
+        "--site", metavar="S", help=f"the site (default: that of the run in progress, else {DEFAULT_SITE})"
     )
 
 

@@ -1,12 +1,9 @@
-"""Options that choose a scenario and its output directory."""
+"""Options that choose a scenario and change it."""
 
 from argparse import Namespace
-from pathlib import Path
 
-from gridfleet.broker.errors import error_reason
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.runtime.fleet import weather_of
-from gridfleet.provisioning.cli.exit_codes import CommandError
 
 
 def scenario_from_arguments(arguments: Namespace) -> Scenario:
@@ -31,14 +28,3 @@ def scenario_with_changes(
     if scenario.weather.files:
         weather_of(scenario, scenario.seed)  # reports mistakes in weather files before anything is written
     return scenario
-
-
-def output_directory(given: str | None, default: str) -> Path:
-    """Return the directory for results, created if missing; raise CommandError when it cannot be created."""
-    directory = Path(given) if given is not None else Path("out") / default
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"cannot be used as a directory ({error_reason(error)}): name another with --out"
-        raise CommandError(f"--out {directory}", problem) from None
-    return directory

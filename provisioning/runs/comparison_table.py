@@ -8,13 +8,17 @@ from pathlib import Path
 from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
 from gridfleet.dashboards.reports.metrics import METRICS, number_text
 from gridfleet.provisioning.cli.terminal import coloured
+from gridfleet.provisioning.runs.results import clear_results, writing_results
 
 
 def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
     """Write compare.html, compare.csv and plots; print the table."""
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(table_text(compare(results), list(results), columns), flush=True)
-    print(f"Report  {write_comparison(results, directory)}")
+    with writing_results(directory, "make room, then compare again"):
+        clear_results(directory)
+        page = write_comparison(results, directory)
+    print(f"Report  {page}")
 
 
 def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:

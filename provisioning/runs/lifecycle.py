@@ -1,21 +1,40 @@
-"""The lifecycle of a run, simulated or over MQTT: progress, Ctrl-C, report and exit code."""
+"""The lifecycle of a run, simulated or over MQTT: progress, Ctrl-C, files, report, times and exit code."""
 
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
+from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress import Progress, ProgressCallback
 from gridfleet.provisioning.cli.progress_bar import run_bar
 from gridfleet.provisioning.cli.terminal import print_message
+from gridfleet.provisioning.runs.results import writing_results
+from gridfleet.provisioning.runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from gridfleet.dashboards.store.database import Store
+
+HEAD_WIDTH: Final = 10
 
 
-def run_with_progress(run: Callable[[ProgressCallback], None], title: str) -> bool:
-    """Call `run`, which runs a scenario to its end, with a progress bar; return whether Ctrl-C has interrupted it."""
+def run_with_progress(run: Callable[[ProgressCallback], None], title: str, folder: RunFolder) -> bool:
+    """Call `run`, which runs a scenario to its end, with a progress bar; return whether Ctrl-C has interrupted it.
+
+    The folder begins to be the latest when the run does, and is checked once in each tick.
+    """
     with Interruption() as interruption:
         with run_bar(title) as update:
+            checked = -1
 
             def progress(now: Progress) -> bool:
+                nonlocal checked
+                if now.tick != checked:
+                    checked = now.tick
+                    folder.begin()
+                    folder.check()
                 update(now)
                 return not interruption.requested
 
@@ -25,22 +44,35 @@ def run_with_progress(run: Callable[[ProgressCallback], None], title: str) -> bo
     return interruption.requested
 
 
-def finish_run(directory: Path, *, interrupted: bool, report: bool) -> int:
-    """Print the key figures of the run stored in a directory, write its report; return the exit code."""
-    from gridfleet.dashboards.recording.recording import STORE
+def finish_recording(recorded: Recording, folder: RunFolder) -> None:
+    """Write the rest of the store and the files; raise CommandError for a full disk and for a deleted folder."""
+    folder.check()
+    remedy = f"make room, then write the files again with `gridfleet report {folder.path}`"
+    with writing_results(folder.path, remedy):
+        recorded.finish()
+
+
+def finish_run(
+    directory: Path, *, interrupted: bool, report: bool, took: tuple[str, float] | None = None
+) -> int:
+    """Print the key figures of the run stored in a directory, write its report; return the exit code.
+
+    `took` names what was run, with its duration in seconds; it is printed with that of the report.
+    """
     from gridfleet.dashboards.reports.summary import BROKEN, verdict
     from gridfleet.dashboards.store.database import Store
     from gridfleet.provisioning.runs.key_figures import key_figures
 
+    times = [] if took is None else [f"{took[0]} {took[1]:.1f} s"]
     with Store.open(directory / STORE) as store:
         print(key_figures(store), flush=True)
         broken = verdict(store) == BROKEN
+        end = f"{'Files':<{HEAD_WIDTH}}{directory}/"
         if report:
-            from gridfleet.dashboards.reports.report import write_report
-
-            print(f"Report    {write_report(store, directory)}")
-        else:
-            print(f"Files     {directory}/")
+            end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times)}"
+    if times:
+        print(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
+    print(end)
     if interrupted:
         return ExitCode.INTERRUPTED
     if broken:
@@ -49,3 +81,16 @@ def finish_run(directory: Path, *, interrupted: bool, report: bool) -> int:
         )
         return ExitCode.BREACHED
     return ExitCode.SUCCESS
+
+
+def _write_report(store: "Store", directory: Path, times: list[str]) -> Path:
+    """Write the report, and add how long it took to the times; return the page's path."""
+    from gridfleet.dashboards.reports.report import write_report
+
+    began_s = monotonic()
+    remedy = f"make room, then write the report again with `gridfleet report {directory}`"
+    with writing_results(directory, remedy):
+        page = write_report(store, directory)
+    hint = " (--no-report leaves it out)" if times else ""
+    times.append(f"report {monotonic() - began_s:.1f} s{hint}")
+    return page

@@ -1,10 +1,11 @@
 """The result files of a run: starts the recording in the output directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from gridfleet.broker.errors import error_reason
+from gridfleet.broker.errors import GridFleetError, error_reason
 from gridfleet.broker.protocol.units import ueur
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import CellArea, RunFacts
@@ -13,8 +14,13 @@ from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import cells_of
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.version import product_version
+from gridfleet.provisioning.runs.live_run import BROKER_FILE
 
-FILES: Final = ("summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html")
+FILES: Final = (
+    STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html",
+    "compare.html", "compare.csv",
+)  # fmt: skip
+"""The names of what runs and comparisons write, beside plots/."""
 
 
 def open_recording(
@@ -22,20 +28,22 @@ def open_recording(
     directory: Path | None,
     trace: str | None = None,
     *,
+    force: bool = False,
     exact: bool = True,
     clock_skew_ms: int = 0,
     sink: Sink | None = None,
     wall_ms: Callable[[], int] | None = None,
 ) -> Recording:
-    """Return a recording into a directory, or in memory for None; replaces an earlier run in that directory.
+    """Return a recording into a directory, or in memory for None; earlier results in that directory are deleted.
 
-    `exact` is False where messages may be lost or late; the devices' clocks may be off by `clock_skew_ms`. `sink`
-    receives telemetry points; `wall_ms` gives them the time of day in milliseconds. Raises CommandError for a trace
-    file that cannot be written.
+    `claim_run_folder` refuses a directory with results unless the user wants them to be replaced. `force` replaces
+    a trace file. `exact` is False where messages may be lost or late; the devices' clocks may be off by
+    `clock_skew_ms`. `sink` receives telemetry points; `wall_ms` gives them the time of day in milliseconds. Raises
+    CommandError for a trace file that cannot be written, or that holds a trace already.
     """
-    path = None if trace is None else _writable_file(trace)
+    path = None if trace is None else _writable_file(trace, force=force)
     if directory is not None:
-        clear_run(directory)
+        clear_results(directory)
     return Recording(
         directory,
         facts_of(scenario),
@@ -82,20 +90,50 @@ def stored_run(directory: Path) -> Path:
     raise CommandError(directory, problem)
 
 
-def clear_run(directory: Path) -> None:
-    """Delete the files of an earlier run, so that they are not mistaken for the new run's; delete nothing else."""
-    if not (directory / STORE).is_file():
+class FolderError(CommandError, OSError):
+    """A folder that cannot be used for results, or that cannot be written to its end."""
+
+
+def results_in(directory: Path) -> list[str]:
+    """Return the names of the results that a directory holds, the store first; raise OSError if it cannot be read."""
+    if not directory.exists():
+        return []
+    present = {path.name for path in directory.iterdir()}
+    found: list[str] = [name for name in FILES if name in present]
+    return [*found, "plots"] if any((directory / "plots").glob("*.png")) else found
+
+
+def clear_results(directory: Path) -> None:
+    """Delete earlier results, so that they are not mistaken for new ones; delete nothing else."""
+    if not results_in(directory):
         return
-    for path in (*map(directory.joinpath, FILES), *(directory / "plots").glob("*.png")):
+    plots = directory / "plots"
+    for path in (*map(directory.joinpath, FILES), directory / BROKER_FILE, *plots.glob("*.png")):
         path.unlink(missing_ok=True)
     for path in directory.glob(f"{STORE}*"):  # with SQLite's side files, which a killed run leaves
         path.unlink()
+    with suppress(OSError):
+        plots.rmdir()
 
 
-def _writable_file(name: str) -> Path:
+@contextmanager
+def writing_results(directory: Path, remedy: str) -> Iterator[None]:
+    """While open, a full disk or a folder that cannot be written raises FolderError with a remedy."""
+    try:
+        yield
+    except GridFleetError:
+        raise
+    except OSError as error:
+        raise FolderError(directory, f"cannot be written ({error_reason(error)}): {remedy}") from error
+
+
+def _writable_file(name: str, *, force: bool) -> Path:
     """Return the path of a writable file and create its directory; raise CommandError when it cannot be written."""
     path = Path(name)
     try:
+        if path.is_file() and path.stat().st_size > 0 and not force:
+            problem = "exists already: name another file, or add --force to replace it"
+            raise CommandError(f"--trace {name}", problem)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("wb").close()
     except OSError as error:

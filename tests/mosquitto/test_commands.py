@@ -45,7 +45,8 @@ def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp
         assert "certificate" in stranger.err
     simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
     assert simulated.code == ExitCode.SUCCESS
-    ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
+    folders = [tmp_path / each.out.splitlines()[-1].split()[1] for each in (ran, simulated)]
+    ledgers = [(folder / "ledger.csv").read_text() for folder in folders]
     assert ledgers[0] == ledgers[1]
 
 

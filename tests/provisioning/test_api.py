@@ -166,13 +166,24 @@ def test_a_run_is_replaced_only_on_request(storm: gridfleet.Result, tmp_path: Pa
     storm.save(tmp_path, report=False)
     before = files_of(tmp_path)
     with pytest.raises(
-        gridfleet.GridFleetError, match="contains a run already; name another directory, or set"
+        OSError, match=r"holds results already .* name another directory, or set replace=True"
     ):
         gridfleet.simulate("storm", ticks=2).save(tmp_path, report=False)
     assert files_of(tmp_path) == before
     gridfleet.simulate("storm", ticks=2).save(tmp_path, report=False, replace=True)
     assert gridfleet.Result.open(tmp_path).summary["ticks"] == 2
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_without_a_directory_a_run_is_saved_into_a_new_one(
+    storm: gridfleet.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = (storm.save(report=False) for _ in range(2))
+    assert first != second
+    assert files_of(first) == files_of(second)
+    assert Path("out", "latest").readlink() == Path(second.name)
+    assert gridfleet.Result.open("out/latest").trades == storm.trades
 
 
 def test_a_table_becomes_a_data_frame_with_fixed_types(storm: gridfleet.Result) -> None:

@@ -52,7 +52,9 @@ def test_default_directory_and_labels(
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == ["normal", "scarce"]
     assert "±" not in out
-    assert out.splitlines()[-1] == "Report  out/compare-normal-scarce/compare.html"
+    name = (tmp_path / "out" / "latest-compare").readlink()
+    assert str(name).startswith("compare-normal-scarce-2")
+    assert out.splitlines()[-1] == f"Report  out/{name}/compare.html"
 
 
 def test_sets_are_in_the_requested_order_and_seeds_count_up() -> None:

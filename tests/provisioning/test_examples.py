@@ -23,6 +23,8 @@ ELSEWHERE = {
 }
 """They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
 UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run"}
+NEED_RUN = {"gridfleet watch", "gridfleet set wind_scale=0.5", "gridfleet console"}
+"""They need a run in progress; test_running_site.py runs them beside one."""
 EXAMPLES = [
     *FIRST_EXAMPLES,
     *(
@@ -30,7 +32,7 @@ EXAMPLES = [
         for path, command in COMMANDS.items()
         if path not in ELSEWHERE
         for example in command.examples
-        if ".example" not in example and "…" not in example
+        if ".example" not in example and "…" not in example and example not in NEED_RUN
     ),
 ]
 SHORTER = {
@@ -76,7 +78,7 @@ def shortened(example: str) -> str:
 
 def prepared(example: str) -> str:
     """Return the commands that prepare an example."""
-    if " report " in example:
+    if example.startswith("gridfleet report"):
         return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
     if "broker --secrets" in example:
         return "gridfleet site init >/dev/null\n"

@@ -16,17 +16,18 @@ def test_a_run_over_the_embedded_broker_ends_with_the_same_ledger_as_the_simulat
     ran = gridfleet("run", "--ticks", "4", *SMALL, cwd=tmp_path)
     simulated = gridfleet("simulate", "normal", "--ticks", "4", *SMALL, "--no-report", cwd=tmp_path)
     assert [(each.code, each.err) for each in (ran, simulated)] == [(ExitCode.SUCCESS, "")] * 2
-    assert ran.out.splitlines()[-1] == "Report    out/run-normal/report.html"
-    ledgers = [(tmp_path / "out" / name / "ledger.csv").read_text() for name in ("run-normal", "normal")]
+    folders = [tmp_path / each.out.splitlines()[-1].split()[1] for each in (ran, simulated)]
+    assert folders[0].name == "report.html"
+    ledgers = [(folder / "ledger.csv").read_text() for folder in (folders[0].parent, folders[1])]
     assert ledgers[0] == ledgers[1]
 
 
 def test_ctrl_c_ends_a_run_with_what_ran(tmp_path: Path) -> None:
     process = start("run", "--ticks", "10000", *SMALL, "--no-report", cwd=tmp_path)
-    wait_until(lambda: recorded_ticks(tmp_path / "out" / "run-normal") > 0)
+    wait_until(lambda: recorded_ticks(tmp_path / "out" / "latest") > 0)
     press_ctrl_c(process)
     assert end(process).code == ExitCode.INTERRUPTED
-    summary = json.loads((tmp_path / "out" / "run-normal" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "out" / "latest" / "summary.json").read_text())
     assert 0 < summary["ticks"] < 10_000
 
 
@@ -55,3 +56,4 @@ def test_an_unreachable_broker_is_named(
     words = ["run", "--broker", "mqtt://127.0.0.1:1", "--ticks", "1", "--out", str(tmp_path / "run"), *SMALL]
     assert main(words) == ExitCode.USAGE
     assert "127.0.0.1:1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,15 +67,24 @@ def test_another_seed_gives_another_run(tmp_path: Path) -> None:
     assert (tmp_path / "1" / "ledger.csv").read_bytes() != (tmp_path / "2" / "ledger.csv").read_bytes()
 
 
-def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+def test_a_second_run_replaces_the_first_only_with_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert simulate(tmp_path) == ExitCode.SUCCESS
+    first = files_of(tmp_path)
+    assert simulate(tmp_path, "--no-report", "--seed", "2") == ExitCode.USAGE
+    assert capsys.readouterr().err == (
+        f"gridfleet: --out {tmp_path}: holds results already (run.sqlite, summary.json, ticks.csv, …): "
+        "name another directory, or add --force to replace them\n"
+    )
+    assert files_of(tmp_path) == first
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / f"{STORE}-wal").touch()  # as a killed run leaves it
-    assert simulate(tmp_path, "--no-report", "--seed", "2") == ExitCode.SUCCESS
+    assert simulate(tmp_path, "--no-report", "--seed", "2", "--force") == ExitCode.SUCCESS
     names = {path.name for path in tmp_path.iterdir()}
     assert {"notes.txt", STORE, "ticks.csv", "summary.json"} < names
     assert not {"report.html", f"{STORE}-wal"} & names
-    assert not list((tmp_path / "plots").iterdir())
+    assert not (tmp_path / "plots").exists()
     assert json.loads((tmp_path / "summary.json").read_text())["seed"] == 2
 
 
@@ -84,8 +94,23 @@ def test_a_report_written_again_is_the_same(tmp_path: Path, capsys: pytest.Captu
     for name in (*HEADERS, "summary.json", "report.html", "plots/map.png"):
         (tmp_path / name).unlink()
     assert main(["report", str(tmp_path)]) == ExitCode.SUCCESS
-    assert capsys.readouterr().out == output
+    assert without_times(capsys.readouterr().out) == without_times(output)
     assert files_of(tmp_path) == first
+
+
+def without_times(output: str) -> list[str]:
+    return [line for line in output.splitlines() if not line.startswith("Time ")]
+
+
+def test_simulation_and_report_are_timed_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number = r"\d+\.\d s"
+    assert simulate(tmp_path / "one") == ExitCode.SUCCESS
+    line = rf"Time      simulation {number}, report {number} \(--no-report leaves it out\)"
+    assert re.fullmatch(line, capsys.readouterr().out.splitlines()[-2])
+    assert simulate(tmp_path / "other", "--no-report") == ExitCode.SUCCESS
+    assert re.fullmatch(rf"Time      simulation {number}", capsys.readouterr().out.splitlines()[-2])
+    assert main(["report", str(tmp_path / "other")]) == ExitCode.SUCCESS
+    assert re.fullmatch(rf"Time      report {number}", capsys.readouterr().out.splitlines()[-2])
 
 
 def test_changes_by_set_add_up_over_several_uses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,8 +146,10 @@ def test_an_own_file_and_its_default_directory(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("ticks = 2\n[vehicles]\ncount = 4\n")
     assert main(["simulate", "mine.toml", "--no-report"]) == ExitCode.SUCCESS
-    assert capsys.readouterr().out.splitlines()[-1] == "Files     out/mine/"
-    assert (tmp_path / "out" / "mine" / "summary.json").is_file()
+    name = (tmp_path / "out" / "latest").readlink()
+    assert re.fullmatch(r"mine-\d{4}-\d\d-\d\dT\d{6}", str(name))
+    assert capsys.readouterr().out.splitlines()[-1] == f"Files     out/{name}/"
+    assert (tmp_path / "out" / "latest" / "summary.json").is_file()
 
 
 def test_a_trace_has_one_json_document_per_line(tmp_path: Path) -> None:
@@ -158,4 +185,4 @@ def test_only_the_key_figures_are_printed_without_a_terminal(env: dict[str, str]
     done = gridfleet("simulate", "normal", "--ticks", "4", "--no-report", cwd=tmp_path, env=env)
     assert (done.code, done.err) == (ExitCode.SUCCESS, "")
     assert ESCAPE not in done.out
-    assert done.out.splitlines()[-1] == "Files     out/normal/"
+    assert re.fullmatch(r"Files     out/normal-\S+/", done.out.splitlines()[-1])

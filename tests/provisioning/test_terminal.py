@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -13,7 +14,7 @@ def test_a_terminal_shows_tick_time_price_and_time_left(tmp_path: Path) -> None:
     assert " EUR/kWh 0" in text
     assert done.out.count("\x1b[?25l") == done.out.count("\x1b[?25h") == 1
     assert "\x1b[32mhold\x1b[0m in " in done.out
-    assert text.splitlines()[-1] == "Files     out/normal/"
+    assert re.fullmatch(r"Files     out/normal-\S+/", text.splitlines()[-1])
 
 
 def test_no_color_is_respected(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:
     done = on_terminal("simulate", "normal", "--ticks", "100000", cwd=tmp_path, ctrl_c_at="tick 5")
     assert done.code == ExitCode.INTERRUPTED
     assert "Interrupted: the finished ticks are kept." in done.out
-    assert plain(done.out).splitlines()[-1] == "Report    out/normal/report.html"
+    assert re.fullmatch(r"Report    out/normal-\S+/report.html", plain(done.out).splitlines()[-1])
 
 
 def test_ctrl_c_on_a_terminal_reaches_a_comparison_once(tmp_path: Path) -> None:

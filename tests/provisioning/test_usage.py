@@ -232,8 +232,8 @@ def test_a_directory_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path
     (tmp_path / "taken").touch()
     for words in (["simulate", "normal"], ["compare", "normal"], ["run"]):
         assert refused(capsys, *words, "--out", str(tmp_path / "taken")) == (
-            f"gridfleet: --out {tmp_path / 'taken'}: cannot be used as a directory (file exists): "
-            "name another with --out\n"
+            f"gridfleet: --out {tmp_path / 'taken'}: cannot be used as a directory (not a directory): "
+            "name another\n"
         )
 
 

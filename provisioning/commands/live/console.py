@@ -5,6 +5,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import whole_number
+from gridfleet.provisioning.cli.broker_options import DEFAULT_BROKER, DEFAULT_SITE, add_run, add_site
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.terminal import print_message
 
@@ -18,16 +19,16 @@ DESCRIPTION: Final = (
     "change settings. `gridfleet run` serves the console by itself."
 )
 EXAMPLES: Final = (
+    "gridfleet console",
     "gridfleet console --broker mqtt://broker.example:1883",
     "gridfleet console --broker mqtts://broker.example --secrets secrets",
     "gridfleet console --broker-ws wss://broker.example:9443 --site germany --login --port 8080",
 )
-DEFAULT_SITE: Final = "germany"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `console`."""
-    where = parser.add_mutually_exclusive_group(required=True)
+    where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--broker-ws",
         metavar="URL",
@@ -36,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--broker",
         metavar="URL",
-        help="a broker without a WebSocket listener, mqtt://… or mqtts://…: this server relays the bytes",
+        help="a broker without a WebSocket listener, mqtt://… or mqtts://…: this server relays the bytes "
+        f"(default: that of the run in progress in out/latest, else {DEFAULT_BROKER})",
     )
-    parser.add_argument(
-        "--site", default=DEFAULT_SITE, metavar="S", help=f"the site to show (default: {DEFAULT_SITE})"
-    )
+    add_run(where)
+    add_site(parser)
     parser.add_argument(
         "--secrets",
         metavar="DIR",
@@ -68,19 +69,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.credentials import FileCredentials
     from gridfleet.dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
+    from gridfleet.provisioning.clients.running_site import running_site
 
     if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
         raise CommandError(
             "--secrets",
             "needs --broker mqtts://…; with --broker-ws the browser decides which certificates it trusts",
         )
-    broker = arguments.broker_ws or BrokerAddress.parse(arguments.broker)
+    if arguments.broker_ws is None:
+        broker, site = running_site(arguments)
+    else:
+        broker, site = arguments.broker_ws, arguments.site or DEFAULT_SITE
     tls = FileCredentials(arguments.secrets).tls if arguments.secrets is not None else None
     login = arguments.login or tls is not None
-    config = ConsoleConfig(broker, arguments.site, "login" if login else "open", tls)
+    config = ConsoleConfig(broker, site, "login" if login else "open", tls)
     if login and arguments.host not in LOOPBACK:
         print_message(
             "gridfleet console: the page is served by plain HTTP: passwords entered there can be read on the network.\n"

@@ -20,6 +20,7 @@ DESCRIPTION: Final = (
     "  outage_s=X             outage drill: every device loses its connection for X seconds, at most 60"
 )
 EXAMPLES: Final = (
+    "gridfleet set wind_scale=0.5",
     "gridfleet set paused=true --broker mqtt://broker.example:1883",
     "gridfleet set mode=scaled seconds_per_tick=2 algorithm=cheapest --broker mqtt://broker.example:1883",
     "gridfleet set chargers_out=charger-03,charger-07 --broker mqtts://broker.example --secrets secrets",
@@ -34,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Publish the settings one after the other; return 1 when one does not come into force."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.errors import BrokerError
     from gridfleet.provisioning.clients.control_client import ControlClient, parse_setting, value_text
+    from gridfleet.provisioning.clients.running_site import running_site
 
     settings = dict(parse_setting(text) for text in arguments.settings)
-    address = BrokerAddress.parse(arguments.broker)
-    with ControlClient(address, arguments.site, login_of(arguments, address)) as client:
+    address, site = running_site(arguments)
+    with ControlClient(address, site, login_of(arguments, address)) as client:
         for name, value in settings.items():
             try:
                 problem = client.set(name, value)

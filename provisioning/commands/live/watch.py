@@ -19,6 +19,7 @@ DESCRIPTION: Final = (
     "output is not a terminal, write one line per finished tick and one per event."
 )
 EXAMPLES: Final = (
+    "gridfleet watch",
     "gridfleet watch --broker mqtt://broker.example:1883",
     "gridfleet watch --broker mqtts://broker.example --secrets secrets --ticks 10 > ticks.txt",
 )
@@ -40,20 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Watch until the run ends, --ticks are finished, or Ctrl-C is pressed."""
-    from gridfleet.broker.address import BrokerAddress
     from gridfleet.dashboards.console.terminal_view import SiteView
     from gridfleet.provisioning.cli.interrupt import Interruption
+    from gridfleet.provisioning.clients.running_site import running_site
     from gridfleet.provisioning.clients.site_client import SiteClient
 
     view = SiteView(arguments.ticks)
-    address = BrokerAddress.parse(arguments.broker)
+    address, site = running_site(arguments)
     login = login_of(arguments, address)
     client = SiteClient(
         address,
-        arguments.site,
+        site,
         login,
         purpose="watch",
-        filters=_filters(arguments.site),
+        filters=_filters(site),
         on_message=lambda source, message, retained: view.receive(
             source.scope, source.sender, message, retained=retained
         ),

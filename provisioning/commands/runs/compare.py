@@ -30,6 +30,8 @@ EXAMPLES: Final = (
 SEEDS: Final = 5
 MAX_SEEDS: Final = 10_000
 MAX_NAME_LENGTH: Final = 60
+LATEST: Final = "latest-compare"
+"""The link to the newest comparison; `latest` leads to the newest run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,23 +59,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of parallel processes (default: one per processor)",
     )
-    add_output(parser, "out/compare-SCENARIOS")
+    add_output(parser, "out/compare-SCENARIOS-TIME")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run all simulations; write and print the comparison."""
-    from gridfleet.provisioning.cli.scenario_options import output_directory
     from gridfleet.provisioning.runs.batch_runner import run_batch
     from gridfleet.provisioning.runs.comparison_table import write_and_print
+    from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     sets = scenario_sets(arguments)
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
     name = "-".join(["compare", *names])
-    directory = output_directory(arguments.out, name if len(name) <= MAX_NAME_LENGTH else "compare")
-    measured, interrupted = run_batch(sets, arguments.jobs)
-    if measured:
-        results = {label: [each.result for each in runs] for label, runs in measured.items()}
-        write_and_print(results, directory)
+    name = name if len(name) <= MAX_NAME_LENGTH else "compare"
+    with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
+        measured, interrupted = run_batch(sets, arguments.jobs)
+        if measured:
+            results = {label: [each.result for each in runs] for label, runs in measured.items()}
+            write_and_print(results, folder.path)
+            folder.begin()
     if interrupted:
         result = "only the finished runs are compared" if measured else "no run had finished"
         print_message(f"Interrupted: {result}.")

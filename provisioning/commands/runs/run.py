@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="with --broker and --console: the broker's WebSocket listener, which browsers connect to",
     )
-    add_output(parser, "out/run-SCENARIO")
+    add_output(parser, "out/SCENARIO-TIME")
     add_recording(parser)
     add_influx(parser)
 
@@ -71,12 +71,14 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.site import SiteRun
-    from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
+    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
     from gridfleet.provisioning.commands.live.console import print_console_address
-    from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
+    from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
+    from gridfleet.provisioning.runs.live_run import LiveRunFile
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
+    from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
@@ -84,12 +86,12 @@ def execute(arguments: argparse.Namespace) -> int:
     credentials = credentials_for(arguments.secrets, address)
     scenario = scenario_from_arguments(arguments)
     fleet = Fleet(scenario)
-    directory = output_directory(arguments.out, f"run-{scenario.name}")
     target = influx_target(arguments)
     price = LowestPrice()
+    began_s = time.monotonic()
     with ExitStack() as stack:
-        exact = mode == Mode.LOCKSTEP
-        embedded = None
+        folder = stack.enter_context(claim_run_folder(arguments.out, scenario.name, force=arguments.force))
+        exact, embedded = mode == Mode.LOCKSTEP, None
         if address is None:
             embedded = stack.enter_context(EmbeddedBroker())
             address = BrokerAddress.parse(embedded.url)
@@ -101,18 +103,23 @@ def execute(arguments: argparse.Namespace) -> int:
             server = stack.enter_context(ConsoleServer(config))
             print_console_address(server.url, embedded, lockstep=exact)
         exporter = (
-            None if target is None else stack.enter_context(InfluxExporter(directory, target, print_message))
+            None
+            if target is None
+            else stack.enter_context(InfluxExporter(folder.path, target, print_message))
         )
         recorded = stack.enter_context(
             open_recording(
                 scenario,
-                directory,
+                folder.path,
                 arguments.trace,
+                force=arguments.force,
                 exact=exact,
                 sink=None if exporter is None else exporter.add,
                 wall_ms=lambda: time.time_ns() // 1_000_000,
             )
         )
+        live = LiveRunFile(folder.path, address, scenario.site, login=arguments.secrets is not None)
+        stack.enter_context(live)
         site = SiteRun(
             fleet,
             address,
@@ -131,10 +138,15 @@ def execute(arguments: argparse.Namespace) -> int:
             )
 
         try:
-            interrupted = run_with_progress(run, scenario.name)
+            interrupted = run_with_progress(run, scenario.name, folder)
         finally:
-            recorded.finish()
-    return finish_run(directory, interrupted=interrupted, report=arguments.report)
+            finish_recording(recorded, folder)
+    return finish_run(
+        folder.path,
+        interrupted=interrupted,
+        report=arguments.report,
+        took=("run", time.monotonic() - began_s),
+    )
 
 
 def console_wanted(option: bool | None, broker: str | None, broker_ws: str | None) -> bool:  # noqa: FBT001 - as given

@@ -1,6 +1,7 @@
 """`gridfleet simulate`: runs a scenario in the deterministic simulation, from its first tick to its report."""
 
 import argparse
+from time import monotonic
 from typing import Final
 
 from gridfleet.provisioning.cli.arguments import (
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="faults to inject: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
         "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
     )
-    add_output(parser, "out/SCENARIO")
+    add_output(parser, "out/SCENARIO-TIME")
     add_recording(parser)
 
 
@@ -49,19 +50,28 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.protocol.units import MS_PER_S
     from gridfleet.devices.runtime.network_faults import parse_faults
     from gridfleet.devices.runtime.simulation import Simulation
-    from gridfleet.provisioning.cli.scenario_options import output_directory, scenario_from_arguments
-    from gridfleet.provisioning.runs.lifecycle import finish_run, run_with_progress
+    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
+    from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
     from gridfleet.provisioning.runs.results import open_recording
+    from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     scenario = scenario_from_arguments(arguments)
     faults = parse_faults(arguments.faults)
-    directory = output_directory(arguments.out, scenario.name)
     price = LowestPrice()
     skew_ms = round(faults.skew_s * MS_PER_S)
-    with open_recording(
-        scenario, directory, arguments.trace, exact=not faults.any, clock_skew_ms=skew_ms
-    ) as recorded:
+    began_s = monotonic()
+    with (
+        claim_run_folder(arguments.out, scenario.name, force=arguments.force) as folder,
+        open_recording(
+            scenario,
+            folder.path,
+            arguments.trace,
+            force=arguments.force,
+            exact=not faults.any,
+            clock_skew_ms=skew_ms,
+        ) as recorded,
+    ):
         receivers = (recorded.receive, price.receive) if is_interactive() else (recorded.receive,)
         simulation = Simulation(scenario, faults=faults, receivers=receivers)
 
@@ -71,6 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 lambda _simulation: progress(Progress(clock.tick, clock.ticks, simulation.now_ms, price.ueur))
             )
 
-        interrupted = run_with_progress(run, scenario.name)
-        recorded.finish()
-    return finish_run(directory, interrupted=interrupted, report=arguments.report)
+        interrupted = run_with_progress(run, scenario.name, folder)
+        finish_recording(recorded, folder)
+    took = ("simulation", monotonic() - began_s)
+    return finish_run(folder.path, interrupted=interrupted, report=arguments.report, took=took)

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="broker software (default: Mosquitto if installed)",
     )
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
-    add_output(parser, "out/chaos-SCENARIO")
+    add_output(parser, "out/chaos-SCENARIO-TIME")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -56,9 +56,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.chaos.plan import load_plan
     from gridfleet.provisioning.chaos.testbed import Testbed
     from gridfleet.provisioning.cli.interrupt import Interruption
-    from gridfleet.provisioning.cli.scenario_options import output_directory
     from gridfleet.provisioning.cli.terminal import print_message
+    from gridfleet.provisioning.runs.lifecycle import finish_recording
     from gridfleet.provisioning.runs.results import open_recording
+    from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     plan = load_plan(arguments.plan)
     changes = [*plan.changes, *arguments.changes]
@@ -67,7 +68,6 @@ def execute(arguments: argparse.Namespace) -> int:
     scenario = load(arguments.scenario, changes)
     fleet = Fleet(scenario)
     _check_devices(arguments.plan, plan, fleet)
-    directory = output_directory(arguments.out, f"chaos-{scenario.name}")
     skew_ms = max((round(abs(skew.skew_s) * 1000) for skew in plan.skews), default=0)
 
     def report(text: str) -> None:
@@ -75,12 +75,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
     with (
         Interruption() as interruption,
-        open_recording(scenario, directory, exact=False, clock_skew_ms=skew_ms) as recorded,
+        claim_run_folder(arguments.out, f"chaos-{scenario.name}", force=arguments.force) as folder,
+        open_recording(scenario, folder.path, exact=False, clock_skew_ms=skew_ms) as recorded,
         Testbed(
             arguments.scenario,
             plan,
             fleet,
-            directory,
+            folder.path,
             options=["--set", *changes] if changes else [],
             receivers=(recorded.receive,),
             on_gap=recorded.note_gap,
@@ -90,6 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
     ):
         report(f"Broker    {testbed.broker.url} ({testbed.broker.title})")
         testbed.start()
+        folder.begin()
         speed = f"{plan.seconds_per_tick:g} s per tick"
         report(f"Fleet     {len(fleet.ids)} devices in {plan.processes} processes, {speed}")
         experiment = Experiment(
@@ -101,7 +103,7 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         experiment.run()
         testbed.stop()
-        recorded.finish()
+        finish_recording(recorded, folder)
     broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
         print(json.dumps([outcome.as_dict() for outcome in experiment.outcomes], indent=2))

@@ -1,0 +1,48 @@
+"""The commands of the README, in a clone: they leave no file that git would list."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gridfleet.provisioning.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+COMMAND = re.compile(r"^    gridfleet (.*?)(?:  +[^ ].*)?$", re.MULTILINE)
+SHORT = {
+    "simulate": ("--ticks", "2", "--no-report"),
+    "run": ("--ticks", "2", "--no-report"),
+    "compare": ("--ticks", "2", "--seeds", "1"),
+}
+"""What shortens a command that takes long; the last use of an option wins."""
+NEED_MORE = {"set", "watch", "broker", "fleet", "clock", "record", "site", "device", "report"}
+"""They need a run in progress, a broker or a report of minutes; they write into out/ and the secrets folder alone."""
+
+
+def test_the_commands_of_the_readme_leave_no_untracked_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)  # noqa: S607
+    Path(".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    done = []
+    for line in COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+        words, _, target = line.partition(" > ")
+        command, *rest = shlex.split(words)
+        if command in NEED_MORE:
+            continue
+        capsys.readouterr()
+        assert main([command, *rest, *SHORT.get(command, ())]) == 0, line
+        if target:
+            Path(target).write_text(capsys.readouterr().out, encoding="utf-8")
+        done.append(command)
+    assert {"run", "simulate", "compare"} < set(done)
+    listed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all"],  # noqa: S607
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert listed.stdout.splitlines() == ["?? .gitignore"]
