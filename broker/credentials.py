@@ -12,6 +12,10 @@ from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.broker.mqtt.client_options import Login
 
 REMEDY: Final = "make it with `gridfleet site init DIR`"
+CLIENT_REMEDY: Final = (
+    "make it with `gridfleet site init DIR --scenario S`, "
+    "or for one device with `gridfleet device enrol FILE`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class SecretsFolder:
         """The folder with what each client needs to log in."""
         return self.path / "clients"
 
+    def files_of(self, name: str, *, certificates: bool) -> tuple[Path, ...]:
+        """Return the paths of all that a client needs to log in; with `certificates` also its certificate and key."""
+        needed = (self.authority, self.password_of(name))
+        return (*needed, self.certificate_of(name), self.key_of(name)) if certificates else needed
+
     def password_of(self, name: str) -> Path:
         """Return the path of a client's password, in clear text."""
         return self.clients / f"{name}.password"
@@ -109,14 +118,14 @@ class FileCredentials:
         try:
             password = folder.password_of(client_id).read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:
-            raise _missing(folder.password_of(client_id), error) from None
+            raise _missing(folder.password_of(client_id), error, CLIENT_REMEDY) from None
         if not self._certificates:
             return Login(client_id, password, self._tls)
         tls = _context(folder)
         try:
             tls.load_cert_chain(folder.certificate_of(client_id), folder.key_of(client_id))
         except OSError as error:
-            raise _missing(folder.certificate_of(client_id), error) from None
+            raise _missing(folder.certificate_of(client_id), error, CLIENT_REMEDY) from None
         return Login(client_id, password, tls)
 
 
@@ -127,5 +136,5 @@ def _context(folder: SecretsFolder) -> ssl.SSLContext:
         raise _missing(folder.authority, error) from None
 
 
-def _missing(path: Path, error: Exception) -> BrokerError:
-    return BrokerError(f"{path} cannot be read ({error_reason(error)}): {REMEDY}")
+def _missing(path: Path, error: Exception, remedy: str = REMEDY) -> BrokerError:
+    return BrokerError(f"{path} cannot be read ({error_reason(error)}): {remedy}")

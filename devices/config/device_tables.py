@@ -25,7 +25,7 @@ class BrokerTable(Table):
     url: str
     """mqtt://host:1883, or mqtts://host:8883 with TLS."""
     credentials: str = ""
-    """The folder with ca.crt and clients/<id>.password, made by `gridfleet site init`; relative to the file."""
+    """The folder with ca.crt and clients/<id>.password, made by `gridfleet device enrol`; relative to the file."""
     certificate: bool = False
     """Whether to log in with a certificate as well, which a broker with mutual TLS requires."""
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60

@@ -5,7 +5,7 @@ from typing import Final
 from gridfleet.provisioning.commands import completion
 from gridfleet.provisioning.commands.command import Command, Group, Section, command_of, commands_by_path
 from gridfleet.provisioning.commands.containers import compose, kubernetes
-from gridfleet.provisioning.commands.devices import bundle, device, doctor, flash, revoke, upgrade
+from gridfleet.provisioning.commands.devices import bundle, device, doctor, enrol, flash, revoke, upgrade
 from gridfleet.provisioning.commands.live import console, set_control, watch
 from gridfleet.provisioning.commands.runs import compare, report, run, simulate
 from gridfleet.provisioning.commands.scenarios import check, list_scenarios, show
@@ -51,13 +51,14 @@ SITE: Final = Group(
 )
 DEVICE: Final = Group(
     "device",
-    "check, run, flash and upgrade real devices",
+    "check, run, enrol, flash and upgrade real devices",
     "A device is described by a device file (TOML): its id, its broker, its pins. docs/hardware.md describes device\n"
     "file, wiring and safety, docs/flashing.md how a Raspberry Pi becomes a device.",
     (
         device.CHECK,
         device.RUN,
         device.SAFE,
+        command_of("enrol", enrol),
         command_of("flash", flash),
         command_of("bundle", bundle),
         command_of("upgrade", upgrade),

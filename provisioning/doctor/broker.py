@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.errors import BrokerError, error_reason
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
+from gridfleet.provisioning.doctor.presence import online_elsewhere
 
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client import Connection
@@ -19,12 +20,14 @@ LISTEN_S: Final = 1.5
 """How long to wait for retained messages, in seconds."""
 MIN_VALID_DAYS: Final = 30
 UNKNOWN_ID: Final = "nobody-of-that-name"
+ENROL: Final = "enrol the device again: gridfleet device enrol FILE, or gridfleet device flash"
 
 
-def check_broker(device: "DeviceFile", *, running: bool) -> Iterator[Diagnosis]:
+def check_broker(device: "DeviceFile", *, running: str = "") -> Iterator[Diagnosis]:
     """Yield the diagnoses of the connection; stop at the first failure that makes the next checks impossible.
 
-    While the agent runs (`running`), the doctor does not log in: two clients with one id end each other's session.
+    `running` says how the agent runs on this machine; empty where it does not. While it runs, here or elsewhere, the
+    doctor does not log in as the device: two clients with one id end each other's session.
     """
     reachable = yield from _connect(device)
     if not reachable:
@@ -39,10 +42,13 @@ def check_broker(device: "DeviceFile", *, running: bool) -> Iterator[Diagnosis]:
             "not used: everyone in the network can read the messages",
             "use mqtts:// and a broker with secrets",
         )
+    running = running or online_elsewhere(device)
     if running:
-        yield ok("login", "not tried: the agent is running")
-        remedy = "sudo systemctl stop gridfleet-device, run the doctor again, start the service"
-        yield warn("access rules", "not tried: the agent is running", remedy)
+        yield ok("login", f"not tried: {running}")
+        remedy = "stop the agent (the service: sudo systemctl stop gridfleet-device), run the doctor again, start it"
+        yield warn(
+            "access rules", f"not tried, because a second login would disconnect it: {running}", remedy
+        )
         return
     yield from _access_rules(device)
 
@@ -85,7 +91,7 @@ def _tls(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
         else:
             context = ssl.create_default_context()
     except BrokerError as error:
-        yield fail("TLS", str(error), "enrol the device again with gridfleet device flash")
+        yield fail("TLS", str(error), ENROL)
         return False
     try:
         with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as plain:
@@ -124,7 +130,9 @@ def _untrusted(error: ssl.SSLCertVerificationError, host: str) -> Diagnosis:
             f"on the broker's machine: gridfleet site rotate DIR --only server --host {host}, then SIGHUP"
         )
         return fail("TLS", f"the broker's certificate is not for {host}", remedy)
-    return fail("TLS", f"the broker is not of this site ({text})", "flash again with the right --secrets")
+    return fail(
+        "TLS", f"the broker is not of this site ({text})", "enrol or flash it again with the right --secrets"
+    )
 
 
 @dataclass(slots=True)
@@ -167,7 +175,7 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
             yield fail(
                 "login",
                 connection.offline_reason or "no answer",
-                "enrol the device again with gridfleet device flash",
+                ENROL,
             )
             return
         yield ok("login", f"as {device.id}")
@@ -185,7 +193,7 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
 def _diagnose_access(trial: _AccessTrial, own: str, foreign: str, allowed: list[str]) -> Iterator[Diagnosis]:
     from paho.mqtt.client import topic_matches_sub
 
-    remedy = "on the broker's machine: gridfleet site init DIR, then SIGHUP to the broker"
+    remedy = "on the broker's machine: gridfleet site init DIR, which writes the rules again, then SIGHUP to the broker"
     ticks = [topic for topic in trial.received if topic.split("/")[2:3] == ["tick"]]
     leaked = sorted(
         topic

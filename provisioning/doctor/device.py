@@ -34,12 +34,9 @@ def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:
     from gridfleet.broker.credentials import SecretsFolder
 
     if device.credentials is None:
-        yield warn("secrets", "not configured", "set broker.credentials; gridfleet device flash sets it")
+        yield warn("secrets", "not configured", "set broker.credentials, then gridfleet device enrol FILE")
         return
-    folder = SecretsFolder(device.credentials)
-    needed = [folder.authority, folder.password_of(device.id)]
-    if device.broker.certificate:
-        needed += [folder.certificate_of(device.id), folder.key_of(device.id)]
+    needed = SecretsFolder(device.credentials).files_of(device.id, certificates=device.broker.certificate)
     for path in needed:
         try:
             path.read_bytes()
@@ -47,7 +44,11 @@ def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:
             yield fail("secrets", f"you cannot read {path}", "run the doctor with sudo")
             return
         except OSError:
-            yield fail("secrets", f"{path} is missing", "enrol the device again: gridfleet device flash")
+            yield fail(
+                "secrets",
+                f"{path} is missing",
+                "enrol the device: gridfleet device enrol FILE, or gridfleet device flash",
+            )
             return
     private = [path for path in needed[1:] if path.suffix != ".crt"]
     public = [path for path in private if path.stat().st_mode & 0o007]

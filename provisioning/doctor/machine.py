@@ -77,9 +77,12 @@ def check_machine(machine: Machine) -> Iterator[Diagnosis]:
     yield from _throttling(machine)
 
 
-def is_running(machine: Machine) -> bool:
-    """Return whether the agent runs on this machine, as a service or in safe mode."""
-    return any(_state(machine, unit) in {"active", "activating", "reloading"} for unit in (UNIT, SAFE_UNIT))
+def how_it_runs(machine: Machine) -> str:
+    """Return how the agent runs on this machine, as a service or in safe mode; nothing where it does not."""
+    for unit in (UNIT, SAFE_UNIT):
+        if _state(machine, unit) in {"active", "activating", "reloading"}:
+            return f"the agent runs as the service {unit}"
+    return ""
 
 
 def _service(machine: Machine) -> Iterator[Diagnosis]:

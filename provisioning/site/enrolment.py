@@ -11,7 +11,12 @@ from gridfleet.broker.protocol.messages import Kind
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.processes.folder_users import folder_users
 from gridfleet.provisioning.site.secrets import make_secrets
-from gridfleet.provisioning.site.user_registry import UserRegistry, read_registry, write_whole_registry
+from gridfleet.provisioning.site.user_registry import (
+    IN_A_CELL,
+    UserRegistry,
+    read_registry,
+    write_whole_registry,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +31,15 @@ class Enrolment:
 def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = None) -> Identity:
     """Return the user that a device becomes; change nothing.
 
-    Raises CommandError for a secrets folder of another site, for a cell that the site does not have, and for an id
-    that a user of another kind or cell has.
+    Raises CommandError for a secrets folder of another site, for a kind that belongs to no cell, for a cell that the
+    site does not have, and for an id that a user of another kind or cell has.
     """
     registry = read_registry(SecretsFolder(directory))
+    if enrolment.kind not in IN_A_CELL:
+        raise CommandError(
+            enrolment.id,
+            f"a {enrolment.kind} belongs to the whole site and cannot be enrolled singly: its scenario makes it a user",
+        )
     if site is not None and site != registry.site:
         raise CommandError(
             enrolment.id,

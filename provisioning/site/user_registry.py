@@ -16,7 +16,7 @@ from gridfleet.provisioning.site.secret_files import write_secret
 
 _OLD_NAME: Final = "roll.json"
 """The registry's file name before schema version 2; such a file is not read."""
-_IN_A_CELL: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
+IN_A_CELL: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
 """Kinds that belong to a cell; clock and reactor belong to the whole site."""
 
 
@@ -34,7 +34,7 @@ class UserRegistry:
 
     def neighbours_by_cell(self) -> dict[str, tuple[str, ...]]:
         """Return the cells in which devices trade, each with its neighbouring cells."""
-        return {user.cell: user.neighbours for user in self.users if user.role in _IN_A_CELL}
+        return {user.cell: user.neighbours for user in self.users if user.role in IN_A_CELL}
 
 
 def read_registry(folder: SecretsFolder) -> UserRegistry:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.messages import FleetPresence, Kind
+from gridfleet.broker.protocol.topics import topic
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
@@ -18,7 +21,9 @@ from gridfleet.provisioning.commands.devices.doctor import line
 from gridfleet.provisioning.doctor.broker import check_broker
 from gridfleet.provisioning.doctor.device import check_device
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
-from gridfleet.provisioning.doctor.machine import Machine, check_machine, is_running
+from gridfleet.provisioning.doctor.machine import Machine, check_machine, how_it_runs
+from gridfleet.provisioning.doctor.presence import online_elsewhere
+from gridfleet.provisioning.processes.device_lock import DeviceLock, runs_on_this_machine
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT
 
@@ -116,9 +121,9 @@ def test_a_clock_in_the_past_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_agent_that_starts_counts_as_running(tmp_path: Path) -> None:
-    assert is_running(machine(tmp_path))
-    assert is_running(machine(tmp_path, {f"{SHOW} {UNIT}": "activating"}))
-    assert not is_running(machine(tmp_path, {f"{SHOW} {UNIT}": "failed"}))
+    assert UNIT in how_it_runs(machine(tmp_path))
+    assert UNIT in how_it_runs(machine(tmp_path, {f"{SHOW} {UNIT}": "activating"}))
+    assert how_it_runs(machine(tmp_path, {f"{SHOW} {UNIT}": "failed"})) == ""
 
 
 # --- the device ---
@@ -202,7 +207,7 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
         clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # chargers may not receive it
         assert loop.run_until(lambda: clock.all_acknowledged, 60)
         device = charger(cell, broker.url, enrolled, "synthetic")
-        diagnoses = {each.subject: each for each in check_broker(device, running=False)}
+        diagnoses = {each.subject: each for each in check_broker(device)}
     assert [(subject, each.severity) for subject, each in diagnoses.items()] == [
         ("broker", OK),
         ("TLS", OK),
@@ -217,7 +222,7 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
 def test_a_broker_without_access_rules_is_reported(cell: str) -> None:
     with MosquittoBroker(None, Ports(plain=0)) as broker:
         device = charger(cell, broker.url, None, "synthetic")
-        diagnoses = [(each.subject, each.severity) for each in check_broker(device, running=False)]
+        diagnoses = [(each.subject, each.severity) for each in check_broker(device)]
     assert ("TLS", WARN) in diagnoses
     assert ("access rules", FAIL) in diagnoses
 
@@ -233,21 +238,87 @@ def test_the_reason_for_a_failed_connection_is_named(enrolled: Path, cell: str, 
         for name in ("charger-01.password", "charger-01.crt", "charger-01.key"):
             (tmp_path / "other" / "clients" / name).write_bytes((enrolled / "clients" / name).read_bytes())
         elsewhere = charger(cell, url, tmp_path / "other", "synthetic")
-        assert "is not of this site" in only(check_broker(elsewhere, running=False), "TLS").text
+        assert "is not of this site" in only(check_broker(elsewhere), "TLS").text
         wrong_name = charger(cell, f"mqtts://127.0.0.2:{port}", enrolled, "synthetic")
-        assert "does not answer" in only(check_broker(wrong_name, running=False), "broker").text
+        assert "does not answer" in only(check_broker(wrong_name), "broker").text
         running = [
-            each.subject for each in check_broker(charger(cell, url, enrolled, "synthetic"), running=True)
+            each.subject
+            for each in check_broker(charger(cell, url, enrolled, "synthetic"), running="the agent runs")
         ]
         assert running == ["broker", "TLS", "login", "access rules"]
         SecretsFolder(enrolled).password_of("charger-01").write_text("wrong\n")
         device = charger(cell, url, enrolled, "synthetic")
-        assert only(check_broker(device, running=False), "login").severity is FAIL
-    assert "does not answer" in only(check_broker(device, running=False), "broker").text
+        assert only(check_broker(device), "login").severity is FAIL
+    assert "does not answer" in only(check_broker(device), "broker").text
+
+
+@pytest.mark.mosquitto
+def test_a_device_that_is_online_is_not_thrown_off(enrolled: Path, cell: str) -> None:
+    credentials = FileCredentials(enrolled)
+    lost: list[str] = []
+    with MosquittoBroker(enrolled) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        device = charger(cell, broker.url, enrolled, "synthetic")
+        presence = replace(device.offline_presence(), online=True)
+        running = loop.open(
+            "charger-01",
+            on_message=lambda *_: None,
+            on_problem=lambda reason, _about: lost.append(reason),
+            login=credentials.login("charger-01"),
+        )
+        loop.wait_online(60)
+        own = topic(device.site, presence, presence.scope, device.id)
+        running.publish(own, encode(presence), qos=1, retain=True)
+        assert loop.run_until(lambda: running.all_acknowledged, 60)
+        diagnoses = {each.subject: each for each in check_broker(device)}
+        assert diagnoses["login"].text == (
+            "not tried: charger-01 is online, as the broker's retained presence says"
+        )
+        assert diagnoses["access rules"].severity is WARN
+        assert "stop the agent" in diagnoses["access rules"].remedy
+        assert (running.online, lost) == (True, [])
+        running.publish(own, encode(replace(presence, online=False)), qos=1, retain=True)
+        assert loop.run_until(lambda: running.all_acknowledged, 60)
+        running.close()
+        assert only(check_broker(device), "access rules").severity is OK
+
+
+@pytest.mark.mosquitto
+def test_without_a_login_of_others_presence_is_read_where_none_is_needed(cell: str) -> None:
+    with MosquittoBroker(None, Ports(plain=0)) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
+        device = charger(cell, broker.url, None, "synthetic")
+        presence = replace(device.offline_presence(), online=True, via="fleet-1")
+        fleet = loop.open("fleet-1", on_message=lambda *_: None)
+        loop.wait_online(60)
+        for message, scope, sender in (
+            (presence, presence.scope, device.id),
+            (FleetPresence(True, 1, {}), "", "fleet-1"),
+        ):
+            fleet.publish(topic(device.site, message, scope, sender), encode(message), qos=1, retain=True)
+        assert loop.run_until(lambda: fleet.all_acknowledged, 60)
+        assert "charger-01 is online, in the fleet process fleet-1" in online_elsewhere(device)
+        over = FleetPresence(False, 1, {})
+        fleet.publish(topic(device.site, over, "", "fleet-1"), encode(over), qos=1, retain=True)
+        assert loop.run_until(lambda: fleet.all_acknowledged, 60)
+        assert online_elsewhere(device) == ""
+
+
+def test_a_device_that_runs_by_hand_on_this_machine_is_known() -> None:
+    assert not runs_on_this_machine("town", "charger-01")
+    with DeviceLock("town", "charger-01"):
+        assert runs_on_this_machine("town", "charger-01")
+        assert not runs_on_this_machine("town", "charger-02")
+    assert not runs_on_this_machine("town", "charger-01")
+
+
+def test_a_device_that_runs_twice_on_this_machine_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with DeviceLock("town", "charger-01"), DeviceLock("town", "charger-01"):
+        assert "another process on this machine runs charger-01" in caplog.text
+        assert runs_on_this_machine("town", "charger-01")
+    assert not runs_on_this_machine("town", "charger-01")
 
 
 def test_an_unknown_host_name_is_reported() -> None:
-    diagnosis = only(check_broker(charger(url="mqtts://nowhere.invalid"), running=False), "broker")
+    diagnosis = only(check_broker(charger(url="mqtts://nowhere.invalid")), "broker")
     assert (diagnosis.severity, "cannot be resolved" in diagnosis.text) == (FAIL, True)
 
 

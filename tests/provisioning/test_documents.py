@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gridfleet.provisioning.commands.document import document
 from gridfleet.provisioning.commands.parser import make_parser
+from gridfleet.provisioning.commands.tree import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMAND = re.compile(r"^ {4}(?:sudo )?(?:\S*/)?(gridfleet \S.*)$", re.MULTILINE)
 COMMENT = re.compile(r"\s{2,}\S.*$")
 SHELL_OPERATORS = {"|", ">", "&", "&&", "#"}
@@ -35,6 +37,26 @@ def test_commands_in_documents_are_accepted(name: str, command: str) -> None:
     words = words_of(command)
     if words not in (["--help"], ["--version"]):
         make_parser().parse_args(words)
+
+
+def test_the_reference_of_the_commands_is_current() -> None:
+    page = ROOT / "docs" / "reference" / "commands.md"
+    remedy = "write it again: python -m gridfleet.provisioning.commands.document >docs/reference/commands.md"
+    assert page.read_text(encoding="utf-8") == document(), remedy
+
+
+def test_the_reference_has_every_command_and_option() -> None:
+    text = document()
+    for path in COMMANDS:
+        assert f"\n### gridfleet {path}\n" in text
+    for option in (
+        "`--part-locks DIR`",
+        "`--mode lockstep\\|scaled\\|realtime`",
+        "`[SCENARIO]`",
+        "`--device FILE`",
+    ):
+        assert option in text
+    assert "%(" not in text
 
 
 def test_there_are_commands_in_the_documents() -> None:

@@ -33,12 +33,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the device until a signal."""
-    return _run(_load(arguments), arguments.log, safe=False)
+    return _run(_load(arguments), arguments, safe=False)
 
 
 def safe(arguments: argparse.Namespace) -> int:
     """Keep the device in safe mode until a signal."""
-    return _run(_load(arguments), arguments.log, safe=True)
+    return _run(_load(arguments), arguments, safe=True)
 
 
 CHECK: Final = Command(
@@ -79,26 +79,29 @@ def _load(arguments: argparse.Namespace) -> "DeviceFile":
     return load(arguments.file)
 
 
-def _run(file: "DeviceFile", log: str, *, safe: bool) -> int:
+def _run(file: "DeviceFile", arguments: argparse.Namespace, *, safe: bool) -> int:
     from gridfleet.devices.edge.device_process import DeviceProcess
     from gridfleet.devices.edge.safe_mode import SafeMode
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import set_up_logs
+    from gridfleet.provisioning.processes.device_lock import DeviceLock
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
-    set_up_logs(log, always={"device": file.id})
+    credentials = _credentials(arguments.file, file)
+    set_up_logs(arguments.log, always={"device": file.id})
     program = SafeMode if safe else DeviceProcess
     with (
         Interruption() as interruption,
         Heartbeat.from_environment() as heartbeat,
-        program(file, credentials=_credentials(file)) as running,
+        DeviceLock(file.site, file.id),
+        program(file, credentials=credentials) as running,
     ):
         heartbeat.follow(running.loop)
         running.run(lambda: interruption.requested)
     return ExitCode.SUCCESS
 
 
-def _credentials(file: "DeviceFile") -> "Credentials":
+def _credentials(source: str, file: "DeviceFile") -> "Credentials":
     if file.credentials is None:
         from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS
 
@@ -106,5 +109,7 @@ def _credentials(file: "DeviceFile") -> "Credentials":
     if not file.address().tls:
         raise CommandError("broker.credentials", "credentials need TLS: change broker.url to mqtts://…")
     from gridfleet.broker.credentials import FileCredentials
+    from gridfleet.provisioning.site.device_credentials import check_credentials
 
+    check_credentials(source, file, file.credentials)
     return FileCredentials(file.credentials, certificates=file.broker.certificate)

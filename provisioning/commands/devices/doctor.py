@@ -43,7 +43,7 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
     from pathlib import Path
 
     from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
-    from gridfleet.provisioning.doctor.machine import Machine, check_machine, is_running
+    from gridfleet.provisioning.doctor.machine import Machine, check_machine, how_it_runs
 
     machine = Machine()
     yield from check_machine(machine)
@@ -59,6 +59,7 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
     from gridfleet.devices.config.device_file import DeviceFileError, load
     from gridfleet.provisioning.doctor.broker import check_broker
     from gridfleet.provisioning.doctor.device import check_device
+    from gridfleet.provisioning.processes.device_lock import runs_on_this_machine
 
     try:
         device = load(path)
@@ -67,7 +68,10 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
         return
     yield from check_device(device, machine)
     if not arguments.offline:
-        yield from check_broker(device, running=is_running(machine))
+        running = how_it_runs(machine)
+        if not running and runs_on_this_machine(device.site, device.id):
+            running = "the agent runs on this machine, started by hand"
+        yield from check_broker(device, running=running)
 
 
 def line(diagnosis: "Diagnosis") -> str:
