@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 EXAMPLE_DEVICES = Path(__file__).parents[2] / "examples" / "devices"
 ELSEWHERE = {
-    *(f"device {name}" for name in ("safe", "flash", "revoke", "bundle", "upgrade", "doctor")),
+    *(f"device {name}" for name in ("safe", "enrol", "flash", "revoke", "bundle", "upgrade", "doctor")),
     "site status",
     "influx setup",
 }
