@@ -1,9 +1,10 @@
 # One image for every process of GridFleet: clock, fleet, device, recorder. See docs/containers.md.
 #
+#   make dist                                         builds the wheel that is installed here into dist/
 #   docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 --tag gridfleet .
 #
 # Every dependency is pinned by hash and has a wheel for these platforms, so nothing is compiled. Without a network,
-# put the wheels into a folder and add
+# put their wheels into a folder and add
 #   --volume "$PWD/wheels:/wheels:ro" --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/wheels   (podman)
 
 # Any image with Python 3.11 or later and its venv module at the same place in both stages.
@@ -17,16 +18,11 @@ COPY requirements-image.lock ./
 RUN python3 -m venv /opt/gridfleet \
  && /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
     --only-binary :all: --require-hashes --requirement requirements-image.lock
-COPY pyproject.toml LICENSE ./
-COPY broker broker
-COPY devices devices
-COPY dashboards dashboards
-COPY provisioning provisioning
-# src/gridfleet has links to the four folders; the wheel gets their files under one import name.
-COPY src src
+# The only wheel there, because `make dist` removes those of other versions.
+COPY dist/gridfleet-*.whl ./
 # The image does not need the installers.
 RUN /opt/gridfleet/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check \
-    --no-deps --no-build-isolation . \
+    --no-deps --no-index gridfleet-*.whl \
  && /opt/gridfleet/bin/python -m pip uninstall --quiet --yes setuptools pip
 
 FROM ${BASE}

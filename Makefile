@@ -7,6 +7,7 @@ BIN      := $(VENV)/bin
 SCENARIO ?= normal
 ARGS     ?=
 UPGRADE  ?=
+ENGINE   ?= docker
 WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
 UV       := uv==0.13.9
 COSMIC_RAY := cosmic-ray==8.7.0
@@ -18,7 +19,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants bench dist page dashboards notebook influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards notebook influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -65,8 +66,11 @@ mutants: setup-dev ## Try small faults in the files that must not be wrong: do t
 bench: setup-dev ## Run the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-dist: setup-dev ## Build the wheel and the source distribution into dist/, reproducibly, without network
+dist: setup ## Build the wheel and the source distribution into dist/, reproducibly, without network
 	$(BIN)/python -m gridfleet.provisioning.deploy.distribution dist
+
+image: dist ## Build the container image from the wheel (ENGINE=podman where there is no Docker)
+	$(ENGINE) build --tag gridfleet:$$($(BIN)/gridfleet --version | cut -d' ' -f2) .
 
 page: setup-dev ## Rebuild the live console's page (needs Node.js 20 and npm)
 	$(BIN)/python -m gridfleet.dashboards.console.page_messages >console/src/model/messages.ts
@@ -131,7 +135,7 @@ lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer ver
 	  --output-file requirements-dev.lock
 	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra install \
 	  --constraint requirements-dev.lock --output-file requirements.lock
-	.venv-lock/bin/uv $(LOCK) --extra image --extra observe --extra pi --extra install \
+	.venv-lock/bin/uv $(LOCK) --extra image --extra observe --extra pi \
 	  --constraint requirements-dev.lock --output-file requirements-image.lock
 	.venv-lock/bin/uv $(LOCK) --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements-device.lock

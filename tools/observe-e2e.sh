@@ -20,6 +20,7 @@ cleanup() {
   exit "$code"
 }
 
+make --silent dist >&2
 "$bin/gridfleet" deploy compose "$scenario" --set "ticks=$ticks" >&2
 trap cleanup EXIT
 export SECONDS_PER_TICK=${SECONDS_PER_TICK:-1}

@@ -39,6 +39,18 @@ def build_sdist(folder: Path) -> Path:
     return path
 
 
+def build_all(folder: Path) -> list[Path]:
+    """Build both into a folder and return their paths; files of other versions there are removed.
+
+    So the folder has one wheel, which the container image is built from. Raises CommandError when one cannot be built.
+    """
+    built = [build_wheel(folder), build_sdist(folder)]
+    for path in (*folder.glob("gridfleet-*.whl"), *folder.glob("gridfleet-*.tar.gz")):
+        if path not in built:
+            path.unlink()
+    return built
+
+
 def _build(kind: str, folder: Path) -> Path:
     """Call the build back end on a copy of the sources, because it writes into the folder that it builds."""
     missing = [name for name in (*FOLDERS, *FILES) if not (ROOT / name).exists()]
@@ -92,5 +104,5 @@ def _normalize(sdist: Path) -> None:
 
 
 if __name__ == "__main__":
-    for build in (build_wheel, build_sdist):
-        sys.stdout.write(f"{build(Path(sys.argv[1]))}\n")
+    for distribution in build_all(Path(sys.argv[1])):
+        sys.stdout.write(f"{distribution}\n")

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -63,18 +64,23 @@ class Podman:
         """Run a command and return its exit code."""
         return subprocess.run([*self._before, *arguments], capture_output=True, check=False).returncode
 
-    def build(self) -> None:
-        """Import the base and build the image from it, without a network."""
+    def build(self, wheel: Path) -> None:
+        """Import the base, and build the image from it and from GridFleet's wheel, without a network."""
         tar = CACHE / "base.tar"
         stamp = str(int(tar.stat().st_mtime))
         imported = self("images", "--quiet", "--filter", f"label=made={stamp}", BASE, check=False)
         if not imported:
             self("import", "--change", f"LABEL made={stamp}", str(tar), BASE)
-        self(
-            "build", *LIMITS, "--network=none", f"--volume={CACHE / 'wheels'}:/wheels:ro", "--format=docker",
-            "--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/wheels", f"--build-arg=BASE={BASE}",
-            f"--tag={IMAGE}", str(ROOT),
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as context:  # as the checkout is after `make dist`
+            for name in ("Dockerfile", ".dockerignore", "requirements-image.lock"):
+                shutil.copy(ROOT / name, context)
+            (Path(context) / "dist").mkdir()
+            shutil.copy(wheel, Path(context) / "dist")
+            self(
+                "build", *LIMITS, "--network=none", f"--volume={CACHE / 'wheels'}:/wheels:ro", "--format=docker",
+                "--build-arg=PIP_NO_INDEX=1", "--build-arg=PIP_FIND_LINKS=/wheels", f"--build-arg=BASE={BASE}",
+                f"--tag={IMAGE}", context,
+            )  # fmt: skip
 
 
 class Site:

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
-from pathlib import Path
 from typing import Final
 
 from tests.containers.files import DOCKERFILE, ROOT
@@ -27,7 +26,7 @@ def test_every_dependency_has_a_hash_and_is_a_wheel() -> None:
     first, second = arguments("RUN")
     for option in ("--require-hashes", "--only-binary :all:", "--no-cache-dir"):
         assert option in first
-    assert "--no-deps" in second
+    assert "--no-deps --no-index gridfleet-*.whl" in second
     lock = (ROOT / "requirements-image.lock").read_text(encoding="utf-8")
     assert len(re.findall(r"^[a-z].*==", lock, re.MULTILINE)) == len(
         re.findall(r"^[a-z].* \\$", lock, re.MULTILINE)
@@ -79,5 +78,4 @@ def test_only_named_files_go_into_the_image() -> None:
         name for line in arguments("COPY") if not line.startswith("--from") for name in line.split()[:-1]
     }
     assert copied == admitted
-    assert all((ROOT / name).exists() for name in copied)
-    assert not any(Path(name).parts[0] in {"tests", "secrets", "containers", "kubernetes"} for name in copied)
+    assert copied == {"requirements-image.lock", "dist/gridfleet-*.whl"}

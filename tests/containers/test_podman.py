@@ -2,7 +2,9 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -22,13 +24,13 @@ REMEDY = "make them with tools/container-base build/containers, as .ci/run does"
 
 
 @pytest.fixture(scope="module")
-def podman() -> Podman:
+def podman(own_wheel: Path) -> Podman:
     """Podman with the built image; skips, or fails in CI, where base image and wheels are missing."""
     if not (CACHE / "base.tar").is_file() or not (CACHE / "wheels").is_dir():
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
         missing(f"base image and wheels are missing: {REMEDY}")
     podman = Podman()
-    podman.build()
+    podman.build(own_wheel)
     return podman
 
 
@@ -59,11 +61,34 @@ print(json.dumps({"own": sorted(files["gridfleet"]), "all": sorted(path.name for
 
 
 def test_the_image_has_one_import_name_of_ours(podman: Podman) -> None:
-    """The links of src/gridfleet are followed when the wheel is built; nothing else gets into site-packages."""
     found = json.loads(podman("run", "--rm", *LIMITS, "--entrypoint=python3", IMAGE, "-c", INSTALLED))
     own = [name for name in found["own"] if not name.endswith(".dist-info")]
     assert own == ["gridfleet"]
     assert set(found["all"]) - set(found["known"]) <= {"__pycache__", "distutils-precedence.pth"}
+
+
+DIGESTS = """
+import hashlib, json
+from importlib.metadata import distribution
+files = {str(each): each.locate() for each in distribution("gridfleet").files}
+print(json.dumps({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}))
+"""
+
+
+def test_the_image_has_the_files_of_the_wheel(podman: Podman, own_wheel: Path) -> None:
+    found = json.loads(podman("run", "--rm", *LIMITS, "--entrypoint=python3", IMAGE, "-c", DIGESTS))
+    with zipfile.ZipFile(own_wheel) as archive:
+        packed = {name: sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+    assert len(packed) > 400
+    added_by_pip = {name for name in found.keys() - packed.keys() if "__pycache__" not in name}
+    assert {Path(name).name for name in added_by_pip} == {
+        "INSTALLER",
+        "REQUESTED",
+        "direct_url.json",
+        "gridfleet",
+    }
+    differ = {name for name, digest in packed.items() if found.get(name) != digest}
+    assert {Path(name).name for name in differ} == {"RECORD"}  # pip adds what it has added
 
 
 def test_a_scenario_can_be_checked_in_the_image(podman: Podman) -> None:

@@ -22,6 +22,7 @@ from gridfleet.provisioning.deploy.distribution import (
     ROOT,
     SOURCE_DATE_EPOCH,
     UMASK,
+    build_all,
     build_sdist,
     build_wheel,
 )
@@ -131,6 +132,18 @@ def test_files_do_not_depend_on_who_builds_them(own_sdist: Path, own_wheel: Path
     finally:
         os.umask(before)
     assert [path.read_bytes() for path in again] == [own_sdist.read_bytes(), own_wheel.read_bytes()]
+
+
+def test_the_folder_of_make_dist_has_one_wheel(own_sdist: Path, own_wheel: Path, tmp_path: Path) -> None:
+    for name in ("gridfleet-0.0.1-py3-none-any.whl", "gridfleet-0.0.1.tar.gz", "other-1.0-py3-none-any.whl"):
+        (tmp_path / name).write_bytes(b"")
+    build_all(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        own_wheel.name,
+        own_sdist.name,
+        "other-1.0-py3-none-any.whl",
+    }
+    assert (tmp_path / own_wheel.name).read_bytes() == own_wheel.read_bytes()
 
 
 def test_the_first_boot_runs_from_the_wheel_with_the_standard_library_alone(own_wheel: Path) -> None:

@@ -51,5 +51,5 @@ def execute(arguments: argparse.Namespace) -> int:
     except OSError as error:
         problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
         raise CommandError(error.filename or folder, problem) from None
-    print("Next      docker compose --profile fleet --profile observe up --build")
+    print("Next      make dist && docker compose --profile fleet --profile observe up --build")
     return ExitCode.SUCCESS

@@ -1,4 +1,4 @@
-"""`gridfleet grafana`: writes dashboards and alert rules as files, or manages them on a Grafana server through its API."""
+"""`gridfleet grafana`: writes dashboards and alert rules as files, or manages them on a Grafana server."""
 
 import argparse
 import sys
