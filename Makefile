@@ -133,7 +133,7 @@ lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer ver
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet $(UV); }
 	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra test --extra dev --extra install \
 	  --output-file requirements-dev.lock
-	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra install \
+	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements.lock
 	.venv-lock/bin/uv $(LOCK) --extra image --extra observe --extra pi \
 	  --constraint requirements-dev.lock --output-file requirements-image.lock

@@ -20,6 +20,7 @@ from typing import IO, Final, Self
 
 from gridfleet.broker.brokers.child_process import stop_process
 from gridfleet.broker.errors import BrokerError, error_reason
+from gridfleet.broker.install_command import install_command
 from gridfleet.broker.subprocess_environment import python_environment
 
 MAX_PACKET: Final = 262_144
@@ -177,7 +178,7 @@ class EmbeddedBroker:
             if not answered or self._child.poll() is not None or time.monotonic() > deadline:
                 raise BrokerError(
                     f"the embedded broker does not answer on {self._host}:{ports['v5']} "
-                    f"({_last_line(self._errors)}): run `pip install 'gridfleet[run]'`, "
+                    f"({_last_line(self._errors)}): is iotcore installed? {install_command('iotcore')} – "
                     "or use a broker of your own with --broker mqtt://host:port"
                 )
             time.sleep(0.01)

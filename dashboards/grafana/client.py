@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.install_command import install_command
 from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.grafana.names import DATASOURCE_UID, FILES, FOLDER, FOLDER_UID
 
@@ -53,8 +54,8 @@ class Grafana:
         try:
             from grafana_client.api import GrafanaApi
         except ImportError as error:
-            remedy = "install it with: pip install 'gridfleet[grafana]'"
-            raise GrafanaError("grafana-client", f"is not installed; {remedy}") from error
+            problem = f"is not installed: {install_command('grafana-client')}"
+            raise GrafanaError("grafana-client", problem) from error
         self.url = url.rstrip("/")
         # The library joins host, path and "api" as they are.
         self._api = GrafanaApi.from_url(f"{self.url}/", credential=credential, timeout=TIMEOUT_S)

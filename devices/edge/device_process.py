@@ -136,7 +136,7 @@ def open_board(file: DeviceFile) -> Board | None:
         try:
             from gridfleet.devices.edge.hil.mock_device import mock_board
         except ImportError as error:
-            raise HardwareError(f"backend = 'mock': {error}, or set backend = 'synthetic'") from None
+            raise HardwareError(f"backend = 'mock': {error} – or set backend = 'synthetic'") from None
         return mock_board(file)
     return None
 

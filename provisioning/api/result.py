@@ -15,7 +15,7 @@ from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.reports.metrics import metric_values
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
-from gridfleet.provisioning.api.table import INSTALL_RUN, MissingPackageError, Table
+from gridfleet.provisioning.api.table import MissingPackageError, Table
 from gridfleet.provisioning.runs.results import clear_results, stored_run, writing_results
 from gridfleet.provisioning.runs.run_folder import API_TERMS, claim_run_folder
 
@@ -100,7 +100,7 @@ class Result:
         written, and MissingPackageError where the report needs a package that is not installed.
         """
         if report and find_spec("matplotlib") is None:
-            raise MissingPackageError("the report", "matplotlib", f"{INSTALL_RUN}, or set report=False")
+            raise MissingPackageError("the report", "matplotlib", " – or set report=False")
         given = None if directory is None else os.fspath(directory)
         with (
             claim_run_folder(given, self.summary["scenario"], force=replace, terms=API_TERMS) as folder,

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.install_command import install_command
 from gridfleet.dashboards.reports.columns import Value, ValueType
 
 if TYPE_CHECKING:
@@ -20,13 +21,12 @@ _ARROW_TYPES: Final[dict[ValueType, str]] = {
 }  # fmt: skip
 
 
-INSTALL_RUN: Final = "install GridFleet with its extra [run]"
-
-
 class MissingPackageError(GridFleetError, ImportError):
     """A Python package that a function needs and that is not installed."""
 
-    def __init__(self, function: str, package: str, remedy: str) -> None:
+    def __init__(self, function: str, package: str, alternative: str = "") -> None:
+        """Name what needs the package, and how to do without it, where that is possible."""
+        remedy = f"{install_command(package)}{alternative}"
         super().__init__(f"{function} needs the Python package {package}, which is not installed: {remedy}")
         self.package = package
 
@@ -101,4 +101,4 @@ class Table:
         except ModuleNotFoundError as error:
             if error.name != package:
                 raise
-            raise MissingPackageError(function, package, f"pip install {package}") from None
+            raise MissingPackageError(function, package) from None

@@ -11,23 +11,27 @@ from io import TextIOWrapper
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.install_command import install_command
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.commands.aliases import translated
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.tree import COMMANDS
 
-RUN_PACKAGES: Final = (
-    "cryptography",
-    "iotcore",
-    "matplotlib",
-    "rich",
-    "shtab",
-    "tomli_w",
-    "websockets",
-    "yaml",
-)
-"""Packages of the extra [run], by import name. Devices do not need them, nor does the image, except tomli_w."""
+PACKAGES: Final = {
+    "cryptography": "cryptography",
+    "gpiozero": "gpiozero",
+    "grafana_client": "grafana-client",
+    "influxdb_client": "influxdb-client",
+    "iotcore": "iotcore",
+    "matplotlib": "matplotlib",
+    "rich": "rich",
+    "shtab": "shtab",
+    "tomli_w": "tomli-w",
+    "websockets": "websockets",
+    "yaml": "pyyaml",
+}
+"""The packages of the extras for users, by import name. Devices need none of them, the image only tomli-w."""
 EXECUTE: Final = {path: command.execute for path, command in COMMANDS.items()}
 """The function of each command, by its path."""
 
@@ -65,10 +69,10 @@ def explain(error: Exception) -> tuple[ExitCode, str]:
     """Return the exit code and the message for an error."""
     if isinstance(error, GridFleetError):
         return ExitCode.USAGE, str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name in RUN_PACKAGES:
-        return ExitCode.USAGE, (
-            f"the Python package {error.name} is not installed: install GridFleet with its extra [run]"
-        )
+    if isinstance(error, ModuleNotFoundError) and (
+        package := PACKAGES.get(str(error.name).partition(".")[0])
+    ):
+        return ExitCode.USAGE, f"the Python package {package} is not installed: {install_command(package)}"
     return ExitCode.FAILED, (
         f"unexpected failure: {type(error).__name__}: {error}\nAdd --debug for the traceback."
     )

@@ -10,10 +10,10 @@
     country = "DE"
 
     [[device]]
-    file = "charger-01.toml"
+    file = "my-charger.toml"
 
     [[device]]
-    file = "turbine-01.toml"
+    file = "roof-turbine.toml"
     machine = "armv7l"
 
 Paths are relative to the fleet file's folder.

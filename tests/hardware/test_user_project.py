@@ -80,4 +80,4 @@ def test_the_bench_says_what_to_install(
     assert done.code == 1
     assert "1 passed, 1 error" in done.out
     assert "mocked pins need gpiozero" in done.out
-    assert "install it with `pip install gpiozero`" in done.out
+    assert "-m pip install 'gpiozero<3,>=2.0.1'" in done.out

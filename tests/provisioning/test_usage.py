@@ -2,10 +2,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from gridfleet.broker.install_command import install_command
 from gridfleet.broker.protocol.messages import Algorithm, Mode
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.provisioning.cli import main as cli
@@ -268,19 +270,21 @@ def test_an_unexpected_failure_is_one_short_message(
     ]
 
 
-def test_a_missing_package_is_named_with_its_extra(
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tomli_w", None)
     assert refused(capsys, "scenario", "show", "normal") == (
-        "gridfleet: the Python package tomli_w is not installed: install GridFleet with its extra [run]\n"
+        f"gridfleet: the Python package tomli-w is not installed: {install_command('tomli-w')}\n"
     )
 
 
-def test_the_packages_named_are_those_of_the_extra(request: pytest.FixtureRequest) -> None:
+def test_the_packages_named_are_those_of_the_extras_for_users(request: pytest.FixtureRequest) -> None:
     project = tomllib.loads((request.config.rootpath / "pyproject.toml").read_text(encoding="utf-8"))
-    names = {re.split("[<>=]", each)[0] for each in project["project"]["optional-dependencies"]["run"]}
-    assert {name.replace("-", "_").replace("pyyaml", "yaml") for name in names} == set(cli.RUN_PACKAGES)
+    extras = project["project"]["optional-dependencies"]
+    stated = [each for extra in ("run", "pi", "observe", "grafana") for each in extras[extra]]
+    assert {re.split("[<>=]", each)[0] for each in stated} == set(cli.PACKAGES.values())
+    assert all(find_spec(name) for name in cli.PACKAGES)
 
 
 def test_debug_prints_the_traceback(

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.install_command import install_command
 from gridfleet.dashboards.errors import no_answer_reason
 from gridfleet.dashboards.telemetry.influx.sender import BatchTooLarge, PointsRejected, WriteFailed
 from gridfleet.dashboards.telemetry.points import PRECISION
@@ -40,8 +41,8 @@ class InfluxWriter:
             from influxdb_client.client.influxdb_client import InfluxDBClient
             from influxdb_client.client.write_api import SYNCHRONOUS
         except ImportError as error:
-            remedy = "install it with: pip install 'gridfleet[observe]'"
-            raise InfluxError(f"influxdb-client is not installed: {remedy}") from error
+            problem = f"influxdb-client is not installed: {install_command('influxdb-client')}"
+            raise InfluxError(problem) from error
         self._target = target
         client: Any = InfluxDBClient
         self._client = client(

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from gridfleet.broker.install_command import install_command
+
 try:
     from gpiozero.pins.mock import MockFactory, MockPin, PinState
 except ImportError as error:
     raise ImportError(
-        f"mocked pins need gpiozero ({error}): install it with `pip install gpiozero`", name="gpiozero"
-    ) from None
+        f"mocked pins need gpiozero, which is not installed: {install_command('gpiozero')}", name="gpiozero"
+    ) from error
 
 from gridfleet.devices.edge.hardware.board import ADC_STEPS, LAST_CODE, GpioBoard
 from gridfleet.devices.edge.hil.pi import PinChange

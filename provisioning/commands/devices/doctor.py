@@ -16,7 +16,7 @@ DESCRIPTION: Final = (
     "to its broker, TLS, login and access rules, which are tried out. Each problem has a remedy. On a flashed Pi\n"
     "the device file is found automatically. Exits with 1 if a check fails."
 )
-EXAMPLES: Final = ("gridfleet device doctor", "gridfleet device doctor charger-01.toml")
+EXAMPLES: Final = ("gridfleet device doctor", "gridfleet device doctor my-charger.toml")
 FILE: Final = "/etc/gridfleet/device.toml"
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 

@@ -23,9 +23,9 @@ DESCRIPTION: Final = (
     "--card needs root. The device file is ID.toml in this directory, unless --device names another."
 )
 EXAMPLES: Final = (
-    "gridfleet device flash charger-01 --image raspios.img",
-    "gridfleet device flash charger-01 --boot /media/me/bootfs --wifi bench --wifi-file wifi.txt --country DE",
-    "sudo gridfleet device flash charger-01 --card /dev/sda --image raspios.img.xz",
+    "gridfleet device flash my-charger --image raspios.img",
+    "gridfleet device flash my-charger --boot /media/me/bootfs --wifi bench --wifi-file wifi.txt --country DE",
+    "sudo gridfleet device flash my-charger --card /dev/sda --image raspios.img.xz",
     "gridfleet device flash --fleet bench.toml --image raspios.img --out cards",
 )
 SYSTEMS: Final = ("cloud-init", "rpi-preseed")

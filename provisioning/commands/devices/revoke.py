@@ -13,8 +13,8 @@ DESCRIPTION: Final = (
     "that uses these secrets reload them. The device is disconnected and cannot log in again."
 )
 EXAMPLES: Final = (
-    "gridfleet device revoke charger-01",
-    "gridfleet device revoke charger-01 --secrets secrets",
+    "gridfleet device revoke my-charger",
+    "gridfleet device revoke my-charger --secrets secrets",
 )
 
 
