@@ -6,7 +6,6 @@ It works beside a wheel and in a clone alike. `pip install 'gridfleet[…]'` wou
 import re
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, requires
 
 
 def install_command(package: str) -> str:
@@ -15,6 +14,8 @@ def install_command(package: str) -> str:
     >>> install_command("gpiozero").endswith(" -m pip install 'gpiozero<3,>=2.0.1'")
     True
     """
+    from importlib.metadata import PackageNotFoundError, requires  # costs a device 2 MB
+
     try:
         stated = requires("gridfleet") or []
     except PackageNotFoundError:  # run from a checkout that is not installed

@@ -16,8 +16,8 @@ DESCRIPTION: Final = (
     "`gridfleet device flash` writes is enrolled already."
 )
 EXAMPLES: Final = (
-    "gridfleet device enrol charger-01.toml",
-    "gridfleet device enrol charger-01.toml --secrets my-site --out charger-01",
+    "gridfleet device enrol my-charger.toml",
+    "gridfleet device enrol my-charger.toml --secrets my-site --out my-charger",
 )
 
 
