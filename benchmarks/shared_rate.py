@@ -19,7 +19,7 @@ from gridfleet.broker.mqtt.sharing.shared_channel import SharedChannel
 from gridfleet.broker.mqtt.sharing.shared_connection import SharedConnection
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Bid, Kind, Package, Presence
+from gridfleet.broker.protocol.messages import Bid, Package, Presence, Role
 from gridfleet.broker.protocol.topics import all_topics_filter, topic
 
 SITE: Final = "here"
@@ -83,18 +83,18 @@ def main(port: int, messages: int) -> None:
         for number in range(SENDERS):
             name = f"charger-{number:03d}"
             offline = Presence(
-                online=False, kind=Kind.CHARGER, cell=CELL, latitude=51.0, longitude=9.5, via=HOST
+                online=False, role=Role.CHARGER, cell=CELL, latitude=51.0, longitude=9.5, via=HOST
             )
-            text = topic(SITE, offline, f"{CELL}/{Kind.CHARGER}", name)
+            text = topic(SITE, offline, f"{CELL}/{Role.CHARGER}", name)
             members.append(
                 (name, shared.open(name, on_message=lambda *_: None, will=Will(text, encode(offline))))
             )
         loop.wait_online(10)
         for name, member in members:
             online_presence = Presence(
-                online=True, kind=Kind.CHARGER, cell=CELL, latitude=51.0, longitude=9.5, via=HOST
+                online=True, role=Role.CHARGER, cell=CELL, latitude=51.0, longitude=9.5, via=HOST
             )
-            text = topic(SITE, online_presence, f"{CELL}/{Kind.CHARGER}", name)
+            text = topic(SITE, online_presence, f"{CELL}/{Role.CHARGER}", name)
             member.publish(text, encode(online_presence), qos=1, retain=True)
         loop.run_until(lambda: shared.connection.all_acknowledged, 10)
         began_s = time.process_time()

@@ -1,6 +1,6 @@
 """Who may publish and subscribe to which topics, derived from the topic table; `brokers/` writes it as access rules.
 
-A device may publish the message types of its kind, under its own id, to the cells within its range; it may receive
+A device may publish the message types of its role, under its own id, to the cells within its range; it may receive
 what concerns its cell or itself. Only the clock publishes ticks and grants, only operators publish controls, and
 viewers publish nothing. A fleet process may receive the tick, and publish and receive what its devices may. The
 presence of a device comes from the device itself or from its fleet process, so receivers know whose messages to accept
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence, Tick
+from gridfleet.broker.protocol.messages import FleetPresence, Presence, Role, Tick
 from gridfleet.broker.protocol.topics import (
     ALL,
     TOPIC_TABLE,
@@ -41,7 +41,7 @@ class Identity:
     """
 
     name: str
-    role: Kind | ClientRole
+    role: Role | ClientRole
     cell: str = ""
     neighbours: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
@@ -77,7 +77,7 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
         if role in message_type.senders:
             for scope in _publish_scopes(message_type, identity):
                 yield topic_filter(site, message_type.name, scope, identity.name)
-    if isinstance(role, Kind):
+    if isinstance(role, Role):
         yield discovery_topic(site, identity.name)
 
 
@@ -158,7 +158,7 @@ def _publish_scopes(message_type: MessageType, identity: Identity) -> Iterable[s
             return ("",)
         case Scope.CELL:
             return identity.cells(message_type.to_cells)
-        case Scope.CELL_KIND:
+        case Scope.CELL_ROLE:
             return (f"{identity.cell}/{identity.role}",)
         case Scope.DEVICE | Scope.SETTING:
             return (ALL,)
@@ -167,7 +167,7 @@ def _publish_scopes(message_type: MessageType, identity: Identity) -> Iterable[s
 def _subscribe_scopes(message_type: MessageType, identity: Identity) -> Iterator[str]:
     """Yield the scopes in which a device may receive a message type."""
     for access in message_type.readers:
-        if identity.role not in access.kinds:
+        if identity.role not in access.roles:
             continue
         match message_type.scope:
             case Scope.SITE:
@@ -178,8 +178,8 @@ def _subscribe_scopes(message_type: MessageType, identity: Identity) -> Iterator
                 yield ALL
             case Scope.CELL:
                 yield from identity.cells(access.from_cells)
-            case Scope.CELL_KIND:
-                any_kind = access.sender_kinds == frozenset(Kind)
-                kinds = (ALL,) if any_kind else sorted(access.sender_kinds)
+            case Scope.CELL_ROLE:
+                any_role = access.sender_roles == frozenset(Role)
+                roles = (ALL,) if any_role else sorted(access.sender_roles)
                 for cell in identity.cells(access.from_cells):
-                    yield from (f"{cell}/{kind}" for kind in kinds)
+                    yield from (f"{cell}/{role}" for role in roles)

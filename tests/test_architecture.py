@@ -43,7 +43,7 @@ PI_MODULES: Final = (
     "gridfleet.devices.edge.device_process",
     "gridfleet.devices.edge.hardware",
     "gridfleet.devices.config.device_file",
-    "gridfleet.devices.runtime.agent_factory",
+    "gridfleet.devices.kinds",
     "gridfleet.devices.runtime.agent_runner",
 )
 NEVER_ON_A_PI: Final = (
@@ -210,9 +210,9 @@ import sys
 from gridfleet.provisioning.cli.main import main
 assert main(["device", "check", sys.argv[1]]) == 0
 import gridfleet.devices.edge.device_process
-from gridfleet.devices.edge.device_agent import simulated_agent
+from gridfleet.devices.edge.device_agent import build_agent
 from gridfleet.devices.config.device_file import load
-simulated_agent(load(sys.argv[1]))
+build_agent(load(sys.argv[1]))
 print("\\n".join(sys.modules))
 """
 NEVER_FOR_A_DEVICE: Final = (

@@ -32,8 +32,8 @@ sender is always the last level, and access rules allow no client to publish und
 the version of its schema in the MQTT 5 user property `schema`; receivers refuse other versions and payloads over
 {MAX_PAYLOAD} bytes. Energy is whole Wh, price whole µEUR/kWh, money whole nEUR, time whole ms.
 
-Each channel lists the kinds of device that send (`x-senders`) and receive (`x-readers`) on it. Recorders, viewers and
-operators receive everything.
+Each channel lists the roles of the devices that send (`x-senders`) and receive (`x-readers`) on it. Recorders, viewers
+and operators receive everything.
 
 A fleet process shares one connection among many devices: their presence names it (`via`). It may put messages of one
 type to one cell into a `{BATCH}`, which holds the same messages. When it is offline, so are its devices.
@@ -158,7 +158,7 @@ def _add_batches(described: dict[str, Any], channels: dict[str, Any], operations
         "messages": {"Batch": {"$ref": "#/components/messages/Batch"}},
         "parameters": {level: {"description": _LEVELS[level]} for level in levels},
         "x-senders": ["fleet"],
-        "x-readers": [{"kinds": ["clock", "fleet"]}],
+        "x-readers": [{"roles": ["clock", "fleet"]}],
     }
     for action, summary in (("send", "Sent by: fleet."), ("receive", "Received by: clock, fleet.")):
         mqtt: dict[str, Any] = {"qos": 1, **({"retain": False} if action == "send" else {})}
@@ -180,8 +180,8 @@ def _headers() -> dict[str, Any]:
 
 
 def _readers(message_type: MessageType, access: ReadAccess) -> dict[str, Any]:
-    readers: dict[str, Any] = {"kinds": sorted(access.kinds)}
-    if message_type.scope in {Scope.CELL, Scope.CELL_KIND}:
+    readers: dict[str, Any] = {"roles": sorted(access.roles)}
+    if message_type.scope in {Scope.CELL, Scope.CELL_ROLE}:
         readers["of"] = access.from_cells.value
     return readers
 
@@ -214,8 +214,8 @@ def _senders(message_type: MessageType) -> str:
 
 
 def _receivers(message_type: MessageType) -> str:
-    kinds = {kind for access in message_type.readers for kind in access.kinds}
-    return f"Received by: {', '.join(sorted(kinds) or ['recorder'])}."
+    roles = {role for access in message_type.readers for role in access.roles}
+    return f"Received by: {', '.join(sorted(roles) or ['recorder'])}."
 
 
 def _message(message_type: MessageType) -> dict[str, Any]:

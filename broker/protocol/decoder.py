@@ -50,7 +50,7 @@ class SiteDecoder:
         """Return the messages of a publication with their addresses; never raise for what a sender did wrong.
 
         A batch gives each of its messages. The last will of a fleet process is followed by the last wills of its
-        devices; `scopes` limits these to presence scopes (`cell/kind`, each level may be `+`). Refused messages are
+        devices; `scopes` limits these to presence scopes (`cell/role`, each level may be `+`). Refused messages are
         left out and passed to `on_refused`.
 
         >>> from gridfleet.broker.protocol.codec import encode
@@ -158,9 +158,9 @@ class SiteDecoder:
             raise PayloadError(
                 BATCH, "sender", f"{fleet_process} may not publish for {name}: its presence does not name it"
             )
-        if device.presence.kind not in message_type.senders:
+        if device.presence.role not in message_type.senders:
             raise PayloadError(
-                BATCH, "sender", f"{name} is a {device.presence.kind}, which publishes no {message_type.name}"
+                BATCH, "sender", f"{name} is a {device.presence.role}, which publishes no {message_type.name}"
             )
         if message_type.scope is Scope.CELL and (
             scope != cell or (message_type.to_cells is CellRange.OWN and scope != device.presence.cell)

@@ -11,19 +11,20 @@ from typing import Any, Final
 
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.codec import SCHEMA
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import discovery_topic, topic
 
-STATES: Final[dict[Kind, type[m.State]]] = {
-    Kind.TURBINE: m.ProducerState,
-    Kind.REACTOR: m.ProducerState,
-    Kind.CONSUMER: m.ConsumerState,
-    Kind.CHARGER: m.ChargerState,
-    Kind.VEHICLE: m.VehicleState,
-    Kind.CLOCK: m.ClockState,
+STATES: Final[dict[Role, type[m.State]]] = {
+    Role.PRODUCER: m.ProducerState,
+    Role.GRID_SUPPLY: m.ProducerState,
+    Role.CONSUMER: m.ConsumerState,
+    Role.STORAGE: m.StorageState,
+    Role.CHARGER: m.ChargerState,
+    Role.VEHICLE: m.VehicleState,
+    Role.CLOCK: m.ClockState,
 }
 _HIDDEN: Final = frozenset(
-    {"kind", "latitude", "longitude", "next_stop", "destination", "settings", "revision"}
+    {"kind", "role", "figures", "latitude", "longitude", "next_stop", "destination", "settings", "revision"}
 )
 """Fields that are not shown as figures; the position is shown on the map."""
 _DIAGNOSTIC: Final = frozenset({"tick", "measured", "refused", "balance_neur"})
@@ -43,7 +44,7 @@ _BY_UNIT: Final[tuple[tuple[str, str, Component], ...]] = (
 
 def discovery_message(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
     """Return topic and payload of a device's discovery message; `scope` is that of its presence."""
-    kind = presence.kind
+    role = presence.role
     state = topic(site, _any_state(), "", device)
     name = f"{site}/{device}"
     payload: dict[str, Any] = {
@@ -51,7 +52,7 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
             "identifiers": [name],
             "name": device,
             "manufacturer": "GridFleet",
-            "model": presence.label or kind.value,
+            "model": presence.label or presence.kind,
             "suggested_area": presence.cell,
         },
         "origin": {"name": "GridFleet", "sw_version": SCHEMA},
@@ -63,7 +64,7 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
         ],
         "qos": 1,
         "components": {
-            key: {"unique_id": f"{name}/{key}", **component} for key, component in _components(kind, state)
+            key: {"unique_id": f"{name}/{key}", **component} for key, component in _components(role, state)
         },
     }
     return discovery_topic(site, device), json.dumps(payload, separators=(",", ":")).encode()
@@ -71,14 +72,14 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
 
 def _any_state() -> m.State:
     """Return an empty state; only its message type is used."""
-    return m.State(0, 0.0, 0.0, False, "", 0, 0, {})  # noqa: FBT003 - a dataclass
+    return m.State(0, 0.0, 0.0, False, "", 0, 0, {}, "device", {})  # noqa: FBT003 - a dataclass
 
 
-def _components(kind: Kind, state: str) -> Iterator[tuple[str, Component]]:
-    for field in fields(STATES[kind]):
+def _components(role: Role, state: str) -> Iterator[tuple[str, Component]]:
+    for field in fields(STATES[role]):
         if field.name not in _HIDDEN:
             yield field.name, {"state_topic": state, **_component(field.name)}
-    if kind is not Kind.CLOCK:
+    if role is not Role.CLOCK:
         yield (
             "location",
             {

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gridfleet.broker.protocol.messages import FleetPresence, Kind, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Presence, Role
 from gridfleet.broker.protocol.topics import ALL, MESSAGE_TYPES, Address, scope_matches
 
 MAX_DEVICES: Final = 200_000
@@ -40,7 +40,7 @@ class PresenceRegistry:
         """Grows with every presence message, so that a reader knows when to drop what it derived."""
         self._devices: dict[str, KnownDevice] = {}
         self._behind: dict[str, dict[str, set[str]]] = {}
-        self._direct: dict[tuple[Kind, str], set[str]] = {}
+        self._direct: dict[tuple[Role, str], set[str]] = {}
         self._offline_fleets: set[str] = set()
 
     def device(self, name: str) -> KnownDevice | None:
@@ -54,18 +54,18 @@ class PresenceRegistry:
             return None
         return known.presence.cell, known.via
 
-    def any_direct(self, kinds: Iterable[Kind], cell: str | None) -> bool:
-        """Return whether a device of these kinds has its own connection, in a cell or (None) anywhere."""
+    def any_direct(self, roles: Iterable[Role], cell: str | None) -> bool:
+        """Return whether a device of these roles has its own connection, in a cell or (None) anywhere."""
         if cell is None:
-            return any(kind in kinds for (kind, _), names in self._direct.items() if names)
-        return any(self._direct.get((kind, cell)) for kind in kinds)
+            return any(role in roles for (role, _), names in self._direct.items() if names)
+        return any(self._direct.get((role, cell)) for role in roles)
 
     def last_wills(
         self, fleet_process: str, scopes: Iterable[str] | None = None
     ) -> Iterator[tuple[Address, Presence]]:
         """Yield an offline presence for each device behind a fleet process.
 
-        `scopes` limits them to presence scopes (`cell/kind`, each level may be `+`); None is every device.
+        `scopes` limits them to presence scopes (`cell/role`, each level may be `+`); None is every device.
         """
         topic = MESSAGE_TYPES[Presence.TYPE]
         behind = self._behind.get(fleet_process, {})
@@ -99,8 +99,8 @@ class PresenceRegistry:
             self._offline_fleets.add(name)
 
     def _names(self, device: KnownDevice) -> set[str]:
-        """Return the set that holds the device's name: by kind and cell, or behind its fleet process."""
+        """Return the set that holds the device's name: by role and cell, or behind its fleet process."""
         presence = device.presence
         if presence.via is None:
-            return self._direct.setdefault((presence.kind, presence.cell), set())
+            return self._direct.setdefault((presence.role, presence.cell), set())
         return self._behind.setdefault(presence.via, {}).setdefault(device.scope, set())

@@ -1,7 +1,7 @@
 """The topic table: the only place where topic strings are built and parsed.
 
 A topic is `gridfleet/<site>/<message type>/<scope…>/<sender>`. The message type stands for the message class. The
-scope says who the message is for: the whole site, a cell, one device, a cell and a kind of device, or a setting of
+scope says who the message is for: the whole site, a cell, one device, a cell and a role, or a setting of
 the clock. The sender's id is always the last level, so one access rule per message type makes forging impossible.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from gridfleet.broker.errors import TopicError
 from gridfleet.broker.protocol import messages as m
-from gridfleet.broker.protocol.messages import Kind, Message
+from gridfleet.broker.protocol.messages import Message, Role
 
 ROOT: Final = "gridfleet"
 CLOCK_ID: Final = "clock"
@@ -23,7 +23,7 @@ ALL: Final = "+"
 BATCH: Final = "batch"
 """The topic level of a batch: messages of one type, from one fleet process to one cell; see `protocol.batch`."""
 WHOLE_SITE: Final = "site"
-"""Stands for the cell of what belongs to no cell: the clock, the reactors, and batches to the whole site."""
+"""Stands for the cell of what belongs to no cell: the clock, the grid supply, and batches to the whole site."""
 
 
 class ClientRole(StrEnum):
@@ -46,7 +46,7 @@ class Scope(Enum):
     SITE = ""  # not an empty tuple, which Enum loses before Python 3.11.4
     CELL = "cell"
     DEVICE = "device"
-    CELL_KIND = "cell/kind"
+    CELL_ROLE = "cell/role"
     SETTING = "setting"
 
     def __init__(self, levels: str) -> None:
@@ -66,12 +66,12 @@ class CellRange(Enum):
 class ReadAccess(NamedTuple):
     """Which devices may receive a message type."""
 
-    kinds: frozenset[Kind]
-    """The kinds of device that may receive it."""
+    roles: frozenset[Role]
+    """The roles of the devices that may receive it."""
     from_cells: CellRange = CellRange.OWN
     """Where the scope names a cell: the cells whose messages they receive."""
-    sender_kinds: frozenset[Kind] = frozenset(Kind)
-    """Where the scope names a kind: the kinds of sender whose messages they receive."""
+    sender_roles: frozenset[Role] = frozenset(Role)
+    """Where the scope names a role: the roles of the senders whose messages they receive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class MessageType:
 
     message_class: Any
     scope: Scope
-    senders: frozenset[Kind] | frozenset[ClientRole]
-    """The kinds of device, or the roles of other clients, that may publish it."""
+    senders: frozenset[Role] | frozenset[ClientRole]
+    """The roles of the devices, or of other clients, that may publish it."""
     readers: tuple[ReadAccess, ...] = ()
     """The devices that may receive it; recorders, viewers and operators receive everything."""
     retain: bool = False
@@ -99,70 +99,72 @@ class MessageType:
         return str(self.message_class.TYPE)
 
 
-_CLOCK: Final = frozenset({Kind.CLOCK})
-_PRODUCERS: Final = frozenset({Kind.TURBINE})
-_REACTORS: Final = frozenset({Kind.REACTOR})
-_SELLERS: Final = _PRODUCERS | _REACTORS
-_BUYERS: Final = frozenset({Kind.CONSUMER, Kind.CHARGER})
-_CHARGERS: Final = frozenset({Kind.CHARGER})
-_VEHICLES: Final = frozenset({Kind.VEHICLE})
-_ALL: Final = frozenset(Kind)
+CLOCKS: Final = frozenset({Role.CLOCK})
+PRODUCERS: Final = frozenset({Role.PRODUCER, Role.STORAGE})
+"""Roles that announce a supply in their cell's market, and clear it."""
+GRID_SUPPLIES: Final = frozenset({Role.GRID_SUPPLY})
+SELLERS: Final = PRODUCERS | GRID_SUPPLIES
+BUYERS: Final = frozenset({Role.CONSUMER, Role.STORAGE, Role.CHARGER})
+"""Roles that bid in their cell's market."""
+CHARGERS: Final = frozenset({Role.CHARGER})
+VEHICLES: Final = frozenset({Role.VEHICLE})
+ALL_ROLES: Final = frozenset(Role)
 _OPERATORS: Final = frozenset({ClientRole.OPERATOR})
 _FLEETS: Final = frozenset({ClientRole.FLEET})
 
-_TO_CLOCK: Final = (ReadAccess(_CLOCK, CellRange.ALL),)
-_TO_ALL: Final = (ReadAccess(_ALL),)
-_TO_PRODUCERS: Final = (ReadAccess(_PRODUCERS),)
-_TO_NEIGHBOURING_PRODUCERS: Final = (ReadAccess(_PRODUCERS, CellRange.NEIGHBOURS),)
-_TO_REACTORS: Final = (ReadAccess(_REACTORS),)
-_TO_SELLERS: Final = (ReadAccess(_SELLERS),)
-_TO_BUYERS: Final = (ReadAccess(_BUYERS),)
-_TO_CHARGERS: Final = (ReadAccess(_CHARGERS),)
-_TO_VEHICLES: Final = (ReadAccess(_VEHICLES),)
+_TO_CLOCK: Final = (ReadAccess(CLOCKS, CellRange.ALL),)
+_TO_ALL: Final = (ReadAccess(ALL_ROLES),)
+_TO_PRODUCERS: Final = (ReadAccess(PRODUCERS),)
+_TO_NEIGHBOURING_PRODUCERS: Final = (ReadAccess(PRODUCERS, CellRange.NEIGHBOURS),)
+_TO_GRID_SUPPLIES: Final = (ReadAccess(GRID_SUPPLIES),)
+_TO_SELLERS: Final = (ReadAccess(SELLERS),)
+_TO_BUYERS: Final = (ReadAccess(BUYERS),)
+_TO_CHARGERS: Final = (ReadAccess(CHARGERS),)
+_TO_VEHICLES: Final = (ReadAccess(VEHICLES),)
 _TO_NO_DEVICE: Final[tuple[ReadAccess, ...]] = ()
 _TO_PRESENCE_READERS: Final = (
-    ReadAccess(_PRODUCERS, sender_kinds=_BUYERS | _PRODUCERS),
-    ReadAccess(_VEHICLES, CellRange.OWN_AND_NEIGHBOURS, sender_kinds=_CHARGERS),
+    ReadAccess(PRODUCERS, sender_roles=BUYERS | PRODUCERS),
+    ReadAccess(VEHICLES, CellRange.OWN_AND_NEIGHBOURS, sender_roles=CHARGERS),
     *_TO_CLOCK,
 )
 
 TOPIC_TABLE: Final = (
-    MessageType(m.Tick, Scope.SITE, _CLOCK, _TO_ALL, retain=True, supersedes=True),
-    MessageType(m.Ready, Scope.SITE, _ALL - _CLOCK, _TO_CLOCK),
-    MessageType(m.Grant, Scope.DEVICE, _CLOCK, _TO_ALL),
+    MessageType(m.Tick, Scope.SITE, CLOCKS, _TO_ALL, retain=True, supersedes=True),
+    MessageType(m.Ready, Scope.SITE, ALL_ROLES - CLOCKS, _TO_CLOCK),
+    MessageType(m.Grant, Scope.DEVICE, CLOCKS, _TO_ALL),
     MessageType(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
-    MessageType(m.Facts, Scope.SITE, _CLOCK, _TO_NO_DEVICE, retain=True),
-    MessageType(m.Presence, Scope.CELL_KIND, _ALL, _TO_PRESENCE_READERS, retain=True),
+    MessageType(m.Facts, Scope.SITE, CLOCKS, _TO_NO_DEVICE, retain=True),
+    MessageType(m.Presence, Scope.CELL_ROLE, ALL_ROLES, _TO_PRESENCE_READERS, retain=True),
     MessageType(
-        m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(_PRODUCERS | _VEHICLES | _CLOCK),), retain=True
+        m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(PRODUCERS | VEHICLES | CLOCKS),), retain=True
     ),
-    MessageType(m.Supply, Scope.CELL, _PRODUCERS, _TO_PRODUCERS, expires=True),
-    MessageType(m.Bid, Scope.CELL, _BUYERS, _TO_PRODUCERS, expires=True),
-    MessageType(m.Residual, Scope.CELL, _BUYERS, _TO_NEIGHBOURING_PRODUCERS, expires=True),
+    MessageType(m.Supply, Scope.CELL, PRODUCERS, _TO_PRODUCERS, expires=True),
+    MessageType(m.Bid, Scope.CELL, BUYERS, _TO_PRODUCERS, expires=True),
+    MessageType(m.Residual, Scope.CELL, BUYERS, _TO_NEIGHBOURING_PRODUCERS, expires=True),
     MessageType(
         m.Surplus,
         Scope.CELL,
-        _PRODUCERS,
+        PRODUCERS,
         _TO_NEIGHBOURING_PRODUCERS,
         to_cells=CellRange.NEIGHBOURS,
         expires=True,
     ),
-    MessageType(m.Request, Scope.DEVICE, _BUYERS, _TO_REACTORS, expires=True),
-    MessageType(m.Award, Scope.DEVICE, _SELLERS, _TO_BUYERS, expires=True),
-    MessageType(m.Receipt, Scope.DEVICE, _BUYERS, _TO_SELLERS),
-    MessageType(m.Call, Scope.CELL, _VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
-    MessageType(m.Offer, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
-    MessageType(m.Decline, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
-    MessageType(m.Accept, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
-    MessageType(m.Close, Scope.CELL, _VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
-    MessageType(m.Lease, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
-    MessageType(m.Heartbeat, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
-    MessageType(m.Release, Scope.DEVICE, _VEHICLES, _TO_CHARGERS),
-    MessageType(m.Bill, Scope.DEVICE, _CHARGERS, _TO_VEHICLES),
-    MessageType(m.State, Scope.SITE, _ALL, _TO_NO_DEVICE, retain=True),
-    MessageType(m.Correction, Scope.SITE, _SELLERS, _TO_NO_DEVICE),
-    MessageType(m.Sample, Scope.SITE, _ALL - _CLOCK, _TO_NO_DEVICE),
-    MessageType(m.Incident, Scope.SITE, _ALL - _CLOCK, _TO_NO_DEVICE),
+    MessageType(m.Request, Scope.DEVICE, BUYERS, _TO_GRID_SUPPLIES, expires=True),
+    MessageType(m.Award, Scope.DEVICE, SELLERS, _TO_BUYERS, expires=True),
+    MessageType(m.Receipt, Scope.DEVICE, BUYERS, _TO_SELLERS),
+    MessageType(m.Call, Scope.CELL, VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
+    MessageType(m.Offer, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
+    MessageType(m.Decline, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
+    MessageType(m.Accept, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
+    MessageType(m.Close, Scope.CELL, VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
+    MessageType(m.Lease, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
+    MessageType(m.Heartbeat, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
+    MessageType(m.Release, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
+    MessageType(m.Bill, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
+    MessageType(m.State, Scope.SITE, ALL_ROLES, _TO_NO_DEVICE, retain=True),
+    MessageType(m.Correction, Scope.SITE, SELLERS, _TO_NO_DEVICE),
+    MessageType(m.Sample, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
+    MessageType(m.Incident, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
 )
 MESSAGE_TYPES: Final = {message_type.name: message_type for message_type in TOPIC_TABLE}
 

@@ -9,11 +9,11 @@ from gridfleet.broker.protocol.messages import (
     ClockState,
     ConsumerState,
     Control,
-    Kind,
     Message,
     Presence,
     ProducerState,
     Receipt,
+    Role,
     State,
     Tick,
 )
@@ -164,7 +164,7 @@ class SiteView:
             self.ended = True
 
     def _on_presence(self, sender: str, presence: Presence, *, retained: bool) -> None:
-        if presence.kind is Kind.CLOCK:
+        if presence.role is Role.CLOCK:
             return
         was = self.online.get(sender)
         self.online[sender] = presence.online

@@ -7,7 +7,7 @@ there and exported by the producer's cell. The reactor belongs to no cell.
 from collections.abc import Mapping
 from typing import Final
 
-from gridfleet.broker.protocol.messages import ChargerState, ConsumerState, Kind, Presence, ProducerState
+from gridfleet.broker.protocol.messages import ChargerState, ConsumerState, Presence, ProducerState, Role
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.market.aggregate import AwardKey, Lots, MarketAggregate
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
@@ -24,7 +24,7 @@ def cell_of(births: Mapping[str, Presence], device: str) -> str:
 def is_reactor(births: Mapping[str, Presence], producer: str) -> bool:
     """Return whether a producer is a reactor: by its birth message, else by its name."""
     place = births.get(producer)
-    return place.kind is Kind.REACTOR if place is not None else producer.startswith(REACTOR)
+    return place.role is Role.GRID_SUPPLY if place is not None else producer.startswith(REACTOR)
 
 
 class _Cell:

@@ -21,7 +21,7 @@ def account_rows(tick: int, states: Mapping[str, State]) -> tuple[list[AgentRow]
             AgentRow(
                 tick,
                 device,
-                str(state.kind),  # type: ignore[attr-defined]
+                state.kind,
                 state.latitude,
                 state.longitude,
                 state_of_charge,

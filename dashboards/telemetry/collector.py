@@ -11,13 +11,14 @@ from time import monotonic
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
+    ClockState,
     Decline,
     Incident,
-    Kind,
     Message,
     Mode,
     Phase,
     Presence,
+    Role,
     Sample,
     State,
     Tick,
@@ -107,7 +108,7 @@ class Collector:
         self._received[cell, message.TYPE] += 1
         if isinstance(message, State):
             begun = self._begins.get(message.tick)
-            if begun is not None and message.kind != Kind.CLOCK:  # type: ignore[attr-defined]
+            if begun is not None and not isinstance(message, ClockState):
                 self._sink(device_point(self._run, cell, sender, message, begun[0]))
                 self._reported.setdefault(message.tick, {})[sender] = message.measured
         elif isinstance(message, Sample | Incident):
@@ -176,7 +177,7 @@ class Collector:
     def _fleet(self, reported: Mapping[str, bool], time_ms: int) -> None:
         groups: dict[tuple[str, str], list[int]] = {}
         for device, place in self._births.items():
-            if place.kind is not Kind.CLOCK:
+            if place.role is not Role.CLOCK:
                 counts = groups.setdefault((id_or_unknown(place.cell), place.kind), [0, 0, 0, 0])
                 counts[0] += 1
                 counts[1] += device in self._online

@@ -40,12 +40,12 @@ class _Cell:
         elif isinstance(state, VehicleState):
             self.statuses[state.status if state.status in STATUSES else OTHER] += 1
         for reason, count in state.refused.items():
-            self.rejects[state.kind, reason if reason in REASONS else OTHER] += count  # type: ignore[attr-defined]
+            self.rejects[state.kind, reason if reason in REASONS else OTHER] += count
 
 
 def device_point(run: Tags, cell: str, device: str, state: State, time_ms: int) -> Point:
     """Return the point of a device's account."""
-    tags = {**run, "cell": cell, "kind": state.kind, "device": device}  # type: ignore[attr-defined]
+    tags = {**run, "cell": cell, "kind": state.kind, "device": device}
     return Point(DEVICE.name, tags, {**_common(state), **_own(state)}, time_ms)
 
 

@@ -8,9 +8,10 @@ runtime (simulation, fleet or device) calls `wake` at the earlier of the two.
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Self
 
-from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Presence, Settings, Tick
+from gridfleet.broker.protocol.messages import Figure, Message, Mode, Phase, Presence, Role, Settings, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
+from gridfleet.devices.agents.instruments import Permit
 
 ANSWER_TIMEOUT_MS: Final = 10_000
 """Simulated milliseconds that an agent waits for an answer before it asks again or continues without one."""
@@ -40,6 +41,7 @@ Out = Sequence[tuple[str, Message]]
 NOTHING: Final[Out] = ()
 """No messages to send."""
 NO_REFUSALS: Final[dict[str, int]] = {}
+NO_FIGURES: Final[dict[str, float]] = {}
 Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
 Action = Callable[[int], Out]
@@ -62,7 +64,12 @@ class Agent:
     your own overrides `on_call` or `on_trade_phase`, and needs a table only for a message class that its base ignores.
     """
 
-    kind: ClassVar[Kind]
+    role: ClassVar[Role]
+    """What it may publish and receive, and what its account states."""
+    kind: ClassVar[str]
+    """What sort of device it is: lower-case letters, digits, `_` and `-`."""
+    figures: ClassVar[tuple[Figure, ...]] = ()
+    """Figures of its own, which `read_figures` gives at the end of each tick."""
     handlers: ClassVar[dict[type[Message], Handler]] = {}
     """What to do with a received message, by its class."""
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {}
@@ -114,8 +121,25 @@ class Agent:
 
     def presence(self, *, online: bool = True) -> tuple[str, Presence]:
         """Return the scope and message of its birth, or of its last will."""
-        message = Presence(online, self.kind, self.cell, self.latitude, self.longitude, self.label)
+        message = Presence(
+            online,
+            self.role,
+            self.cell,
+            self.latitude,
+            self.longitude,
+            self.label,
+            kind=self.kind,
+            figures=self.figures,
+        )
         return message.scope, message
+
+    def permit(self, now_ms: int) -> Permit | None:  # noqa: ARG002 - chargers answer by it
+        """Return who may draw energy at its plug; None for an agent that has none."""
+        return None
+
+    def read_figures(self) -> dict[str, float]:
+        """Return the figures of its own by name, as they are at the end of the tick; all finite."""
+        return NO_FIGURES
 
     def start(self, now_ms: int) -> Out:  # noqa: ARG002 - some agents plan their first event here
         """Return what a device publishes when it starts."""
@@ -196,6 +220,22 @@ class Agent:
         action = self._event_action
         self.cancel_plan()
         return action(now_ms) if action is not None else NOTHING
+
+    def account(self, status: str, power_w: int, *, measured: bool = False) -> dict[str, Any]:
+        """Return the fields that the accounts of all roles share; `power_w` is positive into the grid."""
+        return {
+            "tick": self.tick,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "measured": measured,
+            "status": status,
+            "power_w": power_w,
+            "balance_neur": self.balance_neur,
+            "refused": self.refused,
+            "kind": self.kind,
+            "figures": self.read_figures(),
+            "role": self.role.value,
+        }
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: place and money."""

@@ -10,17 +10,17 @@ from gridfleet.broker.protocol.messages import (
     Close,
     Decline,
     Heartbeat,
-    Kind,
     Message,
     Mode,
     Package,
     Phase,
     Release,
+    Role,
 )
 from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
-from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import Connector, Permit
+from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
 from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE, parse_chargers_out
 from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
@@ -36,7 +36,8 @@ EMPTY_PRICE_UEUR: Final = 1_000_000
 class Charger(Buyer):
     """A charging station; storing energy and delivering it to vehicles both have losses."""
 
-    kind = Kind.CHARGER
+    role = Role.CHARGER
+    kind = "charger"
     __slots__ = (
         "_capacity_wh",
         "_charge_loss_wh",
@@ -249,15 +250,11 @@ class Charger(Buyer):
             return NOTHING
         reservations, connector = self.reservation_book, self._connector
         state = ChargerState(
-            tick=self.tick,
-            latitude=self.latitude,
-            longitude=self.longitude,
-            measured=connector is not None and connector.measured,
-            status=self._status(),
-            power_w=mean_power_w(self._delivered_wh - purchases.bought_wh),
-            balance_neur=self.balance_neur,
-            refused=self.refused,
-            kind="charger",
+            **self.account(
+                self._status(),
+                mean_power_w(self._delivered_wh - purchases.bought_wh),
+                measured=connector is not None and connector.measured,
+            ),
             demand_wh=purchases.demand_wh,
             bought_wh=purchases.bought_wh,
             paid_neur=purchases.paid_neur,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from gridfleet.broker.protocol.messages import Kind, Message, Phase, Request
+from gridfleet.broker.protocol.messages import Message, Phase, Request, Role
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import SIMULATED
-from gridfleet.devices.agents.seller import Seller, SellingSide
+from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 
 MAX_WH: Final = 10**11
 """It sells at most 100 GWh in a tick; a request beyond that is refused."""
@@ -15,7 +15,8 @@ MAX_WH: Final = 10**11
 class Reactor(Seller):
     """Answers each request with one award, at the price bid."""
 
-    kind = Kind.REACTOR
+    role = Role.GRID_SUPPLY
+    kind = "reactor"
     __slots__ = ("_served", "instruments", "power_w", "price_ueur_per_kwh", "selling")
 
     def __init__(
@@ -70,7 +71,7 @@ class Reactor(Seller):
             return NOTHING
         sales.energy_wh -= sales.unsold_wh
         self.power_w = mean_power_w(sales.energy_wh)
-        return [self.producer_state("reactor", 0)]
+        return [self.producer_state(0)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Seller.handlers,

@@ -1,61 +1,26 @@
-"""A wind turbine: announces the energy of the wind, and sells it to the highest bids of its own and nearby cells.
+"""A wind turbine: sells the energy of the wind at its hub."""
 
-Every producer of a cell clears the same market and takes its own share of it; `market.clearing` has the rules.
-"""
+from collections.abc import Sequence
+from typing import Final
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
-
-from gridfleet.broker.protocol.messages import (
-    Bid,
-    Kind,
-    Message,
-    Phase,
-    Presence,
-    Residual,
-    Settings,
-    Supply,
-    Surplus,
-)
+from gridfleet.broker.protocol.messages import Settings
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import NOTHING, Handler, Out
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments, NoReadingError
+from gridfleet.devices.agents.roles.producer import Producer
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.agents.seller import Seller, SellingSide
-from gridfleet.devices.market.accounts import OpenAward
-from gridfleet.devices.market.clearing import CellMarket, allocate, merit_order, supply_order
-from gridfleet.devices.market.packages import group_by_consumer
 from gridfleet.devices.physics.air import density_kg_per_m3, pressure_at_height_pa
 from gridfleet.devices.physics.turbine import power_w
 from gridfleet.devices.weather import Weather, WeatherSpanError
 
 _TICK_S: Final = TICK_MS // 1000
-_MAX_EARLY: Final = 10_000
-"""The most messages for the coming tick that are kept."""
 _UNSCALED: Final = Settings()
-_BUYERS: Final = (Kind.CONSUMER, Kind.CHARGER)
 
 
-class Turbine(Seller):
+class Turbine(Producer):
     """One wind turbine."""
 
-    kind = Kind.TURBINE
-    __slots__ = (
-        "_carry_ws",
-        "_cleared",
-        "_early",
-        "_market",
-        "_neighbour_markets",
-        "_neighbours",
-        "_pressure_pa",
-        "_rotor_diameter_m",
-        "_wind",
-        "_wind_factor",
-        "instruments",
-        "power_w",
-        "roster",
-        "selling",
-    )
+    kind = "turbine"
+    __slots__ = ("_carry_ws", "_pressure_pa", "_rotor_diameter_m", "_wind", "_wind_factor")
 
     def __init__(
         self,
@@ -77,45 +42,21 @@ class Turbine(Seller):
 
         `instruments` belong to a measured wind; a scenario's scales do not apply to it.
         """
-        super().__init__(agent_id, cell, latitude, longitude, label)
-        self.selling = SellingSide(self)
-        self.instruments = instruments
-        self.power_w = 0
+        super().__init__(
+            agent_id,
+            cell,
+            latitude,
+            longitude,
+            roster=roster,
+            neighbours=neighbours,
+            label=label,
+            instruments=instruments,
+        )
         self._rotor_diameter_m = rotor_diameter_m
         self._pressure_pa = pressure_at_height_pa(hub_height_m)
         self._wind_factor = wind_factor
         self._wind = wind
-        self._neighbours = tuple(neighbours)
-        self.roster = roster
-        self._market = CellMarket(-1)
-        self._neighbour_markets: dict[str, CellMarket] = {}
-        self._early: dict[tuple[str, str, str], Message] = {}
-        self._cleared = True
         self._carry_ws = 0
-
-    def subscriptions(self) -> list[tuple[str, str]]:
-        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
-        home = [("supply", self.cell), ("bid", self.cell)]
-        roster = [("presence", f"{self.cell}/{kind}") for kind in (*_BUYERS, Kind.TURBINE)]
-        abroad = [
-            (message_type, cell) for cell in self._neighbours for message_type in ("residual", "surplus")
-        ]
-        return [*super().subscriptions(), *home, *roster, *abroad]
-
-    def on_new_run(self) -> None:
-        """Forget the ticks of an earlier run of the clock."""
-        super().on_new_run()
-        self.stop_waiting()
-        self._market = CellMarket(-1)
-        self._neighbour_markets = {}
-        self._early = {}
-
-    def start(self, now_ms: int) -> Out:
-        """Return what a device publishes when it starts; it is a member of its own cell's roster."""
-        self.roster.apply(self.id, self.presence()[1])
-        return super().start(now_ms)
-
-    # --- bid: the energy of the wind ---------------------------------------------------------------------
 
     def generate(self) -> int:
         """Read the wind; return the energy of this tick in Wh. Fractions of a Wh are carried to the next tick.
@@ -135,168 +76,3 @@ class Turbine(Seller):
         self.power_w = round(power * settings.turbine_scale)
         energy_wh, self._carry_ws = divmod(self.power_w * _TICK_S + self._carry_ws, 3600)
         return energy_wh
-
-    def on_bid_phase(self, now_ms: int) -> Out:
-        """Open the market of the tick, and announce the own supply."""
-        energy_wh = self.generate()
-        self.stop_waiting()
-        out = self.selling.open_account(energy_wh)
-        self._market = CellMarket(self.tick)
-        self._market.supplies[self.id] = energy_wh
-        self._neighbour_markets = {}
-        self._cleared = False
-        early, self._early = self._early, {}
-        for (scope, sender, _), message in early.items():
-            self.handle(scope, sender, message, now_ms)
-        out.append((self.cell, Supply(self.tick, energy_wh)))
-        return out
-
-    def on_bid(self, scope: str, sender: str, bid: Bid, now_ms: int) -> Out:
-        """Enter a consumer's bid."""
-        market = self._market
-        if bid.tick != market.tick or self._cleared or sender in market.bids:
-            return self._keep_or_refuse(scope, sender, bid)
-        market.bids[sender] = bid.packages
-        return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
-
-    def on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
-        """Enter another producer's supply."""
-        market = self._market
-        if supply.tick != market.tick or self._cleared or sender in market.supplies:
-            return self._keep_or_refuse(scope, sender, supply)
-        market.supplies[sender] = supply.energy_wh
-        return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
-
-    def on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
-        """Enter a bid that a neighbouring cell could not serve."""
-        if residual.tick != self._market.tick or sender in self._market_of(scope).bids:
-            return self._keep_or_refuse(scope, sender, residual)
-        self._market_of(scope).bids[sender] = residual.packages
-        return NOTHING
-
-    def on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
-        """Enter another producer's offer to a neighbouring cell."""
-        if surplus.tick != self._market.tick or sender in self._market_of(scope).supplies:
-            return self._keep_or_refuse(scope, sender, surplus)
-        self._market_of(scope).supplies[sender] = surplus.energy_wh
-        return NOTHING
-
-    def _keep_or_refuse(self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus) -> Out:
-        """Keep a message for the coming tick; refuse one that is late, repeated or for another tick."""
-        if message.tick == self._market.tick:
-            return self.refuse("late" if self._cleared else "duplicate")
-        if message.tick != self._market.tick + 1 or len(self._early) >= _MAX_EARLY:
-            return self.refuse("stale")
-        self._early.setdefault((scope, sender, message.TYPE), message)
-        return NOTHING
-
-    def on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
-        """Update the roster of the cell: the turbine waits for the bids and supplies of its members."""
-        if scope != presence.scope:
-            return self.refuse("presence")
-        self.roster.apply(sender, presence)
-        return NOTHING
-
-    # --- trade: the same market as every other producer of the cell ---------------------------------------
-
-    def on_trade_phase(self, now_ms: int) -> Out:
-        """Clear the market as soon as every online member of the cell has published its bid or supply."""
-        if self._market.tick != self.tick:
-            return NOTHING
-        if self._complete():
-            return self._clear(now_ms)
-        self.wait(now_ms, self._clear)
-        return NOTHING
-
-    def _clear_if_complete(self, now_ms: int) -> Out:
-        return self._clear(now_ms) if not self._cleared and self._complete() else NOTHING
-
-    def _complete(self) -> bool:
-        absent, market = self.tick_message.absent, self._market
-        return all(
-            name in market.bids or name in market.supplies or name in absent for name in self.roster.members
-        )
-
-    def _clear(self, now_ms: int) -> Out:
-        """Clear the market with the bids and supplies received; award the own share."""
-        self._cleared = True
-        self.stop_waiting()
-        out = self.selling.sell(self.cell, group_by_consumer(self._market.clear(self.id)))
-        self.selling.expect_receipts(now_ms)
-        return out
-
-    def resell(self, award: OpenAward, now_ms: int) -> Out:
-        """Offer refused energy to the next bids of the same market while its phase lasts."""
-        at_home = award.market == self.cell
-        phase = Phase.TRADE if at_home else Phase.EXCHANGE
-        over = self.tick_message.phase is not phase or now_ms >= self.tick_message.ends_ms
-        if over or self._market.tick != self.tick:
-            return NOTHING
-        market = self._market if at_home else self._market_of(award.market)
-        return self.selling.sell(award.market, group_by_consumer(market.next_unserved(award.energy_wh)))
-
-    # --- surplus and exchange: the unsold energy of the own cell, for the neighbouring cells --------------
-
-    def _market_of(self, cell: str) -> CellMarket:
-        market = self._neighbour_markets.get(cell)
-        if market is None:
-            market = self._neighbour_markets[cell] = CellMarket(self.tick)
-        return market
-
-    def on_surplus_phase(self, _now_ms: int) -> Out:
-        """Divide the own part of the cell's surplus among the neighbours' highest residual bids; announce it."""
-        markets = self._neighbour_markets
-        if self._market.tick != self.tick or not markets or not self._cleared:
-            return NOTHING
-        cell_of = {consumer: cell for cell, market in markets.items() for consumer in market.bids}
-        claims = merit_order(self.tick, {c: p for market in markets.values() for c, p in market.bids.items()})
-        start_wh = 0
-        shares: dict[str, int] = {}
-        for producer, unsold_wh in supply_order(self.tick, self._market.unsold_supplies()):
-            if producer == self.id:
-                own_wh = min(unsold_wh, self.selling.sales.unsold_wh)
-                for (_, _, consumer, *_), energy_wh in allocate(claims, start_wh, own_wh):
-                    cell = cell_of[consumer]
-                    shares[cell] = shares.get(cell, 0) + energy_wh
-                break
-            start_wh += unsold_wh
-        for cell, energy_wh in shares.items():
-            markets[cell].supplies[self.id] = energy_wh
-        return [(cell, Surplus(self.tick, energy_wh)) for cell, energy_wh in sorted(shares.items())]
-
-    def on_exchange_phase(self, now_ms: int) -> Out:
-        """Clear the residual market of each neighbouring cell among all producers that export to it."""
-        if self._market.tick != self.tick or not self._cleared:
-            return NOTHING
-        out: list[tuple[str, Message]] = []
-        for cell in sorted(self._neighbour_markets):
-            market = self._neighbour_markets[cell]
-            if self.id in market.supplies:
-                out += self.selling.sell(cell, group_by_consumer(market.clear(self.id)))
-        self.selling.expect_receipts(now_ms)
-        return out
-
-    def on_settle_phase(self, _now_ms: int) -> Out:
-        """Publish the account of the tick; what nobody bought is curtailed."""
-        self.stop_waiting()
-        self.selling.stop_waiting()
-        self._market.discard_bids()
-        self._neighbour_markets = {}
-        sales = self.selling.sales
-        return [self.producer_state("turbine", sales.unsold_wh)] if sales.tick == self.tick else NOTHING
-
-    handlers: ClassVar[dict[type[Message], Handler]] = {
-        **Seller.handlers,
-        Presence: on_presence,
-        Bid: on_bid,
-        Supply: on_supply,
-        Residual: on_residual,
-        Surplus: on_surplus,
-    }
-    phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
-        Phase.BID: on_bid_phase,
-        Phase.TRADE: on_trade_phase,
-        Phase.SURPLUS: on_surplus_phase,
-        Phase.EXCHANGE: on_exchange_phase,
-        Phase.SETTLE: on_settle_phase,
-    }

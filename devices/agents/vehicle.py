@@ -12,12 +12,12 @@ from gridfleet.broker.protocol.messages import (
     MAX_AVOIDED,
     Bill,
     Decline,
-    Kind,
     Lease,
     Message,
     Offer,
     Phase,
     Presence,
+    Role,
     Tick,
     VehicleState,
 )
@@ -42,7 +42,8 @@ MAX_DELAY_MS: Final = 240_000
 class Vehicle(Agent):
     """One car of a real model."""
 
-    kind = Kind.VEHICLE
+    role = Role.VEHICLE
+    kind = "vehicle"
     __slots__ = ("_area", "_reputation", "_rng", "reservation", "search", "trip")
 
     def __init__(
@@ -89,7 +90,7 @@ class Vehicle(Agent):
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         direct = [(message_type, self.id) for message_type in ("offer", "decline", "lease", "bill")]
-        return [*direct, *(("presence", f"{cell}/{Kind.CHARGER}") for cell in self.search.cells)]
+        return [*direct, *(("presence", f"{cell}/{Role.CHARGER}") for cell in self.search.cells)]
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: also the energy in the battery."""
@@ -192,15 +193,7 @@ class Vehicle(Agent):
         trip.advance(now_ms)
         model, session, journey = trip.model, reservation.session, trip.journey
         state = VehicleState(
-            tick=self.tick,
-            latitude=self.latitude,
-            longitude=self.longitude,
-            measured=False,
-            status=trip.status,
-            power_w=mean_power_w(-reservation.drawn_wh),
-            balance_neur=self.balance_neur,
-            refused=self.refused,
-            kind="vehicle",
+            **self.account(trip.status, mean_power_w(-reservation.drawn_wh)),
             model=model.model,
             consumption_wh_per_km=model.consumption_wh_per_km,
             stored_wh=trip.stored_wh,

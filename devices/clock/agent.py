@@ -18,12 +18,12 @@ from gridfleet.broker.protocol.messages import (
     Control,
     Facts,
     Grant,
-    Kind,
     Message,
     Mode,
     Phase,
     Presence,
     Ready,
+    Role,
     Settings,
     Tick,
 )
@@ -43,7 +43,8 @@ MAX_ABSENT: Final = 1_000
 class Clock(Agent):
     """The one clock of a site."""
 
-    kind = Kind.CLOCK
+    role = Role.CLOCK
+    kind = "clock"
     __slots__ = (
         "_controls",
         "_facts",
@@ -229,7 +230,7 @@ class Clock(Agent):
 
     def _on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """Note that a device comes online or goes offline; the clock does not wait for an offline device."""
-        if presence.kind is Kind.CLOCK:
+        if presence.role is Role.CLOCK:
             return NOTHING
         if scope != presence.scope:
             return self.refuse("presence")
@@ -332,15 +333,7 @@ class Clock(Agent):
 
     def _state(self, status: str) -> tuple[str, ClockState]:
         return "", ClockState(
-            tick=max(self.tick, 0),
-            latitude=self.latitude,
-            longitude=self.longitude,
-            measured=False,
-            status=status,
-            power_w=0,
-            balance_neur=0,
-            refused=self.refused,
-            kind="clock",
+            **{**self.account(status, 0), "tick": max(self.tick, 0)},
             mode=self.pace.mode,
             paused=self.pace.paused,
             seconds_per_tick=self.pace.tick_duration_s,

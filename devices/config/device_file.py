@@ -14,24 +14,19 @@ Pins are BCM numbers (GPIO17 is 17), not positions on the header. `docs/hardware
 """
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from pydantic import field_validator, model_validator
+from pydantic import create_model, field_validator, model_validator
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import BrokerError
-from gridfleet.broker.protocol.messages import Id, Kind, Presence
+from gridfleet.broker.protocol.messages import Id, Presence, Role
 from gridfleet.devices.config.device_tables import (
     BrokerTable,
     ControlTable,
-    DeviceMarketTable,
-    HouseholdTable,
     Number,
     TelemetryTable,
-    TurbineTable,
-    VehicleTable,
 )
 from gridfleet.devices.config.sensor_tables import (
     AdcTable,
@@ -49,26 +44,20 @@ from gridfleet.devices.config.sensor_tables import (
     VaneTable,
     VoltageTable,
 )
-from gridfleet.devices.config.shared_tables import ChargerTable, Seed, Table
+from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, TomlText
 from gridfleet.devices.config.toml_files import read_toml
+from gridfleet.devices.kinds.agent_type import AgentType
+from gridfleet.devices.kinds.registry import AGENT_TYPES
+from gridfleet.devices.plugins import PluginError
 
 MAX_BYTES: Final = 65_536
 SPI0: Final = {7: "CE1", 8: "CE0", 9: "MISO", 10: "MOSI", 11: "SCLK"}
 """The pins of the bus to which the converter is connected."""
-_OF_KIND: Final[dict[str, frozenset[str]]] = {
-    "turbine": frozenset({"turbine", "anemometer", "vane", "brake"}),
-    "charger": frozenset({"charger", "plug", "contactor", "stop", "current", "voltage", "safety"}),
-    "household": frozenset({"household"}),
-    "vehicle": frozenset({"vehicle"}),
-    "reactor": frozenset(),
-}
-"""The tables that belong to one kind of device."""
-_NEEDED: Final = {
-    "turbine": ("anemometer",),
-    "charger": ("plug", "contactor", "stop", "current", "adc"),
-}
-"""The tables that a kind needs on pins."""
+_FORMER_KINDS: Final = {"household": "consumer"}
+"""Kinds by the names that they had before; also the names of their tables."""
+_PARTS: Final = ("anemometer", "vane", "brake", "plug", "contactor", "stop", "current", "voltage", "safety")
+"""The tables that belong to some kinds only, which name them as their parts."""
 _Mistake = tuple[tuple[str, ...], str]
 """A key, and the text that follows it."""
 
@@ -82,7 +71,8 @@ class DeviceFile(Table):
 
     id: Id
     site: Id = "germany"
-    kind: Literal["turbine", "charger", "household", "vehicle", "reactor"]
+    kind: str
+    """A shipped kind, or one that an installed package adds; its settings are in the table of its name."""
     cell: Id = ""
     neighbours: tuple[Id, ...] = ()
     """The cells beside its own."""
@@ -92,17 +82,12 @@ class DeviceFile(Table):
     backend: Literal["gpio", "mock", "synthetic"]
     """`gpio`: the pins of a Raspberry Pi; `mock`: simulated pins; `synthetic`: no pins."""
     reactor: Id | None = None
-    """The reactor that a consumer or charger asks for what its cell lacks."""
+    """The grid supply that a buyer asks for what its cell lacks."""
     seed: Seed = 1
     broker: BrokerTable
-    market: DeviceMarketTable = DeviceMarketTable()
+    market: MarketTable = MarketTable()
     control: ControlTable = ControlTable()
     telemetry: TelemetryTable = TelemetryTable()
-    turbine: TurbineTable = TurbineTable()
-    charger: ChargerTable = ChargerTable()
-    """On pins there is one port, that of the contactor."""
-    household: HouseholdTable = HouseholdTable()
-    vehicle: VehicleTable = VehicleTable()
     adc: AdcTable | None = None
     anemometer: AnemometerTable | None = None
     vane: VaneTable | None = None
@@ -134,9 +119,19 @@ class DeviceFile(Table):
         return self
 
     @property
-    def message_kind(self) -> Kind:
-        """The kind that the device has in MQTT messages and access rules."""
-        return Kind.CONSUMER if self.kind == "household" else Kind(self.kind)
+    def agent_type(self) -> AgentType[Any]:
+        """The definition of its kind."""
+        return AGENT_TYPES.get(self.kind)
+
+    @property
+    def settings(self) -> Table:
+        """The settings of its kind."""
+        return cast("Table", getattr(self, self.kind))
+
+    @property
+    def role(self) -> Role:
+        """The role that the device has in MQTT messages and access rules."""
+        return self.agent_type.role
 
     @property
     def on_pins(self) -> bool:
@@ -156,7 +151,7 @@ class DeviceFile(Table):
     def offline_presence(self) -> Presence:
         """Return the message that reports the device as offline."""
         latitude, longitude = self.place
-        return Presence(False, self.message_kind, self.cell, latitude, longitude, self.label)  # noqa: FBT003 - as in agents
+        return Presence(False, self.role, self.cell, latitude, longitude, self.label, kind=self.kind)  # noqa: FBT003 - as in agents
 
     def address(self) -> BrokerAddress:
         """Return the broker's address."""
@@ -190,11 +185,48 @@ def parse(text: str, source: str, folder: str = "") -> DeviceFile:
     toml = TomlText(text, source, DeviceFileError)
     if "folder" in toml.document:
         raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
-    device = toml.validate(DeviceFile, {"folder": folder})
+    device = toml.validate(_model_of(toml), {"folder": folder})
     problems = [toml.problem(key, text) for key, text in _contradictions(device, toml.document)]
     if problems:
         raise toml.fail(*problems)
     return device
+
+
+def _model_of(toml: TomlText) -> type[DeviceFile]:
+    """Return the model of a document: `DeviceFile` with the table of the document's kind.
+
+    Raises DeviceFileError for a kind that nothing has, and for a table of another kind.
+    """
+    document = toml.document
+    kind = document.get("kind")
+    if not isinstance(kind, str):
+        return DeviceFile  # whose validation says what is wrong with the key
+    if kind in _FORMER_KINDS:
+        former, kind = kind, _FORMER_KINDS[kind]
+        document["kind"] = kind
+        if former in document:
+            document.setdefault(kind, document.pop(former))
+    try:
+        settings = AGENT_TYPES.get(kind).settings
+    except PluginError as error:
+        raise toml.fail(toml.problem(("kind",), f" = {kind!r}: {error}")) from None
+    others = [name for name in document if name not in DeviceFile.model_fields and name != kind]
+    wrong = [_FORMER_KINDS.get(name, name) for name in others]
+    problems = [
+        toml.problem(
+            (name,), f": belongs to a {other}, and this is a {kind}; remove it, or set kind = {other!r}"
+        )
+        for name, other in zip(others, wrong, strict=True)
+        if other in AGENT_TYPES
+    ]
+    if problems:
+        raise toml.fail(*problems)
+    return _with_settings(kind, settings)
+
+
+def _with_settings(kind: str, settings: type[Table]) -> type[DeviceFile]:
+    fields: dict[str, Any] = {kind: (settings, settings())}
+    return create_model("DeviceFile", __base__=DeviceFile, **fields)
 
 
 def _contradictions(device: DeviceFile, document: dict[str, Any]) -> Iterator[_Mistake]:
@@ -203,40 +235,30 @@ def _contradictions(device: DeviceFile, document: dict[str, Any]) -> Iterator[_M
         device.address()
     except BrokerError as error:
         yield ("broker", "url"), f": {error}"
-    for kind, tables in _OF_KIND.items():
-        for name in sorted(tables & document.keys()) if kind != device.kind else ():
-            yield (
-                (name,),
-                f": belongs to a {kind}, and this is a {device.kind}; remove it, or set kind = {kind!r}",
-            )
+    allowed = device.agent_type.parts
+    for name in _PARTS:
+        if name in document and name not in allowed:
+            yield (name,), f": a {device.kind} has no such part; remove it ({_allowed_parts(allowed)})"
     if device.backend != "mock" and device.mock is not None:
         yield ("mock",), f": is for mocked sensors, and the backend is {device.backend!r}; remove it"
-    if device.kind == "vehicle" and device.vehicle.model:
-        yield from _vehicle_mistakes(device.vehicle.model)
     if device.on_pins:
         yield from _hardware_mistakes(device)
 
 
-def _vehicle_mistakes(model: str) -> Iterator[_Mistake]:
-    """Yield that there is no such model of vehicle."""
-    from gridfleet.devices.physics.vehicle_models import vehicle_models
-
-    models = sorted(known.model for known in vehicle_models())
-    if model not in models:
-        close = get_close_matches(model, models, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(models)}"
-        yield ("vehicle", "model"), f" = {model!r}: unknown model; {hint}"
+def _allowed_parts(parts: tuple[str, ...]) -> str:
+    return f"it may have {', '.join(parts)}" if parts else "it has no pins"
 
 
 def _hardware_mistakes(device: DeviceFile) -> Iterator[_Mistake]:
     """Yield tables that the device needs on pins, and what is wrong with those that it has."""
-    if device.kind not in _NEEDED:
+    agent_type = device.agent_type
+    if agent_type.control is None:
         yield (
             ("backend",),
             f" = {device.backend!r}: a {device.kind} has no sensors; set backend = 'synthetic'",
         )
         return
-    for name in _NEEDED[device.kind]:
+    for name in agent_type.needed_parts:
         if getattr(device, name) is None:
             yield (name,), f": missing; a {device.kind} on pins needs the table [{name}]"
     yield from _pin_conflicts(device)

@@ -1,20 +1,10 @@
 """The tables of a device file that do not concern pins: each key with its unit, its limits and its default."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from gridfleet.devices.config.shared_tables import (
-    AnnualEnergy,
-    MarketTable,
-    MeasuringHeight,
-    Price,
-    RectangleTable,
-    RotorDiameter,
-    Share,
-    Table,
-    Temperature,
-)
+from gridfleet.devices.config.shared_tables import Table
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -31,12 +21,6 @@ class BrokerTable(Table):
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60
 
 
-class DeviceMarketTable(MarketTable):
-    """The prices of a scenario, and the highest price that a vehicle pays."""
-
-    vehicle_limit_eur_per_kwh: Price = 1.01
-
-
 class ControlTable(Table):
     """The control loop: how often it reads the sensors and decides about the switches."""
 
@@ -51,29 +35,3 @@ class TelemetryTable(Table):
     folder: str = ""
     """The queue's folder, relative to the file. Without it: in systemd's state directory, else in memory."""
     max_mb: Annotated[float, Field(ge=0.01, le=1000)] = 8.0
-
-
-class TurbineTable(Table):
-    """The rotor, and the air around it."""
-
-    rotor_diameter_m: RotorDiameter = 2.0
-    hub_height_m: Annotated[float, Field(ge=0, le=300)] = 0.0
-    measured_at_m: MeasuringHeight | None = None
-    """Height of the anemometer; without it the wind is taken as measured at the hub."""
-    temperature_c: Temperature = 9.3
-    """Of the air; there is no thermometer."""
-
-
-class HouseholdTable(Table):
-    """A consumer by standard load profile."""
-
-    profile: Literal["H25", "G25", "L25"] = "H25"
-    annual_kwh: AnnualEnergy = 3500.0
-
-
-class VehicleTable(RectangleTable):
-    """An electric vehicle of a known model, and the area in which it drives."""
-
-    model: str = ""
-    """A model of the shipped table; drawn from the seed without it."""
-    stored_share: Share = 0.5

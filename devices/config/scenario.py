@@ -13,15 +13,18 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
 from gridfleet.broker.protocol.messages import Id
 from gridfleet.broker.protocol.units import MS_PER_S
 from gridfleet.devices.config.scenario_tables import (
     AreaTable,
     ChargersTable,
+    CommerceTable,
     ConsumersTable,
+    CountTable,
     EventTable,
+    FarmsTable,
     ReactorsTable,
     SettingsTable,
     TurbinesTable,
@@ -31,9 +34,22 @@ from gridfleet.devices.config.scenario_tables import (
 from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
+from gridfleet.devices.kinds.agent_type import AgentType
+from gridfleet.devices.kinds.registry import AGENT_TYPES
+from gridfleet.devices.plugins import PluginError
 
 MIN_YEAR: Final = 1970
 MAX_YEAR: Final = 9000
+_GROUPS: Final = (
+    ("reactors", "reactor", "reactor"),
+    ("turbines", "turbine", "turbine"),
+    ("households", "consumer", "household"),
+    ("commerce", "consumer", "commerce"),
+    ("farms", "consumer", "farm"),
+    ("chargers", "charger", "charger"),
+    ("vehicles", "vehicle", "vehicle"),
+)
+"""Tables that every scenario has, with the kind of their devices and the prefix of their ids."""
 
 
 class ScenarioError(FileError):
@@ -61,8 +77,8 @@ class Scenario(Table):
     market: MarketTable = MarketTable()
     turbines: TurbinesTable = TurbinesTable()
     households: ConsumersTable = ConsumersTable()
-    commerce: ConsumersTable = ConsumersTable()
-    farms: ConsumersTable = ConsumersTable()
+    commerce: CommerceTable = CommerceTable()
+    farms: FarmsTable = FarmsTable()
     chargers: ChargersTable = ChargersTable()
     vehicles: VehiclesTable = VehiclesTable()
     reactors: ReactorsTable = ReactorsTable()
@@ -73,9 +89,8 @@ class Scenario(Table):
     @field_validator("site")
     @classmethod
     def _is_not_a_device(cls, site: str) -> str:
-        if re.fullmatch(
-            r"site|clock|recorder|(reactor|turbine|household|commerce|farm|charger|vehicle)-\d+", site
-        ):
+        prefixes = "|".join(prefix for *_, prefix in _GROUPS)
+        if re.fullmatch(rf"site|clock|recorder|({prefixes})-\d+", site):
             raise ValueError("is the name of a device; choose another name for the site")
         return site
 
@@ -87,6 +102,19 @@ class Scenario(Table):
         if start.second or start.microsecond or start.minute % 15:
             raise ValueError("must be a full quarter of an hour")
         return start
+
+    @property
+    def groups(self) -> list["Group"]:
+        """The groups of devices, in the order in which they are numbered and started."""
+        shipped = [
+            Group(AGENT_TYPES.get(kind), prefix, getattr(self, table)) for table, kind, prefix in _GROUPS
+        ]
+        others = [name for name in type(self).model_fields if name not in Scenario.model_fields]
+        return [*shipped, *(Group(AGENT_TYPES.get(name), name, getattr(self, name)) for name in others)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a scenario with tables of other kinds, whose class another process has to make again."""
+        return _unpickled, (self.model_dump(exclude={"folder"}), self.folder)
 
     @staticmethod
     def shipped() -> list[str]:
@@ -107,14 +135,20 @@ class Scenario(Table):
 
     def with_changes(self, changes: Mapping[str, object]) -> "Scenario":
         """Return a copy with some keys changed: see `load`."""
-        toml = TomlText("", self.name, ScenarioError)
-        toml.document.update(self.model_dump(exclude={"folder"}))
-        return _validated(toml, self.folder, _changes(changes))
+        return _validated(_document(self.model_dump(exclude={"folder"})), self.folder, _changes(changes))
 
     @property
     def start_ms(self) -> int:
         """Simulated time of the first tick, milliseconds since the Unix epoch."""
         return int(self.start.replace(tzinfo=UTC).timestamp()) * MS_PER_S
+
+
+class Group(NamedTuple):
+    """Devices of one kind with the same settings; they are numbered after a prefix."""
+
+    agent_type: AgentType[Any]
+    prefix: str
+    settings: CountTable
 
 
 def shipped() -> list[str]:
@@ -164,12 +198,45 @@ def _validated(toml: TomlText, folder: str, changes: Iterable[_Change]) -> Scena
     if "folder" in toml.document:
         raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
 
+    model = _model_of(toml)
+
     def explain(error: dict[str, Any]) -> Problem:
-        problem = toml.explain(Scenario, error)
+        problem = toml.explain(model, error)
         origin = origins.get(".".join(map(str, error["loc"])))
         return problem if origin is None else Problem(f"{problem.text} (from {origin})")
 
-    return toml.validate(Scenario, {"folder": folder}, explain)
+    return toml.validate(model, {"folder": folder}, explain)
+
+
+def _model_of(toml: TomlText) -> type[Scenario]:
+    """Return the model of a document: `Scenario`, with a table for each other kind of device that it names."""
+    others = [name for name in toml.document if name not in Scenario.model_fields and name in AGENT_TYPES]
+    if not others:
+        return Scenario
+    try:
+        tables = {name: _counted(AGENT_TYPES.get(name).settings) for name in others}
+    except PluginError as error:
+        raise toml.fail(Problem(str(error))) from None
+    fields: dict[str, Any] = {name: (table, table()) for name, table in tables.items()}
+    return create_model("Scenario", __base__=Scenario, **fields)
+
+
+def _counted(settings: type[Table]) -> type[CountTable]:
+    """Return the table of a kind of device in a scenario: its settings, and the number of its devices."""
+    return type(
+        settings.__name__, (settings, CountTable), {"__module__": __name__, "__doc__": settings.__doc__}
+    )
+
+
+def _document(values: dict[str, Any]) -> TomlText:
+    """Return the document of a scenario that was read before."""
+    toml = TomlText("", str(values["name"]), ScenarioError)
+    toml.document.update(values)
+    return toml
+
+
+def _unpickled(values: dict[str, Any], folder: str) -> Scenario:
+    return _validated(_document(values), folder, ())
 
 
 def _option(text: str) -> _Change:

@@ -8,17 +8,20 @@ from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm
 from gridfleet.devices.charging.out_of_service import validated_chargers_out
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
-    ChargerTable,
     Latitude,
     Longitude,
     MeasuringHeight,
-    Price,
     RectangleTable,
     RotorDiameter,
     Share,
     Table,
     Temperature,
 )
+from gridfleet.devices.kinds.charger import ChargerSettings
+from gridfleet.devices.kinds.consumer import ConsumerSettings, Profile
+from gridfleet.devices.kinds.reactor import ReactorSettings
+from gridfleet.devices.kinds.turbine import TurbineSettings
+from gridfleet.devices.kinds.vehicle import VehicleSettings
 
 TURBINE_SITES: Final = (
     (53.597, 10.021),
@@ -82,28 +85,41 @@ class WeatherTable(Table):
         return self
 
 
-class TurbinesTable(Table):
+class CountTable(Table):
+    """How many devices of a kind a scenario has."""
+
+    count: Count = 1
+
+
+class TurbinesTable(TurbineSettings, CountTable):
     """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
 
     count: Count = 3
-    rotor_diameter_m: tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
+    rotor_diameter_m: RotorDiameter | tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
     """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
 
 
-class ConsumersTable(Table):
+class ConsumersTable(ConsumerSettings, CountTable):
     """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
 
-    count: Count = 1
     annual_kwh: AnnualEnergy = 1_000_000.0
 
 
-class _Counted(Table):
-    count: Count = 1
+class CommerceTable(ConsumersTable):
+    """Businesses."""
+
+    profile: Profile = "G25"
 
 
-class ChargersTable(ChargerTable, _Counted):
+class FarmsTable(ConsumersTable):
+    """Farms."""
+
+    profile: Profile = "L25"
+
+
+class ChargersTable(ChargerSettings, CountTable):
     """Charging stations with a buffer battery."""
 
     count: Count = 20
@@ -111,24 +127,14 @@ class ChargersTable(ChargerTable, _Counted):
     ports: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
-class WeightsTable(Table):
-    """Weights of the algorithm `weighted`; only their ratios matter."""
-
-    distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    price: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
-
-
-class VehiclesTable(Table):
-    """Electric vehicles, each of a model drawn from the table of real cars."""
+class VehiclesTable(VehicleSettings, CountTable):
+    """Electric vehicles, each of a model drawn from the table of real cars unless one is given."""
 
     count: Count = 30
-    stored_share: tuple[Share, Share] = (0.4, 1.0)
-    price_limit_eur_per_kwh: Price = 1.01
-    weights: WeightsTable = WeightsTable()
+    stored_share: Share | tuple[Share, Share] = (0.4, 1.0)
 
 
-class ReactorsTable(Table):
+class ReactorsTable(ReactorSettings, CountTable):
     """External reactors; each cell is connected to one."""
 
     count: Annotated[int, Field(ge=0, le=1000)] = 1

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gridfleet.devices.config.shared_tables import Table
+from gridfleet.devices.config.shared_tables import Table, Temperature
 
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -62,6 +62,8 @@ class AnemometerTable(PinTable):
     """A contact that is closed for longer is stuck."""
     missing_after_s: Seconds = 21_600.0
     """No pulse for longer is a broken wire rather than a calm."""
+    temperature_c: Temperature = 9.3
+    """Of the air, which the turbine's power depends on; there is no thermometer."""
 
     @model_validator(mode="after")
     def _bounce_leaves_room(self) -> "AnemometerTable":

@@ -1,6 +1,6 @@
 """Tables and value ranges that scenario files and device files share: one limit for one thing."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -15,6 +15,8 @@ MeasuringHeight = Annotated[float, Field(gt=0, le=500)]
 Temperature = Annotated[float, Field(ge=-60, le=60)]
 AnnualEnergy = Annotated[float, Field(ge=0, le=1e9)]
 """kWh per year."""
+Spread: TypeAlias = float | tuple[float, float]
+"""A value, or two limits between which each device draws its own."""
 
 
 class Table(BaseModel):
@@ -38,15 +40,6 @@ class MarketTable(Table):
     consumer_price_eur_per_kwh: Price = 1.0
     reactor_price_eur_per_kwh: Price = 0.9
     charger_floor_eur_per_kwh: Share = 0.1
-
-
-class ChargerTable(Table):
-    """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
-
-    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
-    stored_share: Share = 0.5
-    max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
-    ports: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class RectangleTable(Table):

@@ -18,10 +18,10 @@ from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Incident, Message, Sample
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.agents.seller import Seller
+from gridfleet.devices.agents.roles.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.edge import device_agent, real_time
+from gridfleet.devices.edge import real_time
+from gridfleet.devices.edge.device_agent import build_agent, control_loop
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import AgentStatus, ControlLoop
 from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
@@ -90,20 +90,9 @@ class Device:
 
     def _open(self, board: Board | None) -> Agent:
         """Open the pins, if there are any, and build the agent."""
-        file = self.file
-        if not file.on_pins or board is None:
-            return device_agent.simulated_agent(file)
-        if file.kind == "turbine":
-            from gridfleet.devices.edge.hardware.turbine import TurbineControl
-
-            turbine = TurbineControl(file, board)
-            self.control = turbine
-            return (self._build_agent or device_agent.turbine_agent)(file, turbine)
-        from gridfleet.devices.edge.hardware.charger import ChargerControl
-
-        charger = ChargerControl(file, board)
-        self.control = charger
-        return (self._build_agent or device_agent.charger_agent)(file, charger)
+        if board is not None:
+            self.control = control_loop(self.file, board)
+        return (self._build_agent or build_agent)(self.file, self.control)
 
     def start(self) -> None:
         """Publish the agent's birth."""
@@ -131,7 +120,7 @@ class Device:
             return
         now_s = control.now_s()
         broker_seen_s = now_s if self.online else control.agent_status.broker_seen_s
-        permit = self.agent.permit(self.runner.now_ms()) if isinstance(self.agent, Charger) else None
+        permit = self.agent.permit(self.runner.now_ms())
         before = control.agent_status
         control.agent_status = AgentStatus(permit, broker_seen_s, now_s)
         if permit != before.permit:

@@ -86,14 +86,9 @@ class SafeMode:
             board = open_board(file)
             if board is None:
                 return None
-            if file.kind == "turbine":
-                from gridfleet.devices.edge.hardware.turbine import TurbineControl
+            from gridfleet.devices.edge.device_agent import control_loop
 
-                TurbineControl(file, board).make_safe(REASON)
-            else:
-                from gridfleet.devices.edge.hardware.charger import ChargerControl
-
-                ChargerControl(file, board).make_safe(REASON)
+            control_loop(file, board).make_safe(REASON)
         except Exception as error:  # any failure is reported to the site
             LOG.exception("the pins cannot be made safe")
             self.faults = (FAULT, f"pins: {type(error).__name__}")

@@ -3,30 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from gridfleet.broker.protocol.messages import Facts, Kind, Mode, Settings
-from gridfleet.broker.protocol.topics import CLOCK_ID, WHOLE_SITE
-from gridfleet.broker.protocol.units import MS_PER_DAY, MS_PER_HOUR, TICK_MS, ueur
+from gridfleet.broker.protocol.messages import Facts, Mode, Role, Settings
+from gridfleet.broker.protocol.topics import BUYERS, CLOCK_ID, PRODUCERS, WHOLE_SITE
+from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.agents.vehicle import Vehicle
-from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.clock.settings import SETTINGS, Event
-from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.config.scenario import Group, Scenario
 from gridfleet.devices.config.scenario_tables import REACTOR_SITE
-from gridfleet.devices.physics.demand import ProfileName
-from gridfleet.devices.physics.vehicle_models import vehicle_models
+from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.random_streams import RandomStream
-from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import DeviceIdentity
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
 from gridfleet.devices.weather.synthetic import Climate, SyntheticWeather
-
-PROFILES: Final[dict[str, ProfileName]] = {"household": "H25", "commerce": "G25", "farm": "L25"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,43 +90,29 @@ class Fleet:
         self.seed = scenario.seed if seed is None else seed
         self.cells = cells_of(scenario)
         self._weather = weather_of(scenario, self.seed)
-        weights = scenario.vehicles.weights
-        self._weights = Weights(weights.distance, weights.price, weights.energy)
-        self._devices: dict[str, tuple[Kind, str, int]] = {}
+        self._devices: dict[str, tuple[Group, int]] = {}
         self._market_rosters = {cell.name: Roster() for cell in self.cells}
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
         self._cell_numbers = {cell.name: number for number, cell in enumerate(self.cells)}
         self._turbine_places = self._place_turbines()
-        for kind, group, count in self._groups():
+        for group in scenario.groups:
+            count = group.settings.count
             width = len(str(count))
             for index in range(count):
-                self._devices[f"{group}-{index + 1:0{width}d}"] = (kind, group, index)
-
-    def _groups(self) -> list[tuple[Kind, str, int]]:
-        """Return kind, name and size of each group of devices."""
-        s = self.scenario
-        return [
-            (Kind.REACTOR, "reactor", s.reactors.count),
-            (Kind.TURBINE, "turbine", s.turbines.count),
-            (Kind.CONSUMER, "household", s.households.count),
-            (Kind.CONSUMER, "commerce", s.commerce.count),
-            (Kind.CONSUMER, "farm", s.farms.count),
-            (Kind.CHARGER, "charger", s.chargers.count),
-            (Kind.VEHICLE, "vehicle", s.vehicles.count),
-        ]
+                self._devices[f"{group.prefix}-{index + 1:0{width}d}"] = (group, index)
 
     @property
     def ids(self) -> list[str]:
         """The ids of all agents except the clock."""
         return list(self._devices)
 
-    def kind_of(self, agent_id: str) -> Kind:
-        """Return an agent's kind."""
-        return self._devices[agent_id][0]
+    def role_of(self, agent_id: str) -> Role:
+        """Return an agent's role."""
+        return self._devices[agent_id][0].agent_type.role
 
     def cell_number(self, agent_id: str) -> int:
         """Return the index of an agent's cell in `cells`; reactors, which serve several, are spread among them."""
-        return self._devices[agent_id][2] % len(self.cells)
+        return self._devices[agent_id][1] % len(self.cells)
 
     def agents(self) -> Iterator[Agent]:
         """Build every agent except the clock."""
@@ -144,15 +122,16 @@ class Fleet:
         """Return whether the agents of this process have received the presence of every device that they trade with."""
         cells = {cell.name: set[str]() for cell in self.cells}
         chargers = {cell.name: set[str]() for cell in self.cells}
-        for name, (kind, _, index) in self._devices.items():
+        roles = {name: self.role_of(name) for name in self._devices}
+        for name, (_, index) in self._devices.items():
             cell = self.cells[index % len(self.cells)].name
-            if kind in (Kind.TURBINE, Kind.CONSUMER, Kind.CHARGER):
+            if roles[name] in BUYERS | PRODUCERS:
                 cells[cell].add(name)
-            if kind is Kind.CHARGER:
+            if roles[name] is Role.CHARGER:
                 chargers[cell].add(name)
-        producers, vehicles = self.scenario.turbines.count, self.scenario.vehicles.count
-        return (not producers or _complete(self._market_rosters, cells)) and (
-            not vehicles or _complete(self._charger_rosters, chargers)
+        present = set(roles.values())
+        return (present.isdisjoint(PRODUCERS) or _complete(self._market_rosters, cells)) and (
+            Role.VEHICLE not in present or _complete(self._charger_rosters, chargers)
         )
 
     def clock(
@@ -204,67 +183,35 @@ class Fleet:
 
     def build_agent(self, agent_id: str) -> Agent:
         """Build one agent in its initial state; raise KeyError for an id that the fleet does not have."""
-        kind, group, index = self._devices[agent_id]
-        scenario = self.scenario
+        group, index = self._devices[agent_id]
+        agent_type, scenario = group.agent_type, self.scenario
         cell = self.cells[index % len(self.cells)]
         random = RandomStream(self.seed, agent_id)
         south, north, west, east = cell.area
-        latitude, longitude = round(random.uniform(south, north), 6), round(random.uniform(west, east), 6)
-        if kind is Kind.TURBINE:
-            latitude, longitude = self._turbine_places.get(index, (latitude, longitude))
-        identity = DeviceIdentity(agent_id, cell.name, latitude, longitude)
-        match kind:
-            case Kind.TURBINE:
-                turbines = scenario.turbines
-                return agent_factory.build_turbine(
-                    identity,
-                    self._weather,
-                    self._market_rosters[cell.name],
-                    rotor_diameter_m=round(random.uniform(*turbines.rotor_diameter_m), 1),
-                    hub_height_m=turbines.hub_height_m,
-                    measured_at_m=scenario.weather.measured_at_m,
-                    neighbours=cell.neighbours,
-                )
-            case Kind.CONSUMER:
-                tables = {
-                    "household": scenario.households,
-                    "commerce": scenario.commerce,
-                    "farm": scenario.farms,
-                }
-                return agent_factory.build_consumer(
-                    identity._replace(label=group),
-                    scenario.market,
-                    profile=PROFILES[group],
-                    annual_kwh=tables[group].annual_kwh,
-                    reactor=self._reactor_of(cell),
-                )
-            case Kind.CHARGER:
-                return agent_factory.build_charger(
-                    identity, scenario.chargers, scenario.market, reactor=self._reactor_of(cell)
-                )
-            case Kind.VEHICLE:
-                return self._build_vehicle(identity, cell, random)
-            case _:
-                return agent_factory.build_reactor(
-                    DeviceIdentity(agent_id, WHOLE_SITE, *REACTOR_SITE), scenario.market
-                )
-
-    def _build_vehicle(self, identity: DeviceIdentity, cell: Cell, random: RandomStream) -> Vehicle:
-        table = self.scenario.vehicles
-        model = vehicle_models()[random.below(len(vehicle_models()))]
-        cells = (cell.name, *cell.neighbours)
-        return agent_factory.build_vehicle(
-            identity,
-            model,
-            stored_share=random.uniform(*table.stored_share),
+        place = round(random.uniform(south, north), 6), round(random.uniform(west, east), 6)
+        if group.settings is scenario.turbines:
+            place = self._turbine_places.get(index, place)
+        whole_site = agent_type.role is Role.GRID_SUPPLY
+        latitude, longitude = REACTOR_SITE if whole_site else place
+        context = AgentContext(
+            id=agent_id,
+            cell=WHOLE_SITE if whole_site else cell.name,
+            latitude=latitude,
+            longitude=longitude,
+            label="",
+            settings=group.settings,
+            market=scenario.market,
+            reactor=self._reactor_of(cell),
+            neighbours=cell.neighbours,
             area=cell.area,
-            cells=cells,
-            rosters=[self._charger_rosters[name] for name in cells],
+            weather=self._weather,
+            measured_at_m=scenario.weather.measured_at_m,
+            roster=self._market_rosters[cell.name],
+            charger_rosters=tuple(self._charger_rosters[name] for name in (cell.name, *cell.neighbours)),
             random=random,
-            weights=self._weights,
-            limit_eur_per_kwh=table.price_limit_eur_per_kwh,
-            charge_by_ms=self.scenario.start_ms + MS_PER_DAY,
+            start_ms=scenario.start_ms,
         )
+        return agent_type.make(context)
 
     def _place_turbines(self) -> dict[int, tuple[float, float]]:
         """Return the listed places by turbine: each goes to the first turbine of its cell that has none yet."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.decoder import MessageReceiver
-from gridfleet.broker.protocol.messages import Kind, Message, Mode, Phase, Tick
+from gridfleet.broker.protocol.messages import Message, Mode, Phase, Role, Tick
 from gridfleet.broker.protocol.topics import ALL, CLOCK_ID, WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Agent, Out
@@ -107,7 +107,7 @@ class Simulation:
                 self._routes.setdefault((name, scope), []).append(node)
         for phase in agent.phases:
             self._phases[phase].append(node)
-        if self._faults is not None and agent.kind is not Kind.CLOCK:
+        if self._faults is not None and agent.role is not Role.CLOCK:
             node.partition_side = int(
                 (agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off
             )
@@ -157,7 +157,7 @@ class Simulation:
     @staticmethod
     def _separated(one: _Node, other: _Node) -> bool:
         """Return whether a partition separates two devices; clock and reactor are on both sides."""
-        if Kind.CLOCK in (one.agent.kind, other.agent.kind) or WHOLE_SITE in (
+        if Role.CLOCK in (one.agent.role, other.agent.role) or WHOLE_SITE in (
             one.agent.cell,
             other.agent.cell,
         ):

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from gridfleet.broker.protocol.messages import Call, Offer
-from gridfleet.devices.agents.base import Out
+from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.edge.device_agent import charger_agent
+from gridfleet.devices.edge.device_agent import build_agent
 from gridfleet.devices.edge.hardware.charger import ChargerControl
 from gridfleet.devices.edge.hil.bench import Bench
 
@@ -52,15 +52,15 @@ class NightCharger(Charger):
         ]
 
 
-def build_agent(file: DeviceFile, control: ChargerControl) -> Charger:
+def build_mine(file: DeviceFile, control: ChargerControl) -> Agent:
     """Build the agent under test with the bench's plug and meter."""
-    return charger_agent(file, control, NightCharger)
+    return build_agent(file, control, NightCharger)
 
 
 @pytest.fixture
 def offer_at(hil_bench: Bench) -> Offer:
     """The offer to a vehicle at midnight, where the bench's clock begins."""
-    mine = hil_bench.charger(FILE, build_agent)
+    mine = hil_bench.charger(FILE, build_mine)
     answer = hil_bench.vehicle().call(mine.device.file, 5_000)
     assert isinstance(answer, Offer)
     return answer
@@ -73,7 +73,7 @@ def test_it_is_cheaper_by_night(offer_at: Offer) -> None:
 
 def test_it_charges_and_stops(hil_bench: Bench) -> None:
     """Its prices do not matter to the contactor, which the agent cannot close."""
-    mine = hil_bench.charger(FILE, build_agent)
+    mine = hil_bench.charger(FILE, build_mine)
     mine.serve(hil_bench.vehicle())
     mine.contactor.closes(within_s=2.0)
     mine.plant.unplug()

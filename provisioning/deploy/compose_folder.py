@@ -9,7 +9,7 @@ import tomli_w
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.deploy.site_files import (
     BROKER,
@@ -68,7 +68,7 @@ def single_devices(fleet: Fleet) -> list[Identity]:
     cell = fleet.cells[0]
     return [
         Identity(name, kind, cell.name, cell.neighbours)
-        for name, kind in zip(SINGLE_DEVICES, (Kind.TURBINE, Kind.CHARGER), strict=True)
+        for name, kind in zip(SINGLE_DEVICES, (Role.PRODUCER, Role.CHARGER), strict=True)
     ]
 
 

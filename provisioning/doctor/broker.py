@@ -186,7 +186,7 @@ def _access_rules(device: "DeviceFile") -> Iterator[Diagnosis]:
         connection.publish(foreign, encode(presence), qos=1)
         loop.run_until(lambda: False, LISTEN_S)
         connection.close()
-    identity = Identity(device.id, device.message_kind, device.cell, device.neighbours)
+    identity = Identity(device.id, device.role, device.cell, device.neighbours)
     yield from _diagnose_access(trial, own, foreign, list(subscribe_filters(device.site, identity)))
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.errors import error_reason
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.device_file import load as load_device
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -37,8 +38,8 @@ class DeviceSpec:
 
     @property
     def enrolment(self) -> Enrolment:
-        """The device's id, kind and cell, as the user registry keeps them."""
-        return Enrolment(self.device.id, self.device.message_kind, self.device.cell)
+        """The device's id, role and cell, as the user registry keeps them."""
+        return Enrolment(self.device.id, self.device.role, self.device.cell)
 
     @property
     def address(self) -> BrokerAddress:
@@ -91,7 +92,7 @@ def make_device_spec(folder: Path, common: FlashSettings, own: DeviceSettings) -
     """
     source = _path(folder, own.file)
     device = load_device(source)
-    if device.kind == "reactor":
+    if device.role is Role.GRID_SUPPLY:
         raise CommandError(source, f"kind: a {device.kind} belongs to the whole site and cannot be flashed")
     _check_broker(source, device)
     key = own.ssh_key or common.ssh_key

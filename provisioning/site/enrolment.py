@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.processes.folder_users import folder_users
 from gridfleet.provisioning.site.secrets import make_secrets
@@ -21,24 +21,24 @@ from gridfleet.provisioning.site.user_registry import (
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A device to enrol: its id, its kind, and the cell in which it trades."""
+    """A device to enrol: its id, its role, and the cell in which it trades."""
 
     id: str
-    kind: Kind
+    role: Role
     cell: str
 
 
 def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = None) -> Identity:
     """Return the user that a device becomes; change nothing.
 
-    Raises CommandError for a secrets folder of another site, for a kind that belongs to no cell, for a cell that the
-    site does not have, and for an id that a user of another kind or cell has.
+    Raises CommandError for a secrets folder of another site, for a role that belongs to no cell, for a cell that the
+    site does not have, and for an id that a user of another role or cell has.
     """
     registry = read_registry(SecretsFolder(directory))
-    if enrolment.kind not in IN_A_CELL:
+    if enrolment.role not in IN_A_CELL:
         raise CommandError(
             enrolment.id,
-            f"a {enrolment.kind} belongs to the whole site and cannot be enrolled singly: its scenario makes it a user",
+            f"a {enrolment.role} belongs to the whole site and cannot be enrolled singly: its scenario makes it a user",
         )
     if site is not None and site != registry.site:
         raise CommandError(
@@ -52,7 +52,7 @@ def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = No
         raise CommandError(
             enrolment.id, f"cell {enrolment.cell!r} does not exist at {registry.site}; allowed are {cells}"
         )
-    identity = Identity(enrolment.id, enrolment.kind, enrolment.cell, neighbours[enrolment.cell])
+    identity = Identity(enrolment.id, enrolment.role, enrolment.cell, neighbours[enrolment.cell])
     known = registry.find(enrolment.id)
     if known is not None and (known.role, known.cell) != (identity.role, identity.cell):
         where = f" in {known.cell}" if known.cell else ""

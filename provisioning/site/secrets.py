@@ -15,7 +15,7 @@ from gridfleet.broker.access_control import BRIDGE_ID, ClientRole, Identity
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.errors import error_reason
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
@@ -51,12 +51,12 @@ def identities(
 
     neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
     devices = {
-        each.id: Identity(each.id, each.kind, each.cell, neighbours.get(each.cell, ()))
+        each.id: Identity(each.id, each.role, each.cell, neighbours.get(each.cell, ()))
         for each in fleet.agents()
     }
     parts = [part_of(fleet, number, processes) if shared else [] for number in range(1, processes + 1)]
     return [
-        Identity(CLOCK_ID, Kind.CLOCK, "site"),
+        Identity(CLOCK_ID, Role.CLOCK, "site"),
         Identity(ClientRole.RECORDER.value, ClientRole.RECORDER),
         *(Identity(name, ClientRole.OPERATOR) for name in operators),
         *(Identity(name, ClientRole.VIEWER) for name in viewers),

@@ -10,14 +10,14 @@ from typing import Final
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import REMEDY, SecretsFolder
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
 
 _OLD_NAME: Final = "roll.json"
 """The registry's file name before schema version 2; such a file is not read."""
-IN_A_CELL: Final = frozenset(Kind) - {Kind.CLOCK, Kind.REACTOR}
-"""Kinds that belong to a cell; clock and reactor belong to the whole site."""
+IN_A_CELL: Final = frozenset(Role) - {Role.CLOCK, Role.GRID_SUPPLY}
+"""Roles that belong to a cell; clock and grid supply belong to the whole site."""
 
 
 @dataclass(frozen=True, slots=True)

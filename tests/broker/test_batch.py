@@ -10,7 +10,7 @@ from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.batch import MAX_MESSAGES, Batch, pack, unpack
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Bid, FleetPresence, Kind, Package, Presence
+from gridfleet.broker.protocol.messages import Bid, FleetPresence, Package, Presence, Role
 from gridfleet.broker.protocol.topics import batch_topic, parse_batch_topic, topic
 from tests.devices.message_strategies import any_message
 
@@ -103,7 +103,7 @@ class Reader:
     def refuse(self, _text: str, error: GridFleetError) -> None:
         self.refused.append(error.reason if isinstance(error, PayloadError) else "topic")
 
-    def publish_presence(self, name: str, kind: Kind, via: str | None, *, online: bool = True) -> Presence:
+    def publish_presence(self, name: str, kind: Role, via: str | None, *, online: bool = True) -> Presence:
         presence = Presence(online, kind, "north", 1.0, 2.0, via=via)
         text = topic("town", presence, f"north/{kind}", name)
         message = self.decoder.decode_one(text, encode(presence))[1]
@@ -123,11 +123,11 @@ class Reader:
 @pytest.fixture
 def reader() -> Reader:
     reader = Reader()
-    reader.publish_presence("house-1", Kind.CONSUMER, "fleet-1")
-    reader.publish_presence("house-2", Kind.CONSUMER, "fleet-1")
-    reader.publish_presence("house-3", Kind.CONSUMER, "fleet-2")
-    reader.publish_presence("house-4", Kind.CONSUMER, None)
-    reader.publish_presence("turbine-1", Kind.TURBINE, "fleet-1")
+    reader.publish_presence("house-1", Role.CONSUMER, "fleet-1")
+    reader.publish_presence("house-2", Role.CONSUMER, "fleet-1")
+    reader.publish_presence("house-3", Role.CONSUMER, "fleet-2")
+    reader.publish_presence("house-4", Role.CONSUMER, None)
+    reader.publish_presence("turbine-1", Role.PRODUCER, "fleet-1")
     return reader
 
 
@@ -197,10 +197,10 @@ def test_the_last_will_of_a_fleet_process_gives_those_of_its_devices(reader: Rea
 def test_a_device_behind_an_offline_fleet_process_is_offline(reader: Reader) -> None:
     reader.fleet_presence("fleet-1", online=False)
     assert reader.decoder.presences.fleet_of("house-1") is None
-    assert not reader.publish_presence("house-1", Kind.CONSUMER, "fleet-1").online
-    assert reader.publish_presence("house-3", Kind.CONSUMER, "fleet-2").online
+    assert not reader.publish_presence("house-1", Role.CONSUMER, "fleet-1").online
+    assert reader.publish_presence("house-3", Role.CONSUMER, "fleet-2").online
     reader.fleet_presence("fleet-1", online=True)
-    assert reader.publish_presence("house-1", Kind.CONSUMER, "fleet-1").online
+    assert reader.publish_presence("house-1", Role.CONSUMER, "fleet-1").online
     assert reader.decoder.presences.fleet_of("house-1") == ("north", "fleet-1")
 
 
@@ -217,16 +217,16 @@ def test_decode_gives_the_messages_of_a_batch_and_refuses_the_others(reader: Rea
 
 
 def test_the_last_presence_says_which_connection_a_device_uses(reader: Reader) -> None:
-    assert reader.decoder.presences.any_direct([Kind.CONSUMER], "north")
-    assert not reader.decoder.presences.any_direct([Kind.TURBINE], None)
-    reader.publish_presence("house-4", Kind.CONSUMER, "fleet-1")
-    assert not reader.decoder.presences.any_direct([Kind.CONSUMER], "north")
-    reader.publish_presence("turbine-1", Kind.TURBINE, None)
-    assert reader.decoder.presences.any_direct([Kind.TURBINE], "north")
-    assert reader.decoder.presences.any_direct([Kind.TURBINE], None)
-    assert not reader.decoder.presences.any_direct([Kind.TURBINE], "south")
-    reader.publish_presence("turbine-1", Kind.TURBINE, None, online=False)
-    assert not reader.decoder.presences.any_direct([Kind.TURBINE], "north")
+    assert reader.decoder.presences.any_direct([Role.CONSUMER], "north")
+    assert not reader.decoder.presences.any_direct([Role.PRODUCER], None)
+    reader.publish_presence("house-4", Role.CONSUMER, "fleet-1")
+    assert not reader.decoder.presences.any_direct([Role.CONSUMER], "north")
+    reader.publish_presence("turbine-1", Role.PRODUCER, None)
+    assert reader.decoder.presences.any_direct([Role.PRODUCER], "north")
+    assert reader.decoder.presences.any_direct([Role.PRODUCER], None)
+    assert not reader.decoder.presences.any_direct([Role.PRODUCER], "south")
+    reader.publish_presence("turbine-1", Role.PRODUCER, None, online=False)
+    assert not reader.decoder.presences.any_direct([Role.PRODUCER], "north")
 
 
 def test_a_batch_topic_is_parsed_as_it_was_built() -> None:

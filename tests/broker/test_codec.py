@@ -49,10 +49,18 @@ WIRE: list[tuple[m.Message, str]] = [
     (m.Control(0.5, 4), '{"value":0.5,"revision":4}'),
     (
         m.Presence(
-            online=True, kind=m.Kind.CHARGER, cell="here", latitude=51.5, longitude=-0.25, label="Köln"
+            online=True,
+            role=m.Role.CHARGER,
+            cell="here",
+            latitude=51.5,
+            longitude=-0.25,
+            label="Köln",
+            kind="charger",
+            figures=(m.Figure("port_c", "°C", "Temperature of the port."),),
         ),
         (
-            '{"online":true,"kind":"charger","cell":"here","latitude":51.5,"longitude":-0.25,"label":"Köln","via":null}'
+            '{"online":true,"role":"charger","cell":"here","latitude":51.5,"longitude":-0.25,"label":"Köln","via":null,'
+            '"kind":"charger","figures":[{"name":"port_c","unit":"°C","description":"Temperature of the port."}]}'
         ),
     ),
     (
@@ -110,30 +118,66 @@ WIRE: list[tuple[m.Message, str]] = [
     (m.Bill(1, 20_000, 6_200_000_000), '{"call":1,"energy_wh":20000,"amount_neur":6200000000}'),
     (
         m.ProducerState(
-            7, 51.0, 10.0, False, "running", 400, 10**21, {"late": 2}, "turbine", 100, 60, 30, 10, 60_000_000
+            7,
+            51.0,
+            10.0,
+            False,
+            "running",
+            400,
+            10**21,
+            {"late": 2},
+            "turbine",
+            {},
+            "producer",
+            100,
+            60,
+            30,
+            10,
+            60_000_000,
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
             '"power_w":400,"balance_neur":1000000000000000000000,"refused":{"late":2},'
-            '"kind":"turbine","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
+            '"kind":"turbine","figures":{"cut_c":4.5},"role":"producer","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
             '"unsettled_wh":10,"earned_neur":60000000,"faults":[]}'
         ),
     ),
     (
-        m.ConsumerState(7, 51.0, 10.0, True, "short", -40, -10, {}, "consumer", 20, 10, 10),
+        m.ConsumerState(7, 51.0, 10.0, True, "short", -40, -10, {}, "consumer", {}, "consumer", 20, 10, 10),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":true,"status":"short",'
-            '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","demand_wh":20,'
+            '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","figures":{},"role":"consumer","demand_wh":20,'
             '"bought_wh":10,"paid_neur":10}'
         ),
     ),
     (
         m.ChargerState(
-            7, 51.0, 10.0, False, "free", -80, -10, {}, "charger", 20, 20, 10, 18, 300_000, 0, 2, 0, 0, 5, 1
+            7,
+            51.0,
+            10.0,
+            False,
+            "free",
+            -80,
+            -10,
+            {},
+            "charger",
+            {},
+            "charger",
+            20,
+            20,
+            10,
+            18,
+            300_000,
+            0,
+            2,
+            0,
+            0,
+            5,
+            1,
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"free",'
-            '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","demand_wh":20,'
+            '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","figures":{},"role":"charger","demand_wh":20,'
             '"bought_wh":20,"paid_neur":10,"stored_wh":18,"capacity_wh":300000,"delivered_wh":0,'
             '"charge_loss_wh":2,"discharge_loss_wh":0,"earned_neur":0,"ports":5,'
             '"ports_reserved":1,'
@@ -149,6 +193,8 @@ WIRE: list[tuple[m.Message, str]] = [
             "heading",
             0,
             0,
+            {},
+            "vehicle",
             {},
             "vehicle",
             "Fiat 500e",
@@ -167,7 +213,8 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"heading",'
-            '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","model":"Fiat 500e",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","figures":{},"role":"vehicle",'
+            '"model":"Fiat 500e",'
             '"consumption_wh_per_km":159.0,"stored_wh":20000,"capacity_wh":42000,"drawn_wh":0,'
             '"charge_loss_wh":0,"driven_wh":1000,"paid_neur":0,"speed_km_h":60.0,'
             '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1","avoids":[]}'
@@ -184,6 +231,8 @@ WIRE: list[tuple[m.Message, str]] = [
             0,
             {},
             "clock",
+            {},
+            "clock",
             m.Mode.LOCKSTEP,
             False,
             0.0,
@@ -193,7 +242,7 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
-            '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","mode":"lockstep",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","figures":{},"role":"clock","mode":"lockstep",'
             '"paused":false,"seconds_per_tick":0.0,"ticks":120,"settings":{"consumer_scale":1.0,'
             '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best",'
             '"chargers_out":"","outage_s":0.0,"note":""},'
@@ -308,9 +357,13 @@ CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.C
         ("control", b'{"value":[1],"revision":1}', "invalid"),
         ("control", b'{"value":null,"revision":1}', "invalid"),
         ("control", b'{"value":"' + b"x" * 65 + b'","revision":1}', "invalid"),
-        ("presence", b'{"online":1,"kind":"charger","cell":"","latitude":0,"longitude":0}', "invalid"),
-        ("presence", b'{"online":true,"kind":"charger","cell":"","latitude":91,"longitude":0}', "invalid"),
-        ("presence", b'{"online":true,"kind":"charger","cell":"","latitude":0,"longitude":NaN}', "invalid"),
+        (
+            "presence",
+            b'{"online":1,"role":"charger","cell":"","latitude":0,"longitude":0}',
+            "invalid",
+        ),
+        ("presence", b'{"online":true,"role":"charger","cell":"","latitude":91,"longitude":0}', "invalid"),
+        ("presence", b'{"online":true,"role":"charger","cell":"","latitude":0,"longitude":NaN}', "invalid"),
         ("call", json.dumps({**CALL, "energy_wh": 0}).encode(), "invalid"),
         ("call", json.dumps({**CALL, "consumption_wh_per_km": 0}).encode(), "invalid"),
         ("call", json.dumps({**CALL, "consumption_wh_per_km": -1.0}).encode(), "invalid"),

@@ -72,5 +72,5 @@ def test_phases_are_ranked_in_order() -> None:
 
 
 def test_enumerations_hash_like_their_text() -> None:
-    assert {"turbine": 1}[m.Kind.TURBINE] == 1
+    assert {"turbine": 1}[m.Role.PRODUCER] == 1
     assert {"settle": 1}[m.Phase.SETTLE] == 1

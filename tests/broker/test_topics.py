@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
 from gridfleet.broker.errors import GridFleetError, TopicError
-from gridfleet.broker.protocol.messages import ID_PATTERN, Award, Close, Control, Kind, Presence, Tick
+from gridfleet.broker.protocol.messages import ID_PATTERN, Award, Close, Control, Presence, Role, Tick
 from gridfleet.broker.protocol.topics import (
     MESSAGE_TYPES,
     TOPIC_TABLE,
@@ -149,7 +149,7 @@ def test_market_messages_are_qos_1_and_never_retained() -> None:
 
 
 def test_only_the_clock_publishes_ticks_and_grants() -> None:
-    assert MESSAGE_TYPES[Tick.TYPE].senders == frozenset({Kind.CLOCK})
-    assert MESSAGE_TYPES["grant"].senders == frozenset({Kind.CLOCK})
-    assert MESSAGE_TYPES[Presence.TYPE].senders == frozenset(Kind)
+    assert MESSAGE_TYPES[Tick.TYPE].senders == frozenset({Role.CLOCK})
+    assert MESSAGE_TYPES["grant"].senders == frozenset({Role.CLOCK})
+    assert MESSAGE_TYPES[Presence.TYPE].senders == frozenset(Role)
     assert MESSAGE_TYPES["control"].senders == frozenset({ClientRole.OPERATOR})

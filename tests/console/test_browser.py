@@ -20,11 +20,11 @@ from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import (
     Facts,
     FleetPresence,
-    Kind,
     Message,
     Mode,
     Phase,
     Presence,
+    Role,
     Settings,
     Supply,
     Tick,
@@ -236,7 +236,7 @@ def test_retained_messages_of_a_stopped_fleet_are_never_live(
     browser: Browser, broker: EmbeddedBroker
 ) -> None:
     tick = Tick(7, Phase.TRADE, 6_300_000, 6_390_000, Mode.SCALED, 2.0, 5, paused=False, settings=Settings())
-    clock = Presence(True, Kind.CLOCK, "site", 51.0, 9.0)
+    clock = Presence(True, Role.CLOCK, "site", 51.0, 9.0)
     retained: list[tuple[str, Message]] = [
         ("", tick),
         ("site/clock", clock),
@@ -286,7 +286,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
 
         publish("", "clock", tick)
         for device, fleet in (("turbine-1", "fleet-1"), ("turbine-2", "fleet-1"), ("turbine-3", "fleet-2")):
-            birth = Presence(True, Kind.TURBINE, "here", 51.0, 9.0, via=fleet)
+            birth = Presence(True, Role.PRODUCER, "here", 51.0, 9.0, via=fleet)
             publish("here/turbine", device, birth)
         loop.run_until(lambda: False, 0.3)
         browser.do("open", url=server.url)

@@ -12,10 +12,10 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import (
     ChargerState,
     ClockState,
-    Kind,
     Mode,
     Phase,
     Presence,
+    Role,
     Settings,
     Tick,
 )
@@ -63,7 +63,9 @@ def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 # --- the view alone ---------------------------------------------------------------------------------------
 
 TICK = Tick(0, Phase.BID, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Settings())
-CLOCK = ClockState(0, 0, 0, False, "running", 0, 0, {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0)
+CLOCK = ClockState(
+    0, 0, 0, False, "running", 0, 0, {}, "clock", {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
+)
 
 
 def shown(view: SiteView) -> str:
@@ -86,6 +88,8 @@ def test_text_of_devices_is_not_markup() -> None:
         balance_neur=0,
         refused={},
         kind="charger",
+        figures={},
+        role="charger",
         demand_wh=0,
         bought_wh=0,
         paid_neur=0,
@@ -117,7 +121,7 @@ def test_each_event_is_listed_once() -> None:
         Settings(wind_scale=2.0),
     ):
         view.receive("", "clock", replace(TICK, settings=settings, paused=True), retained=False)
-    here = Presence(True, Kind.CHARGER, "c", 0.0, 0.0)
+    here = Presence(True, Role.CHARGER, "c", 0.0, 0.0)
     view.receive("c/charger", "charger-1", here, retained=True)
     view.receive("c/charger", "charger-1", replace(here, online=False), retained=False)
     view.receive("", "clock", replace(CLOCK, status="finished"), retained=False)

@@ -10,13 +10,13 @@ import pytest
 
 from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers import emqx
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities
 
 CITY = parse("", "city.toml", "", ["area.rows=2", "area.columns=2", "turbines.count=6", "households.count=9"])
-SPECIAL = Identity("north_1.a", Kind.TURBINE, "cell-1-1", ("cell-1-2",))
+SPECIAL = Identity("north_1.a", Role.PRODUCER, "cell-1-1", ("cell-1-2",))
 """A name with characters that are special in a regular expression and in Home Assistant."""
 RULE = re.compile(r'\{allow, \{username, \{re, (".*?")\}\}, (subscribe|publish), (\[.*\])\}\.')
 

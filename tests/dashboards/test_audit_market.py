@@ -48,6 +48,8 @@ PRODUCER = ProducerState(
     balance_neur=0,
     refused={},
     kind="turbine",
+    figures={},
+    role="producer",
     generated_wh=2_000,
     sold_wh=1_500,
     curtailed_wh=500,
@@ -64,6 +66,8 @@ CONSUMER = ConsumerState(
     balance_neur=0,
     refused={},
     kind="consumer",
+    figures={},
+    role="consumer",
     demand_wh=1_500,
     bought_wh=1_500,
     paid_neur=COST,
@@ -299,7 +303,7 @@ def test_a_supply_is_not_sold_twice(messages: tuple[Published, ...]) -> None:
 def test_a_turbine_announces_what_it_sells_and_a_reactor_does_not() -> None:
     assert Market().judge((BID, AWARD, RECEIPT)).broken == {"supply"}
     messages = (BID, (HOME, REACTOR, Award(TICK, 0, LOTS)), (REACTOR, HOME, Receipt(TICK, 0, LOTS)))
-    reactor = replace(PRODUCER, kind="reactor", generated_wh=1_500, curtailed_wh=0)
+    reactor = replace(PRODUCER, kind="reactor", role="grid-supply", generated_wh=1_500, curtailed_wh=0)
     market = Market().judge(messages, {REACTOR: reactor, HOME: CONSUMER})
     assert market.broken == set()
     assert market.checked["cells"] == 1  # what a reactor sells comes from outside of the cell

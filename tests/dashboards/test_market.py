@@ -8,11 +8,11 @@ from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
     ClockState,
-    Kind,
     Package,
     Presence,
     Receipt,
     Request,
+    Role,
     State,
     Supply,
 )
@@ -28,15 +28,15 @@ LOTS: Lots = (Package(0, 6_000, EUR), Package(1, 4_000, EUR // 2))
 KEY = ("turbine-1", "house-1", 0)
 
 
-def birth(kind: Kind, cell: str) -> Presence:
-    return Presence(online=True, kind=kind, cell=cell, latitude=0.0, longitude=0.0)
+def birth(role: Role, cell: str) -> Presence:
+    return Presence(online=True, role=role, cell=cell, latitude=0.0, longitude=0.0)
 
 
 BIRTHS = {
-    "turbine-1": birth(Kind.TURBINE, "north"),
-    "house-1": birth(Kind.CONSUMER, "north"),
-    "house-2": birth(Kind.CONSUMER, "south"),
-    "reactor": birth(Kind.REACTOR, ""),
+    "turbine-1": birth(Role.PRODUCER, "north"),
+    "house-1": birth(Role.CONSUMER, "north"),
+    "house-2": birth(Role.CONSUMER, "south"),
+    "reactor": birth(Role.GRID_SUPPLY, ""),
 }
 
 

@@ -8,19 +8,19 @@ import pytest
 from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
-    Kind,
     Message,
     Package,
     Phase,
     ProducerState,
     Receipt,
     Request,
+    Role,
     Supply,
 )
 from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, MAX_ATTEMPTS, NOTHING, Handler, Out
-from gridfleet.devices.agents.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.instruments import SIMULATED
-from gridfleet.devices.agents.seller import Seller, SellingSide
+from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
+from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.market.accounts import OpenAward
 from gridfleet.devices.market.clearing import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
@@ -43,7 +43,8 @@ HOUSEHOLD_WH = 15_000
 class Store(Buyer, Seller):
     """Buys until it is full in even ticks, and sells what it holds in odd ones."""
 
-    kind = Kind.CONSUMER
+    role = Role.PRODUCER
+    kind = "store"
     __slots__ = ("buying", "instruments", "market", "power_w", "selling", "stored_wh")
 
     def __init__(self, name: str = "store") -> None:
@@ -94,7 +95,7 @@ class Store(Buyer, Seller):
             return NOTHING
         sales = self.selling.sales
         self.stored_wh -= sales.sold_wh
-        return [self.producer_state("turbine", sales.unsold_wh)]
+        return [self.producer_state(sales.unsold_wh)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {**Buyer.handlers, **Seller.handlers, Bid: on_bid}
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {

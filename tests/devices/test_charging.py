@@ -16,13 +16,13 @@ from gridfleet.broker.protocol.messages import (
     Close,
     Decline,
     Heartbeat,
-    Kind,
     Lease,
     Message,
     Mode,
     Offer,
     Phase,
     Release,
+    Role,
     Settings,
     VehicleState,
 )
@@ -236,7 +236,7 @@ def test_a_price_limit_is_kept() -> None:
 
 def test_an_offer_above_the_limit_is_not_accepted() -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH, limit=200_000))
-    testbed.deliver("liar", "v1", birth(HOME, Kind.CHARGER), f"{HOME}/charger")
+    testbed.deliver("liar", "v1", birth(HOME, Role.CHARGER), f"{HOME}/charger")
     call = until_the_call(testbed)
     testbed.deliver("liar", "v1", Offer(call.call, 30_000, 200_001, testbed.now_ms + 60_000))
     testbed.expect("v1", HOME, Close(call.call))
@@ -246,7 +246,7 @@ def test_an_offer_above_the_limit_is_not_accepted() -> None:
 @pytest.mark.parametrize(("energy_wh", "price"), [(30_000, 200_001), (30_000, 10**9), (31_000, 100_000)])
 def test_a_lease_that_is_worse_than_its_offer_is_cancelled(energy_wh: int, price: int) -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH, limit=200_000))
-    testbed.deliver("liar", "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
+    testbed.deliver("liar", "v1", birth(HOME, Role.CHARGER, NEAR), f"{HOME}/charger")
     call = until_the_call(testbed)
     testbed.deliver("liar", "v1", Offer(call.call, 30_000, 100_000, testbed.now_ms + 60_000))
     testbed.expect_next("v1", "liar", Accept)
@@ -266,7 +266,7 @@ def test_an_offer_out_of_reach_is_not_accepted() -> None:
 
 def test_an_offer_smaller_than_the_energy_of_the_way_is_not_accepted() -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH))
-    testbed.deliver("far", "v1", birth(HOME, Kind.CHARGER, (51.0, 10.9)), f"{HOME}/charger")
+    testbed.deliver("far", "v1", birth(HOME, Role.CHARGER, (51.0, 10.9)), f"{HOME}/charger")
     call = until_the_call(testbed)
     testbed.deliver("far", "v1", Offer(call.call, 9_000, 100_000, testbed.now_ms + 60_000))
     testbed.expect("v1", HOME, Close(call.call))
@@ -509,7 +509,7 @@ def test_a_vehicle_stranded_on_the_way_releases_its_port() -> None:
         car.reservation.session.price_ueur_per_kwh,
         testbed.now_ms,
     )
-    car.on_reserved(car.reservation.session.charger, lease, birth(HOME, Kind.CHARGER, NEAR), testbed.now_ms)
+    car.on_reserved(car.reservation.session.charger, lease, birth(HOME, Role.CHARGER, NEAR), testbed.now_ms)
     for _ in range(12):
         finish_tick(testbed)
         testbed.run_phases(Phase.BID)
@@ -640,13 +640,13 @@ def test_what_is_late_or_for_another_call_is_counted() -> None:
 def test_a_charger_that_goes_offline_before_its_offer_is_not_waited_for() -> None:
     testbed = Testbed(vehicle("v1", stored_wh=LOW_WH, limit=400_000))
     for name in ("one", "two"):
-        testbed.deliver(name, "v1", birth(HOME, Kind.CHARGER, NEAR), f"{HOME}/charger")
+        testbed.deliver(name, "v1", birth(HOME, Role.CHARGER, NEAR), f"{HOME}/charger")
     call = until_the_call(testbed)
     for name in ("one", "two"):
         testbed.deliver(name, "v1", Offer(call.call, 30_000, 100_000, testbed.now_ms + 60_000))
     testbed.expect_next("v1", "one", Accept)
     for name in ("two", "one"):
-        online = birth(HOME, Kind.CHARGER, NEAR)
+        online = birth(HOME, Role.CHARGER, NEAR)
         testbed.deliver(name, "v1", replace(online, online=False), f"{HOME}/charger")
     testbed.expect("v1", HOME, Close(call.call))
     assert v1(testbed).search.negotiation is None

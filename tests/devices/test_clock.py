@@ -15,11 +15,11 @@ from gridfleet.broker.protocol.messages import (
     ClockState,
     Control,
     Grant,
-    Kind,
     Message,
     Mode,
     Phase,
     Ready,
+    Role,
     Settings,
     Tick,
 )
@@ -66,11 +66,11 @@ class Run:
         return self.take(self.clock.handle("", device, Ready(number, through, wake_ms), self.now_ms))
 
     def comes_online(self, device: str) -> "Run":
-        out = self.clock.handle("here/vehicle", device, birth(HERE, Kind.VEHICLE), self.now_ms)
+        out = self.clock.handle("here/vehicle", device, birth(HERE, Role.VEHICLE), self.now_ms)
         return self.take(out)
 
     def goes_offline(self, device: str) -> "Run":
-        will = birth(HERE, Kind.VEHICLE)
+        will = birth(HERE, Role.VEHICLE)
         offline = replace(will, online=False)
         return self.take(self.clock.handle("here/vehicle", device, offline, self.now_ms))
 
@@ -625,7 +625,7 @@ scopes = st.sampled_from([*SETTINGS, "paused", "step", "ticks", "mode", "seconds
 actions = st.one_of(
     st.tuples(scopes, st.builds(Control, values, st.integers(0, 9))),
     st.tuples(st.just(""), anything(Ready, small)),
-    st.tuples(st.just("here/vehicle"), st.builds(birth, st.just(HERE), st.sampled_from(Kind))),
+    st.tuples(st.just("here/vehicle"), st.builds(birth, st.just(HERE), st.sampled_from(Role))),
     st.tuples(st.just(""), st.integers(1, TICK_MS)),
 )
 

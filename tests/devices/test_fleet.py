@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Mode, Phase
+from gridfleet.broker.protocol.messages import ID_PATTERN, Mode, Phase, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roster import Roster
@@ -56,7 +56,7 @@ def test_an_agent_is_made_the_same_every_time(agent_id: str) -> None:
     assert once is not again
     assert memory(once) == memory(again) == memory(elsewhere)
     assert once.id == agent_id
-    assert once.kind is fleet.kind_of(agent_id)
+    assert once.role is fleet.role_of(agent_id)
 
 
 def test_another_seed_is_another_fleet() -> None:
@@ -77,7 +77,7 @@ def test_ids_are_valid_and_unique() -> None:
     assert len(set(fleet.ids)) == len(fleet.ids)
     assert CLOCK_ID not in fleet.ids
     assert all(re.fullmatch(ID_PATTERN.removesuffix("$"), agent_id) for agent_id in fleet.ids)
-    reactors = [agent_id for agent_id in fleet.ids if fleet.kind_of(agent_id) is Kind.REACTOR]
+    reactors = [agent_id for agent_id in fleet.ids if fleet.role_of(agent_id) is Role.GRID_SUPPLY]
     assert reactors == ["reactor-1", "reactor-2", "reactor-3"]
     assert sorted(fleet.ids) == sorted(agent.id for agent in fleet.agents())
 
@@ -118,8 +118,8 @@ def test_a_single_cell_has_the_name_of_the_site() -> None:
 def test_every_agent_stands_in_its_cell(rows: int, columns: int, seed: int) -> None:
     fleet = Fleet(scenario_of(rows, columns, "turbines.sites=[]"), seed)
     areas = {cell.name: cell.area for cell in fleet.cells}
-    local = [agent for agent in fleet.agents() if agent.kind is not Kind.REACTOR]
-    assert {agent.kind for agent in local} == set(Kind) - {Kind.CLOCK, Kind.REACTOR}
+    local = [agent for agent in fleet.agents() if agent.role is not Role.GRID_SUPPLY]
+    assert {agent.role for agent in local} == set(Role) - {Role.CLOCK, Role.GRID_SUPPLY, Role.STORAGE}
     for agent in local:
         south, north, west, east = areas[agent.cell]
         assert south - 1e-6 <= agent.latitude <= north + 1e-6
@@ -188,11 +188,11 @@ def test_an_empty_fleet_can_be_made() -> None:
 
 def test_a_roster_holds_devices_that_are_online() -> None:
     roster = Roster()
-    here = birth("here", Kind.CHARGER)
+    here = birth("here", Role.CHARGER)
     roster.apply("a", here)
     roster.apply("a", here)
     assert roster.members == {"a": here}
-    offline = type(here)(online=False, kind=Kind.CHARGER, cell="here", latitude=0.0, longitude=0.0)
+    offline = type(here)(online=False, role=Role.CHARGER, cell="here", latitude=0.0, longitude=0.0)
     roster.apply("a", offline)
     roster.apply("b", offline)
     assert roster.members == {}

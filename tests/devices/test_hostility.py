@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.codec import decode, encode
-from gridfleet.broker.protocol.messages import Control, Grant, Kind, Message, Phase, Tick
+from gridfleet.broker.protocol.messages import Control, Grant, Message, Phase, Role, Tick
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import NO_TICK, Agent, Out
-from gridfleet.devices.agents.buyer import Buyer
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.household import Household
+from gridfleet.devices.agents.roles.buyer import Buyer
+from gridfleet.devices.agents.roles.seller import Seller
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.agents.seller import Seller
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.agents.vehicle import Vehicle
 from gridfleet.devices.physics.demand import load_profile
@@ -111,7 +111,7 @@ def deliver(agent: Agent, received: Received) -> list[Out]:
     now_ms = START_MS
     published = [agent.start(now_ms)]
     published += [
-        agent.handle(f"{cell}/charger", "near", birth(cell, Kind.CHARGER), now_ms) for cell in (HOME, "there")
+        agent.handle(f"{cell}/charger", "near", birth(cell, Role.CHARGER), now_ms) for cell in (HOME, "there")
     ]
     for sender, scope, message, wait_ms in received:
         now_ms += wait_ms
@@ -169,7 +169,7 @@ def test_the_same_messages_have_the_same_result(kind: str) -> None:
 @pytest.mark.parametrize("kind", AGENTS)
 def test_a_message_of_a_class_that_it_does_not_handle_is_refused_and_counted(kind: str) -> None:
     agent = AGENTS[kind]()
-    candidates: list[Message] = [birth(HOME, Kind.CLOCK), Control(True, 1), Grant(0, START_MS)]
+    candidates: list[Message] = [birth(HOME, Role.CLOCK), Control(True, 1), Grant(0, START_MS)]
     unexpected = [message for message in candidates if type(message) not in agent.handlers]
     assert {Control, Grant} <= {type(message) for message in unexpected}
     for message in unexpected:

@@ -1,17 +1,19 @@
 """Promises kept and broken: which partners are avoided, for how long, and that a lying charger loses its customers."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from gridfleet.broker.protocol.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
-from gridfleet.devices.agents.base import Out
+from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.charging.reputation import MAX_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from gridfleet.devices.config.scenario import parse
-from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
-from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import DeviceIdentity
+from gridfleet.devices.kinds.agent_type import AgentContext
+from gridfleet.devices.kinds.charger import CHARGER, ChargerSettings
+from gridfleet.devices.kinds.registry import AGENT_TYPES
+from tests.plugins import registered
 from tests.system.message_log import simulate
 
 
@@ -82,20 +84,16 @@ class DeclinesReleases(Liar):
 
 @pytest.mark.parametrize("kind", [Liar, DeclinesReleases])
 def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_customers(
-    kind: type[Charger], monkeypatch: pytest.MonkeyPatch
+    kind: type[Charger],
 ) -> None:
-    build = agent_factory.build_charger
+    def first_lies(context: AgentContext[ChargerSettings]) -> Agent:
+        liar = replace(context, agent_class=kind)
+        return CHARGER.build(liar if context.id == "charger-1" else context)
 
-    def first_lies(
-        identity: DeviceIdentity, settings: ChargerTable, market: MarketTable, *, reactor: str | None
-    ) -> Charger:
-        agent_class = kind if identity.id == "charger-1" else None
-        return build(identity, settings, market, reactor=reactor, agent_class=agent_class)
-
-    monkeypatch.setattr(agent_factory, "build_charger", first_lies)
     small = ["area.south=51", "area.north=52", "area.west=9", "area.east=10", "chargers.count=4"]
     scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
-    run = simulate(scenario, 60)
+    with registered(AGENT_TYPES, replace(CHARGER, build=first_lies)):
+        run = simulate(scenario, 60)
     accepted = Counter(sender for scope, sender, _ in run.of(Accept) if scope == "charger-1")
     assert accepted
     assert max(accepted.values()) <= 2

@@ -10,13 +10,13 @@ from gridfleet.broker.protocol.messages import (
     ChargerState,
     ConsumerState,
     Correction,
-    Kind,
     Mode,
     Phase,
     ProducerState,
     Receipt,
     Request,
     Residual,
+    Role,
     Supply,
     Surplus,
 )
@@ -651,7 +651,7 @@ def test_a_roster_may_be_shared() -> None:
     assert set(roster.members) == {"t1", "t2", "h1"}
     testbed.run_tick()
     assert [s.sold_wh for s in testbed.published(ProducerState)] == [5_000, 5_000]
-    roster.apply("h1", birth(HOME, Kind.CONSUMER))
+    roster.apply("h1", birth(HOME, Role.CONSUMER))
     assert set(roster.members) == {"t1", "t2", "h1"}
 
 

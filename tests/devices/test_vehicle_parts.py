@@ -9,12 +9,12 @@ from gridfleet.broker.protocol.messages import (
     Close,
     Decline,
     Heartbeat,
-    Kind,
     Lease,
     Message,
     Offer,
     Presence,
     Release,
+    Role,
 )
 from gridfleet.broker.protocol.units import MS_PER_HOUR
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NO_TICK, NOTHING, Action, Out
@@ -173,7 +173,7 @@ def search_of(*chargers: str, stored_wh: int = 14_000) -> tuple[ChargerSearch, S
     trip, vehicle = trip_of(stored_wh)
     home, there = Roster(), Roster()
     for charger in chargers:
-        home.apply(charger, birth(HOME, Kind.CHARGER, NEAR))
+        home.apply(charger, birth(HOME, Role.CHARGER, NEAR))
     search = ChargerSearch(
         vehicle,
         trip,
@@ -240,7 +240,7 @@ def test_without_an_offer_it_pauses_longer_each_time() -> None:
 def test_a_charger_that_goes_offline_is_not_waited_for() -> None:
     search, vehicle, _ = search_of("c1")
     call_in(search.call(1_000))
-    offline = Presence(online=False, kind=Kind.CHARGER, cell=HOME, latitude=NEAR[0], longitude=NEAR[1])
+    offline = Presence(online=False, role=Role.CHARGER, cell=HOME, latitude=NEAR[0], longitude=NEAR[1])
     out = search.on_presence("c1", offline, 2_000)
     assert [type(message) for _, message in out] == [Close, Close]
     assert search.find("c1") is None
@@ -265,7 +265,7 @@ def reservation_of(stored_wh: int = 14_000) -> tuple[VehicleReservation, StandIn
     search, vehicle, trip = search_of("c1", stored_wh=stored_wh)
     reservation = VehicleReservation(vehicle, trip, search, Reputation())
     lease = Lease(7, 20_000, PRICE, 9_999_999)
-    reservation.begin("c1", lease, birth(HOME, Kind.CHARGER, NEAR), 0)
+    reservation.begin("c1", lease, birth(HOME, Role.CHARGER, NEAR), 0)
     vehicle.run_plan()
     assert trip.status is VehicleStatus.CHARGING
     return reservation, vehicle, trip
@@ -327,7 +327,7 @@ def test_a_charger_out_of_service_has_broken_no_promise() -> None:
         reputation.note("c1", 0, kept=False)
         search, vehicle, trip = search_of("c1")
         reservation = VehicleReservation(vehicle, trip, search, reputation)
-        reservation.begin("c1", Lease(7, 20_000, PRICE, 9_999_999), birth(HOME, Kind.CHARGER, NEAR), 0)
+        reservation.begin("c1", Lease(7, 20_000, PRICE, 9_999_999), birth(HOME, Role.CHARGER, NEAR), 0)
         out = reservation.on_decline(Decline(7, reason), 1_000)  # type: ignore[arg-type]
         assert isinstance(only(out), Release)
         assert reputation.trusts("c1", 0) is trusted
@@ -336,7 +336,7 @@ def test_a_charger_out_of_service_has_broken_no_promise() -> None:
 def test_with_the_chargers_own_meter_the_bill_says_what_was_drawn() -> None:
     search, vehicle, trip = search_of("c1")
     reservation = VehicleReservation(vehicle, trip, search, Reputation())
-    at = birth(HOME, Kind.CHARGER, NEAR)
+    at = birth(HOME, Role.CHARGER, NEAR)
     reservation.begin("c1", Lease(7, 20_000, PRICE, 9_999_999, metered=True), at, 0)
     vehicle.run_plan()
     assert reservation.drawn_wh == 0

@@ -11,12 +11,12 @@ from typing import ClassVar, Final, TypeVar
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.messages import (
     PHASES,
-    Kind,
     Message,
     Mode,
     Package,
     Phase,
     Presence,
+    Role,
     Settings,
     Tick,
 )
@@ -354,8 +354,8 @@ def vehicle(
     )
 
 
-def birth(cell: str, kind: Kind, place: tuple[float, float] = PLACE) -> Presence:
-    return Presence(online=True, kind=kind, cell=cell, latitude=place[0], longitude=place[1])
+def birth(cell: str, role: Role, place: tuple[float, float] = PLACE) -> Presence:
+    return Presence(online=True, role=role, cell=cell, latitude=place[0], longitude=place[1])
 
 
 def package(index: int, energy_wh: int, price: int = EUR) -> Package:

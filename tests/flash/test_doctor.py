@@ -12,7 +12,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker, Ports
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.codec import encode
-from gridfleet.broker.protocol.messages import FleetPresence, Kind
+from gridfleet.broker.protocol.messages import FleetPresence, Role
 from gridfleet.broker.protocol.topics import topic
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -182,7 +182,7 @@ def test_a_simulated_device_is_reported(tmp_path: Path) -> None:
 def test_secrets_must_be_complete_and_private(tmp_path: Path, secrets: Path, cell: str) -> None:
     pi, device = machine(tmp_path), charger(cell, credentials=secrets)
     assert "is missing" in only(check_device(device, pi), "secrets").text
-    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
+    enrol(secrets, Enrolment("charger-01", Role.CHARGER, cell))
     assert only(check_device(device, pi), "secrets").severity is OK
     SecretsFolder(secrets).password_of("charger-01").chmod(0o604)
     diagnosis = only(check_device(device, pi), "secrets")
@@ -194,7 +194,7 @@ def test_secrets_must_be_complete_and_private(tmp_path: Path, secrets: Path, cel
 
 @pytest.fixture
 def enrolled(secrets: Path, cell: str) -> Path:
-    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
+    enrol(secrets, Enrolment("charger-01", Role.CHARGER, cell))
     return secrets
 
 

@@ -12,7 +12,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
@@ -28,7 +28,7 @@ ALL = "gridfleet/town/#"
 
 @pytest.fixture
 def charger(cell: str) -> Enrolment:
-    return Enrolment("charger-01", Kind.CHARGER, cell)
+    return Enrolment("charger-01", Role.CHARGER, cell)
 
 
 @pytest.mark.mosquitto
@@ -110,7 +110,7 @@ def test_the_access_rules_are_those_of_its_kind_and_cell(
     enrol(secrets, charger)
     rules = SecretsFolder(secrets).acl.read_text().split("\n\n")
     own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
-    like = next(each for each in fleet.agents() if each.kind is Kind.CHARGER and each.cell == charger.cell)
+    like = next(each for each in fleet.agents() if each.kind is Role.CHARGER and each.cell == charger.cell)
     same = next(rule for rule in rules if rule.startswith(f"user {like.id}\n"))
     assert own.strip() == same.strip().replace(like.id, "charger-01")
 
@@ -137,10 +137,10 @@ def test_a_revoked_device_leaves_no_file_and_no_rule(secrets: Path, charger: Enr
 @pytest.mark.parametrize(
     ("enrolment", "site", "message"),
     [
-        (Enrolment("x", Kind.CHARGER, "nowhere"), None, "cell 'nowhere' does not exist at town; allowed are"),
-        (Enrolment("x", Kind.CHARGER, "nowhere"), "city", "belongs to site 'city'.*the secrets of 'town'"),
+        (Enrolment("x", Role.CHARGER, "nowhere"), None, "cell 'nowhere' does not exist at town; allowed are"),
+        (Enrolment("x", Role.CHARGER, "nowhere"), "city", "belongs to site 'city'.*the secrets of 'town'"),
         (
-            Enrolment("operator", Kind.CHARGER, ""),
+            Enrolment("operator", Role.CHARGER, ""),
             None,
             "this id already belongs to the operator: choose another id",
         ),
@@ -149,7 +149,7 @@ def test_a_revoked_device_leaves_no_file_and_no_rule(secrets: Path, charger: Enr
 def test_a_wrong_enrolment_is_refused_with_the_reason(
     secrets: Path, cell: str, enrolment: Enrolment, site: str | None, message: str
 ) -> None:
-    requested = Enrolment(enrolment.id, enrolment.kind, enrolment.cell or cell)
+    requested = Enrolment(enrolment.id, enrolment.role, enrolment.cell or cell)
     before = SecretsFolder(secrets).user_registry.read_bytes()
     with pytest.raises(CommandError, match=message):
         check_enrolment(secrets, requested, site)

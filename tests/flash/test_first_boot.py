@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.provisioning.flash import first_boot
 from gridfleet.provisioning.flash.card import device_files
 from gridfleet.provisioning.flash.device_spec import (
@@ -55,7 +55,7 @@ def card(tmp_path: Path, secrets: Path, device_file: Path, bundle: Bundle) -> Pa
     spec = make_device_spec(
         tmp_path, FlashSettings(secrets=str(secrets)), DeviceSettings(file=device_file.name)
     )
-    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, spec.device.cell))
+    enrol(secrets, Enrolment("charger-01", Role.CHARGER, spec.device.cell))
     for name, content in device_files(spec, bundle).items():
         (tmp_path / "boot" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "boot" / name).write_bytes(content)

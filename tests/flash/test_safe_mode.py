@@ -10,7 +10,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.hil.mock_pi import MockPi
 from gridfleet.devices.edge.safe_mode import SafeMode
@@ -78,7 +78,7 @@ def published_by(
 def test_the_contactor_is_open_and_an_incident_is_published(
     secrets: Path, cell: str, pi: MockPi, closed_when: str
 ) -> None:
-    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
+    enrol(secrets, Enrolment("charger-01", Role.CHARGER, cell))
     with MosquittoBroker(secrets) as broker:
         file = device(cell, broker.url, closed_when)
         safe = SafeMode(file, credentials=FileCredentials(secrets), open_board=lambda _: pi.board())
@@ -94,7 +94,7 @@ def test_the_contactor_is_open_and_an_incident_is_published(
 
 @pytest.mark.mosquitto
 def test_pins_that_cannot_be_opened_are_reported(secrets: Path, cell: str) -> None:
-    enrol(secrets, Enrolment("charger-01", Kind.CHARGER, cell))
+    enrol(secrets, Enrolment("charger-01", Role.CHARGER, cell))
 
     def broken(_: DeviceFile) -> MockPi:
         raise OSError("no such chip")

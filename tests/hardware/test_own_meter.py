@@ -1,17 +1,18 @@
 """A whole site whose chargers have meters: the metered energy is booked and billed, and the auditor agrees."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
 from gridfleet.dashboards.reports.columns import AGENTS, TRADES
-from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.config.shared_tables import ChargerTable, MarketTable
-from gridfleet.devices.runtime import agent_factory
-from gridfleet.devices.runtime.agent_factory import DeviceIdentity
+from gridfleet.devices.kinds.charger import CHARGER
+from gridfleet.devices.kinds.registry import AGENT_TYPES
 from tests.dashboards.runs import audit, broken, record
+from tests.plugins import registered
 from tests.system.message_log import MessageLog, simulate
 
 TICKS: Final = 40
@@ -37,16 +38,12 @@ class Meter:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> MessageLog:
-    build = agent_factory.build_charger
-
-    def build_metered(
-        identity: DeviceIdentity, settings: ChargerTable, market: MarketTable, *, reactor: str | None
-    ) -> Charger:
-        return build(identity, settings, market, reactor=reactor, connector=Meter())
-
-    monkeypatch.setattr(agent_factory, "build_charger", build_metered)
-    return simulate(load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS)
+def run() -> Iterator[MessageLog]:
+    metered = replace(CHARGER, build=lambda context: CHARGER.build(replace(context, hardware=Meter())))
+    with registered(AGENT_TYPES, metered):
+        yield simulate(
+            load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS
+        )
 
 
 def test_vehicles_pay_for_the_metered_energy(run: MessageLog) -> None:

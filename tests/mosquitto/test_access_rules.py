@@ -10,7 +10,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
-from gridfleet.broker.protocol.messages import ID_PATTERN, Kind, Message, Mode
+from gridfleet.broker.protocol.messages import ID_PATTERN, Message, Mode, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TOPIC_TABLE, discovery_topic, topic
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.agent_runner import filters_of
@@ -101,7 +101,7 @@ def test_every_message_type_may_be_published_by_a_user() -> None:
 
 
 def test_the_rules_of_a_household() -> None:
-    text = access_rules("here", [Identity("household-1", Kind.CONSUMER, "north", ("south",))])
+    text = access_rules("here", [Identity("household-1", Role.CONSUMER, "north", ("south",))])
     assert text.startswith("pattern read gridfleet/here/grant/%u/+\n")
     assert text.partition("user household-1\n")[2].splitlines() == [
         "topic read gridfleet/here/tick/+",
@@ -120,8 +120,8 @@ def test_the_rules_of_a_household() -> None:
 
 
 def test_the_rules_of_a_fleet_process() -> None:
-    house = Identity("household-1", Kind.CONSUMER, "north", ("south",))
-    turbine = Identity("turbine-1", Kind.TURBINE, "north", ("south",))
+    house = Identity("household-1", Role.CONSUMER, "north", ("south",))
+    turbine = Identity("turbine-1", Role.PRODUCER, "north", ("south",))
     text = access_rules(
         "here",
         [

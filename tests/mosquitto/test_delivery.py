@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gridfleet.broker.access_control import ClientRole as Role
-from gridfleet.broker.access_control import Identity, publish_filters, subscribe_filters
+from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.mqtt.client_options import Login
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import ROOT, TOPIC_TABLE, Scope, batch_topic, discovery_topic
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
@@ -42,12 +41,12 @@ def users(scenario: Scenario) -> dict[str, Identity]:
 
 def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
     """Return a topic of every message type, in every scope, of a sender."""
-    cells, kinds = ("cell-1-1", "cell-2-1", "cell-3-1"), tuple(Kind)
+    cells, kinds = ("cell-1-1", "cell-2-1", "cell-3-1"), tuple(Role)
     scopes = {
         Scope.SITE: [""],
         Scope.CELL: [f"{cell}/" for cell in cells],
         Scope.DEVICE: [f"{name}/" for name in names],
-        Scope.CELL_KIND: [f"{cell}/{kind}/" for cell, kind in itertools.product((*cells, "site"), kinds)],
+        Scope.CELL_ROLE: [f"{cell}/{kind}/" for cell, kind in itertools.product((*cells, "site"), kinds)],
         Scope.SETTING: ["paused/", "mode/"],
     }
     return [
@@ -290,4 +289,8 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
 
 
 def test_client_roles_are_named_like_their_users() -> None:
-    assert {role.value for role in Role} - {Role.FLEET, Role.BRIDGE} == {"recorder", "viewer", "operator"}
+    assert {role.value for role in ClientRole} - {ClientRole.FLEET, ClientRole.BRIDGE} == {
+        "recorder",
+        "viewer",
+        "operator",
+    }

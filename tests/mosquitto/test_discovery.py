@@ -13,7 +13,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.home_assistant import STATES, discovery_message
-from gridfleet.broker.protocol.messages import Kind, Presence
+from gridfleet.broker.protocol.messages import Presence, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
@@ -57,14 +57,14 @@ CLASSES: dict[str | None, tuple[set[str | None], set[str | None]]] = {
 }
 
 
-def discovery_of(kind: Kind) -> tuple[str, dict[str, Any]]:
+def discovery_of(kind: Role) -> tuple[str, dict[str, Any]]:
     presence = Presence(True, kind, "north", 51.0, 9.0, "a label")
     text, payload = discovery_message("town", "it-1", f"north/{kind}", presence)
     return text, json.loads(payload)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_the_discovery_message_has_all_required_and_only_known_keys(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", Role)
+def test_the_discovery_message_has_all_required_and_only_known_keys(kind: Role) -> None:
     text, payload = discovery_of(kind)
     assert text == "homeassistant/device/it-1_at_town/config"
     assert {"device", "components", "origin"} <= set(payload) <= TOP
@@ -79,16 +79,16 @@ def test_the_discovery_message_has_all_required_and_only_known_keys(kind: Kind) 
     assert len(set(identities)) == len(identities)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_units_match_device_classes(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", Role)
+def test_units_match_device_classes(kind: Role) -> None:
     for component in discovery_of(kind)[1]["components"].values():
         units, classes = CLASSES[component.get("device_class")]
         assert component.get("unit_of_measurement") in units
         assert component.get("state_class") in classes
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_templates_use_fields_that_the_state_has(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", Role)
+def test_templates_use_fields_that_the_state_has(kind: Role) -> None:
     known = {field.name for field in fields(STATES[kind])}
     components = discovery_of(kind)[1]["components"]
     used: set[str] = set()
@@ -102,7 +102,7 @@ def test_templates_use_fields_that_the_state_has(kind: Kind) -> None:
 
 
 def test_examples() -> None:
-    components = discovery_of(Kind.CHARGER)[1]["components"]
+    components = discovery_of(Role.CHARGER)[1]["components"]
     assert components["stored_wh"] == {
         "unique_id": "town/it-1/stored_wh",
         "state_topic": "gridfleet/town/state/it-1",

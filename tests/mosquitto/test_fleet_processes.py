@@ -143,10 +143,10 @@ def test_a_fleet_process_cannot_publish_for_the_devices_of_another(
 
     def presence(via: str) -> bytes:
         return encode(
-            Presence(online=True, kind=fleet.kind_of(other), cell=cell, latitude=1, longitude=1, via=via)
+            Presence(online=True, role=fleet.role_of(other), cell=cell, latitude=1, longitude=1, via=via)
         )
 
-    text = f"gridfleet/town/presence/{cell}/turbine/{other}"
+    text = f"gridfleet/town/presence/{cell}/producer/{other}"
     forged = pack([(f"charger-1/{other}", encode(Award(0, 0, (Package(0, 10_000, 500_000),))))])
     owner.connection.publish(text, presence("fleet-2"), qos=1, retain=True)
     assert loop.run_until(lambda: (other, "presence") in log, 60)

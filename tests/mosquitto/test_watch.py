@@ -15,7 +15,9 @@ from gridfleet.provisioning.cli.main import main
 from tests.mosquitto.clients import Clients
 
 pytestmark = pytest.mark.mosquitto
-OVER = ClockState(0, 0, 0, False, "finished", 0, 0, {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0)
+OVER = ClockState(
+    0, 0, 0, False, "finished", 0, 0, {}, "clock", {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
+)
 
 
 def test_the_viewer_sees_the_end_of_a_run(

@@ -10,7 +10,6 @@ from gridfleet.broker.protocol.messages import (
     Bid,
     ConsumerState,
     Correction,
-    Kind,
     Message,
     Mode,
     Package,
@@ -18,6 +17,7 @@ from gridfleet.broker.protocol.messages import (
     Presence,
     ProducerState,
     Receipt,
+    Role,
     Settings,
     Tick,
 )
@@ -37,8 +37,8 @@ class Site:
     def __init__(self) -> None:
         self.observations = Observations()
         self.balance_neur = 0
-        for name, kind in (("turbine-1", Kind.TURBINE), ("house-1", Kind.CONSUMER)):
-            self.publish(name, Presence(online=True, kind=kind, cell="here", latitude=0, longitude=0))
+        for name, role in (("turbine-1", Role.PRODUCER), ("house-1", Role.CONSUMER)):
+            self.publish(name, Presence(online=True, role=role, cell="here", latitude=0, longitude=0))
 
     def publish(self, sender: str, message: Message, scope: str = "") -> None:
         self.observations.receive(0, scope, sender, message)
@@ -67,7 +67,8 @@ class Site:
 
 def turbine(tick: int, balance_neur: int, sold_wh: int, earned_neur: int, unsettled_wh: int) -> ProducerState:
     return ProducerState(
-        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur, refused={}, kind="turbine",
+        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur,
+        refused={}, kind="turbine", figures={}, role="producer",
         generated_wh=20_000, sold_wh=sold_wh, curtailed_wh=20_000 - sold_wh - unsettled_wh,
         unsettled_wh=unsettled_wh, earned_neur=earned_neur,
     )  # fmt: skip
@@ -75,7 +76,8 @@ def turbine(tick: int, balance_neur: int, sold_wh: int, earned_neur: int, unsett
 
 def house(tick: int, balance_neur: int, bought_wh: int, paid_neur: int) -> ConsumerState:
     return ConsumerState(
-        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur, refused={}, kind="consumer",
+        tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur,
+        refused={}, kind="consumer", figures={}, role="consumer",
         demand_wh=10_000, bought_wh=bought_wh, paid_neur=paid_neur,
     )  # fmt: skip
 
@@ -198,7 +200,7 @@ def test_an_award_for_a_finished_tick_is_found() -> None:
 
 def test_a_device_that_stays_offline_is_found() -> None:
     site = make_site()
-    site.publish("house-1", Presence(online=False, kind=Kind.CONSUMER, cell="here", latitude=0, longitude=0))
+    site.publish("house-1", Presence(online=False, role=Role.CONSUMER, cell="here", latitude=0, longitude=0))
     assert failed_checks(site) == {"all devices are back"}
 
 

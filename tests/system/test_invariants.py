@@ -14,10 +14,10 @@ from gridfleet.broker.protocol.messages import (
     ChargerState,
     ConsumerState,
     Correction,
-    Kind,
     Phase,
     Presence,
     ProducerState,
+    Role,
     State,
     Supply,
     Tick,
@@ -34,7 +34,7 @@ from tests.system.message_log import MessageLog, digest, simulate
 pytestmark = pytest.mark.timeout(900)  # the profile `thorough` takes its time
 TICKS: Final = 14
 Account = ProducerState | ConsumerState | ChargerState | VehicleState
-BUYERS: Final = {Kind.CONSUMER, Kind.CHARGER}
+BUYERS: Final = {Role.CONSUMER, Role.CHARGER}
 
 
 NEAR: Final = {"area.south": 51, "area.north": 52, "area.west": 9, "area.east": 10}
@@ -194,10 +194,10 @@ def expected_messages(fleet: Fleet, devices: set[str]) -> set[tuple[str, str]]:
     """Return (sender, message type) of what devices publish in every tick."""
     words = {(device, "state") for device in devices}
     for device in devices:
-        kind = fleet.kind_of(device)
-        if kind in BUYERS:
+        role = fleet.role_of(device)
+        if role in BUYERS:
             words.add((device, "bid"))
-        elif kind is Kind.TURBINE:
+        elif role is Role.PRODUCER:
             words.add((device, "supply"))
     return words
 

@@ -18,13 +18,13 @@ from gridfleet.broker.protocol.messages import (
     ConsumerState,
     Control,
     Grant,
-    Kind,
     Message,
     Mode,
     Phase,
     Presence,
     ProducerState,
     Ready,
+    Role,
     State,
     Tick,
     VehicleState,
@@ -184,7 +184,7 @@ def test_scaled_time_ends_without_a_violation(address: BrokerAddress) -> None:
     assert [tick.tick for tick in begun(log)] == [0, 1, 2]
     assert broken(audit(log.messages, exact=False)) == {}
     assert {sender for _, sender, _ in log.of(Bid)} == {
-        agent for agent in fleet.ids if fleet.kind_of(agent) in {Kind.CONSUMER, Kind.CHARGER}
+        agent for agent in fleet.ids if fleet.role_of(agent) in {Role.CONSUMER, Role.CHARGER}
     }
 
 
@@ -324,8 +324,8 @@ def test_nobody_waits_for_an_offline_device(
     assert broken(audit(log.messages, exact=False)) == {}
 
 
-@pytest.mark.parametrize("kind", [Kind.VEHICLE, Kind.TURBINE])
-def test_a_silent_device_costs_one_deadline(kind: Kind, address: BrokerAddress) -> None:
+@pytest.mark.parametrize("kind", [Role.VEHICLE, Role.PRODUCER])
+def test_a_silent_device_costs_one_deadline(kind: Role, address: BrokerAddress) -> None:
     publish(address, f"germany/{kind}", "ghost", Presence(True, kind, "germany", 51.0, 10.0))
     site, log = site_of(SMALL, address, 6, deadline_ms=3_000)
     site.run()
@@ -346,7 +346,7 @@ def test_a_silent_charger_does_not_delay_every_call(
         nonlocal born
         if site.clock.tick == 1 and not born:
             born = True
-            publish(address, "germany/charger", "ghost", Presence(True, Kind.CHARGER, "germany", 51.0, 10.0))
+            publish(address, "germany/charger", "ghost", Presence(True, Role.CHARGER, "germany", 51.0, 10.0))
         for runner in runners.values():
             runner.answer_wait_ms = SHORT_WAIT_MS if site.clock.tick < 2 else TOO_LONG_MS
         return True
@@ -357,9 +357,9 @@ def test_a_silent_charger_does_not_delay_every_call(
     assert site.clock.lockstep.late_phases == 0
 
 
-@pytest.mark.parametrize("kind", [Kind.VEHICLE, Kind.CONSUMER, Kind.CHARGER, Kind.TURBINE])
+@pytest.mark.parametrize("kind", [Role.VEHICLE, Role.CONSUMER, Role.CHARGER, Role.PRODUCER])
 def test_a_silent_device_that_joins_a_running_site_costs_nothing(
-    kind: Kind, address: BrokerAddress, runners: dict[str, Runner]
+    kind: Role, address: BrokerAddress, runners: dict[str, Runner]
 ) -> None:
     site, log = site_of(SMALL, address, 8)
     birth = Presence(True, kind, "germany", 51.0, 10.0)

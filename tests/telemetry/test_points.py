@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from influxdb_client.client.write import point as client
 
-from gridfleet.broker.protocol.messages import Kind, Tick, VehicleState
+from gridfleet.broker.protocol.messages import Role, Tick, VehicleState
 from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
@@ -113,7 +113,7 @@ def test_tags_are_bounded() -> None:
     devices, cells = 57 + 1, 2 + 1  # the clock is a device too; and there may be `unknown`
     assert series["device"] == 57
     assert series["vehicles"] <= cells * (len(STATUSES) + 1)
-    assert series["rejects"] <= cells * len(Kind) * (len(REASONS) + 1)
+    assert series["rejects"] <= cells * len(Role) * (len(REASONS) + 1)
     assert series["reservation"] <= devices * (len(OUTCOMES) + 1)
     assert series["event"] <= 2 * devices + len(EVENTS)
     assert series["messages"] <= cells * len(TOPIC_TABLE)

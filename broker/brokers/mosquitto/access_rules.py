@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gridfleet.broker.access_control import Identity, publish_filters, subscribe_filters
-from gridfleet.broker.protocol.messages import Kind
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import TOPIC_TABLE, Scope, topic_filter
 
 USER_NAME: Final = "%u"
@@ -14,15 +14,15 @@ USER_NAME: Final = "%u"
 def access_rules(site: str, identities: Iterable[Identity]) -> str:
     """Return the access rules of a site's users as the text of an ACL file.
 
-    Message types that every kind of device may receive by its id are patterns for all users. Everything else is listed
-    for each user, because it depends on kind and cell. The tick comes first there, because it is delivered most.
+    Message types that devices of every role may receive by its id are patterns for all users. Everything else is listed
+    for each user, because it depends on role and cell. The tick comes first there, because it is delivered most.
     Raises ValueError for a user name that Mosquitto would misread.
     """
     patterns = {
         topic_filter(site, message_type.name, USER_NAME)
         for message_type in TOPIC_TABLE
         if message_type.scope is Scope.DEVICE
-        and any(access.kinds == set(Kind) for access in message_type.readers)
+        and any(access.roles == set(Role) for access in message_type.readers)
     }
     lines = [f"pattern read {each}" for each in sorted(patterns)]
     for identity in identities:

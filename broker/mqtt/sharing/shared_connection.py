@@ -205,10 +205,10 @@ class SharedConnection:
                 cell_and_process = self._decoder.presences.fleet_of(scope)
                 return None if cell_and_process is None else cell_and_process[0]
             case Scope.CELL:
-                kinds = frozenset(chain.from_iterable(access.kinds for access in message_type.readers))
+                roles = frozenset(chain.from_iterable(access.roles for access in message_type.readers))
                 ranges = (message_type.to_cells, *(access.from_cells for access in message_type.readers))
                 own_cell_only = all(each is CellRange.OWN for each in ranges)
-                direct = self._decoder.presences.any_direct(kinds, scope if own_cell_only else None)
+                direct = self._decoder.presences.any_direct(roles, scope if own_cell_only else None)
                 return None if direct else scope
             case _:
                 return None

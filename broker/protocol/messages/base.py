@@ -1,4 +1,4 @@
-"""What all messages share: the base class, field types with their bounds, and the kinds of device."""
+"""What all messages share: the base class, field types with their bounds, and the roles of devices."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
@@ -24,20 +24,36 @@ Reading = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 ShortText = Annotated[str, Field(max_length=64)]
 Faults = Annotated[tuple[ShortText, ...], Field(max_length=32)]
+KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+"""A kind of device: lower-case letters, digits, `_` and `-`."""
+FigureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+MAX_FIGURES: Final = 32
+"""The most figures that a device reports beside those of its role."""
 
 STRICT: Final = ConfigDict(strict=True, extra="forbid")
 """Validation converts no types and allows no unknown fields."""
 
 
-class Kind(StrEnum):
-    """The kinds of device."""
+class Role(StrEnum):
+    """The roles of devices, a closed set: what a device may publish and receive, and what its account states.
 
-    TURBINE = "turbine"
+    A device also has a kind, such as heat pump, which is open: access rules, audit and reports depend on roles alone.
+    """
+
+    PRODUCER = "producer"
+    """Sells what it generates."""
     CONSUMER = "consumer"
+    """Buys what it needs."""
+    STORAGE = "storage"
+    """Buys and sells, and keeps energy in between."""
     CHARGER = "charger"
+    """Buys for its battery, reserves ports, and delivers to vehicles."""
     VEHICLE = "vehicle"
-    REACTOR = "reactor"
+    """Reserves a charger's port, and draws energy there."""
+    GRID_SUPPLY = "grid-supply"
+    """Sells at its own price what no cell has: the connection to the grid outside."""
     CLOCK = "clock"
+    """Publishes the ticks of the site."""
 
     __hash__ = str.__hash__  # Enum's own is written in Python, and this one is looked up all the time
 

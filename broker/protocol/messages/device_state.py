@@ -6,14 +6,18 @@ from pydantic import Field
 
 from gridfleet.broker.protocol.frozen import frozen
 from gridfleet.broker.protocol.messages.base import (
+    MAX_FIGURES,
     EnergyWh,
     Faults,
+    FigureName,
     Id,
+    KindName,
     Latitude,
     Longitude,
     Message,
     MoneyNeur,
     PowerW,
+    Reading,
     Serial,
     ShortText,
     TickNumber,
@@ -42,13 +46,17 @@ class State(Message):
     """Money earned less money paid since the device started."""
     refused: dict[ShortText, Serial]
     """How many messages were refused since the device started, by reason."""
+    kind: KindName
+    """What sort of device it is, as in its birth message."""
+    figures: Annotated[dict[FigureName, Reading], Field(max_length=MAX_FIGURES)]
+    """Figures of its own by name; the birth message gives their units."""
 
 
 @frozen
 class ProducerState(State):
     """generated = sold + curtailed + unsettled, where unsettled awaits its receipts."""
 
-    kind: Literal["turbine", "reactor"]
+    role: Literal["producer", "grid-supply"]
     generated_wh: EnergyWh
     sold_wh: EnergyWh
     curtailed_wh: EnergyWh
@@ -60,19 +68,43 @@ class ProducerState(State):
 
 @frozen
 class ConsumerState(State):
-    """The account of a household, a business or a farm."""
+    """The account of a device that buys what it needs."""
 
-    kind: Literal["consumer"]
+    role: Literal["consumer"]
     demand_wh: EnergyWh
     bought_wh: EnergyWh
     paid_neur: MoneyNeur
 
 
 @frozen
+class StorageState(State):
+    """stored = stored before + bought − charge loss − (sold + unsettled) − discharge loss.
+
+    Energy of an award without a receipt has left the battery; what was announced and not awarded stays in it.
+    """
+
+    role: Literal["storage"]
+    demand_wh: EnergyWh
+    bought_wh: EnergyWh
+    paid_neur: MoneyNeur
+    announced_wh: EnergyWh
+    """Energy that it announced as its supply."""
+    sold_wh: EnergyWh
+    unsettled_wh: EnergyWh
+    earned_neur: MoneyNeur
+    stored_wh: EnergyWh
+    capacity_wh: EnergyWh
+    charge_loss_wh: EnergyWh
+    discharge_loss_wh: EnergyWh
+    faults: Faults = ()
+    """Faults of its sensors and switches, each as `part: fault`."""
+
+
+@frozen
 class ChargerState(State):
     """stored = stored before + bought − charge loss − delivered − discharge loss."""
 
-    kind: Literal["charger"]
+    role: Literal["charger"]
     demand_wh: EnergyWh
     bought_wh: EnergyWh
     paid_neur: MoneyNeur
@@ -96,7 +128,7 @@ class ChargerState(State):
 class VehicleState(State):
     """stored = stored before + drawn − charge loss − driven."""
 
-    kind: Literal["vehicle"]
+    role: Literal["vehicle"]
     model: ShortText
     consumption_wh_per_km: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     stored_wh: EnergyWh
@@ -118,7 +150,7 @@ class VehicleState(State):
 class ClockState(State):
     """The settings in force, and the revision that a new control must exceed."""
 
-    kind: Literal["clock"]
+    role: Literal["clock"]
     mode: Mode
     paused: bool
     seconds_per_tick: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -128,6 +160,7 @@ class ClockState(State):
 
 
 AnyState = Annotated[
-    ProducerState | ConsumerState | ChargerState | VehicleState | ClockState, Field(discriminator="kind")
+    ProducerState | ConsumerState | StorageState | ChargerState | VehicleState | ClockState,
+    Field(discriminator="role"),
 ]
-"""The payload of a `state` topic; `kind` says which class it is."""
+"""The payload of a `state` topic; `role` says which class it is."""

@@ -48,7 +48,7 @@ class TurbineControl:
         self._adc = (
             board.adc(device.adc.device) if device.adc is not None and device.vane is not None else None
         )
-        self._temperature_c = device.turbine.temperature_c
+        self._temperature_c = device.anemometer.temperature_c
         self._silent_after_s = device.safety.agent_silent_s
         self._faults = FaultRegister(board, self.events)
         self._vane_read_s: float | None = None

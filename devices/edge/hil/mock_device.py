@@ -6,7 +6,7 @@ from typing import Final
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hil.mock_pi import MockBoard, MockPi, RealClock
-from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
+from gridfleet.devices.edge.hil.plants import Plant
 
 MAX_WAIT_S: Final = 0.05
 
@@ -14,7 +14,7 @@ MAX_WAIT_S: Final = 0.05
 class _PlantBoard(MockBoard):
     """A board whose plant runs in a thread until it is closed."""
 
-    def __init__(self, pi: MockPi, plant: ChargingPlant | WindPlant) -> None:
+    def __init__(self, pi: MockPi, plant: Plant) -> None:
         super().__init__(pi)
         self._plant = plant
         self._stopping = threading.Event()
@@ -37,16 +37,7 @@ class _PlantBoard(MockBoard):
 def mock_board(file: DeviceFile) -> Board:
     """Return mocked pins; without [mock] no vehicle is plugged in, and there is no wind."""
     pi = MockPi(RealClock())
-    settings = file.mock
     if file.adc is not None:
         pi.adc.reference_v = file.adc.reference_v
-    if file.kind == "turbine":
-        wind = WindPlant(pi, file)
-        wind.blow(settings.wind_m_per_s if settings is not None else 0.0)
-        return _PlantBoard(pi, wind)
-    charging = ChargingPlant(pi, file)
-    if settings is not None:
-        charging.draws_a = settings.current_a
-        if settings.plugged:
-            charging.plug_in()
-    return _PlantBoard(pi, charging)
+    plant = file.agent_type.plant
+    return MockBoard(pi) if plant is None else _PlantBoard(pi, plant(pi, file))

@@ -6,7 +6,7 @@ time and in real time. Its faults are attributes that a test sets and resets.
 
 from collections.abc import Callable
 from math import inf, sin, sqrt, tau
-from typing import Final
+from typing import Final, Protocol
 
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.sensor_tables import AlternatingTable, ContactorTable
@@ -17,6 +17,18 @@ CONTACTS_FOLLOW_S: Final = 0.02
 """Seconds after which the main contacts follow the coil."""
 PULSE_SHARE: Final = 0.2
 """Share of a turn for which the reed contact is closed."""
+
+
+class Plant(Protocol):
+    """Something connected to the pins of a mocked Pi."""
+
+    @property
+    def due_s(self) -> float:
+        """When it acts next, by the Pi's time; `math.inf` for never."""
+        ...
+
+    def act(self) -> None:
+        """Act."""
 
 
 def sensed(table: AlternatingTable, value: Callable[[float], float]) -> Callable[[float], float]:

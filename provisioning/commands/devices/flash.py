@@ -224,7 +224,7 @@ def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "Fla
         device, wifi = spec.device, spec.wifi
         print(f"{device.id}: {device.kind} in {device.cell}, {device.site}; device file {spec.source}")
         steps = [
-            f"enrol it in {spec.secrets}/: new password and certificate, and the rights of a {device.kind}",
+            f"enrol it in {spec.secrets}/: new password and certificate, and the rights of a {device.role}",
             *target.plan(device.id),
         ]
         for number, step in enumerate(steps, 1):

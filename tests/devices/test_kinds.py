@@ -7,7 +7,7 @@ import pytest
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.config.device_file import parse as device_of
 from gridfleet.devices.config.scenario import parse as scenario_of
-from gridfleet.devices.edge.device_agent import simulated_agent
+from gridfleet.devices.edge.device_agent import build_agent
 from gridfleet.devices.runtime.fleet import Fleet
 
 SCENARIO: Final = """
@@ -72,7 +72,7 @@ def settings_of(agent: Agent) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", TABLES)
 def test_the_same_settings_give_the_same_agent(kind: str) -> None:
     from_scenario = Fleet(scenario_of(SCENARIO, "home.toml")).build_agent(f"{kind}-1")
-    from_file = simulated_agent(device_of(DEVICE.format(kind=kind) + TABLES[kind], "device.toml"))
+    from_file = build_agent(device_of(DEVICE.format(kind=kind) + TABLES[kind], "device.toml"))
     assert type(from_scenario) is type(from_file)
     found = settings_of(from_scenario)
     assert found == settings_of(from_file)

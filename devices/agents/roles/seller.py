@@ -4,7 +4,7 @@
 hold one; it has no slots of its own, so an agent may be a `Buyer` as well.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from gridfleet.broker.protocol.messages import (
     Correction,
@@ -156,21 +156,13 @@ class Seller(Agent):
         """Book a receipt."""
         return self.selling.on_receipt(sender, receipt, now_ms)
 
-    def producer_state(
-        self, kind: Literal["turbine", "reactor"], curtailed_wh: int
-    ) -> tuple[str, ProducerState]:
-        """Return the account of the tick that ends."""
+    def producer_state(self, curtailed_wh: int) -> tuple[str, ProducerState]:
+        """Return the account of the tick that ends; `curtailed_wh` is what nobody bought."""
         sales = self.selling.sales
         return "", ProducerState(
-            tick=self.tick,
-            latitude=self.latitude,
-            longitude=self.longitude,
-            measured=self.instruments.measured,
-            status="running" if self.power_w else "idle",
-            power_w=self.power_w,
-            balance_neur=self.balance_neur,
-            refused=self.refused,
-            kind=kind,
+            **self.account(
+                "running" if self.power_w else "idle", self.power_w, measured=self.instruments.measured
+            ),
             generated_wh=sales.energy_wh,
             sold_wh=sales.sold_wh,
             curtailed_wh=curtailed_wh,

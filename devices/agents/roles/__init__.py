@@ -1,0 +1,1 @@
+"""The roles of devices as base classes: what a device of each role publishes, whatever its kind."""

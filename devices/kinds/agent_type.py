@@ -1,0 +1,138 @@
+"""The definition of a kind of device: `AgentType`, and `AgentContext`, from which its agent is built."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.units import ueur, wh
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.agents.instruments import SIMULATED, Instruments
+from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.config.shared_tables import MarketTable, Spread, Table
+from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.weather import Weather
+
+S_co = TypeVar("S_co", bound=Table, covariant=True)
+Area = tuple[float, float, float, float]
+"""South, north, west, east in degrees."""
+ROLES_OF_KINDS: Final = tuple(role for role in Role if role is not Role.CLOCK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentContext(Generic[S_co]):
+    """What an agent is built from: who and where it is, its settings, and what surrounds it.
+
+    The simulation, fleets and single devices all fill it.
+    """
+
+    id: str
+    cell: str
+    latitude: float
+    longitude: float
+    """Degrees."""
+    label: str
+    """For people; empty unless the user gave one."""
+    settings: S_co
+    """The table of the scenario or of the device file."""
+    market: MarketTable
+    """Prices of the market, and the size of a package."""
+    reactor: str | None
+    """The grid supply that serves its cell; None where there is none."""
+    neighbours: tuple[str, ...]
+    """The cells beside its own."""
+    area: Area
+    """Its cell."""
+    weather: Weather
+    measured_at_m: float | None
+    """Height of the weather's wind above ground; None where it is that at the hub."""
+    roster: Roster
+    """The members of its cell's market, for producers and storages."""
+    charger_rosters: tuple[Roster, ...]
+    """The chargers of its cell and of each neighbour, for vehicles."""
+    random: RandomStream
+    """Its own stream of random numbers, by seed and id."""
+    start_ms: int
+    """Simulated time at which the run begins; 0 for a single device, which does not know it."""
+    hardware: Any = None
+    """Its control loop on real or mocked pins; None where it is simulated."""
+    agent_class: Callable[..., Agent] | None = None
+    """A class of the user's own that is built instead of the kind's."""
+
+    @property
+    def identity(self) -> tuple[str, str, float, float]:
+        """Id, cell, latitude and longitude: the first arguments of every agent."""
+        return self.id, self.cell, self.latitude, self.longitude
+
+    @property
+    def instruments(self) -> Instruments:
+        """Its hardware as the agent's instruments."""
+        return self.hardware if self.hardware is not None else SIMULATED
+
+    @property
+    def as_buyer(self) -> dict[str, Any]:
+        """What the constructors of buyers need of the market."""
+        return {
+            "reactor": self.reactor,
+            "reactor_price_ueur_per_kwh": ueur(self.market.reactor_price_eur_per_kwh),
+        }
+
+    @property
+    def as_seller(self) -> dict[str, Any]:
+        """What the constructors of producers need of their cell."""
+        return {"roster": self.roster, "neighbours": self.neighbours, "instruments": self.instruments}
+
+    @property
+    def as_storage(self) -> dict[str, Any]:
+        """What the constructors of storages need."""
+        return {**self.as_buyer, **self.as_seller}
+
+    @property
+    def package_wh(self) -> int:
+        """The size of a package, Wh."""
+        return wh(self.market.package_kwh)
+
+    def draw(self, value: Spread) -> float:
+        """Return a setting's value: as it is, or drawn between two limits from the agent's random numbers."""
+        return self.random.uniform(*value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentType(Generic[S_co]):
+    """A kind of device, for the entry-point group `gridfleet.agents`.
+
+    Everything around a device – access rights, audit, report, telemetry, pages – depends on its role.
+    """
+
+    name: str
+    """The kind: `kind` in device files, the name of its table there and in scenarios, and its agent's `kind`."""
+    role: Role
+    settings: type[S_co]
+    """The model of its table, in scenarios and device files alike."""
+    build: Callable[[AgentContext[S_co]], Agent]
+    """Builds an agent; often its class."""
+    parts: tuple[str, ...] = ()
+    """The tables of pins and sensors that its device file may have, such as `anemometer`."""
+    needed_parts: tuple[str, ...] = ()
+    """Those of them that it cannot do without."""
+    control: Callable[[Any, Any], Any] | None = None
+    """Builds its control loop from device file and board; None for a kind that has no pins."""
+    plant: Callable[[Any, Any], Any] | None = None
+    """Builds what surrounds its mocked pins, from the mocked board and the device file; None for nothing."""
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES_OF_KINDS:
+            allowed = ", ".join(role.value for role in ROLES_OF_KINDS)
+            raise ValueError(f"{self.name}: role = {str(self.role)!r}; allowed are {allowed}")
+        object.__setattr__(self, "role", Role(self.role))
+
+    def make(self, context: AgentContext[Any]) -> Agent:
+        """Build an agent; raise ValueError where it does not have the type's role and kind."""
+        agent = self.build(context)
+        for what, expected in (("role", self.role), ("kind", self.name)):
+            found = getattr(agent, what, None)
+            if found != expected:
+                raise ValueError(
+                    f"{type(agent).__name__}: {what} = {str(found)!r}, but its AgentType says {str(expected)!r}"
+                )
+        return agent

@@ -1,0 +1,72 @@
+"""The charging station: its buffer battery, its ports, and the pins of a real one."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.units import ueur, wh
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.config.shared_tables import Share, Table
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+
+
+class ChargerSettings(Table):
+    """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
+
+    capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
+    stored_share: Share = 0.5
+    max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
+    ports: Annotated[int, Field(ge=1, le=1000)] = 1
+    """On pins there is one port, that of the contactor."""
+
+
+def build(context: AgentContext[ChargerSettings]) -> Agent:
+    """Return a charging station; on real or mocked pins it has one port, and sells what its meter counts."""
+    from gridfleet.devices.agents.charger import Charger
+
+    settings, market, connector = context.settings, context.market, context.hardware
+    capacity_wh = wh(settings.capacity_kwh)
+    charger_class: Callable[..., Agent] = context.agent_class or Charger
+    return charger_class(
+        *context.identity,
+        **context.as_buyer,
+        capacity_wh=capacity_wh,
+        stored_wh=round(capacity_wh * settings.stored_share),
+        ports=settings.ports if connector is None else 1,
+        max_wh_per_tick=wh(settings.max_kwh_per_tick),
+        package_wh=context.package_wh,
+        floor_ueur_per_kwh=ueur(market.charger_floor_eur_per_kwh),
+        label=context.label,
+        connector=connector,
+    )
+
+
+def _control(device: Any, board: Any) -> Any:  # noqa: ANN401 - a device file and a board, whose modules need this one
+    from gridfleet.devices.edge.hardware.charger import ChargerControl
+
+    return ChargerControl(device, board)
+
+
+def _plant(pi: Any, device: Any) -> Any:  # noqa: ANN401 - as above
+    from gridfleet.devices.edge.hil.plants import ChargingPlant
+
+    plant = ChargingPlant(pi, device)
+    if device.mock is not None:
+        plant.draws_a = device.mock.current_a
+        if device.mock.plugged:
+            plant.plug_in()
+    return plant
+
+
+CHARGER: Final = AgentType(
+    name="charger",
+    role=Role.CHARGER,
+    settings=ChargerSettings,
+    build=build,
+    parts=("plug", "contactor", "stop", "current", "voltage", "safety"),
+    needed_parts=("plug", "contactor", "stop", "current", "adc"),
+    control=_control,
+    plant=_plant,
+)

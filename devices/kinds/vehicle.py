@@ -1,0 +1,98 @@
+"""The electric vehicle: its model, what it pays, and where it drives."""
+
+from difflib import get_close_matches
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.units import MS_PER_DAY, ueur
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.charging.offer_ranking import Weights
+from gridfleet.devices.config.shared_tables import Latitude, Longitude, Price, Share, Table
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+
+
+def _known_model(model: str) -> str:
+    """Return the name of a model; raise ValueError where the table of models does not have it."""
+    from gridfleet.devices.physics.vehicle_models import vehicle_models
+
+    models = sorted(known.model for known in vehicle_models())
+    if model and model not in models:
+        close = get_close_matches(model, models, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(models)}"
+        raise ValueError(f"unknown model; {hint}")
+    return model
+
+
+class WeightsTable(Table):
+    """Weights of the offer ranking `weighted`; only their ratios matter."""
+
+    distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    price: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
+class VehicleSettings(Table):
+    """An electric vehicle of a known model, and the area in which it drives."""
+
+    model: Annotated[str, AfterValidator(_known_model)] = ""
+    """A model of the shipped table; drawn from the seed without it."""
+    stored_share: Share | tuple[Share, Share] = 0.5
+    """Of its battery at the start, or two limits between which it is drawn."""
+    price_limit_eur_per_kwh: Price = 1.01
+    """The highest price that it pays."""
+    weights: WeightsTable = WeightsTable()
+    south: Latitude | None = None
+    north: Latitude | None = None
+    west: Longitude | None = None
+    east: Longitude | None = None
+    """The rectangle of its destinations, in degrees: all four, or none for its cell."""
+
+    @model_validator(mode="after")
+    def _whole_rectangle(self) -> "VehicleSettings":
+        south, north, west, east = self.south, self.north, self.west, self.east
+        if south is None and north is None and west is None and east is None:
+            return self
+        if south is None or north is None or west is None or east is None:
+            raise ValueError("give all of south, north, west and east, or none of them")
+        if south >= north or west >= east:
+            raise ValueError("south must be less than north, and west less than east")
+        return self
+
+
+def build(context: AgentContext[VehicleSettings]) -> Agent:
+    """Return an electric vehicle."""
+    from gridfleet.devices.agents.vehicle import Vehicle
+    from gridfleet.devices.physics.vehicle_models import vehicle_models
+
+    settings, models = context.settings, vehicle_models()
+    if settings.model:
+        model = next(known for known in models if known.model == settings.model)
+    else:
+        model = models[context.random.below(len(models))]
+    area = context.area
+    if (
+        settings.south is not None
+        and settings.north is not None
+        and settings.west is not None
+        and settings.east is not None
+    ):
+        area = (settings.south, settings.north, settings.west, settings.east)
+    weights = settings.weights
+    return Vehicle(
+        *context.identity,
+        model=model,
+        stored_wh=round(model.capacity_wh * context.draw(settings.stored_share)),
+        area=area,
+        cells=(context.cell, *context.neighbours),
+        rosters=context.charger_rosters,
+        rng=context.random,
+        weights=Weights(weights.distance, weights.price, weights.energy),
+        limit_ueur_per_kwh=ueur(settings.price_limit_eur_per_kwh),
+        charge_by_ms=context.start_ms + MS_PER_DAY,
+        label=context.label or model.model,
+    )
+
+
+VEHICLE: Final = AgentType(name="vehicle", role=Role.VEHICLE, settings=VehicleSettings, build=build)

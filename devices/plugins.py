@@ -1,0 +1,141 @@
+"""What others add to GridFleet by entry points: kinds of device, clearing rules, offer rankings.
+
+A registry knows the shipped ones by name without looking at installed packages, and the others by the entry points of
+its group. One that cannot be used is a problem in words, and stops nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, Protocol, TypeVar
+
+from gridfleet.broker.errors import GridFleetError
+
+
+class PluginError(GridFleetError, LookupError):
+    """A name that nothing has, or a package whose entry point cannot be used."""
+
+
+class Named(Protocol):
+    """What a registry holds."""
+
+    @property
+    def name(self) -> str:
+        """The name by which scenarios and device files choose it."""
+        ...
+
+
+P = TypeVar("P", bound=Named)
+
+
+class Registry(Generic[P]):
+    """The plug-ins of one entry-point group, by name; each is imported when it is first asked for."""
+
+    def __init__(self, group: str, what: str, plugin_class: type[P], shipped: Mapping[str, str]) -> None:
+        """`what` names one of them in errors; `shipped` maps names to `module:attribute`."""
+        self.group = group
+        self._what = what
+        self._class = plugin_class
+        self._shipped = {name: EntryPoint(name, value, group) for name, value in shipped.items()}
+        self._loaded: dict[str, P] = {}
+        self._installed: dict[str, list[EntryPoint]] | None = None
+
+    def get(self, name: str) -> P:
+        """Return the one of that name.
+
+        Raises PluginError for a name that nothing has, and for a package whose entry point cannot be used.
+        """
+        known = self._loaded.get(name)
+        if known is None:
+            known = self._loaded[name] = self._load(name)
+        return known
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._loaded or name in self._shipped or name in self._others()
+
+    def names(self) -> list[str]:
+        """Return the names that can be used: the shipped ones first, then those of other packages, sorted."""
+        others = {name for name in (*self._others(), *self._loaded) if name not in self._shipped}
+        return [*self._shipped, *sorted(name for name in others if self._problem(name) is None)]
+
+    def register(self, plugin: P, *, replace: bool = False) -> None:
+        """Add one to this process without a package, as in a notebook.
+
+        With `replace` it stands in for the one of the same name; otherwise a name that is in use raises PluginError.
+        """
+        if plugin.name in self and not replace:
+            raise PluginError(f"{self._what} {plugin.name!r} exists already: choose another name")
+        self._loaded[plugin.name] = plugin
+
+    def forget(self, name: str) -> None:
+        """Undo `register`."""
+        self._loaded.pop(name, None)
+
+    def problems(self) -> list[str]:
+        """Return one line for each entry point that cannot be used."""
+        return list(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        for name, found in sorted(self._others().items()):
+            if name in self._shipped:
+                for entry in found:
+                    yield f"{_origin(entry)}: {self._what} {name!r} is shipped with GridFleet; rename the entry point"
+                continue
+            problem = self._problem(name)
+            if problem is not None:
+                yield problem
+
+    def _problem(self, name: str) -> str | None:
+        try:
+            self.get(name)
+        except PluginError as error:
+            return str(error)
+        return None
+
+    def _others(self) -> dict[str, list[EntryPoint]]:
+        """Return the entry points of installed packages by name; they are looked up once."""
+        if self._installed is None:
+            self._installed = {}
+            for entry in entry_points(group=self.group):
+                self._installed.setdefault(entry.name, []).append(entry)
+        return self._installed
+
+    def _load(self, name: str) -> P:
+        entry = self._shipped.get(name) or self._only(name)
+        try:
+            plugin = entry.load()
+        except Exception as error:  # whatever a package does when it is imported
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(
+                f"{_origin(entry)}: cannot be imported ({reason}); repair or uninstall the package"
+            ) from error
+        if not isinstance(plugin, self._class):
+            raise PluginError(
+                f"{_origin(entry)}: {entry.value} is a {type(plugin).__name__}; it must be a {self._class.__name__}"
+            )
+        if plugin.name != name:
+            raise PluginError(
+                f"{_origin(entry)}: the {self._what} is called {plugin.name!r}; give both the same name"
+            )
+        return plugin
+
+    def _only(self, name: str) -> EntryPoint:
+        """Return the entry point of that name; raise PluginError where there is none, or more than one."""
+        found = self._others().get(name, [])
+        if len(found) > 1:
+            packages = " and ".join(sorted(_package(entry) for entry in found))
+            raise PluginError(f"{self._what} {name!r}: {packages} both have it; uninstall one of them")
+        if found:
+            return found[0]
+        known = [*self._shipped, *sorted({*self._others(), *self._loaded} - self._shipped.keys())]
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        raise PluginError(f"unknown {self._what}; {hint}")
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"package {_package(entry)}, entry point {entry.group} {entry.name!r}"
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "gridfleet"
