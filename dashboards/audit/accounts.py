@@ -10,7 +10,9 @@ from gridfleet.broker.protocol.messages import (
     ConsumerState,
     Correction,
     ProducerState,
+    SellerState,
     State,
+    StorageState,
     VehicleState,
 )
 from gridfleet.dashboards.audit.findings import Tallies
@@ -114,7 +116,10 @@ class AccountAudit:
             if last is not None:
                 self._balance(sender, state, last.balance_neur - state.paid_neur)
         elif isinstance(state, ProducerState):
-            self._producer(state, last, sender, received)
+            self._seller(state, 0, last, sender, received)
+        elif isinstance(state, StorageState):
+            self._seller(state, state.paid_neur, last, sender, received)
+            self._storage(state, last, sender)
 
     def _balance(self, sender: str, state: State, expected_neur: int) -> None:
         self._tallies.balances.checked += 1
@@ -123,8 +128,10 @@ class AccountAudit:
                 f"tick {state.tick}: {sender} has {state.balance_neur} nEUR, by its accounts {expected_neur}"
             )
 
-    def _producer(self, state: ProducerState, last: State | None, sender: str, received: int) -> None:
-        """A producer's balance grows by what it earned in the tick, and by corrections of earlier ticks.
+    def _seller(
+        self, state: SellerState, paid_neur: int, last: State | None, sender: str, received: int
+    ) -> None:
+        """A seller's balance grows by what it earned less what it paid, and by corrections of earlier ticks.
 
         A correction received in the same tick of the site as an account may have come before or after it.
         """
@@ -140,13 +147,42 @@ class AccountAudit:
         if last is None or before is None:
             return
         tally.checked += 1
-        expected = before.balance_neur + state.earned_neur
+        expected = before.balance_neur + state.earned_neur - paid_neur
         certain = expected + sum(more for at, more in corrected if before.received < at < received)
         possible = expected + sum(more for at, more in corrected if before.received <= at <= received)
         if not certain <= state.balance_neur <= possible:
             tally.fail(
                 f"tick {tick}: {sender} has {state.balance_neur} nEUR, by its accounts {certain}"
                 + (f" to {possible}" if possible != certain else "")
+            )
+
+    def _storage(self, state: StorageState, last: State | None, sender: str) -> None:
+        tallies = self._tallies
+        tallies.bounds.checked += 1
+        if not 0 <= state.stored_wh <= state.capacity_wh:
+            tallies.bounds.fail(
+                f"tick {state.tick}: {sender} stores {state.stored_wh} of {state.capacity_wh} Wh"
+            )
+        fed_in_wh = state.sold_wh + state.unsettled_wh
+        tallies.losses.checked += 1
+        charging = state.charge_loss_wh * 100 - state.bought_wh * CHARGE_LOSS_PERCENT
+        discharging = (
+            state.discharge_loss_wh * DISCHARGE_EFFICIENCY_PERCENT - fed_in_wh * DISCHARGE_LOSS_PERCENT
+        )
+        if not 0 <= charging < 100 or not 0 <= discharging < DISCHARGE_EFFICIENCY_PERCENT:
+            tallies.losses.fail(
+                f"tick {state.tick}: {sender} lost {state.charge_loss_wh} Wh of {state.bought_wh} bought "
+                f"and {state.discharge_loss_wh} Wh for {fed_in_wh} sold"
+            )
+        if not isinstance(last, StorageState):
+            return
+        tallies.batteries.checked += 1
+        expected_wh = (
+            last.stored_wh + state.bought_wh - state.charge_loss_wh - fed_in_wh - state.discharge_loss_wh
+        )
+        if state.stored_wh != expected_wh:
+            tallies.batteries.fail(
+                f"tick {state.tick}: {sender} stores {state.stored_wh} Wh, by its accounts {expected_wh}"
             )
 
     def _charger(self, state: ChargerState, last: State | None, sender: str, received: int) -> None:

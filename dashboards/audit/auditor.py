@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
+    ACCOUNTS,
     PHASE_INDEX,
     Accept,
     Award,
@@ -12,7 +13,6 @@ from gridfleet.broker.protocol.messages import (
     Call,
     ChargerState,
     ClockState,
-    ConsumerState,
     Correction,
     Decline,
     Heartbeat,
@@ -25,9 +25,9 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     Release,
     State,
+    StorageState,
     Supply,
     Tick,
-    VehicleState,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import TICK_MS
@@ -40,7 +40,6 @@ from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHis
 _KEPT_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
-_STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
 
 
@@ -81,7 +80,7 @@ class Auditor:
                 window.market.append((scope, sender, message))
             else:
                 self._on_late_message(scope, sender, message)
-        elif kind in _STATES:
+        elif kind in ACCOUNTS:
             self._on_account(simulated_ms, sender, message)  # type: ignore[arg-type]
         elif kind in _CHARGING:
             if self._site_tick >= 0:
@@ -200,7 +199,7 @@ class Auditor:
             if self._begin is not None and self._begin <= state.tick < self._site_tick:
                 self._reporting.note(sender, state.tick)
                 self._accounts.on_late_account(sender, state, self._site_tick)
-                if isinstance(state, ProducerState):
+                if isinstance(state, ProducerState | StorageState):
                     self._market.on_correction(sender, state, self._site_tick)
             return
         if window.states.setdefault(sender, state) is not state:

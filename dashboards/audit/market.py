@@ -4,13 +4,15 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import (
     Award,
-    ChargerState,
-    ConsumerState,
+    BuyerState,
     Correction,
     Message,
     ProducerState,
     Receipt,
+    SellerState,
+    StorageState,
 )
+from gridfleet.broker.protocol.topics import PRODUCERS
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
 from gridfleet.dashboards.audit.reconciliation import AwardKey, Lots, Reconciliation, Sales, TickMarket
@@ -31,6 +33,19 @@ class _OpenAward:
     def __init__(self, lots: Lots, room_wh: dict[tuple[str, int], int]) -> None:
         self.lots = lots
         self.room_wh = room_wh
+
+
+def _offered(state: SellerState) -> tuple[int, int]:
+    """Return what a seller had to sell, and what of it nobody bought, Wh; a storage keeps that."""
+    if isinstance(state, StorageState):
+        return state.announced_wh, state.announced_wh - state.sold_wh - state.unsettled_wh
+    return state.generated_wh, state.curtailed_wh
+
+
+def _fed_in(state: SellerState, correction: Correction | None) -> int:
+    """Return what a seller fed in, by its account or the correction of it, Wh."""
+    offered_wh, unsold_wh = _offered(state)
+    return offered_wh - (unsold_wh if correction is None else correction.curtailed_wh)
 
 
 class MarketAudit:
@@ -91,17 +106,18 @@ class MarketAudit:
     ) -> None:
         tallies = self._tallies
         for producer, state in window.states.items():
-            if not isinstance(state, ProducerState) or self._is_restarting(producer, tick):
+            if not isinstance(state, ProducerState | StorageState) or self._is_restarting(producer, tick):
                 continue
             tallies.production.checked += 1
-            announced = market.supplies.get(producer, state.generated_wh)
-            if not announced == state.generated_wh == state.sold_wh + state.curtailed_wh + state.unsettled_wh:
+            offered_wh, unsold_wh = _offered(state)
+            announced = market.supplies.get(producer, offered_wh)
+            if unsold_wh < 0 or not announced == offered_wh == state.sold_wh + unsold_wh + state.unsettled_wh:
                 tallies.production.fail(
-                    f"tick {tick}: {producer} announced {announced} Wh, accounts for {state.generated_wh} = "
-                    f"{state.sold_wh} sold + {state.curtailed_wh} curtailed + {state.unsettled_wh} unsettled"
+                    f"tick {tick}: {producer} announced {announced} Wh, accounts for {offered_wh} = "
+                    f"{state.sold_wh} sold + {unsold_wh} left over + {state.unsettled_wh} unsettled"
                 )
             sold = reconciliation.sold.get(producer) or Sales()
-            if state.kind == "turbine" and sold.energy_wh and producer not in market.supplies:
+            if state.role in PRODUCERS and sold.energy_wh and producer not in market.supplies:
                 tallies.supply.fail(f"tick {tick}: {producer} sells {sold.energy_wh} Wh and announced none")
             account = window.corrections.get(producer, state)
             if self._exact:
@@ -119,7 +135,7 @@ class MarketAudit:
                 self._unsettled[producer, tick] = reconciliation.sold.get(producer) or Sales()
 
     def _compare(
-        self, producer: str, tick: int, account: ProducerState | Correction, sold: Sales, *, late: bool
+        self, producer: str, tick: int, account: SellerState | Correction, sold: Sales, *, late: bool
     ) -> None:
         """Compare what a producer has booked in the end with the receipts."""
         tallies = self._tallies
@@ -148,7 +164,7 @@ class MarketAudit:
         tallies = self._tallies
         nothing = (0, 0)
         for consumer, state in window.states.items():
-            if not isinstance(state, ConsumerState | ChargerState) or consumer not in market.bids:
+            if not isinstance(state, BuyerState) or consumer not in market.bids:
                 continue
             if self._is_restarting(consumer, tick):
                 continue
@@ -175,14 +191,15 @@ class MarketAudit:
         incomplete: set[str] = set()
         for device, cell in market.cells.items():
             state = None if self._is_restarting(device, tick) else window.states.get(device)
-            account = window.corrections.get(device, state)
-            if isinstance(state, ConsumerState | ChargerState):
-                sums[cell] = sums.get(cell, 0) - state.bought_wh
-            elif isinstance(state, ProducerState) and isinstance(account, ProducerState | Correction):
-                sums[cell] = sums.get(cell, 0) + state.generated_wh - account.curtailed_wh
-                if account.unsettled_wh or (not self._exact and account is not state):
+            correction = window.corrections.get(device)
+            if isinstance(state, SellerState):
+                sums[cell] = sums.get(cell, 0) + _fed_in(state, correction)
+                unsettled_wh = (correction or state).unsettled_wh
+                if unsettled_wh or (correction is not None and not self._exact):
                     incomplete.add(cell)
-            else:
+            if isinstance(state, BuyerState):
+                sums[cell] = sums.get(cell, 0) - state.bought_wh
+            elif not isinstance(state, SellerState):
                 incomplete.add(cell)
         for (home, there), energy_wh in reconciliation.between_cells.items():
             sums[there] = sums.get(there, 0) + energy_wh
@@ -245,7 +262,7 @@ class MarketAudit:
                 sold.cost_neur += cost_neur(lot.energy_wh, lot.price_ueur_per_kwh)
                 sold.consumers.add(consumer)
 
-    def on_correction(self, sender: str, correction: Correction | ProducerState, site_tick: int) -> None:
+    def on_correction(self, sender: str, correction: Correction | SellerState, site_tick: int) -> None:
         """Take the correction, or the late account, of a tick that was judged before."""
         sold = self._unsettled.get((sender, correction.tick))
         if sold is not None and not correction.unsettled_wh:

@@ -7,7 +7,14 @@ there and exported by the producer's cell. The reactor belongs to no cell.
 from collections.abc import Mapping
 from typing import Final
 
-from gridfleet.broker.protocol.messages import ChargerState, ConsumerState, Presence, ProducerState, Role
+from gridfleet.broker.protocol.messages import (
+    BuyerState,
+    ChargerState,
+    Presence,
+    ProducerState,
+    Role,
+    StorageState,
+)
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.market.aggregate import AwardKey, Lots, MarketAggregate
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
@@ -124,21 +131,24 @@ class CellBalances:
 
     def _add_accounts(self, market: MarketAggregate, stored_wh: dict[str, int]) -> None:
         """Add up demand, generation, stored energy and messages of each cell."""
-        demands: dict[str, int] = {}
+        demands = {
+            device: sum(package.energy_wh for package in packages) for device, packages in market.bids.items()
+        }
         supplies = dict(market.supplies)
         messages = dict(market.message_counts)
         for device, state in market.states.items():
             messages[device] = messages.get(device, 0) + 1
-            if isinstance(state, ChargerState):
-                stored_wh[device] = state.stored_wh
+            if isinstance(state, BuyerState):
                 demands[device] = state.demand_wh
-            elif isinstance(state, ConsumerState):
-                demands[device] = state.demand_wh
-            elif isinstance(state, ProducerState) and state.kind != REACTOR:
-                supplies.setdefault(device, state.generated_wh)
-        for device, packages in market.bids.items():
-            if device not in demands:
-                demands[device] = sum(package.energy_wh for package in packages)
+            match state:
+                case ChargerState():
+                    stored_wh[device] = state.stored_wh
+                case StorageState():
+                    supplies[device] = state.sold_wh + state.unsettled_wh  # the rest stays in it
+                case ProducerState(role="producer"):
+                    supplies.setdefault(device, state.generated_wh)
+                case _:
+                    pass
         for amounts, name in (
             (demands, "demand_wh"),
             (supplies, "generated_wh"),

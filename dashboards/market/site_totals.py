@@ -28,7 +28,7 @@ def site_totals(market: MarketAggregate) -> SiteTotals:
     wind_wh = reactor_wh = demand_wh = consumers_wh = chargers_wh = stored_wh = 0
     for state in market.states.values():
         match state:
-            case ProducerState(kind="turbine"):
+            case ProducerState(role="producer"):
                 wind_wh += state.generated_wh
             case ProducerState():
                 reactor_wh += state.sold_wh

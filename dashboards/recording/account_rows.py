@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gridfleet.broker.protocol.messages import ChargerState, State, VehicleState
+from gridfleet.broker.protocol.messages import ChargerState, State, StorageState, VehicleState
 from gridfleet.dashboards.store.rows import AgentRow, VehicleRow
 
 
@@ -13,7 +13,7 @@ def account_rows(tick: int, states: Mapping[str, State]) -> tuple[list[AgentRow]
     for device in sorted(states):
         state = states[device]
         state_of_charge: float | None = None
-        if isinstance(state, ChargerState | VehicleState) and state.capacity_wh:
+        if isinstance(state, StorageState | ChargerState | VehicleState) and state.capacity_wh:
             state_of_charge = state.stored_wh / state.capacity_wh
         if isinstance(state, VehicleState):
             vehicles.append(_vehicle_row(tick, device, state))

@@ -12,14 +12,13 @@ from time import monotonic
 from typing import Final, Protocol
 
 from gridfleet.broker.protocol.messages import (
+    ACCOUNTS,
     Accept,
     Award,
     Bid,
     Bill,
     Call,
-    ChargerState,
     Close,
-    ConsumerState,
     Correction,
     Decline,
     Heartbeat,
@@ -29,7 +28,6 @@ from gridfleet.broker.protocol.messages import (
     Offer,
     Phase,
     Presence,
-    ProducerState,
     Receipt,
     Release,
     Request,
@@ -37,7 +35,6 @@ from gridfleet.broker.protocol.messages import (
     Supply,
     Surplus,
     Tick,
-    VehicleState,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.market.aggregate import Lots
@@ -50,7 +47,6 @@ from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
 
 _MARKET: Final = frozenset((Supply, Bid, Residual, Surplus, Request, Award, Receipt))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Close, Lease, Heartbeat, Release, Bill, Decline))
-_STATES: Final = frozenset((ProducerState, ConsumerState, ChargerState, VehicleState))
 _COMMIT_S: Final = 1.0
 """Real seconds after which rows are committed, so that they survive a crash."""
 _LATE_TICKS: Final = 8
@@ -101,7 +97,7 @@ class Recorder:
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message: simulated time in ms, scope and sender of its topic."""
         kind = type(message)
-        if kind in _STATES:
+        if kind in ACCOUNTS:
             record = self._record_of(message.tick)  # type: ignore[attr-defined]
             if record is not None:
                 record.market.add_account(sender, message)  # type: ignore[arg-type]

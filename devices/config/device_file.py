@@ -15,7 +15,7 @@ Pins are BCM numbers (GPIO17 is 17), not positions on the header. `docs/hardware
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from pydantic import create_model, field_validator, model_validator
 
@@ -126,7 +126,8 @@ class DeviceFile(Table):
     @property
     def settings(self) -> Table:
         """The settings of its kind."""
-        return cast("Table", getattr(self, self.kind))
+        found = getattr(self, self.kind)
+        return found if isinstance(found, Table) else self.agent_type.settings()
 
     @property
     def role(self) -> Role:
@@ -221,10 +222,8 @@ def _model_of(toml: TomlText) -> type[DeviceFile]:
     ]
     if problems:
         raise toml.fail(*problems)
-    return _with_settings(kind, settings)
-
-
-def _with_settings(kind: str, settings: type[Table]) -> type[DeviceFile]:
+    if kind in DeviceFile.model_fields:
+        return DeviceFile  # a reactor, which has no settings: `reactor` is the key of others
     fields: dict[str, Any] = {kind: (settings, settings())}
     return create_model("DeviceFile", __base__=DeviceFile, **fields)
 

@@ -1,10 +1,11 @@
 """The definition of a kind of device: `AgentType`, and `AgentContext`, from which its agent is built."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import KIND_PATTERN, Role
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
@@ -16,6 +17,16 @@ from gridfleet.devices.weather import Weather
 S_co = TypeVar("S_co", bound=Table, covariant=True)
 Area = tuple[float, float, float, float]
 """South, north, west, east in degrees."""
+_KEYS: Final = (
+    # of scenarios
+    "name title about site seed start ticks settings area weather market turbines households commerce farms chargers "
+    "vehicles reactors events folder "
+    # of device files
+    "id kind cell neighbours place label backend broker control telemetry adc anemometer vane brake lamp alive plug "
+    "contactor stop current voltage safety mock"
+)
+RESERVED: Final = frozenset(_KEYS.split())
+"""Names that no kind may have, because its table would have the name of another key."""
 ROLES_OF_KINDS: Final = tuple(role for role in Role if role is not Role.CLOCK)
 
 
@@ -121,6 +132,13 @@ class AgentType(Generic[S_co]):
     """Builds what surrounds its mocked pins, from the mocked board and the device file; None for nothing."""
 
     def __post_init__(self) -> None:
+        if self.name in RESERVED or not re.fullmatch(KIND_PATTERN, self.name):
+            why = (
+                "is a key of scenarios or device files"
+                if self.name in RESERVED
+                else "must be up to 32 lower-case letters, digits, _ and -"
+            )
+            raise ValueError(f"name = {self.name!r}: {why}; choose another name")
         if self.role not in ROLES_OF_KINDS:
             allowed = ", ".join(role.value for role in ROLES_OF_KINDS)
             raise ValueError(f"{self.name}: role = {str(self.role)!r}; allowed are {allowed}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gridfleet.broker.protocol.messages import (
     Award,
     Bid,
+    BuyerState,
     ChargerState,
     ConsumerState,
     Correction,
@@ -16,7 +17,9 @@ from gridfleet.broker.protocol.messages import (
     Presence,
     ProducerState,
     Receipt,
+    SellerState,
     State,
+    StorageState,
     Tick,
     VehicleState,
 )
@@ -76,7 +79,7 @@ class Observations:
                 self.awarded.setdefault((message.tick, (sender, scope, message.serial)), self.tick)
             case Receipt():
                 self._on_receipt(scope, sender, message)
-            case ProducerState() | ConsumerState() | ChargerState() | VehicleState():
+            case ProducerState() | ConsumerState() | StorageState() | ChargerState() | VehicleState():
                 self._on_account(sender, message)
             case Correction():
                 self._on_correction(sender, message)
@@ -122,9 +125,9 @@ class Observations:
     def _on_account(self, sender: str, state: State) -> None:
         account = self._account(state.tick, sender)
         account.balance_neur = state.balance_neur
-        if isinstance(state, ConsumerState | ChargerState):
+        if isinstance(state, BuyerState):
             account.bought_wh, account.paid_neur = state.bought_wh, state.paid_neur
-        elif isinstance(state, ProducerState) and not account.corrected:
+        if isinstance(state, SellerState) and not account.corrected:
             account.sold_wh, account.unsettled_wh = state.sold_wh, state.unsettled_wh
             account.earned_neur = state.earned_neur
 

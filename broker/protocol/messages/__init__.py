@@ -7,6 +7,7 @@ payload, so no message names its sender.
 
 from gridfleet.broker.protocol.messages.base import (
     ID_PATTERN,
+    KIND_PATTERN,
     STRICT,
     EnergyWh,
     Faults,
@@ -52,12 +53,15 @@ from gridfleet.broker.protocol.messages.clock import (
     Tick,
 )
 from gridfleet.broker.protocol.messages.device_state import (
+    ACCOUNTS,
     MAX_AVOIDED,
     AnyState,
+    BuyerState,
     ChargerState,
     ClockState,
     ConsumerState,
     ProducerState,
+    SellerState,
     State,
     StorageState,
     VehicleState,
@@ -86,7 +90,9 @@ from gridfleet.broker.protocol.messages.telemetry import (
 )
 
 __all__ = [
+    "ACCOUNTS",
     "ID_PATTERN",
+    "KIND_PATTERN",
     "MAX_AVOIDED",
     "MAX_OUTAGE_S",
     "MAX_PACKAGES",
@@ -99,6 +105,7 @@ __all__ = [
     "Award",
     "Bid",
     "Bill",
+    "BuyerState",
     "Call",
     "ChargerState",
     "ClockState",
@@ -140,6 +147,7 @@ __all__ = [
     "Role",
     "Sample",
     "Scale",
+    "SellerState",
     "Serial",
     "Settings",
     "ShortText",

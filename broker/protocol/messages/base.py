@@ -24,7 +24,8 @@ Reading = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 ShortText = Annotated[str, Field(max_length=64)]
 Faults = Annotated[tuple[ShortText, ...], Field(max_length=32)]
-KindName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+KIND_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,31}$"
+KindName = Annotated[str, Field(pattern=KIND_PATTERN)]
 """A kind of device: lower-case letters, digits, `_` and `-`."""
 FigureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 MAX_FIGURES: Final = 32

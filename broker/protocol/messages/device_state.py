@@ -1,6 +1,6 @@
 """Each device's account of a tick: energies, money, status."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -158,6 +158,13 @@ class ClockState(State):
     settings: Settings
     revision: Serial
 
+
+ACCOUNTS: Final = frozenset((ProducerState, ConsumerState, StorageState, ChargerState, VehicleState))
+"""The accounts of devices, one class for each role; the clock's state is none."""
+BuyerState: TypeAlias = ConsumerState | StorageState | ChargerState
+"""The accounts of those that bid in a cell's market."""
+SellerState: TypeAlias = ProducerState | StorageState
+"""The accounts of those that sell."""
 
 AnyState = Annotated[
     ProducerState | ConsumerState | StorageState | ChargerState | VehicleState | ClockState,
