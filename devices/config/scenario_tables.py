@@ -12,8 +12,9 @@ from gridfleet.devices.config.shared_tables import (
     Longitude,
     MeasuringHeight,
     RectangleTable,
-    RotorDiameter,
+    RotorOrLimits,
     Share,
+    ShareOrLimits,
     Table,
     Temperature,
 )
@@ -95,7 +96,7 @@ class TurbinesTable(TurbineSettings, CountTable):
     """Wind turbines; the first ones stand at the given sites that lie in their cell, the others at random places."""
 
     count: Count = 3
-    rotor_diameter_m: RotorDiameter | tuple[RotorDiameter, RotorDiameter] = (50.0, 150.0)
+    rotor_diameter_m: RotorOrLimits = (50.0, 150.0)
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
     """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
@@ -131,7 +132,7 @@ class VehiclesTable(VehicleSettings, CountTable):
     """Electric vehicles, each of a model drawn from the table of real cars unless one is given."""
 
     count: Count = 30
-    stored_share: Share | tuple[Share, Share] = (0.4, 1.0)
+    stored_share: ShareOrLimits = (0.4, 1.0)
 
 
 class ReactorsTable(ReactorSettings, CountTable):

@@ -2,7 +2,22 @@
 
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+
+def spread_form(value: object) -> str:
+    """Return whether a file gives a value or two limits; errors of a value so do not name both forms."""
+    return "·limits" if isinstance(value, list | tuple) else "·value"
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[float, Field(ge=0, le=100)]
@@ -17,6 +32,14 @@ AnnualEnergy = Annotated[float, Field(ge=0, le=1e9)]
 """kWh per year."""
 Spread: TypeAlias = float | tuple[float, float]
 """A value, or two limits between which each device draws its own."""
+ShareOrLimits = Annotated[
+    Annotated[Share, Tag("·value")] | Annotated[tuple[Share, Share], Tag("·limits")],
+    Discriminator(spread_form),
+]
+RotorOrLimits = Annotated[
+    Annotated[RotorDiameter, Tag("·value")] | Annotated[tuple[RotorDiameter, RotorDiameter], Tag("·limits")],
+    Discriminator(spread_form),
+]
 
 
 class Table(BaseModel):

@@ -100,7 +100,7 @@ class TomlText:
 
     def explain(self, model: type[BaseModel], error: Mapping[str, Any]) -> Problem:
         """Return one of pydantic's errors as a problem."""
-        key = list(error["loc"])
+        key = [part for part in error["loc"] if not str(part).startswith("·")]  # which form of a value it has
         if error["type"] == "extra_forbidden":
             return self.problem(key, f": {unknown_key(key[-1], allowed_keys(model, key[:-1]))}")
         return self.problem(key, wrong_value(self.document, key, error))

@@ -136,7 +136,7 @@ class AgentType(Generic[S_co]):
             why = (
                 "is a key of scenarios or device files"
                 if self.name in RESERVED
-                else "must be up to 32 lower-case letters, digits, _ and -"
+                else "a kind has up to 32 lower-case letters, digits, _ and -"
             )
             raise ValueError(f"name = {self.name!r}: {why}; choose another name")
         if self.role not in ROLES_OF_KINDS:

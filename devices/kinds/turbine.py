@@ -7,14 +7,14 @@ from pydantic import Field
 
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import MeasuringHeight, RotorDiameter, Table
+from gridfleet.devices.config.shared_tables import MeasuringHeight, RotorOrLimits, Table
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
 
 
 class TurbineSettings(Table):
     """The rotor, and the height at which the wind was measured."""
 
-    rotor_diameter_m: RotorDiameter | tuple[RotorDiameter, RotorDiameter] = 2.0
+    rotor_diameter_m: RotorOrLimits = 2.0
     """In m, or two limits between which it is drawn."""
     hub_height_m: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Used where the height of the wind measurement is given."""

@@ -9,7 +9,7 @@ from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import MS_PER_DAY, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.config.shared_tables import Latitude, Longitude, Price, Share, Table
+from gridfleet.devices.config.shared_tables import Latitude, Longitude, Price, ShareOrLimits, Table
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
 
 
@@ -38,7 +38,7 @@ class VehicleSettings(Table):
 
     model: Annotated[str, AfterValidator(_known_model)] = ""
     """A model of the shipped table; drawn from the seed without it."""
-    stored_share: Share | tuple[Share, Share] = 0.5
+    stored_share: ShareOrLimits = 0.5
     """Of its battery at the start, or two limits between which it is drawn."""
     price_limit_eur_per_kwh: Price = 1.01
     """The highest price that it pays."""

@@ -189,7 +189,7 @@ def test_the_last_will_of_a_fleet_process_gives_those_of_its_devices(reader: Rea
     consumers = {("north/consumer", "house-1"), ("north/consumer", "house-2")}
     assert reader.decoder.presences.fleet_of("house-1") == ("north", "fleet-1")
     assert reader.decoder.presences.fleet_of("house-4") is None
-    assert offline() == offline(["+/+"]) == {*consumers, ("north/turbine", "turbine-1")}
+    assert offline() == offline(["+/+"]) == {*consumers, ("north/producer", "turbine-1")}
     assert offline(["north/consumer"]) == offline(["+/consumer"]) == consumers
     assert offline(["south/consumer"]) == offline(["south/+"]) == offline([]) == set()
 

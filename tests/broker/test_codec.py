@@ -127,7 +127,7 @@ WIRE: list[tuple[m.Message, str]] = [
             10**21,
             {"late": 2},
             "turbine",
-            {},
+            {"cut_c": 4.5},
             "producer",
             100,
             60,
@@ -148,6 +148,39 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":true,"status":"short",'
             '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","figures":{},"role":"consumer","demand_wh":20,'
             '"bought_wh":10,"paid_neur":10}'
+        ),
+    ),
+    (
+        m.StorageState(
+            tick=7,
+            latitude=51.0,
+            longitude=10.0,
+            measured=False,
+            status="discharging",
+            power_w=200,
+            balance_neur=-10,
+            refused={},
+            kind="battery",
+            figures={},
+            role="storage",
+            demand_wh=0,
+            bought_wh=0,
+            paid_neur=0,
+            announced_wh=60,
+            sold_wh=50,
+            unsettled_wh=0,
+            earned_neur=45,
+            stored_wh=900,
+            capacity_wh=1_000,
+            charge_loss_wh=0,
+            discharge_loss_wh=4,
+        ),
+        (
+            '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"discharging",'
+            '"power_w":200,"balance_neur":-10,"refused":{},"kind":"battery","figures":{},"role":"storage",'
+            '"demand_wh":0,"bought_wh":0,"paid_neur":0,"announced_wh":60,"sold_wh":50,"unsettled_wh":0,'
+            '"earned_neur":45,"stored_wh":900,"capacity_wh":1000,"charge_loss_wh":0,"discharge_loss_wh":4,'
+            '"faults":[]}'
         ),
     ),
     (
@@ -297,9 +330,9 @@ def test_every_message_is_decoded_as_it_was_encoded(kind: type[Any]) -> None:
     there_and_back()
 
 
-def test_the_kind_of_a_state_selects_its_class() -> None:
-    with pytest.raises(PayloadError, match="kind"):
-        decode("state", b'{"kind":"toaster"}')
+def test_the_role_of_a_state_selects_its_class() -> None:
+    with pytest.raises(PayloadError, match="role"):
+        decode("state", b'{"role":"toaster"}')
     with pytest.raises(PayloadError):
         decode("state", b"{}")
 
@@ -396,7 +429,7 @@ def test_the_refusal_names_the_field() -> None:
         ("supply", b"[]", "supply: the payload: must be an object with keys and values"),
         ("supply", b"{", "supply: the payload is not JSON"),
         ("ready", b'{"tick":7,"through":"lunch"}', "ready: through = 'lunch': must be 'bid', 'trade', "),
-        ("state", b'{"kind":"dog"}', "state: the payload: 'kind' must be 'turbine', 'reactor', 'consumer', "),
+        ("state", b'{"role":"dog"}', "state: the payload: 'role' must be 'producer', 'grid-supply', "),
         (
             "supply",
             b'{"tick":7,"energy_wh":' + b"9" * 4_000 + b"}",

@@ -14,8 +14,8 @@ from tests.devices.message_strategies import CLASSES, any_message
 UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}
 """How the name of a quantity ends."""
 COUNTS_AND_NAMES = {
-    "absent", "call", "charger", "columns", "destination", "devices", "east", "epoch", "index", "latitude", "lots",
-    "longitude", "next_stop", "north", "packages", "ports", "ports_reserved", "readings", "refused", "revision", "rows",
+    "absent", "call", "charger", "columns", "destination", "devices", "east", "epoch", "figures", "index", "latitude",
+    "longitude", "lots", "next_stop", "north", "packages", "ports", "ports_reserved", "readings", "refused", "revision", "rows",
     "serial", "settings", "south", "tick", "ticks", "ticks_left", "value", "west",
 }  # fmt: skip
 """Fields without a unit: counts, ids, degrees, and what holds other fields."""
@@ -72,5 +72,5 @@ def test_phases_are_ranked_in_order() -> None:
 
 
 def test_enumerations_hash_like_their_text() -> None:
-    assert {"turbine": 1}[m.Role.PRODUCER] == 1
+    assert {"producer": 1}[m.Role.PRODUCER] == 1
     assert {"settle": 1}[m.Phase.SETTLE] == 1

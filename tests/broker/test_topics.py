@@ -88,7 +88,7 @@ def test_filters() -> None:
         ("gridfleet/germany/tick/here/clock", "tick/ is not followed by <sender>"),
         ("gridfleet/germany/bid/household-1", "bid/ is not followed by <cell>/<sender>"),
         ("gridfleet/germany/bid/a/b/c", "bid/ is not followed by <cell>/<sender>"),
-        ("gridfleet/germany/presence/here/charger-1", "presence/ is not followed by <cell>/<kind>/<sender>"),
+        ("gridfleet/germany/presence/here/charger-1", "presence/ is not followed by <cell>/<role>/<sender>"),
         ("gridfleet/germany/tick/", "'' is not an id"),
         ("gridfleet/germany/bid//household-1", "'' is not an id"),
         ("gridfleet/germany/tick/+", "'+' is not an id"),

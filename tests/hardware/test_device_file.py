@@ -121,9 +121,9 @@ def test_the_cell_is_the_site_where_a_site_has_one_only() -> None:
         (
             "[stop]",
             "[brake]\npin=4\n[stop]",
-            "line 17: brake: belongs to a turbine, and this is a charger",
+            "line 17: brake: a charger has no such part; remove it (it may have plug, ",
         ),
-        ('kind = "charger"', 'kind = "household"', "backend = 'mock': a household has no sensors"),
+        ('kind = "charger"', 'kind = "household"', "backend = 'mock': a consumer has no sensors"),
         ("pin = 5", "pin = ", "is not TOML: invalid value in column 7"),
     ],
 )

@@ -35,8 +35,8 @@ def test_the_curve_of_the_original_system(percent: int, power_w: int) -> None:
 
 @given(energies)
 def test_energy_only_shrinks_and_never_by_more_than_a_wh_too_much(energy_wh: int) -> None:
-    assert 0 <= 0.9 * energy_wh - stored_from(energy_wh) < 1
-    assert 0 <= taken_for(energy_wh) - energy_wh / 0.94 < 1 + 1e-6
+    assert 0 <= 90 * energy_wh - 100 * stored_from(energy_wh) < 100
+    assert 0 <= 94 * taken_for(energy_wh) - 100 * energy_wh < 94
 
 
 @given(energies)
