@@ -43,7 +43,7 @@ _LEVELS: Final = {
     "sender": "The id of the sender, which is its user name.",
     "cell": "The cell that the message is for.",
     "device": "The id of the only receiver.",
-    "kind": "The kind of the sender.",
+    "role": "The role of the sender.",
     "message_type": "The type of all messages in it.",
     "fleet": "The fleet process, by its user name.",
     "setting": "The setting of the clock: paused, mode, step and so on.",

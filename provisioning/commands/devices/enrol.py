@@ -51,7 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     own = credentials_folder(arguments.file, device)
     folder = Path(arguments.out) if arguments.out is not None else own
     check_target(secrets, folder)
-    enrolment = Enrolment(device.id, device.message_kind, device.cell)
+    enrolment = Enrolment(device.id, device.role, device.cell)
     check_enrolment(secrets, enrolment, device.site)
     registry = read_registry(SecretsFolder(secrets))
     in_scenario = registry.find(device.id) is not None and device.id not in registry.enrolled
