@@ -22,6 +22,8 @@ from gridfleet.provisioning.runs.results import FolderError, clear_results, resu
 
 OUT: Final = Path("out")
 LATEST: Final = "latest"
+JOURNAL: Final = "journal"
+"""What only a recorder's folder contains."""
 TIME_FORMAT: Final = "%Y-%m-%dT%H%M%S"
 
 
@@ -106,7 +108,9 @@ def claim_run_folder(
 
 
 def _in_use(path: Path, terms: Terms, *, force: bool) -> str:
-    """Return why a folder cannot be used for new results: those it holds, or a run in progress; nothing if it can."""
+    """Return why a folder cannot be used for new results: those it holds, or who writes there; nothing if it can."""
+    if (path / JOURNAL).is_dir():
+        return "is the folder of a recorder, which keeps each run apart in runs/: name another directory"
     found = results_in(path)
     if found and not force:
         shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")

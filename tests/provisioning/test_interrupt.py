@@ -42,6 +42,7 @@ def test_ctrl_c_ends_a_comparison_and_its_processes(tmp_path: Path) -> None:
     done = end(process)
     assert done.code == ExitCode.INTERRUPTED
     assert done.err == "Interrupted: no run had finished.\n"
+    assert list((tmp_path / "out").iterdir()) == []
     wait_until(lambda: not alive_in_group(process.pid))  # Python's own helper takes a moment
 
 

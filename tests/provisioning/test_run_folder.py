@@ -1,5 +1,6 @@
 """Each run has a folder of its own name; `latest` leads to the newest; nothing is overwritten in silence."""
 
+import errno
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gridfleet.dashboards.recording import recording
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
@@ -154,6 +156,14 @@ def test_any_kind_of_result_is_kept(name: str) -> None:
     assert Path("here", name).read_text() == "mine"
 
 
+def test_a_recorder_keeps_its_folder_for_itself() -> None:
+    Path("here/journal").mkdir(parents=True)
+    with pytest.raises(
+        FolderError, match="here: is the folder of a recorder, which keeps each run apart in runs/"
+    ):
+        claim_run_folder("here", "normal", force=True)
+
+
 def test_a_folder_with_other_files_is_used_and_they_are_kept() -> None:
     Path("here").mkdir()
     Path("here/notes.txt").write_text("mine")
@@ -207,6 +217,23 @@ def test_a_disk_that_is_full_when_the_report_is_written(tmp_path: Path) -> None:
         "`gridfleet report full`\n"
     )
     assert main(["report", "full"]) == ExitCode.SUCCESS
+
+
+def test_a_disk_that_is_full_when_the_tables_are_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "write_exports", fail)
+        assert simulate("--out", "full") == ExitCode.USAGE
+    assert capsys.readouterr().err == (
+        "gridfleet: full: cannot be written (no space left on device): make room, then write the files again with "
+        "`gridfleet report full`\n"
+    )
+    assert main(["report", "full"]) == ExitCode.SUCCESS
+    assert Path("full/ledger.csv").stat().st_size > 0
 
 
 def test_a_folder_that_is_deleted_during_the_run_ends_it(tmp_path: Path) -> None:
