@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.dashboards.recording import recording
+from gridfleet.dashboards.recording.durable.recorder import JOURNAL
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
@@ -157,7 +158,7 @@ def test_any_kind_of_result_is_kept(name: str) -> None:
 
 
 def test_a_recorder_keeps_its_folder_for_itself() -> None:
-    Path("here/journal").mkdir(parents=True)
+    Path("here", JOURNAL).mkdir(parents=True)
     with pytest.raises(
         FolderError, match="here: is the folder of a recorder, which keeps each run apart in runs/"
     ):
