@@ -169,6 +169,8 @@ def test_the_committed_notebook_was_executed_from_top_to_bottom() -> None:
 
 @pytest.mark.slow
 def test_the_committed_outputs_are_those_of_this_version(jupyter: Installation, tmp_path: Path) -> None:
-    """Otherwise write them again with `make notebook`; pictures are compared by their number only."""
+    """Pictures are compared by their number only."""
     copy = Path(shutil.copy(NOTEBOOK, tmp_path))
-    assert outputs(executed(jupyter, copy)) == outputs(read(NOTEBOOK))
+    assert outputs(executed(jupyter, copy)) == outputs(read(NOTEBOOK)), (
+        "write them again with `make notebook`"
+    )
