@@ -4,6 +4,7 @@ Tests have no network. So the dependencies are linked from the environment that 
 they are what the wheel asks for. A module that uses a package which nothing declares fails here.
 """
 
+import os
 import subprocess
 import sys
 import venv
@@ -41,7 +42,8 @@ class Installation:
         self, folder: Path, program: str, *words: str, env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
         """Start one of its programs in a folder."""
-        clean = {"PYTHONPATH": "", "PYTEST_ADDOPTS": "", **(env or {})}
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"  # as `source bin/activate` does
+        clean = {"PATH": path, "PYTHONPATH": "", "PYTEST_ADDOPTS": "", **(env or {})}
         return start(*words, cwd=folder, env=clean, program=(str(self.folder / "bin" / program),))
 
     def run(self, folder: Path, program: str, *words: str) -> Ended:

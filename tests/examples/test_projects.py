@@ -21,10 +21,11 @@ PROJECTS: Final = sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject
 BUILD: Final = "setuptools"
 """The back end of every example; it must be installed, because a build without network cannot fetch it."""
 WHERE: Final = """
-import importlib.metadata, json, sys
+import importlib.metadata, json, shutil, sys
 import gridfleet
 print(json.dumps({
     "package": gridfleet.__file__,
+    "command": shutil.which("gridfleet"),
     "path": [each for each in sys.path if each],
     "installed": sorted(each.name for each in importlib.metadata.distributions()),
 }))
@@ -49,6 +50,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def environment(project: Path, own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """An environment with the project, and with what it declares."""
     table = project_table(project)
+    assert "test" in table.get("optional-dependencies", ()), "declare what the tests need in the extra `test`"
     declared = [*table["dependencies"], *table["optional-dependencies"]["test"]]
     made = install(tmp_path_factory.mktemp("environment"), own_wheel, *declared, BUILD)
     made.pip_install(f"{project}[test]")
@@ -66,6 +68,7 @@ def test_a_project_passes_its_own_tests(environment: Installation, project: Path
 def test_a_project_has_nothing_of_the_checkout(environment: Installation, project: Path) -> None:
     found = json.loads(environment.run(project, "python", "-c", WHERE).out)
     assert Path(found["package"]).is_relative_to(environment.folder)
+    assert Path(found["command"]).is_relative_to(environment.folder)
     assert project_table(project)["name"] in found["installed"]
     assert not [each for each in found["path"] if Path(each).is_relative_to(ROOT)]
     assert not [path for path in project.rglob("*.py") if str(ROOT) in path.read_text(encoding="utf-8")]
