@@ -6,8 +6,8 @@ its group. One that cannot be used is a problem in words, and stops nothing else
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, Protocol, TypeVar
+from importlib import import_module
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gridfleet.broker.errors import GridFleetError
 
@@ -28,6 +28,24 @@ class Named(Protocol):
 P = TypeVar("P", bound=Named)
 
 
+class _Entry(NamedTuple):
+    """An entry point; the standard library's class takes a megabyte that a device has no use for."""
+
+    group: str
+    name: str
+    value: str
+    """`module:attribute`."""
+    package: str = "gridfleet"
+
+    def load(self) -> Any:  # noqa: ANN401 - whatever a package has there
+        module, _, attribute = self.value.partition(":")
+        return getattr(import_module(module.strip()), attribute.strip())
+
+    @property
+    def origin(self) -> str:
+        return f"package {self.package}, entry point {self.group} {self.name!r}"
+
+
 class Registry(Generic[P]):
     """The plug-ins of one entry-point group, by name; each is imported when it is first asked for."""
 
@@ -36,9 +54,9 @@ class Registry(Generic[P]):
         self.group = group
         self._what = what
         self._class = plugin_class
-        self._shipped = {name: EntryPoint(name, value, group) for name, value in shipped.items()}
+        self._shipped = {name: _Entry(group, name, value) for name, value in shipped.items()}
         self._loaded: dict[str, P] = {}
-        self._installed: dict[str, list[EntryPoint]] | None = None
+        self._installed: dict[str, list[_Entry]] | None = None
 
     def get(self, name: str) -> P:
         """Return the one of that name.
@@ -79,7 +97,7 @@ class Registry(Generic[P]):
         for name, found in sorted(self._others().items()):
             if name in self._shipped:
                 for entry in found:
-                    yield f"{_origin(entry)}: {self._what} {name!r} is shipped with GridFleet; rename the entry point"
+                    yield f"{entry.origin}: {self._what} {name!r} is shipped with GridFleet; rename the entry point"
                 continue
             problem = self._problem(name)
             if problem is not None:
@@ -92,12 +110,16 @@ class Registry(Generic[P]):
             return str(error)
         return None
 
-    def _others(self) -> dict[str, list[EntryPoint]]:
+    def _others(self) -> dict[str, list[_Entry]]:
         """Return the entry points of installed packages by name; they are looked up once."""
         if self._installed is None:
+            from importlib.metadata import entry_points
+
             self._installed = {}
-            for entry in entry_points(group=self.group):
-                self._installed.setdefault(entry.name, []).append(entry)
+            for each in entry_points(group=self.group):
+                package = each.dist.name if each.dist is not None else "of unknown name"
+                entry = _Entry(self.group, each.name, each.value, package)
+                self._installed.setdefault(each.name, []).append(entry)
         return self._installed
 
     def _load(self, name: str) -> P:
@@ -107,23 +129,23 @@ class Registry(Generic[P]):
         except Exception as error:  # whatever a package does when it is imported
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
-                f"{_origin(entry)}: cannot be imported ({reason}); repair or uninstall the package"
+                f"{entry.origin}: cannot be imported ({reason}); repair or uninstall the package"
             ) from error
         if not isinstance(plugin, self._class):
             raise PluginError(
-                f"{_origin(entry)}: {entry.value} is a {type(plugin).__name__}; it must be a {self._class.__name__}"
+                f"{entry.origin}: {entry.value} is a {type(plugin).__name__}; it must be a {self._class.__name__}"
             )
         if plugin.name != name:
             raise PluginError(
-                f"{_origin(entry)}: the {self._what} is called {plugin.name!r}; give both the same name"
+                f"{entry.origin}: the {self._what} is called {plugin.name!r}; give both the same name"
             )
         return plugin
 
-    def _only(self, name: str) -> EntryPoint:
+    def _only(self, name: str) -> _Entry:
         """Return the entry point of that name; raise PluginError where there is none, or more than one."""
         found = self._others().get(name, [])
         if len(found) > 1:
-            packages = " and ".join(sorted(_package(entry) for entry in found))
+            packages = " and ".join(sorted(entry.package for entry in found))
             raise PluginError(f"{self._what} {name!r}: {packages} both have it; uninstall one of them")
         if found:
             return found[0]
@@ -131,11 +153,3 @@ class Registry(Generic[P]):
         close = get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
         raise PluginError(f"unknown {self._what}; {hint}")
-
-
-def _origin(entry: EntryPoint) -> str:
-    return f"package {_package(entry)}, entry point {entry.group} {entry.name!r}"
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "gridfleet"

@@ -47,7 +47,7 @@ from gridfleet.devices.config.sensor_tables import (
 from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
 from gridfleet.devices.config.toml_errors import FileError, TomlText
 from gridfleet.devices.config.toml_files import read_toml
-from gridfleet.devices.kinds.agent_type import AgentType
+from gridfleet.devices.kinds.agent_type import AgentSettings, AgentType
 from gridfleet.devices.kinds.registry import AGENT_TYPES
 from gridfleet.devices.plugins import PluginError
 
@@ -124,10 +124,10 @@ class DeviceFile(Table):
         return AGENT_TYPES.get(self.kind)
 
     @property
-    def settings(self) -> Table:
+    def settings(self) -> AgentSettings:
         """The settings of its kind."""
         found = getattr(self, self.kind)
-        return found if isinstance(found, Table) else self.agent_type.settings()
+        return found if isinstance(found, AgentSettings) else self.agent_type.settings()
 
     @property
     def role(self) -> Role:

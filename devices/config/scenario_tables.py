@@ -18,6 +18,7 @@ from gridfleet.devices.config.shared_tables import (
     Table,
     Temperature,
 )
+from gridfleet.devices.kinds.agent_type import AgentSettings
 from gridfleet.devices.kinds.charger import ChargerSettings
 from gridfleet.devices.kinds.consumer import ConsumerSettings, Profile
 from gridfleet.devices.kinds.reactor import ReactorSettings
@@ -86,7 +87,7 @@ class WeatherTable(Table):
         return self
 
 
-class CountTable(Table):
+class CountTable(AgentSettings):
     """How many devices of a kind a scenario has."""
 
     count: Count = 1

@@ -10,11 +10,12 @@ from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roster import Roster
-from gridfleet.devices.config.shared_tables import MarketTable, Spread, Table
+from gridfleet.devices.config.sensor_tables import PinTable
+from gridfleet.devices.config.shared_tables import MarketTable, Spread
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather import Weather
 
-S_co = TypeVar("S_co", bound=Table, covariant=True)
+S_co = TypeVar("S_co", bound="AgentSettings", covariant=True)
 Area = tuple[float, float, float, float]
 """South, north, west, east in degrees."""
 _KEYS: Final = (
@@ -28,6 +29,13 @@ _KEYS: Final = (
 RESERVED: Final = frozenset(_KEYS.split())
 """Names that no kind may have, because its table would have the name of another key."""
 ROLES_OF_KINDS: Final = tuple(role for role in Role if role is not Role.CLOCK)
+
+
+class AgentSettings(PinTable):
+    """Base of the settings of a kind: pydantic fields with limits and defaults; every one needs a default.
+
+    `PINS` names those that are pins, so that a device file with one pin twice is refused.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

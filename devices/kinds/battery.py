@@ -7,11 +7,11 @@ from pydantic import Field
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import Price, Share, Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.config.shared_tables import Price, Share
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
-class BatterySettings(Table):
+class BatterySettings(AgentSettings):
     """A battery: its size, its power, and the prices between which it works."""
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1000.0

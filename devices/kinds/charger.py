@@ -8,11 +8,11 @@ from pydantic import Field
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import Share, Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.config.shared_tables import Share
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
-class ChargerSettings(Table):
+class ChargerSettings(AgentSettings):
     """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0

@@ -5,14 +5,14 @@ from typing import Final, Literal, TypeAlias
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import ueur
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import AnnualEnergy, Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.config.shared_tables import AnnualEnergy
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 Profile: TypeAlias = Literal["H25", "G25", "L25"]
 LABELS: Final[dict[Profile, str]] = {"H25": "household", "G25": "commerce", "L25": "farm"}
 
 
-class ConsumerSettings(Table):
+class ConsumerSettings(AgentSettings):
     """A consumer by standard load profile."""
 
     profile: Profile = "H25"

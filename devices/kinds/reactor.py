@@ -5,11 +5,10 @@ from typing import Final
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import ueur
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
-class ReactorSettings(Table):
+class ReactorSettings(AgentSettings):
     """A reactor has no settings: its price is the market's."""
 
 

@@ -7,11 +7,11 @@ from pydantic import Field
 
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import MeasuringHeight, RotorOrLimits, Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.config.shared_tables import MeasuringHeight, RotorOrLimits
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
-class TurbineSettings(Table):
+class TurbineSettings(AgentSettings):
     """The rotor, and the height at which the wind was measured."""
 
     rotor_diameter_m: RotorOrLimits = 2.0

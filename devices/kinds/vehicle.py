@@ -10,7 +10,7 @@ from gridfleet.broker.protocol.units import MS_PER_DAY, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.charging.offer_ranking import Weights
 from gridfleet.devices.config.shared_tables import Latitude, Longitude, Price, ShareOrLimits, Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
 def _known_model(model: str) -> str:
@@ -33,7 +33,7 @@ class WeightsTable(Table):
     energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
 
 
-class VehicleSettings(Table):
+class VehicleSettings(AgentSettings):
     """An electric vehicle of a known model, and the area in which it drives."""
 
     model: Annotated[str, AfterValidator(_known_model)] = ""

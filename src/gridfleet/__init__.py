@@ -16,22 +16,68 @@ TYPE_CHECKING = (
 
 if TYPE_CHECKING:
     from gridfleet.broker.errors import GridFleetError
+    from gridfleet.broker.protocol.messages import Figure, Package, Role
     from gridfleet.dashboards.audit.findings import Finding
+    from gridfleet.devices.agents.base import Agent
+    from gridfleet.devices.agents.roles.consumer import Consumer
+    from gridfleet.devices.agents.roles.producer import Producer
+    from gridfleet.devices.agents.roles.storage import Storage
     from gridfleet.devices.config.scenario import Scenario
+    from gridfleet.devices.config.sensor_tables import Pin
+    from gridfleet.devices.edge.hardware.control import DeviceControl
+    from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
+    from gridfleet.devices.kinds.registry import AGENT_TYPES
+    from gridfleet.devices.market.packages import split_into_packages
     from gridfleet.provisioning.api.result import Result
     from gridfleet.provisioning.api.runs import run, simulate
     from gridfleet.provisioning.api.table import Table
 
-__all__ = ["Finding", "GridFleetError", "Result", "Scenario", "Table", "run", "simulate"]
+__all__ = [
+    "AGENT_TYPES",
+    "Agent",
+    "AgentContext",
+    "AgentSettings",
+    "AgentType",
+    "Consumer",
+    "DeviceControl",
+    "Figure",
+    "Finding",
+    "GridFleetError",
+    "Package",
+    "Pin",
+    "Producer",
+    "Result",
+    "Role",
+    "Scenario",
+    "Storage",
+    "Table",
+    "run",
+    "simulate",
+    "split_into_packages",
+]
 
 _MODULES = {
+    "AGENT_TYPES": "devices.kinds.registry",
+    "Agent": "devices.agents.base",
+    "AgentContext": "devices.kinds.agent_type",
+    "AgentSettings": "devices.kinds.agent_type",
+    "AgentType": "devices.kinds.agent_type",
+    "Consumer": "devices.agents.roles.consumer",
+    "DeviceControl": "devices.edge.hardware.control",
+    "Figure": "broker.protocol.messages",
     "Finding": "dashboards.audit.findings",
     "GridFleetError": "broker.errors",
+    "Package": "broker.protocol.messages",
+    "Pin": "devices.config.sensor_tables",
+    "Producer": "devices.agents.roles.producer",
     "Result": "provisioning.api.result",
+    "Role": "broker.protocol.messages",
     "Scenario": "devices.config.scenario",
+    "Storage": "devices.agents.roles.storage",
     "Table": "provisioning.api.table",
     "run": "provisioning.api.runs",
     "simulate": "provisioning.api.runs",
+    "split_into_packages": "devices.market.packages",
 }
 """Public name -> the module that defines it."""
 

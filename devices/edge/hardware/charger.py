@@ -1,7 +1,6 @@
 """The control loop of a charger: plug, stop button, meter and contactor; and the readings that the agent uses."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from gridfleet.devices.config.device_file import DeviceFile
@@ -15,9 +14,9 @@ from gridfleet.devices.config.sensor_tables import (
 from gridfleet.devices.edge.hardware import mains
 from gridfleet.devices.edge.hardware.board import Adc, Board
 from gridfleet.devices.edge.hardware.contactor import Cause, Contactor, ContactorDecision, ContactorInputs
-from gridfleet.devices.edge.hardware.control import MAX_EVENTS, AgentStatus, FaultRegister, PinEvent, no_wake
+from gridfleet.devices.edge.hardware.control import AgentStatus, DeviceControl
 from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
-from gridfleet.devices.edge.hardware.lamp import Lamp, Light
+from gridfleet.devices.edge.hardware.lamp import Light
 
 MAX_UNMETERED_S: Final = 1.0
 """How long a busy machine may fail to sample a cycle evenly before that is a fault."""
@@ -34,8 +33,8 @@ MAX_METERED_CALLS: Final = 32
 _WS_PER_WH: Final = 3600.0
 
 
-class ChargerControl:
-    """One thread calls `step`; everything else may be read from another."""
+class ChargerControl(DeviceControl):
+    """Plug, stop button, meter and contactor of a charger."""
 
     def __init__(self, device: DeviceFile, board: Board) -> None:
         """Open the pins, the contactor first, open."""
@@ -43,20 +42,16 @@ class ChargerControl:
             raise HardwareError(f"{device.id}: a charger on pins needs plug, contactor, stop and current")
         if device.adc is None:
             raise HardwareError(f"{device.id}: a charger on pins needs the converter")
-        self.measured: Final = device.measured
-        self.events: deque[PinEvent] = deque(maxlen=MAX_EVENTS)
-        self.wake: Callable[[], None] = no_wake
-        self._board = board
+        super().__init__(device, board)
         self._safety = device.safety
         self._plug_table: PlugTable = device.plug
         self._contactor_table: ContactorTable = device.contactor
         self._current: CurrentTable = device.current
         self._voltage = device.voltage
         self._reference_v = device.adc.reference_v
-        now_s = board.now_s()
+        now_s = self.last_step_s
         self._output = board.output(device.contactor.pin, high=device.contactor.closed_when == "low")
-        self._alive = board.output(device.alive.pin, high=False) if device.alive is not None else None
-        self._lamp = Lamp(board, device.lamp)
+        self.open_signals()
         self._plug_changes: deque[float] = deque(maxlen=64)
         self._plug_left = False
         self._stop_pressed = False
@@ -67,7 +62,6 @@ class ChargerControl:
         self._feedback = board.input(feedback, pull_up=True) if feedback is not None else None
         self._adc: Adc = board.adc(device.adc.device)
         self._contactor = Contactor(device.safety, device.plug.settle_s, now_s)
-        self._faults = FaultRegister(board, self.events)
         self._zero_code = {
             table.channel: mains.calibrated_zero_code(table, self._reference_v)
             for table in (self._current, self._voltage)
@@ -77,9 +71,6 @@ class ChargerControl:
         self._read_s: float | None = None
         self._metered_at_s = now_s
         self._metered_wh: dict[tuple[str, int], float] = {}
-        self._steps = 0
-        self.agent_status = AgentStatus(None, now_s, now_s)
-        self.last_step_s = now_s
         self.current_a = self.power_w = self.energy_wh = 0.0
         self.voltage_v = self._safety.nominal_v
         self.plugged = False
@@ -93,12 +84,12 @@ class ChargerControl:
     def faults(self) -> tuple[str, ...]:
         """What is wrong, each as `part: fault`; latched causes count as faults of the contactor."""
         latched = tuple(f"contactor: {cause}" for cause in sorted(self._contactor.latched))
-        return self._faults.texts + latched
+        return self.fault_register.texts + latched
 
     @property
     def ready(self) -> bool:
         """Whether a charge may be offered to a vehicle."""
-        return self._contactor.healthy and not self._faults.texts and self.cause not in _OUT_OF_SERVICE
+        return self._contactor.healthy and not self.fault_register.texts and self.cause not in _OUT_OF_SERVICE
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
         """Return the energy metered for a vehicle's call, whole Wh, rounded down."""
@@ -107,30 +98,21 @@ class ChargerControl:
     def readings(self) -> dict[str, float]:
         """Return the readings of the sensors without a fault; 0 or 1 for no or yes."""
         found = {"plugged": float(self.plugged), "contactor_closed": float(self.closed)}
-        if not any(part in self._faults for part in ("adc", "meter", "current")):
+        if not any(part in self.fault_register for part in ("adc", "meter", "current")):
             found |= {"current_a": self.current_a, "power_w": self.power_w, "energy_wh": self.energy_wh}
         if self._voltage is not None and not any(
-            part in self._faults for part in ("adc", "meter", "voltage")
+            part in self.fault_register for part in ("adc", "meter", "voltage")
         ):
             found["voltage_v"] = self.voltage_v
         return {name: round(value, 3) for name, value in found.items()}
-
-    def now_s(self) -> float:
-        """Return the board's time in seconds."""
-        return self._board.now_s()
 
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Read the sensors, decide and switch once."""
-        board = self._board
-        now_s = board.now_s()
-        gap_s, self.last_step_s = now_s - self.last_step_s, now_s
-        self._steps += 1
-        if self._alive is not None:
-            self._alive.set(high=self._steps % 2 == 0)
-        self._meter(now_s)
-        now_s = board.now_s()
+        gap_s = self.begin_step()
+        self._meter(self.last_step_s)
+        now_s = self.board.now_s()
         plugged, stopped = self._read_contacts(now_s)
         status = self.agent_status
         feedback = None if self._feedback is None else not self._feedback.high
@@ -142,20 +124,20 @@ class ChargerControl:
             current_a=self.current_a,
             voltage_v=self.voltage_v,
             feedback=feedback,
-            sensors_faulty=bool(self._faults.texts),
+            sensors_faulty=bool(self.fault_register.texts),
             broker_silent_s=now_s - status.broker_seen_s,
             agent_silent_s=now_s - status.agent_seen_s,
             gap_s=gap_s,
         )
         self._apply(now_s, self._contactor.step(now_s, inputs))
-        self._lamp.show(self._light(status), now_s)
+        self.lamp.show(self._light(status), now_s)
 
     def make_safe(self, reason: str) -> None:
         """Open the contactor, to stay open."""
         self._switch(closed=False)
         if self.closed:
             self._opened(reason)
-        self._lamp.show(Light.OFF, 0.0)
+        self.lamp.show(Light.OFF, 0.0)
 
     def _read_contacts(self, now_s: float) -> tuple[bool, bool]:
         """Return whether the plug is in and the stop pressed; a short change between two steps counts."""
@@ -165,7 +147,7 @@ class ChargerControl:
         changes = self._plug_changes
         while changes and now_s - changes[0] > PLUG_SPAN_S:
             changes.popleft()
-        self._faults.set("plug", SensorFault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
+        self.fault_register.set("plug", SensorFault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
         return self.plugged, pressed or self._stop.high
 
     def _apply(self, now_s: float, decision: ContactorDecision) -> None:
@@ -174,23 +156,20 @@ class ChargerControl:
         if decision.changed and decision.closed:
             self.closed = True
             self._metered_s = now_s
-            self._report("contactor", "closed", "plug, lease and health")
+            self.report("contactor", "closed", "plug, lease and health")
         elif decision.changed:
             self._opened(decision.cause or Cause.SHUTDOWN)
         elif decision.cause is not before and decision.cause in (Cause.WELDED, Cause.NOT_CLOSED):
-            self._report("contactor", "failed", decision.cause)
+            self.report("contactor", "failed", decision.cause)
 
     def _opened(self, reason: str) -> None:
         self.closed = False
         self._metered_s = None
         self.opened_because = str(reason)
-        self._report("contactor", "opened", str(reason))
+        self.report("contactor", "opened", str(reason))
 
     def _switch(self, *, closed: bool) -> None:
         self._output.set(high=closed is (self._contactor_table.closed_when == "high"))
-
-    def _report(self, part: str, what: str, reason: str) -> None:
-        self.events.append(PinEvent(self._board.wall_ms(), part, what, str(reason)))
 
     def _light(self, status: AgentStatus) -> Light:
         if not self.ready:
@@ -210,18 +189,18 @@ class ChargerControl:
         try:
             times_s, currents, voltages = self._sample_cycle()
         except OSError:
-            self._faults.set("adc", SensorFault.MISSING)
+            self.fault_register.set("adc", SensorFault.MISSING)
             self.current_a = self.power_w = 0.0
             return
-        self._faults.set("adc", None)
+        self.fault_register.set("adc", None)
         shares = mains.weights(times_s, 1 / self._safety.mains_hz)
         if shares is None:  # the machine was busy: the last reading stays valid for a while
-            self._faults.set(
+            self.fault_register.set(
                 "meter", SensorFault.MISSING if now_s - self._metered_at_s > MAX_UNMETERED_S else None
             )
             return
         self._metered_at_s = now_s
-        self._faults.set("meter", None)
+        self.fault_register.set("meter", None)
         amperes = self._quantity("current", self._current, currents, shares, alternating=False)
         self.current_a = amperes.rms if amperes.fault is None else 0.0
         if amperes.fault is SensorFault.OUT_OF_RANGE:
@@ -239,7 +218,7 @@ class ChargerControl:
     ) -> mains.Cycle:
         zero_code = self._zero_code[table.channel]
         found = mains.cycle(codes, shares, table, self._reference_v, zero_code, alternating=alternating)
-        self._faults.set(part, found.fault)
+        self.fault_register.set(part, found.fault)
         idle = part == "current" and not self.closed and found.rms < self._safety.idle_a
         if found.fault is None and (idle or part == "voltage"):
             self._zero_code[table.channel] += ZERO_SMOOTHING * (found.zero_code - zero_code)
@@ -247,7 +226,7 @@ class ChargerControl:
 
     def _sample_cycle(self) -> tuple[list[float], list[int], list[int]]:
         """Sample one whole cycle: times, current, and voltage if it is measured; each is read first in turn."""
-        board, adc = self._board, self._adc
+        board, adc = self.board, self._adc
         spacing_s = 1 / self._safety.mains_hz / mains.PAIRS
         begun_s = board.now_s()
         first, second = self._current.channel, self._voltage.channel if self._voltage is not None else None
@@ -271,7 +250,7 @@ class ChargerControl:
 
     def _count(self, power_w: float) -> None:
         """Integrate power over time by trapezoids, for the vehicle that is charging."""
-        now_s = self._board.now_s()
+        now_s = self.board.now_s()
         before_w, self.power_w = self.power_w, power_w
         if self._metered_s is None or not self.closed:
             return

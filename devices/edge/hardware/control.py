@@ -1,4 +1,4 @@
-"""What the control loops of charger and turbine share: what they know of the agent, and which events they report.
+"""What all control loops share: what they know of the agent, which events they report, and their base class.
 
 The control loop and the agent run in different threads. The agent's thread replaces one frozen object (`AgentStatus`),
 the control loop fills a queue of events, and neither waits for the other.
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from gridfleet.devices.agents.instruments import Permit
-from gridfleet.devices.edge.hardware.board import Board
+from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge.hardware.board import Board, Output
 from gridfleet.devices.edge.hardware.faults import SensorFault
+from gridfleet.devices.edge.hardware.lamp import Lamp
 
 MAX_EVENTS: Final = 1000
 """The most events that wait to be published; the oldest are dropped."""
@@ -106,3 +108,63 @@ class FaultRegister:
             self._faults[part] = fault
         self.texts = tuple(f"{name}: {known}" for name, known in sorted(self._faults.items()))
         self._events.append(PinEvent(self._board.wall_ms(), part, what, str(reason)))
+
+
+class DeviceControl:
+    """Base of the control loops: one thread calls `step`, everything else may be read from another.
+
+    A subclass opens its pins in its constructor, those that must be safe first, then calls `open_signals`.
+    """
+
+    def __init__(self, device: DeviceFile, board: Board) -> None:
+        """Open no pins yet."""
+        now_s = board.now_s()
+        self.board: Final = board
+        self.measured: Final = device.measured
+        self.events: deque[PinEvent] = deque(maxlen=MAX_EVENTS)
+        self.wake: Callable[[], None] = no_wake
+        self.agent_status = AgentStatus(None, now_s, now_s)
+        self.last_step_s = now_s
+        self.fault_register: Final = FaultRegister(board, self.events)
+        self.lamp = Lamp(board, None)
+        self._device = device
+        self._alive: Output | None = None
+        self._steps = 0
+
+    def open_signals(self) -> None:
+        """Open the pins that show that the device works: the status lamp, and the signal of life for a watchdog."""
+        device = self._device
+        if device.alive is not None:
+            self._alive = self.board.output(device.alive.pin, high=False)
+        self.lamp = Lamp(self.board, device.lamp)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong, each as `part: fault`."""
+        return self.fault_register.texts
+
+    @property
+    def agent_silent(self) -> bool:
+        """Whether the agent has not updated the control loop for longer than `safety.agent_silent_s`."""
+        return self.last_step_s - self.agent_status.agent_seen_s > self._device.safety.agent_silent_s
+
+    def now_s(self) -> float:
+        """Return the board's time in seconds."""
+        return self.board.now_s()
+
+    def readings(self) -> dict[str, float]:
+        """Return the readings of the sensors without a fault, each under a name that ends in its unit."""
+        return {}
+
+    def begin_step(self) -> float:
+        """Note the time of a step, give the signal of life; return the seconds since the step before."""
+        now_s = self.board.now_s()
+        gap_s, self.last_step_s = now_s - self.last_step_s, now_s
+        self._steps += 1
+        if self._alive is not None:
+            self._alive.set(high=self._steps % 2 == 0)
+        return gap_s
+
+    def report(self, part: str, what: str, reason: str) -> None:
+        """Publish a change at the pins; `what` is one of the values of `Incident.what`."""
+        self.events.append(PinEvent(self.board.wall_ms(), part, what, str(reason)))

@@ -1,7 +1,5 @@
 """The control loop of a turbine: anemometer, vane and brake; and the measured wind for the agent."""
 
-from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from gridfleet.devices.agents.instruments import NoReadingError
@@ -10,9 +8,9 @@ from gridfleet.devices.edge.hardware import vane
 from gridfleet.devices.edge.hardware.anemometer import Anemometer, WindMeasurement
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.brake import Brake, BrakeCause
-from gridfleet.devices.edge.hardware.control import MAX_EVENTS, AgentStatus, FaultRegister, PinEvent, no_wake
+from gridfleet.devices.edge.hardware.control import DeviceControl
 from gridfleet.devices.edge.hardware.faults import HardwareError, SensorFault
-from gridfleet.devices.edge.hardware.lamp import Lamp, Light
+from gridfleet.devices.edge.hardware.lamp import Light
 from gridfleet.devices.weather import WindReading
 
 VANE_PERIOD_S: Final = 1.0
@@ -22,25 +20,21 @@ BREEZE_M_PER_S: Final = 3.0
 """In more wind than this a working vane does not stand still."""
 
 
-class TurbineControl:
-    """One thread calls `step`; everything else may be read from another."""
+class TurbineControl(DeviceControl):
+    """Anemometer, vane and brake of a turbine."""
 
     def __init__(self, device: DeviceFile, board: Board) -> None:
         """Open the pins, the brake first, applied."""
         if device.anemometer is None:
             raise HardwareError(f"{device.id}: a turbine on pins needs an anemometer")
-        self.measured: Final = device.measured
-        self.events: deque[PinEvent] = deque(maxlen=MAX_EVENTS)
-        self.wake: Callable[[], None] = no_wake
-        self._board = board
-        now_s = board.now_s()
+        super().__init__(device, board)
+        now_s = self.last_step_s
         self._released_high = device.brake is not None and device.brake.released_when == "high"
         self._brake = Brake(device.brake) if device.brake is not None else None
         self._output = (
             board.output(device.brake.pin, high=not self._released_high) if device.brake is not None else None
         )
-        self._alive = board.output(device.alive.pin, high=False) if device.alive is not None else None
-        self._lamp = Lamp(board, device.lamp)
+        self.open_signals()
         self._anemometer = Anemometer(device.anemometer, now_s)
         pin = device.anemometer.pin
         self._pin = board.input(pin, pull_up=device.anemometer.pull_up, on_edge=self._anemometer.edge)
@@ -49,13 +43,8 @@ class TurbineControl:
             board.adc(device.adc.device) if device.adc is not None and device.vane is not None else None
         )
         self._temperature_c = device.anemometer.temperature_c
-        self._silent_after_s = device.safety.agent_silent_s
-        self._faults = FaultRegister(board, self.events)
         self._vane_read_s: float | None = None
         self._vane_moved_s = now_s
-        self._steps = 0
-        self.agent_status = AgentStatus(None, now_s, now_s)
-        self.last_step_s = now_s
         self.wind = WindMeasurement(0.0, 0.0, 0.0, 0)
         self.direction_deg: float | None = None
         self.applied = self._brake is not None
@@ -66,18 +55,18 @@ class TurbineControl:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong, each as `part: fault`; an applied brake is one of them."""
-        return self._faults.texts + ((f"brake: {self.cause}",) if self.applied and self.cause else ())
+        return self.fault_register.texts + ((f"brake: {self.cause}",) if self.applied and self.cause else ())
 
     def at(self, _simulated_ms: int, _latitude: float, _longitude: float) -> WindReading:
         """Return the measured wind; raise NoReadingError while the sensor is faulty or the brake is applied."""
-        if "anemometer" in self._faults or self.applied:
+        if "anemometer" in self.fault_register or self.applied:
             raise NoReadingError(", ".join(self.faults))
         return WindReading(round(self.wind.mean_m_per_s, 3), self._temperature_c)
 
     def readings(self) -> dict[str, float]:
         """Return the readings of the sensors without a fault; 0 or 1 for no or yes."""
         found: dict[str, float] = {}
-        if "anemometer" not in self._faults:
+        if "anemometer" not in self.fault_register:
             found |= {"wind_m_per_s": self.wind.mean_m_per_s, "gust_m_per_s": self.wind.gust_m_per_s}
         if self.direction_deg is not None:
             found["direction_deg"] = self.direction_deg
@@ -85,47 +74,36 @@ class TurbineControl:
             found["brake_applied"] = float(self.applied)
         return {name: round(value, 3) for name, value in found.items()}
 
-    def now_s(self) -> float:
-        """Return the board's time in seconds."""
-        return self._board.now_s()
-
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Read the sensors, decide and switch once."""
-        now_s = self._board.now_s()
-        self.last_step_s = now_s
-        self._steps += 1
-        if self._alive is not None:
-            self._alive.set(high=self._steps % 2 == 0)
+        self.begin_step()
+        now_s = self.last_step_s
         self.wind, fault = self._anemometer.read(now_s, high=self._pin.high)
-        self._faults.set("anemometer", fault)
+        self.fault_register.set("anemometer", fault)
         self._read_vane(now_s)
-        silent = now_s - self.agent_status.agent_seen_s > self._silent_after_s
         if self._brake is not None:
-            decision = self._brake.step(now_s, self.wind, faulty=fault is not None, silent=silent)
+            decision = self._brake.step(now_s, self.wind, faulty=fault is not None, silent=self.agent_silent)
             self._switch(applied=decision.applied)
             self.applied, self.cause = decision.applied, decision.cause
             if decision.changed:
-                self._report("applied" if decision.applied else "released", decision.cause)
-        faulty = bool(self._faults.texts)
+                self.report("brake", "applied" if decision.applied else "released", decision.cause)
+        faulty = bool(self.fault_register.texts)
         light = Light.FAULT if faulty else Light.WAITING if self.applied else Light.BUSY
-        self._lamp.show(light if faulty or self.applied or self.wind.pulses else Light.READY, now_s)
+        self.lamp.show(light if faulty or self.applied or self.wind.pulses else Light.READY, now_s)
 
     def make_safe(self, reason: str) -> None:
         """Apply the brake, to stay applied."""
         if self._brake is not None and not self.applied:
-            self._report("applied", reason)
+            self.report("brake", "applied", reason)
         self.applied = self._brake is not None
         self._switch(applied=True)
-        self._lamp.show(Light.OFF, 0.0)
+        self.lamp.show(Light.OFF, 0.0)
 
     def _switch(self, *, applied: bool) -> None:
         if self._output is not None:
             self._output.set(high=applied is not self._released_high)
-
-    def _report(self, what: str, reason: str) -> None:
-        self.events.append(PinEvent(self._board.wall_ms(), "brake", what, str(reason)))
 
     def _read_vane(self, now_s: float) -> None:
         """Read the vane once a second; the turbine runs without it, too."""
@@ -137,15 +115,15 @@ class TurbineControl:
         try:
             codes = [self._adc.code(self._vane.channel) for _ in range(VANE_CODES)]
         except OSError:
-            self._faults.set("adc", SensorFault.MISSING)
+            self.fault_register.set("adc", SensorFault.MISSING)
             self.direction_deg = None
             return
-        self._faults.set("adc", None)
+        self.fault_register.set("adc", None)
         before_deg = self.direction_deg
         direction_deg, fault = vane.read(codes, self._vane, self._adc_table)
         if direction_deg != before_deg or self.wind.mean_m_per_s < BREEZE_M_PER_S:
             self._vane_moved_s = now_s
         elif fault is None and now_s - self._vane_moved_s > self._vane.stuck_after_s:
             fault = SensorFault.STUCK
-        self._faults.set("vane", fault)
+        self.fault_register.set("vane", fault)
         self.direction_deg = direction_deg if fault in (None, SensorFault.STUCK) else None
