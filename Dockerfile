@@ -1,4 +1,4 @@
-# One image for every process of GridFleet: clock, fleet, device, recorder. See docs/containers.md.
+# One image for every process of GridFleet: clock, fleet, device, recorder. See docs/how-to/deploy/compose.md.
 #
 #   make dist                                         builds the wheel that is installed here into dist/
 #   docker buildx build --platform linux/amd64,linux/arm64,linux/arm/v7 --tag gridfleet .

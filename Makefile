@@ -89,7 +89,7 @@ influxdb: ## Build InfluxDB 2.7 for the tests that need it, once (needs Go and R
 observe-e2e: setup ## Start the containers, run a scenario and query every Grafana panel (needs Docker)
 	tools/observe-e2e.sh $(SCENARIO)
 
-qemu: setup-dev ## Boot a flashed system in qemu until it publishes a bid (needs root; see docs/flashing.md)
+qemu: setup-dev ## Boot a flashed system in qemu until it publishes a bid (needs root; see docs/explanation/trials.md)
 	$(BIN)/python tools/qemu/boot.py
 
 # --- setup --------------------------------------------------------------------------------------

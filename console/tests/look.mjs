@@ -1,4 +1,4 @@
-// Takes the pictures of docs/console.md: node tests/look.mjs URL DIRECTORY [SECONDS]
+// Takes the pictures of docs/how-to/site/live-page.md: node tests/look.mjs URL DIRECTORY [SECONDS]
 import { browserFor } from './browser.mjs';
 
 const [url, directory, seconds = '20'] = process.argv.slice(2);

@@ -14,7 +14,7 @@ RAW: Final = "gridfleet"
 """The bucket that pages and rules read."""
 CONTACT: Final = "operators"
 MAILBOX: Final = "root@localhost"
-"""A mailbox that every machine has; docs/grafana.md says how to set another."""
+"""A mailbox that every machine has; docs/how-to/site/grafana.md says how to set another."""
 HEAD: Final = "# Written by `make dashboards` from dashboards/grafana/{module}; change it there.\n"
 
 

@@ -1,4 +1,4 @@
-"""Writes `docs/telemetry.md` from the telemetry table.
+"""Writes `docs/reference/telemetry.md` from the telemetry table.
 
 `python -m gridfleet.dashboards.telemetry.document` prints the page.
 """
@@ -15,9 +15,9 @@ HEAD: Final = """\
 The recorder turns the messages of a site into points for InfluxDB, each with measurement, tags, fields and time.
 This page is generated from `dashboards/telemetry/table`; a test checks that the two are equal:
 
-    .venv/bin/python -m gridfleet.dashboards.telemetry.document > docs/telemetry.md
+    .venv/bin/python -m gridfleet.dashboards.telemetry.document > docs/reference/telemetry.md
 
-[recording.md](recording.md) describes how points get to InfluxDB without loss, the buckets, and the tokens.
+[Recording](../how-to/site/record.md) describes how points get to InfluxDB without loss, the buckets, and the tokens.
 
 **Time.** A simulated day must look like a day however fast it ran, so points have simulated time: the scenario's local
 standard time, written as if it were UTC (set Grafana's time zone to UTC). With a clock in real-time mode, points of

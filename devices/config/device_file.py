@@ -10,7 +10,7 @@
     [broker]
     url = "mqtt://localhost"
 
-Pins are BCM numbers (GPIO17 is 17), not positions on the header. `docs/hardware.md` shows the wiring.
+Pins are BCM numbers (GPIO17 is 17), not positions on the header. `docs/reference/hardware.md` shows the wiring.
 """
 
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ class ScenarioError(FileError):
 
 
 class Scenario(Table):
-    """A scenario, validated: the keys of docs/scenarios.md are its attributes. Read one with `Scenario.load`.
+    """A scenario, validated: the keys of docs/reference/scenario.md are its attributes. Read one with `Scenario.load`.
 
     >>> storm = Scenario.load("storm", {"vehicles.count": 60})
     >>> storm.vehicles.count, storm.with_changes({"vehicles.count": 90}).vehicles.count

@@ -25,8 +25,8 @@ EXAMPLES: Final = (
 SCENARIO: Final = Group(
     "scenario",
     "list, show and check scenarios",
-    "A scenario is a TOML file with the devices, the weather and the events of a site. docs/scenarios.md lists\n"
-    "every key.",
+    "A scenario is a TOML file with the devices, the weather and the events of a site. docs/reference/scenario.md\n"
+    "lists every key.",
     (
         command_of("list", list_scenarios),
         command_of("show", show),
@@ -37,7 +37,7 @@ SITE: Final = Group(
     "site",
     "operate a site: secrets, broker, clock, fleet, recorder",
     "A site is a broker with the processes that connect to it: one clock, the devices, and a recorder. Each process\n"
-    "may fail and be restarted. docs/broker.md describes secrets and access rules, docs/recording.md the recorder.",
+    "may fail and be restarted. docs/how-to/site/ has a guide for each task.",
     (
         command_of("init", init),
         command_of("rotate", rotate),
@@ -52,8 +52,8 @@ SITE: Final = Group(
 DEVICE: Final = Group(
     "device",
     "check, run, enrol, flash and upgrade real devices",
-    "A device is described by a device file (TOML): its id, its broker, its pins. docs/hardware.md describes device\n"
-    "file, wiring and safety, docs/flashing.md how a Raspberry Pi becomes a device.",
+    "A device is described by a device file (TOML): its id, its broker, its pins. docs/reference/device-file.md\n"
+    "lists every key; docs/how-to/devices/ has a guide for each task.",
     (
         device.CHECK,
         device.RUN,
@@ -69,14 +69,14 @@ DEVICE: Final = Group(
 DEPLOY: Final = Group(
     "deploy",
     "run a site in containers",
-    "Prepare what a site in containers needs. docs/containers.md describes both ways.",
+    "Prepare what a site in containers needs. docs/how-to/deploy/ describes both ways.",
     (command_of("compose", compose), command_of("kubernetes", kubernetes)),
 )
 INFLUX: Final = Group(
     "influx",
     "set up InfluxDB for telemetry",
     "InfluxDB keeps the telemetry that `gridfleet run --influx` and `gridfleet site record --influx` write.\n"
-    "docs/recording.md describes it.",
+    "docs/how-to/site/record.md describes it.",
     (command_of("setup", influx),),
 )
 GRAFANA: Final = Group(
@@ -84,7 +84,7 @@ GRAFANA: Final = Group(
     "write, push, compare or annotate dashboards for Grafana",
     "Write dashboards and alert rules as files that Grafana provisions itself from, or manage them on a server\n"
     "through its API, which needs a file with the token of a service account that has the role Editor. With\n"
-    "docker compose nothing of this is needed. docs/grafana.md describes the pages.",
+    "docker compose nothing of this is needed. docs/how-to/site/grafana.md describes the pages.",
     (grafana.WRITE, grafana.PUSH, grafana.DIFF, grafana.ANNOTATE),
 )
 

@@ -36,13 +36,13 @@ def is_model(kind: object) -> TypeGuard[type[BaseModel]]:
 
 
 def test_every_key_of_a_scenario_and_every_fault_is_documented() -> None:
-    words = set(re.findall(r"\w+", text("docs/scenarios.md")))
+    words = set(re.findall(r"\w+", text("docs/reference/scenario.md")))
     assert {"rotor_diameter_m", "hour", "outage_s"} <= keys(Scenario)
     assert (keys(Scenario) | set(Faults.model_fields)) - words == {"folder"}
 
 
 def test_every_key_of_a_plan_and_every_kind_of_fault_is_documented() -> None:
-    words = set(re.findall(r"`([\w-]+)`", text("docs/chaos.md")))
+    words = set(re.findall(r"`([\w-]+)`", text("docs/reference/chaos-plan.md")))
     tables = (Plan, Skew, *FAULT_KINDS.values())
     assert {key for table in tables for key in table.model_fields} <= words
     assert FAULT_KINDS.keys() <= words
@@ -50,16 +50,41 @@ def test_every_key_of_a_plan_and_every_kind_of_fault_is_documented() -> None:
 
 
 def test_every_column_is_documented() -> None:
-    words = set(re.findall(r"\w+", text("docs/output.md")))
+    words = set(re.findall(r"\w+", text("docs/reference/output.md")))
     assert len(TABLES) == 4
     assert {column.name for table in TABLES for column in table.columns} <= words
 
 
-def test_links_lead_somewhere() -> None:
-    names = ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-    links = [(name, target) for name in names for target in re.findall(r"\]\((?!http)([^)#]+)", text(name))]
-    assert len(links) > 40
-    assert [link for link in links if not (ROOT / link[0]).parent.joinpath(link[1]).exists()] == []
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    found: list[str] = []
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    for heading in re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", heading).lower()
+        found.append(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
+    return {
+        anchor if not (number := found[:index].count(anchor)) else f"{anchor}-{number}"
+        for index, anchor in enumerate(found)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        assert not anchor or file.suffix != ".md" or anchor in anchors(file), target
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = re.findall(r"\]\(([\w/.-]+\.md)", index.read_text(encoding="utf-8"))
+    pages = {str(page.relative_to(index.parent)) for page in index.parent.rglob("*.md")}
+    assert pages - {*linked, "README.md"} == set()
 
 
 def commands() -> list[str]:

@@ -11,7 +11,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.commands.tree import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
 ID = re.compile(r'^ *id = "([^"]+)"', re.MULTILINE)
 FLASHED = re.compile(r"device (?:flash|revoke|enrol|doctor) ([a-z][\w-]*)")
 """A device that a command names; a folder or a file of another ending does not match as a whole."""
@@ -52,5 +52,5 @@ def test_device_files_have_ids_of_their_own(used: set[str]) -> None:
 
 def test_guides_and_help_texts_name_no_device_of_a_scenario(used: set[str]) -> None:
     found = ids_in_texts()
-    assert {"docs/flashing.md", "docs/on-a-pi.md", "device flash"} <= set(found)
+    assert {"docs/how-to/devices/flash.md", "docs/tutorials/raspberry-pi.md", "device flash"} <= set(found)
     assert {place: ids & used for place, ids in found.items() if ids & used} == {}

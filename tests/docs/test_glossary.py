@@ -51,7 +51,7 @@ def texts() -> list[tuple[str, str]]:
 
 def _texts() -> Iterator[tuple[str, str]]:
     """Yield where a person reads something, and what: documentation, docstrings, comments, messages."""
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         if path not in {GLOSSARY, CHANGELOG}:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for folder in PRODUCT:

@@ -1,7 +1,7 @@
 """The telemetry table: every measurement with its tags and its fields, each with type, unit and meaning.
 
-The only place that defines them. A test compares the points that are made with this table, `docs/telemetry.md` is
-written from it, and dashboards may read nothing that is not in it.
+The only place that defines them. A test compares the points that are made with this table,
+`docs/reference/telemetry.md` is written from it, and dashboards may read nothing that is not in it.
 
 Tags are bounded: names of sites, runs, cells, kinds and devices, and values from closed lists. Numbers that grow
 (ticks, serials, calls) are fields. No field has a name that Grafana's macros replace (`bucket`, `windowPeriod`, …).

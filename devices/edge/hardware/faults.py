@@ -6,7 +6,7 @@ from gridfleet.broker.errors import GridFleetError
 
 
 class SensorFault(StrEnum):
-    """How a sensor fails; `docs/hardware.md` describes how each is detected and what follows."""
+    """How a sensor fails; `docs/reference/hardware.md` describes how each is detected and what follows."""
 
     STUCK = "stuck"
     BOUNCE = "bounce"

@@ -12,7 +12,7 @@ from gridfleet.devices.edge.hardware.board import GpioBoard, Output, raspberry_p
 from gridfleet.devices.edge.hil.pi import PinChange
 
 PARTNERS: Final = {5: 12, 6: 16, 17: 20, 22: 21, 4: 13, 27: 26}
-"""Each pin under test with its partner, as in the shipped tests and docs/hardware.md."""
+"""Each pin under test with its partner, as in the shipped tests and docs/how-to/devices/test-bench.md."""
 FEEDS: Final = {0: 18, 1: 19}
 """Each channel of the converter with the pin that feeds it."""
 MIN_FEED_V: Final = 0.005

@@ -31,7 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil",
         choices=("mock", "gpio"),
         default="mock",
-        help="pins under test: mocked, or those of this Raspberry Pi, wired back as docs/hardware.md draws it",
+        help="pins under test: mocked, or those of this Raspberry Pi, wired back to themselves "
+        "(docs/how-to/devices/test-bench.md)",
     )
 
 

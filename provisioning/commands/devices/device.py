@@ -44,8 +44,8 @@ def safe(arguments: argparse.Namespace) -> int:
 CHECK: Final = Command(
     "check",
     "check a device file",
-    "Read a device file and report every mistake with line, key and remedy. docs/hardware.md describes the device\n"
-    "file, the wiring and the charger's safety.",
+    "Read a device file and report every mistake with line, key and remedy. docs/reference/device-file.md lists\n"
+    "every key, docs/explanation/contactor.md explains the charger's safety.",
     ("gridfleet device check turbine.toml",),
     add_arguments,
     check,
@@ -54,7 +54,7 @@ RUN: Final = Command(
     "run",
     "run the device of a device file",
     "Connect a device to its broker and run it until SIGTERM or Ctrl-C: with real pins (backend gpio), mocked pins\n"
-    "(mock) or no pins (synthetic). docs/hardware.md describes the backends.",
+    "(mock) or no pins (synthetic). docs/how-to/devices/run.md describes the backends.",
     ("gridfleet device run turbine.toml",),
     add_arguments,
     run,

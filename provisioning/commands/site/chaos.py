@@ -17,7 +17,7 @@ DESCRIPTION: Final = (
     "Start a broker, a fleet of several processes and a clock, and inject the faults of a plan: processes killed,\n"
     "suspended or disconnected. Check after each fault that all devices are online again, that the ledgers agree\n"
     "within one tick, that nothing was sold or reserved twice, that the retained tick is current, and that\n"
-    "no stale bid was awarded. docs/chaos.md explains plans and checks."
+    "no stale bid was awarded. docs/reference/chaos-plan.md explains plans and checks."
 )
 EXAMPLES: Final = ("gridfleet site chaos normal --plan short",)
 
