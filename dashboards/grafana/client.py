@@ -210,7 +210,10 @@ class Grafana:
             status = int(error.status_code or 0)
             remedy = REMEDIES.get(status, f"{error.message}")
             if status == 400 and "provisioned" in str(error.message):
-                remedy = "is provisioned from a file there; change the file (docs/how-to/site/grafana.md), or push elsewhere"
+                remedy = (
+                    "is provisioned from a file there; change the file (docs/how-to/site/grafana.md), "
+                    "or push elsewhere"
+                )
             raise GrafanaError(f"{self.url}: {subject}", remedy, status) from None
         except (RequestException, OSError) as error:
             reason = f"no answer ({no_answer_reason(error)}); check that Grafana is running, and the URL"

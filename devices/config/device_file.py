@@ -70,20 +70,25 @@ class DeviceFile(Table):
     """A device file, validated."""
 
     id: Id
+    """The device's id: its name at the broker and the last level of its topics."""
     site: Id = "germany"
+    """The site that it belongs to."""
     kind: str
     """A shipped kind, or one that an installed package adds; its settings are in the table of its name."""
     cell: Id = ""
+    """The cell in which it trades; by default the site's only one."""
     neighbours: tuple[Id, ...] = ()
     """The cells beside its own."""
     place: tuple[Number, Number] = (0.0, 0.0)
     """Latitude and longitude in degrees."""
     label: str = ""
+    """For people: a name on pages."""
     backend: Literal["gpio", "mock", "synthetic"]
     """`gpio`: the pins of a Raspberry Pi; `mock`: simulated pins; `synthetic`: no pins."""
     reactor: Id | None = None
     """The grid supply that a buyer asks for what its cell lacks."""
     seed: Seed = 1
+    """Of everything that it draws at random."""
     broker: BrokerTable
     market: MarketTable = MarketTable()
     control: ControlTable = ControlTable()

@@ -19,6 +19,7 @@ class BrokerTable(Table):
     certificate: bool = False
     """Whether to log in with a certificate as well, which a broker with mutual TLS requires."""
     keepalive_s: Annotated[int, Field(ge=30, le=3600)] = 60
+    """MQTT keep-alive: a lost connection is detected within twice this time."""
 
 
 class ControlTable(Table):
@@ -32,6 +33,8 @@ class TelemetryTable(Table):
     """Samples of the sensors: how often, and how many are queued while the device is offline."""
 
     every_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    """Time between two samples."""
     folder: str = ""
     """The queue's folder, relative to the file. Without it: in systemd's state directory, else in memory."""
     max_mb: Annotated[float, Field(ge=0.01, le=1000)] = 8.0
+    """Size of the queue; when it is full, the oldest samples are dropped."""

@@ -65,12 +65,19 @@ class Scenario(Table):
     """
 
     name: Id = "scenario"
+    """For people and in file names; by default the file's name."""
     title: Annotated[str, Field(max_length=120)] = ""
+    """For people: the title of the report."""
     about: Annotated[str, Field(max_length=2000)] = ""
+    """For people: what the scenario shows."""
     site: Id = "germany"
+    """The second level of every topic, and the name of the cell where there is only one."""
     seed: Seed = 1
+    """Of everything that is drawn at random."""
     start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
+    """Beginning of the run in local standard time, a full quarter of an hour."""
     ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
+    """Length of the run in ticks of 15 simulated minutes."""
     settings: SettingsTable = SettingsTable()
     area: AreaTable = AreaTable()
     weather: WeatherTable = WeatherTable()

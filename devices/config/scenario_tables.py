@@ -46,35 +46,51 @@ class SettingsTable(Table):
     """Settings that can also be changed while the scenario runs."""
 
     consumer_scale: Scale = 1.0
+    """Multiplies the demand of consumers."""
     vehicle_scale: Scale = 1.0
+    """Multiplies the probability that a parked vehicle sets out, which is 1/11 per tick."""
     turbine_scale: Scale = 1.0
+    """Multiplies the generation of turbines."""
     wind_scale: WindScale = 1.0
+    """Multiplies the wind speed."""
     algorithm: Algorithm = Algorithm.BEST
+    """How vehicles rank the offers of chargers."""
     chargers_out: ChargersOut = ""
+    """Chargers out of service: ids, names of cells, a share such as 25%, or all; separated by commas or blanks."""
 
 
 class AreaTable(RectangleTable):
     """A rectangle divided into rows × columns cells; adjacent cells are neighbours."""
 
     rows: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Rows of cells."""
     columns: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Columns of cells."""
 
 
 class WeatherTable(Table):
     """Wind and temperature: generated from the seed, or read from files."""
 
     source: Literal["synthetic", "csv", "dwd"] = "synthetic"
+    """Generated from the seed, read from a CSV file, or from the archives of Deutscher Wetterdienst."""
     files: tuple[str, ...] = ()
     """For csv and dwd; relative to the scenario's file."""
     station_list: str | None = None
+    """DWD's list of stations, needed where the archives do not give a station's place."""
     measured_at_m: MeasuringHeight | None = None
     """Height of the wind measurements above ground; without it they are taken as measured at the hub."""
     assumed_temperature_c: Temperature | None = None
+    """Used where the files have no temperature."""
     weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
+    """Scale of the Weibull distribution of the synthetic wind speed."""
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
+    """Shape of that distribution."""
     correlation_time_h: Annotated[float, Field(gt=0, le=1000)] = 12.0
+    """Time at which the correlation of the synthetic wind falls to 1/e."""
     correlation_length_km: Annotated[float, Field(gt=0, le=10_000)] = 350.0
+    """Distance at which the correlation of the synthetic wind falls to 1/e."""
     mean_temperature_c: Temperature = 9.3
+    """Mean of the year, for synthetic weather."""
 
     @model_validator(mode="after")
     def _has_files(self) -> "WeatherTable":
@@ -91,6 +107,7 @@ class CountTable(AgentSettings):
     """How many devices of a kind a scenario has."""
 
     count: Count = 1
+    """Number of devices."""
 
 
 class TurbinesTable(TurbineSettings, CountTable):
@@ -101,6 +118,7 @@ class TurbinesTable(TurbineSettings, CountTable):
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
     """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
+    """Places of the first ones, latitude and longitude; the others stand at random places in their cell."""
 
 
 class ConsumersTable(ConsumerSettings, CountTable):
@@ -146,11 +164,20 @@ class EventTable(Table):
     """Settings that apply from `hour` after the start."""
 
     hour: Annotated[float, Field(ge=0, le=100_000)]
+    """When the settings apply, after the start."""
     title: Annotated[str, Field(min_length=1, max_length=64)]
+    """For people: what happens."""
     consumer_scale: Scale | None = None
+    """As in [settings]."""
     vehicle_scale: Scale | None = None
+    """As in [settings]."""
     turbine_scale: Scale | None = None
+    """As in [settings]."""
     wind_scale: WindScale | None = None
+    """As in [settings]."""
     algorithm: Algorithm | None = None
+    """As in [settings]."""
     chargers_out: ChargersOut | None = None
+    """As in [settings]."""
     outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S)] | None = None
+    """A drill: every device drops its connection for that many real seconds. No effect in the simulation."""

@@ -46,6 +46,7 @@ class AnemometerTable(PinTable):
 
     PINS = ("pin",)
     pin: Pin
+    """The pin of the reed contact."""
     m_per_s_per_hz: Annotated[float, Field(ge=0.01, le=20)] = 0.667
     """Wind speed at one pulse per second: 2.4 km/h for the common cup type."""
     offset_m_per_s: Annotated[float, Field(ge=0, le=3)] = 0.0
@@ -80,9 +81,11 @@ class VaneTable(Table):
     """A wind vane whose voltage grows with the angle."""
 
     channel: Channel
+    """The converter's channel of the wiper."""
     min_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
+    """Voltage at 0°; a lower one is a broken wire."""
     max_v: Annotated[float, Field(ge=0, le=5.5)] = 3.2
-    """Voltages at 0° and just below 360°; a voltage outside of them is a broken wire."""
+    """Voltage just below 360°; a higher one is a broken wire."""
     stuck_after_s: Seconds = 1800.0
     """A vane that does not move in a breeze for longer is stuck."""
     north_deg: Annotated[float, Field(ge=0, lt=360)] = 0.0
@@ -100,6 +103,7 @@ class BrakeTable(PinTable):
 
     PINS = ("pin",)
     pin: Pin
+    """The pin of the brake's relay."""
     released_when: Literal["high", "low"] = "high"
     """The level at which it is released: choose the one that a Raspberry Pi without power does not give."""
     above_m_per_s: Positive = 25.0
@@ -107,6 +111,7 @@ class BrakeTable(PinTable):
     release_below_m_per_s: Positive = 20.0
     """It is released when the wind has been below this for `release_after_s`."""
     release_after_s: Seconds = 60.0
+    """How long the wind must have been lower before the brake is released."""
 
     @model_validator(mode="after")
     def _has_hysteresis(self) -> "BrakeTable":
@@ -123,9 +128,13 @@ class LampTable(PinTable):
 
     PINS = ("pin", "red", "green", "blue")
     pin: Pin | None = None
+    """A lamp of one colour."""
     red: Pin | None = None
+    """The red light."""
     green: Pin | None = None
+    """The green light."""
     blue: Pin | None = None
+    """The blue light."""
 
     @model_validator(mode="after")
     def _one_or_three(self) -> "LampTable":
@@ -140,6 +149,7 @@ class AliveTable(PinTable):
 
     PINS = ("pin",)
     pin: Pin
+    """The pin of the charge pump."""
 
 
 class PlugTable(PinTable):
@@ -147,6 +157,7 @@ class PlugTable(PinTable):
 
     PINS = ("pin",)
     pin: Pin
+    """The pin of the contact."""
     present_when: Literal["low", "high"] = "low"
     """`low` is a contact to ground with the internal pull-up."""
     settle_s: Annotated[float, Field(ge=0, le=10)] = 0.5
@@ -158,6 +169,7 @@ class ContactorTable(PinTable):
 
     PINS = ("pin", "feedback")
     pin: Pin
+    """The pin of the contactor's relay."""
     closed_when: Literal["high", "low"] = "high"
     """Choose the level that a Raspberry Pi without power does not give."""
     feedback: Pin | None = None
@@ -169,6 +181,7 @@ class StopTable(PinTable):
 
     PINS = ("pin",)
     pin: Pin
+    """The pin of the contact."""
 
 
 class AlternatingTable(Table):
@@ -176,6 +189,7 @@ class AlternatingTable(Table):
 
     UNIT: ClassVar[str] = ""
     channel: Channel
+    """The converter's channel of the sensor."""
     zero_v: Annotated[float, Field(ge=0, le=5.5)] = 1.65
     """The sensor's output at zero."""
     divider: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -192,8 +206,11 @@ class CurrentTable(AlternatingTable):
 
     UNIT = "A"
     sensor: Literal["acs712-05", "acs712-20", "acs712-30", "ct"] = "acs712-30"
+    """An ACS712 for 5, 20 or 30 A, or a current transformer."""
     zero_v: Annotated[float, Field(ge=0, le=5.5)] = 2.5
+    """The sensor's output at zero."""
     divider: Annotated[float, Field(gt=0, le=1)] = 0.66
+    """Ratio of the voltage at the converter to the sensor's output."""
     volts_per_a: Annotated[float, Field(gt=0, le=10)] | None = None
     """Required for a current transformer; optional correction for an ACS712."""
 
@@ -217,6 +234,7 @@ class VoltageTable(AlternatingTable):
 
     UNIT = "V"
     volts_per_v: Annotated[float, Field(gt=0, le=1)] = 0.0036
+    """The sensor's output per volt of the mains."""
 
     @property
     def volts_per_unit(self) -> float:
@@ -228,11 +246,15 @@ class SafetyTable(Table):
     """When the charger's contactor opens."""
 
     mains_hz: Literal[50, 60] = 50
+    """Frequency of the mains."""
     nominal_v: Annotated[float, Field(ge=10, le=500)] = 230.0
     """Of the mains; energy is computed with it when no voltage is measured."""
     max_voltage_v: Annotated[float, Field(ge=10, le=600)] = 265.0
+    """A higher mains voltage opens the contactor."""
     min_voltage_v: Annotated[float, Field(ge=0, le=500)] = 195.0
+    """A lower mains voltage opens the contactor."""
     max_current_a: Annotated[float, Field(gt=0, le=100)] = 16.0
+    """The charger's rated current."""
     trip_after_s: Annotated[float, Field(gt=0, le=10)] = 1.0
     """More than 110 % of max_current_a for longer opens the contactor; more than 150 % opens it at once."""
     idle_a: Annotated[float, Field(gt=0, le=5)] = 0.5
@@ -251,6 +273,8 @@ class MockTable(Table):
     """What mocked sensors measure, to try a device without any; its messages are marked as simulated."""
 
     wind_m_per_s: Annotated[float, Field(ge=0, le=60)] = 6.0
+    """Wind speed at the mocked anemometer."""
     plugged: bool = False
+    """Whether a vehicle is plugged in."""
     current_a: Annotated[float, Field(ge=0, le=60)] = 10.0
     """Current of a vehicle while the contactor is closed."""

@@ -60,18 +60,26 @@ class MarketTable(Table):
     """Prices in EUR/kWh and the size of a package in kWh."""
 
     package_kwh: Annotated[float, Field(ge=0.001, le=1000)] = 10.0
+    """Size of a package; the last of a bid may be smaller."""
     consumer_price_eur_per_kwh: Price = 1.0
+    """Bid of households, businesses and farms."""
     reactor_price_eur_per_kwh: Price = 0.9
+    """Lowest price of a reactor."""
     charger_floor_eur_per_kwh: Share = 0.1
+    """Lowest bid of a charger, which it makes when its battery is full."""
 
 
 class RectangleTable(Table):
     """A rectangle on the map, in degrees."""
 
     south: Latitude = 49.11
+    """Southern edge."""
     north: Latitude = 54.24
+    """Northern edge."""
     west: Longitude = 6.28
+    """Western edge."""
     east: Longitude = 12.43
+    """Eastern edge."""
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> "RectangleTable":

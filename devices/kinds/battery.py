@@ -15,10 +15,13 @@ class BatterySettings(AgentSettings):
     """A battery: its size, its power, and the prices between which it works."""
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1000.0
+    """Usable capacity."""
     stored_share: Share = 0.0
+    """State of charge at the start."""
     max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=100_000)] = 125.0
     """The most that it buys or sells in a tick."""
     buying_price_eur_per_kwh: Price = 0.3
+    """Its bid, for energy that is left over."""
     selling_price_eur_per_kwh: Price = 0.9
     """It sells where bids at this price or above were not served in the tick before."""
 

@@ -16,8 +16,11 @@ class ChargerSettings(AgentSettings):
     """A charging station: its buffer battery, what it buys at most, and how many vehicles it serves at once."""
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=100_000)] = 300.0
+    """Capacity of its buffer battery."""
     stored_share: Share = 0.5
+    """State of charge of the buffer battery at the start."""
     max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
+    """The most that it buys in a tick."""
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
     """On pins there is one port, that of the contactor."""
 

@@ -18,6 +18,7 @@ class ConsumerSettings(AgentSettings):
     profile: Profile = "H25"
     """Of the BDEW: household, commerce, farm."""
     annual_kwh: AnnualEnergy = 3500.0
+    """Energy per year."""
 
 
 def build(context: AgentContext[ConsumerSettings]) -> Agent:

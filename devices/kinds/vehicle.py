@@ -29,8 +29,11 @@ class WeightsTable(Table):
     """Weights of the offer ranking `weighted`; only their ratios matter."""
 
     distance: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Weight of the distance to the charger."""
     price: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Weight of the price."""
     energy: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Weight of the energy that the charger offers."""
 
 
 class VehicleSettings(AgentSettings):
@@ -43,11 +46,15 @@ class VehicleSettings(AgentSettings):
     price_limit_eur_per_kwh: Price = 1.01
     """The highest price that it pays."""
     weights: WeightsTable = WeightsTable()
+    """For the ranking `weighted`."""
     south: Latitude | None = None
+    """Southern edge of the rectangle of its destinations; without the rectangle its cell."""
     north: Latitude | None = None
+    """Northern edge of that rectangle."""
     west: Longitude | None = None
+    """Western edge of that rectangle."""
     east: Longitude | None = None
-    """The rectangle of its destinations, in degrees: all four, or none for its cell."""
+    """Eastern edge of that rectangle; give all four, or none."""
 
     @model_validator(mode="after")
     def _whole_rectangle(self) -> "VehicleSettings":
