@@ -81,7 +81,9 @@ def _into_store(folder: Path, amount: int) -> None:
         for first in range(0, amount, 1_000):
             tick = first // 1_000
             store.add_agents(
-                AgentRow(tick, f"vehicle-{each:04}", "vehicle", 51.1, 9.2, 0.42, -11_000, 123_456_789)
+                AgentRow(
+                    tick, f"vehicle-{each:04}", "vehicle", "vehicle", 51.1, 9.2, 0.42, -11_000, 123_456_789
+                )
                 for each in range(500)
             )
             store.add_trades(

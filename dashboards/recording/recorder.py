@@ -43,7 +43,7 @@ from gridfleet.dashboards.recording.events import EventLog, end_row, incident_ro
 from gridfleet.dashboards.recording.reservation_log import ReservationLog
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.database import Store
-from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
+from gridfleet.dashboards.store.rows import EventRow, FigureMeaning, ReservationRow, TradeRow
 
 _MARKET: Final = frozenset((Supply, Bid, Residual, Surplus, Request, Award, Receipt))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Close, Lease, Heartbeat, Release, Bill, Decline))
@@ -147,6 +147,11 @@ class Recorder:
             known = sender in self._births
             if message.online:
                 self._births[sender] = message
+                if message.figures:
+                    self._store.add_figure_meanings(
+                        FigureMeaning(message.kind, each.name, each.unit, each.description)
+                        for each in message.figures
+                    )
             self._add_events(
                 self._events.on_presence(self._now_tick, simulated_ms, sender, message, known=known)
             )
@@ -201,12 +206,16 @@ class Recorder:
         store.add_ticks(record.rows())
         for sender, state in record.market.states.items():
             (self._measured.add if state.measured else self._measured.discard)(sender)
-        agents, vehicles = account_rows(tick, record.market.states)
-        store.add_agents(agents)
-        store.add_vehicles(vehicles)
-        rows = self._reservations.rows(tick, record.begins_ms)
-        if rows:
-            self._end_reservations(rows)
+        rows = account_rows(tick, record.market.states)
+        store.add_agents(rows.agents)
+        store.add_vehicles(rows.vehicles)
+        if rows.storages:
+            store.add_storages(rows.storages)
+        if rows.figures:
+            store.add_figures(rows.figures)
+        ended = self._reservations.rows(tick, record.begins_ms)
+        if ended:
+            self._end_reservations(ended)
         if record.open:
             record.drop_market()
             self._open[tick] = record

@@ -104,7 +104,7 @@ def _column(name: str, field: str, quantity: Quantity) -> Column:
     return Column(name, attrgetter(field), quantity)
 
 
-def _optional(quantity: Quantity) -> Quantity:
+def optional(quantity: Quantity) -> Quantity:
     """Return the quantity for a column that may have no value: an empty text, None."""
     value_type, text, value = quantity
     return Quantity(
@@ -140,8 +140,8 @@ TICKS: Final[TableFormat[TickRow]] = TableFormat(
         _column("exported_kwh", "exported_wh", KWH),
         _column("sold_kwh", "sold_wh", KWH),
         _column("curtailed_kwh", "curtailed_wh", KWH),
-        _column("lowest_price", "lowest_price_ueur", _optional(EUR_PER_KWH)),
-        _column("mean_price", "mean_price_ueur", _optional(EUR_PER_KWH)),
+        _column("lowest_price", "lowest_price_ueur", optional(EUR_PER_KWH)),
+        _column("mean_price", "mean_price_ueur", optional(EUR_PER_KWH)),
         _column("charger_stored_kwh", "charger_stored_wh", KWH),
         _column("messages", "messages", INTEGER),
     ),
@@ -167,13 +167,13 @@ RESERVATIONS: Final[TableFormat[ReservationRow]] = TableFormat(
         _column("vehicle", "vehicle", TEXT),
         _column("charger", "charger", TEXT),
         _column("requested", "requested_ms", TIME),
-        _column("offered", "offered_ms", _optional(TIME)),
-        _column("accepted", "accepted_ms", _optional(TIME)),
-        _column("arrived", "arrived_ms", _optional(TIME)),
-        _column("released", "released_ms", _optional(TIME)),
+        _column("offered", "offered_ms", optional(TIME)),
+        _column("accepted", "accepted_ms", optional(TIME)),
+        _column("arrived", "arrived_ms", optional(TIME)),
+        _column("released", "released_ms", optional(TIME)),
         _column("energy_kwh", "energy_wh", KWH),
-        _column("price", "price_ueur", _optional(EUR_PER_KWH)),
-        _column("distance_km", "distance_km", _optional(KILOMETRES)),
+        _column("price", "price_ueur", optional(EUR_PER_KWH)),
+        _column("distance_km", "distance_km", optional(KILOMETRES)),
         _column("outcome", "outcome", TEXT),
         _SOURCE,
     ),
@@ -187,10 +187,11 @@ AGENTS: Final[TableFormat[AgentRow]] = TableFormat(
         _column("kind", "kind", TEXT),
         _column("latitude", "latitude", DEGREES),
         _column("longitude", "longitude", DEGREES),
-        _column("state_of_charge", "state_of_charge", _optional(SHARE)),
+        _column("state_of_charge", "state_of_charge", optional(SHARE)),
         _column("power_kw", "power_w", KW),
         _column("money_eur", "balance_neur", EUR),
         _SOURCE,
     ),
 )
 TABLES: Final[tuple[TableFormat[Any], ...]] = (TICKS, TRADES, RESERVATIONS, AGENTS)
+"""The tables with the columns that every run has."""

@@ -6,7 +6,8 @@ Rows are sorted: the same store gives the same bytes.
 import csv
 from pathlib import Path
 
-from gridfleet.dashboards.reports.columns import TABLES
+from gridfleet.dashboards.reports.agents_table import agents_table
+from gridfleet.dashboards.reports.columns import AGENTS, TABLES
 from gridfleet.dashboards.reports.summary import summary_json
 from gridfleet.dashboards.store.database import Store
 
@@ -14,10 +15,11 @@ from gridfleet.dashboards.store.database import Store
 def write_exports(store: Store, directory: Path) -> list[Path]:
     """Write ticks.csv, ledger.csv, reservations.csv, agents.csv and summary.json; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    for table in TABLES:
+    tables = [agents_table(store) if table is AGENTS else table for table in TABLES]
+    for table in tables:
         with (directory / table.file).open("w", encoding="utf-8", newline="") as file:
             file.write(table.header + "\n")
             csv.writer(file, lineterminator="\n").writerows(table.lines(store))
     summary = directory / "summary.json"
     summary.write_text(summary_json(store), encoding="utf-8", newline="\n")
-    return [*(directory / table.file for table in TABLES), summary]
+    return [*(directory / table.file for table in tables), summary]

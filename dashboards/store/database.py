@@ -19,9 +19,12 @@ from gridfleet.dashboards.store.rows import (
     AgentRow,
     CellArea,
     EventRow,
+    FigureMeaning,
+    FigureRow,
     Invariant,
     ReservationRow,
     RunFacts,
+    StorageRow,
     TickRow,
     TradeRow,
     VehicleRow,
@@ -191,6 +194,18 @@ class Store:
         """Add rows, or replace those with the same (tick, vehicle)."""
         self._add(schema.VEHICLES, rows)
 
+    def add_storages(self, rows: Iterable[StorageRow]) -> None:
+        """Add rows, or replace those with the same (tick, storage)."""
+        self._add(schema.STORAGES, rows)
+
+    def add_figures(self, rows: Iterable[FigureRow]) -> None:
+        """Add rows, or replace those with the same (tick, agent, name)."""
+        self._add(schema.FIGURES, rows)
+
+    def add_figure_meanings(self, rows: Iterable[FigureMeaning]) -> None:
+        """Add rows, or replace those with the same (kind, name)."""
+        self._add(schema.FIGURE_MEANINGS, rows)
+
     def add_events(self, rows: Iterable[EventRow]) -> None:
         """Add rows, or replace those with the same (tick, time, kind, subject)."""
         self._add(schema.EVENTS, rows)
@@ -229,6 +244,18 @@ class Store:
     def vehicles(self) -> Iterator[VehicleRow]:
         """Read by tick, vehicle."""
         return map(VehicleRow._make, self.select(schema.select_sql(schema.VEHICLES)))
+
+    def storages(self) -> Iterator[StorageRow]:
+        """Read by tick, storage."""
+        return map(StorageRow._make, self.select(schema.select_sql(schema.STORAGES)))
+
+    def figures(self) -> Iterator[FigureRow]:
+        """Read by tick, agent, name."""
+        return map(FigureRow._make, self.select(schema.select_sql(schema.FIGURES)))
+
+    def figure_meanings(self) -> Iterator[FigureMeaning]:
+        """Read by kind, name."""
+        return map(FigureMeaning._make, self.select(schema.select_sql(schema.FIGURE_MEANINGS)))
 
     def events(self) -> Iterator[EventRow]:
         """Read by tick, time, kind, subject."""

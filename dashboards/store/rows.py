@@ -75,6 +75,8 @@ class AgentRow(NamedTuple):
     tick: int
     agent: str
     kind: str
+    """What sort of device it is, for people; nothing is decided by it."""
+    role: str
     latitude: float
     longitude: float
     state_of_charge: float | None
@@ -104,6 +106,38 @@ class VehicleRow(NamedTuple):
     destination_latitude: float | None
     destination_longitude: float | None
     charger: str | None
+
+
+class StorageRow(NamedTuple):
+    """A storage at the end of a tick; energies bought, sold and lost are those of the tick."""
+
+    tick: int
+    storage: str
+    capacity_wh: int
+    stored_wh: int
+    bought_wh: int
+    sold_wh: int
+    """Settled sales and awards without a receipt yet: what has left the battery for buyers."""
+    loss_wh: int
+    """Lost in charging and discharging."""
+
+
+class FigureRow(NamedTuple):
+    """A figure of its own that a device reported at the end of a tick."""
+
+    tick: int
+    agent: str
+    name: str
+    value: float
+
+
+class FigureMeaning(NamedTuple):
+    """What a figure of a kind of device means, by the birth messages."""
+
+    kind: str
+    name: str
+    unit: str
+    description: str
 
 
 class EventRow(NamedTuple):

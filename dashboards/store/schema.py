@@ -2,11 +2,21 @@
 
 from typing import Final, NamedTuple
 
-from gridfleet.dashboards.store.rows import AgentRow, EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
+from gridfleet.dashboards.store.rows import (
+    AgentRow,
+    EventRow,
+    FigureMeaning,
+    FigureRow,
+    ReservationRow,
+    StorageRow,
+    TickRow,
+    TradeRow,
+    VehicleRow,
+)
 
 APPLICATION_ID: Final = 0x47724674
 """Marks a SQLite file as GridFleet's ("GrFt"), so that other databases are recognised before they are read."""
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 class Table(NamedTuple):
@@ -47,9 +57,9 @@ RESERVATIONS: Final = Table(
 )
 AGENTS: Final = Table(
     "agents",
-    "tick INTEGER NOT NULL, agent TEXT NOT NULL, kind TEXT NOT NULL, latitude REAL NOT NULL, "
-    "longitude REAL NOT NULL, state_of_charge REAL, power_w INTEGER NOT NULL, balance_neur INTEGER NOT NULL, "
-    "measured INTEGER NOT NULL",
+    "tick INTEGER NOT NULL, agent TEXT NOT NULL, kind TEXT NOT NULL, role TEXT NOT NULL, "
+    "latitude REAL NOT NULL, longitude REAL NOT NULL, state_of_charge REAL, "
+    "power_w INTEGER NOT NULL, balance_neur INTEGER NOT NULL, measured INTEGER NOT NULL",
     "tick, agent",
     "tick, agent",
 )
@@ -62,6 +72,25 @@ VEHICLES: Final = Table(
     "tick, vehicle",
     "tick, vehicle",
 )
+STORAGES: Final = Table(
+    "storages",
+    "tick INTEGER NOT NULL, storage TEXT NOT NULL, capacity_wh INTEGER NOT NULL, stored_wh INTEGER NOT NULL, "
+    "bought_wh INTEGER NOT NULL, sold_wh INTEGER NOT NULL, loss_wh INTEGER NOT NULL",
+    "tick, storage",
+    "tick, storage",
+)
+FIGURES: Final = Table(
+    "figures",
+    "tick INTEGER NOT NULL, agent TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL",
+    "tick, agent, name",
+    "tick, agent, name",
+)
+FIGURE_MEANINGS: Final = Table(
+    "figure_meanings",
+    "kind TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL, description TEXT NOT NULL",
+    "kind, name",
+    "kind, name",
+)
 EVENTS: Final = Table(
     "events",
     "tick INTEGER NOT NULL, simulated_ms INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, "
@@ -69,13 +98,16 @@ EVENTS: Final = Table(
     "tick, simulated_ms, kind, subject",
     "tick, simulated_ms, kind, subject",
 )
-TABLES: Final = (TICKS, TRADES, RESERVATIONS, AGENTS, VEHICLES, EVENTS)
+TABLES: Final = (TICKS, TRADES, RESERVATIONS, AGENTS, VEHICLES, STORAGES, FIGURES, FIGURE_MEANINGS, EVENTS)
 FIELDS: Final = {
     "ticks": TickRow._fields,
     "trades": TradeRow._fields,
     "reservations": ReservationRow._fields,
     "agents": AgentRow._fields,
     "vehicles": VehicleRow._fields,
+    "storages": StorageRow._fields,
+    "figures": FigureRow._fields,
+    "figure_meanings": FigureMeaning._fields,
     "events": EventRow._fields,
 }
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.recording.recording import BREACHES, STORE
-from gridfleet.dashboards.reports.columns import AGENTS, RESERVATIONS, TICKS, TRADES, TableFormat
+from gridfleet.dashboards.reports.agents_table import agents_table
+from gridfleet.dashboards.reports.columns import RESERVATIONS, TICKS, TRADES, TableFormat
 from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.reports.metrics import metric_values
 from gridfleet.dashboards.reports.summary import summarise
@@ -57,8 +58,10 @@ class Result:
 
     @cached_property
     def agents(self) -> Table:
-        """Each device at the end of each tick: the columns of agents.csv."""
-        return self._table("agents", AGENTS)
+        """Each device at the end of each tick: the columns of agents.csv, with those of the devices' own figures."""
+        with self._store() as store:
+            table = agents_table(store)
+        return self._table("agents", table)
 
     @cached_property
     def summary(self) -> dict[str, Any]:

@@ -1,19 +1,8 @@
 """A scenario in a few words: its duration, its weather and events, and its devices."""
 
-from typing import Final
-
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.dashboards.kind_names import counted
 from gridfleet.devices.config.scenario import Scenario, load
-
-_KINDS: Final = (
-    ("turbines", "turbine"),
-    ("households", "household"),
-    ("commerce", "shop or office"),
-    ("farms", "farm"),
-    ("chargers", "charger"),
-    ("vehicles", "vehicle"),
-    ("reactors", "reactor"),
-)
-_PLURAL: Final = {"shop or office": "shops and offices"}
 
 
 def checked_scenario(name: str) -> Scenario:
@@ -41,9 +30,13 @@ def extent_text(scenario: Scenario) -> str:
 
 def devices_text(scenario: Scenario) -> str:
     """Return the number of devices of each kind as text."""
-    parts = []
-    for field, noun in _KINDS:
-        count = getattr(scenario, field).count
-        if count:
-            parts.append(f"{count} {noun if count == 1 else _PLURAL.get(noun, noun + 's')}")
+    groups = sorted(scenario.groups, key=lambda group: group.type.role is Role.GRID_SUPPLY)
+    parts = [_counted(group.table.count, group.prefix) for group in groups if group.table.count]
     return " · ".join(parts) if parts else "no devices"
+
+
+def _counted(count: int, prefix: str) -> str:
+    """Return a number of devices whose ids begin with a prefix; `commerce` is no noun for one of them."""
+    if prefix == "commerce":
+        return "1 shop or office" if count == 1 else f"{count} shops and offices"
+    return counted(count, prefix)

@@ -14,7 +14,17 @@ from gridfleet.devices.runtime.simulation import Simulation
 
 Logged = tuple[int, str, str, Message]
 SMALL = ("area.rows=2", "area.columns=2", "chargers.count=40", "vehicles.count=40", "turbines.count=12")
-TABLES = ("ticks", "trades", "reservations", "agents", "vehicles", "events")
+TABLES = (
+    "ticks",
+    "trades",
+    "reservations",
+    "agents",
+    "vehicles",
+    "storages",
+    "figures",
+    "figure_meanings",
+    "events",
+)
 
 
 @cache

@@ -29,6 +29,7 @@ MODELS = (
     ("Fiat 500e", 159.0, 42_000),
     ("Lucid Air Touring", 159.0, 112_000),
 )
+ROLES = {"turbine": "producer", "consumer": "consumer", "reactor": "grid-supply"}
 INVARIANTS = (
     Invariant("energy", "generated + reactor + imported = sold + exported + curtailed", 120, 0),
     Invariant("money", "what consumers paid is what producers earned", 120, 0),
@@ -184,13 +185,24 @@ def _agents(world: _World, tick: int) -> None:
             name = f"{kind}-{number}"
             watts = power.get(name, 0) if kind != "consumer" else -40_000
             rows.append(
-                AgentRow(tick, name, kind, *world.place(name), None, watts, world.balance.get(name, 0))
+                AgentRow(
+                    tick, name, kind, ROLES[kind], *world.place(name), None, watts, world.balance.get(name, 0)
+                )
             )
     for number in range(fleet.chargers):
         name = f"charger-{number}"
         level = world.stored.get(name, 0) / CAPACITY_WH
         rows.append(
-            AgentRow(tick, name, "charger", *world.place(name), level, -5_000, world.balance.get(name, 0))
+            AgentRow(
+                tick,
+                name,
+                "charger",
+                "charger",
+                *world.place(name),
+                level,
+                -5_000,
+                world.balance.get(name, 0),
+            )
         )
     vehicles = []
     for number in range(fleet.vehicles):
@@ -242,7 +254,7 @@ def _vehicle(world: _World, tick: int, number: int) -> tuple[VehicleRow, AgentRo
         charger,
     )
     paid = -world.calls * 1_000_000_000
-    return row, AgentRow(tick, name, "vehicle", *here, level, -7_000 if charger else 0, paid)
+    return row, AgentRow(tick, name, "vehicle", "vehicle", *here, level, -7_000 if charger else 0, paid)
 
 
 def _reserve(world: _World, tick: int, vehicle: str, charger: str) -> None:

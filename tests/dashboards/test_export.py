@@ -42,8 +42,8 @@ def _small() -> Store:
     )
     store.add_agents(
         [
-            AgentRow(0, "v-1", "vehicle", 53.5, 9.123456, 0.4, -11_000, -1_500_000_001),
-            AgentRow(0, "reactor-0", "reactor", 53.573, 9.881, None, 40_004, 9_000_000_000),
+            AgentRow(0, "v-1", "vehicle", "vehicle", 53.5, 9.123456, 0.4, -11_000, -1_500_000_001),
+            AgentRow(0, "reactor-0", "reactor", "grid-supply", 53.573, 9.881, None, 40_004, 9_000_000_000),
         ]
     )
     return store

@@ -80,9 +80,9 @@ def test_text_of_devices_is_not_markup(tmp_path: Path) -> None:
         store.put_facts(RunFacts(HOSTILE, HOSTILE, 1, HOSTILE, START_MS, cells=(CellArea(HOSTILE),)))
         store.add_events([EventRow(1, START_MS, HOSTILE, HOSTILE, HOSTILE)])
         store.add_agents(
-            [AgentRow(2, HOSTILE, kind, 50.0, 9.0, 0.5, 1, 1) for kind in ("turbine", "charger")]
+            [AgentRow(2, HOSTILE, HOSTILE, role, 50.0, 9.0, 0.5, 1, 1) for role in ("producer", "charger")]
         )
-        store.add_agents([AgentRow(2, HOSTILE + "2", HOSTILE, 50.0, 9.0, 0.5, 1, 1)])
+        store.add_agents([AgentRow(2, HOSTILE + "2", HOSTILE, HOSTILE, 50.0, 9.0, 0.5, 1, 1)])
         cars = [car._replace(model=HOSTILE, status=HOSTILE) for car in store.vehicles()]
         store.add_vehicles(cars)
         store.add_reservations([r._replace(outcome=HOSTILE) for r in store.reservations()])

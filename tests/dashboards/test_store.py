@@ -12,9 +12,12 @@ from gridfleet.dashboards.store.database import BATCH, Store
 from gridfleet.dashboards.store.rows import (
     AgentRow,
     EventRow,
+    FigureMeaning,
+    FigureRow,
     Invariant,
     ReservationRow,
     RunFacts,
+    StorageRow,
     TickRow,
     TradeRow,
     VehicleRow,
@@ -24,10 +27,13 @@ from tests.dashboards.synthetic import Fleet, build
 TICK = TickRow(0, "north", 0, 5, 3, 2, 0, 0, 4, 1, 100_000, 550_000, 7, 9)
 TRADE = TradeRow(0, "north", "turbine-0", "charger-0", 2, 10_000, 900_000)
 RESERVATION = ReservationRow("vehicle-0", "charger-0", 1, 5, 6, None, None, None, 0, None, None, "refused")
-AGENT = AgentRow(0, "turbine-0", "turbine", 53.5, 9.9, None, 40_000, -7)
+AGENT = AgentRow(0, "turbine-0", "turbine", "producer", 53.5, 9.9, None, 40_000, -7)
 VEHICLE = VehicleRow(
     0, "vehicle-0", "Fiat 500e", "parked", 159.0, 42_000, 20_000, 0.0, 9, None, None, None, None, None
 )
+STORAGE = StorageRow(0, "battery-0", 1_000_000, 250_000, 10_000, 5_000, 1_500)
+FIGURE = FigureRow(0, "pump-0", "indoor_c", 20.5)
+MEANING = FigureMeaning("heat-pump", "indoor_c", "°C", "temperature of the house")
 EVENT = EventRow(0, 0, "storm", "site", "a gale")
 
 
@@ -38,6 +44,9 @@ def test_every_kind_of_row_is_read_as_it_was_written(tmp_path: Path) -> None:
         store.add_reservations([RESERVATION])
         store.add_agents([AGENT])
         store.add_vehicles([VEHICLE])
+        store.add_storages([STORAGE])
+        store.add_figures([FIGURE])
+        store.add_figure_meanings([MEANING])
         store.add_events([EVENT])
     with Store.open(tmp_path / "run.sqlite") as store:
         assert list(store.ticks()) == [TICK]
@@ -45,6 +54,9 @@ def test_every_kind_of_row_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert list(store.reservations()) == [RESERVATION]
         assert list(store.agents()) == [AGENT]
         assert list(store.vehicles()) == [VEHICLE]
+        assert list(store.storages()) == [STORAGE]
+        assert list(store.figures()) == [FIGURE]
+        assert list(store.figure_meanings()) == [MEANING]
         assert list(store.events()) == [EVENT]
 
 
@@ -67,7 +79,11 @@ def test_facts_and_invariants_are_read_as_written() -> None:
 
 
 def test_rows_are_read_in_one_order_whatever_the_order_of_writing() -> None:
-    rows = [AgentRow(tick, agent, "turbine", 50.0, 9.0, None, 1, 1) for tick in (0, 1) for agent in "abc"]
+    rows = [
+        AgentRow(tick, agent, "turbine", "producer", 50.0, 9.0, None, 1, 1)
+        for tick in (0, 1)
+        for agent in "abc"
+    ]
     with Store.create() as store:
         store.add_agents(reversed(rows))
         assert list(store.agents()) == rows
@@ -115,7 +131,7 @@ def test_many_rows_are_committed_automatically(tmp_path: Path) -> None:
 
 
 def test_values_that_sqlite_cannot_hold_are_stored_as_the_nearest_ones() -> None:
-    rows = [AGENT, AgentRow(0, "liar", "\ud800", 53.5, 9.9, None, 40_000, -(10**21))]
+    rows = [AGENT, AgentRow(0, "liar", "\ud800", "producer", 53.5, 9.9, None, 40_000, -(10**21))]
     with Store.create() as store:
         store.add_agents(rows)
         assert [(row.agent, row.balance_neur) for row in store.agents()] == [

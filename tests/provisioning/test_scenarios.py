@@ -19,6 +19,13 @@ def test_the_list_describes_each_scenario(capsys: pytest.CaptureFixture[str]) ->
     assert "20 chargers · 30 vehicles · 1 reactor" in text
 
 
+def test_the_summary_counts_devices_of_every_kind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[battery]\ncount = 2\n")
+    assert main(["scenario", "check", str(file)]) == 0
+    assert " · 2 batteries · 1 reactor" in capsys.readouterr().out
+
+
 def test_names_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scenario", "list", "--names"]) == 0
     assert capsys.readouterr().out.split() == shipped()
