@@ -30,8 +30,8 @@ def extent_text(scenario: Scenario) -> str:
 
 def devices_text(scenario: Scenario) -> str:
     """Return the number of devices of each kind as text."""
-    groups = sorted(scenario.groups, key=lambda group: group.type.role is Role.GRID_SUPPLY)
-    parts = [_counted(group.table.count, group.prefix) for group in groups if group.table.count]
+    groups = sorted(scenario.groups, key=lambda group: group.agent_type.role is Role.GRID_SUPPLY)
+    parts = [_counted(group.settings.count, group.prefix) for group in groups if group.settings.count]
     return " · ".join(parts) if parts else "no devices"
 
 

@@ -11,6 +11,7 @@ import pytest
     [
         "console.phase_steps",
         "errors",
+        "kind_names",
         "reports.metrics",
         "reports.summary_text",
         "grafana.templates",
