@@ -8,8 +8,7 @@ from gridfleet.broker.protocol.messages import Figure, Package, Role
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roles.consumer import Consumer
 from gridfleet.devices.config.scenario import Scenario
-from gridfleet.devices.config.shared_tables import Table
-from gridfleet.devices.kinds.agent_type import AgentContext, AgentType
+from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 from gridfleet.devices.kinds.registry import AGENT_TYPES
 from tests.plugins import registered
 
@@ -35,7 +34,7 @@ class HeatPump(Consumer):
         return {"indoor_c": 19.5 + number + (self.tick % 8) / 4, "cop": 3.25}
 
 
-class HeatPumpSettings(Table):
+class HeatPumpSettings(AgentSettings):
     """No settings of its own."""
 
 
