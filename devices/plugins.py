@@ -152,4 +152,4 @@ class Registry(Generic[P]):
         known = [*self._shipped, *sorted({*self._others(), *self._loaded} - self._shipped.keys())]
         close = get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-        raise PluginError(f"unknown {self._what}; {hint}")
+        raise PluginError(f"unknown {self._what}; {hint}; others come with packages that are installed here")

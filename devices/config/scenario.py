@@ -209,6 +209,10 @@ def _validated(toml: TomlText, folder: str, changes: Iterable[_Change]) -> Scena
 
     def explain(error: dict[str, Any]) -> Problem:
         problem = toml.explain(model, error)
+        if error["type"] == "extra_forbidden" and len(error["loc"]) == 1 and isinstance(error["input"], dict):
+            problem = Problem(
+                f"{problem.text}; or install the package that adds this kind of device", problem.line
+            )
         origin = origins.get(".".join(map(str, error["loc"])))
         return problem if origin is None else Problem(f"{problem.text} (from {origin})")
 

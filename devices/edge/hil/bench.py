@@ -21,9 +21,14 @@ from gridfleet.devices.edge.hardware.charger import ChargerControl
 from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
 from gridfleet.devices.edge.hil.mock_pi import MockMcp3008, MockPi
-from gridfleet.devices.edge.hil.participants import MessageCollector, ScriptedClock, ScriptedVehicle
+from gridfleet.devices.edge.hil.participants import (
+    MessageCollector,
+    ScriptedClock,
+    ScriptedSeller,
+    ScriptedVehicle,
+)
 from gridfleet.devices.edge.hil.pi import Pi
-from gridfleet.devices.edge.hil.plants import ChargingPlant, WindPlant
+from gridfleet.devices.edge.hil.plants import ChargingPlant, Plant, WindPlant
 from gridfleet.devices.edge.hil.switch import Switch
 
 WARM_UP_S: Final = 1.0
@@ -49,7 +54,7 @@ class Bench:
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = count()
         self._controls: list[_StepSchedule] = []
-        self._plants: list[ChargingPlant | WindPlant] = []
+        self._plants: list[Plant] = []
         self.agent_alive = True
         """Whether the control loops are told that the agents are alive."""
         self.hung = False
@@ -80,6 +85,24 @@ class Bench:
         plant = WindPlant(self.pi, file)
         self._plants.append(plant)
         return TurbineUnderTest(self, device, plant, stepping)
+
+    def device(
+        self, text: str, build_agent: Callable[[DeviceFile, Any], Agent] | None = None
+    ) -> "DeviceUnderTest":
+        """Start a device of any kind, also of your own, with the plant that its kind names, if it names one."""
+        file = self._file(text)
+        device, stepping = self._start(file, build_agent)
+        make_plant = file.agent_type.plant
+        plant = make_plant(self.pi, file) if make_plant is not None else None
+        if plant is not None:
+            self._plants.append(plant)
+        return DeviceUnderTest(self, device, plant, stepping)
+
+    def seller(self, name: str = "seller-1") -> ScriptedSeller:
+        """Connect a scripted seller, for devices that buy."""
+        seller = ScriptedSeller(self.loop, self.site, name, self.wait)
+        self.wait(lambda: seller.online, f"{name} to be online")
+        return seller
 
     def vehicle(self, name: str = "vehicle-1") -> ScriptedVehicle:
         """Connect a scripted vehicle."""
@@ -227,20 +250,33 @@ class _StepSchedule:
         self.due_s = self.control.now_s()
 
 
-class ChargerUnderTest:
-    """A charger with its plant and its contactor."""
+class DeviceUnderTest:
+    """A device with its control loop, and its plant where its kind has one."""
 
-    def __init__(self, bench: Bench, device: Device, plant: ChargingPlant, stepping: _StepSchedule) -> None:
+    def __init__(self, bench: Bench, device: Device, plant: Any, stepping: _StepSchedule) -> None:  # noqa: ANN401 - each kind's own
         self.device = device
         self.plant = plant
         self.stepping = stepping
-        control: Any = device.control
-        self.control: ChargerControl = control
+        self.control: Any = device.control
+        self._bench = bench
+
+    def switch(self, pin: int, *, on_when: str = "high") -> Switch:
+        """Return a switch that one of its pins drives; it is on when that pin is `high` or `low`."""
+        return Switch(self._bench, pin, on_when=on_when)
+
+
+class ChargerUnderTest(DeviceUnderTest):
+    """A charger with its plant and its contactor."""
+
+    plant: ChargingPlant
+    control: ChargerControl
+
+    def __init__(self, bench: Bench, device: Device, plant: ChargingPlant, stepping: _StepSchedule) -> None:
+        super().__init__(bench, device, plant, stepping)
         contactor = device.file.contactor
         if contactor is None:
             raise ValueError(f"{device.file.id}: has no contactor")
-        self.contactor = Switch(bench, contactor.pin, on_when=contactor.closed_when)
-        self._bench = bench
+        self.contactor = self.switch(contactor.pin, on_when=contactor.closed_when)
 
     def serve(self, vehicle: ScriptedVehicle, energy_wh: int = 10_000) -> None:
         """Let a vehicle reserve, plug in and report its arrival, until its lease is confirmed."""
@@ -249,18 +285,17 @@ class ChargerUnderTest:
         vehicle.arrive()
 
 
-class TurbineUnderTest:
+class TurbineUnderTest(DeviceUnderTest):
     """A turbine with its plant and its brake."""
 
+    plant: WindPlant
+    control: TurbineControl
+
     def __init__(self, bench: Bench, device: Device, plant: WindPlant, stepping: _StepSchedule) -> None:
-        self.device = device
-        self.plant = plant
-        self.stepping = stepping
-        control: Any = device.control
-        self.control: TurbineControl = control
+        super().__init__(bench, device, plant, stepping)
         brake = device.file.brake
         self.brake = (
-            Switch(bench, brake.pin, on_when=_other(brake.released_when)) if brake is not None else None
+            self.switch(brake.pin, on_when=_other(brake.released_when)) if brake is not None else None
         )
 
 

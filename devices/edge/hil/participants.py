@@ -8,6 +8,8 @@ from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import (
     Accept,
+    Award,
+    Bid,
     Bill,
     Call,
     Close,
@@ -19,6 +21,7 @@ from gridfleet.broker.protocol.messages import (
     Mode,
     Offer,
     Phase,
+    Receipt,
     Release,
     Settings,
     Tick,
@@ -134,6 +137,28 @@ class MessageCollector(_Client):
     def incidents(self, sender: str) -> list[tuple[str, str, str]]:
         """Return a device's incidents as (part, what, reason)."""
         return [(each.part, each.what, each.reason) for each in self.all(Incident, sender)]
+
+
+class ScriptedSeller(_Client):
+    """A seller that a test controls: it awards what a device has bid for."""
+
+    def __init__(self, loop: MqttLoop, site: str, name: str, wait: Wait) -> None:
+        self._wait = wait
+        self._receipts: list[Receipt] = []
+        super().__init__(loop, site, name, [(topic_filter(site, "receipt", name), 1)])
+
+    def receive(self, scope: str, sender: str, message: Message) -> None:
+        """Keep a receipt."""
+        del scope, sender
+        if isinstance(message, Receipt):
+            self._receipts.append(message)
+
+    def sell(self, buyer: str, bid: Bid) -> Receipt:
+        """Award all packages of a bid to its sender; return the receipt."""
+        self._receipts.clear()
+        self.publish(buyer, Award(bid.tick, 0, bid.packages))
+        self._wait(lambda: bool(self._receipts), f"a receipt of {buyer} for {self.name}")
+        return self._receipts[0]
 
 
 class ScriptedVehicle(_Client):
