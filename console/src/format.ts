@@ -42,3 +42,16 @@ export function price(ueur: number): string {
 export function percent(share: number): string {
   return Number.isFinite(share) ? `${Math.round(share * 100)} %` : '–';
 }
+
+/** A figure of a device's own, with four significant digits at least; `–` where it is not reported. */
+export function figure(value: number | undefined, unit: string): string {
+  if (value === undefined) return '–';
+  const size = Math.abs(value);
+  const text = size >= 1e9 || (size > 0 && size < 1e-3) ? value.toExponential(3).replaceAll('-', '−') : plain(value, decimals(size, value));
+  return unit ? `${text} ${unit}` : text;
+}
+
+function decimals(size: number, value: number): number {
+  if (Number.isInteger(value)) return 0;
+  return Math.max(0, Math.min(6, 3 - Math.floor(Math.log10(Math.max(size, 1e-3)))));
+}

@@ -8,7 +8,7 @@ import { Site } from './model/site';
 import { Card, headline } from './view/card';
 import { Charts } from './view/charts';
 import { Controls } from './view/controls';
-import { buildKey, buildKinds, showCells, showCounts } from './view/legend';
+import { buildKey, RoleLegend, showCells, showKey } from './view/legend';
 import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';
 import { MarketView } from './view/market';
@@ -56,6 +56,7 @@ function start(config: Config): void {
   };
 
   const map = new MapView(get('map'), site, palette, () => reducedMotion.matches);
+  const legend = new RoleLegend(map, site, palette);
   const charts = new Charts(get('charts'), site, palette);
   const market = new MarketView(get<HTMLCanvasElement>('merit'), get('market-caption'), site);
   const controls = new Controls(site, (setting, control) => {
@@ -72,13 +73,12 @@ function start(config: Config): void {
   };
 
   put('access', config.access === 'open' ? `Broker ${config.broker}: open, no login needed.` : `Broker ${config.broker}: login required.`);
-  buildKinds(map, palette);
   bindMap(map, site, select);
   bindTheme(() => {
     palette = themeNow();
     map.recolour(palette);
     charts.recolour(palette);
-    buildKinds(map, palette);
+    legend.recolour(palette);
   });
   get('card-close').addEventListener('click', () => select(null));
   get<HTMLInputElement>('find').addEventListener('input', (event) =>
@@ -154,7 +154,8 @@ function start(config: Config): void {
     card.update(map.selected, palette);
     market.draw(palette);
     charts.update();
-    showCounts(site);
+    legend.update();
+    showKey(site);
     showCells(site);
     get('empty').hidden = site.devices.all.size > 0;
     const { malformed, schema } = site.rejected;

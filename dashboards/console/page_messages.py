@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from gridfleet.broker.protocol import batch, codec, topics
+from gridfleet.broker.protocol import batch, codec, topics, units
 from gridfleet.broker.protocol.messages import (
     ID_PATTERN,
     AnyState,
@@ -96,6 +96,7 @@ def _constants() -> str:
         "MAX_PAYLOAD_BYTES": codec.MAX_PAYLOAD,
         "BATCH_VERSION": batch.VERSION.decode(),
         "MAX_BATCH_MESSAGES": batch.MAX_MESSAGES,
+        "TICK_MS": units.TICK_MS,
     }
     lines = [f"export const {name} = {_literal(value)};\n" for name, value in values.items()]
     return "".join([*lines, f"export const ID = {_regex(ID_PATTERN)};\n"])
@@ -162,10 +163,20 @@ def _validator(schema: Mapping[str, Any]) -> str:
 
 def _object(schema: Mapping[str, Any]) -> str:
     if "properties" not in schema:
-        keys = _validator(schema.get("propertyNames", {}) | {"type": "string"})
-        return f"v.record({keys}, {_validator(schema['additionalProperties'])})"
+        return _record(schema)
     lines = "".join(f"  {line},\n" for line in _fields(schema["properties"], schema.get("required", [])))
     return f"v.strictObject({{\n{lines}}})"
+
+
+def _record(schema: Mapping[str, Any]) -> str:
+    keys = schema.get("propertyNames", {}) | {"type": "string"}
+    values = schema.get("additionalProperties")
+    if "patternProperties" in schema:
+        [(keys["pattern"], values)] = schema["patternProperties"].items()
+    if values is None:
+        raise KeyError("additionalProperties")
+    record = f"v.record({_validator(keys)}, {_validator(values)})"
+    return f"v.pipe({record}, v.maxEntries({schema['maxProperties']}))" if "maxProperties" in schema else record
 
 
 def _array(schema: Mapping[str, Any]) -> str:

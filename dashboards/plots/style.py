@@ -26,6 +26,7 @@ COLOURS: Final = {
     "consumer": Colour("#b8578f", "#dd8fbc"),
     "charger": Colour("#009e73", "#2cc498"),
     "vehicle": Colour("#b98600", "#e6b422"),
+    "storage": Colour("#9b30e8", "#b45cff"),
     "imported": Colour("#56b4e9", "#8fd0f5"),
     "curtailed": Colour("#9aa0a8", "#7b828c"),
     "price": Colour("#5a4a9c", "#a99be8"),

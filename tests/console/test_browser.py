@@ -31,7 +31,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import batch_topic, topic
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
-from tests.console.conftest import LIVE, Browser, Running
+from tests.console.conftest import LIVE, SMALL, Browser, Running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.node]
@@ -43,7 +43,7 @@ INK = """
   let ink = 0; for (let at = 3; at < data.length; at += 4) ink += data[at] > 40; return ink; })()
 """
 SYMBOLS = """
-[...document.querySelectorAll('.kind canvas')].map((canvas) => {
+[...document.querySelectorAll('.role canvas')].map((canvas) => {
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   const mask = []; // what is painted, and is not paper
   for (let at = 0; at < data.length; at += 4) {
@@ -51,6 +51,7 @@ SYMBOLS = """
   }
   return mask; })
 """
+STORAGES = ("battery.count=2",)
 CANVAS = "#map canvas.devices"
 WIDTHS_AND_SCHEMES = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
 
@@ -65,7 +66,7 @@ def console(url: str) -> ConsoleServer:
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[tuple[str, str]]:
     """A fleet for all tests that do not control it, as (broker, page)."""
-    with EmbeddedBroker() as broker, Running(broker.url), console(broker.url) as server:
+    with EmbeddedBroker() as broker, Running(broker.url, *SMALL, *STORAGES), console(broker.url) as server:
         yield broker.url, server.url
 
 
@@ -85,7 +86,7 @@ def page(window: Browser, fleet: tuple[str, str]) -> Browser:
 
 def test_the_page_shows_data_and_contacts_only_this_machine(page: Browser) -> None:
     page.wait("document.querySelectorAll('.uplot').length === 6")
-    page.wait("document.querySelector('#now-devices').textContent === '22 of 22'")
+    page.wait("document.querySelector('#now-devices').textContent === '24 of 24'")
     page.wait("/kWh requested/.test(document.querySelector('#market-caption').textContent)")
     page.wait("/€/.test(document.querySelector('#now-price').textContent)")
     assert page.text("#title") == "Normal operation"
@@ -105,9 +106,9 @@ def test_the_page_shows_data_and_contacts_only_this_machine(page: Browser) -> No
     assert page.do("faults") == []
 
 
-def test_each_kind_has_a_shape_of_its_own(page: Browser) -> None:
+def test_each_role_has_a_shape_of_its_own(page: Browser) -> None:
     masks = page.do("eval", code=SYMBOLS)
-    assert len(masks) == 5
+    assert len(masks) == 6
     for one, other in combinations(masks, 2):
         both = sum(a and b for a, b in zip(one, other, strict=True))
         assert both / sum(a or b for a, b in zip(one, other, strict=True)) < 0.85
@@ -116,11 +117,13 @@ def test_each_kind_has_a_shape_of_its_own(page: Browser) -> None:
 def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) -> None:
     presence = {
         "online": True,
-        "kind": "vehicle",
+        "role": "vehicle",
+        "kind": "hovercraft",
         "cell": EVIL[:40],
         "latitude": 51.0,
         "longitude": 9.0,
         "label": EVIL,
+        "figures": [{"name": "skirt_m", "unit": EVIL, "description": EVIL}],
     }
     state = {
         "tick": 1,
@@ -131,7 +134,9 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
         "power_w": 0,
         "balance_neur": 0,
         "refused": {EVIL: 3},
-        "kind": "vehicle",
+        "role": "vehicle",
+        "kind": "hovercraft",
+        "figures": {"skirt_m": 1.25},
         "model": EVIL,
         "consumption_wh_per_km": 160.0,
         "stored_wh": 1000,
@@ -157,7 +162,7 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
             ("state/evil", state),
             ("control/algorithm/evil", control),
             ("control/chargers_out/evil", control),
-            ("state/clock", {"kind": "clock", "tick": "NaN"}),
+            ("state/clock", {"role": "clock", "tick": "NaN"}),
             ("facts/evil", nowhere),
             ("facts/clock", nowhere),
             ("tick/clock", {"tick": -1}),
@@ -223,7 +228,7 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
         "scale-wind_scale",
         "algorithm",
         "log",
-        "kind-vehicle",
+        "role-vehicle",
         "theme",
     }
     assert wanted <= reached
@@ -287,7 +292,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
         publish("", "clock", tick)
         for device, fleet in (("turbine-1", "fleet-1"), ("turbine-2", "fleet-1"), ("turbine-3", "fleet-2")):
             birth = Presence(True, Role.PRODUCER, "here", 51.0, 9.0, via=fleet)
-            publish("here/turbine", device, birth)
+            publish(birth.scope, device, birth)
         loop.run_until(lambda: False, 0.3)
         browser.do("open", url=server.url)
         browser.wait(f"{badge} === '3 of 3'")
@@ -295,7 +300,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
         publish_batch("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
         loop.run_until(lambda: False, 0.3)
         browser.wait(
-            "/7.0 kWh of wind energy offered/.test(document.querySelector('#market-caption').textContent)"
+            "/7.0 kWh offered/.test(document.querySelector('#market-caption').textContent)"
         )
         browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
         publish("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))

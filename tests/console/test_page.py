@@ -30,12 +30,12 @@ VISION: Final = {
 }  # fmt: skip
 """Linear RGB as it is seen, by kind of vision: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009) 1291, table 1."""
 TOGETHER: Final = (
-    ("wind", "reactor", "consumer", "charger"),
-    ("charger", "vehicle"),
-    ("wind", "imported", "reactor"),
+    ("wind", "reactor", "consumer", "charger", "storage"),
+    ("storage", "charger", "vehicle"),
+    ("wind", "storage", "imported", "reactor"),
     ("price", "vehicle"),
 )
-"""Colours that are used in one chart; on the map, the kinds also differ in shape."""
+"""Colours that are used in one chart; on the map, the roles also differ in shape."""
 APART: Final = 10.0
 """Smallest distance of two lines in CIE L*a*b* (1976); 2.3 is just noticeable side by side."""
 
@@ -75,7 +75,7 @@ def test_the_page_names_no_other_host() -> None:
 
 def test_colours_are_those_of_the_figures() -> None:
     found = dict(re.findall(r"^  (\w+): (\['#\w{6}', '#\w{6}'\]),$", source("view/palette.ts"), re.MULTILINE))
-    assert len(found) == 12
+    assert len(found) == 13
     css = source("style.css")
     for name, pair in found.items():
         light, dark = re.findall(r"#\w{6}", pair)

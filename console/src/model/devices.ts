@@ -1,23 +1,27 @@
 // The devices of a site: presence, last wills, positions and reported states.
 
-import { KINDS, type ClockState, type Kind, type Presence, type State } from './messages';
+import { ROLES, type ClockState, type Figure, type Presence, type Role, type State } from './messages';
 
 const MAX_DEVICES = 50_000;
 const MAX_HISTORY = 192;
 
-export type DeviceKind = Exclude<Kind, 'clock'>;
-export const DEVICE_KINDS = KINDS.filter((kind): kind is DeviceKind => kind !== 'clock');
+export type DeviceRole = Exclude<Role, 'clock'>;
+export const DEVICE_ROLES = ROLES.filter((role): role is DeviceRole => role !== 'clock');
 export type DeviceState = Exclude<State, ClockState>;
-export type DevicePresence = Presence & { kind: DeviceKind };
+export type DevicePresence = Presence & { role: DeviceRole };
 
 export interface Device {
   id: string;
-  kind: DeviceKind;
+  role: DeviceRole;
+  /** What sort of device it is: a name for people, on which nothing depends. */
+  kind: string;
   cell: string;
   label: string;
   online: boolean;
   /** The fleet process that runs it; null with a connection of its own. */
   via: string | null;
+  /** What the figures of its own mean. */
+  figures: readonly Figure[];
   state: DeviceState | null;
   latitude: number;
   longitude: number;
@@ -30,29 +34,45 @@ export interface Device {
 
 export class Devices {
   readonly all = new Map<string, Device>();
-  /** The highest power of a turbine so far, in W. */
-  maxTurbinePowerW = 1;
+  /** The highest power of a producer so far, in W. */
+  maxProducerPowerW = 1;
   private readonly lostFleets = new Set<string>();
 
   get(id: string): Device | undefined {
     return this.all.get(id);
   }
 
+  has(role: DeviceRole): boolean {
+    for (const device of this.all.values()) if (device.role === role) return true;
+    return false;
+  }
+
+  /** How many devices of each role there are, in all and by kind, for the roles present. */
+  count(): Map<DeviceRole, Map<string, number>> {
+    const counts = new Map<DeviceRole, Map<string, number>>();
+    for (const { role, kind } of this.all.values()) {
+      let kinds = counts.get(role);
+      if (!kinds) counts.set(role, (kinds = new Map()));
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** Take a birth or a last will; return whether the device went online or offline. */
   onPresence(id: string, presence: DevicePresence): boolean {
-    const { kind, cell, label, latitude, longitude, via } = presence;
+    const { role, kind, cell, label, latitude, longitude, via, figures } = presence;
     const online = presence.online && !(via && this.lostFleets.has(via));
     const known = this.all.get(id);
     if (!known) {
       if (this.all.size >= MAX_DEVICES) return false;
       const before = [latitude, longitude] as const;
       const unmoved = { state: null, before, movedAt: 0, history: [] };
-      this.all.set(id, { id, kind, cell, label, online, via, latitude, longitude, ...unmoved });
+      this.all.set(id, { id, role, kind, cell, label, online, via, figures, latitude, longitude, ...unmoved });
       return true;
     }
     const changed = known.online !== online;
-    Object.assign(known, { kind, cell, label, online, via });
-    if (kind !== 'vehicle' || !known.state) Object.assign(known, { latitude, longitude });
+    Object.assign(known, { role, kind, cell, label, online, via, figures });
+    if (role !== 'vehicle' || !known.state) Object.assign(known, { latitude, longitude });
     return changed;
   }
 
@@ -84,7 +104,7 @@ export class Devices {
       device.before = [state.latitude, state.longitude];
     }
     if (repeated) return null;
-    if (state.kind === 'turbine') this.maxTurbinePowerW = Math.max(this.maxTurbinePowerW, state.power_w);
+    if (state.role === 'producer') this.maxProducerPowerW = Math.max(this.maxProducerPowerW, state.power_w);
     device.history.push(mainFigure(state));
     if (device.history.length > MAX_HISTORY) device.history.shift();
     return { device, before };
@@ -101,16 +121,26 @@ export class Devices {
   }
 }
 
+/** Whether devices of a role store energy. */
+export function hasBattery(role: DeviceRole): boolean {
+  return role === 'storage' || role === 'charger' || role === 'vehicle';
+}
+
 /** State of charge, from 0 to 1; NaN without a battery. */
 export function stateOfCharge(state: DeviceState | null): number {
-  if (state?.kind !== 'charger' && state?.kind !== 'vehicle') return NaN;
+  if (!state || !('stored_wh' in state)) return NaN;
   return state.capacity_wh ? Math.max(0, Math.min(1, state.stored_wh / state.capacity_wh)) : NaN;
 }
 
+/** Whether a consumer did not get all the energy that it wanted. */
+export function isShort(state: DeviceState | null): boolean {
+  return state?.role === 'consumer' && state.bought_wh < state.demand_wh;
+}
+
 export function outOfService(device: Device): boolean {
-  return device.kind === 'charger' && device.state?.status === 'out of service';
+  return device.role === 'charger' && device.state?.status === 'out of service';
 }
 
 function mainFigure(state: DeviceState): number {
-  return state.kind === 'charger' || state.kind === 'vehicle' ? stateOfCharge(state) * 100 : state.power_w / 1000;
+  return hasBattery(state.role) ? stateOfCharge(state) * 100 : state.power_w / 1000;
 }

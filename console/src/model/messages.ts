@@ -10,6 +10,7 @@ export const SCHEMA_VERSION = '2';
 export const MAX_PAYLOAD_BYTES = 65_536;
 export const BATCH_VERSION = '1';
 export const MAX_BATCH_MESSAGES = 500;
+export const TICK_MS = 900_000;
 export const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$/;
 
 const integer = (min: number, max: number) => v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
@@ -27,8 +28,8 @@ export type Mode = (typeof MODES)[number];
 export const PHASES = ['bid', 'trade', 'residual', 'surplus', 'exchange', 'import', 'settle'] as const;
 export type Phase = (typeof PHASES)[number];
 
-export const KINDS = ['turbine', 'consumer', 'charger', 'vehicle', 'reactor', 'clock'] as const;
-export type Kind = (typeof KINDS)[number];
+export const ROLES = ['producer', 'consumer', 'storage', 'charger', 'vehicle', 'grid-supply', 'clock'] as const;
+export type Role = (typeof ROLES)[number];
 
 export const SettingsSchema = v.strictObject({
   consumer_scale: v.optional(number(0, 2), 1.0),
@@ -76,14 +77,23 @@ export const ControlSchema = v.strictObject({
 });
 export type Control = v.InferOutput<typeof ControlSchema>;
 
+export const FigureSchema = v.strictObject({
+  name: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)),
+  unit: v.optional(text(64), ''),
+  description: v.optional(text(200), ''),
+});
+export type Figure = v.InferOutput<typeof FigureSchema>;
+
 export const PresenceSchema = v.strictObject({
   online: v.boolean(),
-  kind: v.picklist(KINDS),
+  role: v.picklist(ROLES),
   cell: text(64),
   latitude: number(-90, 90),
   longitude: number(-180, 180),
   label: v.optional(text(64), ''),
   via: v.optional(v.nullable(v.pipe(v.string(), v.regex(ID))), null),
+  kind: v.optional(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)), 'device'),
+  figures: v.optional(v.pipe(v.array(FigureSchema), v.maxLength(32)), []),
 });
 export type Presence = v.InferOutput<typeof PresenceSchema>;
 
@@ -103,7 +113,9 @@ export const ChargerStateSchema = v.strictObject({
   power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
   balance_neur: integer(-1e21, 1e21),
   refused: v.record(text(64), integer(0, 2_147_483_647)),
-  kind: v.literal('charger'),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.literal('charger'),
   demand_wh: integer(0, 1_000_000_000_000),
   bought_wh: integer(0, 1_000_000_000_000),
   paid_neur: integer(-1e21, 1e21),
@@ -130,7 +142,9 @@ export const ClockStateSchema = v.strictObject({
   power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
   balance_neur: integer(-1e21, 1e21),
   refused: v.record(text(64), integer(0, 2_147_483_647)),
-  kind: v.literal('clock'),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.literal('clock'),
   mode: v.picklist(MODES),
   paused: v.boolean(),
   seconds_per_tick: number(0, Infinity),
@@ -149,7 +163,9 @@ export const ConsumerStateSchema = v.strictObject({
   power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
   balance_neur: integer(-1e21, 1e21),
   refused: v.record(text(64), integer(0, 2_147_483_647)),
-  kind: v.literal('consumer'),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.literal('consumer'),
   demand_wh: integer(0, 1_000_000_000_000),
   bought_wh: integer(0, 1_000_000_000_000),
   paid_neur: integer(-1e21, 1e21),
@@ -165,7 +181,9 @@ export const ProducerStateSchema = v.strictObject({
   power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
   balance_neur: integer(-1e21, 1e21),
   refused: v.record(text(64), integer(0, 2_147_483_647)),
-  kind: v.picklist(['turbine', 'reactor']),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.picklist(['producer', 'grid-supply']),
   generated_wh: integer(0, 1_000_000_000_000),
   sold_wh: integer(0, 1_000_000_000_000),
   curtailed_wh: integer(0, 1_000_000_000_000),
@@ -174,6 +192,33 @@ export const ProducerStateSchema = v.strictObject({
   faults: v.optional(v.pipe(v.array(text(64)), v.maxLength(32)), []),
 });
 export type ProducerState = v.InferOutput<typeof ProducerStateSchema>;
+
+export const StorageStateSchema = v.strictObject({
+  tick: integer(0, 2_147_483_647),
+  latitude: number(-90, 90),
+  longitude: number(-180, 180),
+  measured: v.boolean(),
+  status: text(64),
+  power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
+  balance_neur: integer(-1e21, 1e21),
+  refused: v.record(text(64), integer(0, 2_147_483_647)),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.literal('storage'),
+  demand_wh: integer(0, 1_000_000_000_000),
+  bought_wh: integer(0, 1_000_000_000_000),
+  paid_neur: integer(-1e21, 1e21),
+  announced_wh: integer(0, 1_000_000_000_000),
+  sold_wh: integer(0, 1_000_000_000_000),
+  unsettled_wh: integer(0, 1_000_000_000_000),
+  earned_neur: integer(-1e21, 1e21),
+  stored_wh: integer(0, 1_000_000_000_000),
+  capacity_wh: integer(0, 1_000_000_000_000),
+  charge_loss_wh: integer(0, 1_000_000_000_000),
+  discharge_loss_wh: integer(0, 1_000_000_000_000),
+  faults: v.optional(v.pipe(v.array(text(64)), v.maxLength(32)), []),
+});
+export type StorageState = v.InferOutput<typeof StorageStateSchema>;
 
 export const VehicleStateSchema = v.strictObject({
   tick: integer(0, 2_147_483_647),
@@ -184,7 +229,9 @@ export const VehicleStateSchema = v.strictObject({
   power_w: integer(-1_000_000_000_000, 1_000_000_000_000),
   balance_neur: integer(-1e21, 1e21),
   refused: v.record(text(64), integer(0, 2_147_483_647)),
-  kind: v.literal('vehicle'),
+  kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
+  figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  role: v.literal('vehicle'),
   model: text(64),
   consumption_wh_per_km: number(2.22507e-308, Infinity),
   stored_wh: integer(0, 1_000_000_000_000),
@@ -202,7 +249,7 @@ export const VehicleStateSchema = v.strictObject({
 });
 export type VehicleState = v.InferOutput<typeof VehicleStateSchema>;
 
-export const StateSchema = v.variant('kind', [ProducerStateSchema, ConsumerStateSchema, ChargerStateSchema, VehicleStateSchema, ClockStateSchema]);
+export const StateSchema = v.variant('role', [ProducerStateSchema, ConsumerStateSchema, StorageStateSchema, ChargerStateSchema, VehicleStateSchema, ClockStateSchema]);
 export type State = v.InferOutput<typeof StateSchema>;
 
 export const SupplySchema = v.strictObject({
@@ -274,7 +321,7 @@ export const MESSAGE_TYPES = {
   tick: { scope: [], schema: TickSchema },
   facts: { scope: [], schema: FactsSchema },
   control: { scope: ['setting'], schema: ControlSchema },
-  presence: { scope: ['cell', 'kind'], schema: PresenceSchema },
+  presence: { scope: ['cell', 'role'], schema: PresenceSchema },
   fleet: { scope: [], schema: FleetPresenceSchema },
   state: { scope: [], schema: StateSchema },
   supply: { scope: ['cell'], schema: SupplySchema },

@@ -68,7 +68,7 @@ export class Site {
         if (sender === CLOCK_ID) this.onTick(message, retained, nowMs);
         return;
       case 'state':
-        if (message.kind !== 'clock') this.onState(sender, message, nowMs);
+        if (message.role !== 'clock') this.onState(sender, message, nowMs);
         else if (sender === CLOCK_ID) this.onClock(message);
         return;
       case 'facts':
@@ -178,5 +178,5 @@ export class Site {
 }
 
 function isDevice(presence: Presence): presence is DevicePresence {
-  return presence.kind !== 'clock';
+  return presence.role !== 'clock';
 }

@@ -1,14 +1,14 @@
 // The totals of each tick: what the charts and the market view are drawn from.
 
-import type { Package, Receipt, Tick } from './messages';
+import { TICK_MS, type Package, type Receipt, type Tick } from './messages';
 import type { Device, DeviceState } from './devices';
 
-export const TICK_MS = 900_000;
 const MAX_TICKS = 960;
 /** Bids and receipts are kept for this many ticks; the market view shows the last two. */
 const TICKS_WITH_BIDS = 3;
 
-export type Source = 'wind' | 'imported' | 'reactor';
+/** Who sold: a producer or a storage of the buyer's own cell, a seller of another cell, or the grid supply. */
+export type Source = 'producer' | 'storage' | 'imported' | 'grid-supply';
 export interface ServedLot {
   index: number;
   wh: number;
@@ -24,15 +24,22 @@ export class TickTotals {
   ms = 0;
   /** How many devices have reported their state of it. */
   reports = 0;
-  wind = 0;
-  reactor = 0;
+  /** What producers generated, and what of it nobody bought. */
+  generated = 0;
+  curtailed = 0;
+  /** What the grid supply sold. */
+  gridSupply = 0;
+  /** What consumers wanted, and what they bought. */
   demand = 0;
   bought = 0;
+  /** What chargers bought. */
   charged = 0;
-  curtailed = 0;
-  delivered = 0;
+  storageBought = 0;
+  storageSold = 0;
+  storedStorages = NaN;
   storedChargers = NaN;
   storedVehicles = NaN;
+  /** Money earned less money paid since the start, by seller. */
   readonly balance = new Map<string, number>();
   soldWh = 0;
   soldNeur = 0;
@@ -46,8 +53,8 @@ export class TickTotals {
   supply: Map<string, number> | null = new Map();
   /** Energy from cell to cell: `a>b` → Wh. */
   readonly flows = new Map<string, number>();
-  /** Energy from reactors, by buyer. */
-  readonly reactorTo = new Map<string, number>();
+  /** Energy from the grid supply, by buyer. */
+  readonly gridSupplyTo = new Map<string, number>();
   /** Charging requests that chargers declined. */
   readonly declined: Refusals = new Map();
   /** Awards that buyers refused, by buyer. */
@@ -59,14 +66,20 @@ export class TickTotals {
   /** Add a device's report. */
   addState(id: string, state: DeviceState): void {
     this.reports += 1;
-    switch (state.kind) {
-      case 'turbine':
-        this.wind += state.generated_wh;
+    switch (state.role) {
+      case 'producer':
+        this.generated += state.generated_wh;
         this.curtailed += state.curtailed_wh;
         this.balance.set(id, state.balance_neur);
         break;
-      case 'reactor':
-        this.reactor += state.sold_wh;
+      case 'grid-supply':
+        this.gridSupply += state.sold_wh;
+        this.balance.set(id, state.balance_neur);
+        break;
+      case 'storage':
+        this.storageBought += state.bought_wh;
+        this.storageSold += state.sold_wh;
+        this.storedStorages = (this.storedStorages || 0) + state.stored_wh;
         this.balance.set(id, state.balance_neur);
         break;
       case 'consumer':
@@ -75,7 +88,6 @@ export class TickTotals {
         break;
       case 'charger':
         this.charged += state.bought_wh;
-        this.delivered += state.delivered_wh;
         this.storedChargers = (this.storedChargers || 0) + state.stored_wh;
         break;
       case 'vehicle':
@@ -91,7 +103,7 @@ export class TickTotals {
       this.refusedAwards.set(buyer, (this.refusedAwards.get(buyer) ?? 0) + 1);
       return;
     }
-    const source: Source = from?.kind === 'reactor' ? 'reactor' : from && to && from.cell !== to.cell ? 'imported' : 'wind';
+    const source = sourceOf(from, to);
     let served = this.served?.get(buyer);
     if (!served) this.served?.set(buyer, (served = []));
     let wh = 0;
@@ -102,7 +114,7 @@ export class TickTotals {
       served?.push({ index, wh: energy_wh, ueur, source });
     }
     this.soldWh += wh;
-    if (source === 'reactor') this.reactorTo.set(buyer, (this.reactorTo.get(buyer) ?? 0) + wh);
+    if (source === 'grid-supply') this.gridSupplyTo.set(buyer, (this.gridSupplyTo.get(buyer) ?? 0) + wh);
     if (source === 'imported' && from && to) {
       const way = `${from.cell}>${to.cell}`;
       this.flows.set(way, (this.flows.get(way) ?? 0) + wh);
@@ -127,9 +139,10 @@ export class TickTotals {
   get lowestPrice(): number {
     return this.lowest < Infinity ? this.lowest : NaN;
   }
-  get reactorShare(): number {
-    const all = this.wind - this.curtailed + this.reactor;
-    return all > 0 ? this.reactor / all : NaN;
+  /** The grid supply's share of the energy that was not curtailed; what storages sell was bought before. */
+  get gridSupplyShare(): number {
+    const all = this.generated - this.curtailed + this.gridSupply;
+    return all > 0 ? this.gridSupply / all : NaN;
   }
 }
 
@@ -181,6 +194,12 @@ export class TickHistory {
     const now = this.current?.tick ?? 0;
     return [...this.totals.values()].filter((each) => each.tick < now).sort((a, b) => a.tick - b.tick);
   }
+}
+
+function sourceOf(from: Device | undefined, to: Device | undefined): Source {
+  if (from?.role === 'grid-supply') return 'grid-supply';
+  if (from && to && from.cell !== to.cell) return 'imported';
+  return from?.role === 'storage' ? 'storage' : 'producer';
 }
 
 /** Simulated time at the beginning of a tick, in ms. */

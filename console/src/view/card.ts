@@ -1,16 +1,20 @@
 // The card of the selected device.
 
-import { clockText, dayText, eur, kw, kwh, percent, plain } from '../format';
+import { clockText, dayText, eur, figure, kw, kwh, percent, plain } from '../format';
 import type { Controls } from './controls';
-import { outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
+import { hasBattery, isShort, outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
 import type { Site } from '../model/site';
-import { KIND_COLOUR, type Colours } from './palette';
+import { ROLE_COLOUR, type Colours } from './palette';
+import { ROLE_NAME } from './roles';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 
+/** Name, value and, where there is one, what it means. */
+type Row = readonly [name: string, value: string, title?: string];
+
 export class Card {
-  private readonly rows = new Map<string, HTMLElement>();
-  private shownFor = '';
+  private readonly values: HTMLElement[] = [];
+  private rowsFor = '';
   private shown: Device | null = null;
   private readonly service = get('card-service') as HTMLButtonElement;
 
@@ -28,43 +32,37 @@ export class Card {
     const device = id ? this.site.devices.get(id) : undefined;
     panel.hidden = !device;
     this.shown = device ?? null;
-    if (!device) {
-      this.shownFor = '';
-      return;
-    }
-    if (this.shownFor !== device.id) {
-      this.shownFor = device.id;
-      this.rows.clear();
-      get('card-rows').replaceChildren();
-    }
+    if (!device) return;
     get('card-title').textContent = device.label && device.label !== device.id ? `${device.id} · ${device.label}` : device.id;
     this.tags(device);
-    for (const [name, value] of [...figuresOf(device), ...this.reputation(device)]) this.setRow(name, value);
+    this.setRows([...ownFigures(device), ...rowsOf(device), ...this.reputation(device)]);
     this.history(device, colours);
-    this.service.hidden = device.kind !== 'charger';
+    this.service.hidden = device.role !== 'charger';
     this.service.disabled = !this.controls.mayToggle(device);
     const text = this.controls.isNamedOut(device.id) ? 'Put back into service' : 'Take out of service';
     if (this.service.textContent !== text) this.service.textContent = text;
   }
 
   /** Which chargers a vehicle avoids, or how many vehicles avoid a charger. */
-  private reputation(device: Device): [string, string][] {
-    if (device.kind === 'vehicle') {
-      const avoids = device.state?.kind === 'vehicle' ? device.state.avoids : [];
+  private reputation(device: Device): Row[] {
+    if (device.role === 'vehicle') {
+      const avoids = device.state?.role === 'vehicle' ? device.state.avoids : [];
       return [['Avoids', avoids.length ? avoids.join(', ') : 'no charger']];
     }
-    if (device.kind !== 'charger') return [];
+    if (device.role !== 'charger') return [];
     let vehicles = 0;
     for (const { state } of this.site.devices.all.values()) {
-      if (state?.kind === 'vehicle' && state.avoids.includes(device.id)) vehicles += 1;
+      if (state?.role === 'vehicle' && state.avoids.includes(device.id)) vehicles += 1;
     }
     return [['Avoided by', vehicles ? `${plain(vehicles)} ${vehicles === 1 ? 'vehicle' : 'vehicles'}` : 'no vehicle']];
   }
 
   private tags(device: Device): void {
     const state = device.state;
+    const role = ROLE_NAME[device.role];
     const tags: [string, boolean][] = [[device.kind, false]];
-    if (state) tags.push([state.status, state.status === 'short' || state.status === 'stranded' || outOfService(device)]);
+    if (role !== device.kind) tags.push([role, false]);
+    if (state) tags.push([state.status, isShort(state) || state.status === 'stranded' || outOfService(device)]);
     tags.push(device.online ? ['online', false] : ['offline', true]);
     if (device.via) tags.push([`via ${device.via}`, false]);
     if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
@@ -83,18 +81,28 @@ export class Card {
     );
   }
 
-  private setRow(name: string, value: string): void {
-    let holder = this.rows.get(name);
-    if (!holder) {
-      const row = document.createElement('div');
-      const term = document.createElement('dt');
-      term.textContent = name;
-      holder = document.createElement('dd');
-      row.append(term, holder);
-      get('card-rows').append(row);
-      this.rows.set(name, holder);
+  /** Show rows of name and value; the elements stay until other rows are to be shown. */
+  private setRows(rows: readonly Row[]): void {
+    const key = JSON.stringify(rows.map(([name, , title]) => [name, title]));
+    if (key !== this.rowsFor) {
+      this.rowsFor = key;
+      this.values.length = 0;
+      get('card-rows').replaceChildren(
+        ...rows.map(([name, , title = '']) => {
+          const row = document.createElement('div');
+          const [term, value] = [document.createElement('dt'), document.createElement('dd')];
+          term.textContent = name;
+          if (title) row.title = title;
+          row.append(term, value);
+          this.values.push(value);
+          return row;
+        }),
+      );
     }
-    if (holder.textContent !== value) holder.textContent = value;
+    rows.forEach(([, value], index) => {
+      const holder = this.values[index]!;
+      if (holder.textContent !== value) holder.textContent = value;
+    });
   }
 
   private history(device: Device, colours: Colours): void {
@@ -106,7 +114,7 @@ export class Card {
     canvas.height = Math.round(height * density);
     const pen = canvas.getContext('2d')!;
     pen.scale(density, density);
-    const battery = device.kind === 'charger' || device.kind === 'vehicle';
+    const battery = hasBattery(device.role);
     const values = device.history.filter(Number.isFinite);
     const low = battery ? 0 : Math.min(0, ...values);
     const high = battery ? 100 : Math.max(0, ...values, low + 1);
@@ -117,7 +125,7 @@ export class Card {
     pen.moveTo(0, y(0));
     pen.lineTo(width, y(0));
     pen.stroke();
-    pen.strokeStyle = pen.fillStyle = colours[KIND_COLOUR[device.kind]];
+    pen.strokeStyle = pen.fillStyle = colours[ROLE_COLOUR[device.role]];
     pen.lineWidth = 1.75;
     pen.beginPath();
     values.forEach((value, index) => (index ? pen.lineTo(x(index), y(value)) : pen.moveTo(x(0), y(value))));
@@ -136,31 +144,44 @@ export class Card {
 
 /** One line for the tooltip and for screen readers. */
 export function headline(device: Device): string {
-  const state = device.state;
-  if (!device.online) return `${device.kind}, offline`;
-  if (!state) return `${device.kind}, no report yet`;
-  switch (state.kind) {
+  const { kind, state } = device;
+  if (!device.online) return `${kind}, offline`;
+  if (!state) return `${kind}, no report yet`;
+  switch (state.role) {
     case 'charger': {
       const free = state.ports - state.ports_reserved;
-      return `charger, ${percent(stateOfCharge(state))} full, ${plain(free)} of ${plain(state.ports)} ports free`;
+      return `${kind}, ${percent(stateOfCharge(state))} full, ${plain(free)} of ${plain(state.ports)} ports free`;
     }
     case 'vehicle':
-      return `vehicle, ${percent(stateOfCharge(state))}, ${state.status}${state.charger ? ` → ${state.charger}` : ''}`;
+      return `${kind}, ${percent(stateOfCharge(state))}, ${state.status}${state.charger ? ` → ${state.charger}` : ''}`;
+    case 'storage':
+      return `${kind}, ${percent(stateOfCharge(state))} full, ${kw(state.power_w)}, ${state.status}`;
     case 'consumer':
-      return `consumer, ${kw(-state.power_w)}, ${state.status}`;
+      return `${kind}, ${kw(-state.power_w)}, ${state.status}`;
     default:
-      return `${state.kind}, ${kw(state.power_w)}, ${state.status}`;
+      return `${kind}, ${kw(state.power_w)}, ${state.status}`;
   }
 }
 
-function figuresOf(device: Device): [string, string][] {
+/** The figures that only this device has, as its birth message describes them; then any that it does not describe. */
+function ownFigures({ figures, state }: Device): Row[] {
+  const reported = state?.figures ?? {};
+  const described = new Set(figures.map((each) => each.name));
+  const others = Object.keys(reported).filter((name) => !described.has(name));
+  return [
+    ...figures.map(({ name, unit, description }): Row => [name, figure(reported[name], unit), description]),
+    ...others.map((name): Row => [name, figure(reported[name], '')]),
+  ];
+}
+
+function rowsOf(device: Device): Row[] {
   const state = device.state;
-  const cell: [string, string] = ['Cell', device.cell || '–'];
+  const cell: Row = ['Cell', device.cell || '–'];
   if (!state) return [cell];
   const ignored = Object.entries(state.refused);
   const count = ignored.reduce((sum, [, each]) => sum + each, 0);
   return [
-    ...figuresOfKind(state),
+    ...rowsOfRole(state),
     ['Balance', eur(state.balance_neur)],
     cell,
     ['Reported for tick', plain(state.tick + 1)],
@@ -168,11 +189,11 @@ function figuresOf(device: Device): [string, string][] {
   ];
 }
 
-/** The figures that only devices of this kind have. */
-function figuresOfKind(state: DeviceState): [string, string][] {
-  switch (state.kind) {
-    case 'turbine':
-    case 'reactor':
+/** What all devices of a role report. */
+function rowsOfRole(state: DeviceState): Row[] {
+  switch (state.role) {
+    case 'producer':
+    case 'grid-supply':
       return [
         ['Power', kw(state.power_w)],
         ['Generated', kwh(state.generated_wh)],
@@ -185,6 +206,19 @@ function figuresOfKind(state: DeviceState): [string, string][] {
         ['Demand', kwh(state.demand_wh)],
         ['Bought', kwh(state.bought_wh)],
         ['Paid this tick', eur(state.paid_neur)],
+      ];
+    case 'storage':
+      return [
+        ['Stored', `${kwh(state.stored_wh)} (${percent(stateOfCharge(state))})`],
+        ['Capacity', kwh(state.capacity_wh)],
+        ['Power', kw(state.power_w)],
+        ['Demand', kwh(state.demand_wh)],
+        ['Bought', kwh(state.bought_wh)],
+        ['Offered', kwh(state.announced_wh)],
+        ['Sold', kwh(state.sold_wh)],
+        ['Lost', kwh(state.charge_loss_wh + state.discharge_loss_wh)],
+        ['Paid this tick', eur(state.paid_neur)],
+        ['Earned this tick', eur(state.earned_neur)],
       ];
     case 'charger':
       return [

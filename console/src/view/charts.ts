@@ -3,9 +3,11 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { clockText, plain } from '../format';
+import { DEVICE_ROLES, type DeviceRole } from '../model/devices';
 import type { Site } from '../model/site';
 import type { TickTotals } from '../model/tick-totals';
-import type { Colours, ColourName } from './palette';
+import { ROLE_COLOUR, type Colours, type ColourName } from './palette';
+import { ROLE_NAMES } from './roles';
 
 interface Line {
   label: string;
@@ -22,24 +24,52 @@ interface Chart {
 }
 
 const DASHES: number[][] = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 6], [12, 4]];
-const MAX_PRODUCERS = 6;
+/** With more sellers of a role than this, one line shows them all. */
+const MAX_SELLERS = 6;
+const SELLERS = DEVICE_ROLES.filter((role) => role === 'producer' || role === 'storage' || role === 'grid-supply');
 const HEIGHT = 200;
 const per = (divisor: number) => (value: number): number => value / divisor;
 const inKwh = per(1e3);
 const inEur = per(1e9);
 const inPrice = per(1e6);
 
+/** Lines of roles, in their colours unless they state one, each where the site has devices of its role. */
+function present(lines: (Omit<Line, 'colour'> & { of: DeviceRole; colour?: ColourName })[]): (site: Site) => Line[] {
+  return (site) =>
+    lines.filter(({ of }) => site.devices.has(of)).map((line) => ({ colour: ROLE_COLOUR[line.of], ...line }));
+}
+
+/** The balances of a role's devices: one line each where they are few, else one for all. */
+function balances(site: Site, role: DeviceRole): Line[] {
+  const newest = site.history.finished().at(-1);
+  const ids = [...(newest?.balance.keys() ?? [])].filter((id) => site.devices.get(id)?.role === role).sort();
+  const line = (label: string, which: string[], dash: number[]): Line => ({
+    label,
+    colour: ROLE_COLOUR[role],
+    dash,
+    digits: 0,
+    value: (b) => {
+      const known = which.filter((id) => b.balance.has(id));
+      return known.length ? inEur(known.reduce((sum, id) => sum + (b.balance.get(id) ?? 0), 0)) : NaN;
+    },
+  });
+  if (ids.length > MAX_SELLERS) return [line(`all ${ids.length} ${ROLE_NAMES[role]}`, ids, [])];
+  return ids.map((id, index) => line(id, [id], DASHES[index % DASHES.length] ?? []));
+}
+
 const CHARTS: Chart[] = [
   {
     title: 'Consumption and generation',
     unit: 'kWh per tick',
-    lines: () => [
-      { label: 'wind', colour: 'wind', digits: 0, value: (b) => inKwh(b.wind) },
-      { label: 'reactor', colour: 'reactor', digits: 0, value: (b) => inKwh(b.reactor) },
-      { label: 'consumers', colour: 'consumer', digits: 0, value: (b) => inKwh(b.bought) },
-      { label: 'chargers', colour: 'charger', digits: 0, value: (b) => inKwh(b.charged) },
-      { label: 'curtailed', colour: 'curtailed', dash: [3, 3], digits: 0, value: (b) => inKwh(b.curtailed) },
-    ],
+    lines: present([
+      { of: 'producer', label: 'producers', digits: 0, value: (b) => inKwh(b.generated) },
+      { of: 'grid-supply', label: 'grid supply', digits: 0, value: (b) => inKwh(b.gridSupply) },
+      { of: 'consumer', label: 'consumers', digits: 0, value: (b) => inKwh(b.bought) },
+      { of: 'charger', label: 'chargers', digits: 0, value: (b) => inKwh(b.charged) },
+      { of: 'storage', label: 'storages sold', digits: 0, value: (b) => inKwh(b.storageSold) },
+      { of: 'storage', label: 'storages bought', dash: [7, 4], digits: 0, value: (b) => inKwh(b.storageBought) },
+      { of: 'producer', label: 'curtailed', colour: 'curtailed', dash: [3, 3], digits: 0, value: (b) => inKwh(b.curtailed) },
+    ]),
   },
   {
     title: 'Market prices',
@@ -52,41 +82,16 @@ const CHARTS: Chart[] = [
   {
     title: 'Stored energy',
     unit: 'kWh',
-    lines: () => [
-      { label: 'in chargers', colour: 'charger', digits: 0, value: (b) => inKwh(b.storedChargers) },
-      { label: 'in vehicles', colour: 'vehicle', digits: 0, value: (b) => inKwh(b.storedVehicles) },
-    ],
+    lines: present([
+      { of: 'storage', label: 'in storages', digits: 0, value: (b) => inKwh(b.storedStorages) },
+      { of: 'charger', label: 'in chargers', digits: 0, value: (b) => inKwh(b.storedChargers) },
+      { of: 'vehicle', label: 'in vehicles', digits: 0, value: (b) => inKwh(b.storedVehicles) },
+    ]),
   },
   {
-    title: 'Earnings per producer',
-    unit: '€ since the start',
-    lines: (site) => {
-      const newest = site.history.finished().at(-1);
-      const ids = [...(newest?.balance.entries() ?? [])].sort((a, b) => (a[0] < b[0] ? -1 : 1));
-      const kind = (id: string): string => site.devices.get(id)?.kind ?? '';
-      const reactors = ids.filter(([id]) => kind(id) === 'reactor').map(([id]) => id);
-      const turbines = ids.filter(([id]) => kind(id) === 'turbine').map(([id]) => id);
-      const line = (label: string, colour: ColourName, which: string[], dash: number[]): Line => ({
-        label,
-        colour,
-        dash,
-        digits: 0,
-        value: (b) => {
-          const known = which.filter((id) => b.balance.has(id));
-          return known.length ? inEur(known.reduce((sum, id) => sum + (b.balance.get(id) ?? 0), 0)) : NaN;
-        },
-      });
-      if (turbines.length > MAX_PRODUCERS) {
-        return [
-          line(`all ${turbines.length} turbines`, 'wind', turbines, []),
-          line(reactors.length === 1 ? 'reactor' : 'reactors', 'reactor', reactors, []),
-        ];
-      }
-      return [
-        ...turbines.map((id, index) => line(id, 'wind', [id], DASHES[index % DASHES.length] ?? [])),
-        ...reactors.slice(0, 3).map((id, index) => line(id, 'reactor', [id], DASHES[index] ?? [])),
-      ];
-    },
+    title: 'Balance of sellers',
+    unit: 'earned less paid, € since the start',
+    lines: (site) => SELLERS.flatMap((role) => balances(site, role)),
   },
   {
     title: 'Accepted charging offers',
@@ -109,26 +114,29 @@ class Plot {
   private plot: uPlot | null = null;
   private known = '';
   private readonly holder: HTMLElement;
+  private readonly panel: HTMLElement;
 
   constructor(
     parent: HTMLElement,
     private readonly chart: Chart,
   ) {
-    const panel = document.createElement('section');
-    panel.className = 'panel';
+    this.panel = document.createElement('section');
+    this.panel.className = 'panel';
     const title = document.createElement('h3');
     const unit = document.createElement('small');
     unit.textContent = ` ${chart.unit}`;
     title.append(chart.title, unit);
     this.holder = document.createElement('div');
     this.holder.className = 'plot';
-    panel.append(title, this.holder);
-    parent.append(panel);
+    this.panel.append(title, this.holder);
+    parent.append(this.panel);
     new ResizeObserver(() => this.fit()).observe(this.holder);
   }
 
   show(site: Site, totals: TickTotals[], colours: Colours, rebuild: boolean): void {
     const lines = this.chart.lines(site);
+    this.panel.hidden = !lines.length;
+    if (!lines.length) return;
     const key = lines.map((line) => line.label).join('\n');
     const x = totals.map((each) => each.ms / 1000);
     const data = [

@@ -3,14 +3,14 @@
 import { kwh, plain, price } from '../format';
 import type { Site } from '../model/site';
 import type { Source, TickTotals } from '../model/tick-totals';
-import type { Colours } from './palette';
+import { ROLE_COLOUR, type Colours } from './palette';
 
 interface Slice {
   wh: number;
   ueur: number;
   by: Source | 'unserved';
 }
-const ORDER = ['wind', 'imported', 'reactor', 'unserved'] as const;
+const ORDER = ['producer', 'storage', 'imported', 'grid-supply', 'unserved'] as const;
 const LEFT = 44;
 const BOTTOM = 26;
 const TOP = 12;
@@ -31,7 +31,7 @@ export class MarketView {
     if (!width) return;
     const slices = totals ? this.slices(totals) : [];
     const supply = totals ? this.supply(totals) : 0;
-    const sums = { wind: 0, imported: 0, reactor: 0, unserved: 0 };
+    const sums = { producer: 0, storage: 0, imported: 0, 'grid-supply': 0, unserved: 0 };
     for (const slice of slices) sums[slice.by] += slice.wh;
     const key = [totals?.tick, supply, width, height, colours.ink, this.cell, ...Object.values(sums)].join();
     if (key === this.key) return;
@@ -85,8 +85,9 @@ export class MarketView {
     const sold = slices.filter((each) => each.by !== 'unserved');
     const lowest = sold.length ? Math.min(...sold.map((each) => each.ueur)) : NaN;
     this.caption.textContent =
-      `Tick ${plain(totals.tick + 1)}: ${kwh(wanted)} requested, ${kwh(supply)} of wind energy offered. ` +
-      `Sold by turbines ${kwh(sums.wind)}, by neighbouring cells ${kwh(sums.imported)}, by the reactor ${kwh(sums.reactor)}; ` +
+      `Tick ${plain(totals.tick + 1)}: ${kwh(wanted)} requested, ${kwh(supply)} offered. Sold by producers ${kwh(sums.producer)}, ` +
+      (this.site.devices.has('storage') ? `by storages ${kwh(sums.storage)}, ` : '') +
+      `by neighbouring cells ${kwh(sums.imported)}, by the grid supply ${kwh(sums['grid-supply'])}; ` +
       `${kwh(sums.unserved)} not served. Lowest price sold: ${price(lowest)}/kWh.`;
   }
 
@@ -125,7 +126,12 @@ export class MarketView {
     pen.textAlign = 'left';
     pen.fillText('€/kWh', 4, 10);
 
-    const fill = { wind: colours.wind, imported: colours.imported, reactor: colours.reactor } as const;
+    const fill: Record<Source, string> = {
+      producer: colours[ROLE_COLOUR.producer],
+      storage: colours[ROLE_COLOUR.storage],
+      imported: colours.imported,
+      'grid-supply': colours[ROLE_COLOUR['grid-supply']],
+    };
     let at = 0;
     for (const slice of slices) {
       const [left, right, upper] = [x(at), x(at + slice.wh), y(slice.ueur / 1e6)];
@@ -162,16 +168,16 @@ export class MarketView {
       pen.stroke();
     }
     pen.setLineDash([6, 4]);
-    const reactor = this.site.facts ? this.site.facts.reactor_price_ueur_per_kwh / 1e6 : Infinity;
-    if (reactor < highest) {
-      pen.strokeStyle = colours.reactor;
+    const floor = this.site.facts ? this.site.facts.reactor_price_ueur_per_kwh / 1e6 : Infinity;
+    if (floor < highest) {
+      pen.strokeStyle = colours[ROLE_COLOUR['grid-supply']];
       pen.beginPath();
-      pen.moveTo(LEFT, y(reactor));
-      pen.lineTo(width - 12, y(reactor));
+      pen.moveTo(LEFT, y(floor));
+      pen.lineTo(width - 12, y(floor));
       pen.stroke();
     }
     if (supply > 0) {
-      pen.strokeStyle = pen.fillStyle = colours.wind;
+      pen.strokeStyle = pen.fillStyle = colours[ROLE_COLOUR.producer];
       const edge = Math.min(x(supply), width - 12);
       pen.beginPath();
       pen.moveTo(edge, TOP);
@@ -180,7 +186,7 @@ export class MarketView {
       const beyond = x(supply) > width - 12 ? ' →' : '';
       const right = edge < width / 2;
       pen.textAlign = right ? 'left' : 'right';
-      pen.fillText(`wind supply ${kwh(supply)}${beyond}`, edge + (right ? 5 : -5), TOP + 9);
+      pen.fillText(`supply ${kwh(supply)}${beyond}`, edge + (right ? 5 : -5), TOP + 9);
     }
     pen.setLineDash([]);
   }

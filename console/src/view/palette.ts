@@ -1,11 +1,14 @@
 // The colour of each quantity, as in dashboards/plots/style.py (a test compares the two).
 
+import type { DeviceRole } from '../model/devices';
+
 export const COLOURS = {
   wind: ['#0072b2', '#4aa8e0'],
   reactor: ['#d55e00', '#f0803c'],
   consumer: ['#b8578f', '#dd8fbc'],
   charger: ['#009e73', '#2cc498'],
   vehicle: ['#b98600', '#e6b422'],
+  storage: ['#9b30e8', '#b45cff'],
   imported: ['#56b4e9', '#8fd0f5'],
   curtailed: ['#9aa0a8', '#7b828c'],
   price: ['#5a4a9c', '#a99be8'],
@@ -27,10 +30,12 @@ export function colours(theme: Theme): Colours {
   return Object.fromEntries(pairs) as Colours;
 }
 
-export const KIND_COLOUR = {
-  turbine: 'wind',
+/** The colour of each role, on the map and in charts. */
+export const ROLE_COLOUR: Readonly<Record<DeviceRole, ColourName>> = {
+  producer: 'wind',
   consumer: 'consumer',
+  storage: 'storage',
   charger: 'charger',
   vehicle: 'vehicle',
-  reactor: 'reactor',
-} as const;
+  'grid-supply': 'reactor',
+};

@@ -2,14 +2,17 @@
 
 import { clockText, dayText, kw, percent, plain, price } from '../format';
 import { headline } from './card';
+import { ROLE_NAME } from './roles';
 import type { EventLog } from '../model/event-log';
-import { STEPS } from '../model/messages';
+import { STEPS, TICK_MS } from '../model/messages';
 import type { Site } from '../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', run: '›' } as const;
 const MAX_FOUND = 40;
-const STEP_COUNT = 4;
+const STEP_COUNT = Math.max(...Object.values(STEPS).map(([number]) => number));
+/** Wh in a tick times this are W. */
+const TICKS_PER_HOUR = 3_600_000 / TICK_MS;
 
 export function put(id: string, text: string): void {
   const holder = get(id);
@@ -24,10 +27,9 @@ export function showNow(site: Site): void {
   const [step, name] = STEPS[tick.phase];
   put('now-phase', `${step} ${name}${tick.paused ? ', paused' : ''}`);
   put('now-time', `${dayText(tick.simulated_ms)}, ${clockText(tick.simulated_ms)}`);
-  // Wh in a quarter of an hour, times four, are W.
-  put('now-residual', last?.reports ? kw((last.demand - last.wind) * 4) : '–');
+  put('now-residual', last?.reports ? kw((last.demand - last.generated) * TICKS_PER_HOUR) : '–');
   put('now-price', last ? `${price(last.lowestPrice)} · ${price(last.meanPrice)}` : '–');
-  put('now-reactor', last ? percent(last.reactorShare) : '–');
+  put('now-grid', last ? percent(last.gridSupplyShare) : '–');
   let online = 0;
   for (const device of site.devices.all.values()) if (device.online) online += 1;
   put('now-devices', `${plain(online)} of ${plain(site.devices.all.size)}`);
@@ -104,7 +106,7 @@ export function showFound(site: Site, query: string, select: (id: string) => voi
   const rows: HTMLElement[] = [];
   for (const device of site.devices.all.values()) {
     const source = device.state ? (device.state.measured ? 'measured' : 'simulated') : '';
-    const text = `${device.id} ${device.label} ${device.cell} ${device.state?.status ?? ''} ${source} ${device.online ? '' : 'offline'}`;
+    const text = `${device.id} ${device.label} ${device.kind} ${ROLE_NAME[device.role]} ${device.cell} ${device.state?.status ?? ''} ${source} ${device.online ? '' : 'offline'}`;
     if (!text.toLowerCase().includes(wanted)) continue;
     const row = document.createElement('li');
     const button = document.createElement('button');
@@ -117,7 +119,7 @@ export function showFound(site: Site, query: string, select: (id: string) => voi
   }
   if (!rows.length) {
     const row = document.createElement('li');
-    row.textContent = 'No device has this in its id, label, cell or status.';
+    row.textContent = 'No device has this in its id, label, kind, role, cell or status.';
     rows.push(row);
   }
   holder.replaceChildren(...rows);

@@ -21,7 +21,7 @@ describe('decode', () => {
       type: 'presence',
       scope: ['cell-1', 'vehicle'],
       sender: 'car-1',
-      message: { ...presence('vehicle', 'cell-1'), label: '', via: null },
+      message: { ...presence('vehicle', 'cell-1'), label: '', via: null, kind: 'device', figures: [] },
     });
   });
 
@@ -58,15 +58,29 @@ describe('decode', () => {
   });
 
   it('counts text by characters, as the devices do', () => {
-    expect(reason('presence/c/turbine/t', presence('turbine', 'c', { label: '🌬'.repeat(64) }))).toBe('accepted');
-    expect(reason('presence/c/turbine/t', presence('turbine', 'c', { label: '🌬'.repeat(65) }))).toBe('malformed');
+    expect(reason('presence/c/producer/t', presence('producer', 'c', { label: '🌬'.repeat(64) }))).toBe('accepted');
+    expect(reason('presence/c/producer/t', presence('producer', 'c', { label: '🌬'.repeat(65) }))).toBe('malformed');
   });
 
-  it('takes the state of each kind by its own fields', () => {
+  it('takes the state of each role by its own fields, whatever its kind', () => {
     expect(reason('state/car-1', vehicleState(1))).toBe('accepted');
-    expect(reason('state/car-1', vehicleState(1, { kind: 'turbine' }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { kind: 'ufo' }))).toBe('malformed');
+    expect(reason('state/car-1', vehicleState(1, { kind: 'hovercraft' }))).toBe('accepted');
+    expect(reason('state/car-1', vehicleState(1, { kind: 'Hover craft' }))).toBe('malformed');
+    expect(reason('state/car-1', vehicleState(1, { role: 'producer' }))).toBe('malformed');
+    expect(reason('state/car-1', vehicleState(1, { role: 'ufo' }))).toBe('malformed');
     expect(reason('state/car-1', vehicleState(1, { destination: [52, 10, 3] }))).toBe('malformed');
+  });
+
+  it('takes at most 32 figures, under names that are columns, all finite', () => {
+    const figures = (count: number): object =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`figure_${index}`, index / 2]));
+    expect(reason('state/car-1', vehicleState(1, { figures: figures(32) }))).toBe('accepted');
+    expect(reason('state/car-1', vehicleState(1, { figures: figures(33) }))).toBe('malformed');
+    expect(reason('state/car-1', vehicleState(1, { figures: { 'indoor °C': 21 } }))).toBe('malformed');
+    expect(reason('state/car-1', vehicleState(1, { figures: { indoor_c: '21' } }))).toBe('malformed');
+    const described = { name: 'indoor_c', unit: '°C', description: 'Temperature of the room' };
+    expect(reason('presence/c/consumer/home', presence('consumer', 'c', { figures: [described] }))).toBe('accepted');
+    expect(reason('presence/c/consumer/home', presence('consumer', 'c', { figures: [{ unit: '°C' }] }))).toBe('malformed');
   });
 
   it('refuses another schema version and accepts a message that states none', () => {

@@ -18,19 +18,20 @@ export const tick = (number: number, changes: object = {}): object => ({
   ...changes,
 });
 
-export const presence = (kind: string, cell: string, changes: object = {}): object => ({
+export const presence = (role: string, cell: string, changes: object = {}): object => ({
   online: true,
-  kind,
+  role,
   cell,
   latitude: 51,
   longitude: 9,
   ...changes,
 });
 
-const report = { latitude: 51, longitude: 9, measured: false, power_w: 0, balance_neur: 0, refused: {} };
+const report = { latitude: 51, longitude: 9, measured: false, power_w: 0, balance_neur: 0, refused: {}, figures: {} };
 
-export const turbineState = (number: number, changes: object = {}): object => ({
+export const producerState = (number: number, changes: object = {}): object => ({
   ...report,
+  role: 'producer',
   kind: 'turbine',
   tick: number,
   status: 'running',
@@ -43,8 +44,41 @@ export const turbineState = (number: number, changes: object = {}): object => ({
   ...changes,
 });
 
+export const storageState = (number: number, changes: object = {}): object => ({
+  ...report,
+  role: 'storage',
+  kind: 'battery',
+  tick: number,
+  status: 'idle',
+  demand_wh: 0,
+  bought_wh: 0,
+  paid_neur: 0,
+  announced_wh: 0,
+  sold_wh: 0,
+  unsettled_wh: 0,
+  earned_neur: 0,
+  stored_wh: 60_000,
+  capacity_wh: 100_000,
+  charge_loss_wh: 0,
+  discharge_loss_wh: 0,
+  ...changes,
+});
+
+export const consumerState = (number: number, changes: object = {}): object => ({
+  ...report,
+  role: 'consumer',
+  kind: 'consumer',
+  tick: number,
+  status: 'supplied',
+  demand_wh: 5_000,
+  bought_wh: 5_000,
+  paid_neur: 0,
+  ...changes,
+});
+
 export const vehicleState = (number: number, changes: object = {}): object => ({
   ...report,
+  role: 'vehicle',
   kind: 'vehicle',
   tick: number,
   status: 'driving',
@@ -66,6 +100,7 @@ export const vehicleState = (number: number, changes: object = {}): object => ({
 
 export const clockState = (changes: object = {}): object => ({
   ...report,
+  role: 'clock',
   kind: 'clock',
   tick: 1,
   status: 'running',

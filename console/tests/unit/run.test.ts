@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
-import { clockState, presence, TestSite, tick, turbineState } from './publications';
+import { clockState, presence, producerState, TestSite, tick } from './publications';
 
 let test: TestSite;
 beforeEach(() => {
@@ -23,9 +23,9 @@ it('ignores ticks of other senders, earlier ticks and earlier runs', () => {
 });
 
 it('drops all reports when a new run begins', () => {
-  test.receive('presence/c/turbine/t-1', presence('turbine', 'c'));
+  test.receive('presence/c/producer/t-1', presence('producer', 'c'));
   test.receive('tick/clock', tick(4));
-  test.receive('state/t-1', turbineState(3));
+  test.receive('state/t-1', producerState(3));
   test.receive('tick/clock', tick(0, { epoch: 1 }));
   expect(test.site.tick?.tick).toBe(0);
   expect(test.site.devices.get('t-1')).toMatchObject({ state: null, history: [] });

@@ -1,8 +1,8 @@
-// Lines between devices: energy sold between cells and by reactors, and the vehicles' routes.
+// Lines between devices: energy sold between cells and by the grid supply, and the vehicles' routes.
 
-import type { Device } from '../../model/devices';
+import type { Device, DeviceRole } from '../../model/devices';
 import type { Site } from '../../model/site';
-import type { Colours } from '../palette';
+import { ROLE_COLOUR, type Colours } from '../palette';
 import type { Pen } from './symbols';
 
 export interface Spot {
@@ -14,7 +14,7 @@ export interface Spot {
 export interface Scene {
   site: Site;
   spots: readonly Spot[];
-  hidden: ReadonlySet<string>;
+  hidden: ReadonlySet<DeviceRole>;
   colours: Colours;
   project: (latitude: number, longitude: number) => [number, number];
 }
@@ -26,7 +26,7 @@ function middles(site: Site): Map<string, [number, number]> {
   if (found.size) return found;
   const sums = new Map<string, [number, number, number]>();
   for (const device of site.devices.all.values()) {
-    if (device.kind === 'vehicle' || device.kind === 'reactor') continue;
+    if (device.role === 'vehicle' || device.role === 'grid-supply') continue;
     const sum = sums.get(device.cell) ?? [0, 0, 0];
     sums.set(device.cell, [sum[0] + device.latitude, sum[1] + device.longitude, sum[2] + 1]);
   }
@@ -34,19 +34,19 @@ function middles(site: Site): Map<string, [number, number]> {
   return found;
 }
 
-/** Draw the energy that reactors sold to buyers, and the energy between cells as arrows that move with time. */
+/** Draw the energy that grid supplies sold to buyers, and the energy between cells as arrows that move with time. */
 export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: Scene, movedMs: number): void {
   const { running, last } = site.history;
-  const totals = running && (running.reactorTo.size || running.flows.size) ? running : last;
+  const totals = running && (running.gridSupplyTo.size || running.flows.size) ? running : last;
   if (!totals) return;
   const drift = -((movedMs / 60) % 14);
   pen.lineCap = 'round';
-  if (totals.reactorTo.size && !hidden.has('reactor')) {
-    const reactors = spots.filter((each) => each.device.kind === 'reactor');
+  if (totals.gridSupplyTo.size && !hidden.has('grid-supply')) {
+    const supplies = spots.filter((each) => each.device.role === 'grid-supply');
     const target = new Map<string, { x: number; y: number; wh: number }>();
-    const many = totals.reactorTo.size > 40;
+    const many = totals.gridSupplyTo.size > 40;
     const centres = many ? middles(site) : null;
-    for (const [id, wh] of totals.reactorTo) {
+    for (const [id, wh] of totals.gridSupplyTo) {
       const device = site.devices.get(id);
       if (!device) continue;
       const key = centres ? device.cell : id;
@@ -55,11 +55,11 @@ export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: S
       const sum = target.get(key)?.wh ?? 0;
       target.set(key, { x, y, wh: sum + wh });
     }
-    pen.strokeStyle = colours.reactor;
+    pen.strokeStyle = colours[ROLE_COLOUR['grid-supply']];
     pen.setLineDash([1, 6]);
     pen.lineDashOffset = drift;
     for (const { x, y, wh } of target.values()) {
-      const from = reactors.reduce<Spot | null>((best, each) => {
+      const from = supplies.reduce<Spot | null>((best, each) => {
         const distance = (spot: Spot): number => (spot.x - x) ** 2 + (spot.y - y) ** 2;
         return !best || distance(each) < distance(best) ? each : best;
       }, null);
@@ -110,12 +110,12 @@ export function drawFlows(pen: Pen, { site, spots, hidden, colours, project }: S
 /** Draw a line from each moving vehicle to its destination: solid to a reserved charger, dotted otherwise. */
 export function drawRoutes(pen: Pen, { site, spots, hidden, colours, project }: Scene): void {
   if (hidden.has('vehicle')) return;
-  pen.strokeStyle = colours.vehicle;
+  pen.strokeStyle = colours[ROLE_COLOUR.vehicle];
   for (const reserved of [false, true]) {
     pen.beginPath();
     for (const { device, x, y } of spots) {
       const state = device.state;
-      if (state?.kind !== 'vehicle' || site.isOutdated(device)) continue;
+      if (state?.role !== 'vehicle' || site.isOutdated(device)) continue;
       if ((state.charger !== null) !== reserved) continue;
       const charger = state.charger ? site.devices.get(state.charger) : undefined;
       const aim = charger ? ([charger.latitude, charger.longitude] as const) : state.next_stop;

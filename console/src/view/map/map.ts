@@ -2,7 +2,7 @@
 // cached images, so that a thousand devices move smoothly.
 
 import germany from '../../../../dashboards/plots/data/germany.json';
-import type { Device, DeviceKind } from '../../model/devices';
+import type { Device, DeviceRole } from '../../model/devices';
 import type { Site } from '../../model/site';
 import type { Colours } from '../palette';
 import { drawDevice, hash } from './device';
@@ -15,12 +15,13 @@ const MIN_GLIDE_MS = 400;
 const CLICK_RADIUS_PX = 18;
 /** With more devices than this, the map shows only the area that they are in. */
 const MANY_DEVICES = 400;
-const RANK: Record<DeviceKind, number> = { consumer: 0, reactor: 1, turbine: 2, charger: 3, vehicle: 4 };
+/** Later ones are drawn over earlier ones. */
+const DRAWN: readonly DeviceRole[] = ['consumer', 'grid-supply', 'producer', 'storage', 'charger', 'vehicle'];
 
 export class MapView {
   selected: string | null = null;
   hovered: string | null = null;
-  readonly hidden = new Set<DeviceKind>();
+  readonly hidden = new Set<DeviceRole>();
   private readonly land: HTMLCanvasElement;
   private readonly top: HTMLCanvasElement;
   private spots: Spot[] = [];
@@ -107,8 +108,8 @@ export class MapView {
     return best;
   }
 
-  /** Draw the symbol of a kind into a small canvas, for the legend. */
-  icon(canvas: HTMLCanvasElement, kind: DeviceKind, colour: string): void {
+  /** Draw the symbol of a role into a small canvas, for the legend. */
+  icon(canvas: HTMLCanvasElement, role: DeviceRole, colour: string): void {
     canvas.width = canvas.height = 40;
     const pen = canvas.getContext('2d')!;
     pen.translate(20, 20);
@@ -116,13 +117,21 @@ export class MapView {
     pen.lineCap = pen.lineJoin = 'round';
     pen.fillStyle = pen.strokeStyle = colour;
     const symbols = this.symbols;
-    if (kind === 'turbine') {
-      pen.scale(0.72, 0.72);
-      symbols.turbine(pen, 0, 2, false);
-    } else if (kind === 'charger') symbols.charger(pen, 0.7, 0, 0, 'free', false);
-    else if (kind === 'vehicle') symbols.vehicle(pen, 0.6, 'driving', false);
-    else if (kind === 'reactor') symbols.reactor(pen, true, false);
-    else symbols.consumer(pen, false, false);
+    switch (role) {
+      case 'producer':
+        pen.scale(0.72, 0.72);
+        return symbols.producer(pen, 0, 2, false);
+      case 'consumer':
+        return symbols.consumer(pen, false, false);
+      case 'storage':
+        return symbols.storage(pen, 0.6, 0, false);
+      case 'charger':
+        return symbols.charger(pen, 0.7, 0, 0, 'free', false);
+      case 'vehicle':
+        return symbols.vehicle(pen, 0.6, 'driving', false);
+      case 'grid-supply':
+        return symbols.gridSupply(pen, true, false);
+    }
   }
 
   /** Draw everything; animations stop unless `moving`. */
@@ -166,7 +175,7 @@ export class MapView {
     const { cells, devices } = this.site;
     const places: Place[] = cells.flatMap((cell): Place[] => [[cell.south, cell.west], [cell.north, cell.east]]);
     for (const device of devices.all.values()) {
-      if (device.kind !== 'vehicle') places.push([device.latitude, device.longitude]);
+      if (device.role !== 'vehicle') places.push([device.latitude, device.longitude]);
     }
     if (!places.length) return;
     const bounds = boundsAround(places, devices.all.size >= MANY_DEVICES);
@@ -192,7 +201,7 @@ export class MapView {
         longitude = device.before[1] + (longitude - device.before[1]) * share;
       }
       let [x, y] = project(latitude, longitude);
-      if (device.state?.status === 'charging' && device.kind === 'vehicle') {
+      if (device.state?.status === 'charging' && device.role === 'vehicle') {
         const angle = hash(device.id); // beside the charger, not on top of it
         x += 15 * this.size * Math.cos(angle);
         y -= 15 * this.size * Math.abs(Math.sin(angle));
@@ -207,8 +216,8 @@ export class MapView {
     const key = `${this.site.devices.all.size} ${[...this.hidden].join()}`;
     if (key !== this.sortedFor) {
       this.sortedFor = key;
-      this.sorted = [...this.site.devices.all.values()].filter((each) => !this.hidden.has(each.kind));
-      this.sorted.sort((a, b) => RANK[a.kind] - RANK[b.kind] || (a.id < b.id ? -1 : 1));
+      this.sorted = [...this.site.devices.all.values()].filter((each) => !this.hidden.has(each.role));
+      this.sorted.sort((a, b) => DRAWN.indexOf(a.role) - DRAWN.indexOf(b.role) || (a.id < b.id ? -1 : 1));
     }
     return this.sorted;
   }

@@ -1,6 +1,6 @@
-// The symbols of the devices. Each look is drawn once and then copied.
+// The symbols of the roles. Each look is drawn once and then copied.
 
-import { KIND_COLOUR, type Colours } from '../palette';
+import { ROLE_COLOUR, type Colours } from '../palette';
 
 export type Pen = CanvasRenderingContext2D;
 export const ROTOR_STEPS = 30;
@@ -36,8 +36,9 @@ export class Symbols {
     pen.drawImage(sprite, snap(x), snap(y), sprite.width / this.density, sprite.height / this.density);
   }
 
-  turbine(pen: Pen, step: number, strength: number, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.turbine];
+  /** A rotor, which turns with the power. */
+  producer(pen: Pen, step: number, strength: number, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[ROLE_COLOUR.producer];
     pen.scale(1.25, 1.25);
     pen.strokeStyle = colour;
     pen.lineWidth = 1.6;
@@ -70,7 +71,7 @@ export class Symbols {
     outdated: boolean,
   ): void {
     const out = state === 'out';
-    const colour = outdated || out ? this.colours.muted : this.colours[KIND_COLOUR.charger];
+    const colour = outdated || out ? this.colours.muted : this.colours[ROLE_COLOUR.charger];
     this.disc(pen, 9, this.colours.paper);
     pen.lineWidth = 3;
     pen.strokeStyle = this.colours.grid;
@@ -115,7 +116,7 @@ export class Symbols {
   }
 
   vehicle(pen: Pen, level: number, status: string, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.vehicle];
+    const colour = outdated ? this.colours.muted : this.colours[ROLE_COLOUR.vehicle];
     const parked = status === 'parked';
     const reach = parked ? 4 : 5.2;
     this.disc(pen, reach + 1.2, this.colours.paper);
@@ -142,8 +143,9 @@ export class Symbols {
     }
   }
 
-  reactor(pen: Pen, busy: boolean, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.reactor];
+  /** A pylon: the connection to the grid outside; filled while it sells. */
+  gridSupply(pen: Pen, busy: boolean, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[ROLE_COLOUR['grid-supply']];
     pen.beginPath();
     for (let corner = 0; corner < 6; corner++) {
       const angle = (corner * Math.PI) / 3;
@@ -156,17 +158,56 @@ export class Symbols {
     pen.strokeStyle = colour;
     pen.stroke();
     pen.strokeStyle = busy ? this.colours.paper : colour;
-    pen.lineWidth = 1.1;
-    for (let ring = 0; ring < 3; ring++) {
-      pen.beginPath();
-      pen.ellipse(0, 0, 6.4, 2.4, (ring * Math.PI) / 3, 0, 7);
-      pen.stroke();
+    pen.lineWidth = 1.2;
+    pen.beginPath();
+    pen.moveTo(-3.4, 6.6);
+    pen.lineTo(-0.6, -6.8);
+    pen.lineTo(0.6, -6.8);
+    pen.lineTo(3.4, 6.6);
+    for (const [reach, y] of [[3.6, -4], [5.4, -0.8]] as const) {
+      pen.moveTo(-reach, y);
+      pen.lineTo(reach, y);
     }
-    this.disc(pen, 1.3, busy ? this.colours.paper : colour);
+    pen.moveTo(-2.6, 2.8);
+    pen.lineTo(3.4, 6.6);
+    pen.moveTo(2.6, 2.8);
+    pen.lineTo(-3.4, 6.6);
+    pen.stroke();
+  }
+
+  /** A battery cell, filled to its level, with an arrow up while it sells (`way` 1) and down while it buys (-1). */
+  storage(pen: Pen, level: number, way: -1 | 0 | 1, outdated: boolean): void {
+    const colour = outdated ? this.colours.muted : this.colours[ROLE_COLOUR.storage];
+    pen.fillStyle = this.colours.paper;
+    pen.beginPath();
+    pen.roundRect(-7.4, -11.4, 14.8, 22.8, 2.5);
+    pen.fill();
+    pen.fillStyle = pen.strokeStyle = colour;
+    pen.fillRect(-2.4, -10.6, 4.8, 2.6);
+    pen.lineWidth = 1.6;
+    pen.beginPath();
+    pen.roundRect(-5.6, -8, 11.2, 17.6, 1.8);
+    pen.stroke();
+    pen.fillRect(-3.7, 7.7 - 13.8 * level, 7.4, 13.8 * level);
+    if (!way) return;
+    for (const [width, each] of [
+      [3, this.colours.paper],
+      [0, colour],
+    ] as const) {
+      pen.fillStyle = pen.strokeStyle = each;
+      pen.lineWidth = width;
+      pen.beginPath();
+      pen.moveTo(11, -4 * way);
+      pen.lineTo(14.2, 2.4 * way);
+      pen.lineTo(7.8, 2.4 * way);
+      pen.closePath();
+      if (width) pen.stroke();
+      pen.fill();
+    }
   }
 
   consumer(pen: Pen, short: boolean, outdated: boolean): void {
-    const colour = outdated ? this.colours.muted : this.colours[KIND_COLOUR.consumer];
+    const colour = outdated ? this.colours.muted : this.colours[ROLE_COLOUR.consumer];
     pen.beginPath(); // a house
     pen.moveTo(0, -8);
     pen.lineTo(8, -1);
