@@ -104,7 +104,7 @@ def storm(page: OperatorPage) -> range:
     page.shows_event("Storm damage: turbines off")
     ticks = page.ticks()
     page.browser.wait(
-        "/, 0.0 kWh of wind energy/.test(document.querySelector('#market-caption').textContent)"
+        "/, 0.0 kWh offered/.test(document.querySelector('#market-caption').textContent)"
     )
     page.click("#calm")
     page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
