@@ -176,7 +176,9 @@ def _record(schema: Mapping[str, Any]) -> str:
     if values is None:
         raise KeyError("additionalProperties")
     record = f"v.record({_validator(keys)}, {_validator(values)})"
-    return f"v.pipe({record}, v.maxEntries({schema['maxProperties']}))" if "maxProperties" in schema else record
+    return (
+        f"v.pipe({record}, v.maxEntries({schema['maxProperties']}))" if "maxProperties" in schema else record
+    )
 
 
 def _array(schema: Mapping[str, Any]) -> str:

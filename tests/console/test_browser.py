@@ -299,9 +299,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
         publish_batch("fleet-1", supply("turbine-1", 1_000), supply("turbine-2", 2_000))
         publish_batch("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
         loop.run_until(lambda: False, 0.3)
-        browser.wait(
-            "/7.0 kWh offered/.test(document.querySelector('#market-caption').textContent)"
-        )
+        browser.wait("/7.0 kWh offered/.test(document.querySelector('#market-caption').textContent)")
         browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
         publish("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)

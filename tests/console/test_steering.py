@@ -103,9 +103,7 @@ def storm(page: OperatorPage) -> range:
     page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.0))
     page.shows_event("Storm damage: turbines off")
     ticks = page.ticks()
-    page.browser.wait(
-        "/, 0.0 kWh offered/.test(document.querySelector('#market-caption').textContent)"
-    )
+    page.browser.wait("/, 0.0 kWh offered/.test(document.querySelector('#market-caption').textContent)")
     page.click("#calm")
     page.until(lambda now: (now.wind_scale, now.turbine_scale) == (1.0, 0.5))
     return ticks
