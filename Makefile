@@ -19,7 +19,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards notebook influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards reference notebook influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -79,6 +79,9 @@ page: setup-dev ## Rebuild the live console's page (needs Node.js 20 and npm)
 
 dashboards: setup-dev ## Regenerate Grafana's dashboards, alert rules and data source
 	$(BIN)/python -m gridfleet.dashboards.grafana
+
+reference: setup-dev ## Write the generated parts of docs/ again
+	$(BIN)/python -m gridfleet.provisioning.documents
 
 notebook: setup-dev ## Execute the notebook of examples/notebook again and write its outputs (a minute)
 	$(BIN)/python tools/execute_notebook.py examples/notebook/wind-and-prices.ipynb

@@ -1,14 +1,10 @@
 """The JSON schemas of message payloads, with descriptions taken from the source of the message classes."""
 
-import ast
-import inspect
-from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from gridfleet.broker.field_docs import field_docs
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.topics import MessageType
 
@@ -43,33 +39,8 @@ def _draft7(schema: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema with the descriptions of its fields from the messages' source."""
-    texts = _field_docs(name)
+    texts = field_docs(getattr(messages, name))
     for field, inner in schema.get("properties", {}).items():
         if field in texts:
             inner["description"] = texts[field]
     return schema
-
-
-@cache
-def _field_docs(name: str) -> dict[str, str]:
-    """Return the text below each field in the source of a message class and its bases, by field."""
-    texts: dict[str, str] = {}
-    for base in reversed(getattr(messages, name).__mro__):
-        if hasattr(messages, base.__name__):
-            for definition in ast.walk(ast.parse(inspect.getsource(base))):
-                if isinstance(definition, ast.ClassDef):
-                    texts.update(_documented_fields(definition.body))
-    return texts
-
-
-def _documented_fields(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-    """Yield the fields of a class that a text follows, with that text."""
-    for field, text in pairwise(body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
-                yield name, one_line(words)
-
-
-def one_line(text: str | None) -> str:
-    """Return a docstring as one line."""
-    return " ".join((text or "").split())

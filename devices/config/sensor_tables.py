@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from gridfleet.devices.config.shared_tables import Table, Temperature
 
@@ -22,7 +22,11 @@ def _usable(pin: int) -> int:
     return pin
 
 
-Pin = Annotated[int, AfterValidator(_usable)]
+Pin = Annotated[
+    int,
+    AfterValidator(_usable),
+    WithJsonSchema({"type": "integer", "minimum": _IDENTITY_PINS[-1] + 1, "maximum": LAST_PIN}),
+]
 
 
 class PinTable(Table):

@@ -66,7 +66,7 @@ class MarketTable(Table):
     reactor_price_eur_per_kwh: Price = 0.9
     """Lowest price of a reactor."""
     charger_floor_eur_per_kwh: Share = 0.1
-    """Lowest bid of a charger, which it makes when its battery is full."""
+    """Lowest bid of a charger: the fuller its battery, the less it bids."""
 
 
 class RectangleTable(Table):

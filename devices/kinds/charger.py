@@ -22,7 +22,7 @@ class ChargerSettings(AgentSettings):
     max_kwh_per_tick: Annotated[float, Field(ge=0.001, le=2000)] = 50.0
     """The most that it buys in a tick."""
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
-    """On pins there is one port, that of the contactor."""
+    """Vehicles that it serves at once; on pins one, that of the contactor."""
 
 
 def build(context: AgentContext[ChargerSettings]) -> Agent:

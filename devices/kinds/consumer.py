@@ -16,7 +16,7 @@ class ConsumerSettings(AgentSettings):
     """A consumer by standard load profile."""
 
     profile: Profile = "H25"
-    """Of the BDEW: household, commerce, farm."""
+    """Load profile of the BDEW, 2025: household, commerce, farm."""
     annual_kwh: AnnualEnergy = 3500.0
     """Energy per year."""
 

@@ -15,7 +15,7 @@ class TurbineSettings(AgentSettings):
     """The rotor, and the height at which the wind was measured."""
 
     rotor_diameter_m: RotorOrLimits = 2.0
-    """In m, or two limits between which it is drawn."""
+    """Diameter of the rotor; of two limits each device draws its own."""
     hub_height_m: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Used where the height of the wind measurement is given."""
     measured_at_m: MeasuringHeight | None = None

@@ -42,9 +42,9 @@ class VehicleSettings(AgentSettings):
     model: Annotated[str, AfterValidator(_known_model)] = ""
     """A model of the shipped table; drawn from the seed without it."""
     stored_share: ShareOrLimits = 0.5
-    """Of its battery at the start, or two limits between which it is drawn."""
+    """State of charge at the start; of two limits each device draws its own."""
     price_limit_eur_per_kwh: Price = 1.01
-    """The highest price that it pays."""
+    """The highest price that it pays; offers above it are not accepted."""
     weights: WeightsTable = WeightsTable()
     """For the ranking `weighted`."""
     south: Latitude | None = None

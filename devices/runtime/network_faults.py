@@ -47,8 +47,9 @@ class Faults(BaseModel):
     skew_s: Annotated[float, Field(ge=0, le=600)] = 0.0
     """The largest error of a device's clock in seconds, in both directions."""
     from_tick: Annotated[int, Field(ge=0)] = 0
+    """The first tick with faults."""
     to_tick: Annotated[int, Field(ge=0)] = 2**31
-    """The faults occur in ticks from_tick to to_tick - 1."""
+    """The first tick without faults again."""
 
     @property
     def any(self) -> bool:
