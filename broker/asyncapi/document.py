@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
+from gridfleet.broker.asyncapi.field_docs import one_line
 from gridfleet.broker.asyncapi.schemas import payload_schemas
 from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
-from gridfleet.broker.field_docs import one_line
 from gridfleet.broker.mqtt.client_options import SESSION_S
 from gridfleet.broker.protocol import batch, messages
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gridfleet.broker.field_docs import field_docs
+from gridfleet.broker.asyncapi.field_docs import field_docs
 from gridfleet.broker.protocol import messages
 from gridfleet.broker.protocol.topics import MessageType
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gridfleet.broker.field_docs import field_docs, one_line
+from gridfleet.broker.asyncapi.field_docs import field_docs, one_line
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.kinds.registry import AGENT_TYPES

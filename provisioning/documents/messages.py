@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gridfleet.broker.asyncapi.field_docs import one_line
 from gridfleet.broker.asyncapi.schemas import payload_schemas
-from gridfleet.broker.field_docs import one_line
 from gridfleet.broker.protocol.topics import (
     ALL_ROLES,
     CLOCKS,
