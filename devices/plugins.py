@@ -38,8 +38,9 @@ class _Entry(NamedTuple):
     package: str = "gridfleet"
 
     def load(self) -> Any:  # noqa: ANN401 - whatever a package has there
-        module, _, attribute = self.value.partition(":")
-        return getattr(import_module(module.strip()), attribute.strip())
+        name, _, attribute = self.value.partition(":")
+        module = import_module(name.strip())
+        return getattr(module, attribute.strip()) if attribute else module
 
     @property
     def origin(self) -> str:
@@ -126,14 +127,14 @@ class Registry(Generic[P]):
         entry = self._shipped.get(name) or self._only(name)
         try:
             plugin = entry.load()
-        except Exception as error:  # whatever a package does when it is imported
+        except (Exception, SystemExit) as error:  # whatever a package does when it is imported
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
                 f"{entry.origin}: cannot be imported ({reason}); repair or uninstall the package"
             ) from error
         if not isinstance(plugin, self._class):
             raise PluginError(
-                f"{entry.origin}: {entry.value} is a {type(plugin).__name__}; it must be a {self._class.__name__}"
+                f"{entry.origin}: {entry.value} is of class {type(plugin).__name__}, not {self._class.__name__}"
             )
         if plugin.name != name:
             raise PluginError(
