@@ -57,6 +57,11 @@ def add_running_site(parser: argparse.ArgumentParser, user: str) -> None:
     )
     add_run(where)
     add_site(parser)
+    add_login(parser, user)
+
+
+def add_login(parser: argparse.ArgumentParser, user: str) -> None:
+    """Add --secrets and --as; `user` is the default of --as."""
     parser.add_argument(
         "--secrets",
         metavar="DIR",

@@ -4,6 +4,8 @@ import os
 import sys
 from typing import Final
 
+from gridfleet.provisioning.cli.exit_codes import CommandError
+
 _COLOURS: Final = {"bold": "1", "red": "31;1", "green": "32", "yellow": "33", "dim": "2"}
 
 
@@ -22,6 +24,14 @@ def coloured(text: str, colour: str) -> str:
 def print_message(text: str) -> None:
     """Print a message for the user on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def confirm(question: str, command: str) -> None:
+    """Ask for confirmation; raise CommandError unless the answer is yes, and where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise CommandError("--yes", "is needed, because standard input is not a terminal")
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise CommandError(command, "not confirmed, nothing was changed")
 
 
 def _has_escape_sequences() -> bool:

@@ -34,6 +34,8 @@ FORMER: Final = {
 ROTATE: Final = "--rotate"
 DEFAULT_SCENARIO: Final = "normal"
 """The scenario that `secrets` took its users from, unless another was named."""
+_GROUPS_NOW: Final = {"broker": ("check", "-h", "--help")}
+"""Former names that are groups now, with the words after which they mean the group."""
 _ACTIONS: Final = {
     "recorder": ("status",),
     "dashboards": ("push", "diff", "annotate"),
@@ -52,6 +54,8 @@ def translated(words: Sequence[str]) -> tuple[list[str], str]:
     (['run', 'normal'], '')
     """
     line = _with_action_first(list(words))
+    if not line or (len(line) > 1 and line[1] in _GROUPS_NOW.get(line[0], ())):
+        return line, ""
     length = 2 if " ".join(line[:2]) in FORMER else 1
     former = " ".join(line[:length])
     if former not in FORMER:

@@ -9,8 +9,18 @@ from gridfleet.provisioning.commands.devices import bundle, device, doctor, enro
 from gridfleet.provisioning.commands.live import console, set_control, watch
 from gridfleet.provisioning.commands.runs import compare, report, run, simulate
 from gridfleet.provisioning.commands.scenarios import check, list_scenarios, show
-from gridfleet.provisioning.commands.services import grafana, health, influx
-from gridfleet.provisioning.commands.site import broker, chaos, clock, fleet, init, record, rotate, status
+from gridfleet.provisioning.commands.services import broker_check, grafana, health, influx
+from gridfleet.provisioning.commands.site import (
+    broker,
+    chaos,
+    clock,
+    fleet,
+    init,
+    purge,
+    record,
+    rotate,
+    status,
+)
 
 DESCRIPTION: Final = (
     "GridFleet: a power grid of bargaining devices. Wind turbines, households, charging stations and electric\n"
@@ -47,6 +57,7 @@ SITE: Final = Group(
         command_of("record", record),
         command_of("status", status),
         command_of("chaos", chaos),
+        command_of("purge", purge),
     ),
 )
 DEVICE: Final = Group(
@@ -71,6 +82,13 @@ DEPLOY: Final = Group(
     "run a site in containers",
     "Prepare what a site in containers needs. docs/how-to/deploy/ describes both ways.",
     (command_of("compose", compose), command_of("kubernetes", kubernetes)),
+)
+BROKER: Final = Group(
+    "broker",
+    "check a broker of your own",
+    "A site can use a broker of yours: Mosquitto, EMQX or another with MQTT 5. docs/broker.md describes topics and\n"
+    "access rules; `gridfleet site broker` starts one.",
+    (command_of("check", broker_check),),
 )
 INFLUX: Final = Group(
     "influx",
@@ -103,7 +121,7 @@ TREE: Final = (
         (command_of("watch", watch), command_of("set", set_control), command_of("console", console)),
     ),
     Section("scenarios, sites, devices", (SCENARIO, SITE, DEVICE)),
-    Section("deployment and services", (DEPLOY, INFLUX, GRAFANA, command_of("health", health))),
+    Section("deployment and services", (DEPLOY, BROKER, INFLUX, GRAFANA, command_of("health", health))),
     Section("shell", (command_of("completion", completion),)),
 )
 

@@ -1,13 +1,12 @@
-"""Checks the connection to the broker: host name, port, TLS, login, and the access rules by trying them."""
+"""Checks the connection of a device to its broker: address, TLS, login, and the access rules by trying them."""
 
-import socket
 import ssl
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.errors import BrokerError, error_reason
+from gridfleet.broker.errors import BrokerError
+from gridfleet.provisioning.doctor.connection import CONNECT_TIMEOUT_S, check_address, check_tls
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.doctor.presence import online_elsewhere
 
@@ -15,10 +14,8 @@ if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client import Connection
     from gridfleet.devices.config.device_file import DeviceFile
 
-CONNECT_TIMEOUT_S: Final = 5.0
 LISTEN_S: Final = 1.5
 """How long to wait for retained messages, in seconds."""
-MIN_VALID_DAYS: Final = 30
 UNKNOWN_ID: Final = "nobody-of-that-name"
 ENROL: Final = "enrol the device again: gridfleet device enrol FILE, or gridfleet device flash"
 
@@ -29,11 +26,17 @@ def check_broker(device: "DeviceFile", *, running: str = "") -> Iterator[Diagnos
     `running` says how the agent runs on this machine; empty where it does not. While it runs, here or elsewhere, the
     doctor does not log in as the device: two clients with one id end each other's session.
     """
-    reachable = yield from _connect(device)
+    address = device.address()
+    reachable = yield from check_address(address)
     if not reachable:
         return
-    if device.address().tls:
-        trusted = yield from _tls(device)
+    if address.tls:
+        try:
+            context = _context(device)
+        except BrokerError as error:
+            yield fail("TLS", str(error), ENROL)
+            return
+        trusted = yield from check_tls(address, context)
         if not trusted:
             return
     else:
@@ -53,86 +56,14 @@ def check_broker(device: "DeviceFile", *, running: str = "") -> Iterator[Diagnos
     yield from _access_rules(device)
 
 
-def _connect(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
-    address = device.address()
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError:
-        remedy = "check the spelling; try its IP address, or NAME.local"
-        yield fail("broker", f"the host name {address.host} cannot be resolved", remedy)
-        return False
-    trouble: OSError | None = None
-    for family, kind, protocol, _, where in found:
-        try:
-            with socket.socket(family, kind, protocol) as link:
-                link.settimeout(CONNECT_TIMEOUT_S)
-                begun_s = time.monotonic()
-                link.connect(where)
-                took_ms = 1000 * (time.monotonic() - begun_s)
-        except OSError as error:
-            trouble = error
-        else:
-            yield ok("broker", f"{address} answers in {took_ms:.0f} ms")
-            return True
-    text = error_reason(trouble) if trouble else "no address"
-    remedy = "start it with gridfleet site broker --host 0.0.0.0, and open its port in the firewall"
-    yield fail("broker", f"{address} does not answer ({text})", remedy)
-    return False
-
-
-def _tls(device: "DeviceFile") -> Generator[Diagnosis, None, bool]:
+def _context(device: "DeviceFile") -> ssl.SSLContext:
+    """Return the TLS context that the device uses."""
     from gridfleet.broker.credentials import FileCredentials
 
-    address = device.address()
-    try:
-        if device.credentials is not None:
-            file_credentials = FileCredentials(device.credentials, certificates=device.broker.certificate)
-            context = file_credentials.login(device.id).tls or ssl.create_default_context()
-        else:
-            context = ssl.create_default_context()
-    except BrokerError as error:
-        yield fail("TLS", str(error), ENROL)
-        return False
-    try:
-        with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as plain:
-            plain.settimeout(CONNECT_TIMEOUT_S)
-            with context.wrap_socket(plain, server_hostname=address.host) as link:
-                certificate = link.getpeercert() or {}
-                version = link.version()
-    except ssl.SSLCertVerificationError as error:
-        yield _untrusted(error, address.host)
-        return False
-    except (OSError, ssl.SSLError) as error:
-        text = getattr(error, "reason", None) or error
-        yield fail("TLS", f"handshake failed ({text})", "use the broker's TLS port (8883)")
-        return False
-    days = (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86_400
-    text = f"{version}, the broker's certificate is valid for {days:.0f} days"
-    if days < MIN_VALID_DAYS:
-        remedy = "on the broker's machine: gridfleet site rotate DIR --only server, then SIGHUP"
-        yield warn("TLS", text, remedy)
-    else:
-        yield ok("TLS", text)
-    return True
-
-
-def _untrusted(error: ssl.SSLCertVerificationError, host: str) -> Diagnosis:
-    text = error.verify_message
-    if "not yet valid" in text:
-        return fail(
-            "TLS", "the broker's certificate is not valid yet", "set the clock of this machine, see above"
-        )
-    if "expired" in text:
-        remedy = "on the broker's machine: gridfleet site rotate DIR --only server, then SIGHUP"
-        return fail("TLS", "the broker's certificate has expired", remedy)
-    if "mismatch" in text or "not match" in text:
-        remedy = (
-            f"on the broker's machine: gridfleet site rotate DIR --only server --host {host}, then SIGHUP"
-        )
-        return fail("TLS", f"the broker's certificate is not for {host}", remedy)
-    return fail(
-        "TLS", f"the broker is not of this site ({text})", "enrol or flash it again with the right --secrets"
-    )
+    if device.credentials is None:
+        return ssl.create_default_context()
+    credentials = FileCredentials(device.credentials, certificates=device.broker.certificate)
+    return credentials.login(device.id).tls or ssl.create_default_context()
 
 
 @dataclass(slots=True)

@@ -17,12 +17,12 @@ from gridfleet.broker.protocol.topics import topic
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
-from gridfleet.provisioning.commands.devices.doctor import line
 from gridfleet.provisioning.doctor.broker import check_broker
 from gridfleet.provisioning.doctor.device import check_device
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, Severity
 from gridfleet.provisioning.doctor.machine import Machine, check_machine, how_it_runs
 from gridfleet.provisioning.doctor.presence import online_elsewhere
+from gridfleet.provisioning.doctor.report import line
 from gridfleet.provisioning.processes.device_lock import DeviceLock, runs_on_this_machine
 from gridfleet.provisioning.site.enrolment import Enrolment, enrol
 from gridfleet.provisioning.upgrade.service import SAFE_UNIT, UNIT

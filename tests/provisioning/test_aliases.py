@@ -44,6 +44,7 @@ UNCHANGED = (
     "device run charger.toml",
     "device safe charger.toml",
     "influx setup --influx http://i",
+    "broker check --broker mqtt://b",
     "site check",
     "--version",
 )
@@ -92,7 +93,15 @@ def test_the_note_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[st
     )
 
 
-@pytest.mark.parametrize("former", FORMER)
+def test_broker_is_also_the_name_of_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    check = ["broker", "check", "--broker", "mqtt://b"]
+    assert translated(check) == (check, "")
+    with pytest.raises(SystemExit):
+        main(["broker", "--help"])
+    assert "usage: gridfleet broker [-h] COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("former", [name for name in FORMER if name != "broker"])
 def test_help_of_a_former_name_is_that_of_the_new_one(
     former: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,10 +124,10 @@ def test_former_names_are_neither_in_the_help_nor_in_the_completion(
     assert subparsers is not None
     offered = set(re.findall(r"\w+", subparsers[1]))
     assert shown == offered
-    assert not {name.split()[0] for name in FORMER} & shown
+    assert {name.split()[0] for name in FORMER} & shown == {"broker"}  # the group of `broker check`
 
 
-FORMER_IN_TEXT = re.compile(rf"(?<![\w/.-])gridfleet ({'|'.join(FORMER)})(?![\w.=/-])(?! =)")
+FORMER_IN_TEXT = re.compile(rf"(?<![\w/.-])gridfleet ({'|'.join(FORMER)})(?![\w.=/-])(?! =| check)")
 
 
 def test_no_text_of_the_product_names_a_former_command() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.exit_codes import ExitCode
-from gridfleet.provisioning.cli.terminal import coloured
 
 if TYPE_CHECKING:
     from gridfleet.provisioning.doctor.diagnosis import Diagnosis
@@ -18,7 +17,6 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = ("gridfleet device doctor", "gridfleet device doctor my-charger.toml")
 FILE: Final = "/etc/gridfleet/device.toml"
-_COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the checks; print one line for each result."""
-    failed = False
-    for diagnosis in diagnoses(arguments):
-        failed = failed or diagnosis.severity == "fail"
-        print(line(diagnosis), flush=True)
-    return ExitCode.FAILED if failed else ExitCode.SUCCESS
+    from gridfleet.provisioning.doctor.report import print_diagnoses
+
+    return ExitCode.SUCCESS if print_diagnoses(diagnoses(arguments)) else ExitCode.FAILED
 
 
 def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
@@ -72,10 +68,3 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
         if not running and runs_on_this_machine(device.site, device.id):
             running = "the agent runs on this machine, started by hand"
         yield from check_broker(device, running=running)
-
-
-def line(diagnosis: "Diagnosis") -> str:
-    """Return a diagnosis as text for the terminal."""
-    severity = coloured(f"{diagnosis.severity:<5}", _COLOURS[str(diagnosis.severity)])
-    text = f"{severity} {diagnosis.subject:<18} {diagnosis.text}"
-    return f"{text}\n      {'':<18} → {diagnosis.remedy}" if diagnosis.remedy else text

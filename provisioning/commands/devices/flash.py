@@ -1,12 +1,12 @@
 """`gridfleet device flash`: writes a card, an image or a boot partition that becomes a device at its first boot."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.broker_options import add_secrets_folder
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
+from gridfleet.provisioning.cli.terminal import confirm
 from gridfleet.provisioning.commands.devices.bundle import add_target
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ def execute(arguments: argparse.Namespace) -> int:
         print("Dry run: nothing was changed.")
         return ExitCode.SUCCESS
     if not arguments.yes:
-        _ask("Continue?")
+        confirm("Continue?", "device flash")
     with tempfile.TemporaryDirectory() as scratch:
         bundles = _bundles(arguments, specs, Path(scratch))
         for spec in specs:
             if by_card:
-                _ask(f"Is the card for {spec.device.id} in {arguments.card}?")
+                confirm(f"Is the card for {spec.device.id} in {arguments.card}?", "device flash")
             enrol(spec.secrets, spec.enrolment, spec.device.site)
             _flash(arguments, spec, target, bundles[spec.platform])
     for secrets in dict.fromkeys(spec.secrets for spec in specs):
@@ -141,7 +141,7 @@ def _device_specs(arguments: argparse.Namespace) -> "list[DeviceSpec]":
     from gridfleet.provisioning.flash.fleet_file import read_fleet
 
     if (arguments.fleet is None) == (arguments.id is None):
-        raise CommandError("flash", "needs either a device's ID or --fleet FILE")
+        raise CommandError("device flash", "needs either a device's ID or --fleet FILE")
     if arguments.fleet is not None:
         for name in _FLEET_FILE_OPTIONS:
             if getattr(arguments, name) is not None:
@@ -189,7 +189,7 @@ def _flash_target(arguments: argparse.Namespace, *, many: bool) -> "FlashTarget"
         return CardTarget(Path(arguments.card), image, arguments.plain)
     if image is not None:
         return ImageTarget(image, Path(arguments.out), arguments.plain)
-    raise CommandError("flash", "needs a target: --image FILE, --card /dev/… or --boot DIR")
+    raise CommandError("device flash", "needs a target: --image FILE, --card /dev/… or --boot DIR")
 
 
 def _bundles(
@@ -236,11 +236,3 @@ def _show(arguments: argparse.Namespace, specs: "list[DeviceSpec]", target: "Fla
         print(f"     network  wired{f', Wi-Fi {wifi.ssid!r} ({wifi.country})' if wifi else ''}")
         keys = f"{spec.user}, by SSH key" if spec.ssh_keys else "none; --ssh-key allows one"
         print(f"     login    {keys}")
-
-
-def _ask(question: str) -> None:
-    """Ask for confirmation; raise CommandError unless the answer is yes."""
-    if not sys.stdin.isatty():
-        raise CommandError("--yes", "is needed, because standard input is not a terminal")
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise CommandError("flash", "not confirmed, nothing was changed")

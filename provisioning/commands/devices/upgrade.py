@@ -64,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     versions = Versions(Path(arguments.root))
     if sum([arguments.bundle is not None, arguments.rollback, arguments.use_last_good]) > 1:
-        raise CommandError("upgrade", "give a bundle, --rollback or --use-last-good, not two of them")
+        raise CommandError("device upgrade", "give a bundle, --rollback or --use-last-good, not two of them")
     if arguments.use_last_good:
         return use_last_good(versions)
     if arguments.bundle is None and not arguments.rollback:

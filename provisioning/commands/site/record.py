@@ -73,7 +73,7 @@ def execute(arguments: argparse.Namespace) -> int:
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])
     site = arguments.site or (None if scenario is None else scenario.site)
     if site is None:
-        raise CommandError("record", "needs a SCENARIO or --site SITE")
+        raise CommandError("site record", "needs a SCENARIO or --site SITE")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     target = influx_target(arguments)

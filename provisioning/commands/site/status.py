@@ -1,40 +1,90 @@
-"""`gridfleet site status`: shows the status of a recorder, whether it runs or not."""
+"""`gridfleet site status`: shows who is online at a site and the status of its recorder."""
 
 import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gridfleet.provisioning.cli.exit_codes import ExitCode
+from gridfleet.provisioning.cli.broker_options import DEFAULT_SITE, add_login, login_of
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
-HELP: Final = "show the status of a recorder"
+if TYPE_CHECKING:
+    from gridfleet.provisioning.clients.site_status import SiteStatus
+
+HELP: Final = "show who is online, the tick, and the recorder"
 DESCRIPTION: Final = (
-    "Show whether the recorder of a directory runs, how many messages it has received, and the backlog for\n"
-    "InfluxDB: number of points, age of the oldest, and rejected points with the reason. Reads files only, so it\n"
-    "works at any time. Exits with 1 if there is a problem: not running, not connected, points rejected or dropped."
+    "With --broker, show what the retained messages say about a site: clock, tick, and which devices are online.\n"
+    "With DIR, show the recorder of that directory: whether it runs, how many messages it has received, and the\n"
+    "backlog for InfluxDB: number of points, age of the oldest, and rejected points with the reason; this reads\n"
+    "files only. Exits with 1 if there is a problem: clock or devices offline, recorder not running or not\n"
+    "connected, points rejected or dropped."
 )
-EXAMPLES: Final = ("gridfleet site status out/record-germany",)
+EXAMPLES: Final = (
+    "gridfleet site status out/record-germany",
+    "gridfleet site status --broker mqtt://broker.example:1883",
+    "gridfleet site status out/record-germany --broker mqtts://broker.example --secrets secrets",
+)
+SHOWN: Final = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `site status`."""
     parser.add_argument(
-        "directory", metavar="DIR", help="the directory of `gridfleet site record` (its --out)"
+        "directory", nargs="?", metavar="DIR", help="the directory of `gridfleet site record` (its --out)"
     )
+    parser.add_argument("--broker", metavar="URL", help="the site's broker: mqtt://… or mqtts://…")
+    parser.add_argument(
+        "--site", default=DEFAULT_SITE, metavar="S", help=f"with --broker: the site (default: {DEFAULT_SITE})"
+    )
+    add_login(parser, user="viewer")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the status."""
+    """Print the status; return 1 when there is a problem."""
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.provisioning.clients.site_status import read_site
     from gridfleet.provisioning.processes.recorder_status import read_status
 
-    status = read_status(Path(arguments.directory), time.time())
+    if arguments.directory is None and arguments.broker is None:
+        raise CommandError("site status", "needs --broker URL, the directory of a recorder, or both")
+    recorder: dict[str, Any] = {}
+    if arguments.directory is not None:
+        recorder = read_status(Path(arguments.directory), time.time())
+    site: SiteStatus | None = None
+    if arguments.broker is not None:
+        address = BrokerAddress.parse(arguments.broker)
+        site = read_site(address, arguments.site, login_of(arguments, address))
+    problems = [*(site.problems if site else ()), *recorder.get("problems", ())]
     if arguments.json:
-        print(json.dumps(status, indent=2))
+        live = {"live": site.as_dict()} if site else {}
+        print(json.dumps({**recorder, **live, "problems": problems}, indent=2))
     else:
-        print("\n".join(_lines(status)))
-    return ExitCode.FAILED if status["problems"] else ExitCode.SUCCESS
+        lines = [*(_site_lines(site) if site else ()), *(_lines(recorder) if recorder else ())]
+        print("\n".join([*lines, *(f"Problem   {problem}" for problem in problems)]))
+    return ExitCode.FAILED if problems else ExitCode.SUCCESS
+
+
+def _site_lines(status: "SiteStatus") -> list[str]:
+    tick = status.tick
+    if tick is None:
+        when = "no tick"
+    else:
+        paused = ", paused" if tick.paused else ""
+        when = f"tick {tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}, {tick.phase}, {tick.mode}{paused}"
+    if status.finished:
+        when += ", the run has ended"
+    lines = [
+        f"Site      {status.site}, {when}, clock {'online' if status.clock_online else 'offline'}",
+        f"Online    {len(status.online)} of {len(status.online) + len(status.offline)} devices",
+    ]
+    if status.offline:
+        more = len(status.offline) - SHOWN
+        lines.append(
+            f"Offline   {', '.join(status.offline[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
+        )
+    return lines
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
@@ -57,7 +107,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
             lines.append(f"Rejected  {status['dead_letters']}")
     else:
         lines.append("InfluxDB  not used")
-    return [*lines, *(f"Problem   {problem}" for problem in status["problems"])]
+    return lines
 
 
 def _age(seconds: float) -> str:

@@ -1,0 +1,46 @@
+"""`gridfleet broker check`: tries whether a broker can serve a site."""
+
+import argparse
+from typing import Final
+
+from gridfleet.provisioning.cli.broker_options import DEFAULT_SITE, add_broker, credentials_for
+from gridfleet.provisioning.cli.exit_codes import ExitCode
+
+HELP: Final = "try whether a broker can serve a site"
+DESCRIPTION: Final = (
+    "Connect to a broker, of yours or `gridfleet site broker`, and try what a site needs: TLS, login, QoS 1, retained\n"
+    "messages, last wills and, with --secrets, the access rules of devices and fleet processes. Each problem has a\n"
+    "remedy. Nothing is left on the broker, and nothing is published while a device of the site is online. Exits with\n"
+    "1 if a check fails."
+)
+EXAMPLES: Final = (
+    "gridfleet broker check --broker mqtt://127.0.0.1:1883",
+    "gridfleet broker check --broker mqtts://broker.example --secrets secrets",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `broker check`."""
+    add_broker(parser)
+    parser.add_argument(
+        "--site", metavar="S", help=f"the site (default: that of the secrets folder, else {DEFAULT_SITE})"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the checks; print one line for each result."""
+    from pathlib import Path
+
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.credentials import FileCredentials, SecretsFolder
+    from gridfleet.provisioning.doctor.report import print_diagnoses
+    from gridfleet.provisioning.doctor.site_broker import check_site_broker
+    from gridfleet.provisioning.site.user_registry import read_registry
+
+    address = BrokerAddress.parse(arguments.broker)
+    found = credentials_for(arguments.secrets, address)
+    credentials = found if isinstance(found, FileCredentials) else None
+    registry = read_registry(SecretsFolder(Path(arguments.secrets))) if credentials is not None else None
+    site = arguments.site or (registry.site if registry is not None else DEFAULT_SITE)
+    succeeded = print_diagnoses(check_site_broker(address, site, credentials, registry))
+    return ExitCode.SUCCESS if succeeded else ExitCode.FAILED
