@@ -127,7 +127,7 @@ def test_former_names_are_neither_in_the_help_nor_in_the_completion(
     assert {name.split()[0] for name in FORMER} & shown == {"broker"}  # the group of `broker check`
 
 
-FORMER_IN_TEXT = re.compile(rf"(?<![\w/.-])gridfleet ({'|'.join(FORMER)})(?![\w.=/-])(?! =| check)")
+FORMER_IN_TEXT = re.compile(rf"(?<![\w/.-])gridfleet ({'|'.join(FORMER)})(?![\w.=/-])(?! =| check|`\*\*)")
 
 
 def test_no_text_of_the_product_names_a_former_command() -> None:
