@@ -82,7 +82,7 @@ def test_a_device_is_enrolled_runs_and_is_revoked(
         enrolled = gridfleet(*(word.replace("DIR", "secrets") for word in remedy[1:]), cwd=tmp_path)
         assert (enrolled.code, enrolled.err) == (ExitCode.SUCCESS, "")
         assert enrolled.out.startswith(
-            "Enrolled  house-9: a household in town, town\nFiles     own/: ca.crt, clients/"
+            "Enrolled  house-9: a consumer in town, town\nFiles     own/: ca.crt, clients/"
         )
         assert "reloads users and access rules" in enrolled.out
 
@@ -175,7 +175,7 @@ def test_an_id_of_the_scenario_is_pointed_out(
         ("mqtts://localhost", "mqtt://localhost", "broker.url: mqtt://localhost:1883 has no TLS; use mqtts://"),
         ("mqtts://localhost", "mqtts://a:b@localhost", "broker.url: remove the password"),
         ('credentials = "own"', "", "broker.credentials is missing: add the folder"),
-        ('"household"', '"reactor"', "a reactor belongs to the whole site and cannot be enrolled singly"),
+        ('"household"', '"reactor"', "a grid-supply belongs to the whole site and cannot be enrolled singly"),
         ('site = "town"', 'site = "city"', "belongs to site 'city', but {secrets} holds the secrets of 'town'"),
         ('site = "town"', 'site = "town"\ncell = "west"', "cell 'west' does not exist at town; allowed are town"),
         ('"house-9"', '"charger-1"', "this id already belongs to the charger in town: choose another id"),

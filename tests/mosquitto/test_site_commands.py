@@ -18,11 +18,11 @@ from gridfleet.broker.protocol.messages import (
     Control,
     Facts,
     FleetPresence,
-    Kind,
     Message,
     Mode,
     Phase,
     Presence,
+    Role,
     Settings,
     Tick,
 )
@@ -58,7 +58,7 @@ class Site:
 
     def present(self, name: str, *, online: bool) -> None:
         user = self.devices[name]
-        presence = Presence(online, Kind(user.role), user.cell, 50.0, 9.0)
+        presence = Presence(online, Role(user.role), user.cell, 50.0, 9.0)
         self.say(name, presence, presence.scope)
 
     def publish_all(self, *, online: bool) -> int:
@@ -205,7 +205,7 @@ def test_status_says_who_is_online(
     site: Site, mosquitto: MosquittoBroker, secrets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.publish_all(online=True)
-    clock = Presence(True, Kind.CLOCK, "site", 50.0, 9.0)
+    clock = Presence(True, Role.CLOCK, "site", 50.0, 9.0)
     site.say("clock", clock, clock.scope)
     status = ["site", "status", "--site", "town", *words(mosquitto, secrets)]
     assert main(status) == ExitCode.SUCCESS
@@ -242,7 +242,7 @@ def test_devices_are_offline_when_their_fleet_process_is(
     with MosquittoBroker(None, Ports(plain=0)) as broker, MqttLoop(BrokerAddress.parse(broker.url)) as loop:
         client = loop.open("fleet-1", on_message=lambda *_: None)
         loop.wait_online(60)
-        behind = Presence(True, Kind.CHARGER, "north", 50.0, 9.0, via="fleet-1")
+        behind = Presence(True, Role.CHARGER, "north", 50.0, 9.0, via="fleet-1")
         for message, scope, sender in (
             (behind, behind.scope, "charger-1"),
             (FleetPresence(False, 1, {}), "", "fleet-1"),

@@ -8,10 +8,10 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "try whether a broker can serve a site"
 DESCRIPTION: Final = (
-    "Connect to a broker, of yours or `gridfleet site broker`, and try what a site needs: TLS, login, QoS 1, retained\n"
-    "messages, last wills and, with --secrets, the access rules of devices and fleet processes. Each problem has a\n"
-    "remedy. Nothing is left on the broker, and nothing is published while a device of the site is online. Exits\n"
-    "with 1 if a check fails."
+    "Connect to a broker, of yours or `gridfleet site broker`, and try what a site needs: TLS, login, QoS 1,\n"
+    "retained messages, last wills and, with --secrets, the access rules of devices and fleet processes. Each\n"
+    "problem has a remedy. Nothing is left on the broker, and nothing is published while a device of the site is\n"
+    "online. Exits with 1 if a check fails."
 )
 EXAMPLES: Final = (
     "gridfleet broker check --broker mqtt://127.0.0.1:1883",
