@@ -187,7 +187,7 @@ def others_are_seen(page: OperatorPage, broker: EmbeddedBroker, capsys: pytest.C
 
 
 def time(page: OperatorPage) -> None:
-    """Speed, pause, step, mode, and the kinds shown on the map."""
+    """Speed, pause, step, mode, and the roles shown on the map."""
     page.browser.do("fill", selector="#seconds", value="0.3")
     wait_until(lambda: page.running.now.seconds_per_tick == 0.3)
     page.click("#pause")
@@ -203,8 +203,8 @@ def time(page: OperatorPage) -> None:
     wait_until(lambda: page.running.now.mode is Mode.LOCKSTEP)
     page.browser.do("select", selector="#mode", value="scaled")
     wait_until(lambda: page.running.now.mode is Mode.SCALED)
-    page.click("#kind-vehicle")
-    assert page.browser.do("eval", code="document.querySelector('#kind-vehicle').ariaPressed") == "false"
+    page.click("#role-vehicle")
+    assert page.browser.do("eval", code="document.querySelector('#role-vehicle').ariaPressed") == "false"
 
 
 def end(page: OperatorPage) -> int:

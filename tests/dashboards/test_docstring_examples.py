@@ -10,6 +10,8 @@ import pytest
     "module",
     [
         "console.phase_steps",
+        "console.site_view",
+        "console.terminal_view",
         "errors",
         "kind_names",
         "reports.metrics",

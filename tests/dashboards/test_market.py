@@ -165,8 +165,8 @@ def test_site_totals_are_the_sums_of_the_recorded_cells() -> None:
         for tick in range(12):
             rows = [row for row in store.ticks() if row.tick == tick]
             totals = site_totals(markets[tick])
-            assert totals.wind_wh == sum(row.generated_wh for row in rows)
-            assert totals.reactor_wh == sum(row.reactor_wh for row in rows)
+            assert totals.generated_wh == sum(row.generated_wh for row in rows)
+            assert totals.grid_supply_wh == sum(row.reactor_wh for row in rows)
             assert totals.consumers_wh + totals.chargers_wh == sum(row.sold_wh for row in rows)
             assert totals.stored_wh == sum(row.charger_stored_wh for row in rows)
             prices = [row.lowest_price_ueur for row in rows if row.lowest_price_ueur is not None]

@@ -11,7 +11,7 @@ from gridfleet.provisioning.cli.broker_options import add_running_site, login_of
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from gridfleet.dashboards.console.terminal_view import SiteView
+    from gridfleet.dashboards.console.site_view import SiteView
 
 HELP: Final = "watch a running site in the terminal"
 DESCRIPTION: Final = (
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Watch until the run ends, --ticks are finished, or Ctrl-C is pressed."""
-    from gridfleet.dashboards.console.terminal_view import SiteView
+    from gridfleet.dashboards.console.site_view import SiteView
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.clients.running_site import running_site
     from gridfleet.provisioning.clients.site_client import SiteClient
