@@ -42,6 +42,8 @@ NOTHING: Final[Out] = ()
 """No messages to send."""
 NO_REFUSALS: Final[dict[str, int]] = {}
 NO_FIGURES: Final[dict[str, float]] = {}
+Common = tuple[int, float, float, bool, str, int, int, dict[str, int], str, dict[str, float], Any]
+"""The first fields of an account: those of `State`, then the role."""
 Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
 Action = Callable[[int], Out]
@@ -66,6 +68,7 @@ class Agent:
 
     role: ClassVar[Role]
     """What it may publish and receive, and what its account states."""
+    _role_name: ClassVar[str]
     kind: ClassVar[str]
     """What sort of device it is: lower-case letters, digits, `_` and `-`."""
     figures: ClassVar[tuple[Figure, ...]] = ()
@@ -94,6 +97,8 @@ class Agent:
     def __init_subclass__(cls) -> None:
         """Put methods that the subclass overrides into the tables that it inherits."""
         super().__init_subclass__()
+        if "role" in vars(cls):
+            cls._role_name = cls.role.value
         cls.handlers = {kind: getattr(cls, each.__name__, each) for kind, each in cls.handlers.items()}
         cls.phases = {phase: getattr(cls, each.__name__, each) for phase, each in cls.phases.items()}
 
@@ -221,21 +226,21 @@ class Agent:
         self.cancel_plan()
         return action(now_ms) if action is not None else NOTHING
 
-    def account(self, status: str, power_w: int, *, measured: bool = False) -> dict[str, Any]:
-        """Return the fields that the accounts of all roles share; `power_w` is positive into the grid."""
-        return {
-            "tick": self.tick,
-            "latitude": self.latitude,
-            "longitude": self.longitude,
-            "measured": measured,
-            "status": status,
-            "power_w": power_w,
-            "balance_neur": self.balance_neur,
-            "refused": self.refused,
-            "kind": self.kind,
-            "figures": self.read_figures(),
-            "role": self.role.value,
-        }
+    def account(self, status: str, power_w: int, *, measured: bool = False) -> Common:
+        """Return the first fields of an account, which all roles share; `power_w` is positive into the grid."""
+        return (
+            self.tick,
+            self.latitude,
+            self.longitude,
+            measured,
+            status,
+            power_w,
+            self.balance_neur,
+            self.refused,
+            self.kind,
+            self.read_figures(),
+            self._role_name,
+        )
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: place and money."""

@@ -250,7 +250,7 @@ class Charger(Buyer):
             return NOTHING
         reservations, connector = self.reservation_book, self._connector
         state = ChargerState(
-            **self.account(
+            *self.account(
                 self._status(),
                 mean_power_w(self._delivered_wh - purchases.bought_wh),
                 measured=connector is not None and connector.measured,

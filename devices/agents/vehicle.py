@@ -193,7 +193,7 @@ class Vehicle(Agent):
         trip.advance(now_ms)
         model, session, journey = trip.model, reservation.session, trip.journey
         state = VehicleState(
-            **self.account(trip.status, mean_power_w(-reservation.drawn_wh)),
+            *self.account(trip.status, mean_power_w(-reservation.drawn_wh)),
             model=model.model,
             consumption_wh_per_km=model.consumption_wh_per_km,
             stored_wh=trip.stored_wh,

@@ -333,7 +333,8 @@ class Clock(Agent):
 
     def _state(self, status: str) -> tuple[str, ClockState]:
         return "", ClockState(
-            **{**self.account(status, 0), "tick": max(self.tick, 0)},
+            max(self.tick, 0),
+            *self.account(status, 0)[1:],
             mode=self.pace.mode,
             paused=self.pace.paused,
             seconds_per_tick=self.pace.tick_duration_s,

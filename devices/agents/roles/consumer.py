@@ -38,7 +38,7 @@ class Consumer(Buyer):
         demand_wh = purchases.demand_wh
         status = "supplied" if purchases.bought_wh == demand_wh else "short"
         state = ConsumerState(
-            **self.account(status, mean_power_w(-purchases.bought_wh)),
+            *self.account(status, mean_power_w(-purchases.bought_wh)),
             demand_wh=demand_wh,
             bought_wh=purchases.bought_wh,
             paid_neur=purchases.paid_neur,

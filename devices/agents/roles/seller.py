@@ -160,7 +160,7 @@ class Seller(Agent):
         """Return the account of the tick that ends; `curtailed_wh` is what nobody bought."""
         sales = self.selling.sales
         return "", ProducerState(
-            **self.account(
+            *self.account(
                 "running" if self.power_w else "idle", self.power_w, measured=self.instruments.measured
             ),
             generated_wh=sales.energy_wh,

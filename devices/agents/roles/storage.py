@@ -108,7 +108,7 @@ class Storage(Producer, Buyer):
         self.power_w = mean_power_w(fed_in_wh - purchases.bought_wh)
         status = "discharging" if fed_in_wh else "charging" if purchases.bought_wh else "idle"
         state = StorageState(
-            **self.account(status, self.power_w, measured=self.instruments.measured),
+            *self.account(status, self.power_w, measured=self.instruments.measured),
             demand_wh=purchases.demand_wh,
             bought_wh=purchases.bought_wh,
             paid_neur=purchases.paid_neur,
