@@ -69,6 +69,19 @@ class Registry(Generic[P]):
             known = self._loaded[name] = self._load(name)
         return known
 
+    def checked(self, name: str) -> str:
+        """Return a name that can be used; raise ValueError with the allowed ones for any other, as settings need it."""
+        try:
+            self.get(name)
+        except PluginError as error:
+            if name in self:
+                raise ValueError(str(error)) from error
+            raise ValueError(
+                f"no {self._what} of that name is installed; allowed are {', '.join(self.names())}; "
+                "choose one of them, or install the package that has it"
+            ) from error
+        return name
+
     def __contains__(self, name: str) -> bool:
         return name in self._loaded or name in self._shipped or name in self._others()
 

@@ -15,6 +15,7 @@ from gridfleet.broker.protocol.messages import (
     ClockState,
     Correction,
     Decline,
+    Facts,
     Heartbeat,
     Lease,
     Message,
@@ -24,9 +25,11 @@ from gridfleet.broker.protocol.messages import (
     ProducerState,
     Receipt,
     Release,
+    Residual,
     State,
     StorageState,
     Supply,
+    Surplus,
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
@@ -35,11 +38,13 @@ from gridfleet.dashboards.audit.accounts import AccountAudit
 from gridfleet.dashboards.audit.charging import ChargingAudit
 from gridfleet.dashboards.audit.findings import Finding, Tallies
 from gridfleet.dashboards.audit.market import REMINDED_TICKS, MarketAudit
+from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHistory, TickWindow
 
 _KEPT_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
+_EXCHANGE: Final = frozenset((Residual, Surplus))
 _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
 
 
@@ -48,10 +53,17 @@ class Auditor:
 
     `exact` states that every message arrives at once and none is lost (a simulation without faults, lock-step):
     then all messages must agree within their tick. Otherwise what depends on messages that may be lost or late
-    is compared when it is settled. `clock_skew_ms` is how far any device's clock may be off.
+    is compared when it is settled. `clock_skew_ms` is how far any device's clock may be off. `specification_of` finds
+    the specifications of clearing rules that are not shipped.
     """
 
-    def __init__(self, *, exact: bool = True, clock_skew_ms: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        exact: bool = True,
+        clock_skew_ms: int = 0,
+        specification_of: SpecificationOf | None = None,
+    ) -> None:
         self._tallies = Tallies(exact=exact)
         self._lifecycle = LifecycleLog()
         self._exact = exact
@@ -61,7 +73,14 @@ class Auditor:
         """The last tick received before a gap, until one is received again."""
         self._offsets_ms: dict[Phase, int] = {}
         accounts = self._accounts = AccountAudit(self._tallies, self._lifecycle, self._gaps, exact=exact)
-        self._market = MarketAudit(self._tallies, self._lifecycle, self._reporting, self._gaps, exact=exact)
+        self._market = MarketAudit(
+            self._tallies,
+            self._lifecycle,
+            self._reporting,
+            self._gaps,
+            exact=exact,
+            specification_of=specification_of,
+        )
         self._charging = ChargingAudit(
             self._tallies, self._lifecycle, self._gaps, accounts, exact=exact, slack_ms=2 * clock_skew_ms
         )
@@ -85,8 +104,20 @@ class Auditor:
         elif kind in _CHARGING:
             if self._site_tick >= 0:
                 self._charging.receive(simulated_ms, self._site_tick, scope, sender, message)
-        elif isinstance(message, Tick):
+        elif kind in _EXCHANGE:
+            window = self._window(message.tick)  # type: ignore[attr-defined]
+            if window is not None:
+                window.exchange.append((scope, sender, message))  # type: ignore[arg-type]
+        else:
+            self._on_site_message(simulated_ms, sender, message)
+
+    def _on_site_message(self, simulated_ms: int, sender: str, message: Message) -> None:
+        """Audit what belongs to no market and no reservation: of the clock, of presence, and corrections."""
+        if isinstance(message, Tick):
             self._on_tick(simulated_ms, sender, message)
+        elif isinstance(message, Facts):
+            if sender == CLOCK_ID:
+                self._market.supply_price = message.reactor_price_ueur_per_kwh
         elif isinstance(message, Presence):
             if self._lifecycle.note(sender, self._site_tick, online=message.online):
                 self._charging.on_restart(simulated_ms, sender)
@@ -135,9 +166,13 @@ class Auditor:
             self._gap_since = None
         self._site_tick = max(self._site_tick, tick.tick)
         window = self._window(tick.tick)
-        if window is not None and tick.phase is Phase.SETTLE:
-            window.settle_ms = tick.simulated_ms
-            window.end_ms = tick.ends_ms
+        if window is not None:
+            window.waited_for_all = window.waited_for_all and not tick.absent
+            if tick.phase is Phase.BID:
+                window.rule = window.rule or tick.settings.clearing_rule
+            elif tick.phase is Phase.SETTLE:
+                window.settle_ms = tick.simulated_ms
+                window.end_ms = tick.ends_ms
         if tick.phase is Phase.BID:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)

@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 class Tally:
     """Counts the checks and breaches of one invariant."""
 
-    __slots__ = ("breaches", "checked", "examples", "name", "what")
+    __slots__ = ("_unspecified", "breaches", "checked", "examples", "name", "what")
 
     def __init__(self, name: str, what: str) -> None:
         self.name = name
@@ -44,6 +44,13 @@ class Tally:
         self.checked = 0
         self.breaches = 0
         self.examples: list[str] = []
+        self._unspecified: list[str] = []
+
+    def note_unspecified(self, rule: str) -> None:
+        """Note that the prices of a clearing rule are not checked, because there is no usable specification of it."""
+        if rule not in self._unspecified:
+            self._unspecified.append(rule)
+            self.what += f"; by {rule} only the bid limits a price: the auditor has no specification of it"
 
     def fail(self, text: str) -> None:
         """Count a breach; the first ones are kept as examples."""
@@ -77,10 +84,11 @@ class Tallies:
         )
         self.packages = Tally("packages", "no package is sold twice, no receipt exceeds its award or the bid")
         self.supply = Tally("supply", "no producer awards or sells more than it announced")
-        self.prices = Tally("prices", "every award and receipt is at the price bid")
-        self.payments = Tally(
-            "payments", "what consumers paid is what producers earned: energy times price bid"
+        self.prices = Tally(
+            "prices",
+            "every award and receipt is at the price of the clearing rule, at most the bid",
         )
+        self.payments = Tally("payments", "what consumers paid is what producers earned: energy times price")
         self.balances = Tally("balances", "each balance changes by exactly what was earned and paid")
         self.bounds = Tally("bounds", "batteries stay within 0 and capacity")
         self.batteries = Tally("batteries", "each battery changes by exactly what came and went")
@@ -112,6 +120,7 @@ class Tallies:
         tallies = {tally.name: tally for tally in vars(self).values()}
         for finding in findings:
             tally = tallies[finding.name]
+            tally.what = finding.what
             tally.checked, tally.breaches = finding.checked, finding.breaches
             tally.examples = list(finding.examples)
 

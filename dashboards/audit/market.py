@@ -15,7 +15,9 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import PRODUCERS
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.prices import PriceAudit, Pricing
 from gridfleet.dashboards.audit.reconciliation import AwardKey, Lots, Reconciliation, Sales, TickMarket
+from gridfleet.dashboards.audit.specifications import SpecificationOf, find_specification
 from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHistory, TickWindow
 
 SETTLED_TICKS: Final = 8
@@ -59,7 +61,11 @@ class MarketAudit:
         gaps: GapLog,
         *,
         exact: bool,
+        specification_of: SpecificationOf | None = None,
     ) -> None:
+        self.supply_price: int | None = None
+        """The price of the grid supply, µEUR/kWh; None until it is known."""
+        self._specification_of = specification_of
         self._tallies = tallies
         self._lifecycle = lifecycle
         self._reporting = reporting
@@ -84,7 +90,16 @@ class MarketAudit:
                 self._tallies.packages.fail(
                     f"tick {tick}: {sender} publishes two different {message.TYPE} messages"
                 )
-        reconciliation = Reconciliation(self._tallies, market, tick, self._is_restarting)
+        prices = PriceAudit(
+            self._tallies.prices,
+            tick,
+            self._pricing(tick, window),
+            window,
+            market.bids,
+            market.supplies,
+            market.cells,
+        )
+        reconciliation = Reconciliation(self._tallies, market, tick, self._is_restarting, prices)
         reconciliation.check_awards(exact=self._exact)
         self._producers(tick, window, market, reconciliation)
         self._consumers(tick, window, market, reconciliation)
@@ -96,6 +111,12 @@ class MarketAudit:
         for key, lots in reconciliation.open.items():
             self._open[tick, key] = _OpenAward(lots, reconciliation.room_wh)
         self._prune(tick)
+
+    def _pricing(self, tick: int, window: TickWindow) -> Pricing:
+        """Return what the prices of a tick depend on; a device that starts or stops may have missed a message."""
+        steady = window.waited_for_all and self._lifecycle.unchanged(tick - 1, tick)
+        specification = find_specification(window.rule, self._specification_of) if window.rule else None
+        return Pricing(window.rule, specification, self.supply_price, complete=self._exact and steady)
 
     def _is_restarting(self, device: str, tick: int) -> bool:
         """Return whether a device came online or went offline in a tick: its memory of it may be incomplete."""

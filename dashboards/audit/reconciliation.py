@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.prices import PriceAudit
 from gridfleet.dashboards.audit.window import TickWindow
 
 Lots = tuple[Package, ...]
@@ -16,7 +17,7 @@ AwardKey = tuple[str, str, int]
 
 
 class Sales:
-    """The sales of one producer in one tick, by the receipts and at the prices bid."""
+    """The sales of one producer in one tick, by the receipts and at the prices of the rule."""
 
     __slots__ = ("consumers", "cost_neur", "energy_wh")
 
@@ -58,8 +59,14 @@ class Reconciliation:
     """Awards joined with bids and receipts."""
 
     def __init__(
-        self, tallies: Tallies, market: TickMarket, tick: int, is_restarting: Callable[[str, int], bool]
+        self,
+        tallies: Tallies,
+        market: TickMarket,
+        tick: int,
+        is_restarting: Callable[[str, int], bool],
+        prices: PriceAudit,
     ) -> None:
+        self._prices = prices
         self._tallies = tallies
         self._market = market
         self._tick = tick
@@ -79,6 +86,7 @@ class Reconciliation:
         market, tick = self._market, self._tick
         taken: dict[tuple[str, int], int] = {}
         held: dict[str, int] = {}
+        refused: set[str] = set()
         receipts = market.receipts
         for key, lots in market.awards.items():
             producer, consumer, serial = key
@@ -87,10 +95,9 @@ class Reconciliation:
             energy_wh = paid_neur = 0
             if got is None:
                 self.open[key] = lots
-            prices = self._check_prices(
-                consumer, lots, packages, f"tick {tick}: award {producer}/{serial} to {consumer}"
-            )
+            prices = self._check_prices(key, lots, packages)
             if got is not None and got != lots:
+                refused.add(producer)
                 self._check_within(got, lots, f"tick {tick}: receipt {consumer} to {producer}/{serial}")
             for lot in lots if got is None else got:
                 package = (consumer, lot.index)
@@ -104,6 +111,7 @@ class Reconciliation:
                 paid_neur += cost_neur(lot.energy_wh, prices.get(lot.index, 0))
             if energy_wh:
                 self._book(producer, consumer, energy_wh, paid_neur)
+        self._prices.finish(refused)
         self._check_unawarded(receipts)
         self._check_totals(taken, held)
 
@@ -121,9 +129,11 @@ class Reconciliation:
         if home != there and there is not None:
             self.between_cells[home, there] = self.between_cells.get((home, there), 0) + energy_wh
 
-    def _check_prices(self, consumer: str, lots: Lots, packages: Lots, what: str) -> dict[int, int]:
-        """Check that lots are of the consumer's packages, at their price; return the prices bid by index."""
+    def _check_prices(self, key: AwardKey, lots: Lots, packages: Lots) -> dict[int, int]:
+        """Check that lots are of the consumer's packages, at the rule's prices; return these by index."""
+        producer, consumer, serial = key
         tallies = self._tallies
+        what = f"tick {self._tick}: award {producer}/{serial} to {consumer}"
         prices: dict[int, int] = {}
         if self._is_restarting(consumer, self._tick):
             return {lot.index: lot.price_ueur_per_kwh for lot in lots}
@@ -137,12 +147,7 @@ class Reconciliation:
                 tallies.packages.fail(f"{what}: {lot.energy_wh} Wh are not within package {index} of the bid")
                 prices[index] = lot.price_ueur_per_kwh
                 continue
-            tallies.prices.checked += 1
-            prices[index] = package.price_ueur_per_kwh
-            if lot.price_ueur_per_kwh != package.price_ueur_per_kwh:
-                tallies.prices.fail(
-                    f"{what}: {lot.price_ueur_per_kwh} µEUR/kWh, bid was {package.price_ueur_per_kwh}"
-                )
+            prices[index] = self._prices.check(producer, consumer, lot, package, what)
         return prices
 
     def _check_within(self, got: Lots, lots: Lots, what: str) -> None:

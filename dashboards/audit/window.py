@@ -1,16 +1,32 @@
 """What the auditor keeps of recent ticks: messages, reporting history, gaps in reception, and restarts of devices."""
 
-from gridfleet.broker.protocol.messages import Correction, Message, State
+from gridfleet.broker.protocol.messages import Correction, Message, Residual, State, Surplus
 
 
 class TickWindow:
     """One tick's market messages, accounts and corrections, until the tick is judged."""
 
-    __slots__ = ("corrections", "end_ms", "late_states", "market", "settle_ms", "states")
+    __slots__ = (
+        "corrections",
+        "end_ms",
+        "exchange",
+        "late_states",
+        "market",
+        "rule",
+        "settle_ms",
+        "states",
+        "waited_for_all",
+    )
 
     def __init__(self) -> None:
         self.market: list[tuple[str, str, Message]] = []
         """(scope, sender, message)."""
+        self.exchange: list[tuple[str, str, Residual | Surplus]] = []
+        """What cells still need, and what is offered to them by their neighbours."""
+        self.rule = ""
+        """The clearing rule of the tick, by its bid phase; empty where that was not received."""
+        self.waited_for_all = True
+        """Whether no device was left out because it had missed a deadline."""
         self.states: dict[str, State] = {}
         self.late_states: dict[str, int] = {}
         """The tick of the site in which an account was received, where that is not its own."""

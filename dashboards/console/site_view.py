@@ -9,6 +9,7 @@ from gridfleet.broker.protocol.messages import (
     ClockState,
     ConsumerState,
     Control,
+    Facts,
     Message,
     Presence,
     ProducerState,
@@ -85,6 +86,7 @@ class SiteView:
     max_ticks: int | None = None
     tick: Tick | None = None
     clock: ClockState | None = None
+    facts: Facts | None = None
     devices: dict[str, Presence] = field(default_factory=dict)
     """Id -> newest birth message or last will; without the clock."""
     accounts: dict[str, State] = field(default_factory=dict)
@@ -104,6 +106,8 @@ class SiteView:
         match message:
             case Tick():
                 self._on_tick(message)
+            case Facts():
+                self.facts = message
             case ClockState():
                 self._on_clock(message, retained=retained)
             case Presence():

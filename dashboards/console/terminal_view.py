@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.broker.protocol.messages import ChargerState, Presence, State, StorageState
+from gridfleet.broker.protocol.messages import ChargerState, Facts, Presence, State, StorageState
 from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import short_time_text
 from gridfleet.dashboards.console.phase_steps import step_text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN_EVENTS: Final = 6
 MIN_DEVICES: Final = 3
-_OTHER_LINES: Final = 15
+_OTHER_LINES: Final = 17
 """Lines of the view that show neither ticks nor devices."""
 _BAR: Final = 10
 """Width of a full battery, in characters."""
@@ -31,12 +31,16 @@ def render(view: SiteView, height: int) -> "RenderableType":
     figures = Table.grid(padding=(0, 3))
     for row in _figures(view):
         figures.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row))
+    choices = [
+        Text.assemble((f"{name} ", "dim"), values, overflow="ellipsis", no_wrap=True)
+        for name, values in _choices(view.facts)
+    ]
     roles = Text(_roles(view), overflow="ellipsis", no_wrap=True)
     heading = Text(view.problem, "bold red") if view.problem else Text("")
     devices = _devices(view, max(height - SHOWN_TICKS - _OTHER_LINES, MIN_DEVICES))
     events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-SHOWN_EVENTS:]]
     return Group(
-        figures, roles, heading, _market(view), Text(""), devices, Text(""), Text("Events", "italic"), *events
+        figures, *choices, roles, heading, _market(view), Text(""), devices, Text(""), Text("Events", "italic"), *events
     )
 
 
@@ -62,9 +66,18 @@ def _figures(view: SiteView) -> list[list[tuple[str, str]]]:
             ("grid supply", f"{share:.0%}" if last else "-"),
             ("wind speed", f"× {settings.wind_scale:g}"),
             ("turbine output", f"× {settings.turbine_scale:g}"),
-            ("vehicles choose", str(settings.algorithm)),
+            ("vehicles choose", settings.algorithm),
+            ("clearing rule", settings.clearing_rule),
         ],
     ]
+
+
+def _choices(facts: Facts | None) -> list[tuple[str, str]]:
+    """Return what an operator may choose at this site."""
+    if facts is None or not facts.clearing_rules:
+        return []
+    rankings, rules = ", ".join(facts.offer_rankings), ", ".join(facts.clearing_rules)
+    return [("vehicles may choose", rankings), ("clearing rules", rules)]
 
 
 def _roles(view: SiteView) -> str:

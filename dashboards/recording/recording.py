@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Self
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.findings import Finding
+from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.recorder import Recorder
 from gridfleet.dashboards.recording.trace import TraceWriter
 from gridfleet.dashboards.reports.export import write_exports
@@ -43,8 +44,8 @@ class AuditResult(NamedTuple):
 class Recording:
     """A run being recorded into a directory, or into memory without one; a context manager.
 
-    `exact` and `clock_skew_ms` are the auditor's: use exact=False where messages may be lost or late, that is
-    with faults, and on a broker in any mode but lock-step.
+    `exact`, `clock_skew_ms` and `specification_of` are the auditor's: use exact=False where messages may be lost or
+    late, that is with faults, and on a broker in any mode but lock-step.
     """
 
     def __init__(  # noqa: PLR0913 - a recording has as many sides
@@ -56,6 +57,7 @@ class Recording:
         site: str = "site",
         exact: bool = True,
         clock_skew_ms: int = 0,
+        specification_of: SpecificationOf | None = None,
         sink: Sink | None = None,
         run: str | None = None,
         resume: bool = False,
@@ -80,7 +82,7 @@ class Recording:
             raise
         if not self.continued:
             self.store.put_facts(facts)
-        self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms)
+        self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms, specification_of=specification_of)
         self._collector = (
             None
             if sink is None

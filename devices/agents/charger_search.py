@@ -12,11 +12,13 @@ from gridfleet.devices.agents.base import NOTHING, Action, Out
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
 from gridfleet.devices.charging.negotiation import Negotiation
-from gridfleet.devices.charging.offer_ranking import Weights, rank_offers
+from gridfleet.devices.charging.offer_ranking import Candidate, RankingError, Weights
+from gridfleet.devices.charging.ranking_registry import DEFAULT_RANKING, OFFER_RANKINGS
 from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.physics.battery import drawn_to_fill
 from gridfleet.devices.physics.driving import consumption_factor, energy_for, speed_kmh
 from gridfleet.devices.physics.geo import distance_km
+from gridfleet.devices.plugins import PluginError
 from gridfleet.devices.random_streams import RandomStream
 
 CHECK_RANGE_KM: Final = 300.0
@@ -215,10 +217,17 @@ class ChargerSearch:
 
         offered = negotiation.candidates(self._distance_km, driving_energy_wh)
         candidates = [each for each in offered if self._reputation.trusts(each.charger, vehicle.tick)]
-        negotiation.ranked = rank_offers(
-            candidates, vehicle.tick_message.settings.algorithm, self._weights, self._rng
-        )
+        negotiation.ranked = self._rank(candidates)
         return self._try_next(now_ms)
+
+    def _rank(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Rank by the algorithm in force; by the default where that is not installed here, or fails."""
+        try:
+            ranking = OFFER_RANKINGS.get(self._vehicle.tick_message.settings.algorithm)
+            return ranking.ranked(candidates, self._weights, self._rng)
+        except (PluginError, RankingError):
+            self._vehicle.refuse("ranking")
+            return OFFER_RANKINGS.get(DEFAULT_RANKING).ranked(candidates, self._weights, self._rng)
 
     def _distance_km(self, charger: str) -> float:
         at = self.find(charger)

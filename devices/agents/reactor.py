@@ -13,7 +13,7 @@ MAX_WH: Final = 10**11
 
 
 class Reactor(Seller):
-    """Answers each request with one award, at the price bid."""
+    """Answers each request with one award, at the prices of the clearing rule."""
 
     role = Role.GRID_SUPPLY
     kind = "reactor"
@@ -56,6 +56,9 @@ class Reactor(Seller):
         lots = tuple(p for p in request.packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:
             return self.refuse("price")
+        lots = self.selling.price_imports(lots, self.price_ueur_per_kwh)
+        if not lots:
+            return NOTHING
         energy_wh = sum(lot.energy_wh for lot in lots)
         if sales.energy_wh + energy_wh > MAX_WH:
             return self.refuse("greedy")

@@ -1,12 +1,16 @@
-"""How a vehicle ranks the offers of chargers, best first: five algorithms."""
+"""How a vehicle ranks the offers of chargers: what a ranking is given, and what it returns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gridfleet.broker.protocol.messages import Algorithm, Lease
-from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.protocol.messages import Lease
 from gridfleet.devices.random_streams import RandomStream
+
+
+class RankingError(GridFleetError, ValueError):
+    """A ranking that fails, or returns anything but some of the offers, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +37,41 @@ class Candidate(NamedTuple):
         return lease.energy_wh == self.energy_wh and lease.price_ueur_per_kwh == self.price_ueur_per_kwh
 
 
-def rank_offers(
-    candidates: Sequence[Candidate], algorithm: Algorithm, weights: Weights, rng: RandomStream
-) -> list[Candidate]:
-    """Return the candidates, the best first; the order in which the offers arrived plays no part."""
-    ordered = sorted(candidates)
-    match algorithm:
-        case Algorithm.BEST:
-            return sorted(ordered, key=_best)
-        case Algorithm.CHEAPEST:
-            return sorted(ordered, key=lambda c: (c.price_ueur_per_kwh, c.distance_km, c.charger))
-        case Algorithm.CLOSEST:
-            return sorted(ordered, key=lambda c: (c.distance_km, c.price_ueur_per_kwh, c.charger))
-        case Algorithm.RANDOM:
-            return _shuffled(ordered, rng)
-        case Algorithm.WEIGHTED:
-            scores = _scores(ordered, weights)
-            return [
-                c
-                for _, c in sorted(
-                    zip(scores, ordered, strict=True), key=lambda pair: (-pair[0], pair[1].charger)
-                )
-            ]
+Rank = Callable[[Sequence[Candidate], Weights, RandomStream], Iterable[Candidate]]
+"""(candidates, weights, random stream) -> those that the vehicle tries, the best first.
+
+The candidates are sorted by charger, so that the order in which offers arrived plays no part. A candidate that is left
+out is not tried. The weights are the vehicle's. Equal arguments must give equal results: chance comes from the random
+stream alone, which is the vehicle's own and is seeded (`random()`, `uniform(low, high)`, `below(limit)`).
+"""
 
 
-def _best(c: Candidate) -> tuple[bool, int, float, str]:
-    """Sort key: offers that fill the vehicle by total cost, then the others by price per kWh."""
-    fills = c.energy_wh >= c.needed_wh
-    cost = cost_neur(c.energy_wh, c.price_ueur_per_kwh) if fills else c.price_ueur_per_kwh
-    return (not fills, cost, c.distance_km, c.charger)
+@dataclass(frozen=True, slots=True)
+class OfferRanking:
+    """A way to rank offers, under the name by which the setting `algorithm` chooses it.
 
-
-def _shuffled(ordered: list[Candidate], rng: RandomStream) -> list[Candidate]:
-    """Return the candidates in random order (Fisher-Yates)."""
-    for last in range(len(ordered) - 1, 0, -1):
-        other = rng.below(last + 1)
-        ordered[last], ordered[other] = ordered[other], ordered[last]
-    return ordered
-
-
-def _scores(candidates: list[Candidate], weights: Weights) -> list[float]:
-    """Return a score for each, 0 to the sum of weights: closer, cheaper and more energy are better.
-
-    Each figure is divided by the largest among the candidates, so that the weights have no unit.
+    >>> dearest = OfferRanking("dearest", lambda offers, *_: sorted(offers, key=lambda c: -c.price_ueur_per_kwh))
+    >>> offers = [Candidate("a", 1.0, 500, 300_000, 500), Candidate("b", 9.0, 500, 400_000, 500)]
+    >>> [offer.charger for offer in dearest.ranked(offers, Weights(), RandomStream(1))]
+    ['b', 'a']
     """
-    max_km = max((c.distance_km for c in candidates), default=0.0) or 1.0
-    max_price = max((c.price_ueur_per_kwh for c in candidates), default=0) or 1
-    max_wh = max((c.energy_wh for c in candidates), default=0) or 1
-    return [
-        weights.distance * (1 - c.distance_km / max_km)
-        + weights.price * (1 - c.price_ueur_per_kwh / max_price)
-        + weights.energy * (c.energy_wh / max_wh)
-        for c in candidates
-    ]
+
+    name: str
+    rank: Rank
+
+    def ranked(self, candidates: Iterable[Candidate], weights: Weights, rng: RandomStream) -> list[Candidate]:
+        """Return the candidates to try, the best first; raise RankingError where the ranking fails."""
+        ordered = tuple(sorted(candidates))
+        try:
+            found = list(self.rank(ordered, weights, rng))
+        except Exception as error:  # whatever another package raises
+            raise RankingError(f"offer ranking {self.name!r}: {type(error).__name__}: {error}") from error
+        left = list(ordered)
+        try:
+            for each in found:
+                left.remove(each)
+        except ValueError:
+            raise RankingError(
+                f"offer ranking {self.name!r} returns an offer twice, or none of the offers"
+            ) from None
+        return found

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm, Settings
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Settings
 from gridfleet.devices.charging.out_of_service import validated_chargers_out
+from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
 
 SETTINGS: Final = (
     "consumer_scale",
@@ -12,6 +14,7 @@ SETTINGS: Final = (
     "turbine_scale",
     "wind_scale",
     "algorithm",
+    "clearing_rule",
     "chargers_out",
     "outage_s",
 )
@@ -83,7 +86,9 @@ class SettingsPlan:
 def changed(settings: Settings, name: str, value: Value) -> Settings:
     """Return settings with one changed; raise ValueError or TypeError when the value is not allowed."""
     if name == "algorithm":
-        return replace(settings, algorithm=Algorithm(str(value)))
+        return replace(settings, algorithm=OFFER_RANKINGS.checked(str(value)))
+    if name == "clearing_rule":
+        return replace(settings, clearing_rule=CLEARING_RULES.checked(str(value)))
     if name == "chargers_out":
         if not isinstance(value, str):
             raise TypeError(f"{name} = {value!r}: expected text")

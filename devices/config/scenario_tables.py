@@ -4,8 +4,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Algorithm
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S
 from gridfleet.devices.charging.out_of_service import validated_chargers_out
+from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.config.shared_tables import (
     AnnualEnergy,
     Latitude,
@@ -24,6 +25,7 @@ from gridfleet.devices.kinds.consumer import ConsumerSettings, Profile
 from gridfleet.devices.kinds.reactor import ReactorSettings
 from gridfleet.devices.kinds.turbine import TurbineSettings
 from gridfleet.devices.kinds.vehicle import VehicleSettings
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
 
 TURBINE_SITES: Final = (
     (53.597, 10.021),
@@ -37,6 +39,8 @@ REACTOR_SITE: Final = (53.573, 9.881)
 
 Scale = Annotated[float, Field(ge=0, le=2)]
 WindScale = Annotated[float, Field(ge=0, le=5)]
+RankingName = Annotated[str, AfterValidator(OFFER_RANKINGS.checked)]
+RuleName = Annotated[str, AfterValidator(CLEARING_RULES.checked)]
 ChargersOut = Annotated[str, Field(max_length=64), AfterValidator(validated_chargers_out)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Place = tuple[Latitude, Longitude]
@@ -53,10 +57,12 @@ class SettingsTable(Table):
     """Multiplies the generation of turbines."""
     wind_scale: WindScale = 1.0
     """Multiplies the wind speed."""
-    algorithm: Algorithm = Algorithm.BEST
-    """How vehicles rank the offers of chargers."""
+    algorithm: RankingName = "best"
+    """How vehicles rank the offers of chargers: a shipped offer ranking, or one of an installed package."""
     chargers_out: ChargersOut = ""
     """Chargers out of service: ids, names of cells, a share such as 25%, or all; separated by commas or blanks."""
+    clearing_rule: RuleName = "pay-as-bid"
+    """What buyers pay: a shipped clearing rule, or one of an installed package. A change counts from the next tick."""
 
 
 class AreaTable(RectangleTable):
@@ -175,7 +181,9 @@ class EventTable(Table):
     """As in [settings]."""
     wind_scale: WindScale | None = None
     """As in [settings]."""
-    algorithm: Algorithm | None = None
+    algorithm: RankingName | None = None
+    """As in [settings]."""
+    clearing_rule: RuleName | None = None
     """As in [settings]."""
     chargers_out: ChargersOut | None = None
     """As in [settings]."""

@@ -101,10 +101,12 @@ def _within(taken: tuple[Package, ...], awarded: tuple[Package, ...]) -> bool:
 class Purchases:
     """A consumer's account of one tick: what each package still needs, and the receipts given."""
 
-    __slots__ = ("_left", "bought_wh", "packages", "paid_neur", "partial", "receipts", "tick")
+    __slots__ = ("_left", "_pays_bid", "bought_wh", "packages", "paid_neur", "partial", "receipts", "tick")
 
-    def __init__(self, tick: int, packages: tuple[Package, ...] = ()) -> None:
+    def __init__(self, tick: int, packages: tuple[Package, ...] = (), *, pays_bid: bool = True) -> None:
+        """`pays_bid` states that the clearing rule asks for exactly the price bid, and not for less."""
         self.tick = tick
+        self._pays_bid = pays_bid
         self.packages = packages
         self.bought_wh = 0
         self.paid_neur = 0
@@ -129,7 +131,7 @@ class Purchases:
         )
 
     def accept(self, producer: str, award: Award) -> Receipt:
-        """Accept what is still needed, refuse the rest; a repeated award gets the same receipt."""
+        """Accept what is still needed, and priced as the rule allows; a repeated award gets the same receipt."""
         known = self.receipts.get((producer, award.serial))
         if known is not None:
             return known
@@ -137,7 +139,7 @@ class Purchases:
         for lot in award.lots:
             left = self._left[lot.index] if lot.index < len(self._left) else 0
             energy_wh = min(left, lot.energy_wh)
-            if energy_wh and lot.price_ueur_per_kwh == self.packages[lot.index].price_ueur_per_kwh:
+            if energy_wh and self._accepts(lot.price_ueur_per_kwh, self.packages[lot.index]):
                 self._left[lot.index] = left - energy_wh
                 self.bought_wh += energy_wh
                 self.paid_neur += cost_neur(energy_wh, lot.price_ueur_per_kwh)
@@ -151,3 +153,7 @@ class Purchases:
         if receipt.lots != award.lots:
             self.partial = (*self.partial, (producer, award.serial))
         return receipt
+
+    def _accepts(self, price: int, package: Package) -> bool:
+        bid = package.price_ueur_per_kwh
+        return price == bid or (price < bid and not self._pays_bid)

@@ -1,9 +1,4 @@
-"""The power market of one cell and tick, as pure rules: merit order and clearing.
-
-Every producer of a cell receives the same bids and supplies, sorts them the same way, lays the supplies end to end
-along the merit order, and awards the packages that its own supply covers. Without faults no energy is awarded twice
-and one round suffices, without an auctioneer. Nothing here depends on time, topics or transports.
-"""
+"""The power market of one cell and tick, as pure functions: merit order and allocation."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -11,7 +6,8 @@ from zlib import crc32
 
 from gridfleet.broker.protocol.messages import Package
 
-_ENERGY: Final = 4
+ENERGY: Final = 4
+"""The place of the energy in a claim."""
 
 Claim = tuple[int, int, str, int, int, Package]
 """One package in the merit order: (minus the price, tie break, consumer, index, energy in Wh, the package itself).
@@ -70,61 +66,8 @@ def allocate(claims: Iterable[Claim], start_wh: int, energy_wh: int) -> list[Lot
     for claim in claims:
         if at >= end_wh:
             break
-        after = at + claim[_ENERGY]
+        after = at + claim[ENERGY]
         if after > start_wh and after > at:
             lots.append((claim, min(after, end_wh) - max(at, start_wh)))
         at = after
     return lots
-
-
-class CellMarket:
-    """Bids and supplies of one cell in one tick, as one producer has received them."""
-
-    __slots__ = ("_claims", "_unserved", "bids", "supplies", "tick")
-
-    def __init__(self, tick: int) -> None:
-        self.tick = tick
-        self.bids: dict[str, tuple[Package, ...]] = {}
-        self.supplies: dict[str, int] = {}
-        self._claims: list[Claim] = []
-        self._unserved: list[Lot] | None = None
-
-    def clear(self, producer: str) -> list[Lot]:
-        """Clear the market; return what this producer serves. Supply that meets no claim is left over."""
-        self._claims = merit_order(self.tick, self.bids)
-        start = 0
-        for name, energy_wh in supply_order(self.tick, self.supplies):
-            if name == producer:
-                return allocate(self._claims, start, energy_wh)
-            start += energy_wh
-        return []
-
-    def discard_bids(self) -> None:
-        """Free the bids when the tick is over: they are most of the memory that a producer holds."""
-        self.bids = {}
-        self._claims = []
-        self._unserved = []
-
-    def unsold_supplies(self) -> dict[str, int]:
-        """Return what each producer keeps, in Wh, if every award is taken."""
-        wanted = sum(p.energy_wh for packages in self.bids.values() for p in packages)
-        unsold: dict[str, int] = {}
-        for name, energy_wh in supply_order(self.tick, self.supplies):
-            sold = min(wanted, energy_wh)
-            wanted -= sold
-            unsold[name] = energy_wh - sold
-        return unsold
-
-    def next_unserved(self, energy_wh: int) -> list[Lot]:
-        """Return the next claims that the clearing left unserved, for refused energy; each is returned only once."""
-        if self._unserved is None:
-            total = sum(self.supplies.values())
-            tail = sum(claim[_ENERGY] for claim in self._claims) - total
-            self._unserved = allocate(self._claims, total, tail)[::-1] if tail > 0 else []
-        lots: list[Lot] = []
-        while energy_wh and self._unserved:
-            claim, unserved_wh = self._unserved.pop()
-            part = min(unserved_wh, energy_wh)
-            lots.append((claim, part))
-            energy_wh -= part
-        return lots

@@ -1,6 +1,7 @@
 """Packages of energy: how a demand is split into them, and how awards are cut from them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Package
 from gridfleet.devices.market.clearing import Lot
@@ -32,13 +33,29 @@ def split_into_packages(energy_wh: int, package_wh: int, price_ueur_per_kwh: int
     return tuple(packages)
 
 
-def group_by_consumer(lots: Iterable[Lot]) -> dict[str, tuple[Package, ...]]:
-    """Group lots of the merit order into the packages of one award for each consumer."""
+_AT_BID: Final[Mapping[tuple[str, int], int]] = {}
+
+
+def group_by_consumer(
+    lots: Iterable[Lot], prices: Mapping[tuple[str, int], int] = _AT_BID
+) -> dict[str, tuple[Package, ...]]:
+    """Group lots of a market into the packages of one award for each consumer.
+
+    `prices` are those of (consumer, index) that differ from the bid, µEUR/kWh.
+    """
     grouped: dict[str, list[Package]] = {}
     for (negative_price, _, consumer, index, whole_wh, package), energy_wh in lots:
         part = package if energy_wh == whole_wh else Package(index, energy_wh, -negative_price)
         grouped.setdefault(consumer, []).append(part)
-    return {consumer: tuple(packages) for consumer, packages in grouped.items()}
+    if not prices:
+        return {consumer: tuple(packages) for consumer, packages in grouped.items()}
+    return {
+        consumer: tuple(
+            Package(p.index, p.energy_wh, prices.get((consumer, p.index), p.price_ueur_per_kwh))
+            for p in packages
+        )
+        for consumer, packages in grouped.items()
+    }
 
 
 def take_up_to(energy_wh: int, packages: tuple[Package, ...]) -> tuple[Package, ...]:

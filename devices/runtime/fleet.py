@@ -9,11 +9,13 @@ from gridfleet.broker.protocol.topics import BUYERS, CLOCK_ID, PRODUCERS, WHOLE_
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roster import Roster
+from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.clock.settings import SETTINGS, Event
 from gridfleet.devices.config.scenario import Group, Scenario
 from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.kinds.agent_type import AgentContext
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
@@ -179,6 +181,8 @@ class Fleet:
             rows=area.rows,
             columns=area.columns,
             reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
+            clearing_rules=tuple(CLEARING_RULES.names()),
+            offer_rankings=tuple(OFFER_RANKINGS.names()),
         )
 
     def build_agent(self, agent_id: str) -> Agent:

@@ -42,9 +42,9 @@ def simulate(
     The same scenario, seed and version give the same result to the byte.
 
     `scenario` is a Scenario, the name of a shipped one, or the path of a TOML file. `seed`, `algorithm` (how vehicles
-    choose a charger: weighted, best, cheapest, closest or random) and `ticks` (of 15 simulated minutes) replace the
-    scenario's. `faults` are faults to inject, by the keys of docs/reference/scenario.md, such as {"loss": 0.05}.
-    `on_tick` is called with the number of each tick that begins; when it returns False the run ends,
+    rank offers: weighted, best, cheapest, closest, random or another OfferRanking) and `ticks` (of 15 simulated
+    minutes) replace the scenario's. `faults` are faults to inject, by the keys of docs/reference/scenario.md, such as
+    {"loss": 0.05}. `on_tick` is called with the number of each tick that begins; when it returns False the run ends,
     with the ticks that ended.
 
     Raises a GridFleetError that names the key, its value and what is allowed. A breached invariant raises nothing: see

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 ALGORITHMS: Final = ("weighted", "best", "cheapest", "closest", "random")
-"""The values of gridfleet.broker.protocol.messages.Algorithm, which takes too long to load for a help text."""
+"""The offer rankings that are shipped; their registry takes too long to load for a help text."""
 LOG_FORMATS: Final = ("human", "json")
 MAX_TICKS: Final = 1_000_000
 MAX_SEED: Final = 2**63 - 1
@@ -64,9 +64,12 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
 
 def algorithm(text: str) -> str:
     """Return the name of an offer ranking; raise ArgumentTypeError with the allowed names for any other."""
-    if text not in ALGORITHMS:
-        raise argparse.ArgumentTypeError(f"{text!r} is unknown; allowed are {', '.join(ALGORITHMS)}")
-    return text
+    from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
+
+    try:
+        return OFFER_RANKINGS.checked(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def add_scenario(parser: argparse.ArgumentParser, **options: Any) -> None:  # noqa: ANN401  argparse's own
@@ -88,7 +91,8 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
         "--algorithm",
         type=algorithm,
         metavar="A",
-        help=f"how vehicles choose a charger: {', '.join(ALGORITHMS)} (default: the scenario's)",
+        help=f"how vehicles choose a charger: {', '.join(ALGORITHMS)}, or another that is installed "
+        "(default: the scenario's)",
     )
     add_set(parser)
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client_options import Login
-from gridfleet.broker.protocol.messages import ClockState, Control, Message
+from gridfleet.broker.protocol.messages import ClockState, Control, Facts, Message
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address, topic, topic_filter
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.clients.site_client import SiteClient
@@ -20,7 +20,9 @@ RETAINED_CONTROLS_S: Final = 0.05
 """Seconds to wait for the retained control messages of other operators, which follow the clock's state."""
 SWITCHES: Final = ("paused", "storm")
 WHOLE_NUMBERS: Final = ("step", "ticks")
-CHOICES: Final = ("mode", "algorithm")
+CHOICES: Final = ("mode", "algorithm", "clearing_rule")
+NAMES: Final = {"algorithm": "offer_rankings", "clearing_rule": "clearing_rules"}
+"""Settings whose values the site's facts list, with the field of the facts."""
 SCALES: Final = ("consumer_scale", "vehicle_scale", "turbine_scale", "wind_scale")
 SETTINGS: Final = (
     *SWITCHES,
@@ -31,7 +33,7 @@ SETTINGS: Final = (
     "chargers_out",
     "outage_s",
 )
-REPORTED: Final = (*SCALES, "algorithm", "chargers_out")
+REPORTED: Final = (*SCALES, "algorithm", "clearing_rule", "chargers_out")
 """Settings that the clock reports in its state for as long as they are in force."""
 SWITCH_VALUES: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -97,9 +99,15 @@ class ControlClient:
         self._operator = login.username or address.username or "cli"
         self.clock: ClockState | None = None
         """The clock's last state; None until one has arrived."""
+        self.facts: Facts | None = None
+        """What the clock says of the run; None until it has arrived."""
         self.revision = 0
         """The highest revision of a control message so far."""
-        filters = (topic_filter(site, "state", "", CLOCK_ID), topic_filter(site, "control"))
+        filters = (
+            topic_filter(site, "state", "", CLOCK_ID),
+            topic_filter(site, "control"),
+            topic_filter(site, "facts"),
+        )
         self._client = SiteClient(
             address, site, login, purpose="set", filters=filters, on_message=self._on_message
         )
@@ -119,6 +127,8 @@ class ControlClient:
         if self.clock.status == "finished":
             return "the run has ended"
         self._client.run_until(lambda: False, RETAINED_CONTROLS_S)
+        if problem := self._unknown_name(name, value):
+            return problem
         self.revision = max(self.revision, self.clock.revision) + 1
         request = _Request(name, value, self.revision, dict(self.clock.refused))
         control = Control(value, self.revision)
@@ -131,6 +141,16 @@ class ControlClient:
                 f"and that the access rules let {self._operator!r} publish control messages"
             )
         return answer
+
+    def _unknown_name(self, name: str, value: Value) -> str:
+        """Return why the site does not have what a setting names; nothing if it may have it."""
+        allowed = getattr(self.facts, NAMES[name]) if name in NAMES and self.facts is not None else ()
+        if not allowed or value in allowed:
+            return ""
+        return (
+            f"the clock of site {self._site!r} has none of that name; allowed are {', '.join(allowed)}: "
+            "choose one of them, or install the package that has it with clock and devices, and restart them"
+        )
 
     def _answer(self, request: _Request) -> str | None:
         """Return an empty text when a request is in force, the reason when it is refused, None while it is open."""
@@ -150,6 +170,8 @@ class ControlClient:
     def _on_message(self, _address: Address, message: Message, _retained: bool) -> None:  # noqa: FBT001
         if isinstance(message, ClockState):
             self.clock = message
+        elif isinstance(message, Facts):
+            self.facts = message
         elif isinstance(message, Control):
             self.revision = max(self.revision, message.revision)
 

@@ -3,7 +3,6 @@
 import argparse
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import ALGORITHMS
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 HELP: Final = "print a script for command completion in your shell"
@@ -25,6 +24,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
+    from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
     from gridfleet.devices.config.scenario import shipped
 
     parser: argparse.ArgumentParser = arguments.root_parser
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if action.dest in completions:
             action.complete = completions[action.dest]  # type: ignore[attr-defined]
         elif action.dest == "algorithm":
-            action.choices = ALGORITHMS
+            action.choices = OFFER_RANKINGS.names()
     print(
         shtab.complete(
             parser, arguments.shell, preamble=_PREAMBLE.get(arguments.shell, "") % {"names": names}

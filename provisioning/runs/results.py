@@ -11,6 +11,9 @@ from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import CellArea, RunFacts
 from gridfleet.dashboards.telemetry.collector import Sink
 from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.market.clearing_rule import Specification
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
+from gridfleet.devices.plugins import PluginError
 from gridfleet.devices.runtime.fleet import cells_of
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.version import product_version
@@ -51,9 +54,18 @@ def open_recording(
         site=scenario.site,
         exact=exact,
         clock_skew_ms=clock_skew_ms,
+        specification_of=specification_of,
         sink=sink,
         wall_ms=wall_ms,
     )
+
+
+def specification_of(rule: str) -> Specification | None:
+    """Return the specification that the package of a clearing rule brings for the auditor, or None."""
+    try:
+        return CLEARING_RULES.get(rule).specification
+    except PluginError:
+        return None
 
 
 def facts_of(scenario: Scenario) -> RunFacts:

@@ -33,17 +33,17 @@ WIRE: list[tuple[m.Message, str]] = [
             '{"tick":7,"phase":"trade","simulated_ms":1000,"ends_ms":2000,"mode":"scaled",'
             '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
             '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
-            '"wind_scale":1.0,"algorithm":"weighted","chargers_out":"","outage_s":0.0,"note":""},'
+            '"wind_scale":1.0,"algorithm":"weighted","chargers_out":"","outage_s":0.0,"note":"","clearing_rule":"pay-as-bid"},'
             '"absent":["turbine-1"],"epoch":3,"revision":0}'
         ),
     ),
     (m.Ready(7, m.Phase.IMPORT, 5_000), '{"tick":7,"through":"import","wake_ms":5000}'),
     (m.Grant(7, 5_000), '{"tick":7,"simulated_ms":5000}'),
     (
-        m.Facts("Normal", 47.0, 55.0, 6.0, 15.0, 2, 3, 900_000),
+        m.Facts("Normal", 47.0, 55.0, 6.0, 15.0, 2, 3, 900_000, ("pay-as-bid",), ("best", "mine")),
         (
             '{"title":"Normal","south":47.0,"north":55.0,"west":6.0,"east":15.0,"rows":2,"columns":3,'
-            '"reactor_price_ueur_per_kwh":900000}'
+            '"reactor_price_ueur_per_kwh":900000,"clearing_rules":["pay-as-bid"],"offer_rankings":["best","mine"]}'
         ),
     ),
     (m.Control(0.5, 4), '{"value":0.5,"revision":4}'),
@@ -270,7 +270,7 @@ WIRE: list[tuple[m.Message, str]] = [
             False,
             0.0,
             120,
-            m.Settings(algorithm=m.Algorithm.BEST),
+            m.Settings(algorithm="best"),
             4,
         ),
         (
@@ -278,7 +278,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","figures":{},"role":"clock","mode":"lockstep",'
             '"paused":false,"seconds_per_tick":0.0,"ticks":120,"settings":{"consumer_scale":1.0,'
             '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best",'
-            '"chargers_out":"","outage_s":0.0,"note":""},'
+            '"chargers_out":"","outage_s":0.0,"note":"","clearing_rule":"pay-as-bid"},'
             '"revision":4}'
         ),
     ),

@@ -3,7 +3,6 @@
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.broker.protocol.messages import Algorithm
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.clients import control_client, site_client
@@ -20,7 +19,7 @@ def test_settings_come_into_force_and_are_printed(
     output = capsys.readouterr()
     assert output.out.splitlines() == [word.replace("=", " = ") for word in words]
     assert output.err == ""
-    wait_until(lambda: running.tick and running.tick.settings.algorithm is Algorithm.CLOSEST)
+    wait_until(lambda: running.tick and running.tick.settings.algorithm == "closest")
     assert running.tick is not None
     assert running.tick.settings.wind_scale == 2.0
     assert running.tick.settings.turbine_scale == 0.5

@@ -8,7 +8,7 @@ import pytest
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
-from gridfleet.broker.protocol.messages import Algorithm, Mode, Settings
+from gridfleet.broker.protocol.messages import Mode, Settings
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.store.rows import VehicleRow
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -141,7 +141,7 @@ def driving(page: OperatorPage, key: str, scale: float) -> range:
 def closest(page: OperatorPage) -> range:
     page.slide("vehicle_scale", "End")
     page.browser.do("select", selector="#algorithm", value="closest")
-    page.until(lambda now: now.algorithm is Algorithm.CLOSEST)
+    page.until(lambda now: now.algorithm == "closest")
     return page.ticks(12)
 
 

@@ -105,6 +105,7 @@ class Market:
         tick: int = TICK,
     ) -> "Market":
         window = TickWindow()
+        window.rule = "pay-as-bid"
         window.market += messages
         window.states |= accounts
         window.corrections |= corrections or {}

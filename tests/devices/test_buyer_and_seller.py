@@ -22,8 +22,9 @@ from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
 from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.market.accounts import OpenAward
-from gridfleet.devices.market.clearing import CellMarket
+from gridfleet.devices.market.cell_market import CellMarket
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages
+from gridfleet.devices.market.shipped_rules import PAY_AS_BID
 from tests.devices.testbed import (
     EUR,
     HOME,
@@ -54,7 +55,7 @@ class Store(Buyer, Seller):
         self.instruments = SIMULATED
         self.power_w = 0
         self.stored_wh = 0
-        self.market = CellMarket(-1)
+        self.market = CellMarket(-1, PAY_AS_BID)
 
     @property
     def sells(self) -> bool:
@@ -72,7 +73,7 @@ class Store(Buyer, Seller):
     def on_bid_phase(self, now_ms: int) -> Out:
         if not self.sells:
             return [*self.selling.open_account(0), *super().on_bid_phase(now_ms)]
-        self.market = CellMarket(self.tick)
+        self.market = CellMarket(self.tick, PAY_AS_BID)
         self.market.supplies[self.id] = self.stored_wh
         return [*self.selling.open_account(self.stored_wh), (self.cell, Supply(self.tick, self.stored_wh))]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gridfleet.broker.protocol.messages import MAX_PACKAGES, Award, Bid, Package, Receipt
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.market.accounts import REMEMBERED_TICKS, Purchases, Sales
+from gridfleet.devices.market.cell_market import CellMarket
 from gridfleet.devices.market.clearing import (
-    CellMarket,
     Claim,
     allocate,
     merit_order,
@@ -21,6 +21,7 @@ from gridfleet.devices.market.clearing import (
     tie_break,
 )
 from gridfleet.devices.market.packages import group_by_consumer, split_into_packages, take_up_to
+from gridfleet.devices.market.shipped_rules import PAY_AS_BID
 from tests.devices.testbed import EUR, package, total
 
 Item = TypeVar("Item")
@@ -53,7 +54,7 @@ def shuffled(items: list[Item], random: Random) -> list[Item]:
 
 
 def market_of(tick: int, wanted: Bids, offered: dict[str, int]) -> CellMarket:
-    market = CellMarket(tick)
+    market = CellMarket(tick, PAY_AS_BID)
     market.bids.update(wanted)
     market.supplies.update(offered)
     return market

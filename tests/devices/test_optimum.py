@@ -14,7 +14,8 @@ from scipy.optimize import linprog
 
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
 from gridfleet.devices.config.scenario import Scenario, load
-from gridfleet.devices.market.clearing import CellMarket
+from gridfleet.devices.market.cell_market import CellMarket
+from gridfleet.devices.market.shipped_rules import PAY_AS_BID
 from gridfleet.devices.runtime.simulation import Simulation
 
 REACTOR_PRICE = 900_000
@@ -59,7 +60,7 @@ packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max
 def test_clearing_a_market_is_optimal(
     tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
 ) -> None:
-    market = CellMarket(tick)
+    market = CellMarket(tick, PAY_AS_BID)
     market.bids, market.supplies = bids, supplies
     welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in market.clear(name))
     demands = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]

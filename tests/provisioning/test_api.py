@@ -252,7 +252,9 @@ def test_a_mistake_is_named_with_what_is_allowed(storm: gridfleet.Result, tmp_pa
         ),
         (
             lambda: gridfleet.simulate("storm", algorithm="b"),
-            ["settings.algorithm = 'b': must be 'weighted', 'best'"],
+            [
+                "settings.algorithm = 'b': no offer ranking of that name is installed; allowed are weighted, best"
+            ],
         ),
         (lambda: load("storm", {"seed": "x"}), ["seed = 'x': must be a whole number"]),
         (

@@ -9,7 +9,6 @@ from hypothesis import example, given, note
 from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import (
-    Algorithm,
     Bid,
     ChargerState,
     ConsumerState,
@@ -24,7 +23,9 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import TICK_MS
+from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.config.scenario import Scenario, parse
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
@@ -79,7 +80,8 @@ def runs(draw: st.DrawFn) -> Run:
         "settings.consumer_scale": draw(scale),
         "settings.vehicle_scale": draw(scale),
         "settings.turbine_scale": draw(scale),
-        "settings.algorithm": f"'{draw(st.sampled_from(Algorithm))}'",
+        "settings.algorithm": f"'{draw(st.sampled_from(OFFER_RANKINGS.names()))}'",
+        "settings.clearing_rule": f"'{draw(st.sampled_from(CLEARING_RULES.names()))}'",
         "weather.weibull_scale_mps": draw(st.sampled_from([4, 9])),
     }
     words = tuple(f"{key}={value}" for key, value in changes.items())

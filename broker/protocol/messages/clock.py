@@ -50,14 +50,7 @@ class Mode(StrEnum):
     REALTIME = "realtime"
 
 
-class Algorithm(StrEnum):
-    """How a vehicle ranks charging offers."""
-
-    WEIGHTED = "weighted"
-    BEST = "best"
-    CHEAPEST = "cheapest"
-    CLOSEST = "closest"
-    RANDOM = "random"
+Names = Annotated[tuple[Id, ...], Field(max_length=256)]
 
 
 @frozen
@@ -68,13 +61,16 @@ class Settings:
     vehicle_scale: Scale = 1.0
     turbine_scale: Scale = 1.0
     wind_scale: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 1.0
-    algorithm: Algorithm = Algorithm.WEIGHTED
+    algorithm: Id = "weighted"
+    """The offer ranking of vehicles; one that has no such ranking uses the default."""
     chargers_out: ShortText = ""
     """Chargers out of service: ids, names of cells, a share such as 25%, or all; separated by commas or blanks."""
     outage_s: Annotated[float, Field(ge=0, le=MAX_OUTAGE_S, allow_inf_nan=False)] = 0.0
     """An outage as a drill: each receiver drops its connection, once, for this many real seconds."""
     note: ShortText = ""
     """The title of the scenario's last event, for people; empty after an operator's change."""
+    clearing_rule: Id = "pay-as-bid"
+    """How the markets are cleared; a change takes effect with the next tick, because the bid phase of a tick counts."""
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
@@ -140,7 +136,7 @@ class Control(Message):
 
 @frozen
 class Facts(Message):
-    """The constants of a run: its area, its cells and the reactors' price. Retained."""
+    """The constants of a run: its area, its cells, the reactors' price, and what settings may name. Retained."""
 
     TYPE = "facts"
     title: Annotated[str, Field(max_length=120)]
@@ -153,3 +149,7 @@ class Facts(Message):
     """The grid of cells: `cell-1-1` lies in the south-west; a single cell has the site's name."""
     reactor_price_ueur_per_kwh: PriceUeur
     """The lowest price at which a reactor sells."""
+    clearing_rules: Names = ()
+    """The clearing rules that the clock accepts as a setting."""
+    offer_rankings: Names = ()
+    """The offer rankings that the clock accepts as a setting."""

@@ -21,7 +21,10 @@ MAX_PACKAGES: Final = 256
 
 @frozen
 class Package:
-    """An amount of energy and the price bid for it; `index` identifies the package within its bid."""
+    """An amount of energy and its price: in a bid the most that is paid, in an award what is to be paid.
+
+    `index` identifies the package within its bid.
+    """
 
     index: Annotated[int, Field(ge=0, lt=MAX_PACKAGES)]
     energy_wh: EnergyWh
@@ -79,7 +82,10 @@ class Request(Message):
 
 @frozen
 class Award(Message):
-    """A producer sells these lots to the receiver at the price bid; sender, receiver, tick and serial identify it."""
+    """A producer sells these lots to the receiver, at the prices of the clearing rule and never above the bid.
+
+    Sender, receiver, tick and serial identify it.
+    """
 
     TYPE = "award"
     tick: TickNumber

@@ -13,6 +13,7 @@ from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credential
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
+from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
 from gridfleet.dashboards.recording.durable.status import STATUS, lock_folder, rss_bytes, write_status
 from gridfleet.dashboards.store.rows import RunFacts
@@ -42,6 +43,7 @@ def record(  # noqa: PLR0913 - the options of the command line
     credentials: Credentials = ADDRESS_CREDENTIALS,
     client_id: str = RECORDER_ID,
     max_spool_bytes: int = MAX_BYTES,
+    specification_of: SpecificationOf | None = None,
     stop_requested: Callable[[], bool],
     report: Callable[[str], None],
     on_loop: Callable[[MqttLoop], None] = lambda _loop: None,
@@ -49,6 +51,7 @@ def record(  # noqa: PLR0913 - the options of the command line
     """Record a site until `stop_requested`; wait and retry while broker, InfluxDB or disk space are missing.
 
     `facts` returns the facts of a run by its name. `write` sends points to InfluxDB; without it none are made.
+    `specification_of` finds the auditor's specifications of clearing rules that are not shipped.
     `report` gets a line of text for people, `on_loop` the event loop before it runs.
     Raises BrokerError when the broker refuses the recorder for good, StoreError when the folder cannot be used at
     the start.
@@ -57,7 +60,13 @@ def record(  # noqa: PLR0913 - the options of the command line
     while not stop_requested():
         try:
             process = RecorderProcess(
-                folder, site, facts, name=name, write=write, max_spool_bytes=max_spool_bytes
+                folder,
+                site,
+                facts,
+                name=name,
+                write=write,
+                max_spool_bytes=max_spool_bytes,
+                specification_of=specification_of,
             )
             with process:
                 begun = True
@@ -83,6 +92,7 @@ class RecorderProcess:
         name: str = "",
         write: Write | None = None,
         max_spool_bytes: int = MAX_BYTES,
+        specification_of: SpecificationOf | None = None,
     ) -> None:
         self._folder = folder
         self._site = site
@@ -94,7 +104,9 @@ class RecorderProcess:
                 self._spool = Spool(folder / SPOOL, max_bytes=max_spool_bytes)
                 self._sender = Sender(self._spool, write)
             self._is_first = not (folder / STATUS).is_file()
-            self._recorder = DurableRecorder(folder, site, facts, self._spool, name=name)
+            self._recorder = DurableRecorder(
+                folder, site, facts, self._spool, name=name, specification_of=specification_of
+            )
         except BaseException:
             if self._spool is not None:
                 self._spool.abandon()

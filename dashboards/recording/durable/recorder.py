@@ -16,6 +16,7 @@ from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Message, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
+from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.durable.journal import Journal
 from gridfleet.dashboards.recording.durable.journal_segments import JournalSegments
 from gridfleet.dashboards.recording.durable.redelivery import RecentMessages
@@ -48,6 +49,7 @@ class DurableRecorder:
         spool: Spool | None = None,
         *,
         name: str = "",
+        specification_of: SpecificationOf | None = None,
         kept_ticks: int = KEPT_TICKS,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
@@ -62,6 +64,7 @@ class DurableRecorder:
         self._folder = folder
         self._site = site
         self._facts = facts
+        self._specification_of = specification_of
         self._name = name or site
         self._spool = spool
         self._decoder = SiteDecoder(site)
@@ -249,6 +252,7 @@ class DurableRecorder:
             name,
             self._add_point,
             lambda: self._received_ms,
+            self._specification_of,
         )
         for topic, payload in self._retained.items():
             address, message = self._decoder.decode_one(topic, payload)

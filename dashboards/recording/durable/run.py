@@ -7,6 +7,7 @@ from typing import Final
 
 from gridfleet.broker.errors import StoreError, error_reason
 from gridfleet.broker.protocol.messages import ClockState, Message
+from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.points import Point
@@ -30,6 +31,7 @@ class DurableRun:
         name: str,
         sink: Callable[[Point], None],
         received_ms: Callable[[], int],
+        specification_of: SpecificationOf | None = None,
     ) -> None:
         """Open or continue the store in `folder`; `received_ms` is the real time of the message being recorded."""
         self._folder = folder
@@ -38,6 +40,7 @@ class DurableRun:
             facts,
             site=site,
             exact=False,
+            specification_of=specification_of,
             sink=sink,
             run=name,
             resume=True,

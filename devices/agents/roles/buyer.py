@@ -16,11 +16,14 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     Request,
     Residual,
+    Settings,
     Tick,
 )
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
 from gridfleet.devices.market.accounts import Purchases
 from gridfleet.devices.market.receipts import ReceiptHistory
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
+from gridfleet.devices.plugins import PluginError
 
 MAX_AWARDS: Final = 64
 """One producer's awards to one consumer in one tick; an honest one needs two or three."""
@@ -51,7 +54,7 @@ class BuyingSide:
         agent = self._agent
         self._receipt_history.keep(self.purchases)
         self.stop_waiting()
-        self.purchases = Purchases(agent.tick, packages)
+        self.purchases = Purchases(agent.tick, packages, pays_bid=_pays_bid(agent.tick_message.settings))
         return [(agent.cell, Bid(agent.tick, packages))]
 
     def bid_residual(self) -> Out:
@@ -108,6 +111,14 @@ class BuyingSide:
             self._agent.refuse("stale")
             receipt = Receipt(award.tick, award.serial, ())
         return [(sender, receipt)]
+
+
+def _pays_bid(settings: Settings) -> bool:
+    """Whether the clearing rule asks for exactly the bid; one that is not installed here may ask for less."""
+    try:
+        return CLEARING_RULES.get(settings.clearing_rule).pays_bid
+    except PluginError:
+        return False
 
 
 class Buyer(Agent):

@@ -1,6 +1,6 @@
 """The role of a producer: it announces its energy, and sells it to the highest bids of its own and nearby cells.
 
-Every producer of a cell clears the same market and takes its own share of it; `market.clearing` has the rules.
+Every producer of a cell clears the same market and takes its own share of it; see `market.cell_market`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,9 @@ from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.market.accounts import OpenAward
-from gridfleet.devices.market.clearing import CellMarket, allocate, merit_order, supply_order
-from gridfleet.devices.market.packages import group_by_consumer
+from gridfleet.devices.market.cell_market import CellMarket
+from gridfleet.devices.market.clearing import allocate, supply_order
+from gridfleet.devices.market.clearing_rule import RuleError
 
 _MAX_EARLY: Final = 10_000
 """The most messages for the coming tick that are kept."""
@@ -64,7 +65,7 @@ class Producer(Seller):
         self.instruments = instruments
         self.power_w = 0
         self.roster = roster
-        self.market = CellMarket(-1)
+        self.market = CellMarket(-1, None)
         """The bids and supplies of its cell in the present tick."""
         self._neighbours = tuple(neighbours)
         self._neighbour_markets: dict[str, CellMarket] = {}
@@ -84,7 +85,7 @@ class Producer(Seller):
         """Forget the ticks of an earlier run of the clock."""
         super().on_new_run()
         self.stop_waiting()
-        self.market = CellMarket(-1)
+        self.market = CellMarket(-1, None)
         self._neighbour_markets = {}
         self._early = {}
 
@@ -104,7 +105,7 @@ class Producer(Seller):
         energy_wh = self.generate()
         self.stop_waiting()
         out = self.selling.open_account(energy_wh)
-        self.market = CellMarket(self.tick)
+        self.market = CellMarket(self.tick, self.selling.rule)
         self.market.supplies[self.id] = energy_wh
         self._neighbour_markets = {}
         self._cleared = False
@@ -186,9 +187,18 @@ class Producer(Seller):
         """Clear the market with the bids and supplies received; award the own share."""
         self._cleared = True
         self.stop_waiting()
-        out = self.selling.sell(self.cell, group_by_consumer(self.market.clear(self.id)))
+        out = self._sell(self.cell, self.market)
         self.selling.expect_receipts(now_ms)
         return out
+
+    def _sell(self, cell: str, market: CellMarket) -> list[tuple[str, Message]]:
+        """Award the own share of the market of a cell; nothing where the rule fails."""
+        try:
+            lots = market.clear(self.id)
+        except RuleError as error:
+            self.selling.on_rule_error(error)
+            return []
+        return self.selling.sell(cell, market.awards(lots))
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:
         """Offer refused energy to the next bids of the same market while its phase lasts."""
@@ -198,23 +208,28 @@ class Producer(Seller):
         if over or self.market.tick != self.tick:
             return NOTHING
         market = self.market if at_home else self._market_of(award.market)
-        return self.selling.sell(award.market, group_by_consumer(market.next_unserved(award.energy_wh)))
+        return self.selling.sell(award.market, market.awards(market.next_unserved(award.energy_wh)))
 
     # --- surplus and exchange: the unsold energy of the own cell, for the neighbouring cells --------------
 
     def _market_of(self, cell: str) -> CellMarket:
         market = self._neighbour_markets.get(cell)
         if market is None:
-            market = self._neighbour_markets[cell] = CellMarket(self.tick)
+            market = self._neighbour_markets[cell] = CellMarket(self.tick, self.market.rule)
         return market
 
     def on_surplus_phase(self, _now_ms: int) -> Out:
-        """Divide the own part of the cell's surplus among the neighbours' highest residual bids; announce it."""
-        markets = self._neighbour_markets
-        if self.market.tick != self.tick or not markets or not self._cleared:
+        """Divide the own part of the cell's surplus among the neighbours' first residual bids; announce it."""
+        markets, rule = self._neighbour_markets, self.market.rule
+        if self.market.tick != self.tick or not markets or not self._cleared or rule is None:
             return NOTHING
         cell_of = {consumer: cell for cell, market in markets.items() for consumer in market.bids}
-        claims = merit_order(self.tick, {c: p for market in markets.values() for c, p in market.bids.items()})
+        bids = {c: p for market in markets.values() for c, p in market.bids.items()}
+        try:
+            claims = rule.ordered(self.tick, bids)
+        except RuleError as error:
+            self.selling.on_rule_error(error)
+            return NOTHING
         start_wh = 0
         shares: dict[str, int] = {}
         for producer, unsold_wh in supply_order(self.tick, self.market.unsold_supplies()):
@@ -237,7 +252,7 @@ class Producer(Seller):
         for cell in sorted(self._neighbour_markets):
             market = self._neighbour_markets[cell]
             if self.id in market.supplies:
-                out += self.selling.sell(cell, group_by_consumer(market.clear(self.id)))
+                out += self._sell(cell, market)
         self.selling.expect_receipts(now_ms)
         return out
 

@@ -4,7 +4,7 @@
 hold one; it has no slots of its own, so an agent may be a `Buyer` as well.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gridfleet.broker.protocol.messages import (
     Correction,
@@ -18,19 +18,29 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
 from gridfleet.devices.agents.instruments import Instruments
 from gridfleet.devices.market.accounts import REMEMBERED_TICKS, OpenAward, Sales
+from gridfleet.devices.market.clearing_rule import ClearingRule, RuleError
 from gridfleet.devices.market.packages import take_up_to
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
+from gridfleet.devices.plugins import PluginError
+
+MAX_FAULT_LENGTH: Final = 64
+"""A state holds no longer text for a fault."""
 
 
 class SellingSide:
     """What an agent sells in a tick, to whom, and the open awards of earlier ticks."""
 
-    __slots__ = ("_agent", "_attempts", "_unsettled", "sales")
+    __slots__ = ("_agent", "_attempts", "_unsettled", "rule", "rule_fault", "sales")
 
     def __init__(self, agent: "Seller") -> None:
         self._agent = agent
         self._attempts = 0
         self._unsettled: dict[int, Sales] = {}
         self.sales = Sales(-1)
+        self.rule: ClearingRule | None = None
+        """The clearing rule of the tick: that of its bid phase; None where it is not installed here."""
+        self.rule_fault = ""
+        """Why the rule cannot be applied in this tick."""
 
     def on_new_run(self) -> None:
         """Forget what was sold under the tick numbers of an earlier run."""
@@ -44,6 +54,7 @@ class SellingSide:
         if self.sales.open_awards:
             self._unsettled[self.sales.tick] = self.sales
         self.sales = Sales(self._agent.tick, energy_wh)
+        self._find_rule()
         self.stop_waiting()
         for tick in [*self._unsettled]:
             old = self._unsettled[tick]
@@ -56,6 +67,39 @@ class SellingSide:
             old.pending_wh = 0
             out.append(_correction(old))
         return out
+
+    def _find_rule(self) -> None:
+        name = self._agent.tick_message.settings.clearing_rule
+        self.rule, self.rule_fault = None, ""
+        try:
+            self.rule = CLEARING_RULES.get(name)
+        except PluginError:
+            self.rule_fault = f"no clearing rule {name}"[:MAX_FAULT_LENGTH]
+            self._agent.refuse("clearing rule")
+
+    def on_rule_error(self, error: RuleError) -> None:
+        """Note that the clearing rule fails: what it would have awarded stays unsold."""
+        self.rule_fault = str(error)[:MAX_FAULT_LENGTH]
+        self._agent.refuse("clearing rule")
+
+    def price_imports(self, lots: tuple[Package, ...], supply_price: int) -> tuple[Package, ...]:
+        """Return lots as imports at the price of the rule; `supply_price` is the seller's own, µEUR/kWh.
+
+        Nothing is returned, and a refusal counted, where the rule fails or is not installed here.
+        """
+        if self.rule is None:
+            self._agent.refuse("clearing rule")
+            return ()
+        if self.rule.import_price is None:
+            return lots
+        try:
+            prices = [self.rule.price_import(lot.price_ueur_per_kwh, supply_price) for lot in lots]
+        except RuleError as error:
+            self.on_rule_error(error)
+            return ()
+        return tuple(
+            Package(lot.index, lot.energy_wh, price) for lot, price in zip(lots, prices, strict=True)
+        )
 
     def sell(self, market: str, lots: dict[str, tuple[Package, ...]]) -> list[tuple[str, Message]]:
         """Award lots to consumers in the market of a cell, but never more than is left."""
@@ -156,6 +200,12 @@ class Seller(Agent):
         """Book a receipt."""
         return self.selling.on_receipt(sender, receipt, now_ms)
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What its state reports as faults: those of its instruments, and a clearing rule that it cannot apply."""
+        fault = self.selling.rule_fault
+        return (*self.instruments.faults, fault) if fault else self.instruments.faults
+
     def producer_state(self, curtailed_wh: int) -> tuple[str, ProducerState]:
         """Return the account of the tick that ends; `curtailed_wh` is what nobody bought."""
         sales = self.selling.sales
@@ -168,7 +218,7 @@ class Seller(Agent):
             curtailed_wh=curtailed_wh,
             unsettled_wh=sales.pending_wh,
             earned_neur=sales.earned_neur,
-            faults=self.instruments.faults,
+            faults=self.faults,
         )
 
     handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Receipt: on_receipt}

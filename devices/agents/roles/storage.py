@@ -120,7 +120,7 @@ class Storage(Producer, Buyer):
             capacity_wh=self.capacity_wh,
             charge_loss_wh=self._charge_loss_wh,
             discharge_loss_wh=taken_wh - fed_in_wh,
-            faults=self.instruments.faults,
+            faults=self.faults,
         )
         return [("", state)]
 

@@ -23,7 +23,7 @@ EXAMPLES: Final = (
     "gridfleet watch --broker mqtt://broker.example:1883",
     "gridfleet watch --broker mqtts://broker.example --secrets secrets --ticks 10 > ticks.txt",
 )
-MESSAGE_TYPES: Final = ("tick", "state", "presence", "fleet", "receipt", "control")
+MESSAGE_TYPES: Final = ("tick", "facts", "state", "presence", "fleet", "receipt", "control")
 REDRAW_S: Final = 0.25
 MIN_HEIGHT: Final = 16
 

@@ -68,6 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
+    from gridfleet.provisioning.runs.results import specification_of
 
     report = status_reporter(arguments.log, "record")
     scenario = None if arguments.scenario is None else load(arguments.scenario, [])
@@ -93,6 +94,7 @@ def execute(arguments: argparse.Namespace) -> int:
             credentials=credentials,
             client_id=arguments.id,
             max_spool_bytes=arguments.spool_mb << 20,
+            specification_of=specification_of,
             stop_requested=lambda: interruption.requested,
             report=report,
             on_loop=heartbeat.follow,
