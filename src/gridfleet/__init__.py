@@ -22,27 +22,35 @@ if TYPE_CHECKING:
     from gridfleet.devices.agents.roles.consumer import Consumer
     from gridfleet.devices.agents.roles.producer import Producer
     from gridfleet.devices.agents.roles.storage import Storage
+    from gridfleet.devices.charging.offer_ranking import OfferRanking
+    from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
     from gridfleet.devices.config.scenario import Scenario
     from gridfleet.devices.config.sensor_tables import Pin
     from gridfleet.devices.edge.hardware.control import DeviceControl
     from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
     from gridfleet.devices.kinds.registry import AGENT_TYPES
+    from gridfleet.devices.market.clearing_rule import ClearingRule
     from gridfleet.devices.market.packages import split_into_packages
+    from gridfleet.devices.market.rule_registry import CLEARING_RULES
     from gridfleet.provisioning.api.result import Result
     from gridfleet.provisioning.api.runs import run, simulate
     from gridfleet.provisioning.api.table import Table
 
 __all__ = [
     "AGENT_TYPES",
+    "CLEARING_RULES",
+    "OFFER_RANKINGS",
     "Agent",
     "AgentContext",
     "AgentSettings",
     "AgentType",
+    "ClearingRule",
     "Consumer",
     "DeviceControl",
     "Figure",
     "Finding",
     "GridFleetError",
+    "OfferRanking",
     "Package",
     "Pin",
     "Producer",
@@ -62,11 +70,15 @@ _MODULES = {
     "AgentContext": "devices.kinds.agent_type",
     "AgentSettings": "devices.kinds.agent_type",
     "AgentType": "devices.kinds.agent_type",
+    "CLEARING_RULES": "devices.market.rule_registry",
+    "ClearingRule": "devices.market.clearing_rule",
     "Consumer": "devices.agents.roles.consumer",
     "DeviceControl": "devices.edge.hardware.control",
     "Figure": "broker.protocol.messages",
     "Finding": "dashboards.audit.findings",
     "GridFleetError": "broker.errors",
+    "OFFER_RANKINGS": "devices.charging.ranking_registry",
+    "OfferRanking": "devices.charging.offer_ranking",
     "Package": "broker.protocol.messages",
     "Pin": "devices.config.sensor_tables",
     "Producer": "devices.agents.roles.producer",

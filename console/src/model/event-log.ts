@@ -17,6 +17,7 @@ const SETTING_NAMES: Readonly<Record<string, string>> = {
   turbine_scale: 'turbine output',
   wind_scale: 'wind speed',
   algorithm: 'choice of chargers',
+  clearing_rule: 'clearing rule',
   seconds_per_tick: 'seconds per tick',
   ticks: 'last tick',
   step: 'ticks to run before a pause',
@@ -88,7 +89,7 @@ export class EventLog {
 
   private compareSettings(before: Settings, now: Settings): void {
     if (now.note && now.note !== before.note) this.add('run', now.note);
-    for (const name of [...SCALES, 'algorithm'] as const) {
+    for (const name of [...SCALES, 'algorithm', 'clearing_rule'] as const) {
       if (before[name] !== now[name]) this.add('setting', `Changed: ${settingName(name)} ${before[name]} → ${now[name]}`);
     }
     if (before.chargers_out !== now.chargers_out) {

@@ -19,9 +19,6 @@ const number = (min: number, max: number) => v.pipe(v.number(), v.finite(), v.mi
 const text = (max: number) =>
   v.pipe(v.string(), v.check((value) => value.length <= max || [...value].length <= max));
 
-export const ALGORITHMS = ['weighted', 'best', 'cheapest', 'closest', 'random'] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
-
 export const MODES = ['lockstep', 'scaled', 'realtime'] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -36,10 +33,11 @@ export const SettingsSchema = v.strictObject({
   vehicle_scale: v.optional(number(0, 2), 1.0),
   turbine_scale: v.optional(number(0, 2), 1.0),
   wind_scale: v.optional(number(0, 5), 1.0),
-  algorithm: v.optional(v.picklist(ALGORITHMS), 'weighted'),
+  algorithm: v.optional(v.pipe(v.string(), v.regex(ID)), 'weighted'),
   chargers_out: v.optional(text(64), ''),
   outage_s: v.optional(number(0, 60), 0.0),
   note: v.optional(text(64), ''),
+  clearing_rule: v.optional(v.pipe(v.string(), v.regex(ID)), 'pay-as-bid'),
 });
 export type Settings = v.InferOutput<typeof SettingsSchema>;
 
@@ -68,6 +66,8 @@ export const FactsSchema = v.strictObject({
   rows: integer(1, 1_000),
   columns: integer(1, 1_000),
   reactor_price_ueur_per_kwh: integer(0, 1_000_000_000),
+  clearing_rules: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(256)), []),
+  offer_rankings: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(256)), []),
 });
 export type Facts = v.InferOutput<typeof FactsSchema>;
 

@@ -22,6 +22,16 @@ const ANSWER_WITHIN_MS = 6_000;
 const MAX_CHARGERS_OUT_LENGTH = 64;
 /** Controls that act once: the clock reports no setting for them. */
 const ONCE: ReadonlySet<string> = new Set(['storm', 'outage_s', 'step']);
+/** What the shipped offer rankings and clearing rules do; others appear by their names. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  weighted: 'weighted: distance, price and energy',
+  best: 'best: lowest cost of the charge',
+  cheapest: 'cheapest: lowest price per kWh',
+  closest: 'closest charger',
+  random: 'at random',
+  'pay-as-bid': 'pay-as-bid: each buyer pays its bid',
+  'uniform-price': 'uniform-price: all pay the lowest bid served',
+};
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
 export class Controls {
@@ -33,6 +43,7 @@ export class Controls {
   private readonly seconds = get<HTMLInputElement>('seconds');
   private readonly ticks = get<HTMLInputElement>('ticks');
   private readonly algorithm = get<HTMLSelectElement>('algorithm');
+  private readonly rule = get<HTMLSelectElement>('clearing-rule');
   private readonly out = get<HTMLInputElement>('chargers-out');
   private readonly sliders = new Map<string, [HTMLInputElement, HTMLOutputElement]>();
   private sent = 0;
@@ -52,6 +63,7 @@ export class Controls {
     this.out.addEventListener('change', () => this.request('chargers_out', this.out.value.trim()));
     this.mode.addEventListener('change', () => this.request('mode', this.mode.value));
     this.algorithm.addEventListener('change', () => this.request('algorithm', this.algorithm.value));
+    this.rule.addEventListener('change', () => this.request('clearing_rule', this.rule.value));
     this.seconds.addEventListener('change', () => this.requestNumber('seconds_per_tick', this.seconds));
     this.ticks.addEventListener('change', () => this.requestNumber('ticks', this.ticks));
   }
@@ -150,7 +162,10 @@ export class Controls {
     this.setField(this.seconds, 'seconds_per_tick', seconds ? String(seconds) : '');
     this.setField(this.ticks, 'ticks', String(clock?.ticks ?? tick.tick + 1 + tick.ticks_left));
     const settings = clock?.settings ?? tick.settings;
+    offer(this.algorithm, [...(this.site.facts?.offer_rankings ?? []), settings.algorithm]);
+    offer(this.rule, [...(this.site.facts?.clearing_rules ?? []), settings.clearing_rule]);
     this.setField(this.algorithm, 'algorithm', settings.algorithm);
+    this.setField(this.rule, 'clearing_rule', settings.clearing_rule);
     this.setField(this.out, 'chargers_out', settings.chargers_out);
     this.suggest();
     for (const name of SCALES) {
@@ -179,6 +194,15 @@ export class Controls {
     this.answer.dataset['state'] = state;
     this.answer.textContent = text;
   }
+}
+
+/** Let a field offer these names: what the clock has installed, and what is in effect. */
+function offer(field: HTMLSelectElement, names: readonly string[]): void {
+  const wanted = [...new Set(names)];
+  if (wanted.join() === [...field.options].map((each) => each.value).join()) return;
+  const chosen = field.value;
+  field.replaceChildren(...wanted.map((name) => new Option(MEANINGS[name] ?? name, name)));
+  if (wanted.includes(chosen)) field.value = chosen;
 }
 
 function isInEffect(clock: ClockState, { name, value }: Pending): boolean {
