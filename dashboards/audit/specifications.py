@@ -1,6 +1,6 @@
 """What each clearing rule asks for, as the auditor understands it: written without the rules' own code.
 
-The auditor knows the shipped rules itself. Those of other packages it takes from whoever starts it.
+The auditor knows the shipped rules itself. Those of other packages are given to it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -45,11 +45,29 @@ def test_a_value_that_the_clock_refuses_ends_with_1(
         "outage_s=61",
         "chargers_out=a/b",
         "mode=backwards",
-        "algorithm=luck",
         "seconds_per_tick=0",
     ):
         assert main(["set", word, "--broker", broker.url]) == ExitCode.FAILED
         assert "the clock refused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"),
+    [("algorithm=luck", "weighted, best, cheapest"), ("clearing_rule=luck", "pay-as-bid, uniform-price")],
+)
+def test_a_name_that_the_site_does_not_have_is_refused_with_those_that_it_has(
+    running: Running, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str], word: str, allowed: str
+) -> None:
+    wait_until(lambda: running.tick)
+    assert main(["set", word, "--broker", broker.url]) == ExitCode.FAILED
+    assert (
+        f"the clock of site 'germany' has none of that name; allowed are {allowed}" in capsys.readouterr().err
+    )
+
+
+def test_a_clearing_rule_comes_into_force(running: Running, broker: EmbeddedBroker) -> None:
+    assert main(["set", "clearing_rule=uniform-price", "--broker", broker.url]) == ExitCode.SUCCESS
+    wait_until(lambda: running.tick and running.tick.settings.clearing_rule == "uniform-price")
 
 
 def test_without_a_fleet(

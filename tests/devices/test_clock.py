@@ -298,6 +298,7 @@ def test_the_mode_changes_while_it_runs() -> None:
         ("turbine_scale", 0, Settings(turbine_scale=0.0)),
         ("wind_scale", 5.0, Settings(wind_scale=5.0)),
         ("algorithm", "random", Settings(algorithm="random")),
+        ("clearing_rule", "uniform-price", Settings(clearing_rule="uniform-price")),
         ("chargers_out", "charger-1, 25%", Settings(chargers_out="charger-1, 25%")),
         ("outage_s", 20, Settings(outage_s=20.0)),
     ],

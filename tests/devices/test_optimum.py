@@ -1,7 +1,7 @@
 """The agents' market finds what a central planner would: the optimum of a linear programme.
 
-Welfare is the sum of price · energy over the packages served. The planner knows all bids and supplies of a cell
-and tick; with the reactor it also pays the reactor's price for what that sells.
+Welfare is the sum of bid · energy over the packages served, whatever the clearing rule asks for. The planner knows all
+bids and supplies of a cell and tick; with the reactor it also pays the reactor's price for what that sells.
 """
 
 from collections import Counter, defaultdict
@@ -15,7 +15,9 @@ from scipy.optimize import linprog
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply, Tick
 from gridfleet.devices.config.scenario import Scenario, load
 from gridfleet.devices.market.cell_market import CellMarket
-from gridfleet.devices.market.shipped_rules import PAY_AS_BID
+from gridfleet.devices.market.clearing_rule import ClearingRule
+from gridfleet.devices.market.rule_registry import CLEARING_RULES
+from gridfleet.devices.market.shipped_rules import PAY_AS_BID, UNIFORM_PRICE
 from gridfleet.devices.runtime.simulation import Simulation
 
 REACTOR_PRICE = 900_000
@@ -52,15 +54,16 @@ packages = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max
 )
 
 
+@pytest.mark.parametrize("rule", [PAY_AS_BID, UNIFORM_PRICE], ids=lambda rule: rule.name)
 @given(
     st.integers(0, 100),
     st.dictionaries(st.sampled_from([f"c{n}" for n in range(6)]), packages),
     st.dictionaries(st.sampled_from([f"t{n}" for n in range(4)]), st.integers(0, 3 * 10**5)),
 )
 def test_clearing_a_market_is_optimal(
-    tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
+    rule: ClearingRule, tick: int, bids: dict[str, tuple[Package, ...]], supplies: dict[str, int]
 ) -> None:
-    market = CellMarket(tick, PAY_AS_BID)
+    market = CellMarket(tick, rule)
     market.bids, market.supplies = bids, supplies
     welfare = sum(-claim[0] * energy_wh for name in supplies for claim, energy_wh in market.clear(name))
     demands = [(p.price_ueur_per_kwh, p.energy_wh) for wanted in bids.values() for p in wanted]
@@ -81,6 +84,7 @@ class Market:
     reactor_wh: int = 0
     served_wh: Counter[tuple[str, int]] = field(default_factory=Counter)
     wanted_wh: dict[tuple[str, int], int] = field(default_factory=dict)
+    bid_prices: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 class Record:
@@ -105,6 +109,7 @@ class Record:
                 for p in message.packages:
                     market.demands.append((p.price_ueur_per_kwh, p.energy_wh))
                     market.wanted_wh[sender, p.index] = p.energy_wh
+                    market.bid_prices[sender, p.index] = p.price_ueur_per_kwh
             case Award():
                 self.awards[sender, scope, message.tick, message.serial] = message
             case Receipt():
@@ -115,10 +120,11 @@ class Record:
         market = self.markets[self.cell_of[consumer], receipt.tick]
         for lot in receipt.lots:
             market.served_wh[consumer, lot.index] += lot.energy_wh
+            bid = market.bid_prices[consumer, lot.index]
             if self.phase == "trade" and self.cell_of[producer] == self.cell_of[consumer]:
-                market.from_wind += lot.price_ueur_per_kwh * lot.energy_wh
+                market.from_wind += bid * lot.energy_wh
             elif producer.startswith("reactor"):
-                market.from_reactor += (lot.price_ueur_per_kwh - REACTOR_PRICE) * lot.energy_wh
+                market.from_reactor += (bid - REACTOR_PRICE) * lot.energy_wh
                 market.reactor_wh += lot.energy_wh
 
 
@@ -128,9 +134,10 @@ def recorded(scenario: Scenario, ticks: int) -> Record:
     return record
 
 
+@pytest.mark.parametrize("rule", CLEARING_RULES.names())
 @pytest.mark.parametrize("changes", [(), ("settings.turbine_scale=0.05",)], ids=["normal", "scarce"])
-def test_every_tick_of_a_run_is_optimal(changes: tuple[str, ...]) -> None:
-    record = recorded(load("normal", changes), 24)
+def test_every_tick_of_a_run_is_optimal(changes: tuple[str, ...], rule: str) -> None:
+    record = recorded(load("normal", (*changes, f"settings.clearing_rule={rule}")), 24)
     assert len(record.markets) == 24
     for market in record.markets.values():
         assert agree(market.from_wind, optimum(market.demands, market.supply_wh))
@@ -144,9 +151,10 @@ def test_every_tick_of_a_run_is_optimal(changes: tuple[str, ...]) -> None:
         assert all(market.from_wind for market in record.markets.values())
 
 
-def test_every_cell_of_a_run_with_neighbours_is_optimal() -> None:
+@pytest.mark.parametrize("rule", CLEARING_RULES.names())
+def test_every_cell_of_a_run_with_neighbours_is_optimal(rule: str) -> None:
     changes = ("area.rows=2", "area.columns=2", "turbines.count=6", "settings.turbine_scale=0.3")
-    record = recorded(load("normal", changes), 12)
+    record = recorded(load("normal", (*changes, f"settings.clearing_rule={rule}")), 12)
     assert len({cell for cell, _ in record.markets}) == 4
     for market in record.markets.values():
         assert agree(market.from_wind, optimum(market.demands, market.supply_wh))
