@@ -40,7 +40,16 @@ def render(view: SiteView, height: int) -> "RenderableType":
     devices = _devices(view, max(height - SHOWN_TICKS - _OTHER_LINES, MIN_DEVICES))
     events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-SHOWN_EVENTS:]]
     return Group(
-        figures, *choices, roles, heading, _market(view), Text(""), devices, Text(""), Text("Events", "italic"), *events
+        figures,
+        *choices,
+        roles,
+        heading,
+        _market(view),
+        Text(""),
+        devices,
+        Text(""),
+        Text("Events", "italic"),
+        *events,
     )
 
 
