@@ -50,12 +50,17 @@ def time_axis(axes: Axes, timeline: Timeline, *, top: bool = True, bottom: bool 
 
 
 def legend(
-    axes: Axes, timeline: Timeline, handles: Sequence[Artist] | None = None, title: str | None = None
+    axes: Axes,
+    timeline: Timeline,
+    handles: Sequence[Artist] | None = None,
+    title: str | None = None,
+    *,
+    top: bool = True,
 ) -> None:
-    """Put the legend above the axes and above the names of events, where it covers nothing."""
+    """Put the legend above the axes and, in the top panel, above the names of events, where it covers nothing."""
     shown = axes.get_legend_handles_labels()[0] if handles is None else handles
     if shown:
-        room = 1.7 if timeline.spans else 0.2
+        room = 1.7 if top and timeline.spans else 0.2
         box = axes.legend(
             handles=shown, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, borderaxespad=room
         )

@@ -7,7 +7,16 @@ from typing import Final, NamedTuple
 from matplotlib.figure import Figure
 
 from gridfleet.dashboards.plots import style
-from gridfleet.dashboards.plots.figures import batteries, charging, device_map, money, power, vehicle
+from gridfleet.dashboards.plots.figures import (
+    batteries,
+    charging,
+    device_map,
+    money,
+    own_figures,
+    power,
+    storages,
+    vehicle,
+)
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.timeline import Timeline, read_timeline
 from gridfleet.dashboards.store.database import Store
@@ -24,6 +33,8 @@ class Plot(NamedTuple):
     source: str
     """Files and columns of the export that hold the same figures."""
     draw: Callable[[Timeline], Figure]
+    rows: str = ""
+    """The table of the store without whose rows the figure is left out; empty for one that every report has."""
 
 
 PLOTS: Final = (
@@ -38,7 +49,7 @@ PLOTS: Final = (
     Plot(
         "power-difference",
         "Power difference",
-        "Wind generation minus demand. Above zero there is a surplus; below zero the reactor supplies energy, "
+        "Generation minus demand. Above zero there is a surplus; below zero the reactor supplies energy, "
         "or some demand is not met.",
         "kWh per tick",
         "ticks.csv: generated_kwh, demand_kwh",
@@ -63,34 +74,35 @@ PLOTS: Final = (
     ),
     Plot(
         "chargers-consumers",
-        "Bought by consumers and by chargers",
-        "Energy bought by households, commerce and farms, and on top of it the energy that chargers stored.",
+        "Energy bought, by role",
+        "Energy bought by consumers, and on top of it what chargers and storages bought for their batteries.",
         "kWh per tick",
-        "ledger.csv: consumer, energy_kwh; agents.csv: kind",
-        power.chargers_and_consumers,
+        "ledger.csv: consumer, energy_kwh; store, table agents: role",
+        power.bought_by_role,
     ),
     Plot(
         "generation-per-producer",
         "Generation per producer",
-        "Mean power of each turbine and of the reactor; turbines differ in line style.",
+        "Mean power that each producer, storage and grid supply delivered: a colour for each role, a line style "
+        "for each device.",
         "kW",
-        "agents.csv: kind, power_kw",
+        "agents.csv: power_kw; store, table agents: role",
         power.generation_per_producer,
     ),
     Plot(
         "money-per-producer",
         "Earnings per producer",
-        "Earnings of each producer since the start.",
+        "Earnings of each producer since the start; of a storage, less what it paid.",
         "€",
-        "agents.csv: kind, money_eur",
+        "agents.csv: money_eur; store, table agents: role",
         money.money_per_producer,
     ),
     Plot(
         "stored-total",
-        "Energy stored in all chargers",
-        "Energy in the buffers of all chargers at the end of each tick.",
+        "Stored energy",
+        "Energy in the buffers of all chargers at the end of each tick; where there are storages, theirs on top.",
         "kWh",
-        "ticks.csv: charger_stored_kwh",
+        "ticks.csv: charger_stored_kwh; store, table storages: stored_wh",
         batteries.stored_total,
     ),
     Plot(
@@ -98,8 +110,17 @@ PLOTS: Final = (
         "Battery of each charger",
         "State of charge of each charger's buffer.",
         "%",
-        "agents.csv: kind, state_of_charge",
+        "agents.csv: state_of_charge; store, table agents: role",
         batteries.charger_batteries,
+    ),
+    Plot(
+        "storages",
+        "Storages",
+        "Each storage's state of charge, and the energy that all storages together sold and bought.",
+        "%, kWh per tick",
+        "agents.csv: state_of_charge; store, table storages: bought_wh, sold_wh",
+        storages.storages,
+        rows="storages",
     ),
     Plot(
         "accepted-offers",
@@ -127,22 +148,40 @@ PLOTS: Final = (
         vehicle.vehicle_history,
     ),
     Plot(
+        "figures",
+        "Figures that devices report of their own",
+        "The mean of each figure over the devices of a kind; the band reaches from the smallest to the largest value.",
+        "each figure's own",
+        "agents.csv: a column for each figure",
+        own_figures.own_figures,
+        rows="figures",
+    ),
+    Plot(
         "map",
         "Map",
         "Last position of every device, with each vehicle's route to its next stop and its destination.",
         "degrees",
-        "agents.csv: kind, latitude, longitude; store, table vehicles: next and destination",
+        "agents.csv: kind, latitude, longitude; store, table agents: role, and table vehicles: next and destination",
         device_map.map_of_devices,
     ),
 )
 
 
+def plots_of(store: Store) -> list[Plot]:
+    """Return the figures that the report of a run has."""
+    return [plot for plot in PLOTS if not plot.rows or _has_rows(store, plot.rows)]
+
+
+def _has_rows(store: Store, table: str) -> bool:
+    return next(store.select(f"SELECT 1 FROM {table} LIMIT 1"), None) is not None  # noqa: S608  the code's own SQL
+
+
 def render_all(store: Store, plots_directory: Path | None = None) -> dict[str, str]:
-    """Draw each figure once; return it as SVG by name, and write it as PNG if a directory is given."""
+    """Draw each figure of a run once; return it as SVG by name, and write it as PNG if a directory is given."""
     timeline = read_timeline(store)
     found = {}
     with style.house_style():
-        for plot in PLOTS:
+        for plot in plots_of(store):
             figure = plot.draw(timeline)
             if plots_directory is not None:
                 save_png(figure, plots_directory / f"{plot.name}.png")

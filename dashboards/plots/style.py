@@ -4,13 +4,15 @@ The colours extend the palette of Okabe and Ito (2008). Each has a twin for dark
 the light ones into CSS variables, so that an inline figure follows the page.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from gridfleet.broker.protocol.messages import Role
 
 
 class Colour(NamedTuple):
@@ -46,6 +48,7 @@ REACTOR: Final = COLOURS["reactor"].light
 CONSUMER: Final = COLOURS["consumer"].light
 CHARGER: Final = COLOURS["charger"].light
 VEHICLE: Final = COLOURS["vehicle"].light
+STORAGE: Final = COLOURS["storage"].light
 IMPORTED: Final = COLOURS["imported"].light
 CURTAILED: Final = COLOURS["curtailed"].light
 PRICE: Final = COLOURS["price"].light
@@ -54,17 +57,19 @@ INK: Final = COLOURS["ink"].light
 MUTED: Final = COLOURS["muted"].light
 GRID: Final = COLOURS["grid"].light
 
-KIND_COLOURS: Final = {
-    "turbine": WIND,
-    "reactor": REACTOR,
-    "consumer": CONSUMER,
-    "charger": CHARGER,
-    "vehicle": VEHICLE,
+ROLE_COLOURS: Final[Mapping[str, str]] = {
+    Role.PRODUCER: WIND,
+    Role.GRID_SUPPLY: REACTOR,
+    Role.CONSUMER: CONSUMER,
+    Role.STORAGE: STORAGE,
+    Role.CHARGER: CHARGER,
+    Role.VEHICLE: VEHICLE,
 }
+"""The colour of the devices of a role, whatever their kinds."""
 RUN_COLOURS: Final = tuple(colour.light for name, colour in COLOURS.items() if name.startswith("run-"))
 """Colours of the sets of runs in a comparison."""
 DASHES: Final = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (9, 3)))
-"""Line styles that distinguish devices of one kind, which have the same colour."""
+"""Line styles that distinguish devices of one role, which have the same colour."""
 WIDTH_INCHES: Final = 9.0
 TITLE_POINTS: Final = 18
 """Height of a figure's title, from its upper edge."""

@@ -14,7 +14,7 @@ from gridfleet.dashboards.plots.curves import Curves, curves_of
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, Metric, metric_values, number_text, page_unit
+from gridfleet.dashboards.reports.metrics import Metric, metric_values, metrics_of, number_text, page_unit
 from gridfleet.dashboards.store.database import Store
 
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
@@ -71,7 +71,8 @@ def compare(results: Mapping[str, Sequence[RunResult]]) -> list[Spread]:
     """Return the spread of every metric for every label, in the order of the metrics, then of the labels."""
     if not results or not all(results.values()):
         raise ComparisonError("nothing to compare: give at least one label, and at least one run for each")
-    return [spread_of(label, metric, runs) for metric in METRICS for label, runs in results.items()]
+    names = {name for runs in results.values() for run in runs for name in run.figures}
+    return [spread_of(label, metric, runs) for metric in metrics_of(names) for label, runs in results.items()]
 
 
 def spread_of(label: str, metric: Metric, runs: Sequence[RunResult]) -> Spread:
@@ -127,7 +128,7 @@ def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread],
     texts = {(s.label, s.metric.name): s.text() for s in spreads}
     rows = [
         (metric.title, page_unit(metric.unit), *(texts[label, metric.name] for label in labels))
-        for metric in METRICS
+        for metric in dict.fromkeys(spread.metric for spread in spreads)
     ]
     seeds = [
         (label, str(len(runs)), ", ".join(str(run.seed) for run in runs)) for label, runs in results.items()

@@ -10,9 +10,11 @@ from typing import Final
 
 from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
-from gridfleet.dashboards.plots.catalog import PLOTS, render_all
+from gridfleet.dashboards.kind_names import plural, singular
+from gridfleet.dashboards.plots.catalog import plots_of, render_all
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
-from gridfleet.dashboards.reports.metrics import METRICS, metric_values, number_text, page_unit
+from gridfleet.dashboards.reports.metrics import metric_values, metrics_of, number_text, page_unit
+from gridfleet.dashboards.reports.own_figures import own_figures_html
 from gridfleet.dashboards.reports.run_segments import run_segments
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.reports.summary_text import summary_sentences
@@ -24,6 +26,9 @@ MAX_EVENTS: Final = 40
 FILES: Final = ("ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "summary.json")
 
 _SPAN: Final = "SELECT min(simulated_ms), max(simulated_ms), max(tick) FROM ticks"
+_DEVICES: Final = (
+    "SELECT role, kind, count(DISTINCT agent) FROM agents GROUP BY role, kind ORDER BY role, kind"
+)
 _CELLS: Final = (
     "SELECT cell, sum(sold_wh), sum(generated_wh), sum(reactor_wh), sum(imported_wh), sum(exported_wh), "
     "sum(curtailed_wh) FROM ticks GROUP BY cell ORDER BY sum(sold_wh) DESC, cell"
@@ -52,6 +57,7 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
         _segments(store),
         "<h2>Key figures</h2>",
         _key_figures(store),
+        own_figures_html(store),
         _cells(store),
         _events(store),
         "<h2>Figures</h2>",
@@ -62,7 +68,8 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
                 (("", plot.shows), ("Unit:", plot.unit), ("Source:", plot.source)),
                 "map" if plot.name == "map" else "",
             )
-            for plot in PLOTS
+            for plot in plots_of(store)
+            if plot.name in pictures
         ),
         _footer(facts.version),
     ]
@@ -103,16 +110,22 @@ def _facts(store: Store) -> str:
         rows.append(("From", minute_text(begin_ms)))
         rows.append((f"To the end of tick {last_tick}", minute_text(end_ms + facts.tick_ms)))
     rows.append(("Cells", str(summary["cells"])))
-    rows.extend(
-        (f"{kind.capitalize()}s", number_text(count, 0))
-        for kind, count in summary["counts"]["agents"].items()
-    )
+    rows.extend((_devices(role, kind), number_text(count, 0)) for role, kind, count in store.select(_DEVICES))
     return facts_list(rows)
+
+
+def _devices(role: str, kind: str) -> str:
+    """Return a kind in the plural with its role, which is left out where it says the same."""
+    name = plural(kind).capitalize()
+    return name if role == kind else f"{name} ({singular(role)})"
 
 
 def _key_figures(store: Store) -> str:
     found = metric_values(store)
-    rows = [(m.title, number_text(found[m.name], m.places), page_unit(m.unit), m.source) for m in METRICS]
+    rows = [
+        (m.title, number_text(found[m.name], m.places), page_unit(m.unit), m.source)
+        for m in metrics_of(found)
+    ]
     return table(("Figure", "Value", "Unit", "Source"), rows, numbers=(1,), kind="key")
 
 

@@ -23,6 +23,8 @@ _TRADES: Final = (
     "SELECT count(*), coalesce(sum(energy_wh), 0), coalesce(sum(energy_wh / 1000 * price_ueur), 0), "
     "coalesce(sum(energy_wh % 1000 * price_ueur), 0) FROM trades"
 )
+_STORAGES: Final = "SELECT sum(bought_wh), sum(sold_wh), sum(loss_wh) FROM storages"
+_STORAGE_STORED: Final = "SELECT sum(stored_wh) FROM storages WHERE tick = (SELECT max(tick) FROM storages)"
 _KINDS: Final = "SELECT kind, count(DISTINCT agent) FROM agents GROUP BY kind ORDER BY kind"
 _OUTCOMES: Final = "SELECT outcome, count(*) FROM reservations GROUP BY outcome ORDER BY outcome"
 
@@ -68,6 +70,7 @@ def summarise(store: Store) -> dict[str, Any]:
             "lowest_price_eur_per_kwh": None if lowest is None else lowest / UEUR_PER_EUR,
             "reactor_share": round(reactor / sold, 6) if sold else None,
             "charger_stored_kwh": _kwh(stored),
+            **_storages(store),
         },
         "counts": {
             "agents": dict(store.select(_KINDS)),
@@ -86,6 +89,20 @@ def summarise(store: Store) -> dict[str, Any]:
             for found in store.invariants()
         ],
         "verdict": verdict(store),
+    }
+
+
+def _storages(store: Store) -> dict[str, float]:
+    """Return the totals of the storages; nothing where there is none."""
+    ((bought, sold, loss),) = store.select(_STORAGES)
+    if bought is None:
+        return {}
+    ((stored,),) = store.select(_STORAGE_STORED)
+    return {
+        "storage_bought_kwh": _kwh(bought),
+        "storage_sold_kwh": _kwh(sold),
+        "storage_loss_kwh": _kwh(loss),
+        "storage_stored_kwh": _kwh(stored),
     }
 
 

@@ -1,4 +1,4 @@
-"""Sum up a run in three sentences, computed from its rows."""
+"""Sum up a run in three sentences, and a fourth where there are storages, computed from its rows."""
 
 import math
 
@@ -15,7 +15,7 @@ _QUARTERS = (
 
 
 def summary_sentences(store: Store) -> list[str]:
-    """Return three sentences as plain text: what was traded, where it came from, how charging went."""
+    """Return sentences as plain text: what was traded, where it came from, how charging went, what storages did."""
     summary = summarise(store)
     if not summary["ticks"]:
         return ["No tick was recorded.", "Nothing was traded.", "No vehicle was charged."]
@@ -25,6 +25,7 @@ def summary_sentences(store: Store) -> list[str]:
         _trade(summary["counts"]["agents"], summary["cells"], hours, found),
         _origin(found),
         _charging(store, hours, found),
+        *_storages(found),
     )
     return [sentence.replace(" €", "\u00a0€").replace(" %", "\u00a0%") for sentence in sentences]
 
@@ -64,14 +65,12 @@ def _origin(found: dict[str, float]) -> str:
             f"The reactor supplied {number_text(share, 1)} % of it ({energy_text(found['reactor_kwh'])})"
         )
     if not found["generated_kwh"]:
-        return f"{reactor}; the turbines generated nothing."
+        return f"{reactor}; nothing was generated."
     if not found["curtailed_kwh"]:
-        return (
-            f"{reactor}; all of the {energy_text(found['generated_kwh'])} that turbines generated was sold."
-        )
+        return f"{reactor}; all of the {energy_text(found['generated_kwh'])} that producers offered was sold."
     part = 100 * found["curtailed_kwh"] / found["generated_kwh"]
     return (
-        f"{reactor}; of the {energy_text(found['generated_kwh'])} that turbines generated, "
+        f"{reactor}; of the {energy_text(found['generated_kwh'])} that producers offered, "
         f"{number_text(part, 1)} % was not sold and was curtailed."
     )
 
@@ -96,6 +95,15 @@ def _charging(store: Store, hours: float, found: dict[str, float]) -> str:
         f"{buffers}; vehicles accepted {offers} ({ends}), at {number_text(early / UEUR_PER_EUR, 2)} €/kWh "
         f"in the first quarter of the run and {number_text(late / UEUR_PER_EUR, 2)} €/kWh in the last."
     )
+
+
+def _storages(found: dict[str, float]) -> list[str]:
+    if "storage_bought_kwh" not in found:
+        return []
+    bought, sold, stored = (
+        energy_text(found[f"storage_{name}_kwh"]) for name in ("bought", "sold", "stored_end")
+    )
+    return [f"Storages bought {bought}, sold {sold}, and held {stored} at the end."]
 
 
 def _count(number: int, thing: str) -> str:

@@ -29,7 +29,7 @@ from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.market.aggregate import Lots
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TradeRow
-from gridfleet.dashboards.telemetry.device_points import cell_points, cell_tag, device_point
+from gridfleet.dashboards.telemetry.device_points import account_points, cell_points, cell_tag
 from gridfleet.dashboards.telemetry.market_points import MarketPoints
 from gridfleet.dashboards.telemetry.points import Point, Value, id_or_unknown
 from gridfleet.dashboards.telemetry.reservation_points import offer_point, reservation_point
@@ -42,7 +42,7 @@ from gridfleet.dashboards.telemetry.table import (
     FLEET,
     MESSAGES,
 )
-from gridfleet.dashboards.telemetry.tags import OTHER, REASONS
+from gridfleet.dashboards.telemetry.tags import OTHER, REASONS, DeviceTags
 
 Sink = Callable[[Point], None]
 _LATE_TICKS: Final = 8
@@ -78,6 +78,7 @@ class Collector:
         """Added to simulated time; other than 0 only where points have the time of day."""
         self._run: dict[str, str] = {"site": site, "run": run or scenario or site}
         self._births: dict[str, Presence] = {}
+        self._device_tags = DeviceTags()
         self._online: set[str] = set()
         self._tick: Tick | None = None
         self._phase_began_s = 0.0
@@ -107,20 +108,28 @@ class Collector:
         cell = cell_tag(self._births, sender)
         self._received[cell, message.TYPE] += 1
         if isinstance(message, State):
-            begun = self._begins.get(message.tick)
-            if begun is not None and not isinstance(message, ClockState):
-                self._sink(device_point(self._run, cell, sender, message, begun[0]))
-                self._reported.setdefault(message.tick, {})[sender] = message.measured
+            self._on_state(cell, sender, message)
         elif isinstance(message, Sample | Incident):
             place = self._births.get(sender)
-            kind = OTHER if place is None else str(place.kind)
-            tags = {**self._run, "cell": cell, "kind": kind, "device": id_or_unknown(sender)}
+            what = self._device_tags.of_device(
+                *((OTHER, OTHER) if place is None else (place.role, place.kind))
+            )
+            tags = {**self._run, "cell": cell, **what, "device": id_or_unknown(sender)}
             if isinstance(message, Sample):
                 self._sink(sample_point(tags, message, self._wall_ms))
             else:
                 self._sink(incident_point(tags, message, self._wall_ms))
         elif isinstance(message, Decline):
             self._declined[cell, message.reason if message.reason in REASONS else OTHER] += 1
+
+    def _on_state(self, cell: str, sender: str, state: State) -> None:
+        begun = self._begins.get(state.tick)
+        if begun is None or isinstance(state, ClockState):
+            return
+        birth = self._births.get(sender)
+        for point in account_points(self._run, cell, sender, state, birth, self._device_tags, begun[0]):
+            self._sink(point)
+        self._reported.setdefault(state.tick, {})[sender] = state.measured
 
     def _on_tick(self, tick: Tick) -> None:
         last, self._tick = self._tick, tick
@@ -175,22 +184,25 @@ class Collector:
         self._reported.pop(tick - 1, None)
 
     def _fleet(self, reported: Mapping[str, bool], time_ms: int) -> None:
-        groups: dict[tuple[str, str], list[int]] = {}
+        groups: dict[tuple[str, str, str], list[int]] = {}
         for device, place in self._births.items():
             if place.role is not Role.CLOCK:
-                counts = groups.setdefault((id_or_unknown(place.cell), place.kind), [0, 0, 0, 0])
+                what = self._device_tags.of_device(place.role, place.kind)
+                group = (id_or_unknown(place.cell), what["role"], what["kind"])
+                counts = groups.setdefault(group, [0, 0, 0, 0])
                 counts[0] += 1
                 counts[1] += device in self._online
                 counts[2] += device in reported
                 counts[3] += reported.get(device, False)
-        for (cell, kind), (devices, online, reporting, with_sensors) in sorted(groups.items()):
+        for (cell, role, kind), (devices, online, reporting, with_sensors) in sorted(groups.items()):
             fields: dict[str, Value | None] = {
                 "devices": devices,
                 "online": online,
                 "reporting": reporting,
                 "with_sensors": with_sensors,
             }
-            self._sink(Point(FLEET.name, {**self._run, "cell": cell, "kind": str(kind)}, fields, time_ms))
+            tags = {**self._run, "cell": cell, "role": role, "kind": kind}
+            self._sink(Point(FLEET.name, tags, fields, time_ms))
 
     def _clock(self, tick: Tick) -> dict[str, Value | None]:
         settings = tick.settings
@@ -230,7 +242,9 @@ class Collector:
         figures = MarketPoints(record, self._births, algorithm)
         for point in figures.points(self._run, time_ms):
             self._sink(point)
-        for point in cell_points(self._run, algorithm, self._births, record.market.states, time_ms):
+        for point in cell_points(
+            self._run, algorithm, self._births, record.market.states, self._device_tags, time_ms
+        ):
             self._sink(point)
         if record.open:
             self._open[record.tick] = figures

@@ -1,21 +1,24 @@
-"""Points of devices' accounts: one for each account, and sums over each cell at the end of a tick."""
+"""Points of devices' accounts: one for each account and each figure in it, and sums over each cell of a tick."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gridfleet.broker.protocol.messages import (
+    BuyerState,
     ChargerState,
     ConsumerState,
     Presence,
     ProducerState,
     State,
+    StorageState,
     VehicleState,
 )
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.dashboards.telemetry.points import UNKNOWN, Point, Value, id_or_unknown
-from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, REJECTS, VEHICLES
-from gridfleet.dashboards.telemetry.tags import OTHER, REASONS, STATUSES
+from gridfleet.dashboards.telemetry.table import CHARGING, DEVICE, FIGURE, REJECTS, VEHICLES
+from gridfleet.dashboards.telemetry.tags import OTHER, REASONS, STATUSES, DeviceTags
 
 Tags = Mapping[str, str]
 _WAITING: Final = "heading"
@@ -31,22 +34,45 @@ class _Cell:
         self.chargers: list[ChargerState] = []
         self.statuses: Counter[str] = Counter()
         """Status -> vehicles."""
-        self.rejects: Counter[tuple[str, str]] = Counter()
-        """(kind, reason) -> messages."""
+        self.rejects: Counter[tuple[str, str, str]] = Counter()
+        """(role, kind, reason) -> messages."""
 
-    def add(self, state: State) -> None:
+    def add(self, state: State, device_tags: DeviceTags) -> None:
         if isinstance(state, ChargerState):
             self.chargers.append(state)
         elif isinstance(state, VehicleState):
             self.statuses[state.status if state.status in STATUSES else OTHER] += 1
         for reason, count in state.refused.items():
-            self.rejects[state.kind, reason if reason in REASONS else OTHER] += count
+            tags = device_tags.of_device(role_of(state), state.kind)
+            self.rejects[tags["role"], tags["kind"], reason if reason in REASONS else OTHER] += count
 
 
-def device_point(run: Tags, cell: str, device: str, state: State, time_ms: int) -> Point:
-    """Return the point of a device's account."""
-    tags = {**run, "cell": cell, "kind": state.kind, "device": device}
-    return Point(DEVICE.name, tags, {**_common(state), **_own(state)}, time_ms)
+def role_of(state: State) -> str:
+    """Return the role that an account states."""
+    return str(getattr(state, "role", OTHER))
+
+
+def account_points(
+    run: Tags,
+    cell: str,
+    device: str,
+    state: State,
+    birth: Presence | None,
+    device_tags: DeviceTags,
+    time_ms: int,
+) -> Iterator[Point]:
+    """Return the point of a device's account, and one for each figure of its own; `birth` gives their units."""
+    what = device_tags.of_device(role_of(state), state.kind)
+    tags = {**run, "cell": cell, **what, "device": device}
+    yield Point(DEVICE.name, tags, {**_common(state), **_own(state)}, time_ms)
+    if not state.figures:
+        return
+    units = {} if birth is None else {each.name: each.unit for each in birth.figures}
+    place = {**run, "cell": cell, "kind": what["kind"], "device": device}
+    for name, value in sorted(state.figures.items()):
+        figure = device_tags.of_figure(name, units.get(name))
+        if figure["figure"] != OTHER and math.isfinite(value):
+            yield Point(FIGURE.name, {**place, **figure}, {"value": float(value)}, time_ms)
 
 
 def cell_tag(births: Mapping[str, Presence], device: str) -> str:
@@ -56,7 +82,12 @@ def cell_tag(births: Mapping[str, Presence], device: str) -> str:
 
 
 def cell_points(
-    run: Tags, algorithm: str, births: Mapping[str, Presence], states: Mapping[str, State], time_ms: int
+    run: Tags,
+    algorithm: str,
+    births: Mapping[str, Presence],
+    states: Mapping[str, State],
+    device_tags: DeviceTags,
+    time_ms: int,
 ) -> Iterable[Point]:
     """Return the sums of a tick's accounts in each cell: charging, vehicles, rejects."""
     cells: dict[str, _Cell] = {}
@@ -65,7 +96,7 @@ def cell_points(
         cell = cells.get(name)
         if cell is None:
             cell = cells[name] = _Cell()
-        cell.add(state)
+        cell.add(state, device_tags)
     for name, cell in sorted(cells.items()):
         tags = {**run, "cell": name}
         if cell.chargers:
@@ -75,8 +106,9 @@ def cell_points(
             for status in (*STATUSES, *([OTHER] if cell.statuses[OTHER] else [])):
                 counts: dict[str, Value | None] = {"vehicles": cell.statuses[status]}
                 yield Point(VEHICLES.name, {**tags, "status": status}, counts, time_ms)
-        for (kind, reason), count in sorted(cell.rejects.items()):
-            yield Point(REJECTS.name, {**tags, "kind": kind, "reason": reason}, {"rejects": count}, time_ms)
+        for (role, kind, reason), count in sorted(cell.rejects.items()):
+            by = {"role": role, "kind": kind, "reason": reason}
+            yield Point(REJECTS.name, {**tags, **by}, {"rejects": count}, time_ms)
 
 
 def _charging(accounts: list[ChargerState], statuses: Counter[str]) -> dict[str, Value | None]:
@@ -109,7 +141,7 @@ def _common(state: State) -> dict[str, Value | None]:
 
 
 def _own(state: State) -> dict[str, Value | None]:
-    """Return the fields that only this kind of device has."""
+    """Return the fields that only devices of its role have."""
     if isinstance(state, ProducerState):
         return {
             "generated_wh": state.generated_wh,
@@ -121,6 +153,17 @@ def _own(state: State) -> dict[str, Value | None]:
         }
     if isinstance(state, ConsumerState):
         return _bought(state)
+    if isinstance(state, StorageState):
+        return {
+            **_bought(state),
+            **_battery(state),
+            "announced_wh": state.announced_wh,
+            "sold_wh": state.sold_wh,
+            "unsettled_wh": state.unsettled_wh,
+            "earned_eur": state.earned_neur / NEUR_PER_EUR,
+            "discharge_loss_wh": state.discharge_loss_wh,
+            "faults": ", ".join(state.faults),
+        }
     if isinstance(state, ChargerState):
         return {
             **_bought(state),
@@ -154,7 +197,7 @@ def _own(state: State) -> dict[str, Value | None]:
     return {}
 
 
-def _bought(state: ConsumerState | ChargerState) -> dict[str, Value | None]:
+def _bought(state: BuyerState) -> dict[str, Value | None]:
     return {
         "demand_wh": state.demand_wh,
         "bought_wh": state.bought_wh,
@@ -162,7 +205,7 @@ def _bought(state: ConsumerState | ChargerState) -> dict[str, Value | None]:
     }
 
 
-def _battery(state: ChargerState | VehicleState) -> dict[str, Value | None]:
+def _battery(state: StorageState | ChargerState | VehicleState) -> dict[str, Value | None]:
     return {
         "stored_wh": state.stored_wh,
         "capacity_wh": state.capacity_wh,

@@ -37,7 +37,7 @@ class LiveStatus:
             while len(self._grid) > SHARE_TICKS:
                 del self._grid[min(self._grid)]
         elif point.measurement == FLEET.name:
-            self._fleet[tags["cell"], tags["kind"]] = fields
+            self._fleet[tags["cell"], tags["role"], tags["kind"]] = fields
         elif point.measurement == AUDIT.name:
             self._breaches[tags["invariant"]] = _whole(fields, "breaches")
         elif point.measurement == DEVICE.name:
@@ -69,7 +69,7 @@ class LiveStatus:
 
     def _reset(self) -> None:
         self._grid: dict[int, dict[str, Mapping[str, Value | None]]] = {}
-        self._fleet: dict[tuple[str, str], Mapping[str, Value | None]] = {}
+        self._fleet: dict[tuple[str, str, str], Mapping[str, Value | None]] = {}
         self._breaches: dict[str, int] = {}
         self._faulty: set[str] = set()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
-from gridfleet.dashboards.reports.metrics import METRICS, number_text
+from gridfleet.dashboards.reports.metrics import number_text
 from gridfleet.provisioning.cli.terminal import coloured
 from gridfleet.provisioning.runs.results import clear_results, writing_results
 
@@ -27,9 +27,10 @@ def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | 
     A table wider than `columns` characters is split into blocks.
     """
     cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
-    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in METRICS]
+    metrics = list(dict.fromkeys(spread.metric for spread in spreads))
+    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in metrics]
     first = max(map(len, heads))
-    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in METRICS)) for label in labels}
+    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in metrics)) for label in labels}
     blocks = []
     left = list(labels)
     while left:
@@ -37,7 +38,7 @@ def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | 
         while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
             block.append(left.pop(0))
         lines = [coloured(_line("", first, [(label, widths[label]) for label in block]), "bold")]
-        for metric, head in zip(METRICS, heads, strict=True):
+        for metric, head in zip(metrics, heads, strict=True):
             lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

@@ -6,7 +6,7 @@ from math import isnan
 from typing import Final
 
 from gridfleet.dashboards.recording.recording import BREACHES
-from gridfleet.dashboards.reports.metrics import METRICS, metric_values, number_text
+from gridfleet.dashboards.reports.metrics import METRICS, STORAGE_METRICS, metric_values, number_text
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
@@ -21,6 +21,7 @@ GROUPS: Final = {
         "reactor_share",
         "charger_stored_end_kwh",
     ),
+    "Storages": ("storage_bought_kwh", "storage_sold_kwh", "storage_stored_end_kwh"),
     "Prices": ("mean_price", "lowest_price", "paid_eur"),
     "Charging": (
         "accepted_offers",
@@ -32,7 +33,7 @@ GROUPS: Final = {
     ),
     "Traffic": ("trades", "messages"),
 }
-_METRIC: Final = {metric.name: metric for metric in METRICS}
+_METRIC: Final = {metric.name: metric for metric in (*METRICS, *STORAGE_METRICS)}
 _GROUP_WIDTH: Final = 10
 _LINE: Final = 100
 _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() for name in names) + 2
@@ -47,7 +48,7 @@ def key_figures(store: Store) -> str:
         coloured(f"{head}, {count_text(devices, 'device')} in {count_text(summary['cells'], 'cell')}", "bold")
     ]
     for group, names in GROUPS.items():
-        for row, name in enumerate(names):
+        for row, name in enumerate(name for name in names if name in found):
             metric = _METRIC[name]
             number = number_text(found[name], metric.places).replace("\u202f", " ")
             unit = "" if isnan(found[name]) else metric.unit

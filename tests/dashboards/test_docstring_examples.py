@@ -15,6 +15,7 @@ import pytest
         "errors",
         "kind_names",
         "reports.metrics",
+        "reports.own_figures",
         "reports.summary_text",
         "grafana.templates",
         "grafana.builders.flux",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from influxdb_client.client.write import point as client
 
-from gridfleet.broker.protocol.messages import Role, Tick, VehicleState
+from gridfleet.broker.protocol.messages import Figure, Presence, Role, Tick, VehicleState
 from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.dashboards.recording.recording import Recording
 from gridfleet.dashboards.store.rows import RunFacts
@@ -15,16 +15,31 @@ from gridfleet.dashboards.telemetry.collector import run_name
 from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.dashboards.telemetry.table import BY_NAME, MEASUREMENTS
 from gridfleet.dashboards.telemetry.table.fields import FieldType, PointTime
-from gridfleet.dashboards.telemetry.tags import BANDS, EVENTS, OUTCOMES, REASONS, STATUSES
+from gridfleet.dashboards.telemetry.tags import (
+    BANDS,
+    EVENTS,
+    MAX_FIGURE_NAMES,
+    MAX_KINDS,
+    MAX_UNITS,
+    OUTCOMES,
+    REASONS,
+    STATUSES,
+)
 from tests.dashboards.runs import SMALL, message_log, record
-from tests.telemetry.collected import points, points_of
+from tests.telemetry.collected import messages_of_all_roles, points, points_of, points_of_all_roles
 
 TYPES = {FieldType.FLOAT: float, FieldType.INTEGER: int, FieldType.TEXT: str, FieldType.FLAG: bool}
 FAULTS = ("loss=0.1", "crash=0.02", "keep_state=false")
 
 
 def runs() -> list[tuple[Point, ...]]:
-    return [points(), points("normal", SMALL), points("storm", ticks=64), points("normal", (), FAULTS, 40)]
+    return [
+        points(),
+        points("normal", SMALL),
+        points("storm", ticks=64),
+        points("normal", (), FAULTS, 40),
+        points_of_all_roles(),
+    ]
 
 
 def test_every_point_matches_the_table() -> None:
@@ -56,7 +71,7 @@ def test_the_same_messages_make_the_same_points() -> None:
     assert once == [line_protocol(point) for point in points_of(log) if point.measurement != "clock"]
 
 
-@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("index", range(5))
 def test_no_two_points_share_tags_and_time_and_differ(index: int) -> None:
     """A point that is written again with other values is a correction: only a tick's market is corrected."""
     named: dict[object, set[str]] = defaultdict(set)
@@ -118,6 +133,37 @@ def test_tags_are_bounded() -> None:
     assert series["event"] <= 2 * devices + len(EVENTS)
     assert series["messages"] <= cells * len(TOPIC_TABLE)
     assert series["merit"] <= cells * len(BANDS)
+
+
+def test_kinds_figures_and_units_are_bounded() -> None:
+    """Other packages bring kinds; a device that invents new ones all the time does not fill the database."""
+    log = list(messages_of_all_roles())
+    for index, (now_ms, scope, sender, message) in enumerate(log):
+        if isinstance(message, Presence) and message.online:
+            figures = tuple(Figure(f"f{index}_{each}", f"unit {index} {each}") for each in range(8))
+            log[index] = (now_ms, scope, sender, replace(message, kind=f"kind-{index}", figures=figures))
+        elif isinstance(message, VehicleState):
+            figures_now = {f"f{index}_{each}": 1.0 for each in range(8)}
+            hostile = replace(message, kind=f"kind-{index}", figures=figures_now, refused={"late": 1})
+            log[index] = (now_ms, scope, sender, hostile)
+    values: dict[str, set[str]] = defaultdict(set)
+    for point in points_of(log):
+        for name, value in point.tags.items():
+            values[name].add(value)
+    assert len(values["kind"]) == MAX_KINDS + 1
+    assert len(values["figure"]) <= MAX_FIGURE_NAMES + 1
+    assert len(values["unit"]) <= MAX_UNITS + 1
+    assert values["role"] <= {*Role, "other"}
+
+
+def test_a_figure_has_a_point_of_its_own_with_the_unit_of_the_birth() -> None:
+    found = [point for point in points_of_all_roles() if point.measurement == "figure"]
+    assert {(p.tags["kind"], p.tags["device"], p.tags["figure"], p.tags["unit"]) for p in found} == {
+        ("heat-pump", f"heat-pump-{number}", name, unit)
+        for number in (1, 2)
+        for name, unit in (("indoor_c", "°C"), ("cop", "1"))
+    }
+    assert [p.fields["value"] for p in found if p.tags["figure"] == "indoor_c"][:2] == [20.5, 21.5]
 
 
 def test_a_run_is_named_after_the_beginning_of_its_clock() -> None:

@@ -1,6 +1,8 @@
 """The telemetry table: bounded tags, unique names, and the page written from it."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,31 @@ def test_numbers_that_grow_are_no_tags() -> None:
 
 def test_closed_lists_know_the_states_of_the_devices() -> None:
     assert set(tags.STATUSES) == set(VehicleStatus)
+
+
+def test_every_reason_for_which_a_message_is_refused_is_in_the_closed_list() -> None:
+    found = {
+        reason
+        for folder in ("broker", "devices")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for reason in _reasons(ast.parse(file.read_text(encoding="utf-8")))
+    }
+    assert {"late", "sensor", "weather", "broken promise", "malformed", "port", "sender"} <= found
+    assert found <= tags.REASONS, "add them to REASONS in dashboards/telemetry/tags.py"
+
+
+def _reasons(tree: ast.AST) -> Iterator[str]:
+    """Yield the texts in calls of `refuse`, and the second argument of PayloadError and Decline."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        given = {"refuse": call.args, "PayloadError": call.args[1:2], "Decline": call.args[1:2]}.get(name, [])
+        for argument in given:
+            branches = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+            for each in branches:
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    yield each.value
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Figures of the chargers' buffers, one by one and together."""
+"""Figures of stored energy: the chargers' buffers one by one, and all that chargers and storages keep."""
 
 import math
 
@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.dashboards.plots import style
-from gridfleet.dashboards.plots.axes import energy_unit, time_axis
+from gridfleet.dashboards.plots.axes import energy_unit, legend, time_axis
 from gridfleet.dashboards.plots.figures.power import NO_TICKS, single_point_marker
 from gridfleet.dashboards.plots.timeline import Series, Timeline
 
@@ -20,7 +21,7 @@ MAX_ROWS = 400
 
 def charger_batteries(timeline: Timeline) -> Figure:
     """Draw each charger's state of charge: a panel each for a few, a row each for many."""
-    levels = timeline.read_by("agent", "avg(state_of_charge)", "agents", "kind = 'charger'")
+    levels = timeline.read_by("agent", "avg(state_of_charge)", "agents", f"role = '{Role.CHARGER}'")
     title = "Battery of each charger"
     if not levels:
         figure = style.new_figure(title, 2.2)
@@ -35,16 +36,29 @@ def charger_batteries(timeline: Timeline) -> Figure:
 
 
 def stored_total(timeline: Timeline) -> Figure:
-    """Draw the energy in all chargers' buffers at the end of each tick."""
-    figure = style.new_figure("Energy stored in all chargers", 2.7)
+    """Draw the energy in all chargers' buffers at the end of each tick, and on top of it that in storages."""
+    figure = style.new_figure("Stored energy", 2.7)
     axes = figure.add_subplot()
     sums = "(SELECT tick, sum(charger_stored_wh) AS stored_wh FROM ticks GROUP BY tick)"
-    stored = timeline.read("avg(stored_wh)", sums)
-    divisor, unit = energy_unit(stored)
+    chargers = timeline.read("avg(stored_wh)", sums)
+    storages = timeline.read(
+        "avg(stored_wh)", "(SELECT tick, sum(stored_wh) AS stored_wh FROM storages GROUP BY tick)"
+    )
+    has_storages = bool(np.isfinite(storages).any())
+    both = np.nan_to_num(chargers) + np.nan_to_num(storages) if has_storages else chargers
+    divisor, unit = energy_unit(both)
     if timeline.bins:
-        axes.fill_between(timeline.ends, stored / divisor, color=style.CHARGER, alpha=0.25, linewidth=0)
-        axes.plot(timeline.ends, stored / divisor, color=style.CHARGER, **single_point_marker(timeline))
-        axes.set_ylim(0, max(1.0, float(np.nanmax(stored)) / divisor * 1.08))
+        floor = np.zeros(timeline.bins)
+        layers = [("chargers", style.CHARGER, chargers)]
+        layers += [("storages", style.STORAGE, both)] if has_storages else []
+        for name, colour, top in layers:
+            values = top / divisor
+            axes.fill_between(timeline.ends, floor, values, color=colour, alpha=0.25, linewidth=0)
+            axes.plot(timeline.ends, values, color=colour, label=name, **single_point_marker(timeline))
+            floor = values
+        if has_storages:
+            legend(axes, timeline)
+        axes.set_ylim(0, max(1.0, float(np.nanmax(both)) / divisor * 1.08))
     else:
         style.note_empty(axes, NO_TICKS)
     axes.set_ylabel(f"stored, {unit}")

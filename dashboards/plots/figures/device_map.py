@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -10,7 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.dashboards.kind_names import counted
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.timeline import Timeline
 
@@ -19,20 +23,17 @@ Line = list[tuple[float, float]]
 WIDTH_INCHES: Final = 6.6
 MAX_VECTORS: Final = 400
 """More marks of a kind than this are drawn as pixels, to keep the page small."""
-MARKS: Final = {
-    "turbine": ("^", 58),
-    "reactor": ("*", 130),
-    "consumer": ("s", 36),
-    "charger": ("o", 24),
-    "vehicle": ("D", 13),
+_UPRIGHT: Final = Path([(-0.6, -1.0), (0.6, -1.0), (0.6, 1.0), (-0.6, 1.0), (-0.6, -1.0)], closed=True)
+MARKS: Final[Mapping[str, tuple[str | Path, int]]] = {
+    Role.VEHICLE: ("D", 13),
+    Role.CHARGER: ("o", 24),
+    Role.CONSUMER: ("s", 36),
+    Role.STORAGE: (_UPRIGHT, 62),
+    Role.PRODUCER: ("^", 58),
+    Role.GRID_SUPPLY: ("*", 130),
 }
-PLURALS: Final = {
-    "turbine": "turbines",
-    "reactor": "reactor",
-    "consumer": "consumers",
-    "charger": "chargers",
-    "vehicle": "vehicles",
-}
+"""Mark and size of a role's devices, in the order of drawing: numerous ones first, rare ones on top."""
+_UNKNOWN_MARK: Final = ("X", 24)
 CITIES: Final = (
     ("Berlin", 52.52, 13.405),
     ("Hamburg", 53.551, 9.994),
@@ -41,7 +42,9 @@ CITIES: Final = (
     ("Frankfurt", 50.111, 8.682),
     ("Leipzig", 51.340, 12.375),
 )
-_LAST: Final = "SELECT kind, longitude, latitude, max(tick) FROM agents GROUP BY agent ORDER BY kind, agent"
+_LAST: Final = (
+    "SELECT role, kind, longitude, latitude, max(tick) FROM agents GROUP BY agent ORDER BY role, kind, agent"
+)
 _ROUTES: Final = (
     "SELECT longitude, latitude, next_longitude, next_latitude, destination_longitude, destination_latitude "
     "FROM vehicles JOIN agents ON agent = vehicle AND agents.tick = vehicles.tick "
@@ -76,11 +79,13 @@ def map_of_devices(timeline: Timeline) -> Figure:
             name, (longitude, latitude), (3, 2), textcoords="offset points", fontsize=7, color=style.CURTAILED
         )
     _routes(axes, timeline)
-    found: dict[str, Line] = {}
-    for kind, longitude, latitude, _ in timeline.store.select(_LAST):
-        found.setdefault(kind, []).append((longitude, latitude))
-    for kind in sorted(found, key=lambda kind: (_rank(kind), kind)):
-        _kind(axes, kind, found[kind])
+    found: dict[str, dict[str, Line]] = {}
+    for role, kind, longitude, latitude, _ in timeline.store.select(_LAST):
+        found.setdefault(role, {}).setdefault(kind, []).append((longitude, latitude))
+    for role in sorted(found, key=lambda role: (_rank(role), role)):
+        kinds = sorted(found[role], key=lambda kind: (-len(found[role][kind]), kind))
+        for place, kind in enumerate(kinds):
+            _kind(axes, role, kind, found[role][kind], hollow=place % 2 == 1)
     axes.set_xlim(5.4, 15.6)
     axes.set_ylim(47.05, 55.25)
     axes.set_aspect(1 / math.cos(math.radians(51.2)))
@@ -93,25 +98,25 @@ def map_of_devices(timeline: Timeline) -> Figure:
     return figure
 
 
-def _rank(kind: str) -> int:
-    """Return the order of drawing: numerous kinds first, rare ones on top."""
-    order = ("vehicle", "charger", "consumer", "turbine", "reactor")
-    return order.index(kind) if kind in order else -1
+def _rank(role: str) -> int:
+    """Return the order of drawing."""
+    return list(MARKS).index(role) if role in MARKS else -1
 
 
-def _kind(axes: Axes, kind: str, places: Line) -> None:
-    """Draw all devices of a kind."""
-    mark, size = MARKS.get(kind, ("X", 24))
+def _kind(axes: Axes, role: str, kind: str, places: Line, *, hollow: bool) -> None:
+    """Draw all devices of a kind with the mark of their role; hollow for every second kind of a role."""
+    mark, size = MARKS.get(role, _UNKNOWN_MARK)
+    colour = style.ROLE_COLOURS.get(role, style.MUTED)
     axes.scatter(
         [longitude for longitude, _ in places],
         [latitude for _, latitude in places],
         marker=mark,
         s=size if len(places) <= MAX_VECTORS else size / 3,
-        color=style.KIND_COLOURS.get(kind, style.MUTED),
-        edgecolors=style.GRID,
-        linewidths=0.5,
-        zorder=4 + _rank(kind),
-        label=f"{len(places)} {style.label(PLURALS.get(kind, kind))}",
+        facecolors="none" if hollow else colour,
+        edgecolors=colour if hollow else style.GRID,
+        linewidths=1.3 if hollow else 0.5,
+        zorder=4 + _rank(role),
+        label=style.label(counted(len(places), kind)),
         rasterized=len(places) > MAX_VECTORS,
     )
 

@@ -7,18 +7,18 @@ from matplotlib.figure import Figure
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.axes import legend, step_line, time_axis
-from gridfleet.dashboards.plots.figures.power import PRODUCERS, producer_lines, single_point_marker
+from gridfleet.dashboards.plots.figures.power import SELLER, SELLERS, seller_lines, single_point_marker
 from gridfleet.dashboards.plots.timeline import Timeline
 
 
 def money_per_producer(timeline: Timeline) -> Figure:
-    """Draw each producer's earnings since the start."""
+    """Draw each producer's earnings since the start; a storage's are what it earned less what it paid."""
     figure = style.new_figure("Earnings per producer", 3.1)
     axes = figure.add_subplot()
     # A bin shows its last tick: SQLite takes a bare column from the row that holds the max().
     latest = "max(tick * 1.0) * 0 + balance_neur"
-    earned = timeline.read_by("kind || char(9) || agent", latest, "agents", PRODUCERS)
-    lines = producer_lines(earned)
+    earned = timeline.read_by(SELLER, latest, "agents", SELLERS)
+    lines = seller_lines(earned)
     largest = max((float(np.nanmax(neur)) for *_, neur in lines), default=0.0) / NEUR_PER_EUR
     divisor, unit = (1e3 * NEUR_PER_EUR, "thousand €") if largest >= 20_000 else (NEUR_PER_EUR, "€")
     for name, colour, dash, neur in lines:

@@ -1,10 +1,12 @@
 """Figures of energy per tick: generated, used, and by whom."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from gridfleet.broker.protocol.messages import Role
+from gridfleet.dashboards.kind_names import counted
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.axes import band, energy_unit, legend, per_tick_label, step_line, time_axis
 from gridfleet.dashboards.plots.timeline import Series, Timeline
@@ -12,7 +14,21 @@ from gridfleet.dashboards.plots.timeline import Series, Timeline
 MAX_PRODUCERS = 6
 """More producers than this are drawn together."""
 NO_TICKS = "no tick was recorded"
-PRODUCERS = "kind IN ('turbine', 'reactor')"
+BUYERS: Final = (
+    (Role.CONSUMER, "consumers", style.CONSUMER),
+    (Role.CHARGER, "chargers", style.CHARGER),
+    (Role.STORAGE, "storages", style.STORAGE),
+)
+"""Who buys in a cell's market, in the order of the stack."""
+SELLING: Final = (
+    (Role.PRODUCER, style.WIND),
+    (Role.STORAGE, style.STORAGE),
+    (Role.GRID_SUPPLY, style.REACTOR),
+)
+SELLERS: Final = f"role IN ({', '.join(repr(role.value) for role, _ in SELLING)})"
+"""The rows of those that sell, as SQL."""
+SELLER: Final = "role || char(9) || kind || char(9) || agent"
+"""What `seller_lines` needs to know of a device, as SQL."""
 
 
 def consumption_and_generation(timeline: Timeline) -> Figure:
@@ -27,7 +43,7 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
     divisor, unit = energy_unit(demand, total["generated"] + total["reactor"])
     own = total["generated"] - total["curtailed"] - total["exported"]
     layers = [
-        ("wind used in the own cell", style.WIND, own),
+        ("used in the own cell", style.WIND, own),
         ("imported from other cells", style.IMPORTED, total["imported"]),
         ("reactor", style.REACTOR, total["reactor"]),
         ("curtailed", style.CURTAILED, total["curtailed"]),
@@ -51,8 +67,8 @@ def consumption_and_generation(timeline: Timeline) -> Figure:
 
 
 def power_difference(timeline: Timeline) -> Figure:
-    """Draw wind generation minus demand: a surplus above zero, a shortfall below."""
-    figure = style.new_figure("Power difference: wind generation minus demand", 2.9)
+    """Draw generation minus demand: a surplus above zero, a shortfall below."""
+    figure = style.new_figure("Power difference: generation minus demand", 2.9)
     axes = figure.add_subplot()
     difference = per_bin(timeline, "generated") - per_bin(timeline, "demand")
     divisor, unit = energy_unit(difference)
@@ -70,20 +86,22 @@ def power_difference(timeline: Timeline) -> Figure:
     return figure
 
 
-def chargers_and_consumers(timeline: Timeline) -> Figure:
-    """Stack the energy that consumers and chargers bought."""
-    figure = style.new_figure("Bought by consumers and by chargers", 3.1)
+def bought_by_role(timeline: Timeline) -> Figure:
+    """Stack the energy that consumers, chargers and storages bought."""
+    figure = style.new_figure("Energy bought, by role", 3.1)
     axes = figure.add_subplot()
-    kinds = "(SELECT agent, max(kind) AS kind FROM agents GROUP BY agent)"
+    roles = "(SELECT agent, max(role) AS role FROM agents GROUP BY agent)"
     bought = timeline.read_by(
-        "coalesce(kind, 'consumer')", "sum(energy_wh)", f"trades LEFT JOIN {kinds} ON agent = consumer"
+        f"coalesce(role, '{Role.CONSUMER}')",
+        "sum(energy_wh)",
+        f"trades LEFT JOIN {roles} ON agent = consumer",
     )
     divisor, unit = energy_unit(*bought.values())
     floor = np.zeros(timeline.bins)
-    for kind, colour in (("consumer", style.CONSUMER), ("charger", style.CHARGER)):
-        if kind in bought:
-            top = floor + np.nan_to_num(bought[kind]) / divisor / ticks_per_bin(timeline)
-            band(axes, timeline, floor, top, color=colour, alpha=0.85, label=f"{kind}s")
+    for role, name, colour in BUYERS:
+        if role in bought:
+            top = floor + np.nan_to_num(bought[role]) / divisor / ticks_per_bin(timeline)
+            band(axes, timeline, floor, top, color=colour, alpha=0.85, label=name)
             floor = top
     if bought:
         axes.set_ylim(bottom=0)
@@ -96,11 +114,11 @@ def chargers_and_consumers(timeline: Timeline) -> Figure:
 
 
 def generation_per_producer(timeline: Timeline) -> Figure:
-    """Draw each producer's mean power; the reactor's is what it sold."""
+    """Draw each producer's mean power; a grid supply's is what it sold, a storage's what it delivered."""
     figure = style.new_figure("Generation per producer", 3.3)
     axes = figure.add_subplot()
-    power = timeline.read_by("kind || char(9) || agent", "avg(power_w)", "agents", PRODUCERS)
-    lines = producer_lines(power)
+    power = timeline.read_by(SELLER, "avg(max(power_w, 0))", "agents", SELLERS)
+    lines = seller_lines(power)
     divisor, unit = (1e6, "MW") if any(np.nanmax(watts) >= 2e7 for *_, watts in lines) else (1e3, "kW")
     for name, colour, dash, watts in lines:
         step_line(axes, timeline, watts / divisor, color=colour, linestyle=dash, label=name)
@@ -157,20 +175,29 @@ def ticks_per_bin(timeline: Timeline) -> Series:
     return counts
 
 
-def producer_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series]]:
-    """Return name, colour, dash and values of each producer; where there are many, turbines are summed."""
-    split = [(key.split("\t", 1), values) for key, values in found.items()]
-    turbines = [(name, values) for (kind, name), values in split if kind == "turbine"]
-    reactors = [(name, values) for (kind, name), values in split if kind == "reactor"]
-    if len(turbines) > MAX_PRODUCERS:
-        turbines = [(f"{len(turbines)} turbines, sum", np.nansum([v for _, v in turbines], axis=0))]
-    if len(reactors) > MAX_PRODUCERS:
-        reactors = [(f"{len(reactors)} reactors, sum", np.nansum([v for _, v in reactors], axis=0))]
-    return [
-        (style.label(name), colour, style.DASHES[index % len(style.DASHES)], values)
-        for colour, group in ((style.WIND, turbines), (style.REACTOR, reactors))
-        for index, (name, values) in enumerate(group)
-    ]
+def seller_lines(found: dict[str, Series]) -> list[tuple[str, str, Any, Series]]:
+    """Return name, colour, dash and values of each seller by role; many of one kind are summed.
+
+    `found` has a series by `SELLER`.
+    """
+    groups: dict[str, dict[str, list[tuple[str, Series]]]] = {}
+    for key, values in found.items():
+        role, kind, name = key.split("\t", 2)
+        groups.setdefault(role, {}).setdefault(kind, []).append((name, values))
+    lines = []
+    for role, colour in SELLING:
+        shown: list[tuple[str, Series]] = []
+        for kind, devices in groups.get(role, {}).items():
+            if len(devices) <= MAX_PRODUCERS:
+                shown += devices
+            else:
+                total = np.nansum([values for _, values in devices], axis=0)
+                shown.append((f"{counted(len(devices), kind)}, sum", total))
+        lines += [
+            (style.label(name), colour, style.DASHES[index % len(style.DASHES)], values)
+            for index, (name, values) in enumerate(shown)
+        ]
+    return lines
 
 
 def single_point_marker(timeline: Timeline) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 The only place that defines them. A test compares the points that are made with this table,
 `docs/reference/telemetry.md` is written from it, and dashboards may read nothing that is not in it.
 
-Tags are bounded: names of sites, runs, cells, kinds and devices, and values from closed lists. Numbers that grow
+Tags are bounded: names of sites, runs, cells and devices, values from closed lists, and a limited
+number of kinds, figures and units. Numbers that grow
 (ticks, serials, calls) are fields. No field has a name that Grafana's macros replace (`bucket`, `windowPeriod`, …).
 """
 
@@ -12,6 +13,7 @@ from typing import Final
 from gridfleet.dashboards.telemetry.table.devices import (
     CHARGING,
     DEVICE,
+    FIGURE,
     FLEET,
     INCIDENT,
     OFFER,
@@ -39,6 +41,7 @@ __all__ = [
     "DECLINES",
     "DEVICE",
     "EVENT",
+    "FIGURE",
     "FLEET",
     "GRID",
     "INCIDENT",
@@ -56,7 +59,7 @@ __all__ = [
 ]
 
 MEASUREMENTS: Final = (
-    GRID, MARKET, MERIT, FLEET, DEVICE, CHARGING, VEHICLES, OFFER, RESERVATION, MESSAGES, DECLINES, REJECTS, CLOCK,
-    EVENT, AUDIT, RECORDER, LIVE_STATUS, SAMPLE, INCIDENT,
+    GRID, MARKET, MERIT, FLEET, DEVICE, FIGURE, CHARGING, VEHICLES, OFFER, RESERVATION, MESSAGES, DECLINES, REJECTS,
+    CLOCK, EVENT, AUDIT, RECORDER, LIVE_STATUS, SAMPLE, INCIDENT,
 )  # fmt: skip
 BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}

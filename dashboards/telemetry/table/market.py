@@ -23,17 +23,17 @@ GRID: Final = Measurement(
     (
         TICK,
         wh("demand_wh", "energy demanded"),
-        wh("generated_wh", "own generation, without the reactor"),
+        wh("generated_wh", "own generation, without the reactor; and sold from storages"),
         wh("reactor_wh", "bought from the reactor"),
         wh("imported_wh", "bought from other cells"),
         wh("exported_wh", "sold to other cells"),
-        wh("sold_wh", "bought by the cell's consumers and chargers"),
+        wh("sold_wh", "bought by the cell's consumers, chargers and storages"),
         wh("curtailed_wh", "generated and not sold"),
         wh(
             "difference_wh",
             "generated less demand: the balance before trade between cells and with the reactor",
         ),
-        eur("paid_eur", "paid by the cell's consumers and chargers"),
+        eur("paid_eur", "paid by the cell's consumers, chargers and storages"),
         wh(
             "charger_stored_wh",
             "energy in the buffers of the cell's chargers when the tick ends",

@@ -30,9 +30,9 @@ DECLINES: Final = Measurement(
 )
 REJECTS: Final = Measurement(
     "rejects",
-    "messages that devices refused, by reason, added up over the devices of a cell and kind",
+    "messages that devices refused, by reason, added up over the devices of a cell, by role and kind",
     PointTime.TICK,
-    (*RUN_TAGS, "cell", "kind", "reason"),
+    (*RUN_TAGS, "cell", "role", "kind", "reason"),
     (count("rejects", "since the devices started", Aggregation.LAST),),
 )
 CLOCK: Final = Measurement(

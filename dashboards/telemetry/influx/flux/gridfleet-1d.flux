@@ -7,6 +7,7 @@ begin = date.truncate(t: -3d, unit: 1d)
 points = from(bucket: "gridfleet") |> range(start: begin)
 
 sums = [
+    "announced_wh",
     "awards",
     "bid_wh",
     "bids",
@@ -66,6 +67,7 @@ means = [
     "state_of_charge",
     "took_s",
     "turbine_scale",
+    "value",
     "vehicle_scale",
     "vehicles",
     "voltage_v",
