@@ -26,7 +26,7 @@ ORIGINAL = {
     "simulated time": ("overview", "Simulated time"),
     "power-difference gauge": ("overview", "Power difference"),
     "consumption vs generation": ("overview", "Consumption and generation"),
-    "chargers vs consumers": ("market", "Bought by consumers and by chargers"),
+    "chargers vs consumers": ("market", "Energy bought, by role"),
     "generation per producer": ("overview", "Generation per producer"),
     "money earned per producer": ("overview", "Earnings per producer"),
     "lowest and average sell price": ("overview", "Prices"),

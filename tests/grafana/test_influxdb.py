@@ -20,8 +20,9 @@ from gridfleet.dashboards.telemetry.points import Point, line_protocol
 from gridfleet.dashboards.telemetry.sensor_points import incident_point, sample_point
 from tests.grafana.pages import VALUES, Text, pages, rule_texts, texts
 from tests.grafana.test_reads import FAULTS, FROM_PINS, controlled
+from tests.heat_pumps import KIND
 from tests.ports import accepts, free_port
-from tests.telemetry.collected import points
+from tests.telemetry.collected import points, points_of_all_roles
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.influxdb2]
@@ -104,6 +105,7 @@ def from_pins(run: str) -> list[Point]:
             "site": "germany",
             "run": run,
             "cell": "germany",
+            "role": "producer" if device.startswith("turbine") else "charger",
             "kind": device.split("-")[0],
             "device": device,
         }
@@ -117,8 +119,9 @@ def from_pins(run: str) -> list[Point]:
 def recorded() -> list[str]:
     """Runs under the names that the tests query, and the figures that a recorder writes in real time."""
     found: list[Point] = []
+    others = [each for each in points_of_all_roles() if each.tags.get("kind") in {"battery", KIND}]
     for name, run in {
-        "normal": [*points("normal", (), FAULTS, 40)],
+        "normal": [*points("normal", (), FAULTS, 40), *others],
         "storm": [*points("storm", ticks=64)],
         "controlled": controlled(),
     }.items():
@@ -168,7 +171,9 @@ def test_grafana_shows_each_answer_as_its_panel_expects(influxdb: InfluxDB) -> N
                     assert not is_series, text.name
 
 
-DEVICES: Final = ("vehicle-01", "charger-01", "turbine-1", "household-1", "reactor-1")
+DEVICES: Final = (
+    "vehicle-01", "charger-01", "turbine-1", "household-1", "reactor-1", "battery-1", "heat-pump-1",
+)  # fmt: skip
 
 
 def panel_queries() -> dict[tuple[str, str], list[Text]]:
@@ -202,11 +207,13 @@ def test_every_kind_of_device_fills_its_panels(influxdb: InfluxDB) -> None:
         vehicle = {"Speed", "Model", "Consumption", "Deadline", "Charger"}
         sensors = {"Wind at the turbine", "Current and voltage at the charger", "Plug, contactor, brake"}
         expected = set() if device.startswith("vehicle") else vehicle
-        if not device.startswith(("vehicle", "charger")):
+        if not device.startswith(("vehicle", "charger", "battery")):
             expected |= battery
+        if device != "heat-pump-1":
+            expected |= {"Figures of its own"}
         if not device.startswith("charger"):
             expected |= {"Ports", "Contactor", "Contactor opened because"}
-        if not device.startswith(("charger", "turbine", "reactor")):
+        if not device.startswith(("charger", "turbine", "reactor", "battery")):
             expected |= {"Faults"}
         if device == "turbine-1":
             sensors -= {"Wind at the turbine", "Plug, contactor, brake"}
@@ -264,7 +271,7 @@ def test_figures_are_those_of_the_run(influxdb: InfluxDB) -> None:
 
 
 def test_a_new_run_fills_the_pages(influxdb: InfluxDB, tmp_path: Path) -> None:
-    """After two ticks only panels that need an accepted offer, a fault or a neighbouring cell may be empty."""
+    """After two ticks only panels on accepted offers, faults, neighbouring cells or storages may be empty."""
     fresh = [point._replace(tags={**point.tags, "run": "fresh"}) for point in points(ticks=24)]
     first = min(point.time_ms for point in fresh if point.measurement == "grid")
     influxdb.write(
@@ -284,5 +291,8 @@ def test_a_new_run_fills_the_pages(influxdb: InfluxDB, tmp_path: Path) -> None:
         "Calls declined, by reason",
         "Driving and charging times",
         "Offers accepted",
+        "Stored energy per storage",
+        "Bought and sold by storages",
+        "Storages' earnings and payments",
     }
     assert empty <= may_be_empty

@@ -88,6 +88,22 @@ def test_a_panel_on_devices_passes_if_any_kind_has_values(
     assert observe(fake, tmp_path) == 0
 
 
+def test_panels_of_a_role_or_of_figures_that_the_run_does_not_have_may_be_empty(
+    fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_storages(query: dict[str, Any]) -> dict[str, Any]:
+        text = query["query"]
+        alone = '"storage"' in text and '"charger"' not in text
+        return {"status": 200, "frames": []} if alone or '"figure"' in text else answers(query)
+
+    fake.answer = without_storages
+    assert observe(fake, tmp_path) == 0
+    output = capsys.readouterr().out
+    for panel in ("market: Stored energy per storage", "device: Figures of its own"):
+        assert f"ok   gridfleet-{panel}: not in this run" in output
+    assert output.count("not in this run") == 4
+
+
 def test_without_a_name_it_uses_the_newest_run(
     fake: FakeGrafana, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

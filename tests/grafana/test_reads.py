@@ -16,7 +16,7 @@ from gridfleet.devices.runtime.simulation import Simulation
 from tests.dashboards.runs import SMALL, Logged
 from tests.grafana.pages import Text, pages, panels, rule_texts, texts
 from tests.grafana.reads import reads
-from tests.telemetry.collected import points, points_of
+from tests.telemetry.collected import points, points_of, points_of_all_roles
 
 CONTROLLED = """
 ticks = 12
@@ -80,6 +80,7 @@ def recorded() -> tuple[Point, ...]:
         points("storm", ticks=64),
         points("normal", SMALL),
         points("normal", (), FAULTS, 40),
+        points_of_all_roles(),
     ):
         live_status = LiveStatus()
         for point in run[:-100]:  # before its end
@@ -128,6 +129,10 @@ def test_every_field_that_a_panel_reads_occurs_in_a_run(page: str) -> None:
     assert checked > 5
 
 
+def test_no_query_depends_on_the_name_of_a_kind() -> None:
+    assert [text.name for text in texts() if "r.kind ==" in text.flux or "r.kind =~" in text.flux] == []
+
+
 def test_every_panel_but_texts_and_the_alert_list_has_a_query() -> None:
     for name, page in pages().items():
         for panel in panels(page):
@@ -146,7 +151,9 @@ def test_the_check_finds_missing_names() -> None:
     assert reads(text.flux.replace('"grid"', '"grit"')).unknown() == {"grit"}
     assert reads(text.flux.replace("reactor_wh", "reaktor_wh")).unknown() == {"reaktor_wh"}
     assert reads(text.flux.replace("r.cell", "r.sell")).unknown() == {"sell"}
-    never = 'filter(fn: (r) => r._measurement == "device" and r.kind == "turbine")\n r._field == "speed_km_h"'
+    never = (
+        'filter(fn: (r) => r._measurement == "device" and r.role == "producer")\n r._field == "speed_km_h"'
+    )
     assert missing(Text("", "", "", never)) == {"speed_km_h"}
     with pytest.raises(ValueError, match="reads"):
         reads("from(bucket: v.defaultBucket)")
@@ -167,10 +174,14 @@ def test_live_status_comes_from_the_last_points_of_a_run() -> None:
     for tick in range(20):
         sold = {"sold_wh": 1000, "reactor_wh": 1000 if tick < 4 else 250}
         live_status(point(GRID.name, tick, sold, cell="x"))
-    live_status(point(FLEET.name, 19, {"devices": 5, "online": 3}, cell="x", kind="turbine"))
-    live_status(point(FLEET.name, 19, {"devices": 2, "online": 2}, cell="y", kind="turbine"))
-    live_status(point(DEVICE.name, 19, {"status": "faulted"}, cell="x", kind="charger", device="c-1"))
-    live_status(point(DEVICE.name, 19, {"status": "free"}, cell="x", kind="charger", device="c-2"))
+    live_status(point(FLEET.name, 19, {"devices": 5, "online": 3}, cell="x", role="producer", kind="turbine"))
+    live_status(point(FLEET.name, 19, {"devices": 2, "online": 2}, cell="y", role="producer", kind="turbine"))
+    live_status(
+        point(DEVICE.name, 19, {"status": "faulted"}, cell="x", role="charger", kind="charger", device="c-1")
+    )
+    live_status(
+        point(DEVICE.name, 19, {"status": "free"}, cell="x", role="charger", kind="charger", device="c-2")
+    )
     live_status(point("audit", 19, {"breaches": 2}, invariant="money"))
     now = live_status.point(7)
     assert now is not None
@@ -178,7 +189,9 @@ def test_live_status_comes_from_the_last_points_of_a_run() -> None:
     assert now.fields == {
         "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faulty": 1, "breaches": 2, "reactor_share": 0.25,
     }  # fmt: skip
-    live_status(point(DEVICE.name, 20, {"status": "free"}, cell="x", kind="charger", device="c-1"))
+    live_status(
+        point(DEVICE.name, 20, {"status": "free"}, cell="x", role="charger", kind="charger", device="c-1")
+    )
     live_status(point(RECORDER.name, 20, {"backlog": 1}, run=""))
     again = live_status.point(8)
     assert again is not None

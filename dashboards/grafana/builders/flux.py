@@ -8,6 +8,8 @@ these names anywhere in the query, so no column may have one of them.
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
+from gridfleet.broker.protocol.messages import Role
+
 SHOWN: Final = "start: v.timeRangeStart, stop: v.timeRangeStop"
 """The time range that is shown."""
 ALWAYS: Final = "start: 2000-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z"
@@ -18,6 +20,16 @@ RUN: Final = SITE + ' and r.run == "${run}"'
 CELLS: Final = RUN + " and r.cell =~ /^${cell:regex}$/"
 """The run and the cells chosen at the top of the page."""
 DEVICE: Final = RUN + ' and r.device == "${device}"'
+
+
+def of_roles(*roles: Role, where: str = CELLS) -> str:
+    """Return the condition that a row is of a device of one of these roles.
+
+    >>> of_roles(Role.CHARGER, Role.STORAGE, where="true")
+    'true and (r.role == "charger" or r.role == "storage")'
+    """
+    wanted = " or ".join(f'r.role == "{role}"' for role in roles)
+    return f"{where} and ({wanted})"
 
 
 class Flux(NamedTuple):

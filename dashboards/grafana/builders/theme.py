@@ -36,13 +36,10 @@ BAD: Final = COLOURS["reactor"].dark
 NEUTRAL: Final = "text"
 _THEME: Final = {"ink": "text", "muted": "#7b828c"}
 
-_KIND_COLOURS: Final = {"turbine": "wind"}
-
 
 def colour(quantity: str) -> str:
-    """Return the colour of a quantity in `gridfleet.dashboards.plots.style.COLOURS`, or of a kind of device."""
-    name = _KIND_COLOURS.get(quantity, quantity)
-    return _THEME.get(name) or COLOURS[name].dark
+    """Return the colour of a quantity in `gridfleet.dashboards.plots.style.COLOURS`."""
+    return _THEME.get(quantity) or COLOURS[quantity].dark
 
 
 def thresholds(first: str, *steps: tuple[float, str]) -> ThresholdsConfig:

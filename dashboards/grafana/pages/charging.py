@@ -4,22 +4,24 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, bar_chart, table
-from gridfleet.dashboards.grafana.builders.flux import CELLS, Flux, read, share
+from gridfleet.dashboards.grafana.builders.flux import Flux, of_roles, read, share
 from gridfleet.dashboards.grafana.builders.maps import MarkerLayer, device_map
 from gridfleet.dashboards.grafana.builders.page import Row, page, page_link
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 from gridfleet.dashboards.grafana.pages.queries import hourly_means, last_sums, tick_sums
 
 UID: Final = "gridfleet-charging"
+SIZE: Final = "state_of_charge"
 CHARGE_THRESHOLDS: Final = theme.thresholds(theme.BAD, (0.1, theme.WARN), (0.5, theme.GOOD))
 
 
-def positions(kind: str, *fields: str) -> Flux:
-    """Return the last positions of the devices of a kind, with further columns."""
+def positions(role: Role, *fields: str) -> Flux:
+    """Return the last positions of the devices of a role, with further columns."""
     return (
-        read("device", "latitude", "longitude", *fields, where=f'{CELLS} and r.kind == "{kind}"')
+        read("device", "latitude", "longitude", *fields, where=of_roles(role))
         .last("device")
         .keep_columns("device", "latitude", "longitude", *fields)
     )
@@ -83,7 +85,7 @@ PER_CHARGER: Final = timeseries(
     "Stored energy per charger",
     "In the battery of each charger.",
     theme.ENERGY,
-    read("device", "stored_wh", where=f'{CELLS} and r.kind == "charger"')
+    read("device", "stored_wh", where=of_roles(Role.CHARGER))
     .group("device", "_field")
     .aggregate_window()
     .label("r.device"),
@@ -191,13 +193,14 @@ TIMES: Final = timeseries(
 )
 MAP: Final = device_map(
     "Devices",
-    "Last position of every device. The marks of chargers and vehicles grow with their state of charge.",
+    "Last position of every device. Marks of devices with a battery grow with their state of charge.",
     (
-        MarkerLayer("turbines", positions("turbine", "power_w"), "turbine", 7),
-        MarkerLayer("reactor", positions("reactor", "power_w"), "reactor", 9),
-        MarkerLayer("consumers", positions("consumer", "power_w"), "consumer", 6),
-        MarkerLayer("chargers", positions("charger", "state_of_charge"), "charger", 5, "state_of_charge"),
-        MarkerLayer("vehicles", positions("vehicle", "state_of_charge"), "vehicle", 4, "state_of_charge"),
+        MarkerLayer("producers", positions(Role.PRODUCER, "power_w"), "wind", 7),
+        MarkerLayer("reactors", positions(Role.GRID_SUPPLY, "power_w"), "reactor", 9),
+        MarkerLayer("consumers", positions(Role.CONSUMER, "power_w"), "consumer", 6),
+        MarkerLayer("storages", positions(Role.STORAGE, SIZE), "storage", 6, SIZE),
+        MarkerLayer("chargers", positions(Role.CHARGER, SIZE), "charger", 5, SIZE),
+        MarkerLayer("vehicles", positions(Role.VEHICLE, SIZE), "vehicle", 4, SIZE),
     ),
 )
 CHARGERS: Final = table(
@@ -205,7 +208,7 @@ CHARGERS: Final = table(
     "Each charger at the end of the time range shown. Click it to open its page.",
     read(
         "device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur",
-        where=f'{CELLS} and r.kind == "charger"',
+        where=of_roles(Role.CHARGER),
     )
     .last("device")
     .keep_columns("device", "state_of_charge", "stored_wh", "ports", "ports_reserved", "balance_eur")

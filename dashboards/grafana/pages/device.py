@@ -1,4 +1,4 @@
-"""The page Device: one device of any kind; panels that do not apply to its kind say so."""
+"""The page Device: one device of any kind; panels that do not apply to its role say so."""
 
 from typing import Final
 
@@ -14,8 +14,8 @@ from gridfleet.dashboards.grafana.pages.hardware import HARDWARE, INCIDENTS, PLU
 from gridfleet.dashboards.grafana.pages.queries import device_series, device_text, last_of_device
 
 UID: Final = "gridfleet-device"
-NO_BATTERY: Final = "this kind of device has no battery"
-NOT_THIS_KIND: Final = "not for this kind of device"
+NO_BATTERY: Final = "this device has no battery"
+NOT_THIS_ROLE: Final = "not for devices of this role"
 STATES: Final = (
     ("parked", theme.colour("muted")),
     ("driving", theme.colour("imported")),
@@ -28,9 +28,15 @@ STATES: Final = (
 NOW: Final = (
     text_stat(
         "Kind",
-        "The kind of device.",
+        "The kind of device: a name that its package has chosen.",
         read("device", "power_w", where=DEVICE).group().then("last()").keep_columns("kind"),
         field="kind",
+    ),
+    text_stat(
+        "Role",
+        "What it may publish and receive, and what its account states.",
+        read("device", "power_w", where=DEVICE).group().then("last()").keep_columns("role"),
+        field="role",
     ),
     device_text("State", "The status in its last report.", "status"),
     text_stat(
@@ -85,13 +91,14 @@ ENERGY: Final = timeseries(
     "Energy per tick",
     "Energy that the device generates, bids for, buys, sells, delivers, draws or drives with.",
     theme.ENERGY,
-    device_series("device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "demand_wh", "bought_wh",
-        "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh"),
+    device_series("device", "generated_wh", "sold_wh", "curtailed_wh", "unsettled_wh", "announced_wh", "demand_wh",
+        "bought_wh", "delivered_wh", "drawn_wh", "driven_wh", "charge_loss_wh", "discharge_loss_wh"),
     fields=(
         FieldStyle("generated_wh", "generated", "wind"),
         FieldStyle("sold_wh", "sold", "charger"),
         FieldStyle("curtailed_wh", "curtailed", "curtailed"),
         FieldStyle("unsettled_wh", "awarded, receipt pending", "event"),
+        FieldStyle("announced_wh", "announced", "storage"),
         FieldStyle("demand_wh", "demand", "ink"),
         FieldStyle("bought_wh", "bought", "consumer"),
         FieldStyle("delivered_wh", "delivered to vehicles", "vehicle"),
@@ -112,6 +119,17 @@ BATTERY: Final = timeseries(
     soft_min=0,
     empty=NO_BATTERY,
 )
+FIGURES: Final = timeseries(
+    "Figures of its own",
+    "What devices of this kind report beside the account of their role, each in its own unit.",
+    "none",
+    read("figure", "value", where=DEVICE)
+    .group("figure", "unit", "_field")
+    .aggregate_window()
+    .label('if r.unit == "1" then r.figure else r.figure + ", " + r.unit'),
+    shades_of="imported",
+    empty="this kind of device reports no figures of its own",
+)
 MONEY: Final = timeseries(
     "Money",
     "Balance since the device started, and earnings and payments in each tick.",
@@ -130,7 +148,7 @@ PORTS: Final = timeseries(
     device_series("device", "ports", "ports_reserved", fn="last"),
     fields=(FieldStyle("ports_reserved", "reserved", "vehicle"), FieldStyle("ports", "ports", "muted")),
     soft_min=0,
-    empty=NOT_THIS_KIND,
+    empty=NOT_THIS_ROLE,
 )
 SPEED: Final = timeseries(
     "Speed",
@@ -139,7 +157,7 @@ SPEED: Final = timeseries(
     device_series("device", "speed_km_h", fn="last"),
     fields=(FieldStyle("speed_km_h", "speed", "vehicle"),),
     soft_min=0,
-    empty=NOT_THIS_KIND,
+    empty=NOT_THIS_ROLE,
 )
 REFUSED: Final = timeseries(
     "Messages ignored",
@@ -211,7 +229,7 @@ def device() -> Dashboard:
             Row("", 4, NOW),
             Row("", 4, (STATE,)),
             Row("Energy", 8, (POWER, ENERGY, BATTERY)),
-            Row("Money and messages", 8, (MONEY, REFUSED)),
+            Row("Money, messages and figures of its own", 8, (MONEY, REFUSED, FIGURES)),
             Row("Sensors and switches", 8, (WIND, PLUG, SWITCHES)),
             Row("", 3, HARDWARE),
             Row("", 7, (INCIDENTS,)),

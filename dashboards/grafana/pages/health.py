@@ -180,7 +180,7 @@ REJECTS: Final = bar_gauge(
     .then('group(columns: ["device"])', 'sort(columns: ["_time"])', "last()", "group()", "sum()")
     .then('map(fn: (r) => ({name: "all", value: r._value}))'),
     read("rejects", "rejects", where=RUN, time=ALWAYS)
-    .then('group(columns: ["cell", "kind", "reason"])', 'sort(columns: ["_time"])', "last()")
+    .then('group(columns: ["cell", "role", "kind", "reason"])', 'sort(columns: ["_time"])', "last()")
     .then('group(columns: ["reason"])', "sum()")
     .then("map(fn: (r) => ({name: r.reason, value: r._value}))", "group()")
     .sort("value", descending=True),
@@ -222,15 +222,16 @@ LATE: Final = bar_chart(
 )
 FLEET: Final = table(
     "Fleet",
-    "Devices by kind at the last tick of the run: known, online, offline, reporting, with real sensors.",
+    "Devices by role and kind at the last tick of the run: known, online, offline, reporting, with real sensors.",
     read("fleet", "devices", "online", "reporting", "with_sensors", where=RUN, time=ALWAYS)
-    .then('group(columns: ["cell", "kind", "_field"])', 'sort(columns: ["_time"])', "last()")
-    .aggregate("sum", "kind")
-    .pivot("kind")
+    .then('group(columns: ["cell", "role", "kind", "_field"])', 'sort(columns: ["_time"])', "last()")
+    .aggregate("sum", "role", "kind")
+    .pivot("role", "kind")
     .then("map(fn: (r) => ({r with missing: r.devices - r.online}))")
-    .keep_columns("kind", "devices", "online", "missing", "reporting", "with_sensors")
-    .sort("kind"),
+    .keep_columns("role", "kind", "devices", "online", "missing", "reporting", "with_sensors")
+    .sort("role", "kind"),
     columns=(
+        Column("role", "Role", width=100),
         Column("kind", "Kind"),
         Column("devices", "Known", theme.COUNT, 90),
         Column("online", "Online", theme.COUNT, 90),
@@ -243,7 +244,9 @@ SEEN: Final = table(
     "Devices by last report",
     "Simulated time of each device's last report, oldest first: devices that are offline are at the top.",
     read("device", "power_w", where=RUN, time=ALWAYS)
-    .then('group(columns: ["cell", "kind", "device"])', 'sort(columns: ["_time"])', "last()", "group()")
+    .then(
+        'group(columns: ["cell", "role", "kind", "device"])', 'sort(columns: ["_time"])', "last()", "group()"
+    )
     .then('rename(columns: {_time: "seen"})')
     .keep_columns("device", "kind", "cell", "seen")
     .sort("seen", "device"),

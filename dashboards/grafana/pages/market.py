@@ -4,14 +4,16 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import bar_chart, bar_gauge
-from gridfleet.dashboards.grafana.builders.flux import CELLS, read
+from gridfleet.dashboards.grafana.builders.flux import of_roles, read
 from gridfleet.dashboards.grafana.builders.page import Row, page
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 from gridfleet.dashboards.grafana.pages.queries import lowest_price, mean_price, tick_sums, total_share
 
 UID: Final = "gridfleet-market"
+NO_STORAGE: Final = "this run has no storage"
 
 SUMS: Final = (
     stat(
@@ -129,16 +131,50 @@ MESSAGES: Final = timeseries(
     soft_min=0,
 )
 BUYERS: Final = timeseries(
-    "Bought by consumers and by chargers",
-    "Energy per tick.",
+    "Energy bought, by role",
+    "Energy per tick that consumers bought, and that chargers and storages bought for their batteries.",
     theme.ENERGY,
-    read("device", "bought_wh", where=f'{CELLS} and (r.kind == "consumer" or r.kind == "charger")')
-    .per_tick("kind")
+    read("device", "bought_wh", where=of_roles(Role.CONSUMER, Role.CHARGER, Role.STORAGE))
+    .per_tick("role")
     .aggregate_window()
-    .label("r.kind"),
-    fields=(FieldStyle("consumer", "consumers", "consumer"), FieldStyle("charger", "chargers", "charger")),
+    .label("r.role"),
+    fields=(
+        FieldStyle(Role.CONSUMER.value, "consumers", "consumer"),
+        FieldStyle(Role.CHARGER.value, "chargers", "charger"),
+        FieldStyle(Role.STORAGE.value, "storages", "storage"),
+    ),
     stack=True,
     soft_min=0,
+)
+STORAGES: Final = timeseries(
+    "Stored energy per storage",
+    "In the battery of each storage.",
+    theme.ENERGY,
+    read("device", "stored_wh", where=of_roles(Role.STORAGE))
+    .group("device", "_field")
+    .aggregate_window()
+    .label("r.device"),
+    shades_of="storage",
+    soft_min=0,
+    empty=NO_STORAGE,
+)
+STORAGE_FLOWS: Final = timeseries(
+    "Bought and sold by storages",
+    "Energy per tick of all storages.",
+    theme.ENERGY,
+    tick_sums("device", "bought_wh", "sold_wh", where=of_roles(Role.STORAGE)).keep(),
+    fields=(FieldStyle("bought_wh", "bought", "consumer"), FieldStyle("sold_wh", "sold", "storage")),
+    soft_min=0,
+    empty=NO_STORAGE,
+)
+STORAGE_MONEY: Final = timeseries(
+    "Storages' earnings and payments",
+    "Earned and paid by all storages, per tick.",
+    theme.MONEY,
+    tick_sums("device", "earned_eur", "paid_eur", where=of_roles(Role.STORAGE)).keep(),
+    fields=(FieldStyle("earned_eur", "earned", "storage"), FieldStyle("paid_eur", "paid", "consumer")),
+    soft_min=0,
+    empty=NO_STORAGE,
 )
 IMPORTED: Final = timeseries(
     "Imports and exports by cell",
@@ -175,6 +211,7 @@ def market() -> Dashboard:
             Row("", 4, SUMS),
             Row("Prices", 9, (MERIT, PRICES)),
             Row("Energy", 8, (BUYERS, BY_CELL)),
+            Row("Storages", 8, (STORAGES, STORAGE_FLOWS, STORAGE_MONEY)),
             Row("Awards and bids", 8, (AWARDS, BIDS, ROUNDS)),
             Row("Between cells", 8, (IMPORTED, NET), (16, 8)),
             Row("Messages", 8, (MESSAGES,)),

@@ -4,9 +4,10 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from gridfleet.broker.protocol.messages import Role
 from gridfleet.dashboards.grafana.builders import theme
 from gridfleet.dashboards.grafana.builders.charts import Column, alert_list, table
-from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, read
+from gridfleet.dashboards.grafana.builders.flux import ALWAYS, RUN, SITE, Flux, of_roles, read
 from gridfleet.dashboards.grafana.builders.page import Row, page, page_link, with_link
 from gridfleet.dashboards.grafana.builders.panels import FieldStyle, stat, timeseries
 from gridfleet.dashboards.grafana.pages.clock import CLOCK
@@ -26,13 +27,13 @@ SOURCES: Final = ("generated_wh", "reactor_wh", "imported_wh", "curtailed_wh", "
 NOW: Final = (
     stat(
         "Demand",
-        "Energy that consumers and chargers bid for, per tick of 15 minutes.",
+        "Energy that consumers, chargers and storages bid for, per tick of 15 minutes.",
         theme.ENERGY,
         tick_sums("grid", "demand_wh").keep(),
     ),
     stat(
-        "Wind generation",
-        "Energy that the turbines generated, per tick of 15 minutes.",
+        "Generation",
+        "Energy that producers generated and storages sold, per tick of 15 minutes.",
         theme.ENERGY,
         tick_sums("grid", "generated_wh").keep(),
     ),
@@ -45,7 +46,7 @@ NOW: Final = (
     ),
     stat(
         "Curtailed",
-        "Share of the wind generation in the time range shown that was not sold.",
+        "Share of the generation in the time range shown that was not sold.",
         theme.SHARE,
         total_share("grid", "curtailed_wh", "generated_wh"),
     ),
@@ -94,7 +95,7 @@ BALANCE: Final = timeseries(
     .then("map(fn: (r) => ({r with own_wh: r.generated_wh - r.curtailed_wh}))")
     .keep_columns("_time", "own_wh", "imported_wh", "reactor_wh", "curtailed_wh", "demand_wh"),
     fields=(
-        FieldStyle("own_wh", "wind used in the own cell", "wind"),
+        FieldStyle("own_wh", "used in the own cell", "wind"),
         FieldStyle("imported_wh", "from other cells", "imported"),
         FieldStyle("reactor_wh", "reactor", "reactor"),
         FieldStyle("curtailed_wh", "curtailed", "curtailed"),
@@ -105,10 +106,10 @@ BALANCE: Final = timeseries(
 )
 DIFFERENCE: Final = timeseries(
     "Power difference",
-    "Wind generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
+    "Generation minus demand per tick: a surplus above zero; below zero the reactor supplies energy.",
     theme.ENERGY,
     tick_sums("grid", "difference_wh").keep(),
-    fields=(FieldStyle("difference_wh", "wind generation minus demand", "wind"),),
+    fields=(FieldStyle("difference_wh", "generation minus demand", "wind"),),
     thresholds=theme.thresholds(theme.BAD, (0, theme.GOOD)),
 )
 PRICES: Final = timeseries(
@@ -132,38 +133,49 @@ REACTOR: Final = timeseries(
     thresholds=SHARE,
     soft_min=0,
 )
+TOGETHER: Final = (
+    FieldStyle(Role.GRID_SUPPLY.value, "reactors", "reactor"),
+    FieldStyle(Role.STORAGE.value, "storages", "storage"),
+)
+
+
+def together(field: str, role: Role, fn: str, condition: str = "true") -> Flux:
+    """Return the curve of a field's sum over all devices of a role, of the rows that meet a condition."""
+    return (
+        read("device", field, where=of_roles(role, where=RUN))
+        .filter(condition)
+        .group("_time")
+        .then("sum()")
+        .group()
+        .aggregate_window(fn)
+        .label(f'"{role}"')
+    )
+
+
 EARNED: Final = timeseries(
     "Earnings per producer",
-    "Earnings of each turbine and reactor since it started.",
+    "Earnings of each producer since it started; of all reactors together, and of all storages less what they paid.",
     theme.MONEY,
-    read("device", "balance_eur", where=f'{RUN} and r.kind == "turbine"')
+    read("device", "balance_eur", where=of_roles(Role.PRODUCER, where=RUN))
     .group("device", "_field")
     .aggregate_window("last")
     .label("r.device"),
-    read("device", "balance_eur", where=f'{RUN} and r.kind == "reactor"')
-    .group("_time")
-    .then("sum()")
-    .group()
-    .aggregate_window("last")
-    .label('"reactor"'),
-    fields=(FieldStyle("reactor", "reactor", "reactor"),),
+    together("balance_eur", Role.GRID_SUPPLY, "last"),
+    together("balance_eur", Role.STORAGE, "last"),
+    fields=TOGETHER,
     shades_of="wind",
 )
 GENERATED: Final = timeseries(
     "Generation per producer",
-    "Mean power of each turbine and reactor.",
+    "Mean power of each producer; of all reactors together, and of all storages while they deliver.",
     theme.POWER,
-    read("device", "power_w", where=f'{RUN} and r.kind == "turbine"')
+    read("device", "power_w", where=of_roles(Role.PRODUCER, where=RUN))
     .group("device", "_field")
     .aggregate_window()
     .label("r.device"),
-    read("device", "power_w", where=f'{RUN} and r.kind == "reactor"')
-    .group("_time")
-    .then("sum()")
-    .group()
-    .aggregate_window()
-    .label('"reactor"'),
-    fields=(FieldStyle("reactor", "reactor", "reactor"),),
+    together("power_w", Role.GRID_SUPPLY, "mean"),
+    together("power_w", Role.STORAGE, "mean", "r._value > 0"),
+    fields=TOGETHER,
     shades_of="wind",
     stack=True,
     soft_min=0,
