@@ -1,5 +1,6 @@
 """Vehicles and chargers as scripts: call, offer, lease, drive, charge, bill; and their faults."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 
@@ -31,9 +32,12 @@ from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.trip import VehicleStatus
 from gridfleet.devices.agents.vehicle import MAX_DELAY_MS, Vehicle
 from gridfleet.devices.agents.vehicle_reservation import MAX_SILENT_TICKS
+from gridfleet.devices.charging.offer_ranking import Candidate, OfferRanking
+from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.charging.reservation import LEASE_MS
 from gridfleet.devices.physics.battery import stored_from
 from tests.devices.testbed import HOME, LEAF, START_MS, Testbed, birth, charger, vehicle
+from tests.plugins import registered
 
 NEAR = (51.0, 10.1)  # 7 km
 FARTHER = (51.0, 10.3)  # 21 km
@@ -197,6 +201,22 @@ def test_it_accepts_the_offer_that_its_algorithm_prefers(algorithm: str, taken: 
         (1, 0) if taken == "near" else (0, 1)
     )
     assert len(testbed.published(Accept)) == 1
+
+
+def fails(*_: object) -> list[Candidate]:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("installed", [[], [OfferRanking("mine", fails)]], ids=["missing", "failing"])
+def test_without_its_ranking_a_vehicle_uses_the_default_and_says_so(installed: list[OfferRanking]) -> None:
+    testbed = street()
+    testbed.settings = Settings(algorithm="mine")
+    with ExitStack() as stack:
+        for ranking in installed:
+            stack.enter_context(registered(OFFER_RANKINGS, ranking))
+        until_the_call(testbed)
+    assert charger_of(testbed) == "near"  # as weighted
+    assert testbed.agents["v1"].refused == {"ranking": 1}
 
 
 def test_with_enough_in_the_battery_it_does_not_call() -> None:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.protocol.messages import (
     Award,
+    Facts,
+    Mode,
     Package,
     Phase,
     ProducerState,
@@ -15,12 +17,14 @@ from gridfleet.broker.protocol.messages import (
     Request,
     Settings,
 )
+from gridfleet.devices.config.scenario import ScenarioError, load
 from gridfleet.devices.market.accounts import Purchases
 from gridfleet.devices.market.cell_market import CellMarket
 from gridfleet.devices.market.clearing import merit_order
 from gridfleet.devices.market.clearing_rule import ClearingRule, MarketLot, RuleError
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.market.shipped_rules import PAY_AS_BID, UNIFORM_PRICE
+from gridfleet.devices.runtime.fleet import Fleet
 from tests.devices.testbed import EUR, Testbed, household, package, reactor, turbine
 from tests.plugins import registered
 
@@ -251,3 +255,27 @@ def test_a_consumer_without_the_rule_accepts_up_to_its_bid() -> None:
     for serial, price in enumerate((EUR - 1, EUR + 1)):
         testbed.deliver("t9", "h1", Award(0, serial, (package(0, 4_000, price),)))
     assert [len(receipt.lots) for receipt in testbed.published(Receipt)] == [1, 0]
+
+
+# --- names -----------------------------------------------------------------------------------------------------
+
+
+def test_a_setting_takes_only_names_that_are_installed() -> None:
+    assert CLEARING_RULES.checked("uniform-price") == "uniform-price"
+    with pytest.raises(
+        ValueError,
+        match="no clearing rule of that name is installed; allowed are pay-as-bid, uniform-price; choose one",
+    ):
+        CLEARING_RULES.checked("uniform")
+
+
+def test_a_rule_of_a_notebook_can_be_named_and_is_listed_in_the_facts() -> None:
+    with registered(CLEARING_RULES, ClearingRule("mine")):
+        scenario = load("normal", ["settings.clearing_rule=mine"])
+        facts = [m for _, m in Fleet(scenario).clock(mode=Mode.LOCKSTEP).start(0) if isinstance(m, Facts)]
+        assert facts[0].clearing_rules == ("pay-as-bid", "uniform-price", "mine")
+        assert facts[0].offer_rankings == ("weighted", "best", "cheapest", "closest", "random")
+    with pytest.raises(
+        ScenarioError, match=r"settings\.clearing_rule = 'mine': no clearing rule of that name"
+    ):
+        load("normal", ["settings.clearing_rule=mine"])

@@ -331,7 +331,9 @@ def test_the_examples_of_the_page_are_right() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'simulat'; it has AGENT_TYPES, Agent"):
+    with pytest.raises(
+        AttributeError, match="has no attribute 'simulat'; it has AGENT_TYPES, CLEARING_RULES"
+    ):
         getattr(gridfleet, "simulat")  # noqa: B009 - mypy knows that it does not exist
 
 
