@@ -16,7 +16,8 @@ export function dayText(ms: number): string {
 
 export function plain(value: number, digits = 0): string {
   if (!Number.isFinite(value)) return '–';
-  return value
+  const rounded = Number(value.toFixed(Math.min(digits, 20))) === 0 ? 0 : value; // no −0
+  return rounded
     .toLocaleString('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits })
     .replace(/,/g, '\u202f')
     .replace('-', '−');
@@ -43,15 +44,14 @@ export function percent(share: number): string {
   return Number.isFinite(share) ? `${Math.round(share * 100)} %` : '–';
 }
 
-/** A figure of a device's own, with four significant digits at least; `–` where it is not reported. */
+/** A figure of a device's own, with up to four significant digits after a dot; `–` where it is not reported. */
 export function figure(value: number | undefined, unit: string): string {
   if (value === undefined) return '–';
   const size = Math.abs(value);
-  const text = size >= 1e9 || (size > 0 && size < 1e-3) ? value.toExponential(3).replaceAll('-', '−') : plain(value, decimals(size, value));
+  const digits = size < 1 ? 4 : Math.max(0, 3 - Math.floor(Math.log10(size)));
+  const text =
+    size >= 1e9 || (size > 0 && size < 1e-3)
+      ? value.toExponential(3).replaceAll('-', '−')
+      : plain(value, digits).replace(/\.?0+$/, (zeros) => (digits ? '' : zeros));
   return unit ? `${text} ${unit}` : text;
-}
-
-function decimals(size: number, value: number): number {
-  if (Number.isInteger(value)) return 0;
-  return Math.max(0, Math.min(6, 3 - Math.floor(Math.log10(Math.max(size, 1e-3)))));
 }

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from gridfleet.broker.protocol import batch, codec, topics, units
 from gridfleet.broker.protocol.messages import (
     ID_PATTERN,
+    OUT_OF_SERVICE,
     AnyState,
     Bid,
     Call,
@@ -60,7 +61,7 @@ def source() -> str:
     parts = [_HEAD, _constants(), _HELPERS]
     parts += [_enum(name, schema) for name, schema in _SCHEMAS.items() if "enum" in schema]
     parts += [_type(name, schema) for name, schema in _SCHEMAS.items() if "enum" not in schema]
-    parts += [_steps(), _topics()]
+    parts += [_setting_limits(), _steps(), _topics()]
     return "\n".join(parts)
 
 
@@ -97,9 +98,24 @@ def _constants() -> str:
         "BATCH_VERSION": batch.VERSION.decode(),
         "MAX_BATCH_MESSAGES": batch.MAX_MESSAGES,
         "TICK_MS": units.TICK_MS,
+        "OUT_OF_SERVICE": OUT_OF_SERVICE,
     }
     lines = [f"export const {name} = {_literal(value)};\n" for name, value in values.items()]
     return "".join([*lines, f"export const ID = {_regex(ID_PATTERN)};\n"])
+
+
+def _setting_limits() -> str:
+    """Return the smallest and largest value of each setting that is a number, and the length of those that are text."""
+    lines = []
+    for name, schema in _SCHEMAS["Settings"]["properties"].items():
+        if schema.get("type") == "number":
+            lines.append(f"  {name}: [{_bounds(schema)}],\n")
+        elif "maxLength" in schema:
+            lines.append(f"  {name}: {schema['maxLength']},\n")
+    return (
+        "/** Smallest and largest value of a setting, or the length of its text. */\n"
+        f"export const SETTING_LIMITS = {{\n{''.join(lines)}}} as const;\n"
+    )
 
 
 def _enum(name: str, schema: Mapping[str, Any]) -> str:

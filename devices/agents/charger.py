@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import (
+    OUT_OF_SERVICE,
     Accept,
     Call,
     ChargerState,
@@ -21,7 +22,7 @@ from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
-from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE, parse_chargers_out
+from gridfleet.devices.charging.out_of_service import parse_chargers_out
 from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from

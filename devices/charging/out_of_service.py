@@ -13,8 +13,6 @@ from gridfleet.broker.protocol.messages import ID_PATTERN
 from gridfleet.devices.random_streams import RandomStream
 
 ALL_CHARGERS: Final = "all"
-OUT_OF_SERVICE: Final = "out of service"
-"""The status that such a charger reports."""
 _SEPARATOR: Final = re.compile(r"[,\s]+")
 _SHARE: Final = re.compile(r"(100|\d{1,2})%")
 

@@ -18,7 +18,9 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import (
+    ConsumerState,
     Facts,
+    Figure,
     FleetPresence,
     Message,
     Mode,
@@ -31,6 +33,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import batch_topic, topic
 from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
+from gridfleet.dashboards.plots.style import COLOURS
 from tests.console.conftest import LIVE, SMALL, Browser, Running
 from tests.waiting import wait_until
 
@@ -51,6 +54,16 @@ SYMBOLS = """
   }
   return mask; })
 """
+COLOURED = """
+(() => { const canvas = document.querySelector('%s');
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    found += data[at] === %d && data[at + 1] === %d && data[at + 2] === %d && data[at + 3] === 255;
+  }
+  return found; })()
+"""
+STORAGE_RGB = tuple(bytes.fromhex(COLOURS["storage"].light[1:]))
 STORAGES = ("battery.count=2",)
 CANVAS = "#map canvas.devices"
 WIDTHS_AND_SCHEMES = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
@@ -192,6 +205,72 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
     assert page.do("faults") == []
 
 
+def test_storages_have_a_symbol_a_battery_and_lines_of_their_own(page: Browser) -> None:
+    page.wait("document.querySelector('#count-storage')?.textContent === '2'")
+    page.wait("!document.querySelector('#key-storage').hidden")
+    page.wait("/by storages/.test(document.querySelector('#market-caption').textContent)")
+    for line in ("storages sold", "storages bought", "in storages", "battery-1"):
+        page.wait(f"[...document.querySelectorAll('.u-label')].some((each) => each.textContent === '{line}')")
+    page.wait(f"({COLOURED % (CANVAS, *STORAGE_RGB)}) > 20")
+    page.do("click", selector="#role-storage")
+    page.wait(f"({COLOURED % (CANVAS, *STORAGE_RGB)}) === 0")
+    page.do("click", selector="#role-storage")
+    page.do("fill", selector="#find", value="battery-1")
+    page.do("click", selector="#found button")
+    page.wait("/^batterystorage/.test(document.querySelector('#card-tags').textContent)")
+    page.wait("/Stored[\\d\u202f.]+ kWh \\(\\d+ %\\)/.test(document.querySelector('#card-rows').textContent)")
+    assert "State of charge" in page.text("#card-caption")
+
+
+def test_a_kind_that_nobody_knows_is_shown_by_its_role_with_its_figures(
+    page: Browser, fleet: tuple[str, str]
+) -> None:
+    figures = (Figure("indoor_c", "°C", "Temperature of the room <b>"), Figure("cop"))
+    birth = Presence(
+        True, Role.CONSUMER, "cell-1-1", 51.0, 9.0, "Heat pump", kind="heat-pump", figures=figures
+    )
+    account = ConsumerState(
+        tick=1,
+        latitude=51.0,
+        longitude=9.0,
+        measured=False,
+        status="heating",
+        power_w=-3_200,
+        balance_neur=0,
+        refused={},
+        kind="heat-pump",
+        figures={"indoor_c": 20.25, "cop": 3.0, "pump_rpm": 1400.0},
+        role="consumer",
+        demand_wh=800,
+        bought_wh=800,
+        paid_neur=0,
+    )
+    with MqttLoop(BrokerAddress.parse(fleet[0])) as loop:
+        link = loop.open("pump", on_message=print)
+        loop.wait_online(60)
+        for message, scope in ((birth, birth.scope), (account, "")):
+            link.publish(topic("germany", message, scope, "pump-1"), encode(message), qos=1)
+        assert loop.run_until(lambda: link.all_acknowledged, 60)
+    page.wait("/1 heat-pump/.test(document.querySelector('#count-consumer').textContent)")
+    page.wait("/: .*1 heat-pump$/.test(document.querySelector('#role-consumer').title)")
+    page.do("fill", selector="#find", value="heat-pump")
+    page.wait("document.querySelectorAll('#found button').length === 1")
+    assert page.text("#found button") == "pump-1: heat-pump, 3.2 kW, heating"
+    page.do("click", selector="#found button")
+    page.wait("/^heat-pumpconsumerheating/.test(document.querySelector('#card-tags').textContent)")
+    rows = page.do(
+        "eval",
+        code="[...document.querySelectorAll('#card-rows div')].map((row) => [...row.children, row]"
+        ".map((each) => each.title || each.textContent))",
+    )
+    assert rows[:3] == [
+        ["indoor_c", "20.25 °C", "Temperature of the room <b>"],
+        ["cop", "3", "cop3"],
+        ["pump_rpm", "1\u202f400", "pump_rpm1\u202f400"],
+    ]
+    assert page.do("faults") == []
+
+
 @pytest.mark.parametrize(("width", "scheme"), WIDTHS_AND_SCHEMES)
 def test_axe_finds_nothing_serious(width: int, scheme: str, window: Browser, fleet: tuple[str, str]) -> None:
     window.do("open", url=fleet[1], width=width, height=844, scheme=scheme)
@@ -300,6 +379,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
         publish_batch("fleet-2", supply("turbine-1", 500_000), supply("turbine-3", 4_000))
         loop.run_until(lambda: False, 0.3)
         browser.wait("/7.0 kWh offered/.test(document.querySelector('#market-caption').textContent)")
+        assert browser.do("eval", code="document.querySelector('#key-storage').hidden") is True
         browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
         publish("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)

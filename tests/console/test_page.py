@@ -12,7 +12,7 @@ import pytest
 
 from gridfleet.dashboards.console import page_messages
 from gridfleet.dashboards.plots.style import COLOURS
-from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE
+from gridfleet.devices.agents.trip import VehicleStatus
 from tests.console.conftest import SOURCES
 
 PAGE = SOURCES.parent / "dashboards" / "console" / "page"
@@ -88,8 +88,21 @@ def test_the_message_types_are_generated_from_the_messages() -> None:
     assert source("model/messages.ts") == page_messages.source(), "run `make page`, and commit the result"
 
 
-def test_the_page_knows_the_status_of_a_charger_out_of_service() -> None:
-    assert f"status === '{OUT_OF_SERVICE}'" in source("model/devices.ts")
+def test_the_page_knows_what_vehicles_do() -> None:
+    found = re.search(r"^const STATUSES = \[(.+)\]", source("view/map/device.ts"), re.MULTILINE)
+    assert found is not None
+    assert set(re.findall(r"'(\w+)'", found[1])) <= set(VehicleStatus)
+
+
+def test_the_page_has_a_text_for_each_reason_of_agents_to_ignore_a_message() -> None:
+    agents = (SOURCES.parent / "devices" / "agents").rglob("*.py")
+    code = "".join(path.read_text(encoding="utf-8") for path in agents)
+    reasons = set(re.findall(r"\.refuse\(\s*\"([a-z ]+)\"", code))
+    assert len(reasons) > 10
+    texts = source("model/event-log.ts").partition("REASONS")[2]
+    assert {
+        reason for reason in reasons if not re.search(rf"^  '?{reason}'?: '", texts, re.MULTILINE)
+    } == set()
 
 
 @pytest.mark.node

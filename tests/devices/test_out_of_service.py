@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import (
+    OUT_OF_SERVICE,
     Bid,
     Bill,
     ChargerState,
@@ -23,7 +24,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.vehicle import MAX_DELAY_MS
-from gridfleet.devices.charging.out_of_service import OUT_OF_SERVICE, parse_chargers_out
+from gridfleet.devices.charging.out_of_service import parse_chargers_out
 from gridfleet.devices.config.scenario import Scenario, load, parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.simulation import Simulation

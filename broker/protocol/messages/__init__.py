@@ -54,6 +54,7 @@ from gridfleet.broker.protocol.messages.clock import (
 from gridfleet.broker.protocol.messages.device_state import (
     ACCOUNTS,
     MAX_AVOIDED,
+    OUT_OF_SERVICE,
     AnyState,
     BuyerState,
     ChargerState,
@@ -95,6 +96,7 @@ __all__ = [
     "MAX_AVOIDED",
     "MAX_OUTAGE_S",
     "MAX_PACKAGES",
+    "OUT_OF_SERVICE",
     "PHASES",
     "PHASE_INDEX",
     "STRICT",

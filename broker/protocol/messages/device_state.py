@@ -27,6 +27,8 @@ from gridfleet.broker.protocol.messages.clock import Mode, Settings
 
 MAX_AVOIDED: Final = 16
 """The most distrusted chargers that a vehicle's state names."""
+OUT_OF_SERVICE: Final = "out of service"
+"""The status of a charger that the setting `chargers_out` includes."""
 
 
 @frozen

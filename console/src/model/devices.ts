@@ -1,6 +1,6 @@
 // The devices of a site: presence, last wills, positions and reported states.
 
-import { ROLES, type ClockState, type Figure, type Presence, type Role, type State } from './messages';
+import { OUT_OF_SERVICE, ROLES, type ClockState, type Figure, type Presence, type Role, type State } from './messages';
 
 const MAX_DEVICES = 50_000;
 const MAX_HISTORY = 192;
@@ -138,7 +138,7 @@ export function isShort(state: DeviceState | null): boolean {
 }
 
 export function outOfService(device: Device): boolean {
-  return device.role === 'charger' && device.state?.status === 'out of service';
+  return device.role === 'charger' && device.state?.status === OUT_OF_SERVICE;
 }
 
 function mainFigure(state: DeviceState): number {

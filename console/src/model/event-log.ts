@@ -1,7 +1,7 @@
 // The log of events: settings, devices that go offline and return, refusals with their reasons.
 
 import { clockText } from '../format';
-import type { Control, Settings, Tick } from './messages';
+import type { Control, Decline, Mode, Settings, Tick } from './messages';
 import type { Refusals } from './tick-totals';
 
 const MAX_ENTRIES = 250;
@@ -22,15 +22,18 @@ const SETTING_NAMES: Readonly<Record<string, string>> = {
   ticks: 'last tick',
   step: 'ticks to run before a pause',
 };
-const MODE_NAMES: Readonly<Record<string, string>> = { lockstep: 'lock-step', scaled: 'scaled', realtime: 'real time' };
-/** Why a charger declines a vehicle, and why a device ignores a message. */
-const REASONS: Readonly<Record<string, string>> = {
+const MODE_NAMES: Readonly<Record<Mode, string>> = { lockstep: 'lock-step', scaled: 'scaled', realtime: 'real time' };
+const DECLINE_REASONS: Readonly<Record<Decline['reason'], string>> = {
   port: 'no free port',
   energy: 'not enough energy stored',
   price: 'price beyond the limit',
   offline: 'charger out of service',
   unknown: 'reservation unknown',
   refused: 'vehicle not accepted',
+};
+/** Why a charger declines a vehicle, and why a device ignores a message. */
+const REASONS: Readonly<Record<string, string>> = {
+  ...DECLINE_REASONS,
   late: 'answer came too late',
   stale: 'for a finished tick',
   early: 'for a tick that has not begun',
@@ -38,6 +41,9 @@ const REASONS: Readonly<Record<string, string>> = {
   receipt: 'receipt without a matching award',
   greedy: 'more energy requested than there is',
   flood: 'too many awards',
+  'broken promise': 'charger broke its promise',
+  weather: 'no weather data for this time',
+  sensor: 'sensor without a reading',
   presence: 'presence under a wrong topic',
   clock: 'tick of another clock',
   control: 'unknown setting or value',
@@ -149,7 +155,7 @@ export function settingName(name: string): string {
 }
 
 function modeName(mode: string): string {
-  return MODE_NAMES[mode] ?? mode;
+  return MODE_NAMES[mode as Mode] ?? mode;
 }
 
 function sumOf(one: Refusals | undefined, other: Refusals): Refusals {

@@ -11,6 +11,7 @@ export const MAX_PAYLOAD_BYTES = 65_536;
 export const BATCH_VERSION = '1';
 export const MAX_BATCH_MESSAGES = 500;
 export const TICK_MS = 900_000;
+export const OUT_OF_SERVICE = 'out of service';
 export const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$/;
 
 const integer = (min: number, max: number) => v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
@@ -304,6 +305,17 @@ export const DeclineSchema = v.strictObject({
   reason: v.picklist(['port', 'energy', 'price', 'unknown', 'offline', 'refused']),
 });
 export type Decline = v.InferOutput<typeof DeclineSchema>;
+
+/** Smallest and largest value of a setting, or the length of its text. */
+export const SETTING_LIMITS = {
+  consumer_scale: [0, 2],
+  vehicle_scale: [0, 2],
+  turbine_scale: [0, 2],
+  wind_scale: [0, 5],
+  chargers_out: 64,
+  outage_s: [0, 60],
+  note: 64,
+} as const;
 
 /** Number and name of the step that a phase belongs to, as people see it. */
 export const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {

@@ -184,7 +184,7 @@ class Plot {
       hooks: { setCursor: [() => this.showLast()] },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
       cursor: { sync: { key: 'time' }, y: false, drag: { x: false, y: false } },
-      legend: { live: true },
+      legend: { live: true, markers: { dash: (_plot, index) => borderStyle(lines[index - 1]?.dash) } },
       scales: {
         x: { time: true },
         y: { range: (_plot, low, high) => range(low, high) },
@@ -239,6 +239,11 @@ export class Charts {
     const totals = this.site.history.finished().filter((each) => each.ms > 0);
     for (const plot of this.plots) plot.show(this.site, totals, this.colours, rebuild);
   }
+}
+
+/** The style of a line's mark in the legend: as the line, as far as CSS can. */
+function borderStyle([mark = 0]: number[] = []): string {
+  return mark > 3 ? 'dashed' : mark ? 'dotted' : 'solid';
 }
 
 function range(low: number | null, high: number | null): [number, number] {

@@ -2,7 +2,7 @@
 
 import { outOfService, type Device } from '../model/devices';
 import { describeControl, SCALES, settingName } from '../model/event-log';
-import type { ClockState, Control } from '../model/messages';
+import { SETTING_LIMITS, type ClockState, type Control } from '../model/messages';
 import type { Site } from '../model/site';
 
 type Value = Control['value'];
@@ -19,7 +19,6 @@ interface Pending {
 }
 
 const ANSWER_WITHIN_MS = 6_000;
-const MAX_CHARGERS_OUT_LENGTH = 64;
 /** Controls that act once: the clock reports no setting for them. */
 const ONCE: ReadonlySet<string> = new Set(['storm', 'outage_s', 'step']);
 /** What the shipped offer rankings and clearing rules do; others appear by their names. */
@@ -53,6 +52,7 @@ export class Controls {
     private readonly publish: Publish,
   ) {
     this.makeSliders();
+    this.out.maxLength = SETTING_LIMITS.chargers_out;
     this.pause.addEventListener('click', () => this.request('paused', !this.paused));
     get('step').addEventListener('click', () => this.request('step', 1));
     get('storm').addEventListener('click', () => this.request('storm', true));
@@ -90,7 +90,7 @@ export class Controls {
   toggleCharger(id: string): void {
     const others = this.outParts.filter((each) => each !== id);
     const parts = (others.length < this.outParts.length ? others : [...others, id]).join(',');
-    if (parts.length <= MAX_CHARGERS_OUT_LENGTH) this.request('chargers_out', parts);
+    if (parts.length <= SETTING_LIMITS.chargers_out) this.request('chargers_out', parts);
     else this.answerWith('bad', 'Too many chargers to list by id: use a share such as 25%, a cell, or all');
   }
 
@@ -103,8 +103,7 @@ export class Controls {
       const input = document.createElement('input');
       input.id = label.htmlFor;
       input.type = 'range';
-      input.min = '0';
-      input.max = name === 'wind_scale' ? '5' : '2';
+      [input.min, input.max] = SETTING_LIMITS[name].map(String) as [string, string];
       input.step = '0.01';
       const output = document.createElement('output');
       output.htmlFor.add(input.id);
