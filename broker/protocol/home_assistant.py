@@ -1,7 +1,8 @@
 """Home Assistant discovery: one retained message for each device, made from the fields of its state.
 
-Home Assistant logs in as a viewer. The unit in a field's name decides how it is shown. Figures are those of the last
-tick. The energies of a tick are amounts, not meter readings, so they have no state class; stored energy has one.
+Home Assistant logs in as a viewer. The unit in a field's name decides how it is shown; that of a figure of the
+device's own comes from its birth message. Values are those of the last tick. The energies of a tick are amounts, not
+meter readings, so they have no state class; stored energy has one.
 """
 
 import json
@@ -64,7 +65,8 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
         ],
         "qos": 1,
         "components": {
-            key: {"unique_id": f"{name}/{key}", **component} for key, component in _components(role, state)
+            key: {"unique_id": f"{name}/{key}", **component}
+            for key, component in (*_components(role, state), *_figures(presence, state))
         },
     }
     return discovery_topic(site, device), json.dumps(payload, separators=(",", ":")).encode()
@@ -91,6 +93,22 @@ def _components(role: Role, state: str) -> Iterator[tuple[str, Component]]:
                 "source_type": "gps",
             },
         )
+
+
+def _figures(presence: m.Presence, state: str) -> Iterator[tuple[str, Component]]:
+    """Yield a sensor for each figure of the device's own, with the unit and description of its birth message."""
+    for figure in presence.figures:
+        name = figure.description or figure.name.replace("_", " ")
+        component: Component = {
+            "state_topic": state,
+            "platform": "sensor",
+            "name": name[:1].upper() + name[1:],
+            "value_template": f"{{{{ value_json.figures.{figure.name} | default('None') }}}}",
+            "state_class": "measurement",
+        }
+        if figure.unit:
+            component["unit_of_measurement"] = figure.unit
+        yield f"figure_{figure.name}", component
 
 
 def _component(field: str) -> Component:

@@ -1,11 +1,10 @@
 """Each cell's energy balance of one tick, and its trades: generated + reactor + imported = sold + exported + curtailed.
 
 A trade is what a receipt took of an award. It counts in the consumer's cell; energy from another cell is imported
-there and exported by the producer's cell. The reactor belongs to no cell.
+there and exported by the producer's cell. A grid supply, such as a reactor, belongs to no cell.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Container, Mapping
 
 from gridfleet.broker.protocol.messages import (
     BuyerState,
@@ -13,13 +12,12 @@ from gridfleet.broker.protocol.messages import (
     Presence,
     ProducerState,
     Role,
+    State,
     StorageState,
 )
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.market.aggregate import AwardKey, Lots, MarketAggregate
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
-
-REACTOR: Final = "reactor"
 
 
 def cell_of(births: Mapping[str, Presence], device: str) -> str:
@@ -28,10 +26,19 @@ def cell_of(births: Mapping[str, Presence], device: str) -> str:
     return place.cell if place is not None else ""
 
 
-def is_reactor(births: Mapping[str, Presence], producer: str) -> bool:
-    """Return whether a producer is a reactor: by its birth message, else by its name."""
-    place = births.get(producer)
-    return place.role is Role.GRID_SUPPLY if place is not None else producer.startswith(REACTOR)
+def grid_supplies(states: Mapping[str, State]) -> frozenset[str]:
+    """Return the devices whose accounts state that they are grid supplies."""
+    return frozenset(
+        device
+        for device, state in states.items()
+        if isinstance(state, ProducerState) and state.role == "grid-supply"
+    )
+
+
+def is_grid_supply(births: Mapping[str, Presence], by_account: Container[str], seller: str) -> bool:
+    """Return whether a seller is a grid supply: by its birth message; where that was not received, by its account."""
+    place = births.get(seller)
+    return place.role is Role.GRID_SUPPLY if place is not None else seller in by_account
 
 
 class _Cell:
@@ -73,6 +80,7 @@ class CellBalances:
         self._births = births
         self._measured = {sender for sender, state in market.states.items() if state.measured}
         """Devices whose accounts of the tick rest on real sensors."""
+        self._grid_supplies = grid_supplies(market.states)
         self._cells = {name: _Cell() for name in market.cells}
         self.trades = sorted(trade for key, lots in market.sales() for trade in self.add_sale(key, lots))
         self._add_accounts(market, stored_wh)
@@ -99,7 +107,7 @@ class CellBalances:
             if cell.lowest is None or price < cell.lowest:
                 cell.lowest = price
         cell.sold_wh += energy_wh
-        if is_reactor(self._births, producer):
+        if is_grid_supply(self._births, self._grid_supplies, producer):
             cell.reactor_wh += energy_wh
             return trades
         home = cell_of(self._births, producer)

@@ -6,7 +6,7 @@ from typing import Final
 from gridfleet.broker.protocol.messages import Presence
 from gridfleet.broker.protocol.units import NEUR_PER_EUR, UEUR_PER_EUR, cost_neur
 from gridfleet.dashboards.market.aggregate import Lots, MarketAggregate
-from gridfleet.dashboards.market.cell_balances import cell_of, is_reactor
+from gridfleet.dashboards.market.cell_balances import cell_of, grid_supplies, is_grid_supply
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import TickRow, TradeRow
 from gridfleet.dashboards.telemetry.points import Point, Value, id_or_unknown
@@ -43,6 +43,7 @@ class MarketPoints:
         self._algorithm = algorithm
         self._record = record
         self._births = births
+        self._grid_supplies = grid_supplies(record.market.states)
         self._cells: dict[str, _Cell] = {}
         self._count(record.market)
         self._trade(record.trades)
@@ -120,7 +121,8 @@ class MarketPoints:
             cell.paid_neur += cost_neur(trade.energy_wh, trade.price_ueur)
             if cell.highest is None or trade.price_ueur > cell.highest:
                 cell.highest = trade.price_ueur
-            seller = _REACTOR if is_reactor(self._births, trade.producer) else _SOLD
+            from_grid = is_grid_supply(self._births, self._grid_supplies, trade.producer)
+            seller = _REACTOR if from_grid else _SOLD
             cell.merit[band_of(trade.price_ueur)][seller] += trade.energy_wh
 
 

@@ -54,8 +54,8 @@ class OpenTag:
     """The values of a tag that devices choose: the first ones as they are, `other` once there are too many.
 
     >>> kinds = OpenTag(2)
-    >>> [kinds.value(kind) for kind in ("turbine", "heat-pump", "liar", "turbine")]
-    ['turbine', 'heat-pump', 'other', 'turbine']
+    >>> [kinds.value(kind) for kind in ("solar", "heat-pump", "liar", "solar")]
+    ['solar', 'heat-pump', 'other', 'solar']
     """
 
     def __init__(self, limit: int) -> None:

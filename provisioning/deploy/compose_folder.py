@@ -10,6 +10,8 @@ import tomli_w
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.broker.protocol.messages import Role
+from gridfleet.devices.kinds.charger import CHARGER
+from gridfleet.devices.kinds.turbine import TURBINE
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.deploy.site_files import (
     BROKER,
@@ -26,7 +28,7 @@ from gridfleet.provisioning.runs.scenario_bundle import scenario_bundle
 from gridfleet.provisioning.site.secret_files import write_secret
 
 NODES: Final = ("emqx-1", "emqx-2")
-SINGLE_DEVICES: Final = ("single-turbine", "single-charger")
+SINGLE_DEVICES: Final = {"single-turbine": TURBINE, "single-charger": CHARGER}
 """Devices that run in a separate process each, in addition to those of the scenario."""
 FLEET_PROCESSES: Final = 16
 """Fleet processes with credentials of their own, which receive the tick once for all their devices."""
@@ -67,8 +69,8 @@ def single_devices(fleet: Fleet) -> list[Identity]:
     """Return the users of the single devices: a turbine and a charger in the first cell."""
     cell = fleet.cells[0]
     return [
-        Identity(name, kind, cell.name, cell.neighbours)
-        for name, kind in zip(SINGLE_DEVICES, (Role.PRODUCER, Role.CHARGER), strict=True)
+        Identity(name, agent_type.role, cell.name, cell.neighbours)
+        for name, agent_type in SINGLE_DEVICES.items()
     ]
 
 
@@ -92,19 +94,20 @@ def _device_files(directory: Path, fleet: Fleet) -> None:
     """Write a device file for each single device; keep existing ones, which the user may have changed."""
     cell = fleet.cells[0]
     south, north, west, east = cell.area
+    supply = next((name for name in fleet.ids if fleet.role_of(name) is Role.GRID_SUPPLY), None)
     for who in single_devices(fleet):
         path = directory / f"{who.name}.toml"
         if path.exists():
             continue
         document = {
             "id": who.name,
-            "kind": str(who.role),
+            "kind": SINGLE_DEVICES[who.name].name,
             "site": fleet.scenario.site,
             "cell": cell.name,
             "neighbours": list(cell.neighbours),
             "place": [round((south + north) / 2, 6), round((west + east) / 2, 6)],
             "backend": "synthetic",
-            **({"reactor": next(iter(fleet.ids))} if fleet.scenario.reactors.count else {}),
+            **({"reactor": supply} if supply is not None else {}),
             "broker": {"url": f"mqtts://{BROKER}:{PORT}", "credentials": str(MOUNT)},
         }
         path.write_text(tomli_w.dumps(document), encoding="utf-8")

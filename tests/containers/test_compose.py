@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gridfleet.broker.credentials import FileCredentials
+from gridfleet.devices.config.device_file import load as load_device
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -155,6 +156,17 @@ def test_a_fleet_gets_the_passwords_of_its_devices_and_no_others(prepared: Path)
     assert FileCredentials(prepared / "containers/fleet").login("turbine-1").password
 
 
+def test_the_single_devices_have_valid_device_files_of_the_kinds_that_their_services_name(
+    prepared: Path,
+) -> None:
+    devices = [load_device(prepared / "containers" / "devices" / f"{name}.toml") for name in SINGLE_DEVICES]
+    assert [(device.id, device.kind) for device in devices] == [
+        ("single-turbine", "turbine"),
+        ("single-charger", "charger"),
+    ]
+    assert {device.reactor for device in devices} == {"reactor-1"}
+
+
 def test_a_second_call_changes_no_secret(prepared: Path) -> None:
     folder = prepared / "containers"
     watched = [
@@ -164,7 +176,7 @@ def test_a_second_call_changes_no_secret(prepared: Path) -> None:
         *folder.rglob("*.crt"),
     ]
     before = {path: path.read_bytes() for path in watched if path.is_file()}
-    edited = folder / "devices" / f"{SINGLE_DEVICES[0]}.toml"
+    edited = folder / "devices" / f"{next(iter(SINGLE_DEVICES))}.toml"
     edited.write_text("# mine\n")
     (prepared / ".env").write_text((prepared / ".env").read_text() + "FLEETS=4\n")
     assert (

@@ -10,6 +10,7 @@ from gridfleet.broker.protocol.messages import (
     ClockState,
     Package,
     Presence,
+    ProducerState,
     Receipt,
     Request,
     Role,
@@ -17,7 +18,7 @@ from gridfleet.broker.protocol.messages import (
     Supply,
 )
 from gridfleet.dashboards.market.aggregate import Lots, LotTotals, MarketAggregate, is_within, lot_totals
-from gridfleet.dashboards.market.cell_balances import CellBalances, cell_of, is_reactor
+from gridfleet.dashboards.market.cell_balances import CellBalances, cell_of, grid_supplies, is_grid_supply
 from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 from gridfleet.dashboards.recording.tick_record import TickRecord
 from gridfleet.dashboards.store.rows import TradeRow
@@ -129,8 +130,16 @@ def test_energy_from_another_cell_is_imported_and_exported() -> None:
 def test_energy_from_the_reactor_is_neither_imported_nor_generated() -> None:
     (row,) = CellBalances(market(producer="reactor"), BIRTHS, {}).rows(0)
     assert (row.reactor_wh, row.sold_wh, row.imported_wh, row.curtailed_wh) == (10_000, 10_000, 0, 12_000)
-    assert is_reactor({}, "reactor-1")
-    assert not is_reactor({}, "turbine-1")
+
+
+def test_a_seller_is_a_grid_supply_by_its_birth_else_by_its_account_and_never_by_its_name() -> None:
+    states = [message for *_, message in message_log(ticks=2) if isinstance(message, ProducerState)]
+    accounts = grid_supplies({f"{state.role}-x": state for state in states})
+    assert accounts == {"grid-supply-x"}
+    assert is_grid_supply(BIRTHS, (), "reactor")
+    assert not is_grid_supply(BIRTHS, {"turbine-1"}, "turbine-1")
+    assert is_grid_supply({}, accounts, "grid-supply-x")
+    assert not is_grid_supply({}, accounts, "reactor-1")
 
 
 def test_a_receipt_that_comes_after_the_tick_was_joined_adds_its_trades_once() -> None:

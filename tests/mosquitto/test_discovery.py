@@ -13,7 +13,7 @@ from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.protocol.home_assistant import STATES, discovery_message
-from gridfleet.broker.protocol.messages import Presence, Role
+from gridfleet.broker.protocol.messages import Figure, Presence, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
@@ -114,6 +114,33 @@ def test_examples() -> None:
         "state_class": "measurement",
     }
     assert components["paid_neur"]["value_template"] == "{{ value_json.paid_neur / 1000000000 }}"
+
+
+def test_figures_of_a_devices_own_are_sensors_with_unit_and_name() -> None:
+    figures = (Figure("indoor_c", "°C", "temperature of the house"), Figure("power_w"))
+    presence = Presence(True, Role.CONSUMER, "north", 51.0, 9.0, "a label", kind="heat-pump", figures=figures)
+    _, payload = discovery_message("town", "it-1", "north/consumer", presence)
+    components = json.loads(payload)["components"]
+    assert components["figure_indoor_c"] == {
+        "unique_id": "town/it-1/figure_indoor_c",
+        "state_topic": "gridfleet/town/state/it-1",
+        "platform": "sensor",
+        "name": "Temperature of the house",
+        "value_template": "{{ value_json.figures.indoor_c | default('None') }}",
+        "state_class": "measurement",
+        "unit_of_measurement": "°C",
+    }
+    assert components["figure_power_w"]["name"] == "Power w"
+    assert "unit_of_measurement" not in components["figure_power_w"]
+    assert components["power_w"]["unit_of_measurement"] == "W"
+    for component in components.values():
+        assert set(component) <= PLATFORMS[component["platform"]]
+
+
+def test_a_storage_shows_what_it_keeps_buys_and_sells() -> None:
+    components = discovery_of(Role.STORAGE)[1]["components"]
+    assert components["stored_wh"]["device_class"] == "energy_storage"
+    assert {"capacity_wh", "bought_wh", "sold_wh", "announced_wh", "charge_loss_wh"} <= set(components)
 
 
 @pytest.mark.mosquitto
