@@ -1,4 +1,5 @@
 // Takes the pictures of docs/how-to/site/live-page.md: node tests/look.mjs URL DIRECTORY [SECONDS]
+// The run has storages (--set battery.count=3): the dark picture shows the card of one.
 import { browserFor } from './browser.mjs';
 
 const [url, directory, seconds = '20'] = process.argv.slice(2);
@@ -26,7 +27,7 @@ try {
   for (const [shot, page] of pages) {
     await page.bringToFront();
     if (shot.scheme === 'dark') {
-      await page.fill('#find', 'charger-1');
+      await page.fill('#find', 'battery-1');
       await page.locator('#found button').first().click();
       await page.fill('#find', '');
       await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });

@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,14 @@ GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
 """It names the words that were replaced."""
 PRODUCT: Final = ("broker", "devices", "dashboards", "provisioning")
+
+PAGE: Final = ROOT / "console"
+_TYPESCRIPT: Final = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<text>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)""",
+    re.DOTALL,
+)
+"""A comment or a text of TypeScript or CSS."""
+_READ_ATTRIBUTES: Final = frozenset({"title", "aria-label", "placeholder", "content"})
 
 METAPHORS: Final = (
     "anew", "mend", "mends", "mended", "misfit", "whoever", "good-bye", "none of ours", "in vain",
@@ -61,6 +70,38 @@ def _texts() -> Iterator[tuple[str, str]]:
                 if token.type in (tokenize.STRING, tokenize.COMMENT):
                     yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string
 
+    for path in (*(PAGE / "src").rglob("*.ts"), *(PAGE / "src").rglob("*.css")):
+        yield from _of_typescript(path)
+    page = PAGE / "index.html"
+    for line, text in html_texts(page.read_text(encoding="utf-8")):
+        yield f"{page.relative_to(ROOT)}:{line}", text
+
+
+def _of_typescript(path: Path, group: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the comments and texts of a file of the page, or one of the two."""
+    source = path.read_text(encoding="utf-8")
+    for found in _TYPESCRIPT.finditer(source):
+        if not group or found[group]:
+            yield f"{path.relative_to(ROOT)}:{source.count(chr(10), 0, found.start()) + 1}", found[0]
+
+
+def html_texts(source: str) -> list[tuple[int, str]]:
+    """Return what a person reads on a page, with its line: text, tooltips, names for screen readers."""
+    found: list[tuple[int, str]] = []
+
+    class Reader(HTMLParser):
+        def handle_data(self, data: str) -> None:
+            if data.strip():
+                found.append((self.getpos()[0], data.strip()))
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+            found.extend(
+                (self.getpos()[0], value) for name, value in attrs if name in _READ_ATTRIBUTES and value
+            )
+
+    Reader(convert_charrefs=True).feed(source)
+    return found
+
 
 def uses(word: str) -> list[str]:
     found = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)
@@ -86,10 +127,29 @@ def test_no_other_word_stands_for_it(word: str) -> None:
     assert uses(word) == []
 
 
+def test_the_page_is_read_as_people_read_it() -> None:
+    code = "const wish = read(`${a} tap`); // a page's own\nfoo('crew'); /* desk */"
+    found = [match[0] for match in _TYPESCRIPT.finditer(code)]
+    assert found == ["`${a} tap`", "// a page's own", "'crew'", "/* desk */"]
+    assert html_texts('<p title="one">two <b hidden>three</b></p>\n<input placeholder="four" />') == [
+        (1, "one"),
+        (1, "two"),
+        (1, "three"),
+        (2, "four"),
+    ]
+    places = {place.partition(":")[0] for place, _ in texts()}
+    assert {"console/index.html", "console/src/main.ts", "console/src/style.css"} <= places
+
+
 def test_public_docstrings_do_not_speak_in_riddles() -> None:
     """Messages are published and received; no device hears or tells anything."""
     spoken = re.compile(r"\b(hears?|heard|tells?|told|says to|said to)\b")
-    found = []
+    found = [
+        f"{place}: {text}"
+        for path in (PAGE / "src").rglob("*.ts")
+        for place, text in _of_typescript(path, "comment")
+        if spoken.search(text)
+    ]
     for folder in PRODUCT:
         for path in (ROOT / folder).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
