@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from gridfleet.dashboards.plots import style
 from gridfleet.dashboards.plots.curves import CURVES, Curves, mean_and_range
-from gridfleet.dashboards.reports.metrics import METRICS, page_unit
+from gridfleet.dashboards.reports.metrics import metrics_of, page_unit
 
 Bars: TypeAlias = Mapping[str, Sequence[tuple[str, float, float, float, float]]]
 """Label, mean, standard deviation, smallest and largest value, by the metric's name."""
@@ -32,6 +32,8 @@ COMPARED: Final = (
     "reservations_failed",
     "stranded_vehicles",
     "messages",
+    "storage_sold_kwh",
+    "storage_stored_mean_kwh",
 )
 
 
@@ -48,7 +50,7 @@ class ComparePlot(NamedTuple):
 def bars(figures: Bars, curves: RunCurves) -> Figure:
     """Draw a panel per metric, a bar per label; the line is the range, its thick part is ± sd."""
     del curves
-    metrics = [metric for metric in METRICS if metric.name in COMPARED]
+    metrics = [metric for metric in metrics_of(figures) if metric.name in COMPARED]
     labels = [row[0] for row in figures[metrics[0].name]]
     rows = math.ceil(len(metrics) / COLUMNS)
     figure = style.new_figure("Key figures with their spread", rows * (0.85 + 0.21 * len(labels)) + 0.5)

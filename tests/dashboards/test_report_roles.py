@@ -9,6 +9,7 @@ import pytest
 
 import gridfleet
 from gridfleet.dashboards.plots.catalog import plots_of, render_all
+from gridfleet.dashboards.plots.compare_plots import bars
 from gridfleet.dashboards.plots.figures.power import seller_lines
 from gridfleet.dashboards.plots.style import REACTOR, STORAGE, WIND, house_style
 from gridfleet.dashboards.plots.timeline import read_timeline
@@ -85,6 +86,16 @@ def test_a_comparison_shows_storages_of_those_runs_that_have_some(store: Store) 
     runs = {(each.metric.name, each.label): each.runs for each in spreads}
     assert (runs["storage_sold_kwh", "with"], runs["storage_sold_kwh", "without"]) == (1, 0)
     assert "Stored in storages at the end, kWh" in table_text(spreads, ["with", "without"])
+
+
+def test_the_bars_of_a_comparison_have_a_panel_for_storages(store: Store) -> None:
+    row = [("with", 5.0, 0.0, 5.0, 5.0)]
+    names = {metric.name: row for metric in (*METRICS, *STORAGE_METRICS)}
+    with house_style():
+        titles = [axes.get_title(loc="left") for axes in bars(names, {}).axes]
+        others = [axes.get_title(loc="left") for axes in bars({m.name: row for m in METRICS}, {}).axes]
+    assert any(title.startswith("Sold by storages") for title in titles)
+    assert not any("storages" in title for title in others)
 
 
 def test_a_sellers_colour_is_that_of_its_role(store: Store) -> None:

@@ -15,7 +15,8 @@ from gridfleet.dashboards.recording.durable.recorder import JOURNAL, RUNS, Durab
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, RunFacts
-from tests.dashboards.runs import Logged, contents, message_log
+from tests.dashboards.runs import Logged, contents
+from tests.telemetry.collected import messages_of_all_roles
 
 SITE = "germany"
 FLEET = "fleet-1"
@@ -26,10 +27,10 @@ Publications = list[tuple[str, bytes]]
 
 @cache
 def run() -> tuple[Logged, ...]:
-    """Return a run of a lock-step clock, so that no time depends on the test's."""
+    """Return a run of a lock-step clock, so that no time depends on the test's; with storages and own figures."""
     return tuple(
         (now_ms, scope, sender, _lockstep(message))
-        for now_ms, scope, sender, message in message_log("normal", (), (), TICKS)
+        for now_ms, scope, sender, message in messages_of_all_roles(TICKS)
     )
 
 

@@ -37,14 +37,15 @@ def charger_batteries(timeline: Timeline) -> Figure:
 
 def stored_total(timeline: Timeline) -> Figure:
     """Draw the energy in all chargers' buffers at the end of each tick, and on top of it that in storages."""
-    figure = style.new_figure("Stored energy", 2.7)
-    axes = figure.add_subplot()
     sums = "(SELECT tick, sum(charger_stored_wh) AS stored_wh FROM ticks GROUP BY tick)"
     chargers = timeline.read("avg(stored_wh)", sums)
     storages = timeline.read(
         "avg(stored_wh)", "(SELECT tick, sum(stored_wh) AS stored_wh FROM storages GROUP BY tick)"
     )
     has_storages = bool(np.isfinite(storages).any())
+    where = "chargers and storages" if has_storages else "all chargers"
+    figure = style.new_figure(f"Energy stored in {where}", 2.7)
+    axes = figure.add_subplot()
     both = np.nan_to_num(chargers) + np.nan_to_num(storages) if has_storages else chargers
     divisor, unit = energy_unit(both)
     if timeline.bins:
