@@ -43,6 +43,8 @@ const REASONS: Readonly<Record<string, string>> = {
   flood: 'too many awards',
   'broken promise': 'charger broke its promise',
   weather: 'no weather data for this time',
+  'clearing rule': 'clearing rule missing or failed',
+  ranking: 'offer ranking missing or failed',
   sensor: 'sensor without a reading',
   presence: 'presence under a wrong topic',
   clock: 'tick of another clock',
