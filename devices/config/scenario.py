@@ -221,7 +221,8 @@ def _validated(toml: TomlText, folder: str, changes: Iterable[_Change]) -> Scena
 
 def _model_of(toml: TomlText) -> type[Scenario]:
     """Return the model of a document: `Scenario`, with a table for each other kind of device that it names."""
-    others = [name for name in toml.document if name not in Scenario.model_fields and name in AGENT_TYPES]
+    known = {*Scenario.model_fields, *(kind for _, kind, _ in _GROUPS)}  # a kind with a table of another name
+    others = [name for name in toml.document if name not in known and name in AGENT_TYPES]
     if not others:
         return Scenario
     try:

@@ -86,7 +86,7 @@ DEPLOY: Final = Group(
 BROKER: Final = Group(
     "broker",
     "check a broker of your own",
-    "A site can use a broker of yours: Mosquitto, EMQX or another with MQTT 5. docs/broker.md describes topics and\n"
+    "A site can use a broker of yours: Mosquitto, EMQX or another with MQTT 5. docs/how-to/site/broker.md describes topics and\n"
     "access rules; `gridfleet site broker` starts one.",
     (command_of("check", broker_check),),
 )

@@ -35,7 +35,7 @@ UNKNOWN_ID: Final = "nobody-of-that-name"
 _SECRETS: Final = (
     "run it with the site's secrets: gridfleet site broker --secrets DIR, or load its files into yours"
 )
-_OTHER: Final = "use another broker: docs/broker.md names those that were tested"
+_OTHER: Final = "use another broker: docs/how-to/site/broker.md names those that were tested"
 _RULES: Final = (
     "load the files passwords and acl of the secrets folder into the broker, and make it reload them"
 )

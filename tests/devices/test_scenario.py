@@ -136,6 +136,7 @@ def test_later_changes_win_and_files_are_overruled() -> None:
         ("[settings]\nalgorithm = 'bets'", ("settings.algorithm = 'bets':", "weighted", "random", "install")),
         ("[area]\nsouth = 55", ("area", "south must be less than north")),
         ("[area]\nrows = 0", ("area.rows = 0:", "at least 1")),
+        ("[vehicle]\ncount = 3", ("vehicle: unknown key", "did you mean 'vehicles'")),
         ("[turbines]\nrotor_diameter_m = [50]", ("turbines.rotor_diameter_m.1", "missing")),
         ("[turbines]\nrotor_diameter_m = [50, 60, 70]", ("turbines.rotor_diameter_m", "2")),
         ("[turbines]\nrotor_diameter_m = [50, 301]", ("turbines.rotor_diameter_m.1 = 301:", "300")),

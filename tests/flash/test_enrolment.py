@@ -110,7 +110,7 @@ def test_the_access_rules_are_those_of_its_kind_and_cell(
     enrol(secrets, charger)
     rules = SecretsFolder(secrets).acl.read_text().split("\n\n")
     own = next(rule for rule in rules if rule.startswith("user charger-01\n"))
-    like = next(each for each in fleet.agents() if each.kind is Role.CHARGER and each.cell == charger.cell)
+    like = next(each for each in fleet.agents() if each.role is Role.CHARGER and each.cell == charger.cell)
     same = next(rule for rule in rules if rule.startswith(f"user {like.id}\n"))
     assert own.strip() == same.strip().replace(like.id, "charger-01")
 
