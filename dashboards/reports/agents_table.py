@@ -11,7 +11,9 @@ from gridfleet.dashboards.store.rows import AgentRow
 FIGURE: Final = Quantity("float", repr, float)
 """A device's own figure: the shortest text that gives the same number again."""
 
-_NAMES: Final = "SELECT DISTINCT name FROM figures ORDER BY name"
+MAX_FIGURES: Final = 500
+"""The most columns of figures, those with most values: a device that invents names cannot fill the disk."""
+_NAMES: Final = "SELECT name FROM figures GROUP BY name ORDER BY count(*) DESC, name LIMIT ?"
 
 
 class ReportedAgent(NamedTuple):
@@ -23,7 +25,7 @@ class ReportedAgent(NamedTuple):
 
 def agents_table(store: Store) -> TableFormat[Any]:
     """Return the table of devices as this run has it; kinds with a figure of the same name share its column."""
-    names = [name for (name,) in store.select(_NAMES)]
+    names = sorted(name for (name,) in store.select(_NAMES, (MAX_FIGURES,)))
     if not names:
         return AGENTS
     own = [column._replace(read=partial(_of_device, column)) for column in AGENTS.columns]

@@ -11,7 +11,7 @@ import pytest
 import gridfleet
 from gridfleet.broker.protocol.messages import ConsumerState
 from gridfleet.dashboards.recording.account_rows import account_rows
-from gridfleet.dashboards.reports.agents_table import agents_table
+from gridfleet.dashboards.reports.agents_table import MAX_FIGURES, agents_table
 from gridfleet.dashboards.reports.columns import AGENTS
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import AgentRow, FigureMeaning, FigureRow
@@ -80,6 +80,17 @@ def test_a_figure_that_is_called_like_a_column_of_every_device_gets_another_name
         store.add_figures([FigureRow(0, "a-1", "tick", 7.5), FigureRow(0, "a-1", "tick_figure", 8.5)])
         values = agents_table(store).values(store)
     assert (values["tick"], values["tick_figure"], values["tick_figure_figure"]) == ([0], [7.5], [8.5])
+
+
+def test_a_device_that_invents_names_does_not_crowd_out_the_figures_of_others() -> None:
+    with Store.create() as store:
+        store.add_agents([agent(tick, "a-1") for tick in range(2)])
+        store.add_figures(FigureRow(tick, "a-1", "zeal", 1.0) for tick in range(2))
+        store.add_figures(FigureRow(0, "a-1", f"invented_{number}", 1.0) for number in range(2 * MAX_FIGURES))
+        names = [column.name for column in agents_table(store).columns[len(AGENTS.columns) :]]
+    assert len(names) == MAX_FIGURES
+    assert names == sorted(names)
+    assert "zeal" in names
 
 
 def test_figures_that_are_no_numbers_are_left_out() -> None:
