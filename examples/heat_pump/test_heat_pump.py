@@ -58,7 +58,7 @@ def test_the_files_of_a_run_show_it(simulated: gridfleet.Result, tmp_path: Path)
     header = (folder / "agents.csv").read_text(encoding="utf-8").splitlines()[0]
     assert {"indoor_c", "outdoor_c", "cop"} <= set(header.split(","))
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert "heat_pump" in report
+    assert "heat pump" in report
     assert "Temperature of the house" in report
 
 
