@@ -9,10 +9,10 @@ from typing import Final
 
 import pytest
 
-from tests.docs import tutorial
-from tests.docs.tutorial import Tutorial, TutorialError, blocks
 from tests.flash.conftest import make_image, mtool, small_bundle
 from tests.installation import Installation, install
+from tests.tutorials import tutorial
+from tests.tutorials.tutorial import Tutorial, TutorialError, blocks
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = ROOT / "docs" / "tutorials"
@@ -29,7 +29,7 @@ def installation_with_pins(own_wheel: Path, tmp_path_factory: pytest.TempPathFac
 def follow(page: str, folder: Path, installation: Installation) -> None:
     """Run a page in a folder with the commands of an installation."""
     path = f"{installation.folder / 'bin'}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
-    command = [*NETWORK, sys.executable, "-m", "tests.docs.tutorial", str(PAGES / page), str(folder)]
+    command = [*NETWORK, sys.executable, "-m", "tests.tutorials.tutorial", str(PAGES / page), str(folder)]
     environment = {**os.environ, "PATH": path, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

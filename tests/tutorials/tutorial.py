@@ -10,8 +10,8 @@ The info string of a fenced block says what to do with it:
     text terminal=NAME   what that terminal prints, by now or later
     toml file=NAME       the content of a file; the language may be any other
 
-`python -m tests.docs.tutorial PAGE FOLDER` runs a page in a folder. It takes the default ports, so the tests call it in
-a network of its own.
+`python -m tests.tutorials.tutorial PAGE FOLDER` runs a page in a folder. It takes the default ports, so
+the tests call it in a network of its own.
 """
 
 import fcntl
