@@ -43,7 +43,7 @@ def test_a_run_sends_its_telemetry_and_the_next_one_what_was_left(
     there = ["--out", str(tmp_path / "out"), "--token-file", token, "--bucket", "runs"]
     assert main([*RUN, *there, "--influx", f"http://127.0.0.1:{free_port()}"]) == 0
     assert "points wait in" in capsys.readouterr().err
-    second = [word.replace("normal", "storm") for word in RUN]
+    second = [*(word.replace("normal", "storm") for word in RUN), "--force"]
     assert main([*second, *there, "--influx", shim.url]) == 0
     assert "points wait in" not in capsys.readouterr().err
     assert shim.engine.count("runs", "device", "tick") == 2 * 3 * 57

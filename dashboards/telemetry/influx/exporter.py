@@ -51,7 +51,8 @@ class InfluxExporter:
             if status.backlog:
                 self._report(
                     f"{status.backlog} points wait in {self._spool.folder} for {self._target!r} "
-                    f"({self._sender.last_error}): the next run in this directory sends them"
+                    f"({self._sender.last_error}): the next run with --influx and "
+                    f"--out {self._spool.folder.parent} --force sends them, and replaces the results there"
                 )
             if status.rejected:
                 self._report(
