@@ -306,6 +306,7 @@ def test_the_keyboard_reaches_devices_and_controls(page: Browser) -> None:
         "outage",
         "scale-wind_scale",
         "algorithm",
+        "clearing-rule",
         "log",
         "role-vehicle",
         "theme",

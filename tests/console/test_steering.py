@@ -71,6 +71,7 @@ def test_each_control_changes_the_fleet(
             "driving": driving(page, "End", 2.0),
             "standing": driving(page, "Home", 0.0),
             "closest": closest(page),
+            "uniform": uniform_price(page),
             "out": charger_out(page),
         }
         outage_drill(page)
@@ -85,6 +86,7 @@ def test_each_control_changes_the_fleet(
     assert settings_out(ledger.vehicles, periods["driving"]) > 0
     assert settings_out(ledger.vehicles, periods["standing"]) == 0
     of_choices(ledger, periods["closest"])
+    of_prices(ledger, periods["uniform"])
     of_the_charger_out(ledger, periods["out"])
     assert [event.text for event in ledger.events if event.kind == "drill"] == [
         "outage drill: devices are offline for 5 s"
@@ -143,6 +145,19 @@ def closest(page: OperatorPage) -> range:
     page.browser.do("select", selector="#algorithm", value="closest")
     page.until(lambda now: now.algorithm == "closest")
     return page.ticks(12)
+
+
+def uniform_price(page: OperatorPage) -> range:
+    offered = page.browser.do(
+        "eval", code="[...document.querySelector('#clearing-rule').options].map((each) => each.value).join()"
+    )
+    assert offered == "pay-as-bid,uniform-price"
+    page.browser.do("select", selector="#clearing-rule", value="uniform-price")
+    page.until(lambda now: now.clearing_rule == "uniform-price")
+    ticks = page.ticks(4)
+    page.browser.do("select", selector="#clearing-rule", value="pay-as-bid")
+    page.until(lambda now: now.clearing_rule == "pay-as-bid")
+    return ticks
 
 
 def charger_out(page: OperatorPage) -> range:
@@ -254,6 +269,14 @@ def settings_out(rows: Iterable[VehicleRow], ticks: range) -> int:
         and now.destination_latitude is not None
         for before, now in itertools.pairwise(by_vehicle)
     )
+
+
+def of_prices(ledger: Ledger, ticks: range) -> None:
+    """All buyers of a cell pay a turbine one price in a tick."""
+    wind = [each for each in ledger.trades if each.tick in ticks and each.producer[:7] == "turbine"]
+    assert wind
+    markets = {(each.tick, each.cell, each.producer) for each in wind}
+    assert len({(each.tick, each.cell, each.producer, each.price_ueur) for each in wind}) == len(markets)
 
 
 def of_choices(ledger: Ledger, ticks: range) -> None:

@@ -208,6 +208,7 @@ def test_scales_algorithm_and_ticks_change_while_it_runs(address: BrokerAddress)
         5: ("turbine_scale", 2.0),
         8: ("algorithm", "random"),
         11: ("vehicle_scale", 0.5),
+        12: ("clearing_rule", "uniform-price"),
         14: ("ticks", 18),
     }
     site, log = site_of(SMALL, address, ENDLESS)
@@ -225,6 +226,7 @@ def test_scales_algorithm_and_ticks_change_while_it_runs(address: BrokerAddress)
     assert [settings[tick].turbine_scale for tick in (5, 7)] == [1.0, 2.0]
     assert [settings[tick].algorithm for tick in (8, 10)] == ["best", "random"]
     assert [settings[tick].vehicle_scale for tick in (11, 13)] == [1.0, 0.5]
+    assert [settings[tick].clearing_rule for tick in (12, 14)] == ["pay-as-bid", "uniform-price"]
     demand = {state.tick: state.demand_wh for _, _, state in log.of(ConsumerState)}
     assert demand[2] > 0
     assert not any(demand[tick] for tick in range(4, 18))
