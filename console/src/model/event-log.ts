@@ -49,8 +49,6 @@ const REASONS: Readonly<Record<string, string>> = {
   presence: 'presence under a wrong topic',
   clock: 'tick of another clock',
   control: 'unknown setting or value',
-  'clearing rule': 'clearing rule missing or failing',
-  ranking: 'offer ranking missing or failing',
   denied: 'denied by the broker',
   version: 'other schema version',
   malformed: 'not valid JSON',
