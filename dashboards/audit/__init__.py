@@ -11,6 +11,10 @@ producer's account adds up), `packages` (no package is sold beyond its bid, no r
 `batteries`, `losses`, `reservations` (lease after offer and acceptance, bill by meter and lease), `ports`,
 `reserved`, `leases`, `ticks` and `fresh` (a device that has reported a later tick does not act on an earlier one).
 
+`prices` follow the clearing rule in force, by a specification that shares no code with the rule (`specifications.py`).
+What depends on the whole market is compared exactly only where every producer has received everything; elsewhere a
+price is at most its bid, and a producer asks all for the same price where the rule has one.
+
 **Checked when settled**, where messages may be lost or late (`exact=False`): a producer's half of `books` and
 `payments` is compared once nothing of the tick is unsettled, with the last Correction; `settled` requires that this
 happens within 8 ticks after both sides report every tick again; `cells` adds up cells in which every device has
