@@ -143,7 +143,7 @@ def _unique(texts: Iterable[str]) -> Iterable[str]:
 def _batch_cells(message_type: MessageType, device: Identity) -> Iterable[str]:
     """Return the cells that a batch with a device's message may be for."""
     match message_type.scope:
-        case Scope.SITE:
+        case Scope.SITE | Scope.ROLE:
             return (WHOLE_SITE,)
         case Scope.CELL:
             return device.cells(message_type.to_cells)
@@ -158,6 +158,8 @@ def _publish_scopes(message_type: MessageType, identity: Identity) -> Iterable[s
             return ("",)
         case Scope.CELL:
             return identity.cells(message_type.to_cells)
+        case Scope.ROLE:
+            return (str(identity.role),)
         case Scope.CELL_ROLE:
             return (f"{identity.cell}/{identity.role}",)
         case Scope.DEVICE | Scope.SETTING:
@@ -174,7 +176,7 @@ def _subscribe_scopes(message_type: MessageType, identity: Identity) -> Iterator
                 yield ""
             case Scope.DEVICE:
                 yield identity.name
-            case Scope.SETTING:
+            case Scope.SETTING | Scope.ROLE:
                 yield ALL
             case Scope.CELL:
                 yield from identity.cells(access.from_cells)

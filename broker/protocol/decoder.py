@@ -10,7 +10,7 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
 from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State
 from gridfleet.broker.protocol.presence_registry import PresenceRegistry
 from gridfleet.broker.protocol.topics import (
     BATCH,
@@ -87,6 +87,9 @@ class SiteDecoder:
             return last[2]
         address = self.address(topic)
         message = decode(address.message_type.name, payload)
+        if isinstance(message, Presence | State) and address.scope != message.scope:
+            detail = f"scope {message.scope} by the payload, {address.scope} by the topic"
+            raise PayloadError(message.TYPE, "sender", detail)
         if isinstance(message, Presence):
             message = self.presences.note_device(address.sender, address.scope, message)
         elif isinstance(message, FleetPresence):

@@ -46,7 +46,7 @@ _BY_UNIT: Final[tuple[tuple[str, str, Component], ...]] = (
 def discovery_message(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
     """Return topic and payload of a device's discovery message; `scope` is that of its presence."""
     role = presence.role
-    state = topic(site, _any_state(), "", device)
+    state = topic(site, _any_state(), role, device)
     name = f"{site}/{device}"
     payload: dict[str, Any] = {
         "device": {

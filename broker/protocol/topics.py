@@ -1,8 +1,9 @@
 """The topic table: the only place where topic strings are built and parsed.
 
-A topic is `gridfleet/<site>/<message type>/<scope…>/<sender>`. The message type stands for the message class. The
-scope says who the message is for: the whole site, a cell, one device, a cell and a role, or a setting of
-the clock. The sender's id is always the last level, so one access rule per message type makes forging impossible.
+A topic is `gridfleet/<site>/<message type>/<scope…>/<sender>`. The message type stands for the message class. The scope
+says who the message is for, or what its sender is: the whole site, a cell, one device, the sender's role, its cell and
+role, or a setting of the clock. The sender's id is always the last level, so one access rule per message type makes
+forging impossible; a role among the levels keeps a device from speaking as one of another role.
 """
 
 import re
@@ -46,6 +47,7 @@ class Scope(Enum):
     SITE = ""  # not an empty tuple, which Enum loses before Python 3.11.4
     CELL = "cell"
     DEVICE = "device"
+    ROLE = "role"
     CELL_ROLE = "cell/role"
     SETTING = "setting"
 
@@ -161,7 +163,7 @@ TOPIC_TABLE: Final = (
     MessageType(m.Heartbeat, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
     MessageType(m.Release, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
     MessageType(m.Bill, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
-    MessageType(m.State, Scope.SITE, ALL_ROLES, _TO_NO_DEVICE, retain=True),
+    MessageType(m.State, Scope.ROLE, ALL_ROLES, _TO_NO_DEVICE, retain=True),
     MessageType(m.Correction, Scope.SITE, SELLERS, _TO_NO_DEVICE),
     MessageType(m.Sample, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
     MessageType(m.Incident, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
@@ -238,6 +240,7 @@ def parse_topic(site: str, topic_name: str) -> Address:
         expected = "/".join(f"<{level}>" for level in (*message_type.scope.levels, "sender"))
         raise TopicError(topic_name, f"{ROOT}/{site}/{message_type.name}/ is not followed by {expected}")
     _check_ids(topic_name, (*scope, sender))
+    _check_role(topic_name, message_type, scope, sender)
     return Address(message_type, "/".join(scope), sender)
 
 
@@ -277,6 +280,21 @@ def _check_ids(topic: str, levels: Iterable[str]) -> None:
     for level in levels:
         if not _ID.fullmatch(level):
             raise TopicError(topic, f"{level!r} is not an id: up to 48 letters, digits, '_', '.' and '-'")
+
+
+def _check_role(topic: str, message_type: MessageType, scope: list[str], sender: str) -> None:
+    """Raise TopicError where a sender publishes what only the clock may, the clock what it may not, or another role."""
+    roles: set[object] = {*message_type.senders} & {*ALL_ROLES}
+    if not roles:
+        return
+    if message_type.scope in {Scope.ROLE, Scope.CELL_ROLE}:
+        roles = {role for role in roles if role == scope[-1]}
+        if not roles:
+            raise TopicError(topic, f"{scope[-1]!r} is not a role that publishes {message_type.name}")
+    if sender == CLOCK_ID and Role.CLOCK not in roles:
+        raise TopicError(topic, f"the clock publishes no {message_type.name} there")
+    if sender != CLOCK_ID and roles == {Role.CLOCK}:
+        raise TopicError(topic, f"only the clock may publish {message_type.name} there, not {sender}")
 
 
 def _object_id(name: str) -> str:

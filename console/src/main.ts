@@ -158,8 +158,8 @@ function start(config: Config): void {
     showKey(site);
     showCells(site);
     get('empty').hidden = site.devices.all.size > 0;
-    const { malformed, schema } = site.rejected;
-    const ignored = [malformed && `${plain(malformed)} malformed`, schema && `${plain(schema)} of another schema version`];
+    const { malformed, schema, sender } = site.rejected;
+    const ignored = [malformed && `${plain(malformed)} malformed`, schema && `${plain(schema)} of another schema version`, sender && `${plain(sender)} not for its sender to publish`];
     put('traffic', `${[`${plain(received)} messages received`, ...ignored.filter(Boolean)].join(', ')}. You are ${operator}.`);
   };
   const frame = (): void => {

@@ -29,11 +29,12 @@ from gridfleet.broker.protocol.messages import (
     Lease,
     Presence,
     Receipt,
+    Role,
     State,
     Supply,
     Tick,
 )
-from gridfleet.broker.protocol.topics import MESSAGE_TYPES, MessageType
+from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, MessageType
 from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
@@ -143,14 +144,22 @@ def _steps() -> str:
 
 def _topics() -> str:
     lines = [
-        f"  {each.name}: {{ scope: {_literals(each.scope.levels)}, schema: {each.message_class.__name__}Schema }},\n"
+        f"  {each.name}: {{ scope: {_literals(each.scope.levels)}, clock: '{_clock_publishes(each)}', "
+        f"schema: {each.message_class.__name__}Schema }},\n"
         for each in map(_message_type, READ)
     ]
     return (
-        "/** Message types, as the third level of a topic names them, with the scope levels that follow. */\n"
+        "/**\n * Message types, as the third level of a topic names them: the scope levels that follow, and whether\n"
+        " * the clock publishes them alone (`only`), with others (`also`) or `never`.\n */\n"
         f"export const MESSAGE_TYPES = {{\n{''.join(lines)}}} as const;\n"
         "export type MessageType = keyof typeof MESSAGE_TYPES;\n"
     )
+
+
+def _clock_publishes(message_type: MessageType) -> str:
+    if Role.CLOCK not in message_type.senders:
+        return "never"
+    return "only" if message_type.senders == CLOCKS else "also"
 
 
 def _message_type(message: Any) -> MessageType:  # noqa: ANN401 - any message class

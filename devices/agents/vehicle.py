@@ -211,7 +211,7 @@ class Vehicle(Agent):
         )
         trip.driven_wh = 0
         reservation.begin_account()
-        return [("", state)]
+        return [(state.scope, state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Tick: Agent.on_tick,

@@ -332,7 +332,7 @@ class Clock(Agent):
         return "paused" if self.pace.paused else "running"
 
     def _state(self, status: str) -> tuple[str, ClockState]:
-        return "", ClockState(
+        state = ClockState(
             max(self.tick, 0),
             *self.account(status, 0)[1:],
             mode=self.pace.mode,
@@ -342,6 +342,7 @@ class Clock(Agent):
             settings=self._settings_plan.current,
             revision=self._controls.revision,
         )
+        return state.scope, state
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Ready: _on_ready,

@@ -104,7 +104,7 @@ class ControlClient:
         self.revision = 0
         """The highest revision of a control message so far."""
         filters = (
-            topic_filter(site, "state", "", CLOCK_ID),
+            topic_filter(site, "state", sender=CLOCK_ID),
             topic_filter(site, "control"),
             topic_filter(site, "facts"),
         )

@@ -10,6 +10,7 @@ from paho.mqtt.client import topic_matches_sub
 from gridfleet.broker.errors import GridFleetError, TopicError
 from gridfleet.broker.protocol.messages import ID_PATTERN, Award, Close, Control, Presence, Role, Tick
 from gridfleet.broker.protocol.topics import (
+    CLOCK_ID,
     MESSAGE_TYPES,
     TOPIC_TABLE,
     ClientRole,
@@ -26,15 +27,41 @@ ids = st.from_regex(ID_PATTERN.replace("$", r"\Z"), fullmatch=True)
 rows = st.sampled_from(TOPIC_TABLE)
 
 
-@given(rows, ids, st.data())
-def test_every_topic_is_parsed_back(message_type: MessageType, sender: str, data: st.DataObject) -> None:
-    scope = "/".join(data.draw(ids) for _ in message_type.scope.levels)
+def roles_of(message_type: MessageType) -> list[Role]:
+    """The roles of devices that may publish a message type; none where only other clients may."""
+    return [role for role in Role if role in message_type.senders]
+
+
+@given(rows, ids.filter(lambda name: name != CLOCK_ID), st.data())
+def test_every_topic_is_parsed_back(message_type: MessageType, name: str, data: st.DataObject) -> None:
+    roles = roles_of(message_type)
+    role = data.draw(st.sampled_from(roles)) if roles else None
+    levels = [role if level == "role" else data.draw(ids) for level in message_type.scope.levels]
+    scope, sender = "/".join(map(str, levels)), CLOCK_ID if role is Role.CLOCK else name
     kind = next(kind for kind in CLASSES if message_type.name == kind.TYPE)
     text = topic(SITE, data.draw(anything(kind)), scope, sender)
     assert parse_topic(SITE, text) == (message_type, scope, sender)
     assert text.rpartition("/")[2] == sender
     assert topic_matches_sub(topic_filter(SITE, message_type.name), text)
     assert topic_matches_sub(topic_filter(SITE, message_type.name, scope), text)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("message_type", TOPIC_TABLE, ids=lambda each: each.name)
+def test_nobody_publishes_as_another_role(message_type: MessageType, role: Role) -> None:
+    """Who may publish what, and as what: every message type for every role, by the clock and by a device."""
+    roles = roles_of(message_type)
+    scope = "/".join(role if level == "role" else "here" for level in message_type.scope.levels)
+    names_role = "role" in message_type.scope.levels
+    for sender in (CLOCK_ID, "device-1"):
+        own = [each for each in roles if (each is Role.CLOCK) == (sender == CLOCK_ID)]
+        allowed = not roles or (role in own if names_role else bool(own))
+        text = "/".join(filter(None, ("gridfleet", SITE, message_type.name, scope, sender)))
+        if allowed:
+            assert parse_topic(SITE, text).sender == sender
+        else:
+            with pytest.raises(TopicError):
+                parse_topic(SITE, text)
 
 
 def test_a_filter_for_one_scope_matches_no_other() -> None:

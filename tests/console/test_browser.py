@@ -172,10 +172,10 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
         loop.wait_online(60)
         for text, body in (
             ("presence/germany/vehicle/evil", presence),
-            ("state/evil", state),
+            ("state/vehicle/evil", state),
             ("control/algorithm/evil", control),
             ("control/chargers_out/evil", control),
-            ("state/clock", {"role": "clock", "tick": "NaN"}),
+            ("state/clock/clock", {"role": "clock", "tick": "NaN"}),
             ("facts/evil", nowhere),
             ("facts/clock", nowhere),
             ("tick/clock", {"tick": -1}),
@@ -248,7 +248,7 @@ def test_a_kind_that_nobody_knows_is_shown_by_its_role_with_its_figures(
     with MqttLoop(BrokerAddress.parse(fleet[0])) as loop:
         link = loop.open("pump", on_message=print)
         loop.wait_online(60)
-        for message, scope in ((birth, birth.scope), (account, "")):
+        for message, scope in ((birth, birth.scope), (account, account.scope)):
             link.publish(topic("germany", message, scope, "pump-1"), encode(message), qos=1)
         assert loop.run_until(lambda: link.all_acknowledged, 60)
     page.wait("/1 heat-pump/.test(document.querySelector('#count-consumer').textContent)")
@@ -381,7 +381,7 @@ def test_a_fleet_process_publishes_for_its_own_devices_alone(
         loop.run_until(lambda: False, 0.3)
         browser.wait("/7.0 kWh offered/.test(document.querySelector('#market-caption').textContent)")
         assert browser.do("eval", code="document.querySelector('#key-storage').hidden") is True
-        browser.wait("/1 malformed/.test(document.querySelector('#traffic').textContent)")
+        browser.wait("/1 not for its sender to publish/.test(document.querySelector('#traffic').textContent)")
         publish("", "fleet-1", FleetPresence(online=False, devices=2, refused={}))
         loop.run_until(lambda: False, 0.3)
         browser.wait(f"{badge} === '1 of 3'")

@@ -90,7 +90,7 @@ class Run:
         message: Tick = self.expect("", Tick)
         assert (message.tick, message.phase) == (tick, phase)
         if phase is Phase.BID:
-            self.expect("", ClockState)
+            self.expect("clock", ClockState)
         return message
 
     def expect_grant(self, device: str, offset_ms: int) -> None:
@@ -131,7 +131,7 @@ def test_a_run_ends_with_its_account() -> None:
     assert "finished" not in [message.status for _, message in run.unread if isinstance(message, ClockState)]
     run.unread.clear()
     run.wait(1)
-    assert run.expect("", ClockState).status == "finished"
+    assert run.expect("clock", ClockState).status == "finished"
     assert run.clock.finished
     assert run.clock.event_ms is None
     run.wait(10 * TICK_MS).expect_nothing()
@@ -140,7 +140,7 @@ def test_a_run_ends_with_its_account() -> None:
 def test_every_tick_begins_with_an_account() -> None:
     run = Run(ticks=2).begin()
     run.expect("", Tick)
-    state = run.expect("", ClockState)
+    state = run.expect("clock", ClockState)
     assert (state.status, state.tick, state.ticks, state.paused, state.mode) == (
         "running",
         0,
@@ -190,13 +190,13 @@ def test_pause_keeps_what_is_left_of_the_phase() -> None:
     run.unread.clear()
     run.control("paused", True)
     assert run.expect("", Tick).paused
-    assert run.expect("", ClockState).status == "paused"
+    assert run.expect("clock", ClockState).status == "paused"
     run.wait(100_000).expect_nothing()
     run.control("paused", True)
-    assert run.expect("", ClockState).status == "paused"
+    assert run.expect("clock", ClockState).status == "paused"
     run.control("paused", False)
     assert not run.expect("", Tick).paused
-    assert run.expect("", ClockState).status == "running"
+    assert run.expect("clock", ClockState).status == "running"
     run.wait(1999).expect_nothing()
     run.wait(1).expect_phase(0, Phase.TRADE)
 
@@ -217,7 +217,7 @@ def test_a_new_speed_holds_for_the_rest_of_the_phase() -> None:
     run.unread.clear()
     run.control("seconds_per_tick", 90)
     assert run.expect("", Tick).seconds_per_tick == 90.0
-    assert run.expect("", ClockState).seconds_per_tick == 90.0
+    assert run.expect("clock", ClockState).seconds_per_tick == 90.0
     run.wait(19_999).expect_nothing()
     assert run.wait(1).expect_phase(0, Phase.TRADE).seconds_per_tick == 90.0
 
@@ -307,7 +307,7 @@ def test_settings_hold_from_the_next_phase(name: str, value: float | str, expect
     run = Run().begin()
     run.unread.clear()
     run.control(name, value)
-    state = run.expect("", ClockState)
+    state = run.expect("clock", ClockState)
     assert (state.settings, state.revision) == (expected, 1)
     run.wait(TICK_MS // 3)
     assert run.expect_phase(0, Phase.TRADE).settings == expected
@@ -317,7 +317,7 @@ def test_an_outage_is_ordered_in_one_phase_only() -> None:
     run = Run().begin()
     run.unread.clear()
     run.control("outage_s", 20)
-    assert run.expect("", ClockState).settings.outage_s == 20.0
+    assert run.expect("clock", ClockState).settings.outage_s == 20.0
     run.wait(TICK_MS)
     assert [tick.settings.outage_s for _, tick in run.ticks[1:]] == [20.0, 0.0, 0.0, 0.0]
 
@@ -416,7 +416,7 @@ def test_only_newer_controls_are_applied() -> None:
     run = Run().begin()
     run.unread.clear()
     run.control("turbine_scale", 0.5, revision=4, by="b")
-    assert run.expect("", ClockState).revision == 4
+    assert run.expect("clock", ClockState).revision == 4
     for revision, by in ((4, "b"), (3, "z"), (4, "a")):
         run.control("turbine_scale", 1.5, revision=revision, by=by).expect_nothing()
     assert run.clock.settings.turbine_scale == 0.5

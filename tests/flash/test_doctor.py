@@ -204,7 +204,9 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
         clock = loop.open("clock", on_message=print, login=FileCredentials(enrolled).login("clock"))
         loop.wait_online(60)
         clock.publish("gridfleet/town/tick/clock", b"{}", qos=1, retain=True)
-        clock.publish("gridfleet/town/state/clock", b"{}", qos=1, retain=True)  # chargers may not receive it
+        clock.publish(
+            "gridfleet/town/state/clock/clock", b"{}", qos=1, retain=True
+        )  # chargers may not receive it
         assert loop.run_until(lambda: clock.all_acknowledged, 60)
         device = charger(cell, broker.url, enrolled, "synthetic")
         diagnoses = {each.subject: each for each in check_broker(device)}

@@ -42,10 +42,10 @@ def test_an_enrolled_device_logs_in_and_a_revoked_one_is_disconnected(
         with Clients(broker, credentials) as clients:
             clock, viewer = clients.connect("clock"), clients.connect("viewer", ALL)
             device, login = clients.connect("charger-01"), credentials.login("charger-01")
-            device.connection.publish("gridfleet/town/state/charger-01", b"mine", qos=1)
-            device.connection.publish("gridfleet/town/state/charger-1", b"forged", qos=1)
+            device.connection.publish("gridfleet/town/state/charger/charger-01", b"mine", qos=1)
+            device.connection.publish("gridfleet/town/state/charger/charger-1", b"forged", qos=1)
             clients.wait_delivered(clock, viewer)
-            assert viewer.received == [("gridfleet/town/state/charger-01", b"mine")]
+            assert viewer.received == [("gridfleet/town/state/charger/charger-01", b"mine")]
             revoke(secrets, "charger-01")
             broker.reload()
             assert clients.loop.run_until(lambda: "refused" in device.connection.offline_reason, 60)

@@ -112,7 +112,7 @@ def test_the_rules_of_a_household() -> None:
         "topic write gridfleet/here/residual/north/household-1",
         "topic write gridfleet/here/request/+/household-1",
         "topic write gridfleet/here/receipt/+/household-1",
-        "topic write gridfleet/here/state/household-1",
+        "topic write gridfleet/here/state/consumer/household-1",
         "topic write gridfleet/here/sample/household-1",
         "topic write gridfleet/here/incident/household-1",
         "topic write homeassistant/device/household-1_at_here/config",

@@ -46,6 +46,7 @@ def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
         Scope.SITE: [""],
         Scope.CELL: [f"{cell}/" for cell in cells],
         Scope.DEVICE: [f"{name}/" for name in names],
+        Scope.ROLE: [f"{role}/" for role in kinds],
         Scope.CELL_ROLE: [f"{cell}/{kind}/" for cell, kind in itertools.product((*cells, "site"), kinds)],
         Scope.SETTING: ["paused/", "mode/"],
     }
@@ -175,12 +176,12 @@ def test_offers_to_others_are_not_readable(clients: Clients) -> None:
 
 def test_retained_messages_to_others_are_not_readable_later(clients: Clients) -> None:
     clients.connect("charger-1").connection.publish(
-        "gridfleet/town/state/charger-1", b"1", qos=1, retain=True
+        "gridfleet/town/state/charger/charger-1", b"1", qos=1, retain=True
     )
     clients.loop.run_until(lambda: not clients.unacknowledged(), 60)
     spy, viewer = clients.connect("vehicle-2", ALL), clients.connect("viewer", ALL)
     clients.wait_delivered(clients.connect("clock"), spy, viewer)
-    assert (spy.topics(), viewer.topics()) == ([], ["gridfleet/town/state/charger-1"])
+    assert (spy.topics(), viewer.topics()) == ([], ["gridfleet/town/state/charger/charger-1"])
 
 
 @pytest.mark.parametrize(
@@ -271,10 +272,10 @@ def test_certificates_identify_and_are_revoked(tmp_path: Path, scenario: Scenari
         clock, viewer = clients.connect("clock"), clients.connect("viewer", ALL)
         # the name in the certificate counts, not the user name
         charger = clients.connect("clock", login=Login("clock", None, old.tls))
-        charger.connection.publish("gridfleet/town/state/clock", b"forged", qos=1)
-        charger.connection.publish("gridfleet/town/state/charger-1", b"true", qos=1)
+        charger.connection.publish("gridfleet/town/state/clock/clock", b"forged", qos=1)
+        charger.connection.publish("gridfleet/town/state/charger/charger-1", b"true", qos=1)
         clients.wait_delivered(clock, viewer)
-        assert viewer.topics() == ["gridfleet/town/state/charger-1"]
+        assert viewer.topics() == ["gridfleet/town/state/charger/charger-1"]
         charger.connection.abort()
         make_secrets(folder, "town", users, rotate=["charger-1"])
         broker.reload()

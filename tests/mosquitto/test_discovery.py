@@ -96,7 +96,7 @@ def test_templates_use_fields_that_the_state_has(kind: Role) -> None:
         template = component.get("value_template", component.get("json_attributes_template", ""))
         used |= set(re.findall(r"value_json\.(\w+)", template))
         topic = component.get("state_topic", component.get("json_attributes_topic"))
-        assert topic == "gridfleet/town/state/it-1"
+        assert topic == f"gridfleet/town/state/{kind}/it-1"
     assert used <= known
     assert {"power_w", "status", "refused"} <= used
 
@@ -105,7 +105,7 @@ def test_examples() -> None:
     components = discovery_of(Role.CHARGER)[1]["components"]
     assert components["stored_wh"] == {
         "unique_id": "town/it-1/stored_wh",
-        "state_topic": "gridfleet/town/state/it-1",
+        "state_topic": "gridfleet/town/state/charger/it-1",
         "platform": "sensor",
         "name": "Stored",
         "value_template": "{{ value_json.stored_wh }}",
@@ -123,7 +123,7 @@ def test_figures_of_a_devices_own_are_sensors_with_unit_and_name() -> None:
     components = json.loads(payload)["components"]
     assert components["figure_indoor_c"] == {
         "unique_id": "town/it-1/figure_indoor_c",
-        "state_topic": "gridfleet/town/state/it-1",
+        "state_topic": "gridfleet/town/state/consumer/it-1",
         "platform": "sensor",
         "name": "Temperature of the house",
         "value_template": "{{ value_json.figures.indoor_c | default('None') }}",

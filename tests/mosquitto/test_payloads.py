@@ -93,7 +93,7 @@ class SmallSite:
         self.tick = -1
 
     def open(self, name: str, on_message: Callable[[str, bytes, bool], None] | None = None) -> Connection:
-        filters = [("gridfleet/town/state/+", 1)] if on_message else []
+        filters = [("gridfleet/town/state/+/+", 1)] if on_message else []
         return self.loop.open(
             name,
             on_message=on_message or (lambda *_: None),

@@ -128,9 +128,9 @@ def test_with_secrets_the_bridge_has_its_own_user_and_access_rules_hold(tmp_path
         clock = two.connect(two.near, "clock")
         wait_for_bridge(two, clock)
         turbine = two.connect(two.far, "turbine-1")
-        turbine.publish("gridfleet/germany/state/turbine-1", b"mine", qos=1)
+        turbine.publish("gridfleet/germany/state/producer/turbine-1", b"mine", qos=1)
         for client in ("viewer", "recorder"):
-            two.expect(client, ("gridfleet/germany/state/turbine-1", b"mine", False))
+            two.expect(client, ("gridfleet/germany/state/producer/turbine-1", b"mine", False))
 
 
 def test_messages_during_an_outage_of_the_other_broker_arrive_when_it_is_back() -> None:
@@ -138,7 +138,7 @@ def test_messages_during_an_outage_of_the_other_broker_arrive_when_it_is_back() 
         wait_for_bridge(two, two.connect(two.near, "clock"))
         near.kill()
         two.connect(two.far, "turbine-1").publish(
-            "gridfleet/germany/state/turbine-1", b"kept", qos=1, retain=True
+            "gridfleet/germany/state/producer/turbine-1", b"kept", qos=1, retain=True
         )
         two.run_for(0.3)
         near.start()
@@ -150,7 +150,7 @@ def test_messages_during_an_outage_of_the_other_broker_arrive_when_it_is_back() 
             two.run_for(0.02)
         # At least once: a bridge publishes again what may have been lost; devices accept that.
         assert {message[:2] for message in two.received["late"]} == {
-            ("gridfleet/germany/state/turbine-1", b"kept")
+            ("gridfleet/germany/state/producer/turbine-1", b"kept")
         }
 
 

@@ -53,6 +53,11 @@ class State(Message):
     figures: Annotated[dict[FigureName, Reading], Field(max_length=MAX_FIGURES)]
     """Figures of its own by name; the birth message gives their units."""
 
+    @property
+    def scope(self) -> str:
+        """The scope of its topic: the role of its sender, which access rules hold."""
+        return str(self.role)  # type: ignore[attr-defined] # every account has one, of a type of its own
+
 
 @frozen
 class ProducerState(State):

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import {
   BATCH,
   BATCH_VERSION,
+  CLOCK_ID,
   ID,
   MAX_BATCH_MESSAGES,
   MESSAGE_TYPES,
@@ -37,8 +38,11 @@ export interface Batch {
   messages: Publication[];
 }
 
-/** Why a publication is ignored: its payload is invalid, or of a schema version that this page does not know. */
-export type RejectReason = 'malformed' | 'schema';
+/**
+ * Why a publication is ignored: its payload is invalid, of a schema version that this page does not know, or not for its
+ * sender to publish.
+ */
+export type RejectReason = 'malformed' | 'schema' | 'sender';
 
 export class DecodeError extends Error {
   constructor(
@@ -77,7 +81,20 @@ export function decode(site: string, { topic, payload, schema }: Publication): D
   const result = v.safeParse(row.schema as v.GenericSchema, value, { abortEarly: true });
   if (!result.success) throw new DecodeError('malformed', v.summarize(result.issues));
   const sender = rest.pop()!;
-  return { type, scope: rest, sender, message: result.output } as Decoded;
+  const decoded = { type, scope: rest, sender, message: result.output } as Decoded;
+  checkSender(decoded);
+  return decoded;
+}
+
+/** Refuse what a sender may not publish: only the clock speaks as the clock, and a device in its own role. */
+function checkSender({ type, scope, sender, message }: Decoded): void {
+  const { clock, scope: levels } = MESSAGE_TYPES[type];
+  const isClock = sender === CLOCK_ID;
+  if (isClock ? clock === 'never' : clock === 'only') throw new DecodeError('sender', `${type} from ${sender}`);
+  if (levels.at(-1) !== 'role' || !('role' in message)) return;
+  if (scope.at(-1) !== message.role || isClock !== (message.role === 'clock')) {
+    throw new DecodeError('sender', `${type} as ${message.role} from ${sender}`);
+  }
 }
 
 /** The messages of a fleet process's batch (broker/protocol/batch.py); null for any other publication. */

@@ -328,19 +328,22 @@ export const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {
   settle: [4, 'Settle'],
 };
 
-/** Message types, as the third level of a topic names them, with the scope levels that follow. */
+/**
+ * Message types, as the third level of a topic names them: the scope levels that follow, and whether
+ * the clock publishes them alone (`only`), with others (`also`) or `never`.
+ */
 export const MESSAGE_TYPES = {
-  tick: { scope: [], schema: TickSchema },
-  facts: { scope: [], schema: FactsSchema },
-  control: { scope: ['setting'], schema: ControlSchema },
-  presence: { scope: ['cell', 'role'], schema: PresenceSchema },
-  fleet: { scope: [], schema: FleetPresenceSchema },
-  state: { scope: [], schema: StateSchema },
-  supply: { scope: ['cell'], schema: SupplySchema },
-  bid: { scope: ['cell'], schema: BidSchema },
-  receipt: { scope: ['device'], schema: ReceiptSchema },
-  call: { scope: ['cell'], schema: CallSchema },
-  lease: { scope: ['device'], schema: LeaseSchema },
-  decline: { scope: ['device'], schema: DeclineSchema },
+  tick: { scope: [], clock: 'only', schema: TickSchema },
+  facts: { scope: [], clock: 'only', schema: FactsSchema },
+  control: { scope: ['setting'], clock: 'never', schema: ControlSchema },
+  presence: { scope: ['cell', 'role'], clock: 'also', schema: PresenceSchema },
+  fleet: { scope: [], clock: 'never', schema: FleetPresenceSchema },
+  state: { scope: ['role'], clock: 'also', schema: StateSchema },
+  supply: { scope: ['cell'], clock: 'never', schema: SupplySchema },
+  bid: { scope: ['cell'], clock: 'never', schema: BidSchema },
+  receipt: { scope: ['device'], clock: 'never', schema: ReceiptSchema },
+  call: { scope: ['cell'], clock: 'never', schema: CallSchema },
+  lease: { scope: ['device'], clock: 'never', schema: LeaseSchema },
+  decline: { scope: ['device'], clock: 'never', schema: DeclineSchema },
 } as const;
 export type MessageType = keyof typeof MESSAGE_TYPES;

@@ -16,7 +16,7 @@ export class Site {
   facts: Facts | null = null;
   cells: CellArea[] = [];
   /** How many messages were ignored, by reason. */
-  readonly rejected: Record<RejectReason, number> = { malformed: 0, schema: 0 };
+  readonly rejected: Record<RejectReason, number> = { malformed: 0, schema: 0, sender: 0 };
   private readonly calls = new Map<string, Call>();
   private readonly refusedMessages: Refusals = new Map();
 
@@ -34,7 +34,7 @@ export class Site {
       for (const each of batch.messages) {
         const sender = each.topic.slice(each.topic.lastIndexOf('/') + 1);
         // A fleet process publishes for devices whose presence names it, and for no others.
-        if (this.devices.get(sender)?.via !== batch.fleet) this.rejected.malformed += 1;
+        if (this.devices.get(sender)?.via !== batch.fleet) this.rejected.sender += 1;
         else this.countErrors(() => this.receiveOne(each, nowMs));
       }
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decode, DecodeError, topicFilters, unpackBatch, type Publication } from '../../src/model/decoder';
-import { presence, publication, SITE, tick, vehicleState } from './publications';
+import { clockState, presence, publication, SITE, tick, vehicleState } from './publications';
 
 function reasonOf(work: () => unknown): string {
   try {
@@ -63,21 +63,31 @@ describe('decode', () => {
   });
 
   it('takes the state of each role by its own fields, whatever its kind', () => {
-    expect(reason('state/car-1', vehicleState(1))).toBe('accepted');
-    expect(reason('state/car-1', vehicleState(1, { kind: 'hovercraft' }))).toBe('accepted');
-    expect(reason('state/car-1', vehicleState(1, { kind: 'Hover craft' }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { role: 'producer' }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { role: 'ufo' }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { destination: [52, 10, 3] }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1))).toBe('accepted');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { kind: 'hovercraft' }))).toBe('accepted');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { kind: 'Hover craft' }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { role: 'producer' }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { role: 'ufo' }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { destination: [52, 10, 3] }))).toBe('malformed');
+  });
+
+  it('believes the clock alone as the clock, and a device in its own role alone', () => {
+    expect(reason('state/clock/clock', clockState())).toBe('accepted');
+    expect(reason('state/clock/charger-3', clockState({ status: 'finished' }))).toBe('sender');
+    expect(reason('state/charger/charger-3', clockState({ status: 'finished' }))).toBe('sender');
+    expect(reason('state/producer/car-1', vehicleState(1))).toBe('sender');
+    expect(reason('state/vehicle/clock', vehicleState(1))).toBe('sender');
+    expect(reason('tick/charger-3', tick(1))).toBe('sender');
+    expect(reason('presence/c/charger/car-1', presence('vehicle', 'c'))).toBe('sender');
   });
 
   it('takes at most 32 figures, under names that are columns, all finite', () => {
     const figures = (count: number): object =>
       Object.fromEntries(Array.from({ length: count }, (_, index) => [`figure_${index}`, index / 2]));
-    expect(reason('state/car-1', vehicleState(1, { figures: figures(32) }))).toBe('accepted');
-    expect(reason('state/car-1', vehicleState(1, { figures: figures(33) }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { figures: { 'indoor °C': 21 } }))).toBe('malformed');
-    expect(reason('state/car-1', vehicleState(1, { figures: { indoor_c: '21' } }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { figures: figures(32) }))).toBe('accepted');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { figures: figures(33) }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { figures: { 'indoor °C': 21 } }))).toBe('malformed');
+    expect(reason('state/vehicle/car-1', vehicleState(1, { figures: { indoor_c: '21' } }))).toBe('malformed');
     const described = { name: 'indoor_c', unit: '°C', description: 'Temperature of the room' };
     expect(reason('presence/c/consumer/home', presence('consumer', 'c', { figures: [described] }))).toBe('accepted');
     expect(reason('presence/c/consumer/home', presence('consumer', 'c', { figures: [{ unit: '°C' }] }))).toBe('malformed');

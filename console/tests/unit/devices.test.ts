@@ -41,24 +41,24 @@ it('accepts a batch for devices of that fleet process alone', () => {
   const lines = ['t-1', 't-2', 't-3', 't-4'].map((id) => `c/${id} {"tick":1,"energy_wh":5}`);
   test.receive('batch/supply/c/fleet-1', ['1', ...lines, 'c/t-1 {'].join('\n'));
   expect([...test.site.history.of(1).supply!.keys()]).toEqual(['t-1']);
-  expect(test.site.rejected).toEqual({ malformed: 4, schema: 0 });
+  expect(test.site.rejected).toEqual({ malformed: 1, schema: 0, sender: 3 });
 });
 
 it('keeps the state of a device that is known, and no older one', () => {
-  test.receive('state/t-1', producerState(3));
+  test.receive('state/producer/t-1', producerState(3));
   expect(test.site.devices.all.size).toBe(0);
   test.receive('presence/c/producer/t-1', presence('producer', 'c'));
-  test.receive('state/t-1', producerState(3));
-  test.receive('state/t-1', producerState(2, { power_w: 1 }));
+  test.receive('state/producer/t-1', producerState(3));
+  test.receive('state/producer/t-1', producerState(2, { power_w: 1 }));
   expect(device('t-1').state).toMatchObject({ tick: 3, power_w: 40_000 });
   expect(device('t-1').history).toEqual([40]);
 });
 
 it('moves a vehicle from where it was, and keeps its place over a new presence', () => {
   test.receive('presence/c/vehicle/car', presence('vehicle', 'c'));
-  test.receive('state/car', vehicleState(1, { latitude: 51.5 }));
+  test.receive('state/vehicle/car', vehicleState(1, { latitude: 51.5 }));
   expect(device('car').before).toEqual([51.5, 9]);
-  test.receive('state/car', vehicleState(2, { latitude: 52 }));
+  test.receive('state/vehicle/car', vehicleState(2, { latitude: 52 }));
   test.receive('presence/c/vehicle/car', presence('vehicle', 'c'));
   expect([device('car').before, device('car').latitude]).toEqual([[51.5, 9], 52]);
   expect(device('car').history).toEqual([40, 40]);
@@ -69,7 +69,7 @@ it('calls a device outdated that is offline or has not reported for two ticks', 
   test.receive('presence/c/producer/t-1', presence('producer', 'c'));
   test.receive('tick/clock', tick(5));
   expect(test.site.isOutdated(device('t-1'))).toBe(false);
-  test.receive('state/t-1', producerState(3));
+  test.receive('state/producer/t-1', producerState(3));
   expect(test.site.isOutdated(device('t-1'))).toBe(false);
   test.receive('tick/clock', tick(6));
   expect(test.site.isOutdated(device('t-1'))).toBe(true);
@@ -99,15 +99,15 @@ it('keeps what the figures of a kind mean, as the newest birth message says', ()
 
 it('has the level of a battery as the history of a storage', () => {
   test.receive('presence/c/storage/b-1', presence('storage', 'c'));
-  test.receive('state/b-1', storageState(1));
-  test.receive('state/b-1', storageState(2, { stored_wh: 10_000 }));
+  test.receive('state/storage/b-1', storageState(1));
+  test.receive('state/storage/b-1', storageState(2, { stored_wh: 10_000 }));
   expect(device('b-1').history).toEqual([60, 10]);
 });
 
 it('calls a consumer short by its account, whatever its status', () => {
   test.receive('presence/c/consumer/home', presence('consumer', 'c'));
-  test.receive('state/home', consumerState(1, { status: 'defrosting' }));
+  test.receive('state/consumer/home', consumerState(1, { status: 'defrosting' }));
   expect(isShort(device('home').state)).toBe(false);
-  test.receive('state/home', consumerState(2, { status: 'defrosting', bought_wh: 4_999 }));
+  test.receive('state/consumer/home', consumerState(2, { status: 'defrosting', bought_wh: 4_999 }));
   expect(isShort(device('home').state)).toBe(true);
 });

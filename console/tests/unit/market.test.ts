@@ -44,8 +44,8 @@ it('logs refused awards at the end of the tick, and extends the entry', () => {
 });
 
 it('logs messages that devices ignored, by the growth of their counts', () => {
-  test.receive('state/t-1', producerState(0, { refused: { late: 3 } }));
-  test.receive('state/t-1', producerState(1, { refused: { late: 5, receipt: 1 } }));
+  test.receive('state/producer/t-1', producerState(0, { refused: { late: 3 } }));
+  test.receive('state/producer/t-1', producerState(1, { refused: { late: 5, receipt: 1 } }));
   test.receive('tick/clock', tick(2));
   expect(test.events().at(-1)).toBe(
     'Messages ignored: answer came too late × 2 (t-1), receipt without a matching award × 1 (t-1)',
@@ -53,8 +53,8 @@ it('logs messages that devices ignored, by the growth of their counts', () => {
 });
 
 it('adds up what producers report', () => {
-  test.receive('state/t-1', producerState(1));
-  test.receive('state/t-1', producerState(1)); // published again
+  test.receive('state/producer/t-1', producerState(1));
+  test.receive('state/producer/t-1', producerState(1)); // published again
   test.receive('tick/clock', tick(2));
   const last = test.site.history.last!;
   expect([last.reports, last.generated, last.curtailed, last.balance.get('t-1')]).toEqual([1, 10_000, 2_000, 0]);
@@ -62,8 +62,8 @@ it('adds up what producers report', () => {
 });
 
 it('adds up what storages bought, sold and store, and leaves them out of the grid supply\'s share', () => {
-  test.receive('state/t-1', producerState(1));
-  test.receive('state/b-1', storageState(1, { bought_wh: 700, sold_wh: 300, balance_neur: -5 }));
+  test.receive('state/producer/t-1', producerState(1));
+  test.receive('state/storage/b-1', storageState(1, { bought_wh: 700, sold_wh: 300, balance_neur: -5 }));
   test.receive('tick/clock', tick(2));
   const last = test.site.history.last!;
   expect([last.storageBought, last.storageSold, last.storedStorages]).toEqual([700, 300, 60_000]);

@@ -25,7 +25,7 @@ it('ignores ticks of other senders, earlier ticks and earlier runs', () => {
 it('drops all reports when a new run begins', () => {
   test.receive('presence/c/producer/t-1', presence('producer', 'c'));
   test.receive('tick/clock', tick(4));
-  test.receive('state/t-1', producerState(3));
+  test.receive('state/producer/t-1', producerState(3));
   test.receive('tick/clock', tick(0, { epoch: 1 }));
   expect(test.site.tick?.tick).toBe(0);
   expect(test.site.devices.get('t-1')).toMatchObject({ state: null, history: [] });
@@ -46,8 +46,8 @@ it('is not stale while paused or after the end', () => {
   test.receive('tick/clock', tick(1, { paused: true }));
   expect(test.site.run.stale(test.nowMs + 60_000)).toBe(false);
   test.receive('tick/clock', tick(2));
-  test.receive('state/clock', clockState());
-  test.receive('state/clock', clockState({ status: 'finished' }));
+  test.receive('state/clock/clock', clockState());
+  test.receive('state/clock/clock', clockState({ status: 'finished' }));
   expect(test.site.run.stale(test.nowMs + 60_000)).toBe(false);
   expect(test.events()).toContain('The run has ended');
 });
@@ -79,8 +79,8 @@ it('logs what an operator changes, and who requested it', () => {
 });
 
 it('logs a control that the clock rejected', () => {
-  test.receive('state/clock', clockState());
-  test.receive('state/clock', clockState({ refused: { control: 1 }, revision: 3 }));
+  test.receive('state/clock/clock', clockState());
+  test.receive('state/clock/clock', clockState({ refused: { control: 1 }, revision: 3 }));
   expect(test.events()).toEqual(['The clock rejected a control: unknown setting or value']);
   expect(test.site.run.revision).toBe(3);
 });
@@ -89,7 +89,7 @@ it('counts messages of another schema version and uses none of them', () => {
   test.receive('tick/clock', tick(1), { schema: '1' });
   test.receive('tick/clock', '{');
   expect(test.site.tick).toBeNull();
-  expect(test.site.rejected).toEqual({ malformed: 1, schema: 1 });
+  expect(test.site.rejected).toEqual({ malformed: 1, schema: 1, sender: 0 });
 });
 
 it('divides the area into cells as the clock states it', () => {

@@ -209,7 +209,7 @@ class Seller(Agent):
     def producer_state(self, curtailed_wh: int) -> tuple[str, ProducerState]:
         """Return the account of the tick that ends; `curtailed_wh` is what nobody bought."""
         sales = self.selling.sales
-        return "", ProducerState(
+        state = ProducerState(
             *self.account(
                 "running" if self.power_w else "idle", self.power_w, measured=self.instruments.measured
             ),
@@ -220,5 +220,6 @@ class Seller(Agent):
             earned_neur=sales.earned_neur,
             faults=self.faults,
         )
+        return state.scope, state
 
     handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Receipt: on_receipt}
