@@ -1,4 +1,4 @@
-"""The commands of the README, in a clone: they leave no file that git would list."""
+"""The commands of the README and of guides to sites, in a clone: they leave no file that git would list."""
 
 import re
 import shlex
@@ -10,6 +10,7 @@ import pytest
 from gridfleet.provisioning.cli.main import main
 
 ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/how-to/site/processes.md", "docs/how-to/deploy/compose.md")
 COMMAND = re.compile(r"^    gridfleet (.*?)(?:  +[^ ].*)?$", re.MULTILINE)
 SHORT = {
     "simulate": ("--ticks", "2", "--no-report"),
@@ -21,14 +22,15 @@ NEED_MORE = ("set ", "watch", "site broker ", "site fleet ", "site clock ", "sit
 """Beginnings of the commands that need a run in progress or a broker, or plot a report."""
 
 
-def test_the_commands_of_the_readme_leave_no_untracked_file(
+def test_the_commands_leave_no_untracked_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)  # noqa: S607
     Path(".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     done = []
-    for line in COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    for line in COMMAND.findall(text):
         if line.startswith(NEED_MORE):
             continue
         words, _, target = line.partition(" > ")

@@ -39,6 +39,18 @@ def test_first_scenario(tmp_path: Path, installation_with_pins: Installation) ->
     follow("first-scenario.md", tmp_path, installation_with_pins)
 
 
+def test_own_kind(tmp_path: Path, own_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In an environment of its own, into which the reader's package is installed without the internet."""
+    made = install(tmp_path_factory.mktemp("own-kind"), own_wheel, "gridfleet[run]", "setuptools")
+    pip = made.folder / "bin" / "pip"
+    pip.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m pip --python "{made.python}" "$@" --no-index --no-build-isolation\n',
+        encoding="utf-8",
+    )
+    pip.chmod(0o755)
+    follow("own-kind.md", tmp_path, made)
+
+
 @pytest.mark.slow
 def test_first_run(tmp_path: Path, installation_with_pins: Installation) -> None:
     follow("first-run.md", tmp_path, installation_with_pins)
