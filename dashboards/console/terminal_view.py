@@ -1,6 +1,6 @@
 """The picture of `gridfleet watch` on a terminal: figures, market, devices and events of a running site."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +11,15 @@ from gridfleet.dashboards.console.phase_steps import step_text
 from gridfleet.dashboards.console.site_view import SHOWN_TICKS, SiteView, readable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 SHOWN_EVENTS: Final = 6
 MIN_DEVICES: Final = 3
 _OTHER_LINES: Final = 17
 """Lines of the view that show neither ticks nor devices."""
+_BETWEEN: Final = "   "
 _BAR: Final = 10
 """Width of a full battery, in characters."""
 
@@ -25,12 +27,12 @@ _BAR: Final = 10
 def render(view: SiteView, height: int) -> "RenderableType":
     """Return the view for a terminal of `height` lines; text of devices is never markup."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    figures = Table.grid(padding=(0, 3))
-    for row in _figures(view):
-        figures.add_row(*(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row))
+    figures = [
+        _Flow([Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in row])
+        for row in _figures(view)
+    ]
     choices = [
         Text.assemble((f"{name} ", "dim"), values, overflow="ellipsis", no_wrap=True)
         for name, values in _choices(view.facts)
@@ -40,7 +42,7 @@ def render(view: SiteView, height: int) -> "RenderableType":
     devices = _devices(view, max(height - SHOWN_TICKS - _OTHER_LINES, MIN_DEVICES))
     events = [Text(line, overflow="ellipsis", no_wrap=True) for line in list(view.events)[-SHOWN_EVENTS:]]
     return Group(
-        figures,
+        *figures,
         *choices,
         roles,
         heading,
@@ -51,6 +53,24 @@ def render(view: SiteView, height: int) -> "RenderableType":
         Text("Events", "italic"),
         *events,
     )
+
+
+class _Flow:
+    """Texts side by side; one that does not fit into the line begins the next, and none is broken."""
+
+    def __init__(self, texts: "Sequence[Text]") -> None:
+        self._texts = texts
+
+    def __rich_console__(self, _: "Console", options: "ConsoleOptions") -> "Iterator[Text]":
+        """Yield the lines for the width of the terminal."""
+        line = self._texts[0].copy()
+        for text in self._texts[1:]:
+            if line.cell_len + len(_BETWEEN) + text.cell_len > options.max_width:
+                yield line
+                line = text.copy()
+            else:
+                line.append(_BETWEEN).append_text(text)
+        yield line
 
 
 def _figures(view: SiteView) -> list[list[tuple[str, str]]]:

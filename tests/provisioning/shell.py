@@ -90,7 +90,8 @@ def on_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, ct
     """Run gridfleet on a terminal of 100 columns; press Ctrl-C when a text appears. Both streams are in `out`."""
     outside, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+    own = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    environment = {**own, "TERM": "xterm-256color", **(env or {})}
     with subprocess.Popen(
         [*PROGRAM, *words],
         cwd=cwd,
