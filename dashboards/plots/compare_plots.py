@@ -59,7 +59,7 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
         for place, (_, mean, sd, low, high) in enumerate(figures[metric.name]):
             if math.isnan(mean):
                 continue
-            axes.barh(place, mean, height=0.66, color=_colour(place), alpha=0.55)
+            axes.barh(place, mean, height=0.66, color=run_colour(place), alpha=0.55)
             axes.plot([low, high], [place, place], color=style.INK, linewidth=0.8)
             axes.plot(
                 [max(low, mean - sd), min(high, mean + sd)], [place, place], color=style.INK, linewidth=2.4
@@ -73,7 +73,7 @@ def bars(figures: Bars, curves: RunCurves) -> Figure:
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         unit = f", {page_unit(metric.unit)}" if metric.unit else ""
-        axes.set_title(_wrap(f"{metric.title}{unit}"), fontsize=8)
+        axes.set_title(wrapped_title(f"{metric.title}{unit}"), fontsize=8)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
     return figure
@@ -90,9 +90,9 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
             if not np.isfinite(mean).any():
                 continue
             if len(runs) > 1:
-                axes.fill_between(hours, low, high, color=_colour(place), alpha=0.16, linewidth=0)
+                axes.fill_between(hours, low, high, color=run_colour(place), alpha=0.16, linewidth=0)
             single: dict[str, Any] = {"marker": "o"} if len(hours) == 1 else {}
-            axes.plot(hours, mean, color=_colour(place), linestyle=_dash(place), **single)
+            axes.plot(hours, mean, color=run_colour(place), linestyle=run_dash(place), **single)
         axes.set_title(title, fontsize=8.5)
         axes.set_ylabel(unit)
         axes.set_ylim(bottom=0)
@@ -100,7 +100,7 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
     longest = max((run.hours[-1] for runs in curves.values() for run in runs if run.hours), default=1.0)
     panels[-1].set_xlim(0, longest)
     handles = [
-        Line2D([], [], color=_colour(place), linestyle=_dash(place), label=style.label(label))
+        Line2D([], [], color=run_colour(place), linestyle=run_dash(place), label=style.label(label))
         for place, label in enumerate(curves)
     ]
     panels[0].legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, borderaxespad=2.0)
@@ -108,15 +108,17 @@ def overlay(figures: Bars, curves: RunCurves) -> Figure:
     return figure
 
 
-def _colour(place: int) -> str:
+def run_colour(place: int) -> str:
+    """Return the colour of the set at a place."""
     return style.RUN_COLOURS[place % len(style.RUN_COLOURS)]
 
 
-def _dash(place: int) -> Any:  # noqa: ANN401  a name or a pattern, as matplotlib takes it
+def run_dash(place: int) -> Any:  # noqa: ANN401  a name or a pattern, as matplotlib takes it
+    """Return the line style of the set at a place."""
     return style.DASHES[place % len(style.DASHES)]
 
 
-def _wrap(text: str) -> str:
+def wrapped_title(text: str) -> str:
     """Break a title that is too long for its panel at the space nearest to its middle."""
     spaces = [place for place, letter in enumerate(text) if letter == " "]
     if len(text) <= 30 or not spaces:

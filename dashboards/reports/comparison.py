@@ -13,6 +13,7 @@ from gridfleet.dashboards.plots.compare_plots import COMPARE_PLOTS
 from gridfleet.dashboards.plots.curves import Curves, curves_of
 from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
+from gridfleet.dashboards.reports.confidence import half_width
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
 from gridfleet.dashboards.reports.metrics import Metric, metric_values, metrics_of, number_text, page_unit
 from gridfleet.dashboards.store.database import Store
@@ -49,6 +50,11 @@ class Spread:
     """Standard deviation of the sample; 0 for a single run."""
     min: float
     max: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of the width of the mean's 95 % confidence interval; NaN for fewer than two runs."""
+        return half_width(self.sd, self.runs)
 
     def text(self) -> str:
         """Return mean ± standard deviation as text, with the range on a second line."""

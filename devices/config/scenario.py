@@ -163,17 +163,22 @@ def shipped() -> list[str]:
     return shipped_names(_folder())
 
 
-def load(name_or_path: str, changes: Iterable[str] = ()) -> Scenario:
-    """Return a shipped scenario or a user's file, with `key=value` changes; raise ScenarioError for problems."""
+def load(name_or_path: str, changes: Iterable["str | Change"] = ()) -> Scenario:
+    """Return a shipped scenario or a user's file, with changes, which are `key=value` where they are texts.
+
+    Raises ScenarioError for problems.
+    """
     return parse(*_read(name_or_path), changes)
 
 
-def parse(text: str, source: str, folder: str = "", changes: Iterable[str] = ()) -> Scenario:
+def parse(text: str, source: str, folder: str = "", changes: Iterable["str | Change"] = ()) -> Scenario:
     """Return the scenario that a TOML text describes; `source` names the text in errors."""
-    return _parsed(text, source, folder, map(_option, changes))
+    return _parsed(
+        text, source, folder, [change_of(each) if isinstance(each, str) else each for each in changes]
+    )
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
     """Another value for a key, and what the user wrote."""
 
     key: str
@@ -183,12 +188,24 @@ class _Change(NamedTuple):
     """Where it was written."""
 
 
+def change_of(text: str, origin: str = "--set") -> Change:
+    """Return the change that `table.key=value` asks for, in an option: the value is TOML, or text without quotes."""
+    key, equals, value = text.partition("=")
+    written = f"{origin} {text}"
+    if not equals or not key:
+        raise ScenarioError(written, ["expected key=value, e.g. settings.turbine_scale=0.5"])
+    try:
+        return Change(key, tomllib.loads(f"value = {value}")["value"], written, origin)
+    except tomllib.TOMLDecodeError:
+        return Change(key, value, written, origin)
+
+
 def _read(name_or_path: str) -> tuple[str, str, str]:
     """Return the text of a scenario, its source for errors, and its folder; raise ScenarioError."""
     return read_shipped_or_own(name_or_path, _folder(), "scenario", ScenarioError)
 
 
-def _parsed(text: str, source: str, folder: str, changes: Iterable[_Change]) -> Scenario:
+def _parsed(text: str, source: str, folder: str, changes: Iterable[Change]) -> Scenario:
     """Return the scenario that a TOML text describes, with changes."""
     toml = TomlText(text, source, ScenarioError)
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(source).stem).strip("-_.")
@@ -196,7 +213,7 @@ def _parsed(text: str, source: str, folder: str, changes: Iterable[_Change]) -> 
     return _validated(toml, folder, changes)
 
 
-def _validated(toml: TomlText, folder: str, changes: Iterable[_Change]) -> Scenario:
+def _validated(toml: TomlText, folder: str, changes: Iterable[Change]) -> Scenario:
     """Return the scenario in a document, after changes to it."""
     origins: dict[str, str] = {}
     for change in changes:
@@ -251,19 +268,7 @@ def _unpickled(values: dict[str, Any], folder: str) -> Scenario:
     return _validated(_document(values), folder, ())
 
 
-def _option(text: str) -> _Change:
-    """Return the change that an option `table.key=value` asks for; the value is TOML, or text without quotes."""
-    key, equals, value = text.partition("=")
-    written = f"--set {text}"
-    if not equals or not key:
-        raise ScenarioError(written, ["expected key=value, e.g. settings.turbine_scale=0.5"])
-    try:
-        return _Change(key, tomllib.loads(f"value = {value}")["value"], written, "--set")
-    except tomllib.TOMLDecodeError:
-        return _Change(key, value, written, "--set")
-
-
-def _changes(values: object, table: str = "") -> Iterator[_Change]:
+def _changes(values: object, table: str = "") -> Iterator[Change]:
     """Yield the changes in a mapping from keys to values; a mapping within it is a table."""
     if not isinstance(values, Mapping):
         raise ScenarioError(f"changes: {values!r}", ["expected a dict, such as {'vehicles.count': 60}"])
@@ -272,10 +277,10 @@ def _changes(values: object, table: str = "") -> Iterator[_Change]:
         if isinstance(value, Mapping):
             yield from _changes(value, f"{key}.")
         else:
-            yield _Change(key, value, f"changes: {key} = {value!r}", "the arguments")
+            yield Change(key, value, f"changes: {key} = {value!r}", "the arguments")
 
 
-def _apply(document: dict[str, Any], change: _Change) -> None:
+def _apply(document: dict[str, Any], change: Change) -> None:
     """Set a key of a document; raise ScenarioError where what should be a table is none."""
     *tables, last = change.key.split(".")
     table = document

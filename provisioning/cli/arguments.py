@@ -10,6 +10,8 @@ ALGORITHMS: Final = ("weighted", "best", "cheapest", "closest", "random")
 LOG_FORMATS: Final = ("human", "json")
 MAX_TICKS: Final = 1_000_000
 MAX_SEED: Final = 2**63 - 1
+MAX_SEEDS: Final = 10_000
+MAX_JOBS: Final = 1024
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -130,6 +132,23 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
         help=f"directory for the results, new or without results (default: {default}, a new one for each run)",
     )
     parser.add_argument("--force", action="store_true", help="replace the results that are there already")
+
+
+def add_batch(parser: argparse.ArgumentParser, seeds: int) -> None:
+    """Add --seeds, with its default, and --jobs."""
+    parser.add_argument(
+        "--seeds",
+        type=whole_number(1, MAX_SEEDS),
+        default=seeds,
+        metavar="N",
+        help="number of seeds, counted up from the scenario's seed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=whole_number(1, MAX_JOBS),
+        metavar="N",
+        help="number of parallel processes (default: one per processor)",
+    )
 
 
 def add_recording(parser: argparse.ArgumentParser) -> None:

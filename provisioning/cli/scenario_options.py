@@ -1,9 +1,12 @@
 """Options that choose a scenario and change it."""
 
 from argparse import Namespace
+from collections.abc import Iterable
 
-from gridfleet.devices.config.scenario import Scenario, load
+from gridfleet.devices.config.scenario import Change, Scenario, load
 from gridfleet.devices.runtime.fleet import weather_of
+from gridfleet.provisioning.cli.arguments import MAX_SEED
+from gridfleet.provisioning.cli.exit_codes import CommandError
 
 
 def scenario_from_arguments(arguments: Namespace) -> Scenario:
@@ -14,17 +17,30 @@ def scenario_from_arguments(arguments: Namespace) -> Scenario:
 
 
 def scenario_with_changes(
-    name: str, arguments: Namespace, *, seed: int | None, algorithm: str | None
+    name: str,
+    arguments: Namespace,
+    *,
+    seed: int | None = None,
+    algorithm: str | None = None,
+    varied: Iterable[Change] = (),
 ) -> Scenario:
-    """Return a scenario changed by `--set`, `--ticks`, `seed` and `algorithm`; the last three win over `--set`."""
-    changes = list(arguments.changes)
+    """Return a scenario changed by `--set`, `--ticks`, `seed`, `algorithm` and `varied`, which win over `--set`."""
+    changes: list[str | Change] = list(arguments.changes)
     if arguments.ticks is not None:
         changes.append(f"ticks={arguments.ticks}")
     if seed is not None:
         changes.append(f"seed={seed}")
     if algorithm is not None:
         changes.append(f"settings.algorithm='{algorithm}'")
-    scenario = load(name, changes)
+    scenario = load(name, [*changes, *varied])
     if scenario.weather.files:
         weather_of(scenario, scenario.seed)  # reports mistakes in weather files before anything is written
     return scenario
+
+
+def over_seeds(scenario: Scenario, count: int) -> list[Scenario]:
+    """Return a scenario with `count` seeds, counted up from its own; raise CommandError where they do not fit."""
+    if scenario.seed + count - 1 > MAX_SEED:
+        problem = f"goes beyond the highest seed, {MAX_SEED}: begin with a lower one, --set seed=S"
+        raise CommandError("--seeds", problem)
+    return [scenario.model_copy(update={"seed": scenario.seed + offset}) for offset in range(count)]

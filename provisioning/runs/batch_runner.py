@@ -16,8 +16,10 @@ from typing import Final
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
 from gridfleet.provisioning.cli.progress_bar import count_bar
+from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.runs.results import open_recording
 
 POLL_S: Final = 0.2
@@ -43,11 +45,12 @@ def measure_run(scenario: Scenario) -> MeasuredRun:
 
 
 def run_batch(
-    sets: Mapping[str, Sequence[Scenario]], jobs: int | None
+    sets: Mapping[str, Sequence[Scenario]], jobs: int | None, title: str
 ) -> tuple[dict[str, list[MeasuredRun]], bool]:
     """Simulate every scenario of every set in `jobs` processes; return the runs by set, and whether it was interrupted.
 
-    The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned.
+    The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned. `title` is that of the
+    progress bar.
     """
     order = [(label, scenario) for label, scenarios in sets.items() for scenario in scenarios]
     processes = min(jobs or _processors(), len(order))
@@ -56,7 +59,7 @@ def run_batch(
         with _children_ignore_ctrl_c():
             futures = [pool.submit(measure_run, scenario) for _, scenario in order]
         try:
-            _await(futures, interruption)
+            _await(futures, interruption, title)
         except BaseException:
             _stop(futures)
             raise
@@ -69,9 +72,21 @@ def run_batch(
     return {label: runs for label, runs in measured.items() if runs}, interruption.requested
 
 
-def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption) -> None:
+def finish_batch(measured: Mapping[str, Sequence[MeasuredRun]], done: str, *, interrupted: bool) -> ExitCode:
+    """Print what went wrong in a batch; return the exit code. `done` is what was done with the runs, as a word."""
+    if interrupted:
+        result = f"only the finished runs are {done}" if measured else "no run had finished"
+        print_message(f"Interrupted: {result}.")
+        return ExitCode.INTERRUPTED
+    breached = [(label, each) for label, runs in measured.items() for each in runs if each.breached]
+    for label, each in breached:
+        print_message(f"gridfleet: {label}, seed {each.result.seed}: breached {', '.join(each.breached)}")
+    return ExitCode.BREACHED if breached else ExitCode.SUCCESS
+
+
+def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption, title: str) -> None:
     """Wait until all runs are done, one has failed, or Ctrl-C was pressed."""
-    with count_bar("compare", len(futures)) as count:
+    with count_bar(title, len(futures)) as count:
         pending = set(futures)
         while pending and not interruption.requested:
             done, pending = wait(pending, POLL_S, FIRST_COMPLETED)

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
@@ -13,20 +13,29 @@ from gridfleet.provisioning.runs.results import clear_results, writing_results
 
 def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
     """Write compare.html, compare.csv and plots; print the table."""
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(table_text(compare(results), list(results), columns), flush=True)
+    print(table_text(compare(results), list(results), terminal_columns()), flush=True)
     with writing_results(directory, "make room, then compare again"):
         clear_results(directory)
         page = write_comparison(results, directory)
     print(f"Report  {page}")
 
 
-def table_text(spreads: Sequence[Spread], labels: Sequence[str], columns: int | None = None) -> str:
-    """Return a table of mean ± standard deviation: a row per metric, a column per set.
+def terminal_columns() -> int | None:
+    """Return the width of the terminal in characters; None where standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table_text(
+    spreads: Sequence[Spread],
+    labels: Sequence[str],
+    columns: int | None = None,
+    width: Callable[[Spread], float] = lambda spread: spread.sd,
+) -> str:
+    """Return a table of mean ± standard deviation, or another `width`: a row per metric, a column per set.
 
     A table wider than `columns` characters is split into blocks.
     """
-    cells = {(spread.metric.name, spread.label): _cell(spread) for spread in spreads}
+    cells = {(spread.metric.name, spread.label): _cell(spread, width(spread)) for spread in spreads}
     metrics = list(dict.fromkeys(spread.metric for spread in spreads))
     heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in metrics]
     first = max(map(len, heads))
@@ -48,11 +57,9 @@ def _line(head: str, first: int, cells: Sequence[tuple[str, int]]) -> str:
     return f"{head:<{first}}" + "".join(f"  {text:>{width}}" for text, width in cells)
 
 
-def _cell(spread: Spread) -> str:
+def _cell(spread: Spread, width: float) -> str:
     places = spread.metric.places
     mean = number_text(spread.mean, places).replace("\u202f", " ")
     return (
-        f"{mean} ± {number_text(spread.sd, max(places, 1))}".replace("\u202f", " ")
-        if spread.runs > 1
-        else mean
+        f"{mean} ± {number_text(width, max(places, 1))}".replace("\u202f", " ") if spread.runs > 1 else mean
     )

@@ -21,9 +21,9 @@ from gridfleet.provisioning.runs.live_run import BROKER_FILE
 
 FILES: Final = (
     STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html",
-    "compare.html", "compare.csv",
+    "compare.html", "compare.csv", "sweep.csv",
 )  # fmt: skip
-"""The names of what runs and comparisons write, beside plots/."""
+"""The names of what runs, comparisons and sweeps write, beside plots/."""
 
 
 def open_recording(

@@ -16,6 +16,7 @@ SHORT = {
     "simulate": ("--ticks", "2", "--no-report"),
     "run": ("--ticks", "2", "--no-report"),
     "compare": ("--ticks", "2", "--seeds", "1"),
+    "sweep": ("--ticks", "2", "--seeds", "1"),
 }
 """What shortens a command that takes long; the last use of an option wins."""
 NEED_MORE = ("set ", "watch", "site broker ", "site fleet ", "site clock ", "site record ", "report")

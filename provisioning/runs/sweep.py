@@ -1,0 +1,152 @@
+"""A sweep: which scenarios it runs, every mistake in them at once, and its results."""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from gridfleet.broker.errors import GridFleetError
+from gridfleet.dashboards.reports.comparison import compare
+from gridfleet.dashboards.reports.confidence import LEVEL
+from gridfleet.dashboards.reports.sweep import CSV_FILE, PLOT_FILE, SweepPoint, write_sweep
+from gridfleet.devices.config.scenario import Change, Scenario
+from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.scenario_options import over_seeds, scenario_with_changes
+from gridfleet.provisioning.runs.batch_runner import MeasuredRun
+from gridfleet.provisioning.runs.comparison_table import table_text, terminal_columns
+from gridfleet.provisioning.runs.results import clear_results, writing_results
+from gridfleet.provisioning.runs.variations import (
+    OPTION,
+    Variation,
+    grid,
+    grid_size,
+    parse_variation,
+    short_names,
+)
+
+MAX_RUNS: Final = 100_000
+_FROM_VARY: Final = f"(from {OPTION})"
+
+
+class SweepError(GridFleetError, ValueError):
+    """A sweep that cannot be run; the text has one line for each mistake."""
+
+
+class Sweep:
+    """The combinations of values of a sweep; each has a scenario for each seed."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        """Read `--vary`; raise SweepError with every mistake, in its values as well, where it cannot be read."""
+        self._arguments = arguments
+        mistakes: list[str] = []
+        found: list[Variation] = []
+        for text in arguments.vary:
+            try:
+                found.append(parse_variation(text))
+            except CommandError as error:
+                mistakes.append(str(error))
+        mistakes += _contradictions(found, arguments)
+        if mistakes:
+            raise SweepError("\n".join(dict.fromkeys([*mistakes, *_wrong_values(found, arguments)])))
+        self.variations = found
+        self.keys = [each.key for each in found]
+        self._names = short_names(self.keys)
+
+    @property
+    def runs(self) -> int:
+        """The number of runs."""
+        return grid_size(self.variations) * int(self._arguments.seeds)
+
+    def size_text(self) -> str:
+        """Return the number of runs and how it comes about, as text."""
+        sizes = [f"{len(each.values)} of {each.key}" for each in self.variations]
+        return f"{self.runs} runs ({' × '.join(sizes)} × {self._arguments.seeds} seeds)"
+
+    def scenarios(self) -> dict[str, list[Scenario]]:
+        """Return the scenarios by the label of their combination; raise SweepError with every mistake in them."""
+        arguments = self._arguments
+        of_file = _problems(lambda: scenario_with_changes(arguments.scenario, arguments))
+        sets: dict[str, list[Scenario]] = {}
+        mistakes: dict[str, None] = dict.fromkeys(of_file)
+        for changes in grid(self.variations):
+            label = self._label(changes)
+            try:
+                first = scenario_with_changes(arguments.scenario, arguments, varied=changes)
+                sets[label] = over_seeds(first, arguments.seeds)
+            except GridFleetError as error:
+                for line in str(error).splitlines():
+                    known = line in of_file or _FROM_VARY in line
+                    mistakes.setdefault(line if known else f"{line} (with {label})")
+        if mistakes:
+            raise SweepError("\n".join(mistakes))
+        return sets
+
+    def points(self, measured: Mapping[str, Sequence[MeasuredRun]]) -> list[SweepPoint]:
+        """Return the combinations that have runs, in the order of the grid."""
+        found = []
+        for changes in grid(self.variations):
+            label = self._label(changes)
+            runs = tuple((each.result, not each.breached) for each in measured.get(label, ()))
+            if runs:
+                written = tuple(_value_text(change) for change in changes)
+                others = self._label(changes, self._names[0])
+                found.append(SweepPoint(label, others, written, changes[0].value, runs))
+        return found
+
+    def _label(self, changes: Sequence[Change], without: str | None = None) -> str:
+        """Return the keys and their values, but for one key."""
+        pairs = zip(self._names, changes, strict=True)
+        return " ".join(f"{name}={_value_text(each)}" for name, each in pairs if name != without)
+
+
+def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[MeasuredRun]], directory: Path) -> None:
+    """Write sweep.csv and the figure; print mean and confidence interval of every key figure for each combination."""
+    points = sweep.points(measured)
+    spreads = compare({point.label: [result for result, _ in point.runs] for point in points})
+    labels = [point.label for point in points]
+    print(table_text(spreads, labels, terminal_columns(), lambda spread: spread.half_width))
+    if any(len(point.runs) > 1 for point in points):
+        print(f"Mean of the seeds ± half of its {100 * LEVEL:.0f} % confidence interval", flush=True)
+    with writing_results(directory, "make room, then sweep again"):
+        clear_results(directory)
+        write_sweep(sweep.keys, points, spreads, directory)
+    print(f"Files   {directory}/: {CSV_FILE}, plots/{PLOT_FILE}")
+
+
+def _contradictions(variations: Sequence[Variation], arguments: Namespace) -> list[str]:
+    """Return the keys that are given twice, or that another option has."""
+    keys = [each.key for each in variations]
+    elsewhere = {text.partition("=")[0]: "--set" for text in arguments.changes}
+    if arguments.ticks is not None:
+        elsewhere["ticks"] = "--ticks"
+    found = []
+    for key in dict.fromkeys(keys):
+        if key == "seed":
+            found.append(
+                f"{OPTION} seed: the seeds are counted up by --seeds; begin with another by --set seed=S"
+            )
+        elif key in elsewhere:
+            found.append(f"{OPTION} {key}: {elsewhere[key]} gives it one value: leave out one of the two")
+        elif keys.count(key) > 1:
+            found.append(f"{OPTION} {key}: given twice: write all its values in one {OPTION}")
+    return found
+
+
+def _wrong_values(variations: Sequence[Variation], arguments: Namespace) -> Iterator[str]:
+    """Yield what the scenario does not allow, each value tried alone."""
+    for change in (change for each in variations for change in each.changes()):
+        for line in _problems(lambda: scenario_with_changes(arguments.scenario, arguments, varied=[change])):  # noqa: B023 - read at once
+            if _FROM_VARY in line:
+                yield line
+
+
+def _problems(read: Callable[[], object]) -> list[str]:
+    try:
+        read()
+    except GridFleetError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _value_text(change: Change) -> str:
+    return change.written.partition("=")[2]
