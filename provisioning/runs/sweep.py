@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.reports.comparison import compare
-from gridfleet.dashboards.reports.confidence import LEVEL
+from gridfleet.dashboards.reports.comparison import LEVEL, compare
 from gridfleet.dashboards.reports.sweep import CSV_FILE, PLOT_FILE, SweepPoint, write_sweep
 from gridfleet.devices.config.scenario import Change, Scenario
 from gridfleet.provisioning.cli.exit_codes import CommandError

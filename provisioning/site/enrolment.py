@@ -95,6 +95,11 @@ def revoke(directory: Path, name: str) -> UserRegistry:
     return remaining
 
 
+def broker_in_use(directory: Path) -> str | None:
+    """Return the address of a broker on this machine that uses these secrets; None where there is none."""
+    return next(filter(None, folder_users(SecretsFolder(directory).brokers).values()), None)
+
+
 def reload_brokers(directory: Path) -> str:
     """Send SIGHUP to the brokers on this machine that use these secrets; return what was done, as text."""
     found = folder_users(SecretsFolder(directory).brokers)

@@ -15,6 +15,7 @@ from gridfleet.broker.protocol.messages import Message, Presence
 from gridfleet.broker.protocol.topics import Address, topic_filter
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.clients.retained import decoded, presences, read_retained
 from gridfleet.provisioning.clients.site_client import SiteClient
 from tests.provisioning.shell import end, gridfleet, start
 
@@ -105,11 +106,15 @@ def test_a_device_is_enrolled_runs_and_is_revoked(
                     "login              not tried: the agent runs on this machine, started by hand"
                     in beside.out
                 )
-                assert gridfleet("device", "revoke", "house-9", cwd=tmp_path).code == ExitCode.SUCCESS
+                revoked = gridfleet("device", "revoke", "house-9", cwd=tmp_path)
+                assert (revoked.code, revoked.err) == (ExitCode.SUCCESS, "")
+                assert "Presence  house-9 is offline\n" in revoked.out
             finally:
                 device.send_signal(signal.SIGTERM)
                 ended = end(device)
             assert ended.code == ExitCode.SUCCESS
+        retained = decoded("town", read_retained(BrokerAddress.parse(url), "town", viewer))
+        assert presences(retained)["house-9"] is False
         doctor = gridfleet("device", "doctor", file.name, cwd=tmp_path)
         assert doctor.code == ExitCode.FAILED
         assert "fail  login" in doctor.out

@@ -82,7 +82,7 @@ def test_a_broker_on_this_machine_reloads_its_users(secrets: Path, charger: Enro
         try:
             assert broker.stdout is not None
             address = BrokerAddress.parse(broker.stdout.readline().split()[1])
-            assert folder_users(SecretsFolder(secrets).brokers) == [broker.pid]
+            assert folder_users(SecretsFolder(secrets).brokers).keys() == {broker.pid}
             enrol(secrets, charger)
             assert f"(process {broker.pid})" in reload_brokers(secrets)
             with MqttLoop(address, retry_refused=True) as loop:  # until it has read them
@@ -192,14 +192,14 @@ def test_a_user_registry_of_an_older_version_is_refused_with_the_remedy(
 
 def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "brokers"
-    assert folder_users(folder) == []
+    assert folder_users(folder) == {}
     with FolderUser(folder):
-        assert folder_users(folder) == [os.getpid()]
-    assert folder_users(folder) == []
+        assert folder_users(folder) == {os.getpid(): ""}
+    assert folder_users(folder) == {}
     (folder / "4711").touch()  # left behind by a crash
-    assert folder_users(folder) == []
+    assert folder_users(folder) == {}
 
 
 def test_a_folder_that_cannot_be_written_keeps_no_broker_from_running(tmp_path: Path) -> None:
     with FolderUser(tmp_path / "missing" / "brokers"):
-        assert folder_users(tmp_path / "missing" / "brokers") == []
+        assert folder_users(tmp_path / "missing" / "brokers") == {}

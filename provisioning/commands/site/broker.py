@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -110,7 +109,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         ReloadSignals() as signals,
-        FolderUser(SecretsFolder(secrets).brokers) if secrets is not None else nullcontext(),
+        FolderUser(None if secrets is None else SecretsFolder(secrets).brokers) as user,
         MosquittoBroker(
             secrets,
             ports,
@@ -121,6 +120,7 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
             bridge=bridge,
         ) as broker,
     ):
+        user.note(broker.url)
         print(f"Broker    {broker.url} (Mosquitto)", flush=True)
         if bridge is not None:
             print(f"Bridge    {bridge}", flush=True)

@@ -84,7 +84,8 @@ def _clear(secrets: str | None, address: "BrokerAddress", site: str, retained: d
         print(f"Left      {len(denied)}, which the broker does not allow: {_names(sorted(denied))}")
     if left:
         print(
-            f"Left      {sum(left.values())} of {_names(sorted(left))}: {secrets}/ has no password of theirs"
+            f"Left      {sum(left.values())} of {_names(sorted(left))}: {secrets}/ has no password of theirs; enrol\n"
+            "          them again (`gridfleet device enrol`), purge, then revoke them"
         )
     return ExitCode.FAILED if denied or left else ExitCode.SUCCESS
 
