@@ -1,6 +1,7 @@
 """`gridfleet device revoke`: locks out an enrolled device."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.provisioning.clients.offline_presence import Logins
+    from gridfleet.broker.mqtt.client_options import Login
 
 HELP: Final = "lock out an enrolled device"
 DESCRIPTION: Final = (
@@ -39,17 +40,17 @@ def execute(arguments: argparse.Namespace) -> int:
     """Revoke one device."""
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.errors import BrokerError
-    from gridfleet.provisioning.clients.offline_presence import publish_offline
+    from gridfleet.provisioning.clients.offline_presence import end_session
     from gridfleet.provisioning.site.enrolment import broker_in_use, reload_brokers, revoke
 
     directory = Path(arguments.secrets)
     url = arguments.broker or broker_in_use(directory)
-    address = None if url is None else BrokerAddress.parse(url)
     problem = "no broker was found: name it with --broker"
-    logins, done = None, ""
-    if address is not None:
-        try:
-            logins = _logins(directory, arguments.id, address)
+    session = None
+    if url is not None:
+        address = BrokerAddress.parse(url)
+        try:  # the files of the login are about to be deleted
+            session = partial(end_session, address, arguments.id, _login(directory, arguments.id, address))
         except BrokerError as error:  # the device loses its rights all the same
             problem = str(error)
     remaining = revoke(directory, arguments.id)
@@ -59,28 +60,29 @@ def execute(arguments: argparse.Namespace) -> int:
     def reload() -> None:
         reloaded.append(reload_brokers(directory))
 
-    if address is not None and logins is not None:
-        try:  # while the broker still has the old users
-            done = publish_offline(address, remaining.site, arguments.id, logins, reload)
+    if session is not None:
+        try:
+            session(reload)
+            problem = ""
         except BrokerError as error:
             problem = str(error)
     if not reloaded:
         reload()
     print(f"Broker    {reloaded[0]}")
-    print(f"Presence  {done or f'as before, because {problem}'}")
-    if not done:
+    if problem:
+        print(f"Presence  not changed: {problem}")
         print(
             "          If it is online, enrol the device and revoke it again while its broker can be reached."
         )
+    else:
+        print("Presence  offline")
     return ExitCode.SUCCESS
 
 
-def _logins(directory: Path, name: str, address: "BrokerAddress") -> "Logins":
-    """Return the logins that are needed before they are deleted; raise BrokerError for one that is missing."""
+def _login(directory: Path, name: str, address: "BrokerAddress") -> "Login":
+    """Return the login of the device; raise BrokerError where its files are missing."""
     from gridfleet.broker.credentials import FileCredentials
     from gridfleet.provisioning.cli.broker_options import credentials_for
-    from gridfleet.provisioning.clients.offline_presence import VIEWER, Logins
 
     credentials_for(str(directory), address)  # refuses an address at which the password would be readable
-    credentials = FileCredentials(directory, certificates=True)
-    return Logins(credentials.login(name), credentials.login(VIEWER))
+    return FileCredentials(directory, certificates=True).login(name)
