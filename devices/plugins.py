@@ -103,6 +103,11 @@ class Registry(Generic[P]):
         """Undo `register`."""
         self._loaded.pop(name, None)
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether installed packages have been looked at, as a name that is not shipped requires."""
+        return self._installed is not None
+
     def problems(self) -> list[str]:
         """Return one line for each entry point that cannot be used."""
         return list(self._problems())

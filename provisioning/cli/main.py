@@ -17,6 +17,7 @@ from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.commands.aliases import translated
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.tree import COMMANDS
+from gridfleet.provisioning.processes.plugin_warnings import warn_of_plugins
 
 PACKAGES: Final = {
     "cryptography": "cryptography",
@@ -35,6 +36,11 @@ PACKAGES: Final = {
 EXECUTE: Final = {path: command.execute for path, command in COMMANDS.items()}
 """The function of each command, by its path."""
 
+BUILD_AGENTS: Final = frozenset(
+    ("run", "simulate", "compare", "sweep", "site clock", "site fleet", "scenario check")
+)
+"""The commands that build agents of any kind; `device run` looks at other packages only when its device needs them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; wrong usage raises SystemExit(2), as argparse does."""
@@ -49,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.help_parser.print_help(sys.stderr)
         return ExitCode.USAGE
     try:
+        if arguments.command in BUILD_AGENTS:
+            warn_of_plugins()
         code = EXECUTE[arguments.command](arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:

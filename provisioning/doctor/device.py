@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.doctor.machine import Machine
+from gridfleet.provisioning.processes.plugin_warnings import plugin_problems
 
 if TYPE_CHECKING:
     from gridfleet.devices.config.device_file import DeviceFile
@@ -28,6 +29,15 @@ def check_device(device: "DeviceFile", machine: Machine) -> Iterator[Diagnosis]:
     yield from _pins(machine)
     if device.adc is not None:
         yield from _spi(machine, device.adc.device)
+
+
+def check_plugins() -> Iterator[Diagnosis]:
+    """Yield the diagnosis of each package whose kind, clearing rule or offer ranking cannot be used."""
+    problems = plugin_problems()
+    for line in problems:
+        yield warn("plug-ins", line, "install another version of the package, or uninstall it")
+    if not problems:
+        yield ok("plug-ins", "no package has an entry point that cannot be used")
 
 
 def _secrets(device: "DeviceFile") -> Iterator[Diagnosis]:

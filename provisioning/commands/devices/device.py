@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from gridfleet.provisioning.cli.arguments import add_log
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.commands.command import Command
+from gridfleet.provisioning.processes.plugin_warnings import warn_of_plugins
 
 if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client_options import Credentials
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Print a summary of a valid device file; raise DeviceFileError for mistakes in it."""
     file = _load(arguments)
+    warn_of_plugins()
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
     source = "measured" if file.measured else "simulated"
     print(f"backend {file.backend}: its data is marked as {source}")
@@ -87,6 +89,7 @@ def _run(file: "DeviceFile", arguments: argparse.Namespace, *, safe: bool) -> in
     from gridfleet.provisioning.processes.device_lock import DeviceLock
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
+    warn_of_plugins(only_looked_up=True)
     credentials = _credentials(arguments.file, file)
     set_up_logs(arguments.log, always={"device": file.id})
     program = SafeMode if safe else DeviceProcess

@@ -54,7 +54,7 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
         return
     from gridfleet.devices.config.device_file import DeviceFileError, load
     from gridfleet.provisioning.doctor.broker import check_broker
-    from gridfleet.provisioning.doctor.device import check_device
+    from gridfleet.provisioning.doctor.device import check_device, check_plugins
     from gridfleet.provisioning.processes.device_lock import runs_on_this_machine
 
     try:
@@ -63,6 +63,7 @@ def diagnoses(arguments: argparse.Namespace) -> "Iterator[Diagnosis]":
         yield Diagnosis("device file", Severity.FAIL, str(error), "correct the lines that are named")
         return
     yield from check_device(device, machine)
+    yield from check_plugins()
     if not arguments.offline:
         running = how_it_runs(machine)
         if not running and runs_on_this_machine(device.site, device.id):
