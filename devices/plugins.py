@@ -148,7 +148,7 @@ class Registry(Generic[P]):
         except (Exception, SystemExit) as error:  # whatever a package does when it is imported
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
-                f"{entry.origin}: cannot be imported ({reason}); repair or uninstall the package"
+                f"{entry.origin}: cannot be imported ({reason}{place_of(error)}); repair or uninstall the package"
             ) from error
         if not isinstance(plugin, self._class):
             raise PluginError(
@@ -172,3 +172,24 @@ class Registry(Generic[P]):
         close = get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
         raise PluginError(f"unknown {self._what}; {hint}; others come with packages that are installed here")
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an exception arose, as ` (file.py, line 7)`: the last place outside of this package."""
+    from traceback import extract_tb
+
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_file(error.filename)}, line {error.lineno})"
+    own = f"/{__name__.partition('.')[0]}/"
+    frames = [
+        frame
+        for frame in extract_tb(error.__traceback__)
+        if own not in frame.filename
+        and not frame.filename.startswith("<")
+        and "importlib" not in frame.filename
+    ]
+    return f" ({_file(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+
+
+def _file(path: str) -> str:
+    return path.rpartition("/")[2]

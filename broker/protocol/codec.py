@@ -37,6 +37,11 @@ def encode(message: Message) -> bytes:
     return _adapter(message.TYPE).dump_json(message)
 
 
+def check(message: Message) -> None:
+    """Raise PayloadError for a message that receivers would refuse: a wrong type, a value out of its bounds."""
+    decode(message.TYPE, _adapter(message.TYPE).dump_json(message, warnings=False))
+
+
 def decode(message_type: str, payload: bytes | bytearray) -> Message:
     """Return the message in a payload; raise PayloadError with the field, its value and what is allowed.
 

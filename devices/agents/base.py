@@ -8,6 +8,7 @@ runtime (simulation, fleet or device) calls `wake` at the earlier of the two.
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Self
 
+from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.messages import Figure, Message, Mode, Phase, Presence, Role, Settings, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
@@ -48,6 +49,15 @@ Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
 Action = Callable[[int], Out]
 """(now in ms) -> messages to send."""
+
+
+class AgentError(GridFleetError, ValueError):
+    """An agent does what no agent may; the text names what, and where it is known the device and the place."""
+
+    def __init__(self, text: str, *, located: bool = False) -> None:
+        super().__init__(text)
+        self.located = located
+        """Whether the text names device and place."""
 
 
 def mean_power_w(energy_wh: int) -> int:

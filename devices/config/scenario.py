@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -227,9 +228,7 @@ def _validated(toml: TomlText, folder: str, changes: Iterable[Change]) -> Scenar
     def explain(error: dict[str, Any]) -> Problem:
         problem = toml.explain(model, error)
         if error["type"] == "extra_forbidden" and len(error["loc"]) == 1 and isinstance(error["input"], dict):
-            problem = Problem(
-                f"{problem.text}; or install the package that adds this kind of device", problem.line
-            )
+            problem = Problem(_unknown_table(str(error["loc"][0]), problem.text), problem.line)
         origin = origins.get(".".join(map(str, error["loc"])))
         return problem if origin is None else Problem(f"{problem.text} (from {origin})")
 
@@ -250,11 +249,19 @@ def _model_of(toml: TomlText) -> type[Scenario]:
     return create_model("Scenario", __base__=Scenario, **fields)
 
 
+def _unknown_table(name: str, text: str) -> str:
+    """Return what is wrong with a table that is none of the scenario's, and of no kind that is installed."""
+    known = {kind for _, kind, _ in _GROUPS}
+    close = get_close_matches(name, [kind for kind in AGENT_TYPES.names() if kind not in known], 1)
+    if close:
+        return f"{name}: unknown key; did you mean {close[0]!r}?"
+    return f"{text}; or install the package that adds this kind of device"
+
+
 def _counted(settings: type[Table]) -> type[CountTable]:
     """Return the table of a kind of device in a scenario: its settings, and the number of its devices."""
-    return type(
-        settings.__name__, (settings, CountTable), {"__module__": __name__, "__doc__": settings.__doc__}
-    )
+    bases = (CountTable,) if issubclass(CountTable, settings) else (settings, CountTable)
+    return type(settings.__name__, bases, {"__module__": __name__, "__doc__": settings.__doc__})
 
 
 def _document(values: dict[str, Any]) -> TomlText:

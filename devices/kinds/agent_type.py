@@ -5,13 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from pydantic import ValidationError
+
+from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.messages import KIND_PATTERN, Role
 from gridfleet.broker.protocol.units import ueur, wh
-from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.agents.base import Agent, AgentError
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.config.sensor_tables import PinTable
 from gridfleet.devices.config.shared_tables import MarketTable, Spread
+from gridfleet.devices.kinds.checked_agent import checked
+from gridfleet.devices.plugins import place_of
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.weather import Weather
 
@@ -151,14 +156,36 @@ class AgentType(Generic[S_co]):
             allowed = ", ".join(role.value for role in ROLES_OF_KINDS)
             raise ValueError(f"{self.name}: role = {str(self.role)!r}; allowed are {allowed}")
         object.__setattr__(self, "role", Role(self.role))
+        if isinstance(self.build, type) and issubclass(self.build, Agent):
+            self._check(self.build)
+        try:
+            self.settings()
+        except ValidationError as error:
+            keys = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+            raise ValueError(
+                f"{self.settings.__name__}: every setting needs a valid default: {keys}"
+            ) from None
 
     def make(self, context: AgentContext[Any]) -> Agent:
-        """Build an agent; raise ValueError where it does not have the type's role and kind."""
-        agent = self.build(context)
+        """Build an agent; raise AgentError where it is not what the type says, or cannot be built."""
+        try:
+            agent = self.build(context)
+            self._check(agent)
+            return checked(agent)
+        except GridFleetError:
+            raise
+        except Exception as error:
+            text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            raise AgentError(
+                f"{context.id}, a {self.name}: cannot be built: {text}{place_of(error)}", located=True
+            ) from error
+
+    def _check(self, agent: Any) -> None:  # noqa: ANN401 - whatever `build` returns, or the class that it is
+        """Raise ValueError for an agent, or a class of agents, of another role or kind."""
+        name = agent.__name__ if isinstance(agent, type) else type(agent).__name__
         for what, expected in (("role", self.role), ("kind", self.name)):
             found = getattr(agent, what, None)
             if found != expected:
                 raise ValueError(
-                    f"{type(agent).__name__}: {what} = {str(found)!r}, but its AgentType says {str(expected)!r}"
+                    f"{name}: {what} = {str(found)!r}, but its AgentType says {str(expected)!r}; give both the same"
                 )
-        return agent

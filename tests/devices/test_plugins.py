@@ -4,6 +4,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -85,9 +86,13 @@ def test_a_kind_of_another_package_is_found_by_its_name(install: Package) -> Non
         (
             "kettle = broken_module:KETTLE",
             "1 / 0",
-            "cannot be imported (ZeroDivisionError: division by zero)",
+            "cannot be imported (ZeroDivisionError: division by zero (broken_module.py, line 1))",
         ),
-        ("kettle = broken_module:KETTLE", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
+        (
+            "kettle = broken_module:KETTLE",
+            "raise SystemExit(3)",
+            "cannot be imported (SystemExit: 3 (broken_module.py, line 1))",
+        ),
         ("kettle = broken_module:NOTHING", GOOD, "cannot be imported (AttributeError: "),
         ("kettle = broken_module", GOOD, "is of class module, not AgentType"),
         ("kettle = broken_module:Kettle", GOOD, "is of class type, not AgentType"),
@@ -190,11 +195,13 @@ def test_an_agent_that_is_not_what_its_type_says_is_refused() -> None:
     wrong_role = AgentType(
         name="consumer", role=Role.PRODUCER, settings=AgentSettings, build=lambda _: household
     )
-    nothing: Any = None
-    with pytest.raises(ValueError, match="Household: kind = 'consumer', but its AgentType says 'kettle'"):
-        wrong_kind.make(nothing)
+    context: Any = SimpleNamespace(id="k-1")
+    with pytest.raises(
+        ValueError, match="k-1, a kettle: cannot be built: Household: kind = 'consumer', but its"
+    ):
+        wrong_kind.make(context)
     with pytest.raises(ValueError, match="Household: role = 'consumer', but its AgentType says 'producer'"):
-        wrong_role.make(nothing)
+        wrong_role.make(context)
 
 
 def test_a_scenario_with_another_kind_can_be_pickled_and_changed() -> None:

@@ -16,7 +16,7 @@ from gridfleet.broker.protocol.messages import (
     Supply,
     Surplus,
 )
-from gridfleet.devices.agents.base import NOTHING, Handler, Out
+from gridfleet.devices.agents.base import NOTHING, AgentError, Handler, Out
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.agents.roster import Roster
@@ -103,6 +103,8 @@ class Producer(Seller):
     def on_bid_phase(self, now_ms: int) -> Out:
         """Open the market of the tick, and announce the own supply."""
         energy_wh = self.generate()
+        if type(energy_wh) is not int or energy_wh < 0:
+            raise AgentError(f"generate() returned {energy_wh!r}: it must return whole Wh, at least 0")
         self.stop_waiting()
         out = self.selling.open_account(energy_wh)
         self.market = CellMarket(self.tick, self.selling.rule)

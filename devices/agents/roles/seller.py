@@ -137,11 +137,9 @@ class SellingSide:
         agent, sales = self._agent, self.sales
         if receipt.tick != sales.tick:
             return self._late_receipt(sender, receipt)
-        earned_before = sales.earned_neur
-        award = sales.settle(sender, receipt)
+        award = self._settle(sales, sender, receipt)
         if award is None:
             return agent.refuse("receipt")
-        agent.balance_neur += sales.earned_neur - earned_before
         if agent.tick_message.phase is Phase.SETTLE or sales.tick != agent.tick:
             return [_correction(sales)]
         out = agent.resell(award, now_ms) if award.energy_wh else NOTHING
@@ -151,14 +149,22 @@ class SellingSide:
             self.expect_receipts(now_ms)
         return out
 
+    def _settle(self, sales: Sales, sender: str, receipt: Receipt) -> OpenAward | None:
+        """Settle the open award of a receipt in the account of its tick; None if there is none."""
+        agent = self._agent
+        earned_before, sold_before = sales.earned_neur, sales.sold_wh
+        award = sales.settle(sender, receipt)
+        if award is not None:
+            agent.balance_neur += sales.earned_neur - earned_before
+            agent.deliver(sales.sold_wh - sold_before)
+        return award
+
     def _late_receipt(self, sender: str, receipt: Receipt) -> Out:
         agent, sales = self._agent, self._unsettled.get(receipt.tick)
         if sales is None:
             return agent.refuse("stale")
-        earned_before = sales.earned_neur
-        if sales.settle(sender, receipt) is None:
+        if self._settle(sales, sender, receipt) is None:
             return agent.refuse("receipt")
-        agent.balance_neur += sales.earned_neur - earned_before
         if not sales.open_awards:
             del self._unsettled[receipt.tick]
         return [_correction(sales)]
@@ -191,6 +197,9 @@ class Seller(Agent):
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         return [*super().subscriptions(), ("receipt", self.id)]
+
+    def deliver(self, energy_wh: int) -> None:
+        """Deliver energy that a buyer has taken; called for each receipt, also for a late one of an earlier tick."""
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:  # noqa: ARG002 - a reactor needs no second buyer
         """Find other buyers for the energy of an award that was refused in part; return what to send."""
