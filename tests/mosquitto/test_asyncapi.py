@@ -23,6 +23,8 @@ from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import (
     BATCH,
+    CLOCK_ID,
+    CLOCKS,
     MESSAGE_TYPES,
     TOPIC_TABLE,
     parse_batch_topic,
@@ -74,7 +76,10 @@ def test_every_message_type_has_a_channel(document: dict[str, Any]) -> None:
     assert list(document["channels"]) == [*(message_type.name for message_type in TOPIC_TABLE), BATCH]
     for message_type in TOPIC_TABLE:
         channel = document["channels"][message_type.name]
-        levels = {"site": "town", "sender": "x-1", **dict.fromkeys(message_type.scope.levels, "y-2")}
+        role = max(message_type.senders)
+        sender = CLOCK_ID if message_type.senders == CLOCKS else "x-1"
+        scope = {level: role if level == "role" else "y-2" for level in message_type.scope.levels}
+        levels = {"site": "town", "sender": sender, **scope}
         assert set(channel["parameters"]) == set(levels)
         address = parse_topic("town", channel["address"].format(**levels))
         assert address.message_type is message_type

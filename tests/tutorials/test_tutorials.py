@@ -98,9 +98,11 @@ def steps(page: str, folder: Path) -> list[str]:
 def test_a_page_writes_files_runs_commands_and_compares(tmp_path: Path) -> None:
     page = (
         "```toml file=a/b.toml\nx = 1\n```\n```sh\ncat a/b.toml; seq 4\n```\n```text\nx = …\n…\n4\n```\n"
-        "```sh elsewhere\nfalse\n```\n```sh terminal=t\ntrap 'exit 130' INT; while sleep 0.1; do :; done\n```\n"
+        "```sh elsewhere\nfalse\n```\n"
+        "```sh terminal=t\ntrap 'exit 130' INT; echo ready; while sleep 0.1; do :; done\n```\n"
+        "```text\nready\n```\n"
     )
-    assert len(steps(page, tmp_path)) == 6
+    assert len(steps(page, tmp_path)) == 7
 
 
 @pytest.mark.parametrize(
