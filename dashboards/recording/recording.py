@@ -11,7 +11,7 @@ from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.recorder import Recorder
-from gridfleet.dashboards.recording.trace import TraceWriter
+from gridfleet.dashboards.recording.trace import TraceHead, TraceWriter
 from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.store.database import IN_MEMORY, Store
 from gridfleet.dashboards.store.rows import RunFacts
@@ -76,7 +76,9 @@ class Recording:
         """Whether the store existed already."""
         self.store = Store.resume(path) if self.continued else Store.create(path)
         try:
-            self._trace = None if trace is None else TraceWriter(trace, site)
+            self._trace = (
+                None if trace is None else TraceWriter(trace, site, TraceHead(facts, exact, clock_skew_ms))
+            )
         except OSError:
             self.store.close()
             raise
@@ -111,6 +113,8 @@ class Recording:
     def note_gap(self) -> None:
         """Note that messages may be missing here, as after a lost connection."""
         self._auditor.note_gap()
+        if self._trace is not None:
+            self._trace.note_gap()
 
     @property
     def findings(self) -> list[Finding]:
@@ -145,7 +149,7 @@ class Recording:
             self.store.put_meta(FINISHED_KEY, value=True)
             self.store.commit()
             if self._trace is not None:
-                self._trace.close()
+                self._trace.finish()
             if self._directory is not None:
                 write_exports(self.store, self._directory)
         return self._result

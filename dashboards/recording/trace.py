@@ -2,24 +2,44 @@
 
 A line is {"time": simulated time, ISO 8601 with milliseconds, "topic": …, "payload": …}. A path that ends in
 `.gz` is compressed; the same run gives the same bytes either way.
+
+The trace of a whole run has lines of its own with the topic gridfleet/<site>/trace, which is on no wire: the first has
+the facts of the run and what the auditor must know, the last says how many messages there are, and others mark gaps.
 """
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, NamedTuple, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError, error_reason
-from gridfleet.broker.protocol.codec import decode, encode
+from gridfleet.broker.protocol.codec import SCHEMA, decode, encode
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.topics import ROOT, parse_topic, topic
 from gridfleet.broker.simulated_time import parse_time, time_text
+from gridfleet.dashboards.store.rows import RunFacts
 
+NOTE: Final = "trace"
+"""The topic level of the trace's own lines, in place of a message type."""
+NO_TRACE: Final = "name a file that `gridfleet run --trace` or `simulate --trace` has written"
+CUT: Final = "copy the whole file again, or record the run again"
 _KEYS: Final = {"time", "topic", "payload"}
 TracedMessage = tuple[int, str, str, Message]
 """Simulated milliseconds, scope, sender and message, as a MessageReceiver gets them."""
+
+
+class TraceHead(NamedTuple):
+    """The facts of a traced run, and what its auditor knew."""
+
+    facts: RunFacts
+    exact: bool = True
+    clock_skew_ms: int = 0
+    schema: str = SCHEMA
+    """The schema version of the messages."""
 
 
 class TraceError(GridFleetError, ValueError):
@@ -35,7 +55,8 @@ class TraceError(GridFleetError, ValueError):
 class TraceWriter:
     """Writes every message passed to `receive`; a context manager. Closing twice is safe, use after close raises."""
 
-    def __init__(self, path: Path | str, site: str) -> None:
+    def __init__(self, path: Path | str, site: str, head: TraceHead | None = None) -> None:
+        """With `head` the trace can be replayed by itself."""
         self.path = Path(path)
         self._site = site
         self._raw: BinaryIO | None = self.path.open("wb")
@@ -46,6 +67,13 @@ class TraceWriter:
         self._payload = b""
         self._ms = -1
         self._time = b""
+        self._messages = 0
+        self._has_head = head is not None
+        if head is not None:
+            facts = {**head.facts._asdict(), "cells": [cell._asdict() for cell in head.facts.cells]}
+            self._ms = head.facts.start_ms
+            self._note(begin={**head._asdict(), "facts": facts})
+            self._ms = -1
 
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Write a message: simulated time in ms, scope and sender of its topic."""
@@ -59,6 +87,25 @@ class TraceWriter:
             self._payload = encode(message)
         name = topic(self._site, message, scope, sender).encode()
         self._file.write(b'{"time":"%b","topic":"%b","payload":%b}\n' % (self._time, name, self._payload))
+        self._messages += 1
+
+    def note_gap(self) -> None:
+        """Note that messages may be missing here."""
+        if self._has_head:
+            self._note(gap=True)
+
+    def finish(self) -> None:
+        """Note that the trace is whole, and close."""
+        if self._has_head and self._raw is not None:
+            self._note(end=self._messages)
+        self.close()
+
+    def _note(self, **payload: object) -> None:
+        line = {
+            "time": time_text(max(self._ms, 0), milliseconds=True),
+            "topic": f"{ROOT}/{self._site}/{NOTE}",
+        }
+        self._file.write(json.dumps({**line, "payload": payload}, separators=(",", ":")).encode() + b"\n")
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -82,10 +129,38 @@ class TraceWriter:
             raw.close()
 
 
-def read_trace(path: Path | str) -> Iterator[TracedMessage]:
+def read_head(path: Path | str) -> tuple[str, TraceHead]:
+    """Return the site and the head of a trace that can be replayed by itself.
+
+    Raises TraceError for a file that is no trace, that has no head, or whose messages have another schema version.
+    """
+    for number, _, name, payload in _lines(path):
+        site = _site(path, number, name)
+        begin = payload.get("begin") if _is_note(name) and isinstance(payload, dict) else None
+        if begin is None:
+            reason = "does not begin with the facts of a run: its beginning was cut off, or an older version wrote it"
+            raise TraceError(path, number, f"{reason}; {CUT}")
+        schema = begin.get("schema") if isinstance(begin, dict) else None
+        if schema != SCHEMA:
+            facts = begin.get("facts") if isinstance(begin, dict) else None
+            writer = f", {facts['version']}" if isinstance(facts, dict) and "version" in facts else ""
+            reason = f"schema version {schema!r}: this GridFleet reads {SCHEMA!r}"
+            raise TraceError(path, number, f"{reason}; replay it with the version that wrote it{writer}")
+        try:
+            return site, TypeAdapter(TraceHead).validate_python(begin)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise TraceError(path, number, f"the facts of the run are damaged at {where}; {CUT}") from None
+    raise TraceError(path, 1, f"is empty; {NO_TRACE}")
+
+
+def read_trace(
+    path: Path | str, *, whole: bool = False, on_gap: Callable[[], None] = lambda: None
+) -> Iterator[TracedMessage]:
     """Yield the messages of a trace, validated; raise TraceError with file and line.
 
-    To audit a trace again:
+    `on_gap` is called where messages may be missing. With `whole`, a trace that was cut off is an error. To audit a
+    trace again:
 
     >>> def audit_trace(path: str) -> bool:
     ...     from gridfleet.dashboards.audit import Auditor
@@ -94,39 +169,67 @@ def read_trace(path: Path | str) -> Iterator[TracedMessage]:
     ...         auditor.receive(*traced)
     ...     return all(finding.holds for finding in auditor.finish())
     """
-    number = 0
     site: str | None = None
+    number, messages, expected = 0, 0, -1
+    for number, simulated_ms, name, payload in _lines(path):
+        if site is None:
+            site = _site(path, number, name)
+        if _is_note(name):
+            note = payload if isinstance(payload, dict) else {}
+            expected = note.get("end", expected)
+            if "gap" in note:
+                on_gap()
+            continue
+        try:
+            address = parse_topic(site, name)
+            message = decode(address.message_type.name, json.dumps(payload).encode())
+        except (TopicError, PayloadError) as error:
+            raise TraceError(path, number, str(error)) from None
+        messages += 1
+        yield simulated_ms, address.scope, address.sender, message
+    if whole and messages != expected:
+        reason = (
+            "ends here, but the run went on" if expected < 0 else f"has {messages} messages, not {expected}"
+        )
+        raise TraceError(path, number, f"{reason}: lines are missing; {CUT}")
+
+
+def _lines(path: Path | str) -> Iterator[tuple[int, int, str, Any]]:
+    """Yield number, time in ms, topic and payload of each line."""
+    number = 0
     try:
         with gzip.open(path, "rb") if Path(path).suffix == ".gz" else Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
-                simulated_ms, name, payload = _fields(path, number, line)
-                if site is None:
-                    site = _site(path, number, name)
-                try:
-                    address = parse_topic(site, name)
-                    message = decode(address.message_type.name, payload)
-                except (TopicError, PayloadError) as error:
-                    raise TraceError(path, number, str(error)) from None
-                yield simulated_ms, address.scope, address.sender, message
-    except (OSError, EOFError) as error:
-        raise TraceError(path, number + 1, f"cannot be read ({error_reason(error)})") from error
+                yield (number, *_fields(path, number, line))
+    except EOFError:
+        raise TraceError(path, number + 1, f"ends in the middle of the compressed data; {CUT}") from None
+    except OSError as error:
+        raise TraceError(path, number + 1, f"cannot be read ({error_reason(error)}); {NO_TRACE}") from error
 
 
-def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, bytes]:
+def _fields(path: Path | str, number: int, line: bytes) -> tuple[int, str, Any]:
     """Return time in ms, topic and payload of a line."""
     try:
         found = json.loads(line)
     except ValueError as error:
-        raise TraceError(path, number, f"is not JSON: {error}") from None
+        if not line.endswith(b"\n"):
+            raise TraceError(path, number, f"is not JSON: the line is cut off; {CUT}") from None
+        raise TraceError(path, number, f"is not JSON: {error}; {NO_TRACE}") from None
     if not isinstance(found, dict) or found.keys() != _KEYS or not isinstance(found["topic"], str):
-        raise TraceError(path, number, "is not an object with exactly the keys time, topic and payload")
+        reason = "is not an object with exactly the keys time, topic and payload"
+        raise TraceError(path, number, f"{reason}; {NO_TRACE}")
     try:
         simulated_ms = parse_time(found["time"])
     except (TypeError, ValueError):
         raise TraceError(
             path, number, f"time {found['time']!r} is not an ISO 8601 time without a zone"
         ) from None
-    return simulated_ms, found["topic"], json.dumps(found["payload"]).encode()
+    return simulated_ms, found["topic"], found["payload"]
+
+
+def _is_note(name: str) -> bool:
+    """Return whether a line is one of the trace's own."""
+    return name.startswith(f"{ROOT}/") and name.split("/")[2:] == [NOTE]
 
 
 def _site(path: Path | str, number: int, name: str) -> str:

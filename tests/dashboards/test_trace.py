@@ -71,7 +71,7 @@ def test_an_invalid_trace_is_refused_with_file_and_line(tmp_path: Path, line: st
 def test_a_truncated_trace_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "trace.jsonl.gz", message_log(ticks=2))
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(TraceError, match=r"cannot be read|is not JSON"):
+    with pytest.raises(TraceError, match=r"ends in the middle of the compressed data|the line is cut off"):
         list(read_trace(path))
 
 
