@@ -45,7 +45,7 @@ from gridfleet.devices.config.sensor_tables import (
     VoltageTable,
 )
 from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
-from gridfleet.devices.config.toml_errors import FileError, TomlText
+from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 from gridfleet.devices.config.toml_files import read_toml
 from gridfleet.devices.kinds.agent_type import AgentSettings, AgentType
 from gridfleet.devices.kinds.registry import AGENT_TYPES
@@ -56,6 +56,11 @@ SPI0: Final = {7: "CE1", 8: "CE0", 9: "MISO", 10: "MOSI", 11: "SCLK"}
 """The pins of the bus to which the converter is connected."""
 _FORMER_KINDS: Final = {"household": "consumer"}
 """Kinds by the names that they had before; also the names of their tables."""
+_MOVED: Final = {
+    "market.vehicle_limit_eur_per_kwh": "price_limit_eur_per_kwh in the table [vehicle]",
+    "turbine.temperature_c": "temperature_c in the table [anemometer]",
+}
+"""Keys that have moved, with the place where they are now."""
 _PARTS: Final = ("anemometer", "vane", "brake", "plug", "contactor", "stop", "current", "voltage", "safety")
 """The tables that belong to some kinds only, which name them as their parts."""
 _Mistake = tuple[tuple[str, ...], str]
@@ -191,7 +196,14 @@ def parse(text: str, source: str, folder: str = "") -> DeviceFile:
     toml = TomlText(text, source, DeviceFileError)
     if "folder" in toml.document:
         raise toml.fail(toml.problem(("folder",), ": unknown key; remove it"))
-    device = toml.validate(_model_of(toml), {"folder": folder})
+    model = _model_of(toml)
+
+    def explain(error: dict[str, Any]) -> Problem:
+        new = _MOVED.get(".".join(map(str, error["loc"]))) if error["type"] == "extra_forbidden" else None
+        problem = toml.explain(model, error)
+        return problem if new is None else toml.problem(error["loc"], f": has moved; write it as {new}")
+
+    device = toml.validate(model, {"folder": folder}, explain)
     problems = [toml.problem(key, text) for key, text in _contradictions(device, toml.document)]
     if problems:
         raise toml.fail(*problems)

@@ -153,6 +153,23 @@ def test_an_unknown_model_of_vehicle() -> None:
     assert "unknown model; known are" in wrong(text.format("x"))
 
 
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        (
+            "[turbine]\ntemperature_c = 8",
+            "temperature_c: has moved; write it as temperature_c in the table [anemo",
+        ),
+        (
+            "[market]\nvehicle_limit_eur_per_kwh = 1",
+            "has moved; write it as price_limit_eur_per_kwh in the table [",
+        ),
+    ],
+)
+def test_a_key_that_has_moved_names_its_new_place(table: str, line: str) -> None:
+    assert line in wrong(TURBINE + table + "\n")
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     both = CHARGER.replace("pin = 6", "pin = 9").replace("pin = 5", "pin = 10")
     assert len(wrong(both).splitlines()) == 2
