@@ -85,6 +85,10 @@ class Registry(Generic[P]):
     def __contains__(self, name: str) -> bool:
         return name in self._loaded or name in self._shipped or name in self._others()
 
+    def is_shipped(self, name: str) -> bool:
+        """Return whether GridFleet itself has it."""
+        return name in self._shipped
+
     def names(self) -> list[str]:
         """Return the names that can be used: the shipped ones first, then those of other packages, sorted."""
         others = {name for name in (*self._others(), *self._loaded) if name not in self._shipped}

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.deploy.added_wheels import add_wheel, check_dependencies
 from gridfleet.provisioning.deploy.distribution import ROOT, build_wheel
 from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle, sha256_of
 
@@ -41,12 +42,16 @@ class Platform:
 
 
 def make_bundle(
-    path: Path, platform: Platform, collect: "Callable[[Path, Platform], None] | None" = None
+    path: Path,
+    platform: Platform,
+    collect: "Callable[[Path, Platform], None] | None" = None,
+    added: Sequence[Path] = (),
 ) -> Bundle:
     """Make a bundle in a folder; a bundle that exists there is replaced.
 
-    `collect` puts the wheels into a folder; by default they are built and downloaded. Raises CommandError for a
-    folder with other files in it, and where a wheel cannot be built or downloaded.
+    `collect` puts the wheels into a folder; by default they are built and downloaded. `added` are wheels, or folders of
+    projects, of other packages. Raises CommandError for a folder with other files in it, where a wheel cannot be built
+    or downloaded, and where an added package needs one that is not there.
     """
     if path.exists() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise CommandError(path, "is not empty and has no bundle: choose another folder")
@@ -55,6 +60,10 @@ def make_bundle(
         draft = Path(scratch) / "bundle"
         draft.mkdir()
         (collect or _collect)(draft, platform)
+        before = set(draft.glob("*.whl"))
+        for source in added:
+            add_wheel(source, draft)
+        check_dependencies(draft.glob("*.whl"), set(draft.glob("*.whl")) - before)
         wheels = {wheel.name: sha256_of(wheel) for wheel in sorted(draft.glob("*.whl"))}
         version = next((name.split("-")[1] for name in wheels if name.startswith("gridfleet-")), None)
         if version is None:

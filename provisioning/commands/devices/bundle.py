@@ -23,12 +23,20 @@ EXAMPLES: Final = (
     "gridfleet device bundle bundles/pi64",
     "gridfleet device bundle bundles/pi32 --machine armv7l",
     "gridfleet device bundle bundles/bookworm --python 3.11",
+    "gridfleet device bundle bundles/pi64 --add examples/heat_pump",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of `device bundle`."""
     parser.add_argument("directory", metavar="DIR", help="the folder, created or replaced")
+    parser.add_argument(
+        "--add",
+        nargs="+",
+        default=[],
+        metavar="WHEEL",
+        help="wheels, or folders of projects, that bring kinds of device, clearing rules or offer rankings",
+    )
     add_target(parser)
 
 
@@ -61,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     platform = Platform(arguments.machine, arguments.python)
-    bundle = make_bundle(Path(arguments.directory), platform)
+    bundle = make_bundle(Path(arguments.directory), platform, added=[Path(each) for each in arguments.add])
     size_mb = sum((bundle.path / name).stat().st_size for name in bundle.wheels) / 1e6
     print(f"Bundle    {bundle.path}/: {bundle.label} for {platform}")
     print(f"          {len(bundle.wheels)} wheels, {size_mb:.1f} MB")

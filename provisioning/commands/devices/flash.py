@@ -107,6 +107,8 @@ def execute(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         bundles = _bundles(arguments, specs, Path(scratch))
         for spec in specs:
+            _check_kind(spec, bundles[spec.platform])
+        for spec in specs:
             if by_card:
                 confirm(f"Is the card for {spec.device.id} in {arguments.card}?", "device flash")
             enrol(spec.secrets, spec.enrolment, spec.device.site)
@@ -212,6 +214,20 @@ def _bundles(
             bundle = make_bundle(scratch / f"{platform.machine}-{platform.python}", platform)
         found[platform] = bundle
     return found
+
+
+def _check_kind(spec: "DeviceSpec", bundle: "Bundle") -> None:
+    """Raise CommandError for a device whose kind comes from a package that is not in its bundle."""
+    from gridfleet.devices.kinds.registry import AGENT_TYPES
+    from gridfleet.provisioning.deploy.added_wheels import kinds_in
+
+    kind = spec.device.kind
+    if AGENT_TYPES.is_shipped(kind) or kind in kinds_in(bundle.path / name for name in bundle.wheels):
+        return
+    remedy = "make a bundle with `gridfleet device bundle DIR --add WHEEL`, and name it with --bundle"
+    raise CommandError(
+        spec.source, f"kind = {kind!r} comes from a package that is not in the bundle: {remedy}"
+    )
 
 
 def _own_wheel(bundle: "Bundle") -> str:
