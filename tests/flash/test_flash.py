@@ -2,6 +2,7 @@
 
 import stat
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.devices.config.device_file import parse
+from gridfleet.devices.kinds.registry import AGENT_TYPES
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.flash.card import set_credentials
@@ -292,3 +294,23 @@ def test_only_the_owner_can_read_the_files(bench: Path) -> None:
     assert flash("charger-01", "--boot", "bootfs", "--yes") == ExitCode.SUCCESS
     for path in (bench / "bootfs" / "gridfleet").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_kind_of_a_package_that_the_bundle_lacks_is_refused_before_anything_changes(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (bench / "charger-01.toml").read_text()
+    head = text.partition("[broker]")[0].replace('kind = "charger"', 'kind = "kettle"')
+    broker = "[broker]" + text.partition("[broker]")[2].partition("\n[")[0]
+    (bench / "charger-01.toml").write_text(head.replace('"gpio"', '"synthetic"') + broker + "\n")
+    before = contents(bench)
+    AGENT_TYPES.register(replace(AGENT_TYPES.get("consumer"), name="kettle"))
+    try:
+        err = refused(capsys, "charger-01", "--boot", "bootfs", "--yes")
+    finally:
+        AGENT_TYPES.forget("kettle")
+    assert (
+        "charger-01.toml: kind = 'kettle' comes from a package that is not in the bundle: make a bundle with"
+        in err
+    )
+    assert contents(bench) == before
