@@ -6,8 +6,8 @@ from gridfleet.provisioning.cli.terminal import print_message
 def plugin_problems(*, only_looked_up: bool = False) -> list[str]:
     """Return one line for each entry point that cannot be used; nothing else stops working.
 
-    Looking at the installed packages takes 20 to 50 ms and a megabyte: with `only_looked_up`, as on a device, only
-    those registries count that had to do it anyway.
+    Looking at the installed packages takes tens of milliseconds and a megabyte. With `only_looked_up`, as on a device,
+    only those registries count that had to do it anyway.
     """
     from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
     from gridfleet.devices.kinds.registry import AGENT_TYPES

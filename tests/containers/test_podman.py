@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from hashlib import sha256
@@ -14,6 +17,7 @@ from gridfleet.dashboards.reports.summary import verdict
 from gridfleet.dashboards.store.database import Store
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
+from tests.containers.files import ROOT
 from tests.containers.podman import CACHE, IMAGE, LIMITS, Podman, Site
 from tests.waiting import wait_until
 
@@ -65,6 +69,35 @@ def test_the_image_has_one_import_name_of_ours(podman: Podman) -> None:
     own = [name for name in found["own"] if not name.endswith(".dist-info")]
     assert own == ["gridfleet"]
     assert set(found["all"]) - set(found["known"]) <= {"__pycache__", "distutils-precedence.pth"}
+
+
+def test_an_image_of_ones_own_has_a_kind_of_ones_own(podman: Podman, tmp_path: Path) -> None:
+    """As examples/heat_pump/Dockerfile says, without a network."""
+    project = ROOT / "examples" / "heat_pump"
+    source, context = tmp_path / "source", tmp_path / "context"
+    shutil.copytree(project, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    context.mkdir()
+    for name in ("Dockerfile", "winter.toml"):
+        shutil.copy(project / name, context)
+    wheel = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
+    subprocess.run([*wheel, "--wheel-dir", str(context / "dist"), str(source)], check=True)
+    image = f"{IMAGE}-heat-pump"
+    podman(
+        "build", *LIMITS, "--network=none", f"--build-arg=GRIDFLEET={IMAGE}", f"--tag={image}", str(context)
+    )
+    mounted = f"--volume={context / 'winter.toml'}:/scenario.toml:ro"
+    checked = podman("run", "--rm", *LIMITS, mounted, image, "scenario", "check", "/scenario.toml")
+    assert "12 heat pumps" in checked
+    assert podman("image", "inspect", "--format", "{{.Config.User}}", image) == "10001:10001"
 
 
 DIGESTS = """
