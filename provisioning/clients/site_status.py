@@ -5,9 +5,19 @@ from typing import Any
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client_options import Login
-from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Tick
+from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Presence, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.clients.retained import decoded, presences, read_retained
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KnownDevice:
+    """A device as its birth message or its last will describes it."""
+
+    id: str
+    role: str
+    kind: str
+    online: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,7 @@ class SiteStatus:
     clock_online: bool
     online: tuple[str, ...]
     offline: tuple[str, ...]
+    devices: tuple[KnownDevice, ...]
 
     @property
     def problems(self) -> list[str]:
@@ -54,6 +65,11 @@ def read_site(address: BrokerAddress, site: str, login: Login) -> SiteStatus:
     known = presences(messages)
     fleets = {sender.sender for sender, message in messages if isinstance(message, FleetPresence)}
     devices = {name: online for name, online in known.items() if name not in fleets and name != CLOCK_ID}
+    described = {
+        address.sender: KnownDevice(address.sender, str(message.role), message.kind, message.online)
+        for address, message in messages
+        if isinstance(message, Presence) and address.sender in devices
+    }
     ticks = [message for _, message in messages if isinstance(message, Tick)]
     clocks = [message for _, message in messages if isinstance(message, ClockState)]
     return SiteStatus(
@@ -63,4 +79,5 @@ def read_site(address: BrokerAddress, site: str, login: Login) -> SiteStatus:
         clock_online=known.get(CLOCK_ID, False),
         online=tuple(sorted(name for name, online in devices.items() if online)),
         offline=tuple(sorted(name for name, online in devices.items() if not online)),
+        devices=tuple(sorted(described.values())),
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Final
 
-from gridfleet.dashboards.recording.recording import BREACHES
+from gridfleet.dashboards.recording.recording import BREACHES, FINISHED_KEY
 from gridfleet.dashboards.reports.metrics import METRICS, STORAGE_METRICS, metric_values, number_text
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
@@ -54,13 +54,19 @@ def key_figures(store: Store) -> str:
             unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
             lines.append(f"{'' if row else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
-    return "\n".join([*lines, *verdict_lines(store.invariants(), store.meta(BREACHES, {}))])
+    finished = bool(store.meta(FINISHED_KEY, default=False))
+    return "\n".join(
+        [*lines, *verdict_lines(store.invariants(), store.meta(BREACHES, {}), finished=finished)]
+    )
 
 
-def verdict_lines(invariants: list[Invariant], breaches: Mapping[str, list[str]]) -> list[str]:
+def verdict_lines(
+    invariants: list[Invariant], breaches: Mapping[str, list[str]], *, finished: bool
+) -> list[str]:
     """Return the auditor's verdict: the invariants that hold, then each breached one with an example."""
     if not invariants:
-        return [f"{'Checks':<{_GROUP_WIDTH}}{coloured('no auditor checked this run', 'yellow')}"]
+        why = "no auditor checked this run" if finished else "not yet: the run has not ended"
+        return [f"{'Checks':<{_GROUP_WIDTH}}{coloured(why, 'yellow')}"]
     holding = [found for found in invariants if found.holds and found.checked]
     idle = [found for found in invariants if not found.checked]
     lines = []

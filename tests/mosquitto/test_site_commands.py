@@ -228,11 +228,19 @@ def test_status_says_who_is_online(
     assert (shown["live"]["tick"], shown["live"]["ticks"], shown["live"]["clock_online"]) == (3, 10, False)
     assert shown["live"]["offline"] == [site.names[0]]
     assert len(shown["problems"]) == 2
+    assert main([*status, "--devices"]) == ExitCode.FAILED
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[3:7]]
+    assert rows[0] == ["id", "role", "kind"]
+    assert {row[0]: row[-1] for row in rows[1:]} == {
+        name: "offline" if name == site.names[0] else "online" for name in site.names
+    }
 
 
 def test_status_needs_something_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["site", "status"]) == ExitCode.USAGE
     assert "needs --broker URL, the directory of a recorder, or both" in capsys.readouterr().err
+    assert main(["site", "status", "out", "--devices"]) == ExitCode.USAGE
+    assert "--devices: needs --broker URL" in capsys.readouterr().err
 
 
 @pytest.mark.mosquitto

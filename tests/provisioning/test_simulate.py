@@ -11,6 +11,7 @@ from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import Invariant
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.runs.key_figures import verdict_lines
 from tests.provisioning.shell import ESCAPE, gridfleet
 
 HEADERS = {table.file: table.header for table in TABLES}
@@ -178,6 +179,10 @@ def test_a_run_without_an_auditor_is_reported_as_unchecked(
     monkeypatch.setattr(Store, "invariants", lambda _store: [])
     assert simulate(tmp_path, "--no-report") == ExitCode.SUCCESS
     assert "Checks    no auditor checked this run\n" in capsys.readouterr().out
+
+
+def test_a_run_that_has_not_ended_is_not_checked_yet() -> None:
+    assert verdict_lines([], {}, finished=False) == ["Checks    not yet: the run has not ended"]
 
 
 @pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}], ids=["plain", "forced"])

@@ -1,6 +1,7 @@
 """Every tutorial works: its files, its commands, and what it says that they print."""
 
 import doctest
+import lzma
 import os
 import subprocess
 import sys
@@ -76,7 +77,10 @@ def test_raspberry_pi(
 ) -> None:
     """Up to the image; what the reader downloads is made here."""
     small_bundle(tmp_path / "bundle")
-    make_image(tmp_path / "raspios-lite-arm64.img")
+    image = tmp_path / "raspios-lite-arm64.img"
+    make_image(image)
+    (tmp_path / "raspios-lite-arm64.img.xz").write_bytes(lzma.compress(image.read_bytes(), preset=0))
+    image.unlink()
     key = tmp_path / "home" / ".ssh" / "id_ed25519.pub"
     key.parent.mkdir(parents=True)
     key.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@desk\n", encoding="utf-8")

@@ -106,6 +106,10 @@ class ChargerControl(DeviceControl):
             found["voltage_v"] = self.voltage_v
         return {name: round(value, 3) for name, value in found.items()}
 
+    def more_readings(self) -> dict[str, float]:
+        """Return whether the emergency stop is pressed or its wire broken, 0 or 1."""
+        return {"stop_pressed": float(self._stop.high)}
+
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:

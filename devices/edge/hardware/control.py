@@ -156,6 +156,10 @@ class DeviceControl:
         """Return the readings of the sensors without a fault, each under a name that ends in its unit."""
         return {}
 
+    def more_readings(self) -> dict[str, float]:
+        """Return what only someone needs who wires or calibrates; it is shown at the device and never published."""
+        return {}
+
     def begin_step(self) -> float:
         """Note the time of a step, give the signal of life; return the seconds since the step before."""
         now_s = self.board.now_s()

@@ -74,6 +74,10 @@ class TurbineControl(DeviceControl):
             found["brake_applied"] = float(self.applied)
         return {name: round(value, 3) for name, value in found.items()}
 
+    def more_readings(self) -> dict[str, float]:
+        """Return the pulses since the start, and the wind of the last 3 s."""
+        return {"pulses": float(self.wind.pulses), "wind_now_m_per_s": round(self.wind.now_m_per_s, 3)}
+
     # --- the loop ----------------------------------------------------------------------------------------
 
     def step(self) -> None:

@@ -19,6 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_log(parser)
 
 
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments of `device check`."""
+    add_arguments(parser)
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="then read the pins, and print what the sensors measure once a second until Ctrl-C; without a broker",
+    )
+
+
 def check(arguments: argparse.Namespace) -> int:
     """Print a summary of a valid device file; raise DeviceFileError for mistakes in it."""
     file = _load(arguments)
@@ -30,6 +40,10 @@ def check(arguments: argparse.Namespace) -> int:
         print(f"  GPIO{pin:<3}{table}.{key}")
     for (table, key), channel in sorted(file.channels(), key=lambda each: each[1]):
         print(f"  CH{channel:<5}{table}.{key}")
+    if arguments.watch:
+        from gridfleet.provisioning.commands.devices.live_readings import watch
+
+        watch(arguments.file, file)
     return ExitCode.SUCCESS
 
 
@@ -48,8 +62,8 @@ CHECK: Final = Command(
     "check a device file",
     "Read a device file and report every mistake with line, key and remedy. docs/reference/device-file.md lists\n"
     "every key, docs/explanation/contactor.md explains the charger's safety.",
-    ("gridfleet device check turbine.toml",),
-    add_arguments,
+    ("gridfleet device check turbine.toml", "gridfleet device check turbine.toml --watch"),
+    add_check_arguments,
     check,
 )
 RUN: Final = Command(

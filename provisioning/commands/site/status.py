@@ -22,7 +22,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet site status out/record-germany",
-    "gridfleet site status --broker mqtt://broker.example:1883",
+    "gridfleet site status --broker mqtt://broker.example:1883 --devices",
     "gridfleet site status out/record-germany --broker mqtts://broker.example --secrets secrets",
 )
 SHOWN: Final = 5
@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--site", default=DEFAULT_SITE, metavar="S", help=f"with --broker: the site (default: {DEFAULT_SITE})"
     )
     add_login(parser, user="viewer")
+    parser.add_argument(
+        "--devices",
+        action="store_true",
+        help="with --broker: list each device with its role, its kind and whether it is online",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -47,6 +52,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.clients.site_status import read_site
     from gridfleet.provisioning.processes.recorder_status import read_status
 
+    if arguments.devices and arguments.broker is None:
+        raise CommandError("--devices", "needs --broker URL: the broker knows the devices")
     if arguments.directory is None and arguments.broker is None:
         raise CommandError("site status", "needs --broker URL, the directory of a recorder, or both")
     recorder: dict[str, Any] = {}
@@ -61,7 +68,8 @@ def execute(arguments: argparse.Namespace) -> int:
         live = {"live": site.as_dict()} if site else {}
         print(json.dumps({**recorder, **live, "problems": problems}, indent=2))
     else:
-        lines = [*(_site_lines(site) if site else ()), *(_lines(recorder) if recorder else ())]
+        devices = _device_lines(site) if site and arguments.devices else ()
+        lines = [*(_site_lines(site) if site else ()), *devices, *(_lines(recorder) if recorder else ())]
         print("\n".join([*lines, *(f"Problem   {problem}" for problem in problems)]))
     return ExitCode.FAILED if problems else ExitCode.SUCCESS
 
@@ -85,6 +93,19 @@ def _site_lines(status: "SiteStatus") -> list[str]:
             f"Offline   {', '.join(status.offline[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
         )
     return lines
+
+
+def _device_lines(status: "SiteStatus") -> list[str]:
+    """Return one line for each device, in columns."""
+    rows = [("id", "role", "kind", "")]
+    rows += [
+        (each.id, each.role, each.kind, "online" if each.online else "offline") for each in status.devices
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        "  ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[3])).rstrip()
+        for row in rows
+    ]
 
 
 def _lines(status: dict[str, Any]) -> list[str]:
