@@ -195,5 +195,18 @@ def place_of(error: BaseException) -> str:
     return f" ({_file(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
 
 
+def definition_of(function: object) -> str:
+    """Return where a function is defined, as ` (file.py, line 7)`; nothing for one that is not written in Python."""
+    from inspect import unwrap
+
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    found = unwrap(function) if callable(function) else function
+    if not hasattr(found, "__code__"):  # an object that is called
+        found = vars(type(found)).get("__call__")
+    code = getattr(found, "__code__", None)
+    return f" ({_file(code.co_filename)}, line {code.co_firstlineno})" if code is not None else ""
+
+
 def _file(path: str) -> str:
     return path.rpartition("/")[2]

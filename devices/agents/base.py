@@ -266,6 +266,11 @@ class Agent:
         self.refused = {**self.refused, reason: self.refused.get(reason, 0) + 1}
         return NOTHING
 
+    def error(self, text: str, remedy: str) -> AgentError:
+        """Return an error that names this device and the tick, for what ends the run."""
+        where = f"tick {self.tick}: " if self.tick >= 0 else ""
+        return AgentError(f"{self.id}, a {self.kind}: {where}{text}; {remedy}", located=True)
+
     def on_tick(self, _scope: str, sender: str, tick: Tick, now_ms: int) -> Out:
         """Begin a phase. A repeated tick only updates the settings; an older one is refused."""
         known = self.tick_message

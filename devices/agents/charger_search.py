@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from gridfleet.broker.protocol.messages import Call, Close, Decline, Lease, Offer, Presence, Release, Tick
 from gridfleet.broker.protocol.units import MS_PER_HOUR, MS_PER_MINUTE
-from gridfleet.devices.agents.base import NOTHING, Action, Out
+from gridfleet.devices.agents.base import NOTHING, Action, AgentError, Out
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
 from gridfleet.devices.charging.negotiation import Negotiation
@@ -61,6 +61,10 @@ class SearchOwner(Protocol):
 
     def refuse(self, reason: str) -> Out:
         """Count a message that is ignored."""
+        ...
+
+    def error(self, text: str, remedy: str) -> AgentError:
+        """Return an error that names the vehicle and the tick."""
         ...
 
     def on_reserved(self, charger: str, lease: Lease, at: Presence, now_ms: int) -> None:
@@ -221,11 +225,18 @@ class ChargerSearch:
         return self._try_next(now_ms)
 
     def _rank(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Rank by the algorithm in force; by the default where that is not installed here, or fails."""
+        """Rank by the algorithm in force; by the default where that is not installed here.
+
+        Raises AgentError where it fails.
+        """
         try:
             ranking = OFFER_RANKINGS.get(self._vehicle.tick_message.settings.algorithm)
             return ranking.ranked(candidates, self._weights, self._rng)
-        except (PluginError, RankingError):
+        except RankingError as error:
+            raise self._vehicle.error(
+                str(error), "correct the ranking, or choose another algorithm"
+            ) from error
+        except PluginError:
             self._vehicle.refuse("ranking")
             return OFFER_RANKINGS.get(DEFAULT_RANKING).ranked(candidates, self._weights, self._rng)
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.messages import Lease
+from gridfleet.devices.plugins import definition_of, place_of
 from gridfleet.devices.random_streams import RandomStream
 
 
 class RankingError(GridFleetError, ValueError):
-    """A ranking that fails, or returns anything but some of the offers, each once."""
+    """A ranking that fails, or returns anything but some of the offers, each once; the text names file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,15 @@ class OfferRanking:
         try:
             found = list(self.rank(ordered, weights, rng))
         except Exception as error:  # whatever another package raises
-            raise RankingError(f"offer ranking {self.name!r}: {type(error).__name__}: {error}") from error
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            place = place_of(error) or definition_of(self.rank)
+            raise RankingError(f"offer ranking {self.name!r}: {text}{place}") from error
         left = list(ordered)
         try:
             for each in found:
                 left.remove(each)
         except ValueError:
             raise RankingError(
-                f"offer ranking {self.name!r} returns an offer twice, or none of the offers"
+                f"offer ranking {self.name!r}: it returns an offer twice, or what is no offer{definition_of(self.rank)}"
             ) from None
         return found

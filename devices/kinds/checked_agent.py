@@ -71,11 +71,7 @@ def _guarded(agent: Agent, method: Any, *arguments: object) -> Out:  # noqa: ANN
 
 
 def _located(agent: Agent, error: Exception, text: str) -> AgentError:
-    where = f"tick {agent.tick}: " if agent.tick >= 0 else ""
-    name = type(agent).__name__
-    return AgentError(
-        f"{agent.id}, a {agent.kind}: {where}{text}{place_of(error)}; correct {name}", located=True
-    )
+    return agent.error(f"{text}{place_of(error)}", f"correct {type(agent).__name__}")
 
 
 def _check_message(agent: Agent, message: Message) -> None:

@@ -10,12 +10,16 @@ from typing import NamedTuple, TypeVar
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.messages import Package
 from gridfleet.devices.market.clearing import Claim, Lot, allocate, merit_order
+from gridfleet.devices.plugins import definition_of, place_of
 
 R = TypeVar("R")
 
 
 class RuleError(GridFleetError, ValueError):
-    """A clearing rule that fails, or returns what no rule may: a price above a bid, a package twice."""
+    """A clearing rule that fails, or returns what no rule may: a price above a bid, a package twice.
+
+    The text names the rule, what is wrong, file and line.
+    """
 
 
 class MarketLot(NamedTuple):
@@ -81,27 +85,31 @@ class ClearingRule:
     def ordered(self, tick: int, bids: Bids) -> list[Claim]:
         """Return the claims in the order in which they are served; raise RuleError where the rule fails."""
         claims = self._call(self.order, tick, bids)
-        if self.order is not merit_order and sorted(claims) != merit_order(tick, bids):
-            raise RuleError(f"clearing rule {self.name!r}: the order is not one of the claims, each once")
+        if self.order is not merit_order and not _same(claims, merit_order(tick, bids)):
+            raise self._wrong(self.order, "the order is not a list of all claims, each once")
         return claims
 
     def price_served(self, claims: Iterable[Claim], supply_wh: int) -> dict[PackageKey, int]:
         """Return the price of each package of which anything is served, where that may differ from its bid.
 
         `claims` are in the order of the rule, `supply_wh` is the energy of the whole market. Raises RuleError where the
-        rule fails.
+        rule fails; it is not asked where nothing is served.
         """
         if self.prices is None:
             return {}
         claims = list(claims)
         served = _market_lots(allocate(claims, 0, supply_wh))
+        if not served:
+            return {}
         demand_wh = sum(package.energy_wh for *_, package in claims)
         unserved = _market_lots(allocate(claims, supply_wh, demand_wh - supply_wh))
         prices = self._call(self.prices, served, unserved)
+        if not isinstance(prices, Sequence):
+            raise self._wrong(self.prices, f"prices of class {type(prices).__name__}, not a list")
         if len(prices) != len(served):
-            raise RuleError(f"clearing rule {self.name!r}: {len(prices)} prices for {len(served)} lots")
+            raise self._wrong(self.prices, f"{len(prices)} prices for {len(served)} lots")
         return {
-            (lot.consumer, lot.package.index): self._valid(price, lot.bid)
+            (lot.consumer, lot.package.index): self._valid(self.prices, price, lot.bid)
             for lot, price in zip(served, prices, strict=True)
         }
 
@@ -109,19 +117,35 @@ class ClearingRule:
         """Return what a buyer pays the grid supply, µEUR/kWh; raise RuleError where the rule fails."""
         if self.import_price is None:
             return bid
-        return self._valid(self._call(self.import_price, bid, supply_price), bid)
+        return self._valid(self.import_price, self._call(self.import_price, bid, supply_price), bid)
 
     def _call(self, part: Callable[..., R], *arguments: object) -> R:
         try:
             return part(*arguments)
         except Exception as error:  # whatever another package raises
-            raise RuleError(f"clearing rule {self.name!r}: {type(error).__name__}: {error}") from error
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            place = place_of(error) or definition_of(part)
+            raise RuleError(f"clearing rule {self.name!r}: {text}{place}") from error
 
-    def _valid(self, price: int, bid: int) -> int:
+    def _valid(self, part: object, price: int, bid: int) -> int:
         if type(price) is not int or not 0 <= price <= bid:
-            raise RuleError(f"clearing rule {self.name!r}: a price of {price!r} for a bid of {bid} µEUR/kWh")
+            allowed = "it must be a whole number (int) from 0 to the bid"
+            raise self._wrong(part, f"a price of {price!r} for a bid of {bid} µEUR/kWh: {allowed}")
         return price
 
+    def _wrong(self, part: object, text: str) -> RuleError:
+        return RuleError(f"clearing rule {self.name!r}: {text}{definition_of(part)}")
 
-def _market_lots(lots: Iterable[Lot]) -> list[MarketLot]:
-    return [MarketLot(claim[2], claim[5], energy_wh) for claim, energy_wh in lots]
+
+def _market_lots(lots: Iterable[Lot]) -> tuple[MarketLot, ...]:
+    return tuple(MarketLot(claim[2], claim[5], energy_wh) for claim, energy_wh in lots)
+
+
+def _same(found: object, claims: list[Claim]) -> bool:
+    """Return whether a value is a list of these claims, in any order."""
+    if not isinstance(found, list):
+        return False
+    try:
+        return sorted(found) == claims
+    except TypeError:
+        return False

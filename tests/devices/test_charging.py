@@ -1,6 +1,5 @@
 """Vehicles and chargers as scripts: call, offer, lease, drive, charge, bill; and their faults."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 
@@ -27,7 +26,7 @@ from gridfleet.broker.protocol.messages import (
     VehicleState,
 )
 from gridfleet.broker.protocol.units import TICK_MS, cost_neur
-from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS
+from gridfleet.devices.agents.base import ANSWER_TIMEOUT_MS, AgentError
 from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.agents.trip import VehicleStatus
 from gridfleet.devices.agents.vehicle import MAX_DELAY_MS, Vehicle
@@ -207,14 +206,21 @@ def fails(*_: object) -> list[Candidate]:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("installed", [[], [OfferRanking("mine", fails)]], ids=["missing", "failing"])
-def test_without_its_ranking_a_vehicle_uses_the_default_and_says_so(installed: list[OfferRanking]) -> None:
+def test_a_ranking_that_fails_ends_the_run_with_one_line() -> None:
     testbed = street()
     testbed.settings = Settings(algorithm="mine")
-    with ExitStack() as stack:
-        for ranking in installed:
-            stack.enter_context(registered(OFFER_RANKINGS, ranking))
+    line = (
+        r"^v1, a vehicle: tick \d+: offer ranking 'mine': ZeroDivisionError: \(test_charging\.py, line \d+\); "
+        "correct the ranking, or choose another algorithm$"
+    )
+    with registered(OFFER_RANKINGS, OfferRanking("mine", fails)), pytest.raises(AgentError, match=line):
         until_the_call(testbed)
+
+
+def test_without_its_ranking_a_vehicle_uses_the_default_and_says_so() -> None:
+    testbed = street()
+    testbed.settings = Settings(algorithm="mine")
+    until_the_call(testbed)
     assert charger_of(testbed) == "near"  # as weighted
     assert testbed.agents["v1"].refused == {"ranking": 1}
 

@@ -1,11 +1,14 @@
 """Clearing rules: uniform-price against its definition, rules that fail, agents without the rule in force."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gridfleet
 from gridfleet.broker.protocol.messages import (
     Award,
     Facts,
@@ -17,6 +20,7 @@ from gridfleet.broker.protocol.messages import (
     Request,
     Settings,
 )
+from gridfleet.devices.agents.base import AgentError
 from gridfleet.devices.config.scenario import ScenarioError, load
 from gridfleet.devices.market.accounts import Purchases
 from gridfleet.devices.market.cell_market import CellMarket
@@ -121,7 +125,11 @@ def test_a_buyer_accepts_what_the_rule_may_ask_for() -> None:
 
 # --- rules that fail ------------------------------------------------------------------------------------------
 
-Prices = Callable[[Sequence[MarketLot], Sequence[MarketLot]], Sequence[int]]
+Prices = Callable[[Sequence[MarketLot], Sequence[MarketLot]], Any]
+
+
+def int_of(text: str, *_: object) -> int:
+    return int(text)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +141,24 @@ Prices = Callable[[Sequence[MarketLot], Sequence[MarketLot]], Sequence[int]]
         (lambda served, _: [True for _lot in served], "a price of True"),
         (lambda _served, _: [1, 2, 3], "3 prices for 1 lots"),
         (lambda served, _: [served[7].bid], "IndexError"),
+        (lambda _served, _: None, "prices of class NoneType, not a list"),
+        (lambda served, _: (lot.bid for lot in served), "prices of class generator, not a list"),
+        (partial(int_of, "x"), "ValueError: invalid literal"),
+        (partial(int_of, "3"), "prices of class int, not a list"),
     ],
 )
 def test_a_rule_that_asks_for_what_no_rule_may_is_refused(prices: Prices, problem: str) -> None:
     market = market_of(ClearingRule("mine", prices=prices), 0, {"c": (package(0, 5, 9),)}, {"t1": 5})
-    with pytest.raises(RuleError, match=f"clearing rule 'mine'.*{problem}"):
+    place = r"\(test_clearing_rules\.py, line \d+\)"
+    with pytest.raises(RuleError, match=f"^clearing rule 'mine': {problem}.* {place}$"):
         market.clear("t1")
     assert market.next_unserved(5) == []
+
+
+def test_a_rule_is_not_asked_where_nothing_is_served() -> None:
+    rule = ClearingRule("mine", prices=lambda served, _: [min(lot.bid for lot in served)] * len(served))
+    assert market_of(rule, 0, {"c": (package(0, 5, 9),)}, {"t1": 0}).clear("t1") == []
+    assert market_of(rule, 0, {}, {"t1": 5}).clear("t1") == []
 
 
 def test_an_order_must_hold_every_claim_once() -> None:
@@ -154,9 +173,13 @@ def test_an_order_must_hold_every_claim_once() -> None:
     for wrong in (
         lambda tick, bids: merit_order(tick, bids)[:1],
         lambda tick, bids: merit_order(tick, bids)[:1] * 2,
+        lambda _tick, _bids: None,
+        lambda _tick, bids: [*bids],
+        lambda _tick, _bids: [None, None],
     ):
-        with pytest.raises(RuleError, match="'wrong': the order is not one of the claims"):
-            market_of(ClearingRule("wrong", order=wrong), 0, wanted, {"t1": 5}).clear("t1")
+        rule = ClearingRule("wrong", order=cast("Any", wrong))
+        with pytest.raises(RuleError, match="'wrong': the order is not a list of all claims, each once"):
+            market_of(rule, 0, wanted, {"t1": 5}).clear("t1")
 
 
 @pytest.mark.parametrize("price", [1_000_001, -1, 0.5])
@@ -221,18 +244,61 @@ def test_a_rule_that_is_not_installed_sells_nothing_and_is_reported() -> None:
     }
 
 
-def test_a_rule_that_fails_sells_nothing_and_is_reported() -> None:
-    def divide(served: Sequence[MarketLot], _unserved: Sequence[MarketLot]) -> list[int]:
-        return [served[0].bid // 0]
+def divide(served: Sequence[MarketLot], _unserved: Sequence[MarketLot]) -> list[int]:
+    return [served[0].bid // 0]
 
-    broken = ClearingRule("broken", prices=divide, import_price=lambda bid, supply: bid // (supply - supply))
+
+@pytest.mark.parametrize(
+    ("rule", "device", "problem"),
+    [
+        (ClearingRule("broken", prices=divide), "t1, a turbine", "ZeroDivisionError: integer division"),
+        (
+            ClearingRule("broken", import_price=lambda bid, supply: bid // (supply - supply)),
+            "reactor, a reactor",
+            "ZeroDivisionError",
+        ),
+        (
+            ClearingRule("broken", import_price=lambda bid, _supply: bid + 1),
+            "reactor, a reactor",
+            "a price of 950001 for a bid of 950000",
+        ),
+        (
+            ClearingRule("broken", order=lambda tick, bids: merit_order(tick, bids)[1:]),
+            "t1, a turbine",
+            "the order is not a list of all claims",
+        ),
+    ],
+)
+def test_a_rule_that_fails_ends_the_run_with_one_line(rule: ClearingRule, device: str, problem: str) -> None:
     testbed = site()
     testbed.settings = Settings(clearing_rule="broken")
-    with registered(CLEARING_RULES, broken):
+    line = (
+        rf"^{device}: tick 0: clearing rule 'broken': {problem}.* \(test_clearing_rules\.py, line \d+\); "
+        "correct the rule, or choose another clearing_rule$"
+    )
+    with registered(CLEARING_RULES, rule), pytest.raises(AgentError, match=line):
         testbed.run_tick()
-    assert testbed.published(Award) == []
-    fault = "clearing rule 'broken': ZeroDivisionError: integer division or modulo by zero"[:64]
-    assert {state.faults for state in testbed.published(ProducerState)} == {(fault,)}
+
+
+def test_a_rule_that_fails_in_the_exchange_ends_the_run() -> None:
+    testbed = Testbed(
+        turbine("t1", 15_000, neighbours=("there",)),
+        household("h1", 10_000, cell="there", reactor_id=None),
+    )
+    testbed.settings = Settings(clearing_rule="broken")
+    broken = ClearingRule("broken", order=lambda tick, bids: merit_order(tick, bids)[1:])
+    with (
+        registered(CLEARING_RULES, broken),
+        pytest.raises(AgentError, match=r"^t1, a turbine: tick 0: clearing rule 'broken': the order"),
+    ):
+        testbed.run_tick(neighbours=True)
+
+
+def test_a_simulation_by_a_rule_that_fails_raises() -> None:
+    with registered(CLEARING_RULES, ClearingRule("broken", prices=divide)):
+        scenario = gridfleet.Scenario.load("normal", {"settings.clearing_rule": "broken"})
+        with pytest.raises(gridfleet.GridFleetError, match="tick 0: clearing rule 'broken': ZeroDivision"):
+            gridfleet.simulate(scenario, ticks=2)
 
 
 def test_neighbours_pay_one_price_too() -> None:

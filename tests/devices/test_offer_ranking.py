@@ -140,14 +140,16 @@ def test_a_ranking_may_leave_offers_out() -> None:
     ("found", "problem"),
     [
         ([NEAR, NEAR], "returns an offer twice"),
-        ([NEAR._replace(price_ueur_per_kwh=0)], "returns an offer twice, or none"),
-        ([None], "returns an offer twice, or none"),
+        ([NEAR._replace(price_ueur_per_kwh=0)], "returns an offer twice, or what is no offer"),
+        ([None], "returns an offer twice, or what is no offer"),
         (None, "TypeError: 'NoneType' object is not iterable"),
     ],
 )
 def test_a_ranking_that_returns_anything_else_is_refused(found: object, problem: str) -> None:
     wrong = OfferRanking("wrong", lambda *_: cast("list[Candidate]", found))
-    with pytest.raises(RankingError, match=f"offer ranking 'wrong'.*{problem}"):
+    with pytest.raises(
+        RankingError, match=f"offer ranking 'wrong': .*{problem}.*test_offer_ranking.py, line"
+    ):
         wrong.ranked(ALL, Weights(), RandomStream(1))
 
 

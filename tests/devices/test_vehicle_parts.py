@@ -17,7 +17,7 @@ from gridfleet.broker.protocol.messages import (
     Role,
 )
 from gridfleet.broker.protocol.units import MS_PER_HOUR
-from gridfleet.devices.agents.base import MAX_ATTEMPTS, NO_TICK, NOTHING, Action, Out
+from gridfleet.devices.agents.base import MAX_ATTEMPTS, NO_TICK, NOTHING, Action, AgentError, Out
 from gridfleet.devices.agents.charger_search import ChargerSearch
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import LOW_CHARGE, Trip, VehicleStatus
@@ -61,6 +61,9 @@ class StandIn:
 
     def stop_waiting(self) -> None:
         self.waits_for = None
+
+    def error(self, text: str, remedy: str) -> AgentError:
+        return AgentError(f"{text}; {remedy}")
 
     def refuse(self, reason: str) -> Out:
         self.refused.append(reason)

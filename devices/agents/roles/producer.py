@@ -194,12 +194,11 @@ class Producer(Seller):
         return out
 
     def _sell(self, cell: str, market: CellMarket) -> list[tuple[str, Message]]:
-        """Award the own share of the market of a cell; nothing where the rule fails."""
+        """Award the own share of the market of a cell; raise AgentError where the rule fails."""
         try:
             lots = market.clear(self.id)
         except RuleError as error:
-            self.selling.on_rule_error(error)
-            return []
+            raise self.selling.rule_error(error) from error
         return self.selling.sell(cell, market.awards(lots))
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:
@@ -230,8 +229,7 @@ class Producer(Seller):
         try:
             claims = rule.ordered(self.tick, bids)
         except RuleError as error:
-            self.selling.on_rule_error(error)
-            return NOTHING
+            raise self.selling.rule_error(error) from error
         start_wh = 0
         shares: dict[str, int] = {}
         for producer, unsold_wh in supply_order(self.tick, self.market.unsold_supplies()):

@@ -15,7 +15,7 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     Tick,
 )
-from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, AgentError, Handler, Out
 from gridfleet.devices.agents.instruments import Instruments
 from gridfleet.devices.market.accounts import REMEMBERED_TICKS, OpenAward, Sales
 from gridfleet.devices.market.clearing_rule import ClearingRule, RuleError
@@ -40,7 +40,7 @@ class SellingSide:
         self.rule: ClearingRule | None = None
         """The clearing rule of the tick: that of its bid phase; None where it is not installed here."""
         self.rule_fault = ""
-        """Why the rule cannot be applied in this tick."""
+        """That the rule of this tick is not installed here."""
 
     def on_new_run(self) -> None:
         """Forget what was sold under the tick numbers of an earlier run."""
@@ -77,15 +77,15 @@ class SellingSide:
             self.rule_fault = f"no clearing rule {name}"[:MAX_FAULT_LENGTH]
             self._agent.refuse("clearing rule")
 
-    def on_rule_error(self, error: RuleError) -> None:
-        """Note that the clearing rule fails: what it would have awarded stays unsold."""
-        self.rule_fault = str(error)[:MAX_FAULT_LENGTH]
-        self._agent.refuse("clearing rule")
+    def rule_error(self, error: RuleError) -> AgentError:
+        """Return the error that ends the run because the clearing rule fails."""
+        return self._agent.error(str(error), "correct the rule, or choose another clearing_rule")
 
     def price_imports(self, lots: tuple[Package, ...], supply_price: int) -> tuple[Package, ...]:
         """Return lots as imports at the price of the rule; `supply_price` is the seller's own, µEUR/kWh.
 
-        Nothing is returned, and a refusal counted, where the rule fails or is not installed here.
+        Nothing is returned, and a refusal counted, where the rule is not installed here. Raises AgentError where it
+        fails.
         """
         if self.rule is None:
             self._agent.refuse("clearing rule")
@@ -95,8 +95,7 @@ class SellingSide:
         try:
             prices = [self.rule.price_import(lot.price_ueur_per_kwh, supply_price) for lot in lots]
         except RuleError as error:
-            self.on_rule_error(error)
-            return ()
+            raise self.rule_error(error) from error
         return tuple(
             Package(lot.index, lot.energy_wh, price) for lot, price in zip(lots, prices, strict=True)
         )
