@@ -192,11 +192,11 @@ def test_no_folder_is_a_heap() -> None:
 
 
 def test_one_import_name_reaches_all_folders() -> None:
-    """The links in `src/gridfleet` are all there is beside its own two files and the marker for type checkers."""
+    """The links in `src/gridfleet` are all there is beside its own three files and the marker for type checkers."""
     found = {path.name: path.resolve() for path in (SOURCES / NAME).iterdir() if path.is_symlink()}
     assert found == {folder: ROOT / folder for folder in MAY_IMPORT}
     files = {path.name for path in (SOURCES / NAME).iterdir() if path.is_file()}
-    assert files == {"__init__.py", "__main__.py", "py.typed"}
+    assert files == {"__init__.py", "__main__.py", "py.typed", "testing.py"}
 
 
 @pytest.mark.parametrize("module", PI_MODULES)

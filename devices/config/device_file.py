@@ -180,10 +180,13 @@ class DeviceFile(Table):
 
     def channels(self) -> Iterator[tuple[tuple[str, str], int]]:
         """Yield every channel of the converter in use: its key and its number."""
-        for name in ("vane", "current", "voltage"):
+        for name in type(self).model_fields:
             table = getattr(self, name)
-            if table is not None:
-                yield (name, "channel"), table.channel
+            if isinstance(table, PinTable):
+                for key in table.CHANNELS:
+                    channel = getattr(table, key)
+                    if channel is not None:
+                        yield (name, key), channel
 
 
 def load(path: Path | str) -> DeviceFile:
@@ -277,6 +280,9 @@ def _hardware_mistakes(device: DeviceFile) -> Iterator[_Mistake]:
     for name in agent_type.needed_parts:
         if getattr(device, name) is None:
             yield (name,), f": missing; a {device.kind} on pins needs the table [{name}]"
+    for key in agent_type.settings.NEEDED_ON_PINS:
+        if getattr(device.settings, key) is None:
+            yield (device.kind, key), f": missing; a {device.kind} on pins needs it"
     yield from _pin_conflicts(device)
     yield from _channel_conflicts(device)
     if device.adc is not None:

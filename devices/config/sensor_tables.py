@@ -34,6 +34,8 @@ class PinTable(Table):
 
     PINS: ClassVar[tuple[str, ...]] = ()
     """Its keys that are pins."""
+    CHANNELS: ClassVar[tuple[str, ...]] = ()
+    """Its keys that are channels of the converter."""
 
 
 class AdcTable(Table):
@@ -81,9 +83,10 @@ class AnemometerTable(PinTable):
         return self
 
 
-class VaneTable(Table):
+class VaneTable(PinTable):
     """A wind vane whose voltage grows with the angle."""
 
+    CHANNELS = ("channel",)
     channel: Channel
     """The converter's channel of the wiper."""
     min_v: Annotated[float, Field(ge=0, le=5.5)] = 0.1
@@ -188,10 +191,11 @@ class StopTable(PinTable):
     """The pin of the contact."""
 
 
-class AlternatingTable(Table):
+class AlternatingTable(PinTable):
     """A sensor of an alternating quantity behind the converter: v = (zero + volts_per_unit · value) · divider."""
 
     UNIT: ClassVar[str] = ""
+    CHANNELS = ("channel",)
     channel: Channel
     """The converter's channel of the sensor."""
     zero_v: Annotated[float, Field(ge=0, le=5.5)] = 1.65

@@ -20,11 +20,11 @@ _MONTH_MS: Final = 30 * MS_PER_DAY
 
 
 def control_loop(device: DeviceFile, board: "Board") -> "ControlLoop":
-    """Return the control loop of a device on pins; raise HardwareError for pins that cannot be opened."""
-    control = device.agent_type.control
-    if control is None:
-        raise TypeError(f"{device.id}: a {device.kind} has no pins")
-    loop: ControlLoop = control(device, board)
+    """Return the control loop of a device on pins; raise HardwareError for pins that cannot be opened.
+
+    Raises ControlError where a control loop of one's own cannot be built.
+    """
+    loop: ControlLoop = device.agent_type.make_control(device, board)
     return loop
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.config.sensor_tables import PinTable
 from gridfleet.devices.config.shared_tables import MarketTable, Spread
+from gridfleet.devices.edge.hardware.faults import ControlError, HardwareError
 from gridfleet.devices.kinds.checked_agent import checked
 from gridfleet.devices.plugins import place_of
 from gridfleet.devices.random_streams import RandomStream
@@ -39,8 +40,19 @@ ROLES_OF_KINDS: Final = tuple(role for role in Role if role is not Role.CLOCK)
 class AgentSettings(PinTable):
     """Base of the settings of a kind: pydantic fields with limits and defaults; every one needs a default.
 
-    `PINS` names those that are pins, so that a device file with one pin twice is refused.
+    `PINS` and `CHANNELS` name those that are pins and channels of the converter: a device file that uses one twice is
+    refused.
     """
+
+    NEEDED_ON_PINS: ClassVar[tuple[str, ...]] = ()
+    """Its keys that a device file with `backend = "gpio"` or `"mock"` must have; their default is None."""
+
+    def needed(self, key: str) -> int:
+        """Return a pin or channel that is needed on pins; raise HardwareError where the device file has none."""
+        number: int | None = getattr(self, key)
+        if number is None:
+            raise HardwareError(f"{type(self).__name__}: {key} is not set; add it to NEEDED_ON_PINS")
+        return number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +170,13 @@ class AgentType(Generic[S_co]):
         object.__setattr__(self, "role", Role(self.role))
         if isinstance(self.build, type) and issubclass(self.build, Agent):
             self._check(self.build)
+        names = (*self.settings.PINS, *self.settings.CHANNELS, *self.settings.NEEDED_ON_PINS)
+        unknown = [name for name in names if name not in self.settings.model_fields]
+        if unknown:
+            raise ValueError(
+                f"{self.settings.__name__}: PINS, CHANNELS or NEEDED_ON_PINS name {', '.join(unknown)}, "
+                "which it does not define"
+            )
         try:
             self.settings()
         except ValidationError as error:
@@ -178,6 +197,30 @@ class AgentType(Generic[S_co]):
             text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise AgentError(
                 f"{context.id}, a {self.name}: cannot be built: {text}{place_of(error)}", located=True
+            ) from error
+
+    def make_control(self, device: Any, board: Any) -> Any:  # noqa: ANN401 - a DeviceFile, a Board and a ControlLoop
+        """Build the control loop of a device on pins; raise ControlError where that fails."""
+        if self.control is None:
+            raise TypeError(f"{device.id}: a {self.name} has no pins")
+        return self._built(self.control, "control loop", device.id, device, board)
+
+    def make_plant(self, pi: Any, device: Any) -> Any:  # noqa: ANN401 - a MockPi, a DeviceFile and a Plant
+        """Build what surrounds the mocked pins of a device; None where its kind names nothing.
+
+        Raises ControlError where that fails.
+        """
+        return None if self.plant is None else self._built(self.plant, "plant", device.id, pi, device)
+
+    def _built(self, build: Callable[[Any, Any], Any], what: str, device: str, *arguments: Any) -> Any:  # noqa: ANN401
+        try:
+            return build(*arguments)
+        except GridFleetError:
+            raise
+        except Exception as error:
+            raise ControlError(
+                f"{device}, a {self.name}: its {what} cannot be built: "
+                f"{type(error).__name__}: {error}{place_of(error)}"
             ) from error
 
     def _check(self, agent: Any) -> None:  # noqa: ANN401 - whatever `build` returns, or the class that it is

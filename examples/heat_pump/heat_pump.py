@@ -1,10 +1,12 @@
 """A heat pump: buys more, and at a higher price, the colder its house is; on pins it switches a relay.
 
+On pins it also reads a flow switch: without flow of water the compressor must not run.
+
 The house is one body of heat. It loses heat to the air outside, and the heat pump gives it as much heat as its
 coefficient of performance (COP) makes of the energy that it has bought.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from pydantic import Field
 
@@ -12,13 +14,17 @@ from gridfleet import (
     AgentContext,
     AgentSettings,
     AgentType,
+    Board,
     Consumer,
     DeviceControl,
+    DeviceFile,
     Figure,
     GridFleetError,
     Package,
+    Pi,
     Pin,
     Role,
+    SensorFault,
     split_into_packages,
 )
 
@@ -29,11 +35,17 @@ FLOW_C = 35.0
 QUALITY = 0.45
 """Share of the ideal (Carnot) coefficient of performance that a real heat pump reaches."""
 
+FLOW_WITHIN_S = 5.0
+"""Seconds within which water must flow after the relay has closed."""
+FLOW_FOLLOWS_S = 1.0
+"""Seconds after which water flows at mocked pins."""
+
 
 class HeatPumpSettings(AgentSettings):
     """The house, the heat pump, and what it pays."""
 
-    PINS = ("relay",)
+    PINS = ("relay", "flow")
+    NEEDED_ON_PINS = ("relay",)
 
     loss_w_per_k: Annotated[float, Field(gt=0, le=10_000)] = 150.0
     """Heat that the house loses for each degree between inside and outside, W/K."""
@@ -48,7 +60,11 @@ class HeatPumpSettings(AgentSettings):
     price_limit_eur_per_kwh: Annotated[float, Field(ge=0, le=100)] = 0.95
     """The most that it pays, EUR/kWh."""
     relay: Pin | None = None
-    """The relay that releases the compressor, such as the contact of an SG Ready heat pump; None without pins."""
+    """The relay that releases the compressor, such as the contact of an SG Ready heat pump."""
+    flow: Pin | None = None
+    """A flow switch, which connects its pin to ground while water flows; None where there is none."""
+    mock_flow: bool = True
+    """Whether water flows at mocked pins while the relay is closed."""
 
 
 class HeatPump(Consumer):
@@ -110,25 +126,34 @@ class HeatPump(Consumer):
 
 
 class HeatPumpControl(DeviceControl):
-    """The relay that releases the compressor."""
+    """The relay that releases the compressor, and the flow switch."""
 
-    def __init__(self, device: Any, board: Any) -> None:  # noqa: ANN401 - a DeviceFile and a Board
-        """Open the relay's pin, low."""
+    def __init__(self, device: DeviceFile, board: Board) -> None:
+        """Open the relay's pin, low, then the flow switch's."""
         super().__init__(device, board)
+        settings = cast("HeatPumpSettings", device.settings)
         self.released = False
         """Whether energy was bought for this tick; the agent sets it."""
         self.closed = False
         """Whether the relay is closed."""
-        relay = device.settings.relay
-        self._output = board.output(relay, high=False) if relay is not None else None
+        self._closed_at_s = 0.0
+        self._dry = False
+        """Whether no water has flowed since energy was bought."""
+        self._relay = board.output(settings.needed("relay"), high=False)
+        self._flow = board.input(settings.flow, pull_up=True) if settings.flow is not None else None
         self.open_signals()
 
     def step(self) -> None:
-        """Close the relay while energy was bought and the agent is alive."""
+        """Close the relay while energy was bought, water flows and the agent is alive."""
         self.begin_step()
-        closed = self.released and not self.agent_silent
+        if not self.released:
+            self._dry = False  # it tries again when it has bought again
+        elif self.closed and self._flow is not None:
+            self._check_flow(flows=not self._flow.high)
+        closed = self.released and not self._dry and not self.agent_silent
         if closed is not self.closed:
-            self._switch("energy was bought" if closed else "no energy was bought", closed=closed)
+            why = "no flow" if self._dry else "energy was bought" if closed else "no energy was bought"
+            self._switch(why, closed=closed)
 
     def make_safe(self, reason: str) -> None:
         """Open the relay."""
@@ -136,14 +161,46 @@ class HeatPumpControl(DeviceControl):
             self._switch(reason, closed=False)
 
     def readings(self) -> dict[str, float]:
-        """Return whether the relay is closed, 0 or 1."""
-        return {"relay_closed": float(self.closed)}
+        """Return whether the relay is closed and whether water flows, 0 or 1."""
+        found = {"relay_closed": float(self.closed)}
+        return found if self._flow is None else {**found, "water_flows": float(not self._flow.high)}
+
+    def _check_flow(self, *, flows: bool) -> None:
+        if flows:
+            self.set_fault("flow", None)
+        elif self.now_s() - self._closed_at_s > FLOW_WITHIN_S:
+            self._dry = True
+            self.set_fault("flow", SensorFault.MISSING)
 
     def _switch(self, reason: str, *, closed: bool) -> None:
         self.closed = closed
-        if self._output is not None:
-            self._output.set(high=closed)
+        self._relay.set(high=closed)
+        if closed:
+            self._closed_at_s = self.now_s()
         self.report("relay", "closed" if closed else "opened", reason)
+
+
+class HeatingCircuit:
+    """What surrounds mocked pins: the circuit's pump runs with the relay, and moves the flow switch."""
+
+    def __init__(self, pi: Pi, device: DeviceFile) -> None:
+        """Begin without flow."""
+        settings = cast("HeatPumpSettings", device.settings)
+        self.blocked = not settings.mock_flow
+        """Whether no water flows; tests set it."""
+        self.due_s = pi.now_s
+        """When it acts next."""
+        self._pi = pi
+        self._relay, self._flow = settings.needed("relay"), settings.flow
+
+    def act(self) -> None:
+        """Move the flow switch; it is called again a tenth of a second later."""
+        now_s = self._pi.now_s
+        running, since_s = self._pi.level(self._relay)
+        flows = running and not self.blocked and now_s - since_s >= FLOW_FOLLOWS_S
+        if self._flow is not None:
+            self._pi.drive(self._flow, high=not flows)
+        self.due_s = now_s + 0.1
 
 
 HEAT_PUMP = AgentType(
@@ -152,4 +209,5 @@ HEAT_PUMP = AgentType(
     settings=HeatPumpSettings,
     build=HeatPump,
     control=HeatPumpControl,
+    plant=HeatingCircuit,
 )

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 import gridfleet
-from gridfleet.broker.protocol.messages import Bid, ConsumerState, Phase, Presence
-from gridfleet.devices.edge.hil.bench import Bench
+from gridfleet.testing import Bench, Bid, ConsumerState, Phase, Presence
 
 HERE = Path(__file__).parent
 SCENARIO = str(HERE / "winter.toml")
@@ -111,3 +110,30 @@ def test_without_an_agent_its_relay_opens(hil_bench: Bench) -> None:
     hil_bench.agent_alive = False
     relay.goes(on=False, within_s=10.0)
     assert ("relay", "closed", "energy was bought") in hil_bench.collector.incidents(ID)
+
+
+def test_without_flow_its_relay_opens_and_the_fault_is_reported(hil_bench: Bench) -> None:
+    pump = hil_bench.device((HERE / "heat-pump.toml").read_text(encoding="utf-8"))
+    relay, collector = pump.switch(17), hil_bench.collector
+    pump.control.released = True
+    relay.goes(on=True, within_s=1.0)
+    relay.stays(on=True, for_s=8.0)
+    assert pump.control.readings() == {"relay_closed": 1.0, "water_flows": 1.0}
+    pump.plant.blocked = True
+    relay.goes(on=False, within_s=1.0)
+    hil_bench.wait(lambda: ("flow", "failed", "missing") in collector.incidents(ID), "the fault")
+    assert pump.control.faults == ("flow: missing",)
+    pump.plant.blocked = pump.control.released = False
+    hil_bench.run(1.0)
+    pump.control.released = True
+    relay.goes(on=True, within_s=1.0)
+    hil_bench.run(2.0)
+    hil_bench.wait(lambda: ("flow", "recovered", "missing") in collector.incidents(ID), "the recovery")
+
+
+def test_a_device_file_on_pins_needs_the_relay(hil_bench: Bench) -> None:
+    text = (HERE / "heat-pump.toml").read_text(encoding="utf-8").replace("relay = 17\n", "")
+    with pytest.raises(
+        gridfleet.GridFleetError, match=r"heat_pump\.relay: missing; a heat_pump on pins needs it"
+    ):
+        hil_bench.device(text)

@@ -7,13 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gridfleet.broker.protocol.messages import Call, Offer
-from gridfleet.devices.agents.base import Agent, Out
+from gridfleet import Agent, DeviceControl, DeviceFile
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.edge.device_agent import build_agent
-from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hil.bench import Bench
+from gridfleet.testing import Bench, Call, Message, Offer, build_agent
 
 FILE = """\
 id = "my-charger"
@@ -40,7 +36,7 @@ channel = 0
 class NightCharger(Charger):
     """Asks a tenth less between midnight and six o'clock."""
 
-    def on_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
+    def on_call(self, scope: str, sender: str, call: Call, now_ms: int) -> list[tuple[str, Message]]:
         """Answer as the shipped charger does, then lower the price."""
         answers = super().on_call(scope, sender, call, now_ms)
         night = self.tick_ms // 3_600_000 % 24 < 6
@@ -52,7 +48,7 @@ class NightCharger(Charger):
         ]
 
 
-def build_mine(file: DeviceFile, control: ChargerControl) -> Agent:
+def build_mine(file: DeviceFile, control: DeviceControl) -> Agent:
     """Build the agent under test with the bench's plug and meter."""
     return build_agent(file, control, NightCharger)
 

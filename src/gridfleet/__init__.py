@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     from gridfleet.devices.agents.roles.storage import Storage
     from gridfleet.devices.charging.offer_ranking import OfferRanking
     from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
+    from gridfleet.devices.config.device_file import DeviceFile
     from gridfleet.devices.config.scenario import Scenario
-    from gridfleet.devices.config.sensor_tables import Pin
+    from gridfleet.devices.config.sensor_tables import Channel, Pin
+    from gridfleet.devices.edge.hardware.board import Adc, Board, Input, Output
     from gridfleet.devices.edge.hardware.control import DeviceControl
+    from gridfleet.devices.edge.hardware.faults import SensorFault
+    from gridfleet.devices.edge.hardware.lamp import Light
+    from gridfleet.devices.edge.hil.pi import Pi
+    from gridfleet.devices.edge.hil.plants import Plant
     from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
     from gridfleet.devices.kinds.registry import AGENT_TYPES
     from gridfleet.devices.market.clearing_rule import ClearingRule
@@ -40,23 +46,33 @@ __all__ = [
     "AGENT_TYPES",
     "CLEARING_RULES",
     "OFFER_RANKINGS",
+    "Adc",
     "Agent",
     "AgentContext",
     "AgentSettings",
     "AgentType",
+    "Board",
+    "Channel",
     "ClearingRule",
     "Consumer",
     "DeviceControl",
+    "DeviceFile",
     "Figure",
     "Finding",
     "GridFleetError",
+    "Input",
+    "Light",
     "OfferRanking",
+    "Output",
     "Package",
+    "Pi",
     "Pin",
+    "Plant",
     "Producer",
     "Result",
     "Role",
     "Scenario",
+    "SensorFault",
     "Storage",
     "Table",
     "run",
@@ -66,25 +82,35 @@ __all__ = [
 
 _MODULES = {
     "AGENT_TYPES": "devices.kinds.registry",
+    "Adc": "devices.edge.hardware.board",
     "Agent": "devices.agents.base",
     "AgentContext": "devices.kinds.agent_type",
     "AgentSettings": "devices.kinds.agent_type",
     "AgentType": "devices.kinds.agent_type",
+    "Board": "devices.edge.hardware.board",
     "CLEARING_RULES": "devices.market.rule_registry",
+    "Channel": "devices.config.sensor_tables",
     "ClearingRule": "devices.market.clearing_rule",
     "Consumer": "devices.agents.roles.consumer",
     "DeviceControl": "devices.edge.hardware.control",
+    "DeviceFile": "devices.config.device_file",
     "Figure": "broker.protocol.messages",
     "Finding": "dashboards.audit.findings",
     "GridFleetError": "broker.errors",
+    "Input": "devices.edge.hardware.board",
+    "Light": "devices.edge.hardware.lamp",
     "OFFER_RANKINGS": "devices.charging.ranking_registry",
     "OfferRanking": "devices.charging.offer_ranking",
+    "Output": "devices.edge.hardware.board",
     "Package": "broker.protocol.messages",
+    "Pi": "devices.edge.hil.pi",
     "Pin": "devices.config.sensor_tables",
+    "Plant": "devices.edge.hil.plants",
     "Producer": "devices.agents.roles.producer",
     "Result": "provisioning.api.result",
     "Role": "broker.protocol.messages",
     "Scenario": "devices.config.scenario",
+    "SensorFault": "devices.edge.hardware.faults",
     "Storage": "devices.agents.roles.storage",
     "Table": "provisioning.api.table",
     "run": "provisioning.api.runs",

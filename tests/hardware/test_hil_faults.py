@@ -10,7 +10,8 @@ import pytest
 
 from gridfleet.broker.protocol.messages import Bill, Decline
 from gridfleet.devices.agents.instruments import NoReadingError
-from gridfleet.devices.edge.hil.bench import Bench, ChargerUnderTest, TurbineUnderTest
+from gridfleet.devices.edge.hil.bench import Bench
+from gridfleet.devices.edge.hil.under_test import ChargerUnderTest, TurbineUnderTest
 
 from .files import CHARGER, TURBINE
 

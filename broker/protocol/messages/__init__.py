@@ -8,6 +8,7 @@ payload, so no message names its sender.
 from gridfleet.broker.protocol.messages.base import (
     ID_PATTERN,
     KIND_PATTERN,
+    MAX_SHORT_TEXT,
     STRICT,
     EnergyWh,
     Faults,
@@ -85,17 +86,21 @@ from gridfleet.broker.protocol.messages.presence import (
     Presence,
 )
 from gridfleet.broker.protocol.messages.telemetry import (
+    INCIDENT_KINDS,
     Incident,
+    IncidentKind,
     Sample,
 )
 
 __all__ = [
     "ACCOUNTS",
     "ID_PATTERN",
+    "INCIDENT_KINDS",
     "KIND_PATTERN",
     "MAX_AVOIDED",
     "MAX_OUTAGE_S",
     "MAX_PACKAGES",
+    "MAX_SHORT_TEXT",
     "OUT_OF_SERVICE",
     "PHASES",
     "PHASE_INDEX",
@@ -123,6 +128,7 @@ __all__ = [
     "Heartbeat",
     "Id",
     "Incident",
+    "IncidentKind",
     "KindName",
     "Latitude",
     "Lease",

@@ -22,7 +22,8 @@ Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Reading = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
-ShortText = Annotated[str, Field(max_length=64)]
+MAX_SHORT_TEXT: Final = 64
+ShortText = Annotated[str, Field(max_length=MAX_SHORT_TEXT)]
 Faults = Annotated[tuple[ShortText, ...], Field(max_length=32)]
 KIND_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 KindName = Annotated[str, Field(pattern=KIND_PATTERN)]

@@ -1,11 +1,14 @@
 """Messages about real hardware: sensor samples, and incidents of switches and sensors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
 from gridfleet.broker.protocol.frozen import frozen
 from gridfleet.broker.protocol.messages.base import Faults, Message, Reading, ShortText, TimeMs
+
+IncidentKind = Literal["opened", "closed", "applied", "released", "failed", "recovered"]
+INCIDENT_KINDS: Final[tuple[str, ...]] = get_args(IncidentKind)
 
 
 @frozen
@@ -38,6 +41,6 @@ class Incident(Message):
     """True when it happened at real pins, false when it is simulated."""
     part: ShortText
     """Which part: contactor, brake, anemometer and so on."""
-    what: Literal["opened", "closed", "applied", "released", "failed", "recovered"]
+    what: IncidentKind
     reason: ShortText
     """Why; of a sensor, its fault."""

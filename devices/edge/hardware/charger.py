@@ -151,7 +151,7 @@ class ChargerControl(DeviceControl):
         changes = self._plug_changes
         while changes and now_s - changes[0] > PLUG_SPAN_S:
             changes.popleft()
-        self.fault_register.set("plug", SensorFault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
+        self.set_fault("plug", SensorFault.BOUNCE if len(changes) > MAX_PLUG_CHANGES else None)
         return self.plugged, pressed or self._stop.high
 
     def _apply(self, now_s: float, decision: ContactorDecision) -> None:
@@ -193,18 +193,18 @@ class ChargerControl(DeviceControl):
         try:
             times_s, currents, voltages = self._sample_cycle()
         except OSError:
-            self.fault_register.set("adc", SensorFault.MISSING)
+            self.set_fault("adc", SensorFault.MISSING)
             self.current_a = self.power_w = 0.0
             return
-        self.fault_register.set("adc", None)
+        self.set_fault("adc", None)
         shares = mains.weights(times_s, 1 / self._safety.mains_hz)
         if shares is None:  # the machine was busy: the last reading stays valid for a while
-            self.fault_register.set(
+            self.set_fault(
                 "meter", SensorFault.MISSING if now_s - self._metered_at_s > MAX_UNMETERED_S else None
             )
             return
         self._metered_at_s = now_s
-        self.fault_register.set("meter", None)
+        self.set_fault("meter", None)
         amperes = self._quantity("current", self._current, currents, shares, alternating=False)
         self.current_a = amperes.rms if amperes.fault is None else 0.0
         if amperes.fault is SensorFault.OUT_OF_RANGE:
@@ -222,7 +222,7 @@ class ChargerControl(DeviceControl):
     ) -> mains.Cycle:
         zero_code = self._zero_code[table.channel]
         found = mains.cycle(codes, shares, table, self._reference_v, zero_code, alternating=alternating)
-        self.fault_register.set(part, found.fault)
+        self.set_fault(part, found.fault)
         idle = part == "current" and not self.closed and found.rms < self._safety.idle_a
         if found.fault is None and (idle or part == "voltage"):
             self._zero_code[table.channel] += ZERO_SMOOTHING * (found.zero_code - zero_code)

@@ -9,14 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from gridfleet.broker.protocol.messages import INCIDENT_KINDS, MAX_SHORT_TEXT, IncidentKind
 from gridfleet.devices.agents.instruments import Permit
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge.hardware.board import Board, Output
-from gridfleet.devices.edge.hardware.faults import SensorFault
+from gridfleet.devices.edge.hardware.faults import ControlError, SensorFault
 from gridfleet.devices.edge.hardware.lamp import Lamp
 
 MAX_EVENTS: Final = 1000
 """The most events that wait to be published; the oldest are dropped."""
+
+
+MAX_PART: Final = MAX_SHORT_TEXT - max(len(f": {fault}") for fault in SensorFault)
+"""The longest name of a part with a fault: states and samples give both in one text."""
 
 
 def no_wake() -> None:
@@ -152,6 +157,14 @@ class DeviceControl:
         """Return the board's time in seconds."""
         return self.board.now_s()
 
+    def step(self) -> None:
+        """Read the sensors, decide and switch once; begins with `begin_step`."""
+        raise NotImplementedError("a control loop defines step()")
+
+    def make_safe(self, reason: str) -> None:
+        """Switch off; called at the end, or when the loop has failed. It may be called twice."""
+        raise NotImplementedError("a control loop defines make_safe(reason)")
+
     def readings(self) -> dict[str, float]:
         """Return the readings of the sensors without a fault, each under a name that ends in its unit."""
         return {}
@@ -169,6 +182,31 @@ class DeviceControl:
             self._alive.set(high=self._steps % 2 == 0)
         return gap_s
 
-    def report(self, part: str, what: str, reason: str) -> None:
-        """Publish a change at the pins; `what` is one of the values of `Incident.what`."""
+    def report(self, part: str, what: IncidentKind, reason: str) -> None:
+        """Publish a change at the pins as an incident.
+
+        Raises ControlError for another `what`, and for a `part` or a `reason` that receivers would refuse.
+        """
+        if what not in INCIDENT_KINDS:
+            raise ControlError(f"report: what = {what!r}; allowed are {', '.join(INCIDENT_KINDS)}")
+        _check_text("report: part", part, MAX_SHORT_TEXT)
+        _check_text("report: reason", reason, MAX_SHORT_TEXT)
         self.events.append(PinEvent(self.board.wall_ms(), part, what, str(reason)))
+
+    def set_fault(self, part: str, fault: SensorFault | None) -> None:
+        """Set what is wrong with a sensor now; None when it works. Every change is published as an incident.
+
+        Raises ControlError for a fault that is no `SensorFault`, and for a `part` whose name is too long.
+        """
+        _check_text("set_fault: part", part, MAX_PART)
+        try:
+            known = SensorFault(fault) if fault is not None else None
+        except ValueError:
+            allowed = ", ".join(f"SensorFault.{each.name}" for each in SensorFault)
+            raise ControlError(f"set_fault: fault = {fault!r}; allowed are None, {allowed}") from None
+        self.fault_register.set(part, known)
+
+
+def _check_text(name: str, text: object, most: int) -> None:
+    if not isinstance(text, str) or len(text) > most:
+        raise ControlError(f"{name} = {text!r}; allowed is a text of at most {most} characters")

@@ -60,5 +60,12 @@ class ControlThread:
             LOG.exception("the control loop has failed")
             self.failure = error
         finally:
-            control.make_safe("shut down" if self.failure is None else "control loop failed")
+            self._make_safe("shut down" if self.failure is None else "control loop failed")
             os.eventfd_write(self.descriptor, 1)
+
+    def _make_safe(self, reason: str) -> None:
+        try:
+            self._control.make_safe(reason)
+        except Exception as error:
+            LOG.exception("the outputs could not be made safe")
+            self.failure = self.failure or error

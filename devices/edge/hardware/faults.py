@@ -16,5 +16,9 @@ class SensorFault(StrEnum):
     OFFSET = "offset"
 
 
+class ControlError(GridFleetError, ValueError):
+    """A control loop does what none may; the text names what is wrong and what is allowed."""
+
+
 class HardwareError(GridFleetError, OSError):
     """Pins or buses that cannot be used; the text says which, why, and gives a remedy."""

@@ -85,7 +85,7 @@ class TurbineControl(DeviceControl):
         self.begin_step()
         now_s = self.last_step_s
         self.wind, fault = self._anemometer.read(now_s, high=self._pin.high)
-        self.fault_register.set("anemometer", fault)
+        self.set_fault("anemometer", fault)
         self._read_vane(now_s)
         if self._brake is not None:
             decision = self._brake.step(now_s, self.wind, faulty=fault is not None, silent=self.agent_silent)
@@ -119,15 +119,15 @@ class TurbineControl(DeviceControl):
         try:
             codes = [self._adc.code(self._vane.channel) for _ in range(VANE_CODES)]
         except OSError:
-            self.fault_register.set("adc", SensorFault.MISSING)
+            self.set_fault("adc", SensorFault.MISSING)
             self.direction_deg = None
             return
-        self.fault_register.set("adc", None)
+        self.set_fault("adc", None)
         before_deg = self.direction_deg
         direction_deg, fault = vane.read(codes, self._vane, self._adc_table)
         if direction_deg != before_deg or self.wind.mean_m_per_s < BREEZE_M_PER_S:
             self._vane_moved_s = now_s
         elif fault is None and now_s - self._vane_moved_s > self._vane.stuck_after_s:
             fault = SensorFault.STUCK
-        self.fault_register.set("vane", fault)
+        self.set_fault("vane", fault)
         self.direction_deg = direction_deg if fault in (None, SensorFault.STUCK) else None

@@ -18,18 +18,19 @@ from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.config.device_file import DeviceFile, parse
 from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.charger import ChargerControl
-from gridfleet.devices.edge.hardware.control import ControlLoop
 from gridfleet.devices.edge.hardware.turbine import TurbineControl
 from gridfleet.devices.edge.hil.mock_pi import MockMcp3008, MockPi
 from gridfleet.devices.edge.hil.participants import (
     MessageCollector,
+    ScriptedBuyer,
     ScriptedClock,
     ScriptedSeller,
     ScriptedVehicle,
 )
 from gridfleet.devices.edge.hil.pi import Pi
 from gridfleet.devices.edge.hil.plants import ChargingPlant, Plant, WindPlant
-from gridfleet.devices.edge.hil.switch import Switch
+from gridfleet.devices.edge.hil.step_schedule import StepSchedule
+from gridfleet.devices.edge.hil.under_test import ChargerUnderTest, DeviceUnderTest, TurbineUnderTest
 
 WARM_UP_S: Final = 1.0
 """Seconds until voltages that are fed through a capacitor are stable."""
@@ -53,7 +54,7 @@ class Bench:
         self.devices: list[Device] = []
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = count()
-        self._controls: list[_StepSchedule] = []
+        self._controls: list[StepSchedule] = []
         self._plants: list[Plant] = []
         self.agent_alive = True
         """Whether the control loops are told that the agents are alive."""
@@ -66,7 +67,7 @@ class Bench:
 
     def charger(
         self, text: str, build_agent: Callable[[DeviceFile, ChargerControl], Agent] | None = None
-    ) -> "ChargerUnderTest":
+    ) -> ChargerUnderTest:
         """Start a charger of a device file's text; `build_agent` builds an agent of your own for it."""
         file = self._file(text)
         device, stepping = self._start(file, build_agent)
@@ -78,7 +79,7 @@ class Bench:
 
     def turbine(
         self, text: str, build_agent: Callable[[DeviceFile, TurbineControl], Agent] | None = None
-    ) -> "TurbineUnderTest":
+    ) -> TurbineUnderTest:
         """Start a turbine of a device file's text; `build_agent` builds an agent of your own for it."""
         file = self._file(text)
         device, stepping = self._start(file, build_agent)
@@ -88,12 +89,11 @@ class Bench:
 
     def device(
         self, text: str, build_agent: Callable[[DeviceFile, Any], Agent] | None = None
-    ) -> "DeviceUnderTest":
+    ) -> DeviceUnderTest:
         """Start a device of any kind, also of your own, with the plant that its kind names, if it names one."""
         file = self._file(text)
         device, stepping = self._start(file, build_agent)
-        make_plant = file.agent_type.plant
-        plant = make_plant(self.pi, file) if make_plant is not None else None
+        plant = file.agent_type.make_plant(self.pi, file)
         if plant is not None:
             self._plants.append(plant)
         return DeviceUnderTest(self, device, plant, stepping)
@@ -103,6 +103,13 @@ class Bench:
         seller = ScriptedSeller(self.loop, self.site, name, self.wait)
         self.wait(lambda: seller.online, f"{name} to be online")
         return seller
+
+    def buyer(self, cell: str, name: str = "buyer-1") -> ScriptedBuyer:
+        """Connect a scripted buyer to a cell, for devices that sell; the cell's producers wait for its bids."""
+        buyer = ScriptedBuyer(self.loop, self.site, name, cell, self.wait)
+        self.wait(lambda: buyer.online, f"{name} to be online")
+        buyer.join()
+        return buyer
 
     def vehicle(self, name: str = "vehicle-1") -> ScriptedVehicle:
         """Connect a scripted vehicle."""
@@ -128,14 +135,14 @@ class Bench:
 
     def _start(
         self, file: DeviceFile, build_agent: Callable[..., Agent] | None
-    ) -> tuple[Device, "_StepSchedule"]:
+    ) -> tuple[Device, StepSchedule]:
         device = Device(file, self.loop, board=self.pi.board(), build_agent=build_agent)
         if device.control is None:
             raise ValueError(
                 f"{file.id}: backend = {file.backend!r} has no pins to test; set backend = 'mock'"
             )
         self.devices.append(device)
-        stepping = _StepSchedule(device.control, file.control.period_s, self.now_s)
+        stepping = StepSchedule(device.control, file.control.period_s, self.now_s)
         self._controls.append(stepping)
         self.wait(lambda: device.online, f"{file.id} to be online")
         device.start()
@@ -230,74 +237,3 @@ class Bench:
         self.devices.clear()
         self.loop.close()
         self.pi.close()
-
-
-class _StepSchedule:
-    """The time of a control loop's next step: after its period, or at once when an edge wakes it."""
-
-    def __init__(self, control: ControlLoop, period_s: float, now_s: float) -> None:
-        self.control = control
-        self.due_s = now_s
-        self._period_s = period_s
-        control.wake = self._wake
-
-    def step(self) -> None:
-        self.due_s = inf
-        self.control.step()
-        self.due_s = min(self.due_s, self.control.now_s() + self._period_s)
-
-    def _wake(self) -> None:
-        self.due_s = self.control.now_s()
-
-
-class DeviceUnderTest:
-    """A device with its control loop, and its plant where its kind has one."""
-
-    def __init__(self, bench: Bench, device: Device, plant: Any, stepping: _StepSchedule) -> None:  # noqa: ANN401 - each kind's own
-        self.device = device
-        self.plant = plant
-        self.stepping = stepping
-        self.control: Any = device.control
-        self._bench = bench
-
-    def switch(self, pin: int, *, on_when: str = "high") -> Switch:
-        """Return a switch that one of its pins drives; it is on when that pin is `high` or `low`."""
-        return Switch(self._bench, pin, on_when=on_when)
-
-
-class ChargerUnderTest(DeviceUnderTest):
-    """A charger with its plant and its contactor."""
-
-    plant: ChargingPlant
-    control: ChargerControl
-
-    def __init__(self, bench: Bench, device: Device, plant: ChargingPlant, stepping: _StepSchedule) -> None:
-        super().__init__(bench, device, plant, stepping)
-        contactor = device.file.contactor
-        if contactor is None:
-            raise ValueError(f"{device.file.id}: has no contactor")
-        self.contactor = self.switch(contactor.pin, on_when=contactor.closed_when)
-
-    def serve(self, vehicle: ScriptedVehicle, energy_wh: int = 10_000) -> None:
-        """Let a vehicle reserve, plug in and report its arrival, until its lease is confirmed."""
-        vehicle.reserve(self.device.file, energy_wh)
-        self.plant.plug_in()
-        vehicle.arrive()
-
-
-class TurbineUnderTest(DeviceUnderTest):
-    """A turbine with its plant and its brake."""
-
-    plant: WindPlant
-    control: TurbineControl
-
-    def __init__(self, bench: Bench, device: Device, plant: WindPlant, stepping: _StepSchedule) -> None:
-        super().__init__(bench, device, plant, stepping)
-        brake = device.file.brake
-        self.brake = (
-            self.switch(brake.pin, on_when=_other(brake.released_when)) if brake is not None else None
-        )
-
-
-def _other(level: str) -> str:
-    return "low" if level == "high" else "high"

@@ -39,5 +39,5 @@ def mock_board(file: DeviceFile) -> Board:
     pi = MockPi(RealClock())
     if file.adc is not None:
         pi.adc.reference_v = file.adc.reference_v
-    plant = file.agent_type.plant
-    return MockBoard(pi) if plant is None else _PlantBoard(pi, plant(pi, file))
+    plant = file.agent_type.make_plant(pi, file)
+    return MockBoard(pi) if plant is None else _PlantBoard(pi, plant)

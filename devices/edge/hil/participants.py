@@ -1,4 +1,4 @@
-"""The other participants of a bench's site: a clock and a vehicle that tests control, and a collector of messages."""
+"""The others on a bench's site, which tests control: clock, seller, buyer, vehicle; and a collector of messages."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -20,9 +20,12 @@ from gridfleet.broker.protocol.messages import (
     Message,
     Mode,
     Offer,
+    Package,
     Phase,
+    Presence,
     Receipt,
     Release,
+    Role,
     Settings,
     Tick,
 )
@@ -159,6 +162,49 @@ class ScriptedSeller(_Client):
         self.publish(buyer, Award(bid.tick, 0, bid.packages))
         self._wait(lambda: bool(self._receipts), f"a receipt of {buyer} for {self.name}")
         return self._receipts[0]
+
+
+class ScriptedBuyer(_Client):
+    """A consumer that a test controls: it bids, and gives receipts for what it is awarded."""
+
+    def __init__(self, loop: MqttLoop, site: str, name: str, cell: str, wait: Wait) -> None:
+        self._wait = wait
+        self._cell = cell
+        self._awards: list[tuple[str, Award]] = []
+        super().__init__(loop, site, name, [(topic_filter(site, "award", name), 1)])
+
+    def receive(self, scope: str, sender: str, message: Message) -> None:
+        """Keep an award."""
+        del scope
+        if isinstance(message, Award):
+            self._awards.append((sender, message))
+
+    def join(self) -> None:
+        """Become a member of the cell: its producers wait for the bid of each tick before they sell."""
+        presence = Presence(
+            online=True, role=Role.CONSUMER, cell=self._cell, latitude=0.0, longitude=0.0, kind="consumer"
+        )
+        self.publish(self._cell, presence)
+
+    def bid(self, tick: int, energy_wh: int, price_ueur_per_kwh: int) -> Bid:
+        """Bid in a tick for one package, Wh, at the most that it pays, µEUR/kWh; 0 Wh for nothing. Return the bid."""
+        packages = (Package(0, energy_wh, price_ueur_per_kwh),) if energy_wh else ()
+        self._awards.clear()
+        bid = Bid(tick, packages)
+        self.publish(self._cell, bid)
+        return bid
+
+    def buy(self, seller: str, *, take: bool = True) -> Award:
+        """Wait for an award of a seller, and give the receipt; without `take`, for none of its lots."""
+
+        def found() -> bool:
+            return any(sender == seller for sender, _ in self._awards)
+
+        self._wait(found, f"an award of {seller} for {self.name}")
+        award = next(award for sender, award in self._awards if sender == seller)
+        self._awards.remove((seller, award))
+        self.publish(seller, Receipt(award.tick, award.serial, award.lots if take else ()))
+        return award
 
 
 class ScriptedVehicle(_Client):
