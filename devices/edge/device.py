@@ -10,22 +10,21 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.mqtt.connection import Connection
-from gridfleet.broker.protocol.codec import check, encode
+from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Incident, Message, Sample
+from gridfleet.broker.protocol.messages import Incident, Message
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, topic
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roles.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
+from gridfleet.devices.edge.control_errors import sample_of
 from gridfleet.devices.edge.device_agent import build_agent, control_loop
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import AgentStatus, ControlLoop
-from gridfleet.devices.edge.hardware.faults import ControlError
 from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 
@@ -146,16 +145,7 @@ class Device:
         readings, faults = self._readings()
         if not readings and not faults:
             return
-        now = real_time.timestamp()
-        sample = Sample(now.at_ms, now.synchronised, self.file.measured, readings, faults)
-        try:
-            check(sample)
-        except PayloadError as error:
-            raise ControlError(
-                f"{self.file.id}, a {self.file.kind}: readings() or faults give an invalid {error}; "
-                f"correct {type(self.control).__name__}"
-            ) from None
-        self._publish_or_queue(sample)
+        self._publish_or_queue(sample_of(self.file, self.control, readings, faults))
 
     def publish_queued(self) -> None:
         """Publish the queue's oldest segment; delete it once the broker has acknowledged all of it."""

@@ -10,18 +10,17 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge.control_errors import explained
 from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.board import Board, raspberry_pi
 from gridfleet.devices.edge.hardware.control_thread import ControlThread
-from gridfleet.devices.edge.hardware.faults import ControlError, HardwareError
+from gridfleet.devices.edge.hardware.faults import HardwareError
 from gridfleet.devices.edge.offline_queue import OfflineQueue
 from gridfleet.devices.edge.watchdog import Watchdog
-from gridfleet.devices.plugins import place_of
 
 LOG: Final = logging.getLogger(__name__)
 UPDATE_S: Final = 0.25
@@ -92,17 +91,7 @@ class DeviceProcess:
             if stop():
                 break
         if self._thread is not None and self._thread.failure is not None:
-            raise self._explained(self._thread.failure)
-
-    def _explained(self, failure: Exception) -> Exception:
-        """Return what has ended the control loop; of a kind from another package as one line, with the place."""
-        control = type(self.device.control)
-        if control.__module__.partition(".")[0] == __name__.partition(".")[0]:
-            return failure
-        text = str(failure) if isinstance(failure, GridFleetError) else f"{type(failure).__name__}: {failure}"
-        return ControlError(
-            f"{self.file.id}, a {self.file.kind}: control loop: {text}{place_of(failure)}; correct {control.__name__}"
-        )
+            raise explained(self.file, self.device.control, self._thread.failure)
 
     @property
     def _failed(self) -> bool:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 import gridfleet
+import gridfleet.testing
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from tests.provisioning.test_simulate import files_of
@@ -319,6 +320,15 @@ def test_the_page_of_the_api_lists_what_is_public() -> None:
     assert set(gridfleet.__all__) <= set(dir(gridfleet))
     members = {name for name in vars(gridfleet.Result) if not name.startswith("_")}
     assert members <= set(re.findall(r"`(?:\w+\.)?(\w+)", page))
+
+
+def test_the_page_of_the_bench_lists_what_tests_import() -> None:
+    page = (PAGE.parent / "how-to" / "devices" / "test-bench.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\b\w+\b", " ".join(re.findall(r"`([^`\n]+)`", page))))
+    assert set(gridfleet.testing.__all__) <= listed
+    for part in (gridfleet.testing.Bench, gridfleet.testing.ScriptedBuyer, gridfleet.testing.Switch):
+        public = {name for name in vars(part) if not name.startswith("_")}
+        assert public - {"close", "adc", "name", "publish", "receive", "join", "history"} <= listed
 
 
 def test_the_examples_of_the_page_are_right() -> None:

@@ -184,7 +184,7 @@ class ScriptedBuyer(_Client):
         presence = Presence(
             online=True, role=Role.CONSUMER, cell=self._cell, latitude=0.0, longitude=0.0, kind="consumer"
         )
-        self.publish(self._cell, presence)
+        self.publish(presence.scope, presence)
 
     def bid(self, tick: int, energy_wh: int, price_ueur_per_kwh: int) -> Bid:
         """Bid in a tick for one package, Wh, at the most that it pays, µEUR/kWh; 0 Wh for nothing. Return the bid."""

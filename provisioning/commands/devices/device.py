@@ -30,7 +30,10 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print a summary of a valid device file; raise DeviceFileError for mistakes in it."""
+    """Print a summary of a valid device file; raise DeviceFileError for mistakes in it.
+
+    Raises AgentError, ControlError or HardwareError for a device that cannot be built.
+    """
     file = _load(arguments)
     warn_of_plugins()
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
@@ -44,6 +47,10 @@ def check(arguments: argparse.Namespace) -> int:
         from gridfleet.provisioning.commands.devices.live_readings import watch
 
         watch(arguments.file, file)
+    else:
+        from gridfleet.devices.edge.trial import build_once
+
+        print(build_once(file))
     return ExitCode.SUCCESS
 
 
@@ -60,8 +67,10 @@ def safe(arguments: argparse.Namespace) -> int:
 CHECK: Final = Command(
     "check",
     "check a device file",
-    "Read a device file and report every mistake with line, key and remedy. docs/reference/device-file.md lists\n"
-    "every key, docs/explanation/contactor.md explains the charger's safety.",
+    "Read a device file and report every mistake with line, key and remedy. Then build the device, without a broker:\n"
+    "its agent, and with backend mock its control loop, which makes one step on mocked pins. With backend gpio\n"
+    "nothing is built, and no pin is touched. docs/reference/device-file.md lists every key,\n"
+    "docs/explanation/contactor.md explains the charger's safety.",
     ("gridfleet device check turbine.toml", "gridfleet device check turbine.toml --watch"),
     add_check_arguments,
     check,
