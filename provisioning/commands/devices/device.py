@@ -67,9 +67,9 @@ def safe(arguments: argparse.Namespace) -> int:
 CHECK: Final = Command(
     "check",
     "check a device file",
-    "Read a device file and report every mistake with line, key and remedy. Then build the device, without a broker:\n"
-    "its agent, and with backend mock its control loop, which makes one step on mocked pins. With backend gpio\n"
-    "nothing is built, and no pin is touched. docs/reference/device-file.md lists every key,\n"
+    "Read a device file and report every mistake with line, key and remedy. Then build the device, without a\n"
+    "broker: its agent, and with backend mock its control loop, which makes one step on mocked pins. With backend\n"
+    "gpio nothing is built, and no pin is touched. docs/reference/device-file.md lists every key,\n"
     "docs/explanation/contactor.md explains the charger's safety.",
     ("gridfleet device check turbine.toml", "gridfleet device check turbine.toml --watch"),
     add_check_arguments,
