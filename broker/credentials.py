@@ -5,6 +5,7 @@ A device needs only `ca.crt` and its own files under `clients/`.
 
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -102,6 +103,7 @@ class FileCredentials:
         """
         self._folder = SecretsFolder(Path(path))
         self._certificates = certificates
+        self._authority = _read(self._folder.authority)
         self._tls = _context(self._folder)
 
     def __repr__(self) -> str:
@@ -120,13 +122,27 @@ class FileCredentials:
         except (OSError, UnicodeError) as error:
             raise _missing(folder.password_of(client_id), error, CLIENT_REMEDY) from None
         if not self._certificates:
-            return Login(client_id, password, self._tls)
+            return Login(client_id, password, self._tls, partial(self._renewed, client_id))
         tls = _context(folder)
         try:
             tls.load_cert_chain(folder.certificate_of(client_id), folder.key_of(client_id))
         except OSError as error:
             raise _missing(folder.certificate_of(client_id), error, CLIENT_REMEDY) from None
-        return Login(client_id, password, tls)
+        return Login(client_id, password, tls, partial(self._renewed, client_id))
+
+    def _renewed(self, client_id: str) -> Login:
+        """Return a login by the files as they are now; raise BrokerError as `login`."""
+        authority = _read(self._folder.authority)
+        if authority != self._authority:
+            self._authority, self._tls = authority, _context(self._folder)
+        return self.login(client_id)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _missing(path, error) from None
 
 
 def _context(folder: SecretsFolder) -> ssl.SSLContext:

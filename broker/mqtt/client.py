@@ -53,7 +53,8 @@ class MqttLoop(EventLoop):
         that state another version are not delivered.
 
         A permanent refusal, such as a wrong password, is raised as BrokerError out of `run_until`, and closes the
-        connection; with `retry_refused` it is logged, and the connection tries again as after any other failure.
+        connection; with `retry_refused`, and for a login that was accepted before, it is logged, and the connection
+        tries again as after any other failure.
         """
         super().__init__()
         if keepalive_s < MIN_KEEPALIVE_S:
@@ -120,6 +121,7 @@ class MqttLoop(EventLoop):
             will,
             list(filters),
             persistent_session,
+            login.renew,
         )
         connection = Connection(self._context, client_id, options, rng)
         self._reconnector.add(connection)

@@ -2,10 +2,11 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.errors import BrokerError
 
 SESSION_S: Final = 60
 """How long the broker keeps messages for an agent whose connection is lost, in seconds."""
@@ -30,6 +31,8 @@ class Login:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    renew: "Callable[[], Login] | None" = field(default=None, repr=False, compare=False)
+    """Reads the login again, for secrets that were replaced; raises BrokerError where it cannot."""
 
 
 NO_LOGIN: Final = Login()
@@ -78,6 +81,20 @@ class ClientOptions:
     will: Will | None
     filters: list[tuple[str, int]]
     persistent_session: PersistentSession | None = None
+    renew_login: Callable[[], Login] | None = None
+
+    def renew(self) -> bool:
+        """Read the login again; return whether it has changed."""
+        if self.renew_login is None:
+            return False
+        try:
+            new = self.renew_login()
+        except BrokerError:
+            return False  # the files are being replaced
+        address = replace(self.address, username=new.username, password=new.password)
+        changed = address != self.address or new.tls is not self.tls
+        self.address, self.tls = address, new.tls
+        return changed
 
     def report_problem(self, reason: str, topic: str) -> bool:
         """Call `on_problem`; return False when there is none."""

@@ -1,5 +1,6 @@
 """One client's connection to the broker: connecting, online, lost and reconnecting, closed."""
 
+import logging
 import random
 import select
 import ssl
@@ -20,6 +21,7 @@ from gridfleet.broker.mqtt.send_queue import MAX_UNACKNOWLEDGED, SendQueue
 from gridfleet.broker.mqtt.session import Inbox
 from gridfleet.broker.mqtt.transport import WatchedTransport
 
+_log: Final = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long a closing connection waits for the broker to take its last messages, in seconds."""
 MAX_FILTERS: Final = 200
@@ -63,6 +65,10 @@ class Connection:
         self._failures = 0
         self._offline_s = 0.0
         self._refused_for_good = False
+        self._known = False
+        """Whether the broker has accepted it before."""
+        self._warned = False
+        """Whether it was said that the broker, which knew it, refuses it now."""
         self._accepted = False
         self._online = False
         self._closing = False
@@ -255,7 +261,7 @@ class Connection:
         try:
             done = transport.continue_connecting()
         except ssl.SSLCertVerificationError as error:
-            self._refused(
+            self._refused_login(
                 f"its certificate is not trusted ({error.verify_message}): give the CA certificate of the site"
             )
             self.drop(self.offline_reason)
@@ -317,10 +323,11 @@ class Connection:
         if code.is_failure:
             self.offline_reason = f"refused: {code}"
             if code.value in PERMANENT_REFUSALS:
-                self._refused(PERMANENT_REFUSALS[code.value])
+                self._refused_login(PERMANENT_REFUSALS[code.value])
             return
         self._context.reconnector.attempt_ended(self)
-        self._accepted = True
+        self._accepted = self._known = True
+        self._warned = False
         if self._inbox.session is not None:
             self._inbox.session.begin(resumed=flags.session_present)
         filters = self._options.filters
@@ -351,6 +358,26 @@ class Connection:
 
     def _is_online(self) -> bool:
         return self._online
+
+    def _refused_login(self, reason: str) -> None:
+        """Take a refusal to connect: one that the broker has accepted before may be accepted again."""
+        if not self._known:
+            self._refused(reason)
+            return
+        self.offline_reason = f"refused: {reason}"
+        options = self._options
+        if options.renew():
+            self._client.username_pw_set(options.address.username, options.address.password)
+            _log.warning("%s: its secrets were replaced; it logs in with the new ones", self.client_id)
+        elif not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s refuses %s, which it accepted before: %s. Trying again, also with new secrets where they are "
+                "replaced.",
+                options.address,
+                self.client_id,
+                reason,
+            )
 
     def _refused(self, reason: str) -> None:
         self.offline_reason = f"refused: {reason}"

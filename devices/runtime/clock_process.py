@@ -61,10 +61,12 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
         if not stop_requested():
             runner.begin()
         outages = OutageReporter(loop, report)
-        while not (clock.finished or stop_requested()):
-            loop.run_until(lambda: clock.finished or stop_requested(), POLL_S)
-            outages.check()
-        runner.stop()
+        try:
+            while not (clock.finished or stop_requested()):
+                loop.run_until(lambda: clock.finished or stop_requested(), POLL_S)
+                outages.check()
+        finally:
+            runner.stop()
         return clock.finished
 
 

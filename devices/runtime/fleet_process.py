@@ -134,10 +134,12 @@ def run_devices(  # noqa: PLR0913 - everything that the command may choose
         group.start()
         report(f"{len(ids)} devices are online")
         outages = OutageReporter(loop, report)
-        while not stop_requested():
-            loop.run_until(stop_requested, POLL_S)
-            outages.check()
-        group.stop()
+        try:
+            while not stop_requested():
+                loop.run_until(stop_requested, POLL_S)
+                outages.check()
+        finally:
+            group.stop()  # also after a failure: closing connections publishes no last wills
 
 
 def _own_connections(

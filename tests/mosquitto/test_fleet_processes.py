@@ -1,6 +1,7 @@
 """Fleet processes on Mosquitto with TLS and access rules, as the commands start them; one that forges messages."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -16,7 +17,15 @@ from gridfleet.broker.mqtt.descriptors import raise_descriptor_limit
 from gridfleet.broker.protocol.batch import pack
 from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Award, ClockState, FleetPresence, Mode, Package, Presence
+from gridfleet.broker.protocol.messages import (
+    Award,
+    ClockState,
+    FleetPresence,
+    Message,
+    Mode,
+    Package,
+    Presence,
+)
 from gridfleet.broker.protocol.topics import CLOCK_ID, batch_topic
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.clock_process import new_epoch, start_clock
@@ -25,6 +34,8 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_process_id, run_devices
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
+from gridfleet.provisioning.cli.exit_codes import ExitCode
+from gridfleet.provisioning.cli.main import main
 from tests.dashboards.runs import audit, broken
 from tests.mosquitto.clients import Clients
 from tests.system.message_log import MessageLog, simulate
@@ -59,6 +70,10 @@ class FleetProcess:
                 "report": self.reported.append,
             },
         )
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -121,6 +136,32 @@ def test_fleet_processes_give_the_ledger_of_the_simulation_within_their_access_r
             assert via[each] == (fleet_process_id(number) if mode is ConnectionMode.SHARED else None)
     for number, process in enumerate((first, second), start=1):
         assert process.reported == [f"{len(part_of(fleet, number, 2))} devices are online"]
+
+
+@pytest.mark.parametrize("rotated", [["--only", "reactor-1"], []], ids=["one device", "everything"])
+def test_rotated_secrets_are_taken_by_the_devices_of_a_running_fleet_process(
+    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, rotated: list[str]
+) -> None:
+    births: Counter[str] = Counter()
+
+    def note(_: int, __: str, sender: str, message: Message) -> None:
+        if isinstance(message, Presence) and message.online:
+            births[sender] += 1
+
+    with (
+        FleetProcess(scenario, mosquitto, secrets, 1, ConnectionMode.OWN) as process,
+        MqttLoop(BrokerAddress.parse(mosquitto.url), schema=SCHEMA) as loop,
+    ):
+        devices = part_of(process.fleet, 1, 2)
+        assert "reactor-1" in devices
+        SiteListener(loop, SiteDecoder(scenario.site), (note,), FileCredentials(secrets))
+        assert loop.run_until(lambda: all(births[name] for name in devices), 60)
+        births.clear()
+        assert main(["site", "rotate", str(secrets), *rotated]) == ExitCode.SUCCESS
+        mosquitto.reload()
+        back = ["reactor-1"] if rotated else devices
+        assert loop.run_until(lambda: all(births[name] for name in back), 60)
+        assert process.alive
 
 
 def test_a_fleet_process_cannot_publish_for_the_devices_of_another(

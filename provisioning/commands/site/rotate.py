@@ -11,7 +11,8 @@ HELP: Final = "replace secrets and revoke the old ones"
 DESCRIPTION: Final = (
     "Replace all secrets of a site, its authority included, and revoke the old ones; with --only those of some\n"
     "clients, or the broker's certificate. The users stay the same, unless --scenario names a scenario to take them\n"
-    "from. A running broker loads the changes on SIGHUP; the clients need their new files."
+    "from. A broker on this machine loads the changes at once, another on SIGHUP. Processes that read this folder\n"
+    "log in with their new secrets by themselves; copy their new files to devices elsewhere."
 )
 EXAMPLES: Final = (
     "gridfleet site rotate",
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Rotate secrets; print what was done, and never a secret."""
     from gridfleet.broker.credentials import SecretsFolder
+    from gridfleet.provisioning.site.enrolment import reload_brokers
     from gridfleet.provisioning.site.secrets import SERVER, make_secrets
     from gridfleet.provisioning.site.user_registry import read_registry
 
@@ -47,4 +49,5 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     rotate = set(arguments.only) if arguments.only else None
     print(make_secrets(directory, site, users, rotate=rotate, host_names=arguments.host))
+    print(f"Broker    {reload_brokers(directory)}")
     return ExitCode.SUCCESS
