@@ -1,6 +1,6 @@
 """The secrets folder (made by `gridfleet site init`): the paths of its files, and the credentials of clients in it.
 
-A device needs only `ca.crt` and its own files under `clients/`.
+A device needs only `ca.crt` and its own files under `clients/`; in its own folder, `site` names their site.
 """
 
 import ssl
@@ -64,6 +64,11 @@ class SecretsFolder:
     def user_registry(self) -> Path:
         """Who may log in, with role and cell; the access rules are made from it."""
         return self.path / "users.json"
+
+    @property
+    def site(self) -> Path:
+        """In a device's own folder, a copy of some of these files: the name of the site that enrolled it."""
+        return self.path / "site"
 
     @property
     def brokers(self) -> Path:

@@ -12,6 +12,7 @@ import random
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Final, Literal
 
 from gridfleet.broker.address import BrokerAddress
@@ -26,6 +27,10 @@ __all__ = ["BrokerAddress", "BrokerError", "Connection", "Login", "MqttLoop", "T
 
 KEEPALIVE_S: Final = 60
 MIN_KEEPALIVE_S: Final = 30
+FIRST_REPEAT_S: Final = 60.0
+"""After how many seconds a refusal that was logged is logged again; the time doubles with each repetition."""
+MAX_REPEAT_S: Final = 3600.0
+"""The longest time until a refusal that lasts is logged again, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +69,8 @@ class MqttLoop(EventLoop):
         self._tls = tls
         self._retry_refused = retry_refused
         self._failure: BrokerError | None = None
+        self._warnings: dict[str, tuple[float, float]] = {}
+        """Refusals that were logged: when each may be logged again, and the wait after that, in seconds."""
         self._reconnector: Reconnector[Connection] = Reconnector(self, max_wait_s)
         self._context = ConnectionContext(
             self, self._reconnector, version, schema_property(schema), keepalive_s, self._on_refused
@@ -186,10 +193,18 @@ class MqttLoop(EventLoop):
     def _on_refused(self, error: BrokerError) -> bool:
         """Take a permanent refusal; return whether it closes the connection."""
         if self._retry_refused:
-            _log.warning("%s", error)
+            self._warn(str(error))
         elif self._failure is None:
             self._failure = error
         return not self._retry_refused
+
+    def _warn(self, text: str) -> None:
+        """Log a refusal the first time, then at growing intervals while it is repeated."""
+        now_s = monotonic()
+        due_s, wait_s = self._warnings.get(text, (now_s, FIRST_REPEAT_S))
+        if now_s >= due_s:
+            self._warnings[text] = now_s + wait_s, min(2 * wait_s, MAX_REPEAT_S)
+            _log.warning("%s", text)
 
     def _keep_alive(self) -> None:
         self.call_later(self.keepalive_s / 4, self._keep_alive)

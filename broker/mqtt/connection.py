@@ -28,6 +28,8 @@ MAX_FILTERS: Final = 200
 """The most filters in one SUBSCRIBE packet: brokers limit its size."""
 SESSION_TAKEN_OVER: Final = "taken over"
 """The reason given to `on_problem` when another client has connected with the same client id."""
+DENIED: Final = "denied"
+"""The reason given to `on_problem` when the broker did not allow a publication; with its topic."""
 TAKEN_OVER_WAIT_S: Final = 2.0
 """Additional wait after that, in seconds, because two clients with one id disconnect each other."""
 _TAKEN_OVER_CODE: Final = 0x8E
@@ -314,7 +316,7 @@ class Connection:
             transport.unwatch()
 
     def _denied(self, topic: str) -> None:
-        if not self._options.report_problem("denied", topic):
+        if not self._options.report_problem(DENIED, topic):
             self._refused(f"it may not publish to {topic}: give its user the right to")
 
     def _connected(

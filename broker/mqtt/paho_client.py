@@ -54,7 +54,8 @@ PERMANENT_REFUSALS: Final = {
     0x84: "it does not support this MQTT version: choose another version, or a port of it that does",
     0x85: "it does not accept this client id",
     0x86: "wrong user name or password: check the credentials in mqtt://user:password@host",
-    0x87: "not authorised: give this user the right to connect",
+    0x87: "not authorised: the password is wrong or was replaced, or this user may not connect; enrol the device "
+    "again and copy its credentials folder to it",
     0x8A: "this client is banned there",
     0x8C: "it requires another authentication method",
 }

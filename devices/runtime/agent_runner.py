@@ -13,7 +13,7 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials, Will
-from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
+from gridfleet.broker.mqtt.connection import DENIED, SESSION_TAKEN_OVER
 from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
@@ -141,6 +141,15 @@ class AgentRunner:
         """Count a message of another schema, one that the broker rejected, or a connection taken over."""
         if reason == SESSION_TAKEN_OVER:
             LOG.warning("%s was disconnected: another client has connected with the same id", topic_name)
+            self.agent.refuse(reason)
+        elif reason == DENIED:
+            if not self.agent.refused.get(reason):
+                LOG.warning(
+                    "the broker denied what %s publishes on %s: its access rules do not allow it. "
+                    "Compare site, cell and kind with those with which it was enrolled",
+                    self.agent.id,
+                    topic_name,
+                )
             self.agent.refuse(reason)
         else:
             self._refuse(topic_name, reason, reason)

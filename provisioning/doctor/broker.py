@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.broker.errors import BrokerError
+from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.doctor.connection import CONNECT_TIMEOUT_S, check_address, check_tls
 from gridfleet.provisioning.doctor.diagnosis import Diagnosis, fail, ok, warn
 from gridfleet.provisioning.doctor.presence import online_elsewhere
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
     from gridfleet.broker.mqtt.client import Connection
     from gridfleet.devices.config.device_file import DeviceFile
 
+OWN_TOPIC: Final = (
+    "correct site, cell and kind in the device file; if they are right, enrol the device again: "
+    "gridfleet device enrol FILE"
+)
 LISTEN_S: Final = 1.5
 """How long to wait for retained messages, in seconds."""
 UNKNOWN_ID: Final = "nobody-of-that-name"
+SITE: Final = (
+    "correct `site` in the device file, or enrol the device at that site: gridfleet device enrol FILE"
+)
 ENROL: Final = "enrol the device again: gridfleet device enrol FILE, or gridfleet device flash"
 
 
@@ -26,6 +34,16 @@ def check_broker(device: "DeviceFile", *, running: str = "") -> Iterator[Diagnos
     `running` says how the agent runs on this machine; empty where it does not. While it runs, here or elsewhere, the
     doctor does not log in as the device: two clients with one id end each other's session.
     """
+    from gridfleet.provisioning.site.device_credentials import wrong_site
+
+    try:
+        wrong = wrong_site(device)
+    except CommandError as error:
+        yield fail("site", str(error), ENROL)
+        return
+    if wrong is not None:
+        yield fail("site", wrong, SITE)
+        return
     address = device.address()
     reachable = yield from check_address(address)
     if not reachable:
@@ -132,7 +150,7 @@ def _diagnose_access(trial: _AccessTrial, own: str, foreign: str, allowed: list[
         if not any(topic_matches_sub(each, topic) for each in allowed)
     )
     if own in trial.denied:
-        yield fail("access rules", f"the device may not publish {own}", remedy)
+        yield fail("access rules", f"the device may not publish {own}", OWN_TOPIC)
     if foreign not in trial.denied:
         yield fail(
             "access rules", f"the device may publish as {UNKNOWN_ID}: every client can forge messages", remedy

@@ -7,6 +7,7 @@ from gridfleet.broker.errors import error_reason
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
+from gridfleet.provisioning.site.user_registry import read_registry
 
 
 def check_login(source: Path | str, device: DeviceFile) -> None:
@@ -42,6 +43,43 @@ def check_credentials(source: Path | str, device: DeviceFile, folder: Path) -> N
             ) from None
 
 
+def site_of(folder: Path) -> str | None:
+    """Return the site whose credentials a folder holds; None where the folder does not say it, or does not exist.
+
+    Raises CommandError for a user registry that is damaged or of an older version.
+    """
+    secrets = SecretsFolder(folder)
+    if secrets.user_registry.is_file():
+        return read_registry(secrets).site
+    try:
+        return secrets.site.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeError):
+        return None
+
+
+def wrong_site(device: DeviceFile) -> str | None:
+    """Return what is wrong when the device's credentials are for another site than its file says."""
+    if device.credentials is None:
+        return None
+    site = site_of(device.credentials)
+    if site is None or site == device.site:
+        return None
+    return (
+        f"the credentials in {device.credentials}/ are for site {site!r}, and the file says {device.site!r}"
+    )
+
+
+def check_site(source: Path | str, device: DeviceFile) -> None:
+    """Raise CommandError for credentials of another site: every message of the device would be denied."""
+    problem = wrong_site(device)
+    if problem is not None:
+        raise CommandError(
+            source,
+            f"site: {problem}: correct `site`, or enrol the device at {device.site} with "
+            f"`gridfleet device enrol {source} --secrets DIR`",
+        )
+
+
 def check_target(secrets: Path, folder: Path) -> None:
     """Raise CommandError for a folder that is the secrets folder of another site, whose files would be replaced."""
     if folder.resolve() != secrets.resolve() and SecretsFolder(folder).user_registry.is_file():
@@ -67,7 +105,8 @@ def copy_credentials(secrets: Path, device: DeviceFile, folder: Path) -> tuple[s
         (folder / ".gitignore").write_text("*\n", encoding="ascii")
         for path, name in zip(files, names, strict=True):
             write_secret(folder / name, path.read_bytes())
+        target.site.write_text(f"{device.site}\n", encoding="ascii")
     except OSError as error:
         problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to with --out"
         raise CommandError(error.filename or folder, problem) from None
-    return names
+    return (*names, target.site.name)

@@ -66,6 +66,23 @@ def site_broker(secrets: Path, *options: str) -> Iterator[str]:
         assert end(process).code == ExitCode.SUCCESS
 
 
+def test_credentials_know_their_site(secrets: Path, tmp_path: Path) -> None:
+    file = device_file(tmp_path, "mqtts://localhost:8883")
+    first = gridfleet("device", "enrol", file.name, cwd=tmp_path)
+    assert (first.code, "former credentials" in first.out) == (ExitCode.SUCCESS, False)
+    assert (tmp_path / "own" / "site").read_text(encoding="ascii") == "town\n"
+    again = gridfleet("device", "enrol", file.name, cwd=tmp_path)
+    assert "Note      its former credentials are refused from now on. A running house-9 takes" in again.out
+    assert gridfleet("device", "check", file.name, cwd=tmp_path).code == ExitCode.SUCCESS
+    file.write_text(
+        file.read_text(encoding="utf-8").replace('site = "town"', 'site = "home"'), encoding="utf-8"
+    )
+    for command in ("check", "run"):
+        refused = gridfleet("device", command, file.name, cwd=tmp_path)
+        assert refused.code == ExitCode.USAGE
+        assert "the credentials in own/ are for site 'town', and the file says 'home'" in refused.err
+
+
 @pytest.mark.mosquitto
 @pytest.mark.parametrize("certificate", [False, True], ids=["password", "certificate"])
 def test_a_device_is_enrolled_runs_and_is_revoked(
@@ -131,7 +148,7 @@ def test_the_folder_holds_what_the_device_needs_and_no_more(
     own, all_secrets = tmp_path / "own", SecretsFolder(secrets)
     found = {str(path.relative_to(own)) for path in own.rglob("*") if path.is_file()}
     names = {"ca.crt", *(f"clients/house-9.{end}" for end in ("password", "crt", "key"))}
-    assert found == {*names, ".gitignore"}
+    assert found == {*names, "site", ".gitignore"}
     for name in names:
         assert (own / name).read_bytes() == (secrets / name).read_bytes()
         assert stat.S_IMODE((own / name).stat().st_mode) == 0o600

@@ -220,6 +220,14 @@ def test_a_working_connection_passes_every_check(enrolled: Path, cell: str) -> N
     assert "TLSv1.3, the broker's certificate is valid for 39" in diagnoses["TLS"].text
 
 
+def test_credentials_of_another_site_are_reported(enrolled: Path, cell: str) -> None:
+    device = charger(cell, "mqtts://127.0.0.1", enrolled, "synthetic").model_copy(update={"site": "home"})
+    (diagnosis,) = check_broker(device)
+    assert (diagnosis.subject, diagnosis.severity) == ("site", FAIL)
+    assert "are for site 'town', and the file says 'home'" in diagnosis.text
+    assert "correct `site` in the device file" in diagnosis.remedy
+
+
 @pytest.mark.mosquitto
 def test_a_broker_without_access_rules_is_reported(cell: str) -> None:
     with MosquittoBroker(None, Ports(plain=0)) as broker:

@@ -173,5 +173,6 @@ def test_denied_publications_are_counted_and_logged_once(
                 runner._publish([("cell-3-1", Bid(0, ()))])  # noqa: SLF001 - an agent publishes only where it may
             assert loop.run_until(lambda: runner.agent.refused == {"denied": 3}, 60)
         assert caplog.text.count("denied") == 1
+        assert "the broker denied what household-1 publishes on" in caplog.text
         assert "gridfleet/town/bid/cell-3-1/household-1" in caplog.text
         assert runner.connection.online

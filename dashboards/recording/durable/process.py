@@ -15,7 +15,12 @@ from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
-from gridfleet.dashboards.recording.durable.status import STATUS, lock_folder, rss_bytes, write_status
+from gridfleet.dashboards.recording.durable.status import (
+    had_session,
+    lock_folder,
+    rss_bytes,
+    write_status,
+)
 from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.dashboards.telemetry.influx.sender import Sender, Write
 from gridfleet.dashboards.telemetry.influx.spool import MAX_BYTES, Spool, SpoolStatus
@@ -103,7 +108,7 @@ class RecorderProcess:
             if write is not None:
                 self._spool = Spool(folder / SPOOL, max_bytes=max_spool_bytes)
                 self._sender = Sender(self._spool, write)
-            self._is_first = not (folder / STATUS).is_file()
+            self._had_session = had_session(folder)
             self._recorder = DurableRecorder(
                 folder, site, facts, self._spool, name=name, specification_of=specification_of
             )
@@ -200,7 +205,8 @@ class RecorderProcess:
 
     def _on_online(self, report: Callable[[str], None]) -> None:
         self._connections += 1
-        if not self._connection.resumed and not (self._is_first and self._connections == 1):
+        first, self._had_session = not self._had_session, True
+        if not self._connection.resumed and not first:
             report(
                 "the broker has lost the session: messages published while the recorder was offline are missing"
             )
@@ -260,5 +266,6 @@ class RecorderProcess:
             "offline_reason": self._connection.offline_reason,
             "influx_error": "" if self._sender is None else self._sender.last_error,
             "has_spool": self._spool is not None,
+            "had_session": self._had_session,
         }
         write_status(self._folder, status)

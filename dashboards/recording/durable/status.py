@@ -25,6 +25,19 @@ def write_status(folder: Path, status: dict[str, Any]) -> None:
         LOG.warning("%s cannot be written (%s)", folder / STATUS, error_reason(error))
 
 
+def had_session(folder: Path) -> bool:
+    """Return whether a recorder of this folder was ever connected, so that the broker has kept messages for it.
+
+    True for a status file that does not say it, or cannot be read.
+    """
+    try:
+        return bool(json.loads((folder / STATUS).read_text(encoding="utf-8")).get("had_session", True))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True
+
+
 def lock_folder(folder: Path) -> IO[str]:
     """Return the lock file of a folder, locked for as long as it is open; the folder is made where it is missing.
 

@@ -32,9 +32,13 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Print a summary of a valid device file; raise DeviceFileError for mistakes in it.
 
-    Raises AgentError, ControlError or HardwareError for a device that cannot be built.
+    Raises AgentError, ControlError or HardwareError for a device that cannot be built, CommandError for credentials
+    of another site.
     """
+    from gridfleet.provisioning.site.device_credentials import check_site
+
     file = _load(arguments)
+    check_site(arguments.file, file)
     warn_of_plugins()
     print(f"{file.id}: a {file.kind} of cell {file.cell}, site {file.site}, at {file.broker.url}")
     source = "measured" if file.measured else "simulated"
@@ -135,7 +139,8 @@ def _credentials(source: str, file: "DeviceFile") -> "Credentials":
     if not file.address().tls:
         raise CommandError("broker.credentials", "credentials need TLS: change broker.url to mqtts://…")
     from gridfleet.broker.credentials import FileCredentials
-    from gridfleet.provisioning.site.device_credentials import check_credentials
+    from gridfleet.provisioning.site.device_credentials import check_credentials, check_site
 
+    check_site(source, file)
     check_credentials(source, file, file.credentials)
     return FileCredentials(file.credentials, certificates=file.broker.certificate)

@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     enrolment = Enrolment(device.id, device.role, device.cell)
     check_enrolment(secrets, enrolment, device.site)
     registry = read_registry(SecretsFolder(secrets))
+    again = device.id in registry.enrolled
     in_scenario = registry.find(device.id) is not None and device.id not in registry.enrolled
     enrol(secrets, enrolment, device.site)
     names = copy_credentials(secrets, device, folder)
@@ -64,5 +65,10 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"Note      {device.id} is also a device of the site's scenario: run it in one place only")
     if arguments.out is not None:
         print(f"Next      copy {folder}/ to {own} on the device's machine")
+    if again:
+        print(
+            f"Note      its former credentials are refused from now on. A running {device.id} takes the new ones"
+        )
+        print("          from its folder by itself; copy them there if it is on another machine")
     print(f"Next      gridfleet device run {arguments.file}")
     return ExitCode.SUCCESS

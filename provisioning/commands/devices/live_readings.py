@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gridfleet.devices.config.device_file import DeviceFile
+from gridfleet.devices.edge.control_errors import explained
 from gridfleet.devices.edge.device_agent import control_loop
 from gridfleet.devices.edge.device_process import open_board
 from gridfleet.devices.edge.hardware.control import ControlLoop, DeviceControl
@@ -21,7 +22,8 @@ POLL_S: Final = 0.05
 def watch(source: str, file: DeviceFile) -> None:
     """Run the control loop and print its readings until a signal. No agent runs: the contactor stays open.
 
-    Raises CommandError for a device without pins, HardwareError for pins that cannot be opened.
+    Raises CommandError for a device without pins, HardwareError for pins that cannot be opened,
+    and what a control loop raises.
     """
     board = open_board(file)
     if board is None:
@@ -38,7 +40,7 @@ def watch(source: str, file: DeviceFile) -> None:
                     due_s += EVERY_S
                     print(readings_line(control), flush=True)
         if thread.failure is not None:
-            raise thread.failure
+            raise explained(file, control, thread.failure)
     finally:
         board.close()
 
