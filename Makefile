@@ -19,7 +19,7 @@ LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards reference notebook influxdb observe-e2e qemu lock clean distclean
+.PHONY: help setup setup-dev run test test-all check format mutants bench dist image page dashboards reference notebook checkers influxdb observe-e2e qemu lock clean distclean
 
 help: ## Show this help
 	@echo 'GridFleet: a power grid of bargaining devices.'
@@ -27,7 +27,7 @@ help: ## Show this help
 	@echo 'Start here:'
 	@echo '  make run                   run 57 devices for 30 simulated hours; the report is written to out/'
 	@echo '  make run SCENARIO=storm    another scenario, or your own file: SCENARIO=path/to/mine.toml'
-	@echo '  make test ARGS="-k market" only some of the tests'
+	@echo '  make test ARGS="tests/devices/test_market.py"   only some of the tests'
 	@echo
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -80,11 +80,14 @@ page: setup-dev ## Rebuild the live console's page (needs Node.js 20 and npm)
 dashboards: setup-dev ## Regenerate Grafana's dashboards, alert rules and data source
 	$(BIN)/python -m gridfleet.dashboards.grafana
 
-reference: setup-dev ## Write the generated parts of docs/ again
+reference: setup-dev ## Write the generated parts of docs/ and the downsampling tasks again
 	$(BIN)/python -m gridfleet.provisioning.documents
 
 notebook: setup-dev ## Execute the notebook of examples/notebook again and write its outputs (a minute)
 	$(BIN)/python tools/execute_notebook.py examples/notebook/wind-and-prices.ipynb
+
+checkers: ## Install the checkers of other projects that some tests need (npm, Go)
+	tools/install-checkers $(PYTHON)
 
 influxdb: ## Build InfluxDB 2.7 for the tests that need it, once (needs Go and Rust, 10 minutes)
 	tools/build-influxdb.sh

@@ -1,7 +1,7 @@
 """The codec: messages to payloads and back. Every payload from the broker is validated by `decode`.
 
 One definition serves both: our own code makes message dataclasses directly, without validation; pydantic makes them
-from bytes and checks every bound. `docs/design.md` gives the measurement behind this.
+from bytes and checks every bound. The codec table in `docs/benchmarks.md` gives the measurement behind this.
 """
 
 from functools import cache
@@ -16,7 +16,8 @@ from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 from gridfleet.broker.protocol.validation_errors import shown_value, what_is_allowed
 
 SCHEMA: Final = "2"
-"""The schema version of all messages; raised with every change that an older receiver would misread."""
+"""The schema version of all messages; raised, once per release, with a change that receivers of the last release would
+misread or refuse: a field that is added, too, because payloads are strict."""
 MAX_PAYLOAD: Final = 65_536
 """The largest payload in bytes that is decoded."""
 

@@ -92,19 +92,19 @@ class Auditor:
 
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Audit a message: simulated time in ms, scope and sender of its topic."""
-        kind = type(message)
-        if kind in _MARKET:
+        message_class = type(message)
+        if message_class in _MARKET:
             window = self._window(message.tick)  # type: ignore[attr-defined]
             if window is not None:
                 window.market.append((scope, sender, message))
             else:
                 self._on_late_message(scope, sender, message)
-        elif kind in ACCOUNTS:
+        elif message_class in ACCOUNTS:
             self._on_account(simulated_ms, sender, message)  # type: ignore[arg-type]
-        elif kind in _CHARGING:
+        elif message_class in _CHARGING:
             if self._site_tick >= 0:
                 self._charging.receive(simulated_ms, self._site_tick, scope, sender, message)
-        elif kind in _EXCHANGE:
+        elif message_class in _EXCHANGE:
             window = self._window(message.tick)  # type: ignore[attr-defined]
             if window is not None:
                 window.exchange.append((scope, sender, message))  # type: ignore[arg-type]

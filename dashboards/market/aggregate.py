@@ -61,18 +61,18 @@ class MarketAggregate:
 
     def add(self, scope: str, sender: str, message: Message) -> None:
         """Add a market message."""
-        kind = type(message)
-        if kind is Receipt:
+        message_class = type(message)
+        if message_class is Receipt:
             self.receipts.setdefault((scope, sender, message.serial), message.lots)  # type: ignore[attr-defined]
-        elif kind is Award:
+        elif message_class is Award:
             self.awards.setdefault((sender, scope, message.serial), message.lots)  # type: ignore[attr-defined]
-        elif kind is Bid:
+        elif message_class is Bid:
             self.bids.setdefault(sender, message.packages)  # type: ignore[attr-defined]
             self.cells.add(scope)
-        elif kind is Supply:
+        elif message_class is Supply:
             self.supplies.setdefault(sender, message.energy_wh)  # type: ignore[attr-defined]
             self.cells.add(scope)
-        elif kind is Request:
+        elif message_class is Request:
             self.requests.add(sender)
         self.count(sender)
 

@@ -96,18 +96,18 @@ class Recorder:
 
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message: simulated time in ms, scope and sender of its topic."""
-        kind = type(message)
-        if kind in ACCOUNTS:
+        message_class = type(message)
+        if message_class in ACCOUNTS:
             record = self._record_of(message.tick)  # type: ignore[attr-defined]
             if record is not None:
                 record.market.add_account(sender, message)  # type: ignore[arg-type]
-        elif kind in _MARKET:
+        elif message_class in _MARKET:
             record = self._record_of(message.tick)  # type: ignore[attr-defined]
             if record is not None:
                 record.market.add(scope, sender, message)
             else:
                 self._on_late_message(sender, scope, message)
-        elif kind in _CHARGING:
+        elif message_class in _CHARGING:
             record = self._records.get(self._now_tick)
             if record is not None:
                 record.market.count(sender)

@@ -15,7 +15,7 @@ HEAD: Final = """\
 The recorder turns the messages of a site into points for InfluxDB, each with measurement, tags, fields and time.
 This page is generated from `dashboards/telemetry/table`; a test checks that the two are equal:
 
-    .venv/bin/python -m gridfleet.dashboards.telemetry.document > docs/reference/telemetry.md
+    make reference
 
 [Recording](../how-to/site/record.md) describes how points get to InfluxDB without loss, the buckets, and the tokens.
 

@@ -122,8 +122,8 @@ class MarketPoints:
             if cell.highest is None or trade.price_ueur > cell.highest:
                 cell.highest = trade.price_ueur
             from_grid = is_grid_supply(self._births, self._grid_supplies, trade.producer)
-            seller = _REACTOR if from_grid else _SOLD
-            cell.merit[band_of(trade.price_ueur)][seller] += trade.energy_wh
+            column = _REACTOR if from_grid else _SOLD
+            cell.merit[band_of(trade.price_ueur)][column] += trade.energy_wh
 
 
 def _balance(row: TickRow, paid_neur: int) -> dict[str, Value | None]:

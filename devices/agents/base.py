@@ -109,7 +109,9 @@ class Agent:
         super().__init_subclass__()
         if "role" in vars(cls):
             cls._role_name = cls.role.value
-        cls.handlers = {kind: getattr(cls, each.__name__, each) for kind, each in cls.handlers.items()}
+        cls.handlers = {
+            message_class: getattr(cls, each.__name__, each) for message_class, each in cls.handlers.items()
+        }
         cls.phases = {phase: getattr(cls, each.__name__, each) for phase, each in cls.phases.items()}
 
     def __init__(self, agent_id: str, cell: str, latitude: float, longitude: float, label: str = "") -> None:

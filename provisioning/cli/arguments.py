@@ -21,6 +21,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, **options)
         self._action_max_length = 16  # width of the command names, which argparse does not measure
 
+    def _format_action(self, action: argparse.Action) -> str:
+        """Format an action; of a group only its commands, without a line for their placeholder."""
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  argparse has no public name for it
+            return "".join(self._format_action(each) for each in self._iter_indented_subactions(action))
+        return super()._format_action(action)
+
 
 class KeyValues(argparse.Action):
     """Collects the `key=value` arguments of all uses of an option; `const` is an example for the error message."""

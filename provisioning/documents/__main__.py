@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/ again: python -m gridfleet.provisioning.documents, in the checkout."""
+"""Write the generated parts of docs/, and the downsampling tasks: python -m gridfleet.provisioning.documents."""
 
 import sys
 from pathlib import Path

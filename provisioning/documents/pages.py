@@ -1,15 +1,17 @@
-"""The pages of docs/ that are generated, as a whole or in marked blocks.
+"""The pages of docs/ that are generated, as a whole or in marked blocks, and the Flux of the downsampling tasks.
 
 A block in a page begins with `<!-- generated: NAME -->` and ends with `<!-- end of NAME -->`.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.asyncapi.document import text as asyncapi
 from gridfleet.dashboards.telemetry.document import document as telemetry
+from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, file_name, flux_text
 from gridfleet.provisioning.commands.document import document as commands
 from gridfleet.provisioning.documents import keys, messages
 
@@ -17,6 +19,7 @@ WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "docs/asyncapi.yaml": asyncapi,
     "docs/reference/commands.md": commands,
     "docs/reference/telemetry.md": telemetry,
+    **{f"dashboards/telemetry/influx/flux/{file_name(task)}": partial(flux_text, task) for task in TASKS},
 }
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "scenario keys": keys.scenario_keys,
@@ -38,7 +41,7 @@ _BLOCK: Final = re.compile(
 
 
 def pages(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each generated page of a checkout, with the text that it should have."""
+    """Yield each generated file of a checkout, with the text that it should have."""
     for name, make in WHOLE.items():
         yield root / name, make()
     for name in WITH_BLOCKS:

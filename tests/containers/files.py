@@ -9,9 +9,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 DOCKERFILE: Final = ROOT / "Dockerfile"
 COMPOSE: Final = ROOT / "docker-compose.yml"
 CHECKER: Final = ROOT / "build" / "compose-config"
-"""Docker Compose's own loader, which `.ci/run` builds from tools/compose-config."""
+"""Docker Compose's own loader, which `make checkers` builds from tools/compose-config."""
 VALIDATOR: Final = ROOT / "build" / "kubernetes" / "bin" / "kubernetes-validate"
-"""Validator of Kubernetes objects, which `.ci/run` installs."""
+"""Validator of Kubernetes objects, which `make checkers` installs."""
 
 
 def compose() -> dict[str, Any]:

@@ -200,7 +200,7 @@ def test_containers_never_run_as_root(prepared: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not CHECKER.is_file(), reason="tools/compose-config is not built: .ci/run builds it where go is"
+    not CHECKER.is_file(), reason="tools/compose-config is not built: make checkers (needs Go)"
 )
 @pytest.mark.parametrize(
     "profiles", [[], *([each] for each in PROFILES), ["fleet", "single", "observe"]], ids=" ".join
@@ -220,7 +220,7 @@ def test_docker_composes_own_loader_accepts_the_file(profiles: list[str], prepar
 
 
 @pytest.mark.skipif(
-    not CHECKER.is_file(), reason="tools/compose-config is not built: .ci/run builds it where go is"
+    not CHECKER.is_file(), reason="tools/compose-config is not built: make checkers (needs Go)"
 )
 @pytest.mark.parametrize(
     ("right", "wrong"),

@@ -134,9 +134,7 @@ def test_a_second_call_changes_nothing(written: Path) -> None:
     assert yaml_before == (written / "gridfleet.yaml").read_text()
 
 
-@pytest.mark.skipif(
-    not VALIDATOR.is_file(), reason="kubernetes-validate is not installed: .ci/run installs it"
-)
+@pytest.mark.skipif(not VALIDATOR.is_file(), reason="kubernetes-validate is not installed: make checkers")
 def test_kubernetes_own_schema_accepts_the_objects(written: Path, tmp_path: Path) -> None:
     def validate(path: Path) -> "subprocess.CompletedProcess[str]":
         arguments = [str(VALIDATOR), "--strict", "--kubernetes-version", "1.31", str(path)]

@@ -11,11 +11,11 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 PARSER: Final = ROOT / "build" / "mermaid" / "node_modules"
-"""Where `.ci/run` installs it."""
+"""Where `make checkers` installs it."""
 PAGES: Final = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 DIAGRAM: Final = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 needs_parser = pytest.mark.skipif(
-    not PARSER.is_dir(), reason="Mermaid's parser is not installed: .ci/run installs it where npm is"
+    not PARSER.is_dir(), reason="Mermaid's parser is not installed: make checkers (needs npm)"
 )
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gridfleet.provisioning.documents.__main__ import main
 from gridfleet.provisioning.documents.pages import BLOCKS, WITH_BLOCKS, filled, pages
 
 ROOT = Path(__file__).parents[2]
-REMEDY = "write it again: python -m gridfleet.provisioning.documents"
+REMEDY = "write it again: make reference"
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,17 @@ def test_an_unknown_block_is_an_error() -> None:
 def test_pages_are_written_only_in_a_checkout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(tmp_path) == 2
     assert "call it in GridFleet's checkout" in capsys.readouterr().err
-    assert main(ROOT) == 0
+    for page, _ in pages(ROOT):
+        copy = tmp_path / page.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, copy)
+    assert main(tmp_path) == 0
     assert capsys.readouterr().out == ""
+    stale = tmp_path / "docs" / "asyncapi.yaml"
+    stale.write_text("old", encoding="utf-8")
+    assert main(tmp_path) == 0
+    assert capsys.readouterr().out == "docs/asyncapi.yaml\n"
+    assert stale.read_bytes() == (ROOT / "docs" / "asyncapi.yaml").read_bytes()
 
 
 def rows(text: str) -> list[list[str]]:

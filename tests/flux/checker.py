@@ -1,4 +1,4 @@
-"""Check Flux queries with InfluxData's own compiler front end; `.ci/run` installs it into build/flux."""
+"""Check Flux queries with InfluxData's own compiler front end; `make checkers` installs it into build/flux."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ FRONT_END: Final = Path(__file__).resolve().parents[2] / "build" / "flux" / "nod
 
 needs_front_end = pytest.mark.skipif(
     not FRONT_END.is_dir(),
-    reason="Flux's compiler front end is not installed: .ci/run installs it where npm is",
+    reason="Flux's compiler front end is not installed: make checkers (needs npm)",
 )
 """Use it together with the marker `node`."""
 

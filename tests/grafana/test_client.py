@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 PRISM = ROOT / "build" / "grafana" / "node_modules" / ".bin" / "prism"
 API = Path(__file__).with_name("grafana-api.yaml")
 needs_prism = pytest.mark.skipif(
-    not PRISM.is_file(), reason="the mock server is not installed: .ci/run installs it where npm is"
+    not PRISM.is_file(), reason="the mock server is not installed: make checkers (needs npm)"
 )
 
 

@@ -15,7 +15,7 @@ from tests.grafana.pages import ROOT, pages
 TOOLS: Final = ROOT / "build" / "grafana"
 needs_types = pytest.mark.skipif(
     not (TOOLS / "node_modules" / "typescript").is_dir(),
-    reason="Grafana's types are not installed: .ci/run installs them where npm is",
+    reason="Grafana's types are not installed: make checkers (needs npm)",
 )
 
 

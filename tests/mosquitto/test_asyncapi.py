@@ -40,7 +40,7 @@ from tests.devices.message_strategies import CLASSES, anything
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docs" / "asyncapi.yaml"
 PARSER = ROOT / "build" / "asyncapi" / "node_modules"
-"""Where `.ci/run` installs AsyncAPI's own parser."""
+"""Where `make checkers` installs AsyncAPI's own parser."""
 Check = Callable[[Any], Any]
 
 
@@ -160,7 +160,7 @@ def test_an_invalid_payload_does_not_match_its_schema(payload: object) -> None:
 
 
 @pytest.mark.skipif(
-    not PARSER.is_dir(), reason="AsyncAPI's parser is not installed: .ci/run installs it where npm is"
+    not PARSER.is_dir(), reason="AsyncAPI's parser is not installed: make checkers (needs npm)"
 )
 def test_asyncapis_own_parser_accepts_the_document() -> None:
     node = shutil.which("node") or ""

@@ -1,4 +1,4 @@
-"""The invariants of docs/design.md, over random fleets, faults and orders of arrival."""
+"""What holds in every run: books agree, money is neither made nor lost, over random fleets, faults and orders."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from tests.flux.checker import needs_front_end, wrong
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda each: each.name)
 def test_the_files_are_written_from_the_table(task: Task) -> None:
-    assert path_of(task).read_text(encoding="utf-8") == flux_text(task)
+    assert path_of(task).read_text(encoding="utf-8") == flux_text(task), "write it again: make reference"
 
 
 @pytest.mark.node

@@ -1,6 +1,6 @@
 """The Flux tasks that aggregate the raw bucket over 15 minutes and over days, written from the telemetry table.
 
-`python -m gridfleet.dashboards.telemetry.influx.downsampling` writes them into `flux/`. A task computes every window
+`make reference` writes them into `flux/`. A task computes every window
 of its range completely again, so late or repeated points give the same values.
 """
 
@@ -65,9 +65,9 @@ def flux_text(task: Task, *, org: str = ORG, raw: str = RAW, prefix: str | None 
 
 def path_of(task: Task) -> Path:
     """Return the file of a task."""
-    return FOLDER / f"{task.name}.flux"
+    return FOLDER / file_name(task)
 
 
-if __name__ == "__main__":
-    for each in TASKS:
-        path_of(each).write_text(flux_text(each), encoding="utf-8")
+def file_name(task: Task) -> str:
+    """Return the name of a task's file in `flux/`."""
+    return f"{task.name}.flux"
