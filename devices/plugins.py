@@ -7,6 +7,7 @@ its group. One that cannot be used is a problem in words, and stops nothing else
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gridfleet.broker.errors import GridFleetError
@@ -184,11 +185,11 @@ def place_of(error: BaseException) -> str:
 
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({_file(error.filename)}, line {error.lineno})"
-    own = f"/{__name__.partition('.')[0]}/"
+    own = f"{Path(__file__).parents[1]}/"  # the folder of the package, wherever it is
     frames = [
         frame
         for frame in extract_tb(error.__traceback__)
-        if own not in frame.filename
+        if not frame.filename.startswith(own)
         and not frame.filename.startswith("<")
         and "importlib" not in frame.filename
     ]

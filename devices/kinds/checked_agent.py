@@ -6,8 +6,6 @@ and an exception becomes an AgentError, in the simulation as over a broker.
 
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.protocol.codec import check
 from gridfleet.broker.protocol.messages import Figure, Message, State
@@ -16,7 +14,6 @@ from gridfleet.devices.agents.base import Agent, AgentError, Out
 from gridfleet.devices.plugins import place_of
 
 _OWN: Final = __name__.partition(".")[0]
-_FIGURE: Final = TypeAdapter(Figure)
 _CLASSES: Final[dict[type[Agent], Any]] = {}
 """Classes of other packages, with the checked class of each."""
 
@@ -90,9 +87,12 @@ def _check_message(agent: Agent, message: Message) -> None:
 
 def _check_figures(agent: Agent) -> None:
     """Raise ValueError for figures that are not what messages allow."""
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter = TypeAdapter(Figure)  # made here, because agents of this package need none
     for figure in agent.figures:
         try:
-            _FIGURE.validate_json(_FIGURE.dump_json(figure, warnings=False))
+            adapter.validate_json(adapter.dump_json(figure, warnings=False))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(map(str, first["loc"]))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.deploy.added_wheels import add_wheel, check_dependencies
 from gridfleet.provisioning.deploy.distribution import ROOT, build_wheel
 from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle, sha256_of
 
@@ -53,6 +52,8 @@ def make_bundle(
     projects, of other packages. Raises CommandError for a folder with other files in it, where a wheel cannot be built
     or downloaded, and where an added package needs one that is not there.
     """
+    from gridfleet.provisioning.deploy.added_wheels import add_wheel, check_dependencies
+
     if path.exists() and any(path.iterdir()) and not (path / MANIFEST).is_file():
         raise CommandError(path, "is not empty and has no bundle: choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)

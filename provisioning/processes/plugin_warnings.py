@@ -1,6 +1,17 @@
 """Warnings about packages whose kinds of device, clearing rules or offer rankings cannot be used."""
 
+import sys
+from importlib import import_module
+from typing import Final
+
 from gridfleet.provisioning.cli.terminal import print_message
+
+_REGISTRIES: Final = (
+    ("gridfleet.devices.kinds.registry", "AGENT_TYPES"),
+    ("gridfleet.devices.market.rule_registry", "CLEARING_RULES"),
+    ("gridfleet.devices.charging.ranking_registry", "OFFER_RANKINGS"),
+)
+"""Module and name of each registry; a device loads only those that its agent needs."""
 
 
 def plugin_problems(*, only_looked_up: bool = False) -> list[str]:
@@ -9,11 +20,11 @@ def plugin_problems(*, only_looked_up: bool = False) -> list[str]:
     Looking at the installed packages takes tens of milliseconds and a megabyte. With `only_looked_up`, as on a device,
     only those registries count that had to do it anyway.
     """
-    from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
-    from gridfleet.devices.kinds.registry import AGENT_TYPES
-    from gridfleet.devices.market.rule_registry import CLEARING_RULES
-
-    registries = (AGENT_TYPES, CLEARING_RULES, OFFER_RANKINGS)
+    registries = [
+        getattr(import_module(module), name)
+        for module, name in _REGISTRIES
+        if module in sys.modules or not only_looked_up
+    ]
     return [
         line
         for registry in registries

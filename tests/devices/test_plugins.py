@@ -17,7 +17,7 @@ from gridfleet.devices.config.scenario import parse as scenario_of
 from gridfleet.devices.kinds.agent_type import RESERVED, AgentSettings, AgentType
 from gridfleet.devices.kinds.consumer import CONSUMER
 from gridfleet.devices.kinds.registry import AGENT_TYPES
-from gridfleet.devices.plugins import PluginError, Registry
+from gridfleet.devices.plugins import PluginError, Registry, place_of
 from gridfleet.devices.runtime.fleet import Fleet
 
 GROUP: Final = "gridfleet.agents"
@@ -211,3 +211,14 @@ def test_a_scenario_with_another_kind_can_be_pickled_and_changed() -> None:
     assert [group.settings.count for group in again.groups][-1] == 2
     changed = scenario.with_changes({"battery.count": 3})
     assert [group.settings.count for group in changed.groups][-1] == 3
+
+
+def test_the_place_of_a_mistake_is_named_below_any_folder(tmp_path: Path) -> None:
+    """Also below one that is called as the package is, as a clone is."""
+    folder = tmp_path / "gridfleet" / "mine"
+    folder.mkdir(parents=True)
+    file = folder / "kettle.py"
+    file.write_text("\n\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError) as error:
+        exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"))  # noqa: S102 - written above
+    assert place_of(error.value) == " (kettle.py, line 3)"

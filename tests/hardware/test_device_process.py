@@ -79,8 +79,8 @@ def wait_for(
 @pytest.mark.parametrize(
     ("text", "sender", "message_class", "max_kb"),
     [
-        (NO_PINS, "turbine-01", Supply, 40 * 1024),
-        (HOUSEHOLD, "household-01", Bid, 40 * 1024),
+        (NO_PINS, "turbine-01", Supply, 42 * 1024),
+        (HOUSEHOLD, "household-01", Bid, 42 * 1024),
         (WINDY, "turbine-01", Supply, 45 * 1024),
         (CHARGER, "charger-01", Bid, 45 * 1024),
     ],
