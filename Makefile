@@ -101,7 +101,9 @@ qemu: setup-dev ## Boot a flashed system in qemu until it publishes a bid (needs
 # --- setup --------------------------------------------------------------------------------------
 
 setup: $(VENV)/.stamp-run ## Set up what `make run` needs
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo 'Done: $(BIN)/gridfleet is ready; try $(BIN)/gridfleet run normal',:)
 setup-dev: $(VENV)/.stamp-dev ## Set up what tests and tools need
+	@$(if $(filter setup-dev,$(MAKECMDGOALS)),echo 'Done: $(BIN)/gridfleet is ready; try make test',:)
 
 # The environment contains its absolute path: rebuild it when the folder has moved or its Python is missing.
 ifneq ($(shell test -x $(BIN)/python && cat $(VENV)/.stamp-venv),$(CURDIR))

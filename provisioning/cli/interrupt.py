@@ -19,6 +19,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._wake = Event()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -33,7 +34,13 @@ class Interruption:
             signal.signal(number, handler)
         self._previous.clear()
 
+    def wait(self) -> None:
+        """Wait until a stop is requested."""
+        while not self.requested:
+            self._wake.wait(POLL_S)
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._wake.set()
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

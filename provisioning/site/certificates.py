@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
@@ -159,6 +160,16 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def host_names(path: Path) -> list[str]:
+    """Return the host names and addresses for which a broker's certificate in PEM is valid, in its order.
+
+    Raises OSError for a file that cannot be read, ValueError for one that holds no certificate.
+    """
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress)]
 
 
 def _host(host: str) -> x509.GeneralName:

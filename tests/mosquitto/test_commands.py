@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.brokers.mosquitto.server import find_mosquitto
+from gridfleet.broker.credentials import SecretsFolder
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
+from gridfleet.provisioning.site.secrets import make_secrets
+from gridfleet.provisioning.site.user_registry import read_registry
 from tests.provisioning.shell import alive_in_group, end, gridfleet, start
 from tests.waiting import wait_until
 
@@ -51,10 +54,30 @@ def test_a_run_over_a_broker_with_secrets_gives_the_ledger_of_the_simulation(tmp
 
 
 @pytest.mark.mosquitto
+def test_a_broker_on_every_interface_prints_the_addresses_for_others(tmp_path: Path) -> None:
+    gridfleet("site", "init", "s", "--host", "192.0.2.10", *SMALL, cwd=tmp_path)
+    process = start("site", "broker", "--port", "0", "--secrets", "s", "--host", "0.0.0.0", cwd=tmp_path)  # noqa: S104
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[1]
+    others = [process.stdout.readline()]
+    while "from other machines" in others[-1]:
+        others.append(process.stdout.readline())
+    process.terminate()
+    assert end(process).code == ExitCode.SUCCESS
+    port = url.rpartition(":")[2]
+    assert others[0] == f"          mqtts://192.0.2.10:{port} from other machines\n"
+    assert not any("127.0.0.1" in each for each in others)
+    assert "gridfleet site init DIR --host NAME" in others[-1]
+
+
+@pytest.mark.mosquitto
 def test_sighup_loads_rotated_secrets(tmp_path: Path) -> None:
     gridfleet("site", "init", "s", *SMALL, cwd=tmp_path)
     with folder_users("--secrets", "s", cwd=tmp_path) as (url, pid):
-        assert gridfleet("site", "rotate", "s", cwd=tmp_path).code == ExitCode.SUCCESS
+        registry = read_registry(SecretsFolder(tmp_path / "s"))
+        make_secrets(
+            tmp_path / "s", registry.site, registry.users, rotate=None
+        )  # the command sends SIGHUP itself
         words = ("run", "--broker", url, "--secrets", "s", "--ticks", "1", "--no-report", *SMALL)
         assert gridfleet(*words, cwd=tmp_path).code == ExitCode.USAGE
         os.kill(pid, signal.SIGHUP)

@@ -7,7 +7,7 @@ import pytest
 from gridfleet.dashboards.recording.recording import STORE
 from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.interrupt import Interruption
-from tests.provisioning.shell import alive_in_group, end, press_ctrl_c, recorded_ticks, start
+from tests.provisioning.shell import PROGRAM, alive_in_group, end, press_ctrl_c, recorded_ticks, start
 from tests.waiting import wait_until
 
 LONG = ("--ticks", "100000", "--set", "vehicles.count=5", "chargers.count=5")
@@ -56,3 +56,16 @@ def test_the_first_ctrl_c_requests_a_stop_and_the_second_stops_at_once() -> None
             signal.raise_signal(signal.SIGINT)
     assert asked == [False, True]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_console_that_a_script_started_in_the_background_ends(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """A shell without job control starts what is in the background with SIGINT ignored."""
+    program = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh", *PROGRAM)
+    process = start("console", "--broker", "mqtt://127.0.0.1:1", cwd=tmp_path, program=program)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Console   http://")
+    process.send_signal(number)
+    assert end(process).code == ExitCode.SUCCESS

@@ -1,12 +1,11 @@
 """`gridfleet console`: serves the live console for any broker; `gridfleet run` serves it for its own."""
 
 import argparse
-import threading
 from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import whole_number
 from gridfleet.provisioning.cli.broker_options import DEFAULT_BROKER, DEFAULT_SITE, add_run, add_site
-from gridfleet.provisioning.cli.exit_codes import CommandError
+from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.terminal import print_message
 
 if TYPE_CHECKING:
@@ -68,9 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C or SIGTERM."""
     from gridfleet.broker.credentials import FileCredentials
     from gridfleet.dashboards.console.server import LOOPBACK, ConsoleConfig, ConsoleServer
+    from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.clients.running_site import running_site
 
     if arguments.secrets is not None and not (arguments.broker or "").startswith("mqtts://"):
@@ -90,10 +90,13 @@ def execute(arguments: argparse.Namespace) -> int:
             "gridfleet console: the page is served by plain HTTP: passwords entered there can be read on the network.\n"
             "Serve it on this machine only, or put a web server with TLS in front of it."
         )
-    with ConsoleServer(config, host=arguments.host, port=arguments.port) as server:
+    with (
+        Interruption() as interruption,
+        ConsoleServer(config, host=arguments.host, port=arguments.port) as server,
+    ):
         print(f"Console   {server.url} (Ctrl-C to stop)", flush=True)
-        threading.Event().wait()
-    return 0
+        interruption.wait()
+    return ExitCode.SUCCESS
 
 
 def print_console_address(url: str, broker: "EmbeddedBroker | None", *, lockstep: bool) -> None:

@@ -1,7 +1,7 @@
 """`gridfleet site broker`: runs a site's broker until Ctrl-C: Mosquitto where it is installed, otherwise rumqttd."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ EXAMPLES: Final = (
     "gridfleet site broker --secrets secrets --host 0.0.0.0 --ws-port 9443 --store broker-data",
     "gridfleet site broker --port 1884 --bridge mqtt://127.0.0.1:1883",
 )
+EVERY_INTERFACE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared only
 PORT: Final = 1883
 TLS_PORT: Final = 8883
 MAX_PORT: Final = 65_535
@@ -121,12 +122,27 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         ) as broker,
     ):
         user.note(broker.url)
-        print(f"Broker    {broker.url} (Mosquitto)", flush=True)
+        lines = _outer_addresses(secrets, arguments.host, broker.ports.tls)
+        print("\n".join([f"Broker    {broker.url} (Mosquitto)", *lines]), flush=True)
         if bridge is not None:
             print(f"Bridge    {bridge}", flush=True)
         if broker.ports.websockets is not None:
             print(f"WebSocket port {broker.ports.websockets}", flush=True)
         return _wait(signals, lambda: broker.ended, broker.reload)
+
+
+def _outer_addresses(secrets: Path | None, host: str | None, port: int | None) -> Iterator[str]:
+    """Yield at which addresses other machines reach a broker that listens on every interface, by its certificate."""
+    from gridfleet.broker.address import BrokerAddress
+    from gridfleet.broker.credentials import SecretsFolder
+    from gridfleet.provisioning.site.certificates import host_names
+
+    if secrets is None or port is None or host not in EVERY_INTERFACE:
+        return
+    for name in host_names(SecretsFolder(secrets).certificate):
+        if name not in LOOPBACK:
+            yield f"          {BrokerAddress(name, port, tls=True)} from other machines"
+    yield "          These names are in its certificate; for others: gridfleet site init DIR --host NAME"
 
 
 def _rumqttd(arguments: argparse.Namespace) -> int:
