@@ -10,7 +10,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = ("CONTRIBUTING.md", "SECURITY.md")
-PRODUCED: Final = frozenset({"ca.key", "dist/"})
+PRODUCED: Final = frozenset({"build/", "ca.key", "dist/"})
 """Names in backticks that look like files of the repository, but are made by a user."""
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
