@@ -78,7 +78,8 @@ class Agent:
 
     role: ClassVar[Role]
     """What it may publish and receive, and what its account states."""
-    _role_name: ClassVar[str]
+    role_name: ClassVar[str]
+    """The role as text: the scope of its accounts."""
     kind: ClassVar[str]
     """What sort of device it is: lower-case letters, digits, `_` and `-`."""
     figures: ClassVar[tuple[Figure, ...]] = ()
@@ -108,7 +109,7 @@ class Agent:
         """Put methods that the subclass overrides into the tables that it inherits."""
         super().__init_subclass__()
         if "role" in vars(cls):
-            cls._role_name = cls.role.value
+            cls.role_name = cls.role.value
         cls.handlers = {
             message_class: getattr(cls, each.__name__, each) for message_class, each in cls.handlers.items()
         }
@@ -250,8 +251,8 @@ class Agent:
             self.balance_neur,
             self.refused,
             self.kind,
-            self.read_figures(),
-            self._role_name,
+            self.read_figures() if self.figures else NO_FIGURES,
+            self.role_name,
         )
 
     def restore_from(self, previous: Self) -> None:

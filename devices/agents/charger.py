@@ -272,7 +272,7 @@ class Charger(Buyer):
             opened_because=connector.opened_because if connector is not None else "",
         )
         self._begin_account()
-        return [(state.scope, state)]
+        return [(self.role_name, state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         **Buyer.handlers,

@@ -211,7 +211,7 @@ class Vehicle(Agent):
         )
         trip.driven_wh = 0
         reservation.begin_account()
-        return [(state.scope, state)]
+        return [(self.role_name, state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Tick: Agent.on_tick,

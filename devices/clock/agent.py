@@ -342,7 +342,7 @@ class Clock(Agent):
             settings=self._settings_plan.current,
             revision=self._controls.revision,
         )
-        return state.scope, state
+        return self.role_name, state
 
     handlers: ClassVar[dict[type[Message], Handler]] = {
         Ready: _on_ready,

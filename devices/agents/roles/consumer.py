@@ -43,7 +43,7 @@ class Consumer(Buyer):
             bought_wh=purchases.bought_wh,
             paid_neur=purchases.paid_neur,
         )
-        return [(state.scope, state)]
+        return [(self.role_name, state)]
 
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,

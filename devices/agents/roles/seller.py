@@ -228,6 +228,6 @@ class Seller(Agent):
             earned_neur=sales.earned_neur,
             faults=self.faults,
         )
-        return state.scope, state
+        return self.role_name, state
 
     handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Receipt: on_receipt}

@@ -122,7 +122,7 @@ class Storage(Producer, Buyer):
             discharge_loss_wh=taken_wh - fed_in_wh,
             faults=self.faults,
         )
-        return [(state.scope, state)]
+        return [(self.role_name, state)]
 
     handlers: ClassVar[dict[type[Message], Handler]] = {**Producer.handlers, **Buyer.handlers}
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
