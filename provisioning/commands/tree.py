@@ -86,8 +86,8 @@ DEPLOY: Final = Group(
 BROKER: Final = Group(
     "broker",
     "check a broker of your own",
-    "A site can use a broker of yours: Mosquitto, EMQX or another with MQTT 5. docs/how-to/site/broker.md\n"
-    "describes topics and access rules; `gridfleet site broker` starts one.",
+    "A site can use a broker of yours: Mosquitto, EMQX or another with MQTT 5. docs/how-to/site/existing-broker.md\n"
+    "says how; docs/reference/messages.md lists topics and access rules. `gridfleet site broker` starts one.",
     (command_of("check", broker_check),),
 )
 INFLUX: Final = Group(

@@ -83,7 +83,7 @@ def prepared(example: str) -> str:
     if "broker --secrets" in example:
         return "gridfleet site init >/dev/null\n"
     if "site rotate" in example:
-        return f"gridfleet site init {'my-site' if 'my-site' in example else ''} >/dev/null\n"
+        return "gridfleet site init >/dev/null\n"
     if " health " in example:
         beat = (
             "from pathlib import Path; from gridfleet.provisioning.processes.heartbeat import Heartbeat; "

@@ -14,6 +14,7 @@ DESCRIPTION: Final = (
     "tokens and data directories, and next to it the file .env with the user id of the containers: yours, or 10001\n"
     "if you are root. Called again, it adds what is missing and updates the rest; secrets stay the same."
 )
+COMPOSE_FILE: Final = "docker-compose.yml"
 EXAMPLES: Final = (
     "gridfleet deploy compose",
     "gridfleet deploy compose storm --set vehicles.count=60 --host broker.example",
@@ -51,5 +52,12 @@ def execute(arguments: argparse.Namespace) -> int:
     except OSError as error:
         problem = f"cannot be used ({error_reason(error)}): name a folder that can be written to"
         raise CommandError(error.filename or folder, problem) from None
-    print("Next      make dist && docker compose --profile fleet --profile observe up --build")
+    start = "docker compose --profile fleet --profile observe up --build"
+    if (folder.absolute().parent / COMPOSE_FILE).is_file():
+        print(f"Next      make dist && {start}")
+    else:
+        print(
+            f"Next      there is no {COMPOSE_FILE} here: call this command in a checkout of GridFleet,\n"
+            f"          or copy {folder} and .env beside its {COMPOSE_FILE}; then, there: make dist && {start}"
+        )
     return ExitCode.SUCCESS

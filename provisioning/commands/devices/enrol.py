@@ -17,7 +17,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet device enrol my-charger.toml",
-    "gridfleet device enrol my-charger.toml --secrets my-site --out my-charger",
+    "gridfleet device enrol my-charger.toml --out my-charger",
 )
 
 

@@ -17,7 +17,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet site init",
     "gridfleet site init --scenario storm --host broker.example 192.0.2.1",
-    "gridfleet site init my-site --processes 4",
+    "gridfleet site init --processes 4",
 )
 
 

@@ -16,7 +16,7 @@ DESCRIPTION: Final = (
 )
 EXAMPLES: Final = (
     "gridfleet site rotate",
-    "gridfleet site rotate my-site --only charger-07 server",
+    "gridfleet site rotate --only charger-07 server",
 )
 
 
