@@ -1,8 +1,8 @@
-"""Compare sets of runs: mean and spread of each key figure over the seeds, as CSV and as a page."""
+"""Compare sets of runs: mean and spread of each key figure over the seeds, and each run, as CSV and as a page."""
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,6 +15,7 @@ from gridfleet.dashboards.plots.image_files import inline_svg, save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.reports.html_page import document, figure_html, table
 from gridfleet.dashboards.reports.metrics import Metric, metric_values, metrics_of, number_text, page_unit
+from gridfleet.dashboards.reports.summary import BROKEN, HOLDS
 from gridfleet.dashboards.store.database import Store
 
 LEVEL: Final = 0.95
@@ -27,11 +28,16 @@ _T: Final = (
 _Z: Final = 1.959964
 """The same of the normal distribution."""
 CSV_HEADER: Final = "label,metric,unit,runs,mean,sd,min,max"
+CSV_FILE: Final = "compare.csv"
+RUNS_FILE: Final = "runs.csv"
 _INTRODUCTION: Final = (
-    "Each figure is the mean over the runs of a set ± the standard deviation, with the range in brackets."
+    "Each figure is the mean over the runs of a set ± the standard deviation, with the range in brackets; n is the "
+    "number of runs that have the figure, where not all do."
 )
 _FOOTER: Final = (
-    'The same figures as a file: <a href="compare.csv">compare.csv</a>; each figure as PNG in '
+    'The same figures as a file: <a href="compare.csv">compare.csv</a>; those of each run: '
+    '<a href="runs.csv">runs.csv</a>; '
+    "each figure as PNG in "
     '<a href="plots/">plots/</a>.'
 )
 
@@ -44,6 +50,15 @@ class RunResult:
     figures: dict[str, float]
     """The metrics of `gridfleet.dashboards.reports.metrics`, NaN where there was nothing to measure."""
     curves: Curves
+    algorithm: str = ""
+    """The offer ranking that the run began with."""
+    breached: tuple[str, ...] = ()
+    """The names of the invariants that the run breached."""
+
+    @property
+    def verdict(self) -> str:
+        """The auditor's verdict, as in summary.json."""
+        return BROKEN if self.breached else HOLDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +73,18 @@ class Spread:
     """Standard deviation of the sample; 0 for a single run."""
     min: float
     max: float
+    of: int
+    """How many runs the set has; `runs` of them have a value."""
 
     @property
     def half_width(self) -> float:
         """Half of the width of the mean's 95 % confidence interval; NaN for fewer than two runs."""
         return half_width(self.sd, self.runs)
+
+    @property
+    def count_text(self) -> str:
+        """The number of runs with a value, as ` (n=2)`; nothing where all runs have one."""
+        return f" (n={self.runs})" if 0 < self.runs < self.of else ""
 
     def text(self) -> str:
         """Return mean ± standard deviation as text, with the range on a second line."""
@@ -71,9 +93,10 @@ class Spread:
         places = self.metric.places
         mean = number_text(self.mean, places)
         if self.runs == 1:
-            return mean
+            return f"{mean}{self.count_text}"
         spread = number_text(self.sd, max(places, 1))
-        return f"{mean} ± {spread}\n({number_text(self.min, places)} to {number_text(self.max, places)})"
+        ends = f"({number_text(self.min, places)} to {number_text(self.max, places)})"
+        return f"{mean} ± {spread}{self.count_text}\n{ends}"
 
 
 def half_width(standard_deviation: float, runs: int) -> float:
@@ -99,9 +122,10 @@ def student_t(freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def result_of(store: Store) -> RunResult:
-    """Return what a comparison needs of a run."""
-    return RunResult(store.facts().seed, metric_values(store), curves_of(store))
+def result_of(store: Store, algorithm: str = "") -> RunResult:
+    """Return what a comparison needs of a run; `algorithm` is the offer ranking that it began with."""
+    breached = tuple(found.name for found in store.invariants() if not found.holds)
+    return RunResult(store.facts().seed, metric_values(store), curves_of(store), algorithm, breached)
 
 
 def compare(results: Mapping[str, Sequence[RunResult]]) -> list[Spread]:
@@ -116,17 +140,19 @@ def spread_of(label: str, metric: Metric, runs: Sequence[RunResult]) -> Spread:
     """Return one metric's spread over a set of runs."""
     values = sorted(v for v in (run.figures.get(metric.name, math.nan) for run in runs) if not math.isnan(v))
     if not values:
-        return Spread(label, metric, 0, math.nan, math.nan, math.nan, math.nan)
+        return Spread(label, metric, 0, math.nan, math.nan, math.nan, math.nan, len(runs))
     sd = stdev(values) if len(values) > 1 else 0.0
-    return Spread(label, metric, len(values), fmean(values), sd, values[0], values[-1])
+    return Spread(label, metric, len(values), fmean(values), sd, values[0], values[-1], len(runs))
 
 
 def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path) -> Path:
-    """Write compare.html, compare.csv and plots/compare-<name>.png; return the page's path."""
+    """Write compare.html, compare.csv, runs.csv and plots/compare-<name>.png; return the page's path."""
     spreads = compare(results)
     plots = directory / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    _write_csv(spreads, directory / "compare.csv")
+    _write_csv(spreads, directory / CSV_FILE)
+    rows = (((label, run.algorithm), run) for label, runs in results.items() for run in runs)
+    write_runs(directory / RUNS_FILE, ("set", "algorithm"), rows, spreads)
     figures, curves = (
         _by_metric(spreads),
         {label: [run.curves for run in runs] for label, runs in results.items()},
@@ -141,6 +167,26 @@ def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path
     path = directory / "compare.html"
     path.write_text(_page(results, spreads, pictures), encoding="utf-8", newline="\n")
     return path
+
+
+def write_runs(
+    path: Path,
+    columns: Sequence[str],
+    runs: Iterable[tuple[Sequence[str], RunResult]],
+    spreads: Iterable[Spread],
+) -> None:
+    """Write a CSV file with a row for each run: what it belongs to, seed, the metrics of `spreads`, verdict.
+
+    `columns` name what a run belongs to. A metric that the run does not have is empty.
+    """
+    metrics = list(dict.fromkeys(spread.metric.name for spread in spreads))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*columns, "seed", *metrics, "verdict"])
+        for written, run in runs:
+            figures = (run.figures.get(name, math.nan) for name in metrics)
+            numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in figures)
+            writer.writerow([*written, run.seed, *numbers, run.verdict])
 
 
 def _by_metric(spreads: Sequence[Spread]) -> dict[str, list[tuple[str, float, float, float, float]]]:

@@ -1,7 +1,5 @@
 """A sweep: the key figures of runs with several values of one or more keys, as CSV and as a figure."""
 
-import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +8,10 @@ from typing import Final
 from gridfleet.dashboards.plots.image_files import save_png
 from gridfleet.dashboards.plots.style import house_style
 from gridfleet.dashboards.plots.sweep_plots import SweepLine, sweep_figure
-from gridfleet.dashboards.reports.comparison import RunResult, Spread
+from gridfleet.dashboards.reports.comparison import RunResult, Spread, write_runs
 
 CSV_FILE: Final = "sweep.csv"
 PLOT_FILE: Final = "sweep.png"
-VERDICTS: Final = {True: "holds", False: "broken"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +26,15 @@ class SweepPoint:
     """The value of each key, as it was given."""
     first_value: object
     """The value of the first key."""
-    runs: tuple[tuple[RunResult, bool], ...]
-    """The result of each run, and whether its auditor's verdict is that all invariants hold."""
+    runs: tuple[RunResult, ...]
 
 
 def write_sweep(
     keys: Sequence[str], points: Sequence[SweepPoint], spreads: Sequence[Spread], directory: Path
 ) -> None:
     """Write sweep.csv, a row for each run, and plots/sweep.png; `spreads` are those of the points, by their labels."""
-    metrics = list(dict.fromkeys(spread.metric.name for spread in spreads))
-    with (directory / CSV_FILE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*keys, "seed", *metrics, "verdict"])
-        for point in points:
-            for result, holds in point.runs:
-                figures = (result.figures.get(name, math.nan) for name in metrics)
-                numbers = ("" if math.isnan(n) else f"{n:.6f}" for n in figures)
-                writer.writerow([*point.written, result.seed, *numbers, VERDICTS[holds]])
+    rows = ((point.written, run) for point in points for run in point.runs)
+    write_runs(directory / CSV_FILE, keys, rows, spreads)
     plots = directory / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     with house_style():

@@ -12,7 +12,10 @@ from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, Agen
 
 
 class BatterySettings(AgentSettings):
-    """A battery: its size, its power, and the prices between which it works."""
+    """A battery: its size, its power, and the prices between which it works.
+
+    It loses 10 % of what it charges and 6 % of what it discharges.
+    """
 
     capacity_kwh: Annotated[float, Field(ge=0.1, le=1_000_000)] = 1000.0
     """Usable capacity."""
@@ -23,7 +26,7 @@ class BatterySettings(AgentSettings):
     buying_price_eur_per_kwh: Price = 0.3
     """Its bid, for energy that is left over."""
     selling_price_eur_per_kwh: Price = 0.9
-    """It sells where bids at this price or above were not served in the tick before."""
+    """It sells where bids at this price or above were not served in the tick before: a trigger, not a reserve price."""
 
 
 def build(context: AgentContext[BatterySettings]) -> Agent:

@@ -10,7 +10,6 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
@@ -26,27 +25,17 @@ POLL_S: Final = 0.2
 """Seconds between two checks for Ctrl-C."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredRun:
-    """The key figures of one run, and the names of the invariants that it breached."""
-
-    result: RunResult
-    breached: tuple[str, ...]
-
-
-def measure_run(scenario: Scenario) -> MeasuredRun:
+def measure_run(scenario: Scenario) -> RunResult:
     """Simulate a scenario and return only its key figures."""
     with open_recording(scenario, None) as recorded:
         Simulation(scenario, receivers=(recorded.receive,)).run()
         recorded.finish()
-        store = recorded.store
-        breached = tuple(found.name for found in store.invariants() if not found.holds)
-        return MeasuredRun(result_of(store), breached)
+        return result_of(recorded.store, scenario.settings.algorithm)
 
 
 def run_batch(
     sets: Mapping[str, Sequence[Scenario]], jobs: int | None, title: str
-) -> tuple[dict[str, list[MeasuredRun]], bool]:
+) -> tuple[dict[str, list[RunResult]], bool]:
     """Simulate every scenario of every set in `jobs` processes; return the runs by set, and whether it was interrupted.
 
     The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned. `title` is that of the
@@ -65,14 +54,14 @@ def run_batch(
             raise
         if interruption.requested:
             _stop(futures)
-    measured: dict[str, list[MeasuredRun]] = {label: [] for label in sets}
+    measured: dict[str, list[RunResult]] = {label: [] for label in sets}
     for (label, _), future in zip(order, futures, strict=True):
         if not interruption.requested or _succeeded(future):
             measured[label].append(future.result())
     return {label: runs for label, runs in measured.items() if runs}, interruption.requested
 
 
-def finish_batch(measured: Mapping[str, Sequence[MeasuredRun]], done: str, *, interrupted: bool) -> ExitCode:
+def finish_batch(measured: Mapping[str, Sequence[RunResult]], done: str, *, interrupted: bool) -> ExitCode:
     """Print what went wrong in a batch; return the exit code. `done` is what was done with the runs, as a word."""
     if interrupted:
         result = f"only the finished runs are {done}" if measured else "no run had finished"
@@ -80,11 +69,11 @@ def finish_batch(measured: Mapping[str, Sequence[MeasuredRun]], done: str, *, in
         return ExitCode.INTERRUPTED
     breached = [(label, each) for label, runs in measured.items() for each in runs if each.breached]
     for label, each in breached:
-        print_message(f"gridfleet: {label}, seed {each.result.seed}: breached {', '.join(each.breached)}")
+        print_message(f"gridfleet: {label}, seed {each.seed}: breached {', '.join(each.breached)}")
     return ExitCode.BREACHED if breached else ExitCode.SUCCESS
 
 
-def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption, title: str) -> None:
+def _await(futures: Sequence[Future[RunResult]], interruption: Interruption, title: str) -> None:
     """Wait until all runs are done, one has failed, or Ctrl-C was pressed."""
     with count_bar(title, len(futures)) as count:
         pending = set(futures)
@@ -95,7 +84,7 @@ def _await(futures: Sequence[Future[MeasuredRun]], interruption: Interruption, t
             count(len(futures) - len(pending))
 
 
-def _stop(futures: Sequence[Future[MeasuredRun]]) -> None:
+def _stop(futures: Sequence[Future[RunResult]]) -> None:
     """Cancel the runs that have not ended."""
     for future in futures:
         future.cancel()
@@ -103,7 +92,7 @@ def _stop(futures: Sequence[Future[MeasuredRun]]) -> None:
         child.terminate()
 
 
-def _succeeded(future: Future[MeasuredRun]) -> bool:
+def _succeeded(future: Future[RunResult]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 

@@ -4,15 +4,20 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from gridfleet.dashboards.reports.comparison import RunResult, Spread, compare, write_comparison
 from gridfleet.dashboards.reports.metrics import number_text
 from gridfleet.provisioning.cli.terminal import coloured
 from gridfleet.provisioning.runs.results import clear_results, writing_results
 
+COLUMNS: Final = 100
+"""How wide a table is in a file or a pipe."""
+_GAP: Final = 2
+
 
 def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
-    """Write compare.html, compare.csv and plots; print the table."""
+    """Write compare.html, compare.csv, runs.csv and plots; print the table."""
     print(table_text(compare(results), list(results), terminal_columns()), flush=True)
     with writing_results(directory, "make room, then compare again"):
         clear_results(directory)
@@ -20,9 +25,9 @@ def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path)
     print(f"Report  {page}")
 
 
-def terminal_columns() -> int | None:
-    """Return the width of the terminal in characters; None where standard output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_columns() -> int:
+    """Return the width of the terminal in characters; COLUMNS where standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else COLUMNS
 
 
 def table_text(
@@ -30,25 +35,34 @@ def table_text(
     labels: Sequence[str],
     columns: int | None = None,
     width: Callable[[Spread], float] = lambda spread: spread.sd,
+    heads: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> str:
     """Return a table of mean ± standard deviation, or another `width`: a row per metric, a column per set.
 
-    A table wider than `columns` characters is split into blocks.
+    The head has the labels, or a line for each of `heads`: a name, and the text of each set. A table wider than
+    `columns` characters is split into blocks.
     """
+    over = [(name, dict(zip(labels, texts, strict=True))) for name, texts in heads or [("", labels)]]
     cells = {(spread.metric.name, spread.label): _cell(spread, width(spread)) for spread in spreads}
     metrics = list(dict.fromkeys(spread.metric for spread in spreads))
-    heads = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in metrics]
-    first = max(map(len, heads))
-    widths = {label: max(len(label), *(len(cells[m.name, label]) for m in metrics)) for label in labels}
+    titles = [f"{metric.title}, {metric.unit}" if metric.unit else metric.title for metric in metrics]
+    first = max(map(len, (*titles, *(name for name, _ in over))))
+    widths = {
+        label: max(*(len(texts[label]) for _, texts in over), *(len(cells[m.name, label]) for m in metrics))
+        for label in labels
+    }
     blocks = []
     left = list(labels)
     while left:
         block, room = [left.pop(0)], (columns or sys.maxsize) - first
-        while left and sum(widths[label] + 2 for label in (*block, left[0])) <= room:
+        while left and sum(widths[label] + _GAP for label in (*block, left[0])) <= room:
             block.append(left.pop(0))
-        lines = [coloured(_line("", first, [(label, widths[label]) for label in block]), "bold")]
-        for metric, head in zip(metrics, heads, strict=True):
-            lines.append(_line(head, first, [(cells[metric.name, label], widths[label]) for label in block]))
+        lines = [
+            coloured(_line(name, first, [(texts[label], widths[label]) for label in block]), "bold")
+            for name, texts in over
+        ]
+        for metric, title in zip(metrics, titles, strict=True):
+            lines.append(_line(title, first, [(cells[metric.name, label], widths[label]) for label in block]))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -60,6 +74,6 @@ def _line(head: str, first: int, cells: Sequence[tuple[str, int]]) -> str:
 def _cell(spread: Spread, width: float) -> str:
     places = spread.metric.places
     mean = number_text(spread.mean, places).replace("\u202f", " ")
-    return (
-        f"{mean} ± {number_text(width, max(places, 1))}".replace("\u202f", " ") if spread.runs > 1 else mean
-    )
+    if spread.runs > 1:
+        mean += f" ± {number_text(width, max(places, 1))}".replace("\u202f", " ")
+    return mean + spread.count_text

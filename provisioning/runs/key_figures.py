@@ -21,7 +21,7 @@ GROUPS: Final = {
         "reactor_share",
         "charger_stored_end_kwh",
     ),
-    "Storages": ("storage_bought_kwh", "storage_sold_kwh", "storage_stored_end_kwh"),
+    "Storages": ("storage_bought_kwh", "storage_sold_kwh", "storage_loss_kwh", "storage_stored_end_kwh"),
     "Prices": ("mean_price", "lowest_price", "paid_eur"),
     "Charging": (
         "accepted_offers",

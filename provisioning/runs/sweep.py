@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.dashboards.reports.comparison import LEVEL, compare
+from gridfleet.dashboards.reports.comparison import LEVEL, RunResult, compare
 from gridfleet.dashboards.reports.sweep import CSV_FILE, PLOT_FILE, SweepPoint, write_sweep
 from gridfleet.devices.config.scenario import Change, Scenario
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.scenario_options import over_seeds, scenario_with_changes
-from gridfleet.provisioning.runs.batch_runner import MeasuredRun
 from gridfleet.provisioning.runs.comparison_table import table_text, terminal_columns
 from gridfleet.provisioning.runs.results import clear_results, writing_results
 from gridfleet.provisioning.runs.variations import (
@@ -80,12 +79,12 @@ class Sweep:
             raise SweepError("\n".join(mistakes))
         return sets
 
-    def points(self, measured: Mapping[str, Sequence[MeasuredRun]]) -> list[SweepPoint]:
+    def points(self, measured: Mapping[str, Sequence[RunResult]]) -> list[SweepPoint]:
         """Return the combinations that have runs, in the order of the grid."""
         found = []
         for changes in grid(self.variations):
             label = self._label(changes)
-            runs = tuple((each.result, not each.breached) for each in measured.get(label, ()))
+            runs = tuple(measured.get(label, ()))
             if runs:
                 written = tuple(_value_text(change) for change in changes)
                 others = self._label(changes, self._names[0])
@@ -98,12 +97,13 @@ class Sweep:
         return " ".join(f"{name}={_value_text(each)}" for name, each in pairs if name != without)
 
 
-def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[MeasuredRun]], directory: Path) -> None:
+def write_and_print(sweep: Sweep, measured: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
     """Write sweep.csv and the figure; print mean and confidence interval of every key figure for each combination."""
     points = sweep.points(measured)
-    spreads = compare({point.label: [result for result, _ in point.runs] for point in points})
+    spreads = compare({point.label: point.runs for point in points})
+    heads = [(key, [point.written[place] for point in points]) for place, key in enumerate(sweep.keys)]
     labels = [point.label for point in points]
-    print(table_text(spreads, labels, terminal_columns(), lambda spread: spread.half_width))
+    print(table_text(spreads, labels, terminal_columns(), lambda spread: spread.half_width, heads))
     if any(len(point.runs) > 1 for point in points):
         print(f"Mean of the seeds ± half of its {100 * LEVEL:.0f} % confidence interval", flush=True)
     with writing_results(directory, "make room, then sweep again"):

@@ -1,4 +1,6 @@
 import csv
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.commands.runs.compare import scenario_sets
 from gridfleet.provisioning.runs import batch_runner
-from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run
-from gridfleet.provisioning.runs.comparison_table import table_text
+from gridfleet.provisioning.runs.batch_runner import measure_run
+from gridfleet.provisioning.runs.comparison_table import COLUMNS, table_text
 from tests.provisioning.shell import gridfleet
 
 WORDS = ("compare", "normal", "--algorithm", "best,random", "--seeds", "2", "--ticks", "6", "--jobs", "2")
@@ -36,6 +38,15 @@ def test_two_algorithms_over_two_seeds_in_two_processes(tmp_path: Path) -> None:
         ("normal best", "2"),
         ("normal random", "2"),
     }
+    with (tmp_path / "one" / "runs.csv").open() as file:
+        runs = list(csv.DictReader(file))
+    assert [(row["set"], row["algorithm"], row["seed"], row["verdict"]) for row in runs] == [
+        (f"normal {name}", name, seed, "holds") for name in ("best", "random") for seed in ("49", "50")
+    ]
+    means = {row["label"]: float(row["mean"]) for row in rows if row["metric"] == "mean_price"}
+    for label, mean in means.items():
+        prices = [float(row["mean_price"]) for row in runs if row["set"] == label]
+        assert sum(prices) / 2 == pytest.approx(mean, abs=1e-6)
     names = sorted(
         path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
     )
@@ -86,7 +97,7 @@ def test_a_breach_is_printed_with_its_seed(
 ) -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "2", *SMALL]))
     good, bad = (measure_run(scenario) for scenario in sets["normal"])
-    measured = {"normal": [good, MeasuredRun(bad.result, ("energy", "ports"))]}
+    measured = {"normal": [good, replace(bad, breached=("energy", "ports"))]}
     monkeypatch.setattr(batch_runner, "run_batch", lambda *_: (measured, False))
     assert main(["compare", "normal", "--out", str(tmp_path)]) == ExitCode.BREACHED
     assert capsys.readouterr().err == "gridfleet: normal, seed 50: breached energy, ports\n"
@@ -94,10 +105,34 @@ def test_a_breach_is_printed_with_its_seed(
 
 def test_a_wide_table_is_split_into_blocks() -> None:
     sets = scenario_sets(make_parser().parse_args(["compare", "normal", "--seeds", "1", *SMALL]))
-    result = measure_run(sets["normal"][0]).result
+    result = measure_run(sets["normal"][0])
     labels = [f"set number {number}" for number in range(5)]
     text = table_text(compare({label: [result] for label in labels}), labels, columns=90)
     assert max(map(len, text.splitlines())) <= 90
     blocks = text.split("\n\n")
     assert len(blocks) > 1
     assert " ".join(" ".join(block.splitlines()[0].split()) for block in blocks) == " ".join(labels)
+
+
+def test_a_mean_over_fewer_runs_than_asked_shows_their_number() -> None:
+    first = measure_run(scenario_sets(make_parser().parse_args(["compare", "normal", *SMALL]))["normal"][0])
+    runs = [
+        replace(first, figures={**first.figures, "full_after_h": hours}) for hours in (2.0, 4.0, math.nan)
+    ]
+    spreads = compare({"normal": runs})
+    (full,) = (spread for spread in spreads if spread.metric.name == "full_after_h")
+    assert full.text().splitlines()[0] == "3.00 ± 1.41 (n=2)"
+    lines = table_text(spreads, ["normal"]).splitlines()
+    assert [line.rpartition("  ")[2] for line in lines if "(n=" in line] == ["3.00 ± 1.41 (n=2)"]
+
+
+def test_a_table_of_combinations_has_a_line_for_each_key_and_fits() -> None:
+    result = measure_run(scenario_sets(make_parser().parse_args(["compare", "normal", *SMALL]))["normal"][0])
+    pairs = [(rule, ranking) for rule in ("pay-as-bid", "uniform-price") for ranking in ("best", "random")]
+    labels = [f"clearing_rule={rule} algorithm={ranking}" for rule, ranking in pairs]
+    keys = ("settings.clearing_rule", "settings.algorithm")
+    heads = [(key, [pair[place] for pair in pairs]) for place, key in enumerate(keys)]
+    text = table_text(compare({label: [result] * 3 for label in labels}), labels, COLUMNS, heads=heads)
+    assert max(map(len, text.splitlines())) <= COLUMNS
+    heads_of = [line.split()[1:] for line in text.splitlines() if line.startswith("settings.algorithm")]
+    assert [word for words in heads_of for word in words] == ["best", "random", "best", "random"]

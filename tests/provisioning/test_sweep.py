@@ -1,6 +1,7 @@
 """`gridfleet sweep`: the grid, every mistake at once, and what it writes."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.commands.parser import make_parser
 from gridfleet.provisioning.runs import batch_runner
-from gridfleet.provisioning.runs.batch_runner import MeasuredRun, measure_run
+from gridfleet.provisioning.runs.batch_runner import measure_run
 from gridfleet.provisioning.runs.sweep import Sweep
 from gridfleet.provisioning.runs.variations import grid, parse_variation
 from tests.provisioning.shell import gridfleet, on_terminal
@@ -162,7 +163,7 @@ def test_results_are_a_row_for_each_run_a_table_and_a_figure(tmp_path: Path) -> 
         "Mean of the seeds ± half of its 95 % confidence interval",
         "Files   one/: sweep.csv, plots/sweep.png",
     ]
-    (messages,) = (line for line in lines if line.startswith("Messages"))
+    messages = "".join(line for line in lines if line.startswith("Messages"))
     assert messages.count(" ± ") == 4
     with (tmp_path / "one" / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -186,7 +187,7 @@ def test_the_newest_sweep_has_a_link_and_a_breach_is_in_the_results(
     words = ["--vary", "vehicles.count=2,3", "--seeds", "1", *SMALL]
     sets = _sweep(*words).scenarios()
     measured = {label: [measure_run(runs[0])] for label, runs in sets.items()}
-    measured["count=3"] = [MeasuredRun(measured["count=3"][0].result, ("energy",))]
+    measured["count=3"] = [replace(measured["count=3"][0], breached=("energy",))]
     monkeypatch.setattr(batch_runner, "run_batch", lambda *_: (measured, False))
     assert main(["sweep", "normal", *words]) == ExitCode.BREACHED
     captured = capsys.readouterr()

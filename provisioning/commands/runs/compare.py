@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 HELP: Final = "compare scenarios and algorithms over several seeds"
 DESCRIPTION: Final = (
     "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
-    "and standard deviation of each metric over the seeds. Writes compare.html, compare.csv and plots as PNG."
+    "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a row\n"
+    "for each run, and plots as PNG. Use it for whole scenarios and rankings side by side; for the values of any\n"
+    "other key, such as a clearing rule, use `gridfleet sweep`."
 )
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
@@ -60,8 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
         measured, interrupted = run_batch(sets, arguments.jobs, "compare")
         if measured:
-            results = {label: [each.result for each in runs] for label, runs in measured.items()}
-            write_and_print(results, folder.path)
+            write_and_print(measured, folder.path)
             folder.begin()
     return finish_batch(measured, "compared", interrupted=interrupted)
 

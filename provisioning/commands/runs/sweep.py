@@ -15,11 +15,14 @@ HELP: Final = "simulate several values of keys over several seeds"
 DESCRIPTION: Final = (
     "Simulate a scenario with every combination of the values of one or more keys, and several seeds, in parallel\n"
     "processes. Print the mean of each key figure over the seeds with its 95 % confidence interval. Writes\n"
-    "sweep.csv, with a row for each run, and a plot of the key figures over the first key."
+    "sweep.csv, with a row for each run, and a plot of the key figures over the first key. The intervals are of\n"
+    "levels: for the difference of two combinations, subtract the rows of sweep.csv with equal seeds. To see whole\n"
+    "scenarios side by side on a page, use `gridfleet compare`."
 )
 EXAMPLES: Final = (
     "gridfleet sweep normal --vary settings.turbine_scale=0:2:0.5",
     "gridfleet sweep normal --vary vehicles.count=20,40,60 --vary settings.algorithm=best,random --seeds 5",
+    "gridfleet sweep normal --vary settings.clearing_rule=pay-as-bid,uniform-price",
 )
 SEEDS: Final = 3
 ASK_ABOVE_RUNS: Final = 200
