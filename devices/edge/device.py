@@ -21,7 +21,6 @@ from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.agents.roles.seller import Seller
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.edge import real_time
-from gridfleet.devices.edge.control_errors import sample_of
 from gridfleet.devices.edge.device_agent import build_agent, control_loop
 from gridfleet.devices.edge.hardware.board import Board
 from gridfleet.devices.edge.hardware.control import AgentStatus, ControlLoop
@@ -145,6 +144,8 @@ class Device:
         readings, faults = self._readings()
         if not readings and not faults:
             return
+        from gridfleet.devices.edge.control_errors import sample_of
+
         self._publish_or_queue(sample_of(self.file, self.control, readings, faults))
 
     def publish_queued(self) -> None:

@@ -14,7 +14,6 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.devices.config.device_file import DeviceFile
-from gridfleet.devices.edge.control_errors import explained
 from gridfleet.devices.edge.device import Device
 from gridfleet.devices.edge.hardware.board import Board, raspberry_pi
 from gridfleet.devices.edge.hardware.control_thread import ControlThread
@@ -91,6 +90,8 @@ class DeviceProcess:
             if stop():
                 break
         if self._thread is not None and self._thread.failure is not None:
+            from gridfleet.devices.edge.control_errors import explained
+
             raise explained(self.file, self.device.control, self._thread.failure)
 
     @property

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.provisioning.cli.exit_codes import CommandError
-from gridfleet.provisioning.deploy.distribution import ROOT, build_wheel
 from gridfleet.provisioning.upgrade.bundle import MANIFEST, REQUIREMENTS, Bundle, sha256_of
 
 MACHINES: Final = ("aarch64", "armv7l", "x86_64")
@@ -52,6 +51,7 @@ def make_bundle(
     projects, of other packages. Raises CommandError for a folder with other files in it, where a wheel cannot be built
     or downloaded, and where an added package needs one that is not there.
     """
+    # it reads archives and metadata, whose modules cost a device a megabyte
     from gridfleet.provisioning.deploy.added_wheels import add_wheel, check_dependencies
 
     if path.exists() and any(path.iterdir()) and not (path / MANIFEST).is_file():
@@ -79,6 +79,8 @@ def make_bundle(
 
 
 def _collect(folder: Path, platform: Platform) -> None:
+    from gridfleet.provisioning.deploy.distribution import ROOT, build_wheel
+
     if not (ROOT / LOCK).is_file():
         raise CommandError(
             "gridfleet device bundle", f"needs the source tree with {LOCK}: run it in a git checkout"
@@ -96,6 +98,8 @@ def _download(folder: Path, platform: Platform) -> None:
 
 
 def _pip(command: str, *options: str, folder: Path) -> None:
+    from gridfleet.provisioning.deploy.distribution import ROOT
+
     arguments = [command, *options, f"--requirement={ROOT / LOCK}", f"--dest={folder}"]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],

@@ -9,7 +9,6 @@ from gridfleet.provisioning.cli.arguments import add_scenario, add_set, whole_nu
 from gridfleet.provisioning.cli.clock_options import seconds
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.deploy.kubernetes.broker import HEADLESS
-from gridfleet.provisioning.deploy.kubernetes.manifests import public_objects, secret_objects
 from gridfleet.provisioning.deploy.kubernetes.site import TOKEN, KubernetesSite
 from gridfleet.provisioning.deploy.site_files import (
     emqx_files,
@@ -171,6 +170,7 @@ def _broker(
 
 def _write(folder: Path, site: KubernetesSite) -> None:
     from gridfleet.broker.yaml_text import yaml_documents
+    from gridfleet.provisioning.deploy.kubernetes.manifests import public_objects, secret_objects
 
     write_secret(folder / "secrets.yaml", yaml_documents(secret_objects(site)).encode())
     (folder / "gridfleet.yaml").write_text(yaml_documents(public_objects(site)), encoding="utf-8")
