@@ -173,7 +173,7 @@ class SiteView:
             "stored": totals.stored_wh,
         }
         self.new_lines.append(
-            f"tick {tick + 1:>5}  {short_time_text(finished.simulated_ms)}  price {finished.prices}  "
+            f"tick {tick + 1:>5}  {short_time_text(finished.simulated_ms)}  lowest / mean price {finished.prices}  "
             + "  ".join(f"{name} {wh / WH_PER_KWH:.0f} kWh" for name, wh in energies.items())
         )
         self._finished_ticks += 1

@@ -45,7 +45,7 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
 
     A run whose tick the broker retains is resumed, unless `fresh`; a new one begins when every device of the scenario
     is online, or after `wait_s` seconds. `on_loop` gets the loop before it runs. A lost broker is reconnected to;
-    raises BrokerError when the broker rejects the clock.
+    raises BrokerError when the broker rejects the clock, and when another clock of the site is ahead of it.
     """
     with MqttLoop(address, schema=SCHEMA, max_wait_s=MAX_RECONNECT_S) as loop:
         on_loop(loop)
@@ -65,6 +65,11 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
             while not (clock.finished or stop_requested()):
                 loop.run_until(lambda: clock.finished or stop_requested(), POLL_S)
                 outages.check()
+                if runner.other_clock is not None:
+                    raise BrokerError(
+                        f"another clock runs for {fleet.scenario.site} and is ahead (tick {runner.other_clock.tick}): "
+                        "this one ends, because a site has one clock; to replace the other, stop it first"
+                    )
         finally:
             runner.stop()
         return clock.finished

@@ -25,6 +25,8 @@ class ClockRunner(AgentRunner):
         """The last tick of an earlier clock, as the broker retains it."""
         self.received_retained = False
         """Whether the clock's own birth has come back from the broker, and so every retained message before it."""
+        self.other_clock: Tick | None = None
+        """A tick of another clock that runs for the same site and is ahead of this one."""
         self._begun = False
         self._early_controls: list[tuple[Address, Message]] = []
         super().__init__(agent, channels, decoder, credentials)
@@ -45,8 +47,14 @@ class ClockRunner(AgentRunner):
             super().receive(address, message)
 
     def receive_own(self, message: Message) -> None:
-        """Take the tick at which an earlier clock stopped."""
+        """Take the tick at which an earlier clock stopped; afterwards, notice the ticks of another clock."""
         if self._begun:
+            present = self.agent.tick_message
+            if isinstance(message, Tick) and (message.epoch, message.simulated_ms) > (
+                self.agent.epoch,
+                present.simulated_ms,
+            ):
+                self.other_clock = message
             return
         if isinstance(message, Tick):
             self.retained_tick = message

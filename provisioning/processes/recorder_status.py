@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gridfleet.dashboards.recording.durable.process import SPOOL
+from gridfleet.dashboards.recording.durable.recorder import RUNS
 from gridfleet.dashboards.recording.durable.status import STATUS
 from gridfleet.dashboards.telemetry.influx.spool import inspect_spool
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -31,7 +32,8 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
         spool = inspect_spool(folder / SPOOL, now_s)
         status |= {name: value for name, value in spool._asdict().items() if name != "dead_letters"}
         status["dead_letters"] = str(spool.dead_letters) if spool.dead_letters.is_file() else None
-    status["problems"] = _problems(status)
+    status.setdefault("breaches", {})  # a recorder of an earlier version wrote none
+    status["problems"] = [*_problems(status), *_breaches(folder, status)]
     return status
 
 
@@ -48,6 +50,14 @@ def _problems(status: dict[str, Any]) -> list[str]:
     if status["dropped"]:
         found.append(f"the spool was full: {status['dropped']} points were dropped; a larger one: --spool-mb")
     return found
+
+
+def _breaches(folder: Path, status: dict[str, Any]) -> list[str]:
+    remedy = f"gridfleet report {folder / RUNS / status['run']}"
+    return [
+        f"the auditor found {count} breach{'es' if count > 1 else ''} of the invariant {name!r}: {remedy}"
+        for name, count in status["breaches"].items()
+    ]
 
 
 def _is_running(pid: int) -> bool:

@@ -33,7 +33,7 @@ from tests.console.conftest import Running
 from tests.provisioning.shell import gridfleet, on_terminal, plain
 
 LINE = re.compile(
-    r"tick +\d+  \d\d \w+ \d\d:\d\d  price (nothing sold|\d\.\d{3} / \d\.\d{3})  producers \d+ kWh  "
+    r"tick +\d+  \d\d \w+ \d\d:\d\d  lowest / mean price (nothing sold|\d\.\d{3} / \d\.\d{3})  producers \d+ kWh  "
     r"grid supply \d+ kWh  consumers \d+ kWh  chargers \d+ kWh  storages bought \d+ kWh  storages sold \d+ kWh  "
     r"stored \d+ kWh"
 )

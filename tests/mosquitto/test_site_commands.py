@@ -210,7 +210,7 @@ def test_status_says_who_is_online(
     status = ["site", "status", "--site", "town", *words(mosquitto, secrets)]
     assert main(status) == ExitCode.SUCCESS
     assert capsys.readouterr().out.splitlines() == [
-        "Site      town, tick 4 of 10, bid, scaled, clock online",
+        "Site      town, tick 4 of 10, phase 1 Bid, mode scaled, clock online",
         "Online    3 of 3 devices",
     ]
     site.present(site.names[0], online=False)

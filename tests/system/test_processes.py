@@ -106,6 +106,24 @@ def test_a_killed_clock_resumes_at_its_tick(url: str, tmp_path: Path) -> None:
     assert [tick.simulated_ms for tick in ticks] == sorted(tick.simulated_ms for tick in ticks)
 
 
+def test_of_two_clocks_the_one_that_is_behind_ends(url: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        log, listen = stack.enter_context(listening_to(url))
+        run = children(stack, tmp_path)
+        run("site", "fleet", "normal", "--broker", url)
+        words = ("site", "clock", "normal", "--broker", url, "--ticks", "200", "--seconds-per-tick", "0.6")
+        clocks = [run(*words)]
+        listen(lambda: any(tick.tick == 2 for _, _, tick in log.of(Tick)))
+        clocks.append(run(*words))
+        listen(lambda: any(clock.poll() is not None for clock in clocks))
+        (ended,) = [end(clock) for clock in clocks if clock.poll() is not None]
+        assert ended.code == ExitCode.USAGE
+        assert "another clock runs for germany and is ahead" in ended.err
+        last = max(tick.tick for _, _, tick in log.of(Tick))
+        listen(lambda: any(tick.tick > last + 2 for _, _, tick in log.of(Tick)))
+        assert [clock.poll() for clock in clocks].count(None) == 1
+
+
 def test_a_new_run_after_one_that_ended_has_a_higher_epoch(url: str, tmp_path: Path) -> None:
     words = (
         "site",

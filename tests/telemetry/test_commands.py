@@ -1,9 +1,11 @@
 """`gridfleet run --influx`, `gridfleet site record` and `gridfleet site status`, as a person calls them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,26 @@ def test_status_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFix
     assert "contains no recorder's status" in capsys.readouterr().err
 
 
+def test_status_names_breaches_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = {
+        "time": time.time(), "pid": os.getpid(), "connected": True, "offline_reason": "", "influx_error": "",
+        "has_spool": False, "rejected": 0, "dropped": 0, "site": "germany", "run": "normal-1", "received": 9,
+        "refused": 0, "redelivered": 0, "journal_bytes": 10, "breaches": {},
+    }  # fmt: skip
+    (tmp_path / "status.json").write_text(json.dumps(written))
+    assert main(["site", "status", str(tmp_path)]) == 0
+    assert "Audit     breaches in this run: 0" in capsys.readouterr().out
+    (tmp_path / "status.json").write_text(json.dumps({**written, "breaches": {"money": 2, "ticks": 1}}))
+    assert main(["site", "status", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert "Audit     breaches in this run: 3" in shown
+    report = f"gridfleet report {tmp_path / 'runs' / 'normal-1'}"
+    assert shown[-2:] == [
+        f"Problem   the auditor found 2 breaches of the invariant 'money': {report}",
+        f"Problem   the auditor found 1 breach of the invariant 'ticks': {report}",
+    ]
+
+
 @pytest.mark.mosquitto
 def test_a_recorder_tells_how_it_is_doing(
     token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -100,7 +122,7 @@ def test_a_recorder_tells_how_it_is_doing(
             wait_until((folder / "status.json").is_file)
             main(["site", "status", str(folder), "--json"])
             status = json.loads(capsys.readouterr().out)
-            assert (status["running"], status["pid"]) == (True, recorder.pid)
+            assert (status["running"], status["pid"], status["breaches"]) == (True, recorder.pid, {})
             assert main(["run", "normal", "--ticks", "3", "--no-report", "--no-console", "--broker", broker.url,
                          "--out", str(tmp_path / "run")]) == 0  # fmt: skip
         finally:

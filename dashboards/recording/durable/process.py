@@ -260,6 +260,7 @@ class RecorderProcess:
             **self._figures(),
             "site": self._site,
             "run": self._recorder.run,
+            "breaches": self._recorder.breaches,
             "pid": os.getpid(),
             "time": time.time(),
             "journal_bytes": self._recorder.journal_bytes,

@@ -147,6 +147,11 @@ class DurableRecorder:
         return self._run_name
 
     @property
+    def breaches(self) -> dict[str, int]:
+        """How often each broken invariant was breached in the present run so far, by its name."""
+        return {} if self._run is None else self._run.breaches
+
+    @property
     def journal_bytes(self) -> int:
         """The size of the journal on disk."""
         return self._journal.size

@@ -64,6 +64,11 @@ class DurableRun:
         """Whether the clock has ended the run."""
         return self._ended
 
+    @property
+    def breaches(self) -> dict[str, int]:
+        """How often each broken invariant was breached so far, by its name."""
+        return {each.name: each.breaches for each in self._recording.findings if not each.holds}
+
     def receive(self, serial: int, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message; `serial` is its number in the journal."""
         self._resume_after(serial)

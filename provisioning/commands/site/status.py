@@ -16,9 +16,9 @@ HELP: Final = "show who is online, the tick, and the recorder"
 DESCRIPTION: Final = (
     "With --broker, show what the retained messages say about a site: clock, tick, and which devices are online.\n"
     "With DIR, show the recorder of that directory: whether it runs, how many messages it has received, and the\n"
-    "backlog for InfluxDB: number of points, age of the oldest, and rejected points with the reason; this reads\n"
-    "files only. Exits with 1 if there is a problem: clock or devices offline, recorder not running or not\n"
-    "connected, points rejected or dropped."
+    "backlog for InfluxDB: number of points, age of the oldest, and rejected points with the reason; and what the\n"
+    "auditor found in the present run; this reads files only. Exits with 1 if there is a problem: clock or devices\n"
+    "offline, recorder not running or not connected, points rejected or dropped, an invariant breached."
 )
 EXAMPLES: Final = (
     "gridfleet site status out/record-germany",
@@ -75,12 +75,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _site_lines(status: "SiteStatus") -> list[str]:
+    from gridfleet.dashboards.console.phase_steps import step_text
+
     tick = status.tick
     if tick is None:
         when = "no tick"
     else:
         paused = ", paused" if tick.paused else ""
-        when = f"tick {tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}, {tick.phase}, {tick.mode}{paused}"
+        ticks = f"tick {tick.tick + 1} of {tick.tick + 1 + tick.ticks_left}"
+        when = f"{ticks}, phase {step_text(tick.phase)}, mode {tick.mode}{paused}"
     if status.finished:
         when += ", the run has ended"
     lines = [
@@ -117,6 +120,7 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"Run       {status['run'] or 'none yet'}",
         f"Received  {counts}",
         f"Journal   {_bytes(status['journal_bytes'])}",
+        f"Audit     breaches in this run: {sum(status['breaches'].values())}",
     ]
     if status["has_spool"]:
         oldest = f", the oldest {_age(status['oldest_s'])} old" if status["backlog"] else ""
