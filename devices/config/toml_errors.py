@@ -22,6 +22,8 @@ M = TypeVar("M", bound=BaseModel)
 Key = Sequence[str | int]
 """The names of tables and key, with the number of an element in a list: ("events", 0, "hour")."""
 ABSENT: Final = object()
+SPREAD_FORMS: Final = ("·value", "·limits")
+"""Parts of a location that say which form a setting has, a value or two limits; no keys of a file."""
 
 
 _PLACE: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)")
@@ -100,7 +102,7 @@ class TomlText:
 
     def explain(self, model: type[BaseModel], error: Mapping[str, Any]) -> Problem:
         """Return one of pydantic's errors as a problem."""
-        key = [part for part in error["loc"] if not str(part).startswith("·")]  # which form of a value it has
+        key = [part for part in error["loc"] if part not in SPREAD_FORMS] or list(error["loc"])
         if error["type"] == "extra_forbidden":
             return self.problem(key, f": {unknown_key(key[-1], allowed_keys(model, key[:-1]))}")
         return self.problem(key, wrong_value(self.document, key, error))

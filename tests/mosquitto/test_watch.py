@@ -27,7 +27,7 @@ def test_the_viewer_sees_the_end_of_a_run(
     words = ["watch", "--site", "town", "--broker", mosquitto.url, "--secrets", str(secrets)]
     with subprocess.Popen([sys.executable, "-m", "gridfleet", *words], stdout=subprocess.DEVNULL) as watching:
         while watching.poll() is None:  # until it has connected and received it
-            clock.connection.publish(topic("town", OVER, "", "clock"), encode(OVER), qos=1)
+            clock.connection.publish(topic("town", OVER, OVER.scope, "clock"), encode(OVER), qos=1)
             clients.loop.run_until(lambda: watching.poll() is not None, 0.2)
     assert watching.returncode == ExitCode.SUCCESS
 

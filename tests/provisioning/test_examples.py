@@ -39,6 +39,7 @@ SHORTER = {
     "run": "--ticks 2 --no-report",
     "simulate": "--ticks 2 --no-report",
     "site chaos": "--plan skew --engine rumqttd",
+    "sweep": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
     "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
 }
 """Appended to the examples that take long; the last use of an option wins."""
@@ -80,6 +81,9 @@ def prepared(example: str) -> str:
     """Return the commands that prepare an example."""
     if example.startswith("gridfleet report"):
         return "gridfleet simulate normal --ticks 2 --no-report >/dev/null\n"
+    if example.startswith("gridfleet replay"):
+        trace = next(word for word in shlex.split(example) if ".jsonl" in word)
+        return f"mkdir -p out; gridfleet simulate normal --ticks 2 --no-report --trace {trace} >/dev/null\n"
     if "broker --secrets" in example:
         return "gridfleet site init >/dev/null\n"
     if "site rotate" in example:

@@ -274,7 +274,7 @@ def test_messages_before_an_error_are_published_and_the_error_is_raised(address:
 def publish_and_fail(address: BrokerAddress) -> None:
     with MqttLoop(address) as loop:
         shared = SharedConnection(loop, SiteDecoder(SITE), "fleet-1")
-        presence = f"gridfleet/{SITE}/presence/berlin/household/household-1"
+        presence = f"gridfleet/{SITE}/presence/berlin/consumer/household-1"
         line = shared.open("household-1", on_message=lambda *_: None, will=Will(presence, b""))
         loop.wait_online(60)
         line.publish(f"gridfleet/{SITE}/ready/household-1", b"{}", qos=1)
