@@ -13,7 +13,7 @@ from gridfleet.broker.asyncapi.document import text as asyncapi
 from gridfleet.dashboards.telemetry.document import document as telemetry
 from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, file_name, flux_text
 from gridfleet.provisioning.commands.document import document as commands
-from gridfleet.provisioning.documents import keys, messages
+from gridfleet.provisioning.documents import keys, messages, results
 
 WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "docs/asyncapi.yaml": asyncapi,
@@ -29,11 +29,14 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "kind keys": keys.kind_keys,
     "topics": messages.topics,
     "messages": messages.messages,
+    "key figures": results.key_figures,
+    "invariants": results.invariants,
 }
 WITH_BLOCKS: Final = (
     "docs/reference/scenario.md",
     "docs/reference/device-file.md",
     "docs/reference/messages.md",
+    "docs/reference/output.md",
 )
 _BLOCK: Final = re.compile(
     r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL
