@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -23,6 +24,8 @@ ELSEWHERE = {
 }
 """They need a card, a device, a server or internet access; tests/flash and tests/telemetry run them on a substitute."""
 UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run"}
+FIRST_OUTPUT = re.compile(r"^(?!.*: a turbine of cell|backend |  (GPIO|CH)).+$", re.MULTILINE)
+"""What a process that runs until Ctrl-C says once it runs; `device check --watch` describes the device before."""
 NEED_RUN = {"gridfleet watch", "gridfleet set wind_scale=0.5", "gridfleet console"}
 """They need a run in progress; test_running_site.py runs them beside one."""
 EXAMPLES = [
@@ -39,10 +42,12 @@ SHORTER = {
     "run": "--ticks 2 --no-report",
     "simulate": "--ticks 2 --no-report",
     "site chaos": "--plan skew --engine rumqttd",
-    "sweep": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
-    "compare": "--ticks 2 --seeds 1 --set vehicles.count=2 chargers.count=2",
+    "sweep": "--ticks 2 --seeds 1",
+    "compare": "--ticks 2 --seeds 1",
 }
 """Appended to the examples that take long; the last use of an option wins."""
+FEW_DEVICES = ("vehicles.count=2", "chargers.count=2")
+"""Set in the studies, except what a study varies."""
 
 
 @pytest.mark.parametrize("example", [each for path in sorted(ELSEWHERE) for each in COMMANDS[path].examples])
@@ -65,7 +70,7 @@ def command_of(example: str) -> str:
 
 
 def runs_until_ctrl_c(example: str) -> bool:
-    return command_of(example) in UNTIL_CTRL_C
+    return command_of(example) in UNTIL_CTRL_C or "--watch" in shlex.split(example)
 
 
 def shortened(example: str) -> str:
@@ -74,7 +79,11 @@ def shortened(example: str) -> str:
         return f"exec {example} --port 0" + (" --ws-port 0" if "--ws-port" in words else "")
     if runs_until_ctrl_c(example):
         return f"exec {example}"
-    return f"{example} {SHORTER.get(command_of(example), '')}" if words[0] == "gridfleet" else example
+    if words[0] != "gridfleet":
+        return example
+    few = [value for value in FEW_DEVICES if value.partition("=")[0] not in example]
+    chosen = f"--set {' '.join(few)}" if command_of(example) in {"sweep", "compare"} else ""
+    return f"{example} {SHORTER.get(command_of(example), '')} {chosen}"
 
 
 def prepared(example: str) -> str:
@@ -94,7 +103,8 @@ def prepared(example: str) -> str:
             "Heartbeat(Path('heartbeat')).beat()"
         )
         return f'"{sys.executable}" -c "{beat}"\n'
-    return f"cp {EXAMPLE_DEVICES}/*.toml .\n" if " device " in example else ""
+    mocked = 'sed -i \'s/^backend = "gpio"/backend = "mock"/\' *.toml\n' if "--watch" in example else ""
+    return f"cp {EXAMPLE_DEVICES}/*.toml .\n{mocked}" if " device " in example else ""
 
 
 @pytest.mark.parametrize("example", dict.fromkeys(EXAMPLES))
@@ -110,7 +120,9 @@ def test_examples_in_help_work(example: str, broker: str, tmp_path: Path) -> Non
     with out.open("w") as stdout, err.open("w") as stderr:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=stdout, stderr=stderr)
         if runs_until_ctrl_c(example):  # its status goes to standard error
-            wait_until(lambda: process.poll() is not None or out.stat().st_size + err.stat().st_size > 0)
+            wait_until(
+                lambda: process.poll() is not None or FIRST_OUTPUT.search(out.read_text() + err.read_text())
+            )
             process.send_signal(signal.SIGINT)
         code = process.wait(LONGEST_S)
     assert (code, "" if runs_until_ctrl_c(example) else err.read_text()) == (0, ""), err.read_text()

@@ -75,7 +75,7 @@ CHECK: Final = Command(
     "broker: its agent, and with backend mock its control loop, which makes one step on mocked pins. With backend\n"
     "gpio nothing is built, and no pin is touched. docs/reference/device-file.md lists every key,\n"
     "docs/explanation/contactor.md explains the charger's safety.",
-    ("gridfleet device check turbine.toml", "gridfleet device check turbine.toml --watch"),
+    ("gridfleet device check turbine.toml", "gridfleet device check turbine-with-anemometer.toml --watch"),
     add_check_arguments,
     check,
 )

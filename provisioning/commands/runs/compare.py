@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HELP: Final = "compare scenarios and algorithms over several seeds"
 DESCRIPTION: Final = (
     "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
-    "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a row\n"
-    "for each run, and plots as PNG. Use it for whole scenarios and rankings side by side; for the values of any\n"
-    "other key, such as a clearing rule, use `gridfleet sweep`."
+    "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a\n"
+    "row for each run, and plots as PNG. Use it for whole scenarios and rankings side by side; for the values of\n"
+    "any other key, such as a clearing rule, use `gridfleet sweep`."
 )
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
