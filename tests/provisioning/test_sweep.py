@@ -145,9 +145,10 @@ def test_a_sweep_of_many_runs_is_refused_with_their_number_or_asks(tmp_path: Pat
     assert refused.err == (
         f"gridfleet: sweep: {size}, more than 200: confirm with --yes, or give fewer values or seeds\n"
     )
-    asked = on_terminal(*words, cwd=tmp_path, ctrl_c_at="[y/N]")
+    asked = on_terminal(*words, cwd=tmp_path, no_at="[y/N]")
     assert f"This sweep has {size}. Continue? [y/N]" in asked.out
-    assert asked.code == ExitCode.INTERRUPTED
+    assert asked.code == ExitCode.USAGE
+    assert "sweep: not confirmed, nothing was changed" in asked.out
     too_many = gridfleet(*words, "--vary", "chargers.count=1:600:1", "--yes", cwd=tmp_path)
     assert "121200 runs" in too_many.err
     assert "at most 100000 are allowed" in too_many.err
