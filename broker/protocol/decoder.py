@@ -1,7 +1,8 @@
 """The decoding path: from an MQTT topic and payload to addressed messages.
 
-`SiteDecoder.decode` parses topics, validates payloads, unpacks batches, checks their senders, and turns the last will
-of a fleet process into the last wills of the devices behind it. Every receiver of messages uses it.
+`SiteDecoder.decode` parses topics, validates payloads, unpacks batches, refuses what a sender may not publish
+(`protocol.senders`), and turns the last will of a fleet process into the last wills of the devices behind it. Every
+receiver of messages uses it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +13,11 @@ from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State
 from gridfleet.broker.protocol.presence_registry import PresenceRegistry
+from gridfleet.broker.protocol.senders import WRONG_SENDER, check_sender
 from gridfleet.broker.protocol.topics import (
     BATCH,
     ROOT,
     Address,
-    CellRange,
     MessageType,
     Scope,
     parse_batch_topic,
@@ -86,17 +87,27 @@ class SiteDecoder:
         if last is not None and payload is last[1] and topic == last[0]:
             return last[2]
         address = self.address(topic)
+        check_sender(address, self.presences)
         message = decode(address.message_type.name, payload)
         if isinstance(message, Presence | State) and address.scope != message.scope:
             detail = f"scope {message.scope} by the payload, {address.scope} by the topic"
-            raise PayloadError(message.TYPE, "sender", detail)
+            raise PayloadError(message.TYPE, WRONG_SENDER, detail)
         if isinstance(message, Presence):
-            message = self.presences.note_device(address.sender, address.scope, message)
+            message = self._note_device(address, message)
         elif isinstance(message, FleetPresence):
             self.presences.note_fleet(address.sender, message)
         decoded = address, message
         self._last = topic, payload, decoded
         return decoded
+
+    def _note_device(self, address: Address, presence: Presence) -> Presence:
+        noted = self.presences.note_device(address.sender, address.scope, presence)
+        if noted is None:
+            detail = (
+                f"{address.sender} is online elsewhere: a last will of {address.scope}, which it has left"
+            )
+            raise PayloadError(presence.TYPE, "presence", detail)
+        return noted
 
     def address(self, topic: str) -> Address:
         """Return the parsed topic; raise TopicError when it is not one of the site's."""
@@ -159,13 +170,10 @@ class SiteDecoder:
         device = self.presences.device(name)
         if device is None or device.via != fleet_process:
             raise PayloadError(
-                BATCH, "sender", f"{fleet_process} may not publish for {name}: its presence does not name it"
+                BATCH,
+                WRONG_SENDER,
+                f"{fleet_process} may not publish for {name}: its presence does not name it",
             )
-        if device.presence.role not in message_type.senders:
-            raise PayloadError(
-                BATCH, "sender", f"{name} is a {device.presence.role}, which publishes no {message_type.name}"
-            )
-        if message_type.scope is Scope.CELL and (
-            scope != cell or (message_type.to_cells is CellRange.OWN and scope != device.presence.cell)
-        ):
-            raise PayloadError(BATCH, "sender", f"{name} may not publish {message_type.name} to {scope}")
+        check_sender(address, self.presences)
+        if message_type.scope is Scope.CELL and scope != cell:
+            raise PayloadError(BATCH, WRONG_SENDER, f"a message of {name} to {scope} in a batch to {cell}")

@@ -19,7 +19,7 @@ MAX_DEVICES: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class KnownDevice:
-    """A device and the last presence that it published."""
+    """A device and the last presence that it published, a birth or a last will."""
 
     scope: str
     presence: Presence
@@ -33,7 +33,7 @@ class KnownDevice:
 class PresenceRegistry:
     """Remembers the last presence of each device and the fleet processes that are offline."""
 
-    __slots__ = ("_behind", "_devices", "_direct", "_offline_fleets", "version")
+    __slots__ = ("_behind", "_devices", "_direct", "_fleets", "version")
 
     def __init__(self) -> None:
         self.version = 0
@@ -41,16 +41,26 @@ class PresenceRegistry:
         self._devices: dict[str, KnownDevice] = {}
         self._behind: dict[str, dict[str, set[str]]] = {}
         self._direct: dict[tuple[Role, str], set[str]] = {}
-        self._offline_fleets: set[str] = set()
+        self._fleets: dict[str, bool] = {}
+        """Fleet process -> whether it is online."""
 
     def device(self, name: str) -> KnownDevice | None:
         """Return a device by its id; None when no presence of it is known, or it is offline."""
+        known = self._devices.get(name)
+        return known if known is not None and known.presence.online else None
+
+    def known(self, name: str) -> KnownDevice | None:
+        """Return a device by its id, with its last presence, online or not; None when no presence of it is known."""
         return self._devices.get(name)
+
+    def is_fleet(self, name: str) -> bool:
+        """Return whether a fleet process of that name has published its presence."""
+        return name in self._fleets
 
     def fleet_of(self, device: str) -> tuple[str, str] | None:
         """Return the cell of a device and its fleet process; None for a device that has its own connection."""
-        known = self._devices.get(device)
-        if known is None or known.via is None or known.via in self._offline_fleets:
+        known = self.device(device)
+        if known is None or known.via is None or not self._fleets.get(known.via, True):
             return None
         return known.presence.cell, known.via
 
@@ -76,27 +86,34 @@ class PresenceRegistry:
                 for name in sorted(behind.get(scope, ())):
                     yield Address(topic, scope, name), replace(self._devices[name].presence, online=False)
 
-    def note_device(self, name: str, scope: str, presence: Presence) -> Presence:
-        """Remember a device's presence; return it, offline when its fleet process is."""
+    def note_device(self, name: str, scope: str, presence: Presence) -> Presence | None:
+        """Remember a device's presence; return it, offline when its fleet process is.
+
+        A device is in one place: a birth in another cell or role replaces the one before. Returns None for the last
+        will of a cell or role that it has left, which the broker still retains.
+        """
         if scope != presence.scope:
             return presence  # the receiver refuses it
+        known = self._devices.get(name)
+        if known is not None and known.presence.online and not presence.online and known.scope != scope:
+            return None
         self.version += 1
-        known = self._devices.pop(name, None)
-        if known is not None:
-            self._names(known).discard(name)
-        if not presence.online or len(self._devices) >= MAX_DEVICES:
+        if known is None and len(self._devices) >= MAX_DEVICES:
             return presence
+        if known is not None:
+            self._forget_name(name, known)
         device = self._devices[name] = KnownDevice(scope, presence)
+        if not presence.online:
+            return presence
         self._names(device).add(name)
-        return replace(presence, online=False) if presence.via in self._offline_fleets else presence
+        via = presence.via
+        return presence if via is None or self._fleets.get(via, True) else replace(presence, online=False)
 
     def note_fleet(self, name: str, presence: FleetPresence) -> None:
         """Remember whether a fleet process is online."""
         self.version += 1
-        if presence.online:
-            self._offline_fleets.discard(name)
-        else:
-            self._offline_fleets.add(name)
+        if name in self._fleets or len(self._fleets) < MAX_DEVICES:
+            self._fleets[name] = presence.online
 
     def _names(self, device: KnownDevice) -> set[str]:
         """Return the set that holds the device's name: by role and cell, or behind its fleet process."""
@@ -104,3 +121,21 @@ class PresenceRegistry:
         if presence.via is None:
             return self._direct.setdefault((presence.role, presence.cell), set())
         return self._behind.setdefault(presence.via, {}).setdefault(device.scope, set())
+
+    def _forget_name(self, name: str, device: KnownDevice) -> None:
+        """Remove a device from the set that holds its name, and the set when it is empty."""
+        via, scope = device.via, device.scope
+        if via is None:
+            key = device.presence.role, device.presence.cell
+            names = self._direct.get(key, set())
+            names.discard(name)
+            if not names:
+                self._direct.pop(key, None)
+            return
+        behind = self._behind.get(via, {})
+        names = behind.get(scope, set())
+        names.discard(name)
+        if not names:
+            behind.pop(scope, None)
+        if not behind:
+            self._behind.pop(via, None)

@@ -285,8 +285,6 @@ def _check_ids(topic: str, levels: Iterable[str]) -> None:
 def _check_role(topic: str, message_type: MessageType, scope: list[str], sender: str) -> None:
     """Raise TopicError where a sender publishes what only the clock may, the clock what it may not, or another role."""
     roles: set[object] = {*message_type.senders} & {*ALL_ROLES}
-    if not roles:
-        return
     if message_type.scope in {Scope.ROLE, Scope.CELL_ROLE}:
         roles = {role for role in roles if role == scope[-1]}
         if not roles:

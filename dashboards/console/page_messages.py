@@ -34,7 +34,7 @@ from gridfleet.broker.protocol.messages import (
     Supply,
     Tick,
 )
-from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, MessageType
+from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, CellRange, MessageType, Scope
 from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
@@ -145,12 +145,14 @@ def _steps() -> str:
 def _topics() -> str:
     lines = [
         f"  {each.name}: {{ scope: {_literals(each.scope.levels)}, clock: '{_clock_publishes(each)}', "
+        f"senders: {_literals(sorted(each.senders))}, cells: '{_cells(each)}', "
         f"schema: {each.message_class.__name__}Schema }},\n"
         for each in map(_message_type, READ)
     ]
     return (
-        "/**\n * Message types, as the third level of a topic names them: the scope levels that follow, and whether\n"
-        " * the clock publishes them alone (`only`), with others (`also`) or `never`.\n */\n"
+        "/**\n * Message types, as the third level of a topic names them: the scope levels that follow, whether the\n"
+        " * clock publishes them alone (`only`), with others (`also`) or `never`, the roles of the senders, and to\n"
+        " * which cells they publish: their `own`, `others` or `any`.\n */\n"
         f"export const MESSAGE_TYPES = {{\n{''.join(lines)}}} as const;\n"
         "export type MessageType = keyof typeof MESSAGE_TYPES;\n"
     )
@@ -160,6 +162,12 @@ def _clock_publishes(message_type: MessageType) -> str:
     if Role.CLOCK not in message_type.senders:
         return "never"
     return "only" if message_type.senders == CLOCKS else "also"
+
+
+def _cells(message_type: MessageType) -> str:
+    if message_type.scope is not Scope.CELL:
+        return "any"
+    return {CellRange.OWN: "own", CellRange.NEIGHBOURS: "others"}.get(message_type.to_cells, "any")
 
 
 def _message_type(message: Any) -> MessageType:  # noqa: ANN401 - any message class

@@ -27,6 +27,10 @@ from gridfleet.dashboards.market.site_totals import SiteTotals, site_totals
 
 SHOWN_TICKS: Final = 8
 MAX_EVENTS: Final = 50
+MAX_TICKS: Final = 16
+"""The most ticks whose messages are kept at a time."""
+MAX_DEVICES: Final = 200_000
+"""Devices beyond this number are not shown."""
 TICKS_PER_HOUR: Final = MS_PER_HOUR // TICK_MS
 
 
@@ -138,7 +142,14 @@ class SiteView:
         return {role: counts[role] for role in Role if role in counts}
 
     def _tick_view(self, tick: int) -> TickView:
-        return self.ticks.setdefault(tick, TickView(MarketAggregate(tick)))
+        """Return what is shown of a tick; that of a tick far from the present one is not kept."""
+        found = self.ticks.get(tick)
+        if found is None:
+            found = TickView(MarketAggregate(tick))
+            now = tick if self.tick is None else self.tick.tick
+            if abs(tick - now) <= 1 and len(self.ticks) < MAX_TICKS:
+                self.ticks[tick] = found
+        return found
 
     def _on_tick(self, tick: Tick) -> None:
         before, self.tick = self.tick, tick
@@ -191,6 +202,8 @@ class SiteView:
         if presence.role is Role.CLOCK:
             return
         was = self.devices.get(sender)
+        if was is None and len(self.devices) >= MAX_DEVICES:
+            return
         self.devices[sender] = presence
         if not retained and was is not None and was.online != presence.online:
             self.note(f"{sender} is {'online' if presence.online else 'offline'}")

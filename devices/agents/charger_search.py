@@ -4,6 +4,7 @@ A call for proposals, the offers, an acceptance and its confirmation all take pl
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from gridfleet.broker.protocol.messages import Call, Close, Decline, Lease, Offer, Presence, Release, Tick
@@ -310,8 +311,11 @@ class ChargerSearch:
 
     def on_presence(self, sender: str, presence: Presence, now_ms: int) -> Out:
         """Update the roster; do not wait for the offer of a charger that is offline, and do not try it."""
-        if presence.cell in self.cells:
-            self._rosters[self.cells.index(presence.cell)].apply(sender, presence)
+        for cell, roster in zip(self.cells, self._rosters, strict=True):
+            if cell == presence.cell:
+                roster.apply(sender, presence)
+            elif presence.online and sender in roster.members:  # it is in one cell at a time
+                roster.apply(sender, replace(presence, online=False))
         negotiation = self.negotiation
         if presence.online or negotiation is None:
             return NOTHING

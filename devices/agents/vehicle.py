@@ -123,7 +123,7 @@ class Vehicle(Agent):
 
     def on_presence(self, scope: str, sender: str, presence: Presence, now_ms: int) -> Out:
         """Update the roster; leave a charger that has gone offline."""
-        if scope != presence.scope:
+        if scope != presence.scope or presence.role is not Role.CHARGER:
             return self.refuse("presence")
         out = self.search.on_presence(sender, presence, now_ms)
         session = self.reservation.session

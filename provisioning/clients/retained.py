@@ -17,7 +17,6 @@ from gridfleet.broker.protocol.topics import (
     all_topics_filter,
     discovery_filter,
     discovery_topic,
-    topic_filter,
 )
 from gridfleet.provisioning.cli.broker_options import CONNECT_TIMEOUT_S
 
@@ -61,10 +60,13 @@ def sender_of(topic: str) -> str:
 
 
 def decoded(site: str, retained: Mapping[str, bytes]) -> list[tuple[Address, Message]]:
-    """Return the valid messages among retained ones; a device is offline when its fleet process is."""
+    """Return the valid messages among retained ones; a device is offline when its fleet process is.
+
+    Births come first, since they say who may have published the rest.
+    """
     decoder = SiteDecoder(site)
-    fleets = topic_filter(site, FleetPresence.TYPE).removesuffix("+")
-    ordered = sorted(retained.items(), key=lambda each: not each[0].startswith(fleets))
+    first = [f"{ROOT}/{site}/{message_type}/" for message_type in (Presence.TYPE, FleetPresence.TYPE)]
+    ordered = sorted(retained.items(), key=lambda each: [not each[0].startswith(prefix) for prefix in first])
     return [
         message
         for topic, payload in ordered

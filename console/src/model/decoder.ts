@@ -11,6 +11,7 @@ import {
   ROOT,
   SCHEMA_VERSION,
   type MessageType,
+  type Role,
 } from './messages';
 
 /** A publication as it comes from the broker. */
@@ -86,7 +87,7 @@ export function decode(site: string, { topic, payload, schema }: Publication): D
   return decoded;
 }
 
-/** Refuse what a sender may not publish: only the clock speaks as the clock, and a device in its own role. */
+/** Refuse what a topic says its sender may not publish: only the clock speaks as the clock, and a device in its own role. */
 function checkSender({ type, scope, sender, message }: Decoded): void {
   const { clock, scope: levels } = MESSAGE_TYPES[type];
   const isClock = sender === CLOCK_ID;
@@ -94,6 +95,18 @@ function checkSender({ type, scope, sender, message }: Decoded): void {
   if (levels.at(-1) !== 'role' || !('role' in message)) return;
   if (scope.at(-1) !== message.role || isClock !== (message.role === 'clock')) {
     throw new DecodeError('sender', `${type} as ${message.role} from ${sender}`);
+  }
+}
+
+/** Refuse what a device may not publish by its own birth message (broker/protocol/senders.py); undefined is an unknown one. */
+export function checkDevice({ type, scope, sender }: Decoded, device: { role: Role; cell: string } | undefined): void {
+  if (!device || type === 'presence') return; // a birth says what its sender is
+  const { senders, cells, scope: levels } = MESSAGE_TYPES[type];
+  const { role, cell } = device;
+  const asItself = levels.at(-1) !== 'role' || scope.at(-1) === role;
+  const inRange = cells === 'any' || (scope[0] === cell) === (cells === 'own');
+  if (!(senders as readonly string[]).includes(role) || !asItself || !inRange) {
+    throw new DecodeError('sender', `${type} to ${scope.join('/')} from ${sender}, a ${role} of ${cell}`);
   }
 }
 

@@ -70,6 +70,8 @@ export class Devices {
       this.all.set(id, { id, role, kind, cell, label, online, via, figures, latitude, longitude, ...unmoved });
       return true;
     }
+    // The last will of a cell or role that it has left, which the broker still retains.
+    if (known.online && !presence.online && (known.cell !== cell || known.role !== role)) return false;
     const changed = known.online !== online;
     Object.assign(known, { role, kind, cell, label, online, via, figures });
     if (role !== 'vehicle' || !known.state) Object.assign(known, { latitude, longitude });
@@ -82,7 +84,7 @@ export class Devices {
       this.lostFleets.delete(fleet);
       return [];
     }
-    this.lostFleets.add(fleet);
+    if (this.lostFleets.size < MAX_DEVICES) this.lostFleets.add(fleet);
     const lost = [...this.all.values()].filter((device) => device.via === fleet && device.online);
     for (const device of lost) device.online = false;
     return lost;

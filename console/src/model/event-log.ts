@@ -56,6 +56,7 @@ const REASONS: Readonly<Record<string, string>> = {
   oversized: 'message too large',
   topic: 'unknown topic',
   unexpected: 'unexpected message',
+  sender: 'not for its sender to publish',
 };
 
 export type EventKind = 'setting' | 'online' | 'offline' | 'refused' | 'run';

@@ -329,21 +329,22 @@ export const STEPS: Readonly<Record<Phase, readonly [number, string]>> = {
 };
 
 /**
- * Message types, as the third level of a topic names them: the scope levels that follow, and whether
- * the clock publishes them alone (`only`), with others (`also`) or `never`.
+ * Message types, as the third level of a topic names them: the scope levels that follow, whether the
+ * clock publishes them alone (`only`), with others (`also`) or `never`, the roles of the senders, and to
+ * which cells they publish: their `own`, `others` or `any`.
  */
 export const MESSAGE_TYPES = {
-  tick: { scope: [], clock: 'only', schema: TickSchema },
-  facts: { scope: [], clock: 'only', schema: FactsSchema },
-  control: { scope: ['setting'], clock: 'never', schema: ControlSchema },
-  presence: { scope: ['cell', 'role'], clock: 'also', schema: PresenceSchema },
-  fleet: { scope: [], clock: 'never', schema: FleetPresenceSchema },
-  state: { scope: ['role'], clock: 'also', schema: StateSchema },
-  supply: { scope: ['cell'], clock: 'never', schema: SupplySchema },
-  bid: { scope: ['cell'], clock: 'never', schema: BidSchema },
-  receipt: { scope: ['device'], clock: 'never', schema: ReceiptSchema },
-  call: { scope: ['cell'], clock: 'never', schema: CallSchema },
-  lease: { scope: ['device'], clock: 'never', schema: LeaseSchema },
-  decline: { scope: ['device'], clock: 'never', schema: DeclineSchema },
+  tick: { scope: [], clock: 'only', senders: ['clock'], cells: 'any', schema: TickSchema },
+  facts: { scope: [], clock: 'only', senders: ['clock'], cells: 'any', schema: FactsSchema },
+  control: { scope: ['setting'], clock: 'never', senders: ['operator'], cells: 'any', schema: ControlSchema },
+  presence: { scope: ['cell', 'role'], clock: 'also', senders: ['charger', 'clock', 'consumer', 'grid-supply', 'producer', 'storage', 'vehicle'], cells: 'any', schema: PresenceSchema },
+  fleet: { scope: [], clock: 'never', senders: ['fleet'], cells: 'any', schema: FleetPresenceSchema },
+  state: { scope: ['role'], clock: 'also', senders: ['charger', 'clock', 'consumer', 'grid-supply', 'producer', 'storage', 'vehicle'], cells: 'any', schema: StateSchema },
+  supply: { scope: ['cell'], clock: 'never', senders: ['producer', 'storage'], cells: 'own', schema: SupplySchema },
+  bid: { scope: ['cell'], clock: 'never', senders: ['charger', 'consumer', 'storage'], cells: 'own', schema: BidSchema },
+  receipt: { scope: ['device'], clock: 'never', senders: ['charger', 'consumer', 'storage'], cells: 'any', schema: ReceiptSchema },
+  call: { scope: ['cell'], clock: 'never', senders: ['vehicle'], cells: 'any', schema: CallSchema },
+  lease: { scope: ['device'], clock: 'never', senders: ['charger'], cells: 'any', schema: LeaseSchema },
+  decline: { scope: ['device'], clock: 'never', senders: ['charger'], cells: 'any', schema: DeclineSchema },
 } as const;
 export type MessageType = keyof typeof MESSAGE_TYPES;

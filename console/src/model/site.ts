@@ -1,12 +1,14 @@
 // What the page knows of a site: built from messages alone, in order of arrival, without a clock or a screen.
 
-import { decode, DecodeError, unpackBatch, type Decoded, type Publication, type RejectReason } from './decoder';
+import { checkDevice, decode, DecodeError, unpackBatch, type Decoded, type Publication, type RejectReason } from './decoder';
 import { Devices, type Device, type DevicePresence, type DeviceState } from './devices';
 import { describeControl, EventLog } from './event-log';
 import { cellsOf, distanceKm, type CellArea } from './geography';
 import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Tick } from './messages';
 import { Run } from './run';
 import { addRefusals, TickHistory, type Refusals } from './tick-totals';
+
+const MAX_CALLS = 50_000;
 
 export class Site {
   readonly run = new Run();
@@ -57,7 +59,9 @@ export class Site {
 
   private receiveOne(publication: Publication, nowMs: number): void {
     const decoded = decode(this.name, publication);
-    if (decoded) this.apply(decoded, publication.retained, nowMs);
+    if (!decoded) return;
+    checkDevice(decoded, this.devices.get(decoded.sender));
+    this.apply(decoded, publication.retained, nowMs);
   }
 
   private apply(decoded: Decoded, retained: boolean, nowMs: number): void {
@@ -95,7 +99,7 @@ export class Site {
         this.history.of(message.tick).addReceipt(to, sender, message, this.devices.get(to), this.devices.get(sender));
         return;
       case 'call':
-        this.calls.set(sender, message);
+        if (this.calls.size < MAX_CALLS || this.calls.has(sender)) this.calls.set(sender, message);
         return;
       case 'lease':
         return this.onLease(to, sender, message);

@@ -260,8 +260,9 @@ class DurableRecorder:
             self._specification_of,
         )
         for topic, payload in self._retained.items():
-            address, message = self._decoder.decode_one(topic, payload)
-            run.receive_retained(address.scope, address.sender, message)
+            # Refused are those of a device's former role or cell.
+            for address, message in self._decoder.decode(topic, payload, lambda *_: None):
+                run.receive_retained(address.scope, address.sender, message)
 
     def _sync_points(self) -> None:
         if self._spool is not None:

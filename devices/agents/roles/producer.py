@@ -158,7 +158,7 @@ class Producer(Seller):
 
     def on_presence(self, scope: str, sender: str, presence: Presence, _now_ms: int) -> Out:
         """Update the roster of the cell: the producer waits for the bids and supplies of its members."""
-        if scope != presence.scope:
+        if scope != presence.scope or presence.role not in _MEMBERS:
             return self.refuse("presence")
         self.roster.apply(sender, presence)
         return NOTHING
