@@ -1,6 +1,6 @@
 """The fleet of a scenario: its cells, its weather, and its agents, each built from its id alone and always the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.liars.lying_agent import make_liar
+from gridfleet.devices.trust.liars.lying_devices import LyingDevice, check_liars, check_ticks
+from gridfleet.devices.trust.liars.registry import LIES
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
@@ -87,7 +90,10 @@ def weather_of(scenario: Scenario, seed: int) -> Weather:
 class Fleet:
     """The agents of a scenario and seed; those built by one fleet share weather, load profiles and rosters."""
 
-    def __init__(self, scenario: Scenario, seed: int | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int | None = None, *, liars: Sequence[LyingDevice] = ()
+    ) -> None:
+        """`liars` are the devices that lie; raises LiarError for one that cannot."""
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.cells = cells_of(scenario)
@@ -102,11 +108,19 @@ class Fleet:
             width = len(str(count))
             for index in range(count):
                 self._devices[f"{group.prefix}-{index + 1:0{width}d}"] = (group, index)
+        self._liars = {each.device: each for each in liars}
+        if self._liars:
+            check_liars(liars, {name: self.role_of(name) for name in self._devices})
 
     @property
     def ids(self) -> list[str]:
         """The ids of all agents except the clock."""
         return list(self._devices)
+
+    @property
+    def liars(self) -> frozenset[str]:
+        """The ids of the devices that lie."""
+        return frozenset(self._liars)
 
     def role_of(self, agent_id: str) -> Role:
         """Return an agent's role."""
@@ -143,8 +157,14 @@ class Fleet:
         ticks: int | None = None,
         epoch: int = 0,
     ) -> Clock:
-        """Build the clock; `ticks` overrides the scenario's, `epoch` numbers the run."""
+        """Build the clock; `ticks` overrides the scenario's, `epoch` numbers the run.
+
+        Raises LiarError for a device that begins to lie after the run.
+        """
         scenario = self.scenario
+        ticks = scenario.ticks if ticks is None else ticks
+        if self._liars:
+            check_ticks(self._liars.values(), ticks)
         events = tuple(
             Event(
                 round(event.hour * MS_PER_HOUR) // TICK_MS,
@@ -159,7 +179,7 @@ class Fleet:
             round((area.south + area.north) / 2, 6),
             round((area.west + area.east) / 2, 6),
             start_ms=scenario.start_ms,
-            ticks=scenario.ticks if ticks is None else ticks,
+            ticks=ticks,
             mode=mode,
             seconds_per_tick=seconds_per_tick,
             settings=Settings(**scenario.settings.model_dump()),
@@ -215,7 +235,11 @@ class Fleet:
             random=random,
             start_ms=scenario.start_ms,
         )
-        return agent_type.make(context)
+        agent, lying = agent_type.make(context), self._liars.get(agent_id)
+        if lying is None:
+            return agent
+        lie = LIES.get(lying.lie)
+        return make_liar(agent, lie, seed=self.seed, from_tick=lying.from_tick, partner=lying.partner)
 
     def _place_turbines(self) -> dict[int, tuple[float, float]]:
         """Return the listed places by turbine: each goes to the first turbine of its cell that has none yet."""

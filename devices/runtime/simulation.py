@@ -24,12 +24,14 @@ from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
+from gridfleet.devices.trust.liars.lying_devices import LyingDevice
+from gridfleet.devices.trust.liars.rights import Rights
 
 
 class _Node:
     """An agent on the bus: when it is to be woken, and whether it is running."""
 
-    __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "partition_side", "skew_ms", "up")
+    __slots__ = ("agent", "deadline_ms", "due_ms", "event_ms", "partition_side", "rights", "skew_ms", "up")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -39,6 +41,8 @@ class _Node:
         self.up = True
         self.skew_ms = 0
         self.partition_side = 0
+        self.rights: Rights | None = None
+        """What a liar may publish; None for an honest agent, which publishes nothing else."""
 
 
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
@@ -59,13 +63,16 @@ class Simulation:
         receivers: tuple[MessageReceiver, ...] = (),
         encoded: bool = False,
         shuffle: int | None = None,
+        liars: Sequence[LyingDevice] = (),
     ) -> None:
         """Prepare a run.
 
         `receivers` are called with every message. With `encoded` every message is encoded and decoded.
-        `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter.
+        `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter. `liars` are
+        the devices that lie; raises LiarError for one that cannot. What its access rules forbid a liar
+        to publish reaches nobody, as over a broker, and is counted as refused by it.
         """
-        self.fleet = Fleet(scenario, seed)
+        self.fleet = Fleet(scenario, seed, liars=liars)
         self.now_ms = scenario.start_ms
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
         self._receivers = receivers
@@ -100,6 +107,8 @@ class Simulation:
 
     def _add_node(self, agent: Agent) -> None:
         node = _Node(agent)
+        if agent.id in self.fleet.liars:
+            node.rights = self._rights_of(agent)
         self._nodes[agent.id] = node
         self._direct[agent.id] = [node]
         for name, scope in agent.subscriptions():
@@ -112,8 +121,18 @@ class Simulation:
                 (agent.cell if len(self.fleet.cells) > 1 else agent.id) in self._cut_off
             )
 
+    def agent(self, agent_id: str) -> Agent:
+        """Return the agent with an id as it is now; raises KeyError where there is none."""
+        return self._nodes[agent_id].agent
+
+    def _rights_of(self, agent: Agent) -> Rights:
+        neighbours = next((cell.neighbours for cell in self.fleet.cells if cell.name == agent.cell), ())
+        return Rights(self.fleet.scenario.site, agent, neighbours)
+
     def _publish(self, node: _Node, out: Out) -> None:
         """Publish an agent's messages on the bus."""
+        if node.rights is not None:
+            out = node.rights.permitted(out)
         for scope, sent in out:
             message = self._observe(node, scope, sent) if self._observed else sent
             receivers = self._direct.get(scope) or self._routes.get((message.TYPE, scope))
@@ -271,6 +290,8 @@ class Simulation:
             former = node.agent
             node.agent = self.fleet.build_agent(former.id)
             node.agent.restore_from(former)
+            if node.rights is not None:
+                node.rights = self._rights_of(node.agent)
         node.up = True
         agent = node.agent
         self._publish(node, agent.start(self.now_ms))

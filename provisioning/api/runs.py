@@ -15,6 +15,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import faults_of
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.runtime.site import SiteRun
+from gridfleet.devices.trust.liars.lying_devices import liars_of
 from gridfleet.provisioning.api.result import Result
 from gridfleet.provisioning.cli.clock_options import DEFAULT_SECONDS_PER_TICK, MAX_SECONDS_PER_TICK
 from gridfleet.provisioning.runs.results import open_recording
@@ -35,6 +36,7 @@ def simulate(
     algorithm: str | None = None,
     ticks: int | None = None,
     faults: Mapping[str, object] | None = None,
+    liars: Mapping[str, str] | None = None,
     on_tick: OnTick | None = None,
 ) -> Result:
     """Run a scenario in the deterministic simulation, in memory; nothing is written to disk.
@@ -44,8 +46,9 @@ def simulate(
     `scenario` is a Scenario, the name of a shipped one, or the path of a TOML file. `seed`, `algorithm` (how vehicles
     rank offers: weighted, best, cheapest, closest, random or another OfferRanking) and `ticks` (of 15 simulated
     minutes) replace the scenario's. `faults` are faults to inject, by the keys of docs/reference/scenario.md, such as
-    {"loss": 0.05}. `on_tick` is called with the number of each tick that begins; when it returns False the run ends,
-    with the ticks that ended.
+    {"loss": 0.05}. `liars` are devices that lie, by the lies of docs/how-to/studies/liars.md, such as
+    {"turbine-2": "oversell,at:20"}. `on_tick` is called with the number of each tick that begins; when it returns
+    False the run ends, with the ticks that ended.
 
     Raises a GridFleetError that names the key, its value and what is allowed. A breached invariant raises nothing: see
     `Result.findings`.
@@ -58,16 +61,17 @@ def simulate(
     """
     chosen = _scenario(scenario, seed=seed, algorithm=algorithm, ticks=ticks)
     injected = faults_of({} if faults is None else faults, "faults")
+    lying = liars_of({} if liars is None else liars)
     skew_ms = round(injected.skew_s * MS_PER_S)
     with open_recording(chosen, None, exact=not injected.any, clock_skew_ms=skew_ms) as recorded:
-        simulation = Simulation(chosen, faults=injected, receivers=(recorded.receive,))
+        simulation = Simulation(chosen, faults=injected, receivers=(recorded.receive,), liars=lying)
         follow = _TickCallback(on_tick)
         simulation.run(lambda running: follow(running.clock.tick))
         recorded.finish()
         return Result(recorded.store.image())
 
 
-def run(
+def run(  # noqa: PLR0913 - each is named where it is called
     scenario: ScenarioLike,
     *,
     broker: str | None = None,
@@ -76,6 +80,7 @@ def run(
     seed: int | None = None,
     algorithm: str | None = None,
     ticks: int | None = None,
+    liars: Mapping[str, str] | None = None,
     on_tick: OnTick | None = None,
 ) -> Result:
     """Run a scenario over an MQTT broker, each device with its own connection; nothing is written to disk.
@@ -93,7 +98,7 @@ def run(
     clock_mode, tick_s = _clock(mode, seconds_per_tick)
     address = None if broker is None else BrokerAddress.parse(broker)
     chosen = _scenario(scenario, seed=seed, algorithm=algorithm, ticks=ticks)
-    fleet = Fleet(chosen)
+    fleet = Fleet(chosen, liars=liars_of({} if liars is None else liars))
     with ExitStack() as stack:
         if address is None:
             address = BrokerAddress.parse(stack.enter_context(EmbeddedBroker()).url)

@@ -105,6 +105,20 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     add_set(parser)
 
 
+def add_liars(parser: argparse.ArgumentParser) -> None:
+    """Add --liars."""
+    parser.add_argument(
+        "--liars",
+        action=KeyValues,
+        nargs="+",
+        default=[],
+        const="charger-03=overbill",
+        metavar="device=lie",
+        help="devices that lie, each from the first tick on or from a tick of its own, e.g. turbine-2=oversell,at:20; "
+        "docs/how-to/studies/liars.md lists the lies (default: none)",
+    )
+
+
 def add_ticks(parser: argparse.ArgumentParser) -> None:
     """Add --ticks."""
     parser.add_argument(

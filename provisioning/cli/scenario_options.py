@@ -4,7 +4,8 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from gridfleet.devices.config.scenario import Change, Scenario, load
-from gridfleet.devices.runtime.fleet import weather_of
+from gridfleet.devices.runtime.fleet import Fleet, weather_of
+from gridfleet.devices.trust.liars.lying_devices import parse_liars
 from gridfleet.provisioning.cli.arguments import MAX_SEED
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
@@ -14,6 +15,14 @@ def scenario_from_arguments(arguments: Namespace) -> Scenario:
     return scenario_with_changes(
         arguments.scenario, arguments, seed=arguments.seed, algorithm=arguments.algorithm
     )
+
+
+def fleet_from_arguments(arguments: Namespace) -> Fleet:
+    """Return the fleet of the scenario that a command's arguments name, with the liars of `--liars`.
+
+    Raises ScenarioError and LiarError for mistakes in them.
+    """
+    return Fleet(scenario_from_arguments(arguments), liars=parse_liars(arguments.liars))
 
 
 def scenario_with_changes(

@@ -13,7 +13,7 @@ from gridfleet.broker.asyncapi.document import text as asyncapi
 from gridfleet.dashboards.telemetry.document import document as telemetry
 from gridfleet.dashboards.telemetry.influx.downsampling import TASKS, file_name, flux_text
 from gridfleet.provisioning.commands.document import document as commands
-from gridfleet.provisioning.documents import keys, messages, results
+from gridfleet.provisioning.documents import keys, lies, messages, results
 
 WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "docs/asyncapi.yaml": asyncapi,
@@ -31,12 +31,14 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "messages": messages.messages,
     "key figures": results.key_figures,
     "invariants": results.invariants,
+    "lies": lies.lies,
 }
 WITH_BLOCKS: Final = (
     "docs/reference/scenario.md",
     "docs/reference/device-file.md",
     "docs/reference/messages.md",
     "docs/reference/output.md",
+    "docs/how-to/studies/liars.md",
 )
 _BLOCK: Final = re.compile(
     r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL

@@ -1,4 +1,4 @@
-"""Warnings about packages whose kinds of device, clearing rules or offer rankings cannot be used."""
+"""Warnings about packages whose kinds of device, clearing rules, offer rankings or lies cannot be used."""
 
 import sys
 from importlib import import_module
@@ -10,6 +10,7 @@ _REGISTRIES: Final = (
     ("gridfleet.devices.kinds.registry", "AGENT_TYPES"),
     ("gridfleet.devices.market.rule_registry", "CLEARING_RULES"),
     ("gridfleet.devices.charging.ranking_registry", "OFFER_RANKINGS"),
+    ("gridfleet.devices.trust.liars.registry", "LIES"),
 )
 """Module and name of each registry; a device loads only those that its agent needs."""
 

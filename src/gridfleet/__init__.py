@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from gridfleet.devices.market.clearing_rule import ClearingRule
     from gridfleet.devices.market.packages import split_into_packages
     from gridfleet.devices.market.rule_registry import CLEARING_RULES
+    from gridfleet.devices.trust.liars.lie import Liar, Lie
+    from gridfleet.devices.trust.liars.registry import LIES
     from gridfleet.provisioning.api.result import Result
     from gridfleet.provisioning.api.runs import run, simulate
     from gridfleet.provisioning.api.table import Table
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGENT_TYPES",
     "CLEARING_RULES",
+    "LIES",
     "OFFER_RANKINGS",
     "Adc",
     "Agent",
@@ -61,6 +64,8 @@ __all__ = [
     "Finding",
     "GridFleetError",
     "Input",
+    "Liar",
+    "Lie",
     "Light",
     "OfferRanking",
     "Output",
@@ -98,6 +103,9 @@ _MODULES = {
     "Finding": "dashboards.audit.findings",
     "GridFleetError": "broker.errors",
     "Input": "devices.edge.hardware.board",
+    "LIES": "devices.trust.liars.registry",
+    "Liar": "devices.trust.liars.lie",
+    "Lie": "devices.trust.liars.lie",
     "Light": "devices.edge.hardware.lamp",
     "OFFER_RANKINGS": "devices.charging.ranking_registry",
     "OfferRanking": "devices.charging.offer_ranking",

@@ -6,7 +6,13 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import add_changes, add_output, add_recording, add_scenario
+from gridfleet.provisioning.cli.arguments import (
+    add_changes,
+    add_liars,
+    add_output,
+    add_recording,
+    add_scenario,
+)
 from gridfleet.provisioning.cli.broker_options import add_secrets, credentials_for
 from gridfleet.provisioning.cli.clock_options import add_clock_options, clock_options
 from gridfleet.provisioning.cli.exit_codes import CommandError
@@ -56,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="with --broker and --console: the broker's WebSocket listener, which browsers connect to",
     )
+    add_liars(parser)
     add_output(parser, "out/SCENARIO-TIME")
     add_recording(parser)
     add_influx(parser)
@@ -69,9 +76,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.protocol.messages import Mode
     from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
     from gridfleet.dashboards.telemetry.influx.exporter import InfluxExporter
-    from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.site import SiteRun
-    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
+    from gridfleet.provisioning.cli.scenario_options import fleet_from_arguments
     from gridfleet.provisioning.cli.terminal import print_message
     from gridfleet.provisioning.commands.live.console import print_console_address
     from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
@@ -84,8 +90,8 @@ def execute(arguments: argparse.Namespace) -> int:
     console = console_wanted(arguments.console, arguments.broker, arguments.broker_ws)
     address = BrokerAddress.parse(arguments.broker) if arguments.broker is not None else None
     credentials = credentials_for(arguments.secrets, address)
-    scenario = scenario_from_arguments(arguments)
-    fleet = Fleet(scenario)
+    fleet = fleet_from_arguments(arguments)
+    scenario = fleet.scenario
     target = influx_target(arguments)
     price = LowestPrice()
     began_s = time.monotonic()

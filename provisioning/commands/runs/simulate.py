@@ -7,6 +7,7 @@ from typing import Final
 from gridfleet.provisioning.cli.arguments import (
     KeyValues,
     add_changes,
+    add_liars,
     add_output,
     add_recording,
     add_scenario,
@@ -17,13 +18,14 @@ from gridfleet.provisioning.cli.terminal import is_interactive
 HELP: Final = "run a scenario in the deterministic simulation"
 DESCRIPTION: Final = (
     "Run a scenario with a virtual clock and an in-memory bus, as fast as possible. The same scenario, seed and\n"
-    "version give the same files to the byte. Faults of network and devices can be injected."
+    "version give the same files to the byte. Faults of network and devices can be injected, and devices can lie."
 )
 EXAMPLES: Final = (
     "gridfleet simulate normal",
     "gridfleet simulate storm --algorithm random --seed 7 --out out/storm-random",
     "gridfleet simulate normal --set vehicles.count=60 settings.turbine_scale=0.5",
     "gridfleet simulate normal --ticks 40 --faults loss=0.05 crash=0.01 --trace out/messages.jsonl",
+    "gridfleet simulate normal --ticks 40 --liars vehicle-05=no-show turbine-2=withhold,at:20",
 )
 
 
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="faults to inject: loss, duplicate, reorder, partition, crash (0 to 1), delay_s, skew_s (s), "
         "down_ticks, keep_state, from_tick, to_tick (default: nothing)",
     )
+    add_liars(parser)
     add_output(parser, "out/SCENARIO-TIME")
     add_recording(parser)
 
@@ -50,6 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.broker.protocol.units import MS_PER_S
     from gridfleet.devices.runtime.network_faults import parse_faults
     from gridfleet.devices.runtime.simulation import Simulation
+    from gridfleet.devices.trust.liars.lying_devices import parse_liars
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.runs.lifecycle import finish_recording, finish_run, run_with_progress
     from gridfleet.provisioning.runs.lowest_price import LowestPrice
@@ -57,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from gridfleet.provisioning.runs.run_folder import claim_run_folder
 
     scenario = scenario_from_arguments(arguments)
-    faults = parse_faults(arguments.faults)
+    faults, liars = parse_faults(arguments.faults), parse_liars(arguments.liars)
     price = LowestPrice()
     skew_ms = round(faults.skew_s * MS_PER_S)
     began_s = monotonic()
@@ -73,7 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
         ) as recorded,
     ):
         receivers = (recorded.receive, price.receive) if is_interactive() else (recorded.receive,)
-        simulation = Simulation(scenario, faults=faults, receivers=receivers)
+        simulation = Simulation(scenario, faults=faults, receivers=receivers, liars=liars)
 
         def run(progress: ProgressCallback) -> None:
             clock = simulation.clock

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gridfleet.provisioning.cli.arguments import add_changes, add_log, add_scenario, whole_number
+from gridfleet.provisioning.cli.arguments import add_changes, add_liars, add_log, add_scenario, whole_number
 from gridfleet.provisioning.cli.broker_options import add_broker, credentials_for
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 
@@ -64,25 +64,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="for tests: milliseconds by which the devices' clocks are ahead of the site's (default: 0)",
     )
+    add_liars(parser)
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the devices until a signal."""
     from gridfleet.broker.address import BrokerAddress
-    from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.devices.runtime.fleet_process import ConnectionMode, fleet_process_id, run_devices
     from gridfleet.devices.runtime.partitioning import part_of
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
-    from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
+    from gridfleet.provisioning.cli.scenario_options import fleet_from_arguments
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
 
     report = status_reporter(arguments.log, "fleet")
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     _check_parts(arguments)
-    fleet = Fleet(scenario_from_arguments(arguments))
+    fleet = fleet_from_arguments(arguments)
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
 
         def stand_by() -> bool:

@@ -1,0 +1,1 @@
+"""Whom an agent believes: limits of enrolment, suspensions, promises kept and broken."""
