@@ -22,6 +22,11 @@ reported and none has corrected; `delivery` compares chargers and vehicles with 
 off after a day without an answer, or a consumer lost with its memory, cannot agree and is not compared. Ticks of which
 messages may be missing (`note_gap`) are judged only by the accounts that follow.
 
+**Slow is not false.** Unless `exact`, the time of arrival accuses nobody. An account counts the reservations that
+lasted when the last phase of its tick began. A lease certainly lasts until a tick before its end, because the
+recorder's time may be behind by so much. A copy of an earlier message, or an award whose first copies expired before
+they were sent, may come after the account that leaves its energy unsettled.
+
 **Checked exactly**, where every message arrives at once (`exact=True`: a simulation without faults, lock-step): all of
 the above within the tick, nothing unsettled, every cell's balance, and what chargers delivered and earned equals what
 vehicles drew and paid in that very tick. Only the comparisons that a device's start or stop disturbs are left out.

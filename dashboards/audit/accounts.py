@@ -62,11 +62,11 @@ class AccountAudit:
         """Take a producer's correction of an earlier tick, received in a tick of the site."""
         self._corrections.append((sender, correction, site_tick))
 
-    def _apply_corrections(self, tick: int) -> None:
-        """Add the corrections of ticks before this one to what balances must be."""
+    def _apply_corrections(self, tick: int, producer: str = "") -> None:
+        """Add the corrections of ticks before this one to what balances must be; of all producers, unless given."""
         later: list[tuple[str, Correction, int]] = []
         for sender, correction, received in self._corrections:
-            if correction.tick >= tick:
+            if correction.tick >= tick or producer not in {"", sender}:
                 later.append((sender, correction, received))
                 continue
             known = self._earned.get((sender, correction.tick))
@@ -92,6 +92,7 @@ class AccountAudit:
         """Check an account of a tick that was judged before: a device that was cut off reports it late."""
         last = self._before.get(sender)
         if last is None or last.tick < state.tick:
+            self._apply_corrections(state.tick, sender)
             self._check(sender, state, site_tick)
 
     def _check(self, sender: str, state: State, received: int) -> None:

@@ -173,6 +173,7 @@ class Auditor:
             elif tick.phase is Phase.SETTLE:
                 window.settle_ms = tick.simulated_ms
                 window.end_ms = tick.ends_ms
+                self._charging.on_settle(tick.tick, tick.simulated_ms)
         if tick.phase is Phase.BID:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)

@@ -4,6 +4,8 @@ Messages are kept with their time and judged when their tick is. Within one mill
 messages. A charger's messages open a lease (Lease) and end it (Bill, Decline); otherwise it ends at its time.
 """
 
+from typing import Final
+
 from gridfleet.broker.protocol.messages import (
     Accept,
     Bill,
@@ -21,6 +23,9 @@ from gridfleet.dashboards.audit.findings import Tallies
 from gridfleet.dashboards.audit.leases import LeaseAudit
 from gridfleet.dashboards.audit.meters import MeterAudit
 from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, TickWindow
+
+SETTLES_KEPT: Final = 4
+"""An account is judged up to three ticks after its own."""
 
 _Event = tuple[int, str, str, Message | None]
 """Simulated ms, charger, vehicle and message; no message where a device came online or went offline."""
@@ -43,6 +48,8 @@ class ChargingAudit:
         self._meters = MeterAudit(tallies, lifecycle, gaps, exact=exact)
         self._leases = LeaseAudit(tallies, lifecycle, self._meters, exact=exact, slack_ms=slack_ms)
         self._events: list[_Event] = []
+        self._settles: dict[int, int] = {}
+        """Tick -> when its last phase began, simulated ms."""
 
     def receive(self, now_ms: int, tick: int, scope: str, sender: str, message: Message) -> None:
         """Take a message of a reservation."""
@@ -60,6 +67,10 @@ class ChargingAudit:
                 self._accounts.count_booking(tick, sender, scope)
                 self._meters.on_charger(tick, scope, sender, message)
             self._events.append((now_ms, sender, scope, message))
+
+    def on_settle(self, tick: int, simulated_ms: int) -> None:
+        """Note when the last phase of a tick began: then devices make their accounts."""
+        self._settles[tick] = simulated_ms
 
     def on_account(self, now_ms: int, sender: str, state: ChargerState) -> None:
         """Take a charger's account."""
@@ -95,6 +106,7 @@ class ChargingAudit:
         self._meters.check_accounts(tick, window)
         self._leases.prune(tick, end_ms)
         self._meters.prune(tick)
+        self._settles = {each: at_ms for each, at_ms in self._settles.items() if each > tick - SETTLES_KEPT}
 
     def _judge(self, now_ms: int, tick: int, charger: str, vehicle: str, message: Message | None) -> None:
         leases = self._leases
@@ -108,7 +120,7 @@ class ChargingAudit:
             case Decline():
                 leases.on_decline(now_ms, charger, vehicle, message)
             case ChargerState():
-                leases.on_account(now_ms, charger, message)
+                leases.on_account(now_ms, charger, message, settle_ms=self._settles.get(message.tick))
             case _:
                 leases.on_restart(charger)
 

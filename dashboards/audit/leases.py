@@ -3,7 +3,7 @@
 from typing import Final
 
 from gridfleet.broker.protocol.messages import Bill, ChargerState, Decline, Heartbeat, Lease, Offer, Release
-from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.broker.protocol.units import TICK_MS, cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
 from gridfleet.dashboards.audit.meters import CallKey, MeterAudit
 from gridfleet.dashboards.audit.window import LifecycleLog
@@ -15,6 +15,11 @@ UNCERTAIN_TICKS: Final = 16
 """After a gap, a reservation may begin or end for so many ticks of which a part was not received."""
 ACCEPTED_TICKS: Final = 96
 """An accepted offer may become a lease so many ticks later: the charger may have been cut off."""
+LATE_ACCOUNT_MS: Final = 3 * TICK_MS
+"""An account is compared with offers that ended so long ago: it is judged up to three ticks after its own."""
+AHEAD_MS: Final = TICK_MS
+"""A sender's time is ahead of the recorder's by a tick at most: the recorder's stands still until the next phase is
+received, and then it is the end of the phase or later."""
 KEPT_MS: Final = 24 * 3_600_000
 """An expired lease is kept this long: its bill may still come."""
 
@@ -23,6 +28,7 @@ class AuditedLease:
     """One reservation as its charger's messages describe it."""
 
     __slots__ = (
+        "booked_wh",
         "certain",
         "drawn_wh",
         "ended_ms",
@@ -41,20 +47,27 @@ class AuditedLease:
         """Whether the charger has a meter of its own."""
         self.drawn_wh = lease.drawn_wh if lease.metered else 0
         """Energy drawn, by the charger's meter or the vehicle."""
+        self.booked_wh = lease.drawn_wh
+        """Energy drawn, as the charger itself has stated."""
         self.certain = True
         """False since the charger restarted: it may have forgotten the lease."""
 
     @property
     def outstanding_wh(self) -> int:
         """Battery energy still set aside for it, Wh: what was reserved less what was drawn, with discharge losses."""
-        drawn_wh = min(self.drawn_wh, self.energy_wh)
+        drawn_wh = min(max(self.drawn_wh, self.booked_wh), self.energy_wh)
         return -(-self.energy_wh * 100 // DISCHARGE_EFFICIENCY_PERCENT) + (
             -drawn_wh * 100 // DISCHARGE_EFFICIENCY_PERCENT
         )
 
 
 class LeaseAudit:
-    """Follows offers, acceptances and leases; `slack_ms` is how far the clocks of two devices may differ."""
+    """Follows offers, acceptances and leases; `slack_ms` is how far the clocks of two devices may differ.
+
+    Unless `exact`, the time at which a message is received says little about the time at which its sender
+    acted: device, network and recorder may each be slow. A charger's own statements are compared instead: until
+    when its offers and leases last, and the phase of the tick that an account ends.
+    """
 
     def __init__(
         self, tallies: Tallies, lifecycle: LifecycleLog, meters: MeterAudit, *, exact: bool, slack_ms: int
@@ -119,6 +132,7 @@ class LeaseAudit:
             if (lease.energy_wh, lease.price_ueur_per_kwh) != (known.energy_wh, known.price_ueur_per_kwh):
                 tally.fail(f"{what}: energy or price is not that of the lease it renews")
             known.until_ms = max(known.until_ms, lease.until_ms)
+            known.booked_wh = max(known.booked_wh, lease.drawn_wh)
             if lease.metered:
                 known.drawn_wh = max(known.drawn_wh, lease.drawn_wh)
             known.certain = True
@@ -163,7 +177,7 @@ class LeaseAudit:
         if self._is_uncertain(tick, vehicle, bill.call):
             return
         tally.checked += 1
-        max_wh = lease.drawn_wh
+        max_wh = lease.drawn_wh if self._exact else max(lease.drawn_wh, self._meters.drawn_wh(key))
         min_wh = self._meters.released_wh(key)
         if lease.metered:
             min_wh, max_wh = lease.drawn_wh, lease.energy_wh
@@ -178,30 +192,45 @@ class LeaseAudit:
                 f"{what}: {bill.amount_neur} nEUR for {bill.energy_wh} Wh at {lease.price_ueur_per_kwh} µEUR/kWh"
             )
 
-    def on_account(self, now_ms: int, charger: str, state: ChargerState) -> None:
-        """Compare a charger's account with its leases and offers."""
+    def on_account(
+        self, now_ms: int, charger: str, state: ChargerState, *, settle_ms: int | None = None
+    ) -> None:
+        """Compare a charger's account with its leases and offers.
+
+        `settle_ms` is when the phase began in which devices make the accounts of that tick, simulated ms; None where it
+        was not received. An account is not made before.
+        """
         tallies, leases = self._tallies, self._leases_of(charger)
         what = f"tick {state.tick}: {charger}"
         tallies.ports.checked += 1
         if state.ports_reserved > state.ports:
             tallies.ports.fail(f"{what} has reserved {state.ports_reserved} of {state.ports} ports")
-        slack_ms = self._slack_ms
-        holds = self._holds.get(charger, ())
-        possible = sum(
-            lease.until_ms + slack_ms > now_ms and (lease.ended_ms is None or lease.ended_ms == now_ms)
-            for lease in leases.values()
-        ) + sum(begun_ms <= now_ms < until_ms + slack_ms for begun_ms, until_ms in holds)
-        tallies.leases.checked += 1
-        if state.ports_reserved > possible and state.tick > self._uncertain_until:
-            tallies.leases.fail(
-                f"{what} still counts {state.ports_reserved} reservations, {possible} have not ended"
-            )
+        made_ms = now_ms if self._exact else settle_ms
+        if made_ms is not None:
+            self._check_ended(now_ms, made_ms, charger, state)
         set_aside_wh = sum(
             lease.outstanding_wh for lease in leases.values() if self._is_active(lease, now_ms)
         )
         tallies.reserved.checked += 1
         if set_aside_wh > state.stored_wh:
             tallies.reserved.fail(f"{what} has reserved {set_aside_wh} Wh and stores {state.stored_wh}")
+
+    def _check_ended(self, now_ms: int, made_ms: int, charger: str, state: ChargerState) -> None:
+        """Check that an account counts only reservations that lasted when it was made, or later."""
+        slack_ms = self._slack_ms
+        possible = sum(
+            lease.until_ms + slack_ms > made_ms and (lease.ended_ms is None or lease.ended_ms == now_ms)
+            for lease in self._leases_of(charger).values()
+        ) + sum(
+            begun_ms <= now_ms and made_ms < until_ms + slack_ms
+            for begun_ms, until_ms in self._holds.get(charger, ())
+        )
+        self._tallies.leases.checked += 1
+        if state.ports_reserved > possible and state.tick > self._uncertain_until:
+            self._tallies.leases.fail(
+                f"tick {state.tick}: {charger} still counts {state.ports_reserved} reservations, "
+                f"{possible} have not ended"
+            )
 
     def on_restart(self, device: str) -> None:
         """Mark a charger's leases as uncertain: it came online or went offline, and may have forgotten them."""
@@ -226,10 +255,11 @@ class LeaseAudit:
             key: value for key, value in self._offers.items() if value[0] >= tick or key in self._accepted
         }
         self._limits = {key: value for key, value in self._limits.items() if value[0] >= tick}
+        held_ms = now_ms if self._exact else now_ms - LATE_ACCOUNT_MS
         self._holds = {
             charger: recent
             for charger, holds in self._holds.items()
-            if (recent := [hold for hold in holds if hold[1] + self._slack_ms > now_ms])
+            if (recent := [hold for hold in holds if hold[1] + self._slack_ms > held_ms])
         }
         oldest_ms = now_ms - KEPT_MS
         for leases in self._leases.values():
@@ -242,7 +272,9 @@ class LeaseAudit:
         return self._leases.setdefault(charger, {})
 
     def _is_active(self, lease: AuditedLease, now_ms: int) -> bool:
-        return lease.certain and lease.ended_ms is None and lease.until_ms - self._slack_ms > now_ms
+        """Return whether a lease certainly lasted when its charger sent a message that was received at that time."""
+        sent_ms = now_ms if self._exact else now_ms + AHEAD_MS
+        return lease.certain and lease.ended_ms is None and lease.until_ms - self._slack_ms > sent_ms
 
     def _is_uncertain(self, tick: int, vehicle: str, call: int) -> bool:
         """Return whether the beginning of a reservation may not have been received."""

@@ -4,6 +4,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.messages import (
     Award,
+    Bid,
     BuyerState,
     Correction,
     Message,
@@ -11,6 +12,7 @@ from gridfleet.broker.protocol.messages import (
     Receipt,
     SellerState,
     StorageState,
+    Supply,
 )
 from gridfleet.broker.protocol.topics import PRODUCERS
 from gridfleet.broker.protocol.units import cost_neur
@@ -74,8 +76,12 @@ class MarketAudit:
         self._open: dict[tuple[int, AwardKey], _OpenAward] = {}
         self._unsettled: dict[tuple[str, int], Sales] = {}
         """(producer, tick) -> its sales so far."""
-        self._next_serials: dict[int, dict[tuple[str, str], int]] = {}
-        """Tick -> (producer, consumer) -> the first serial without an award when the tick was judged."""
+        self._reminding: set[tuple[str, int]] = set()
+        """(producer, tick) of accounts that were unsettled for long: their awards are repeated for a day."""
+        self._awarded: dict[int, set[AwardKey]] = {}
+        """Tick -> the awards that were received: another copy of one is a reminder."""
+        self._announced: dict[int, set[tuple[str, Message]]] = {}
+        """Tick -> (sender, bid or supply): another copy comes of a connection that was lost."""
 
     # --- a whole tick ------------------------------------------------------------------------------------
 
@@ -105,9 +111,10 @@ class MarketAudit:
         self._consumers(tick, window, market, reconciliation)
         self._cells(tick, window, market, reconciliation)
         if not self._exact:  # else no message is repeated after its tick
-            serials = self._next_serials[tick] = {}
-            for producer, consumer, serial in market.awards:
-                serials[producer, consumer] = max(serials.get((producer, consumer), 0), serial + 1)
+            self._awarded[tick] = set(market.awards)
+            self._announced[tick] = {
+                (sender, message) for _, sender, message in window.market if isinstance(message, Bid | Supply)
+            }
         for key, lots in reconciliation.open.items():
             self._open[tick, key] = _OpenAward(lots, reconciliation.room_wh)
         self._prune(tick)
@@ -149,6 +156,8 @@ class MarketAudit:
                     )
             if account.unsettled_wh:
                 self._unsettled[producer, tick] = sold
+                held_wh = reconciliation.held.get(producer, 0)
+                sold.unseen_wh = account.sold_wh + account.unsettled_wh - sold.energy_wh - held_wh
             else:
                 self._compare(producer, tick, account, sold, late=False)
         if not self._exact:
@@ -244,20 +253,39 @@ class MarketAudit:
         fresh.checked += 1
         reported_later = self._reporting.last(sender) > tick
         if isinstance(message, Award):
-            reminder = message.serial < self._next_serials.get(tick, {}).get((sender, scope), 0)
-            if reminder and site_tick - tick > REMINDED_TICKS + 1:
-                fresh.fail(f"tick {site_tick}: {sender} repeats an award of tick {tick}")
-            elif not reminder and reported_later:
-                fresh.fail(f"tick {site_tick}: {sender} makes a new award for tick {tick}")
-            elif not reminder:
-                room_wh = {(scope, lot.index): lot.energy_wh for lot in message.lots}
-                self._open.setdefault(
-                    (tick, (sender, scope, message.serial)), _OpenAward(message.lots, room_wh)
-                )
+            self._late_award(site_tick, scope, sender, message, reported_later=reported_later)
         elif isinstance(message, Receipt):
             self._late_receipt(site_tick, scope, sender, message, reported_later=reported_later)
-        elif reported_later:
+        elif reported_later and (sender, message) not in self._announced.get(tick, ()):
             fresh.fail(f"tick {site_tick}: {sender} publishes a {message.TYPE} for finished tick {tick}")
+
+    def _late_award(
+        self, site_tick: int, consumer: str, producer: str, award: Award, *, reported_later: bool
+    ) -> None:
+        """Check an award of a tick that was judged before: a reminder, or the first copy that was received.
+
+        The first copies may have expired before they were sent. The account that a producer has reported since says so:
+        it leaves at least that energy unsettled.
+        """
+        tick, key = award.tick, (producer, consumer, award.serial)
+        fresh = self._tallies.fresh
+        if key in self._awarded.get(tick, ()):
+            if site_tick - tick > REMINDED_TICKS + 1:
+                fresh.fail(f"tick {site_tick}: {producer} repeats an award of tick {tick}")
+            return
+        if reported_later:
+            sold = self._unsettled.get((producer, tick))
+            energy_wh = sum(lot.energy_wh for lot in award.lots)
+            if sold is None or energy_wh > sold.unseen_wh:
+                fresh.fail(f"tick {site_tick}: {producer} makes a new award for tick {tick}")
+                return
+            sold.unseen_wh -= energy_wh
+        elif self._reporting.last(producer) < tick:
+            self._unsettled.setdefault((producer, tick), Sales())
+        if not self._exact:
+            self._awarded.setdefault(tick, set()).add(key)
+        room_wh = {(consumer, lot.index): lot.energy_wh for lot in award.lots}
+        self._open.setdefault((tick, key), _OpenAward(award.lots, room_wh))
 
     def _late_receipt(
         self, site_tick: int, producer: str, consumer: str, receipt: Receipt, *, reported_later: bool
@@ -286,40 +314,57 @@ class MarketAudit:
     def on_correction(self, sender: str, correction: Correction | SellerState, site_tick: int) -> None:
         """Take the correction, or the late account, of a tick that was judged before."""
         sold = self._unsettled.get((sender, correction.tick))
-        if sold is not None and not correction.unsettled_wh:
+        if isinstance(correction, SellerState) and correction.unsettled_wh:
+            if sold is None:
+                sold = self._unsettled[sender, correction.tick] = Sales()
+            sold.unseen_wh = (
+                correction.sold_wh
+                + correction.unsettled_wh
+                - sold.energy_wh
+                - sum(
+                    lot.energy_wh
+                    for (tick, key), award in self._open.items()
+                    if (tick, key[0]) == (correction.tick, sender)
+                    for lot in award.lots
+                )
+            )
+        elif sold is not None and not correction.unsettled_wh:
             del self._unsettled[sender, correction.tick]
+            self._reminding.discard((sender, correction.tick))
             late = site_tick - correction.tick > REMINDED_TICKS
             self._compare(sender, correction.tick, correction, sold, late=late)
 
     def _prune(self, tick: int) -> None:
         """Drop what is too old to change; energy that an online producer never settled is a breach."""
         old = tick - SETTLED_TICKS
+        self._reminding = {key for key in self._reminding if key[1] >= old - REMINDED_TICKS}
         for producer, then in [key for key in self._unsettled if key[1] < old]:
+            self._reminding.add((producer, then))
             if self._lifecycle.changed(producer, then, tick + 2) or then < old - REMINDED_TICKS:
                 del self._unsettled[producer, then]
             elif self._could_settle(producer, then, tick):
                 del self._unsettled[producer, then]
                 self._tallies.settled.checked += 1
                 self._tallies.settled.fail(f"tick {tick}: {producer} has not settled tick {then}")
-        reminders = {(producer, then) for producer, then in self._unsettled if then < old}
-        for then in [then for then in self._next_serials if then < old]:
-            serials = {
-                key: serial
-                for key, serial in self._next_serials.pop(then).items()
-                if (key[0], then) in reminders
-            }
-            if serials:
-                self._next_serials[then] = serials
+        for then in [then for then in self._awarded if then < old]:
+            awarded = {key for key in self._awarded.pop(then) if (key[0], then) in self._reminding}
+            if awarded:
+                self._awarded[then] = awarded
+        self._announced = {then: each for then, each in self._announced.items() if then >= old}
         if self._open:
             self._open = {
                 key: award
                 for key, award in self._open.items()
-                if key[0] >= old or (key[1][0], key[0]) in reminders
+                if key[0] >= old or (key[1][0], key[0]) in self._reminding
             }
 
     def _could_settle(self, producer: str, then: int, tick: int) -> bool:
-        """Return whether a producer and the consumers that owe it receipts have been online for long enough."""
+        """Return whether a producer and the consumers of its awards have been online for long enough.
+
+        A receipt that was received here may be lost on its way to the producer; then the consumer has to repeat it.
+        """
         owing = {key[1] for at, key in self._open if at == then and key[0] == producer}
+        owing.update(key[1] for key in self._awarded.get(then, ()) if key[0] == producer)
         reporting = self._reporting
         return all(
             reporting.last(device) >= tick and reporting.since(device) < tick - SETTLED_TICKS

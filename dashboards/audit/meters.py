@@ -23,6 +23,10 @@ class MeterAudit:
         self._exact = exact
         self._readings: dict[CallKey, tuple[int, int]] = {}
         """(last tick, highest cumulative Wh)."""
+        self._read_ms: dict[CallKey, int] = {}
+        """When a vehicle made its last reading, by its own clock."""
+        self._stated: dict[CallKey, tuple[int, int]] = {}
+        """(last tick, highest cumulative Wh) that a vehicle has stated, also before it restarted."""
         self._charger_metered: set[CallKey] = set()
         """Calls at chargers that have a meter of their own."""
         self._released: dict[CallKey, tuple[int, int]] = {}
@@ -33,7 +37,10 @@ class MeterAudit:
         """Device -> Wh in all, by its own accounts."""
 
     def on_vehicle(self, tick: int, vehicle: str, charger: str, message: Heartbeat | Release) -> None:
-        """Take a vehicle's reading; it must not fall."""
+        """Take a vehicle's reading; it must not fall.
+
+        A copy of an earlier message, of a lost connection, may come after a later one: its own time says so.
+        """
         key = (charger, vehicle, message.call)
         _, before_wh = self._readings.get(key, (tick, 0))
         drawn_wh = message.drawn_wh
@@ -41,13 +48,16 @@ class MeterAudit:
             pass  # the charger's meter counts, and the vehicle repeats it
         elif isinstance(message, Heartbeat):
             self._tallies.reservations.checked += 1
-            if drawn_wh < before_wh and not self._lifecycle.changed(vehicle, 0, tick):
+            again = message.simulated_ms < self._read_ms.get(key, message.simulated_ms)
+            if drawn_wh < before_wh and not again and not self._lifecycle.changed(vehicle, 0, tick):
                 self._tallies.reservations.fail(
                     f"tick {tick}: {vehicle} has drawn {drawn_wh} Wh from {charger}, after {before_wh}"
                 )
         else:
             _, least_wh = self._released.get(key, (tick, drawn_wh))
             self._released[key] = (tick, min(least_wh, drawn_wh))
+        self._stated[key] = (tick, max(drawn_wh, self.drawn_wh(key)))
+        self._read_ms[key] = max(message.simulated_ms, self._read_ms.get(key, 0))
         self._read(tick, key, drawn_wh)
 
     def on_charger(self, tick: int, vehicle: str, charger: str, message: Lease | Bill) -> None:
@@ -64,15 +74,27 @@ class MeterAudit:
         """Drop the readings of a vehicle that came online or went offline: it may count from 0 again."""
         for key in [key for key in self._readings if key[1] == device]:
             del self._readings[key]
+            self._read_ms.pop(key, None)
 
     def on_gap(self) -> None:
         """Drop everything: readings may be missing."""
-        for table in (self._readings, self._released, self._metered_wh, self._booked_wh):
+        for table in (
+            self._readings,
+            self._read_ms,
+            self._stated,
+            self._released,
+            self._metered_wh,
+            self._booked_wh,
+        ):
             table.clear()
 
     def released_wh(self, key: CallKey) -> int:
         """Return the lowest energy that the releases of a call stated, in Wh; 0 without a release."""
         return self._released.get(key, (0, 0))[1]
+
+    def drawn_wh(self, key: CallKey) -> int:
+        """Return the most energy that a vehicle has stated for a call so far, in Wh."""
+        return self._stated.get(key, (0, 0))[1]
 
     def check_accounts(self, tick: int, window: TickWindow) -> None:
         """Compare what chargers and vehicles have booked with the readings, and with each other."""
@@ -111,10 +133,11 @@ class MeterAudit:
 
     def prune(self, tick: int) -> None:
         """Drop the readings of calls that ended."""
-        for table in (self._readings, self._released):
+        for table in (self._readings, self._stated, self._released):
             for key in [key for key, value in table.items() if value[0] < tick - KEPT_TICKS]:
                 del table[key]
         self._charger_metered &= self._readings.keys()
+        self._read_ms = {key: at_ms for key, at_ms in self._read_ms.items() if key in self._readings}
 
     def _read(self, tick: int, key: CallKey, drawn_wh: int) -> None:
         _, before_wh = self._readings.get(key, (tick, 0))

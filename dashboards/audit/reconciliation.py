@@ -19,11 +19,13 @@ AwardKey = tuple[str, str, int]
 class Sales:
     """The sales of one producer in one tick, by the receipts and at the prices of the rule."""
 
-    __slots__ = ("consumers", "cost_neur", "energy_wh")
+    __slots__ = ("consumers", "cost_neur", "energy_wh", "unseen_wh")
 
     def __init__(self) -> None:
         self.energy_wh = 0
         self.cost_neur = 0
+        self.unseen_wh = 0
+        """What the producer accounts for as awarded without a receipt, beyond the awards that were received."""
         self.consumers: set[str] = set()
 
 
@@ -78,6 +80,8 @@ class Reconciliation:
         """(producer's cell or None for a reactor, consumer's cell) -> Wh sold from one cell to another."""
         self.open: dict[AwardKey, Lots] = {}
         """Awards without a receipt."""
+        self.held: dict[str, int] = {}
+        """Producer -> Wh in awards without a receipt."""
         self.room_wh: dict[tuple[str, int], int] = {}
         """(consumer, package) -> Wh that are not sold yet; only where there are open awards."""
 
@@ -85,7 +89,7 @@ class Reconciliation:
         """Check every award and receipt."""
         market, tick = self._market, self._tick
         taken: dict[tuple[str, int], int] = {}
-        held: dict[str, int] = {}
+        held = self.held
         refused: set[str] = set()
         receipts = market.receipts
         for key, lots in market.awards.items():
@@ -113,7 +117,7 @@ class Reconciliation:
                 self._book(producer, consumer, energy_wh, paid_neur)
         self._prices.finish(refused)
         self._check_unawarded(receipts)
-        self._check_totals(taken, held)
+        self._check_totals(taken)
 
     def _book(self, producer: str, consumer: str, energy_wh: int, paid_neur: int) -> None:
         sold = self.sold.get(producer)
@@ -173,8 +177,8 @@ class Reconciliation:
                     f"tick {self._tick}: {consumer} takes {producer}/{serial}, which was never awarded to it"
                 )
 
-    def _check_totals(self, taken: dict[tuple[str, int], int], held: dict[str, int]) -> None:
-        """Check that no package and no supply is sold beyond its energy; `held` is awarded without a receipt, Wh."""
+    def _check_totals(self, taken: dict[tuple[str, int], int]) -> None:
+        """Check that no package and no supply is sold beyond its energy."""
         tallies, market, tick = self._tallies, self._market, self._tick
         for consumer, packages in market.bids.items():
             for package in packages:
@@ -189,7 +193,7 @@ class Reconciliation:
                     self.room_wh[key] = package.energy_wh - got
         for producer, energy_wh in market.supplies.items():
             sold = self.sold.get(producer)
-            used_wh = held.get(producer, 0) + (sold.energy_wh if sold is not None else 0)
+            used_wh = self.held.get(producer, 0) + (sold.energy_wh if sold is not None else 0)
             tallies.supply.checked += 1
             if used_wh > energy_wh and not self._is_restarting(producer, tick):
                 tallies.supply.fail(f"tick {tick}: {producer} sells {used_wh} Wh of {energy_wh} announced")

@@ -441,10 +441,11 @@ def test_a_device_that_was_offline_has_time_to_settle(device: str) -> None:
         assert market.judge((), {}, tick=judged + 20).broken == {"settled"}  # it is not forgotten
 
 
-def test_a_consumer_that_has_sent_its_receipt_is_not_waited_for() -> None:
+def test_a_consumer_that_has_sent_its_receipt_may_have_to_repeat_it() -> None:
     judged = TICK + SETTLED_TICKS + 1
-    market = unsettled().late(RECEIPT).online(TICK - 20, judged, TURBINE)
-    assert market.judge((), {}, tick=judged).broken == {"settled"}
+    for online, broken in (((TURBINE,), set()), ((TURBINE, HOME), {"settled"})):
+        market = unsettled().late(RECEIPT).online(TICK - 20, judged, *online)
+        assert market.judge((), {}, tick=judged).broken == broken
 
 
 def test_unsettled_energy_is_forgotten_after_a_day_of_reminders() -> None:
