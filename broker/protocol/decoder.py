@@ -11,8 +11,9 @@ from typing import Final
 from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
 from gridfleet.broker.protocol.batch import unpack
 from gridfleet.broker.protocol.codec import decode
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State, Tick
 from gridfleet.broker.protocol.presence_registry import PresenceRegistry
+from gridfleet.broker.protocol.quota import FLOOD_ERROR, Quota
 from gridfleet.broker.protocol.senders import WRONG_SENDER, check_sender
 from gridfleet.broker.protocol.topics import (
     BATCH,
@@ -46,13 +47,18 @@ class SiteDecoder:
         self._last: tuple[str, bytes, tuple[Address, Message]] | None = None
 
     def decode(
-        self, topic: str, payload: bytes, on_refused: OnRefused, scopes: Iterable[str] | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        on_refused: OnRefused,
+        scopes: Iterable[str] | None = None,
+        quota: Quota | None = None,
     ) -> Iterable[tuple[Address, Message]]:
         """Return the messages of a publication with their addresses; never raise for what a sender did wrong.
 
         A batch gives each of its messages. The last will of a fleet process is followed by the last wills of its
         devices; `scopes` limits these to presence scopes (`cell/role`, each level may be `+`). Refused messages are
-        left out and passed to `on_refused`.
+        left out and passed to `on_refused`. With the receiver's `quota`, what is beyond it is refused unread.
 
         >>> from gridfleet.broker.protocol.codec import encode
         >>> from gridfleet.broker.protocol.messages import Bid, Package
@@ -67,13 +73,18 @@ class SiteDecoder:
         ()
         """
         if topic.startswith(self._batch_prefix):
-            return self._decode_batch(topic, payload, on_refused)
+            return self._decode_batch(topic, payload, on_refused, quota)
+        if quota is not None and not quota.admits(topic):
+            on_refused(topic, FLOOD_ERROR)
+            return ()
         try:
             decoded = self.decode_one(topic, payload)
         except (TopicError, PayloadError) as error:
             on_refused(topic, error)
             return ()
         message = decoded[1]
+        if quota is not None and isinstance(message, Tick):
+            quota.begin_tick(message.epoch, message.tick)
         if isinstance(message, FleetPresence) and not message.online:
             return decoded, *self.presences.last_wills(decoded[0].sender, scopes)
         return (decoded,)
@@ -119,12 +130,19 @@ class SiteDecoder:
             self._addresses[topic] = address
         return address
 
-    def unpack(self, topic: str, payload: bytes, on_refused: OnRefused) -> Iterable[tuple[str, bytes]]:
+    def unpack(
+        self, topic: str, payload: bytes, on_refused: OnRefused, quota: Quota | None = None
+    ) -> Iterable[tuple[str, bytes]]:
         """Return topic and payload of each message in a batch, undecoded; any other publication as it is.
 
-        A malformed batch is refused as a whole. A message that its sender may not publish there is refused alone.
+        A malformed batch is refused as a whole. A message that its sender may not publish there is refused alone. With
+        a `quota`, a batch beyond the lines of its fleet process and a message beyond its sender's budget are refused.
         """
-        if not topic.startswith(self._batch_prefix):
+        is_batch = topic.startswith(self._batch_prefix)
+        if quota is not None and not quota.admits(topic, payload.count(b"\n") or 1 if is_batch else 1):
+            on_refused(topic, FLOOD_ERROR)
+            return ()
+        if not is_batch:
             return ((topic, payload),)
         try:
             message_type, cell, fleet_process = parse_batch_topic(self.site, topic)
@@ -132,12 +150,12 @@ class SiteDecoder:
         except GridFleetError as error:
             on_refused(topic, error)
             return ()
-        return list(self._permitted(message_type, cell, fleet_process, lines, on_refused))
+        return list(self._permitted(message_type, cell, fleet_process, lines, on_refused, quota))
 
     def _decode_batch(
-        self, topic: str, payload: bytes, on_refused: OnRefused
+        self, topic: str, payload: bytes, on_refused: OnRefused, quota: Quota | None
     ) -> Iterator[tuple[Address, Message]]:
-        for each, inner in self.unpack(topic, payload, on_refused):
+        for each, inner in self.unpack(topic, payload, on_refused, quota):
             try:
                 yield self.decode_one(each, inner)
             except (TopicError, PayloadError) as error:
@@ -150,6 +168,7 @@ class SiteDecoder:
         fleet_process: str,
         lines: list[tuple[str, bytes]],
         on_refused: OnRefused,
+        quota: Quota | None,
     ) -> Iterator[tuple[str, bytes]]:
         prefix = f"{ROOT}/{self.site}/{message_type.name}/"
         for rest, payload in lines:
@@ -158,8 +177,11 @@ class SiteDecoder:
                 self._check_sender(self.address(topic), cell, fleet_process)
             except GridFleetError as error:
                 on_refused(topic, error)
-            else:
+                continue
+            if quota is None or quota.admits(topic):
                 yield topic, payload
+            else:
+                on_refused(topic, FLOOD_ERROR)
 
     def _check_sender(self, address: Address, cell: str, fleet_process: str) -> None:
         """Raise PayloadError for what a fleet process may not publish for a sender.

@@ -44,6 +44,10 @@ class PresenceRegistry:
         self._fleets: dict[str, bool] = {}
         """Fleet process -> whether it is online."""
 
+    def __len__(self) -> int:
+        """Return how many devices are known, online or not."""
+        return len(self._devices)
+
     def device(self, name: str) -> KnownDevice | None:
         """Return a device by its id; None when no presence of it is known, or it is offline."""
         known = self._devices.get(name)

@@ -8,6 +8,7 @@ the device is offline.
 import json
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from gridfleet.broker.mqtt.client import MqttLoop
@@ -28,6 +29,8 @@ from gridfleet.devices.edge.offline_queue import OfflineQueue, QueuedMessage
 from gridfleet.devices.runtime.device_runner import DeviceRunner
 
 LOG: Final = logging.getLogger(__name__)
+SEGMENT_PAUSE_S: Final = 10.0
+"""Shortest time between two segments of the queue: what is within the receivers' quota (`protocol.quota`)."""
 MAX_UNQUEUED: Final = 1000
 """The most messages that wait in memory when the device is offline and has no queue on disk; later ones are dropped."""
 
@@ -79,6 +82,7 @@ class Device:
         self._queue = queue
         self._in_flight: int | None = None
         """The segment of the queue whose messages are published, but not acknowledged yet."""
+        self._next_segment_s = 0.0
         self._waiting = 0
         self.runner = _Runner(self.agent, loop, SiteDecoder(file.site), credentials, self.update_control)
         channel = self.runner.connection
@@ -149,16 +153,18 @@ class Device:
         self._publish_or_queue(sample_of(self.file, self.control, readings, faults))
 
     def publish_queued(self) -> None:
-        """Publish the queue's oldest segment; delete it once the broker has acknowledged all of it."""
+        """Publish the queue's oldest segment, one every SEGMENT_PAUSE_S; delete it once all of it is acknowledged."""
         queue, connection = self._queue, self.connection
         if queue is None or not connection.online or not connection.all_acknowledged:
             return
         if self._in_flight is not None:
             queue.delete(self._in_flight)
             self._in_flight = None
-        oldest = queue.oldest()
+        now_s = monotonic()
+        oldest = queue.oldest() if now_s >= self._next_segment_s else None
         if oldest is None:
             return
+        self._next_segment_s = now_s + SEGMENT_PAUSE_S
         self._in_flight, messages = oldest
         now = real_time.timestamp()
         for queued in messages:

@@ -19,6 +19,7 @@ from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.home_assistant import discovery_message
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence
+from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import (
     ALL,
     MESSAGE_TYPES,
@@ -52,6 +53,7 @@ class AgentRunner:
         self.agent = agent
         self._channels = channels
         self._decoder = decoder
+        self._quota = Quota(agent.id, decoder.presences)
         self._presence_scopes = [scope for name, scope in agent.subscriptions() if name == Presence.TYPE]
         self._started = False
         self._timer: Timer | None = None
@@ -128,7 +130,7 @@ class AgentRunner:
 
     def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for address, message in self._decoder.decode(
-            topic_name, payload, self._refuse_error, self._presence_scopes
+            topic_name, payload, self._refuse_error, self._presence_scopes, self._quota
         ):
             if isinstance(message, FleetPresence):
                 continue  # the last wills of its devices follow
@@ -158,8 +160,8 @@ class AgentRunner:
         self._refuse(topic_name, error.reason if isinstance(error, PayloadError) else "topic", str(error))
 
     def _refuse(self, topic_name: str, reason: str, detail: str) -> None:
-        """Count a message that is ignored; log the first for each reason."""
-        if not self.agent.refused.get(reason):
+        """Count a message that is ignored; log the first for each reason (the quota logs a flood)."""
+        if reason != FLOOD and not self.agent.refused.get(reason):
             LOG.warning("%s ignores a message on %s: %s", self.agent.id, topic_name, detail)
         self.agent.refuse(reason)
 

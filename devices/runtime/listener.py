@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Tick
+from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 
 LOG: Final = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class SiteListener:
         self._on_reconnect = on_reconnect
         self._was_online = False
         self._decoder = decoder
+        self._quota = Quota("the listener", decoder.presences)
         self._receivers = tuple(receivers)
         self.now_ms = 0
         """Simulated time of the last tick or grant."""
@@ -53,13 +55,14 @@ class SiteListener:
         self._was_online = True
 
     def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for address, message in self._decoder.decode(topic_name, payload, self._refuse):
+        for address, message in self._decoder.decode(topic_name, payload, self._refuse, quota=self._quota):
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             for receive in self._receivers:
                 receive(self.now_ms, address.scope, address.sender, message)
 
     def _refuse(self, topic_name: str, error: GridFleetError | str) -> None:
-        if not self.refused:
+        is_flood = isinstance(error, PayloadError) and error.reason == FLOOD  # the quota logs it
+        if not self.refused and not is_flood:
             LOG.warning("the listener ignores a message on %s: %s", topic_name, error)
         self.refused += 1

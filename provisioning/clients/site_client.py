@@ -10,6 +10,7 @@ from gridfleet.broker.mqtt.client_options import Login
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.quota import Quota
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.provisioning.cli.broker_options import CONNECT_TIMEOUT_S
 
@@ -35,6 +36,7 @@ class SiteClient:
         `purpose` is the beginning of the client id.
         """
         self._decoder = SiteDecoder(site)
+        self._quota = Quota(purpose, self._decoder.presences)
         self._on_message = on_message
         self._loop = MqttLoop(address)
         self._connection = self._loop.open(
@@ -72,5 +74,5 @@ class SiteClient:
         return self._loop.run_until(condition, timeout_s)
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for address, message in self._decoder.decode(topic, payload, lambda *_: None):
+        for address, message in self._decoder.decode(topic, payload, lambda *_: None, quota=self._quota):
             self._on_message(address, message, retained)

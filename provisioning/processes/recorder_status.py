@@ -33,6 +33,7 @@ def read_status(folder: Path, now_s: float) -> dict[str, Any]:
         status |= {name: value for name, value in spool._asdict().items() if name != "dead_letters"}
         status["dead_letters"] = str(spool.dead_letters) if spool.dead_letters.is_file() else None
     status.setdefault("breaches", {})  # a recorder of an earlier version wrote none
+    status.setdefault("flooding", {})
     status["problems"] = [*_problems(status), *_breaches(folder, status)]
     return status
 

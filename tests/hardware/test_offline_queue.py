@@ -1,13 +1,24 @@
 """The queue of a device that is offline: in order, within bounds, with right times."""
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
+from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.messages import Sample
+from gridfleet.broker.protocol.quota import BUDGETS, REFILL_S
+from gridfleet.devices.config.device_file import parse
+from gridfleet.devices.edge import device as device_module
 from gridfleet.devices.edge import real_time
-from gridfleet.devices.edge.device import with_correct_time
+from gridfleet.devices.edge.device import SEGMENT_PAUSE_S, Device, with_correct_time
 from gridfleet.devices.edge.offline_queue import SEGMENT_BYTES, OfflineQueue, QueuedMessage
+from tests.waiting import PATIENCE_S
+
+from .files import TURBINE
 
 
 def message(number: int, *, words: str = "") -> QueuedMessage:
@@ -127,3 +138,31 @@ def test_a_time_that_cannot_be_corrected_stays_as_it_was(
 def test_the_kernel_says_whether_its_clock_is_synchronised() -> None:
     assert real_time.synchronised() in (True, False)
     assert real_time.timestamp().at_ms > 1_700_000_000_000
+
+
+def test_a_long_queue_is_published_within_the_quota_of_receivers(
+    hil_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 1_000.0
+    monkeypatch.setattr(device_module, "monotonic", lambda: now_s)
+    file = parse(TURBINE.split("[pins]")[0].replace('"mock"', '"synthetic"'), "device.toml")
+    queue = OfflineQueue(tmp_path, 10**6)
+    sample = {"at_ms": 1, "synchronised": True, "measured": False, "readings": {"wind_m_per_s": 9.0}}
+    for number in range(1_000):
+        queue.put(QueuedMessage("sample", sample, "boot", number))
+    with MqttLoop(BrokerAddress.parse(hil_broker.url)) as loop:
+        device = Device(file, loop, queue=queue)
+        loop.wait_online(PATIENCE_S)
+        published = [0]
+        while not queue.empty:
+            device.publish_queued()
+            assert loop.run_until(lambda: device.connection.all_acknowledged, PATIENCE_S)
+            device.publish_queued()  # the next segment waits
+            published.append(device.published)
+            now_s += SEGMENT_PAUSE_S
+        device.close()
+    segments = [after - before for before, after in itertools.pairwise(published)]
+    assert device.published == 1_000
+    assert len([each for each in segments if each]) > 1
+    most_in_a_refill = max(segments) * -(-REFILL_S // SEGMENT_PAUSE_S)
+    assert most_in_a_refill < BUDGETS[Sample.TYPE]

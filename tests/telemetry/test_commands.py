@@ -94,10 +94,15 @@ def test_status_names_breaches_and_fails(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "status.json").write_text(json.dumps(written))
     assert main(["site", "status", str(tmp_path)]) == 0
     assert "Audit     breaches in this run: 0" in capsys.readouterr().out
-    (tmp_path / "status.json").write_text(json.dumps({**written, "breaches": {"money": 2, "ticks": 1}}))
+    lied = {"breaches": {"money": 2, "ticks": 1}, "flooding": {"vehicle-1": 90, "vehicle-2": 700}}
+    (tmp_path / "status.json").write_text(json.dumps({**written, **lied}))
     assert main(["site", "status", str(tmp_path)]) == 1
     shown = capsys.readouterr().out.splitlines()
     assert "Audit     breaches in this run: 3" in shown
+    assert [line for line in shown if line.startswith("Flood")] == [
+        "Flood     700 messages of vehicle-2 beyond its quota were ignored",
+        "Flood     90 messages of vehicle-1 beyond its quota were ignored",
+    ]
     report = f"gridfleet report {tmp_path / 'runs' / 'normal-1'}"
     assert shown[-2:] == [
         f"Problem   the auditor found 2 breaches of the invariant 'money': {report}",

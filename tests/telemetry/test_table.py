@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -61,17 +61,27 @@ def test_closed_lists_know_the_states_of_the_devices() -> None:
 
 
 def test_every_reason_for_which_a_message_is_refused_is_in_the_closed_list() -> None:
-    found = {
-        reason
+    trees = [
+        ast.parse(file.read_text(encoding="utf-8"))
         for folder in ("broker", "devices")
         for file in sorted((ROOT / folder).rglob("*.py"))
-        for reason in _reasons(ast.parse(file.read_text(encoding="utf-8")))
-    }
-    assert {"late", "sensor", "weather", "broken promise", "malformed", "port", "sender"} <= found
+    ]
+    constants = {name: text for tree in trees for name, text in _text_constants(tree)}
+    found = {reason for tree in trees for reason in _reasons(tree, constants)}
+    assert {"late", "sensor", "weather", "broken promise", "malformed", "port", "sender", "flood"} <= found
     assert found <= tags.REASONS, "add them to REASONS in dashboards/telemetry/tags.py"
 
 
-def _reasons(tree: ast.AST) -> Iterator[str]:
+def _text_constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the constants of a module."""
+    for line in tree.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            value = line.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield line.target.id, value.value
+
+
+def _reasons(tree: ast.AST, constants: Mapping[str, str]) -> Iterator[str]:
     """Yield the texts in calls of `refuse`, and the second argument of PayloadError and Decline."""
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
@@ -83,6 +93,8 @@ def _reasons(tree: ast.AST) -> Iterator[str]:
             for each in branches:
                 if isinstance(each, ast.Constant) and isinstance(each.value, str):
                     yield each.value
+                elif isinstance(each, ast.Name) and each.id in constants:
+                    yield constants[each.id]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from gridfleet.broker.mqtt.sharing.shared_channel import SharedChannel, SharedCh
 from gridfleet.broker.protocol.batch import Batch
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import FleetPresence, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Presence, Tick
+from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import (
     ALL,
     MESSAGE_TYPES,
@@ -60,6 +61,7 @@ class SharedConnection:
         self._subscribed: set[str] = set()
         self._batch_cells: dict[tuple[str, str], str | None] = {}
         self._batch_cells_version = -1
+        self._quota = Quota(fleet_process, decoder.presences)
         self._batches: dict[tuple[MessageType, str], Batch] = {}
         self._presence_timer: Timer | None = None
         self._topic = topic(decoder.site, self._presence(online=False), "", fleet_process)
@@ -214,15 +216,16 @@ class SharedConnection:
                 return None
 
     def _on_message(self, topic_name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for each, inner in self._decoder.unpack(topic_name, payload, self._refuse):
+        for each, inner in self._decoder.unpack(topic_name, payload, self._refuse, self._quota):
             try:
                 message_type, scope, sender = self._decoder.address(each)
                 if message_type.message_class is FleetPresence and sender == self.fleet_process:
                     continue  # its own last will, after reconnecting
-                if message_type.message_class in {Presence, FleetPresence}:
-                    self._decoder.decode_one(
-                        each, inner
-                    )  # batch cells depend on it, even if no channel receives it
+                if message_type.message_class in {Presence, FleetPresence, Tick}:
+                    # batch cells depend on presences even if no channel receives them, quotas on ticks
+                    message = self._decoder.decode_one(each, inner)[1]
+                    if isinstance(message, Tick):
+                        self._quota.begin_tick(message.epoch, message.tick)
             except (TopicError, PayloadError) as error:
                 self._refuse(each, error)
                 continue
@@ -246,7 +249,7 @@ class SharedConnection:
 
     def _refuse(self, topic_name: str, error: GridFleetError) -> None:
         reason = error.reason if isinstance(error, PayloadError) else "topic"
-        if reason not in self.refused:
+        if reason not in self.refused and reason != FLOOD:  # the quota logs it
             _log.warning("%s refuses a message under %s: %s", self.fleet_process, topic_name, error)
         self.refused[reason] = self.refused.get(reason, 0) + 1
         if self._presence_timer is None:

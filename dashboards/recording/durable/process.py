@@ -261,6 +261,7 @@ class RecorderProcess:
             "site": self._site,
             "run": self._recorder.run,
             "breaches": self._recorder.breaches,
+            "flooding": self._recorder.flooding,
             "pid": os.getpid(),
             "time": time.time(),
             "journal_bytes": self._recorder.journal_bytes,

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError
+from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Message, Tick
+from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.durable.journal import Journal
@@ -68,6 +69,7 @@ class DurableRecorder:
         self._name = name or site
         self._spool = spool
         self._decoder = SiteDecoder(site)
+        self._quota = Quota("the recorder", self._decoder.presences)
         self._retained: dict[str, bytes] = {}
         """Topic -> payload of what the broker retains, ticks left out."""
         self._recent = RecentMessages()
@@ -90,7 +92,7 @@ class DurableRecorder:
         if retained and self._retained.get(topic) == payload:
             return
         self.received += 1
-        decoded = list(self._decoder.decode(topic, payload, self._refuse))
+        decoded = list(self._decoder.decode(topic, payload, self._refuse, quota=self._quota))
         if not decoded:
             return
         for address, message in decoded:
@@ -145,6 +147,11 @@ class DurableRecorder:
     def run(self) -> str:
         """The name of the run that is recorded; empty before the first tick."""
         return self._run_name
+
+    @property
+    def flooding(self) -> dict[str, int]:
+        """How many messages of each sender were beyond its quota since this process started, and ignored."""
+        return self._quota.dropped
 
     @property
     def breaches(self) -> dict[str, int]:
@@ -205,7 +212,8 @@ class DurableRecorder:
             self._run.resume()
 
     def _refuse(self, topic: str, error: GridFleetError) -> None:
-        if not self.refused:
+        is_flood = isinstance(error, PayloadError) and error.reason == FLOOD  # the quota logs it
+        if not self.refused and not is_flood:
             LOG.warning("refused a message on topic %s: %s", topic, error)
         self.refused += 1
 

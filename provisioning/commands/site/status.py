@@ -122,6 +122,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
         f"Journal   {_bytes(status['journal_bytes'])}",
         f"Audit     breaches in this run: {sum(status['breaches'].values())}",
     ]
+    for sender, ignored in sorted(status["flooding"].items(), key=lambda each: -each[1])[:SHOWN]:
+        lines.append(f"Flood     {ignored} messages of {sender} beyond its quota were ignored")
     if status["has_spool"]:
         oldest = f", the oldest {_age(status['oldest_s'])} old" if status["backlog"] else ""
         lines += [
