@@ -63,7 +63,7 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
     """Yield the filters of all topics that a user may publish to.
 
     >>> [*publish_filters("home", Identity("ann", ClientRole.OPERATOR))]
-    ['gridfleet/home/control/+/ann']
+    ['gridfleet/home/control/+/ann', 'gridfleet/home/suspension/+/ann']
     """
     role = identity.role
     if role is ClientRole.FLEET:
@@ -162,7 +162,7 @@ def _publish_scopes(message_type: MessageType, identity: Identity) -> Iterable[s
             return (str(identity.role),)
         case Scope.CELL_ROLE:
             return (f"{identity.cell}/{identity.role}",)
-        case Scope.DEVICE | Scope.SETTING:
+        case Scope.DEVICE | Scope.SETTING | Scope.SUBJECT:
             return (ALL,)
 
 
@@ -176,7 +176,7 @@ def _subscribe_scopes(message_type: MessageType, identity: Identity) -> Iterator
                 yield ""
             case Scope.DEVICE:
                 yield identity.name
-            case Scope.SETTING | Scope.ROLE:
+            case Scope.SETTING | Scope.ROLE | Scope.SUBJECT:
                 yield ALL
             case Scope.CELL:
                 yield from identity.cells(access.from_cells)

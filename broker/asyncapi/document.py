@@ -47,6 +47,7 @@ _LEVELS: Final = {
     "role": "The role of the sender.",
     "message_type": "The type of all messages in it.",
     "fleet": "The fleet process, by its user name.",
+    "subject": "The device that is judged; of a registration the device, or the prefix of a group's ids.",
     "setting": "The setting of the clock: paused, mode, step and so on.",
 }
 

@@ -74,7 +74,7 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
 
 def _any_state() -> m.State:
     """Return an empty state; only its message type is used."""
-    return m.State(0, 0.0, 0.0, False, "", 0, 0, {}, "device", {})  # noqa: FBT003 - a dataclass
+    return m.State(0, 0.0, 0.0, False, "", 0, 0, {}, "device", {}, ())  # noqa: FBT003 - a dataclass
 
 
 def _components(role: Role, state: str) -> Iterator[tuple[str, Component]]:

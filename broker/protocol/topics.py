@@ -50,6 +50,7 @@ class Scope(Enum):
     ROLE = "role"
     CELL_ROLE = "cell/role"
     SETTING = "setting"
+    SUBJECT = "subject"
 
     def __init__(self, levels: str) -> None:
         self.levels: Final = tuple(levels.split("/")) if levels else ()
@@ -112,6 +113,8 @@ CHARGERS: Final = frozenset({Role.CHARGER})
 VEHICLES: Final = frozenset({Role.VEHICLE})
 ALL_ROLES: Final = frozenset(Role)
 _OPERATORS: Final = frozenset({ClientRole.OPERATOR})
+_JUDGES: Final = frozenset({ClientRole.RECORDER, ClientRole.OPERATOR})
+"""The recorder, which holds the auditor, and operators, who may lift what it says."""
 _FLEETS: Final = frozenset({ClientRole.FLEET})
 
 _TO_CLOCK: Final = (ReadAccess(CLOCKS, CellRange.ALL),)
@@ -120,8 +123,11 @@ _TO_PRODUCERS: Final = (ReadAccess(PRODUCERS),)
 _TO_NEIGHBOURING_PRODUCERS: Final = (ReadAccess(PRODUCERS, CellRange.NEIGHBOURS),)
 _TO_GRID_SUPPLIES: Final = (ReadAccess(GRID_SUPPLIES),)
 _TO_SELLERS: Final = (ReadAccess(SELLERS),)
+_TO_MARKET: Final = (ReadAccess(PRODUCERS | BUYERS),)
+"""Everybody who sells or buys in a cell: a buyer takes no more of a producer than it has announced."""
 _TO_BUYERS: Final = (ReadAccess(BUYERS),)
 _TO_CHARGERS: Final = (ReadAccess(CHARGERS),)
+_TO_NEARBY_CHARGERS: Final = (ReadAccess(CHARGERS, CellRange.OWN_AND_NEIGHBOURS),)
 _TO_VEHICLES: Final = (ReadAccess(VEHICLES),)
 _TO_NO_DEVICE: Final[tuple[ReadAccess, ...]] = ()
 _TO_PRESENCE_READERS: Final = (
@@ -136,11 +142,12 @@ TOPIC_TABLE: Final = (
     MessageType(m.Grant, Scope.DEVICE, CLOCKS, _TO_ALL),
     MessageType(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
     MessageType(m.Facts, Scope.SITE, CLOCKS, _TO_NO_DEVICE, retain=True),
+    MessageType(m.Registration, Scope.SUBJECT, CLOCKS, _TO_ALL, retain=True),
     MessageType(m.Presence, Scope.CELL_ROLE, ALL_ROLES, _TO_PRESENCE_READERS, retain=True),
     MessageType(
         m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(PRODUCERS | VEHICLES | CLOCKS),), retain=True
     ),
-    MessageType(m.Supply, Scope.CELL, PRODUCERS, _TO_PRODUCERS, expires=True),
+    MessageType(m.Supply, Scope.CELL, PRODUCERS, _TO_MARKET, expires=True),
     MessageType(m.Bid, Scope.CELL, BUYERS, _TO_PRODUCERS, expires=True),
     MessageType(m.Residual, Scope.CELL, BUYERS, _TO_NEIGHBOURING_PRODUCERS, expires=True),
     MessageType(
@@ -157,7 +164,7 @@ TOPIC_TABLE: Final = (
     MessageType(m.Call, Scope.CELL, VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
     MessageType(m.Offer, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
     MessageType(m.Decline, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
-    MessageType(m.Accept, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
+    MessageType(m.Accept, Scope.CELL, VEHICLES, _TO_NEARBY_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
     MessageType(m.Close, Scope.CELL, VEHICLES, _TO_CHARGERS, to_cells=CellRange.OWN_AND_NEIGHBOURS),
     MessageType(m.Lease, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
     MessageType(m.Heartbeat, Scope.DEVICE, VEHICLES, _TO_CHARGERS),
@@ -165,6 +172,7 @@ TOPIC_TABLE: Final = (
     MessageType(m.Bill, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
     MessageType(m.State, Scope.ROLE, ALL_ROLES, _TO_NO_DEVICE, retain=True),
     MessageType(m.Correction, Scope.SITE, SELLERS, _TO_NO_DEVICE),
+    MessageType(m.Suspension, Scope.SUBJECT, _JUDGES, _TO_ALL, retain=True),
     MessageType(m.Sample, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
     MessageType(m.Incident, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
 )

@@ -35,6 +35,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.dashboards.audit.accounts import AccountAudit
+from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
 from gridfleet.dashboards.audit.charging import ChargingAudit
 from gridfleet.dashboards.audit.findings import Finding, Tallies
 from gridfleet.dashboards.audit.market import REMINDED_TICKS, MarketAudit
@@ -65,6 +66,7 @@ class Auditor:
         specification_of: SpecificationOf | None = None,
     ) -> None:
         self._tallies = Tallies(exact=exact)
+        self._accuser = Accuser(self._tallies.honesty)
         self._lifecycle = LifecycleLog()
         self._exact = exact
         self._reporting = ReportingHistory()
@@ -93,6 +95,7 @@ class Auditor:
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Audit a message: simulated time in ms, scope and sender of its topic."""
         message_class = type(message)
+        self._accuser.receive(self._site_tick, scope, sender, message)
         if message_class in _MARKET:
             window = self._window(message.tick)  # type: ignore[attr-defined]
             if window is not None:
@@ -119,6 +122,7 @@ class Auditor:
             if sender == CLOCK_ID:
                 self._market.supply_price = message.reactor_price_ueur_per_kwh
         elif isinstance(message, Presence):
+            self._accuser.on_presence(self._site_tick, sender, message)
             if self._lifecycle.note(sender, self._site_tick, online=message.online):
                 self._charging.on_restart(simulated_ms, sender)
         elif isinstance(message, Correction):
@@ -129,8 +133,13 @@ class Auditor:
 
         From then on accounts must add up again.
         """
+        self._accuser.note_gap()
         if self._begin is not None and self._gap_since is None:
             self._gap_since = self._site_tick
+
+    def accusations(self) -> list[Accusation]:
+        """Return the provable lies found since the last call."""
+        return self._accuser.take()
 
     def restore(self, findings: Iterable[Finding]) -> None:
         """Continue counting from the findings of an earlier auditor of the same run."""
@@ -175,6 +184,7 @@ class Auditor:
                 window.end_ms = tick.ends_ms
                 self._charging.on_settle(tick.tick, tick.simulated_ms)
         if tick.phase is Phase.BID:
+            self._accuser.begin_tick(tick.tick, judge_before=tick.tick if self._exact else tick.tick - 1)
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)
 
@@ -199,6 +209,7 @@ class Auditor:
 
     def _begin_run(self, tick: Tick) -> None:
         """Begin a run, or join one: a tick that may have begun before is not judged."""
+        self._accuser.note_gap()
         self._windows.clear()
         self._offsets_ms.clear()
         self._site_tick = tick.tick

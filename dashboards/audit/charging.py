@@ -61,7 +61,7 @@ class ChargingAudit:
         elif isinstance(message, Call):
             self._leases.on_call(tick, sender, message.call, message.limit_ueur_per_kwh)
         elif isinstance(message, Accept):
-            self._leases.on_accept(tick, (scope, sender, message.call))
+            self._leases.on_accept(tick, (message.charger, sender, message.call))
         elif isinstance(message, Lease | Bill | Decline):
             if not isinstance(message, Decline):
                 self._accounts.count_booking(tick, sender, scope)

@@ -114,6 +114,9 @@ class Tallies:
         self.fresh = Tally(
             "fresh", "no new award or purchase for a finished tick; reminders end after 96 ticks"
         )
+        self.honesty = Tally(
+            "honesty", "no device contradicts itself or the limits of its enrolment: who does is named"
+        )
 
     def restore(self, findings: Iterable[Finding]) -> None:
         """Continue counting from the findings of an earlier auditor of the same run."""

@@ -25,6 +25,8 @@ from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHis
 SETTLED_TICKS: Final = 8
 """Energy that is still unsettled so many ticks after both sides are online is a breach; half of them are for lost
 messages."""
+DEBT_TICKS: Final = 4
+"""A producer passes over who has left an award unanswered for so many ticks: see docs/trust.md."""
 REMINDED_TICKS: Final = 96
 """For so many of its own ticks a producer may ask for a receipt, and a consumer can repeat it."""
 
@@ -78,6 +80,8 @@ class MarketAudit:
         """(producer, tick) -> its sales so far."""
         self._reminding: set[tuple[str, int]] = set()
         """(producer, tick) of accounts that were unsettled for long: their awards are repeated for a day."""
+        self._left_unsettled: dict[int, set[str]] = {}
+        """Tick -> producers of which buyers left awards unanswered in it."""
         self._awarded: dict[int, set[AwardKey]] = {}
         """Tick -> the awards that were received: another copy of one is a reminder."""
         self._announced: dict[int, set[tuple[str, Message]]] = {}
@@ -106,7 +110,7 @@ class MarketAudit:
             market.cells,
         )
         reconciliation = Reconciliation(self._tallies, market, tick, self._is_restarting, prices)
-        reconciliation.check_awards(exact=self._exact)
+        reconciliation.check_awards(exact=self._exact, owed=self._owed(tick))
         self._producers(tick, window, market, reconciliation)
         self._consumers(tick, window, market, reconciliation)
         self._cells(tick, window, market, reconciliation)
@@ -115,6 +119,8 @@ class MarketAudit:
             self._announced[tick] = {
                 (sender, message) for _, sender, message in window.market if isinstance(message, Bid | Supply)
             }
+        if reconciliation.open:
+            self._left_unsettled[tick] = {producer for producer, _, _ in reconciliation.open}
         for key, lots in reconciliation.open.items():
             self._open[tick, key] = _OpenAward(lots, reconciliation.room_wh)
         self._prune(tick)
@@ -124,6 +130,16 @@ class MarketAudit:
         steady = window.waited_for_all and self._lifecycle.unchanged(tick - 1, tick)
         specification = find_specification(window.rule, self._specification_of) if window.rule else None
         return Pricing(window.rule, specification, self.supply_price, complete=self._exact and steady)
+
+    def _owed(self, tick: int) -> set[str]:
+        """Return the producers that may pass over buyers because these have left their awards unanswered."""
+        owed: set[str] = set()
+        for then in [then for then in self._left_unsettled if then <= tick - DEBT_TICKS]:
+            if then < tick - REMINDED_TICKS:
+                del self._left_unsettled[then]
+            else:
+                owed |= self._left_unsettled[then]
+        return owed
 
     def _is_restarting(self, device: str, tick: int) -> bool:
         """Return whether a device came online or went offline in a tick: its memory of it may be incomplete."""

@@ -137,7 +137,7 @@ class PriceAudit:
             return None
 
     def finish(self, refused: set[str]) -> None:
-        """Compare what each producer asks for with itself; `refused` are the producers whose energy was refused."""
+        """Compare what each producer asks for with itself; `refused` are those whose energy was refused or owed."""
         for (producer, cell), asked in self._asked.items():
             reduced = {each.price for each in asked if each.price < each.bid}
             full = {each.price for each in asked if each.price >= each.bid}

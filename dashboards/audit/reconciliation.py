@@ -85,8 +85,8 @@ class Reconciliation:
         self.room_wh: dict[tuple[str, int], int] = {}
         """(consumer, package) -> Wh that are not sold yet; only where there are open awards."""
 
-    def check_awards(self, *, exact: bool) -> None:
-        """Check every award and receipt."""
+    def check_awards(self, *, exact: bool, owed: set[str]) -> None:
+        """Check every award and receipt; `owed` are the producers that may pass over buyers."""
         market, tick = self._market, self._tick
         taken: dict[tuple[str, int], int] = {}
         held = self.held
@@ -115,7 +115,7 @@ class Reconciliation:
                 paid_neur += cost_neur(lot.energy_wh, prices.get(lot.index, 0))
             if energy_wh:
                 self._book(producer, consumer, energy_wh, paid_neur)
-        self._prices.finish(refused)
+        self._prices.finish(refused | owed)
         self._check_unawarded(receipts)
         self._check_totals(taken)
 

@@ -6,8 +6,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.messages import Facts, Message, Suspension, Tick
 from gridfleet.dashboards.audit import Auditor
+from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.recorder import Recorder
@@ -85,6 +86,7 @@ class Recording:
         if not self.continued:
             self.store.put_facts(facts)
         self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms, specification_of=specification_of)
+        self._judge = Judge()
         self._collector = (
             None
             if sink is None
@@ -107,8 +109,14 @@ class Recording:
             self._collector.receive(simulated_ms, scope, sender, message)
         self._recorder.receive(simulated_ms, scope, sender, message)
         self._auditor.receive(simulated_ms, scope, sender, message)
+        if isinstance(message, Tick | Facts):
+            self._judge.on_site_message(message)
         if self._trace is not None:
             self._trace.receive(simulated_ms, scope, sender, message)
+
+    def judgements(self) -> list[tuple[str, Suspension]]:
+        """Return the suspensions that follow from what was received since the last call, by device."""
+        return self._judge.judge(self._auditor.accusations())
 
     def note_gap(self) -> None:
         """Note that messages may be missing here, as after a lost connection."""

@@ -9,10 +9,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.broker.protocol.messages import Figure, Message, Mode, Phase, Presence, Role, Settings, Tick
+from gridfleet.broker.protocol.messages import (
+    MAX_AVOIDED,
+    Figure,
+    Message,
+    Mode,
+    Phase,
+    Presence,
+    Registration,
+    Role,
+    Settings,
+    Suspension,
+    Tick,
+)
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
 from gridfleet.devices.agents.instruments import Permit
+from gridfleet.devices.trust.trust import BELIEVES_ALL
 
 ANSWER_TIMEOUT_MS: Final = 10_000
 """Simulated milliseconds that an agent waits for an answer before it asks again or continues without one."""
@@ -43,7 +56,9 @@ NOTHING: Final[Out] = ()
 """No messages to send."""
 NO_REFUSALS: Final[dict[str, int]] = {}
 NO_FIGURES: Final[dict[str, float]] = {}
-Common = tuple[int, float, float, bool, str, int, int, dict[str, int], str, dict[str, float], Any]
+Common = tuple[
+    int, float, float, bool, str, int, int, dict[str, int], str, dict[str, float], tuple[str, ...], Any
+]
 """The first fields of an account: those of `State`, then the role."""
 Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
@@ -103,6 +118,7 @@ class Agent:
         "refused",
         "tick",
         "tick_message",
+        "trust",
     )
 
     def __init_subclass__(cls) -> None:
@@ -128,6 +144,8 @@ class Agent:
         self.balance_neur = 0
         self.refused = NO_REFUSALS
         """Refused messages, counted by reason; replaced by `refuse`, never changed, so that states can share it."""
+        self.trust = BELIEVES_ALL
+        """Whom it believes; the runtime gives it the site's register."""
         self._event_action: Action | None = None
         self._timeout_action: Action | None = None
 
@@ -194,6 +212,14 @@ class Agent:
         """
         handler = self.handlers.get(type(message))
         if handler is None:
+            if isinstance(message, Suspension):
+                if self.trust.enabled:
+                    self.trust.register.apply(scope, sender, message)
+                return NOTHING
+            if isinstance(message, Registration):
+                if self.trust.enabled and sender == CLOCK_ID:
+                    self.trust.register.enrol(scope, message)
+                return NOTHING
             return self.refuse("unexpected")
         return handler(self, scope, sender, message, now_ms)
 
@@ -252,8 +278,13 @@ class Agent:
             self.refused,
             self.kind,
             self.read_figures() if self.figures else NO_FIGURES,
+            self.avoided(),
             self.role_name,
         )
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the devices with which it has no dealings because of what they did, at most MAX_AVOIDED."""
+        return self.trust.liars(self.tick)[:MAX_AVOIDED] if self.trust.lied else ()
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: place and money."""
@@ -263,11 +294,17 @@ class Agent:
 
     def on_new_run(self) -> None:
         """Forget the ticks of an earlier run of the clock: tick numbers begin again."""
+        self.trust.clear()
 
     def refuse(self, reason: str) -> Out:
         """Count a message that is ignored; return no messages."""
         self.refused = {**self.refused, reason: self.refused.get(reason, 0) + 1}
         return NOTHING
+
+    def note_lie(self, liar: str, what: str) -> Out:
+        """Count a message that no honest device sends, and have no more dealings with its sender."""
+        self.trust.note_lie(liar, self.tick)
+        return self.refuse(what)
 
     def error(self, text: str, remedy: str) -> AgentError:
         """Return an error that names this device and the tick, for what ends the run."""

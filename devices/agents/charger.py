@@ -1,6 +1,6 @@
 """A charging station: buys energy for its battery, at higher prices the emptier it is, and reserves ports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import (
@@ -18,7 +18,7 @@ from gridfleet.broker.protocol.messages import (
     Release,
     Role,
 )
-from gridfleet.broker.protocol.units import TICK_MS, UEUR_PER_EUR
+from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS, UEUR_PER_EUR
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import Connector, Permit
 from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
@@ -26,10 +26,15 @@ from gridfleet.devices.charging.out_of_service import parse_chargers_out
 from gridfleet.devices.charging.reservation import Delivery, ReservationBook
 from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
+from gridfleet.devices.physics.driving import SLOW_KMH
 from gridfleet.devices.physics.geo import distance_km
 
 OFFER_BASE_UEUR: Final = 1_010_000
 """A vehicle pays 1.01 EUR/kWh less the charger's state of charge (0 to 1)."""
+ARRIVAL_MARGIN_MS: Final = MS_PER_HOUR
+"""A vehicle may be so much later than the slowest drive."""
+ROUTE_FACTOR: Final = 1.1
+"""The way may be longer than the distance by this factor."""
 EMPTY_PRICE_UEUR: Final = 1_000_000
 """A charger bids 1 EUR/kWh less its state of charge (0 to 1)."""
 
@@ -41,6 +46,7 @@ class Charger(Buyer):
     kind = "charger"
     __slots__ = (
         "_capacity_wh",
+        "_cells",
         "_charge_loss_wh",
         "_connector",
         "_delivered_wh",
@@ -70,11 +76,13 @@ class Charger(Buyer):
         floor_ueur_per_kwh: int,
         reactor: str | None,
         reactor_price_ueur_per_kwh: int,
+        neighbours: Sequence[str] = (),
         label: str = "",
         connector: Connector | None = None,
     ) -> None:
         """`max_wh_per_tick` is what it buys at most in a tick, `floor_ueur_per_kwh` its lowest bid.
 
+        `neighbours` are the cells in which a vehicle that it serves may accept other offers.
         `connector` is its plug on real or mocked pins; without one, the vehicles report what is delivered.
         """
         super().__init__(agent_id, cell, latitude, longitude, label)
@@ -85,14 +93,16 @@ class Charger(Buyer):
         self._package_wh = package_wh
         self._floor = floor_ueur_per_kwh
         self._connector = connector
+        self._cells = (cell, *neighbours)
         self.reservation_book = ReservationBook(ports, metered=connector is not None)
         self.out_of_service = False
         self._begin_account()
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
-        direct = [(message_type, self.id) for message_type in ("accept", "heartbeat", "release")]
-        return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *direct]
+        direct = [(message_type, self.id) for message_type in ("heartbeat", "release")]
+        accepted = [("accept", cell) for cell in self._cells]
+        return [*super().subscriptions(), ("call", self.cell), ("close", self.cell), *accepted, *direct]
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: also the energy in the battery."""
@@ -172,6 +182,8 @@ class Charger(Buyer):
         """Answer a call with an offer, or decline it."""
         if self.out_of_service or self._has_fault:
             return [(sender, Decline(call.call, "offline"))]
+        if self.trust.enabled and not self._believes(sender, call):
+            return [(sender, Decline(call.call, "refused"))]
         now_ms = self._time_of(call.simulated_ms, now_ms)
         if self.tick_message.mode is Mode.LOCKSTEP:
             # The next call is granted only after every earlier one is decided, so remaining holds are void.
@@ -180,13 +192,27 @@ class Charger(Buyer):
         way_km = distance_km(call.latitude, call.longitude, self.latitude, self.longitude)
         way_wh = drawn_to_fill(round(way_km * call.consumption_wh_per_km))
         price = OFFER_BASE_UEUR - self.stored_wh * UEUR_PER_EUR // self._capacity_wh
+        arrive_by_ms = now_ms + ARRIVAL_MARGIN_MS + round(way_km * ROUTE_FACTOR / SLOW_KMH * MS_PER_HOUR)
         answer = self.reservation_book.offer(
-            sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms
+            sender, call, call.energy_wh + way_wh, price, self.stored_wh, now_ms, arrive_by_ms
         )
         return [(sender, answer)]
 
+    def _believes(self, vehicle: str, call: Call) -> bool:
+        """Return whether a vehicle can need what it calls for: no more than fills its battery."""
+        if self.trust.avoids(vehicle, self.tick):
+            self.refuse("avoided")
+            return False
+        if call.energy_wh <= drawn_to_fill(self.trust.register.limits(vehicle).capacity_wh):
+            return True
+        self.note_lie(vehicle, "call beyond battery")
+        return False
+
     def on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
-        """Confirm an offer that is still held."""
+        """Confirm an offer that is still held; end the lease of a vehicle that accepts another charger's."""
+        if accept.charger != self.id:
+            self.reservation_book.end_for_other(sender, accept)
+            return NOTHING
         if self.out_of_service:
             return [(sender, Decline(accept.call, "offline"))]
         now_ms = self._time_of(accept.simulated_ms, now_ms)

@@ -15,12 +15,13 @@ from gridfleet.devices.agents.trip import LOW_CHARGE, Trip
 from gridfleet.devices.charging.negotiation import Negotiation
 from gridfleet.devices.charging.offer_ranking import Candidate, RankingError, Weights
 from gridfleet.devices.charging.ranking_registry import DEFAULT_RANKING, OFFER_RANKINGS
-from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.physics.battery import drawn_to_fill
 from gridfleet.devices.physics.driving import consumption_factor, energy_for, speed_kmh
 from gridfleet.devices.physics.geo import distance_km
 from gridfleet.devices.plugins import PluginError
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.reputation import Reputation
+from gridfleet.devices.trust.trust import Trust
 
 CHECK_RANGE_KM: Final = 300.0
 """Below this range a vehicle compares its range with the distance to the nearest charger."""
@@ -42,6 +43,8 @@ DEADLINE_CHARGE: Final = 0.80
 """State of charge that it wants to have at its daily deadline."""
 DEADLINE_NEAR_MS: Final = 5 * MS_PER_HOUR
 """How long before its daily deadline a vehicle with less than DEADLINE_CHARGE looks for a charger."""
+WAY_MARGIN_WH: Final = 1_000
+"""Charger and vehicle may differ by so much in the energy of the way: a birth message may have rounded the place."""
 MIN_CALL_WH: Final = 1_000
 """A vehicle that needs less energy makes no call."""
 
@@ -53,6 +56,7 @@ class SearchOwner(Protocol):
     longitude: float
     tick: int
     tick_message: Tick
+    trust: Trust
 
     def wait(self, now_ms: int, then: Action) -> None:
         """Wait for answers, and call `then` if they do not come in time."""
@@ -62,6 +66,10 @@ class SearchOwner(Protocol):
 
     def refuse(self, reason: str) -> Out:
         """Count a message that is ignored."""
+        ...
+
+    def note_lie(self, liar: str, what: str) -> Out:
+        """Count a lie, and have no more dealings with its sender."""
         ...
 
     def error(self, text: str, remedy: str) -> AgentError:
@@ -179,7 +187,9 @@ class ChargerSearch:
     def _ask(self, negotiation: Negotiation, cells: range, now_ms: int) -> Out:
         """Send the call to some of the cells; choose at once when none of them has a charger."""
         asked = {charger for number in cells for charger in self._rosters[number].members}
-        asked.difference_update(self._vehicle.tick_message.absent)
+        vehicle = self._vehicle
+        asked.difference_update(vehicle.tick_message.absent)
+        asked = vehicle.trust.without_avoided(asked, vehicle.tick)
         negotiation.neighbours_called = negotiation.neighbours_called or len(cells) == 0 or cells[-1] > 0
         negotiation.collect_from(asked)
         if not asked:
@@ -192,7 +202,21 @@ class ChargerSearch:
         negotiation = self.negotiation
         if negotiation is None or offer.call != negotiation.call.call or not negotiation.collecting:
             return self._vehicle.refuse("late")
-        return self._choose(now_ms) if negotiation.note_answer(sender, offer) else NOTHING
+        call = negotiation.call
+        believed = offer if offer.energy_wh <= call.energy_wh or self._believes(sender, offer, call) else None
+        return self._choose(now_ms) if negotiation.note_answer(sender, believed) else NOTHING
+
+    def _believes(self, charger: str, offer: Offer, call: Call) -> bool:
+        """Return whether an offer is within what was called for, with the energy of the way to the charger."""
+        vehicle, at = self._vehicle, self.find(charger)
+        if not vehicle.trust.enabled or at is None:
+            return True
+        way_km = distance_km(call.latitude, call.longitude, at.latitude, at.longitude)
+        way_wh = drawn_to_fill(round(way_km * call.consumption_wh_per_km))
+        if offer.energy_wh <= call.energy_wh + way_wh + WAY_MARGIN_WH:
+            return True
+        vehicle.note_lie(charger, "offer beyond call")
+        return False
 
     def on_decline(self, sender: str, decline: Decline, now_ms: int) -> Out:
         """Note that a charger makes no offer, or try the next one when it does not confirm its offer."""
@@ -250,10 +274,11 @@ class ChargerSearch:
         negotiation = self.negotiation
         if negotiation is None:
             return NOTHING
-        attempt = negotiation.accept_next(now_ms)
-        if attempt is not None:
-            self._vehicle.wait(now_ms, self._on_no_confirmation)
-            return [attempt]
+        while (attempt := negotiation.accept_next(now_ms)) is not None:
+            at = self.find(attempt.charger)
+            if at is not None:
+                self._vehicle.wait(now_ms, self._on_no_confirmation)
+                return [(at.cell, attempt)]
         if not negotiation.neighbours_called:
             return self._ask(negotiation, range(1, len(self.cells)), now_ms)
         return self._give_up(negotiation)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from gridfleet.broker.protocol.messages import Message, Phase, Request, Role
+from gridfleet.broker.protocol.messages import Message, Packages, Phase, Request, Role
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.roles.seller import Seller, SellingSide
@@ -53,9 +53,10 @@ class Reactor(Seller):
         if sender in self._served:
             award = sales.open_awards.get((sender, 0))
             return [(sender, award.message)] if award is not None else self.refuse("duplicate")
-        lots = tuple(p for p in request.packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
+        packages = self._believed_packages(sender, request)
+        lots = tuple(p for p in packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:
-            return self.refuse("price")
+            return self.refuse("price") if packages else NOTHING
         lots = self.selling.price_imports(lots, self.price_ueur_per_kwh)
         if not lots:
             return NOTHING
@@ -66,6 +67,17 @@ class Reactor(Seller):
         message = sales.award(sender, self.id, lots)
         self._served.add(sender)
         return [(sender, message)]
+
+    def _believed_packages(self, buyer: str, request: Request) -> Packages:
+        """Return the packages of a request; none from who is avoided, owes receipts, or asks beyond its limits."""
+        trust = self.trust
+        if trust.avoids(buyer, self.tick) or buyer in self.selling.debtors:
+            self.refuse("avoided")
+            return ()
+        if trust.enabled and not trust.register.allows_bid(buyer, request.packages):
+            self.note_lie(buyer, "request beyond limits")
+            return ()
+        return request.packages
 
     def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account. Refused energy counts as not generated; energy without a receipt counts as generated."""

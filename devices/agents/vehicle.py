@@ -28,10 +28,10 @@ from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
 from gridfleet.devices.agents.vehicle_reservation import VehicleReservation
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.physics.driving import speed_kmh
 from gridfleet.devices.physics.vehicle_models import VehicleModel
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.reputation import Reputation
 
 DEPARTURE_PROBABILITY: Final = 1 / 11
 """Probability that a parked vehicle sets out within a tick."""
@@ -99,11 +99,18 @@ class Vehicle(Agent):
 
     def on_new_run(self) -> None:
         """Forget plans, reservations and reputations of an earlier run; place, battery and money stay."""
+        super().on_new_run()
         self._reputation.clear()
         self.search.on_new_run()
         self.reservation.on_new_run()
         self.stop_waiting()
         self.trip.park()
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the chargers that it avoids: those that lied to it, or broke too many promises."""
+        distrusted = self._reputation.avoided(self.tick)
+        liars = self.trust.liars(self.tick) if self.trust.lied else ()
+        return (tuple(sorted({*distrusted, *liars})) if liars else distrusted)[:MAX_AVOIDED]
 
     # --- what the parts call ------------------------------------------------------------------------------
 
@@ -146,7 +153,7 @@ class Vehicle(Agent):
     def on_lease(self, _scope: str, sender: str, lease: Lease, now_ms: int) -> Out:
         """Take the answer to a heartbeat, or the confirmation of an offer."""
         if self.reservation.is_with(sender, lease.call):
-            return self.reservation.on_lease(lease)
+            return self.reservation.on_lease(lease, now_ms)
         if self.reservation.is_unbilled(sender, lease.call):
             return NOTHING
         return self.search.on_lease(sender, lease, now_ms)
@@ -207,7 +214,6 @@ class Vehicle(Agent):
             next_stop=journey.target if journey is not None else None,
             destination=trip.destination,
             charger=session.charger if session is not None else None,
-            avoids=self._reputation.avoided(self.tick)[:MAX_AVOIDED],
         )
         trip.driven_wh = 0
         reservation.begin_account()

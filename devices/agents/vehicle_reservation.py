@@ -10,8 +10,9 @@ from gridfleet.broker.protocol.messages import Bill, Decline, Heartbeat, Lease, 
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Action, Out
 from gridfleet.devices.agents.charger_search import TARGET_CHARGE, ChargerSearch
 from gridfleet.devices.agents.trip import Trip, VehicleStatus
-from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.charging.session import ChargingSession, MeterDelta
+from gridfleet.devices.trust.reputation import Reputation
+from gridfleet.devices.trust.trust import Trust
 
 MAX_BILL_REQUESTS: Final = 96
 """How often a vehicle requests a missing bill, once a tick."""
@@ -24,6 +25,7 @@ class ReservationOwner(Protocol):
 
     tick: int
     balance_neur: int
+    trust: Trust
 
     def plan(self, at_ms: int, action: Action) -> None:
         """Do something at a simulated time."""
@@ -36,6 +38,10 @@ class ReservationOwner(Protocol):
 
     def refuse(self, reason: str) -> Out:
         """Count a message that is ignored."""
+        ...
+
+    def note_lie(self, liar: str, what: str) -> Out:
+        """Count a lie, and have no more dealings with its sender."""
         ...
 
 
@@ -160,12 +166,22 @@ class VehicleReservation:
         session.misses += 1
         return self.on_broken_promise(now_ms) if session.misses >= MAX_SILENT_TICKS else NOTHING
 
-    def on_lease(self, lease: Lease) -> Out:
-        """Take the answer to a heartbeat, and pay what the charger confirms."""
+    def _believes(self, session: ChargingSession, reading_wh: int, now_ms: int) -> bool:
+        """Return whether the charger's meter can have counted this: nothing before arrival, no more than can flow."""
+        vehicle = self._vehicle
+        if not vehicle.trust.enabled or reading_wh <= session.most_drawn_wh(now_ms, self._trip.model):
+            return True
+        vehicle.note_lie(session.charger, "meter beyond limits")
+        return False
+
+    def on_lease(self, lease: Lease, now_ms: int) -> Out:
+        """Take the answer to a heartbeat, and pay what the charger confirms; leave a charger whose meter lies."""
         session = self.session
         if session is None:
             return NOTHING
         session.misses = 0
+        if lease.metered and not self._believes(session, lease.drawn_wh, now_ms):
+            return self.on_broken_promise(now_ms)
         if lease.metered:
             self._store(session.adopt_reading(lease.drawn_wh))
         if not session.releasing:
@@ -183,7 +199,7 @@ class VehicleReservation:
         """Pay the bill of the current session, which ends it, or of an earlier one."""
         session = self.session
         if session is not None and session.is_with(sender, bill.call):
-            if session.metered:
+            if session.metered and self._believes(session, bill.energy_wh, now_ms):
                 self._store(session.adopt_reading(bill.energy_wh))
             self._reputation.note(sender, self._vehicle.tick, kept=bill.energy_wh <= session.reported_wh)
             self._pay(session, bill.energy_wh)
@@ -195,7 +211,7 @@ class VehicleReservation:
         if left is None:
             return self._vehicle.refuse("late")
         self._unbilled = tuple(other for other in self._unbilled if other is not left)
-        if left.metered:
+        if left.metered and self._believes(left, bill.energy_wh, left.left_ms):
             self._store(left.adopt_reading(bill.energy_wh))
         self._pay(left, bill.energy_wh)
         return NOTHING
@@ -220,6 +236,7 @@ class VehicleReservation:
         if session is None:
             return NOTHING
         session.misses = 0
+        session.left_ms = now_ms
         self._unbilled = (*self._unbilled, session)
         trip.leave_road(now_ms)
         self.session = None

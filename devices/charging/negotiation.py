@@ -75,10 +75,10 @@ class Negotiation:
         if self.ranked is not None:
             self.ranked = [each for each in self.ranked if each.charger != charger]
 
-    def accept_next(self, now_ms: int) -> tuple[str, Accept] | None:
-        """Return charger and acceptance of the best offer not yet tried, or None when there is none left."""
+    def accept_next(self, now_ms: int) -> Accept | None:
+        """Return the acceptance of the best offer not yet tried, or None when there is none left."""
         if not self.ranked:
             self.trying = None
             return None
         self.trying = self.ranked.pop(0)
-        return self.trying.charger, Accept(self.call.call, now_ms)
+        return Accept(self.call.call, now_ms, self.trying.charger)

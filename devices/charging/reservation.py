@@ -12,6 +12,7 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.physics.battery import deliverable, taken_for
 
 T = TypeVar("T")
+FAR_FUTURE_MS: Final = 2**62
 
 HOLD_MS: Final = 300_000
 """A hold expires after this many simulated milliseconds. At any speed of the clock that is longer than a vehicle waits
@@ -35,6 +36,10 @@ class Reservation:
     leased: bool = False
     drawn_wh: int = 0
     arrived: bool = False
+    arrive_by_ms: int = FAR_FUTURE_MS
+    """When the slowest vehicle is there; then it is not on its way any more."""
+    accepted_ms: int = 0
+    """When the vehicle accepted, by its own clock."""
 
     @property
     def outstanding_wh(self) -> int:
@@ -72,9 +77,19 @@ class ReservationBook:
         return sum(each.outstanding_wh for each in self.reservations.values())
 
     def offer(
-        self, vehicle: str, call: Call, wanted_wh: int, price_ueur_per_kwh: int, stored_wh: int, now_ms: int
+        self,
+        vehicle: str,
+        call: Call,
+        wanted_wh: int,
+        price_ueur_per_kwh: int,
+        stored_wh: int,
+        now_ms: int,
+        arrive_by_ms: int = FAR_FUTURE_MS,
     ) -> Offer | Decline:
-        """Hold a port and as much of the wanted energy as is free; decline with the reason if there is none."""
+        """Hold a port and as much of the wanted energy as is free; decline with the reason if there is none.
+
+        A vehicle that has not arrived by `arrive_by_ms` loses its lease.
+        """
         reservation = self.reservations.get(vehicle)
         if reservation is not None and reservation.leased:
             return Decline(call.call, "port")
@@ -87,7 +102,9 @@ class ReservationBook:
         if energy_wh < MIN_OFFER_WH:
             return Decline(call.call, "energy")
         until_ms = now_ms + HOLD_MS
-        self.reservations[vehicle] = Reservation(call.call, energy_wh, price_ueur_per_kwh, until_ms)
+        self.reservations[vehicle] = Reservation(
+            call.call, energy_wh, price_ueur_per_kwh, until_ms, arrive_by_ms=arrive_by_ms
+        )
         return Offer(call.call, energy_wh, price_ueur_per_kwh, until_ms)
 
     def accept(self, vehicle: str, accept: Accept, now_ms: int) -> Lease | Decline:
@@ -96,7 +113,18 @@ class ReservationBook:
         if reservation is None:
             return Decline(accept.call, "unknown")
         reservation.leased = True
+        reservation.accepted_ms = max(reservation.accepted_ms, accept.simulated_ms)
         return self._extend(reservation, now_ms)
+
+    def end_for_other(self, vehicle: str, accept: Accept) -> None:
+        """End the lease of a vehicle that has since accepted the offer of another charger: it has one at a time.
+
+        What it has drawn here is still billed.
+        """
+        reservation = self.reservations.get(vehicle)
+        if reservation is not None and reservation.leased and reservation.accepted_ms < accept.simulated_ms:
+            del self.reservations[vehicle]
+            _remember(self._expired, (vehicle, reservation.call), reservation)
 
     def close(self, vehicle: str, call: int) -> None:
         """End the hold for a call; a lease stays."""
@@ -111,6 +139,10 @@ class ReservationBook:
             return Decline(beat.call, "unknown"), NO_DELIVERY
         delivery = _meter(reservation, beat.drawn_wh)
         reservation.arrived |= beat.arrived
+        if not reservation.arrived and now_ms > reservation.arrive_by_ms:
+            del self.reservations[vehicle]
+            _remember(self._expired, (vehicle, reservation.call), reservation)
+            return Decline(beat.call, "unknown"), delivery
         return self._extend(reservation, now_ms), delivery
 
     def release(self, vehicle: str, release: Release, stored_wh: int) -> tuple[Bill | Decline, Delivery]:

@@ -1,11 +1,15 @@
 """A charging session of a vehicle: leased energy, meter readings, and what is paid."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import ceil
+from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.units import MS_PER_S, cost_neur
 from gridfleet.devices.physics.battery import drawn_to_fill, energy_drawn, stored_from, time_to_draw
 from gridfleet.devices.physics.vehicle_models import VehicleModel
+
+METER_MARGIN_S: Final = 900
+"""The clocks of charger and vehicle may differ by so much."""
 
 
 class MeterDelta(NamedTuple):
@@ -38,6 +42,8 @@ class ChargingSession:
     """Ticks in a row without an answer; after the vehicle has left, requests for the bill."""
     attempts: int = 0
     """How often the present report was sent."""
+    left_ms: int = 0
+    """When the vehicle left without a bill."""
 
     def is_with(self, charger: str, call: int) -> bool:
         """Whether a charger's message about a call is about this session."""
@@ -68,6 +74,17 @@ class ChargingSession:
         reading_wh = max(self.reading(now_ms, model), self.reported_wh)
         before_wh, self.reported_wh = self.reported_wh, reading_wh
         return MeterDelta(reading_wh - before_wh, stored_from(reading_wh) - stored_from(before_wh))
+
+    def most_drawn_wh(self, now_ms: int, model: VehicleModel) -> int:
+        """Return the most that a meter can have counted by now, Wh: nothing before the vehicle is plugged in.
+
+        Then no more than its largest power gives in that time, with METER_MARGIN_S more, and than its battery takes.
+        """
+        if self.plugged_ms is None:
+            return self.reported_wh
+        seconds = (now_ms - self.plugged_ms) / MS_PER_S + METER_MARGIN_S
+        power_wh = ceil(model.charge_power_w * seconds / 3600)
+        return max(min(power_wh, drawn_to_fill(model.capacity_wh - self.stored_wh)), self.reported_wh)
 
     def adopt_reading(self, energy_wh: int) -> MeterDelta:
         """Adopt a reading of the charger's own meter; return what was drawn since the last reading."""

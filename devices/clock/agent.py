@@ -9,7 +9,7 @@ Its parts: `Schedule` (the current phase), `Pace` (mode, speed and pause), `Lock
 `SettingsPlan` and `ControlRevisions`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -23,6 +23,7 @@ from gridfleet.broker.protocol.messages import (
     Phase,
     Presence,
     Ready,
+    Registration,
     Role,
     Settings,
     Tick,
@@ -36,6 +37,7 @@ from gridfleet.devices.clock.pace import Pace
 from gridfleet.devices.clock.schedule import Schedule
 from gridfleet.devices.clock.settings import SETTINGS, Event, SettingsPlan, Value
 
+NO_REGISTRATIONS: Final[Mapping[str, Registration]] = {}
 MAX_ABSENT: Final = 1_000
 """A tick names at most this many absent devices, to keep it short; agents wait for further ones until their timeout."""
 
@@ -48,6 +50,7 @@ class Clock(Agent):
     __slots__ = (
         "_controls",
         "_facts",
+        "_registrations",
         "_settings_plan",
         "epoch",
         "finished",
@@ -74,13 +77,16 @@ class Clock(Agent):
         expected: frozenset[str] = frozenset(),
         epoch: int = 0,
         facts: Facts | None = None,
+        registrations: Mapping[str, Registration] = NO_REGISTRATIONS,
     ) -> None:
         """`start_ms` is the simulated time of tick 0; `neighbours` says whether the site has more than one cell.
 
         `expected` are the devices that lock-step waits for from the beginning; `epoch` numbers the runs of a site.
+        `registrations` is the site's register by device or prefix.
         """
         super().__init__(agent_id, WHOLE_SITE, latitude, longitude)
         self._facts = facts
+        self._registrations = registrations
         self.schedule = Schedule(start_ms, ticks, neighbours=neighbours)
         self._settings_plan = SettingsPlan(settings, events)
         self._controls = ControlRevisions()
@@ -96,8 +102,9 @@ class Clock(Agent):
         return [("ready", ""), ("control", "+"), ("presence", "+/+")]
 
     def start(self, now_ms: int) -> Out:
-        """Return its birth, and the facts of the whole run."""
-        return [*super().start(now_ms), *([("", self._facts)] if self._facts is not None else [])]
+        """Return its birth, the facts of the whole run, and the site's register."""
+        facts = [] if self._facts is None else [("", self._facts)]
+        return [*super().start(now_ms), *facts, *self._registrations.items()]
 
     @property
     def settings(self) -> Settings:

@@ -32,7 +32,7 @@ from gridfleet.devices.config.scenario_tables import (
     VehiclesTable,
     WeatherTable,
 )
-from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table
+from gridfleet.devices.config.shared_tables import MarketTable, Seed, Table, TrustTable
 from gridfleet.devices.config.toml_errors import FileError, Problem, TomlText
 from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
 from gridfleet.devices.kinds.agent_type import AgentType
@@ -83,6 +83,7 @@ class Scenario(Table):
     area: AreaTable = AreaTable()
     weather: WeatherTable = WeatherTable()
     market: MarketTable = MarketTable()
+    trust: TrustTable = TrustTable()
     turbines: TurbinesTable = TurbinesTable()
     households: ConsumersTable = ConsumersTable()
     commerce: CommerceTable = CommerceTable()

@@ -69,6 +69,17 @@ class MarketTable(Table):
     """Lowest bid of a charger: the fuller its battery, the less it bids."""
 
 
+class TrustTable(Table):
+    """Whom devices believe: limits of enrolment and suspensions; docs/trust.md states what they promise."""
+
+    enabled: bool = True
+    """Whether devices hold others to the limits of their enrolment, and avoid liars. Without it they believe all."""
+    suspension_ticks: Annotated[int, Field(ge=1, le=100_000)] = 96
+    """For so many ticks nobody deals with a device that has lied provably."""
+    price_cap_eur_per_kwh: Price = 4.0
+    """The highest bid of a kind that states no limit of its own; never below the prices of `[market]`."""
+
+
 class RectangleTable(Table):
     """A rectangle on the map, in degrees."""
 

@@ -10,6 +10,8 @@ from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.shared_tables import RectangleTable
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.announcements import Announcements
+from gridfleet.devices.trust.register import Register
 from gridfleet.devices.weather import Weather, WindReading
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def build_agent(
         start_ms=0,
         hardware=control,
         agent_class=agent_class,
+        register=Register(),
+        announcements=Announcements(),
     )
     return device.agent_type.make(context)
 

@@ -8,17 +8,20 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from gridfleet.broker.errors import GridFleetError
-from gridfleet.broker.protocol.messages import KIND_PATTERN, Role
+from gridfleet.broker.protocol.messages import KIND_PATTERN, Limits, Role
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent, AgentError
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.config.sensor_tables import PinTable
-from gridfleet.devices.config.shared_tables import MarketTable, Spread
+from gridfleet.devices.config.shared_tables import MarketTable, Spread, TrustTable
 from gridfleet.devices.edge.hardware.faults import ControlError, HardwareError
 from gridfleet.devices.kinds.checked_agent import checked
 from gridfleet.devices.plugins import place_of
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.announcements import NOTHING_HEARD, Announcements
+from gridfleet.devices.trust.register import Register
+from gridfleet.devices.trust.trust import Trust
 from gridfleet.devices.weather import Weather
 
 S_co = TypeVar("S_co", bound="AgentSettings", covariant=True)
@@ -27,7 +30,7 @@ Area = tuple[float, float, float, float]
 _KEYS: Final = (
     # of scenarios
     "name title about site seed start ticks settings area weather market turbines households commerce farms chargers "
-    "vehicles reactors events folder "
+    "vehicles reactors events trust folder "
     # of device files
     "id kind cell neighbours place label backend broker control telemetry adc anemometer vane brake lamp alive plug "
     "contactor stop current voltage safety mock"
@@ -90,6 +93,10 @@ class AgentContext(Generic[S_co]):
     """Its own stream of random numbers, by seed and id."""
     start_ms: int
     """Simulated time at which the run begins; 0 for a single device, which does not know it."""
+    register: Register | None = None
+    """The site's register; None where everybody is believed."""
+    announcements: Announcements = NOTHING_HEARD
+    """The supplies that the producers of its cell announce."""
     hardware: Any = None
     """Its control loop on real or mocked pins; None where it is simulated."""
     agent_class: Callable[..., Agent] | None = None
@@ -147,6 +154,8 @@ class AgentType(Generic[S_co]):
     """The model of its table, in scenarios and device files alike."""
     build: Callable[[AgentContext[S_co]], Agent]
     """Builds an agent; often its class."""
+    limits: Callable[[S_co, MarketTable], Limits] | None = None
+    """What a device with these settings may be believed in; None for no limits but the site's price cap."""
     parts: tuple[str, ...] = ()
     """The tables of pins and sensors that its device file may have, such as `anemometer`."""
     needed_parts: tuple[str, ...] = ()
@@ -190,6 +199,8 @@ class AgentType(Generic[S_co]):
         try:
             agent = self.build(context)
             self._check(agent)
+            if context.register is not None:
+                agent.trust = Trust(context.register, context.announcements)
             return checked(agent)
         except GridFleetError:
             raise
@@ -197,6 +208,22 @@ class AgentType(Generic[S_co]):
             text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             raise AgentError(
                 f"{context.id}, a {self.name}: cannot be built: {text}{place_of(error)}", located=True
+            ) from error
+
+    def limits_of(self, settings: Any, market: MarketTable, trust: TrustTable) -> Limits:  # noqa: ANN401 - its own settings
+        """Return what a device with these settings may be believed in; raise AgentError where that fails."""
+        cap = max(
+            trust.price_cap_eur_per_kwh, market.consumer_price_eur_per_kwh, market.reactor_price_eur_per_kwh
+        )
+        if self.limits is None:
+            return Limits(price_ueur_per_kwh=ueur(cap))
+        try:
+            return self.limits(settings, market)
+        except Exception as error:
+            raise AgentError(
+                f"{self.name}: its limits cannot be computed: {type(error).__name__}: {error}{place_of(error)}; "
+                "correct the kind's `limits`",
+                located=True,
             ) from error
 
     def make_control(self, device: Any, board: Any) -> Any:  # noqa: ANN401 - a DeviceFile, a Board and a ControlLoop

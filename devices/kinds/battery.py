@@ -4,10 +4,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Limits, Role
 from gridfleet.broker.protocol.units import ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import Price, Share
+from gridfleet.devices.config.shared_tables import MarketTable, Price, Share
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
@@ -29,6 +29,17 @@ class BatterySettings(AgentSettings):
     """It sells where bids at this price or above were not served in the tick before: a trigger, not a reserve price."""
 
 
+def limits(settings: BatterySettings, _market: MarketTable) -> Limits:
+    """Return what it buys and sells at most, and its capacity."""
+    most_wh = wh(settings.max_kwh_per_tick)
+    return Limits(
+        sells_wh=most_wh,
+        buys_wh=most_wh,
+        price_ueur_per_kwh=ueur(settings.buying_price_eur_per_kwh),
+        capacity_wh=wh(settings.capacity_kwh),
+    )
+
+
 def build(context: AgentContext[BatterySettings]) -> Agent:
     """Return a battery."""
     from gridfleet.devices.agents.battery import Battery
@@ -48,4 +59,6 @@ def build(context: AgentContext[BatterySettings]) -> Agent:
     )
 
 
-BATTERY: Final = AgentType(name="battery", role=Role.STORAGE, settings=BatterySettings, build=build)
+BATTERY: Final = AgentType(
+    name="battery", role=Role.STORAGE, settings=BatterySettings, build=build, limits=limits
+)

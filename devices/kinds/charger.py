@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from gridfleet.broker.protocol.messages import Role
-from gridfleet.broker.protocol.units import ueur, wh
+from gridfleet.broker.protocol.messages import Limits, Role
+from gridfleet.broker.protocol.units import UEUR_PER_EUR, ueur, wh
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import Share
+from gridfleet.devices.config.shared_tables import MarketTable, Share
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
@@ -23,6 +23,16 @@ class ChargerSettings(AgentSettings):
     """The most that it buys in a tick."""
     ports: Annotated[int, Field(ge=1, le=1000)] = 1
     """Vehicles that it serves at once; on pins one, that of the contactor."""
+
+
+def limits(settings: ChargerSettings, _market: MarketTable) -> Limits:
+    """Return what it buys at most and for how much, its buffer battery, and its ports."""
+    return Limits(
+        buys_wh=wh(settings.max_kwh_per_tick),
+        price_ueur_per_kwh=UEUR_PER_EUR,  # 1 EUR/kWh less its state of charge
+        capacity_wh=wh(settings.capacity_kwh),
+        ports=settings.ports,
+    )
 
 
 def build(context: AgentContext[ChargerSettings]) -> Agent:
@@ -41,6 +51,7 @@ def build(context: AgentContext[ChargerSettings]) -> Agent:
         max_wh_per_tick=wh(settings.max_kwh_per_tick),
         package_wh=context.package_wh,
         floor_ueur_per_kwh=ueur(market.charger_floor_eur_per_kwh),
+        neighbours=context.neighbours,
         label=context.label,
         connector=connector,
     )
@@ -68,6 +79,7 @@ CHARGER: Final = AgentType(
     role=Role.CHARGER,
     settings=ChargerSettings,
     build=build,
+    limits=limits,
     parts=("plug", "contactor", "stop", "current", "voltage", "safety"),
     needed_parts=("plug", "contactor", "stop", "current", "adc"),
     control=_control,

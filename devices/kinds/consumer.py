@@ -2,10 +2,10 @@
 
 from typing import Final, Literal, TypeAlias
 
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import MAX_SCALE, Limits, Role
 from gridfleet.broker.protocol.units import ueur
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import AnnualEnergy
+from gridfleet.devices.config.shared_tables import AnnualEnergy, MarketTable
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 Profile: TypeAlias = Literal["H25", "G25", "L25"]
@@ -19,6 +19,17 @@ class ConsumerSettings(AgentSettings):
     """Load profile of the BDEW, 2025: household, commerce, farm."""
     annual_kwh: AnnualEnergy = 3500.0
     """Energy per year."""
+
+
+def limits(settings: ConsumerSettings, market: MarketTable) -> Limits:
+    """Return the largest quarter hour of the load profile at the largest scale, and the market's price."""
+    from gridfleet.devices.physics.demand import load_profile
+
+    most_wh = load_profile(settings.profile).max_energy_wh(settings.annual_kwh)
+    return Limits(
+        buys_wh=round(most_wh * MAX_SCALE) + 1,
+        price_ueur_per_kwh=ueur(market.consumer_price_eur_per_kwh),
+    )
 
 
 def build(context: AgentContext[ConsumerSettings]) -> Agent:
@@ -38,4 +49,6 @@ def build(context: AgentContext[ConsumerSettings]) -> Agent:
     )
 
 
-CONSUMER: Final = AgentType(name="consumer", role=Role.CONSUMER, settings=ConsumerSettings, build=build)
+CONSUMER: Final = AgentType(
+    name="consumer", role=Role.CONSUMER, settings=ConsumerSettings, build=build, limits=limits
+)

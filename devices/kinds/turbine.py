@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import MAX_SCALE, Limits, Role
+from gridfleet.broker.protocol.units import MS_PER_HOUR, TICK_MS
 from gridfleet.devices.agents.base import Agent
-from gridfleet.devices.config.shared_tables import MeasuringHeight, RotorOrLimits
+from gridfleet.devices.config.shared_tables import MarketTable, MeasuringHeight, RotorOrLimits
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
@@ -20,6 +21,15 @@ class TurbineSettings(AgentSettings):
     """Used where the height of the wind measurement is given."""
     measured_at_m: MeasuringHeight | None = None
     """Height of the wind measurement; without it the wind is taken as measured at the hub."""
+
+
+def limits(settings: TurbineSettings, _market: MarketTable) -> Limits:
+    """Return the most that the rotor can sell: in cold, dense air, at the largest scale that a scenario may set."""
+    from gridfleet.devices.physics.turbine import max_power_w
+
+    diameter = settings.rotor_diameter_m
+    largest_m = max(diameter) if isinstance(diameter, tuple) else diameter
+    return Limits(sells_wh=round(max_power_w(largest_m) * MAX_SCALE) * TICK_MS // MS_PER_HOUR + 1)
 
 
 def build(context: AgentContext[TurbineSettings]) -> Agent:
@@ -65,6 +75,7 @@ TURBINE: Final = AgentType(
     role=Role.PRODUCER,
     settings=TurbineSettings,
     build=build,
+    limits=limits,
     parts=("anemometer", "vane", "brake"),
     needed_parts=("anemometer",),
     control=_control,

@@ -5,11 +5,18 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Limits, Role
 from gridfleet.broker.protocol.units import MS_PER_DAY, ueur
 from gridfleet.devices.agents.base import Agent
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.config.shared_tables import Latitude, Longitude, Price, ShareOrLimits, Table
+from gridfleet.devices.config.shared_tables import (
+    Latitude,
+    Longitude,
+    MarketTable,
+    Price,
+    ShareOrLimits,
+    Table,
+)
 from gridfleet.devices.kinds.agent_type import AgentContext, AgentSettings, AgentType
 
 
@@ -68,6 +75,17 @@ class VehicleSettings(AgentSettings):
         return self
 
 
+def limits(settings: VehicleSettings, _market: MarketTable) -> Limits:
+    """Return battery and charging power of its model; the largest of the table where the model is drawn."""
+    from gridfleet.devices.physics.vehicle_models import vehicle_models
+
+    models = [known for known in vehicle_models() if settings.model in {"", known.model}]
+    return Limits(
+        capacity_wh=max(model.capacity_wh for model in models),
+        power_w=max(model.charge_power_w for model in models),
+    )
+
+
 def build(context: AgentContext[VehicleSettings]) -> Agent:
     """Return an electric vehicle."""
     from gridfleet.devices.agents.vehicle import Vehicle
@@ -102,4 +120,6 @@ def build(context: AgentContext[VehicleSettings]) -> Agent:
     )
 
 
-VEHICLE: Final = AgentType(name="vehicle", role=Role.VEHICLE, settings=VehicleSettings, build=build)
+VEHICLE: Final = AgentType(
+    name="vehicle", role=Role.VEHICLE, settings=VehicleSettings, build=build, limits=limits
+)

@@ -154,6 +154,15 @@ class Purchases:
             self.partial = (*self.partial, (producer, award.serial))
         return receipt
 
+    def refuse(self, producer: str, award: Award) -> Receipt:
+        """Refuse an award as a whole; a repeated award gets the same receipt."""
+        key = producer, award.serial
+        receipt = self.receipts.get(key)
+        if receipt is None:
+            receipt = self.receipts[key] = Receipt(award.tick, award.serial, ())
+            self.partial = (*self.partial, key)
+        return receipt
+
     def _accepts(self, price: int, package: Package) -> bool:
         bid = package.price_ueur_per_kwh
         return price == bid or (price < bid and not self._pays_bid)

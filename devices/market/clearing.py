@@ -6,6 +6,8 @@ from zlib import crc32
 
 from gridfleet.broker.protocol.messages import Package
 
+CONSUMER: Final = 2
+"""The place of the consumer in a claim."""
 ENERGY: Final = 4
 """The place of the energy in a claim."""
 

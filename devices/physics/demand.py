@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
+from math import ceil
 from typing import Final, Literal
 
 from gridfleet.broker.protocol.units import MS_PER_DAY, QUARTER_HOUR_MS
@@ -48,6 +49,12 @@ class LoadProfile:
         share_wh = self.table_wh[month][day_type][day_ms // QUARTER_HOUR_MS]
         scale = annual_kwh * factor if self.dynamic else annual_kwh
         return round(share_wh * scale / _TABLE_PER_ANNUAL_KWH)
+
+    def max_energy_wh(self, annual_kwh: float) -> int:
+        """Return the most Wh of any quarter hour at an annual demand in kWh."""
+        largest = max(max(day) for month in self.table_wh for day in month)
+        factor = max(map(dynamisation, range(1, 367))) if self.dynamic else 1.0
+        return ceil(largest * annual_kwh * factor / _TABLE_PER_ANNUAL_KWH)
 
 
 @cache

@@ -13,6 +13,8 @@ from gridfleet.devices.physics.data import read_rows
 
 ENERCON_E101_DIAMETER_M: Final = 101.0
 REFERENCE_DENSITY_KG_PER_M3: Final = 1.225
+MAX_DENSITY_KG_PER_M3: Final = 1.66
+"""That of dry air at sea level and −60 °C, the coldest that a scenario may be."""
 
 
 @cache
@@ -39,6 +41,21 @@ def power_coefficient(wind_speed_mps: float) -> float:
 def swept_area_m2(rotor_diameter_m: float) -> float:
     """Return the area that the rotor sweeps, A = π·D²/4."""
     return pi * rotor_diameter_m * rotor_diameter_m / 4
+
+
+@cache
+def _best_cp_cube() -> float:
+    """Return the largest v³·Cp(v) of the curve, in m³/s³."""
+    return max(speed * speed * speed * coefficient for speed, coefficient in zip(*cp_curve(), strict=True))
+
+
+def max_power_w(rotor_diameter_m: float) -> float:
+    """Return the most electrical power in W, at the best wind in the densest air at a hub.
+
+    >>> round(max_power_w(ENERCON_E101_DIAMETER_M) / 1e6, 1)
+    4.2
+    """
+    return 0.5 * MAX_DENSITY_KG_PER_M3 * swept_area_m2(rotor_diameter_m) * _best_cp_cube()
 
 
 def power_w(wind_speed_mps: float, rotor_diameter_m: float, density_kg_per_m3: float) -> int:

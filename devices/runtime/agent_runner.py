@@ -18,7 +18,7 @@ from gridfleet.broker.mqtt.event_loop import Timer
 from gridfleet.broker.protocol.codec import encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.home_assistant import discovery_message
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, Registration, Suspension
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import (
     ALL,
@@ -213,7 +213,8 @@ class AgentRunner:
 
 def filters_of(site: str, agent: Agent) -> Iterator[tuple[str, int]]:
     """Yield topic filter and QoS of everything an agent subscribes to, the batches of fleet processes included."""
-    for name, scope in (("tick", ""), ("grant", agent.id), *agent.subscriptions()):
+    judged = [(name, ALL) for name in (Registration.TYPE, Suspension.TYPE)] if agent.trust.enabled else []
+    for name, scope in (("tick", ""), ("grant", agent.id), *judged, *agent.subscriptions()):
         message_type = MESSAGE_TYPES[name]
         yield topic_filter(site, name, scope), message_type.qos
         if message_type.scope is Scope.SITE and not message_type.retain:

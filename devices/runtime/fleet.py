@@ -17,9 +17,12 @@ from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.runtime.registrations import registrations_of
+from gridfleet.devices.trust.announcements import Announcements
 from gridfleet.devices.trust.liars.lying_agent import make_liar
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice, check_liars, check_ticks
 from gridfleet.devices.trust.liars.registry import LIES
+from gridfleet.devices.trust.register import Register
 from gridfleet.devices.weather import Weather
 from gridfleet.devices.weather.dwd import read_dwd
 from gridfleet.devices.weather.recorded import read_weather_csv
@@ -103,6 +106,7 @@ class Fleet:
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
         self._cell_numbers = {cell.name: number for number, cell in enumerate(self.cells)}
         self._turbine_places = self._place_turbines()
+        self._announcements = {cell.name: Announcements() for cell in self.cells}
         for group in scenario.groups:
             count = group.settings.count
             width = len(str(count))
@@ -111,6 +115,13 @@ class Fleet:
         self._liars = {each.device: each for each in liars}
         if self._liars:
             check_liars(liars, {name: self.role_of(name) for name in self._devices})
+        trust = scenario.trust
+        self.register = (
+            Register(registrations_of(scenario), suspension_ticks=trust.suspension_ticks)
+            if trust.enabled
+            else None
+        )
+        """What the devices of this process know of the others; None where everybody is believed."""
 
     @property
     def ids(self) -> list[str]:
@@ -188,6 +199,7 @@ class Fleet:
             expected=frozenset(self._devices) if mode is Mode.LOCKSTEP else frozenset(),
             epoch=epoch,
             facts=self._facts(),
+            registrations=registrations_of(scenario) if scenario.trust.enabled else {},
         )
 
     def _facts(self) -> Facts:
@@ -203,6 +215,7 @@ class Fleet:
             reactor_price_ueur_per_kwh=ueur(scenario.market.reactor_price_eur_per_kwh),
             clearing_rules=tuple(CLEARING_RULES.names()),
             offer_rankings=tuple(OFFER_RANKINGS.names()),
+            suspension_ticks=scenario.trust.suspension_ticks if scenario.trust.enabled else 0,
         )
 
     def build_agent(self, agent_id: str) -> Agent:
@@ -234,6 +247,8 @@ class Fleet:
             charger_rosters=tuple(self._charger_rosters[name] for name in (cell.name, *cell.neighbours)),
             random=random,
             start_ms=scenario.start_ms,
+            register=self.register,
+            announcements=self._announcements[cell.name],
         )
         agent, lying = agent_type.make(context), self._liars.get(agent_id)
         if lying is None:

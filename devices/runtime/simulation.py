@@ -7,7 +7,7 @@ matter. The clock runs in its real-time mode, and the simulation's time is its r
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
@@ -15,8 +15,8 @@ from typing import Final
 
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.decoder import MessageReceiver
-from gridfleet.broker.protocol.messages import Message, Mode, Phase, Role, Tick
-from gridfleet.broker.protocol.topics import ALL, CLOCK_ID, WHOLE_SITE
+from gridfleet.broker.protocol.messages import Message, Mode, Phase, Role, Suspension, Tick
+from gridfleet.broker.protocol.topics import ALL, CLOCK_ID, RECORDER_ID, WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.clock.agent import Clock
@@ -45,6 +45,8 @@ class _Node:
         """What a liar may publish; None for an honest agent, which publishes nothing else."""
 
 
+Judge = Callable[[], Iterable[tuple[str, Suspension]]]
+"""Returns who is to be suspended from the next tick on, since the last call."""
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
 """Receivers, sender, scope, message."""
 _AT_ONCE: Final = (0,)
@@ -53,7 +55,7 @@ _AT_ONCE: Final = (0,)
 class Simulation:
     """One run of a scenario; `run` may be called once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that a run may choose
         self,
         scenario: Scenario,
         *,
@@ -61,13 +63,16 @@ class Simulation:
         ticks: int | None = None,
         faults: Faults | None = None,
         receivers: tuple[MessageReceiver, ...] = (),
+        judge: Judge | None = None,
         encoded: bool = False,
         shuffle: int | None = None,
         liars: Sequence[LyingDevice] = (),
     ) -> None:
         """Prepare a run.
 
-        `receivers` are called with every message. With `encoded` every message is encoded and decoded.
+        `receivers` are called with every message. `judge` is asked once a tick for suspensions by the site's auditor,
+        which every device learns at once, whatever the network's faults. With `encoded` every message is encoded and
+        decoded.
         `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter. `liars` are
         the devices that lie; raises LiarError for one that cannot. What its access rules forbid a liar
         to publish reaches nobody, as over a broker, and is counted as refused by it.
@@ -76,6 +81,7 @@ class Simulation:
         self.now_ms = scenario.start_ms
         self.clock: Clock = self.fleet.clock(Mode.REALTIME, ticks=ticks)
         self._receivers = receivers
+        self._judge = judge
         self._encoded = encoded
         self._observed = encoded or bool(receivers)
         self._shuffle = RandomStream(shuffle, "shuffle") if shuffle is not None else None
@@ -235,11 +241,22 @@ class Simulation:
             while not self.clock.finished:
                 if self.clock.tick != tick:
                     tick = self.clock.tick
+                    self._publish_judgements()
                     self._set_skews()
                     self._draw_crashes()
                     if progress is not None and not progress(self):
                         break
                 self._step()
+
+    def _publish_judgements(self) -> None:
+        """Let every device know whom the auditor suspends."""
+        register = self.fleet.register
+        if self._judge is None or register is None:
+            return
+        for device, suspension in self._judge():
+            register.apply(device, RECORDER_ID, suspension)
+            for receive in self._receivers:
+                receive(self.now_ms, device, RECORDER_ID, suspension)
 
     def _step(self) -> None:
         """Go to the next instant, and deliver all its messages."""

@@ -64,7 +64,9 @@ def simulate(
     lying = liars_of({} if liars is None else liars)
     skew_ms = round(injected.skew_s * MS_PER_S)
     with open_recording(chosen, None, exact=not injected.any, clock_skew_ms=skew_ms) as recorded:
-        simulation = Simulation(chosen, faults=injected, receivers=(recorded.receive,), liars=lying)
+        simulation = Simulation(
+            chosen, faults=injected, receivers=(recorded.receive,), judge=recorded.judgements, liars=lying
+        )
         follow = _TickCallback(on_tick)
         simulation.run(lambda running: follow(running.clock.tick))
         recorded.finish()

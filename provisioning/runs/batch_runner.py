@@ -28,7 +28,7 @@ POLL_S: Final = 0.2
 def measure_run(scenario: Scenario) -> RunResult:
     """Simulate a scenario and return only its key figures."""
     with open_recording(scenario, None) as recorded:
-        Simulation(scenario, receivers=(recorded.receive,)).run()
+        Simulation(scenario, receivers=(recorded.receive,), judge=recorded.judgements).run()
         recorded.finish()
         return result_of(recorded.store, scenario.settings.algorithm)
 

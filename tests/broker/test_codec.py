@@ -43,7 +43,8 @@ WIRE: list[tuple[m.Message, str]] = [
         m.Facts("Normal", 47.0, 55.0, 6.0, 15.0, 2, 3, 900_000, ("pay-as-bid",), ("best", "mine")),
         (
             '{"title":"Normal","south":47.0,"north":55.0,"west":6.0,"east":15.0,"rows":2,"columns":3,'
-            '"reactor_price_ueur_per_kwh":900000,"clearing_rules":["pay-as-bid"],"offer_rankings":["best","mine"]}'
+            '"reactor_price_ueur_per_kwh":900000,"clearing_rules":["pay-as-bid"],"offer_rankings":["best","mine"],'
+            '"suspension_ticks":0}'
         ),
     ),
     (m.Control(0.5, 4), '{"value":0.5,"revision":4}'),
@@ -101,7 +102,7 @@ WIRE: list[tuple[m.Message, str]] = [
         '{"call":1,"energy_wh":20000,"price_ueur_per_kwh":310000,"until_ms":11000}',
     ),
     (m.Decline(1, "port"), '{"call":1,"reason":"port"}'),
-    (m.Accept(1, 1_000), '{"call":1,"simulated_ms":1000}'),
+    (m.Accept(1, 1_000, "charger-1"), '{"call":1,"simulated_ms":1000,"charger":"charger-1"}'),
     (m.Close(1), '{"call":1}'),
     (
         m.Lease(1, 20_000, 310_000, 2_251_000),
@@ -110,6 +111,17 @@ WIRE: list[tuple[m.Message, str]] = [
     (
         m.Heartbeat(1, 1_000, arrived=True, drawn_wh=500),
         '{"call":1,"simulated_ms":1000,"arrived":true,"drawn_wh":500}',
+    ),
+    (
+        m.Registration(3, m.Limits(0, 5_000, 4_000_000, 80_000, 2, 150_000)),
+        (
+            '{"devices":3,"limits":{"sells_wh":0,"buys_wh":5000,"price_ueur_per_kwh":4000000,'
+            '"capacity_wh":80000,"ports":2,"power_w":150000}}'
+        ),
+    ),
+    (
+        m.Suspension("bid beyond limits", "bid of tick 7", 8, 104, 3),
+        ('{"lie":"bid beyond limits","evidence":"bid of tick 7","since_tick":8,"until_tick":104,"epoch":3}'),
     ),
     (
         m.Release(1, 1_000, 20_000, "charged"),
@@ -128,6 +140,7 @@ WIRE: list[tuple[m.Message, str]] = [
             {"late": 2},
             "turbine",
             {"cut_c": 4.5},
+            ("liar-1",),
             "producer",
             100,
             60,
@@ -138,15 +151,17 @@ WIRE: list[tuple[m.Message, str]] = [
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
             '"power_w":400,"balance_neur":1000000000000000000000,"refused":{"late":2},'
-            '"kind":"turbine","figures":{"cut_c":4.5},"role":"producer","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
+            '"kind":"turbine","figures":{"cut_c":4.5},"avoids":["liar-1"],"role":"producer","generated_wh":100,"sold_wh":60,"curtailed_wh":30,'
             '"unsettled_wh":10,"earned_neur":60000000,"faults":[]}'
         ),
     ),
     (
-        m.ConsumerState(7, 51.0, 10.0, True, "short", -40, -10, {}, "consumer", {}, "consumer", 20, 10, 10),
+        m.ConsumerState(
+            7, 51.0, 10.0, True, "short", -40, -10, {}, "consumer", {}, (), "consumer", 20, 10, 10
+        ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":true,"status":"short",'
-            '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","figures":{},"role":"consumer","demand_wh":20,'
+            '"power_w":-40,"balance_neur":-10,"refused":{},"kind":"consumer","figures":{},"avoids":[],"role":"consumer","demand_wh":20,'
             '"bought_wh":10,"paid_neur":10}'
         ),
     ),
@@ -162,6 +177,7 @@ WIRE: list[tuple[m.Message, str]] = [
             refused={},
             kind="battery",
             figures={},
+            avoids=(),
             role="storage",
             demand_wh=0,
             bought_wh=0,
@@ -177,7 +193,7 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"discharging",'
-            '"power_w":200,"balance_neur":-10,"refused":{},"kind":"battery","figures":{},"role":"storage",'
+            '"power_w":200,"balance_neur":-10,"refused":{},"kind":"battery","figures":{},"avoids":[],"role":"storage",'
             '"demand_wh":0,"bought_wh":0,"paid_neur":0,"announced_wh":60,"sold_wh":50,"unsettled_wh":0,'
             '"earned_neur":45,"stored_wh":900,"capacity_wh":1000,"charge_loss_wh":0,"discharge_loss_wh":4,'
             '"faults":[]}'
@@ -195,6 +211,7 @@ WIRE: list[tuple[m.Message, str]] = [
             {},
             "charger",
             {},
+            (),
             "charger",
             20,
             20,
@@ -210,7 +227,7 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"free",'
-            '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","figures":{},"role":"charger","demand_wh":20,'
+            '"power_w":-80,"balance_neur":-10,"refused":{},"kind":"charger","figures":{},"avoids":[],"role":"charger","demand_wh":20,'
             '"bought_wh":20,"paid_neur":10,"stored_wh":18,"capacity_wh":300000,"delivered_wh":0,'
             '"charge_loss_wh":2,"discharge_loss_wh":0,"earned_neur":0,"ports":5,'
             '"ports_reserved":1,'
@@ -229,6 +246,7 @@ WIRE: list[tuple[m.Message, str]] = [
             {},
             "vehicle",
             {},
+            (),
             "vehicle",
             "Fiat 500e",
             159.0,
@@ -246,11 +264,11 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"heading",'
-            '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","figures":{},"role":"vehicle",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"vehicle","figures":{},"avoids":[],"role":"vehicle",'
             '"model":"Fiat 500e",'
             '"consumption_wh_per_km":159.0,"stored_wh":20000,"capacity_wh":42000,"drawn_wh":0,'
             '"charge_loss_wh":0,"driven_wh":1000,"paid_neur":0,"speed_km_h":60.0,'
-            '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1","avoids":[]}'
+            '"deadline_ms":9000,"next_stop":[51.5,10.5],"destination":null,"charger":"charger-1"}'
         ),
     ),
     (
@@ -265,6 +283,7 @@ WIRE: list[tuple[m.Message, str]] = [
             {},
             "clock",
             {},
+            (),
             "clock",
             m.Mode.LOCKSTEP,
             False,
@@ -275,7 +294,7 @@ WIRE: list[tuple[m.Message, str]] = [
         ),
         (
             '{"tick":7,"latitude":51.0,"longitude":10.0,"measured":false,"status":"running",'
-            '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","figures":{},"role":"clock","mode":"lockstep",'
+            '"power_w":0,"balance_neur":0,"refused":{},"kind":"clock","figures":{},"avoids":[],"role":"clock","mode":"lockstep",'
             '"paused":false,"seconds_per_tick":0.0,"ticks":120,"settings":{"consumer_scale":1.0,'
             '"vehicle_scale":1.0,"turbine_scale":1.0,"wind_scale":1.0,"algorithm":"best",'
             '"chargers_out":"","outage_s":0.0,"note":"","clearing_rule":"pay-as-bid"},'

@@ -168,7 +168,7 @@ def test_any_text_is_parsed_or_refused() -> None:
 
 def test_only_what_a_late_joiner_needs_is_retained() -> None:
     assert {message_type.name for message_type in TOPIC_TABLE if message_type.retain} == {
-        "tick", "facts", "control", "presence", "fleet", "state",
+        "tick", "facts", "control", "presence", "fleet", "state", "registration", "suspension",
     }  # fmt: skip
 
 

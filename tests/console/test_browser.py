@@ -240,6 +240,7 @@ def test_a_kind_that_nobody_knows_is_shown_by_its_role_with_its_figures(
         refused={},
         kind="heat-pump",
         figures={"indoor_c": 20.25, "cop": 3.0, "pump_rpm": 1400.0},
+        avoids=(),
         role="consumer",
         demand_wh=800,
         bought_wh=800,

@@ -72,7 +72,7 @@ def test_without_a_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 TICK = Tick(0, Phase.BID, 0, 1, Mode.SCALED, 1.0, 9, paused=False, settings=Settings())
 CLOCK = ClockState(
-    0, 0, 0, False, "running", 0, 0, {}, "clock", {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
+    0, 0, 0, False, "running", 0, 0, {}, "clock", {}, (), "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
 )
 
 
@@ -91,6 +91,7 @@ REPORT: Final[dict[str, Any]] = {
     "power_w": 0,
     "balance_neur": 0,
     "refused": {},
+    "avoids": (),
     "demand_wh": 0,
     "bought_wh": 0,
     "paid_neur": 0,

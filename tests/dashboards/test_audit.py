@@ -230,7 +230,7 @@ def lease_a_port_too_many(log: list[Logged]) -> None:
         said += [
             (now, state.status, vehicle, Call(1, now, 1000, 1_000_000, 50.0, 10.0, 150.0)),
             (now, vehicle, charger, Offer(1, 0, 500_000, until_ms)),
-            (now, charger, vehicle, Accept(1, now)),
+            (now, "north", vehicle, Accept(1, now, charger)),
             (now, vehicle, charger, Lease(1, 0, 500_000, until_ms)),
         ]
     log[at + 1 : at + 1] = said
@@ -253,7 +253,7 @@ def reserve_more_than_is_stored(log: list[Logged]) -> None:
     until_ms = now + 1_000_000
     log[at:at] = [
         (now, "ghost", charger, Offer(1, 10**7, 500_000, until_ms)),
-        (now, charger, "ghost", Accept(1, now)),
+        (now, "north", "ghost", Accept(1, now, charger)),
         (now, "ghost", charger, Lease(1, 10**7, 500_000, until_ms)),
     ]
 
@@ -283,16 +283,16 @@ def bid_for_a_finished_tick(log: list[Logged]) -> None:
         (award_too_much, {"packages"}),
         (take_more_than_awarded, {"packages", "books", "supply"}),
         (change_the_price_of_a_receipt, {"prices"}),
-        (announce_less, {"production", "supply"}),
+        (announce_less, {"honesty", "production", "supply"}),
         (book_more_as_sold, {"books", "cells"}),
         (leave_unsettled, {"settled"}),
         (earn_more, {"payments", "balances"}),
         (inflate_a_balance, {"balances"}),
         (raise_what_is_stored, {"batteries"}),
-        (overfill, {"bounds"}),
-        (charge_without_loss, {"losses"}),
+        (overfill, {"honesty", "bounds"}),
+        (charge_without_loss, {"honesty", "losses"}),
         (deliver_more_than_was_drawn, {"delivery"}),
-        (bill_too_much, {"reservations"}),
+        (bill_too_much, {"honesty", "reservations"}),
         (lease_a_port_too_many, {"ports"}),
         (count_a_reservation_too_many, {"leases"}),
         (lease_without_an_offer, {"reservations"}),

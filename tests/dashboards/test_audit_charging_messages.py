@@ -50,7 +50,7 @@ class Messages:
 
     def reserve(self, vehicle: str, *, now_ms: int = NOW_MS, tick: int = TICK) -> "Messages":
         self.charger(OFFER, vehicle=vehicle, now_ms=now_ms, tick=tick)
-        self.vehicle(Accept(CALL, now_ms), vehicle=vehicle, now_ms=now_ms, tick=tick)
+        self.vehicle(Accept(CALL, now_ms, CHARGER), vehicle=vehicle, now_ms=now_ms, tick=tick)
         return self.charger(LEASE, vehicle=vehicle, now_ms=now_ms, tick=tick)
 
     def judge(self, *, end_ms: int = NOW_MS + 60_000, tick: int = TICK) -> set[str]:
@@ -62,7 +62,7 @@ class Messages:
 def test_an_offer_may_be_accepted_in_the_next_tick() -> None:
     messages = Messages().charger(OFFER)
     assert messages.judge(end_ms=NOW_MS + 1) == set()
-    late = Messages(exact=False).charger(OFFER).vehicle(Accept(CALL, NOW_MS))
+    late = Messages(exact=False).charger(OFFER).vehicle(Accept(CALL, NOW_MS, CHARGER))
     assert late.judge(end_ms=NOW_MS + 1) == set()
     late.charger(LEASE, now_ms=NOW_MS + 2, tick=TICK + 1)
     assert late.judge(tick=TICK + 1) == set()
@@ -86,7 +86,10 @@ def test_messages_are_judged_with_the_tick_in_which_they_came() -> None:
 
 def test_messages_are_judged_by_their_times_and_not_by_their_arrival() -> None:
     late = (
-        Messages(exact=False).charger(LEASE, now_ms=NOW_MS + 9).charger(OFFER).vehicle(Accept(CALL, NOW_MS))
+        Messages(exact=False)
+        .charger(LEASE, now_ms=NOW_MS + 9)
+        .charger(OFFER)
+        .vehicle(Accept(CALL, NOW_MS, CHARGER))
     )
     late.charger(Bill(CALL, 5_000, cost_neur(5_000, PRICE)), now_ms=NOW_MS + 20)
     late.vehicle(Heartbeat(CALL, NOW_MS, arrived=True, drawn_wh=5_000), now_ms=NOW_MS + 15)

@@ -84,6 +84,13 @@ def charger_of(testbed: Testbed, name: str = "v1") -> str | None:
     return session.charger if session is not None else None
 
 
+def expect_acceptance(testbed: Testbed, vehicle: str, charger: str, cell: str = HOME) -> Accept:
+    """Expect next that a vehicle accepts the offer of this charger, before all chargers of its cell."""
+    accept = testbed.expect_next(vehicle, cell, Accept)
+    assert accept.charger == charger
+    return accept
+
+
 def finish_tick(testbed: Testbed) -> None:
     """Run the rest of the tick."""
     testbed.run_phases(Phase.TRADE, Phase.IMPORT, Phase.SETTLE)
@@ -122,7 +129,7 @@ def test_from_low_battery_to_the_bill() -> None:
     offer = testbed.expect_next("near", "v1", Offer)
     assert (offer.price_ueur_per_kwh, offer.call) == (210_000, call.call)
     assert call.energy_wh < offer.energy_wh <= call.energy_wh + 2_000  # the way included
-    testbed.expect("v1", "near", Accept(call.call, call.simulated_ms))
+    testbed.expect("v1", HOME, Accept(call.call, call.simulated_ms, "near"))
     testbed.expect("near", "v1", Lease(call.call, offer.energy_wh, 210_000, call.simulated_ms + LEASE_MS))
     testbed.expect("v1", HOME, Close(call.call))
     testbed.expect_nothing()
@@ -274,7 +281,7 @@ def test_a_lease_that_is_worse_than_its_offer_is_cancelled(energy_wh: int, price
     testbed.deliver("liar", "v1", birth(HOME, Role.CHARGER, NEAR), f"{HOME}/charger")
     call = until_the_call(testbed)
     testbed.deliver("liar", "v1", Offer(call.call, 30_000, 100_000, testbed.now_ms + 60_000))
-    testbed.expect_next("v1", "liar", Accept)
+    expect_acceptance(testbed, "v1", "liar")
     testbed.deliver("liar", "v1", Lease(call.call, energy_wh, price, testbed.now_ms + LEASE_MS))
     session = v1(testbed).reservation.session
     assert session is None or (session.price_ueur_per_kwh <= 100_000 and session.energy_wh <= 30_000)
@@ -327,7 +334,7 @@ def test_without_chargers_in_its_own_cell_it_calls_the_neighbours() -> None:
     testbed.wait(MAX_DELAY_MS)
     call = testbed.expect_next("v1", "there", Call)
     testbed.expect_next("next-door", "v1", Offer)
-    testbed.expect_next("v1", "next-door", Accept)
+    expect_acceptance(testbed, "v1", "next-door", "there")
     testbed.expect_next("next-door", "v1", Lease)
     testbed.expect("v1", HOME, Close(call.call))
     testbed.expect("v1", "there", Close(call.call))
@@ -344,7 +351,7 @@ def test_declined_in_its_own_cell_it_calls_the_neighbours() -> None:
     testbed.expect("near", "v1", Decline(call.call, "energy"))
     testbed.expect_next("v1", "there", Call)
     testbed.expect_next("next-door", "v1", Offer)
-    testbed.expect_next("v1", "next-door", Accept)
+    expect_acceptance(testbed, "v1", "next-door", "there")
     assert charger_of(testbed) == "next-door"
 
 
@@ -370,7 +377,7 @@ def test_it_does_not_wait_for_a_silent_charger_past_the_timeout() -> None:
     testbed.expect_nothing()
     assert v1(testbed).waiting
     testbed.wait(ANSWER_TIMEOUT_MS)
-    testbed.expect_next("v1", "farther", Accept)
+    expect_acceptance(testbed, "v1", "farther")
     assert charger_of(testbed) == "farther"
 
 
@@ -397,7 +404,7 @@ def test_after_a_silent_best_charger_the_next_best_is_tried() -> None:
     testbed.unread.clear()
     assert ports_of(testbed, "near") == 1
     testbed.wait(ANSWER_TIMEOUT_MS)
-    asked_ms = testbed.expect_next("v1", "farther", Accept).simulated_ms
+    asked_ms = expect_acceptance(testbed, "v1", "farther").simulated_ms
     testbed.expect("v1", "near", Release(call.call, asked_ms, 0, "cancelled"))
     testbed.skip_to("farther", Lease)
     assert charger_of(testbed) == "farther"
@@ -411,7 +418,7 @@ def test_after_a_declined_acceptance_the_next_best_is_tried() -> None:
     call = until_the_call(testbed)
     testbed.unread.clear()
     testbed.deliver("near", "v1", Decline(call.call, "unknown"))
-    testbed.expect_next("v1", "farther", Accept)
+    expect_acceptance(testbed, "v1", "farther")
     testbed.expect_next("farther", "v1", Lease)
     testbed.expect("v1", HOME, Close(call.call))
     testbed.expect_nothing()
@@ -444,7 +451,7 @@ def test_if_the_charger_goes_offline_on_the_way_the_vehicle_goes_elsewhere() -> 
         testbed.run_phases(Phase.BID)
     testbed.wait(MAX_DELAY_MS)
     assert [release.outcome for release in testbed.published(Release)][:1] == ["interrupted"]
-    assert "farther" in {scope for _, scope, m in testbed.sent if isinstance(m, Accept)}
+    assert "farther" in {m.charger for _, _, m in testbed.sent if isinstance(m, Accept)}
 
 
 def test_a_lost_lease_leads_to_the_next_best_charger() -> None:
@@ -669,7 +676,7 @@ def test_a_charger_that_goes_offline_before_its_offer_is_not_waited_for() -> Non
     call = until_the_call(testbed)
     for name in ("one", "two"):
         testbed.deliver(name, "v1", Offer(call.call, 30_000, 100_000, testbed.now_ms + 60_000))
-    testbed.expect_next("v1", "one", Accept)
+    expect_acceptance(testbed, "v1", "one")
     for name in ("two", "one"):
         online = birth(HOME, Role.CHARGER, NEAR)
         testbed.deliver(name, "v1", replace(online, online=False), f"{HOME}/charger")

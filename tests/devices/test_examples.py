@@ -7,7 +7,6 @@ import pytest
 
 MODULES = (
     "agents.base",
-    "charging.reputation",
     "charging.out_of_service",
     "config.scenario",
     "config.toml_errors",
@@ -20,6 +19,8 @@ MODULES = (
     "physics.geo",
     "physics.turbine",
     "random_streams",
+    "trust.register",
+    "trust.reputation",
 )
 
 

@@ -51,11 +51,12 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 @cache
 def scenario() -> Scenario:
-    """Return a cell whose vehicles need energy soon."""
+    """Return a cell whose vehicles need energy soon, and whose devices believe everybody."""
     return load(
         "normal",
         [
             f"ticks={TICKS}",
+            "trust.enabled=false",
             "turbines.count=2",
             "households.count=2",
             "commerce.count=0",
@@ -226,7 +227,7 @@ def pads(lying: Log, honest: Log) -> bool:
 def offers_for_nothing(lying: Log, _honest: Log) -> bool:
     return (
         {each.price_ueur_per_kwh for each in lying.of("charger-1", Offer)} == {0}
-        and len(lying.to("charger-1", Accept)) > 0
+        and "charger-1" in {each.charger for each in lying.of("", Accept)}
         and not lying.of("charger-1", Lease)
     )
 

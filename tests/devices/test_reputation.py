@@ -8,11 +8,11 @@ import pytest
 from gridfleet.broker.protocol.messages import Accept, Call, Decline, Lease, Offer, Release, VehicleState
 from gridfleet.devices.agents.base import Agent, Out
 from gridfleet.devices.agents.charger import Charger
-from gridfleet.devices.charging.reputation import MAX_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.kinds.charger import CHARGER, ChargerSettings
 from gridfleet.devices.kinds.registry import AGENT_TYPES
+from gridfleet.devices.trust.reputation import MAX_ENCOUNTERS, REMEMBERED_TICKS, Reputation
 from tests.plugins import registered
 from tests.system.message_log import simulate
 
@@ -60,7 +60,7 @@ class Liar(Charger):
     __slots__ = ()
 
     def on_call(self, _scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        return [(sender, Offer(call.call, call.energy_wh * 2, 0, now_ms + 300_000))]
+        return [(sender, Offer(call.call, call.energy_wh, 0, now_ms + 300_000))]
 
     def on_accept(self, _scope: str, sender: str, accept: Accept, _now_ms: int) -> Out:
         return [(sender, Decline(accept.call, "unknown"))]
@@ -72,7 +72,7 @@ class DeclinesReleases(Liar):
     __slots__ = ("_promised",)
 
     def on_call(self, scope: str, sender: str, call: Call, now_ms: int) -> Out:
-        self._promised = {**getattr(self, "_promised", {}), sender: call.energy_wh * 2}
+        self._promised = {**getattr(self, "_promised", {}), sender: call.energy_wh}
         return super().on_call(scope, sender, call, now_ms)
 
     def on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
@@ -94,7 +94,7 @@ def test_a_charger_that_offers_for_nothing_and_does_not_deliver_loses_its_custom
     scenario = parse("", "liar.toml", "", [*small, "vehicles.count=8", "vehicles.stored_share=[0.2, 0.5]"])
     with registered(AGENT_TYPES, replace(CHARGER, build=first_lies)):
         run = simulate(scenario, 60)
-    accepted = Counter(sender for scope, sender, _ in run.of(Accept) if scope == "charger-1")
+    accepted = Counter(sender for _, sender, accept in run.of(Accept) if accept.charger == "charger-1")
     assert accepted
     assert max(accepted.values()) <= 2
     avoiding = {sender for _, sender, state in run.of(VehicleState) if "charger-1" in state.avoids}

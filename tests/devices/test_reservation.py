@@ -46,7 +46,7 @@ def release(number: int, drawn_wh: int = 0) -> Release:
 def leased(book: ReservationBook, vehicle: str = "v1", number: int = 1, wanted_wh: int = 10_000) -> None:
     """Let a vehicle have a lease."""
     assert isinstance(book.offer(vehicle, call(number), wanted_wh, PRICE, 100_000, NOW), Offer)
-    assert isinstance(book.accept(vehicle, Accept(number, NOW), NOW), Lease)
+    assert isinstance(book.accept(vehicle, Accept(number, NOW, "c1"), NOW), Lease)
 
 
 # --- a reservation from call to bill ---------------------------------------------------------------------
@@ -55,7 +55,7 @@ def leased(book: ReservationBook, vehicle: str = "v1", number: int = 1, wanted_w
 def test_from_call_to_bill() -> None:
     book = ReservationBook(PORTS)
     assert book.offer("v1", call(1), 10_000, PRICE, 100_000, NOW) == Offer(1, 10_000, PRICE, NOW + HOLD_MS)
-    assert book.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    assert book.accept("v1", Accept(1, NOW, "c1"), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     later = NOW + 900_000
     answer, moved = book.heartbeat("v1", beat(1), later)
     assert (answer, moved) == (Lease(1, 10_000, PRICE, later + LEASE_MS), NO_DELIVERY)
@@ -91,14 +91,14 @@ def test_a_second_call_replaces_the_first_hold() -> None:
     book = ReservationBook(1)
     book.offer("v1", call(1), 5_000, PRICE, 100_000, NOW)
     assert book.offer("v1", call(2), 5_000, PRICE, 100_000, NOW) == Offer(2, 5_000, PRICE, NOW + HOLD_MS)
-    assert book.accept("v1", Accept(1, NOW), NOW) == Decline(1, "unknown")
-    assert book.accept("v1", Accept(2, NOW), NOW) == Lease(2, 5_000, PRICE, NOW + LEASE_MS)
+    assert book.accept("v1", Accept(1, NOW, "c1"), NOW) == Decline(1, "unknown")
+    assert book.accept("v1", Accept(2, NOW, "c1"), NOW) == Lease(2, 5_000, PRICE, NOW + LEASE_MS)
 
 
 def test_a_repeated_acceptance_gets_the_same_lease() -> None:
     book = ReservationBook(PORTS)
     leased(book)
-    assert book.accept("v1", Accept(1, NOW), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
+    assert book.accept("v1", Accept(1, NOW, "c1"), NOW) == Lease(1, 10_000, PRICE, NOW + LEASE_MS)
     assert len(book.reservations) == 1
 
 
@@ -143,7 +143,7 @@ def test_how_long_holds_and_leases_last_and_how_little_is_offered() -> None:
     assert book.offer("v1", call(1), 999, PRICE, 100_000, NOW) == Decline(1, "energy")
     offer = book.offer("v1", call(1), 1_000, PRICE, 100_000, NOW)
     assert offer == Offer(1, 1_000, PRICE, NOW + 300_000)  # 5 minutes
-    lease = book.accept("v1", Accept(1, NOW), NOW)
+    lease = book.accept("v1", Accept(1, NOW, "c1"), NOW)
     assert lease == Lease(1, 1_000, PRICE, NOW + 2_250_000)  # two and a half ticks
 
 
@@ -308,7 +308,7 @@ class DeskMachine(RuleBasedStateMachine):
             self._release(vehicle, number, reading)
 
     def _accept(self, vehicle: str, number: int) -> None:
-        answer = self.book.accept(vehicle, Accept(number, self.now_ms), self.now_ms)
+        answer = self.book.accept(vehicle, Accept(number, self.now_ms, "c1"), self.now_ms)
         known = vehicle in self.book.reservations and self.book.reservations[vehicle].call == number
         assert isinstance(answer, Lease if known else Decline)
         if isinstance(answer, Lease):

@@ -396,7 +396,7 @@ def test_duplicate_and_stale_messages_change_nothing_and_are_counted() -> None:
     testbed.deliver("t1", "h1", Award(7, 3, to_h1.lots))
     testbed.expect_nothing()
     assert testbed.agents["h1"].refused == {"early": 1}
-    testbed.deliver("t1", "h1", Supply(0, 1))
+    testbed.deliver("t1", "h1", Surplus(0, 1))
     assert testbed.agents["h1"].refused == {"early": 1, "unexpected": 1}
     testbed.unread.clear()
     testbed.run_phases(*IMPORT_ONLY)

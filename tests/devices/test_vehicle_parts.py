@@ -27,8 +27,9 @@ from gridfleet.devices.agents.vehicle_reservation import (
     VehicleReservation,
 )
 from gridfleet.devices.charging.offer_ranking import Weights
-from gridfleet.devices.charging.reputation import Reputation
 from gridfleet.devices.random_streams import RandomStream
+from gridfleet.devices.trust.reputation import Reputation
+from gridfleet.devices.trust.trust import BELIEVES_ALL
 from tests.devices.testbed import HOME, LEAF, PLACE, birth
 
 NEAR = (51.0, 10.1)
@@ -43,6 +44,7 @@ class StandIn:
         self.latitude, self.longitude = PLACE
         self.tick = 0
         self.tick_message = NO_TICK
+        self.trust = BELIEVES_ALL
         self.balance_neur = 0
         self.planned: tuple[int, Action] | None = None
         self.waits_for: Action | None = None
@@ -68,6 +70,10 @@ class StandIn:
     def refuse(self, reason: str) -> Out:
         self.refused.append(reason)
         return NOTHING
+
+    def note_lie(self, liar: str, what: str) -> Out:
+        self.trust.note_lie(liar, self.tick)
+        return self.refuse(what)
 
     def on_low_battery(self, now_ms: int) -> Out:  # noqa: ARG002
         self.events.append("low")
@@ -202,7 +208,7 @@ def test_the_best_offer_is_accepted_and_its_lease_confirmed() -> None:
     call = call_in(search.call(1_000))
     assert search.on_offer("c1", Offer(call.call, call.energy_wh, PRICE, 9_999), 1_000) == NOTHING
     out = search.on_offer("c2", Offer(call.call, call.energy_wh, PRICE // 2, 9_999), 1_000)
-    assert out == [("c2", Accept(call.call, 1_000))]
+    assert out == [(HOME, Accept(call.call, 1_000, "c2"))]
     lease = Lease(call.call, call.energy_wh, PRICE // 2, 9_999)
     assert search.on_lease("c2", lease, 1_000) == [(HOME, Close(call.call))]
     assert vehicle.reserved == ["c2"]
@@ -215,7 +221,7 @@ def test_a_silent_charger_is_released_and_the_next_is_tried() -> None:
     for charger, price in (("c1", PRICE), ("c2", PRICE // 2)):
         search.on_offer(charger, Offer(call.call, call.energy_wh, price, 9_999), 1_000)
     cancelled = Release(call.call, 2_000, 0, "cancelled")
-    assert vehicle.time_out(2_000) == [("c1", Accept(call.call, 2_000)), ("c2", cancelled)]
+    assert vehicle.time_out(2_000) == [(HOME, Accept(call.call, 2_000, "c1")), ("c2", cancelled)]
 
 
 def test_a_lease_that_is_not_what_was_offered_is_cancelled() -> None:
@@ -289,7 +295,7 @@ def test_what_the_heartbeat_reports_is_stored_and_paid_when_confirmed() -> None:
     assert reservation.drawn_wh == beat.drawn_wh > 0
     assert trip.stored_wh == before_wh + beat.drawn_wh - reservation.loss_wh
     assert vehicle.balance_neur == 0
-    reservation.on_lease(Lease(7, 20_000, PRICE, 9_999_999, beat.drawn_wh))
+    reservation.on_lease(Lease(7, 20_000, PRICE, 9_999_999, beat.drawn_wh), 600_000)
     assert vehicle.balance_neur == -beat.drawn_wh * PRICE == -reservation.paid_neur
     assert vehicle.waits_for is None
 

@@ -16,7 +16,7 @@ from tests.mosquitto.clients import Clients
 
 pytestmark = pytest.mark.mosquitto
 OVER = ClockState(
-    0, 0, 0, False, "finished", 0, 0, {}, "clock", {}, "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
+    0, 0, 0, False, "finished", 0, 0, {}, "clock", {}, (), "clock", Mode.SCALED, False, 1.0, 10, Settings(), 0
 )
 
 

@@ -68,7 +68,7 @@ class Site:
 def turbine(tick: int, balance_neur: int, sold_wh: int, earned_neur: int, unsettled_wh: int) -> ProducerState:
     return ProducerState(
         tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur,
-        refused={}, kind="turbine", figures={}, role="producer",
+        refused={}, kind="turbine", figures={}, avoids=(), role="producer",
         generated_wh=20_000, sold_wh=sold_wh, curtailed_wh=20_000 - sold_wh - unsettled_wh,
         unsettled_wh=unsettled_wh, earned_neur=earned_neur,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def turbine(tick: int, balance_neur: int, sold_wh: int, earned_neur: int, unsett
 def house(tick: int, balance_neur: int, bought_wh: int, paid_neur: int) -> ConsumerState:
     return ConsumerState(
         tick, 0, 0, measured=False, status="", power_w=0, balance_neur=balance_neur,
-        refused={}, kind="consumer", figures={}, role="consumer",
+        refused={}, kind="consumer", figures={}, avoids=(), role="consumer",
         demand_wh=10_000, bought_wh=bought_wh, paid_neur=paid_neur,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ payload, so no message names its sender.
 from gridfleet.broker.protocol.messages.base import (
     ID_PATTERN,
     KIND_PATTERN,
+    MAX_SCALE,
     MAX_SHORT_TEXT,
     STRICT,
     EnergyWh,
@@ -91,6 +92,12 @@ from gridfleet.broker.protocol.messages.telemetry import (
     IncidentKind,
     Sample,
 )
+from gridfleet.broker.protocol.messages.trust import (
+    MAX_EVIDENCE,
+    Limits,
+    Registration,
+    Suspension,
+)
 
 __all__ = [
     "ACCOUNTS",
@@ -98,8 +105,10 @@ __all__ = [
     "INCIDENT_KINDS",
     "KIND_PATTERN",
     "MAX_AVOIDED",
+    "MAX_EVIDENCE",
     "MAX_OUTAGE_S",
     "MAX_PACKAGES",
+    "MAX_SCALE",
     "MAX_SHORT_TEXT",
     "OUT_OF_SERVICE",
     "PHASES",
@@ -132,6 +141,7 @@ __all__ = [
     "KindName",
     "Latitude",
     "Lease",
+    "Limits",
     "Longitude",
     "Message",
     "Mode",
@@ -147,6 +157,7 @@ __all__ = [
     "Reading",
     "Ready",
     "Receipt",
+    "Registration",
     "Release",
     "Request",
     "Residual",
@@ -161,6 +172,7 @@ __all__ = [
     "StorageState",
     "Supply",
     "Surplus",
+    "Suspension",
     "Tick",
     "TickNumber",
     "TimeMs",

@@ -21,7 +21,9 @@ PowerW = Annotated[int, Field(ge=-(10**12), le=10**12)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Reading = Annotated[float, Field(allow_inf_nan=False)]
-Scale = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+MAX_SCALE: Final = 2
+"""The largest factor by which a setting may multiply what consumers need and turbines generate."""
+Scale = Annotated[float, Field(ge=0, le=MAX_SCALE, allow_inf_nan=False)]
 MAX_SHORT_TEXT: Final = 64
 ShortText = Annotated[str, Field(max_length=MAX_SHORT_TEXT)]
 Faults = Annotated[tuple[ShortText, ...], Field(max_length=32)]

@@ -7,6 +7,7 @@ from pydantic import Field
 from gridfleet.broker.protocol.frozen import frozen
 from gridfleet.broker.protocol.messages.base import (
     EnergyWh,
+    Id,
     Latitude,
     Longitude,
     Message,
@@ -54,11 +55,16 @@ class Decline(Message):
 
 @frozen
 class Accept(Message):
-    """The vehicle accepts the charger's offer."""
+    """The vehicle accepts a charger's offer; every charger of the cell receives it, so that one lease is left.
+
+    A later acceptance of the same vehicle ends its lease at every other charger.
+    """
 
     TYPE = "accept"
     call: Serial
     simulated_ms: TimeMs
+    charger: Id
+    """Whose offer it accepts."""
 
 
 @frozen

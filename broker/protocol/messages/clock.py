@@ -153,3 +153,5 @@ class Facts(Message):
     """The clearing rules that the clock accepts as a setting."""
     offer_rankings: Names = ()
     """The offer rankings that the clock accepts as a setting."""
+    suspension_ticks: TickNumber = 0
+    """For how many ticks the auditor suspends a device that has lied provably; 0 where devices believe everybody."""

@@ -26,7 +26,7 @@ from gridfleet.broker.protocol.messages.base import (
 from gridfleet.broker.protocol.messages.clock import Mode, Settings
 
 MAX_AVOIDED: Final = 16
-"""The most distrusted chargers that a vehicle's state names."""
+"""The most avoided devices that a state names."""
 OUT_OF_SERVICE: Final = "out of service"
 """The status of a charger that the setting `chargers_out` includes."""
 
@@ -52,6 +52,8 @@ class State(Message):
     """What sort of device it is, as in its birth message."""
     figures: Annotated[dict[FigureName, Reading], Field(max_length=MAX_FIGURES)]
     """Figures of its own by name; the birth message gives their units."""
+    avoids: Annotated[tuple[Id, ...], Field(max_length=MAX_AVOIDED)]
+    """Devices with which it has no dealings, because they lied to it or broke too many promises."""
 
     @property
     def scope(self) -> str:
@@ -149,8 +151,6 @@ class VehicleState(State):
     next_stop: tuple[Latitude, Longitude] | None
     destination: tuple[Latitude, Longitude] | None
     charger: Id | None
-    avoids: Annotated[tuple[Id, ...], Field(max_length=MAX_AVOIDED)] = ()
-    """Chargers that it does not deal with because they broke too many promises."""
 
 
 @frozen

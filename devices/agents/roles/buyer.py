@@ -17,10 +17,12 @@ from gridfleet.broker.protocol.messages import (
     Request,
     Residual,
     Settings,
+    Supply,
     Tick,
 )
 from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
 from gridfleet.devices.market.accounts import Purchases
+from gridfleet.devices.market.packages import total_wh
 from gridfleet.devices.market.receipts import ReceiptHistory
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.plugins import PluginError
@@ -32,7 +34,15 @@ MAX_AWARDS: Final = 64
 class BuyingSide:
     """What an agent buys in a tick, and from whom."""
 
-    __slots__ = ("_agent", "_attempts", "_reactor", "_reactor_price", "_receipt_history", "purchases")
+    __slots__ = (
+        "_agent",
+        "_attempts",
+        "_bought_from",
+        "_reactor",
+        "_reactor_price",
+        "_receipt_history",
+        "purchases",
+    )
 
     def __init__(self, agent: "Buyer", *, reactor: str | None, reactor_price_ueur_per_kwh: int) -> None:
         """`reactor` is the id of the reactor that serves the cell; None where there is none."""
@@ -41,6 +51,8 @@ class BuyingSide:
         self._reactor_price = reactor_price_ueur_per_kwh
         self._receipt_history = ReceiptHistory()
         self._attempts = 0
+        self._bought_from: dict[str, int] = {}
+        """What it has bought in this tick of whom, Wh."""
         self.purchases = Purchases(-1)
 
     def on_new_run(self) -> None:
@@ -54,6 +66,7 @@ class BuyingSide:
         agent = self._agent
         self._receipt_history.keep(self.purchases)
         self.stop_waiting()
+        self._bought_from = {}
         self.purchases = Purchases(agent.tick, packages, pays_bid=_pays_bid(agent.tick_message.settings))
         return [(agent.cell, Bid(agent.tick, packages))]
 
@@ -97,13 +110,34 @@ class BuyingSide:
             return self._repeat(sender, award, self._receipt_history.find(sender, award))
         if purchases.tick != agent.tick or agent.tick_message.phase is Phase.SETTLE:
             return self._repeat(sender, award, purchases.receipts.get((sender, award.serial)))
+        if agent.trust.enabled and not self._believes(sender, award):
+            return [(sender, purchases.refuse(sender, award))]
         before_wh, before_neur = purchases.bought_wh, purchases.paid_neur
         receipt = purchases.accept(sender, award)
         agent.balance_neur -= purchases.paid_neur - before_neur
-        agent.take_delivery(purchases.bought_wh - before_wh)
+        bought_wh = purchases.bought_wh - before_wh
+        agent.take_delivery(bought_wh)
+        self._bought_from[sender] = self._bought_from.get(sender, 0) + bought_wh
         if sender == self._reactor:
             self.stop_waiting()
         return [(sender, receipt)]
+
+    def _believes(self, sender: str, award: Award) -> bool:
+        """Return whether a seller can have what it awards: not more than it has announced, nor than its limit."""
+        agent, trust = self._agent, self._agent.trust
+        if trust.avoids(sender, agent.tick):
+            agent.refuse("avoided")
+            return False
+        if (sender, award.serial) in self.purchases.receipts:
+            return True
+        most_wh = trust.register.limits(sender).sells_wh
+        announced_wh = trust.announcements.of(sender, award.tick)
+        if announced_wh is not None:
+            most_wh = min(most_wh, announced_wh)
+        if self._bought_from.get(sender, 0) + total_wh(award.lots) <= most_wh:
+            return True
+        agent.note_lie(sender, "award beyond supply")
+        return False
 
     def _repeat(self, sender: str, award: Award, receipt: Receipt | None) -> Out:
         """Send a receipt again after the account is closed; refuse an award as a whole where none was given."""
@@ -135,7 +169,10 @@ class Buyer(Agent):
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
-        return [*super().subscriptions(), ("award", self.id)]
+        trust = self.trust
+        listens = trust.enabled and not trust.announcements.received
+        supplies = [("supply", self.cell)] if listens else []
+        return [*super().subscriptions(), ("award", self.id), *supplies]
 
     def packages_to_bid(self) -> tuple[Package, ...]:
         """Return the packages to bid for in this tick, indexed from 0."""
@@ -147,6 +184,12 @@ class Buyer(Agent):
     def on_award(self, _scope: str, sender: str, award: Award, _now_ms: int) -> Out:
         """Answer an award with a receipt."""
         return self.buying.on_award(sender, award)
+
+    def on_supply(self, _scope: str, sender: str, supply: Supply, _now_ms: int) -> Out:
+        """Note what a producer of the cell has announced."""
+        if self.trust.enabled:
+            self.trust.announcements.note(sender, supply.tick, supply.energy_wh)
+        return NOTHING
 
     def on_bid_phase(self, _now_ms: int) -> Out:
         """Publish the bid of the tick."""
@@ -160,7 +203,11 @@ class Buyer(Agent):
         """Ask the reactor for the rest."""
         return self.buying.request_import(now_ms)
 
-    handlers: ClassVar[dict[type[Message], Handler]] = {Tick: Agent.on_tick, Award: on_award}
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        Tick: Agent.on_tick,
+        Award: on_award,
+        Supply: on_supply,
+    }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         Phase.BID: on_bid_phase,
         Phase.RESIDUAL: on_residual_phase,

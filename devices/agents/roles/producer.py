@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from gridfleet.broker.protocol.messages import (
     Bid,
     Message,
+    Packages,
     Phase,
     Presence,
     Residual,
@@ -22,7 +23,7 @@ from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 from gridfleet.devices.agents.roster import Roster
 from gridfleet.devices.market.accounts import OpenAward
 from gridfleet.devices.market.cell_market import CellMarket
-from gridfleet.devices.market.clearing import allocate, supply_order
+from gridfleet.devices.market.clearing import CONSUMER, allocate, supply_order
 from gridfleet.devices.market.clearing_rule import RuleError
 
 _MAX_EARLY: Final = 10_000
@@ -74,6 +75,8 @@ class Producer(Seller):
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
+        if self.trust.enabled:
+            self.trust.announcements.received = True
         home = [("supply", self.cell), ("bid", self.cell)]
         roster = [("presence", f"{self.cell}/{role}") for role in _MEMBERS]
         abroad = [
@@ -114,6 +117,8 @@ class Producer(Seller):
         early, self._early = self._early, {}
         for (scope, sender, _), message in early.items():
             self.handle(scope, sender, message, now_ms)
+        if self.trust.enabled:
+            self.trust.announcements.note(self.id, self.tick, energy_wh)
         out.append((self.cell, Supply(self.tick, energy_wh)))
         return out
 
@@ -122,30 +127,58 @@ class Producer(Seller):
         market = self.market
         if bid.tick != market.tick or self._cleared or sender in market.bids:
             return self._keep_or_refuse(scope, sender, bid)
-        market.bids[sender] = bid.packages
+        market.bids[sender] = self._believed_packages(sender, bid)
         return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
     def on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
         """Enter another producer's supply."""
-        market = self.market
+        market, trust = self.market, self.trust
+        if trust.enabled:
+            trust.announcements.note(sender, supply.tick, supply.energy_wh)
         if supply.tick != market.tick or self._cleared or sender in market.supplies:
             return self._keep_or_refuse(scope, sender, supply)
-        market.supplies[sender] = supply.energy_wh
+        market.supplies[sender] = self._believed_supply(sender, supply)
         return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
     def on_residual(self, scope: str, sender: str, residual: Residual, _now_ms: int) -> Out:
         """Enter a bid that a neighbouring cell could not serve."""
         if residual.tick != self.market.tick or sender in self._market_of(scope).bids:
             return self._keep_or_refuse(scope, sender, residual)
-        self._market_of(scope).bids[sender] = residual.packages
+        self._market_of(scope).bids[sender] = self._believed_packages(sender, residual)
         return NOTHING
 
     def on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
         """Enter another producer's offer to a neighbouring cell."""
         if surplus.tick != self.market.tick or sender in self._market_of(scope).supplies:
             return self._keep_or_refuse(scope, sender, surplus)
-        self._market_of(scope).supplies[sender] = surplus.energy_wh
+        self._market_of(scope).supplies[sender] = self._believed_supply(sender, surplus)
         return NOTHING
+
+    def _believed_packages(self, buyer: str, bid: Bid | Residual) -> Packages:
+        """Return the packages of a bid; none from who is avoided, or bids beyond its limits."""
+        trust = self.trust
+        if not trust.enabled:
+            return bid.packages
+        if trust.avoids(buyer, self.tick):
+            self.refuse("avoided")
+            return ()
+        if trust.register.allows_bid(buyer, bid.packages):
+            return bid.packages
+        self.note_lie(buyer, "bid beyond limits")
+        return ()
+
+    def _believed_supply(self, producer: str, supply: Supply | Surplus) -> int:
+        """Return the energy of a supply, Wh; nothing from who is avoided, or offers beyond its limits."""
+        trust = self.trust
+        if not trust.enabled:
+            return supply.energy_wh
+        if trust.avoids(producer, self.tick):
+            self.refuse("avoided")
+            return 0
+        if supply.energy_wh <= trust.register.limits(producer).sells_wh:
+            return supply.energy_wh
+        self.note_lie(producer, "supply beyond limits")
+        return 0
 
     def _keep_or_refuse(self, scope: str, sender: str, message: Bid | Supply | Residual | Surplus) -> Out:
         """Keep a message for the coming tick; refuse one that is late, repeated or for another tick."""
@@ -194,11 +227,22 @@ class Producer(Seller):
         return out
 
     def _sell(self, cell: str, market: CellMarket) -> list[tuple[str, Message]]:
-        """Award the own share of the market of a cell; raise AgentError where the rule fails."""
+        """Award the own share of the market of a cell; raise AgentError where the rule fails.
+
+        Who leaves awards unanswered is awarded nothing; the next bids get its share.
+        """
         try:
             lots = market.clear(self.id)
         except RuleError as error:
             raise self.selling.rule_error(error) from error
+        debtors = self.selling.debtors
+        if debtors:
+            owed_wh = sum(energy_wh for claim, energy_wh in lots if claim[CONSUMER] in debtors)
+            lots = [lot for lot in lots if lot[0][CONSUMER] not in debtors]
+            while owed_wh and (others := market.next_unserved(owed_wh)):
+                served = [lot for lot in others if lot[0][CONSUMER] not in debtors]
+                lots += served
+                owed_wh -= sum(energy_wh for _, energy_wh in served)
         return self.selling.sell(cell, market.awards(lots))
 
     def resell(self, award: OpenAward, now_ms: int) -> Out:

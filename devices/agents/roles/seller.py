@@ -23,20 +23,27 @@ from gridfleet.devices.market.packages import take_up_to
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.plugins import PluginError
 
+DEBT_TICKS: Final = 4
+"""Who has not answered an award for so many of the seller's ticks is awarded nothing more until it does."""
 MAX_FAULT_LENGTH: Final = 64
 """A state holds no longer text for a fault."""
+
+
+_NOBODY: Final = frozenset[str]()
 
 
 class SellingSide:
     """What an agent sells in a tick, to whom, and the open awards of earlier ticks."""
 
-    __slots__ = ("_agent", "_attempts", "_unsettled", "rule", "rule_fault", "sales")
+    __slots__ = ("_agent", "_attempts", "_unsettled", "debtors", "rule", "rule_fault", "sales")
 
     def __init__(self, agent: "Seller") -> None:
         self._agent = agent
         self._attempts = 0
         self._unsettled: dict[int, Sales] = {}
         self.sales = Sales(-1)
+        self.debtors: frozenset[str] = _NOBODY
+        """Buyers that have left an award unanswered for DEBT_TICKS."""
         self.rule: ClearingRule | None = None
         """The clearing rule of the tick: that of its bid phase; None where it is not installed here."""
         self.rule_fault = ""
@@ -66,7 +73,17 @@ class SellingSide:
             old.open_awards.clear()
             old.pending_wh = 0
             out.append(_correction(old))
+        self.debtors = self._debtors() if self._unsettled and self._agent.trust.enabled else _NOBODY
         return out
+
+    def _debtors(self) -> frozenset[str]:
+        """Return who has left an award of DEBT_TICKS ago or earlier unanswered."""
+        return frozenset(
+            award.consumer
+            for old in self._unsettled.values()
+            if old.reminded >= DEBT_TICKS
+            for award in old.open_awards.values()
+        )
 
     def _find_rule(self) -> None:
         name = self._agent.tick_message.settings.clearing_rule

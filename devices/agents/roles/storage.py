@@ -7,7 +7,7 @@ the market like every other. In one tick it does only one of both, so that it ne
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
-from gridfleet.broker.protocol.messages import Message, Phase, Role, StorageState
+from gridfleet.broker.protocol.messages import Message, Phase, Role, StorageState, Supply
 from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
 from gridfleet.devices.agents.instruments import SIMULATED, Instruments
 from gridfleet.devices.agents.roles.buyer import Buyer, BuyingSide
@@ -56,6 +56,10 @@ class Storage(Producer, Buyer):
         self.capacity_wh = capacity_wh
         self.stored_wh = stored_wh
         self._charge_loss_wh = 0
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
+        return [*dict.fromkeys(super().subscriptions())]  # both of its sides listen to supplies
 
     def restore_from(self, previous: Self) -> None:
         """Take over what a restart without memory does not change: also the stored energy."""
@@ -124,7 +128,11 @@ class Storage(Producer, Buyer):
         )
         return [(self.role_name, state)]
 
-    handlers: ClassVar[dict[type[Message], Handler]] = {**Producer.handlers, **Buyer.handlers}
+    handlers: ClassVar[dict[type[Message], Handler]] = {
+        **Producer.handlers,
+        **Buyer.handlers,
+        Supply: Producer.on_supply,
+    }
     phases: ClassVar[dict[Phase, Callable[[Any, int], Out]]] = {
         **Buyer.phases,
         **Producer.phases,

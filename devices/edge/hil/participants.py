@@ -229,7 +229,7 @@ class ScriptedVehicle(_Client):
         offer = self.call(charger, energy_wh)
         if isinstance(offer, Decline):
             raise AssertionError(f"{charger.id} declines: {offer.reason}")  # noqa: TRY004 - a test's failure
-        self.publish(charger.id, Accept(self._call, START_MS))
+        self.publish(charger.cell, Accept(self._call, START_MS, charger.id))
         lease = self._answer(Lease)
         self.publish(charger.cell, Close(self._call))
         if not isinstance(lease, Lease):

@@ -43,14 +43,14 @@ class Overbiller(Liar):
                 price = message.limit_ueur_per_kwh // 2
                 self._prices[sender, message.call] = price
                 return ((sender, Offer(message.call, HUGE_WH, price, now_ms + HOLD_MS)),)
-            case Accept():
+            case Accept(charger=self.agent.id):
                 return ((sender, self._lease(sender, message.call, 0, now_ms)),)
             case Heartbeat():
                 return ((sender, self._lease(sender, message.call, HUGE_WH, now_ms)),)
             case Release():
                 cost = cost_neur(HUGE_WH, self._prices.get((sender, message.call), 0))
                 return ((sender, Bill(message.call, HUGE_WH, cost)),)
-            case Close():
+            case Accept() | Close():
                 return NOTHING
         return honest()
 

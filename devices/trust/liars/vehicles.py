@@ -68,7 +68,7 @@ class Hog(_KeepsLeases):
         """Accept every offer at once."""
         match message:
             case Offer():
-                return ((sender, Accept(message.call, now_ms)),)
+                return ((self.agent.cell, Accept(message.call, now_ms, sender)),)
             case Bill():
                 return NOTHING
         return super().receive(scope, sender, message, now_ms, honest)

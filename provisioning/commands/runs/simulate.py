@@ -77,7 +77,9 @@ def execute(arguments: argparse.Namespace) -> int:
         ) as recorded,
     ):
         receivers = (recorded.receive, price.receive) if is_interactive() else (recorded.receive,)
-        simulation = Simulation(scenario, faults=faults, receivers=receivers, liars=liars)
+        simulation = Simulation(
+            scenario, faults=faults, receivers=receivers, judge=recorded.judgements, liars=liars
+        )
 
         def run(progress: ProgressCallback) -> None:
             clock = simulation.clock

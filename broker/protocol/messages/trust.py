@@ -1,0 +1,76 @@
+"""What a site says of its devices: the limits of their enrolment, and who is suspended for a lie."""
+
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
+
+from gridfleet.broker.protocol.frozen import frozen
+from gridfleet.broker.protocol.messages.base import (
+    STRICT,
+    EnergyWh,
+    Message,
+    PowerW,
+    PriceUeur,
+    Serial,
+    ShortText,
+    TickNumber,
+)
+
+MAX_EVIDENCE: Final = 600
+"""The longest text of a suspension's evidence, in characters."""
+NO_LIMIT_WH: Final = 10**12
+NO_LIMIT_W: Final = 10**12
+NO_LIMIT_UEUR: Final = 10**9
+
+
+@frozen
+class Limits:
+    """What a device may be believed in, by its enrolment; without a limit the largest value that a message can have."""
+
+    sells_wh: EnergyWh = NO_LIMIT_WH
+    """The most that it sells in a tick."""
+    buys_wh: EnergyWh = NO_LIMIT_WH
+    """The most that it bids for in a tick."""
+    price_ueur_per_kwh: PriceUeur = NO_LIMIT_UEUR
+    """The highest price that it bids."""
+    capacity_wh: EnergyWh = NO_LIMIT_WH
+    """The energy that its battery holds."""
+    ports: Serial = 2**31 - 1
+    """Its charging ports."""
+    power_w: PowerW = NO_LIMIT_W
+    """The most power of one port, or with which a vehicle charges."""
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@frozen
+class Registration(Message):
+    """An entry of the site's register, by the clock: what a device, or each of a group, may be believed in. Retained.
+
+    The scope of its topic is the device's id, or the prefix of the group's ids.
+    """
+
+    TYPE = "registration"
+    devices: Serial
+    """How many devices the group has: `<prefix>-1` and so on; 0 for the one device of that id."""
+    limits: Limits
+
+
+@frozen
+class Suspension(Message):
+    """The sender's judgement of a device: a provable lie, and until when nobody deals with the device. Retained.
+
+    The scope of its topic is the device. An operator's judgement replaces the auditor's: one that ends when it begins
+    lifts the suspension.
+    """
+
+    TYPE = "suspension"
+    lie: ShortText
+    """Which lie it is: what the device did."""
+    evidence: Annotated[str, Field(max_length=MAX_EVIDENCE)]
+    """The messages, with tick and figures, that contradict each other or the device's limits."""
+    since_tick: TickNumber
+    """The tick from which nobody deals with it."""
+    until_tick: TickNumber
+    """The first tick in which it may take part again."""
+    epoch: TickNumber = 0
+    """The run of the clock in which it was judged: a new run begins without suspensions."""

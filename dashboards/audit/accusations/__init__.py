@@ -1,0 +1,1 @@
+"""Provable lies: whose they are, and the suspensions that follow."""

@@ -1,0 +1,127 @@
+"""The messages of chargers on a reservation, from offer to bill, compared with each other."""
+
+from typing import Final
+
+from gridfleet.broker.protocol.messages import Bill, Call, Heartbeat, Lease, Offer, Presence
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.meters import CallKey
+from gridfleet.dashboards.recording.reservation_log import distance_km
+
+CHARGE_EFFICIENCY_PERCENT: Final = 90
+WAY_MARGIN_WH: Final = 1_000
+"""An offer may exceed the call and the energy of the way by so much: a birth message may have rounded the place."""
+KEPT_TICKS: Final = 100
+"""A reservation that begins is followed for so many ticks."""
+Lie = tuple[str, str]
+"""Which lie, and what shows it."""
+
+
+class _Reservation:
+    """A call as its vehicle published it, and the answers of one charger."""
+
+    __slots__ = ("arrived", "call", "energy_wh", "price", "tick")
+
+    def __init__(self, call: Call, tick: int) -> None:
+        self.call = call
+        self.tick = tick
+        self.arrived = False
+        self.energy_wh: int | None = None
+        """The energy and the price of the charger's first offer; None before it."""
+        self.price = 0
+
+
+class ChargingClaims:
+    """The reservations whose call was received."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[str, int], tuple[int, Call]] = {}
+        """(vehicle, call) -> tick and call."""
+        self._reservations: dict[CallKey, _Reservation] = {}
+        self._places: dict[str, tuple[float, float]] = {}
+
+    def clear(self) -> None:
+        """Forget all reservations: messages may be missing."""
+        self._calls.clear()
+        self._reservations.clear()
+
+    def on_presence(self, device: str, presence: Presence) -> None:
+        """Note a device's place; a charger or vehicle that starts may have forgotten its reservations."""
+        self._places[device] = presence.latitude, presence.longitude
+        for key in [key for key in self._reservations if device in key[:2]]:
+            del self._reservations[key]
+
+    def on_call(self, tick: int, vehicle: str, call: Call) -> None:
+        """Note a vehicle's call."""
+        self._calls[vehicle, call.call] = tick, call
+
+    def on_heartbeat(self, charger: str, vehicle: str, beat: Heartbeat) -> None:
+        """Note that a vehicle has arrived."""
+        reservation = self._reservations.get((charger, vehicle, beat.call))
+        if reservation is not None and beat.arrived:
+            reservation.arrived = True
+
+    def check(self, charger: str, vehicle: str, message: Offer | Lease | Bill) -> Lie | None:
+        """Return the lie that a message shows; None where there is none, or its call was not received."""
+        key = charger, vehicle, message.call
+        reservation = self._reservations.get(key)
+        if isinstance(message, Offer):
+            called = self._calls.get((vehicle, message.call))
+            if called is None:
+                return None
+            if reservation is None:
+                reservation = self._reservations[key] = _Reservation(called[1], called[0])
+            return self._check_offer(charger, vehicle, reservation, message)
+        if reservation is None or reservation.energy_wh is None:
+            return None
+        if isinstance(message, Lease):
+            return _check_lease(vehicle, reservation, message)
+        return _check_bill(vehicle, reservation, message)
+
+    def _check_offer(self, charger: str, vehicle: str, reservation: _Reservation, offer: Offer) -> Lie | None:
+        call = reservation.call
+        reservation.energy_wh, reservation.price = offer.energy_wh, offer.price_ueur_per_kwh
+        place = self._places.get(charger)
+        if place is None:
+            return None
+        way_wh = distance_km(call.latitude, call.longitude, *place) * call.consumption_wh_per_km
+        most_wh = call.energy_wh + round(way_wh) * 100 // CHARGE_EFFICIENCY_PERCENT + WAY_MARGIN_WH
+        if offer.energy_wh <= most_wh:
+            return None
+        return (
+            "offer beyond call",
+            f"offers {offer.energy_wh} Wh to {vehicle}, call {call.call}, which needs {most_wh} Wh at most",
+        )
+
+    def prune(self, tick: int) -> None:
+        """Drop what is too old to matter."""
+        oldest = tick - KEPT_TICKS
+        if any(begun < oldest for begun, _ in self._calls.values()):
+            self._calls = {key: value for key, value in self._calls.items() if value[0] >= oldest}
+            self._reservations = {
+                key: each for key, each in self._reservations.items() if each.tick >= oldest
+            }
+
+
+def _check_lease(vehicle: str, reservation: _Reservation, lease: Lease) -> Lie | None:
+    what = f"lease to {vehicle}, call {lease.call}"
+    if (lease.energy_wh, lease.price_ueur_per_kwh) != (reservation.energy_wh, reservation.price):
+        what += f": {lease.energy_wh} Wh at {lease.price_ueur_per_kwh} µEUR/kWh; offered were "
+        return "lease is not the offer", f"{what}{reservation.energy_wh} Wh at {reservation.price}"
+    if lease.drawn_wh > lease.energy_wh:
+        return "meter beyond lease", f"{what}: {lease.drawn_wh} Wh drawn of {lease.energy_wh} Wh leased"
+    if lease.metered and lease.drawn_wh and not reservation.arrived:
+        return "meter before arrival", f"{what}: {lease.drawn_wh} Wh drawn before the vehicle has arrived"
+    return None
+
+
+def _check_bill(vehicle: str, reservation: _Reservation, bill: Bill) -> Lie | None:
+    what = f"bill to {vehicle}, call {bill.call}"
+    if reservation.energy_wh is not None and bill.energy_wh > reservation.energy_wh:
+        return (
+            "bill beyond lease",
+            f"{what}: {bill.energy_wh} Wh; offered were {reservation.energy_wh} Wh",
+        )
+    due_neur = cost_neur(bill.energy_wh, reservation.price)
+    if bill.amount_neur != due_neur:
+        return "bill is not the price", f"{what}: {bill.amount_neur} nEUR for what costs {due_neur} nEUR"
+    return None
