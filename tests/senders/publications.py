@@ -21,6 +21,7 @@ from gridfleet.broker.protocol.messages import (
     Sample,
     State,
     Surplus,
+    Suspension,
     Tick,
 )
 from gridfleet.broker.protocol.topics import (
@@ -134,7 +135,10 @@ def examples(simulated_ms: int) -> list[Publication]:
             (other_cell(turbine), Surplus(1, 500)),
         ],
         CLOCK_ID: [(charger, Grant(1, simulated_ms))],
-        OPERATOR: [("mode", Control("realtime", 2**31 - 1))],
+        OPERATOR: [
+            ("mode", Control("realtime", 2**31 - 1)),
+            (charger, Suspension("by hand", "", 1, 9)),
+        ],
         FLEET: [("", FleetPresence(online=False, devices=0, refused={}))],
     }
     return [
