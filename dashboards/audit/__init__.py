@@ -27,6 +27,12 @@ lasted when the last phase of its tick began. A lease certainly lasts until a ti
 recorder's time may be behind by so much. A copy of an earlier message, or an award whose first copies expired before
 they were sent, may come after the account that leaves its energy unsettled.
 
+**Not received is not false.** Unless `exact`, ticks in which a phase is missing, or in which the clock has connected
+again, count as a gap. Single messages that were not received (published without acknowledgement, dropped by a broker)
+breach neither `packages` nor `books` where both sides account for the trade (`lost_messages.py`), nor `reservations`
+where the vehicle uses the lease; a missing release does, because nothing else states what was drawn last. A run may
+begin, and a recorder may join it, while devices are up.
+
 **Checked exactly**, where every message arrives at once (`exact=True`: a simulation without faults, lock-step): all of
 the above within the tick, nothing unsettled, every cell's balance, and what chargers delivered and earned equals what
 vehicles drew and paid in that very tick. Only the comparisons that a device's start or stop disturbs are left out.

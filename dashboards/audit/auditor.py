@@ -69,28 +69,36 @@ class Auditor:
         self._accuser = Accuser(self._tallies.honesty)
         self._lifecycle = LifecycleLog()
         self._exact = exact
-        self._reporting = ReportingHistory()
-        self._gaps = GapLog()
+        self._slack_ms = 2 * clock_skew_ms
+        self._specification_of = specification_of
         self._gap_since: int | None = None
         """The last tick received before a gap, until one is received again."""
         self._offsets_ms: dict[Phase, int] = {}
-        accounts = self._accounts = AccountAudit(self._tallies, self._lifecycle, self._gaps, exact=exact)
-        self._market = MarketAudit(
-            self._tallies,
-            self._lifecycle,
-            self._reporting,
-            self._gaps,
-            exact=exact,
-            specification_of=specification_of,
-        )
-        self._charging = ChargingAudit(
-            self._tallies, self._lifecycle, self._gaps, accounts, exact=exact, slack_ms=2 * clock_skew_ms
-        )
+        self._early: list[str] = []
+        """Messages for a tick that had not begun, since the last phase was received."""
+        self._fleet_is_up = False
+        """Whether an account was received before the run began: devices go on with what they had leased and drawn."""
+        self._supply_price: int | None = None
+        self._follow_run()
         self._windows: dict[int, TickWindow] = {}
         self._tick: Tick | None = None
         self._site_tick = -1
         self._begin: int | None = None
         """The first tick received from its beginning."""
+
+    def _follow_run(self) -> None:
+        """Begin to follow the accounts, the market and the reservations of a run."""
+        tallies, lifecycle, exact = self._tallies, self._lifecycle, self._exact
+        gaps = self._gaps = GapLog()
+        reporting = self._reporting = ReportingHistory()
+        accounts = self._accounts = AccountAudit(tallies, lifecycle, gaps, exact=exact)
+        self._market = MarketAudit(
+            tallies, lifecycle, reporting, gaps, exact=exact, specification_of=self._specification_of
+        )
+        self._market.supply_price = self._supply_price
+        self._charging = ChargingAudit(
+            tallies, lifecycle, gaps, accounts, exact=exact, slack_ms=self._slack_ms
+        )
 
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Audit a message: simulated time in ms, scope and sender of its topic."""
@@ -120,11 +128,13 @@ class Auditor:
             self._on_tick(simulated_ms, sender, message)
         elif isinstance(message, Facts):
             if sender == CLOCK_ID:
-                self._market.supply_price = message.reactor_price_ueur_per_kwh
+                self._supply_price = self._market.supply_price = message.reactor_price_ueur_per_kwh
         elif isinstance(message, Presence):
             self._accuser.on_presence(self._site_tick, sender, message)
             if self._lifecycle.note(sender, self._site_tick, online=message.online):
                 self._charging.on_restart(simulated_ms, sender)
+            elif sender == CLOCK_ID and message.online and not self._exact:
+                self.note_gap()  # it has connected again: a broker that restarted may have lost messages
         elif isinstance(message, Correction):
             self._on_correction(sender, message)
 
@@ -147,6 +157,7 @@ class Auditor:
 
     def finish(self) -> list[Finding]:
         """Judge the rest, except a tick that did not end; return the findings."""
+        self._judge_early()
         for tick in sorted(self._windows):
             if tick <= self._site_tick:
                 self._judge(tick)
@@ -169,6 +180,7 @@ class Auditor:
             self._begin_run(tick)
         elif self._gap_since is None and (tick.tick, tick.phase) != (last.tick, last.phase):
             self._check_order(simulated_ms, last, tick)
+        self._judge_early()
         if self._gap_since is not None and tick.tick >= self._gap_since:
             self._gaps.add(self._gap_since - 1, tick.tick)
             self._charging.on_gap(tick.tick)
@@ -189,7 +201,10 @@ class Auditor:
                 self._judge(done)
 
     def _check_order(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
-        """Check that a phase begins in order and at its time; unless `exact`, some may be missing before it."""
+        """Check that a phase begins in order and at its time.
+
+        Unless `exact`, phases may be missing before it, and with them what was published meanwhile.
+        """
         tally = self._tallies.ticks
         tally.checked += 1
         what = f"tick {tick.tick}, {tick.phase}"
@@ -206,14 +221,28 @@ class Auditor:
             tally.fail(f"{what}: begins at {tick.simulated_ms}, not at its time within a tick")
         elif self._exact and simulated_ms > tick.simulated_ms:
             tally.fail(f"{what}: was published {simulated_ms - tick.simulated_ms} ms late")
+        if not self._exact and tick.simulated_ms > last.ends_ms:
+            self.note_gap()
 
     def _begin_run(self, tick: Tick) -> None:
-        """Begin a run, or join one: a tick that may have begun before is not judged."""
+        """Begin a run, or join one: a tick that may have begun before is not judged.
+
+        Devices that were up before go on with reservations of which the beginning was not received.
+        """
         self._accuser.note_gap()
+        self._fleet_is_up = self._fleet_is_up or self._begin is not None
+        if self._begin is not None:
+            self._lifecycle.begin_run()
+            self._follow_run()
         self._windows.clear()
         self._offsets_ms.clear()
+        self._early.clear()
+        self._gap_since = None
         self._site_tick = tick.tick
-        self._begin = tick.tick if tick.tick == 0 and tick.phase is Phase.BID else tick.tick + 1
+        joins = tick.tick > 0 or tick.phase is not Phase.BID
+        self._begin = tick.tick + joins
+        if (joins or self._fleet_is_up) and not self._exact:
+            self._charging.on_gap(tick.tick)
 
     def _window(self, tick: int) -> TickWindow | None:
         """Return the window of a tick that is still open, or None."""
@@ -225,6 +254,14 @@ class Auditor:
             return None
         window = self._windows[tick] = TickWindow()
         return window
+
+    def _judge_early(self) -> None:
+        """Judge messages for a tick that had not begun: it had if phases are missing."""
+        if self._gap_since is None:
+            self._tallies.fresh.checked += len(self._early)
+            for text in self._early:
+                self._tallies.fresh.fail(text)
+        self._early.clear()
 
     def _judge(self, tick: int) -> None:
         window = self._windows.pop(tick)
@@ -241,6 +278,7 @@ class Auditor:
     # --- other messages ----------------------------------------------------------------------------------
 
     def _on_account(self, simulated_ms: int, sender: str, state: State) -> None:
+        self._fleet_is_up = self._fleet_is_up or self._begin is None
         window = self._window(state.tick)
         if window is None:
             if self._begin is not None and self._begin <= state.tick < self._site_tick:
@@ -271,9 +309,8 @@ class Auditor:
         if self._begin is None or tick < self._begin or isinstance(message, ClockState):
             return
         if tick > self._site_tick:
-            if self._gap_since is None:  # else that tick began in the gap
-                self._tallies.fresh.checked += 1
-                self._tallies.fresh.fail(
+            if not (self._fleet_is_up and self._reporting.last(sender) < 0):  # else it is of the run before
+                self._early.append(
                     f"tick {self._site_tick}: {sender} publishes a {message.TYPE} for tick {tick}"
                 )
         else:

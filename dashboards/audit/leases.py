@@ -142,14 +142,23 @@ class LeaseAudit:
             return  # a device that restarted may use a call's number again
         if self._is_uncertain(tick, vehicle, lease.call):
             return
+        self._check_new(key, tick, lease, what)
+
+    def _check_new(self, key: CallKey, tick: int, lease: Lease, what: str) -> None:
+        """Check that a new lease follows an offer and an acceptance.
+
+        Its vehicle does not use one that it has not accepted: then a message was not received, unless `exact`.
+        """
+        tally = self._tallies.reservations
         _, offer = self._offers.get(key, (tick, None))
-        _, limit = self._limits.get((vehicle, lease.call), (tick, lease.price_ueur_per_kwh))
-        if offer is None or key not in self._accepted:
-            tally.fail(f"{what}: without {'an offer' if offer is None else 'an acceptance'}")
+        _, limit = self._limits.get(key[1:], (tick, lease.price_ueur_per_kwh))
+        if lease.price_ueur_per_kwh > limit:
+            tally.fail(f"{what}: the price is above the call's limit")
+        elif offer is None or key not in self._accepted:
+            if self._exact or not self._meters.has_stated(key):
+                tally.fail(f"{what}: without {'an offer' if offer is None else 'an acceptance'}")
         elif (offer.energy_wh, offer.price_ueur_per_kwh) != (lease.energy_wh, lease.price_ueur_per_kwh):
             tally.fail(f"{what}: energy or price is not that of the offer")
-        elif lease.price_ueur_per_kwh > limit:
-            tally.fail(f"{what}: the price is above the call's limit")
 
     def on_vehicle(self, charger: str, vehicle: str, message: Heartbeat | Release) -> None:
         """Note the energy that a vehicle reports as drawn."""

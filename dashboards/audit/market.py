@@ -17,6 +17,7 @@ from gridfleet.broker.protocol.messages import (
 from gridfleet.broker.protocol.topics import PRODUCERS
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.lost_messages import Statements
 from gridfleet.dashboards.audit.prices import PriceAudit, Pricing
 from gridfleet.dashboards.audit.reconciliation import AwardKey, Lots, Reconciliation, Sales, TickMarket
 from gridfleet.dashboards.audit.specifications import SpecificationOf, find_specification
@@ -82,6 +83,8 @@ class MarketAudit:
         """(producer, tick) of accounts that were unsettled for long: their awards are repeated for a day."""
         self._left_unsettled: dict[int, set[str]] = {}
         """Tick -> producers of which buyers left awards unanswered in it."""
+        self._reminded: dict[tuple[str, int], int] = {}
+        """(producer, tick) -> the tick of the site in which it repeated an award last."""
         self._awarded: dict[int, set[AwardKey]] = {}
         """Tick -> the awards that were received: another copy of one is a reminder."""
         self._announced: dict[int, set[tuple[str, Message]]] = {}
@@ -109,7 +112,8 @@ class MarketAudit:
             market.supplies,
             market.cells,
         )
-        reconciliation = Reconciliation(self._tallies, market, tick, self._is_restarting, prices)
+        statements = None if self._exact else Statements(window)
+        reconciliation = Reconciliation(self._tallies, market, tick, self._is_restarting, prices, statements)
         reconciliation.check_awards(exact=self._exact, owed=self._owed(tick))
         self._producers(tick, window, market, reconciliation)
         self._consumers(tick, window, market, reconciliation)
@@ -152,17 +156,8 @@ class MarketAudit:
         for producer, state in window.states.items():
             if not isinstance(state, ProducerState | StorageState) or self._is_restarting(producer, tick):
                 continue
-            tallies.production.checked += 1
-            offered_wh, unsold_wh = _offered(state)
-            announced = market.supplies.get(producer, offered_wh)
-            if unsold_wh < 0 or not announced == offered_wh == state.sold_wh + unsold_wh + state.unsettled_wh:
-                tallies.production.fail(
-                    f"tick {tick}: {producer} announced {announced} Wh, accounts for {offered_wh} = "
-                    f"{state.sold_wh} sold + {unsold_wh} left over + {state.unsettled_wh} unsettled"
-                )
             sold = reconciliation.sold.get(producer) or Sales()
-            if state.role in PRODUCERS and sold.energy_wh and producer not in market.supplies:
-                tallies.supply.fail(f"tick {tick}: {producer} sells {sold.energy_wh} Wh and announced none")
+            self._check_production(tick, producer, state, market.supplies.get(producer), sold.energy_wh)
             account = window.corrections.get(producer, state)
             if self._exact:
                 tallies.settled.checked += 1
@@ -174,11 +169,30 @@ class MarketAudit:
                 self._unsettled[producer, tick] = sold
                 held_wh = reconciliation.held.get(producer, 0)
                 sold.unseen_wh = account.sold_wh + account.unsettled_wh - sold.energy_wh - held_wh
-            else:
+            elif producer not in reconciliation.incomplete:
                 self._compare(producer, tick, account, sold, late=False)
         if not self._exact:
             for producer in {producer for producer, _, _ in market.awards} - window.states.keys():
                 self._unsettled[producer, tick] = reconciliation.sold.get(producer) or Sales()
+
+    def _check_production(
+        self, tick: int, producer: str, state: SellerState, announced: int | None, sold_wh: int
+    ) -> None:
+        """Check that a producer's account adds up, and that it has announced what it sells.
+
+        Unless `exact`, it has where its account states so: then its supply was not received.
+        """
+        tallies = self._tallies
+        tallies.production.checked += 1
+        offered_wh, unsold_wh = _offered(state)
+        supply_wh = offered_wh if announced is None else announced
+        if unsold_wh < 0 or not supply_wh == offered_wh == state.sold_wh + unsold_wh + state.unsettled_wh:
+            tallies.production.fail(
+                f"tick {tick}: {producer} announced {supply_wh} Wh, accounts for {offered_wh} = "
+                f"{state.sold_wh} sold + {unsold_wh} left over + {state.unsettled_wh} unsettled"
+            )
+        if announced is None and state.role in PRODUCERS and sold_wh > (0 if self._exact else offered_wh):
+            tallies.supply.fail(f"tick {tick}: {producer} sells {sold_wh} Wh and announced none")
 
     def _compare(
         self, producer: str, tick: int, account: SellerState | Correction, sold: Sales, *, late: bool
@@ -212,7 +226,7 @@ class MarketAudit:
         for consumer, state in window.states.items():
             if not isinstance(state, BuyerState) or consumer not in market.bids:
                 continue
-            if self._is_restarting(consumer, tick):
+            if self._is_restarting(consumer, tick) or consumer in reconciliation.incomplete:
                 continue
             bought_wh, paid_neur = reconciliation.bought.get(consumer, nothing)
             demand_wh = sum(package.energy_wh for package in market.bids[consumer])
@@ -234,7 +248,10 @@ class MarketAudit:
     ) -> None:
         """Add up the accounts of each cell whose devices have all reported one, with nothing unsettled."""
         sums: dict[str, int] = {}
-        incomplete: set[str] = set()
+        unknown = reconciliation.incomplete - market.cells.keys()
+        incomplete = {
+            cell for device, cell in market.cells.items() if device in reconciliation.incomplete or unknown
+        }
         for device, cell in market.cells.items():
             state = None if self._is_restarting(device, tick) else window.states.get(device)
             correction = window.corrections.get(device)
@@ -286,6 +303,7 @@ class MarketAudit:
         tick, key = award.tick, (producer, consumer, award.serial)
         fresh = self._tallies.fresh
         if key in self._awarded.get(tick, ()):
+            self._reminded[producer, tick] = site_tick
             if site_tick - tick > REMINDED_TICKS + 1:
                 fresh.fail(f"tick {site_tick}: {producer} repeats an award of tick {tick}")
             return
@@ -361,11 +379,14 @@ class MarketAudit:
             elif self._could_settle(producer, then, tick):
                 del self._unsettled[producer, then]
                 self._tallies.settled.checked += 1
-                self._tallies.settled.fail(f"tick {tick}: {producer} has not settled tick {then}")
+                self._tallies.settled.fail(
+                    f"tick {tick}: {producer} and those to whom it has awarded have not settled tick {then}"
+                )
         for then in [then for then in self._awarded if then < old]:
             awarded = {key for key in self._awarded.pop(then) if (key[0], then) in self._reminding}
             if awarded:
                 self._awarded[then] = awarded
+        self._reminded = {key: at for key, at in self._reminded.items() if key[1] >= old - REMINDED_TICKS}
         self._announced = {then: each for then, each in self._announced.items() if then >= old}
         if self._open:
             self._open = {
@@ -377,11 +398,14 @@ class MarketAudit:
     def _could_settle(self, producer: str, then: int, tick: int) -> bool:
         """Return whether a producer and the consumers of its awards have been online for long enough.
 
+        It must still repeat its awards; otherwise it has settled them, and its correction was not received.
         A receipt that was received here may be lost on its way to the producer; then the consumer has to repeat it.
         """
         owing = {key[1] for at, key in self._open if at == then and key[0] == producer}
         owing.update(key[1] for key in self._awarded.get(then, ()) if key[0] == producer)
         reporting = self._reporting
+        if not self._exact and self._reminded.get((producer, then), -1) < tick - 2:
+            return False
         return all(
             reporting.last(device) >= tick and reporting.since(device) < tick - SETTLED_TICKS
             for device in (producer, *owing)

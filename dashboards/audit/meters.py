@@ -35,6 +35,8 @@ class MeterAudit:
         """Device -> Wh in all, by the readings."""
         self._booked_wh: dict[str, int] = {}
         """Device -> Wh in all, by its own accounts."""
+        self._joined = False
+        """Whether there may be readings that were not received, and that a device's first account has."""
 
     def on_vehicle(self, tick: int, vehicle: str, charger: str, message: Heartbeat | Release) -> None:
         """Take a vehicle's reading; it must not fall.
@@ -78,6 +80,7 @@ class MeterAudit:
 
     def on_gap(self) -> None:
         """Drop everything: readings may be missing."""
+        self._joined = True
         for table in (
             self._readings,
             self._read_ms,
@@ -91,6 +94,10 @@ class MeterAudit:
     def released_wh(self, key: CallKey) -> int:
         """Return the lowest energy that the releases of a call stated, in Wh; 0 without a release."""
         return self._released.get(key, (0, 0))[1]
+
+    def has_stated(self, key: CallKey) -> bool:
+        """Return whether a vehicle has sent a heartbeat or a release for a call."""
+        return key in self._stated
 
     def drawn_wh(self, key: CallKey) -> int:
         """Return the most energy that a vehicle has stated for a call so far, in Wh."""
@@ -113,16 +120,7 @@ class MeterAudit:
                 paid_neur += state.paid_neur
             else:
                 continue
-            if not booked_wh:
-                continue
-            total_wh = self._booked_wh[device] = self._booked_wh.get(device, 0) + booked_wh
-            metered_wh = self._metered_wh.get(device, 0)
-            tally.checked += 1
-            if total_wh > metered_wh:
-                tally.fail(
-                    f"tick {tick}: {device} has booked {total_wh} Wh in all, the meters counted {metered_wh}"
-                )
-                self._booked_wh[device] = metered_wh
+            self._book(tick, device, booked_wh)
         if self._exact and self._lifecycle.unchanged(tick - 1, tick + 1):
             tally.checked += 1
             if (delivered_wh, earned_neur) != (drawn_wh, paid_neur):
@@ -130,6 +128,20 @@ class MeterAudit:
                     f"tick {tick}: chargers delivered {delivered_wh} Wh for {earned_neur} nEUR, "
                     f"vehicles drew {drawn_wh} Wh for {paid_neur}"
                 )
+
+    def _book(self, tick: int, device: str, booked_wh: int) -> None:
+        """Compare what a device has booked in all with the readings."""
+        known = device in self._booked_wh or not self._joined
+        total_wh = self._booked_wh.setdefault(device, 0) + booked_wh
+        if not booked_wh or not known:
+            return
+        tally, metered_wh = self._tallies.delivery, self._metered_wh.get(device, 0)
+        tally.checked += 1
+        if total_wh > metered_wh:
+            tally.fail(
+                f"tick {tick}: {device} has booked {total_wh} Wh in all, the meters counted {metered_wh}"
+            )
+        self._booked_wh[device] = min(total_wh, metered_wh)
 
     def prune(self, tick: int) -> None:
         """Drop the readings of calls that ended."""

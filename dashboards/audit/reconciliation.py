@@ -3,11 +3,12 @@
 The recorder's market aggregate answers the same question; this code is independent of it on purpose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gridfleet.broker.protocol.messages import Award, Bid, Message, Package, Receipt, Supply
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.dashboards.audit.lost_messages import LostMessages, Statements
 from gridfleet.dashboards.audit.prices import PriceAudit
 from gridfleet.dashboards.audit.window import TickWindow
 
@@ -67,7 +68,10 @@ class Reconciliation:
         tick: int,
         is_restarting: Callable[[str, int], bool],
         prices: PriceAudit,
+        statements: Statements | None = None,
     ) -> None:
+        """`statements` are the accounts of the tick, where messages may not have been received."""
+        self._statements = statements
         self._prices = prices
         self._tallies = tallies
         self._market = market
@@ -84,6 +88,8 @@ class Reconciliation:
         """Producer -> Wh in awards without a receipt."""
         self.room_wh: dict[tuple[str, int], int] = {}
         """(consumer, package) -> Wh that are not sold yet; only where there are open awards."""
+        self.incomplete: set[str] = set()
+        """Devices that have traded more than was received, as both sides state."""
 
     def check_awards(self, *, exact: bool, owed: set[str]) -> None:
         """Check every award and receipt; `owed` are the producers that may pass over buyers."""
@@ -148,8 +154,13 @@ class Reconciliation:
                 package = next((each for each in packages if each.index == index), None)
             tallies.packages.checked += 1
             if package is None or lot.energy_wh > package.energy_wh:
-                tallies.packages.fail(f"{what}: {lot.energy_wh} Wh are not within package {index} of the bid")
                 prices[index] = lot.price_ueur_per_kwh
+                if packages or self._statements is None or not self._statements.has_bid(consumer):
+                    tallies.packages.fail(
+                        f"{what}: {lot.energy_wh} Wh are not within package {index} of the bid"
+                    )
+                else:
+                    self.incomplete.update((producer, consumer))
                 continue
             prices[index] = self._prices.check(producer, consumer, lot, package, what)
         return prices
@@ -171,8 +182,15 @@ class Reconciliation:
 
     def _check_unawarded(self, receipts: dict[AwardKey, Lots]) -> None:
         """Check that no receipt is left for which there was no award."""
-        for (producer, consumer, serial), lots in receipts.items():
-            if lots and not self._is_restarting(producer, self._tick):
+        unawarded: Iterable[AwardKey] = [key for key, lots in receipts.items() if lots]
+        if self._statements is not None:
+            sold_wh = {producer: sales.energy_wh for producer, sales in self.sold.items()}
+            bought_wh = {consumer: energy_wh for consumer, (energy_wh, _) in self.bought.items()}
+            lost = LostMessages(self._statements, sold_wh, bought_wh)
+            unawarded = [*lost.find(receipts, self.open)]
+            self.incomplete |= lost.devices
+        for producer, consumer, serial in unawarded:
+            if not self._is_restarting(producer, self._tick):
                 self._tallies.packages.fail(
                     f"tick {self._tick}: {consumer} takes {producer}/{serial}, which was never awarded to it"
                 )

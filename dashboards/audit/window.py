@@ -117,6 +117,11 @@ class LifecycleLog:
             self._unsteady.add(tick)
         return True
 
+    def begin_run(self) -> None:
+        """Begin a run, with the devices that are online."""
+        self._ticks.clear()
+        self._unsteady.clear()
+
     def changed(self, device: str, first: int, last: int) -> bool:
         """Return whether a device came online or went offline in one of those ticks."""
         ticks = self._ticks.get(device)

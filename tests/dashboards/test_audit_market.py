@@ -125,6 +125,10 @@ class Market:
         self.audit.on_late_message(site_tick, *published)
         return self
 
+    def asks(self, tick: int) -> "Market":
+        """The producer has repeated its award two ticks before one that is judged."""
+        return self.late(AWARD, site_tick=tick - 2)
+
     def correct(self, correction: Correction = SETTLED, *, site_tick: int = TICK + 3) -> "Market":
         self.audit.on_correction(TURBINE, correction, site_tick)
         return self
@@ -414,7 +418,7 @@ def test_a_consumer_that_lost_its_memory_may_refuse_what_it_had_taken() -> None:
 def test_energy_that_online_devices_do_not_settle_is_a_breach() -> None:
     begin, end = TICK - SETTLED_TICKS, TICK + 20
     for ticks, broken in ((SETTLED_TICKS, set()), (SETTLED_TICKS + 1, {"settled"})):
-        market = unsettled().online(begin, end, TURBINE, HOME)
+        market = unsettled().online(begin, end, TURBINE, HOME).asks(TICK + ticks)
         assert market.judge((), {}, tick=TICK + ticks).broken == broken
     judged = TICK + SETTLED_TICKS + 1
     for changed, broken in (
@@ -423,7 +427,7 @@ def test_energy_that_online_devices_do_not_settle_is_a_breach() -> None:
         (judged + 2, set()),
         (judged + 3, {"settled"}),
     ):
-        market = unsettled().online(begin, end, TURBINE, HOME)
+        market = unsettled().online(begin, end, TURBINE, HOME).asks(judged)
         market.lifecycle.note(TURBINE, changed, online=True)
         assert market.judge((), {}, tick=judged).broken == broken
 
@@ -438,23 +442,24 @@ def test_a_device_that_was_offline_has_time_to_settle(device: str) -> None:
         (TICK - 20, judged - 1, set()),
     ):
         market = unsettled().online(TICK - 20, judged, other).online(first, last, device)
-        assert market.judge((), {}, tick=judged).broken == broken
-        market.online(last + 1, judged + 30, device).online(judged + 1, judged + 30, other)
+        assert market.asks(judged).judge((), {}, tick=judged).broken == broken
+        market.online(last + 1, judged + 30, device).online(judged + 1, judged + 30, other).asks(judged + 20)
         assert market.judge((), {}, tick=judged + 20).broken == {"settled"}  # it is not forgotten
 
 
 def test_a_consumer_that_has_sent_its_receipt_may_have_to_repeat_it() -> None:
     judged = TICK + SETTLED_TICKS + 1
     for online, broken in (((TURBINE,), set()), ((TURBINE, HOME), {"settled"})):
-        market = unsettled().late(RECEIPT).online(TICK - 20, judged, *online)
+        market = unsettled().late(RECEIPT).online(TICK - 20, judged, *online).asks(judged)
         assert market.judge((), {}, tick=judged).broken == broken
 
 
-def test_unsettled_energy_is_forgotten_after_a_day_of_reminders() -> None:
-    for ticks, broken in ((REMINDED_TICKS, {"settled"}), (REMINDED_TICKS + 1, set())):
-        judged = TICK + SETTLED_TICKS + ticks
-        market = unsettled().online(judged - 20, judged, TURBINE, HOME)
-        assert market.judge((), {}, tick=judged).broken == broken
+def test_unsettled_energy_is_a_breach_while_its_producer_asks_for_the_receipt() -> None:
+    last = TICK + REMINDED_TICKS + 3  # the last reminder is two ticks before
+    for judged, broken in ((TICK + 20, {"settled"}), (last, {"settled"})):
+        for later, found in ((0, broken), (1, set())):
+            market = unsettled().online(judged - 20, judged + 1, TURBINE, HOME).asks(judged)
+            assert market.judge((), {}, tick=judged + later).broken == found
 
 
 def test_the_award_of_a_producer_without_an_account_is_followed() -> None:
