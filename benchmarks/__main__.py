@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, console, fleet, peers, pins, simulation, start, telemetry, wire
+from benchmarks import codec, console, fleet, lies, peers, pins, simulation, start, telemetry, wire
 from gridfleet.broker.brokers.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -37,9 +37,10 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "growth": fleet.run_growth,
     "console": console.run,
     "peers": peers.run,
+    "lies": lies.run,
 }
 ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth")
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers", "lies"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

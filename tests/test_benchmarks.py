@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks import lies
 from benchmarks.fleets import PRODUCERS, bare_market, default_mix
 from benchmarks.floors import Markets, MessageFloor, bare_loop
 from benchmarks.measure import ROOT, exponent
 from benchmarks.peers import plain_round
-from gridfleet.broker.protocol.messages import Bid, Message
+from gridfleet.broker.protocol.messages import Bid, Message, Role
 from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.turbine import Turbine
 from gridfleet.devices.config.scenario import Scenario
@@ -107,3 +108,27 @@ def test_plain_round_serves_as_many_as_there_are_packages_at_most() -> None:
 def test_exponent_is_that_of_a_power_law(power: float) -> None:
     sizes = [10.0, 100.0, 1000.0]
     assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+def test_the_benchmark_of_lies_compares_with_the_run_without_the_lie() -> None:
+    trials = [*lies.trials(["steal"], [1])]
+    on, off = lies.measure(trials, [1], 1)
+    assert [row.trial.defended for row in (on, off)] == [True, False]
+    (defended,), (plain,) = on.results, off.results
+    assert defended.lied
+    assert plain.lied
+    assert defended.named_for == "award beyond supply"
+    assert plain.named_after is None
+    assert plain.gain_eur > 100 > defended.gain_eur
+    assert plain.loss_eur > 100
+    assert (on.misses(), defended.accused) == ([], frozenset())
+    assert len(on.cells()) == len(lies.COLUMNS)
+
+
+def test_a_missed_target_is_named() -> None:
+    trial = lies.Trial("no-receipt", Role.CONSUMER, 1, defended=True)
+    result = lies.Result(
+        97.0, 100.0, 3.0, "turbine-1", 2.0, 2.0, True, None, "", None, 0, frozenset({"turbine-2"})
+    )
+    assert lies.Row(trial, (result,)).misses() == ["served", "gain", "named", "accused"]
+    assert lies.Row(trial._replace(defended=False), (result,)).misses() == []

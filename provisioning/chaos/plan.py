@@ -17,8 +17,10 @@ from gridfleet.devices.config.toml_errors import (
 )
 from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_names
 from gridfleet.provisioning.chaos.faults import FAULT_KINDS, TARGETS, Fault, Partition, PlanTable, Skew, Stall
+from gridfleet.provisioning.chaos.lies import PlannedLiar
 
 MAX_PROCESSES: Final = 64
+_TABLES: Final[dict[str, type[PlanTable]]] = {"skews": Skew, "liars": PlannedLiar}
 
 
 class PlanError(FileError):
@@ -26,7 +28,7 @@ class PlanError(FileError):
 
 
 class Plan(PlanTable):
-    """A chaos plan: faults, skews, and the site that they happen to."""
+    """A chaos plan: faults and skews, or liars, and the site that they happen to."""
 
     title: Annotated[str, Field(max_length=120)] = ""
     seconds_per_tick: Annotated[float, Field(ge=0.05, le=900)] = 0.5
@@ -36,6 +38,7 @@ class Plan(PlanTable):
     """Changes of the scenario, as given to --set."""
     skews: tuple[Skew, ...] = ()
     faults: tuple[Fault, ...] = ()
+    liars: tuple[PlannedLiar, ...] = ()
 
     @field_validator("processes", mode="before")
     @classmethod
@@ -44,8 +47,9 @@ class Plan(PlanTable):
 
     @model_validator(mode="after")
     def _check(self) -> "Plan":
-        if not self.faults and not self.skews:
-            raise ValueError("faults: a plan needs at least one [[faults]] or [[skews]] table")
+        if not self.faults and not self.skews and not self.liars:
+            raise ValueError("faults: a plan needs at least one [[faults]], [[skews]] or [[liars]] table")
+        self._check_liars()
         for number, (before, after) in enumerate(zip(self.faults, self.faults[1:], strict=False)):
             if after.tick <= before.tick:
                 raise ValueError(f"faults.{number + 1}.tick: must be later than the tick of the fault before")
@@ -58,6 +62,15 @@ class Plan(PlanTable):
             if skew.target not in known:
                 raise ValueError(f"skews.{number}.target = {skew.target!r}: {missing}")
         return self
+
+    def _check_liars(self) -> None:
+        if self.liars and (self.faults or self.skews):
+            raise ValueError("liars: a plan has either liars or faults and skews; divide it into two plans")
+        for number, (before, after) in enumerate(zip(self.liars, self.liars[1:], strict=False)):
+            if after.tick < before.tick:
+                raise ValueError(
+                    f"liars.{number + 1}.tick: must not be earlier than the tick of the liar before"
+                )
 
 
 def shipped_plans() -> list[str]:
@@ -99,8 +112,8 @@ def _keys(document: dict[str, Any], location: Sequence[Any]) -> list[str]:
     """Return the keys allowed in the table at a location."""
     if not location:
         return sorted(Plan.model_fields)
-    if location[0] == "skews":
-        return sorted(Skew.model_fields)
+    if location[0] in _TABLES:
+        return sorted(_TABLES[location[0]].model_fields)
     table = value_at(document, location)
     return sorted(FAULT_KINDS[table["kind"]].model_fields) if isinstance(table, dict) else []
 

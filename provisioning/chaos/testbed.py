@@ -9,10 +9,11 @@ from typing import Final, Self
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.mqtt.connection import Connection
+from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
-from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
+from gridfleet.broker.protocol.topics import CLOCK_ID, RECORDER_ID, topic, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
@@ -71,6 +72,7 @@ class Testbed:
         self._receivers = receivers
         self._stack = contextlib.ExitStack()
         self._probes = 0
+        self._recorder: Connection | None = None
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Self:
@@ -114,9 +116,10 @@ class Testbed:
         )
         self.loop.wait_online(START_S)
         skews = {skew.target: round(skew.skew_s * 1000) for skew in self.plan.skews}
+        liars = ["--liars", *(liar.lying.text for liar in self.plan.liars)] if self.plan.liars else []
         for number, name in enumerate(self.fleet_processes, 1):
             skew = ["--clock-skew-ms", str(skews[name])] if name in skews else []
-            options = ("--part", f"{number}/{self.plan.processes}", *skew)
+            options = ("--part", f"{number}/{self.plan.processes}", *skew, *liars)
             self.subprocesses.start(name, "site", "fleet", *self._arguments(name), *options)
         self.wait_until(lambda: self.observations.online >= set(self.fleet.ids), "all devices to come online")
         speed = ("--mode", "scaled", "--seconds-per-tick", f"{self.plan.seconds_per_tick:g}")
@@ -124,6 +127,13 @@ class Testbed:
             CLOCK, "site", "clock", *self._arguments(CLOCK), *speed, "--ticks", str(ENDLESS_TICKS)
         )
         self.wait_until(lambda: self.observations.tick >= 0, "the first tick")
+
+    def publish(self, subject: str, message: Message) -> None:
+        """Publish a message of the recorder, retained."""
+        if self._recorder is None:
+            self._recorder = self.loop.open(RECORDER_ID, on_message=_ignore)
+        text = topic(self.fleet.scenario.site, message, subject, RECORDER_ID)
+        self._recorder.publish(text, encode(message), qos=1, retain=True)
 
     def stop(self) -> None:
         """Ask all processes to end, and wait for a while."""
@@ -190,3 +200,7 @@ class Testbed:
         self.loop.run_until(lambda: bool(found), PROBE_S)
         probe.close()
         return found[0] if found else None
+
+
+def _ignore(_topic: str, _payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+    """Take a message of a connection that subscribes to nothing."""

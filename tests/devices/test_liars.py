@@ -251,6 +251,17 @@ def hogs(lying: Log, _honest: Log) -> bool:
     )
 
 
+def reserves_everywhere(lying: Log, _honest: Log) -> bool:
+    calls, beats = lying.of("vehicle-1", Call), lying.of("vehicle-1", Heartbeat)
+    accepted = {each.charger for each in lying.of("vehicle-1", Accept)}
+    return (
+        all(each.energy_wh < 200_000 for each in calls)
+        and accepted == {"charger-1", "charger-2"}
+        and len(beats) > 0
+        and not any(each.arrived for each in beats)
+    )
+
+
 def never_arrives(lying: Log, honest: Log) -> bool:
     beats = lying.of("vehicle-1", Heartbeat)
     return (
@@ -342,6 +353,7 @@ DOES: Final[dict[str, Callable[[Log, Log], bool]]] = {
     "zero-price": offers_for_nothing,
     "changing-offer": changes_offers,
     "hog": hogs,
+    "reserve-everywhere": reserves_everywhere,
     "no-show": never_arrives,
     "under-report": under_reports,
     "false-account": has_false_accounts,

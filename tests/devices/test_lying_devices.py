@@ -12,7 +12,7 @@ from gridfleet.devices.agents.base import AgentError, Out
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
 from gridfleet.devices.trust.liars.lie import Honest, Liar, LiarError, Lie
-from gridfleet.devices.trust.liars.lying_agent import honest_account
+from gridfleet.devices.trust.liars.lying_agent import honest_account, lied_in
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice, liars_of, parse_liars
 from gridfleet.devices.trust.liars.registry import LIES
 from gridfleet.provisioning.cli.exit_codes import ExitCode
@@ -117,6 +117,15 @@ def test_the_honest_account_of_a_liar_is_known() -> None:
     assert account.tick == TICKS - 1
     assert account != run("turbine-1=announce").of("turbine-1", State)[-1]
     assert honest_account(nodes.agent("turbine-2")) is None
+
+
+def test_the_first_lie_of_a_liar_is_known() -> None:
+    simulation = Log("turbine-1=withhold,at:3", "vehicle-1=under-report,at:2").simulation
+    lies = [lied_in(simulation.agent(name)) for name in ("turbine-1", "vehicle-1", "turbine-2")]
+    assert lies[0] == 3
+    assert lies[1] is not None
+    assert lies[1] >= 2
+    assert lies[2] is None
 
 
 # --- lies of other packages --------------------------------------------------------------------------------

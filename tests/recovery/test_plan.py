@@ -33,6 +33,17 @@ def test_shipped_plans_are_valid(name: str) -> None:
         ("[[skews]]\ntarget = 'fleet-5'\nskew_s = 2",
          r"skews.0.target = 'fleet-5': the fleet has 4 processes, fleet-1 to fleet-4"),
         ("processes = true\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2", r"processes = true: "),
+        ("[[liars]]\ndevice = 'turbine-1'\nlie = 'stael'\ntick = 3", r"liars.0.lie = 'stael': .*did you mean 'steal'"),
+        ("[[liars]]\ndevice = 'turbine-1'\nlie = 'steal'", r"liars.0.tick: missing"),
+        ("[[liars]]\ndevice = 'turbine-1'\nlie = 'steal'\ntick = 3\nnamd = 1", r"liars.0.namd: unknown key"),
+        (
+            "[[liars]]\ndevice = 'turbine-1'\nlie = 'steal'\ntick = 3\n[[skews]]\ntarget = 'fleet-1'\nskew_s = 2",
+            r"a plan has either liars or faults and skews; divide it into two plans",
+        ),
+        (
+            "[[liars]]\ndevice='turbine-1'\nlie='steal'\ntick=3\n[[liars]]\ndevice='turbine-2'\nlie='steal'\ntick=2",
+            r"liars.1.tick: must not be earlier than the tick of the liar before",
+        ),
         ("second_per_tick = 1", r"second_per_tick: unknown key; did you mean 'seconds_per_tick'"),
         ("faults = 3", r"faults = 3: "),
         ("[[faults", r"is not TOML"),

@@ -30,6 +30,12 @@ def honest_account(agent: Agent) -> State | None:
     return active_lie.account if isinstance(active_lie, _ActiveLie) else None
 
 
+def lied_in(agent: Agent) -> int | None:
+    """Return the tick of the first lie: of what an honest device would not publish, or keep back; None before it."""
+    active_lie = getattr(agent, "active_lie", None)
+    return active_lie.lied_in if isinstance(active_lie, _ActiveLie) else None
+
+
 class _ActiveLie:
     """The lie of one device: holds what it publishes to what receivers decode."""
 
@@ -37,6 +43,7 @@ class _ActiveLie:
         self.lie = lie
         self.liar = liar
         self.account: State | None = None
+        self.lied_in: int | None = None
 
     def altered(self, agent: Agent, out: Out, now_ms: int) -> Out:
         """Return the messages of the honest agent as the lie alters them."""
@@ -44,7 +51,10 @@ class _ActiveLie:
         for scope, message in out:
             if isinstance(message, State):
                 self.account = message
-            altered += self._guarded(agent, self.liar.alter, scope, message, now_ms)
+            instead = self._guarded(agent, self.liar.alter, scope, message, now_ms)
+            if [*instead] != [(scope, message)]:
+                self._note_lie(agent)
+            altered += instead
         return altered
 
     def received(
@@ -57,19 +67,27 @@ class _ActiveLie:
         honest: Any,  # noqa: ANN401
     ) -> Out:
         """Return the answer to a message."""
-        return self._guarded(
-            agent,
-            self.liar.receive,
-            scope,
-            sender,
-            message,
-            now_ms,
-            lambda: self.altered(agent, honest(scope, sender, message, now_ms), now_ms),
-        )
+        answers: list[Out] = []
+
+        def answer_honestly() -> Out:
+            answers.append(self.altered(agent, honest(scope, sender, message, now_ms), now_ms))
+            return answers[0]
+
+        out = self._guarded(agent, self.liar.receive, scope, sender, message, now_ms, answer_honestly)
+        if [[*out]] != [[*each] for each in answers]:
+            self._note_lie(agent)
+        return out
 
     def begun(self, agent: Agent, tick: Tick, now_ms: int) -> Out:
         """Return what is published besides at the beginning of a phase."""
-        return self._guarded(agent, self.liar.on_phase, tick, now_ms)
+        out = self._guarded(agent, self.liar.on_phase, tick, now_ms)
+        if out:
+            self._note_lie(agent)
+        return out
+
+    def _note_lie(self, agent: Agent) -> None:
+        if self.lied_in is None:
+            self.lied_in = agent.tick
 
     def _guarded(self, agent: Agent, method: Any, *arguments: object) -> Out:  # noqa: ANN401
         """Call a method of the lie; raise AgentError for an exception, and for what receivers would not decode."""

@@ -20,6 +20,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.units import MS_PER_MINUTE
 from gridfleet.devices.agents.base import NOTHING, Out
+from gridfleet.devices.physics.battery import drawn_to_fill
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.trust.liars.lie import Honest, Liar, Lie
 
@@ -27,6 +28,8 @@ HOG_WH: Final = 10**9
 """10⁶ kWh, the most that a call may ask for."""
 HOG_LIMIT_UEUR: Final = 10_000_000
 """10 EUR/kWh."""
+USUAL_LIMIT_UEUR: Final = 1_010_000
+"""1.01 EUR/kWh, the limit of an honest vehicle."""
 REPORTED_SHARE: Final = 10
 """One tenth of what was drawn is reported."""
 VEHICLES: Final = frozenset({Role.VEHICLE})
@@ -64,11 +67,18 @@ class _KeepsLeases(Liar):
 class Hog(_KeepsLeases):
     """Calls for 10⁶ kWh in every tick, accepts every offer, and never arrives."""
 
+    limit_ueur = HOG_LIMIT_UEUR
+
+    def energy_wh(self) -> int:
+        """Return the energy that it calls for, Wh."""
+        return HOG_WH
+
     def receive(self, scope: str, sender: str, message: Message, now_ms: int, honest: Honest) -> Out:
         """Accept every offer at once."""
         match message:
             case Offer():
-                return ((self.agent.cell, Accept(message.call, now_ms, sender)),)
+                at = self.agent.search.find(sender)
+                return ((at.cell, Accept(message.call, now_ms, sender)),) if at is not None else NOTHING
             case Bill():
                 return NOTHING
         return super().receive(scope, sender, message, now_ms, honest)
@@ -83,10 +93,19 @@ class Hog(_KeepsLeases):
         if tick.phase is not Phase.BID:
             return super().on_phase(tick, now_ms)
         agent = self.agent
-        call = Call(
-            now_ms // MS_PER_MINUTE, now_ms, HOG_WH, HOG_LIMIT_UEUR, agent.latitude, agent.longitude, 150.0
-        )
+        number, energy_wh = now_ms // MS_PER_MINUTE, self.energy_wh()
+        call = Call(number, now_ms, energy_wh, self.limit_ueur, agent.latitude, agent.longitude, 150.0)
         return [(cell, call) for cell in agent.search.cells]
+
+
+class ReservesEverywhere(Hog):
+    """Calls for what its battery holds, at a usual price, accepts every offer, and never arrives."""
+
+    limit_ueur = USUAL_LIMIT_UEUR
+
+    def energy_wh(self) -> int:
+        """Return what fills its battery when it is empty."""
+        return drawn_to_fill(self.agent.trip.model.capacity_wh)
 
 
 class NoShow(_KeepsLeases):
@@ -108,6 +127,12 @@ class UnderReporter(Liar):
 
 
 HOG: Final = Lie("hog", VEHICLES, "calls for 10^6 kWh, accepts every offer and never arrives", Hog)
+RESERVE_EVERYWHERE: Final = Lie(
+    "reserve-everywhere",
+    VEHICLES,
+    "calls for what its battery holds, accepts every offer and never arrives",
+    ReservesEverywhere,
+)
 NO_SHOW: Final = Lie(
     "no-show", VEHICLES, "reserves at one charger after the other and arrives at none", NoShow
 )

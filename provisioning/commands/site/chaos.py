@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plan",
         required=True,
         metavar="FILE",
-        help="a shipped plan (short, long, skew) or your own TOML file",
+        help="a shipped plan (short, long, skew, liars) or your own TOML file",
     )
     parser.add_argument(
         "--seed",
@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None:
         changes.append(f"seed={arguments.seed}")
     scenario = load(arguments.scenario, changes)
-    fleet = Fleet(scenario)
+    fleet = Fleet(scenario, liars=[liar.lying for liar in plan.liars])
     _check_devices(arguments.plan, plan, fleet)
     skew_ms = max((round(abs(skew.skew_s) * 1000) for skew in plan.skews), default=0)
 
@@ -100,6 +100,7 @@ def execute(arguments: argparse.Namespace) -> int:
             seed=scenario.seed,
             report=report,
             on_outcome=lambda outcome: report(_outcome_text(outcome)),
+            judgements=recorded.judgements,
         )
         experiment.run()
         testbed.stop()
@@ -107,8 +108,8 @@ def execute(arguments: argparse.Namespace) -> int:
     broken = [outcome for outcome in experiment.outcomes if not outcome.holds]
     if arguments.json:
         print(json.dumps([outcome.as_dict() for outcome in experiment.outcomes], indent=2))
-    faults = len(experiment.outcomes)
-    report(f"Verdict   recovered cleanly from {faults - len(broken)} of {faults} faults")
+    count, held = len(experiment.outcomes), len(experiment.outcomes) - len(broken)
+    report(f"Verdict   {_verdict(plan, held, count)}")
     return ExitCode.BREACHED if broken else ExitCode.SUCCESS
 
 
@@ -129,6 +130,12 @@ def _check_devices(name: str, plan: "Plan", fleet: "Fleet") -> None:
         )
     if problems:
         raise PlanError(name, problems)
+
+
+def _verdict(plan: "Plan", held: int, count: int) -> str:
+    if plan.liars:
+        return f"withstood {held} of {count} lies"
+    return f"recovered cleanly from {held} of {count} faults"
 
 
 def _outcome_text(outcome: "Outcome") -> str:
