@@ -45,6 +45,8 @@ class Identity:
     cell: str = ""
     neighbours: tuple[str, ...] = ()
     devices: tuple["Identity", ...] = ()
+    discovery: bool = False
+    """Whether a device may publish its Home Assistant discovery message."""
 
     def cells(self, cell_range: CellRange) -> tuple[str, ...]:
         """Return the cells within a range; `+` for all of them."""
@@ -77,7 +79,22 @@ def publish_filters(site: str, identity: Identity) -> Iterator[str]:
         if role in message_type.senders:
             for scope in _publish_scopes(message_type, identity):
                 yield topic_filter(site, message_type.name, scope, identity.name)
-    if isinstance(role, Role):
+    if identity.discovery:
+        yield discovery_topic(site, identity.name)
+
+
+def retained_topics(site: str, identity: Identity) -> Iterator[str]:
+    """Yield the topics of a user's retained messages, as far as they are known without asking a broker.
+
+    >>> [*retained_topics("home", Identity("car-1", Role.VEHICLE, "north"))]
+    ['gridfleet/home/presence/north/vehicle/car-1', 'gridfleet/home/state/vehicle/car-1']
+    """
+    for message_type in TOPIC_TABLE:
+        if message_type.retain and identity.role in message_type.senders:
+            for scope in _publish_scopes(message_type, identity):
+                if ALL not in scope:
+                    yield topic_filter(site, message_type.name, scope, identity.name)
+    if identity.discovery:
         yield discovery_topic(site, identity.name)
 
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ from tests.installation import Installation, install
 from tests.ports import DEFAULT_PORTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+CONSOLE: Final = ROOT / "console"
+"""The sources of the page, and the libraries that it uses, mqtt.js among them."""
 
 # marker -> names under which its program is known, and the Debian package that has it
 SYSTEM_PROGRAMS: Final = {
@@ -180,6 +183,21 @@ def influxd_program() -> Path:
 def influxdb2_program() -> Path:
     """The InfluxDB 2.7 server; for tests marked `influxdb2`."""
     return require_program("influxdb2")
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The page's tools and libraries, installed from the lock file when they are missing or older."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.fail("npm is missing: sudo apt-get install nodejs npm", pytrace=False)
+    modules = CONSOLE / "node_modules"
+    installed, wanted = modules / ".package-lock.json", CONSOLE / "package-lock.json"
+    with wanted.open("rb") as lock:
+        flock(lock, LOCK_EX)  # one of several test processes installs
+        if not installed.is_file() or installed.stat().st_mtime < wanted.stat().st_mtime:
+            subprocess.run([npm, "ci", "--ignore-scripts"], cwd=CONSOLE, check=True, capture_output=True)
+    return modules
 
 
 @pytest.fixture(scope="session")

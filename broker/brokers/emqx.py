@@ -21,11 +21,19 @@ from gridfleet.broker.brokers.mosquitto.config import (
     MAX_QUEUED,
     SESSION_EXPIRY,
 )
-from gridfleet.broker.protocol.topics import discovery_topic
+from gridfleet.broker.protocol.topics import DISCOVERY_ROOT, MESSAGE_TYPES, discovery_topic
 
 USER_NAME: Final = "${username}"
 """EMQX's placeholder for the user name in rules."""
 USERS_HEADER: Final = "user_id,password_hash,salt,is_superuser"
+MESSAGES_PER_S: Final = 1_000
+"""Publications of one client in a second; EMQX reads no faster from it."""
+BYTES_PER_S: Final = 2 * 1_048_576
+MAX_TOPIC_LEVELS: Final = 8
+MAX_RETAINED: Final = 200_000
+"""Of all clients together: presence, state and discovery of 60 000 devices."""
+MAX_HEAP: Final = 128 * 1_048_576
+"""The most memory in bytes for one client, which is disconnected beyond it."""
 _SALT_LENGTH: Final = 32
 _PORT: Final = 8883
 
@@ -45,7 +53,8 @@ def access_rules(site: str, identities: Iterable[Identity]) -> str:
     """Return the access rules of a site's users as a file of Erlang terms; they allow the same as Mosquitto's.
 
     Users who may publish and receive the same, except for their own names, share a rule. What no rule allows is
-    denied. Raises ValueError for a user name that is not printable ASCII.
+    denied. What is not of a retained message type may be published, but not retained. Raises ValueError for a user name
+    that is not printable ASCII.
     """
     users: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for identity in identities:
@@ -53,7 +62,12 @@ def access_rules(site: str, identities: Iterable[Identity]) -> str:
     lines = ["%% Generated from the topic table; do not edit."]
     for (received, published), names in users.items():
         names_pattern = _string(f"^({'|'.join(name.replace('.', re.escape('.')) for name in names)})$")
-        for action, filters in (("subscribe", received), ("publish", published)):
+        retained = [each for each in published if _is_retained(each)]
+        for action, filters in (
+            ("subscribe", received),
+            ("publish", retained),
+            ("{publish, [{retain, false}]}", [each for each in published if each not in retained]),
+        ):
             if filters:
                 topics = ", ".join(map(_string, filters))
                 lines.append(f"{{allow, {{username, {{re, {names_pattern}}}}}, {action}, [{topics}]}}.")
@@ -99,6 +113,8 @@ listeners {{
   ssl.default {{
     bind = "0.0.0.0:{_PORT}"
     max_connections = {MAX_CONNECTIONS}
+    messages_rate = "{MESSAGES_PER_S}/s"
+    bytes_rate = "{BYTES_PER_S // 1024}KB/s"
     tcp_options {{ nodelay = true }}
     ssl_options {{
       certfile = {_string(str(files.certificate))}
@@ -114,9 +130,15 @@ mqtt {{
   max_inflight = {MAX_IN_FLIGHT}
   max_mqueue_len = {MAX_QUEUED}
   mqueue_store_qos0 = false
+  max_topic_levels = {MAX_TOPIC_LEVELS}
   session_expiry_interval = "{SESSION_EXPIRY}"
   use_username_as_clientid = true
 }}
+retainer {{
+  max_payload_size = "{MAX_PACKET // 1024}KB"
+  backend.max_retained_messages = {MAX_RETAINED}
+}}
+force_shutdown {{ enable = true, max_heap_size = "{MAX_HEAP // 1_048_576}MB" }}
 authentication = [
   {{
     mechanism = password_based
@@ -135,6 +157,14 @@ authorization {{
 dashboard.listeners.http.bind = 0
 log.console {{ enable = true, level = warning }}
 """
+
+
+def _is_retained(topic: str) -> bool:
+    """Return whether messages on the topics of a filter are retained: those of a retained type, and discovery."""
+    root, _, name = topic.split("/")[:3]
+    if root == DISCOVERY_ROOT:
+        return True
+    return name in MESSAGE_TYPES and MESSAGE_TYPES[name].retain
 
 
 def _filters(site: str, identity: Identity) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -77,6 +77,8 @@ class SiteDecoder:
         if quota is not None and not quota.admits(topic):
             on_refused(topic, FLOOD_ERROR)
             return ()
+        if self._is_cleared(topic, payload):
+            return ()
         try:
             decoded = self.decode_one(topic, payload)
         except (TopicError, PayloadError) as error:
@@ -120,6 +122,15 @@ class SiteDecoder:
             raise PayloadError(presence.TYPE, "presence", detail)
         return noted
 
+    def _is_cleared(self, topic: str, payload: bytes) -> bool:
+        """Return whether a publication clears a retained message, which says nothing; a topic may be a wrong one."""
+        if payload:
+            return False
+        try:
+            return self.address(topic).message_type.retain
+        except TopicError:
+            return False
+
     def address(self, topic: str) -> Address:
         """Return the parsed topic; raise TopicError when it is not one of the site's."""
         address = self._addresses.get(topic)
@@ -143,7 +154,7 @@ class SiteDecoder:
             on_refused(topic, FLOOD_ERROR)
             return ()
         if not is_batch:
-            return ((topic, payload),)
+            return () if self._is_cleared(topic, payload) else ((topic, payload),)
         try:
             message_type, cell, fleet_process = parse_batch_topic(self.site, topic)
             lines = unpack(payload)

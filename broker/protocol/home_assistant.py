@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from gridfleet.broker.protocol import messages as m
-from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import discovery_topic, topic
 
@@ -44,7 +44,10 @@ _BY_UNIT: Final[tuple[tuple[str, str, Component], ...]] = (
 
 
 def discovery_message(site: str, device: str, scope: str, presence: m.Presence) -> tuple[str, bytes]:
-    """Return topic and payload of a device's discovery message; `scope` is that of its presence."""
+    """Return topic and payload of a device's discovery message; `scope` is that of its presence.
+
+    Figures of the device's own for which a payload has no room are left out, the last ones first.
+    """
     role = presence.role
     state = topic(site, _any_state(), role, device)
     name = f"{site}/{device}"
@@ -69,7 +72,9 @@ def discovery_message(site: str, device: str, scope: str, presence: m.Presence) 
             for key, component in (*_components(role, state), *_figures(presence, state))
         },
     }
-    return discovery_topic(site, device), json.dumps(payload, separators=(",", ":")).encode()
+    while len(encoded := json.dumps(payload, separators=(",", ":")).encode()) > MAX_PAYLOAD:
+        payload["components"].popitem()
+    return discovery_topic(site, device), encoded
 
 
 def _any_state() -> m.State:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sized
 from typing import Final
 
 from gridfleet.broker.errors import PayloadError
-from gridfleet.broker.protocol.messages import Control, Correction, Incident, Ready, Sample
+from gridfleet.broker.protocol.messages import Call, Close, Control, Correction, Incident, Ready, Sample
 from gridfleet.broker.protocol.topics import BATCH, CLOCK_ID, MESSAGE_TYPES, Scope
 
 LOG: Final = logging.getLogger(__name__)
@@ -20,13 +20,15 @@ FLOOD: Final = "flood"
 BUDGET: Final = 64
 """Messages of one type and sender in a tick, where nothing else is stated."""
 BUDGETS: Final = {
+    Call.TYPE: 32,
+    Close.TYPE: 32,
     Correction.TYPE: 256,
     Control.TYPE: 256,
     Ready.TYPE: 1_024,
     Sample.TYPE: 4_096,
     Incident.TYPE: 4_096,
 }
-"""The same for some types: a device that was offline publishes the samples that it kept."""
+"""The same for some types: many answer a call; a device that was offline publishes the samples that it kept."""
 DIRECT_BUDGET: Final = 512
 """The same for messages to single devices, to which DIRECT_BUDGET_PER_DEVICE is added for each known device."""
 DIRECT_BUDGET_PER_DEVICE: Final = 8
@@ -43,8 +45,23 @@ MAX_NAMED: Final = 1_000
 FLOOD_ERROR: Final = PayloadError(
     "message", FLOOD, "more messages of this type than a sender may publish in a tick"
 )
+_LEAST: Final = min(BUDGET, *BUDGETS.values())
 _SPENT: Final = 1 << 62
 """The count of a budget that is found to be used up."""
+
+
+def budget_of(name: str, devices: int) -> int:
+    """Return how many messages of a type a sender may publish in a tick, at a site with so many known devices.
+
+    >>> budget_of("award", 100), budget_of("call", 100), budget_of("no such type", 100)
+    (1312, 32, 64)
+    """
+    if name == BATCH:
+        return BATCH_LINES + BATCH_LINES_PER_DEVICE * devices
+    message_type = MESSAGE_TYPES.get(name)
+    if message_type is not None and message_type.scope is Scope.DEVICE:
+        return DIRECT_BUDGET + DIRECT_BUDGET_PER_DEVICE * devices
+    return BUDGETS.get(name, BUDGET)
 
 
 class Quota:
@@ -52,9 +69,9 @@ class Quota:
 
     >>> quota = Quota("charger-1")
     >>> sum(quota.admits("gridfleet/home/call/north/car-1") for _ in range(5_000))
-    64
+    32
     >>> quota.dropped
-    {'car-1': 4936}
+    {'car-1': 4968}
     >>> quota.admits("gridfleet/home/call/north/car-2")
     True
     """
@@ -97,7 +114,7 @@ class Quota:
         levels = topic.split("/", 3)
         key = levels[2] if len(levels) > 2 else "", topic[topic.rfind("/") + 1 :]
         count = self._counts.get(key, 0)
-        if count >= BUDGET and (count >= _SPENT or count >= self._budget(*key)):
+        if count >= _LEAST and key[1] != CLOCK_ID and (count >= _SPENT or count >= self._budget(key[0])):
             if not self._refilled():
                 self._counts[key] = _SPENT
                 self._drop(topic, *key, lines)
@@ -126,16 +143,8 @@ class Quota:
         self._refill()
         return True
 
-    def _budget(self, name: str, sender: str) -> float:
-        """Return how many messages of a type a sender may send in a tick; the type may be an unknown one."""
-        if sender == CLOCK_ID:
-            return float("inf")
-        if name == BATCH:
-            return BATCH_LINES + BATCH_LINES_PER_DEVICE * len(self._devices)
-        message_type = MESSAGE_TYPES.get(name)
-        if message_type is not None and message_type.scope is Scope.DEVICE:
-            return DIRECT_BUDGET + DIRECT_BUDGET_PER_DEVICE * len(self._devices)
-        return BUDGETS.get(name, BUDGET)
+    def _budget(self, name: str) -> int:
+        return budget_of(name, len(self._devices))
 
     def _drop(self, topic: str, name: str, sender: str, lines: int) -> None:
         known = sender in self.dropped
@@ -149,7 +158,7 @@ class Quota:
                 self._receiver,
                 sender,
                 topic,
-                self._budget(name, sender),
+                self._budget(name),
                 name,
             )
         self._warned[sender] = self._period

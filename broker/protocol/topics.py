@@ -21,6 +21,8 @@ CLOCK_ID: Final = "clock"
 """The id of the site's clock; ticks of any other sender are refused."""
 ALL: Final = "+"
 """MQTT's wildcard for one topic level."""
+DISCOVERY_ROOT: Final = "homeassistant"
+"""The first level of Home Assistant's discovery topics."""
 BATCH: Final = "batch"
 """The topic level of a batch: messages of one type, from one fleet process to one cell; see `protocol.batch`."""
 WHOLE_SITE: Final = "site"
@@ -276,12 +278,12 @@ def all_topics_filter(site: str) -> str:
 
 def discovery_topic(site: str, sender: str) -> str:
     """Return the topic of a device's Home Assistant discovery; unique even when sites share a broker."""
-    return f"homeassistant/device/{_object_id(sender)}_at_{_object_id(site)}/config"
+    return f"{DISCOVERY_ROOT}/device/{_object_id(sender)}_at_{_object_id(site)}/config"
 
 
 def discovery_filter() -> str:
     """Return the filter for the discovery messages of all devices."""
-    return f"homeassistant/device/{ALL}/config"
+    return f"{DISCOVERY_ROOT}/device/{ALL}/config"
 
 
 def _check_ids(topic: str, levels: Iterable[str]) -> None:

@@ -38,7 +38,7 @@ from gridfleet.devices.clock.schedule import Schedule
 from gridfleet.devices.clock.settings import SETTINGS, Event, SettingsPlan, Value
 
 NO_REGISTRATIONS: Final[Mapping[str, Registration]] = {}
-MAX_ABSENT: Final = 1_000
+MAX_ABSENT: Final = 250
 """A tick names at most this many absent devices, to keep it short; agents wait for further ones until their timeout."""
 
 

@@ -51,7 +51,7 @@ def prepare_folder(folder: Path, fleet: Fleet, hosts: Collection[str] = ()) -> s
     _own_secrets(secrets, _created(folder / "fleet"), fleet_passwords(secrets, fleet, FLEET_PROCESSES))
     for name in TOKENS:
         read_or_make_token(folder / name)
-    (folder / "mosquitto.conf").write_bytes(mosquitto_conf(websockets=True))
+    (folder / "mosquitto.conf").write_bytes(mosquitto_conf(len(users), websockets=True))
     cluster = [f"emqx@{node}.gridfleet" for node in NODES]
     cookie = read_or_make_token(folder / "emqx-cookie")
     for name, content in emqx_files(secrets, site, users, cluster=cluster, cookie=cookie).items():

@@ -72,8 +72,8 @@ def read_or_make_token(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def mosquitto_conf(*, websockets: bool) -> bytes:
-    """Return the configuration of a Mosquitto 2.0 container, with its files in MOUNT."""
+def mosquitto_conf(users: int, *, websockets: bool) -> bytes:
+    """Return the configuration of a Mosquitto 2.0 container for so many users, with its files in MOUNT."""
     from gridfleet.broker.brokers.mosquitto.config import Access, Listener, Tls, configuration
 
     mount = Path(MOUNT)
@@ -81,7 +81,8 @@ def mosquitto_conf(*, websockets: bool) -> bytes:
     listeners = [Listener(PORT, "", tls)]
     if websockets:
         listeners.append(Listener(WEBSOCKET_PORT, "", tls, websockets=True))
-    return configuration(listeners, Access(mount / "passwords", mount / "acl"), store=MOSQUITTO_DATA).encode()
+    access = Access(mount / "passwords", mount / "acl", users)
+    return configuration(listeners, access, store=MOSQUITTO_DATA).encode()
 
 
 def emqx_files(

@@ -40,23 +40,24 @@ def identities(
     processes: int = 0,
     shared: bool = False,
     bridged: bool = False,
+    discovery: bool = False,
 ) -> list[Identity]:
     """Return the users of a fleet's broker, with `processes` fleet processes.
 
     With `shared`, each fleet process may publish for its part of the devices. With `bridged`, another broker may
-    connect.
+    connect. With `discovery`, each device may publish its own Home Assistant discovery message.
     """
     from gridfleet.devices.runtime.fleet_process import fleet_process_id
     from gridfleet.devices.runtime.partitioning import part_of
 
     neighbours = {cell.name: cell.neighbours for cell in fleet.cells}
     devices = {
-        each.id: Identity(each.id, each.role, each.cell, neighbours.get(each.cell, ()))
+        each.id: Identity(each.id, each.role, each.cell, neighbours.get(each.cell, ()), discovery=discovery)
         for each in fleet.agents()
     }
     parts = [part_of(fleet, number, processes) if shared else [] for number in range(1, processes + 1)]
     return [
-        Identity(CLOCK_ID, Role.CLOCK, "site"),
+        Identity(CLOCK_ID, Role.CLOCK, "site", discovery=discovery),
         Identity(ClientRole.RECORDER.value, ClientRole.RECORDER),
         *(Identity(name, ClientRole.OPERATOR) for name in operators),
         *(Identity(name, ClientRole.VIEWER) for name in viewers),

@@ -16,18 +16,18 @@ from gridfleet.broker.protocol.messages import Message, Mode, Phase, Presence, R
 from gridfleet.broker.protocol.quota import (
     BATCH_LINES,
     BUDGET,
-    BUDGETS,
     DIRECT_BUDGET,
     FLOOD,
     REFILL_S,
     Quota,
+    budget_of,
 )
-from gridfleet.broker.protocol.topics import CLOCK_ID, TOPIC_TABLE, Scope, batch_topic, topic, topic_filter
+from gridfleet.broker.protocol.topics import CLOCK_ID, TOPIC_TABLE, batch_topic, topic, topic_filter
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
 
-CALL = "gridfleet/home/call/north/{}"
+CALL = "gridfleet/home/residual/north/{}"
 SUPPLY = b'{"tick":4,"energy_wh":500}'
 
 
@@ -137,11 +137,11 @@ def test_a_line_of_a_batch_beyond_its_senders_budget_is_refused_alone() -> None:
 def test_a_flood_of_batches_is_not_unpacked() -> None:
     receiver = Receiver()
     receiver.birth("turbine-1", "fleet-2")
-    payload = pack([("north/nobody", SUPPLY)] * 500)
+    payload = pack([("north/nobody", SUPPLY)] * 300)
     for _ in range(100):
         receiver.take(batch_topic("home", "supply", "north", "fleet-1"), payload)
     whole = receiver.refused["fleet-1", FLOOD]
-    assert 100 - whole == -(-(BATCH_LINES + 64) // 501)
+    assert 100 - whole == -(-(BATCH_LINES + 64) // 301)
     receiver.take(batch_topic("home", "supply", "north", "fleet-2"), pack([("north/turbine-1", SUPPLY)]))
     assert receiver.senders["turbine-1"] == 2
 
@@ -169,16 +169,19 @@ def test_a_flood_is_logged_once_while_it_lasts(caplog: pytest.LogCaptureFixture)
 
     for tick in range(5):
         flood(tick)
-    assert [record.message[:80] for record in caplog.records] == [
-        "charger-1 ignores messages of car-1 on gridfleet/home/call/north/car-1: more tha"
-    ]
+    assert len(caplog.records) == 1
+    assert caplog.records[0].message.startswith(
+        "charger-1 ignores messages of car-1 on gridfleet/home/residual/north/car-1: more than the 64 of"
+    )
     quota.begin_tick(0, 6)
     flood(7)
     assert len(caplog.records) == 2
 
 
 sent = st.tuples(
-    st.sampled_from(["call/north", "call/south", "award/a", "award/b", "state/vehicle", "rubbish"]),
+    st.sampled_from(
+        ["bid/north", "bid/south", "award/a", "award/b", "state/vehicle", "call/north", "rubbish"]
+    ),
     st.sampled_from(["car-1", "car-2", "house"]),
     st.integers(1, 400),
 )
@@ -194,7 +197,7 @@ def test_a_sender_within_its_budget_is_never_refused_and_no_sender_gets_more(
 
     def check() -> None:
         for (name, sender), count in offered.items():
-            budget = DIRECT_BUDGET if name == "award" else BUDGET
+            budget = budget_of(name, 0)
             assert admitted[name, sender] == min(count, budget)
         offered.clear()
         admitted.clear()
@@ -242,12 +245,7 @@ def test_no_honest_device_reaches_half_its_budget_under_faults(faults: Faults) -
     simulation = Simulation(scenario, faults=faults, receivers=(receive,))
     simulation.run()
     devices = len(simulation.fleet.ids)
-    budgets = {
-        each.name: DIRECT_BUDGET + 8 * devices
-        if each.scope is Scope.DEVICE
-        else BUDGETS.get(each.name, BUDGET)
-        for each in TOPIC_TABLE
-    }
+    budgets = {each.name: budget_of(each.name, devices) for each in TOPIC_TABLE}
     assert {"award", "receipt", "call", "state"} <= most.keys()
     assert {name: count for name, count in most.items() if count > budgets[name] / 2} == {}
 

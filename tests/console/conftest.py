@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -151,21 +150,6 @@ def broker() -> Iterator[EmbeddedBroker]:
 def running(broker: EmbeddedBroker) -> Iterator[Running]:
     with Running(broker.url) as fleet:
         yield fleet
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The page's tools and libraries, installed from the lock file when they are missing or older."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.fail("npm is missing: sudo apt-get install nodejs npm", pytrace=False)
-    modules = SOURCES / "node_modules"
-    installed, wanted = modules / ".package-lock.json", SOURCES / "package-lock.json"
-    with wanted.open("rb") as lock:
-        flock(lock, LOCK_EX)  # one of several test processes installs
-        if not installed.is_file() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            subprocess.run([npm, "ci", "--ignore-scripts"], cwd=SOURCES, check=True, capture_output=True)
-    return modules
 
 
 class Browser:

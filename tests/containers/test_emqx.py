@@ -11,6 +11,7 @@ import pytest
 from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers import emqx
 from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.site.secrets import identities
@@ -18,7 +19,9 @@ from gridfleet.provisioning.site.secrets import identities
 CITY = parse("", "city.toml", "", ["area.rows=2", "area.columns=2", "turbines.count=6", "households.count=9"])
 SPECIAL = Identity("north_1.a", Role.PRODUCER, "cell-1-1", ("cell-1-2",))
 """A name with characters that are special in a regular expression and in Home Assistant."""
-RULE = re.compile(r'\{allow, \{username, \{re, (".*?")\}\}, (subscribe|publish), (\[.*\])\}\.')
+RULE = re.compile(
+    r'\{allow, \{username, \{re, (".*?")\}\}, (subscribe|publish|\{publish, \[\{retain, false\}\]\}), (\[.*\])\}\.'
+)
 
 
 def allowed(text: str, user: str, action: str) -> set[str]:
@@ -29,7 +32,7 @@ def allowed(text: str, user: str, action: str) -> set[str]:
     for rule in rules:
         parts = RULE.fullmatch(rule)
         assert parts is not None, rule
-        if parts[2] == action and re.search(json.loads(parts[1]), user):
+        if action in parts[2] and re.search(json.loads(parts[1]), user):
             found |= {each.replace("${username}", user) for each in json.loads(parts[3])}
     return found
 
@@ -42,6 +45,34 @@ def test_the_rules_equal_those_of_mosquitto() -> None:
         assert allowed(text, user.name, "publish") == set(publish_filters("germany", user)), user
     for unknown_user in ("", "clock2", "aclock", "turbine", "north_1xa"):
         assert allowed(text, unknown_user, "subscribe") == allowed(text, unknown_user, "publish") == set()
+
+
+def test_only_retained_message_types_may_be_retained_and_their_topics_have_no_free_level() -> None:
+    users = identities(Fleet(CITY), processes=1, shared=True, discovery=True)
+    retained: set[str] = set()
+    for line in emqx.access_rules("germany", users).splitlines():
+        parts = RULE.fullmatch(line)
+        if parts is not None and parts[2] == "publish":
+            retained |= {each.replace("${username}", "NAME") for each in json.loads(parts[3])}
+    free = {each for each in retained if "+" in each}
+    # the clock's, the recorder's and an operator's
+    assert free == {f"gridfleet/germany/{name}/+/NAME" for name in ("control", "registration", "suspension")}
+    assert {each.split("/")[2] for each in retained if each.startswith("gridfleet/")} == {
+        message_type.name for message_type in TOPIC_TABLE if message_type.retain
+    }
+
+
+def test_a_client_is_limited_in_rate_memory_and_what_it_retains() -> None:
+    files = emqx.Files(*(PurePosixPath("/run") / name for name in ("crt", "key", "ca", "users", "acl")))
+    text = emqx.configuration(files, cluster="x.y", cookie="c")
+    for line in (
+        'messages_rate = "1000/s"',
+        'bytes_rate = "2048KB/s"',
+        'max_packet_size = "17KB"',
+        'retainer {\n  max_payload_size = "17KB"\n  backend.max_retained_messages = 200000\n}',
+        'force_shutdown { enable = true, max_heap_size = "128MB" }',
+    ):
+        assert line in text
 
 
 def test_rules_grow_with_cells_and_kinds_and_not_with_devices() -> None:

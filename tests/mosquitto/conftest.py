@@ -24,7 +24,7 @@ def scenario() -> Scenario:
 def secrets(tmp_path_factory: pytest.TempPathFactory, scenario: Scenario) -> Path:
     """The secrets of that site; not to be changed."""
     folder = tmp_path_factory.mktemp("site") / "secrets"
-    make_secrets(folder, scenario.site, identities(Fleet(scenario), processes=2, shared=True))
+    make_secrets(folder, scenario.site, identities(Fleet(scenario), processes=2, shared=True, discovery=True))
     return folder
 
 

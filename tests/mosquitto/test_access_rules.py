@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
+from gridfleet.broker.access_control import (
+    ClientRole,
+    Identity,
+    publish_filters,
+    retained_topics,
+    subscribe_filters,
+)
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.protocol.messages import ID_PATTERN, Message, Mode, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TOPIC_TABLE, discovery_topic, topic
@@ -115,8 +121,25 @@ def test_the_rules_of_a_household() -> None:
         "topic write gridfleet/here/state/consumer/household-1",
         "topic write gridfleet/here/sample/household-1",
         "topic write gridfleet/here/incident/household-1",
-        "topic write homeassistant/device/household-1_at_here/config",
     ]
+
+
+def test_a_device_publishes_its_own_discovery_message_only_where_that_is_enabled() -> None:
+    for enabled in (False, True):
+        for user in identities(Fleet(CITY), processes=1, discovery=enabled):
+            found = [text for text in publish_filters("germany", user) if not text.startswith(ROOT)]
+            is_device = enabled and isinstance(user.role, Role)
+            assert found == ([discovery_topic("germany", user.name)] if is_device else []), user.name
+
+
+def test_what_a_device_may_retain_is_known_and_has_no_wildcard() -> None:
+    names = {message_type.name for message_type in TOPIC_TABLE if message_type.retain}
+    for user in identities(Fleet(CITY), discovery=True):
+        published = list(publish_filters("germany", user))
+        own = [text for text in published if text.startswith("homeassistant/") or text.split("/")[2] in names]
+        if isinstance(user.role, Role) and user.role is not Role.CLOCK:
+            assert list(retained_topics("germany", user)) == own
+            assert not any("+" in text for text in own)
 
 
 def test_the_rules_of_a_fleet_process() -> None:

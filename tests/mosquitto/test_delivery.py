@@ -36,7 +36,7 @@ ALL = "#"
 
 @pytest.fixture(scope="module")
 def users(scenario: Scenario) -> dict[str, Identity]:
-    return {user.name: user for user in identities(Fleet(scenario), processes=2, shared=True)}
+    return {user.name: user for user in identities(Fleet(scenario), processes=2, shared=True, discovery=True)}
 
 
 def every_topic(names: tuple[str, ...], sender: str) -> list[str]:
@@ -296,3 +296,21 @@ def test_client_roles_are_named_like_their_users() -> None:
         "viewer",
         "operator",
     }
+
+
+def test_without_discovery_no_device_publishes_any(tmp_path: Path, scenario: Scenario) -> None:
+    make_secrets(tmp_path / "secrets", "town", identities(Fleet(scenario)))
+    with (
+        MosquittoBroker(tmp_path / "secrets") as broker,
+        Clients(broker, FileCredentials(tmp_path / "secrets")) as clients,
+    ):
+        clock, viewer, charger = (
+            clients.connect("clock"),
+            clients.connect("viewer", ALL),
+            clients.connect("charger-1"),
+        )
+        for name in ("charger-1", "charger-2", "clock"):
+            charger.connection.publish(discovery_topic("town", name), b"{}", qos=1, retain=True)
+        charger.connection.publish("gridfleet/town/state/charger/charger-1", b"1", qos=1)
+        clients.wait_delivered(clock, viewer)
+        assert viewer.topics() == ["gridfleet/town/state/charger/charger-1"]

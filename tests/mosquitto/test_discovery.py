@@ -12,6 +12,7 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.mqtt.client import MqttLoop
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD
 from gridfleet.broker.protocol.home_assistant import STATES, discovery_message
 from gridfleet.broker.protocol.messages import Figure, Presence, Role
 from gridfleet.broker.protocol.topics import CLOCK_ID
@@ -61,6 +62,23 @@ def discovery_of(kind: Role) -> tuple[str, dict[str, Any]]:
     presence = Presence(True, kind, "north", 51.0, 9.0, "a label")
     text, payload = discovery_message("town", "it-1", f"north/{kind}", presence)
     return text, json.loads(payload)
+
+
+def test_figures_for_which_there_is_no_room_are_left_out() -> None:
+    def components_with(count: int) -> dict[str, Any]:
+        figures = tuple(Figure(f"figure_{each:02}_c", "°C", "d" * 200) for each in range(count))
+        presence = Presence(True, Role.CHARGER, "north", 51.0, 9.0, figures=figures)
+        payload = discovery_message("town", "it-1", "north/charger", presence)[1]
+        assert len(payload) <= MAX_PAYLOAD
+        found: dict[str, Any] = json.loads(payload)["components"]
+        return found
+
+    own = components_with(0).keys()
+    assert len(components_with(8)) == len(own) + 8
+    many = components_with(32)
+    assert own < many.keys()
+    assert "figure_figure_00_c" in many
+    assert "figure_figure_31_c" not in many
 
 
 @pytest.mark.parametrize("kind", Role)

@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.address import BrokerAddress
+from gridfleet.broker.brokers.mosquitto.quota_plugin import plugin_options
 from gridfleet.broker.protocol.codec import MAX_PAYLOAD
 from gridfleet.broker.protocol.topics import ROOT, discovery_filter
 
 MAX_PACKET: Final = MAX_PAYLOAD + 1_024
 """The largest MQTT packet in bytes: a payload, its topic and its properties; a sender of more is disconnected."""
-MAX_IN_FLIGHT: Final = 1_000
+MAX_IN_FLIGHT: Final = 200
 """Unacknowledged messages of QoS 1 to one client, or from it."""
 MAX_QUEUED: Final = 100_000
 """Messages of QoS 1 queued for one client beyond those: in lock-step every device publishes to the clock at once."""
-MAX_QUEUED_BYTES: Final = 64 * 1_048_576
+MAX_QUEUED_BYTES: Final = 32 * 1_048_576
+"""Their payloads; the count alone would allow as many of the largest ones."""
+MEMORY_LIMIT: Final = 192 * 1_048_576
+"""The most memory in bytes that Mosquitto takes for messages and clients, to which MEMORY_PER_USER is added for each
+user. Beyond, it disconnects the client whose message no longer fits."""
+MEMORY_PER_USER: Final = 65_536
 MAX_CONNECTIONS: Final = 20_000
 """Per listener."""
 AUTOSAVE_S: Final = 60
@@ -65,10 +71,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The files with the users' passwords and access rules."""
+    """The files with the users' passwords and access rules, and how many users they have, on which limits depend."""
 
     passwords: Path
     rules: Path
+    users: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +100,19 @@ def configuration(
     user: str | None = None,
     plugins: Path = PLUGINS,
     bridge: Bridge | None = None,
+    quota_plugin: Path | None = None,
 ) -> str:
     """Return the text of mosquitto.conf.
 
     Without `access` every client may do everything: for tests on the loopback interface. Retained messages and
     sessions are stored in the folder `store`. `user` is the user that Mosquitto runs as when root starts it. `plugins`
-    is the folder of the plugins of 2.1. Raises ValueError for a path that the file cannot hold.
+    is the folder of the plugins of 2.1. `quota_plugin` is the compiled plugin of that name. Raises ValueError for a
+    path that the file cannot hold.
     """
+    users = access.users if access else 0
     lines = [
         *_access(access, version, plugins),
+        *(_quota(quota_plugin, version, users) if quota_plugin is not None else ()),
         *(["persistence true", f"persistence_location {store}/"] if store else ["persistence false"]),
         *([f"autosave_interval {AUTOSAVE_S}"] if store else []),
         f"persistent_client_expiration {SESSION_EXPIRY}",
@@ -109,6 +120,8 @@ def configuration(
         f"max_inflight_messages {MAX_IN_FLIGHT}",
         f"max_queued_messages {MAX_QUEUED}",
         f"max_queued_bytes {MAX_QUEUED_BYTES}",
+        f"memory_limit {MEMORY_LIMIT + MEMORY_PER_USER * users}",
+        "upgrade_outgoing_qos true",  # Mosquitto limits the bytes that it queues with QoS 1 only
         "queue_qos0_messages false",
         "allow_zero_length_clientid false",
         "check_retain_source true",
@@ -140,6 +153,11 @@ def _access(access: Access | None, version: Version, plugins: Path) -> Iterator[
         yield f"plugin_opt_password_file {access.passwords}"
         yield f"global_plugin {plugins / 'mosquitto_acl_file.so'}"
         yield f"plugin_opt_acl_file {access.rules}"
+
+
+def _quota(plugin: Path, version: Version, users: int) -> Iterator[str]:
+    yield f"{'plugin' if version is Version.V2_0 else 'global_plugin'} {plugin}"
+    yield from plugin_options(users)
 
 
 def _listener(listener: Listener, access: Access | None, version: Version) -> Iterator[str]:

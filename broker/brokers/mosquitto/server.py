@@ -28,6 +28,7 @@ from gridfleet.broker.brokers.mosquitto.config import (
     Version,
     configuration,
 )
+from gridfleet.broker.brokers.mosquitto.quota_plugin import compiled_plugin
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.errors import BrokerError, error_reason
 
@@ -100,6 +101,8 @@ class MosquittoBroker:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self.ports = Ports()
         """The ports that it listens on."""
+        self.has_quota = False
+        """Whether it refuses what clients publish beyond their quota: with secrets, where there is a C compiler."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -198,19 +201,22 @@ class MosquittoBroker:
     def _launch(self, program: Path) -> None:
         folder = self._folder
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="gridfleet-mosquitto-")
+        scratch = Path(self._scratch.name)
+        users = len(folder.passwords.read_bytes().splitlines()) if folder is not None else 0
         text = configuration(
             list(self._listeners()),
-            Access(folder.passwords, folder.acl) if folder is not None else None,
+            Access(folder.passwords, folder.acl, users) if folder is not None else None,
             version=version_of(program),
             store=self._store,
             # Started by root, Mosquitto would change to a user who may not read the secrets again.
             user=pwd.getpwuid(os.geteuid()).pw_name,
             plugins=_plugins(),
             bridge=self._bridge_with_login(),
+            quota_plugin=self._write_plugin(scratch) if folder is not None else None,
         )
-        config = Path(self._scratch.name) / "mosquitto.conf"
+        config = scratch / "mosquitto.conf"
         config.write_text(text, encoding="utf-8")
-        log_path = Path(self._scratch.name) / "log"
+        log_path = scratch / "log"
         setpriv = shutil.which("setpriv")  # the kernel then stops it when the parent ends
         wrapper = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
         with log_path.open("ab") as log:
@@ -228,6 +234,17 @@ class MosquittoBroker:
                 raise BrokerError(f"Mosquitto does not answer on port {waiting[0]}: {_last_line(log_path)}")
             waiting = [port for port in waiting if not _accepts(port, self._host)]
             time.sleep(0.01)
+
+    def _write_plugin(self, folder: Path) -> Path | None:
+        """Write the plugin that counts what each client publishes; return None where there is no C compiler."""
+        plugin = compiled_plugin()
+        if plugin is None:
+            return None
+        path = folder / "quota.so"
+        if not path.is_file():  # Mosquitto may have the former one mapped
+            path.write_bytes(plugin)
+        self.has_quota = True
+        return path
 
     def _stop(self, how: signal.Signals) -> None:
         if self._child is not None:

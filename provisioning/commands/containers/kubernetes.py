@@ -162,7 +162,7 @@ def _broker(
             own, site, users, cluster=cluster, cookie=read_or_make_token(folder / "emqx-cookie")
         )
     return files | {
-        "mosquitto.conf": mosquitto_conf(websockets=False),
+        "mosquitto.conf": mosquitto_conf(len(users), websockets=False),
         "passwords": own.passwords.read_bytes(),
         "acl": own.acl.read_bytes(),
     }

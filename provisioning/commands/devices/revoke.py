@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 HELP: Final = "lock out an enrolled device"
 DESCRIPTION: Final = (
     "Revoke a device's certificate, delete its password, key and access rules, and make the broker on this machine\n"
-    "that uses these secrets reload them. The device is disconnected, its retained presence becomes offline, and it\n"
-    "cannot log in again."
+    "that uses these secrets reload them. The device is disconnected, the site learns that it is offline, its\n"
+    "retained messages are cleared, and it cannot log in again."
 )
 EXAMPLES: Final = (
     "gridfleet device revoke my-charger",
@@ -31,8 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker",
         metavar="URL",
-        help="the site's broker, mqtts://…, whose retained presence becomes offline (default: the one on this machine "
+        help="the site's broker, mqtts://…, that has the device's retained messages (default: the one on this machine "
         "that uses these secrets)",
+    )
+    parser.add_argument(
+        "--user",
+        metavar="NAME",
+        help="clear what the device has retained on any topic; this user, one that receives everything and that no "
+        "program uses now, looks for it (default: presence, state and discovery are cleared)",
     )
 
 
@@ -47,10 +53,13 @@ def execute(arguments: argparse.Namespace) -> int:
     url = arguments.broker or broker_in_use(directory)
     problem = "no broker was found: name it with --broker"
     session = None
+    retained: list[str] = []
     if url is not None:
         address = BrokerAddress.parse(url)
         try:  # the files of the login are about to be deleted
-            session = partial(end_session, address, arguments.id, _login(directory, arguments.id, address))
+            retained = _retained(directory, arguments.id, address, arguments.user)
+            login = _login(directory, arguments.id, address)
+            session = partial(end_session, address, arguments.id, login, retained)
         except BrokerError as error:  # the device loses its rights all the same
             problem = str(error)
     remaining = revoke(directory, arguments.id)
@@ -76,7 +85,24 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     else:
         print("Presence  offline")
+        print(f"Cleared   {len(retained)} retained messages")
     return ExitCode.SUCCESS
+
+
+def _retained(directory: Path, name: str, address: "BrokerAddress", reader: str | None) -> list[str]:
+    """Return the topics of a device's retained messages; raise BrokerError where the reader may not log in."""
+    from gridfleet.broker.access_control import retained_topics
+    from gridfleet.broker.credentials import SecretsFolder
+    from gridfleet.provisioning.clients.retained import read_retained, topics_by_sender
+    from gridfleet.provisioning.site.user_registry import read_registry
+
+    registry = read_registry(SecretsFolder(directory))
+    user = registry.find(name)
+    known = [] if user is None else [*retained_topics(registry.site, user)]
+    if reader is None:
+        return known
+    found = read_retained(address, registry.site, _login(directory, reader, address))
+    return sorted({*known, *topics_by_sender(registry.site, found).get(name, ())})
 
 
 def _login(directory: Path, name: str, address: "BrokerAddress") -> "Login":

@@ -25,6 +25,10 @@ EVERY_INTERFACE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared only
 PORT: Final = 1883
 TLS_PORT: Final = 8883
 MAX_PORT: Final = 65_535
+NO_QUOTA: Final = (
+    "Quotas    not at the broker, only at receivers: without a C compiler (sudo apt-get install gcc libc6-dev)\n"
+    "          one device can flood it"
+)
 RUMQTTD_LIMITS: Final = (
     "rumqttd has no TLS, users or access rules, and loses retained messages when it stops.\n"
     "Use it on one machine only; for a network: sudo apt-get install mosquitto"
@@ -122,12 +126,15 @@ def _mosquitto(arguments: argparse.Namespace) -> int:
         ) as broker,
     ):
         user.note(broker.url)
-        lines = _outer_addresses(secrets, arguments.host, broker.ports.tls)
-        print("\n".join([f"Broker    {broker.url} (Mosquitto)", *lines]), flush=True)
-        if bridge is not None:
-            print(f"Bridge    {bridge}", flush=True)
-        if broker.ports.websockets is not None:
-            print(f"WebSocket port {broker.ports.websockets}", flush=True)
+        outer = _outer_addresses(secrets, arguments.host, broker.ports.tls)
+        lines = [
+            f"Broker    {broker.url} (Mosquitto)",
+            *outer,
+            *([NO_QUOTA] if secrets is not None and not broker.has_quota else []),
+            *([f"Bridge    {bridge}"] if bridge is not None else []),
+            *([f"WebSocket port {broker.ports.websockets}"] if broker.ports.websockets is not None else []),
+        ]
+        print("\n".join(lines), flush=True)
         return _wait(signals, lambda: broker.ended, broker.reload)
 
 

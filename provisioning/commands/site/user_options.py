@@ -19,6 +19,7 @@ _OPTIONS: Final = {
     "--processes": "processes",
     "--shared": "shared",
     "--bridged": "bridged",
+    "--home-assistant": "home_assistant",
     "--set": "changes",
 }
 """The options that need a scenario, with the names of their values."""
@@ -74,6 +75,12 @@ def add_users(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let another broker of the site connect as `bridge`; it may publish everything for every user",
     )
+    group.add_argument(
+        "--home-assistant",
+        action="store_true",
+        help="let each device publish its own Home Assistant discovery message (`run` and `site fleet` "
+        "--home-assistant); without it no device may",
+    )
     add_set(group)
 
 
@@ -107,5 +114,6 @@ def users_of(arguments: argparse.Namespace) -> "tuple[str, list[Identity]]":
         processes=1 if arguments.processes is None else arguments.processes,
         shared=arguments.shared,
         bridged=arguments.bridged,
+        discovery=arguments.home_assistant,
     )
     return fleet.scenario.site, with_enrolled(folder, users)
