@@ -1,9 +1,9 @@
-"""Events that explain the curves of a run: settings, storms, outages, devices online or offline, incidents."""
+"""Events that explain the curves of a run: settings, storms, outages, incidents, devices offline or suspended."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from gridfleet.broker.protocol.messages import Incident, Presence, Settings, Tick
+from gridfleet.broker.protocol.messages import Incident, Presence, Settings, Suspension, Tick
 from gridfleet.dashboards.store.rows import EventRow
 
 SITE: Final = "site"
@@ -17,6 +17,8 @@ class EventLog:
 
     def __init__(self) -> None:
         self._offline: set[str] = set()
+        self._suspensions: dict[str, Suspension] = {}
+        """Device -> its last judgement: the broker delivers a retained one again."""
 
     def on_tick(self, last: Tick | None, tick: Tick) -> Iterator[EventRow]:
         """Compare a tick message with the last one: the first begins the run, others may change settings."""
@@ -36,6 +38,21 @@ class EventLog:
         elif known and device not in self._offline and tick >= 0:
             self._offline.add(device)
             yield EventRow(tick, simulated_ms, "offline", device, f"{device} is offline")
+
+    def on_suspension(
+        self, tick: int, simulated_ms: int, device: str, suspension: Suspension
+    ) -> Iterator[EventRow]:
+        """Report that nobody deals with a device for a time, and why, or that an operator ends this."""
+        if self._suspensions.get(device) == suspension:
+            return
+        self._suspensions[device] = suspension
+        if suspension.lifts:
+            what, text = "lifted", f"{device} is no longer suspended: {suspension.lie}"
+        else:
+            what = "suspended"
+            text = f"{device} is suspended until tick {suspension.until_tick}: {suspension.lie}"
+        detail = f": {suspension.evidence}" if suspension.evidence else ""
+        yield EventRow(max(tick, 0), simulated_ms, what, device, text + detail)
 
 
 def incident_row(tick: int, simulated_ms: int, device: str, incident: Incident) -> EventRow:

@@ -34,6 +34,7 @@ from gridfleet.broker.protocol.messages import (
     Residual,
     Supply,
     Surplus,
+    Suspension,
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
@@ -115,7 +116,7 @@ class Recorder:
                 if row is not None and self._observer is not None:
                     self._observer.on_reservation(row)
         else:
-            self._on_other_message(simulated_ms, sender, message)
+            self._on_other_message(simulated_ms, scope, sender, message)
 
     def snapshot(self) -> dict[str, dict[str, int]]:
         """Return what it must remember of reservations that ended long ago, for `restore`."""
@@ -139,7 +140,7 @@ class Recorder:
 
     # --- clock and presence ------------------------------------------------------------------------------
 
-    def _on_other_message(self, simulated_ms: int, sender: str, message: Message) -> None:
+    def _on_other_message(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         if isinstance(message, Tick):
             if sender == CLOCK_ID:
                 self._on_tick(message)
@@ -157,6 +158,8 @@ class Recorder:
             )
         elif isinstance(message, Incident):
             self._add_events([incident_row(self._now_tick, simulated_ms, sender, message)])
+        elif isinstance(message, Suspension):
+            self._add_events(self._events.on_suspension(self._now_tick, simulated_ms, scope, message))
         elif isinstance(message, Correction) and self._now_tick in self._records:
             self._records[self._now_tick].market.count(sender)
 

@@ -6,7 +6,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from gridfleet.broker.protocol.messages import Facts, Message, Suspension, Tick
+from gridfleet.broker.protocol.messages import Facts, Message, Phase, Suspension, Tick
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Finding
@@ -87,6 +87,7 @@ class Recording:
             self.store.put_facts(facts)
         self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms, specification_of=specification_of)
         self._judge = Judge()
+        self._judgements: list[tuple[str, Suspension]] = []
         self._collector = (
             None
             if sink is None
@@ -109,14 +110,21 @@ class Recording:
             self._collector.receive(simulated_ms, scope, sender, message)
         self._recorder.receive(simulated_ms, scope, sender, message)
         self._auditor.receive(simulated_ms, scope, sender, message)
-        if isinstance(message, Tick | Facts):
-            self._judge.on_site_message(message)
+        if isinstance(message, Tick):
+            self._judge.on_tick(message)
+            if message.phase is Phase.BID:
+                self._judgements += self._judge.judge(self._auditor.accusations())
+        elif isinstance(message, Facts):
+            self._judge.on_facts(message)
+        elif isinstance(message, Suspension):
+            self._judge.on_suspension(scope, message)
         if self._trace is not None:
             self._trace.receive(simulated_ms, scope, sender, message)
 
     def judgements(self) -> list[tuple[str, Suspension]]:
-        """Return the suspensions that follow from what was received since the last call, by device."""
-        return self._judge.judge(self._auditor.accusations())
+        """Return the suspensions since the last call, by device; they are judged when a tick begins."""
+        found, self._judgements = self._judgements, []
+        return found
 
     def note_gap(self) -> None:
         """Note that messages may be missing here, as after a lost connection."""

@@ -214,7 +214,7 @@ class Agent:
         if handler is None:
             if isinstance(message, Suspension):
                 if self.trust.enabled:
-                    self.trust.register.apply(scope, sender, message)
+                    self.trust.judge(scope, sender, message)
                 return NOTHING
             if isinstance(message, Registration):
                 if self.trust.enabled and sender == CLOCK_ID:

@@ -8,9 +8,11 @@ from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Tick
+from gridfleet.broker.protocol.messages import Grant, Phase, Tick
+from gridfleet.broker.protocol.publication import publication
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
+from gridfleet.devices.trust.register import Judge
 
 LOG: Final = logging.getLogger(__name__)
 LISTENER_ID: Final = "recorder-of-a-run"
@@ -28,8 +30,13 @@ class SiteListener:
         credentials: Credentials = ADDRESS_CREDENTIALS,
         *,
         on_reconnect: Callable[[], None] | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        """`on_reconnect` is called when a lost connection is back: messages may have been missed."""
+        """`on_reconnect` is called when a lost connection is back: messages may have been missed.
+
+        `judge` is asked when a tick begins for suspensions, which are published as the recorder's.
+        """
+        self._judge = judge
         self._on_reconnect = on_reconnect
         self._was_online = False
         self._decoder = decoder
@@ -60,6 +67,12 @@ class SiteListener:
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             for receive in self._receivers:
                 receive(self.now_ms, address.scope, address.sender, message)
+            if self._judge is not None and isinstance(message, Tick) and message.phase is Phase.BID:
+                for device, suspension in self._judge():
+                    topic, payload, qos, retain = publication(
+                        self._decoder.site, suspension, device, RECORDER_ID
+                    )
+                    self.connection.publish(topic, payload, qos=qos, retain=retain)
 
     def _refuse(self, topic_name: str, error: GridFleetError | str) -> None:
         is_flood = isinstance(error, PayloadError) and error.reason == FLOOD  # the quota logs it

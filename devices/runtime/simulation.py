@@ -7,7 +7,7 @@ matter. The clock runs in its real-time mode, and the simulation's time is its r
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
@@ -15,7 +15,7 @@ from typing import Final
 
 from gridfleet.broker.protocol.codec import decode, encode
 from gridfleet.broker.protocol.decoder import MessageReceiver
-from gridfleet.broker.protocol.messages import Message, Mode, Phase, Role, Suspension, Tick
+from gridfleet.broker.protocol.messages import Message, Mode, Phase, Role, Tick
 from gridfleet.broker.protocol.topics import ALL, CLOCK_ID, RECORDER_ID, WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
 from gridfleet.devices.agents.base import Agent, Out
@@ -26,6 +26,7 @@ from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.network_faults import Faults, FaultyNetwork
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice
 from gridfleet.devices.trust.liars.rights import Rights
+from gridfleet.devices.trust.register import Judge
 
 
 class _Node:
@@ -45,8 +46,6 @@ class _Node:
         """What a liar may publish; None for an honest agent, which publishes nothing else."""
 
 
-Judge = Callable[[], Iterable[tuple[str, Suspension]]]
-"""Returns who is to be suspended from the next tick on, since the last call."""
 _Delivery = tuple[Sequence[_Node], _Node, str, Message]
 """Receivers, sender, scope, message."""
 _AT_ONCE: Final = (0,)

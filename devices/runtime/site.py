@@ -19,6 +19,7 @@ from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.fleet_process import POLL_S, START_S, DeviceGroup
 from gridfleet.devices.runtime.listener import SiteListener
+from gridfleet.devices.trust.register import Judge
 
 CONNECT_S: Final = 5.0
 """Seconds that the broker may take to accept the first connections."""
@@ -43,11 +44,13 @@ class SiteRun:
         credentials: Credentials = ADDRESS_CREDENTIALS,
         discoverable: bool = False,
         on_gap: Callable[[], None] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """Prepare a run.
 
-        `receivers` are called with every message; `on_gap` is called when they may have missed one. `discoverable`
-        publishes every device to Home Assistant.
+        `receivers` are called with every message; `on_gap` is called when they may have missed one. `judge` is asked
+        once a tick for suspensions by the run's auditor, which the listener publishes. `discoverable` publishes every
+        device to Home Assistant.
         """
         self.fleet = fleet
         self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
@@ -56,6 +59,7 @@ class SiteRun:
         self._credentials = credentials
         self._discoverable = discoverable
         self._on_gap = on_gap
+        self._judge = judge
         self._ended = False
 
     def run(self, progress: Callable[["SiteRun"], bool] | None = None) -> None:
@@ -67,7 +71,9 @@ class SiteRun:
         with MqttLoop(self._address, schema=SCHEMA) as loop:
             decoder = SiteDecoder(self.fleet.scenario.site)
             credentials = self._credentials
-            listener = SiteListener(loop, decoder, self._receivers, credentials, on_reconnect=self._on_gap)
+            listener = SiteListener(
+                loop, decoder, self._receivers, credentials, on_reconnect=self._on_gap, judge=self._judge
+            )
             clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)
             raise_descriptor_limit(len(self.fleet.ids))

@@ -1,10 +1,12 @@
 """The site's register as the agents of one process know it: each device's limits, and who is suspended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import Limits, Packages, Registration, Suspension
 
+Judge = Callable[[], Iterable[tuple[str, Suspension]]]
+"""Returns whom the site's auditor suspends from the next tick on, since the last call: device and judgement."""
 NO_LIMITS: Final = Limits()
 """The limits of a device that the register does not know."""
 NO_ENTRIES: Final[Mapping[str, Registration]] = {}
@@ -98,7 +100,12 @@ class Register:
         return allowed
 
     def apply(self, device: str, judge: str, suspension: Suspension) -> None:
-        """Take a judgement: the latest of each judge counts, and that of an operator replaces the auditor's."""
+        """Take a judgement: the latest of each judge counts, and that of an operator replaces the auditor's.
+
+        A device of the site is no judge, whatever its broker lets it publish.
+        """
+        if self.limits(judge) is not NO_LIMITS:
+            return
         if suspension.epoch > self._epoch:
             self._epoch = suspension.epoch
             self.judgements.clear()

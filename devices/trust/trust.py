@@ -6,6 +6,7 @@ everything, may suspend a device for all. Nothing here accuses anybody in public
 
 from typing import Final
 
+from gridfleet.broker.protocol.messages import Suspension
 from gridfleet.devices.trust.announcements import NOTHING_HEARD, Announcements
 from gridfleet.devices.trust.register import Register
 
@@ -36,6 +37,12 @@ class Trust:
         if self.lied is _NOBODY:
             self.lied = {}
         self.lied[device] = tick + 1 + self.register.suspension_ticks
+
+    def judge(self, device: str, judge: str, suspension: Suspension) -> None:
+        """Take a judgement of a device; the end of a suspension also ends what this agent holds against it."""
+        self.register.apply(device, judge, suspension)
+        if suspension.lifts:
+            self.lied.pop(device, None)
 
     def avoids(self, device: str, tick: int) -> bool:
         """Return whether to have no dealings with a device in a tick: it has lied, or is suspended."""

@@ -113,6 +113,7 @@ def run(  # noqa: PLR0913 - each is named where it is called
             seconds_per_tick=tick_s,
             receivers=(recorded.receive,),
             on_gap=recorded.note_gap,
+            judge=recorded.judgements,
         )
         follow = _TickCallback(on_tick)
         site.run(lambda running: follow(running.clock.tick))

@@ -6,7 +6,7 @@ from gridfleet.provisioning.commands import completion
 from gridfleet.provisioning.commands.command import Command, Group, Section, command_of, commands_by_path
 from gridfleet.provisioning.commands.containers import compose, kubernetes
 from gridfleet.provisioning.commands.devices import bundle, device, doctor, enrol, flash, revoke, upgrade
-from gridfleet.provisioning.commands.live import console, set_control, watch
+from gridfleet.provisioning.commands.live import console, set_control, trust, watch
 from gridfleet.provisioning.commands.runs import compare, replay, report, run, simulate, sweep
 from gridfleet.provisioning.commands.scenarios import check, list_scenarios, show
 from gridfleet.provisioning.commands.services import broker_check, grafana, health, influx
@@ -120,7 +120,12 @@ TREE: Final = (
     ),
     Section(
         "live view and control",
-        (command_of("watch", watch), command_of("set", set_control), command_of("console", console)),
+        (
+            command_of("watch", watch),
+            command_of("set", set_control),
+            command_of("trust", trust),
+            command_of("console", console),
+        ),
     ),
     Section("scenarios, sites, devices", (SCENARIO, SITE, DEVICE)),
     Section("deployment and services", (DEPLOY, BROKER, INFLUX, GRAFANA, command_of("health", health))),

@@ -74,3 +74,8 @@ class Suspension(Message):
     """The first tick in which it may take part again."""
     epoch: TickNumber = 0
     """The run of the clock in which it was judged: a new run begins without suspensions."""
+
+    @property
+    def lifts(self) -> bool:
+        """Whether it ends an earlier suspension instead of beginning one."""
+        return self.until_tick <= self.since_tick

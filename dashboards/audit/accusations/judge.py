@@ -16,11 +16,17 @@ class Judge:
         self._tick = -1
         self._epoch = 0
 
-    def on_site_message(self, tick: Tick | Facts) -> None:
-        """Note the site's tick, and how long suspensions last; a new run begins without suspensions."""
-        if isinstance(tick, Facts):
-            self._suspension_ticks = tick.suspension_ticks
-            return
+    def on_facts(self, facts: Facts) -> None:
+        """Note how long suspensions last."""
+        self._suspension_ticks = facts.suspension_ticks
+
+    def on_suspension(self, device: str, suspension: Suspension) -> None:
+        """Note a judgement: who is no longer suspended may be judged again, who is needs no second suspension."""
+        if suspension.epoch == self._epoch:
+            self._until[device] = suspension.until_tick
+
+    def on_tick(self, tick: Tick) -> None:
+        """Note the site's tick; a new run begins without suspensions."""
         if tick.epoch > self._epoch:
             self._epoch = tick.epoch
             self._until.clear()

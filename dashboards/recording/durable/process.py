@@ -12,6 +12,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials, PersistentSession
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
 from gridfleet.broker.protocol.codec import SCHEMA
+from gridfleet.broker.protocol.publication import publication
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.durable.recorder import DurableRecorder
@@ -189,9 +190,15 @@ class RecorderProcess:
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         self._recorder.receive(topic, payload, time.time_ns() // 1_000_000, retained=retained)
+        self._publish_judgements()
         if not self._sync_due:
             self._sync_due = True
             self._loop.call_later(SYNC_S, self._sync)
+
+    def _publish_judgements(self) -> None:
+        for device, suspension in self._recorder.judgements():
+            topic, payload, qos, retain = publication(self._site, suspension, device, RECORDER_ID)
+            self._connection.publish(topic, payload, qos=qos, retain=retain)
 
     def _sync(self) -> None:
         self._sync_due = False
@@ -212,6 +219,7 @@ class RecorderProcess:
             )
             self._recorder.note_gap(time.time_ns() // 1_000_000)
         report(f"connected, recording {self._site}")
+        self._publish_judgements()
         self._loop.call_later(0.0, self._write_status)
 
     def on_problem(self, reason: str, report: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Message, Tick
+from gridfleet.broker.protocol.messages import Grant, Message, Suspension, Tick
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.audit.specifications import SpecificationOf
@@ -130,6 +130,10 @@ class DurableRecorder:
                 self._segments.delete_before(self._time.tick.tick)
         if run.ended:
             run.finish(self._sync_points)
+
+    def judgements(self) -> list[tuple[str, Suspension]]:
+        """Return the suspensions to publish since the last call, by device; after a replay those of the whole run."""
+        return [] if self._run is None else self._run.judgements()
 
     # --- status ------------------------------------------------------------------------------------------
 

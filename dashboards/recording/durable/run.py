@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.errors import StoreError, error_reason
-from gridfleet.broker.protocol.messages import ClockState, Message
+from gridfleet.broker.protocol.messages import ClockState, Message, Suspension
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.recording.recording import STORE, Recording
 from gridfleet.dashboards.store.rows import RunFacts
@@ -68,6 +68,10 @@ class DurableRun:
     def breaches(self) -> dict[str, int]:
         """How often each broken invariant was breached so far, by its name."""
         return {each.name: each.breaches for each in self._recording.findings if not each.holds}
+
+    def judgements(self) -> list[tuple[str, Suspension]]:
+        """Return the suspensions that follow from what was received since the last call, by device."""
+        return self._recording.judgements()
 
     def receive(self, serial: int, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Record a message; `serial` is its number in the journal."""

@@ -132,6 +132,7 @@ def execute(arguments: argparse.Namespace) -> int:
             mode=Mode(mode),
             seconds_per_tick=seconds_per_tick,
             receivers=(recorded.receive, price.receive),
+            judge=recorded.judgements,
             credentials=credentials,
             discoverable=arguments.home_assistant,
             on_gap=recorded.note_gap,
