@@ -32,13 +32,14 @@ from gridfleet.broker.protocol.messages import (
     Role,
     State,
     Supply,
+    Suspension,
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCKS, MESSAGE_TYPES, CellRange, MessageType, Scope
 from gridfleet.dashboards.console.phase_steps import STEPS
 
 READ: Final = (
-    Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Receipt, Call, Lease, Decline,
+    Tick, Facts, Control, Presence, FleetPresence, State, Supply, Bid, Receipt, Call, Lease, Decline, Suspension,
 )  # fmt: skip
 """The messages that the page reads; it publishes controls."""
 _HEAD: Final = """\

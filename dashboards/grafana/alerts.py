@@ -107,6 +107,18 @@ RULES: Final = (
         page="gridfleet-health",
     ),
     Rule(
+        uid="gridfleet-device-suspended",
+        title="Device suspended",
+        summary="{{ .Values.last.Value }} devices of site {{ .Labels.site }} are suspended for a lie.",
+        action="gridfleet trust shows who, the evidence and until when, and lifts a suspension.",
+        query=live_status("suspended"),
+        minutes=5,
+        threshold=0,
+        pending_for="0s",
+        severity="critical",
+        page="gridfleet-health",
+    ),
+    Rule(
         uid="gridfleet-invariant-breached",
         title="Invariant breached",
         summary="The auditor found {{ .Values.last.Value }} breaches in the run {{ .Labels.run }}.",

@@ -6,6 +6,8 @@ from typing import Final
 from gridfleet.broker.protocol.messages import Incident, Presence, Settings, Suspension, Tick
 from gridfleet.dashboards.store.rows import EventRow
 
+SUSPENDED: Final = "suspended"
+REINSTATED: Final = "reinstated"
 SITE: Final = "site"
 """The subject of events that are about no single device."""
 _NOT_LISTED: Final = frozenset({"note", "outage_s"})
@@ -19,13 +21,21 @@ class EventLog:
         self._offline: set[str] = set()
         self._suspensions: dict[str, Suspension] = {}
         """Device -> its last judgement: the broker delivers a retained one again."""
+        self._until: dict[str, int] = {}
+        """Suspended device -> the tick in which it takes part again."""
 
     def on_tick(self, last: Tick | None, tick: Tick) -> Iterator[EventRow]:
         """Compare a tick message with the last one: the first begins the run, others may change settings."""
         if last is None:
             yield EventRow(tick.tick, tick.simulated_ms, "begin", SITE, "the run begins")
-        elif last.settings is not tick.settings and last.settings != tick.settings:
+            return
+        if last.settings is not tick.settings and last.settings != tick.settings:
             yield from _changes(last.settings, tick)
+        if self._until and last.tick != tick.tick:
+            for device in sorted(name for name, until in self._until.items() if until <= tick.tick):
+                del self._until[device]
+                text = f"{device} takes part again: its suspension is over"
+                yield EventRow(tick.tick, tick.simulated_ms, REINSTATED, device, text)
 
     def on_presence(
         self, tick: int, simulated_ms: int, device: str, presence: Presence, *, known: bool
@@ -47,9 +57,13 @@ class EventLog:
             return
         self._suspensions[device] = suspension
         if suspension.lifts:
-            what, text = "lifted", f"{device} is no longer suspended: {suspension.lie}"
+            self._until.pop(device, None)
+            what, text = REINSTATED, f"{device} takes part again: {suspension.lie}"
+        elif suspension.until_tick <= tick:
+            return  # of an earlier run, or served already
         else:
-            what = "suspended"
+            self._until[device] = suspension.until_tick
+            what = SUSPENDED
             text = f"{device} is suspended until tick {suspension.until_tick}: {suspension.lie}"
         detail = f": {suspension.evidence}" if suspension.evidence else ""
         yield EventRow(max(tick, 0), simulated_ms, what, device, text + detail)

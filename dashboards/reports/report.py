@@ -12,6 +12,7 @@ from gridfleet.broker.protocol.units import WH_PER_KWH
 from gridfleet.broker.simulated_time import minute_text
 from gridfleet.dashboards.kind_names import plural, singular
 from gridfleet.dashboards.plots.catalog import plots_of, render_all
+from gridfleet.dashboards.recording.events import SUSPENDED
 from gridfleet.dashboards.reports.html_page import document, facts_list, figure_html, table
 from gridfleet.dashboards.reports.metrics import metric_values, metrics_of, number_text, page_unit
 from gridfleet.dashboards.reports.own_figures import own_figures_html
@@ -54,6 +55,7 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
         f'<p class="lead">{escape(" ".join(summary_sentences(store)))}</p>',
         _facts(store),
         verdict_html(store.invariants()),
+        _suspensions(store),
         _segments(store),
         "<h2>Key figures</h2>",
         _key_figures(store),
@@ -190,6 +192,18 @@ def _events(store: Store) -> str:
     ]
     more = f"<p>… and {len(events) - MAX_EVENTS} more.</p>" if len(events) > MAX_EVENTS else ""
     return "<h2>Events</h2>\n" + table(("Simulated time", "Event", "Subject", "Description"), rows) + more
+
+
+def _suspensions(store: Store) -> str:
+    """Return a table of the devices that were suspended, each with its first lie; nothing where there were none."""
+    first = {event.subject: event for event in reversed([*store.events()]) if event.kind == SUSPENDED}
+    if not first:
+        return ""
+    rows = [(device, minute_text(first[device].simulated_ms), first[device].text) for device in sorted(first)]
+    more = f"<p>… and {len(rows) - MAX_EVENTS} more.</p>" if len(rows) > MAX_EVENTS else ""
+    heads = ("Device", "Simulated time", "Lie and evidence")
+    what = "<p>The auditor found a provable lie of these devices; nobody dealt with them for a time.</p>"
+    return "<h2>Suspended devices</h2>\n" + what + table(heads, rows[:MAX_EVENTS]) + more
 
 
 def _footer(version: str) -> str:

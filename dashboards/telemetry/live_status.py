@@ -7,6 +7,7 @@ last minutes. So the recorder writes every few real seconds what the last points
 from collections.abc import Mapping
 from typing import Final
 
+from gridfleet.dashboards.recording.events import REINSTATED, SUSPENDED
 from gridfleet.dashboards.telemetry.points import Point, Value
 from gridfleet.dashboards.telemetry.table import AUDIT, DEVICE, EVENT, FLEET, GRID, LIVE_STATUS
 
@@ -45,7 +46,15 @@ class LiveStatus:
                 self._faulty.add(tags["device"])
             else:
                 self._faulty.discard(tags["device"])
-        elif point.measurement == EVENT.name and tags["what"] == "end":
+        elif point.measurement == EVENT.name:
+            self._on_event(tags["what"], tags["device"])
+
+    def _on_event(self, what: str, device: str) -> None:
+        if what == SUSPENDED:
+            self._suspended.add(device)
+        elif what == REINSTATED:
+            self._suspended.discard(device)
+        elif what == "end":
             self._reset()
 
     def point(self, time_ms: int) -> Point | None:
@@ -62,6 +71,7 @@ class LiveStatus:
             "online": online,
             "missing": devices - online,
             "faulty": len(self._faulty),
+            "suspended": len(self._suspended),
             "breaches": sum(self._breaches.values()),
             "reactor_share": sum(_whole(cell, "reactor_wh") for cell in cells) / sold if sold else 0.0,
         }
@@ -72,6 +82,7 @@ class LiveStatus:
         self._fleet: dict[tuple[str, str, str], Mapping[str, Value | None]] = {}
         self._breaches: dict[str, int] = {}
         self._faulty: set[str] = set()
+        self._suspended: set[str] = set()
 
 
 def _whole(fields: Mapping[str, Value | None], name: str) -> int:

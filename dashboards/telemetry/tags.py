@@ -39,12 +39,17 @@ BANDS: Final = tuple(f"{band / 20:.2f}" for band in range(21))
 STATUSES: Final = ("parked", "driving", "heading", "charging", "stranded")
 OUTCOMES: Final = ("charged", "interrupted", "cancelled", "expired", "unserved", "open")
 REASONS: Final = frozenset({
-    "broken promise", "clearing rule", "clock", "control", "denied", "duplicate", "early", "energy", "flood", "greedy",
-    "invalid", "late", "malformed", "offline", "oversized", "port", "presence", "price", "ranking", "receipt",
-    "refused", "sender", "sensor", "stale", "topic", "unexpected", "unknown", "version", "weather",
+    "avoided", "award beyond supply", "bid beyond limits", "broken promise", "call beyond battery",
+    "clearing rule", "clock", "control", "denied", "duplicate", "early", "energy", "flood", "greedy", "invalid",
+    "late", "malformed", "offer beyond call", "offline", "oversized", "port", "presence", "price", "ranking",
+    "receipt", "refused", "request beyond limits", "sender", "sensor", "stale", "supply beyond limits", "topic",
+    "unexpected", "unknown", "version", "weather",
 })  # fmt: skip
 """Why a device refuses a message, or a charger declines a call; a test finds every reason that the devices have."""
-EVENTS: Final = ("begin", "end", "settings", "storm", "storm-end", "drill", "online", "offline", "incident")
+EVENTS: Final = (
+    "begin", "end", "settings", "storm", "storm-end", "drill", "online", "offline", "suspended", "reinstated",
+    "incident",
+)  # fmt: skip
 PARTS: Final = ("contactor", "brake", "anemometer", "vane", "adc", "current", "voltage")
 OTHER: Final = "other"
 ROLES: Final = frozenset(role.value for role in Role)

@@ -1,15 +1,16 @@
 """The key figures of a run and the auditor's verdict, as about twenty lines of plain text."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan
 from typing import Final
 
+from gridfleet.dashboards.recording.events import SUSPENDED
 from gridfleet.dashboards.recording.recording import BREACHES, FINISHED_KEY
 from gridfleet.dashboards.reports.metrics import METRICS, STORAGE_METRICS, metric_values, number_text
 from gridfleet.dashboards.reports.summary import summarise
 from gridfleet.dashboards.store.database import Store
-from gridfleet.dashboards.store.rows import Invariant
+from gridfleet.dashboards.store.rows import EventRow, Invariant
 from gridfleet.provisioning.cli.terminal import coloured
 
 GROUPS: Final = {
@@ -36,6 +37,7 @@ GROUPS: Final = {
 _METRIC: Final = {metric.name: metric for metric in (*METRICS, *STORAGE_METRICS)}
 _GROUP_WIDTH: Final = 10
 _LINE: Final = 100
+_MAX_SUSPENDED: Final = 8
 _TITLE_WIDTH: Final = max(len(_METRIC[name].title) for names in GROUPS.values() for name in names) + 2
 
 
@@ -54,10 +56,24 @@ def key_figures(store: Store) -> str:
             unit = "" if isnan(found[name]) else metric.unit
             title = f"{metric.title:<{_TITLE_WIDTH}}"
             lines.append(f"{'' if row else group:<{_GROUP_WIDTH}}{title}{number:>10} {unit}".rstrip())
+    lines += suspension_lines(store.events())
     finished = bool(store.meta(FINISHED_KEY, default=False))
     return "\n".join(
         [*lines, *verdict_lines(store.invariants(), store.meta(BREACHES, {}), finished=finished)]
     )
+
+
+def suspension_lines(events: Iterable[EventRow]) -> list[str]:
+    """Return who was suspended in a run and for which lie, each device once; nothing where nobody was."""
+    found = {event.subject: event.text for event in reversed([*events]) if event.kind == SUSPENDED}
+    texts = [
+        textwrap.shorten(found[device], _LINE - _GROUP_WIDTH, placeholder=" …") for device in sorted(found)
+    ]
+    more = len(texts) - _MAX_SUSPENDED
+    if more > 0:
+        texts[_MAX_SUSPENDED:] = [f"and {more} more: the report lists the events"]
+    heads = ["Suspended", *[""] * len(texts)]
+    return [f"{head:<{_GROUP_WIDTH}}{text}" for head, text in zip(heads, texts, strict=False)]
 
 
 def verdict_lines(

@@ -57,9 +57,16 @@ const REASONS: Readonly<Record<string, string>> = {
   topic: 'unknown topic',
   unexpected: 'unexpected message',
   sender: 'not for its sender to publish',
+  avoided: 'sender is avoided',
+  'bid beyond limits': 'bid beyond the limits of its sender',
+  'request beyond limits': 'request beyond the limits of its sender',
+  'supply beyond limits': 'supply beyond the limits of its sender',
+  'award beyond supply': 'award beyond the announced supply',
+  'offer beyond call': 'offer beyond the call',
+  'call beyond battery': 'call beyond the battery of its sender',
 };
 
-export type EventKind = 'setting' | 'online' | 'offline' | 'refused' | 'run';
+export type EventKind = 'setting' | 'online' | 'offline' | 'refused' | 'suspended' | 'run';
 export interface LogEntry {
   id: number;
   /** Simulated time, in ms; NaN before the first tick. */

@@ -69,6 +69,7 @@ export const FactsSchema = v.strictObject({
   reactor_price_ueur_per_kwh: integer(0, 1_000_000_000),
   clearing_rules: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(256)), []),
   offer_rankings: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(256)), []),
+  suspension_ticks: v.optional(integer(0, 2_147_483_647), 0),
 });
 export type Facts = v.InferOutput<typeof FactsSchema>;
 
@@ -116,6 +117,7 @@ export const ChargerStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.literal('charger'),
   demand_wh: integer(0, 1_000_000_000_000),
   bought_wh: integer(0, 1_000_000_000_000),
@@ -145,6 +147,7 @@ export const ClockStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.literal('clock'),
   mode: v.picklist(MODES),
   paused: v.boolean(),
@@ -166,6 +169,7 @@ export const ConsumerStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.literal('consumer'),
   demand_wh: integer(0, 1_000_000_000_000),
   bought_wh: integer(0, 1_000_000_000_000),
@@ -184,6 +188,7 @@ export const ProducerStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.picklist(['producer', 'grid-supply']),
   generated_wh: integer(0, 1_000_000_000_000),
   sold_wh: integer(0, 1_000_000_000_000),
@@ -205,6 +210,7 @@ export const StorageStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.literal('storage'),
   demand_wh: integer(0, 1_000_000_000_000),
   bought_wh: integer(0, 1_000_000_000_000),
@@ -232,6 +238,7 @@ export const VehicleStateSchema = v.strictObject({
   refused: v.record(text(64), integer(0, 2_147_483_647)),
   kind: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_-]{0,31}$/)),
   figures: v.pipe(v.record(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9_]{0,47}$/)), number(-Infinity, Infinity)), v.maxEntries(32)),
+  avoids: v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)),
   role: v.literal('vehicle'),
   model: text(64),
   consumption_wh_per_km: number(2.22507e-308, Infinity),
@@ -246,7 +253,6 @@ export const VehicleStateSchema = v.strictObject({
   next_stop: v.nullable(v.strictTuple([number(-90, 90), number(-180, 180)])),
   destination: v.nullable(v.strictTuple([number(-90, 90), number(-180, 180)])),
   charger: v.nullable(v.pipe(v.string(), v.regex(ID))),
-  avoids: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(ID))), v.maxLength(16)), []),
 });
 export type VehicleState = v.InferOutput<typeof VehicleStateSchema>;
 
@@ -306,6 +312,15 @@ export const DeclineSchema = v.strictObject({
 });
 export type Decline = v.InferOutput<typeof DeclineSchema>;
 
+export const SuspensionSchema = v.strictObject({
+  lie: text(64),
+  evidence: text(600),
+  since_tick: integer(0, 2_147_483_647),
+  until_tick: integer(0, 2_147_483_647),
+  epoch: v.optional(integer(0, 2_147_483_647), 0),
+});
+export type Suspension = v.InferOutput<typeof SuspensionSchema>;
+
 /** Smallest and largest value of a setting, or the length of its text. */
 export const SETTING_LIMITS = {
   consumer_scale: [0, 2],
@@ -346,5 +361,6 @@ export const MESSAGE_TYPES = {
   call: { scope: ['cell'], clock: 'never', senders: ['vehicle'], cells: 'any', schema: CallSchema },
   lease: { scope: ['device'], clock: 'never', senders: ['charger'], cells: 'any', schema: LeaseSchema },
   decline: { scope: ['device'], clock: 'never', senders: ['charger'], cells: 'any', schema: DeclineSchema },
+  suspension: { scope: ['subject'], clock: 'never', senders: ['operator', 'recorder'], cells: 'any', schema: SuspensionSchema },
 } as const;
 export type MessageType = keyof typeof MESSAGE_TYPES;

@@ -4,11 +4,12 @@ import { checkDevice, decode, DecodeError, unpackBatch, type Decoded, type Publi
 import { Devices, type Device, type DevicePresence, type DeviceState } from './devices';
 import { describeControl, EventLog } from './event-log';
 import { cellsOf, distanceKm, type CellArea } from './geography';
-import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Tick } from './messages';
+import { CLOCK_ID, type Call, type ClockState, type Facts, type Lease, type Presence, type Suspension, type Tick } from './messages';
 import { Run } from './run';
 import { addRefusals, TickHistory, type Refusals } from './tick-totals';
 
 const MAX_CALLS = 50_000;
+const MAX_SUSPENSIONS = 50_000;
 
 export class Site {
   readonly run = new Run();
@@ -19,6 +20,8 @@ export class Site {
   cells: CellArea[] = [];
   /** How many messages were ignored, by reason. */
   readonly rejected: Record<RejectReason, number> = { malformed: 0, schema: 0, sender: 0 };
+  /** The latest judgement of each device, by its id; of two of one tick the one that ends first. */
+  private readonly suspensions = new Map<string, Suspension>();
   private readonly calls = new Map<string, Call>();
   private readonly refusedMessages: Refusals = new Map();
 
@@ -46,6 +49,19 @@ export class Site {
   isOutdated(device: Device): boolean {
     const now = this.tick?.tick ?? 0;
     return !device.online || (device.state !== null && device.state.tick < now - 2);
+  }
+
+  /** The suspension of a device in the present tick; null while it takes part. */
+  suspensionOf(id: string): Suspension | null {
+    const found = this.suspensions.get(id);
+    return found && this.isNow(found) ? found : null;
+  }
+
+  /** Whether a suspension is of this run, and not over; one that begins with the next tick counts. */
+  private isNow(suspension: Suspension): boolean {
+    const { tick } = this;
+    if (tick === null || suspension.epoch !== tick.epoch) return false;
+    return tick.tick < suspension.until_tick && suspension.since_tick < suspension.until_tick;
   }
 
   private countErrors(work: () => void): void {
@@ -103,6 +119,8 @@ export class Site {
         return;
       case 'lease':
         return this.onLease(to, sender, message);
+      case 'suspension':
+        return this.onSuspension(to, sender, message);
       case 'decline':
         return addRefusals(this.history.of(this.tick?.tick ?? 0).declined, message.reason, sender);
     }
@@ -172,6 +190,16 @@ export class Site {
     totals.acceptedKm += distanceKm(call.latitude, call.longitude, at.latitude, at.longitude);
   }
 
+  private onSuspension(device: string, judge: string, suspension: Suspension): void {
+    const before = this.suspensions.get(device);
+    if (before && before.epoch === suspension.epoch && !isLater(suspension, before)) return;
+    if (!before && this.suspensions.size >= MAX_SUSPENSIONS) return;
+    this.suspensions.set(device, suspension);
+    if (this.isNow(suspension)) {
+      this.log.add('suspended', `${device} is suspended until tick ${suspension.until_tick + 1} by ${judge}: ${suspension.lie}`);
+    } else if (before && this.isNow(before)) this.log.add('suspended', `${device} takes part again: ${suspension.lie} (${judge})`);
+  }
+
   private restart(): void {
     this.history.clear();
     this.calls.clear();
@@ -179,6 +207,12 @@ export class Site {
     this.devices.dropStates();
     this.log.add('run', 'A new run begins');
   }
+}
+
+/** Whether a judgement replaces another of the same run: of two of one tick the one that ends first counts. */
+function isLater(one: Suspension, other: Suspension): boolean {
+  if (one.since_tick !== other.since_tick) return one.since_tick > other.since_tick;
+  return one.until_tick < other.until_tick;
 }
 
 function isDevice(presence: Presence): presence is DevicePresence {

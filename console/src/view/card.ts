@@ -43,18 +43,16 @@ export class Card {
     if (this.service.textContent !== text) this.service.textContent = text;
   }
 
-  /** Which chargers a vehicle avoids, or how many vehicles avoid a charger. */
+  /** Which devices a device avoids because of what they did, and how many devices avoid it. */
   private reputation(device: Device): Row[] {
-    if (device.role === 'vehicle') {
-      const avoids = device.state?.role === 'vehicle' ? device.state.avoids : [];
-      return [['Avoids', avoids.length ? avoids.join(', ') : 'no charger']];
+    const avoids = device.state?.avoids ?? [];
+    let others = 0;
+    for (const { state } of this.site.devices.all.values()) if (state?.avoids.includes(device.id)) others += 1;
+    const rows: Row[] = device.role === 'vehicle' || avoids.length ? [['Avoids', avoids.length ? avoids.join(', ') : 'nobody']] : [];
+    if (device.role === 'charger' || others) {
+      rows.push(['Avoided by', others ? `${plain(others)} ${others === 1 ? 'device' : 'devices'}` : 'nobody']);
     }
-    if (device.role !== 'charger') return [];
-    let vehicles = 0;
-    for (const { state } of this.site.devices.all.values()) {
-      if (state?.role === 'vehicle' && state.avoids.includes(device.id)) vehicles += 1;
-    }
-    return [['Avoided by', vehicles ? `${plain(vehicles)} ${vehicles === 1 ? 'vehicle' : 'vehicles'}` : 'no vehicle']];
+    return rows;
   }
 
   private tags(device: Device): void {
@@ -66,6 +64,8 @@ export class Card {
     tags.push(device.online ? ['online', false] : ['offline', true]);
     if (device.via) tags.push([`via ${device.via}`, false]);
     if (state) tags.push([state.measured ? 'measured' : 'simulated', false]);
+    const suspension = this.site.suspensionOf(device.id);
+    if (suspension) tags.push([`suspended until tick ${suspension.until_tick + 1}: ${suspension.lie}`, true]);
     if (device.online && this.site.isOutdated(device)) tags.push([`last report: tick ${(state?.tick ?? 0) + 1}`, true]);
     const holder = get('card-tags');
     const key = JSON.stringify(tags);

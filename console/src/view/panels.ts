@@ -8,7 +8,7 @@ import { STEPS, TICK_MS } from '../model/messages';
 import type { Site } from '../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
-const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', run: '›' } as const;
+const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', suspended: '⊘', run: '›' } as const;
 const MAX_FOUND = 40;
 const STEP_COUNT = Math.max(...Object.values(STEPS).map(([number]) => number));
 /** Wh in a tick times this are W. */

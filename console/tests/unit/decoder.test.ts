@@ -132,5 +132,5 @@ it('subscribes to every message type and to batches', () => {
   expect(filters).toContain('gridfleet/town/tick/+');
   expect(filters).toContain('gridfleet/town/presence/+/+/+');
   expect(filters).toContain('gridfleet/town/batch/+/+/+');
-  expect(filters).toHaveLength(13);
+  expect(filters).toHaveLength(14);
 });

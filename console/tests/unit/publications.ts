@@ -27,7 +27,7 @@ export const presence = (role: string, cell: string, changes: object = {}): obje
   ...changes,
 });
 
-const report = { latitude: 51, longitude: 9, measured: false, power_w: 0, balance_neur: 0, refused: {}, figures: {} };
+const report = { latitude: 51, longitude: 9, measured: false, power_w: 0, balance_neur: 0, refused: {}, figures: {}, avoids: [] };
 
 export const producerState = (number: number, changes: object = {}): object => ({
   ...report,

@@ -16,6 +16,7 @@ const EXAMPLES: Record<Exclude<MessageType, 'presence' | 'state'>, [string[], ob
   bid: [['c'], { tick: 1, packages: lots }],
   receipt: [['a-producer'], { tick: 1, serial: 3, lots }],
   call: [['c'], { ...call, consumption_wh_per_km: 160 }],
+  suspension: [['a-producer'], { lie: 'supply beyond limits', evidence: 'supply of tick 1', since_tick: 2, until_tick: 98 }],
   lease: [['a-vehicle'], { call: 1, energy_wh: 9_000, price_ueur_per_kwh: 500_000, until_ms: 2_000_000 }],
   decline: [['a-vehicle'], { call: 1, reason: 'port' }],
 };

@@ -83,6 +83,7 @@ EVENTS: Final = (
     ("Storm", "event", ("storm", "storm-end")),
     ("Settings and algorithm", "price", ("settings",)),
     ("Outage", "reactor", ("offline", "online")),
+    ("Suspension", "reactor", ("suspended", "reinstated")),
     ("Incident", "vehicle", ("incident",)),
     ("Start and end", "muted", ("begin", "end")),
 )

@@ -114,6 +114,7 @@ maxs = [
     "rounds",
     "rss_bytes",
     "silent_s",
+    "suspended",
 ]
 
 points
