@@ -41,9 +41,9 @@ OUTCOMES: Final = ("charged", "interrupted", "cancelled", "expired", "unserved",
 REASONS: Final = frozenset({
     "avoided", "award beyond supply", "bid beyond limits", "broken promise", "call beyond battery",
     "clearing rule", "clock", "control", "denied", "duplicate", "early", "energy", "flood", "greedy", "invalid",
-    "late", "malformed", "offer beyond call", "offline", "oversized", "port", "presence", "price", "ranking",
-    "receipt", "refused", "request beyond limits", "sender", "sensor", "stale", "supply beyond limits", "topic",
-    "unexpected", "unknown", "version", "weather",
+    "late", "malformed", "meter beyond limits", "offer beyond call", "offline", "oversized", "port", "presence",
+    "price", "ranking", "receipt", "refused", "request beyond limits", "sender", "sensor", "stale",
+    "supply beyond limits", "topic", "unexpected", "unknown", "version", "weather",
 })  # fmt: skip
 """Why a device refuses a message, or a charger declines a call; a test finds every reason that the devices have."""
 EVENTS: Final = (

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from gridfleet.broker.protocol.messages import (
+    MAX_AVOIDED,
     OUT_OF_SERVICE,
     Accept,
+    Bill,
     Call,
     ChargerState,
     Close,
@@ -28,6 +30,7 @@ from gridfleet.devices.market.packages import package_size
 from gridfleet.devices.physics.battery import drawn_to_fill, stored_from
 from gridfleet.devices.physics.driving import SLOW_KMH
 from gridfleet.devices.physics.geo import distance_km
+from gridfleet.devices.trust.reputation import Reputation
 
 OFFER_BASE_UEUR: Final = 1_010_000
 """A vehicle pays 1.01 EUR/kWh less the charger's state of charge (0 to 1)."""
@@ -55,6 +58,7 @@ class Charger(Buyer):
         "_floor",
         "_max_wh_per_tick",
         "_package_wh",
+        "_reputation",
         "buying",
         "out_of_service",
         "reservation_book",
@@ -94,6 +98,8 @@ class Charger(Buyer):
         self._floor = floor_ueur_per_kwh
         self._connector = connector
         self._cells = (cell, *neighbours)
+        self._reputation = Reputation()
+        """Of vehicles: whether they come when they have reserved."""
         self.reservation_book = ReservationBook(ports, metered=connector is not None)
         self.out_of_service = False
         self._begin_account()
@@ -112,6 +118,7 @@ class Charger(Buyer):
     def on_new_run(self) -> None:
         """Forget the ticks and reservations of an earlier run of the clock."""
         super().on_new_run()
+        self._reputation.clear()
         self.reservation_book = ReservationBook(
             self.reservation_book.ports, metered=self.reservation_book.metered
         )
@@ -200,13 +207,20 @@ class Charger(Buyer):
 
     def _believes(self, vehicle: str, call: Call) -> bool:
         """Return whether a vehicle can need what it calls for: no more than fills its battery."""
-        if self.trust.avoids(vehicle, self.tick):
+        if self._avoids(vehicle):
             self.refuse("avoided")
             return False
         if call.energy_wh <= drawn_to_fill(self.trust.register.limits(vehicle).capacity_wh):
             return True
         self.note_lie(vehicle, "call beyond battery")
         return False
+
+    def _avoids(self, vehicle: str) -> bool:
+        return self.trust.avoids(vehicle, self.tick) or not self._reputation.trusts(vehicle, self.tick)
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the devices that have lied to it, and the vehicles that reserve and do not come."""
+        return tuple(sorted({*super().avoided(), *self._reputation.avoided(self.tick)}))[:MAX_AVOIDED]
 
     def on_accept(self, _scope: str, sender: str, accept: Accept, now_ms: int) -> Out:
         """Confirm an offer that is still held; end the lease of a vehicle that accepts another charger's."""
@@ -215,6 +229,10 @@ class Charger(Buyer):
             return NOTHING
         if self.out_of_service:
             return [(sender, Decline(accept.call, "offline"))]
+        if self.trust.avoids(sender, self.tick):
+            self.refuse("avoided")
+            self.reservation_book.close(sender, accept.call)
+            return [(sender, Decline(accept.call, "refused"))]
         now_ms = self._time_of(accept.simulated_ms, now_ms)
         self.reservation_book.expire(now_ms)
         if self._has_fault:
@@ -248,6 +266,8 @@ class Charger(Buyer):
             drawn_wh = self._connector.delivered_wh(sender, release.call)
             release = Release(release.call, release.simulated_ms, drawn_wh, release.outcome)
         answer, delivery = self.reservation_book.release(sender, release, self.stored_wh)
+        if self.trust.enabled and isinstance(answer, Bill) and answer.energy_wh:
+            self._reputation.note(sender, self.tick, kept=True)
         self._deliver(delivery)
         return [(sender, answer)]
 
@@ -272,6 +292,9 @@ class Charger(Buyer):
         """Publish the account of the tick."""
         self.buying.stop_waiting()
         self.reservation_book.expire(now_ms)
+        for vehicle in self.reservation_book.take_no_shows():
+            if self.trust.enabled:
+                self._reputation.note(vehicle, self.tick, kept=False)
         purchases = self.buying.purchases
         if purchases.tick != self.tick:
             return NOTHING

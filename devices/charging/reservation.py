@@ -61,7 +61,7 @@ NO_DELIVERY: Final = Delivery(0, 0, 0)
 class ReservationBook:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "_expired", "metered", "ports", "reservations")
+    __slots__ = ("_bills", "_expired", "_no_shows", "metered", "ports", "reservations")
 
     def __init__(self, ports: int, *, metered: bool = False) -> None:
         """`metered` says whether readings come from the charger's own meter or from the vehicles."""
@@ -69,7 +69,13 @@ class ReservationBook:
         self.metered = metered
         self._bills: dict[tuple[str, int], Bill] = {}
         self._expired: dict[tuple[str, int], Reservation] = {}
+        self._no_shows: list[str] = []
         self.reservations: dict[str, Reservation] = {}
+
+    def take_no_shows(self) -> list[str]:
+        """Return the vehicles that let a lease end without coming or cancelling, since the last call."""
+        found, self._no_shows = self._no_shows, []
+        return found
 
     @property
     def reserved_wh(self) -> int:
@@ -141,7 +147,7 @@ class ReservationBook:
         reservation.arrived |= beat.arrived
         if not reservation.arrived and now_ms > reservation.arrive_by_ms:
             del self.reservations[vehicle]
-            _remember(self._expired, (vehicle, reservation.call), reservation)
+            self._note_expired(vehicle, reservation)
             return Decline(beat.call, "unknown"), delivery
         return self._extend(reservation, now_ms), delivery
 
@@ -178,8 +184,14 @@ class ReservationBook:
         for vehicle in expired:
             reservation = self.reservations.pop(vehicle)
             if reservation.leased:
-                _remember(self._expired, (vehicle, reservation.call), reservation)
+                self._note_expired(vehicle, reservation)
         return expired
+
+    def _note_expired(self, vehicle: str, reservation: Reservation) -> None:
+        """Remember a lease that has run out, for a late release."""
+        _remember(self._expired, (vehicle, reservation.call), reservation)
+        if not reservation.arrived:
+            self._no_shows.append(vehicle)
 
     def drop_holds(self) -> None:
         """End every hold that is not a lease."""

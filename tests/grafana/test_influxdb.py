@@ -234,6 +234,7 @@ def test_annotations_and_variables_have_values(influxdb: InfluxDB) -> None:
         "annotation Storm": "storm",
         "annotation Settings and algorithm": "controlled",
         "annotation Incident": "controlled",
+        "annotation Suspension": "controlled",
     }
     for text in notes:
         rows = influxdb.rows(sent(text, run=expected.get(text.place, "normal")))

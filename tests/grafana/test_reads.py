@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from gridfleet.broker.protocol.messages import Incident, Sample
+from gridfleet.broker.protocol.messages import Incident, Sample, Suspension
+from gridfleet.broker.protocol.topics import RECORDER_ID
 from gridfleet.dashboards.telemetry.live_status import LiveStatus
 from gridfleet.dashboards.telemetry.points import Point
 from gridfleet.dashboards.telemetry.sensor_points import FIELDS, incident_point, sample_point
@@ -60,12 +61,16 @@ PANELS = [text for text in texts() if text.ref]
 
 
 def controlled() -> list[Point]:
-    """A run in which the algorithm changes, and a turbine and a charger have sensors."""
+    """A run in which the algorithm changes, a turbine and a charger have sensors, and a charger is suspended."""
     log: list[Logged] = []
     scenario = parse(CONTROLLED, "controlled.toml")
     Simulation(scenario, receivers=(lambda *logged: log.append(logged),)).run()
     middle = len(log) // 2
-    log[middle:middle] = [(log[middle][0], "", *each) for each in FROM_PINS]
+    suspension = Suspension("offer beyond call", "offers 9 Wh", 1, 1_000)
+    log[middle:middle] = [
+        *((log[middle][0], "", *each) for each in FROM_PINS),
+        (log[middle][0], "charger-02", RECORDER_ID, suspension),
+    ]
     return points_of(log, "controlled")
 
 
@@ -183,11 +188,14 @@ def test_live_status_comes_from_the_last_points_of_a_run() -> None:
         point(DEVICE.name, 19, {"status": "free"}, cell="x", role="charger", kind="charger", device="c-2")
     )
     live_status(point("audit", 19, {"breaches": 2}, invariant="money"))
+    for what, device in (("suspended", "c-1"), ("suspended", "c-2"), ("reinstated", "c-2")):
+        live_status(point("event", 19, {"text": "a lie"}, what=what, device=device))
     now = live_status.point(7)
     assert now is not None
     assert (now.time_ms, now.tags) == (7, {"site": "s", "run": "a"})
     assert now.fields == {
-        "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faulty": 1, "breaches": 2, "reactor_share": 0.25,
+        "simulated_ms": 19, "devices": 7, "online": 5, "missing": 2, "faulty": 1, "suspended": 1, "breaches": 2,
+        "reactor_share": 0.25,
     }  # fmt: skip
     live_status(
         point(DEVICE.name, 20, {"status": "free"}, cell="x", role="charger", kind="charger", device="c-1")

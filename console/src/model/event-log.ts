@@ -63,6 +63,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'supply beyond limits': 'supply beyond the limits of its sender',
   'award beyond supply': 'award beyond the announced supply',
   'offer beyond call': 'offer beyond the call',
+  'meter beyond limits': 'meter beyond what the vehicle can have drawn',
   'call beyond battery': 'call beyond the battery of its sender',
 };
 

@@ -21,7 +21,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet trust",
     "gridfleet trust --limits --broker mqtts://broker.example --secrets secrets",
-    "gridfleet trust --lift charger-03 --reason 'meter replaced' --broker mqtts://broker.example --secrets secrets",
+    "gridfleet trust --lift charger-03 --reason 'meter replaced'",
 )
 DEFAULT_TICKS: Final = 96
 MAX_REASON: Final = 64
