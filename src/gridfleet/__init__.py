@@ -16,7 +16,7 @@ TYPE_CHECKING = (
 
 if TYPE_CHECKING:
     from gridfleet.broker.errors import GridFleetError
-    from gridfleet.broker.protocol.messages import Figure, Package, Role
+    from gridfleet.broker.protocol.messages import Figure, Limits, Package, Role
     from gridfleet.dashboards.audit.findings import Finding
     from gridfleet.devices.agents.base import Agent
     from gridfleet.devices.agents.roles.consumer import Consumer
@@ -67,6 +67,7 @@ __all__ = [
     "Liar",
     "Lie",
     "Light",
+    "Limits",
     "OfferRanking",
     "Output",
     "Package",
@@ -107,6 +108,7 @@ _MODULES = {
     "Liar": "devices.trust.liars.lie",
     "Lie": "devices.trust.liars.lie",
     "Light": "devices.edge.hardware.lamp",
+    "Limits": "broker.protocol.messages",
     "OFFER_RANKINGS": "devices.charging.ranking_registry",
     "OfferRanking": "devices.charging.offer_ranking",
     "Output": "devices.edge.hardware.board",
