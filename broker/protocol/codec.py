@@ -18,8 +18,8 @@ from gridfleet.broker.protocol.validation_errors import shown_value, what_is_all
 SCHEMA: Final = "2"
 """The schema version of all messages; raised, once per release, with a change that receivers of the last release would
 misread or refuse: a field that is added, too, because payloads are strict."""
-MAX_PAYLOAD: Final = 16_384
-"""The largest payload in bytes that is decoded: a bid of 256 packages of 1 MWh at 1 EUR/kWh has nearly as many."""
+MAX_PAYLOAD: Final = 20_480
+"""The largest payload in bytes that is decoded: a bid or award of 256 packages has up to 18 345."""
 
 
 @cache

@@ -372,7 +372,7 @@ CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.C
         ("supply", b'{"tick":7,"energy_wh":5}\x00', "malformed"),
         ("control", b'{"value":"\xff","revision":1}', "malformed"),
         ("control", b'{"value":"\\ud800","revision":1}', "malformed"),
-        ("bid", b"[" * 30_000, "malformed"),
+        ("bid", b"[" * 20_000, "malformed"),
         ("supply", b"null", "invalid"),
         ("supply", b"7", "invalid"),
         ("supply", b"[7,5]", "invalid"),
