@@ -8,7 +8,7 @@ ticks; and who was named, and when. A row that misses a target ends with what it
 
 A run without the lie is one in which the device is honest, and one in which it is silent: a liar that is suspended is
 as good as silent, and one that is not still competes with the others. The honest are compared with the run in which
-they have less; the liar's gain is what it has more than where it is honest.
+they have less, the liar with the one in which it has more.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from benchmarks.lie_runs import (
     SILENT,
     TICKS,
     Case,
-    Outcome,
     run_case,
 )
 from benchmarks.table import Cell, show
@@ -34,6 +33,7 @@ from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.units import NEUR_PER_EUR
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice
 from gridfleet.devices.trust.liars.registry import LIES
+from gridfleet.provisioning.runs.lie_effects import Outcome
 
 GROUPS: Final = {
     Role.PRODUCER: "turbine",
@@ -89,12 +89,10 @@ class Result(NamedTuple):
     loss_eur: float
     loser: str
     gain_eur: float
-    money_eur: float
     lied: bool
     named_after: int | None
     named_for: str
     avoided_after: int | None
-    avoiders: int
     accused: frozenset[str]
 
 
@@ -117,52 +115,50 @@ def compare(trial: Trial, lying: Outcome, honest: Outcome, absent: Outcome) -> R
     served = range(FIRST_TICK + SERVED_AFTER, TICKS)
     losses = [
         (min(_wealth(each, device) for each in (honest, absent)) - _wealth(lying, device), device)
-        for device in lying.balance_neur[TICKS - 1]
+        for device in lying.wealth.balance_neur[TICKS - 1]
         if device not in liars
     ]
     loss, loser = max(losses)
     began = min(lying.lied.values(), default=None)
     named = [lying.named[each] for each in liars if each in lying.named]
     avoided = [lying.avoided[each] for each in liars if each in lying.avoided]
-    money = _money(lying, liars) - _money(honest, liars)
-    worth = _worth(lying, liars) - _worth(honest, liars)
+    without = max(_money(each, liars) + _worth(each, liars) for each in (honest, absent))
     return Result(
-        bought=max(_percent(lying.bought_wh, each.bought_wh, liars, served) for each in (honest, absent)),
-        drawn=max(_percent(lying.drawn_wh, each.drawn_wh, liars, served) for each in (honest, absent)),
+        bought=max(
+            _percent(lying.wealth.bought_wh, each.wealth.bought_wh, liars, served)
+            for each in (honest, absent)
+        ),
+        drawn=max(
+            _percent(lying.wealth.drawn_wh, each.wealth.drawn_wh, liars, served) for each in (honest, absent)
+        ),
         loss_eur=loss / NEUR_PER_EUR,
         loser=loser,
-        gain_eur=(money + worth) / NEUR_PER_EUR,
-        money_eur=money / NEUR_PER_EUR,
+        gain_eur=(_money(lying, liars) + _worth(lying, liars) - without) / NEUR_PER_EUR,
         lied=began is not None,
         named_after=min(named)[0] - began if named and began is not None else None,
         named_for=min(named)[1] if named else "",
         avoided_after=min(avoided) - began if avoided and began is not None else None,
-        avoiders=len({who for each in liars for who in lying.avoiders.get(each, ())}),
         accused=frozenset(lying.named) - liars | (frozenset(lying.avoided) - liars),
     )
 
 
 def _wealth(outcome: Outcome, device: str) -> int:
-    return sum(
-        sign * (outcome.balance_neur[at].get(device, 0) + outcome.worth_neur[at].get(device, 0))
-        for sign, at in ((1, TICKS - 1), (-1, FIRST_TICK - 1))
-    )
+    return outcome.wealth.change_neur(device, FIRST_TICK - 1, TICKS - 1)
 
 
 def _money(outcome: Outcome, liars: Iterable[str]) -> int:
     """Return the liars' money of GAIN_AFTER ticks: what the others' accounts say that they lost."""
     others = [
-        sum(balance for device, balance in outcome.balance_neur[at].items() if device not in liars)
+        sum(balance for device, balance in outcome.wealth.balance_neur[at].items() if device not in liars)
         for at in (FIRST_TICK - 1, FIRST_TICK - 1 + GAIN_AFTER)
     ]
     return others[0] - others[1]
 
 
 def _worth(outcome: Outcome, liars: Iterable[str]) -> int:
+    wealth, before = outcome.wealth, FIRST_TICK - 1
     return sum(
-        outcome.worth_neur.get(FIRST_TICK - 1 + GAIN_AFTER, {}).get(device, 0)
-        - outcome.worth_neur.get(FIRST_TICK - 1, {}).get(device, 0)
-        for device in liars
+        wealth.worth_neur(device, before + GAIN_AFTER) - wealth.worth_neur(device, before) for device in liars
     )
 
 
@@ -231,7 +227,7 @@ class Row(NamedTuple):
             < SERVED_PERCENT
         ):
             missed.append("served")
-        if max(each.gain_eur for each in self.results) > 0:
+        if _mean(each.gain_eur for each in self.results) > 0:
             missed.append("gain")
         if self.trial.lie not in DENIED and any(each.named_after is None for each in self._lied()):
             missed.append("named")

@@ -2,16 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gridfleet.broker.protocol.messages import Suspension
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.provisioning.chaos.faults import Fault, Skew
 from gridfleet.provisioning.chaos.injections import FaultInjection, make_injection
-from gridfleet.provisioning.chaos.lies import JUDGED_TICKS, Named, PlannedLiar, check_lie
+from gridfleet.provisioning.chaos.lies import JUDGED_TICKS, PlannedLiar, check_lie
 from gridfleet.provisioning.chaos.testbed import Testbed
 from gridfleet.provisioning.chaos.verdict import (
     AFTER_TICKS,
@@ -76,11 +75,9 @@ class Experiment:
         seed: int,
         report: Report,
         on_outcome: Callable[[Outcome], None],
-        judgements: Callable[[], Iterable[tuple[str, Suspension]]] = tuple,
     ) -> None:
         """`findings` returns those of the auditor so far; `report` takes progress texts, `on_outcome` each outcome.
 
-        `judgements` returns whom the auditor has named since the last call.
         `seed` decides what the plan leaves open, such as which processes are killed.
         """
         self._testbed = testbed
@@ -93,8 +90,6 @@ class Experiment:
         """The first tick that is not judged yet."""
         self._memory_lost = False
         self._findings_before = findings()
-        self._judgements = judgements
-        self._named: dict[str, Named] = {}
         self.outcomes: list[Outcome] = []
 
     def run(self) -> None:
@@ -123,21 +118,13 @@ class Experiment:
         self._report(f"tick {liar.tick:>4}  {liar.description}")
         last = liar.tick + JUDGED_TICKS
         lying = {each.device for each in testbed.plan.liars if each.tick <= last}
-        testbed.wait_until(lambda: self._note_named(last), f"tick {last}", self._timeout_s(last))
+        self._wait_for_tick(last)
         roles = {name: testbed.fleet.role_of(name) for name in self._all_ids}
-        checks = check_lie(testbed.observations, liar, self._named, lying, roles)
+        checks = check_lie(testbed.observations, liar, lying, roles)
         window = FaultWindow(liar.tick, liar.tick, last, last, last, 0.0)
         outcome = Outcome("lie", liar.description, window, tuple(checks))
         self.outcomes.append(outcome)
         self._on_outcome(outcome)
-
-    def _note_named(self, last: int) -> bool:
-        """Note whom the auditor has named, and publish it; return whether a tick has begun."""
-        tick = self._testbed.observations.tick
-        for device, suspension in self._judgements():
-            self._named.setdefault(device, Named(tick, suspension))
-            self._testbed.publish(device, suspension)
-        return tick >= last
 
     def _run_fault(self, fault: Fault) -> None:
         testbed, observations = self._testbed, self._testbed.observations

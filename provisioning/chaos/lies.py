@@ -1,16 +1,16 @@
 """The liars of a chaos plan: their keys, and how the site is checked while one of them lies."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from gridfleet.broker.protocol.messages import ID_PATTERN, Role, Suspension
+from gridfleet.broker.protocol.messages import ID_PATTERN, Role
 from gridfleet.devices.plugins import PluginError
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice
 from gridfleet.devices.trust.liars.registry import LIES
 from gridfleet.provisioning.chaos.faults import MIN_TICK, PlanTable
-from gridfleet.provisioning.chaos.observations import Observations
+from gridfleet.provisioning.chaos.observations import Named, Observations
 from gridfleet.provisioning.chaos.verdict import RecoveryCheck
 
 JUDGED_TICKS: Final = 8
@@ -53,33 +53,23 @@ class PlannedLiar(PlanTable):
         return f"{self.device} lies: {LIES.get(self.lie).description}"
 
 
-class Named(NamedTuple):
-    """Whom the auditor has named."""
-
-    tick: int
-    """The tick of the site in which it did."""
-    suspension: Suspension
-
-
 def check_lie(
     observations: Observations,
     liar: PlannedLiar,
-    named: Mapping[str, Named],
     liars: Iterable[str],
     roles: Mapping[str, Role],
 ) -> list[RecoveryCheck]:
     """Return the checks of the ticks in which a device has begun to lie.
 
-    `named` are the devices that the auditor has named so far, `liars` those of the plan that lie already, `roles` those
-    of all devices.
+    `liars` are the devices that lie already, `roles` those of all devices.
     """
     known = frozenset(liars)
     checks = [
-        _nobody_else(named, known),
+        _nobody_else(observations.named, known),
         _served(observations, liar, known, roles),
         _online(observations, roles),
     ]
-    return [_is_named(liar, named), *checks] if liar.provable else checks
+    return [_is_named(liar, observations.named), *checks] if liar.provable else checks
 
 
 def _is_named(liar: PlannedLiar, named: Mapping[str, Named]) -> RecoveryCheck:

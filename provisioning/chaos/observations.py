@@ -5,6 +5,7 @@ reached, even of ticks during a fault; so everything is kept for the minutes tha
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gridfleet.broker.protocol.messages import (
     Award,
@@ -20,10 +21,11 @@ from gridfleet.broker.protocol.messages import (
     SellerState,
     State,
     StorageState,
+    Suspension,
     Tick,
     VehicleState,
 )
-from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.topics import CLOCK_ID, RECORDER_ID
 from gridfleet.dashboards.market.aggregate import AwardKey, MarketAggregate
 
 
@@ -40,6 +42,14 @@ class Account:
     paid_neur: int = 0
     balance_neur: int | None = None
     corrected: bool = False
+
+
+class Named(NamedTuple):
+    """A device that the auditor has named as a liar."""
+
+    tick: int
+    """The tick of the site in which it was published."""
+    suspension: Suspension
 
 
 class Observations:
@@ -63,6 +73,8 @@ class Observations:
         """Receipts that exist in two versions, as text."""
         self.gaps: set[int] = set()
         """Ticks of which messages may be missing."""
+        self.named: dict[str, Named] = {}
+        """Whom the auditor has named, by device."""
         self._gap_since: int | None = None
 
     def receive(self, _simulated_ms: int, scope: str, sender: str, message: Message) -> None:
@@ -72,6 +84,8 @@ class Observations:
                 self._on_tick(message)
             case Presence():
                 self._on_presence(sender, message)
+            case Suspension() if sender == RECORDER_ID:
+                self.named.setdefault(scope, Named(self.tick, message))
             case Bid():
                 self.market(message.tick).add(scope, sender, message)
             case Award():

@@ -9,14 +9,14 @@ from typing import Final, Self
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.mqtt.connection import Connection
-from gridfleet.broker.protocol.codec import SCHEMA, encode
+from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
 from gridfleet.broker.protocol.messages import Message, Phase, Tick
-from gridfleet.broker.protocol.topics import CLOCK_ID, RECORDER_ID, topic, topic_filter
+from gridfleet.broker.protocol.topics import CLOCK_ID, topic_filter
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.listener import SiteListener
 from gridfleet.devices.runtime.partitioning import part_of
+from gridfleet.devices.trust.register import Judge
 from gridfleet.provisioning.chaos.broker import TestbedBroker
 from gridfleet.provisioning.chaos.observations import Observations
 from gridfleet.provisioning.chaos.plan import Plan
@@ -50,16 +50,19 @@ class Testbed:
         receivers: Sequence[MessageReceiver],
         on_gap: Callable[[], None],
         stop_requested: Callable[[], bool],
+        judge: Judge,
         broker: str | None = None,
     ) -> None:
         """Prepare a testbed; `start` starts the processes, whose logs are written to `folder`.
 
         `options` are command-line options of the scenario for every process. `receivers` get every message; `on_gap` is
         called when the listener was disconnected, so that messages may be missing. `stop_requested` returns True once
-        the user wants to stop. `broker` is the name of a broker, see TestbedBroker.
+        the user wants to stop. `judge` returns whom the auditor suspends, which is published.
+        `broker` is the name of a broker, see TestbedBroker.
         """
         self._on_gap = on_gap
         self._stop_requested = stop_requested
+        self._judge = judge
         self._broker_name = broker
         self.plan = plan
         self.fleet = fleet
@@ -72,7 +75,6 @@ class Testbed:
         self._receivers = receivers
         self._stack = contextlib.ExitStack()
         self._probes = 0
-        self._recorder: Connection | None = None
         self.proxies: dict[str, Proxy] = {}
 
     def __enter__(self) -> Self:
@@ -113,6 +115,7 @@ class Testbed:
             SiteDecoder(self.fleet.scenario.site),
             (self._note_tick, self.observations.receive, *self._receivers),
             on_reconnect=self._reconnected,
+            judge=self._judge,
         )
         self.loop.wait_online(START_S)
         skews = {skew.target: round(skew.skew_s * 1000) for skew in self.plan.skews}
@@ -127,13 +130,6 @@ class Testbed:
             CLOCK, "site", "clock", *self._arguments(CLOCK), *speed, "--ticks", str(ENDLESS_TICKS)
         )
         self.wait_until(lambda: self.observations.tick >= 0, "the first tick")
-
-    def publish(self, subject: str, message: Message) -> None:
-        """Publish a message of the recorder, retained."""
-        if self._recorder is None:
-            self._recorder = self.loop.open(RECORDER_ID, on_message=_ignore)
-        text = topic(self.fleet.scenario.site, message, subject, RECORDER_ID)
-        self._recorder.publish(text, encode(message), qos=1, retain=True)
 
     def stop(self) -> None:
         """Ask all processes to end, and wait for a while."""
@@ -200,7 +196,3 @@ class Testbed:
         self.loop.run_until(lambda: bool(found), PROBE_S)
         probe.close()
         return found[0] if found else None
-
-
-def _ignore(_topic: str, _payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-    """Take a message of a connection that subscribes to nothing."""

@@ -7,10 +7,10 @@ whichever ends first. A run writes nothing to disk, so terminating it leaves not
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from gridfleet.dashboards.reports.comparison import RunResult, result_of
 from gridfleet.devices.config.scenario import Scenario
@@ -21,6 +21,9 @@ from gridfleet.provisioning.cli.progress_bar import count_bar
 from gridfleet.provisioning.cli.terminal import print_message
 from gridfleet.provisioning.runs.results import open_recording
 
+L = TypeVar("L")
+T = TypeVar("T")
+R = TypeVar("R")
 POLL_S: Final = 0.2
 """Seconds between two checks for Ctrl-C."""
 
@@ -41,12 +44,19 @@ def run_batch(
     The runs keep the order of the scenarios. After Ctrl-C only the finished runs are returned. `title` is that of the
     progress bar.
     """
-    order = [(label, scenario) for label, scenarios in sets.items() for scenario in scenarios]
+    return run_all(measure_run, sets, jobs, title)
+
+
+def run_all(
+    measure: Callable[[T], R], sets: Mapping[L, Sequence[T]], jobs: int | None, title: str
+) -> tuple[dict[L, list[R]], bool]:
+    """Call a function of a module with every item of every set in `jobs` processes, as `run_batch` does."""
+    order = [(label, item) for label, items in sets.items() for item in items]
     processes = min(jobs or _processors(), len(order))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool, Interruption() as interruption:
         with _children_ignore_ctrl_c():
-            futures = [pool.submit(measure_run, scenario) for _, scenario in order]
+            futures = [pool.submit(measure, item) for _, item in order]
         try:
             _await(futures, interruption, title)
         except BaseException:
@@ -54,7 +64,7 @@ def run_batch(
             raise
         if interruption.requested:
             _stop(futures)
-    measured: dict[str, list[RunResult]] = {label: [] for label in sets}
+    measured: dict[L, list[R]] = {label: [] for label in sets}
     for (label, _), future in zip(order, futures, strict=True):
         if not interruption.requested or _succeeded(future):
             measured[label].append(future.result())
@@ -73,7 +83,7 @@ def finish_batch(measured: Mapping[str, Sequence[RunResult]], done: str, *, inte
     return ExitCode.BREACHED if breached else ExitCode.SUCCESS
 
 
-def _await(futures: Sequence[Future[RunResult]], interruption: Interruption, title: str) -> None:
+def _await(futures: Sequence[Future[Any]], interruption: Interruption, title: str) -> None:
     """Wait until all runs are done, one has failed, or Ctrl-C was pressed."""
     with count_bar(title, len(futures)) as count:
         pending = set(futures)
@@ -84,7 +94,7 @@ def _await(futures: Sequence[Future[RunResult]], interruption: Interruption, tit
             count(len(futures) - len(pending))
 
 
-def _stop(futures: Sequence[Future[RunResult]]) -> None:
+def _stop(futures: Sequence[Future[Any]]) -> None:
     """Cancel the runs that have not ended."""
     for future in futures:
         future.cancel()
@@ -92,7 +102,7 @@ def _stop(futures: Sequence[Future[RunResult]]) -> None:
         child.terminate()
 
 
-def _succeeded(future: Future[RunResult]) -> bool:
+def _succeeded(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 

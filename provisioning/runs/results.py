@@ -21,7 +21,7 @@ from gridfleet.provisioning.runs.live_run import BROKER_FILE
 
 FILES: Final = (
     STORE, "summary.json", "ticks.csv", "ledger.csv", "reservations.csv", "agents.csv", "report.html",
-    "compare.html", "compare.csv", "runs.csv", "sweep.csv",
+    "compare.html", "compare.csv", "runs.csv", "sweep.csv", "lies.csv",
 )  # fmt: skip
 """The names of what runs, comparisons and sweeps write, beside plots/."""
 

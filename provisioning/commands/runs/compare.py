@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from gridfleet.provisioning.cli.arguments import (
     add_batch,
+    add_liars,
     add_output,
     add_scenario,
     add_set,
@@ -21,11 +22,14 @@ DESCRIPTION: Final = (
     "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
     "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a\n"
     "row for each run, and plots as PNG. Use it for whole scenarios and rankings side by side; for the values of\n"
-    "any other key, such as a clearing rule, use `gridfleet sweep`."
+    "any other key, such as a clearing rule, use `gridfleet sweep`. With --liars it prints instead what each lie\n"
+    "does to the welfare of all, to the honest and to the liar, with the site's defences and without them, and\n"
+    "writes lies.csv."
 )
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
     "gridfleet compare normal scarce storm --seeds 3 --jobs 2",
+    "gridfleet compare normal --ticks 40 --liars turbine-2=steal,at:8 charger-03=overbill --seeds 3",
 )
 SEEDS: Final = 5
 MAX_NAME_LENGTH: Final = 60
@@ -46,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_batch(parser, SEEDS)
     add_ticks(parser)
     add_set(parser)
+    add_liars(parser)
     add_output(parser, "out/compare-SCENARIOS-TIME")
 
 
@@ -59,12 +64,41 @@ def execute(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(scenarios[0].name for scenarios in sets.values()))
     name = "-".join(["compare", *names])
     name = name if len(name) <= MAX_NAME_LENGTH else "compare"
+    if arguments.liars:
+        return _compare_lies(arguments, sets, name)
     with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
         measured, interrupted = run_batch(sets, arguments.jobs, "compare")
         if measured:
             write_and_print(measured, folder.path)
             folder.begin()
     return finish_batch(measured, "compared", interrupted=interrupted)
+
+
+def _compare_lies(arguments: argparse.Namespace, sets: dict[str, list["Scenario"]], name: str) -> int:
+    """Run each lie with defences and without them, and the same runs without it; write and print the table."""
+    from gridfleet.devices.runtime.fleet import Fleet
+    from gridfleet.devices.trust.liars.lying_devices import check_ticks, parse_liars
+    from gridfleet.provisioning.runs.batch_runner import finish_batch, run_all
+    from gridfleet.provisioning.runs.lie_effects import compare_lie, table_text, trials_of, write_csv
+    from gridfleet.provisioning.runs.results import clear_results, writing_results
+    from gridfleet.provisioning.runs.run_folder import claim_run_folder
+
+    if len(sets) > 1:
+        raise CommandError("--liars", "needs one scenario with one algorithm; compare lies in one at a time")
+    liars = parse_liars(arguments.liars)
+    scenarios = next(iter(sets.values()))
+    check_ticks(liars, scenarios[0].ticks)
+    Fleet(scenarios[0], liars=liars)
+    trials = trials_of(scenarios, liars)
+    with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
+        effects, interrupted = run_all(compare_lie, trials, arguments.jobs, "compare")
+        if effects:
+            print(table_text(effects), flush=True)
+            with writing_results(folder.path, "make room, then compare again"):
+                clear_results(folder.path)
+                print(f"Table   {write_csv(effects, folder.path)}")
+            folder.begin()
+    return finish_batch({}, "compared", interrupted=interrupted)
 
 
 def scenario_sets(arguments: argparse.Namespace) -> dict[str, list["Scenario"]]:

@@ -86,6 +86,7 @@ def execute(arguments: argparse.Namespace) -> int:
             receivers=(recorded.receive,),
             on_gap=recorded.note_gap,
             stop_requested=lambda: interruption.requested,
+            judge=recorded.judgements,
             broker=arguments.engine,
         ) as testbed,
     ):
@@ -100,7 +101,6 @@ def execute(arguments: argparse.Namespace) -> int:
             seed=scenario.seed,
             report=report,
             on_outcome=lambda outcome: report(_outcome_text(outcome)),
-            judgements=recorded.judgements,
         )
         experiment.run()
         testbed.stop()
