@@ -3,7 +3,7 @@
     python -m benchmarks.honest_faults --runs 2000 --jobs 2
     python -m benchmarks.honest_faults --first 1234 --runs 1
 
-The number of a run decides everything in it: scenario, faults, and how late the recorder gets its messages. So a run
+The number of a run decides everything in it: scenario, faults, and what the recorder gets, and when. So a run
 with a breach is repeated by its number.
 """
 
@@ -13,16 +13,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from gridfleet.broker.protocol.messages import Message, Tick
-from gridfleet.broker.protocol.topics import CLOCK_ID
+from benchmarks.late_recorder import LONGEST_WAY_S, LateRecorder, Reception
+from gridfleet.broker.protocol.messages import Suspension
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.findings import Finding
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.network_faults import Faults
 from gridfleet.devices.runtime.simulation import Simulation
+from gridfleet.devices.trust.liars.lying_devices import LyingDevice
 
 DEVICES: Final = (
     "turbines.count=3",
@@ -40,8 +40,8 @@ FOUR_CELLS: Final = (
     "chargers.count=12",
     "vehicles.count=16",
 )
-BETWEEN_CHECKS_S: Final = 600.0
-"""The longest time for which a message may be on its way to the recorder, in simulated seconds."""
+PHASES: Final = 4
+"""The fewest phases of a tick."""
 
 
 class Mix(NamedTuple):
@@ -52,10 +52,7 @@ class Mix(NamedTuple):
     changes: tuple[str, ...]
     ticks: int
     faults: dict[str, float | int | bool]
-    recorder_delay_s: float
-    """A message reaches the recorder so many simulated seconds late at most."""
-    in_order: bool
-    """Whether the recorder gets all messages in order, as from one broker, or only those of each sender."""
+    reception: Reception
 
     def __str__(self) -> str:
         """The run in one line."""
@@ -64,7 +61,7 @@ class Mix(NamedTuple):
         rule = next((each for each in self.changes if "clearing_rule" in each), "pay-as-bid")
         return (
             f"run {self.number}: {self.scenario}, {cells}, {rule}, {self.ticks} ticks, {faults or 'no faults'}, "
-            f"recorder_delay_s={self.recorder_delay_s}{' in order' if self.in_order else ''}"
+            f"recorder: {self.reception}"
         )
 
 
@@ -96,122 +93,135 @@ def mix_of(number: int) -> Mix:
     if faults and draw.random() < 0.5:
         faults["from_tick"] = draw.randrange(ticks // 3)
         faults["to_tick"] = faults["from_tick"] + draw.randrange(4, ticks)
+    return Mix(number, scenario, changes, ticks, faults, _reception_of(draw, ticks * PHASES))
+
+
+def _reception_of(draw: random.Random, phases: int) -> Reception:
+    """Draw how the recorder receives a run of so many phases."""
     late = draw.random()
-    recorder_delay_s = (
-        0.0 if late < 0.5 else round(draw.uniform(1, BETWEEN_CHECKS_S if late > 0.8 else 60), 1)
-    )
-    return Mix(number, scenario, changes, ticks, faults, recorder_delay_s, in_order=draw.random() < 0.5)
+    delay_s = 0.0 if late < 0.5 else round(draw.uniform(1, LONGEST_WAY_S if late > 0.8 else 60), 1)
+    in_order = draw.random() < 0.5
+    joins_at = draw.randrange(1, phases // 2) if draw.random() < 0.1 else 0
+    gaps: list[tuple[int, int, bool]] = []
+    if draw.random() < 0.2:
+        first = joins_at + draw.randrange(2, phases // 3)
+        gaps.append((first, draw.randrange(1, 12), draw.random() < 0.5))
+    return Reception(delay_s, in_order, joins_at, tuple(gaps))
 
 
-class LateRecorder:
-    """Hands messages to an auditor as a recorder gets them: late, at its own time, from tick 1 on."""
+class Result(NamedTuple):
+    """What comes of a run."""
 
-    def __init__(self, auditor: Auditor, delay_s: float, seed: int, *, in_order: bool) -> None:
-        """`delay_s` is the longest delay in simulated seconds; see `Mix` for `in_order`."""
-        self._auditor = auditor
-        self._in_order = in_order
-        self._begun = False
-        self._delay_ms = round(delay_s * 1000)
-        self._draw = random.Random(seed)
-        self._arrivals: list[tuple[int, int, str, str, Message]] = []
-        self._last: dict[str, int] = {}
-        self._serial = 0
-        self._now_ms = 0
-        self._ends_ms = 0
+    findings: list[Finding]
+    lies: Counter[str]
+    """How often the auditor named each lie."""
+    suspended: list[tuple[str, Suspension]]
+    avoided: set[tuple[str, str]]
+    """(device, the one that has lied to it as it sees it)."""
 
-    def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
-        """Take a message when it is published; hand over those that have arrived by now."""
-        self._begun = self._begun or (isinstance(message, Tick) and message.tick > 0)
-        if not self._delay_ms or not self._begun:
-            self._now_ms = simulated_ms
-            self._auditor.receive(simulated_ms, scope, sender, message)
-            return
-        self._hand_over(simulated_ms)
-        arrival_ms = simulated_ms + self._draw.randrange(self._delay_ms + 1)
-        channel = "" if self._in_order else sender
-        self._last[channel] = arrival_ms = max(arrival_ms, self._last.get(channel, 0))
-        self._serial += 1
-        heappush(self._arrivals, (arrival_ms, self._serial, scope, sender, message))
-
-    def finish(self) -> list[Finding]:
-        """Hand over what is still on its way; return the findings."""
-        self._hand_over(None)
-        return self._auditor.finish()
-
-    def _hand_over(self, until_ms: int | None) -> None:
-        arrivals = self._arrivals
-        while arrivals and (until_ms is None or arrivals[0][0] < until_ms):
-            arrival_ms, _, scope, sender, message = heappop(arrivals)
-            if isinstance(message, Tick) and sender == CLOCK_ID:
-                self._ends_ms = message.ends_ms
-                self._now_ms = max(self._now_ms, message.simulated_ms)
-            else:  # until the next tick, a recorder's time stands still at the end of the phase
-                self._now_ms = max(self._now_ms, min(arrival_ms, self._ends_ms))
-            self._auditor.receive(self._now_ms, scope, sender, message)
+    @property
+    def accuses(self) -> bool:
+        """Whether anything or anybody was accused."""
+        return bool(
+            self.lies or self.suspended or self.avoided or any(not each.holds for each in self.findings)
+        )
 
 
-def audit(mix: Mix) -> list[Finding]:
-    """Make a run; return what the auditor finds."""
+def audit(mix: Mix, liars: Sequence[LyingDevice] = ()) -> Result:
+    """Make a run; return what the auditor finds, and whom devices avoid. With `liars` it is not honest."""
     skew_s = mix.faults.get("skew_s", 0)
-    recorder = LateRecorder(
-        Auditor(exact=False, clock_skew_ms=round(skew_s * 1000)),
-        mix.recorder_delay_s,
-        mix.number,
-        in_order=mix.in_order,
-    )
+    auditor = Auditor(exact=False, clock_skew_ms=round(skew_s * 1000))
+    recorder = LateRecorder(auditor, mix.reception, mix.number)
+    avoided: set[tuple[str, str]] = set()
+
+    def note_avoided(running: Simulation) -> bool:
+        for device in running.fleet.ids:
+            avoided.update((device, liar) for liar in running.agent(device).trust.lied)
+        return True
+
     Simulation(
         load(mix.scenario, mix.changes),
         seed=mix.number,
         ticks=mix.ticks,
         faults=Faults.model_validate(mix.faults),
         receivers=(recorder.receive,),
-    ).run()
-    return recorder.finish()
+        judge=recorder.judgements,
+        liars=liars,
+    ).run(note_avoided)
+    return Result(recorder.finish(), recorder.lies, recorder.suspensions, avoided)
 
 
-def _audited(number: int) -> tuple[Mix, list[Finding]]:
-    mix = mix_of(number)
+def _audited(mix: Mix) -> tuple[Mix, Result]:
     return mix, audit(mix)
 
 
-def results(numbers: Sequence[int], jobs: int) -> Iterator[tuple[Mix, list[Finding]]]:
-    """Yield runs with their findings, in order; `jobs` is the number of processes."""
+def results(mixes: Sequence[Mix], jobs: int) -> Iterator[tuple[Mix, Result]]:
+    """Yield runs with what comes of them, in order; `jobs` is the number of processes."""
     if jobs == 1:
-        yield from map(_audited, numbers)
+        yield from map(_audited, mixes)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_audited, numbers, chunksize=4)
+        yield from pool.map(_audited, mixes, chunksize=4)
+
+
+def _print_accusations(mix: Mix, result: Result) -> None:
+    print(mix)
+    for each in result.findings:
+        if not each.holds:
+            print(f"    {each.name}: {each.breaches} of {each.checked}", *each.examples, sep="\n        ")
+    for device, suspension in result.suspended:
+        print(
+            f"    suspended: {device} from tick {suspension.since_tick}: {suspension.lie}: {suspension.evidence}"
+        )
+    for device, liar in sorted(result.avoided):
+        print(f"    {device} avoids {liar}")
+    sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the runs and print the breaches; return 1 if there are any."""
+    """Make the runs and print what is accused; return 1 if anything is."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.honest_faults", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, metavar="N", help="how many runs (default: 200)")
     parser.add_argument("--first", type=int, default=1, metavar="N", help="number of the first (default: 1)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at once (default: 1)")
+    parser.add_argument(
+        "--recorder-loss",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of single messages that the recorder does not receive; then only accusations count (default: 0)",
+    )
     options = parser.parse_args(arguments)
     checked: Counter[str] = Counter()
     breaches: Counter[str] = Counter()
-    accused: Counter[str] = Counter()
-    for mix, findings in results(range(options.first, options.first + options.runs), options.jobs):
-        checked.update({each.name: each.checked for each in findings})
-        breaches.update({each.name: each.breaches for each in findings})
-        broken = [each for each in findings if not each.holds]
-        accused.update(each.name for each in broken)
-        if broken:
-            print(mix)
-        for each in broken:
-            print(
-                f"    {each.name}: {each.breaches} of {each.checked}",
-                *each.examples,
-                sep="\n        ",
-                flush=True,
-            )
-    print(f"\n| invariant | checked | breaches | runs of {options.runs} with one |")
-    print("| --- | ---: | ---: | ---: |")
+    lies: Counter[str] = Counter()
+    suspended = avoided = 0
+    mixes = [mix_of(number) for number in range(options.first, options.first + options.runs)]
+    if options.recorder_loss:
+        mixes = [
+            each._replace(reception=each.reception._replace(loss=options.recorder_loss)) for each in mixes
+        ]
+    for mix, result in results(mixes, options.jobs):
+        checked.update({each.name: each.checked for each in result.findings})
+        breaches.update({each.name: each.breaches for each in result.findings})
+        lies += result.lies
+        suspended += len(result.suspended)
+        avoided += len(result.avoided)
+        if (
+            result.lies
+            or result.suspended
+            or result.avoided
+            or (result.accuses and not options.recorder_loss)
+        ):
+            _print_accusations(mix, result)
+    print(
+        f"\n{options.runs} runs: {lies.total()} accusations, {suspended} suspensions, {avoided} devices avoided"
+    )
+    print("\n| invariant | checked | breaches |\n| --- | ---: | ---: |")
     for name, count in checked.items():
-        print(f"| `{name}` | {count} | {breaches[name]} | {accused[name]} |")
-    return 1 if breaches.total() else 0
+        print(f"| `{name}` | {count} | {breaches[name]} |")
+    accused = bool(lies or suspended or avoided)
+    return 1 if accused or (breaches.total() and not options.recorder_loss) else 0
 
 
 if __name__ == "__main__":

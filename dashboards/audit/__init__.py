@@ -16,11 +16,11 @@ What depends on the whole market is compared exactly only where every producer h
 price is at most its bid, and a producer asks all for the same price where the rule has one.
 
 **Checked when settled**, where messages may be lost or late (`exact=False`): a producer's half of `books` and
-`payments` is compared once nothing of the tick is unsettled, with the last Correction; `settled` requires that this
-happens within 8 ticks after both sides report every tick again; `cells` adds up cells in which every device has
-reported and none has corrected; `delivery` compares chargers and vehicles with the meters. What a producer wrote
-off after a day without an answer, or a consumer lost with its memory, cannot agree and is not compared. Ticks of which
-messages may be missing (`note_gap`) are judged only by the accounts that follow.
+`payments` is compared once nothing of the tick is unsettled, with the last Correction; `settled` requires that
+consumers send their receipts within 8 ticks after both sides report every tick again, and names them; `cells` adds up
+cells in which every device has reported and none has corrected; `delivery` compares chargers and vehicles with the
+meters. What a producer wrote off after a day without an answer, or a consumer lost with its memory, cannot agree and is
+not compared. Ticks of which messages may be missing (`note_gap`) are judged only by the accounts that follow.
 
 **Slow is not false.** Unless `exact`, the time of arrival accuses nobody. An account counts the reservations that
 lasted when the last phase of its tick began. A lease certainly lasts until a tick before its end, because the

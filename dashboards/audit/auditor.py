@@ -74,6 +74,8 @@ class Auditor:
         self._gap_since: int | None = None
         """The last tick received before a gap, until one is received again."""
         self._offsets_ms: dict[Phase, int] = {}
+        self._missing = (0, 0)
+        """The phases that were missing last: after the one, and before the other that began at these times."""
         self._early: list[str] = []
         """Messages for a tick that had not begun, since the last phase was received."""
         self._fleet_is_up = False
@@ -146,6 +148,7 @@ class Auditor:
         self._accuser.note_gap()
         if self._begin is not None and self._gap_since is None:
             self._gap_since = self._site_tick
+            self._gaps.add(self._site_tick - 1, self._site_tick)
 
     def accusations(self) -> list[Accusation]:
         """Return the provable lies found since the last call."""
@@ -173,7 +176,7 @@ class Auditor:
 
     def _on_tick(self, simulated_ms: int, sender: str, tick: Tick) -> None:
         """Check that phases follow each other without a gap, each at the time announced by the one before."""
-        if sender != CLOCK_ID:
+        if sender != CLOCK_ID or self._is_overtaken(tick):
             return
         last, self._tick = self._tick, tick
         if last is None or tick.epoch != last.epoch:
@@ -222,7 +225,17 @@ class Auditor:
         elif self._exact and simulated_ms > tick.simulated_ms:
             tally.fail(f"{what}: was published {simulated_ms - tick.simulated_ms} ms late")
         if not self._exact and tick.simulated_ms > last.ends_ms:
+            self._missing = (last.simulated_ms, tick.simulated_ms)
             self.note_gap()
+
+    def _is_overtaken(self, tick: Tick) -> bool:
+        """Return whether a phase was missing before and comes now: a broker sent later messages before its queue."""
+        begin_ms, end_ms = self._missing
+        return (
+            self._tick is not None
+            and tick.epoch == self._tick.epoch
+            and begin_ms < tick.simulated_ms < end_ms
+        )
 
     def _begin_run(self, tick: Tick) -> None:
         """Begin a run, or join one: a tick that may have begun before is not judged.
@@ -237,6 +250,7 @@ class Auditor:
         self._windows.clear()
         self._offsets_ms.clear()
         self._early.clear()
+        self._missing = (0, 0)
         self._gap_since = None
         self._site_tick = tick.tick
         joins = tick.tick > 0 or tick.phase is not Phase.BID

@@ -80,7 +80,7 @@ class Tallies:
             "settled",
             "nothing is unsettled when the tick ends"
             if exact
-            else "what is unsettled when the tick ends is settled soon after both sides are online",
+            else "what is unsettled when the tick ends gets a receipt soon after both sides are online",
         )
         self.packages = Tally("packages", "no package is sold twice, no receipt exceeds its award or the bid")
         self.supply = Tally("supply", "no producer awards or sells more than it announced")

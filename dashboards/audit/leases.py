@@ -13,6 +13,8 @@ MAX_LEASE_MS: Final = 3_600_000
 """A lease is given for an hour at most; otherwise nothing would show that it ends."""
 UNCERTAIN_TICKS: Final = 16
 """After a gap, a reservation may begin or end for so many ticks of which a part was not received."""
+BILLED_TICKS: Final = 96
+"""After a gap, a lease of which nothing was received may be billed so many ticks later: a device was cut off."""
 ACCEPTED_TICKS: Final = 96
 """An accepted offer may become a lease so many ticks later: the charger may have been cut off."""
 LATE_ACCOUNT_MS: Final = 3 * TICK_MS
@@ -86,6 +88,8 @@ class LeaseAudit:
         self._holds: dict[str, list[tuple[int, int]]] = {}
         """Charger -> (begin, end) of the times for which offers hold a port."""
         self._ports: dict[str, int] = {}
+        self._gap_tick: int | None = None
+        """When messages were missing last."""
         self._uncertain_until = -1
         """Until this tick there may be reservations of which nothing was received yet."""
 
@@ -112,6 +116,7 @@ class LeaseAudit:
         """Drop everything: the next heartbeats show what is leased."""
         for each in (self._offers, self._accepted, self._limits, self._leases, self._holds):
             each.clear()
+        self._gap_tick = tick
         self._uncertain_until = tick + UNCERTAIN_TICKS
 
     # --- judged in the order of time ---------------------------------------------------------------------
@@ -123,6 +128,8 @@ class LeaseAudit:
         tally.checked += 1
         self._tallies.leases.checked += 1
         if lease.until_ms > now_ms + MAX_LEASE_MS + self._slack_ms:
+            if self._gap_tick is not None and tick <= self._gap_tick + 1:
+                return  # the charger does not know yet that a new run has begun
             self._tallies.leases.fail(f"{what}: for {(lease.until_ms - now_ms) // 60_000} minutes")
         leases = self._leases_of(charger)
         known = leases.get((vehicle, lease.call))
@@ -178,8 +185,9 @@ class LeaseAudit:
         what = f"tick {tick}: {charger} bills {vehicle}, call {bill.call}"
         lease = self._leases_of(charger).get((vehicle, bill.call))
         if lease is None or lease.ended_ms is not None:
-            known = lease is not None or self._lifecycle.changed(charger, 0, tick)
-            if bill.energy_wh and not known and not self._is_uncertain(tick, vehicle, bill.call):
+            after_gap = self._gap_tick is not None and tick <= self._gap_tick + BILLED_TICKS
+            known = lease is not None or after_gap or self._lifecycle.changed(charger, 0, tick)
+            if bill.energy_wh and not known:
                 tally.fail(f"{what}: {bill.energy_wh} Wh without a lease")
             return
         lease.ended_ms = now_ms

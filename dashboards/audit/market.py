@@ -347,6 +347,9 @@ class MarketAudit:
 
     def on_correction(self, sender: str, correction: Correction | SellerState, site_tick: int) -> None:
         """Take the correction, or the late account, of a tick that was judged before."""
+        if self._gaps.overlaps(correction.tick, site_tick):
+            self._unsettled.pop((sender, correction.tick), None)
+            return
         sold = self._unsettled.get((sender, correction.tick))
         if isinstance(correction, SellerState) and correction.unsettled_wh:
             if sold is None:
@@ -369,18 +372,18 @@ class MarketAudit:
             self._compare(sender, correction.tick, correction, sold, late=late)
 
     def _prune(self, tick: int) -> None:
-        """Drop what is too old to change; energy that an online producer never settled is a breach."""
+        """Drop what is too old to change; energy of which an online consumer sends no receipt is a breach."""
         old = tick - SETTLED_TICKS
         self._reminding = {key for key in self._reminding if key[1] >= old - REMINDED_TICKS}
         for producer, then in [key for key in self._unsettled if key[1] < old]:
             self._reminding.add((producer, then))
             if self._lifecycle.changed(producer, then, tick + 2) or then < old - REMINDED_TICKS:
                 del self._unsettled[producer, then]
-            elif self._could_settle(producer, then, tick):
+            elif silent := self._silent(producer, then, tick):
                 del self._unsettled[producer, then]
                 self._tallies.settled.checked += 1
                 self._tallies.settled.fail(
-                    f"tick {tick}: {producer} and those to whom it has awarded have not settled tick {then}"
+                    f"tick {tick}: {', '.join(sorted(silent))}: no receipt for an award of {producer} of tick {then}"
                 )
         for then in [then for then in self._awarded if then < old]:
             awarded = {key for key in self._awarded.pop(then) if (key[0], then) in self._reminding}
@@ -395,18 +398,18 @@ class MarketAudit:
                 if key[0] >= old or (key[1][0], key[0]) in self._reminding
             }
 
-    def _could_settle(self, producer: str, then: int, tick: int) -> bool:
-        """Return whether a producer and the consumers of its awards have been online for long enough.
+    def _silent(self, producer: str, then: int, tick: int) -> set[str]:
+        """Return the consumers that have been online for long enough, and have not answered an award.
 
-        It must still repeat its awards; otherwise it has settled them, and its correction was not received.
-        A receipt that was received here may be lost on its way to the producer; then the consumer has to repeat it.
+        The producer must be online too, and still repeat its awards; otherwise it has settled them, and its correction
+        was not received. Where a receipt was received here, it may be late or lost on its way to the producer.
         """
         owing = {key[1] for at, key in self._open if at == then and key[0] == producer}
-        owing.update(key[1] for key in self._awarded.get(then, ()) if key[0] == producer)
         reporting = self._reporting
         if not self._exact and self._reminded.get((producer, then), -1) < tick - 2:
-            return False
-        return all(
+            return set()
+        online = all(
             reporting.last(device) >= tick and reporting.since(device) < tick - SETTLED_TICKS
             for device in (producer, *owing)
         )
+        return owing if online else set()

@@ -8,7 +8,8 @@ price that the rule could have come to.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gridfleet.broker.protocol.messages import Package, Residual, Surplus
+from gridfleet.broker.protocol.messages import Package, Residual, SellerState, Surplus
+from gridfleet.broker.protocol.topics import PRODUCERS
 from gridfleet.dashboards.audit.findings import Tally
 from gridfleet.dashboards.audit.specifications import PackageKey, Specification
 from gridfleet.dashboards.audit.window import TickWindow
@@ -89,8 +90,11 @@ class PriceAudit:
         if specification.by_bid:
             prices: Mapping[PackageKey, int] | None = self._call(specification, {consumer: (bid,)}, {}, None)
         elif producer not in self._supplies:
-            if self._pricing.supply_price is None:
-                return None
+            state = self._window.states.get(producer)
+            if self._pricing.supply_price is None or (
+                isinstance(state, SellerState) and state.role in PRODUCERS
+            ):
+                return None  # not that of a producer whose supply was not received
             prices = self._call(specification, {consumer: (bid,)}, {}, self._pricing.supply_price)
         elif self._pricing.complete:
             there = self._cells.get(consumer, "")

@@ -29,11 +29,24 @@ from gridfleet.broker.protocol.messages import (
     Tick,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.accounts import AccountAudit
+from gridfleet.dashboards.audit.leases import BILLED_TICKS
 from gridfleet.dashboards.audit.window import TickWindow
 from tests.dashboards.runs import SMALL, Logged, audit, broken, change, message_log
-from tests.dashboards.test_audit_charging import CALL, CAR, LEASE, NOW_MS, OFFER, VEHICLE
+from tests.dashboards.test_audit_charging import (
+    CALL,
+    CAR,
+    CHARGER,
+    LEASE,
+    NOW_MS,
+    OFFER,
+    PRICE,
+    TICK,
+    VEHICLE,
+    Charging,
+)
 from tests.dashboards.test_audit_charging_messages import Messages
 from tests.dashboards.test_audit_market import (
     AWARD,
@@ -93,6 +106,13 @@ def test_ticks_after_a_missing_phase_are_judged() -> None:
     assert breaches(log).keys() == {"balances"}
 
 
+def test_a_phase_may_come_after_later_ones_if_it_was_missing_before() -> None:
+    log = list(run_log())
+    at, later = first(log, begins(14, Phase.BID)), first(log, begins(14, Phase.IMPORT))
+    assert breaches((*log[:at], *log[at + 1 : later + 5], log[at], *log[later + 5 :])) == {}
+    assert breaches((*log[: later + 5], log[at], *log[later + 5 :])).keys() == {"ticks"}
+
+
 def test_a_message_for_a_tick_that_has_not_begun_is_early_unless_phases_are_missing() -> None:
     log = list(run_log())
     bid = next(each for each in log if isinstance(each[3], Bid) and each[3].tick == 30)
@@ -146,6 +166,15 @@ def test_any_one_message_may_be_missing(missing: type[Message]) -> None:
     assert len(of_the_type) >= 30
     for at in of_the_type[7 :: len(of_the_type) // 4]:
         assert breaches((*log[:at], *log[at + 1 :])) == {}
+
+
+def test_a_producer_whose_supply_is_missing_is_no_grid_supply() -> None:
+    log = message_log("normal", (*SMALL, "settings.clearing_rule=uniform-price"), (), 12)
+    supplies = [at for at, each in enumerate(log) if isinstance(each[3], Supply)]
+    for at in supplies[:: len(supplies) // 8]:
+        assert breaches((*log[:at], *log[at + 1 :])) == {}
+    found = audit(log, exact=False)
+    assert found["prices"].checked > 100
 
 
 # --- what both sides account for was traded; what one side accounts for is a lie ---
@@ -265,3 +294,11 @@ def test_one_auditor_follows_a_second_run() -> None:
     findings = {each.name: each for each in auditor.finish()}
     assert broken(findings) == {}
     assert findings["ticks"].checked > 250
+
+
+def test_a_lease_from_before_a_gap_may_be_billed_for_a_day() -> None:
+    for tick, found in ((TICK + BILLED_TICKS, set()), (TICK + BILLED_TICKS + 1, {"reservations"})):
+        charging = Charging(exact=False)
+        charging.leases.on_gap(TICK)
+        charging.leases.on_bill(NOW_MS, tick, CHARGER, VEHICLE, Bill(CALL, 1, cost_neur(1, PRICE)))
+        assert charging.broken == found

@@ -447,11 +447,12 @@ def test_a_device_that_was_offline_has_time_to_settle(device: str) -> None:
         assert market.judge((), {}, tick=judged + 20).broken == {"settled"}  # it is not forgotten
 
 
-def test_a_consumer_that_has_sent_its_receipt_may_have_to_repeat_it() -> None:
+def test_a_receipt_that_was_sent_may_reach_the_producer_late() -> None:
     judged = TICK + SETTLED_TICKS + 1
-    for online, broken in (((TURBINE,), set()), ((TURBINE, HOME), {"settled"})):
-        market = unsettled().late(RECEIPT).online(TICK - 20, judged, *online).asks(judged)
-        assert market.judge((), {}, tick=judged).broken == broken
+    for sent, broken in ((False, {"settled"}), (True, set())):
+        market = unsettled().late(RECEIPT) if sent else unsettled()
+        market.online(TICK - 20, judged, TURBINE, HOME)
+        assert market.asks(judged).judge((), {}, tick=judged).broken == broken
 
 
 def test_unsettled_energy_is_a_breach_while_its_producer_asks_for_the_receipt() -> None:

@@ -109,7 +109,7 @@ class RecorderProcess:
             if write is not None:
                 self._spool = Spool(folder / SPOOL, max_bytes=max_spool_bytes)
                 self._sender = Sender(self._spool, write)
-            self._had_session = had_session(folder)
+            self._had_session = self._has_record = had_session(folder)
             self._recorder = DurableRecorder(
                 folder, site, facts, self._spool, name=name, specification_of=specification_of
             )
@@ -189,6 +189,8 @@ class RecorderProcess:
     # --- inside ------------------------------------------------------------------------------------------
 
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        if retained and self._connection.resumed and self._has_record:
+            return  # the broker has queued it as well, behind what came before it
         self._recorder.receive(topic, payload, time.time_ns() // 1_000_000, retained=retained)
         self._publish_judgements()
         if not self._sync_due:
@@ -213,6 +215,7 @@ class RecorderProcess:
     def _on_online(self, report: Callable[[str], None]) -> None:
         self._connections += 1
         first, self._had_session = not self._had_session, True
+        self._has_record = self._has_record or self._connections > 1
         if not self._connection.resumed and not first:
             report(
                 "the broker has lost the session: messages published while the recorder was offline are missing"
