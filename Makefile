@@ -9,13 +9,13 @@ ARGS     ?=
 UPGRADE  ?=
 ENGINE   ?= docker
 WORKERS  ?= $(shell echo $$((2 * $$(nproc))))
-UV       := uv==0.13.9
-COSMIC_RAY := cosmic-ray==8.7.0
 
 PIP      := $(BIN)/python -m pip --quiet --disable-pip-version-check
-LOCK     := pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
+LOCK     := pip compile --universal --python-version 3.11 --fork-strategy fewest \
             --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
             --custom-compile-command "make lock" $(UPGRADE)
+# Tools that are no dependencies: tools/pip/NAME.in names one, NAME.lock pins it and what it needs by hash.
+HASHED   := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -60,7 +60,9 @@ format: setup-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 
 mutants: setup-dev ## Try small faults in the files that must not be wrong: do the tests find them? (20 minutes)
-	@test -x .venv-mutants/bin/cosmic-ray || { $(PYTHON) -m venv --clear .venv-mutants && .venv-mutants/bin/python -m pip install --quiet $(COSMIC_RAY); }
+	@test -x .venv-mutants/bin/cosmic-ray || { $(PYTHON) -m venv --clear .venv-mutants && \
+	  .venv-mutants/bin/python $(HASHED) --requirement tools/pip/build.lock && \
+	  .venv-mutants/bin/python $(HASHED) --no-build-isolation --no-binary yattag --requirement tools/pip/cosmic-ray.lock; }
 	$(BIN)/python tools/mutants/run.py --cosmic-ray $(CURDIR)/.venv-mutants/bin/cosmic-ray $(ARGS)
 
 bench: setup-dev ## Run the benchmarks of docs/benchmarks.md
@@ -137,16 +139,21 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-venv requirements-dev.lock requirements.lock 
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.stamp-run $@
 
-lock: ## Pin the dependencies of pyproject.toml (UPGRADE=--upgrade for newer versions)
-	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python -m pip install --quiet $(UV); }
-	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra test --extra dev --extra install \
+lock: ## Pin the dependencies of pyproject.toml and the tools (UPGRADE=--upgrade for newer versions; the checkers need npm)
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv --clear .venv-lock && .venv-lock/bin/python $(HASHED) --requirement tools/pip/uv.lock; }
+	.venv-lock/bin/uv $(LOCK) pyproject.toml --extra run --extra observe --extra grafana --extra pi --extra test --extra dev --extra install \
 	  --output-file requirements-dev.lock
-	.venv-lock/bin/uv $(LOCK) --extra run --extra observe --extra grafana --extra pi --extra install \
+	.venv-lock/bin/uv $(LOCK) pyproject.toml --extra run --extra observe --extra grafana --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements.lock
-	.venv-lock/bin/uv $(LOCK) --extra image --extra observe --extra pi \
+	.venv-lock/bin/uv $(LOCK) pyproject.toml --extra image --extra observe --extra pi \
 	  --constraint requirements-dev.lock --output-file requirements-image.lock
-	.venv-lock/bin/uv $(LOCK) --extra pi --extra install \
+	.venv-lock/bin/uv $(LOCK) pyproject.toml --extra pi --extra install \
 	  --constraint requirements-dev.lock --output-file requirements-device.lock
+	for tool in uv build cosmic-ray kubernetes-validate; do \
+	  .venv-lock/bin/uv $(LOCK) tools/pip/$$tool.in --output-file tools/pip/$$tool.lock || exit 1; done
+	for checker in tools/checkers/*/; do \
+	  npm install --prefix "$$checker" --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved \
+	    --no-audit --no-fund || exit 1; done
 
 # --- cleaning -----------------------------------------------------------------------------------
 

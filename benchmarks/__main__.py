@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from benchmarks import codec, console, fleet, lies, peers, pins, simulation, start, telemetry, wire
+from benchmarks import (
+    codec,
+    console,
+    fleet,
+    hostile_payloads,
+    lies,
+    peers,
+    pins,
+    simulation,
+    start,
+    telemetry,
+    wire,
+)
 from gridfleet.broker.brokers.mosquitto.server import INSTALL, find_mosquitto
 
 
@@ -35,12 +47,15 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "shared": fleet.run_shared,
     "identities": fleet.run_identities,
     "growth": fleet.run_growth,
+    "hostile-payloads": hostile_payloads.run,
     "console": console.run,
     "peers": peers.run,
     "lies": lies.run,
 }
-ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth")
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"console", "peers", "lies"})
+ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth", "hostile-payloads")
+LONG: Final = frozenset({"hostile-payloads", "console", "peers", "lies"})
+"""Those that run only where they are named."""
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in LONG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

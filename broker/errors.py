@@ -1,6 +1,7 @@
 """The base class of all errors, and the errors of topics, payloads, stores and brokers, with data as attributes."""
 
 from pathlib import Path
+from typing import Final
 
 
 class GridFleetError(Exception):
@@ -26,11 +27,24 @@ class StoreError(GridFleetError, OSError):
         self.remedy = remedy
 
 
+_MOST_SHOWN: Final = 200
+
+
+def shown(text: str) -> str:
+    r"""Return a text of others for logs and errors: control characters as `?`, shortened to 200 characters.
+
+    >>> shown("\x1b[2Jfull")
+    '?[2Jfull'
+    """
+    beginning = "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_SHOWN])
+    return beginning if len(text) <= _MOST_SHOWN else f"{beginning}… ({len(text)} characters)"
+
+
 class TopicError(GridFleetError, ValueError):
     """A topic that is not one of the site's."""
 
     def __init__(self, topic: str, reason: str) -> None:
-        super().__init__(f"topic {topic!r}: {reason}")
+        super().__init__(f"topic {shown(topic)!r}: {reason}")
         self.topic = topic
         self.reason = reason
 

@@ -7,7 +7,7 @@ from gridfleet.broker.asyncapi.schemas import payload_schemas
 from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
 from gridfleet.broker.mqtt.client_options import SESSION_S
 from gridfleet.broker.protocol import batch, messages
-from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA
+from gridfleet.broker.protocol.codec import MAX_PAYLOAD, SCHEMA, max_payload_of
 from gridfleet.broker.protocol.topics import (
     ALL,
     BATCH,
@@ -30,8 +30,9 @@ The MQTT messages of a GridFleet site.
 
 A topic is `{ROOT}/{{site}}/<message type>/<scope…>/{{sender}}`. The message type stands for the message class. The
 sender is always the last level, and access rules allow no client to publish under another name. Every message states
-the version of its schema in the MQTT 5 user property `schema`; receivers refuse other versions and payloads over
-{MAX_PAYLOAD} bytes. Energy is whole Wh, price whole µEUR/kWh, money whole nEUR, time whole ms.
+the version of its schema in the MQTT 5 user property `schema`; receivers refuse other versions, and payloads
+over the `x-max-bytes` of the message, at most {MAX_PAYLOAD}.
+Energy is whole Wh, price whole µEUR/kWh, money whole nEUR, time whole ms.
 
 Each channel lists the roles of the devices that send (`x-senders`) and receive (`x-readers`) on it. Recorders, viewers
 and operators receive everything.
@@ -229,6 +230,7 @@ def _message(message_type: MessageType) -> dict[str, Any]:
         "contentType": "application/json",
         "headers": _headers(),
         "payload": {"$ref": f"#/components/schemas/{name}"},
+        "x-max-bytes": max_payload_of(message_type.name),
     }
 
 

@@ -11,22 +11,34 @@ from pydantic import TypeAdapter, ValidationError
 
 from gridfleet.broker.errors import PayloadError
 from gridfleet.broker.protocol import messages
-from gridfleet.broker.protocol.messages import Message
+from gridfleet.broker.protocol.messages import Message, payload_size
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 from gridfleet.broker.protocol.validation_errors import shown_value, what_is_allowed
 
 SCHEMA: Final = "2"
 """The schema version of all messages; raised, once per release, with a change that receivers of the last release would
 misread or refuse: a field that is added, too, because payloads are strict."""
-MAX_PAYLOAD: Final = 20_480
-"""The largest payload in bytes that is decoded: a bid or award of 256 packages has up to 18 345."""
+MAX_PAYLOAD: Final = payload_size.MAX_PAYLOAD
+"""The largest payload in bytes that is decoded; most message types have a lower limit (`messages.payload_size`)."""
+_MAX_DESCRIBED: Final = 100
+"""Of a payload with more mistakes none is described: to describe 60 000 takes a tenth of a second."""
 
 
 @cache
 def _adapter(message_type: str) -> TypeAdapter[Any]:
     """Return pydantic's adapter for a message type; made when first needed, because a device uses few of them."""
+    return TypeAdapter(_class_of(message_type))
+
+
+def _class_of(message_type: str) -> Any:  # noqa: ANN401 - a class, or the union of the accounts
     message_class = MESSAGE_TYPES[message_type].message_class
-    return TypeAdapter(messages.AnyState if message_class is messages.State else message_class)
+    return messages.AnyState if message_class is messages.State else message_class
+
+
+@cache
+def max_payload_of(message_type: str) -> int:
+    """Return the most bytes of a payload of a message type that are decoded."""
+    return payload_size.max_payload(_class_of(message_type))
 
 
 def encode(message: Message) -> bytes:
@@ -52,13 +64,15 @@ def decode(message_type: str, payload: bytes | bytearray) -> Message:
     Traceback (most recent call last):
     gridfleet.broker.errors.PayloadError: supply: energy_wh = -1: must be at least 0
     """
-    if len(payload) > MAX_PAYLOAD:
-        raise PayloadError(
-            message_type, "oversized", f"{len(payload)} bytes; at most {MAX_PAYLOAD} are allowed"
-        )
+    if len(payload) > (limit := max_payload_of(message_type)):
+        raise PayloadError(message_type, "oversized", f"{len(payload)} bytes; at most {limit} are allowed")
     try:
         message: Message = _adapter(message_type).validate_json(payload)
     except ValidationError as error:
+        mistakes = error.error_count()
+        if mistakes > _MAX_DESCRIBED:
+            detail = f"{mistakes} keys or values are not as docs/asyncapi.yaml describes them"
+            raise PayloadError(message_type, "invalid", detail) from None
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":
             raise PayloadError(message_type, "malformed", "the payload is not JSON") from None

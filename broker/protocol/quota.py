@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sized
 from typing import Final
 
-from gridfleet.broker.errors import PayloadError
+from gridfleet.broker.errors import PayloadError, shown
 from gridfleet.broker.protocol.messages import Call, Close, Control, Correction, Incident, Ready, Sample
 from gridfleet.broker.protocol.topics import BATCH, CLOCK_ID, MESSAGE_TYPES, Scope
 
@@ -40,6 +40,8 @@ REFILL_S: Final = 60.0
 """After how many seconds of real time budgets are full again where no tick comes."""
 MAX_ENTRIES: Final = 100_000
 """Senders and message types that are counted; beyond, all counts begin again."""
+MAX_KEY: Final = 64
+"""The most characters of a sender and of a message type by which they are told apart; an id has 48."""
 MAX_NAMED: Final = 1_000
 """Senders whose ignored messages are counted by name."""
 FLOOD_ERROR: Final = PayloadError(
@@ -112,7 +114,8 @@ class Quota:
     def admits(self, topic: str, lines: int = 1) -> bool:
         """Return whether a message on this topic is within its sender's budget, and count it; `lines` of a batch."""
         levels = topic.split("/", 3)
-        key = levels[2] if len(levels) > 2 else "", topic[topic.rfind("/") + 1 :]
+        name, sender = levels[2] if len(levels) > 2 else "", topic[topic.rfind("/") + 1 :]
+        key = name[:MAX_KEY], sender[:MAX_KEY]  # of names that are no ids, no more is kept
         count = self._counts.get(key, 0)
         if count >= _LEAST and key[1] != CLOCK_ID and (count >= _SPENT or count >= self._budget(key[0])):
             if not self._refilled():
@@ -156,9 +159,9 @@ class Quota:
                 "%s ignores messages of %s on %s: more than the %d of type %r that a sender may publish in a tick, a "
                 "flood. If it goes on, lock the sender out with `gridfleet device revoke`",
                 self._receiver,
-                sender,
-                topic,
+                shown(sender),
+                shown(topic),
                 self._budget(name),
-                name,
+                shown(name),
             )
         self._warned[sender] = self._period

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple
 
-from gridfleet.broker.errors import TopicError
+from gridfleet.broker.errors import TopicError, shown
 from gridfleet.broker.protocol import messages as m
 from gridfleet.broker.protocol.messages import Message, Role
 
@@ -244,7 +244,9 @@ def parse_topic(site: str, topic_name: str) -> Address:
         raise TopicError(topic_name, "has no level for the message type")
     message_type = MESSAGE_TYPES.get(levels[2])
     if message_type is None:
-        raise TopicError(topic_name, f"{levels[2]!r} is not a message type (docs/asyncapi.yaml lists them)")
+        raise TopicError(
+            topic_name, f"{shown(levels[2])!r} is not a message type (docs/asyncapi.yaml lists them)"
+        )
     scope, sender = levels[3:-1], levels[-1]
     if len(levels) != 4 + len(message_type.scope.levels):
         expected = "/".join(f"<{level}>" for level in (*message_type.scope.levels, "sender"))
@@ -266,7 +268,7 @@ def parse_batch_topic(site: str, topic_name: str) -> tuple[MessageType, str, str
         raise TopicError(topic_name, f"is not {ROOT}/{site}/{BATCH}/<message type>/<cell>/<fleet process>")
     message_type = MESSAGE_TYPES.get(levels[3])
     if message_type is None or message_type.retain:
-        raise TopicError(topic_name, f"{levels[3]!r} is not a message type that is sent in batches")
+        raise TopicError(topic_name, f"{shown(levels[3])!r} is not a message type that is sent in batches")
     _check_ids(topic_name, levels[4:])
     return message_type, levels[4], levels[5]
 
@@ -289,7 +291,9 @@ def discovery_filter() -> str:
 def _check_ids(topic: str, levels: Iterable[str]) -> None:
     for level in levels:
         if not _ID.fullmatch(level):
-            raise TopicError(topic, f"{level!r} is not an id: up to 48 letters, digits, '_', '.' and '-'")
+            raise TopicError(
+                topic, f"{shown(level)!r} is not an id: up to 48 letters, digits, '_', '.' and '-'"
+            )
 
 
 def _check_role(topic: str, message_type: MessageType, scope: list[str], sender: str) -> None:
@@ -298,7 +302,7 @@ def _check_role(topic: str, message_type: MessageType, scope: list[str], sender:
     if message_type.scope in {Scope.ROLE, Scope.CELL_ROLE}:
         roles = {role for role in roles if role == scope[-1]}
         if not roles:
-            raise TopicError(topic, f"{scope[-1]!r} is not a role that publishes {message_type.name}")
+            raise TopicError(topic, f"{shown(scope[-1])!r} is not a role that publishes {message_type.name}")
     if sender == CLOCK_ID and Role.CLOCK not in roles:
         raise TopicError(topic, f"the clock publishes no {message_type.name} there")
     if sender != CLOCK_ID and roles == {Role.CLOCK}:

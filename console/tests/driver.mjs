@@ -46,6 +46,14 @@ const commands = {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   },
+  heap: async () => {
+    const session = await page.context().newCDPSession(page);
+    try {
+      return (await session.send('Runtime.getHeapUsage')).usedSize;
+    } finally {
+      await session.detach();
+    }
+  },
   requested: () => requested,
   faults: () => faults,
   axe: async () => {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials, Will
 from gridfleet.broker.mqtt.connection import DENIED, SESSION_TAKEN_OVER
@@ -162,7 +162,7 @@ class AgentRunner:
     def _refuse(self, topic_name: str, reason: str, detail: str) -> None:
         """Count a message that is ignored; log the first for each reason (the quota logs a flood)."""
         if reason != FLOOD and not self.agent.refused.get(reason):
-            LOG.warning("%s ignores a message on %s: %s", self.agent.id, topic_name, detail)
+            LOG.warning("%s ignores a message on %s: %s", self.agent.id, shown(topic_name), detail)
         self.agent.refuse(reason)
 
     def _publish(self, out: Out) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
@@ -77,5 +77,5 @@ class SiteListener:
     def _refuse(self, topic_name: str, error: GridFleetError | str) -> None:
         is_flood = isinstance(error, PayloadError) and error.reason == FLOOD  # the quota logs it
         if not self.refused and not is_flood:
-            LOG.warning("the listener ignores a message on %s: %s", topic_name, error)
+            LOG.warning("the listener ignores a message on %s: %s", shown(topic_name), error)
         self.refused += 1

@@ -76,7 +76,7 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record, which may have several lines."""
-        words = [record.getMessage()]
+        words = [_printable(record.getMessage())]
         if record.levelno >= logging.WARNING:
             words.insert(0, f"{record.levelname.lower()}:")
         words += [f"{key}={value}" for key, value in fields_of(record).items()]
@@ -121,6 +121,11 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
 def priority_of(level: int) -> int:
     """Return the syslog priority of a log level."""
     return next(priority for minimum, priority in _PRIORITY if level >= minimum)
+
+
+def _printable(text: str) -> str:
+    """Return a text without the control characters that a terminal would obey; it may have several lines."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _time(record: logging.LogRecord) -> datetime:

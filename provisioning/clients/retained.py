@@ -26,9 +26,10 @@ ACKNOWLEDGED_S: Final = 30.0
 MAX_CONNECTIONS: Final = 50
 
 
-def read_retained(address: BrokerAddress, site: str, login: Login) -> dict[str, bytes]:
+def read_retained(address: BrokerAddress, site: str, login: Login, *, schema: str = "") -> dict[str, bytes]:
     """Return the retained messages of a site, and the Home Assistant discovery of its senders, by topic.
 
+    With a `schema`, messages that state another schema version are left out.
     Raises BrokerError for a broker that cannot be reached or refuses the login.
     """
     found: dict[str, bytes] = {}
@@ -37,7 +38,7 @@ def read_retained(address: BrokerAddress, site: str, login: Login) -> dict[str, 
         if retained and payload:
             found[topic] = payload
 
-    with MqttLoop(address) as loop:
+    with MqttLoop(address, schema=schema) as loop:
         loop.open(
             login.username or _client_id(),
             on_message=receive,

@@ -7,7 +7,7 @@ from typing import Self
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import Login
-from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.codec import SCHEMA, encode
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Message
 from gridfleet.broker.protocol.quota import Quota
@@ -38,7 +38,7 @@ class SiteClient:
         self._decoder = SiteDecoder(site)
         self._quota = Quota(purpose, self._decoder.presences)
         self._on_message = on_message
-        self._loop = MqttLoop(address)
+        self._loop = MqttLoop(address, schema=SCHEMA)
         self._connection = self._loop.open(
             f"{purpose}-{secrets.token_hex(4)}",
             on_message=self._receive,

@@ -5,6 +5,7 @@ from typing import Any
 
 from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.mqtt.client_options import Login
+from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.messages import ClockState, FleetPresence, Presence, Tick
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.provisioning.clients.retained import decoded, presences, read_retained
@@ -61,7 +62,7 @@ class SiteStatus:
 
 def read_site(address: BrokerAddress, site: str, login: Login) -> SiteStatus:
     """Return the status of a site; raise BrokerError for a broker that cannot be reached or refuses the login."""
-    messages = decoded(site, read_retained(address, site, login))
+    messages = decoded(site, read_retained(address, site, login, schema=SCHEMA))
     known = presences(messages)
     fleets = {sender.sender for sender, message in messages if isinstance(message, FleetPresence)}
     devices = {name: online for name, online in known.items() if name not in fleets and name != CLOCK_ID}

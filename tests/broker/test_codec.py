@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gridfleet.broker.errors import GridFleetError, PayloadError
 from gridfleet.broker.protocol import messages as m
-from gridfleet.broker.protocol.codec import MAX_PAYLOAD, decode, encode
+from gridfleet.broker.protocol.codec import decode, encode, max_payload_of
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES
 from tests.devices.message_strategies import CLASSES, anything
 
@@ -372,7 +372,8 @@ CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.C
         ("supply", b'{"tick":7,"energy_wh":5}\x00', "malformed"),
         ("control", b'{"value":"\xff","revision":1}', "malformed"),
         ("control", b'{"value":"\\ud800","revision":1}', "malformed"),
-        ("bid", b"[" * 20_000, "malformed"),
+        ("bid", b"[" * 16_000, "malformed"),
+        ("call", b"[" * 20_000, "oversized"),
         ("supply", b"null", "invalid"),
         ("supply", b"7", "invalid"),
         ("supply", b"[7,5]", "invalid"),
@@ -387,7 +388,7 @@ CALL = json.loads(next(text for message, text in WIRE if isinstance(message, m.C
         ("supply", b'{"tick":7,"energy_wh":1000000000001}', "invalid"),
         ("supply", b'{"tick":7,"energy_wh":1e9}', "invalid"),
         ("supply", b'{"tick":7,"energy_wh":1e999}', "invalid"),
-        ("supply", b'{"tick":7,"energy_wh":' + b"9" * 5_000 + b"}", "malformed|invalid"),
+        ("supply", b'{"tick":7,"energy_wh":' + b"9" * 100 + b"}", "malformed|invalid"),
         ("supply", b'{"tick":7,"energy_wh":5.0}', "invalid"),
         ("supply", b'{"tick":7,"energy_wh":5.5}', "invalid"),
         ("supply", b'{"tick":7,"energy_wh":"5"}', "invalid"),
@@ -451,7 +452,7 @@ def test_the_refusal_names_the_field() -> None:
         ("state", b'{"role":"dog"}', "state: the payload: 'role' must be 'producer', 'grid-supply', "),
         (
             "supply",
-            b'{"tick":7,"energy_wh":' + b"9" * 4_000 + b"}",
+            b'{"tick":7,"energy_wh":' + b"9" * 80 + b"}",
             "supply: energy_wh: must be at most 1000000000000",
         ),
     ],
@@ -473,7 +474,7 @@ def test_too_many_packages_are_refused() -> None:
 
 
 def test_an_oversized_payload_is_not_parsed() -> None:
-    padded = json.dumps(SUPPLY).encode().ljust(MAX_PAYLOAD)
+    padded = json.dumps(SUPPLY).encode().ljust(max_payload_of("supply"))
     assert decode("supply", padded) == m.Supply(7, 5)
     with pytest.raises(PayloadError) as caught:
         decode("supply", padded + b" ")

@@ -255,3 +255,11 @@ def test_every_message_type_has_a_budget() -> None:
     for message_type in TOPIC_TABLE:
         name = topic_filter("home", message_type.name, sender="house-1").replace("+", "x")
         assert sum(admits(name) for _ in range(10_000)) < 10_000, name
+
+
+def test_long_names_are_kept_shortened() -> None:
+    quota = Quota("x")
+    for number in range(3 * BUDGET):
+        quota.admits(f"gridfleet/town/{'t' * 50_000}/{'s' * 60_000}{number}")
+    assert quota.remembered == 1
+    assert list(quota.dropped) == ["s" * 64]

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from gridfleet.broker.errors import GridFleetError, PayloadError
+from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.protocol.decoder import SiteDecoder
 from gridfleet.broker.protocol.messages import Grant, Message, Suspension, Tick
 from gridfleet.broker.protocol.quota import FLOOD, Quota
@@ -218,7 +218,7 @@ class DurableRecorder:
     def _refuse(self, topic: str, error: GridFleetError) -> None:
         is_flood = isinstance(error, PayloadError) and error.reason == FLOOD  # the quota logs it
         if not self.refused and not is_flood:
-            LOG.warning("refused a message on topic %s: %s", topic, error)
+            LOG.warning("refused a message on topic %s: %s", shown(topic), error)
         self.refused += 1
 
     def _record(
