@@ -72,9 +72,11 @@ def tries(name: str) -> list[Publication]:
     """Return what a sender may not publish: under its own name, and under those of the senders that may."""
     own = [each.publication for each in hostile() if each.publication.sender == name]
     if name in CLIENTS:
-        own = [each.publication._replace(sender=name) for each in hostile()]
-        if name == ClientRole.OPERATOR:
-            own = [each for each in own if each.message.TYPE != "control"]
+        own = [
+            each.publication._replace(sender=name)
+            for each in hostile()
+            if ClientRole(name) not in each.message_type.senders
+        ]
     forged = [each.publication for each in hostile() if each.publication.sender != name]
     return [*own, *forged]
 
