@@ -16,6 +16,7 @@ from benchmarks import (
     codec,
     console,
     fleet,
+    flood,
     hostile_payloads,
     lies,
     peers,
@@ -51,9 +52,18 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "console": console.run,
     "peers": peers.run,
     "lies": lies.run,
+    "flood": flood.run,
 }
-ON_MOSQUITTO: Final = ("device", "contract-net", "shared", "identities", "growth", "hostile-payloads")
-LONG: Final = frozenset({"hostile-payloads", "console", "peers", "lies"})
+ON_MOSQUITTO: Final = (
+    "device",
+    "contract-net",
+    "shared",
+    "identities",
+    "growth",
+    "flood",
+    "hostile-payloads",
+)
+LONG: Final = frozenset({"flood", "hostile-payloads", "console", "peers", "lies"})
 """Those that run only where they are named."""
 DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in LONG)
 

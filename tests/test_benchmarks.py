@@ -1,5 +1,6 @@
 """The benchmarks run, and the figures without noise hold: messages per device, and the receivers of a bid."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import lies
+from benchmarks import flood, flooder, lies
 from benchmarks.fleets import PRODUCERS, bare_market, default_mix
 from benchmarks.floors import Markets, MessageFloor, bare_loop
 from benchmarks.measure import ROOT, exponent
 from benchmarks.peers import plain_round
+from gridfleet.broker.mqtt.packet_codec import decode_publish
 from gridfleet.broker.protocol.messages import Bid, Message, Role
 from gridfleet.devices.agents.base import Out
 from gridfleet.devices.agents.turbine import Turbine
@@ -123,6 +125,25 @@ def test_the_benchmark_of_lies_compares_with_the_run_without_the_lie() -> None:
     assert plain.loss_eur > 100
     assert (on.misses(), defended.accused) == ([], frozenset())
     assert len(on.cells()) == len(lies.COLUMNS)
+
+
+def test_the_benchmark_of_floods_compares_tick_by_tick() -> None:
+    def seen(*sold: int) -> flood.Seen:
+        return flood.Seen(dict(enumerate(sold)), 1, 2, 13.0, 12.0, 0.1, 9, 1, "holds")
+
+    honest = seen(100, 100, 100, 100, 100)
+    assert flood.judged(honest, honest) == (1.0, 0)
+    assert flood.judged(seen(100, 80, 60, 10, 95), honest) == (0.7, 1)
+    assert flood.judged(seen(100, 80, 60), honest) == (0.7, flood.AFTER)
+
+
+def test_the_flooder_writes_packets_of_mqtt_5() -> None:
+    given = flooder.Flood("localhost", 1, "", "car-1", "", ("a/b",), "x" * 300, 1, 10.0, 1.0)
+    first, second = itertools.islice(flooder.packets(given), 2)
+    assert first[:3] == b"\x32\xb4\x02"  # PUBLISH with QoS 1; 308 bytes follow
+    assert len(first) == 3 + 308
+    assert decode_publish(first[0], first[3:], mqtt5=True) == ("a/b", b"x" * 300, b"\x00\x01", b"")
+    assert second[8:10] == b"\x00\x02"
 
 
 def test_a_missed_target_is_named() -> None:

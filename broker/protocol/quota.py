@@ -8,6 +8,7 @@ where none comes. The clock is exempt. Only the topic is read to decide.
 import logging
 import time
 from collections.abc import Callable, Sized
+from functools import lru_cache
 from typing import Final
 
 from gridfleet.broker.errors import PayloadError, shown
@@ -42,6 +43,8 @@ MAX_ENTRIES: Final = 100_000
 """Senders and message types that are counted; beyond, all counts begin again."""
 MAX_KEY: Final = 64
 """The most characters of a sender and of a message type by which they are told apart; an id has 48."""
+MAX_KNOWN_TOPIC: Final = 256
+"""The longest topic that is remembered; a valid one has at most 256 characters."""
 MAX_NAMED: Final = 1_000
 """Senders whose ignored messages are counted by name."""
 FLOOD_ERROR: Final = PayloadError(
@@ -64,6 +67,17 @@ def budget_of(name: str, devices: int) -> int:
     if message_type is not None and message_type.scope is Scope.DEVICE:
         return DIRECT_BUDGET + DIRECT_BUDGET_PER_DEVICE * devices
     return BUDGETS.get(name, BUDGET)
+
+
+def _key(topic: str) -> tuple[str, str]:
+    """Return message type and sender of a topic, whatever it is; of names that are no ids, no more than MAX_KEY."""
+    levels = topic.split("/", 3)
+    name, sender = levels[2] if len(levels) > 2 else "", topic[topic.rfind("/") + 1 :]
+    return name[:MAX_KEY], sender[:MAX_KEY]
+
+
+_known_key = lru_cache(maxsize=65_536)(_key)
+"""The same, remembered: all receivers of a process share the texts."""
 
 
 class Quota:
@@ -113,9 +127,7 @@ class Quota:
 
     def admits(self, topic: str, lines: int = 1) -> bool:
         """Return whether a message on this topic is within its sender's budget, and count it; `lines` of a batch."""
-        levels = topic.split("/", 3)
-        name, sender = levels[2] if len(levels) > 2 else "", topic[topic.rfind("/") + 1 :]
-        key = name[:MAX_KEY], sender[:MAX_KEY]  # of names that are no ids, no more is kept
+        key = _known_key(topic) if len(topic) <= MAX_KNOWN_TOPIC else _key(topic)
         count = self._counts.get(key, 0)
         if count >= _LEAST and key[1] != CLOCK_ID and (count >= _SPENT or count >= self._budget(key[0])):
             if not self._refilled():

@@ -10,6 +10,7 @@ import pytest
 
 from gridfleet.broker.access_control import ClientRole, Identity, publish_filters, subscribe_filters
 from gridfleet.broker.brokers import emqx
+from gridfleet.broker.brokers.mosquitto.config import MAX_PACKET
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.broker.protocol.topics import TOPIC_TABLE
 from gridfleet.devices.config.scenario import parse
@@ -68,8 +69,8 @@ def test_a_client_is_limited_in_rate_memory_and_what_it_retains() -> None:
     for line in (
         'messages_rate = "1000/s"',
         'bytes_rate = "2048KB/s"',
-        'max_packet_size = "17KB"',
-        'retainer {\n  max_payload_size = "17KB"\n  backend.max_retained_messages = 200000\n}',
+        f'max_packet_size = "{MAX_PACKET // 1024}KB"',
+        f'retainer {{\n  max_payload_size = "{MAX_PACKET // 1024}KB"\n  backend.max_retained_messages = 200000\n}}',
         'force_shutdown { enable = true, max_heap_size = "128MB" }',
     ):
         assert line in text

@@ -21,7 +21,9 @@ MAX_PACKET: Final = MAX_PAYLOAD + 1_024
 MAX_IN_FLIGHT: Final = 200
 """Unacknowledged messages of QoS 1 to one client, or from it."""
 MAX_QUEUED: Final = 100_000
-"""Messages of QoS 1 queued for one client beyond those: in lock-step every device publishes to the clock at once."""
+"""Messages queued for one client beyond those: in lock-step every device publishes to the clock at once."""
+MAX_QUEUED_ALONE: Final = 20_000
+"""The same where no plugin counts: a flood fills the queues of all its receivers, and each entry takes 100 bytes."""
 MAX_QUEUED_BYTES: Final = 32 * 1_048_576
 """Their payloads; the count alone would allow as many of the largest ones."""
 MEMORY_LIMIT: Final = 192 * 1_048_576
@@ -118,7 +120,7 @@ def configuration(
         f"persistent_client_expiration {SESSION_EXPIRY}",
         f"max_packet_size {MAX_PACKET}",
         f"max_inflight_messages {MAX_IN_FLIGHT}",
-        f"max_queued_messages {MAX_QUEUED}",
+        f"max_queued_messages {MAX_QUEUED_ALONE if access and quota_plugin is None else MAX_QUEUED}",
         f"max_queued_bytes {MAX_QUEUED_BYTES}",
         f"memory_limit {MEMORY_LIMIT + MEMORY_PER_USER * users}",
         "upgrade_outgoing_qos true",  # Mosquitto limits the bytes that it queues with QoS 1 only
