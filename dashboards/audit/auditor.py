@@ -66,7 +66,7 @@ class Auditor:
         specification_of: SpecificationOf | None = None,
     ) -> None:
         self._tallies = Tallies(exact=exact)
-        self._accuser = Accuser(self._tallies.honesty)
+        self._accuser = Accuser(self._tallies.honesty, exact=exact)
         self._lifecycle = LifecycleLog()
         self._exact = exact
         self._slack_ms = 2 * clock_skew_ms
@@ -198,10 +198,16 @@ class Auditor:
                 window.settle_ms = tick.simulated_ms
                 window.end_ms = tick.ends_ms
                 self._charging.on_settle(tick.tick, tick.simulated_ms)
+        self._judge_market(tick)
+
+    def _judge_market(self, tick: Tick) -> None:
+        """Judge what of the market is complete when a phase begins."""
         if tick.phase is Phase.BID:
-            self._accuser.begin_tick(tick.tick, judge_before=tick.tick if self._exact else tick.tick - 1)
+            self._accuser.begin_tick(tick.tick)
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)
+        elif tick.phase is Phase.TRADE:  # by then what was delayed within an instant has arrived
+            self._accuser.judge(tick.tick if self._exact else tick.tick - 1)
 
     def _check_order(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
         """Check that a phase begins in order and at its time.

@@ -6,7 +6,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from gridfleet.broker.protocol.messages import Facts, Message, Phase, Suspension, Tick
+from gridfleet.broker.protocol.messages import Facts, Message, Suspension, Tick
 from gridfleet.dashboards.audit import Auditor
 from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Finding
@@ -112,8 +112,7 @@ class Recording:
         self._auditor.receive(simulated_ms, scope, sender, message)
         if isinstance(message, Tick):
             self._judge.on_tick(message)
-            if message.phase is Phase.BID:
-                self._judgements += self._judge.judge(self._auditor.accusations())
+            self._judgements += self._judge.judge(self._auditor.accusations())
         elif isinstance(message, Facts):
             self._judge.on_facts(message)
         elif isinstance(message, Suspension):
@@ -122,7 +121,7 @@ class Recording:
             self._trace.receive(simulated_ms, scope, sender, message)
 
     def judgements(self) -> list[tuple[str, Suspension]]:
-        """Return the suspensions since the last call, by device; they are judged when a tick begins."""
+        """Return the suspensions since the last call, by device; they are judged when a phase begins."""
         found, self._judgements = self._judgements, []
         return found
 

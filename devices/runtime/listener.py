@@ -8,7 +8,7 @@ from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, SESSION_S, Credentials
 from gridfleet.broker.protocol.decoder import MessageReceiver, SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Phase, Tick
+from gridfleet.broker.protocol.messages import Grant, Tick
 from gridfleet.broker.protocol.publication import publication
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import RECORDER_ID, all_topics_filter
@@ -34,7 +34,7 @@ class SiteListener:
     ) -> None:
         """`on_reconnect` is called when a lost connection is back: messages may have been missed.
 
-        `judge` is asked when a tick begins for suspensions, which are published as the recorder's.
+        `judge` is asked when a phase begins for suspensions, which are published as the recorder's.
         """
         self._judge = judge
         self._on_reconnect = on_reconnect
@@ -67,7 +67,7 @@ class SiteListener:
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             for receive in self._receivers:
                 receive(self.now_ms, address.scope, address.sender, message)
-            if self._judge is not None and isinstance(message, Tick) and message.phase is Phase.BID:
+            if self._judge is not None and isinstance(message, Tick):
                 for device, suspension in self._judge():
                     topic, payload, qos, retain = publication(
                         self._decoder.site, suspension, device, RECORDER_ID

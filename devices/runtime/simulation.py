@@ -69,7 +69,7 @@ class Simulation:
     ) -> None:
         """Prepare a run.
 
-        `receivers` are called with every message. `judge` is asked once a tick for suspensions by the site's auditor,
+        `receivers` are called with every message. `judge` is asked once a phase for suspensions by the site's auditor,
         which every device learns at once, whatever the network's faults. With `encoded` every message is encoded and
         decoded.
         `shuffle` is a seed for the order in which messages of one instant arrive, which must not matter. `liars` are
@@ -236,11 +236,13 @@ class Simulation:
             self._publish(clock, self.clock.begin(self.now_ms))
             self._drain()
             self._plan(clock)
-            tick = -1
+            tick, phase = -1, Phase.SETTLE
             while not self.clock.finished:
+                if self.clock.tick_message.phase is not phase:
+                    phase = self.clock.tick_message.phase
+                    self._publish_judgements()
                 if self.clock.tick != tick:
                     tick = self.clock.tick
-                    self._publish_judgements()
                     self._set_skews()
                     self._draw_crashes()
                     if progress is not None and not progress(self):

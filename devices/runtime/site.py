@@ -49,7 +49,7 @@ class SiteRun:
         """Prepare a run.
 
         `receivers` are called with every message; `on_gap` is called when they may have missed one. `judge` is asked
-        once a tick for suspensions by the run's auditor, which the listener publishes. `discoverable` publishes every
+        once a phase for suspensions by the run's auditor, which the listener publishes. `discoverable` publishes every
         device to Home Assistant.
         """
         self.fleet = fleet

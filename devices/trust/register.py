@@ -3,34 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from gridfleet.broker.protocol.messages import Limits, Packages, Registration, Suspension
+from gridfleet.broker.protocol.messages import (
+    NO_LIMITS,
+    Limits,
+    Packages,
+    Registration,
+    Suspension,
+    find_limits,
+)
 
 Judge = Callable[[], Iterable[tuple[str, Suspension]]]
 """Returns whom the site's auditor suspends from the next tick on, since the last call: device and judgement."""
-NO_LIMITS: Final = Limits()
-"""The limits of a device that the register does not know."""
 NO_ENTRIES: Final[Mapping[str, Registration]] = {}
 _MAX_ENTRIES: Final = 100_000
 """The most entries, and the most devices whose limits are kept."""
 _MAX_JUDGEMENTS: Final = 100_000
 """The most judgements that are kept; nobody but the recorder and operators may publish any."""
-
-
-def find_limits(entries: Mapping[str, Registration], device: str) -> Limits:
-    """Return the limits of a device by its own entry, or by that of the group of its prefix.
-
-    >>> group = Registration(3, Limits(ports=2))
-    >>> find_limits({"charger": group}, "charger-3").ports, find_limits({"charger": group}, "charger-4").ports
-    (2, 2147483647)
-    """
-    own = entries.get(device)
-    if own is not None and not own.devices:
-        return own.limits
-    prefix, _, number = device.rpartition("-")
-    group = entries.get(prefix)
-    if group is None or not number.isdecimal() or not 1 <= int(number) <= group.devices:
-        return NO_LIMITS
-    return group.limits
 
 
 class Judgement(NamedTuple):

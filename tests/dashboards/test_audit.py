@@ -277,14 +277,14 @@ def bid_for_a_finished_tick(log: list[Logged]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "names"),
     [
-        (drop_a_receipt, {"books"}),
+        (drop_a_receipt, {"honesty", "books"}),
         (double_an_award, {"packages", "supply"}),
         (repeat_an_award_and_its_receipt, set()),
-        (award_too_much, {"packages"}),
+        (award_too_much, {"honesty", "packages"}),
         (take_more_than_awarded, {"packages", "books", "supply"}),
-        (change_the_price_of_a_receipt, {"prices"}),
+        (change_the_price_of_a_receipt, {"honesty", "prices"}),
         (announce_less, {"honesty", "production", "supply"}),
-        (book_more_as_sold, {"books", "cells"}),
+        (book_more_as_sold, {"honesty", "books", "cells"}),
         (leave_unsettled, {"settled"}),
         (earn_more, {"payments", "balances"}),
         (inflate_a_balance, {"balances"}),

@@ -94,9 +94,11 @@ from gridfleet.broker.protocol.messages.telemetry import (
 )
 from gridfleet.broker.protocol.messages.trust import (
     MAX_EVIDENCE,
+    NO_LIMITS,
     Limits,
     Registration,
     Suspension,
+    find_limits,
 )
 
 __all__ = [
@@ -110,6 +112,7 @@ __all__ = [
     "MAX_PACKAGES",
     "MAX_SCALE",
     "MAX_SHORT_TEXT",
+    "NO_LIMITS",
     "OUT_OF_SERVICE",
     "PHASES",
     "PHASE_INDEX",
@@ -177,4 +180,5 @@ __all__ = [
     "TickNumber",
     "TimeMs",
     "VehicleState",
+    "find_limits",
 ]

@@ -1,5 +1,6 @@
 """What a site says of its devices: the limits of their enrolment, and who is suspended for a lie."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
@@ -53,6 +54,27 @@ class Registration(Message):
     devices: Serial
     """How many devices the group has: `<prefix>-1` and so on; 0 for the one device of that id."""
     limits: Limits
+
+
+NO_LIMITS: Final = Limits()
+"""The limits of a device that the register does not know."""
+
+
+def find_limits(entries: Mapping[str, Registration], device: str) -> Limits:
+    """Return the limits of a device by its own entry, or by that of the group of its prefix.
+
+    >>> group = Registration(3, Limits(ports=2))
+    >>> find_limits({"charger": group}, "charger-3").ports, find_limits({"charger": group}, "charger-4").ports
+    (2, 2147483647)
+    """
+    own = entries.get(device)
+    if own is not None and not own.devices:
+        return own.limits
+    prefix, _, number = device.rpartition("-")
+    group = entries.get(prefix)
+    if group is None or not number.isdecimal() or not 1 <= int(number) <= group.devices:
+        return NO_LIMITS
+    return group.limits
 
 
 @frozen

@@ -19,7 +19,6 @@ from gridfleet.broker.protocol.messages import (
     Limits,
     Message,
     Offer,
-    Package,
     Presence,
     Receipt,
     Registration,
@@ -29,16 +28,15 @@ from gridfleet.broker.protocol.messages import (
     State,
     Supply,
     Surplus,
+    find_limits,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.accusations.account_claims import account_error
 from gridfleet.dashboards.audit.accusations.charging_claims import CHARGE_EFFICIENCY_PERCENT, ChargingClaims
+from gridfleet.dashboards.audit.accusations.market_claims import MarketClaims, total_wh
 from gridfleet.dashboards.audit.findings import Tally
 
-NO_LIMITS: Final = Limits()
-_PRODUCERS: Final = frozenset({Role.PRODUCER, Role.STORAGE})
-UNANNOUNCED_TICKS: Final = 4
-"""Awards without an announcement are a lie in the fourth tick in a row: single messages may be lost unnoticed."""
+_SELLERS: Final = frozenset({Role.PRODUCER, Role.STORAGE, Role.GRID_SUPPLY})
 
 
 class Accusation(NamedTuple):
@@ -50,46 +48,20 @@ class Accusation(NamedTuple):
     evidence: str
 
 
-class _Sales:
-    """What a producer has announced and awarded in one tick."""
-
-    __slots__ = ("announced_wh", "awarded_wh", "taken_wh")
-
-    def __init__(self) -> None:
-        self.announced_wh: int | None = None
-        """None where no announcement was received."""
-        self.awarded_wh: dict[tuple[str, int], int] = {}
-        """(buyer, serial) -> Wh."""
-        self.taken_wh: dict[tuple[str, int], int] = {}
-        """(buyer, serial) -> what the buyer's receipt takes of it, Wh."""
-
-    def used_wh(self) -> int:
-        """Return the energy of all awards, less what buyers have refused, Wh."""
-        return sum(
-            min(energy_wh, self.taken_wh.get(key, energy_wh)) for key, energy_wh in self.awarded_wh.items()
-        )
-
-
-def _energy(packages: tuple[Package, ...]) -> int:
-    return sum(package.energy_wh for package in packages)
-
-
 class Accuser:
     """Follows every device's own words; call `take` for the accusations since the last call."""
 
-    def __init__(self, tally: Tally) -> None:
-        """`tally` counts what was checked."""
+    def __init__(self, tally: Tally, *, exact: bool) -> None:
+        """`tally` counts what was checked; with `exact` no message is lost, so that a missing one is no accident."""
         self._tally = tally
+        self._exact = exact
         self._register: dict[str, Registration] = {}
         self._limits: dict[str, Limits] = {}
         """Those looked up before, by device."""
         self._roles: dict[str, Role] = {}
         self._changed: dict[str, int] = {}
         """Device -> the tick in which it last came online or went offline."""
-        self._sales: dict[int, dict[str, _Sales]] = {}
-        """Tick -> producer -> its sales."""
-        self._unannounced: dict[str, int] = {}
-        """Producer -> in how many ticks in a row it has awarded without an announcement."""
+        self._market = MarketClaims()
         self._judged_before = -1
         """Sales of ticks before this one are judged; awards of them are repeated as long as buyers do not answer."""
         self._claims = ChargingClaims()
@@ -104,8 +76,7 @@ class Accuser:
 
     def note_gap(self) -> None:
         """Note that messages may be missing: what has begun is not judged."""
-        self._sales.clear()
-        self._unannounced.clear()
+        self._market.clear()
         self._claims.clear()
         self._begun = None
         self._judged_before = -1
@@ -115,15 +86,24 @@ class Accuser:
         self._roles[device] = presence.role
         self._changed[device] = tick
         self._claims.on_presence(device, presence)
+        self._market.forget(device)
 
-    def begin_tick(self, tick: int, *, judge_before: int) -> None:
-        """Note that a tick begins, of which all is received; judge the sales of ticks before `judge_before`."""
+    def begin_tick(self, tick: int) -> None:
+        """Note that a tick begins, of which all is received."""
         if self._begun is None:
             self._begun = tick
-        for done in sorted(number for number in self._sales if number < judge_before):
-            self._judge_sales(done, self._sales.pop(done))
-        self._judged_before = max(self._judged_before, judge_before)
+        for claim in self._market.silent(tick):
+            self._accuse(claim.device, tick, claim.lie, claim.evidence)
         self._claims.prune(tick)
+
+    def judge(self, before: int) -> None:
+        """Judge the market of the ticks before one; who starts, stops or reconnects may have lost messages."""
+        for tick, claim in self._market.judge(before):
+            if self._changed.get(claim.device, -1) >= tick - 1:
+                continue
+            if not claim.doubtful or self._exact or self._market.is_proven(tick, claim):
+                self._accuse(claim.device, tick, claim.lie, claim.evidence)
+        self._judged_before = max(self._judged_before, before)
 
     def receive(self, tick: int, scope: str, sender: str, message: Message) -> None:
         """Hold a message against its sender's limits, and against what it said before; `tick` is the site's."""
@@ -140,27 +120,14 @@ class Accuser:
         """Return a device's limits by its own entry in the register, or by that of its group; else none."""
         limits = self._limits.get(device)
         if limits is None:
-            own = self._register.get(device)
-            prefix, _, number = device.rpartition("-")
-            group = self._register.get(prefix)
-            if own is not None and own.devices == 0:
-                limits = own.limits
-            elif group is not None and number.isdecimal() and 0 < int(number) <= group.devices:
-                limits = group.limits
-            else:
-                limits = NO_LIMITS
-            self._limits[device] = limits
+            limits = self._limits[device] = find_limits(self._register, device)
         return limits
 
     # --- the market --------------------------------------------------------------------------------------
 
-    def _open_sales(self, tick: int, producer: str) -> _Sales | None:
-        """Return a producer's sales of a tick that is not judged yet, or None."""
-        if self._begun is None or tick < max(self._begun, self._judged_before):
-            return None
-        if self._roles.get(producer) not in _PRODUCERS:
-            return None
-        return self._sales.setdefault(tick, {}).setdefault(producer, _Sales())
+    def _is_open(self, tick: int) -> bool:
+        """Return whether a tick is received as a whole and not judged yet."""
+        return self._begun is not None and tick >= max(self._begun, self._judged_before)
 
     def _on_supply(self, tick: int, _scope: str, sender: str, supply: Supply | Surplus) -> None:
         most_wh = self._limits_of(sender).sells_wh
@@ -168,16 +135,17 @@ class Accuser:
         if supply.energy_wh > most_wh:
             what = f"announces {supply.energy_wh} Wh for tick {supply.tick}; its limit is {most_wh} Wh"
             self._accuse(sender, tick, "supply beyond limits", what)
-        if isinstance(supply, Supply):
-            sales = self._open_sales(supply.tick, sender)
-            if sales is not None:
-                sales.announced_wh = max(sales.announced_wh or 0, supply.energy_wh)
+        if isinstance(supply, Supply) and self._is_open(supply.tick):
+            self._market.announce(supply.tick, sender, supply.energy_wh)
+            self._market.take_part(sender, supply.tick)
 
     def _on_bid(self, tick: int, _scope: str, sender: str, bid: Bid | Residual | Request) -> None:
         limits = self._limits_of(sender)
-        energy_wh = _energy(bid.packages)
+        energy_wh = total_wh(bid.packages)
         price = max((package.price_ueur_per_kwh for package in bid.packages), default=0)
         self._tally.checked += 1
+        if isinstance(bid, Bid) and self._is_open(bid.tick):
+            self._market.take_part(sender, bid.tick)
         if energy_wh > limits.buys_wh:
             what = f"{bid.TYPE} of tick {bid.tick} for {energy_wh} Wh; its limit is {limits.buys_wh} Wh"
         elif price > limits.price_ueur_per_kwh:
@@ -189,34 +157,17 @@ class Accuser:
         self._accuse(sender, tick, f"{bid.TYPE} beyond limits", what)
 
     def _on_award(self, _tick: int, buyer: str, producer: str, award: Award) -> None:
-        sales = self._open_sales(award.tick, producer)
-        if sales is not None:
-            sales.awarded_wh.setdefault((buyer, award.serial), _energy(award.lots))
+        role = self._roles.get(producer)
+        if self._is_open(award.tick) and role in _SELLERS:
+            self._market.award(buyer, producer, award, announces=role is not Role.GRID_SUPPLY)
 
-    def _on_receipt(self, _tick: int, producer: str, buyer: str, receipt: Receipt) -> None:
-        sales = self._sales.get(receipt.tick, {}).get(producer)
-        if sales is not None:
-            sales.taken_wh.setdefault((buyer, receipt.serial), _energy(receipt.lots))
-
-    def _judge_sales(self, tick: int, producers: dict[str, _Sales]) -> None:
-        """Accuse who has awarded more than it announced, less what buyers refused and it could award again."""
-        for producer, sales in sorted(producers.items()):
-            if self._changed.get(producer, -1) >= tick - 1:
-                self._unannounced.pop(producer, None)
-                continue
-            self._tally.checked += 1
-            if sales.announced_wh is None:
-                missing = self._unannounced[producer] = self._unannounced.get(producer, 0) + 1
-                if missing < UNANNOUNCED_TICKS:
-                    continue
-                announced = f"nothing was announced, nor in the {missing - 1} ticks of awards before"
-            else:
-                self._unannounced.pop(producer, None)
-                announced = f"announced were {sales.announced_wh} Wh"
-            used_wh = sales.used_wh()
-            if used_wh > (sales.announced_wh or 0):
-                what = f"{len(sales.awarded_wh)} awards of tick {tick} for {used_wh} Wh in all; {announced}"
-                self._accuse(producer, tick, "award beyond supply", what)
+    def _on_receipt(self, tick: int, producer: str, buyer: str, receipt: Receipt) -> None:
+        if not self._is_open(receipt.tick):
+            return
+        self._tally.checked += 1
+        claim = self._market.receipt(buyer, producer, receipt)
+        if claim is not None and self._changed.get(buyer, -1) < receipt.tick - 1:
+            self._accuse(buyer, tick, claim.lie, claim.evidence)
 
     # --- reservations and accounts -----------------------------------------------------------------------
 
@@ -238,6 +189,7 @@ class Accuser:
         self._claims.on_heartbeat(charger, vehicle, beat)
 
     def _on_account(self, _tick: int, _scope: str, sender: str, state: State) -> None:
+        self._market.account(sender, state)
         wrong = account_error(state, self._limits_of(sender))
         self._tally.checked += 1
         if wrong:

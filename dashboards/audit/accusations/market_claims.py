@@ -1,0 +1,268 @@
+"""What producers and buyers say of a tick's market, compared with what they said before.
+
+All evidence against a device was published by the device itself; of others' messages only what it answers counts: an
+award by its receipt, a refusal by the energy that may be awarded again. Where messages may be lost unnoticed, one that
+is missing proves nothing, but none of one kind in REPEATED_TICKS ticks in a row does.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from gridfleet.broker.protocol.messages import Award, Package, ProducerState, Receipt, State, StorageState
+from gridfleet.broker.protocol.units import cost_neur
+
+REPEATED_TICKS: Final = 4
+"""What a single lost message could explain is a lie in the fourth tick in a row."""
+SILENT_TICKS: Final = 8
+"""Who takes part in the market in so many ticks, without any account of the last sixteen, hides its account."""
+Lots = tuple[Package, ...]
+
+
+class Claim(NamedTuple):
+    """A lie of a device, and what shows it; what one lost message could explain is `doubtful`."""
+
+    device: str
+    lie: str
+    evidence: str
+    doubtful: bool = False
+
+
+class _Sales:
+    """What a seller has announced and awarded in one tick."""
+
+    __slots__ = (
+        "announced_wh",
+        "announces",
+        "awarded",
+        "beyond_wh",
+        "committed_wh",
+        "contradictory",
+        "taken_wh",
+    )
+
+    def __init__(self) -> None:
+        self.announces = True
+        """Whether such a seller announces what it sells; a grid supply does not."""
+        self.announced_wh: int | None = None
+        """None where no announcement was received."""
+        self.awarded: dict[tuple[str, int], Lots] = {}
+        """(buyer, serial) -> lots."""
+        self.taken_wh: dict[tuple[str, int], int] = {}
+        """(buyer, serial) -> what the buyer's first receipt takes of it, Wh."""
+        self.contradictory: set[tuple[str, int]] = set()
+        """Numbers of which there are two different awards."""
+        self.committed_wh = 0
+        """Awarded and not refused so far."""
+        self.beyond_wh = 0
+        """The most that was so committed while less was announced."""
+
+    def award(self, key: tuple[str, int], lots: Lots) -> None:
+        """Note an award."""
+        known = self.awarded.get(key)
+        if known is not None:  # it asks again for the receipt
+            if known != lots:
+                self.contradictory.add(key)
+            return
+        self.awarded[key] = lots
+        self.committed_wh += total_wh(lots)
+        if self.announced_wh is not None and self.committed_wh > self.announced_wh:
+            self.beyond_wh = max(self.beyond_wh, self.committed_wh)
+
+    def take(self, key: tuple[str, int], energy_wh: int) -> None:
+        """Note the first receipt of an award: what is refused may be awarded again."""
+        lots = self.awarded.get(key)
+        if lots is None or key in self.taken_wh:
+            return
+        self.taken_wh[key] = energy_wh
+        self.committed_wh -= max(total_wh(lots) - energy_wh, 0)
+
+    def awarded_wh(self) -> int:
+        """Return the energy of all awards, Wh."""
+        return sum(map(total_wh, self.awarded.values()))
+
+
+class _Purchases:
+    """The receipts of a buyer in one tick."""
+
+    __slots__ = ("receipts",)
+
+    def __init__(self) -> None:
+        self.receipts: dict[tuple[str, int], Lots] = {}
+        """(producer, serial) -> lots of the first receipt."""
+
+    def bought(self) -> tuple[int, int]:
+        """Return what its receipts take, Wh and nEUR."""
+        lots = [lot for each in self.receipts.values() for lot in each]
+        return total_wh(lots), sum(cost_neur(lot.energy_wh, lot.price_ueur_per_kwh) for lot in lots)
+
+
+class _TickClaims:
+    """What was said of one tick."""
+
+    __slots__ = ("accounts", "purchases", "sales")
+
+    def __init__(self) -> None:
+        self.sales: dict[str, _Sales] = {}
+        self.purchases: dict[str, _Purchases] = {}
+        self.accounts: dict[str, State] = {}
+
+
+class MarketClaims:
+    """The market's messages of the ticks that are not judged yet."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[int, _TickClaims] = {}
+        self._unaccounted: dict[str, list[int]] = {}
+        """Device -> the ticks in which it took part, since its last account."""
+        self._doubts: dict[tuple[str, str], tuple[int, int]] = {}
+        """(device, lie) -> the last tick of a row, and how many ticks it has."""
+
+    def clear(self) -> None:
+        """Forget everything: messages may be missing."""
+        self._ticks.clear()
+        self._unaccounted.clear()
+        self._doubts.clear()
+
+    def forget(self, device: str) -> None:
+        """Forget a row of a device, which starts, stops or reconnects."""
+        self._unaccounted.pop(device, None)
+        for key in [key for key in self._doubts if key[0] == device]:
+            del self._doubts[key]
+
+    def announce(self, tick: int, producer: str, energy_wh: int) -> None:
+        """Note a supply; of two for one tick the larger counts."""
+        sales = self._sales(tick, producer)
+        sales.announced_wh = max(sales.announced_wh or 0, energy_wh)
+
+    def award(self, buyer: str, producer: str, award: Award, *, announces: bool) -> None:
+        """Note an award; a producer `announces` what it sells, a grid supply does not."""
+        sales = self._sales(award.tick, producer)
+        sales.announces = announces
+        sales.award((buyer, award.serial), award.lots)
+
+    def receipt(self, buyer: str, producer: str, receipt: Receipt) -> Claim | None:
+        """Note a receipt; return the lie if it contradicts an earlier one, or takes what was not awarded."""
+        claims = self._tick(receipt.tick)
+        sales = claims.sales.get(producer)
+        key = buyer, receipt.serial
+        award = None if sales is None or key in sales.contradictory else sales.awarded.get(key)
+        what = f"receipt {receipt.serial} of tick {receipt.tick} to {producer}"
+        first = claims.purchases.setdefault(buyer, _Purchases()).receipts.setdefault(
+            (producer, receipt.serial), receipt.lots
+        )
+        if sales is not None:
+            sales.take(key, total_wh(receipt.lots))
+        if first != receipt.lots:
+            text = f"{what}: {total_wh(receipt.lots)} Wh; an earlier one takes {total_wh(first)} Wh"
+            return Claim(buyer, "two receipts for one award", text)
+        if award is not None and not _within(receipt.lots, award):
+            text = f"{what} takes {total_wh(receipt.lots)} Wh; awarded were {total_wh(award)} Wh, or at other prices"
+            return Claim(buyer, "receipt beyond award", text)
+        return None
+
+    def account(self, device: str, state: State) -> None:
+        """Note an account."""
+        self._unaccounted.pop(device, None)
+        if state.tick in self._ticks:
+            self._ticks[state.tick].accounts[device] = state
+
+    def take_part(self, device: str, tick: int) -> None:
+        """Note that a device bids or announces in a tick, of which it owes an account."""
+        ticks = self._unaccounted.setdefault(device, [])
+        if not ticks or tick > ticks[-1]:
+            ticks.append(tick)
+
+    def judge(self, before: int) -> Iterator[tuple[int, Claim]]:
+        """Yield the lies of the ticks before one, each with its tick; those ticks are forgotten."""
+        for tick in sorted(number for number in self._ticks if number < before):
+            claims = self._ticks.pop(tick)
+            for seller, sales in sorted(claims.sales.items()):
+                claim = _sales_claim(tick, seller, sales, claims.accounts.get(seller))
+                if claim is not None:
+                    yield tick, claim
+            for buyer, state in sorted(claims.accounts.items()):
+                claim = _purchase_claim(tick, buyer, state, claims.purchases.get(buyer))
+                if claim is not None:
+                    yield tick, claim
+
+    def silent(self, tick: int) -> Iterator[Claim]:
+        """Yield the devices that take part and publish no account."""
+        for device, ticks in sorted(self._unaccounted.items()):
+            due = [each for each in ticks if each <= tick - SILENT_TICKS]
+            if len(due) >= SILENT_TICKS:
+                text = f"takes part in {len(ticks)} ticks since tick {ticks[0]} and publishes no account"
+                yield Claim(device, "no account", text)
+                self._unaccounted[device] = [each for each in ticks if each > due[-1]]
+
+    def is_proven(self, tick: int, claim: Claim) -> bool:
+        """Return whether a doubtful claim is the last of REPEATED_TICKS in a row of ticks with the same lie."""
+        last, length = self._doubts.get((claim.device, claim.lie), (-1, 0))
+        length = length + 1 if tick - last <= 2 else 1
+        self._doubts[claim.device, claim.lie] = tick, length
+        return length >= REPEATED_TICKS
+
+    def _tick(self, tick: int) -> _TickClaims:
+        return self._ticks.setdefault(tick, _TickClaims())
+
+    def _sales(self, tick: int, producer: str) -> _Sales:
+        return self._tick(tick).sales.setdefault(producer, _Sales())
+
+
+def total_wh(lots: Lots | list[Package]) -> int:
+    """Return the energy of packages, Wh."""
+    return sum(lot.energy_wh for lot in lots)
+
+
+def _sales_claim(tick: int, seller: str, sales: _Sales, account: State | None) -> Claim | None:
+    """Return the lie of a seller in its announcement, its awards and its account of a tick."""
+    awarded_wh = sales.awarded_wh()
+    what = f"{len(sales.awarded)} awards of tick {tick} for {awarded_wh} Wh in all"
+    if sales.contradictory:
+        buyer, serial = min(sales.contradictory)
+        return Claim(seller, "two awards with one number", f"award {serial} of tick {tick} to {buyer}")
+    if sales.announces and sales.announced_wh is None and sales.awarded:
+        return Claim(seller, "award without supply", f"{what}; nothing was announced", doubtful=True)
+    used_wh = sum(
+        min(total_wh(lots), sales.taken_wh.get(key, total_wh(lots))) for key, lots in sales.awarded.items()
+    )
+    if sales.announced_wh is not None and used_wh > sales.announced_wh:
+        return Claim(seller, "award beyond supply", f"{what}; announced were {sales.announced_wh} Wh")
+    if sales.beyond_wh:
+        text = f"{what}, at one time {sales.beyond_wh} Wh of them not refused; announced were {sales.announced_wh} Wh"
+        return Claim(seller, "award beyond supply", text, doubtful=True)
+    if isinstance(account, ProducerState | StorageState) and account.sold_wh > awarded_wh:
+        text = f"account of tick {tick}: {account.sold_wh} Wh sold; {what}"
+        return Claim(seller, "account is not the awards", text, doubtful=True)
+    return None
+
+
+def _purchase_claim(tick: int, buyer: str, state: State, purchases: _Purchases | None) -> Claim | None:
+    """Return the lie of a buyer whose account is not what its receipts take."""
+    bought_wh = getattr(state, "bought_wh", None)
+    if bought_wh is None:
+        return None
+    taken = (0, 0) if purchases is None else purchases.bought()
+    booked = bought_wh, state.paid_neur  # type: ignore[attr-defined] # who buys, pays
+    if booked == taken:
+        return None
+    text = (
+        f"account of tick {tick}: {booked[0]} Wh bought for {booked[1]} nEUR; "
+        f"its receipts take {taken[0]} Wh for {taken[1]} nEUR"
+    )
+    return Claim(buyer, "account is not the receipts", text, doubtful=True)
+
+
+def _within(taken: Lots, awarded: Lots) -> bool:
+    """Return whether lots are among those of an award, at their price and no larger."""
+    if taken == awarded:
+        return True
+    offered = {lot.index: lot for lot in awarded}
+    for lot in taken:
+        most = offered.pop(lot.index, None)
+        if (
+            most is None
+            or lot.energy_wh > most.energy_wh
+            or lot.price_ueur_per_kwh != most.price_ueur_per_kwh
+        ):
+            return False
+    return True

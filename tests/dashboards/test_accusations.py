@@ -1,0 +1,314 @@
+"""The accuser names who lies, with the evidence, and nobody else: one lie at a time in an honest tick's messages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gridfleet.broker.protocol.messages import (
+    Accept,
+    Award,
+    Bid,
+    Bill,
+    Call,
+    ConsumerState,
+    Facts,
+    Heartbeat,
+    Lease,
+    Limits,
+    Message,
+    Mode,
+    Offer,
+    Package,
+    Phase,
+    Presence,
+    ProducerState,
+    Receipt,
+    Registration,
+    Role,
+    Settings,
+    Supply,
+    Suspension,
+    Tick,
+)
+from gridfleet.broker.protocol.topics import CLOCK_ID
+from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
+from gridfleet.dashboards.audit.accusations.judge import Judge
+from gridfleet.dashboards.audit.findings import Tallies
+
+TURBINE, HOME, SHOP, CHARGER, CAR = "turbine-1", "household-1", "household-2", "charger-1", "vehicle-1"
+ROLES = {
+    TURBINE: Role.PRODUCER,
+    HOME: Role.CONSUMER,
+    SHOP: Role.CONSUMER,
+    CHARGER: Role.CHARGER,
+    CAR: Role.VEHICLE,
+}
+REGISTER = {
+    "turbine": Limits(sells_wh=5_000),
+    "household": Limits(buys_wh=2_000, price_ueur_per_kwh=1_000_000),
+    "charger": Limits(buys_wh=50_000, capacity_wh=300_000, ports=2),
+    "vehicle": Limits(capacity_wh=80_000, power_w=100_000),
+}
+PRICE = 500_000
+LOTS = (Package(0, 1_000, PRICE),)
+Said = tuple[str, str, Message]
+
+
+def producer(tick: int, *, sold: int = 1_000, generated: int = 3_000) -> ProducerState:
+    place: tuple[Any, ...] = (tick, 51.0, 9.0, False, "running", 0, 0, {}, "turbine", {}, ())
+    return ProducerState(*place, "producer", generated, sold, generated - sold, 0, cost_neur(sold, PRICE))
+
+
+def consumer(tick: int, *, bought: int = 1_000, demand: int = 1_000) -> ConsumerState:
+    place: tuple[Any, ...] = (tick, 51.0, 9.0, False, "running", 0, 0, {}, "consumer", {}, ())
+    return ConsumerState(*place, "consumer", demand, bought, cost_neur(bought, PRICE))
+
+
+def honest(tick: int) -> list[Said]:
+    """A tick in which a household buys from a turbine."""
+    return [
+        ("north", TURBINE, Supply(tick, 3_000)),
+        ("north", HOME, Bid(tick, LOTS)),
+        (HOME, TURBINE, Award(tick, 0, LOTS)),
+        (TURBINE, HOME, Receipt(tick, 0, LOTS)),
+        ("producer", TURBINE, producer(tick)),
+        ("consumer", HOME, consumer(tick)),
+    ]
+
+
+def tick_message(tick: int) -> Tick:
+    begins_ms = tick * 900_000
+    return Tick(
+        tick, Phase.TRADE, begins_ms, begins_ms + 1, Mode.SCALED, 0.5, 10, paused=False, settings=Settings()
+    )
+
+
+class Site:
+    """An accuser that has received the births of a site and its register."""
+
+    def __init__(self, *, exact: bool = True) -> None:
+        self.accuser = Accuser(Tallies(exact=exact).honesty, exact=exact)
+        for prefix, limits in REGISTER.items():
+            self.accuser.receive(-1, prefix, CLOCK_ID, Registration(2, limits))
+        for device, role in ROLES.items():
+            self.accuser.on_presence(-5, device, Presence(True, role, "north", 51.0, 9.0))
+        self.tick = -1
+
+    def run(self, messages: Callable[[int], list[Said]] = honest, ticks: int = 1) -> "Site":
+        for _ in range(ticks):
+            self.tick += 1
+            self.accuser.begin_tick(self.tick)
+            self.accuser.judge(self.tick)
+            for scope, sender, message in messages(self.tick):
+                self.accuser.receive(self.tick, scope, sender, message)
+        return self
+
+    def accusations(self) -> list[Accusation]:
+        self.tick += 1
+        self.accuser.begin_tick(self.tick)
+        self.accuser.judge(self.tick)
+        return self.accuser.take()
+
+    def named(self) -> list[tuple[str, str]]:
+        return [(each.device, each.lie) for each in self.accusations()]
+
+
+def test_an_honest_site_is_not_accused() -> None:
+    for exact in (True, False):
+        assert Site(exact=exact).run(ticks=40).named() == []
+
+
+def changed(at: int, *replacements: Said) -> Callable[[int], list[Said]]:
+    """Return the messages of a tick with some in place of the one at that place; tick numbers are those of tick 0."""
+
+    def messages(tick: int) -> list[Said]:
+        said = honest(tick)
+        said[at : at + 1] = list(replacements)
+        return said
+
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("messages", "named"),
+    [
+        (changed(0, ("north", TURBINE, Supply(0, 5_001))), (TURBINE, "supply beyond limits")),
+        (changed(1, ("north", HOME, Bid(0, (Package(0, 2_001, PRICE),)))), (HOME, "bid beyond limits")),
+        (changed(1, ("north", HOME, Bid(0, (Package(0, 1_000, 1_000_001),)))), (HOME, "bid beyond limits")),
+        (changed(0), (TURBINE, "award without supply")),
+        (changed(0, ("north", TURBINE, Supply(0, 999))), (TURBINE, "award beyond supply")),
+        (
+            changed(
+                2, (HOME, TURBINE, Award(0, 0, LOTS)), (HOME, TURBINE, Award(0, 0, (Package(0, 999, PRICE),)))
+            ),
+            (TURBINE, "two awards with one number"),
+        ),
+        (changed(4, ("producer", TURBINE, producer(0, sold=1_001))), (TURBINE, "account is not the awards")),
+        (
+            changed(3, (TURBINE, HOME, Receipt(0, 0, (Package(0, 1_001, PRICE),)))),
+            (HOME, "receipt beyond award"),
+        ),
+        (
+            changed(3, (TURBINE, HOME, Receipt(0, 0, (Package(0, 1_000, 499_999),)))),
+            (HOME, "receipt beyond award"),
+        ),
+        (
+            changed(3, (TURBINE, HOME, Receipt(0, 0, ())), (TURBINE, HOME, Receipt(0, 0, LOTS))),
+            (HOME, "two receipts for one award"),
+        ),
+        (changed(3), (HOME, "account is not the receipts")),
+        (changed(5, ("consumer", HOME, consumer(0, bought=1_001))), (HOME, "false account")),
+        (changed(4, ("producer", TURBINE, producer(0, generated=5_001))), (TURBINE, "false account")),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_one_lie_names_its_liar(messages: Callable[[int], list[Said]], named: tuple[str, str]) -> None:
+    found = Site().run(messages).named()
+    assert named in found
+    assert {device for device, _ in found} == {named[0]}
+
+
+def oversold(tick: int) -> list[Said]:
+    """All of a supply is awarded to two buyers, of which the second takes a part: together no more than there is."""
+    lots = (Package(0, 2_000, PRICE), Package(1, 1_000, PRICE))
+    part = (Package(1, 1_000, PRICE),)
+    return [
+        ("north", TURBINE, Supply(tick, 3_000)),
+        (HOME, TURBINE, Award(tick, 0, lots)),
+        (SHOP, TURBINE, Award(tick, 0, lots)),
+        (TURBINE, HOME, Receipt(tick, 0, lots[:1])),
+        (TURBINE, SHOP, Receipt(tick, 0, part)),
+    ]
+
+
+def test_who_awards_its_supply_twice_is_named_even_if_buyers_do_not_take_all() -> None:
+    assert Site().run(oversold).named() == [(TURBINE, "award beyond supply")]
+
+
+def test_what_a_buyer_has_refused_may_be_awarded_again() -> None:
+    def resold(tick: int) -> list[Said]:
+        lots = (Package(0, 3_000, PRICE),)
+        return [
+            ("north", TURBINE, Supply(tick, 3_000)),
+            (HOME, TURBINE, Award(tick, 0, lots)),
+            (HOME, TURBINE, Award(tick, 0, lots)),  # a reminder
+            (TURBINE, HOME, Receipt(tick, 0, ())),
+            (SHOP, TURBINE, Award(tick, 0, lots)),
+            (TURBINE, SHOP, Receipt(tick, 0, lots)),
+        ]
+
+    assert Site().run(resold).named() == []
+
+
+def test_what_one_lost_message_explains_is_a_lie_only_in_the_fourth_tick_in_a_row() -> None:
+    for lie in (changed_in_each_tick(0), changed_in_each_tick(3), oversold):
+        assert Site(exact=False).run(lie, ticks=3).named() == []
+        site = Site(exact=False).run(lie, ticks=2).run(ticks=3).run(lie, ticks=3)
+        assert site.named() == []
+        assert Site(exact=False).run(lie, ticks=5).named() != []
+
+
+def changed_in_each_tick(at: int) -> Callable[[int], list[Said]]:
+    def messages(tick: int) -> list[Said]:
+        said = honest(tick)
+        del said[at]
+        return said
+
+    return messages
+
+
+def test_who_bids_and_never_accounts_is_named_after_sixteen_ticks() -> None:
+    hidden = changed_in_each_tick(5)
+    assert Site().run(hidden, ticks=14).named() == []
+    assert Site().run(hidden, ticks=16).named() == [(HOME, "no account")]
+
+
+def test_who_has_just_started_is_not_judged() -> None:
+    site = Site()
+    site.tick = 4
+    site.accuser.on_presence(5, TURBINE, Presence(True, Role.PRODUCER, "north", 51.0, 9.0))
+    assert site.run(oversold).named() == []
+
+
+def test_after_a_gap_only_whole_ticks_are_judged() -> None:
+    site = Site().run(oversold)
+    site.accuser.note_gap()
+    assert site.named() == []
+    assert site.run(oversold).named() == [(TURBINE, "award beyond supply")]
+
+
+# --- chargers ---------------------------------------------------------------------------------------------
+
+CALL = Call(1, 1_000, 20_000, 1_000_000, 51.0, 9.0, 150.0)
+OFFER = Offer(1, 20_000, PRICE, 9_000)
+LEASE = Lease(1, 20_000, PRICE, 9_000)
+ARRIVED = Heartbeat(1, 2_000, arrived=True, drawn_wh=5_000)
+
+
+def reservation(*said: Said) -> Callable[[int], list[Said]]:
+    begin: list[Said] = [
+        ("north", CAR, CALL),
+        (CAR, CHARGER, OFFER),
+        ("north", CAR, Accept(1, 1_000, CHARGER)),
+    ]
+    return lambda _: [*begin, *said]
+
+
+@pytest.mark.parametrize(
+    ("said", "lie"),
+    [
+        ([(CAR, CHARGER, Lease(1, 20_000, PRICE + 1, 9_000))], "lease is not the offer"),
+        ([(CAR, CHARGER, Lease(1, 10_000, PRICE, 9_000))], "lease is not the offer"),
+        ([(CAR, CHARGER, Lease(1, 20_000, PRICE, 9_000, 20_001, True))], "meter beyond lease"),
+        ([(CAR, CHARGER, Lease(1, 20_000, PRICE, 9_000, 1, True))], "meter before arrival"),
+        (
+            [(CAR, CHARGER, LEASE), (CAR, CHARGER, Bill(1, 20_001, cost_neur(20_001, PRICE)))],
+            "bill beyond lease",
+        ),
+        (
+            [(CAR, CHARGER, LEASE), (CAR, CHARGER, Bill(1, 5_000, cost_neur(5_000, PRICE) + 1))],
+            "bill is not the price",
+        ),
+        ([(CAR, CHARGER, Offer(1, 60_000, PRICE, 9_000))], "offer beyond call"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_charger_that_contradicts_itself_is_named(said: list[Said], lie: str) -> None:
+    assert Site().run(reservation(*said)).named() == [(CHARGER, lie)]
+
+
+def test_an_honest_reservation_names_nobody() -> None:
+    metered = Lease(1, 20_000, PRICE, 9_000, 5_000, True)
+    bill = Bill(1, 5_000, cost_neur(5_000, PRICE))
+    said = reservation(
+        (CAR, CHARGER, LEASE), (CHARGER, CAR, ARRIVED), (CAR, CHARGER, metered), (CAR, CHARGER, bill)
+    )
+    assert Site().run(said).named() == []
+
+
+def test_a_vehicle_that_calls_for_more_than_fills_its_battery_is_named() -> None:
+    call = Call(1, 1_000, 90_000, 1_000_000, 51.0, 9.0, 150.0)
+    assert Site().run(lambda _: [("north", CAR, call)]).named() == [(CAR, "call beyond battery")]
+
+
+# --- the judge --------------------------------------------------------------------------------------------
+
+
+def test_who_is_accused_is_suspended_once_from_the_next_tick_on_until_an_operator_lifts_it() -> None:
+    judge = Judge()
+    judge.on_facts(Facts("x", 50.0, 52.0, 8.0, 10.0, 1, 1, 1, suspension_ticks=10))
+    judge.on_tick(tick_message(7))
+    lies = [Accusation(CHARGER, 7, "false account", "a"), Accusation(CHARGER, 7, "no account", "b")]
+    assert judge.judge(lies) == [(CHARGER, Suspension("false account", "a", 8, 18))]
+    judge.on_tick(tick_message(12))
+    assert judge.judge(lies) == []
+    judge.on_suspension(CHARGER, Suspension("repaired", "", 12, 12))
+    assert judge.judge(lies) == [(CHARGER, Suspension("false account", "a", 13, 23))]
+
+
+def test_a_site_that_believes_everybody_suspends_nobody() -> None:
+    judge = Judge()
+    judge.on_tick(tick_message(7))
+    assert judge.judge([Accusation(CHARGER, 7, "false account", "a")]) == []
