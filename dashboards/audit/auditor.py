@@ -207,7 +207,9 @@ class Auditor:
             for done in sorted(number for number in self._windows if number <= tick.tick - 2):
                 self._judge(done)
         elif tick.phase is Phase.TRADE:  # by then what was delayed within an instant has arrived
-            self._accuser.judge(tick.tick if self._exact else tick.tick - 1)
+            before = self._windows.get(tick.tick - 1)
+            waited = before is not None and before.waited_for_all
+            self._accuser.judge(tick.tick if self._exact else tick.tick - 1, waited=waited)
 
     def _check_order(self, simulated_ms: int, last: Tick, tick: Tick) -> None:
         """Check that a phase begins in order and at its time.

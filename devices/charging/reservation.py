@@ -11,7 +11,10 @@ from gridfleet.broker.protocol.messages import Accept, Bill, Call, Decline, Hear
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.devices.physics.battery import deliverable, taken_for
 
+K = TypeVar("K")
 T = TypeVar("T")
+MAX_VEHICLES: Final = 10_000
+"""The most vehicles of which a charger remembers that they have accepted another."""
 FAR_FUTURE_MS: Final = 2**62
 
 HOLD_MS: Final = 300_000
@@ -23,6 +26,11 @@ MAX_KEPT: Final = 32
 """The most bills and the most expired leases that a charger keeps, for repeated and late releases."""
 MIN_OFFER_WH: Final = 1_000
 """A charger offers no less energy than this."""
+
+
+Acceptance = tuple[int, int] | tuple[()]
+"""Time by the vehicle's clock, and call: of several acceptances the largest is the last, of equal ones the one that is
+received last."""
 
 
 @dataclass(slots=True)
@@ -38,8 +46,8 @@ class Reservation:
     arrived: bool = False
     arrive_by_ms: int = FAR_FUTURE_MS
     """When the slowest vehicle is there; then it is not on its way any more."""
-    accepted_ms: int = 0
-    """When the vehicle accepted, by its own clock."""
+    accepted: Acceptance = ()
+    """When and for which call the vehicle accepted; empty before."""
 
     @property
     def outstanding_wh(self) -> int:
@@ -61,7 +69,7 @@ NO_DELIVERY: Final = Delivery(0, 0, 0)
 class ReservationBook:
     """The reservations of one charger, by vehicle; a vehicle has at most one here."""
 
-    __slots__ = ("_bills", "_expired", "_no_shows", "metered", "ports", "reservations")
+    __slots__ = ("_bills", "_elsewhere", "_expired", "_no_shows", "metered", "ports", "reservations")
 
     def __init__(self, ports: int, *, metered: bool = False) -> None:
         """`metered` says whether readings come from the charger's own meter or from the vehicles."""
@@ -69,6 +77,8 @@ class ReservationBook:
         self.metered = metered
         self._bills: dict[tuple[str, int], Bill] = {}
         self._expired: dict[tuple[str, int], Reservation] = {}
+        self._elsewhere: dict[str, Acceptance] = {}
+        """Vehicle -> its last acceptance of another charger."""
         self._no_shows: list[str] = []
         self.reservations: dict[str, Reservation] = {}
 
@@ -118,8 +128,12 @@ class ReservationBook:
         reservation = self._find(vehicle, accept.call)
         if reservation is None:
             return Decline(accept.call, "unknown")
+        accepted = _acceptance(accept)
+        if self._elsewhere.get(vehicle, ()) > accepted:
+            del self.reservations[vehicle]
+            return Decline(accept.call, "refused")
         reservation.leased = True
-        reservation.accepted_ms = max(reservation.accepted_ms, accept.simulated_ms)
+        reservation.accepted = max(reservation.accepted, accepted)
         return self._extend(reservation, now_ms)
 
     def end_for_other(self, vehicle: str, accept: Accept) -> None:
@@ -127,8 +141,12 @@ class ReservationBook:
 
         What it has drawn here is still billed.
         """
+        accepted = _acceptance(accept)
+        if self._elsewhere.get(vehicle, ()) < accepted:
+            self._elsewhere.pop(vehicle, None)
+            _remember(self._elsewhere, vehicle, accepted, MAX_VEHICLES)
         reservation = self.reservations.get(vehicle)
-        if reservation is not None and reservation.leased and reservation.accepted_ms < accept.simulated_ms:
+        if reservation is not None and reservation.leased and reservation.accepted <= accepted:
             del self.reservations[vehicle]
             _remember(self._expired, (vehicle, reservation.call), reservation)
 
@@ -213,10 +231,14 @@ class ReservationBook:
         )
 
 
-def _remember(memory: dict[tuple[str, int], T], key: tuple[str, int], value: T) -> None:
+def _acceptance(accept: Accept) -> Acceptance:
+    return accept.simulated_ms, accept.call
+
+
+def _remember(memory: dict[K, T], key: K, value: T, most: int = MAX_KEPT) -> None:
     """Remember a value, and forget the oldest if there are too many."""
     memory[key] = value
-    if len(memory) > MAX_KEPT:
+    if len(memory) > most:
         del memory[next(iter(memory))]
 
 

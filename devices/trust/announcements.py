@@ -6,13 +6,21 @@ from typing import Final
 class Announcements:
     """The last supply of each producer of a cell."""
 
-    __slots__ = ("_supplies", "received")
+    __slots__ = ("_supplies", "listeners")
 
     def __init__(self) -> None:
-        self.received = False
-        """Whether a producer of this process receives the supplies of the cell, so that no buyer needs to."""
+        self.listeners: set[str] = set()
+        """The producers of this process that receive the supplies of the others in the cell."""
         self._supplies: dict[str, tuple[int, int]] = {}
         """Producer -> tick, Wh."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether producers of this process receive all supplies of the cell, so that no buyer needs to.
+
+        Of two, each receives what the other announces; nobody notes its own.
+        """
+        return len(self.listeners) > 1
 
     def note(self, producer: str, tick: int, energy_wh: int) -> None:
         """Note a supply; of two for one tick the larger counts: a producer may restart in between."""

@@ -1,7 +1,6 @@
 """The accuser names who lies, with the evidence, and nobody else: one lie at a time in an honest tick's messages."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -36,10 +35,12 @@ from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
 from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Tallies
+from gridfleet.devices.market.clearing import supply_order
 
 TURBINE, HOME, SHOP, CHARGER, CAR = "turbine-1", "household-1", "household-2", "charger-1", "vehicle-1"
 ROLES = {
     TURBINE: Role.PRODUCER,
+    "turbine-2": Role.PRODUCER,
     HOME: Role.CONSUMER,
     SHOP: Role.CONSUMER,
     CHARGER: Role.CHARGER,
@@ -57,13 +58,17 @@ Said = tuple[str, str, Message]
 
 
 def producer(tick: int, *, sold: int = 1_000, generated: int = 3_000) -> ProducerState:
-    place: tuple[Any, ...] = (tick, 51.0, 9.0, False, "running", 0, 0, {}, "turbine", {}, ())
-    return ProducerState(*place, "producer", generated, sold, generated - sold, 0, cost_neur(sold, PRICE))
+    return ProducerState(
+        tick, 51.0, 9.0, False, "running", 0, 0, {}, "turbine", {}, (), "producer",
+        generated, sold, generated - sold, 0, cost_neur(sold, PRICE),
+    )  # fmt: skip
 
 
 def consumer(tick: int, *, bought: int = 1_000, demand: int = 1_000) -> ConsumerState:
-    place: tuple[Any, ...] = (tick, 51.0, 9.0, False, "running", 0, 0, {}, "consumer", {}, ())
-    return ConsumerState(*place, "consumer", demand, bought, cost_neur(bought, PRICE))
+    return ConsumerState(
+        tick, 51.0, 9.0, False, "running", 0, 0, {}, "consumer", {}, (), "consumer",
+        demand, bought, cost_neur(bought, PRICE),
+    )  # fmt: skip
 
 
 def honest(tick: int) -> list[Said]:
@@ -100,7 +105,7 @@ class Site:
         for _ in range(ticks):
             self.tick += 1
             self.accuser.begin_tick(self.tick)
-            self.accuser.judge(self.tick)
+            self.accuser.judge(self.tick, waited=True)
             for scope, sender, message in messages(self.tick):
                 self.accuser.receive(self.tick, scope, sender, message)
         return self
@@ -108,7 +113,7 @@ class Site:
     def accusations(self) -> list[Accusation]:
         self.tick += 1
         self.accuser.begin_tick(self.tick)
-        self.accuser.judge(self.tick)
+        self.accuser.judge(self.tick, waited=True)
         return self.accuser.take()
 
     def named(self) -> list[tuple[str, str]]:
@@ -185,6 +190,36 @@ def oversold(tick: int) -> list[Said]:
 
 def test_who_awards_its_supply_twice_is_named_even_if_buyers_do_not_take_all() -> None:
     assert Site().run(oversold).named() == [(TURBINE, "award beyond supply")]
+
+
+def test_who_sells_the_demand_of_another_is_named_where_everybody_has_received_everything() -> None:
+    """Two turbines have more than the demand of 1000 Wh; by the draw of each tick one of them serves it."""
+
+    def by(seller: Callable[[int], str]) -> Callable[[int], list[Said]]:
+        def messages(tick: int) -> list[Said]:
+            return [
+                ("north", "turbine-1", Supply(tick, 3_000)),
+                ("north", "turbine-2", Supply(tick, 3_000)),
+                ("north", HOME, Bid(tick, LOTS)),
+                (HOME, seller(tick), Award(tick, 0, LOTS)),
+                (seller(tick), HOME, Receipt(tick, 0, LOTS)),
+            ]
+
+        return messages
+
+    def first(tick: int) -> str:
+        return supply_order(tick, {"turbine-1": 3_000, "turbine-2": 3_000})[0][0]
+
+    def second(tick: int) -> str:
+        return supply_order(tick, {"turbine-1": 3_000, "turbine-2": 3_000})[1][0]
+
+    assert {first(tick) for tick in range(8)} == {"turbine-1", "turbine-2"}
+    assert Site().run(by(first), ticks=8).named() == []
+    assert Site().run(by(second)).named() == [(second(0), "award out of turn")]
+    assert Site(exact=False).run(by(second), ticks=8).named() == []
+    late = Site()
+    late.accuser.on_presence(0, SHOP, Presence(True, Role.CONSUMER, "north", 51.0, 9.0))
+    assert late.run(by(second)).named() == []
 
 
 def test_what_a_buyer_has_refused_may_be_awarded_again() -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -426,3 +427,30 @@ def test_any_sequence_of_calls_and_answers() -> None:
     assert min(DeskMachine.seen[what] for what in ("offers", "leases", "energy moved", "bills")) >= 10, (
         DeskMachine.seen
     )
+
+
+@pytest.mark.parametrize("later_ms", [0, 1])
+def test_a_vehicle_that_accepts_another_charger_loses_its_lease(later_ms: int) -> None:
+    book = ReservationBook(PORTS)
+    leased(book)
+    book.end_for_other("v1", Accept(1, NOW - 1, "c2"))
+    assert set(book.reservations) == {"v1"}
+    book.end_for_other("v1", Accept(1, NOW + later_ms, "c2"))
+    assert not book.reservations
+
+
+def test_an_acceptance_that_is_older_than_one_of_another_charger_gets_no_lease() -> None:
+    book = ReservationBook(PORTS)
+    book.offer("v1", call(1), 10_000, PRICE, 100_000, NOW)
+    book.end_for_other("v1", Accept(1, NOW + 1, "c2"))
+    assert book.accept("v1", Accept(1, NOW, "c1"), NOW) == Decline(1, "refused")
+    assert not book.reservations
+
+
+def test_a_vehicle_that_neither_comes_nor_cancels_is_noted_once() -> None:
+    book = ReservationBook(PORTS)
+    leased(book)
+    assert book.take_no_shows() == []
+    book.expire(NOW + LEASE_MS)
+    assert book.take_no_shows() == ["v1"]
+    assert book.take_no_shows() == []

@@ -36,6 +36,8 @@ from gridfleet.dashboards.audit.accusations.charging_claims import CHARGE_EFFICI
 from gridfleet.dashboards.audit.accusations.market_claims import MarketClaims, total_wh
 from gridfleet.dashboards.audit.findings import Tally
 
+SETTLED_TICKS: Final = 2
+"""After a device has come or gone, the rosters of producers may differ for so many ticks."""
 _SELLERS: Final = frozenset({Role.PRODUCER, Role.STORAGE, Role.GRID_SUPPLY})
 
 
@@ -68,6 +70,8 @@ class Accuser:
         self._begun: int | None = None
         """The first tick of which every message was received."""
         self._found: list[Accusation] = []
+        self._accused = False
+        """Whether anybody was accused in this run: then devices avoid some, and clear the market differently."""
 
     def take(self) -> list[Accusation]:
         """Return the accusations since the last call, the oldest first."""
@@ -96,9 +100,14 @@ class Accuser:
             self._accuse(claim.device, tick, claim.lie, claim.evidence)
         self._claims.prune(tick)
 
-    def judge(self, before: int) -> None:
-        """Judge the market of the ticks before one; who starts, stops or reconnects may have lost messages."""
-        for tick, claim in self._market.judge(before):
+    def judge(self, before: int, *, waited: bool) -> None:
+        """Judge the market of the ticks before one; who starts, stops or reconnects may have lost messages.
+
+        `waited` says that the clock has waited for every device.
+        """
+        settled = max(self._changed.values(), default=-1) < before - SETTLED_TICKS
+        complete = self._exact and waited and settled and not self._accused
+        for tick, claim in self._market.judge(before, complete=complete):
             if self._changed.get(claim.device, -1) >= tick - 1:
                 continue
             if not claim.doubtful or self._exact or self._market.is_proven(tick, claim):
@@ -129,23 +138,22 @@ class Accuser:
         """Return whether a tick is received as a whole and not judged yet."""
         return self._begun is not None and tick >= max(self._begun, self._judged_before)
 
-    def _on_supply(self, tick: int, _scope: str, sender: str, supply: Supply | Surplus) -> None:
+    def _on_supply(self, tick: int, scope: str, sender: str, supply: Supply | Surplus) -> None:
         most_wh = self._limits_of(sender).sells_wh
         self._tally.checked += 1
         if supply.energy_wh > most_wh:
             what = f"announces {supply.energy_wh} Wh for tick {supply.tick}; its limit is {most_wh} Wh"
             self._accuse(sender, tick, "supply beyond limits", what)
         if isinstance(supply, Supply) and self._is_open(supply.tick):
-            self._market.announce(supply.tick, sender, supply.energy_wh)
-            self._market.take_part(sender, supply.tick)
+            self._market.announce(supply.tick, scope, sender, supply.energy_wh)
 
-    def _on_bid(self, tick: int, _scope: str, sender: str, bid: Bid | Residual | Request) -> None:
+    def _on_bid(self, tick: int, scope: str, sender: str, bid: Bid | Residual | Request) -> None:
         limits = self._limits_of(sender)
         energy_wh = total_wh(bid.packages)
         price = max((package.price_ueur_per_kwh for package in bid.packages), default=0)
         self._tally.checked += 1
         if isinstance(bid, Bid) and self._is_open(bid.tick):
-            self._market.take_part(sender, bid.tick)
+            self._market.bid(bid.tick, scope, sender, energy_wh)
         if energy_wh > limits.buys_wh:
             what = f"{bid.TYPE} of tick {bid.tick} for {energy_wh} Wh; its limit is {limits.buys_wh} Wh"
         elif price > limits.price_ueur_per_kwh:
@@ -197,6 +205,7 @@ class Accuser:
 
     def _accuse(self, device: str, tick: int, lie: str, evidence: str) -> None:
         self._tally.fail(f"tick {tick}: {device}: {lie}: {evidence}")
+        self._accused = True
         self._found.append(Accusation(device, tick, lie, evidence))
 
     _checks: ClassVar[dict[type[Message], Callable[[Any, int, str, str, Any], None]]] = {

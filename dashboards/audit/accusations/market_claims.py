@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from gridfleet.broker.protocol.messages import Award, Package, ProducerState, Receipt, State, StorageState
 from gridfleet.broker.protocol.units import cost_neur
+from gridfleet.dashboards.audit.accusations.shares import Shares
 
 REPEATED_TICKS: Final = 4
 """What a single lost message could explain is a lie in the fourth tick in a row."""
@@ -56,25 +57,29 @@ class _Sales:
         self.beyond_wh = 0
         """The most that was so committed while less was announced."""
 
-    def award(self, key: tuple[str, int], lots: Lots) -> None:
-        """Note an award."""
+    def award(self, key: tuple[str, int], lots: Lots) -> int:
+        """Note an award; return its energy, Wh, 0 for one that was received before."""
         known = self.awarded.get(key)
         if known is not None:  # it asks again for the receipt
             if known != lots:
                 self.contradictory.add(key)
-            return
+            return 0
         self.awarded[key] = lots
-        self.committed_wh += total_wh(lots)
+        energy_wh = total_wh(lots)
+        self.committed_wh += energy_wh
         if self.announced_wh is not None and self.committed_wh > self.announced_wh:
             self.beyond_wh = max(self.beyond_wh, self.committed_wh)
+        return energy_wh
 
-    def take(self, key: tuple[str, int], energy_wh: int) -> None:
-        """Note the first receipt of an award: what is refused may be awarded again."""
+    def take(self, key: tuple[str, int], energy_wh: int) -> int:
+        """Note the first receipt of an award; return what is refused and may be awarded again, Wh."""
         lots = self.awarded.get(key)
         if lots is None or key in self.taken_wh:
-            return
+            return 0
         self.taken_wh[key] = energy_wh
-        self.committed_wh -= max(total_wh(lots) - energy_wh, 0)
+        refused_wh = max(total_wh(lots) - energy_wh, 0)
+        self.committed_wh -= refused_wh
+        return refused_wh
 
     def awarded_wh(self) -> int:
         """Return the energy of all awards, Wh."""
@@ -99,12 +104,13 @@ class _Purchases:
 class _TickClaims:
     """What was said of one tick."""
 
-    __slots__ = ("accounts", "purchases", "sales")
+    __slots__ = ("accounts", "purchases", "sales", "shares")
 
     def __init__(self) -> None:
         self.sales: dict[str, _Sales] = {}
         self.purchases: dict[str, _Purchases] = {}
         self.accounts: dict[str, State] = {}
+        self.shares = Shares()
 
 
 class MarketClaims:
@@ -129,16 +135,25 @@ class MarketClaims:
         for key in [key for key in self._doubts if key[0] == device]:
             del self._doubts[key]
 
-    def announce(self, tick: int, producer: str, energy_wh: int) -> None:
+    def announce(self, tick: int, cell: str, producer: str, energy_wh: int) -> None:
         """Note a supply; of two for one tick the larger counts."""
         sales = self._sales(tick, producer)
         sales.announced_wh = max(sales.announced_wh or 0, energy_wh)
+        self._tick(tick).shares.announce(cell, producer, sales.announced_wh)
+        self._take_part(producer, tick)
+
+    def bid(self, tick: int, cell: str, buyer: str, energy_wh: int) -> None:
+        """Note a bid."""
+        self._tick(tick).shares.bid(cell, buyer, energy_wh)
+        self._take_part(buyer, tick)
 
     def award(self, buyer: str, producer: str, award: Award, *, announces: bool) -> None:
         """Note an award; a producer `announces` what it sells, a grid supply does not."""
         sales = self._sales(award.tick, producer)
         sales.announces = announces
-        sales.award((buyer, award.serial), award.lots)
+        energy_wh = sales.award((buyer, award.serial), award.lots)
+        if energy_wh:
+            self._tick(award.tick).shares.commit(producer, buyer, energy_wh)
 
     def receipt(self, buyer: str, producer: str, receipt: Receipt) -> Claim | None:
         """Note a receipt; return the lie if it contradicts an earlier one, or takes what was not awarded."""
@@ -150,8 +165,8 @@ class MarketClaims:
         first = claims.purchases.setdefault(buyer, _Purchases()).receipts.setdefault(
             (producer, receipt.serial), receipt.lots
         )
-        if sales is not None:
-            sales.take(key, total_wh(receipt.lots))
+        if sales is not None and (refused_wh := sales.take(key, total_wh(receipt.lots))):
+            claims.shares.commit(producer, buyer, -refused_wh)
         if first != receipt.lots:
             text = f"{what}: {total_wh(receipt.lots)} Wh; an earlier one takes {total_wh(first)} Wh"
             return Claim(buyer, "two receipts for one award", text)
@@ -166,20 +181,26 @@ class MarketClaims:
         if state.tick in self._ticks:
             self._ticks[state.tick].accounts[device] = state
 
-    def take_part(self, device: str, tick: int) -> None:
+    def _take_part(self, device: str, tick: int) -> None:
         """Note that a device bids or announces in a tick, of which it owes an account."""
         ticks = self._unaccounted.setdefault(device, [])
         if not ticks or tick > ticks[-1]:
             ticks.append(tick)
 
-    def judge(self, before: int) -> Iterator[tuple[int, Claim]]:
-        """Yield the lies of the ticks before one, each with its tick; those ticks are forgotten."""
+    def judge(self, before: int, *, complete: bool) -> Iterator[tuple[int, Claim]]:
+        """Yield the lies of the ticks before one, each with its tick; those ticks are forgotten.
+
+        `complete` says that every producer has received, and believes, everything: then each has one share of its cell.
+        """
         for tick in sorted(number for number in self._ticks if number < before):
             claims = self._ticks.pop(tick)
             for seller, sales in sorted(claims.sales.items()):
                 claim = _sales_claim(tick, seller, sales, claims.accounts.get(seller))
                 if claim is not None:
                     yield tick, claim
+            for producer, most_wh, share_wh in claims.shares.exceeded(tick) if complete else ():
+                text = f"awards of tick {tick} to its own cell for {most_wh} Wh; its share is {share_wh} Wh"
+                yield tick, Claim(producer, "award out of turn", text)
             for buyer, state in sorted(claims.accounts.items()):
                 claim = _purchase_claim(tick, buyer, state, claims.purchases.get(buyer))
                 if claim is not None:

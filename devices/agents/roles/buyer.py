@@ -170,7 +170,7 @@ class Buyer(Agent):
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         trust = self.trust
-        listens = trust.enabled and not trust.announcements.received
+        listens = trust.enabled and not trust.announcements.complete
         supplies = [("supply", self.cell)] if listens else []
         return [*super().subscriptions(), ("award", self.id), *supplies]
 

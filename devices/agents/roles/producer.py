@@ -76,7 +76,7 @@ class Producer(Seller):
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
         if self.trust.enabled:
-            self.trust.announcements.received = True
+            self.trust.announcements.listeners.add(self.id)
         home = [("supply", self.cell), ("bid", self.cell)]
         roster = [("presence", f"{self.cell}/{role}") for role in _MEMBERS]
         abroad = [
@@ -117,8 +117,6 @@ class Producer(Seller):
         early, self._early = self._early, {}
         for (scope, sender, _), message in early.items():
             self.handle(scope, sender, message, now_ms)
-        if self.trust.enabled:
-            self.trust.announcements.note(self.id, self.tick, energy_wh)
         out.append((self.cell, Supply(self.tick, energy_wh)))
         return out
 
