@@ -202,7 +202,7 @@ class MosquittoBroker:
         folder = self._folder
         self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="gridfleet-mosquitto-")
         scratch = Path(self._scratch.name)
-        users = len(folder.passwords.read_bytes().splitlines()) if folder is not None else 0
+        users = _count_lines(folder.passwords) if folder is not None else 0
         text = configuration(
             list(self._listeners()),
             Access(folder.passwords, folder.acl, users) if folder is not None else None,
@@ -293,6 +293,11 @@ def _accepts(port: int, host: str) -> bool:
 def _reachable(host: str) -> str:
     """Return an address at which a listener on `host` is reached from here."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+
+
+def _count_lines(path: Path) -> int:
+    """Return the number of lines of a file; 0 for a missing one, about which Mosquitto complains itself."""
+    return len(path.read_bytes().splitlines()) if path.is_file() else 0
 
 
 def _last_line(log: Path) -> str:
