@@ -192,6 +192,23 @@ def test_who_awards_its_supply_twice_is_named_even_if_buyers_do_not_take_all() -
     assert Site().run(oversold).named() == [(TURBINE, "award beyond supply")]
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_refusal_may_be_received_before_its_award(refused: bool) -> None:
+    """What is refused is awarded again; the recorder receives the refusal first, and then both awards."""
+    lots = (Package(0, 3_000, PRICE),)
+
+    def messages(tick: int) -> list[Said]:
+        return [
+            ("north", TURBINE, Supply(tick, 3_000)),
+            (TURBINE, HOME, Receipt(tick, 0, () if refused else lots)),
+            (HOME, TURBINE, Award(tick, 0, lots)),
+            (SHOP, TURBINE, Award(tick, 0, lots)),
+            (TURBINE, SHOP, Receipt(tick, 0, lots)),
+        ]
+
+    assert Site().run(messages).named() == ([] if refused else [(TURBINE, "award beyond supply")])
+
+
 def test_who_sells_the_demand_of_another_is_named_where_everybody_has_received_everything() -> None:
     """Two turbines have more than the demand of 1000 Wh; by the draw of each tick one of them serves it."""
 

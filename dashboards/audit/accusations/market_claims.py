@@ -58,26 +58,28 @@ class _Sales:
         """The most that was so committed while less was announced."""
 
     def award(self, key: tuple[str, int], lots: Lots) -> int:
-        """Note an award; return its energy, Wh, 0 for one that was received before."""
+        """Note an award; return what of it is not refused already, Wh, 0 for one that was received before."""
         known = self.awarded.get(key)
         if known is not None:  # it asks again for the receipt
             if known != lots:
                 self.contradictory.add(key)
             return 0
         self.awarded[key] = lots
-        energy_wh = total_wh(lots)
+        energy_wh = min(total_wh(lots), self.taken_wh.get(key, total_wh(lots)))
         self.committed_wh += energy_wh
         if self.announced_wh is not None and self.committed_wh > self.announced_wh:
             self.beyond_wh = max(self.beyond_wh, self.committed_wh)
         return energy_wh
 
     def take(self, key: tuple[str, int], energy_wh: int) -> int:
-        """Note the first receipt of an award; return what is refused and may be awarded again, Wh."""
-        lots = self.awarded.get(key)
-        if lots is None or key in self.taken_wh:
+        """Note the first receipt of an award; return what is refused and may be awarded again, Wh.
+
+        It may be received before its award: messages of two senders come in any order.
+        """
+        if key in self.taken_wh:
             return 0
         self.taken_wh[key] = energy_wh
-        refused_wh = max(total_wh(lots) - energy_wh, 0)
+        refused_wh = max(total_wh(self.awarded.get(key, ())) - energy_wh, 0)
         self.committed_wh -= refused_wh
         return refused_wh
 
@@ -158,14 +160,14 @@ class MarketClaims:
     def receipt(self, buyer: str, producer: str, receipt: Receipt) -> Claim | None:
         """Note a receipt; return the lie if it contradicts an earlier one, or takes what was not awarded."""
         claims = self._tick(receipt.tick)
-        sales = claims.sales.get(producer)
+        sales = self._sales(receipt.tick, producer)
         key = buyer, receipt.serial
-        award = None if sales is None or key in sales.contradictory else sales.awarded.get(key)
+        award = None if key in sales.contradictory else sales.awarded.get(key)
         what = f"receipt {receipt.serial} of tick {receipt.tick} to {producer}"
         first = claims.purchases.setdefault(buyer, _Purchases()).receipts.setdefault(
             (producer, receipt.serial), receipt.lots
         )
-        if sales is not None and (refused_wh := sales.take(key, total_wh(receipt.lots))):
+        if refused_wh := sales.take(key, total_wh(receipt.lots)):
             claims.shares.commit(producer, buyer, -refused_wh)
         if first != receipt.lots:
             text = f"{what}: {total_wh(receipt.lots)} Wh; an earlier one takes {total_wh(first)} Wh"
