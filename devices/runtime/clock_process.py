@@ -1,7 +1,7 @@
 """The clock process: resumes a run or begins a new one, and publishes its ticks to the last."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from gridfleet.broker.address import BrokerAddress
@@ -10,6 +10,7 @@ from gridfleet.broker.mqtt.client import MqttLoop
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.codec import SCHEMA
 from gridfleet.broker.protocol.decoder import SiteDecoder
+from gridfleet.broker.protocol.messages import Registration
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.clock_runner import ClockRunner
 from gridfleet.devices.runtime.fleet import Fleet
@@ -29,6 +30,11 @@ MAX_NAMED: Final = 5
 """The most missing devices that a report names."""
 
 
+def nobody() -> Mapping[str, Registration]:
+    """Return no registrations: every device is in the scenario."""
+    return {}
+
+
 def run_clock(  # noqa: PLR0913 - each named where it is called
     fleet: Fleet,
     clock: Clock,
@@ -40,11 +46,13 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
     stop_requested: Callable[[], bool],
     report: Callable[[str], None],
     on_loop: Callable[[MqttLoop], None] = ignore_loop,
+    enrolled: Callable[[], Mapping[str, Registration]] = nobody,
 ) -> bool:
     """Run the site's clock to its last tick (True), or until a stop is requested (False).
 
     A run whose tick the broker retains is resumed, unless `fresh`; a new one begins when every device of the scenario
-    is online, or after `wait_s` seconds. `on_loop` gets the loop before it runs. A lost broker is reconnected to;
+    is online, or after `wait_s` seconds. `on_loop` gets the loop before it runs. `enrolled` is asked every POLL_S for
+    registrations of devices that are not in the scenario, those that have changed. A lost broker is reconnected to;
     raises BrokerError when the broker rejects the clock, and when another clock of the site is ahead of it.
     """
     with MqttLoop(address, schema=SCHEMA, max_wait_s=MAX_RECONNECT_S) as loop:
@@ -58,6 +66,7 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
         else:
             _wait_for_devices(loop, clock, frozenset(fleet.ids), wait_s, stop_requested, report)
             report(f"begins a run of {clock.ticks} ticks")
+        runner.publish_registrations(enrolled())
         if not stop_requested():
             runner.begin()
         outages = OutageReporter(loop, report)
@@ -65,6 +74,7 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
             while not (clock.finished or stop_requested()):
                 loop.run_until(lambda: clock.finished or stop_requested(), POLL_S)
                 outages.check()
+                runner.publish_registrations(enrolled())
                 if runner.other_clock is not None:
                     raise BrokerError(
                         f"another clock runs for {fleet.scenario.site} and is ahead (tick {runner.other_clock.tick}): "

@@ -1,9 +1,11 @@
 """Runs the clock on a broker: in real time, and from the tick at which an earlier clock stopped."""
 
+from collections.abc import Mapping
+
 from gridfleet.broker.mqtt.channel import ChannelFactory
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Control, Message, Presence, Tick
+from gridfleet.broker.protocol.messages import Control, Message, Presence, Registration, Tick
 from gridfleet.broker.protocol.topics import Address
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.runtime.agent_runner import AgentRunner, real_ms
@@ -64,6 +66,11 @@ class ClockRunner(AgentRunner):
     def resume(self) -> bool:
         """Continue the run of the retained tick; return False where there is none, or its run is over."""
         return self.retained_tick is not None and self.agent.resume_from(self.retained_tick)
+
+    def publish_registrations(self, registrations: Mapping[str, Registration]) -> None:
+        """Publish registrations by device."""
+        if registrations:
+            self._publish([*registrations.items()])
 
     def after_reconnect(self) -> None:
         """Publish the present tick again: the broker may retain an old one."""

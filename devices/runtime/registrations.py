@@ -1,7 +1,9 @@
-"""The site's register as its scenario gives it: an entry for each group of devices."""
+"""The site's register: an entry for each group of a scenario's devices, and for a device with a file of its own."""
 
-from gridfleet.broker.protocol.messages import Registration
+from gridfleet.broker.protocol.messages import Limits, Registration
+from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.config.shared_tables import TrustTable
 
 
 def registrations_of(scenario: Scenario) -> dict[str, Registration]:
@@ -14,3 +16,9 @@ def registrations_of(scenario: Scenario) -> dict[str, Registration]:
         for group in scenario.groups
         if group.settings.count
     }
+
+
+def limits_of_device(device: DeviceFile) -> Limits:
+    """Return what the device of a device file may be believed in, by its kind."""
+    limits: Limits = device.agent_type.limits_of(device.settings, device.market, TrustTable())
+    return limits

@@ -11,6 +11,7 @@ from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.messages import Role
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.device_file import load as load_device
+from gridfleet.devices.runtime.registrations import limits_of_device
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.deploy.wheels import DEFAULT_MACHINE, DEFAULT_PYTHON, Platform
 from gridfleet.provisioning.flash.seed import Wifi, read_ssh_keys
@@ -38,8 +39,8 @@ class DeviceSpec:
 
     @property
     def enrolment(self) -> Enrolment:
-        """The device's id, role and cell, as the user registry keeps them."""
-        return Enrolment(self.device.id, self.device.role, self.device.cell)
+        """The device's id, role, cell and limits, as the user registry keeps them."""
+        return Enrolment(self.device.id, self.device.role, self.device.cell, limits_of_device(self.device))
 
     @property
     def address(self) -> BrokerAddress:

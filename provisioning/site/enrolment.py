@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import SecretsFolder
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Limits, Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.processes.folder_users import folder_users
 from gridfleet.provisioning.site.secrets import make_secrets
@@ -21,11 +21,12 @@ from gridfleet.provisioning.site.user_registry import (
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A device to enrol: its id, its role, and the cell in which it trades."""
+    """A device to enrol: its id, its role, the cell in which it trades, and what others may believe of it."""
 
     id: str
     role: Role
     cell: str
+    limits: Limits | None = None
 
 
 def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = None) -> Identity:
@@ -75,7 +76,10 @@ def enrol(directory: Path, enrolment: Enrolment, site: str | None = None) -> Non
     rotate = (identity.name,) if known is not None else ()
     make_secrets(directory, registry.site, users, rotate=rotate)
     enrolled = (*(name for name in registry.enrolled if name != identity.name), identity.name)
-    write_whole_registry(folder, replace(registry, users=users, enrolled=enrolled))
+    limits = {name: each for name, each in registry.limits.items() if name != identity.name}
+    if enrolment.limits is not None:
+        limits[identity.name] = enrolment.limits
+    write_whole_registry(folder, replace(registry, users=users, enrolled=enrolled, limits=limits))
 
 
 def revoke(directory: Path, name: str) -> UserRegistry:
@@ -90,7 +94,8 @@ def revoke(directory: Path, name: str) -> UserRegistry:
         raise CommandError(name, f"is not a user of {registry.site}; enrolled devices: {enrolled}")
     users = tuple(user for user in registry.users if user.name != name)
     make_secrets(directory, registry.site, users, remove=(name,))
-    remaining = UserRegistry(registry.site, users, tuple(each for each in registry.enrolled if each != name))
+    others = tuple(each for each in registry.enrolled if each != name)
+    remaining = replace(registry, users=users, enrolled=others)
     write_whole_registry(folder, remaining)
     return remaining
 

@@ -5,12 +5,12 @@ The registry keeps both, so that access rules can be written again without eithe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gridfleet.broker.access_control import Identity
 from gridfleet.broker.credentials import REMEDY, SecretsFolder
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Limits, Role
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.site.secret_files import write_secret
 
@@ -27,6 +27,8 @@ class UserRegistry:
     site: str
     users: tuple[Identity, ...]
     enrolled: tuple[str, ...]
+    limits: dict[str, Limits] = field(default_factory=dict)
+    """What an enrolled device may be believed in, by its device file; it counts before its group in the scenario."""
 
     def find(self, name: str) -> Identity | None:
         """Return the user of that name."""
@@ -70,15 +72,20 @@ def check_version(folder: SecretsFolder) -> None:
 
 def write_registry(folder: SecretsFolder, site: str, users: Iterable[Identity]) -> None:
     """Write who may log in; users that were enrolled before and are among them stay enrolled."""
-    enrolled = read_registry(folder).enrolled if folder.user_registry.is_file() else ()
-    write_whole_registry(folder, UserRegistry(site, tuple(users), enrolled))
+    if folder.user_registry.is_file():
+        registry = replace(read_registry(folder), site=site, users=tuple(users))
+    else:
+        registry = UserRegistry(site, tuple(users), ())
+    write_whole_registry(folder, registry)
 
 
 def write_whole_registry(folder: SecretsFolder, registry: UserRegistry) -> None:
     """Write a registry atomically."""
     from pydantic import TypeAdapter
 
-    ordered = UserRegistry(registry.site, registry.users, tuple(sorted(registry.enrolled)))
+    names = {user.name for user in registry.users}
+    limits = {name: registry.limits[name] for name in sorted(names & registry.limits.keys())}
+    ordered = replace(registry, enrolled=tuple(sorted(registry.enrolled)), limits=limits)
     write_secret(folder.user_registry, TypeAdapter(UserRegistry).dump_json(ordered, indent=1) + b"\n")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from gridfleet.broker.address import BrokerAddress
 from gridfleet.broker.brokers.mosquitto.server import MosquittoBroker
 from gridfleet.broker.credentials import FileCredentials, SecretsFolder
 from gridfleet.broker.mqtt.client import MqttLoop
-from gridfleet.broker.protocol.messages import Role
+from gridfleet.broker.protocol.messages import Limits, Registration, Role
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.processes.folder_users import FolderUser, folder_users
 from gridfleet.provisioning.site.certificates import revoked_in, serial_of
+from gridfleet.provisioning.site.enrolled_limits import EnrolledLimits
 from gridfleet.provisioning.site.enrolment import Enrolment, check_enrolment, enrol, reload_brokers, revoke
 from gridfleet.provisioning.site.secrets import identities, make_secrets
 from gridfleet.provisioning.site.user_registry import read_registry, with_enrolled
@@ -203,3 +205,19 @@ def test_who_runs_is_known_and_who_died_is_not(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_keeps_no_broker_from_running(tmp_path: Path) -> None:
     with FolderUser(tmp_path / "missing" / "brokers"):
         assert folder_users(tmp_path / "missing" / "brokers") == {}
+
+
+def test_an_enrolled_device_is_believed_within_the_limits_of_its_file(
+    secrets: Path, charger: Enrolment
+) -> None:
+    limits = Limits(buys_wh=9_000, capacity_wh=90_000, ports=3)
+    enrolled = EnrolledLimits(secrets)
+    assert enrolled() == {}
+    enrol(secrets, replace(charger, limits=limits))
+    assert enrolled() == {charger.id: Registration(0, limits)}
+    assert enrolled() == {}
+    enrol(secrets, replace(charger, limits=replace(limits, ports=4)))
+    assert enrolled() == {charger.id: Registration(0, replace(limits, ports=4))}
+    revoke(secrets, charger.id)
+    assert read_registry(SecretsFolder(secrets)).limits == {}
+    assert EnrolledLimits(secrets.parent)() == {}

@@ -36,6 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Enrol one device; print what was done, and never a secret."""
     from gridfleet.broker.credentials import SecretsFolder
     from gridfleet.devices.config.device_file import load
+    from gridfleet.devices.runtime.registrations import limits_of_device
     from gridfleet.provisioning.site.device_credentials import (
         check_login,
         check_target,
@@ -51,7 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     own = credentials_folder(arguments.file, device)
     folder = Path(arguments.out) if arguments.out is not None else own
     check_target(secrets, folder)
-    enrolment = Enrolment(device.id, device.role, device.cell)
+    enrolment = Enrolment(device.id, device.role, device.cell, limits_of_device(device))
     check_enrolment(secrets, enrolment, device.site)
     registry = read_registry(SecretsFolder(secrets))
     again = device.id in registry.enrolled

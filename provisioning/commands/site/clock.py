@@ -46,20 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the clock until the last tick, or until a signal."""
+    from pathlib import Path
+
     from gridfleet.broker.address import BrokerAddress
     from gridfleet.broker.protocol.messages import Mode
-    from gridfleet.devices.runtime.clock_process import new_epoch, run_clock
+    from gridfleet.devices.runtime.clock_process import new_epoch, nobody, run_clock
     from gridfleet.devices.runtime.fleet import Fleet
     from gridfleet.provisioning.cli.interrupt import Interruption
     from gridfleet.provisioning.cli.logs import status_reporter
     from gridfleet.provisioning.cli.scenario_options import scenario_from_arguments
     from gridfleet.provisioning.processes.heartbeat import Heartbeat
+    from gridfleet.provisioning.site.enrolled_limits import EnrolledLimits
 
     report = status_reporter(arguments.log, "clock")
     mode, seconds_per_tick = clock_options(arguments.mode, arguments.seconds_per_tick)
     address = BrokerAddress.parse(arguments.broker)
     credentials = credentials_for(arguments.secrets, address)
     fleet = Fleet(scenario_from_arguments(arguments))
+    has_register = fleet.register is not None and arguments.secrets is not None
+    enrolled = EnrolledLimits(Path(arguments.secrets)) if has_register else nobody
     with Interruption() as interruption, Heartbeat.from_environment() as heartbeat:
         finished = run_clock(
             fleet,
@@ -71,6 +76,7 @@ def execute(arguments: argparse.Namespace) -> int:
             stop_requested=lambda: interruption.requested,
             report=report,
             on_loop=heartbeat.follow,
+            enrolled=enrolled,
         )
     report("the last tick is finished" if finished else "stopped; start it again to continue")
     return ExitCode.SUCCESS
