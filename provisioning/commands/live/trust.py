@@ -46,18 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Show or change suspensions; return 1 when that fails."""
+    from gridfleet.broker.errors import BrokerError
     from gridfleet.provisioning.clients.running_site import running_site
     from gridfleet.provisioning.clients.trust_client import TrustClient
 
     _check(arguments)
     address, site = running_site(arguments)
     with TrustClient(address, site, login_of(arguments, address)) as client:
-        problem = client.read()
-        if not problem and arguments.lift is not None:
-            problem = client.lift(arguments.lift, arguments.reason or "lifted by an operator")
-        elif not problem and arguments.suspend is not None:
-            ticks = DEFAULT_TICKS if arguments.ticks is None else arguments.ticks
-            problem = client.suspend(arguments.suspend, arguments.reason or "suspended by an operator", ticks)
+        try:
+            problem = client.read() or _judge(client, arguments)
+        except BrokerError as error:
+            problem = str(error)
         if problem:
             print_message(f"gridfleet trust: {problem}")
             return ExitCode.FAILED
@@ -66,6 +65,16 @@ def execute(arguments: argparse.Namespace) -> int:
         elif client.tick is not None:
             _print_judgements(client.judgements(), client.tick, site)
     return ExitCode.SUCCESS
+
+
+def _judge(client: "TrustClient", arguments: argparse.Namespace) -> str:
+    """Lift or suspend where that is asked for; return why it failed, or nothing."""
+    if arguments.lift is not None:
+        return client.lift(arguments.lift, arguments.reason or "lifted by an operator")
+    if arguments.suspend is not None:
+        ticks = DEFAULT_TICKS if arguments.ticks is None else arguments.ticks
+        return client.suspend(arguments.suspend, arguments.reason or "suspended by an operator", ticks)
+    return ""
 
 
 def _check(arguments: argparse.Namespace) -> None:
