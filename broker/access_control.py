@@ -141,6 +141,7 @@ def _received_by_fleet(site: str, devices: Iterable[Identity]) -> Iterator[str]:
         batch_topic(site, message_type.name, cell, ALL)
         for device in devices
         for message_type in others
+        if not message_type.retain
         for scope in _subscribe_scopes(message_type, device)
         for cell in [scope if message_type.scope is Scope.CELL else device.cell]
     )

@@ -17,7 +17,15 @@ from gridfleet.broker.access_control import (
 )
 from gridfleet.broker.brokers.mosquitto.access_rules import access_rules
 from gridfleet.broker.protocol.messages import ID_PATTERN, Message, Mode, Role
-from gridfleet.broker.protocol.topics import CLOCK_ID, ROOT, TOPIC_TABLE, discovery_topic, topic
+from gridfleet.broker.protocol.topics import (
+    BUYERS,
+    CLOCK_ID,
+    ROOT,
+    TOPIC_TABLE,
+    discovery_topic,
+    topic,
+    topic_filter,
+)
 from gridfleet.devices.config.scenario import parse
 from gridfleet.devices.runtime.agent_runner import filters_of
 from gridfleet.devices.runtime.fleet import Fleet
@@ -50,7 +58,14 @@ def test_devices_may_receive_exactly_what_they_subscribe_to() -> None:
     for agent in (*fleet.agents(), clock):
         wanted = {text for text, _ in filters_of("germany", agent)}
         every = set(subscribe_filters("germany", users[agent.id]))
+        if (
+            agent.role in BUYERS
+        ):  # alone in its process it needs them; here the producers of its cell share theirs
+            wanted.add(topic_filter("germany", "supply", agent.cell))
         assert every == wanted, agent.id
+    alone = next(each for each in Fleet(CITY).agents() if each.role is Role.CONSUMER)
+    wanted = {text for text, _ in filters_of("germany", alone)}
+    assert wanted == set(subscribe_filters("germany", users[alone.id]))
 
 
 def test_devices_may_publish_all_that_they_publish() -> None:
@@ -73,16 +88,22 @@ def test_no_user_may_publish_under_another_name() -> None:
             assert text.rpartition("/")[2] == user.name or text == discovery_topic("germany", user.name)
 
 
-@pytest.mark.parametrize("role", [ClientRole.RECORDER, ClientRole.VIEWER])
-def test_recorders_and_viewers_receive_everything_and_publish_nothing(role: ClientRole) -> None:
+@pytest.mark.parametrize(
+    ("role", "published"),
+    [(ClientRole.RECORDER, ["gridfleet/here/suspension/+/ann"]), (ClientRole.VIEWER, [])],
+)
+def test_recorders_and_viewers_receive_everything_and_recorders_suspend(
+    role: ClientRole, published: list[str]
+) -> None:
     user = Identity("ann", role)
-    assert list(publish_filters("here", user)) == []
+    assert list(publish_filters("here", user)) == published
     assert list(subscribe_filters("here", user)) == ["gridfleet/here/#", "homeassistant/device/+/config"]
 
 
 def test_only_operators_publish_controls_and_only_under_their_name() -> None:
     assert list(publish_filters("here", Identity("ann", ClientRole.OPERATOR))) == [
-        "gridfleet/here/control/+/ann"
+        "gridfleet/here/control/+/ann",
+        "gridfleet/here/suspension/+/ann",
     ]
     for user in identities(Fleet(CITY)):
         steers = any("/control/" in text for text in publish_filters("germany", user))
@@ -111,7 +132,10 @@ def test_the_rules_of_a_household() -> None:
     assert text.startswith("pattern read gridfleet/here/grant/%u/+\n")
     assert text.partition("user household-1\n")[2].splitlines() == [
         "topic read gridfleet/here/tick/+",
+        "topic read gridfleet/here/registration/+/+",
+        "topic read gridfleet/here/supply/north/+",
         "topic read gridfleet/here/award/household-1/+",
+        "topic read gridfleet/here/suspension/+/+",
         "topic write gridfleet/here/ready/household-1",
         "topic write gridfleet/here/presence/north/consumer/household-1",
         "topic write gridfleet/here/bid/north/household-1",
@@ -162,6 +186,8 @@ def test_the_rules_of_a_fleet_process() -> None:
         "topic read gridfleet/here/tick/+",
         "topic read gridfleet/here/presence/+/+/+",
         "topic read gridfleet/here/fleet/+",
+        "topic read gridfleet/here/registration/+/+",
+        "topic read gridfleet/here/suspension/+/+",
         "topic read gridfleet/here/grant/household-1/+",
         "topic read gridfleet/here/grant/turbine-1/+",
         "topic read gridfleet/here/award/household-1/+",

@@ -1,6 +1,5 @@
 """A liar on a real broker with access rules: it is suspended, said so, and lifted by an operator alone."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,6 @@ from gridfleet.broker.credentials import FileCredentials
 from gridfleet.broker.errors import BrokerError
 from gridfleet.broker.protocol.messages import Award, Message, Suspension
 from gridfleet.broker.protocol.topics import RECORDER_ID
-from gridfleet.dashboards.recording.durable.process import record
-from gridfleet.dashboards.recording.durable.recorder import RUNS
-from gridfleet.dashboards.recording.recording import STORE
-from gridfleet.dashboards.store.database import Store
-from gridfleet.dashboards.store.rows import RunFacts
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import SiteRun
@@ -24,7 +18,6 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.clients.trust_client import TrustClient
 from gridfleet.provisioning.runs.results import open_recording
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.mosquitto
 LIARS = ("household-1=bid-everything", "charger-1=overbill")
@@ -114,44 +107,3 @@ def test_nobody_but_recorder_and_operators_suspends(site: BrokerAddress, secrets
     with client(site, secrets, "operator") as operator:
         assert operator.read() == ""
         assert {each.device for each in operator.judgements()} == {"household-1", "charger-1"}
-
-
-def test_the_recorder_of_a_site_publishes_suspensions(
-    mosquitto: MosquittoBroker, secrets: Path, scenario: Scenario, tmp_path: Path
-) -> None:
-    """The recorder is a process of its own beside the run, which has no judge."""
-    address, credentials = BrokerAddress.parse(mosquitto.url), FileCredentials(secrets)
-    ended = threading.Event()
-    reported: list[str] = []
-    recorder = threading.Thread(
-        target=lambda: record(
-            tmp_path,
-            "town",
-            address,
-            lambda name: RunFacts(name, name, 1, "0", 0),
-            credentials=credentials,
-            stop_requested=ended.is_set,
-            report=reported.append,
-        )
-    )
-    recorder.start()
-    try:
-        wait_until(lambda: any(line.startswith("connected") for line in reported))
-        SiteRun(
-            Fleet(scenario, liars=parse_liars(LIARS[1:])), address, ticks=TICKS, credentials=credentials
-        ).run()
-        with client(address, secrets, "viewer") as viewer:
-            assert viewer.read() == ""
-            wait_until(lambda: viewer.read() == "" and bool(viewer.judgements()))
-            (judgement,) = viewer.judgements()
-    finally:
-        ended.set()
-        recorder.join()
-    assert (judgement.device, judgement.judge, judgement.suspension.lie) == (
-        "charger-1",
-        RECORDER_ID,
-        "offer beyond call",
-    )
-    (run,) = (tmp_path / RUNS).iterdir()
-    with Store.open(run / STORE) as store:
-        assert [event.subject for event in store.events() if event.kind == "suspended"] == ["charger-1"]

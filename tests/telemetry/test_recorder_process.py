@@ -1,5 +1,6 @@
 """The recorder as a process: a broker that lost the session, a second client with its id, a folder in use."""
 
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,11 +11,20 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.errors import StoreError
 from gridfleet.broker.mqtt.client_options import NO_LOGIN
 from gridfleet.broker.mqtt.connection import SESSION_TAKEN_OVER
+from gridfleet.broker.protocol.topics import RECORDER_ID
 from gridfleet.dashboards.recording.durable.journal import Journal
 from gridfleet.dashboards.recording.durable.process import RecorderProcess, record
-from gridfleet.dashboards.recording.durable.recorder import JOURNAL
+from gridfleet.dashboards.recording.durable.recorder import JOURNAL, RUNS
+from gridfleet.dashboards.recording.recording import STORE
+from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.devices.config.scenario import load
+from gridfleet.devices.runtime.fleet import Fleet
+from gridfleet.devices.runtime.site import SiteRun
+from gridfleet.devices.trust.liars.lying_devices import parse_liars
+from gridfleet.provisioning.clients.trust_client import TrustClient
 from tests.ports import free_port
+from tests.waiting import wait_until
 
 
 def facts(name: str) -> RunFacts:
@@ -83,3 +93,32 @@ def test_two_recorders_do_not_write_into_one_folder(tmp_path: Path) -> None:
         RecorderProcess(tmp_path, "home", facts)
     with RecorderProcess(tmp_path, "home", facts):
         pass
+
+
+def test_the_recorder_of_a_site_publishes_suspensions(tmp_path: Path) -> None:
+    """It is a process of its own beside a run whose listener judges nobody."""
+    scenario = load("normal", ["ticks=6", "vehicles.count=12"])
+    ended = threading.Event()
+    reported: list[str] = []
+    with EmbeddedBroker() as broker:
+        address = BrokerAddress.parse(broker.url)
+        recorder = threading.Thread(
+            target=lambda: record(
+                tmp_path, scenario.site, address, facts, stop_requested=ended.is_set, report=reported.append
+            )
+        )
+        recorder.start()
+        try:
+            wait_until(lambda: f"connected, recording {scenario.site}" in reported)
+            SiteRun(Fleet(scenario, liars=parse_liars(["turbine-1=announce"])), address).run()
+            with TrustClient(address, scenario.site, NO_LOGIN) as client:
+                wait_until(lambda: client.read() == "" and bool(client.judgements()))
+                (judgement,) = client.judgements()
+        finally:
+            ended.set()
+            recorder.join()
+    assert (judgement.device, judgement.judge) == ("turbine-1", RECORDER_ID)
+    assert judgement.suspension.lie == "supply beyond limits"
+    (run,) = (tmp_path / RUNS).iterdir()
+    with Store.open(run / STORE) as store:
+        assert [each.subject for each in store.events() if each.kind == "suspended"] == ["turbine-1"]
