@@ -121,6 +121,7 @@ _FLEETS: Final = frozenset({ClientRole.FLEET})
 
 _TO_CLOCK: Final = (ReadAccess(CLOCKS, CellRange.ALL),)
 _TO_ALL: Final = (ReadAccess(ALL_ROLES),)
+_TO_DEVICES: Final = (ReadAccess(ALL_ROLES - CLOCKS),)
 _TO_PRODUCERS: Final = (ReadAccess(PRODUCERS),)
 _TO_NEIGHBOURING_PRODUCERS: Final = (ReadAccess(PRODUCERS, CellRange.NEIGHBOURS),)
 _TO_GRID_SUPPLIES: Final = (ReadAccess(GRID_SUPPLIES),)
@@ -144,7 +145,7 @@ TOPIC_TABLE: Final = (
     MessageType(m.Grant, Scope.DEVICE, CLOCKS, _TO_ALL),
     MessageType(m.Control, Scope.SETTING, _OPERATORS, _TO_CLOCK, retain=True),
     MessageType(m.Facts, Scope.SITE, CLOCKS, _TO_NO_DEVICE, retain=True),
-    MessageType(m.Registration, Scope.SUBJECT, CLOCKS, _TO_ALL, retain=True),
+    MessageType(m.Registration, Scope.SUBJECT, CLOCKS, _TO_DEVICES, retain=True),
     MessageType(m.Presence, Scope.CELL_ROLE, ALL_ROLES, _TO_PRESENCE_READERS, retain=True),
     MessageType(
         m.FleetPresence, Scope.SITE, _FLEETS, (ReadAccess(PRODUCERS | VEHICLES | CLOCKS),), retain=True
@@ -174,7 +175,7 @@ TOPIC_TABLE: Final = (
     MessageType(m.Bill, Scope.DEVICE, CHARGERS, _TO_VEHICLES),
     MessageType(m.State, Scope.ROLE, ALL_ROLES, _TO_NO_DEVICE, retain=True),
     MessageType(m.Correction, Scope.SITE, SELLERS, _TO_NO_DEVICE),
-    MessageType(m.Suspension, Scope.SUBJECT, _JUDGES, _TO_ALL, retain=True),
+    MessageType(m.Suspension, Scope.SUBJECT, _JUDGES, _TO_DEVICES, retain=True),
     MessageType(m.Sample, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
     MessageType(m.Incident, Scope.SITE, ALL_ROLES - CLOCKS, _TO_NO_DEVICE),
 )
