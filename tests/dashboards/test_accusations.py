@@ -36,6 +36,7 @@ from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
 from gridfleet.dashboards.audit.accusations.judge import Judge
 from gridfleet.dashboards.audit.findings import Tallies
 from gridfleet.devices.market.clearing import supply_order
+from tests.dashboards.runs import audit, message_log
 
 TURBINE, HOME, SHOP, CHARGER, CAR = "turbine-1", "household-1", "household-2", "charger-1", "vehicle-1"
 ROLES = {
@@ -289,6 +290,23 @@ def test_after_a_gap_only_whole_ticks_are_judged() -> None:
     site.accuser.note_gap()
     assert site.named() == []
     assert site.run(oversold).named() == [(TURBINE, "award beyond supply")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("settings.turbine_scale=2", "settings.wind_scale=5", "settings.consumer_scale=2"),
+        ("market.charger_floor_eur_per_kwh=1", "market.consumer_price_eur_per_kwh=4"),
+        ("turbines.rotor_diameter_m=[20,180]", "battery={count=3, max_kwh_per_tick=70}"),
+        ("chargers.max_kwh_per_tick=200", "chargers.capacity_kwh=1000", "vehicles.model=Tesla Model 3 RWD"),
+    ],
+    ids=lambda changes: changes[0],
+)
+def test_no_honest_device_exceeds_its_limits_whatever_the_scenario(changes: tuple[str, ...]) -> None:
+    log = message_log("normal", ("weather.weibull_scale_mps=20", *changes), ticks=24)
+    (found,) = (each for each in audit(log).values() if each.name == "honesty")
+    assert found.checked > 500
+    assert found.breaches == 0
 
 
 # --- chargers ---------------------------------------------------------------------------------------------
