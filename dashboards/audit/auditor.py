@@ -250,7 +250,7 @@ class Auditor:
 
         Devices that were up before go on with reservations of which the beginning was not received.
         """
-        self._accuser.note_gap()
+        self._accuser.begin_run()
         self._fleet_is_up = self._fleet_is_up or self._begin is not None
         if self._begin is not None:
             self._lifecycle.begin_run()

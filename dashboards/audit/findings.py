@@ -115,7 +115,7 @@ class Tallies:
             "fresh", "no new award or purchase for a finished tick; reminders end after 96 ticks"
         )
         self.honesty = Tally(
-            "honesty", "no device contradicts itself or the limits of its enrolment: who does is named"
+            "honesty", "no device contradicts itself or the limits of its registration: who does is named"
         )
 
     def restore(self, findings: Iterable[Finding]) -> None:

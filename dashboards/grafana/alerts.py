@@ -109,7 +109,7 @@ RULES: Final = (
     Rule(
         uid="gridfleet-device-suspended",
         title="Device suspended",
-        summary="{{ .Values.last.Value }} devices of site {{ .Labels.site }} are suspended for a lie.",
+        summary="{{ .Values.last.Value }} devices of site {{ .Labels.site }} are suspended.",
         action="gridfleet trust shows who, the evidence and until when, and lifts a suspension.",
         query=live_status("suspended"),
         minutes=5,

@@ -195,14 +195,17 @@ def _events(store: Store) -> str:
 
 
 def _suspensions(store: Store) -> str:
-    """Return a table of the devices that were suspended, each with its first lie; nothing where there were none."""
-    first = {event.subject: event for event in reversed([*store.events()]) if event.kind == SUSPENDED}
-    if not first:
+    """Return a table of the devices that were suspended, each with its last suspension; nothing without any."""
+    last = {event.subject: event for event in store.events() if event.kind == SUSPENDED}
+    if not last:
         return ""
-    rows = [(device, minute_text(first[device].simulated_ms), first[device].text) for device in sorted(first)]
+    rows = [(device, minute_text(last[device].simulated_ms), last[device].text) for device in sorted(last)]
     more = f"<p>… and {len(rows) - MAX_EVENTS} more.</p>" if len(rows) > MAX_EVENTS else ""
-    heads = ("Device", "Simulated time", "Lie and evidence")
-    what = "<p>The auditor found a provable lie of these devices; nobody dealt with them for a time.</p>"
+    heads = ("Device", "Simulated time", "For what, and the evidence")
+    what = (
+        "<p>Nobody dealt with these devices for a time: the auditor found a provable lie, or an operator "
+        "suspended them. The last suspension of each:</p>"
+    )
     return "<h2>Suspended devices</h2>\n" + what + table(heads, rows[:MAX_EVENTS]) + more
 
 

@@ -24,8 +24,8 @@ TAGS: Final = {
     "outcome": "charged, interrupted, cancelled, expired, unserved, open (when the run ended) or other",
     "reason": "why a message was refused: a reason of a closed list, or other",
     "message_type": "the message type, as in the topics",
-    "what": "of an event: begin, end, settings, storm, storm-end, drill, online, offline or incident; "
-    "of an incident: opened, closed, applied, released, failed or recovered",
+    "what": "of an event: begin, end, settings, storm, storm-end, drill, online, offline, suspended, reinstated or "
+    "incident; of an incident: opened, closed, applied, released, failed or recovered",
     "part": "contactor, brake, anemometer, vane, adc, current, voltage or other",
     "invariant": "name of the invariant, as in summary.json",
     "figure": f"name of a figure that a kind of device reports of its own; at most {MAX_FIGURE_NAMES}: further ones "

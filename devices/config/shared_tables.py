@@ -70,10 +70,10 @@ class MarketTable(Table):
 
 
 class TrustTable(Table):
-    """Whom devices believe: limits of enrolment and suspensions; docs/trust.md states what they promise."""
+    """Whom devices believe: limits of registration and suspensions; docs/trust.md states what they promise."""
 
     enabled: bool = True
-    """Whether devices hold others to the limits of their enrolment, and avoid liars. Without it they believe all."""
+    """Whether devices hold others to the limits of their registration, and avoid liars. Without it they believe all."""
     suspension_ticks: Annotated[int, Field(ge=1, le=100_000)] = 96
     """For so many ticks nobody deals with a device that has lied provably."""
     price_cap_eur_per_kwh: Price = 4.0

@@ -28,7 +28,7 @@ def limits(settings: TurbineSettings, _market: MarketTable) -> Limits:
     from gridfleet.devices.physics.turbine import max_power_w
 
     diameter = settings.rotor_diameter_m
-    largest_m = max(diameter) if isinstance(diameter, tuple) else diameter
+    largest_m = max(diameter) + 0.05 if isinstance(diameter, tuple) else diameter  # what is drawn is rounded
     return Limits(sells_wh=round(max_power_w(largest_m) * MAX_SCALE) * TICK_MS // MS_PER_HOUR + 1)
 
 

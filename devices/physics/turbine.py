@@ -13,8 +13,10 @@ from gridfleet.devices.physics.data import read_rows
 
 ENERCON_E101_DIAMETER_M: Final = 101.0
 REFERENCE_DENSITY_KG_PER_M3: Final = 1.225
-MAX_DENSITY_KG_PER_M3: Final = 1.66
-"""That of dry air at sea level and −60 °C, the coldest that a scenario may be."""
+MAX_DENSITY_KG_PER_M3: Final = 1.95
+"""That of dry air at sea level and about −92 °C: a scenario may have a mean of −60 °C, with seasons and nights."""
+INTERPOLATION_FACTOR: Final = 1.01
+"""Between two points of the curve, v³·Cp(v) may be so much above both."""
 
 
 @cache
@@ -53,9 +55,11 @@ def max_power_w(rotor_diameter_m: float) -> float:
     """Return the most electrical power in W, at the best wind in the densest air at a hub.
 
     >>> round(max_power_w(ENERCON_E101_DIAMETER_M) / 1e6, 1)
-    4.2
+    4.9
     """
-    return 0.5 * MAX_DENSITY_KG_PER_M3 * swept_area_m2(rotor_diameter_m) * _best_cp_cube()
+    return (
+        0.5 * MAX_DENSITY_KG_PER_M3 * swept_area_m2(rotor_diameter_m) * _best_cp_cube() * INTERPOLATION_FACTOR
+    )
 
 
 def power_w(wind_speed_mps: float, rotor_diameter_m: float, density_kg_per_m3: float) -> int:

@@ -19,6 +19,8 @@ def registrations_of(scenario: Scenario) -> dict[str, Registration]:
 
 
 def limits_of_device(device: DeviceFile) -> Limits:
-    """Return what the device of a device file may be believed in, by its kind."""
+    """Return what the device of a device file may be believed in, by its kind; without its own limits, in anything."""
+    if device.agent_type.limits is None:
+        return Limits()
     limits: Limits = device.agent_type.limits_of(device.settings, device.market, TrustTable())
     return limits

@@ -1,1 +1,1 @@
-"""Whom an agent believes: limits of enrolment, suspensions, promises kept and broken."""
+"""Whom an agent believes: limits of registration, suspensions, promises kept and broken."""

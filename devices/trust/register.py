@@ -88,7 +88,7 @@ class Register:
         return allowed
 
     def apply(self, device: str, judge: str, suspension: Suspension) -> None:
-        """Take a judgement: the latest of each judge counts, and that of an operator replaces the auditor's.
+        """Take a judgement: of several judges' the one that begins last counts.
 
         A device of the site is no judge, whatever its broker lets it publish.
         """

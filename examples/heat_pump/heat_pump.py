@@ -20,6 +20,7 @@ from gridfleet import (
     DeviceFile,
     Figure,
     GridFleetError,
+    Limits,
     Package,
     Pi,
     Pin,
@@ -203,6 +204,14 @@ class HeatingCircuit:
         self.due_s = now_s + 0.1
 
 
+def limits(settings: HeatPumpSettings, _market: object) -> Limits:
+    """Return what others may believe of a heat pump: its power, and its highest price."""
+    return Limits(
+        buys_wh=round(1000 * settings.power_kw * TICK_H) + 1,
+        price_ueur_per_kwh=round(1_000_000 * settings.price_limit_eur_per_kwh) + 1,
+    )
+
+
 HEAT_PUMP = AgentType(
     name="heat_pump",
     role=Role.CONSUMER,
@@ -210,4 +219,5 @@ HEAT_PUMP = AgentType(
     build=HeatPump,
     control=HeatPumpControl,
     plant=HeatingCircuit,
+    limits=limits,
 )

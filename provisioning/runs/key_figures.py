@@ -64,8 +64,8 @@ def key_figures(store: Store) -> str:
 
 
 def suspension_lines(events: Iterable[EventRow]) -> list[str]:
-    """Return who was suspended in a run and for which lie, each device once; nothing where nobody was."""
-    found = {event.subject: event.text for event in reversed([*events]) if event.kind == SUSPENDED}
+    """Return the last suspension of each device in a run, and for what; nothing where there were none."""
+    found = {event.subject: event.text for event in events if event.kind == SUSPENDED}
     texts = [
         textwrap.shorten(found[device], _LINE - _GROUP_WIDTH, placeholder=" …") for device in sorted(found)
     ]

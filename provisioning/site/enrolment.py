@@ -47,6 +47,10 @@ def check_enrolment(directory: Path, enrolment: Enrolment, site: str | None = No
             f"belongs to site {site!r}, but {directory} holds the secrets of {registry.site!r}: "
             "name its own with --secrets",
         )
+    if any(user.name.rpartition("-")[0] == enrolment.id for user in registry.users):
+        raise CommandError(
+            enrolment.id, f"is the beginning of other devices' ids ({enrolment.id}-…): choose another id"
+        )
     neighbours = registry.neighbours_by_cell()
     if enrolment.cell not in neighbours:
         cells = ", ".join(sorted(neighbours))

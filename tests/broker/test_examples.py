@@ -16,6 +16,8 @@ import pytest
         "mqtt.reconnect",
         "protocol.codec",
         "protocol.decoder",
+        "protocol.messages.trust",
+        "protocol.publication",
         "protocol.topics",
         "protocol.units",
         "simulated_time",

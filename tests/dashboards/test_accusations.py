@@ -240,6 +240,71 @@ def test_who_sells_the_demand_of_another_is_named_where_everybody_has_received_e
     assert late.run(by(second)).named() == []
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_no_message_of_another_makes_an_honest_device_a_liar(*, exact: bool) -> None:
+    """What is put beside an honest tick here was found as a way to have another device accused."""
+    big, small = (Package(0, 3_000, PRICE),), (Package(0, 1_000, PRICE),)
+    twice = (Package(0, 600, PRICE), Package(0, 600, PRICE))
+
+    def early_receipt(tick: int) -> list[Said]:
+        """A buyer takes what it has not been awarded yet, then refuses it, so that it is sold again."""
+        return [
+            ("north", TURBINE, Supply(tick, 3_000)),
+            (TURBINE, HOME, Receipt(tick, 0, big)),
+            (HOME, TURBINE, Award(tick, 0, big)),
+            (TURBINE, HOME, Receipt(tick, 0, ())),
+            (SHOP, TURBINE, Award(tick, 0, big)),
+            (TURBINE, SHOP, Receipt(tick, 0, big)),
+        ]
+
+    def altered_reminder(tick: int) -> list[Said]:
+        """A seller asks again with other lots: an honest buyer knows no such award, and refuses it."""
+        return [
+            *honest(tick)[:4],
+            (HOME, TURBINE, Award(tick, 0, big)),
+            (TURBINE, HOME, Receipt(tick, 0, ())),
+        ]
+
+    def repeated_index(tick: int) -> list[Said]:
+        """A seller awards a package in two parts of one number; an honest buyer takes one of them."""
+        return [
+            ("north", TURBINE, Supply(tick, 3_000)),
+            (HOME, TURBINE, Award(tick, 0, twice)),
+            (TURBINE, HOME, Receipt(tick, 0, (Package(0, 600, PRICE), Package(0, 400, PRICE)))),
+        ]
+
+    def two_supplies(tick: int) -> list[Said]:
+        """A producer announces twice: others take the first, so that their shares are not what they seem."""
+        return [
+            ("north", "turbine-2", Supply(tick, 1)),
+            ("north", TURBINE, Supply(tick, 1_000)),
+            ("north", HOME, Bid(tick, small)),
+            ("north", "turbine-2", Supply(tick, 1_000)),
+            (HOME, TURBINE, Award(tick, 0, (Package(0, 999, PRICE),))),
+            (TURBINE, HOME, Receipt(tick, 0, (Package(0, 999, PRICE),))),
+        ]
+
+    innocent = {early_receipt: TURBINE, altered_reminder: HOME, repeated_index: HOME, two_supplies: TURBINE}
+    for messages, device in innocent.items():
+        named = {name for name, _ in Site(exact=exact).run(messages, ticks=6).named()}
+        assert device not in named, messages.__name__
+
+
+def test_what_is_for_a_tick_far_ahead_is_kept_for_no_judgement() -> None:
+    site = Site(exact=False).run(lambda _: [(HOME, TURBINE, Award(9, 0, LOTS))])
+    assert site.run(ticks=12).named() == []
+
+
+def test_births_of_who_is_online_are_no_way_out_of_every_judgement() -> None:
+    site = Site()
+    named: list[tuple[str, str]] = []
+    for _ in range(40):
+        site.accuser.on_presence(site.tick + 1, TURBINE, Presence(True, Role.PRODUCER, "north", 51.0, 9.0))
+        site.run(oversold)
+        named += [(each.device, each.lie) for each in site.accuser.take()]
+    assert (TURBINE, "award beyond supply") in named
+
+
 def test_what_a_buyer_has_refused_may_be_awarded_again() -> None:
     def resold(tick: int) -> list[Said]:
         lots = (Package(0, 3_000, PRICE),)
@@ -354,6 +419,26 @@ def test_an_honest_reservation_names_nobody() -> None:
     bill = Bill(1, 5_000, cost_neur(5_000, PRICE))
     said = reservation(
         (CAR, CHARGER, LEASE), (CHARGER, CAR, ARRIVED), (CAR, CHARGER, metered), (CAR, CHARGER, bill)
+    )
+    assert Site().run(said).named() == []
+
+
+@pytest.mark.parametrize("energies", [(20_000, 9_000), (9_000, 20_000)])
+def test_a_vehicle_that_calls_twice_with_one_number_makes_no_charger_a_liar(
+    energies: tuple[int, int],
+) -> None:
+    said: list[Said] = [
+        ("north", CAR, Call(1, 1_000, energy_wh, 1_000_000, 51.0, 9.0, 150.0)) for energy_wh in energies
+    ]
+    said.append((CAR, CHARGER, Offer(1, 20_000, PRICE, 9_000)))
+    assert Site().run(lambda _: said).named() == []
+
+
+def test_a_call_that_is_repeated_may_get_another_offer() -> None:
+    again = Offer(1, 20_000, PRICE + 7, 9_000)
+    bill = Bill(1, 5_000, cost_neur(5_000, PRICE))
+    said = reservation(
+        (CAR, CHARGER, LEASE), ("north", CAR, CALL), (CAR, CHARGER, again), (CAR, CHARGER, bill)
     )
     assert Site().run(said).named() == []
 

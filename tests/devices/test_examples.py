@@ -19,7 +19,6 @@ MODULES = (
     "physics.geo",
     "physics.turbine",
     "random_streams",
-    "trust.register",
     "trust.reputation",
 )
 

@@ -1,4 +1,4 @@
-"""What a site says of its devices: the limits of their enrolment, and who is suspended for a lie."""
+"""What a site says of its devices: the limits of their registration, and who is suspended for a lie."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
@@ -26,7 +26,7 @@ NO_LIMIT_UEUR: Final = 10**9
 
 @frozen
 class Limits:
-    """What a device may be believed in, by its enrolment; without a limit the largest value that a message can have."""
+    """What a device may be believed in, by its registration; without a limit, the largest value of a message."""
 
     sells_wh: EnergyWh = NO_LIMIT_WH
     """The most that it sells in a tick."""
@@ -81,8 +81,8 @@ def find_limits(entries: Mapping[str, Registration], device: str) -> Limits:
 class Suspension(Message):
     """The sender's judgement of a device: a provable lie, and until when nobody deals with the device. Retained.
 
-    The scope of its topic is the device. An operator's judgement replaces the auditor's: one that ends when it begins
-    lifts the suspension.
+    The scope of its topic is the device. Of several judgements the one that begins last counts, and of two of one tick
+    the one that ends first. One that ends when it begins lifts the suspension.
     """
 
     TYPE = "suspension"

@@ -45,5 +45,5 @@ def _battery_error(stored_wh: int, capacity_wh: int, limits: Limits) -> str:
     if stored_wh > capacity_wh:
         return f"{stored_wh} Wh stored in a battery of {capacity_wh} Wh"
     if capacity_wh > limits.capacity_wh:
-        return f"a battery of {capacity_wh} Wh; enrolled are {limits.capacity_wh} Wh"
+        return f"a battery of {capacity_wh} Wh; its limit is {limits.capacity_wh} Wh"
     return ""

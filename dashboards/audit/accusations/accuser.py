@@ -1,4 +1,4 @@
-"""Names who lies: messages of one sender that contradict each other, or the limits of its enrolment.
+"""Names who lies: messages of one sender that contradict each other, or the limits of its registration.
 
 An accusation needs no second witness and no trust in anybody: all its evidence was published by the accused, apart from
 its limits and the call that an offer answers. What a lost, late or repeated message can explain is no lie, so devices
@@ -28,14 +28,23 @@ from gridfleet.broker.protocol.messages import (
     State,
     Supply,
     Surplus,
+    Suspension,
     find_limits,
 )
 from gridfleet.broker.protocol.topics import CLOCK_ID
 from gridfleet.dashboards.audit.accusations.account_claims import account_error
-from gridfleet.dashboards.audit.accusations.charging_claims import CHARGE_EFFICIENCY_PERCENT, ChargingClaims
+from gridfleet.dashboards.audit.accusations.charging_claims import (
+    CHARGE_EFFICIENCY_PERCENT,
+    METER_BEFORE_ARRIVAL,
+    ChargingClaims,
+)
 from gridfleet.dashboards.audit.accusations.market_claims import MarketClaims, total_wh
 from gridfleet.dashboards.audit.findings import Tally
 
+_MEMBERS: Final = frozenset({Role.PRODUCER, Role.CONSUMER, Role.STORAGE, Role.CHARGER})
+"""The roles that bid or announce in a cell."""
+MAX_BIRTHS: Final = 16
+"""So often in a run a birth of a device that is online already may mean that it has lost messages."""
 SETTLED_TICKS: Final = 2
 """After a device has come or gone, the rosters of producers may differ for so many ticks."""
 _SELLERS: Final = frozenset({Role.PRODUCER, Role.STORAGE, Role.GRID_SUPPLY})
@@ -69,6 +78,12 @@ class Accuser:
         self._claims = ChargingClaims()
         self._begun: int | None = None
         """The first tick of which every message was received."""
+        self._has_gap = False
+        """Whether messages may be missing up to the end of the present tick."""
+        self._tick = -1
+        self._online: set[str] = set()
+        self._births: dict[str, int] = {}
+        """Device -> how often it was born again while it was online."""
         self._found: list[Accusation] = []
         self._accused = False
         """Whether anybody was accused in this run: then devices avoid some, and clear the market differently."""
@@ -78,24 +93,43 @@ class Accuser:
         found, self._found = self._found, []
         return found
 
-    def note_gap(self) -> None:
-        """Note that messages may be missing: what has begun is not judged."""
+    def begin_run(self) -> None:
+        """Forget the ticks of another run; who joins one may have missed the beginning of its first tick."""
         self._market.clear()
         self._claims.clear()
         self._begun = None
         self._judged_before = -1
+        self._has_gap = not self._exact
+        self._accused = False
+
+    def note_gap(self) -> None:
+        """Note that messages may be missing: what has begun is not judged, nor is the present tick."""
+        self._market.clear()
+        self._claims.clear()
+        self._begun = None
+        self._has_gap = True
 
     def on_presence(self, tick: int, device: str, presence: Presence) -> None:
-        """Note that a device starts, stops or reconnects: what it said in this tick may be half of the truth."""
+        """Note that a device starts, stops or reconnects: what it said in this tick may be half of the truth.
+
+        Who is born again and again without having been offline does not get out of every judgement by that.
+        """
         self._roles[device] = presence.role
+        if presence.online and device in self._online:
+            births = self._births[device] = self._births.get(device, 0) + 1
+            if births > MAX_BIRTHS:
+                return
+        (self._online.add if presence.online else self._online.discard)(device)
         self._changed[device] = tick
         self._claims.on_presence(device, presence)
         self._market.forget(device)
 
     def begin_tick(self, tick: int) -> None:
         """Note that a tick begins, of which all is received."""
+        self._tick = tick
         if self._begun is None:
-            self._begun = tick
+            self._begun = tick + self._has_gap
+            self._has_gap = False
         for claim in self._market.silent(tick):
             self._accuse(claim.device, tick, claim.lie, claim.evidence)
         self._claims.prune(tick)
@@ -105,7 +139,9 @@ class Accuser:
 
         `waited` says that the clock has waited for every device.
         """
-        settled = max(self._changed.values(), default=-1) < before - SETTLED_TICKS
+        self._market.begin_trade(self._tick)
+        changes = (self._changed[device] for device, role in self._roles.items() if role in _MEMBERS)
+        settled = max(changes, default=-1) < before - SETTLED_TICKS
         complete = self._exact and waited and settled and not self._accused
         for tick, claim in self._market.judge(before, complete=complete):
             if self._changed.get(claim.device, -1) >= tick - 1:
@@ -125,6 +161,9 @@ class Accuser:
             self._register[subject] = registration
             self._limits.clear()
 
+    def _on_suspension(self, _tick: int, _device: str, _judge: str, _suspension: Suspension) -> None:
+        self._accused = True
+
     def _limits_of(self, device: str) -> Limits:
         """Return a device's limits by its own entry in the register, or by that of its group; else none."""
         limits = self._limits.get(device)
@@ -135,8 +174,8 @@ class Accuser:
     # --- the market --------------------------------------------------------------------------------------
 
     def _is_open(self, tick: int) -> bool:
-        """Return whether a tick is received as a whole and not judged yet."""
-        return self._begun is not None and tick >= max(self._begun, self._judged_before)
+        """Return whether a tick is received as a whole and not judged yet; messages may be early by one tick."""
+        return self._begun is not None and max(self._begun, self._judged_before) <= tick <= self._tick + 1
 
     def _on_supply(self, tick: int, scope: str, sender: str, supply: Supply | Surplus) -> None:
         most_wh = self._limits_of(sender).sells_wh
@@ -190,7 +229,7 @@ class Accuser:
     def _on_charger(self, tick: int, vehicle: str, charger: str, message: Offer | Lease | Bill) -> None:
         self._tally.checked += 1
         lie = self._claims.check(charger, vehicle, message)
-        if lie is not None:
+        if lie is not None and (self._exact or lie[0] != METER_BEFORE_ARRIVAL):
             self._accuse(charger, tick, *lie)
 
     def _on_heartbeat(self, _tick: int, charger: str, vehicle: str, beat: Heartbeat) -> None:
@@ -210,6 +249,7 @@ class Accuser:
 
     _checks: ClassVar[dict[type[Message], Callable[[Any, int, str, str, Any], None]]] = {
         Registration: _on_registration,
+        Suspension: _on_suspension,
         Supply: _on_supply,
         Surplus: _on_supply,
         Bid: _on_bid,

@@ -12,6 +12,8 @@ WAY_MARGIN_WH: Final = 1_000
 """An offer may exceed the call and the energy of the way by so much: a birth message may have rounded the place."""
 KEPT_TICKS: Final = 100
 """A reservation that begins is followed for so many ticks."""
+METER_BEFORE_ARRIVAL: Final = "meter before arrival"
+"""A lie only where no heartbeat can have been lost."""
 Lie = tuple[str, str]
 """Which lie, and what shows it."""
 
@@ -19,15 +21,14 @@ Lie = tuple[str, str]
 class _Reservation:
     """A call as its vehicle published it, and the answers of one charger."""
 
-    __slots__ = ("arrived", "call", "energy_wh", "price", "tick")
+    __slots__ = ("arrived", "call", "offers", "tick")
 
     def __init__(self, call: Call, tick: int) -> None:
         self.call = call
         self.tick = tick
         self.arrived = False
-        self.energy_wh: int | None = None
-        """The energy and the price of the charger's first offer; None before it."""
-        self.price = 0
+        self.offers: list[tuple[int, int]] = []
+        """Energy and price of each offer of the charger: a call that is repeated may get another one."""
 
 
 class ChargingClaims:
@@ -38,11 +39,14 @@ class ChargingClaims:
         """(vehicle, call) -> tick and call."""
         self._reservations: dict[CallKey, _Reservation] = {}
         self._places: dict[str, tuple[float, float]] = {}
+        self._unclear: set[tuple[str, int]] = set()
+        """(vehicle, call) of which there are two different calls: a charger may have received only one of them."""
 
     def clear(self) -> None:
         """Forget all reservations: messages may be missing."""
         self._calls.clear()
         self._reservations.clear()
+        self._unclear.clear()
 
     def on_presence(self, device: str, presence: Presence) -> None:
         """Note a device's place; a charger or vehicle that starts may have forgotten its reservations."""
@@ -51,8 +55,12 @@ class ChargingClaims:
             del self._reservations[key]
 
     def on_call(self, tick: int, vehicle: str, call: Call) -> None:
-        """Note a vehicle's call."""
-        self._calls[vehicle, call.call] = tick, call
+        """Note a vehicle's call; of two different ones with one number nobody is judged by."""
+        key = vehicle, call.call
+        known = self._calls.get(key)
+        if known is not None and _terms(known[1]) != _terms(call):
+            self._unclear.add(key)
+        self._calls[key] = tick, call
 
     def on_heartbeat(self, charger: str, vehicle: str, beat: Heartbeat) -> None:
         """Note that a vehicle has arrived."""
@@ -64,6 +72,8 @@ class ChargingClaims:
         """Return the lie that a message shows; None where there is none, or its call was not received."""
         key = charger, vehicle, message.call
         reservation = self._reservations.get(key)
+        if (vehicle, message.call) in self._unclear:
+            return None
         if isinstance(message, Offer):
             called = self._calls.get((vehicle, message.call))
             if called is None:
@@ -71,7 +81,7 @@ class ChargingClaims:
             if reservation is None:
                 reservation = self._reservations[key] = _Reservation(called[1], called[0])
             return self._check_offer(charger, vehicle, reservation, message)
-        if reservation is None or reservation.energy_wh is None:
+        if reservation is None or not reservation.offers:
             return None
         if isinstance(message, Lease):
             return _check_lease(vehicle, reservation, message)
@@ -79,7 +89,7 @@ class ChargingClaims:
 
     def _check_offer(self, charger: str, vehicle: str, reservation: _Reservation, offer: Offer) -> Lie | None:
         call = reservation.call
-        reservation.energy_wh, reservation.price = offer.energy_wh, offer.price_ueur_per_kwh
+        reservation.offers.append((offer.energy_wh, offer.price_ueur_per_kwh))
         place = self._places.get(charger)
         if place is None:
             return None
@@ -97,31 +107,36 @@ class ChargingClaims:
         oldest = tick - KEPT_TICKS
         if any(begun < oldest for begun, _ in self._calls.values()):
             self._calls = {key: value for key, value in self._calls.items() if value[0] >= oldest}
+            self._unclear &= self._calls.keys()
             self._reservations = {
                 key: each for key, each in self._reservations.items() if each.tick >= oldest
             }
 
 
+def _terms(call: Call) -> tuple[int, float, float, float]:
+    """Return what an offer depends on."""
+    return call.energy_wh, call.latitude, call.longitude, call.consumption_wh_per_km
+
+
 def _check_lease(vehicle: str, reservation: _Reservation, lease: Lease) -> Lie | None:
     what = f"lease to {vehicle}, call {lease.call}"
-    if (lease.energy_wh, lease.price_ueur_per_kwh) != (reservation.energy_wh, reservation.price):
+    if (lease.energy_wh, lease.price_ueur_per_kwh) not in reservation.offers:
+        energy_wh, price = reservation.offers[-1]
         what += f": {lease.energy_wh} Wh at {lease.price_ueur_per_kwh} µEUR/kWh; offered were "
-        return "lease is not the offer", f"{what}{reservation.energy_wh} Wh at {reservation.price}"
+        return "lease is not the offer", f"{what}{energy_wh} Wh at {price}"
     if lease.drawn_wh > lease.energy_wh:
         return "meter beyond lease", f"{what}: {lease.drawn_wh} Wh drawn of {lease.energy_wh} Wh leased"
     if lease.metered and lease.drawn_wh and not reservation.arrived:
-        return "meter before arrival", f"{what}: {lease.drawn_wh} Wh drawn before the vehicle has arrived"
+        return METER_BEFORE_ARRIVAL, f"{what}: {lease.drawn_wh} Wh drawn before the vehicle has arrived"
     return None
 
 
 def _check_bill(vehicle: str, reservation: _Reservation, bill: Bill) -> Lie | None:
     what = f"bill to {vehicle}, call {bill.call}"
-    if reservation.energy_wh is not None and bill.energy_wh > reservation.energy_wh:
-        return (
-            "bill beyond lease",
-            f"{what}: {bill.energy_wh} Wh; offered were {reservation.energy_wh} Wh",
-        )
-    due_neur = cost_neur(bill.energy_wh, reservation.price)
-    if bill.amount_neur != due_neur:
-        return "bill is not the price", f"{what}: {bill.amount_neur} nEUR for what costs {due_neur} nEUR"
+    most_wh = max(energy_wh for energy_wh, _ in reservation.offers)
+    if bill.energy_wh > most_wh:
+        return "bill beyond lease", f"{what}: {bill.energy_wh} Wh; offered were {most_wh} Wh"
+    due_neur = [cost_neur(bill.energy_wh, price) for _, price in reservation.offers]
+    if bill.amount_neur not in due_neur:
+        return "bill is not the price", f"{what}: {bill.amount_neur} nEUR for what costs {due_neur[-1]} nEUR"
     return None

@@ -33,6 +33,7 @@ class _Sales:
 
     __slots__ = (
         "announced_wh",
+        "announcements",
         "announces",
         "awarded",
         "beyond_wh",
@@ -45,11 +46,12 @@ class _Sales:
         self.announces = True
         """Whether such a seller announces what it sells; a grid supply does not."""
         self.announced_wh: int | None = None
-        """None where no announcement was received."""
+        """The largest announcement; None where none was received."""
+        self.announcements: set[int] = set()
         self.awarded: dict[tuple[str, int], Lots] = {}
         """(buyer, serial) -> lots."""
         self.taken_wh: dict[tuple[str, int], int] = {}
-        """(buyer, serial) -> what the buyer's first receipt takes of it, Wh."""
+        """(buyer, serial) -> the least that a receipt of the buyer takes of it, Wh: no seller answers for its lies."""
         self.contradictory: set[tuple[str, int]] = set()
         """Numbers of which there are two different awards."""
         self.committed_wh = 0
@@ -72,14 +74,14 @@ class _Sales:
         return energy_wh
 
     def take(self, key: tuple[str, int], energy_wh: int) -> int:
-        """Note the first receipt of an award; return what is refused and may be awarded again, Wh.
+        """Note a receipt of an award; return what it refuses, so that it may be awarded again, Wh.
 
         It may be received before its award: messages of two senders come in any order.
         """
-        if key in self.taken_wh:
-            return 0
-        self.taken_wh[key] = energy_wh
-        refused_wh = max(total_wh(self.awarded.get(key, ())) - energy_wh, 0)
+        awarded_wh = total_wh(self.awarded.get(key, ()))
+        before_wh = min(self.taken_wh.get(key, awarded_wh), awarded_wh)
+        self.taken_wh[key] = min(energy_wh, self.taken_wh.get(key, energy_wh))
+        refused_wh = max(before_wh - energy_wh, 0)
         self.committed_wh -= refused_wh
         return refused_wh
 
@@ -141,6 +143,7 @@ class MarketClaims:
         """Note a supply; of two for one tick the larger counts."""
         sales = self._sales(tick, producer)
         sales.announced_wh = max(sales.announced_wh or 0, energy_wh)
+        sales.announcements.add(energy_wh)
         self._tick(tick).shares.announce(cell, producer, sales.announced_wh)
         self._take_part(producer, tick)
 
@@ -148,6 +151,11 @@ class MarketClaims:
         """Note a bid."""
         self._tick(tick).shares.bid(cell, buyer, energy_wh)
         self._take_part(buyer, tick)
+
+    def begin_trade(self, tick: int) -> None:
+        """Note that the market of a tick is cleared from now on: what is announced later counts for no share."""
+        if tick in self._ticks:
+            self._ticks[tick].shares.close()
 
     def award(self, buyer: str, producer: str, award: Award, *, announces: bool) -> None:
         """Note an award; a producer `announces` what it sells, a grid supply does not."""
@@ -169,10 +177,15 @@ class MarketClaims:
         )
         if refused_wh := sales.take(key, total_wh(receipt.lots)):
             claims.shares.commit(producer, buyer, -refused_wh)
-        if first != receipt.lots:
+        if key in sales.contradictory:
+            return None  # it answers one of two awards
+        if receipt.lots not in {
+            (),
+            first,
+        }:  # an empty one may answer an award with that number and other lots
             text = f"{what}: {total_wh(receipt.lots)} Wh; an earlier one takes {total_wh(first)} Wh"
             return Claim(buyer, "two receipts for one award", text)
-        if award is not None and not _within(receipt.lots, award):
+        if award is not None and not _within(receipt.lots, award) and _has_distinct_lots(award):
             text = f"{what} takes {total_wh(receipt.lots)} Wh; awarded were {total_wh(award)} Wh, or at other prices"
             return Claim(buyer, "receipt beyond award", text)
         return None
@@ -238,24 +251,35 @@ def total_wh(lots: Lots | list[Package]) -> int:
 
 def _sales_claim(tick: int, seller: str, sales: _Sales, account: State | None) -> Claim | None:
     """Return the lie of a seller in its announcement, its awards and its account of a tick."""
-    awarded_wh = sales.awarded_wh()
-    what = f"{len(sales.awarded)} awards of tick {tick} for {awarded_wh} Wh in all"
     if sales.contradictory:
         buyer, serial = min(sales.contradictory)
         return Claim(seller, "two awards with one number", f"award {serial} of tick {tick} to {buyer}")
-    if sales.announces and sales.announced_wh is None and sales.awarded:
-        return Claim(seller, "award without supply", f"{what}; nothing was announced", doubtful=True)
-    used_wh = sum(
-        min(total_wh(lots), sales.taken_wh.get(key, total_wh(lots))) for key, lots in sales.awarded.items()
-    )
-    if sales.announced_wh is not None and used_wh > sales.announced_wh:
-        return Claim(seller, "award beyond supply", f"{what}; announced were {sales.announced_wh} Wh")
-    if sales.beyond_wh:
-        text = f"{what}, at one time {sales.beyond_wh} Wh of them not refused; announced were {sales.announced_wh} Wh"
-        return Claim(seller, "award beyond supply", text, doubtful=True)
+    if len(sales.announcements) > 1:
+        several = ", ".join(f"{energy_wh} Wh" for energy_wh in sorted(sales.announcements)[:3])
+        return Claim(seller, "two supplies for one tick", f"supplies of tick {tick}: {several}")
+    found = _excess(tick, sales, account)
+    return None if found is None else Claim(seller, *found, doubtful=True)
+
+
+def _excess(tick: int, sales: _Sales, account: State | None) -> tuple[str, str] | None:
+    """Return which of its own limits of a tick a seller exceeds, and what shows it."""
+    awarded_wh = sales.awarded_wh()
+    what = f"{len(sales.awarded)} awards of tick {tick} for {awarded_wh} Wh in all"
+    if sales.announced_wh is None:
+        if sales.announces and sales.awarded:
+            return "award without supply", f"{what}; nothing was announced"
+    else:
+        used_wh = sum(
+            min(total_wh(lots), sales.taken_wh.get(key, total_wh(lots)))
+            for key, lots in sales.awarded.items()
+        )
+        if used_wh > sales.announced_wh:
+            return "award beyond supply", f"{what}; announced were {sales.announced_wh} Wh"
+        if sales.beyond_wh:
+            text = f"{what}, at one time {sales.beyond_wh} Wh of them not refused"
+            return "award beyond supply", f"{text}; announced were {sales.announced_wh} Wh"
     if isinstance(account, ProducerState | StorageState) and account.sold_wh > awarded_wh:
-        text = f"account of tick {tick}: {account.sold_wh} Wh sold; {what}"
-        return Claim(seller, "account is not the awards", text, doubtful=True)
+        return "account is not the awards", f"account of tick {tick}: {account.sold_wh} Wh sold; {what}"
     return None
 
 
@@ -273,6 +297,11 @@ def _purchase_claim(tick: int, buyer: str, state: State, purchases: _Purchases |
         f"its receipts take {taken[0]} Wh for {taken[1]} nEUR"
     )
     return Claim(buyer, "account is not the receipts", text, doubtful=True)
+
+
+def _has_distinct_lots(lots: Lots) -> bool:
+    """Return whether no two lots are of one package: what a buyer takes of those is not known."""
+    return len({lot.index for lot in lots}) == len(lots)
 
 
 def _within(taken: Lots, awarded: Lots) -> bool:

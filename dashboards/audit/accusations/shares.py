@@ -16,7 +16,7 @@ _WORD = 0xFFFFFFFF
 class Shares:
     """Supplies, demand and awards of the cells in one tick, inside each cell."""
 
-    __slots__ = ("_cells", "_committed_wh", "_demand_wh", "_most_wh", "_supplies")
+    __slots__ = ("_cells", "_closed", "_committed_wh", "_demand_wh", "_most_wh", "_supplies", "_unclear")
 
     def __init__(self) -> None:
         self._cells: dict[str, str] = {}
@@ -27,14 +27,26 @@ class Shares:
         """Producer -> awarded to its own cell and not refused so far, Wh."""
         self._most_wh: dict[str, int] = {}
         """Producer -> the most of it at one time, Wh."""
+        self._closed = False
+        self._unclear: set[str] = set()
+        """Cells of which producers may have received different bids or supplies."""
+
+    def close(self) -> None:
+        """Note that the cells are cleared from now on."""
+        self._closed = True
 
     def announce(self, cell: str, producer: str, energy_wh: int) -> None:
-        """Note a supply."""
+        """Note a supply; of a second one, or one that comes late, producers may take one or the other."""
         self._cells[producer] = cell
-        self._supplies.setdefault(cell, {})[producer] = energy_wh
+        supplies = self._supplies.setdefault(cell, {})
+        if self._closed or supplies.get(producer, energy_wh) != energy_wh:
+            self._unclear.add(cell)
+        supplies[producer] = energy_wh
 
     def bid(self, cell: str, buyer: str, energy_wh: int) -> None:
-        """Note a bid."""
+        """Note a bid; a second one, or one that comes late, may have reached only some producers."""
+        if self._closed or (buyer in self._cells and self._cells[buyer] != cell):
+            self._unclear.add(cell)
         self._cells[buyer] = cell
         self._demand_wh[cell] = self._demand_wh.get(cell, 0) + energy_wh
 
@@ -48,6 +60,8 @@ class Shares:
     def exceeded(self, tick: int) -> Iterator[tuple[str, int, int]]:
         """Yield producers that have served more than their share: producer, the most at one time, share, in Wh."""
         for cell, supplies in sorted(self._supplies.items()):
+            if cell in self._unclear:
+                continue
             left_wh = self._demand_wh.get(cell, 0)
             for producer in sorted(supplies, key=lambda name: (drawn(name, tick), name)):
                 share_wh = min(left_wh, supplies[producer])

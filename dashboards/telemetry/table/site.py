@@ -120,7 +120,7 @@ LIVE_STATUS: Final = Measurement(
         count("online", "of them, online", Aggregation.MEAN),
         count("missing", "of them, offline", Aggregation.MAX),
         count("faulty", "devices with a fault in their last account", Aggregation.MAX),
-        count("suspended", "devices with which nobody deals, because of a lie", Aggregation.MAX),
+        count("suspended", "suspended devices, with which nobody deals", Aggregation.MAX),
         count("breaches", "breaches of invariants in the run", Aggregation.LAST),
         number(
             "reactor_share", "0–1", "part of the energy bought in the last 16 ticks that the reactor sold"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gridfleet.broker.protocol.messages import Limits, Tick
     from gridfleet.provisioning.clients.trust_client import Judgement, TrustClient
 
-HELP: Final = "show who is suspended for a lie, and lift suspensions"
+HELP: Final = "show who is suspended and why; lift and begin suspensions"
 DESCRIPTION: Final = (
     "Show the devices of a running site with which nobody deals: since when, until when, by whom, for which lie,\n"
     "and the evidence. The site's auditor suspends who lies provably; docs/trust.md says how, and what to do when\n"
