@@ -38,6 +38,7 @@ from gridfleet.dashboards.audit.accounts import AccountAudit
 from gridfleet.dashboards.audit.accusations.accuser import Accusation, Accuser
 from gridfleet.dashboards.audit.charging import ChargingAudit
 from gridfleet.dashboards.audit.findings import Finding, Tallies
+from gridfleet.dashboards.audit.lost_messages import Early, EarlyMessages
 from gridfleet.dashboards.audit.market import REMINDED_TICKS, MarketAudit
 from gridfleet.dashboards.audit.specifications import SpecificationOf
 from gridfleet.dashboards.audit.window import GapLog, LifecycleLog, ReportingHistory, TickWindow
@@ -46,6 +47,9 @@ _KEPT_TICKS: Final = REMINDED_TICKS + 32
 _AHEAD: Final = 1
 _MARKET: Final = frozenset((Supply, Bid, Award, Receipt))
 _EXCHANGE: Final = frozenset((Residual, Surplus))
+_OF_A_TICK: Final = _MARKET | _EXCHANGE | frozenset(ACCOUNTS) - {ClockState}
+_NEVER: Final = 2**31
+"""Later than every tick."""
 _CHARGING: Final = frozenset((Call, Offer, Accept, Lease, Heartbeat, Release, Bill, Decline))
 
 
@@ -76,8 +80,7 @@ class Auditor:
         self._offsets_ms: dict[Phase, int] = {}
         self._missing = (0, 0)
         """The phases that were missing last: after the one, and before the other that began at these times."""
-        self._early: list[str] = []
-        """Messages for a tick that had not begun, since the last phase was received."""
+        self._early = EarlyMessages()
         self._fleet_is_up = False
         """Whether an account was received before the run began: devices go on with what they had leased and drawn."""
         self._supply_price: int | None = None
@@ -105,6 +108,9 @@ class Auditor:
     def receive(self, simulated_ms: int, scope: str, sender: str, message: Message) -> None:
         """Audit a message: simulated time in ms, scope and sender of its topic."""
         message_class = type(message)
+        may_wait = message_class in _OF_A_TICK and (not self._exact or self._gap_since is not None)
+        if may_wait and self._is_early(simulated_ms, scope, sender, message):
+            return
         self._accuser.receive(self._site_tick, scope, sender, message)
         if message_class in _MARKET:
             window = self._window(message.tick)  # type: ignore[attr-defined]
@@ -160,7 +166,11 @@ class Auditor:
 
     def finish(self) -> list[Finding]:
         """Judge the rest, except a tick that did not end; return the findings."""
-        self._judge_early()
+        for early in self._early.take(_NEVER):
+            self._tallies.fresh.checked += 1
+            self._tallies.fresh.fail(
+                f"tick {early.received_tick}: {early.sender} publishes a {early.message.TYPE} for tick {early.tick}"
+            )
         for tick in sorted(self._windows):
             if tick <= self._site_tick:
                 self._judge(tick)
@@ -183,12 +193,13 @@ class Auditor:
             self._begin_run(tick)
         elif self._gap_since is None and (tick.tick, tick.phase) != (last.tick, last.phase):
             self._check_order(simulated_ms, last, tick)
-        self._judge_early()
         if self._gap_since is not None and tick.tick >= self._gap_since:
             self._gaps.add(self._gap_since - 1, tick.tick)
             self._charging.on_gap(tick.tick)
             self._gap_since = None
         self._site_tick = max(self._site_tick, tick.tick)
+        for early in self._early.take(self._site_tick + _AHEAD):
+            self.receive(early.simulated_ms, early.scope, early.sender, early.message)
         window = self._window(tick.tick)
         if window is not None:
             window.waited_for_all = window.waited_for_all and not tick.absent
@@ -277,13 +288,14 @@ class Auditor:
         window = self._windows[tick] = TickWindow()
         return window
 
-    def _judge_early(self) -> None:
-        """Judge messages for a tick that had not begun: it had if phases are missing."""
-        if self._gap_since is None:
-            self._tallies.fresh.checked += len(self._early)
-            for text in self._early:
-                self._tallies.fresh.fail(text)
-        self._early.clear()
+    def _is_early(self, simulated_ms: int, scope: str, sender: str, message: Message) -> bool:
+        """Keep a message for a tick that has not begun until it begins; return whether it is one."""
+        tick: int = message.tick  # type: ignore[attr-defined] # those of a tick have one
+        if self._begin is None or tick <= self._site_tick + _AHEAD:
+            return False
+        if not (self._fleet_is_up and self._reporting.last(sender) < 0):  # else it is of the run before
+            self._early.hold(Early(simulated_ms, scope, sender, message, tick, self._site_tick))
+        return True
 
     def _judge(self, tick: int) -> None:
         window = self._windows.pop(tick)
@@ -331,9 +343,9 @@ class Auditor:
         if self._begin is None or tick < self._begin or isinstance(message, ClockState):
             return
         if tick > self._site_tick:
-            if not (self._fleet_is_up and self._reporting.last(sender) < 0):  # else it is of the run before
-                self._early.append(
-                    f"tick {self._site_tick}: {sender} publishes a {message.TYPE} for tick {tick}"
-                )
+            self._tallies.fresh.checked += 1
+            self._tallies.fresh.fail(
+                f"tick {self._site_tick}: {sender} publishes a {message.TYPE} for tick {tick}"
+            )
         else:
             self._market.on_late_message(self._site_tick, scope, sender, message)

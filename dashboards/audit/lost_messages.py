@@ -3,11 +3,16 @@
 The recorder may miss a message that its receiver got: it was published without acknowledgement, or the broker lost it
 for the recorder alone. Then seller and buyer state in their accounts what the recorder has no message of. One device
 cannot pretend that: the account of the other side would not agree.
+
+And messages that it receives before their tick: a broker that restarts may send newer messages before older ones. They
+wait for it, so that neither their sender nor who has answered them looks like a liar.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
-from gridfleet.broker.protocol.messages import BuyerState, Package, ProducerState, StorageState
+from gridfleet.broker.protocol.messages import BuyerState, Message, Package, ProducerState, StorageState
 from gridfleet.dashboards.audit.window import TickWindow
 
 _Award = tuple[str, str, int]
@@ -82,3 +87,51 @@ class LostMessages:
             None if sold_wh is None else sold_wh - self._sold_wh.get(producer, 0),
             None if bought_wh is None else bought_wh - self._bought_wh.get(consumer, 0),
         )
+
+
+# --- messages that are received before their tick ---
+
+MAX_OF_SENDER: Final = 64
+"""The most messages of one sender that wait."""
+MAX_MESSAGES: Final = 20_000
+"""The most messages that wait in all."""
+
+
+class Early(NamedTuple):
+    """A message that waits for its tick, and the tick in which it was received."""
+
+    simulated_ms: int
+    scope: str
+    sender: str
+    message: Message
+    tick: int
+    received_tick: int
+
+
+class EarlyMessages:
+    """Keeps them in the order of arrival."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Early] = []
+        self._of_sender: Counter[str] = Counter()
+
+    def hold(self, early: Early) -> None:
+        """Keep a message; beyond the limits it is dropped."""
+        if len(self._waiting) < MAX_MESSAGES and self._of_sender[early.sender] < MAX_OF_SENDER:
+            self._waiting.append(early)
+            self._of_sender[early.sender] += 1
+
+    def take(self, through: int) -> list[Early]:
+        """Return the messages for ticks up to this one."""
+        if not self._waiting:
+            return []
+        due = [each for each in self._waiting if each.tick <= through]
+        if due:
+            self._waiting = [each for each in self._waiting if each.tick > through]
+            self._of_sender = Counter(each.sender for each in self._waiting)
+        return due
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._waiting.clear()
+        self._of_sender.clear()

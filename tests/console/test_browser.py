@@ -173,8 +173,8 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
         for text, body in (
             ("presence/germany/vehicle/evil", presence),
             ("state/vehicle/evil", state),
-            ("control/algorithm/evil", control),
-            ("control/chargers_out/evil", control),
+            ("control/algorithm/ann", control),
+            ("control/chargers_out/ann", control),
             ("state/clock/clock", {"role": "clock", "tick": "NaN"}),
             ("facts/evil", nowhere),
             ("facts/clock", nowhere),
@@ -192,13 +192,13 @@ def test_text_of_devices_is_not_markup(page: Browser, fleet: tuple[str, str]) ->
     assert EVIL in page.text("#card-tags")
     assert "measured" in page.text("#card-tags")
     assert EVIL in page.text("#card-rows")
-    page.wait("/evil requests: choice of chargers = <img/.test(document.querySelector('#log').textContent)")
+    page.wait("/ann requests: choice of chargers = <img/.test(document.querySelector('#log').textContent)")
     page.wait(
-        "/evil requests: chargers out of service: <img/.test(document.querySelector('#log').textContent)"
+        "/ann requests: chargers out of service: <img/.test(document.querySelector('#log').textContent)"
     )
     page.do("fill", selector="#find", value="charger-1")
     page.do("click", selector="#found button")
-    page.wait("/Avoided by1 vehicle/.test(document.querySelector('#card-rows').textContent)")
+    page.wait("/Avoided by1 device/.test(document.querySelector('#card-rows').textContent)")
     assert page.do("eval", code="document.querySelectorAll('img, #card script, #log script').length") == 0
     page.wait("/malformed/.test(document.querySelector('#traffic').textContent)")
     page.wait(LIVE)

@@ -113,11 +113,16 @@ def test_a_phase_may_come_after_later_ones_if_it_was_missing_before() -> None:
     assert breaches((*log[: later + 5], log[at], *log[later + 5 :])).keys() == {"ticks"}
 
 
-def test_a_message_for_a_tick_that_has_not_begun_is_early_unless_phases_are_missing() -> None:
+def test_a_message_for_a_tick_that_has_not_begun_waits_for_it() -> None:
+    """A broker that restarts may send newer messages before older ones; what is for no tick of the run is a breach."""
     log = list(run_log())
-    bid = next(each for each in log if isinstance(each[3], Bid) and each[3].tick == 30)
+    at = next(at for at, each in enumerate(log) if isinstance(each[3], Bid) and each[3].tick == 30)
     begin, end = first(log, begins(20, Phase.BID)), first(log, begins(30, Phase.BID))
-    assert breaches((*log[:begin], bid, *log[begin:])).keys() == {"fresh"}
+    assert breaches((*log[:begin], log[at], *log[begin:at], *log[at + 1 :])) == {}
+    bid = log[at][3]
+    assert isinstance(bid, Bid)
+    never = (*log[at][:3], replace(bid, tick=9_999))
+    assert breaches((*log[:begin], never, *log[begin:])).keys() == {"fresh"}
     assert breaches((*log[:begin], *log[end + 1 :])) == {}  # bids of tick 30, and then its phase trade
 
 

@@ -8,8 +8,11 @@ import pytest
 
 from gridfleet.broker.protocol.messages import ChargerState, Lease, VehicleState
 from gridfleet.dashboards.reports.columns import AGENTS, TRADES
+from gridfleet.devices.agents.base import Agent
+from gridfleet.devices.agents.charger import Charger
 from gridfleet.devices.config.scenario import load
-from gridfleet.devices.kinds.charger import CHARGER
+from gridfleet.devices.kinds.agent_type import AgentContext
+from gridfleet.devices.kinds.charger import CHARGER, ChargerSettings
 from gridfleet.devices.kinds.registry import AGENT_TYPES
 from tests.dashboards.runs import audit, broken, record
 from tests.plugins import registered
@@ -20,7 +23,7 @@ PER_READING_WH: Final = 1_700
 
 
 class Meter:
-    """Counts the same energy at every reading, whatever the vehicle reports; measured, as on real pins."""
+    """Counts the same energy at every reading while a vehicle is plugged in, whatever it reports; as on real pins."""
 
     measured = True
     faults = ()
@@ -30,16 +33,28 @@ class Meter:
 
     def __init__(self) -> None:
         self._counted: dict[tuple[str, int], int] = {}
+        self.charger: Charger | None = None
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
         key = vehicle, call
-        self._counted[key] = self._counted.get(key, -PER_READING_WH) + PER_READING_WH
+        assert self.charger is not None
+        reservation = self.charger.reservation_book.reservations.get(vehicle)
+        plugged = reservation is not None and reservation.arrived
+        self._counted[key] = self._counted.get(key, 0) + PER_READING_WH * plugged
         return self._counted[key]
+
+
+def metered_charger(context: AgentContext[ChargerSettings]) -> Agent:
+    meter = Meter()
+    agent = CHARGER.build(replace(context, hardware=meter))
+    assert isinstance(agent, Charger)
+    meter.charger = agent
+    return agent
 
 
 @pytest.fixture
 def run() -> Iterator[MessageLog]:
-    metered = replace(CHARGER, build=lambda context: CHARGER.build(replace(context, hardware=Meter())))
+    metered = replace(CHARGER, build=metered_charger)
     with registered(AGENT_TYPES, metered):
         yield simulate(
             load("normal", ["chargers.stored_share=0.8", "vehicles.stored_share=[0.1, 0.4]"]), TICKS

@@ -26,7 +26,13 @@ ELSEWHERE = {
 UNTIL_CTRL_C = {"site broker", "site clock", "site fleet", "site record", "device run"}
 FIRST_OUTPUT = re.compile(r"^(?!.*: a turbine of cell|backend |  (GPIO|CH)).+$", re.MULTILINE)
 """What a process that runs until Ctrl-C says once it runs; `device check --watch` describes the device before."""
-NEED_RUN = {"gridfleet watch", "gridfleet set wind_scale=0.5", "gridfleet console"}
+NEED_RUN = {
+    "gridfleet watch",
+    "gridfleet set wind_scale=0.5",
+    "gridfleet trust",
+    "gridfleet trust --lift charger-03 --reason 'meter replaced'",
+    "gridfleet console",
+}
 """They need a run in progress; test_running_site.py runs them beside one."""
 EXAMPLES = [
     *FIRST_EXAMPLES,
@@ -40,10 +46,10 @@ EXAMPLES = [
 ]
 SHORTER = {
     "run": "--ticks 2 --no-report",
-    "simulate": "--ticks 2 --no-report",
+    "simulate": "--ticks 24 --no-report",
     "site chaos": "--plan skew --engine rumqttd",
     "sweep": "--ticks 2 --seeds 1",
-    "compare": "--ticks 2 --seeds 1",
+    "compare": "--ticks 10 --seeds 1",
 }
 """Appended to the examples that take long; the last use of an option wins."""
 FEW_DEVICES = ("vehicles.count=2", "chargers.count=2")

@@ -1,4 +1,4 @@
-"""`set`, `watch` and `console` find the run in progress, and say which site they connect to."""
+"""`set`, `watch`, `trust` and `console` find the run in progress, and say which site they connect to."""
 
 import json
 from argparse import Namespace
@@ -48,6 +48,8 @@ def test_set_and_watch_need_no_address_while_a_run_is_in_progress(tmp_path: Path
     wait_until(lambda: recorded_ticks(tmp_path / "out" / "latest") > 0)
     changed = gridfleet("set", "wind_scale=0.5", cwd=tmp_path)
     watched = gridfleet("watch", "--ticks", "1", cwd=tmp_path)
+    judged = gridfleet("trust", cwd=tmp_path)
+    lifted = gridfleet("trust", "--lift", "charger-03", "--reason", "meter replaced", cwd=tmp_path)
     console = start("console", cwd=tmp_path)
     assert console.stdout is not None
     served = console.stdout.readline()
@@ -57,6 +59,11 @@ def test_set_and_watch_need_no_address_while_a_run_is_in_progress(tmp_path: Path
     press_ctrl_c(process)
     assert end(process).code == ExitCode.INTERRUPTED
     note = f"Run       out/{name}: site germany at {broker}, process {process.pid}\n"
+    assert (judged.code, judged.err) == (ExitCode.SUCCESS, note)
+    assert judged.out.startswith("Site germany, tick ")
+    assert judged.out.endswith(": nobody is suspended\n")
+    assert (lifted.code, lifted.out) == (ExitCode.FAILED, "")
+    assert lifted.err == f"{note}gridfleet trust: charger-03 is not suspended\n"
     assert (changed.code, changed.out, changed.err) == (ExitCode.SUCCESS, "wind_scale = 0.5\n", note)
     assert (watched.code, watched.err) == (ExitCode.SUCCESS, note)
     assert served.startswith("Console   http://127.0.0.1:")
