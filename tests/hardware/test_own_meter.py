@@ -23,7 +23,10 @@ PER_READING_WH: Final = 1_700
 
 
 class Meter:
-    """Counts the same energy at every reading while a vehicle is plugged in, whatever it reports; as on real pins."""
+    """Counts the same energy at every reading, whatever a vehicle reports; measured, as on real pins.
+
+    With a charger only while the vehicle is plugged in there, without one at every reading after the first.
+    """
 
     measured = True
     faults = ()
@@ -37,9 +40,11 @@ class Meter:
 
     def delivered_wh(self, vehicle: str, call: int) -> int:
         key = vehicle, call
-        assert self.charger is not None
-        reservation = self.charger.reservation_book.reservations.get(vehicle)
-        plugged = reservation is not None and reservation.arrived
+        if self.charger is None:
+            plugged = key in self._counted
+        else:
+            reservation = self.charger.reservation_book.reservations.get(vehicle)
+            plugged = reservation is not None and reservation.arrived
         self._counted[key] = self._counted.get(key, 0) + PER_READING_WH * plugged
         return self._counted[key]
 

@@ -178,7 +178,7 @@ def test_an_installed_wheel_finds_all_its_files(installation: Installation, tmp_
         f"gridfleet-{name}" for name in ("charging", "comparison", "device", "health", "market", "overview")
     ]
     assert found.pop("rules") == 8
-    assert found.pop("plans") == ["long", "short", "skew"]
+    assert found.pop("plans") == ["liars", "long", "short", "skew"]
     assert "ExecStart=" in found.pop("unit")
     assert found == {}
 

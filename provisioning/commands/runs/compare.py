@@ -29,7 +29,7 @@ DESCRIPTION: Final = (
 EXAMPLES: Final = (
     "gridfleet compare normal --algorithm best,random",
     "gridfleet compare normal scarce storm --seeds 3 --jobs 2",
-    "gridfleet compare normal --ticks 40 --liars turbine-2=steal,at:8 charger-03=overbill --seeds 3",
+    "gridfleet compare normal --ticks 40 --liars turbine-2=steal,at:8 household-1=no-receipt --seeds 3",
 )
 SEEDS: Final = 5
 MAX_NAME_LENGTH: Final = 60
