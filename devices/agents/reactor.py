@@ -53,7 +53,7 @@ class Reactor(Seller):
         if sender in self._served:
             award = sales.open_awards.get((sender, 0))
             return [(sender, award.message)] if award is not None else self.refuse("duplicate")
-        packages = self._believed_packages(sender, request)
+        packages = self.believed_packages(sender, request.packages, "request beyond limits")
         lots = tuple(p for p in packages if p.price_ueur_per_kwh >= self.price_ueur_per_kwh)
         if not lots:
             return self.refuse("price") if packages else NOTHING
@@ -68,16 +68,12 @@ class Reactor(Seller):
         self._served.add(sender)
         return [(sender, message)]
 
-    def _believed_packages(self, buyer: str, request: Request) -> Packages:
-        """Return the packages of a request; none from who is avoided, owes receipts, or asks beyond its limits."""
-        trust = self.trust
-        if trust.avoids(buyer, self.tick) or buyer in self.selling.debtors:
+    def believed_packages(self, buyer: str, packages: Packages, lie: str) -> Packages:
+        """Return what a buyer asks for; nothing from who owes receipts, besides what every seller refuses."""
+        if buyer in self.selling.debtors:
             self.refuse("avoided")
             return ()
-        if trust.enabled and not trust.register.allows_bid(buyer, request.packages):
-            self.note_lie(buyer, "request beyond limits")
-            return ()
-        return request.packages
+        return super().believed_packages(buyer, packages, lie)
 
     def on_settle_phase(self, _now_ms: int) -> Out:
         """Publish the account. Refused energy counts as not generated; energy without a receipt counts as generated."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, Settings
+from gridfleet.broker.protocol.messages import MAX_OUTAGE_S, MAX_SCALE, Settings
 from gridfleet.devices.charging.out_of_service import validated_chargers_out
 from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
@@ -18,9 +18,8 @@ SETTINGS: Final = (
     "chargers_out",
     "outage_s",
 )
-_MAX_SCALE: Final = 2.0
 _MAX_VALUES: Final = {"wind_scale": 5.0, "outage_s": float(MAX_OUTAGE_S)}
-"""The highest values of numeric settings, where they differ from _MAX_SCALE."""
+"""The highest values of numeric settings, where they differ from MAX_SCALE."""
 STORM_WIND_SCALE: Final = 2.0
 STORM_TICKS: Final = 4
 """A storm that an operator orders: STORM_WIND_SCALE for STORM_TICKS ticks, then every turbine stands still."""
@@ -93,7 +92,7 @@ def changed(settings: Settings, name: str, value: Value) -> Settings:
         if not isinstance(value, str):
             raise TypeError(f"{name} = {value!r}: expected text")
         return replace(settings, chargers_out=validated_chargers_out(value))
-    highest = _MAX_VALUES.get(name, _MAX_SCALE)
+    highest = _MAX_VALUES.get(name, MAX_SCALE)
     if isinstance(value, bool | str) or not 0 <= value <= highest:
         raise ValueError(f"{name} = {value!r}: expected a number from 0 to {highest:g}")
     scale: dict[str, Any] = {name: float(value)}

@@ -1,7 +1,7 @@
 """The site's register as the agents of one process know it: each device's limits, and who is suspended."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from gridfleet.broker.protocol.messages import (
     NO_LIMITS,
@@ -19,13 +19,6 @@ _MAX_ENTRIES: Final = 100_000
 """The most entries, and the most devices whose limits are kept."""
 _MAX_JUDGEMENTS: Final = 100_000
 """The most judgements that are kept; nobody but the recorder and operators may publish any."""
-
-
-class Judgement(NamedTuple):
-    """From which tick until before which nobody deals with a device."""
-
-    since_tick: int
-    until_tick: int
 
 
 class Register:
@@ -49,7 +42,7 @@ class Register:
         self._entries = dict(entries)
         self._limits: dict[str, Limits] = {}
         """Those looked up before."""
-        self.judgements: dict[str, dict[str, Judgement]] = {}
+        self.judgements: dict[str, dict[str, Suspension]] = {}
         """Device -> who judged -> the judgement; empty while nobody has been judged."""
         self._bids: dict[str, tuple[Packages, bool]] = {}
         """Device -> its last bid, and whether it is within the limits: every producer of a process asks."""
@@ -99,8 +92,7 @@ class Register:
             self.judgements.clear()
         if suspension.epoch < self._epoch or len(self.judgements) >= _MAX_JUDGEMENTS:
             return
-        judgement = Judgement(suspension.since_tick, suspension.until_tick)
-        self.judgements.setdefault(device, {})[judge] = judgement
+        self.judgements.setdefault(device, {})[judge] = suspension
 
     def suspended(self, device: str, tick: int) -> bool:
         """Return whether a device is suspended in a tick: by the latest judgement that has begun."""
@@ -108,7 +100,4 @@ class Register:
         if judgements is None:
             return False
         begun = [each for each in judgements.values() if each.since_tick <= tick]
-        if not begun:
-            return False
-        latest = max(begun, key=lambda each: (each.since_tick, -each.until_tick))
-        return tick < latest.until_tick
+        return bool(begun) and tick < max(begun, key=lambda each: each.order).until_tick

@@ -65,7 +65,7 @@ class TrustClient:
         epoch = 0 if self.tick is None else self.tick.epoch
         for (device, judge), suspension in sorted(self._suspensions.items()):
             known = latest.get(device)
-            if suspension.epoch == epoch and (known is None or _order(suspension) > _order(known.suspension)):
+            if suspension.epoch == epoch and (known is None or suspension.order > known.suspension.order):
                 latest[device] = Judgement(device, judge, suspension)
         return [latest[device] for device in sorted(latest)]
 
@@ -105,8 +105,3 @@ class TrustClient:
             self.registrations[address.scope] = message
         elif isinstance(message, Suspension):
             self._suspensions[address.scope, address.sender] = message
-
-
-def _order(suspension: Suspension) -> tuple[int, int]:
-    """Return by what the latest judgement counts: of two of one tick the one that ends first."""
-    return suspension.since_tick, -suspension.until_tick

@@ -359,7 +359,7 @@ def test_the_auditor_shares_no_code_with_agents_and_recorder() -> None:
     allowed = ("gridfleet.broker.protocol.", "gridfleet.dashboards.audit.", "gridfleet.dashboards.store.rows")
     imported = {
         node.module
-        for file in Path(audit_package.__file__).parent.glob("*.py")
+        for file in Path(audit_package.__file__).parent.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module is not None
     }

@@ -98,6 +98,11 @@ class Suspension(Message):
     """The run of the clock in which it was judged: a new run begins without suspensions."""
 
     @property
+    def order(self) -> tuple[int, int]:
+        """By what the latest of several judgements of a device counts: of two of one tick the one that ends first."""
+        return self.since_tick, -self.until_tick
+
+    @property
     def lifts(self) -> bool:
         """Whether it ends an earlier suspension instead of beginning one."""
         return self.until_tick <= self.since_tick

@@ -1,15 +1,16 @@
 """The messages of chargers on a reservation, from offer to bill, compared with each other."""
 
+from math import atan2, cos, hypot, radians, sin
 from typing import Final
 
 from gridfleet.broker.protocol.messages import Bill, Call, Heartbeat, Lease, Offer, Presence
 from gridfleet.broker.protocol.units import cost_neur
 from gridfleet.dashboards.audit.meters import CallKey
-from gridfleet.dashboards.recording.reservation_log import distance_km
 
 CHARGE_EFFICIENCY_PERCENT: Final = 90
 WAY_MARGIN_WH: Final = 1_000
 """An offer may exceed the call and the energy of the way by so much: a birth message may have rounded the place."""
+_EARTH_RADIUS_KM: Final = 6371.0088
 KEPT_TICKS: Final = 100
 """A reservation that begins is followed for so many ticks."""
 METER_BEFORE_ARRIVAL: Final = "meter before arrival"
@@ -93,7 +94,7 @@ class ChargingClaims:
         place = self._places.get(charger)
         if place is None:
             return None
-        way_wh = distance_km(call.latitude, call.longitude, *place) * call.consumption_wh_per_km
+        way_wh = _distance_km(call.latitude, call.longitude, *place) * call.consumption_wh_per_km
         most_wh = call.energy_wh + round(way_wh) * 100 // CHARGE_EFFICIENCY_PERCENT + WAY_MARGIN_WH
         if offer.energy_wh <= most_wh:
             return None
@@ -111,6 +112,14 @@ class ChargingClaims:
             self._reservations = {
                 key: each for key, each in self._reservations.items() if each.tick >= oldest
             }
+
+
+def _distance_km(latitude: float, longitude: float, to_latitude: float, to_longitude: float) -> float:
+    """Return the great-circle distance in km, by the auditor's own formula: the angle between two directions."""
+    one, other, turn = radians(latitude), radians(to_latitude), radians(to_longitude - longitude)
+    across = hypot(cos(other) * sin(turn), cos(one) * sin(other) - sin(one) * cos(other) * cos(turn))
+    along = sin(one) * sin(other) + cos(one) * cos(other) * cos(turn)
+    return _EARTH_RADIUS_KM * atan2(across, along)
 
 
 def _terms(call: Call) -> tuple[int, float, float, float]:

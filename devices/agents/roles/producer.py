@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 from gridfleet.broker.protocol.messages import (
     Bid,
     Message,
-    Packages,
     Phase,
     Presence,
     Residual,
@@ -125,7 +124,7 @@ class Producer(Seller):
         market = self.market
         if bid.tick != market.tick or self._cleared or sender in market.bids:
             return self._keep_or_refuse(scope, sender, bid)
-        market.bids[sender] = self._believed_packages(sender, bid)
+        market.bids[sender] = self.believed_packages(sender, bid.packages, "bid beyond limits")
         return NOTHING if self.deadline_ms is None else self._clear_if_complete(now_ms)
 
     def on_supply(self, scope: str, sender: str, supply: Supply, now_ms: int) -> Out:
@@ -142,7 +141,9 @@ class Producer(Seller):
         """Enter a bid that a neighbouring cell could not serve."""
         if residual.tick != self.market.tick or sender in self._market_of(scope).bids:
             return self._keep_or_refuse(scope, sender, residual)
-        self._market_of(scope).bids[sender] = self._believed_packages(sender, residual)
+        self._market_of(scope).bids[sender] = self.believed_packages(
+            sender, residual.packages, "bid beyond limits"
+        )
         return NOTHING
 
     def on_surplus(self, scope: str, sender: str, surplus: Surplus, _now_ms: int) -> Out:
@@ -151,19 +152,6 @@ class Producer(Seller):
             return self._keep_or_refuse(scope, sender, surplus)
         self._market_of(scope).supplies[sender] = self._believed_supply(sender, surplus)
         return NOTHING
-
-    def _believed_packages(self, buyer: str, bid: Bid | Residual) -> Packages:
-        """Return the packages of a bid; none from who is avoided, or bids beyond its limits."""
-        trust = self.trust
-        if not trust.enabled:
-            return bid.packages
-        if trust.avoids(buyer, self.tick):
-            self.refuse("avoided")
-            return ()
-        if trust.register.allows_bid(buyer, bid.packages):
-            return bid.packages
-        self.note_lie(buyer, "bid beyond limits")
-        return ()
 
     def _believed_supply(self, producer: str, supply: Supply | Surplus) -> int:
         """Return the energy of a supply, Wh; nothing from who is avoided, or offers beyond its limits."""

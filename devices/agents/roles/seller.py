@@ -10,6 +10,7 @@ from gridfleet.broker.protocol.messages import (
     Correction,
     Message,
     Package,
+    Packages,
     Phase,
     ProducerState,
     Receipt,
@@ -224,6 +225,19 @@ class Seller(Agent):
     def on_receipt(self, _scope: str, sender: str, receipt: Receipt, now_ms: int) -> Out:
         """Book a receipt."""
         return self.selling.on_receipt(sender, receipt, now_ms)
+
+    def believed_packages(self, buyer: str, packages: Packages, lie: str) -> Packages:
+        """Return what a buyer bids for; nothing from who is avoided, or bids beyond its limits, which is the `lie`."""
+        trust = self.trust
+        if not trust.enabled:
+            return packages
+        if trust.avoids(buyer, self.tick):
+            self.refuse("avoided")
+            return ()
+        if trust.register.allows_bid(buyer, packages):
+            return packages
+        self.note_lie(buyer, lie)
+        return ()
 
     @property
     def faults(self) -> tuple[str, ...]:
