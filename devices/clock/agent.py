@@ -57,6 +57,7 @@ class Clock(Agent):
         "lockstep",
         "online_devices",
         "pace",
+        "resumptions",
         "schedule",
     )
 
@@ -93,6 +94,8 @@ class Clock(Agent):
         self.lockstep = LockStep(expected, lockstep_deadline_ms)
         self.pace = Pace(mode, seconds_per_tick)
         self.epoch = epoch
+        self.resumptions = 0
+        """How many clocks have resumed this run, this one included."""
         self.finished = False
         self.online_devices: set[str] = set()
         """Devices that are online, by their presence messages."""
@@ -143,7 +146,8 @@ class Clock(Agent):
         self.tick = tick.tick
         self.pace.resume_from(tick)
         self._settings_plan.current = replace(tick.settings, outage_s=0.0)
-        self.tick_message = tick
+        self.resumptions = tick.resumptions + 1
+        self.tick_message = replace(tick, resumptions=self.resumptions)
         self._controls.resume(tick.revision)
         return True
 
@@ -197,6 +201,7 @@ class Clock(Agent):
             absent=tuple(sorted(self.lockstep.barrier.absent)[:MAX_ABSENT]),
             epoch=self.epoch,
             revision=self._controls.revision,
+            resumptions=self.resumptions,
         )
         self._settings_plan.end_outage()
         self._plan_phase_end(now_ms)

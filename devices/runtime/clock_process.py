@@ -53,7 +53,8 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
     A run whose tick the broker retains is resumed, unless `fresh`; a new one begins when every device of the scenario
     is online, or after `wait_s` seconds. `on_loop` gets the loop before it runs. `enrolled` is asked every POLL_S for
     registrations of devices that are not in the scenario, those that have changed. A lost broker is reconnected to;
-    raises BrokerError when the broker rejects the clock, and when another clock of the site is ahead of it.
+    raises BrokerError when the broker rejects the clock, and when another clock of the site is ahead of it or, at the
+    same instant, began earlier.
     """
     with MqttLoop(address, schema=SCHEMA, max_wait_s=MAX_RECONNECT_S) as loop:
         on_loop(loop)

@@ -28,7 +28,7 @@ class ClockRunner(AgentRunner):
         self.received_retained = False
         """Whether the clock's own birth has come back from the broker, and so every retained message before it."""
         self.other_clock: Tick | None = None
-        """A tick of another clock that runs for the same site and is ahead of this one."""
+        """A tick of another clock that runs for the same site and is ahead of this one, or began earlier."""
         self._begun = False
         self._early_controls: list[tuple[Address, Message]] = []
         super().__init__(agent, channels, decoder, credentials)
@@ -51,17 +51,23 @@ class ClockRunner(AgentRunner):
     def receive_own(self, message: Message) -> None:
         """Take the tick at which an earlier clock stopped; afterwards, notice the ticks of another clock."""
         if self._begun:
-            present = self.agent.tick_message
-            if isinstance(message, Tick) and (message.epoch, message.simulated_ms) > (
-                self.agent.epoch,
-                present.simulated_ms,
-            ):
+            if isinstance(message, Tick) and self._is_ahead(message):
                 self.other_clock = message
             return
         if isinstance(message, Tick):
             self.retained_tick = message
         elif isinstance(message, Presence):
             self.received_retained = self.received_retained or (self._started and message.online)
+
+    def _is_ahead(self, tick: Tick) -> bool:
+        """Return whether a tick is of another clock that is ahead, or that began earlier where the instant is the same.
+
+        Two clocks of one id disconnect each other in turn, so neither receives what the other publishes meanwhile;
+        what both receive is the retained tick, which is of the same instant when both keep the same pace.
+        """
+        clock = self.agent
+        present = (clock.epoch, clock.tick_message.simulated_ms, -clock.resumptions)
+        return tick != self.retained_tick and (tick.epoch, tick.simulated_ms, -tick.resumptions) > present
 
     def resume(self) -> bool:
         """Continue the run of the retained tick; return False where there is none, or its run is over."""

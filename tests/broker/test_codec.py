@@ -34,7 +34,7 @@ WIRE: list[tuple[m.Message, str]] = [
             '"seconds_per_tick":2.5,"ticks_left":112,"paused":false,'
             '"settings":{"consumer_scale":1.0,"vehicle_scale":1.0,"turbine_scale":1.0,'
             '"wind_scale":1.0,"algorithm":"weighted","chargers_out":"","outage_s":0.0,"note":"","clearing_rule":"pay-as-bid"},'
-            '"absent":["turbine-1"],"epoch":3,"revision":0}'
+            '"absent":["turbine-1"],"epoch":3,"revision":0,"resumptions":0}'
         ),
     ),
     (m.Ready(7, m.Phase.IMPORT, 5_000), '{"tick":7,"through":"import","wake_ms":5000}'),

@@ -98,6 +98,8 @@ class Tick(Message):
     """Grows with every new run of the clock: a higher one resets the accounts of the site."""
     revision: Serial = 0
     """The highest revision of a control that is in force: a restarted clock applies only newer ones."""
+    resumptions: Serial = 0
+    """How many clocks have resumed this run one after another: of two at the same instant, the later one ends."""
 
 
 @frozen

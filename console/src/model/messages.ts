@@ -55,6 +55,7 @@ export const TickSchema = v.strictObject({
   absent: v.optional(v.array(v.pipe(v.string(), v.regex(ID))), []),
   epoch: v.optional(integer(0, 2_147_483_647), 0),
   revision: v.optional(integer(0, 2_147_483_647), 0),
+  resumptions: v.optional(integer(0, 2_147_483_647), 0),
 });
 export type Tick = v.InferOutput<typeof TickSchema>;
 
