@@ -32,12 +32,12 @@ export function kw(w: number): string {
 }
 
 export function eur(neur: number): string {
-  return `${plain(neur / 1e9, Math.abs(neur) < 100e9 ? 2 : 0)} €`;
+  return `${plain(neur / 1e9, 2)} €`;
 }
 
-/** A price per kWh, without the unit kWh. */
+/** A price, always with three decimals and its unit. */
 export function price(ueur: number): string {
-  return Number.isFinite(ueur) ? `${plain(ueur / 1e6, 3)} €` : '–';
+  return Number.isFinite(ueur) ? `${plain(ueur / 1e6, 3)} €/kWh` : '–';
 }
 
 export function percent(share: number): string {

@@ -12,7 +12,8 @@ import { buildKey, RoleLegend, showCells, showKey } from './view/legend';
 import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';
 import { MarketView } from './view/market';
-import { put, showBadge, showFound, showLog, showNow } from './view/panels';
+import { Now } from './view/header/now';
+import { put, showBadge, showFound, showLog } from './view/panels';
 import { bindTheme, themeNow } from './view/theme';
 
 interface Config {
@@ -64,6 +65,7 @@ function start(config: Config): void {
     post({ kind: 'publish', topic, payload: JSON.stringify(control) });
   });
   const card = new Card(site, controls);
+  const head = new Now();
   const select = (id: string | null, announce = true): void => {
     map.selected = id;
     const device = id ? site.devices.get(id) : undefined;
@@ -147,7 +149,7 @@ function start(config: Config): void {
     site.log.flush(now);
     put('site', site.name);
     put('title', site.facts?.title ?? '');
-    showNow(site);
+    head.show(site);
     moving = showBadge(site, online, site.run.stale(now), now);
     showLog(site.log);
     controls.update(now, online);

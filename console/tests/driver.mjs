@@ -54,6 +54,10 @@ const commands = {
       await session.detach();
     }
   },
+  size: async ({ width, height, text = 1 }) => {
+    await page.setViewportSize({ width, height });
+    await page.evaluate((percent) => { document.documentElement.style.fontSize = `${percent}%`; }, 100 * text);
+  },
   requested: () => requested,
   faults: () => faults,
   axe: async () => {

@@ -133,7 +133,7 @@ export class Site {
     if (progress === 'run') this.restart();
     else if (before) this.log.compareTicks(before, tick);
     else if (!retained || tick.tick > 0) this.log.add('run', `Connected during tick ${tick.tick + 1}`);
-    if (progress === 'phase') return;
+    if (progress === 'phase') return this.history.onPhase(tick);
     this.history.begin(tick);
     const last = this.history.last;
     if (last) this.log.addRefusals(last.declined, last.refusedAwards, this.refusedMessages);

@@ -166,12 +166,17 @@ export class TickHistory {
 
   /** Begin a tick: drop what is too old. */
   begin(tick: Tick): void {
-    this.current = tick;
+    this.onPhase(tick);
     this.of(tick.tick).ms = startOf(tick);
     for (const [number, totals] of this.totals) {
       if (number <= tick.tick - MAX_TICKS) this.totals.delete(number);
       else if (number <= tick.tick - TICKS_WITH_BIDS) totals.dropBids();
     }
+  }
+
+  /** A phase of the tick has begun. */
+  onPhase(tick: Tick): void {
+    this.current = tick;
   }
 
   clear(): void {
@@ -187,6 +192,14 @@ export class TickHistory {
   /** The totals of the last finished tick, if any. */
   get last(): TickTotals | null {
     return this.current ? (this.totals.get(this.current.tick - 1) ?? null) : null;
+  }
+
+  /** The newest tick that the devices have reported: while reports of the last one still come in, the one before. */
+  settled(): TickTotals | null {
+    const last = this.last;
+    const before = this.current ? this.totals.get(this.current.tick - 2) : undefined;
+    const isArriving = this.current?.phase === 'bid' && (last?.reports ?? 0) < (before?.reports ?? 0);
+    return isArriving && before ? before : last;
   }
 
   /** The totals of all finished ticks, oldest first. */

@@ -109,7 +109,7 @@ export class Controls {
       output.htmlFor.add(input.id);
       input.addEventListener('input', () => this.showScale(input, output));
       input.addEventListener('change', () => this.request(name, Number(input.value)));
-      parent.append(label, input, output);
+      parent.append(label, output, input);
       this.sliders.set(name, [input, output]);
     }
   }

@@ -88,7 +88,7 @@ export class MarketView {
       `Tick ${plain(totals.tick + 1)}: ${kwh(wanted)} requested, ${kwh(supply)} offered. Sold by producers ${kwh(sums.producer)}, ` +
       (this.site.devices.has('storage') ? `by storages ${kwh(sums.storage)}, ` : '') +
       `by neighbouring cells ${kwh(sums.imported)}, by the grid supply ${kwh(sums['grid-supply'])}; ` +
-      `${kwh(sums.unserved)} not served. Lowest price sold: ${price(lowest)}/kWh.`;
+      `${kwh(sums.unserved)} not served. Lowest price sold: ${price(lowest)}.`;
   }
 
   private drawCurve(colours: Colours, slices: Slice[], supply: number, width: number, height: number): void {

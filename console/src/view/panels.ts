@@ -1,45 +1,18 @@
-// The row of figures, the status badge, the event log and the list of devices found.
+// The status badge, the event log and the list of devices found.
 
-import { clockText, dayText, kw, percent, plain, price } from '../format';
+import { clockText, plain } from '../format';
 import { headline } from './card';
 import { ROLE_NAME } from './roles';
 import type { EventLog } from '../model/event-log';
-import { STEPS, TICK_MS } from '../model/messages';
 import type { Site } from '../model/site';
 
 const get = (id: string): HTMLElement => document.getElementById(id)!;
 const MARKS = { setting: '◆', online: '+', offline: '×', refused: '!', suspended: '⊘', run: '›' } as const;
 const MAX_FOUND = 40;
-const STEP_COUNT = Math.max(...Object.values(STEPS).map(([number]) => number));
-/** Wh in a tick times this are W. */
-const TICKS_PER_HOUR = 3_600_000 / TICK_MS;
 
 export function put(id: string, text: string): void {
   const holder = get(id);
   if (holder.textContent !== text) holder.textContent = text;
-}
-
-export function showNow(site: Site): void {
-  const tick = site.tick;
-  if (!tick) return;
-  const last = site.history.last;
-  put('now-tick', `${plain(tick.tick + 1)} of ${plain(tick.tick + 1 + tick.ticks_left)}`);
-  const [step, name] = STEPS[tick.phase];
-  put('now-phase', `${step} ${name}${tick.paused ? ', paused' : ''}`);
-  put('now-time', `${dayText(tick.simulated_ms)}, ${clockText(tick.simulated_ms)}`);
-  put('now-residual', last?.reports ? kw((last.demand - last.generated) * TICKS_PER_HOUR) : '–');
-  put('now-price', last ? `${price(last.lowestPrice)} · ${price(last.meanPrice)}` : '–');
-  put('now-grid', last ? percent(last.gridSupplyShare) : '–');
-  let online = 0;
-  for (const device of site.devices.all.values()) if (device.online) online += 1;
-  put('now-devices', `${plain(online)} of ${plain(site.devices.all.size)}`);
-  showStep(step);
-}
-
-function showStep(step: number): void {
-  const holder = get('now-steps');
-  while (holder.children.length < STEP_COUNT) holder.append(document.createElement('i'));
-  [...holder.children].forEach((each, index) => each.classList.toggle('on', index < step));
 }
 
 /** Show how fresh the page is; return whether it is live. */
