@@ -8,6 +8,8 @@ from gridfleet.dashboards.store.rows import EventRow
 
 SUSPENDED: Final = "suspended"
 REINSTATED: Final = "reinstated"
+WEATHER_GAP: Final = "weather-gap"
+"""Kind of the events that name a gap of a weather station, and what fills it."""
 SITE: Final = "site"
 """The subject of events that are about no single device."""
 _NOT_LISTED: Final = frozenset({"note", "outage_s"})

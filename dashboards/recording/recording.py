@@ -1,6 +1,6 @@
 """Records a whole run from its messages: store, audit, telemetry points and trace; for simulations and live sites."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -15,7 +15,7 @@ from gridfleet.dashboards.recording.recorder import Recorder
 from gridfleet.dashboards.recording.trace import TraceHead, TraceWriter
 from gridfleet.dashboards.reports.export import write_exports
 from gridfleet.dashboards.store.database import IN_MEMORY, Store
-from gridfleet.dashboards.store.rows import RunFacts
+from gridfleet.dashboards.store.rows import EventRow, RunFacts
 from gridfleet.dashboards.telemetry.collector import Collector, Sink
 
 STORE: Final = "run.sqlite"
@@ -54,6 +54,7 @@ class Recording:
         directory: Path | str | None,
         facts: RunFacts,
         *,
+        notes: Sequence[EventRow] = (),
         trace: Path | str | None = None,
         site: str = "site",
         exact: bool = True,
@@ -65,7 +66,9 @@ class Recording:
         now_s: Callable[[], float] = monotonic,
         wall_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`sink` receives the telemetry points of the run, tagged `run`; `now_s` and `wall_ms` are the collector's.
+        """Prepare; `notes` are events that are known before the run.
+
+        `sink` receives the telemetry points of the run, tagged `run`; `now_s` and `wall_ms` are the collector's.
 
         With `resume`, an existing store is continued: see `continued`.
         """
@@ -85,6 +88,7 @@ class Recording:
             raise
         if not self.continued:
             self.store.put_facts(facts)
+            self.store.add_events(notes)
         self._auditor = Auditor(exact=exact, clock_skew_ms=clock_skew_ms, specification_of=specification_of)
         self._judge = Judge()
         self._judgements: list[tuple[str, Suspension]] = []

@@ -14,11 +14,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, create_model, field_validator
+from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
 from gridfleet.broker.protocol.messages import Id
 from gridfleet.broker.protocol.units import MS_PER_S
 from gridfleet.devices.config.scenario_tables import (
+    TURBINE_SITES,
     AreaTable,
     ChargersTable,
     CommerceTable,
@@ -38,7 +39,9 @@ from gridfleet.devices.config.toml_files import read_shipped_or_own, shipped_nam
 from gridfleet.devices.kinds.agent_type import AgentType
 from gridfleet.devices.kinds.registry import AGENT_TYPES
 from gridfleet.devices.plugins import PluginError
+from gridfleet.devices.weather.site_clock import SiteClock, site_clock, validated_zone
 
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(validated_zone)]
 MIN_YEAR: Final = 1970
 MAX_YEAR: Final = 9000
 _GROUPS: Final = (
@@ -77,6 +80,9 @@ class Scenario(Table):
     """Of everything that is drawn at random."""
     start: datetime = datetime(2025, 6, 2)  # noqa: DTZ001 - local standard time, by definition without zone
     """Beginning of the run in local standard time, a full quarter of an hour."""
+    time_zone: TimeZone = ""
+    """The site's zone in the tz database, such as Europe/Berlin: load profiles follow its legal clock, and the run's
+    clock is its standard time. Without it, both are German standard time, UTC+1 all year."""
     ticks: Annotated[int, Field(ge=1, le=1_000_000)] = 120
     """Length of the run in ticks of 15 simulated minutes."""
     settings: SettingsTable = SettingsTable()
@@ -111,6 +117,22 @@ class Scenario(Table):
         if start.second or start.microsecond or start.minute % 15:
             raise ValueError("must be a full quarter of an hour")
         return start
+
+    @model_validator(mode="after")
+    def _has_turbines_in_its_area(self) -> "Scenario":
+        area, sites = self.area, self.turbines.sites
+        for latitude, longitude in sites if sites != TURBINE_SITES else ():
+            if not (area.south <= latitude <= area.north and area.west <= longitude <= area.east):
+                raise ValueError(
+                    f"turbines.sites: {latitude:g}, {longitude:g} lies outside the area, which is {area.south:g} to "
+                    f"{area.north:g} °N and {area.west:g} to {area.east:g} °E; move the site or enlarge [area]"
+                )
+        return self
+
+    @property
+    def clock(self) -> SiteClock:
+        """The site's clock: its standard time, and the legal time of its zone."""
+        return site_clock(self.time_zone, self.start.year)
 
     @property
     def groups(self) -> list["Group"]:

@@ -32,9 +32,8 @@ TURBINE_SITES: Final = (
     (52.484, 12.229),
     (51.085, 7.219),
     (49.328, 11.184),
-    (48.349, 9.885),
 )
-"""The original system's sites: Hamburg, Brandenburg, Köln, Nürnberg, Ulm."""
+"""Of the original system's sites those in its area: Hamburg, Brandenburg, Köln, Nürnberg. Ulm lies south of it."""
 REACTOR_SITE: Final = (53.573, 9.881)
 
 Scale = Annotated[float, Field(ge=0, le=2)]
@@ -87,6 +86,11 @@ class WeatherTable(Table):
     """Height of the wind measurements above ground; without it they are taken as measured at the hub."""
     assumed_temperature_c: Temperature | None = None
     """Used where the files have no temperature."""
+    gaps: Literal["refuse", "hold", "interpolate"] = "refuse"
+    """What fills a gap of more than an hour in a station's record: nothing, so that other stations serve or the run is
+    refused; the last value; or a straight line between the two values."""
+    most_gap_h: Annotated[float, Field(ge=1, le=168)] = 3.0
+    """The longest gap that `hold` and `interpolate` fill, from one value to the next."""
     weibull_scale_mps: Annotated[float, Field(gt=0, le=30)] = 8.0
     """Scale of the Weibull distribution of the synthetic wind speed."""
     weibull_shape: Annotated[float, Field(ge=0.5, le=10)] = 2.0
@@ -124,7 +128,8 @@ class TurbinesTable(TurbineSettings, CountTable):
     hub_height_m: Annotated[float, Field(gt=0, le=300)] = 135.0
     """Used only when `weather.measured_at_m` is given."""
     sites: tuple[Place, ...] = TURBINE_SITES
-    """Places of the first ones, latitude and longitude; the others stand at random places in their cell."""
+    """Places of the first ones, latitude and longitude, within the area; the others stand at random places in their
+    cell. The default sites count where they lie in the area."""
 
 
 class ConsumersTable(ConsumerSettings, CountTable):

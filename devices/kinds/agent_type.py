@@ -23,6 +23,7 @@ from gridfleet.devices.trust.announcements import NOTHING_HEARD, Announcements
 from gridfleet.devices.trust.register import Register
 from gridfleet.devices.trust.trust import Trust
 from gridfleet.devices.weather import Weather
+from gridfleet.devices.weather.site_clock import STANDARD_CLOCK, SiteClock
 
 S_co = TypeVar("S_co", bound="AgentSettings", covariant=True)
 Area = tuple[float, float, float, float]
@@ -93,6 +94,8 @@ class AgentContext(Generic[S_co]):
     """Its own stream of random numbers, by seed and id."""
     start_ms: int
     """Simulated time at which the run begins; 0 for a single device, which does not know it."""
+    clock: SiteClock = STANDARD_CLOCK
+    """The site's clock: its standard time, and the legal time of its zone."""
     register: Register | None = None
     """The site's register; None where everybody is believed."""
     announcements: Announcements = NOTHING_HEARD

@@ -35,13 +35,13 @@ def limits(settings: ConsumerSettings, market: MarketTable) -> Limits:
 def build(context: AgentContext[ConsumerSettings]) -> Agent:
     """Return a consumer with a standard load profile and its energy per year."""
     from gridfleet.devices.agents.household import Household
-    from gridfleet.devices.physics.demand import load_profile
+    from gridfleet.devices.physics.demand import LegalTimeLoad, load_profile
 
     settings = context.settings
     return Household(
         *context.identity,
         **context.as_buyer,
-        load=load_profile(settings.profile),
+        load=LegalTimeLoad(load_profile(settings.profile), context.clock),
         annual_kwh=settings.annual_kwh,
         package_wh=context.package_wh,
         price_ueur_per_kwh=ueur(context.market.consumer_price_eur_per_kwh),

@@ -3,8 +3,9 @@
 [1] BDEW, "Standardlastprofile Strom", March 2025, as tabulated in demandlib; see devices/physics/data/bdew_2025.json.
 [2] VDEW M-05/2000, "Anwendung der Repräsentativen VDEW-Lastprofile step-by-step": day types and dynamisation.
 
-Time is the simulated clock: milliseconds since 1970-01-01 00:00 *German standard time*. The calendar is read
-from it without daylight saving, so every day has 96 quarter hours.
+The profiles are made for the legal clock. `LoadProfile` takes that clock's milliseconds since 1970-01-01 00:00;
+`LegalTimeLoad` takes simulated time, which is standard time, and reads the legal clock of the site's zone: the day of
+the change in spring has 92 quarter hours, that in autumn 100. Without a zone both are standard time, all year.
 
 Sundays and the nine public holidays of the whole country are day type FT, Saturdays SA, other days WT. As in
 [2], 24 and 31 December count as Saturdays unless they are Sundays. H25 is dynamic: its table times the
@@ -21,6 +22,7 @@ from typing import Final, Literal
 
 from gridfleet.broker.protocol.units import MS_PER_DAY, QUARTER_HOUR_MS
 from gridfleet.devices.physics.data import read_text
+from gridfleet.devices.weather.site_clock import SiteClock
 
 ProfileName = Literal["H25", "G25", "L25"]
 
@@ -42,9 +44,9 @@ class LoadProfile:
     dynamic: bool
     table_wh: tuple[tuple[tuple[int, ...], ...], ...]
 
-    def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
+    def energy_wh(self, clock_ms: int, annual_kwh: float) -> int:
         """Return the whole Wh drawn in the quarter hour of this time, at an annual demand in kWh."""
-        day_number, day_ms = divmod(simulated_ms, MS_PER_DAY)
+        day_number, day_ms = divmod(clock_ms, MS_PER_DAY)
         month, day_type, factor = _day(day_number)
         share_wh = self.table_wh[month][day_type][day_ms // QUARTER_HOUR_MS]
         scale = annual_kwh * factor if self.dynamic else annual_kwh
@@ -55,6 +57,18 @@ class LoadProfile:
         largest = max(max(day) for month in self.table_wh for day in month)
         factor = max(map(dynamisation, range(1, 367))) if self.dynamic else 1.0
         return ceil(largest * annual_kwh * factor / _TABLE_PER_ANNUAL_KWH)
+
+
+@dataclass(frozen=True, slots=True)
+class LegalTimeLoad:
+    """A load profile that follows the legal clock of a site."""
+
+    profile: LoadProfile
+    clock: SiteClock
+
+    def energy_wh(self, simulated_ms: int, annual_kwh: float) -> int:
+        """Return the whole Wh drawn in the quarter hour of this simulated time, at an annual demand in kWh."""
+        return self.profile.energy_wh(self.clock.legal_ms(simulated_ms), annual_kwh)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gridfleet.broker.protocol.messages import Facts, Mode, Role, Settings
 from gridfleet.broker.protocol.topics import BUYERS, CLOCK_ID, PRODUCERS, WHOLE_SITE
@@ -23,10 +22,7 @@ from gridfleet.devices.trust.liars.lying_agent import make_liar
 from gridfleet.devices.trust.liars.lying_devices import LyingDevice, check_liars, check_ticks
 from gridfleet.devices.trust.liars.registry import LIES
 from gridfleet.devices.trust.register import Register
-from gridfleet.devices.weather import Weather
-from gridfleet.devices.weather.dwd import read_dwd
-from gridfleet.devices.weather.recorded import read_weather_csv
-from gridfleet.devices.weather.synthetic import Climate, SyntheticWeather
+from gridfleet.devices.weather.of_scenario import weather_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +55,6 @@ def cells_of(scenario: Scenario) -> tuple[Cell, ...]:
             )
             cells.append(Cell(name(row, column), (south, south + height, west, west + width), neighbours))
     return tuple(cells)
-
-
-def weather_of(scenario: Scenario, seed: int) -> Weather:
-    """Return the scenario's weather.
-
-    Raises WeatherFileError for a file that cannot be used, and WeatherSpanError when the files do not cover the run.
-    """
-    table = scenario.weather
-    if table.source == "synthetic":
-        climate = Climate(
-            weibull_scale_mps=table.weibull_scale_mps,
-            weibull_shape=table.weibull_shape,
-            correlation_time_h=table.correlation_time_h,
-            correlation_length_km=table.correlation_length_km,
-            mean_temperature_c=table.mean_temperature_c,
-        )
-        return SyntheticWeather(seed, scenario.start_ms, climate)
-    paths = [Path(scenario.folder) / name for name in table.files]
-    station_list = Path(scenario.folder) / table.station_list if table.station_list else None
-    recorded: Weather = (
-        read_weather_csv(paths[0], table.assumed_temperature_c)
-        if table.source == "csv"
-        else read_dwd(paths, station_list, None, table.assumed_temperature_c)
-    )
-    area = scenario.area
-    middle = (area.south + area.north) / 2, (area.west + area.east) / 2
-    for tick in (0, scenario.ticks - 1):
-        recorded.at(scenario.start_ms + tick * TICK_MS, *middle)
-    return recorded
 
 
 class Fleet:
@@ -247,6 +214,7 @@ class Fleet:
             charger_rosters=tuple(self._charger_rosters[name] for name in (cell.name, *cell.neighbours)),
             random=random,
             start_ms=scenario.start_ms,
+            clock=scenario.clock,
             register=self.register,
             announcements=self._announcements[cell.name],
         )

@@ -1,16 +1,14 @@
 """Wind and temperature at any place and quarter hour: synthetic, recorded, or from DWD files.
 
-Every source is a `Weather`. Time is the simulated clock: milliseconds since
-1970-01-01 00:00 German standard time (UTC+1 all year), the clock of the load profiles.
+Every source is a `Weather`. Time is the simulated clock: milliseconds since 1970-01-01 00:00 of the site's standard
+time, which is that of Germany (UTC+1) where the scenario names no time zone.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from gridfleet.broker.errors import GridFleetError
-
-STANDARD_TIME_AHEAD_OF_UTC_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
-"""Recorded weather from 10-minute station files of the German weather service (DWD).
+"""Recorded weather from the station files of the German weather service (DWD), of 10 minutes and of hours.
 
 Read as published under opendata.dwd.de, CDC/observations_germany/climate/10_minutes, `wind` and
 `air_temperature`: `produkt_zehn_min_ff_*.txt` (wind speed FF_10 in m/s) and `produkt_zehn_min_tu_*.txt`
-(temperature TT_10 in °C), plain or within their .zip. Latin-1, cells between semicolons padded with blanks,
-header `STATIONS_ID;MESS_DATUM;  QN;FF_10;DD_10;eor`, in files before 2000 without `eor`; −999 is missing.
+(temperature TT_10 in °C); and under …/climate/hourly: `produkt_ff_stunde_*.txt` (F in m/s) and
+`produkt_tu_stunde_*.txt` (TT_TU in °C); plain or within their .zip. Latin-1, cells between semicolons padded with
+blanks, header `STATIONS_ID;MESS_DATUM;  QN;FF_10;DD_10;eor`, in files before 2000 without `eor`; −999 is missing.
+
+An hourly value has the time yyyymmddhh and holds from then on.
 
 Time: MESS_DATUM (yyyymmddhhmm) ends the ten minutes measured. It is UTC, in files that end before 2000 German
 standard time (DWD's data set description). A quarter hour takes the mean of what overlaps it, weighted by the
@@ -22,14 +25,16 @@ from zipfile import BadZipFile, ZipFile
 
 from gridfleet.broker.errors import error_reason
 from gridfleet.broker.protocol.units import QUARTER_HOUR_MS
-from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
-from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
+from gridfleet.devices.weather import WeatherFileError
+from gridfleet.devices.weather.site_clock import GERMAN_STANDARD_TIME_MS, STANDARD_CLOCK, SiteClock
+from gridfleet.devices.weather.stations import REFUSED, Gaps, Series, SiteSeries, SiteWeather
 
 MISSING: Final = -999.0
-_PRODUCT_PREFIX = "produkt_zehn_min_"
+_PRODUCT_PREFIXES = ("produkt_zehn_min_", "produkt_ff_stunde_", "produkt_tu_stunde_")
 _GEOGRAPHY_PREFIX = "Metadaten_Geographie_"
-_COLUMNS = {"FF_10": "wind", "TT_10": "temperature"}
-_LIMITS = {"FF_10": (0.0, 100.0), "TT_10": (-60.0, 60.0)}
+_COLUMNS = {"FF_10": "wind", "TT_10": "temperature", "F": "wind", "TT_TU": "temperature"}
+_HOURLY = frozenset({"F", "TT_TU"})
+_LIMITS = {"wind": (0.0, 100.0), "temperature": (-60.0, 60.0)}
 _INTERVAL_MS = 600_000
 _MIN_COVERED_MS = QUARTER_HOUR_MS // 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,21 +51,27 @@ def read_dwd(
     station_list: Path | None = None,
     coordinates: Coordinates | None = None,
     assumed_temperature_c: float | None = None,
+    *,
+    place: tuple[float, float] | None = None,
+    clock: SiteClock = STANDARD_CLOCK,
+    gaps: Gaps = REFUSED,
 ) -> SiteWeather:
     """Return the weather of DWD files of any stations; where files overlap, the later one in the list counts.
 
     Places come from `coordinates` (latitude, longitude by station number), else from the station list, else from
-    the archives. Raise WeatherFileError with file, line, column, problem and remedy.
+    the archives, else `place` is that of every station. `gaps` says how gaps of more than an hour are filled. Raise
+    WeatherFileError with file, line, column, problem and remedy.
     """
     places: dict[int, tuple[float, float]] = {}
     samples: dict[tuple[int, str], dict[int, float]] = {}
+    ahead_ms = clock.ahead_of_utc_ms
     station_file: dict[int, Path] = {}
     for file in files:
         for name, text in _members(file):
             if name.startswith(_GEOGRAPHY_PREFIX):
                 places.update(_geography(file, text))
                 continue
-            station, quantity, values = _product(file, text)
+            station, quantity, values = _product(file, text, ahead_ms)
             samples.setdefault((station, quantity), {}).update(values)
             station_file.setdefault(station, file)
     if station_list is not None:
@@ -68,14 +79,16 @@ def read_dwd(
     places.update(coordinates or {})
     sites = []
     for station, file in sorted(station_file.items()):
-        if station not in places:
-            remedy = "add a station list, or the .zip with the station's metadata"
+        where = places.get(station, place)
+        if where is None:
+            remedy = (
+                "add a station list, or the .zip with the station's metadata, or convert the file with"
+                " `gridfleet weather import --place LATITUDE,LONGITUDE`"
+            )
             raise WeatherFileError(file, None, None, f"no coordinates of station {station}", remedy)
-        wind, temperature = (
-            Series(quarter_means(samples.get((station, quantity), {}))) for quantity in _COLUMNS.values()
-        )
-        sites.append(SiteSeries(f"{station:05d}", *places[station], wind, temperature))
-    return SiteWeather(sites, assumed_temperature_c)
+        wind, temperature = (Series(samples.get((station, quantity), {}), gaps) for quantity in _LIMITS)
+        sites.append(SiteSeries(f"{station:05d}", *where, wind, temperature))
+    return SiteWeather(sites, assumed_temperature_c, clock)
 
 
 def read_station_list(file: Path) -> dict[int, tuple[float, float]]:
@@ -117,29 +130,31 @@ def _members(file: Path) -> Iterator[tuple[str, str]]:
             texts = [
                 (name, archive.read(name).decode("latin-1"))
                 for name in archive.namelist()
-                if name.startswith((_PRODUCT_PREFIX, _GEOGRAPHY_PREFIX))
+                if name.startswith((*_PRODUCT_PREFIXES, _GEOGRAPHY_PREFIX))
             ]
     except (OSError, BadZipFile) as error:
         remedy = "fetch it again from opendata.dwd.de"
         raise WeatherFileError(
             file, None, None, f"cannot be unpacked ({error_reason(error)})", remedy
         ) from error
-    if not any(name.startswith(_PRODUCT_PREFIX) for name, _ in texts):
-        remedy = "give a 10minutenwerte_wind_… or 10minutenwerte_TU_… archive"
-        raise WeatherFileError(file, None, None, f"holds no {_PRODUCT_PREFIX}*.txt", remedy)
+    if not any(name.startswith(_PRODUCT_PREFIXES) for name, _ in texts):
+        remedy = "give a 10minutenwerte_… or stundenwerte_… archive of wind or temperature"
+        problem = f"holds no {_PRODUCT_PREFIXES[0]}*.txt or produkt_*_stunde_*.txt"
+        raise WeatherFileError(file, None, None, problem, remedy)
     yield from texts
 
 
-def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
-    """Return station, quantity, and values by end of interval in simulated time, of a product file."""
+def _product(file: Path, text: str, ahead_ms: int) -> tuple[int, str, dict[int, float]]:
+    """Return station, quantity, and values by quarter hour or hour in simulated time, of a product file."""
     lines = text.splitlines()
     header = [cell.strip() for cell in lines[0].split(";")] if lines else []
     column = next((name for name in _COLUMNS if name in header), None)
     if column is None or header[:2] != ["STATIONS_ID", "MESS_DATUM"]:
-        remedy = "give a produkt_zehn_min_ff_*.txt or produkt_zehn_min_tu_*.txt of DWD"
-        problem = "the header is not STATIONS_ID;MESS_DATUM;… with FF_10 or TT_10"
+        remedy = "give a produkt_zehn_min_ff_*.txt or produkt_zehn_min_tu_*.txt of DWD, or an hourly one"
+        problem = "the header is not STATIONS_ID;MESS_DATUM;… with FF_10, TT_10, F or TT_TU"
         raise WeatherFileError(file, 1, None, problem, remedy)
-    place = header.index(column)
+    place, quantity = header.index(column), _COLUMNS[column]
+    stamp = "%Y%m%d%H" if column in _HOURLY else "%Y%m%d%H%M"
     stations: set[int] = set()
     values: dict[int, float] = {}
     last_ms = 0
@@ -148,9 +163,10 @@ def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
             continue
         cells = line.split(";")
         try:
-            station, time_ms, value = int(cells[0]), _stamp_ms(cells[1].strip()), _value(column, cells[place])
+            station, value = int(cells[0]), _value(quantity, cells[place])
+            time_ms = _stamp_ms(cells[1].strip(), stamp)
         except (ValueError, IndexError) as error:
-            low, high = _LIMITS[column]
+            low, high = _LIMITS[quantity]
             problem = f"{line.strip()!r} is not a row of {';'.join(header)}"
             remedy = f"{column} is {low:g} to {high:g}, or {MISSING:g} where missing; fetch the file again"
             raise WeatherFileError(file, number, column, problem, remedy) from error
@@ -161,13 +177,15 @@ def _product(file: Path, text: str) -> tuple[int, str, dict[int, float]]:
     if len(stations) != 1:
         problem = f"holds {len(stations)} stations"
         raise WeatherFileError(file, None, "STATIONS_ID", problem, "use one file per station, with rows")
-    shift_ms = STANDARD_TIME_AHEAD_OF_UTC_MS if last_ms >= _YEAR_2000_MS else 0
-    return stations.pop(), _COLUMNS[column], {time_ms + shift_ms: value for time_ms, value in values.items()}
+    utc = last_ms >= _YEAR_2000_MS or column in _HOURLY
+    shift_ms = ahead_ms if utc else ahead_ms - GERMAN_STANDARD_TIME_MS
+    shifted = {time_ms + shift_ms: value for time_ms, value in values.items()}
+    return stations.pop(), quantity, shifted if column in _HOURLY else quarter_means(shifted)
 
 
-def _value(column: str, text: str) -> float | None:
+def _value(quantity: str, text: str) -> float | None:
     value = float(text)
-    low, high = _LIMITS[column]
+    low, high = _LIMITS[quantity]
     if value == MISSING:
         return None
     if not low <= value <= high:
@@ -175,8 +193,8 @@ def _value(column: str, text: str) -> float | None:
     return value
 
 
-def _stamp_ms(text: str) -> int:
-    return (datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+def _stamp_ms(text: str, form: str) -> int:
+    return (datetime.strptime(text, form).replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
 def _geography(file: Path, text: str) -> dict[int, tuple[float, float]]:

@@ -1,23 +1,23 @@
 """Recorded weather from a CSV file.
 
 The first line names the columns; their order is free and further columns are ignored.
-- time: ISO 8601, e.g. 2025-01-31T13:45; German standard time unless it has a UTC offset.
+- time: ISO 8601, e.g. 2025-01-31T13:45; standard time of the site (UTC+1 where the scenario has no time zone), also
+  in summer, unless it has a UTC offset.
 - latitude, longitude: place of the site, in degrees.
 - wind_speed_mps: at hub height, 0 to 100 m/s; empty where missing.
 - temperature_c: -60 to 60 °C; empty where missing.
 - station (optional): the site's name. Without it, rows of the same position are one site.
+Columns are separated by commas, or by semicolons or tabs, where a decimal comma is allowed.
 """
 
-import csv
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from math import isfinite
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from gridfleet.broker.errors import error_reason
-from gridfleet.devices.weather import STANDARD_TIME_AHEAD_OF_UTC_MS, WeatherFileError
-from gridfleet.devices.weather.stations import Series, SiteSeries, SiteWeather
+from gridfleet.devices.weather import WeatherFileError
+from gridfleet.devices.weather.delimited import Row, Table, number_of, read_text, table_of
+from gridfleet.devices.weather.site_clock import STANDARD_CLOCK, SiteClock
+from gridfleet.devices.weather.stations import REFUSED, Gaps, Series, SiteSeries, SiteWeather
 
 COLUMNS: Final = ("time", "latitude", "longitude", "wind_speed_mps", "temperature_c")
 _LIMITS: Final = {
@@ -26,8 +26,12 @@ _LIMITS: Final = {
     "wind_speed_mps": (0.0, 100.0),
     "temperature_c": (-60.0, 60.0),
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+
+
+_HEADER_REMEDY: Final = (
+    f"the first line must name {', '.join(COLUMNS)} (and may name station); `gridfleet weather import` converts "
+    "files with other columns and units"
+)
 
 
 class _Site:
@@ -41,82 +45,100 @@ class _Site:
         self.temperature_c: dict[int, float] = {}
 
 
-def read_weather_csv(file: Path, assumed_temperature_c: float | None = None) -> SiteWeather:
-    """Return the weather of a CSV file; raise WeatherFileError with file, line, column, problem and remedy."""
+def read_weather_csv(
+    file: Path,
+    assumed_temperature_c: float | None = None,
+    clock: SiteClock = STANDARD_CLOCK,
+    gaps: Gaps = REFUSED,
+) -> SiteWeather:
+    """Return the weather of a CSV file; raise WeatherFileError with file, line, column, problem and remedy.
+
+    Times without an offset are standard time of `clock`; `gaps` says how longer gaps are filled.
+    """
+    table = _table(file)
     sites: dict[str, _Site] = {}
-    for line, row in _rows(file):
-        time_ms = _time_ms(file, line, row["time"])
-        latitude = _required(file, line, "latitude", row)
-        longitude = _required(file, line, "longitude", row)
-        name = row.get("station") or f"{latitude},{longitude}"
+    for row in table.rows():
+        time_ms = _time_ms(table, row, clock)
+        latitude = _required(table, row, "latitude")
+        longitude = _required(table, row, "longitude")
+        name = row.cells.get("station") or f"{latitude},{longitude}"
         site = sites.setdefault(name, _Site(latitude, longitude))
         if (site.latitude, site.longitude) != (latitude, longitude):
             remedy = f"keep {site.latitude},{site.longitude} or name another station"
-            raise WeatherFileError(file, line, "latitude", f"station {name!r} has moved", remedy)
+            raise WeatherFileError(file, row.line, "latitude", f"station {name!r} has moved", remedy)
         if time_ms in site.times_ms:
-            problem = f"{row['time']} occurs twice for station {name}"
-            raise WeatherFileError(file, line, "time", problem, "remove one row")
+            raise _repeated(table, row, name, clock)
         site.times_ms.add(time_ms)
         for column, values in (("wind_speed_mps", site.wind_mps), ("temperature_c", site.temperature_c)):
-            value = _number(file, line, column, row[column])
+            value = _number(table, row, column)
             if value is not None:
                 values[time_ms] = value
     if not sites:
         raise WeatherFileError(file, None, None, "no row below the header", "add at least one")
     series = [
-        SiteSeries(name, site.latitude, site.longitude, Series(site.wind_mps), Series(site.temperature_c))
+        SiteSeries(
+            name, site.latitude, site.longitude, Series(site.wind_mps, gaps), Series(site.temperature_c, gaps)
+        )
         for name, site in sites.items()
     ]
-    return SiteWeather(series, assumed_temperature_c)
+    return SiteWeather(series, assumed_temperature_c, clock)
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and stripped cells of every row."""
+def _table(file: Path) -> Table:
+    """Return the file as a table that has all columns."""
+    from gridfleet.devices.weather.formats.detection import detected
+
+    text = read_text(file)
+    if not text.strip():
+        raise WeatherFileError(file, 1, None, f"no column {', '.join(COLUMNS)}", _HEADER_REMEDY)
+    found = detected(text)
+    if found is not None:
+        remedy = f"convert it with `gridfleet weather import {file} --out weather.csv`"
+        raise WeatherFileError(file, 1, None, f"this is {found.title}, not the columns of GridFleet", remedy)
+    table = table_of(file, text)
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise WeatherFileError(file, 1, None, f"no column {', '.join(missing)}", _HEADER_REMEDY)
+    return table
+
+
+def _repeated(table: Table, row: Row, station: str, clock: SiteClock) -> WeatherFileError:
+    """Return the error for a second row of a station and time: often an hour that the legal clock shows twice."""
+    written = row.cells["time"]
+    problem = f"{written} occurs twice for station {station}"
+    if datetime.fromisoformat(written).tzinfo is not None:
+        return WeatherFileError(table.file, row.line, "time", problem, "remove one row")
+    problem += f"; a time without an offset is {clock.name}, all year"
+    remedy = (
+        "if the times are those of the legal clock, write the offset, e.g. 2025-10-26T02:00+02:00, or convert"
+        " the file with `gridfleet weather import --time-zone Europe/Berlin`; else remove one row"
+    )
+    return WeatherFileError(table.file, row.line, "time", problem, remedy)
+
+
+def _time_ms(table: Table, row: Row, clock: SiteClock) -> int:
+    text = row.cells["time"]
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="", skipinitialspace=True)
-            header = [name.strip() for name in reader.fieldnames or ()]
-            missing = [name for name in COLUMNS if name not in header]
-            if missing:
-                remedy = f"the first line must name {', '.join(COLUMNS)} (and may name station)"
-                raise WeatherFileError(file, 1, None, f"no column {', '.join(missing)}", remedy)
-            reader.fieldnames = header
-            for row in reader:
-                yield reader.line_num, {name: row[name].strip() for name in header}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        remedy = "give a readable CSV file in UTF-8"
-        raise WeatherFileError(file, None, None, f"cannot be read ({error_reason(error)})", remedy) from error
-
-
-def _time_ms(file: Path, line: int, text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return clock.simulated_ms(datetime.fromisoformat(text))
+    except (ValueError, OverflowError) as error:
         remedy = "write it like 2025-01-31T13:45 or 2025-01-31T12:45Z"
-        raise WeatherFileError(file, line, "time", f"{text!r} is not an ISO 8601 time", remedy) from error
-    if moment.tzinfo is None:
-        return (moment.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
-    return (moment - _EPOCH) // _MILLISECOND + STANDARD_TIME_AHEAD_OF_UTC_MS
+        raise WeatherFileError(
+            table.file, row.line, "time", f"{text!r} is not an ISO 8601 time", remedy
+        ) from error
 
 
-def _required(file: Path, line: int, column: str, row: dict[str, str]) -> float:
-    value = _number(file, line, column, row[column])
+def _required(table: Table, row: Row, column: str) -> float:
+    value = _number(table, row, column)
     if value is None:
-        raise WeatherFileError(file, line, column, "is empty", "write degrees with a decimal point")
+        raise WeatherFileError(table.file, row.line, column, "is empty", "write degrees with a decimal point")
     return value
 
 
-def _number(file: Path, line: int, column: str, text: str) -> float | None:
+def _number(table: Table, row: Row, column: str) -> float | None:
     """Return the number of a cell, None where it is empty; raise WeatherFileError if it is out of range."""
-    if not text:
-        return None
     low, high = _LIMITS[column]
-    try:
-        value = float(text)
-    except ValueError as error:
-        remedy = "write a number with a decimal point, or leave it empty"
-        raise WeatherFileError(file, line, column, f"{text!r} is not a number", remedy) from error
-    if not (isfinite(value) and low <= value <= high):
+    value = number_of(table, row, column)
+    if value is not None and not low <= value <= high:
         remedy = f"allowed is {low:g} to {high:g}, or empty"
-        raise WeatherFileError(file, line, column, f"{text} is out of range", remedy)
+        raise WeatherFileError(table.file, row.line, column, f"{row.cells[column]} is out of range", remedy)
     return value

@@ -4,8 +4,9 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from gridfleet.devices.config.scenario import Change, Scenario, load
-from gridfleet.devices.runtime.fleet import Fleet, weather_of
+from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.trust.liars.lying_devices import parse_liars
+from gridfleet.devices.weather.of_scenario import weather_of
 from gridfleet.provisioning.cli.arguments import MAX_SEED
 from gridfleet.provisioning.cli.exit_codes import CommandError
 

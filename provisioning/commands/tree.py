@@ -8,7 +8,7 @@ from gridfleet.provisioning.commands.containers import compose, kubernetes
 from gridfleet.provisioning.commands.devices import bundle, device, doctor, enrol, flash, revoke, upgrade
 from gridfleet.provisioning.commands.live import console, set_control, trust, watch
 from gridfleet.provisioning.commands.runs import compare, replay, report, run, simulate, sweep
-from gridfleet.provisioning.commands.scenarios import check, list_scenarios, show
+from gridfleet.provisioning.commands.scenarios import check, import_weather, list_scenarios, show
 from gridfleet.provisioning.commands.services import broker_check, grafana, health, influx
 from gridfleet.provisioning.commands.site import (
     broker,
@@ -42,6 +42,13 @@ SCENARIO: Final = Group(
         command_of("show", show),
         command_of("check", check),
     ),
+)
+WEATHER: Final = Group(
+    "weather",
+    "convert weather files",
+    "A scenario reads wind and temperature from a CSV file, or from archives of DWD.\n"
+    "docs/how-to/studies/real-weather.md describes both.",
+    (command_of("import", import_weather),),
 )
 SITE: Final = Group(
     "site",
@@ -127,7 +134,7 @@ TREE: Final = (
             command_of("console", console),
         ),
     ),
-    Section("scenarios, sites, devices", (SCENARIO, SITE, DEVICE)),
+    Section("scenarios, sites, devices", (SCENARIO, WEATHER, SITE, DEVICE)),
     Section("deployment and services", (DEPLOY, BROKER, INFLUX, GRAFANA, command_of("health", health))),
     Section("shell", (command_of("completion", completion),)),
 )

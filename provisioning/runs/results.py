@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, error_reason
-from gridfleet.broker.protocol.units import ueur
+from gridfleet.broker.protocol.units import TICK_MS, ueur
+from gridfleet.dashboards.recording.events import WEATHER_GAP
 from gridfleet.dashboards.recording.recording import STORE, Recording
-from gridfleet.dashboards.store.rows import CellArea, RunFacts
+from gridfleet.dashboards.store.rows import CellArea, EventRow, RunFacts
 from gridfleet.dashboards.telemetry.collector import Sink
 from gridfleet.devices.config.scenario import Scenario
 from gridfleet.devices.market.clearing_rule import Specification
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
 from gridfleet.devices.plugins import PluginError
 from gridfleet.devices.runtime.fleet import cells_of
+from gridfleet.devices.weather.of_scenario import filled_gaps
 from gridfleet.provisioning.cli.exit_codes import CommandError
 from gridfleet.provisioning.cli.version import product_version
 from gridfleet.provisioning.runs.live_run import BROKER_FILE
@@ -47,9 +49,14 @@ def open_recording(
     path = None if trace is None else _writable_file(trace, force=force)
     if directory is not None:
         clear_results(directory)
+    notes = [
+        EventRow(gap.tick, scenario.start_ms + gap.tick * TICK_MS, WEATHER_GAP, gap.subject, gap.text)
+        for gap in filled_gaps(scenario)
+    ]
     return Recording(
         directory,
         facts_of(scenario),
+        notes=notes,
         trace=path,
         site=scenario.site,
         exact=exact,

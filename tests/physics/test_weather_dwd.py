@@ -134,7 +134,7 @@ def test_where_files_overlap_the_later_one_counts(tmp_path: Path) -> None:
     ("text", "line", "part"),
     [
         ("", 1, "give a produkt_zehn_min_ff_"),
-        ("STATIONS_ID;MESS_DATUM;QN_3;   F;   D;eor\n", 1, "the header is not"),
+        ("STATIONS_ID;MESS_DATUM;QN_3;   X;   D;eor\n", 1, "the header is not"),
         (WIND_HEADER + "\n", None, "holds 0 stations"),
         (WIND_HEADER + "\n2932;20250131;3; 3.0;250;eor\n", 2, "is not a row of STATIONS_ID"),
         (

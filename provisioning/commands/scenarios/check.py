@@ -9,7 +9,8 @@ from gridfleet.provisioning.cli.exit_codes import ExitCode
 HELP: Final = "check a scenario file without running it"
 DESCRIPTION: Final = (
     "Check a scenario file, and the weather files it names, without running it. Every mistake is reported with its\n"
-    "line, key and what is allowed; a valid file is summarised in one line."
+    "line, key and what is allowed; a valid file is summarised in one line, with a line for each station of its\n"
+    "weather files: how often it has a value, how much of the run it covers, and its longest hole."
 )
 EXAMPLES: Final = ("gridfleet scenario check storm",)
 
@@ -20,9 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print one line for a valid scenario; raise ScenarioError for mistakes in it."""
+    """Print a line for a valid scenario and one for each station; raise ScenarioError for mistakes in it."""
+    from gridfleet.devices.weather.of_scenario import coverage_texts
     from gridfleet.provisioning.runs.scenario_summary import checked_scenario, devices_text
 
     scenario = checked_scenario(arguments.scenario)
     print(f"{scenario.name} is valid: {scenario.ticks} ticks · {devices_text(scenario)}")
+    for line in coverage_texts(scenario):
+        print(f"  {line}")
     return ExitCode.SUCCESS
