@@ -1,9 +1,10 @@
 """The clock of a site: publishes ticks and phases, and applies the operators' controls.
 
 The clock's own time is real milliseconds (virtual ones in the simulation); simulated time follows from tick and phase.
-In lock-step a phase ends when every online device is ready or its deadline has passed, else after its share of the
-tick. A pause, a new speed or a new mode takes effect at once, every other setting with the next phase. A restarted
-clock resumes from its own retained tick (`resume_from`).
+In lock-step a phase ends when every online device is ready or its deadline has passed, and not before its share of the
+least duration of a tick, so that people can watch; else after its share of the tick. A pause, a new speed or a new mode
+takes effect at once, every other setting with the next phase. A restarted clock resumes from its own retained tick
+(`resume_from`).
 
 Its parts: `Schedule` (the current phase), `Pace` (mode, speed and pause), `LockStep` (which devices it waits for),
 `SettingsPlan` and `ControlRevisions`.
@@ -50,6 +51,7 @@ class Clock(Agent):
     __slots__ = (
         "_controls",
         "_facts",
+        "_not_before_ms",
         "_registrations",
         "_settings_plan",
         "epoch",
@@ -71,6 +73,7 @@ class Clock(Agent):
         ticks: int,
         mode: Mode,
         seconds_per_tick: float = TICK_MS / 1000,
+        least_seconds_per_tick: float = 0.0,
         settings: Settings,
         events: tuple[Event, ...] = (),
         neighbours: bool = False,
@@ -82,6 +85,8 @@ class Clock(Agent):
     ) -> None:
         """`start_ms` is the simulated time of tick 0; `neighbours` says whether the site has more than one cell.
 
+        `seconds_per_tick` is the speed of scaled time; in lock-step a tick takes at least `least_seconds_per_tick`.
+
         `expected` are the devices that lock-step waits for from the beginning; `epoch` numbers the runs of a site.
         `registrations` is the site's register by device or prefix.
         """
@@ -92,7 +97,9 @@ class Clock(Agent):
         self._settings_plan = SettingsPlan(settings, events)
         self._controls = ControlRevisions()
         self.lockstep = LockStep(expected, lockstep_deadline_ms)
-        self.pace = Pace(mode, seconds_per_tick)
+        self.pace = Pace(mode, seconds_per_tick, least_seconds_per_tick)
+        self._not_before_ms = 0
+        """Lock-step begins no phase before this real time."""
         self.epoch = epoch
         self.resumptions = 0
         """How many clocks have resumed this run, this one included."""
@@ -157,6 +164,7 @@ class Clock(Agent):
             return NOTHING
         self.tick_message = replace(
             self.tick_message,
+            mode=self.pace.mode,
             paused=self.pace.paused,
             seconds_per_tick=self.pace.tick_duration_s,
             revision=self._controls.revision,
@@ -216,6 +224,8 @@ class Clock(Agent):
         """Plan the end of the phase: by its share of the tick, or by the deadline of lock-step."""
         if self.pace.mode is Mode.LOCKSTEP:
             self.event_ms = self.lockstep.begin_phase(self.tick, self.schedule.phase, now_ms)
+            least_ms = self.pace.least_duration_ms(self.schedule.phase_ends_ms - self.simulated_ms)
+            self._not_before_ms = now_ms + least_ms
         else:
             self.event_ms = now_ms + self.pace.duration_ms(self.schedule.phase_ends_ms - self.simulated_ms)
 
@@ -227,6 +237,9 @@ class Clock(Agent):
             return NOTHING
         granted = self.lockstep.grant(self.schedule.phase_ends_ms, now_ms)
         if granted is None:
+            if now_ms < self._not_before_ms:
+                self.event_ms = self._not_before_ms
+                return NOTHING
             return self._begin_next_phase(now_ms)
         device, wake_ms, self.event_ms = granted
         return [(device, Grant(self.tick, wake_ms))]
@@ -287,9 +300,7 @@ class Clock(Agent):
         elif name == "ticks":
             self.schedule.ticks = max(whole_number(value), self.tick + 1)
         elif name == "mode":
-            self.pace.mode = Mode(str(value))
-            if self.tick >= 0 and not self.pace.paused:
-                self._plan_phase_end(now_ms)
+            return self._set_mode(Mode(str(value)), now_ms)
         elif name == "seconds_per_tick":
             return self._set_seconds_per_tick(value, now_ms)
         elif name == "storm":
@@ -307,11 +318,27 @@ class Clock(Agent):
         self.pace.steps_left = None
         return self._resume(now_ms)
 
+    def _set_mode(self, mode: Mode, now_ms: int) -> Out:
+        """Change how time passes; the tick is published again, because a device follows the mode of the last one.
+
+        Without that, lock-step would wait for devices that do not know that they are waited for.
+        """
+        if mode is self.pace.mode:
+            self.pace.least_s = 0.0
+            return NOTHING
+        self.pace.set_mode(mode)
+        if self.tick < 0:
+            return NOTHING
+        self._plan_phase_end(now_ms)
+        if self.pace.paused:
+            self._stop_phase(now_ms)
+        return self.republish_tick()
+
     def _set_seconds_per_tick(self, value: Value, now_ms: int) -> Out:
         """Change the speed of scaled time, also for what is left of the current phase."""
         factor = self.pace.set_seconds_per_tick(value)
         if self.pace.mode is not Mode.SCALED:
-            return NOTHING
+            return NOTHING  # in lock-step it is the least duration, from the next phase on
         if self.event_ms is not None:
             self.event_ms = now_ms + round(max(self.event_ms - now_ms, 0) * factor)
         return self.republish_tick()

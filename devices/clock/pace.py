@@ -9,10 +9,12 @@ from gridfleet.devices.clock.settings import Value
 class Pace:
     """Mode, speed and pause of a run; every time is in real milliseconds, unless its name says otherwise."""
 
-    __slots__ = ("_left_ms", "mode", "paused", "seconds_per_tick", "steps_left")
+    __slots__ = ("_left_ms", "least_s", "mode", "paused", "seconds_per_tick", "steps_left")
 
-    def __init__(self, mode: Mode, seconds_per_tick: float) -> None:
+    def __init__(self, mode: Mode, seconds_per_tick: float, least_s: float = 0.0) -> None:
         self.mode = mode
+        self.least_s = least_s
+        """The least real seconds that a tick takes in lock-step; 0 for as fast as all devices are ready."""
         self.seconds_per_tick = seconds_per_tick
         """The speed of scaled time; the other modes ignore it."""
         self.paused = False
@@ -30,6 +32,15 @@ class Pace:
     def duration_ms(self, simulated_ms: int) -> int:
         """Return the real duration of a simulated one."""
         return round(simulated_ms * self.tick_duration_s * 1000 / TICK_MS)
+
+    def least_duration_ms(self, simulated_ms: int) -> int:
+        """Return the least real duration of a simulated one in lock-step."""
+        return round(simulated_ms * self.least_s * 1000 / TICK_MS)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change the mode; lock-step that an operator asks for is as fast as all devices are ready."""
+        self.mode = mode
+        self.least_s = 0.0
 
     def resume_from(self, tick: Tick) -> None:
         """Take over the pace of a retained tick."""
@@ -69,6 +80,8 @@ class Pace:
             )
         factor = value / self.seconds_per_tick
         self.seconds_per_tick = float(value)
+        if self.least_s:
+            self.least_s = float(value)
         if self.mode is not Mode.SCALED:
             return 1.0
         self._left_ms = round(self._left_ms * factor)

@@ -134,8 +134,11 @@ class Fleet:
         seconds_per_tick: float = TICK_MS / 1000,
         ticks: int | None = None,
         epoch: int = 0,
+        least_seconds_per_tick: float = 0.0,
     ) -> Clock:
         """Build the clock; `ticks` overrides the scenario's, `epoch` numbers the run.
+
+        In lock-step a tick takes at least `least_seconds_per_tick`.
 
         Raises LiarError for a device that begins to lie after the run.
         """
@@ -160,6 +163,7 @@ class Fleet:
             ticks=ticks,
             mode=mode,
             seconds_per_tick=seconds_per_tick,
+            least_seconds_per_tick=least_seconds_per_tick,
             settings=Settings(**scenario.settings.model_dump()),
             events=events,
             neighbours=len(self.cells) > 1,

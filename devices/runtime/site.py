@@ -39,6 +39,7 @@ class SiteRun:
         *,
         mode: Mode = Mode.LOCKSTEP,
         seconds_per_tick: float = TICK_MS / 1000,
+        least_seconds_per_tick: float = 0.0,
         ticks: int | None = None,
         receivers: Sequence[MessageReceiver] = (),
         credentials: Credentials = ADDRESS_CREDENTIALS,
@@ -48,12 +49,15 @@ class SiteRun:
     ) -> None:
         """Prepare a run.
 
+        In lock-step a tick takes at least `least_seconds_per_tick`, so that people can watch; the results are the same.
         `receivers` are called with every message; `on_gap` is called when they may have missed one. `judge` is asked
         once a phase for suspensions by the run's auditor, which the listener publishes. `discoverable` publishes every
         device to Home Assistant.
         """
         self.fleet = fleet
-        self.clock: Clock = fleet.clock(mode, seconds_per_tick, ticks, epoch=new_epoch())
+        self.clock: Clock = fleet.clock(
+            mode, seconds_per_tick, ticks, epoch=new_epoch(), least_seconds_per_tick=least_seconds_per_tick
+        )
         self._address = address
         self._receivers = (self._note_end, *receivers)
         self._credentials = credentials

@@ -3,6 +3,7 @@
 import pytest
 
 from gridfleet.broker.brokers.embedded import EmbeddedBroker
+from gridfleet.broker.protocol.messages import Mode
 from gridfleet.provisioning.cli.exit_codes import CommandError, ExitCode
 from gridfleet.provisioning.cli.main import main
 from gridfleet.provisioning.clients import control_client, site_client
@@ -35,6 +36,20 @@ def test_pause_step_and_resume(running: Running, broker: EmbeddedBroker) -> None
     wait_until(lambda: running.tick and running.tick.paused and running.tick.tick == held + 2)
     assert main(["set", "paused=off", "--broker", broker.url]) == ExitCode.SUCCESS
     wait_until(lambda: running.tick and running.tick.tick > held + 2)
+
+
+def test_from_scaled_time_to_lockstep_and_back_nobody_is_late(
+    running: Running, broker: EmbeddedBroker
+) -> None:
+    """Lock-step waited for devices that still ran in scaled time: until its deadline, and then all were late."""
+    clock = running.site.clock
+    for mode in (Mode.LOCKSTEP, Mode.SCALED, Mode.LOCKSTEP):
+        assert main(["set", f"mode={mode}", "--broker", broker.url]) == ExitCode.SUCCESS
+        changed = clock.tick
+        wait_until(lambda at=changed: running.now.tick > at + 2)
+        assert running.now.mode is mode
+        assert running.now.absent == ()
+    assert clock.lockstep.late_phases == 0
 
 
 def test_a_value_that_the_clock_refuses_ends_with_1(

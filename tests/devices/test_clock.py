@@ -287,6 +287,38 @@ def test_the_mode_changes_while_it_runs() -> None:
     assert again.clock.lockstep.late_phases == 0
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_devices_learn_at_once_that_lockstep_waits_for_them(paused: bool) -> None:
+    run = Run(Mode.SCALED, seconds_per_tick=9.0)
+    run.comes_online("a").begin().wait(100).unread.clear()
+    if paused:
+        run.control("paused", value=True).unread.clear()
+    run.control("mode", "lockstep")
+    again = run.expect("", Tick)
+    assert (again.tick, again.phase, again.mode, again.seconds_per_tick) == (0, Phase.BID, Mode.LOCKSTEP, 0)
+    run.expect("clock", ClockState)
+    run.ready("a", Phase.BID)
+    if paused:
+        run.expect_nothing()
+        run.control("paused", value=False).expect("", Tick)
+    run.expect_phase(0, Phase.TRADE)
+    assert run.clock.lockstep.late_phases == 0
+
+
+def test_a_slower_lockstep_waits_for_devices_and_for_its_least_duration() -> None:
+    run = Run(Mode.LOCKSTEP, ticks=2, expected=frozenset({"a"}), least_seconds_per_tick=9.0).begin()
+    run.expect_phase(0, Phase.BID)
+    run.ready("a", Phase.BID).wait(2_999).expect_nothing()
+    run.wait(1).expect_phase(0, Phase.TRADE)  # the bid phase is a third of a tick
+    run.wait(5_000).expect_nothing()  # a is awaited
+    run.ready("a", Phase.TRADE).expect_phase(0, Phase.IMPORT)
+    run.control("mode", "lockstep").expect("clock", ClockState)  # as fast as possible
+    run.ready("a", Phase.IMPORT).expect_nothing()
+    run.wait(2_400).expect_phase(0, Phase.SETTLE)
+    run.ready("a", Phase.SETTLE).expect_phase(1, Phase.BID)
+    assert run.clock.lockstep.late_phases == 0
+
+
 # --- controls --------------------------------------------------------------------------------------------
 
 
