@@ -4,7 +4,9 @@ import './style.css';
 import type { FromWorker, Login, ToWorker } from './connection';
 import { plain } from './format';
 import { controlTopic, topicFilters, type Publication } from './model/decoder';
+import { Alarms } from './model/alarms';
 import { Site } from './model/site';
+import { Drill, statusOf } from './model/status';
 import { Card, headline } from './view/card';
 import { Charts } from './view/charts';
 import { Controls } from './view/controls';
@@ -13,7 +15,9 @@ import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';
 import { MarketView } from './view/market';
 import { Now } from './view/header/now';
-import { put, showBadge, showFound, showLog } from './view/panels';
+import { AlarmBar } from './view/header/alarm-bar';
+import { showStatus } from './view/header/status-badge';
+import { put, showFound, showLog } from './view/panels';
 import { bindTheme, themeNow } from './view/theme';
 
 interface Config {
@@ -66,6 +70,14 @@ function start(config: Config): void {
   });
   const card = new Card(site, controls);
   const head = new Now();
+  const drill = new Drill();
+  const alarms = new Alarms(site);
+  const alarmBar = new AlarmBar(alarms, site.name, (words) => {
+    const field = get<HTMLInputElement>('find');
+    field.value = words;
+    field.dispatchEvent(new Event('input'));
+    field.focus();
+  });
   const select = (id: string | null, announce = true): void => {
     map.selected = id;
     const device = id ? site.devices.get(id) : undefined;
@@ -150,7 +162,11 @@ function start(config: Config): void {
     put('site', site.name);
     put('title', site.facts?.title ?? '');
     head.show(site);
-    moving = showBadge(site, online, site.run.stale(now), now);
+    drill.update(site.run, now);
+    const status = statusOf(site, online, drill, now);
+    moving = status.live;
+    showStatus(status, site.name);
+    alarmBar.update(online ? alarms.update(now, drill) : []);
     showLog(site.log);
     controls.update(now, online);
     card.update(map.selected, palette);

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +19,14 @@ from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.mqtt.client_options import ADDRESS_CREDENTIALS, Credentials
 from gridfleet.broker.protocol.messages import ClockState, Control, Message, Mode, Tick
 from gridfleet.dashboards.audit import Auditor
+from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from gridfleet.dashboards.recording.recorder import Recorder
 from gridfleet.dashboards.store.database import Store
 from gridfleet.dashboards.store.rows import EventRow, ReservationRow, TickRow, TradeRow, VehicleRow
 from gridfleet.devices.config.scenario import load
 from gridfleet.devices.runtime.fleet import Fleet
 from gridfleet.devices.runtime.site import SiteRun
+from tests.console.made_site import SITE, MadeSite
 from tests.waiting import PATIENCE_S, wait_until
 
 SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "console"
@@ -205,3 +208,19 @@ def browser(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
         yield page
     finally:
         page.close()
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[tuple[MadeSite, str]]:
+    """A site of messages, and the address of its page."""
+    with EmbeddedBroker() as broker:
+        config = ConsoleConfig(BrokerAddress.parse(broker.url), SITE)
+        with MadeSite(broker.url) as site, ConsoleServer(config) as server:
+            yield site, server.url
+
+
+@pytest.fixture(scope="module")
+def window(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
+    """A browser for the tests of a module."""
+    with closing(Browser(chromium_program)) as browser:
+        yield browser

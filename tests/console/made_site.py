@@ -70,6 +70,8 @@ class MadeSite:
         self._loop = MqttLoop(BrokerAddress.parse(url), schema=SCHEMA)
         self.seconds_per_tick = seconds_per_tick
         self.mode = mode
+        self.now = 3
+        """The tick that runs."""
 
     def __enter__(self) -> Self:
         self._loop.__enter__()
@@ -128,6 +130,12 @@ class MadeSite:
             "clock",
             Tick(number, phase, start, start + TICK_MS // 4, self.mode, self.seconds_per_tick, **fields),
         )
+
+    def advance(self, **changes: Any) -> None:  # noqa: ANN401 - any field of Tick
+        """All devices report the tick that runs, and the next one begins."""
+        self.accounts(self.now)
+        self.now += 1
+        self.tick(self.now, **changes)
 
     def account(self, device: str, tick: int, *, kind: str = "", **changes: Any) -> None:  # noqa: ANN401 - any field
         """Publish a device's account of a tick; `changes` are fields of it."""

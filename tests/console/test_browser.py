@@ -83,13 +83,6 @@ def fleet() -> Iterator[tuple[str, str]]:
         yield broker.url, server.url
 
 
-@pytest.fixture(scope="module")
-def window(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
-    """A browser for these tests."""
-    with closing(Browser(chromium_program)) as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(window: Browser, fleet: tuple[str, str]) -> Browser:
     window.do("open", url=fleet[1])
@@ -340,14 +333,14 @@ def test_retained_messages_of_a_stopped_fleet_are_never_live(
         for scope, message in retained:
             publish(scope, message)
         browser.do("open", url=server.url)
-        browser.wait(f"{badge} === 'connected, waiting for the next phase'")
+        browser.wait(f"{badge} === 'Connected, waiting for the next phase'")
         assert browser.text("#now-tick") == "8 of 13"
-        browser.wait(f"/^outdated: no tick for/.test({badge})")
+        browser.wait(f"/^Outdated: no tick for/.test({badge})")
         assert browser.do("eval", code="document.body.classList.contains('stale')") is True
         publish("", replace(tick, phase=Phase.IMPORT, simulated_ms=6_600_000))
         browser.wait(LIVE)
         publish("site/clock", replace(clock, online=False))
-        browser.wait(f"{badge} === 'outdated: the clock is offline'")
+        browser.wait(f"{badge} === 'Outdated: the clock is offline'")
         assert "The clock is offline" in browser.text("#log")
 
 
@@ -399,9 +392,9 @@ def test_a_killed_broker_shows_a_banner_until_it_runs_again(browser: Browser) ->
         os.kill(first.pid, signal.SIGKILL)
         browser.wait("!document.querySelector('#banner').hidden")
         assert "Reconnecting" in browser.text("#banner")
-        browser.wait("document.querySelector('#live').textContent.trim() === 'not connected'")
+        browser.wait("document.querySelector('#live').textContent.trim() === 'Not connected'")
         browser.wait("document.body.classList.contains('stale')")
-        browser.wait("document.title === 'not connected · germany – GridFleet'")
+        browser.wait("document.title === 'Not connected · germany – GridFleet'")
         browser.wait("document.querySelector('#run-controls').disabled")
         first.close()
         held = running.now.tick

@@ -1,23 +1,16 @@
 """The head of the live page: the energy balance in words, the flow bar, and that nothing of it is ever cut off."""
 
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
-from gridfleet.broker.address import BrokerAddress
-from gridfleet.broker.brokers.embedded import EmbeddedBroker
 from gridfleet.broker.protocol.messages import Phase
-from gridfleet.dashboards.console.server import ConsoleConfig, ConsoleServer
 from tests.console.conftest import LIVE, Browser
-from tests.console.made_site import SITE, MadeSite
+from tests.console.made_site import MadeSite
 
 pytestmark = [pytest.mark.chromium, pytest.mark.node]
 
 CLIPPED = """
 [...document.querySelectorAll('.top *, #now *')].filter((each) => {
-  if (each.closest('.sr, svg, .flow-bar, [hidden]') || !each.getClientRects().length) return false;
+  if (each.closest('.sr, svg, .flow-bar, [hidden]') || !each.checkVisibility()) return false;
   const hides = getComputedStyle(each).overflowX !== 'visible' && each.scrollWidth > each.clientWidth + 1;
   const box = each.getBoundingClientRect();
   return hides || box.right > innerWidth + 1 || box.left < -1;
@@ -29,23 +22,9 @@ SCREENS = [(320, 1), (390, 1), (768, 1), (1440, 1), (2560, 1), (320, 2), (390, 2
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[tuple[MadeSite, str]]:
-    with EmbeddedBroker() as broker:
-        config = ConsoleConfig(BrokerAddress.parse(broker.url), SITE)
-        with MadeSite(broker.url) as site, ConsoleServer(config) as server:
-            yield site, server.url
-
-
-@pytest.fixture(scope="module")
-def window(node_modules: Path, chromium_program: Path) -> Iterator[Browser]:
-    with closing(Browser(chromium_program)) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def page(town: tuple[MadeSite, str], window: Browser) -> Browser:
+def page(made: tuple[MadeSite, str], window: Browser) -> Browser:
     """The page at a tick with a shortfall: 40 kW of wind, 60 kW wanted, 16 kW from the reactor, 4 kW for nobody."""
-    site, url = town
+    site, url = made
     site.tick(3)
     window.do("open", url=url)
     window.wait("document.querySelector('#now-devices').textContent === '7 of 7'")

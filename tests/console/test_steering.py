@@ -207,7 +207,7 @@ def time(page: OperatorPage) -> None:
     wait_until(lambda: page.running.now.seconds_per_tick == 0.3)
     page.click("#pause")
     wait_until(lambda: page.running.now.paused)
-    page.browser.wait("document.querySelector('#live').textContent === 'paused'")
+    page.browser.wait("document.querySelector('#live').textContent === 'Paused'")
     held = page.running.now.tick
     page.click("#step")
     wait_until(lambda: page.running.now.paused and page.running.now.tick == held + 1)
@@ -226,7 +226,7 @@ def end(page: OperatorPage) -> int:
     """Set the last tick; the run ends there. Return it."""
     last = page.running.now.tick + 4
     page.browser.do("fill", selector="#ticks", value=str(last + 1))
-    page.browser.wait("document.querySelector('#live').textContent === 'run ended'")
+    page.browser.wait("document.querySelector('#live').textContent === 'Run ended'")
     assert page.running.clock is not None
     assert (page.running.clock.status, page.running.clock.ticks) == ("finished", last + 1)
     page.running.stop()

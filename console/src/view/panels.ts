@@ -1,8 +1,9 @@
-// The status badge, the event log and the list of devices found.
+// The event log and the list of devices found.
 
-import { clockText, plain } from '../format';
+import { clockText } from '../format';
 import { headline } from './card';
 import { ROLE_NAME } from './roles';
+import { isShort } from '../model/devices';
 import type { EventLog } from '../model/event-log';
 import type { Site } from '../model/site';
 
@@ -13,30 +14,6 @@ const MAX_FOUND = 40;
 export function put(id: string, text: string): void {
   const holder = get(id);
   if (holder.textContent !== text) holder.textContent = text;
-}
-
-/** Show how fresh the page is; return whether it is live. */
-export function showBadge(site: Site, online: boolean, stale: boolean, nowMs: number): boolean {
-  const badge = get('live');
-  const [state, text] = !online
-    ? ['off', 'not connected']
-    : !site.tick
-      ? ['wait', 'connected, no tick yet']
-      : stale
-        ? ['stale', site.run.clockOnline ? `outdated: no tick for ${plain((nowMs - site.run.tickAt) / 1000)} s` : 'outdated: the clock is offline']
-        : site.run.finished
-          ? ['paused', 'run ended']
-          : site.tick.paused
-            ? ['paused', 'paused']
-            : site.run.liveTickSeen
-              ? ['live', 'live']
-              : ['wait', 'connected, waiting for the next phase'];
-  badge.dataset['state'] = state;
-  put('live', text);
-  document.body.classList.toggle('stale', !online || stale);
-  const title = `${state === 'live' ? '' : `${text} · `}${site.name} – GridFleet`;
-  if (document.title !== title) document.title = title;
-  return state === 'live';
 }
 
 let logged = 0;
@@ -79,8 +56,10 @@ export function showFound(site: Site, query: string, select: (id: string) => voi
   const rows: HTMLElement[] = [];
   for (const device of site.devices.all.values()) {
     const source = device.state ? (device.state.measured ? 'measured' : 'simulated') : '';
-    const text = `${device.id} ${device.label} ${device.kind} ${ROLE_NAME[device.role]} ${device.cell} ${device.state?.status ?? ''} ${source} ${device.online ? '' : 'offline'}`;
-    if (!text.toLowerCase().includes(wanted)) continue;
+    const words = [device.id, device.label, device.kind, ROLE_NAME[device.role], device.cell, device.state?.status, source, device.online ? '' : 'offline'];
+    if (isShort(device.state)) words.push('not served');
+    if (site.suspensionOf(device.id)) words.push('suspended');
+    if (!words.join(' ').toLowerCase().includes(wanted)) continue;
     const row = document.createElement('li');
     const button = document.createElement('button');
     button.type = 'button';
