@@ -59,5 +59,17 @@ class PayloadError(GridFleetError, ValueError):
         self.detail = detail
 
 
+class OutdatedError(PayloadError):
+    """A message that is overtaken by what was received before it: not false, and of no concern any more."""
+
+
+class FormerRunError(OutdatedError):
+    """A message of a run that is over."""
+
+    def __init__(self, message_type: str, epoch: int, present: int) -> None:
+        super().__init__(message_type, "former run", f"of run {epoch}, while run {present} is in progress")
+        self.epoch = epoch
+
+
 class BrokerError(GridFleetError, ConnectionError):
     """The broker cannot be started or reached, or refuses a client."""

@@ -1,12 +1,18 @@
 """The JSON schemas of message payloads, with descriptions taken from the source of the message classes."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from gridfleet.broker.asyncapi.field_docs import field_docs
 from gridfleet.broker.protocol import messages
+from gridfleet.broker.protocol.codec import TIED_TO_RUN
 from gridfleet.broker.protocol.topics import MessageType
+
+EPOCH_TEXT: Final = (
+    "The run that the message is tied to: receivers drop what states a lower one than the clock's tick."
+)
+_EPOCH: Final = TypeAdapter(messages.TickNumber).json_schema()
 
 
 def payload_schemas(message_type: MessageType) -> dict[str, Any]:
@@ -43,4 +49,6 @@ def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     for field, inner in schema.get("properties", {}).items():
         if field in texts:
             inner["description"] = texts[field]
+    if "properties" in schema and getattr(getattr(messages, name), "TYPE", "") in TIED_TO_RUN:
+        schema["properties"]["epoch"] = {**_EPOCH, "description": EPOCH_TEXT}
     return schema

@@ -4,6 +4,7 @@ One definition serves both: our own code makes message dataclasses directly, wit
 from bytes and checks every bound. The codec table in `docs/benchmarks.md` gives the measurement behind this.
 """
 
+import re
 from functools import cache
 from typing import Any, Final
 
@@ -20,6 +21,17 @@ SCHEMA: Final = "2"
 misread or refuse: a field that is added, too, because payloads are strict."""
 MAX_PAYLOAD: Final = payload_size.MAX_PAYLOAD
 """The largest payload in bytes that is decoded; most message types have a lower limit (`messages.payload_size`)."""
+OWN_EPOCH: Final = frozenset({messages.Tick.TYPE, messages.Suspension.TYPE})
+"""The message types that have a field `epoch` of their own."""
+TIED_TO_RUN: Final = (
+    frozenset(MESSAGE_TYPES)
+    - OWN_EPOCH
+    - {each.TYPE for each in (messages.Presence, messages.FleetPresence, messages.Sample, messages.Incident)}
+)
+"""The message types to whose payloads the epoch of their run is added; the others are true whatever runs."""
+_EPOCH: Final = re.compile(rb',"epoch": ?(\d{1,10})}\s*$')
+_EPOCH_BYTES: Final = 32
+"""The most bytes of an epoch at the end of a payload."""
 _MAX_DESCRIBED: Final = 100
 """Of a payload with more mistakes none is described: to describe 60 000 takes a tenth of a second."""
 
@@ -41,13 +53,32 @@ def max_payload_of(message_type: str) -> int:
     return payload_size.max_payload(_class_of(message_type))
 
 
-def encode(message: Message) -> bytes:
-    """Return the payload of a message: compact JSON.
+def encode(message: Message, epoch: int | None = None) -> bytes:
+    """Return the payload of a message: compact JSON. `epoch` ties it to a run; None for what belongs to no run.
 
     >>> encode(messages.Supply(tick=4, energy_wh=500))
     b'{"tick":4,"energy_wh":500}'
+    >>> encode(messages.Supply(tick=4, energy_wh=500), epoch=7)
+    b'{"tick":4,"energy_wh":500,"epoch":7}'
     """
-    return _adapter(message.TYPE).dump_json(message)
+    payload: bytes = _adapter(message.TYPE).dump_json(message)
+    if epoch is None or message.TYPE not in TIED_TO_RUN:
+        return payload
+    return b'%b,"epoch":%d}' % (payload[:-1], epoch)
+
+
+def split_epoch(message_type: str, payload: bytes) -> tuple[bytes, int | None]:
+    """Return a payload as `decode` takes it, and the epoch of the run that it is tied to, where it states one.
+
+    >>> split_epoch("supply", b'{"tick":4,"energy_wh":500,"epoch":7}')
+    (b'{"tick":4,"energy_wh":500}', 7)
+    """
+    if message_type not in TIED_TO_RUN:
+        return payload, None
+    found = _EPOCH.search(payload, max(len(payload) - _EPOCH_BYTES, 0))
+    if found is None:
+        return payload, None
+    return payload[: found.start()] + b"}", int(found[1])
 
 
 def check(message: Message) -> None:

@@ -3,15 +3,18 @@
 `SiteDecoder.decode` parses topics, validates payloads, unpacks batches, refuses what a sender may not publish
 (`protocol.senders`), and turns the last will of a fleet process into the last wills of the devices behind it. Every
 receiver of messages uses it.
+
+It also knows the run: the epoch of the clock's last tick. What a broker has retained, stored or queued of a former run
+is dropped without a word: it is neither false nor of any concern. A message that states no epoch belongs to no run.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from gridfleet.broker.errors import GridFleetError, PayloadError, TopicError
+from gridfleet.broker.errors import FormerRunError, GridFleetError, OutdatedError, PayloadError, TopicError
 from gridfleet.broker.protocol.batch import unpack
-from gridfleet.broker.protocol.codec import decode
-from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State, Tick
+from gridfleet.broker.protocol.codec import decode, split_epoch
+from gridfleet.broker.protocol.messages import FleetPresence, Message, Presence, State, Suspension, Tick
 from gridfleet.broker.protocol.presence_registry import PresenceRegistry
 from gridfleet.broker.protocol.quota import FLOOD_ERROR, Quota
 from gridfleet.broker.protocol.senders import WRONG_SENDER, check_sender
@@ -35,12 +38,28 @@ OnRefused = Callable[[str, GridFleetError], object]
 
 
 class SiteDecoder:
-    """Decodes the messages of one site; caches parsed topics and the last message, and knows who is online."""
+    """Decodes the messages of one site; caches parsed topics and the last message, knows the run and who is online."""
 
-    __slots__ = ("_addresses", "_batch_prefix", "_last", "presences", "site")
+    __slots__ = (
+        "_addresses",
+        "_batch_prefix",
+        "_last",
+        "epoch",
+        "former",
+        "presences",
+        "site",
+        "stated_epoch",
+    )
 
-    def __init__(self, site: str) -> None:
+    def __init__(self, site: str, epoch: int = -1) -> None:
+        """`epoch` is that of the present run, where it is known before the clock's first tick."""
         self.site = site
+        self.epoch = epoch
+        """The epoch of the present run; what states a lower one is dropped. -1 before the first tick."""
+        self.stated_epoch: int | None = None
+        """The epoch that the message decoded last has stated."""
+        self.former = 0
+        """How many outdated messages were dropped."""
         self.presences = PresenceRegistry()
         self._batch_prefix = f"{ROOT}/{site}/{BATCH}/"
         self._addresses: dict[str, Address] = {}
@@ -53,12 +72,16 @@ class SiteDecoder:
         on_refused: OnRefused,
         scopes: Iterable[str] | None = None,
         quota: Quota | None = None,
+        *,
+        subscribed_s: float | None = None,
     ) -> Iterable[tuple[Address, Message]]:
         """Return the messages of a publication with their addresses; never raise for what a sender did wrong.
 
         A batch gives each of its messages. The last will of a fleet process is followed by the last wills of its
         devices; `scopes` limits these to presence scopes (`cell/role`, each level may be `+`). Refused messages are
-        left out and passed to `on_refused`. With the receiver's `quota`, what is beyond it is refused unread.
+        left out and passed to `on_refused`; those of former runs are only left out. With the receiver's `quota`, what
+        is beyond it is refused unread. `subscribed_s` belongs to a retained message that one of several connections
+        received, which share this decoder: when that one was subscribed, by `monotonic()`.
 
         >>> from gridfleet.broker.protocol.codec import encode
         >>> from gridfleet.broker.protocol.messages import Bid, Package
@@ -80,9 +103,9 @@ class SiteDecoder:
         if self._is_cleared(topic, payload):
             return ()
         try:
-            decoded = self.decode_one(topic, payload)
+            decoded = self.decode_one(topic, payload, subscribed_s)
         except (TopicError, PayloadError) as error:
-            on_refused(topic, error)
+            self._refuse(topic, error, on_refused)
             return ()
         message = decoded[1]
         if quota is not None and isinstance(message, Tick):
@@ -91,27 +114,53 @@ class SiteDecoder:
             return decoded, *self.presences.last_wills(decoded[0].sender, scopes)
         return (decoded,)
 
-    def decode_one(self, topic: str, payload: bytes) -> tuple[Address, Message]:
+    def decode_one(
+        self, topic: str, payload: bytes, subscribed_s: float | None = None
+    ) -> tuple[Address, Message]:
         """Return address and message of a publication that is no batch; raise TopicError or PayloadError.
 
+        Raises OutdatedError, which is a PayloadError, for a message of a run that is over, and for a retained last will
+        that a birth has followed (`subscribed_s` as for `decode`).
         The payload object that was decoded last is not decoded again: a process hands one to each of its agents.
         """
         last = self._last
         if last is not None and payload is last[1] and topic == last[0]:
             return last[2]
         address = self.address(topic)
+        name = address.message_type.name
+        body, stated = split_epoch(name, payload)
+        if stated is not None and stated < self.epoch:
+            raise FormerRunError(name, stated, self.epoch)
         check_sender(address, self.presences)
-        message = decode(address.message_type.name, payload)
+        message = decode(name, body)
+        if isinstance(message, Tick | Suspension):
+            stated = message.epoch
+            if stated < self.epoch:
+                raise FormerRunError(name, stated, self.epoch)
+            if isinstance(message, Tick):
+                self.epoch = stated
+        self.stated_epoch = stated
         if isinstance(message, Presence | State) and address.scope != message.scope:
             detail = f"scope {message.scope} by the payload, {address.scope} by the topic"
             raise PayloadError(message.TYPE, WRONG_SENDER, detail)
         if isinstance(message, Presence):
+            if subscribed_s is not None and self.presences.is_overtaken(
+                address.sender, message, subscribed_s
+            ):
+                raise OutdatedError(message.TYPE, "overtaken", f"{address.sender} is online again")
             message = self._note_device(address, message)
         elif isinstance(message, FleetPresence):
             self.presences.note_fleet(address.sender, message)
         decoded = address, message
         self._last = topic, payload, decoded
         return decoded
+
+    def _refuse(self, topic: str, error: GridFleetError, on_refused: OnRefused) -> None:
+        """Pass on a refused message; one that is outdated is only counted."""
+        if isinstance(error, OutdatedError):
+            self.former += 1
+        else:
+            on_refused(topic, error)
 
     def _note_device(self, address: Address, presence: Presence) -> Presence:
         noted = self.presences.note_device(address.sender, address.scope, presence)
@@ -170,7 +219,7 @@ class SiteDecoder:
             try:
                 yield self.decode_one(each, inner)
             except (TopicError, PayloadError) as error:
-                on_refused(each, error)
+                self._refuse(each, error, on_refused)
 
     def _permitted(
         self,

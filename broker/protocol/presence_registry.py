@@ -8,6 +8,7 @@ device behind that process is offline, whatever the device's own presence said.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Final
 
 from gridfleet.broker.protocol.messages import FleetPresence, Presence, Role
@@ -33,11 +34,13 @@ class KnownDevice:
 class PresenceRegistry:
     """Remembers the last presence of each device and the fleet processes that are offline."""
 
-    __slots__ = ("_behind", "_devices", "_direct", "_fleets", "version")
+    __slots__ = ("_behind", "_births_s", "_devices", "_direct", "_fleets", "version")
 
     def __init__(self) -> None:
         self.version = 0
         """Grows with every presence message, so that a reader knows when to drop what it derived."""
+        self._births_s: dict[str, float] = {}
+        """When the last birth of a device was received, by `monotonic()`."""
         self._devices: dict[str, KnownDevice] = {}
         self._behind: dict[str, dict[str, set[str]]] = {}
         self._direct: dict[tuple[Role, str], set[str]] = {}
@@ -109,9 +112,18 @@ class PresenceRegistry:
         device = self._devices[name] = KnownDevice(scope, presence)
         if not presence.online:
             return presence
+        self._births_s[name] = monotonic()
         self._names(device).add(name)
         via = presence.via
         return presence if via is None or self._fleets.get(via, True) else replace(presence, online=False)
+
+    def is_overtaken(self, name: str, presence: Presence, subscribed_s: float) -> bool:
+        """Return whether a retained last will is older than a birth that another connection of this process received.
+
+        `subscribed_s` is when the connection that received the will was subscribed, by `monotonic()`: the broker took
+        the retained message then.
+        """
+        return not presence.online and self._births_s.get(name, 0.0) > subscribed_s
 
     def note_fleet(self, name: str, presence: FleetPresence) -> None:
         """Remember whether a fleet process is online."""

@@ -66,7 +66,8 @@ function start(config: Config): void {
   const market = new MarketView(get<HTMLCanvasElement>('merit'), get('market-caption'), site);
   const controls = new Controls(site, (setting, control) => {
     const topic = controlTopic(site.name, setting, operator);
-    post({ kind: 'publish', topic, payload: JSON.stringify(control) });
+    const run = site.tick === null ? {} : { epoch: site.tick.epoch };
+    post({ kind: 'publish', topic, payload: JSON.stringify({ ...control, ...run }) });
   });
   const card = new Card(site, controls);
   const head = new Now();

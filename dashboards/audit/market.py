@@ -68,6 +68,8 @@ class MarketAudit:
         exact: bool,
         specification_of: SpecificationOf | None = None,
     ) -> None:
+        self.supply_price: int | None = None
+        """The price of the grid supply, µEUR/kWh; None until it is known."""
         self._specification_of = specification_of
         self._tallies = tallies
         self._lifecycle = lifecycle
@@ -115,6 +117,7 @@ class MarketAudit:
         reconciliation.check_awards(exact=self._exact, owed=self._owed(tick))
         self._producers(tick, window, market, reconciliation)
         self._consumers(tick, window, market, reconciliation)
+        self._places(tick, market, reconciliation)
         self._cells(tick, window, market, reconciliation)
         if not self._exact:  # else no message is repeated after its tick
             self._awarded[tick] = set(market.awards)
@@ -131,7 +134,7 @@ class MarketAudit:
         """Return what the prices of a tick depend on; a device that starts or stops may have missed a message."""
         steady = window.waited_for_all and self._lifecycle.unchanged(tick - 1, tick)
         specification = find_specification(window.rule, self._specification_of) if window.rule else None
-        return Pricing(window.rule, specification, window.supply_price, complete=self._exact and steady)
+        return Pricing(window.rule, specification, self.supply_price, complete=self._exact and steady)
 
     def _owed(self, tick: int) -> set[str]:
         """Return the producers that may pass over buyers because these have left their awards unanswered."""
@@ -239,6 +242,14 @@ class MarketAudit:
             if state.paid_neur != paid_neur:
                 tallies.payments.fail(
                     f"tick {tick}: {consumer} paid {state.paid_neur} nEUR for what costs {paid_neur}"
+                )
+
+    def _places(self, tick: int, market: TickMarket, reconciliation: Reconciliation) -> None:
+        """Check that the cell of everybody who bought is known: no row of a run is without a cell."""
+        for consumer in sorted(reconciliation.bought.keys() - market.cells.keys()):
+            if not self._lifecycle.knows(consumer):
+                self._tallies.cells.fail(
+                    f"tick {tick}: {consumer} has bought in an unknown cell: neither its birth nor its bid was received"
                 )
 
     def _cells(

@@ -15,7 +15,6 @@ class TickWindow:
         "rule",
         "settle_ms",
         "states",
-        "supply_price",
         "waited_for_all",
     )
 
@@ -24,8 +23,6 @@ class TickWindow:
         """(scope, sender, message)."""
         self.exchange: list[tuple[str, str, Residual | Surplus]] = []
         """What cells still need, and what is offered to them by their neighbours."""
-        self.supply_price: int | None = None
-        """The price of the grid supply, µEUR/kWh; None until it is known."""
         self.rule = ""
         """The clearing rule of the tick, by its bid phase; empty where that was not received."""
         self.waited_for_all = True
@@ -99,9 +96,11 @@ class GapLog:
 class LifecycleLog:
     """In which ticks devices came online or went offline: what they knew before may be lost."""
 
-    __slots__ = ("_online", "_ticks", "_unsteady")
+    __slots__ = ("_known", "_online", "_ticks", "_unsteady")
 
     def __init__(self) -> None:
+        self._known: set[str] = set()
+        """Devices of which a birth or last will was received."""
         self._online: set[str] = set()
         self._ticks: dict[str, list[int]] = {}
         self._unsteady: set[int] = set()
@@ -112,6 +111,7 @@ class LifecycleLog:
 
         A repeated birth changes nothing: a device that reconnects keeps its accounts.
         """
+        self._known.add(device)
         if online and device in self._online:
             return False
         (self._online.add if online else self._online.discard)(device)
@@ -124,6 +124,10 @@ class LifecycleLog:
         """Begin a run, with the devices that are online."""
         self._ticks.clear()
         self._unsteady.clear()
+
+    def knows(self, device: str) -> bool:
+        """Return whether a birth or last will of a device was received: it says in which cell the device is."""
+        return device in self._known
 
     def changed(self, device: str, first: int, last: int) -> bool:
         """Return whether a device came online or went offline in one of those ticks."""

@@ -34,6 +34,7 @@ class MarketAggregate:
         "awards",
         "bids",
         "cells",
+        "homes",
         "message_counts",
         "receipts",
         "requests",
@@ -56,6 +57,8 @@ class MarketAggregate:
         """Device -> its last account of the tick."""
         self.cells: set[str] = set()
         """Cells in which anybody bid or announced a supply."""
+        self.homes: dict[str, str] = {}
+        """Device -> the cell in which it bid or announced a supply."""
         self.message_counts: dict[str, int] = {}
         """Device -> messages, repeated ones included."""
 
@@ -69,9 +72,11 @@ class MarketAggregate:
         elif message_class is Bid:
             self.bids.setdefault(sender, message.packages)  # type: ignore[attr-defined]
             self.cells.add(scope)
+            self.homes[sender] = scope
         elif message_class is Supply:
             self.supplies.setdefault(sender, message.energy_wh)  # type: ignore[attr-defined]
             self.cells.add(scope)
+            self.homes[sender] = scope
         elif message_class is Request:
             self.requests.add(sender)
         self.count(sender)

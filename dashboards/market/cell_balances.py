@@ -81,6 +81,8 @@ class CellBalances:
         self._measured = {sender for sender, state in market.states.items() if state.measured}
         """Devices whose accounts of the tick rest on real sensors."""
         self._grid_supplies = grid_supplies(market.states)
+        self._homes = market.homes
+        """Where devices bid and announced supplies: the cells of those whose births were not received."""
         self._cells = {name: _Cell() for name in market.cells}
         self.trades = sorted(trade for key, lots in market.sales() for trade in self.add_sale(key, lots))
         self._add_accounts(market, stored_wh)
@@ -92,7 +94,7 @@ class CellBalances:
     def add_sale(self, key: AwardKey, lots: Lots) -> list[TradeRow]:
         """Add the lots of an award that were sold; return the trades."""
         producer, consumer, _ = key
-        there = cell_of(self._births, consumer)
+        there = self._cell_of(consumer)
         cell = self._cells.setdefault(there, _Cell())
         measured = producer in self._measured
         trades: list[TradeRow] = []
@@ -110,13 +112,17 @@ class CellBalances:
         if is_grid_supply(self._births, self._grid_supplies, producer):
             cell.reactor_wh += energy_wh
             return trades
-        home = cell_of(self._births, producer)
+        home = self._cell_of(producer)
         source = cell if home == there else self._cells.setdefault(home, _Cell())
         source.used_wh += energy_wh
         if source is not cell:
             cell.imported_wh += energy_wh
             source.exported_wh += energy_wh
         return trades
+
+    def _cell_of(self, device: str) -> str:
+        """Return a device's cell by its birth, else by its bid or supply; empty where none was received."""
+        return cell_of(self._births, device) or self._homes.get(device, "")
 
     def _row(self, name: str, cell: _Cell, begins_ms: int) -> TickRow:
         sold_wh = cell.sold_wh
@@ -169,11 +175,10 @@ class CellBalances:
                     setattr(cell, name, amount)
 
     def _by_cell(self, amounts: dict[str, int]) -> dict[str, int]:
-        """Add up the devices' amounts by cell; a device without a birth message is left out."""
-        births = self._births
+        """Add up the devices' amounts by cell; a device whose cell is not known is left out."""
         found: dict[str, int] = {}
         for device, amount in amounts.items():
-            place = births.get(device)
-            if place is not None:
-                found[place.cell] = found.get(place.cell, 0) + amount
+            cell = self._cell_of(device)
+            if cell:
+                found[cell] = found.get(cell, 0) + amount
         return found

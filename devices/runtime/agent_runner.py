@@ -56,6 +56,8 @@ class AgentRunner:
         self._quota = Quota(agent.id, decoder.presences)
         self._presence_scopes = [scope for name, scope in agent.subscriptions() if name == Presence.TYPE]
         self._started = False
+        self._subscribed_s = time.monotonic()
+        """When the broker accepted its filters last, by `time.monotonic()`."""
         self._timer: Timer | None = None
         self._timer_for: tuple[int | None, int | None] = (None, None)
         """The event and the deadline of the agent for which the timer is set."""
@@ -104,13 +106,18 @@ class AgentRunner:
         self._act(self.agent.handle(address.scope, address.sender, message, self.now_ms()))
 
     def receive_own(self, message: Message) -> None:
-        """Take a message that the agent itself has published, now or in an earlier run."""
+        """Take a message that the agent itself has published."""
 
     def after_action(self) -> None:
         """Do what follows every action of the agent."""
 
     def after_reconnect(self) -> None:
         """Publish again what a broker without stored messages needs."""
+
+    def epoch(self) -> int | None:
+        """Return the epoch of the run that the agent takes part in; None before its first tick."""
+        epoch = self.agent.tick_message.epoch
+        return epoch if epoch >= 0 else None
 
     def expiry_s(self) -> float | None:
         """Return for how many seconds a message of the present phase is valid; None for no limit."""
@@ -124,13 +131,19 @@ class AgentRunner:
 
     def _on_online(self) -> None:
         """Publish the agent's birth again after a lost connection."""
+        self._subscribed_s = time.monotonic()
         if self._started:
             self._publish([self.agent.presence()])
             self.after_reconnect()
 
-    def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+    def _on_message(self, topic_name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
         for address, message in self._decoder.decode(
-            topic_name, payload, self._refuse_error, self._presence_scopes, self._quota
+            topic_name,
+            payload,
+            self._refuse_error,
+            self._presence_scopes,
+            self._quota,
+            subscribed_s=self._subscribed_s if retained else None,
         ):
             if isinstance(message, FleetPresence):
                 continue  # the last wills of its devices follow
@@ -174,7 +187,7 @@ class AgentRunner:
             expiry_s = self.expiry_s() if message_type.expires else None
             self.connection.publish(
                 topic_name,
-                encode(message),
+                encode(message, self.epoch()),
                 qos=message_type.qos,
                 retain=message_type.retain,
                 expiry_s=expiry_s,

@@ -65,6 +65,7 @@ def run_clock(  # noqa: PLR0913 - each named where it is called
         if not fresh and runner.resume():
             report(f"resumes at tick {clock.tick}")
         else:
+            runner.begin_run()
             _wait_for_devices(loop, clock, frozenset(fleet.ids), wait_s, stop_requested, report)
             report(f"begins a run of {clock.ticks} ticks")
         runner.publish_registrations(enrolled())

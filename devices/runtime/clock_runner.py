@@ -29,8 +29,12 @@ class ClockRunner(AgentRunner):
         """Whether the clock's own birth has come back from the broker, and so every retained message before it."""
         self.other_clock: Tick | None = None
         """A tick of another clock that runs for the same site and is ahead of this one, or began earlier."""
+        self._enrolled: dict[str, Registration] = {}
+        """Registrations of devices that are not in the scenario."""
         self._begun = False
-        self._early_controls: list[tuple[Address, Message]] = []
+        self._run_is_known = False
+        self._early_controls: list[tuple[Address, Message, int | None]] = []
+        """Controls that arrived before the run began, with the epoch of the run that each was meant for."""
         super().__init__(agent, channels, decoder, credentials)
 
     def now_ms(self) -> int:
@@ -44,7 +48,7 @@ class ClockRunner(AgentRunner):
     def receive(self, address: Address, message: Message) -> None:
         """Hand a message to the clock; keep control messages until it begins."""
         if isinstance(message, Control) and not self._begun:
-            self._early_controls.append((address, message))
+            self._early_controls.append((address, message, self._decoder.stated_epoch))
         else:
             super().receive(address, message)
 
@@ -69,26 +73,55 @@ class ClockRunner(AgentRunner):
         present = (clock.epoch, clock.tick_message.simulated_ms, -clock.resumptions)
         return tick != self.retained_tick and (tick.epoch, tick.simulated_ms, -tick.resumptions) > present
 
+    def start(self) -> None:
+        """Publish the clock's birth; what belongs to a run follows when it is known which run it is."""
+        self._started = True
+        self._publish([self.agent.presence()])
+
+    def epoch(self) -> int | None:
+        """Return the epoch of the run; None as long as it is not known whether an earlier run is resumed."""
+        return self.agent.epoch if self._run_is_known else None
+
     def resume(self) -> bool:
         """Continue the run of the retained tick; return False where there is none, or its run is over."""
-        return self.retained_tick is not None and self.agent.resume_from(self.retained_tick)
+        resumed = self.retained_tick is not None and self.agent.resume_from(self.retained_tick)
+        if resumed:
+            self._announce_run()
+        return resumed
+
+    def begin_run(self) -> None:
+        """Begin a run of its own, later than the one of the retained tick, and publish its facts and register."""
+        if self.retained_tick is not None:
+            self.agent.epoch = max(self.agent.epoch, self.retained_tick.epoch + 1)
+        self._announce_run()
+
+    def _announce_run(self) -> None:
+        self._run_is_known = True
+        self._decoder.epoch = self.agent.epoch
+        self._publish(self.agent.constants())
 
     def publish_registrations(self, registrations: Mapping[str, Registration]) -> None:
         """Publish registrations by device."""
         if registrations:
+            self._enrolled.update(registrations)
             self._publish([*registrations.items()])
 
     def after_reconnect(self) -> None:
-        """Publish the present tick again: the broker may retain an old one."""
+        """Publish again what the broker should retain: it may have lost it, or retain an old tick."""
+        if self._run_is_known:
+            self._publish([*self.agent.constants(), *self._enrolled.items()])
         self._publish(self.agent.republish_tick())
 
     def begin(self) -> None:
-        """Publish the first tick; after `resume`, publish the retained tick again."""
-        clock, retained = self.agent, self.retained_tick
-        if retained is not None and clock.tick < 0:
-            clock.epoch = max(clock.epoch, retained.epoch + 1)
+        """Publish the first tick of a run that `begin_run` has announced, or of one that is resumed the tick again.
+
+        Controls that arrived earlier count, unless they were meant for an earlier run.
+        """
+        if not self._run_is_known:
+            self.begin_run()
         self._begun = True
-        for address, control in self._early_controls:
-            super().receive(address, control)
+        for address, control, epoch in self._early_controls:
+            if epoch is None or epoch >= self.agent.epoch:
+                super().receive(address, control)
         self._early_controls.clear()
-        self._act(clock.begin(real_ms()))
+        self._act(self.agent.begin(real_ms()))

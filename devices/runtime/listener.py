@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, shown
@@ -39,6 +40,7 @@ class SiteListener:
         self._judge = judge
         self._on_reconnect = on_reconnect
         self._was_online = False
+        self._subscribed_s = monotonic()
         self._decoder = decoder
         self._quota = Quota("the listener", decoder.presences)
         self._receivers = tuple(receivers)
@@ -60,9 +62,16 @@ class SiteListener:
         if self._was_online and self._on_reconnect is not None:
             self._on_reconnect()
         self._was_online = True
+        self._subscribed_s = monotonic()
 
-    def _on_message(self, topic_name: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001 - the loop's signature
-        for address, message in self._decoder.decode(topic_name, payload, self._refuse, quota=self._quota):
+    def _on_message(self, topic_name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - the loop's signature
+        for address, message in self._decoder.decode(
+            topic_name,
+            payload,
+            self._refuse,
+            quota=self._quota,
+            subscribed_s=self._subscribed_s if retained else None,
+        ):
             if isinstance(message, Tick | Grant):
                 self.now_ms = max(self.now_ms, message.simulated_ms)
             for receive in self._receivers:

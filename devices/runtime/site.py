@@ -75,21 +75,27 @@ class SiteRun:
         with MqttLoop(self._address, schema=SCHEMA) as loop:
             decoder = SiteDecoder(self.fleet.scenario.site)
             credentials = self._credentials
+            clock = ClockRunner(self.clock, loop, decoder, credentials)
+            loop.wait_online(CONNECT_S)
+            start_clock(loop, clock)
+            clock.begin_run()  # from here on the decoder drops what the broker has retained of former runs
             listener = SiteListener(
                 loop, decoder, self._receivers, credentials, on_reconnect=self._on_gap, judge=self._judge
             )
-            clock = ClockRunner(self.clock, loop, decoder, credentials)
             loop.wait_online(CONNECT_S)
             raise_descriptor_limit(len(self.fleet.ids))
             group = DeviceGroup(
                 self.fleet, loop, decoder, credentials=credentials, discoverable=self._discoverable
             )
-            start_clock(loop, clock)
             loop.wait_online(group.max_start_s)
             if self._discoverable:
                 clock.publish_discovery()
             group.start()
-            if not loop.run_until(self.fleet.discovery_complete, START_S):
+            # The broker may have retained last wills of a former run: the clock waits for the births, too.
+            everybody = frozenset(self.fleet.ids)
+            if not loop.run_until(
+                lambda: self.fleet.discovery_complete() and everybody <= self.clock.online_devices, START_S
+            ):
                 raise BrokerError(
                     "the devices have not received each other's presence: does the broker retain it?"
                 )

@@ -107,6 +107,7 @@ class ControlClient:
             topic_filter(site, "state", sender=CLOCK_ID),
             topic_filter(site, "control"),
             topic_filter(site, "facts"),
+            topic_filter(site, "tick"),
         )
         self._client = SiteClient(
             address, site, login, purpose="set", filters=filters, on_message=self._on_message

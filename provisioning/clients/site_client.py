@@ -66,8 +66,9 @@ class SiteClient:
         return "" if self._connection.online else self._connection.offline_reason
 
     def publish_retained(self, topic: str, message: Message) -> None:
-        """Publish a retained message with QoS 1."""
-        self._connection.publish(topic, encode(message), qos=1, retain=True)
+        """Publish a retained message with QoS 1, for the run in progress where a tick of it was received."""
+        epoch = self._decoder.epoch if self._decoder.epoch >= 0 else None
+        self._connection.publish(topic, encode(message, epoch), qos=1, retain=True)
 
     def run_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Process messages until the condition holds; return False when the time is over before."""

@@ -16,8 +16,8 @@ UNITS = {"wh", "ms", "s", "w", "neur", "km", "h", "kwh", "tick"}
 COUNTS_AND_NAMES = {
     "absent", "call", "charger", "columns", "destination", "devices", "east", "epoch", "figures", "index", "latitude",
     "longitude", "lots", "next_stop", "north", "packages", "ports", "ports_reserved", "readings", "refused",
-    "resumptions", "revision", "rows", "serial", "settings", "since_tick", "south", "suspension_ticks", "tick", "ticks", "ticks_left",
-    "until_tick", "value", "west",
+    "resumptions", "revision", "rows", "serial", "settings", "since_tick", "south", "suspension_ticks", "tick", "ticks",
+    "ticks_left", "until_tick", "value", "west",
 }  # fmt: skip
 """Fields without a unit: counts, ids, degrees, and what holds other fields."""
 

@@ -267,8 +267,8 @@ def test_every_account_is_judged_whatever_stands_before_it() -> None:
         assert (tallies.payments.breaches, tallies.books.breaches, tallies.production.breaches) == (2, 1, 0)
 
 
-def test_a_purchase_without_a_bid_belongs_to_no_cell() -> None:
-    assert Market().judge((SUPPLY, AWARD, RECEIPT), {}).broken == {"packages"}
+def test_a_purchase_without_a_bid_and_a_birth_is_in_an_unknown_cell() -> None:
+    assert Market().judge((SUPPLY, AWARD, RECEIPT), {}).broken == {"packages", "cells"}
 
 
 def test_receipts_are_waited_for_two_hours_and_asked_for_a_day() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gridfleet.broker.protocol.batch import MAX_MESSAGES, pack
-from gridfleet.broker.protocol.codec import encode
+from gridfleet.broker.protocol.codec import TIED_TO_RUN, decode, encode
 from gridfleet.broker.protocol.messages import FleetPresence, Message, Mode, Presence, Tick
 from gridfleet.broker.protocol.topics import MESSAGE_TYPES, WHOLE_SITE, Scope, batch_topic, topic
 from gridfleet.dashboards.recording.durable.recorder import JOURNAL, RUNS, DurableRecorder
@@ -201,3 +201,67 @@ def test_ticks_in_a_gap_that_is_reported_or_shows_by_its_phases_are_not_judged(
         broken = [each.name for each in store.invariants() if each.breaches]
     assert (broken == []) == holds
     assert (tmp_path / JOURNAL).is_dir()
+
+
+def of_epoch(publications: Publications, epoch: int) -> Publications:
+    """Return publications as they are in another run."""
+    changed: Publications = []
+    for text, payload in publications:
+        name = text.split("/")[2]
+        if name == Tick.TYPE:
+            payload = encode(replace(tick_of(payload), epoch=epoch))  # noqa: PLW2901
+        elif name in TIED_TO_RUN:
+            payload = b'%b,"epoch":%d}' % (payload[:-1], epoch)  # noqa: PLW2901
+        changed.append((text, payload))
+    return changed
+
+
+def tick_of(payload: bytes) -> Tick:
+    tick = decode(Tick.TYPE, payload)
+    assert isinstance(tick, Tick)
+    return tick
+
+
+EPOCH = 1_700_000_000
+"""The epoch of `run()`."""
+
+
+def test_what_a_broker_retains_of_a_former_run_opens_no_recording(tmp_path: Path) -> None:
+    former = dict(of_epoch(on_own_connections(), EPOCH - 1))  # the last message of each topic
+    retained = {text: payload for text, payload in former.items() if MESSAGE_TYPES[text.split("/")[2]].retain}
+    assert any("/tick/" in text for text in retained)
+    with recorder(tmp_path) as recording:
+        for text, payload in retained.items():
+            recording.receive(text, payload, NOW_MS, retained=True)
+        assert recording.run == ""
+        for index, (text, payload) in enumerate(of_epoch(on_own_connections(), EPOCH)):
+            recording.receive(text, payload, NOW_MS + index)
+    record(tmp_path / "alone", of_epoch(on_own_connections(), EPOCH))
+    assert rows(tmp_path) == rows(tmp_path / "alone")
+
+
+def test_a_bridge_that_brings_a_former_run_back_neither_ends_nor_colours_the_present_one(
+    tmp_path: Path,
+) -> None:
+    former = [*dict(of_epoch(on_own_connections(), EPOCH - 1)).items()]
+    assert any(b'"status":"finished"' in payload for _, payload in former)
+    present = of_epoch(on_own_connections(), EPOCH)
+    middle = len(present) // 2
+    births = [pair for pair in former if "/presence/" in pair[0]]
+    record(tmp_path / "bridged", [*present[:middle], *former, *births, *present[middle:]])
+    record(tmp_path / "alone", present)
+    assert rows(tmp_path / "bridged") == rows(tmp_path / "alone")
+
+
+def test_a_recorder_that_joins_a_run_records_it_from_its_next_phase(tmp_path: Path) -> None:
+    publications = on_own_connections()
+    ticks = [index for index, (text, _) in enumerate(publications) if "/tick/" in text]
+    joins = ticks[len(ticks) // 2]
+    with recorder(tmp_path) as recording:
+        for index, (text, payload) in enumerate(publications[joins:]):
+            recording.receive(text, payload, NOW_MS + index, retained=index == 0)
+            assert bool(recording.run) == (joins + index >= ticks[len(ticks) // 2 + 1])
+    with opened(tmp_path) as store:
+        ticks_recorded = {row.tick for row in store.ticks()}
+    joined = tick_of(publications[joins][1]).tick
+    assert ticks_recorded == set(range(joined + 1, TICKS))

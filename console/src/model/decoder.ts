@@ -29,6 +29,8 @@ export type Decoded = {
     type: T;
     scope: readonly string[];
     sender: string;
+    /** The run that the message is tied to; null for what belongs to no run, such as a birth. */
+    epoch: number | null;
     message: v.InferOutput<(typeof MESSAGE_TYPES)[T]['schema']>;
   };
 }[MessageType];
@@ -79,12 +81,24 @@ export function decode(site: string, { topic, payload, schema }: Publication): D
   } catch {
     throw new DecodeError('malformed', 'not JSON');
   }
+  const stated = takeEpoch(row.schema, value);
   const result = v.safeParse(row.schema as v.GenericSchema, value, { abortEarly: true });
   if (!result.success) throw new DecodeError('malformed', v.summarize(result.issues));
   const sender = rest.pop()!;
-  const decoded = { type, scope: rest, sender, message: result.output } as Decoded;
+  const decoded = { type, scope: rest, sender, epoch: stated, message: result.output } as Decoded;
+  if ('epoch' in decoded.message) decoded.epoch = decoded.message.epoch;
   checkSender(decoded);
   return decoded;
+}
+
+/** Remove the epoch from a payload whose message has no such field of its own, and return it (broker/protocol/codec.py). */
+function takeEpoch(schema: object, value: unknown): number | null {
+  if (typeof value !== 'object' || value === null || !('epoch' in value)) return null;
+  if ('entries' in schema && Object.hasOwn(schema.entries as object, 'epoch')) return null;
+  const { epoch } = value;
+  if (typeof epoch !== 'number' || !Number.isInteger(epoch) || epoch < 0) return null; // the schema refuses it
+  delete value.epoch;
+  return epoch;
 }
 
 /** Refuse what a topic says its sender may not publish: only the clock speaks as the clock, and a device in its own role. */

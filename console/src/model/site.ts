@@ -76,6 +76,7 @@ export class Site {
   private receiveOne(publication: Publication, nowMs: number): void {
     const decoded = decode(this.name, publication);
     if (!decoded) return;
+    if (decoded.epoch !== null && this.tick !== null && decoded.epoch < this.tick.epoch) return; // of a run that is over
     checkDevice(decoded, this.devices.get(decoded.sender));
     this.apply(decoded, publication.retained, nowMs);
   }

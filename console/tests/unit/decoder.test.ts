@@ -21,6 +21,7 @@ describe('decode', () => {
       type: 'presence',
       scope: ['cell-1', 'vehicle'],
       sender: 'car-1',
+      epoch: null,
       message: { ...presence('vehicle', 'cell-1'), label: '', via: null, kind: 'device', figures: [] },
     });
   });
@@ -33,6 +34,13 @@ describe('decode', () => {
     'constructor/clock',
   ])('ignores the topic %s', (topic) => {
     expect(decode(SITE, publication(topic, tick(1)))).toBeNull();
+  });
+
+  it('takes the run that a message states from its payload', () => {
+    const state = decode(SITE, publication('state/vehicle/car-1', { ...vehicleState(1), epoch: 7 }));
+    expect(state).toEqual({ ...decode(SITE, publication('state/vehicle/car-1', vehicleState(1))), epoch: 7 });
+    expect(decode(SITE, publication('tick/clock', tick(1, { epoch: 8 })))).toMatchObject({ epoch: 8, message: { epoch: 8 } });
+    expect(reason('state/vehicle/car-1', { ...vehicleState(1), epoch: -1 })).toBe('malformed');
   });
 
   it('ignores other sites and cleared retained messages', () => {

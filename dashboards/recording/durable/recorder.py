@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gridfleet.broker.errors import GridFleetError, PayloadError, shown
 from gridfleet.broker.protocol.decoder import SiteDecoder
-from gridfleet.broker.protocol.messages import Grant, Message, Suspension, Tick
+from gridfleet.broker.protocol.messages import Grant, Message, Phase, Suspension, Tick
 from gridfleet.broker.protocol.quota import FLOOD, Quota
 from gridfleet.broker.protocol.topics import CLOCK_ID, Address
 from gridfleet.dashboards.audit.specifications import SpecificationOf
@@ -74,6 +74,8 @@ class DurableRecorder:
         """Topic -> payload of what the broker retains, ticks left out."""
         self._recent = RecentMessages()
         self._time = SiteTime()
+        self._first_of_run: Tick | None = None
+        """A tick of a run that is not recorded yet."""
         self._run: DurableRun | None = None
         self._run_name = ""
         self._received_ms = 0
@@ -93,7 +95,7 @@ class DurableRecorder:
             return
         self.received += 1
         decoded = list(self._decoder.decode(topic, payload, self._refuse, quota=self._quota))
-        if not decoded:
+        if not decoded or self._may_be_over(decoded[0][1], retained=retained):
             return
         for address, message in decoded:
             if isinstance(message, Tick) and address.sender == CLOCK_ID:
@@ -221,6 +223,24 @@ class DurableRecorder:
             LOG.warning("refused a message on topic %s: %s", shown(topic), error)
         self.refused += 1
 
+    def _may_be_over(self, message: Message, *, retained: bool) -> bool:
+        """Return whether a tick is all that was received of its run: a broker may have retained it of one that is over.
+
+        A run is recorded from its first tick, or from the second phase that is received of it. A run that was
+        recorded before is continued at once.
+        """
+        if not isinstance(message, Tick) or not self._time.begins_run(message):
+            return False
+        first, self._first_of_run = self._first_of_run, message
+        if not retained and message.phase is Phase.BID:
+            return False
+        if first is not None and first.epoch == message.epoch and first.simulated_ms != message.simulated_ms:
+            return False
+        return not (self._folder / RUNS / self._name_of(message)).is_dir()
+
+    def _name_of(self, tick: Tick) -> str:
+        return run_name(self._name, tick.epoch) if tick.epoch else self._name
+
     def _record(
         self,
         topic: str,
@@ -261,7 +281,7 @@ class DurableRecorder:
                 former.finish(self._sync_points)
             former.close()
         self._time.begin_run()
-        name = self._run_name = run_name(self._name, tick.epoch) if tick.epoch else self._name
+        name = self._run_name = self._name_of(tick)
         self._run = run = DurableRun(
             self._folder / RUNS / name,
             self._facts(name),
