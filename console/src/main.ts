@@ -9,7 +9,7 @@ import { Site } from './model/site';
 import { Drill, statusOf } from './model/status';
 import { Card, headline } from './view/card';
 import { Charts } from './view/charts';
-import { Controls } from './view/controls';
+import { Controls } from './view/controls/controls';
 import { buildKey, RoleLegend, showCells, showKey } from './view/legend';
 import { MapView } from './view/map/map';
 import { bindMap } from './view/map/pointer';

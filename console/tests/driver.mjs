@@ -34,6 +34,7 @@ const commands = {
     await page.fill(selector, value);
     await page.press(selector, 'Tab');
   },
+  type: ({ selector, value }) => page.fill(selector, value), // and stay in the field
   select: ({ selector, value }) => page.selectOption(selector, value),
   press: ({ selector, key }) => page.press(selector, key),
   text: ({ selector }) => page.textContent(selector),

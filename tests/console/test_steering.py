@@ -226,6 +226,7 @@ def end(page: OperatorPage) -> int:
     """Set the last tick; the run ends there. Return it."""
     last = page.running.now.tick + 4
     page.browser.do("fill", selector="#ticks", value=str(last + 1))
+    page.click("#confirm-yes")
     page.browser.wait("document.querySelector('#live').textContent === 'Run ended'")
     assert page.running.clock is not None
     assert (page.running.clock.status, page.running.clock.ticks) == ("finished", last + 1)

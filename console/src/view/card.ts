@@ -1,7 +1,7 @@
 // The card of the selected device.
 
 import { clockText, dayText, eur, figure, kw, kwh, percent, plain } from '../format';
-import type { Controls } from './controls';
+import type { Controls } from './controls/controls';
 import { hasBattery, isShort, outOfService, stateOfCharge, type Device, type DeviceState } from '../model/devices';
 import type { Site } from '../model/site';
 import { ROLE_COLOUR, type Colours } from './palette';

@@ -1,9 +1,12 @@
 // The controls: each publishes a retained control message, and is done when the clock reports that it is in effect.
 
-import { outOfService, type Device } from '../model/devices';
-import { describeControl, SCALES, settingName } from '../model/event-log';
-import { SETTING_LIMITS, type ClockState, type Control } from '../model/messages';
-import type { Site } from '../model/site';
+import { outOfService, type Device } from '../../model/devices';
+import { describeControl, SCALES, settingName } from '../../model/event-log';
+import { SETTING_LIMITS, type ClockState, type Control } from '../../model/messages';
+import type { Site } from '../../model/site';
+import { put } from '../panels';
+import { confirmed } from './confirm';
+import { chargersEffect, choiceEffect, endEffect, MODE_EFFECTS, SCALE_EFFECTS } from './effects';
 
 type Value = Control['value'];
 export type Publish = (setting: string, control: Control) => void;
@@ -21,16 +24,6 @@ interface Pending {
 const ANSWER_WITHIN_MS = 6_000;
 /** Controls that act once: the clock reports no setting for them. */
 const ONCE: ReadonlySet<string> = new Set(['storm', 'outage_s', 'step']);
-/** What the shipped offer rankings and clearing rules do; others appear by their names. */
-const MEANINGS: Readonly<Record<string, string>> = {
-  weighted: 'weighted: distance, price and energy',
-  best: 'best: lowest cost of the charge',
-  cheapest: 'cheapest: lowest price per kWh',
-  closest: 'closest charger',
-  random: 'at random',
-  'pay-as-bid': 'pay-as-bid: each buyer pays its bid',
-  'uniform-price': 'uniform-price: all pay the lowest bid served',
-};
 const get = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
 export class Controls {
@@ -46,6 +39,8 @@ export class Controls {
   private readonly out = get<HTMLInputElement>('chargers-out');
   private readonly sliders = new Map<string, [HTMLInputElement, HTMLOutputElement]>();
   private sent = 0;
+  /** Whether the broker lets this user watch only. */
+  private readOnly = false;
 
   constructor(
     private readonly site: Site,
@@ -60,12 +55,16 @@ export class Controls {
     get('calm').addEventListener('click', () => this.request('storm', false));
     get('outage').addEventListener('click', () => this.request('outage_s', Number(get<HTMLSelectElement>('outage-s').value)));
     get('all-in-service').addEventListener('click', () => this.request('chargers_out', ''));
-    this.out.addEventListener('change', () => this.request('chargers_out', this.out.value.trim()));
+    get('end').addEventListener('click', () => void this.endAfter((this.site.tick?.tick ?? 0) + 1));
+    this.out.addEventListener('input', () => this.showChargersEffect());
+    this.out.addEventListener('change', () => this.requestChargersOut());
+    this.ticks.addEventListener('input', () => this.showEndEffect());
     this.mode.addEventListener('change', () => this.request('mode', this.mode.value));
     this.algorithm.addEventListener('change', () => this.request('algorithm', this.algorithm.value));
     this.rule.addEventListener('change', () => this.request('clearing_rule', this.rule.value));
     this.seconds.addEventListener('change', () => this.requestNumber('seconds_per_tick', this.seconds));
-    this.ticks.addEventListener('change', () => this.requestNumber('ticks', this.ticks));
+    this.ticks.addEventListener('change', () => this.requestEnd());
+    for (const field of [this.mode, this.algorithm, this.rule]) field.addEventListener('input', () => this.showChoices());
   }
 
   private get paused(): boolean {
@@ -99,7 +98,8 @@ export class Controls {
     for (const name of SCALES) {
       const label = document.createElement('label');
       label.htmlFor = `scale-${name}`;
-      label.textContent = { consumer_scale: 'Consumer demand', vehicle_scale: 'Driving', turbine_scale: 'Turbine output', wind_scale: 'Wind speed' }[name];
+      const [title, effect] = SCALE_EFFECTS[name];
+      label.textContent = title;
       const input = document.createElement('input');
       input.id = label.htmlFor;
       input.type = 'range';
@@ -109,7 +109,15 @@ export class Controls {
       output.htmlFor.add(input.id);
       input.addEventListener('input', () => this.showScale(input, output));
       input.addEventListener('change', () => this.request(name, Number(input.value)));
-      parent.append(label, output, input);
+      const hint = document.createElement('small');
+      hint.className = 'effect';
+      hint.id = `${input.id}-hint`;
+      hint.textContent = effect;
+      input.setAttribute('aria-describedby', hint.id);
+      const row = document.createElement('div');
+      row.className = 'control scale';
+      row.append(label, output, input, hint);
+      parent.append(row);
       this.sliders.set(name, [input, output]);
     }
   }
@@ -124,6 +132,47 @@ export class Controls {
     else this.answerWith('bad', `${settingName(name)}: enter a number from ${input.min} to ${input.max}`);
   }
 
+  private requestChargersOut(): void {
+    const value = this.out.value.trim();
+    if (!chargersEffect(this.site, value).wrong) return this.request('chargers_out', value);
+    this.answerWith('bad', 'Chargers out of service: nothing was changed');
+  }
+
+  private requestEnd(): void {
+    if (!endEffect(this.site, this.ticks.value).wrong) return void this.endAfter(Number(this.ticks.value));
+    this.answerWith('bad', 'End after tick: nothing was changed');
+  }
+
+  /** Ask before the run is made to end earlier than it would. */
+  private async endAfter(ticks: number): Promise<void> {
+    const { clock, tick } = this.site.run;
+    if (!tick) return;
+    const before = clock?.ticks ?? tick.tick + 1 + tick.ticks_left;
+    if (ticks < before) {
+      const { text } = endEffect(this.site, String(ticks));
+      const lost = `${before - ticks} planned ${before - ticks === 1 ? 'tick' : 'ticks'} will not run.`;
+      if (!(await confirmed(`End the run after tick ${ticks}?`, `${text} ${lost} A run that has ended cannot go on.`, 'End the run'))) {
+        this.ticks.value = String(before);
+        return this.answerWith('', 'The run goes on as planned.');
+      }
+    }
+    this.request('ticks', ticks);
+  }
+
+  private showEndEffect(): void {
+    showEffect(this.ticks, 'ticks-hint', endEffect(this.site, this.ticks.value));
+  }
+
+  private showChargersEffect(): void {
+    showEffect(this.out, 'chargers-out-hint', chargersEffect(this.site, this.out.value));
+  }
+
+  private showChoices(): void {
+    put('mode-hint', MODE_EFFECTS[this.mode.value as keyof typeof MODE_EFFECTS] ?? '');
+    put('algorithm-hint', choiceEffect(this.algorithm.value));
+    put('clearing-rule-hint', choiceEffect(this.rule.value));
+  }
+
   private request(name: string, value: Value): void {
     this.sent = Math.max(this.sent, this.site.run.revision) + 1;
     const rejectedBefore = this.site.run.clock?.refused['control'] ?? 0;
@@ -132,16 +181,23 @@ export class Controls {
     this.publish(name, { value, revision: this.sent });
   }
 
-  /** The broker denied a control. */
+  /** The broker denied a control: this user may watch only. */
   onDenied(reason: string): void {
     this.pending.clear();
     this.answerWith('bad', `The broker denied it: ${reason}. Log in as an operator to control the run.`);
+    this.setReadOnly(true);
+  }
+
+  /** Show the controls without letting them be used: a viewer sees what is in effect. */
+  setReadOnly(readOnly: boolean): void {
+    this.readOnly = readOnly;
+    get('read-only').hidden = !readOnly;
   }
 
   /** Compare what was requested with what the clock reports, and show the latter. */
   update(nowMs: number, online: boolean): void {
     const { clock, tick, finished } = this.site.run;
-    this.fieldset.disabled = !online || !tick || finished;
+    this.fieldset.disabled = !online || !tick || finished || this.readOnly;
     for (const request of [...this.pending.values()]) {
       if (clock && clock.revision >= request.revision && isInEffect(clock, request)) {
         this.pending.delete(request.name);
@@ -167,6 +223,9 @@ export class Controls {
     this.setField(this.rule, 'clearing_rule', settings.clearing_rule);
     this.setField(this.out, 'chargers_out', settings.chargers_out);
     this.suggest();
+    this.showChoices();
+    this.showEndEffect();
+    this.showChargersEffect();
     for (const name of SCALES) {
       const [input, output] = this.sliders.get(name)!;
       this.setField(input, name, String(settings[name]));
@@ -195,12 +254,19 @@ export class Controls {
   }
 }
 
+/** Show what a value does, and mark a field whose value is wrong. */
+function showEffect(field: HTMLInputElement, hint: string, { text, wrong }: { text: string; wrong: boolean }): void {
+  put(hint, text);
+  get(hint).classList.toggle('wrong', wrong);
+  if (field.getAttribute('aria-invalid') !== String(wrong)) field.setAttribute('aria-invalid', String(wrong));
+}
+
 /** Let a field offer these names: what the clock has installed, and what is in effect. */
 function offer(field: HTMLSelectElement, names: readonly string[]): void {
   const wanted = [...new Set(names)];
   if (wanted.join() === [...field.options].map((each) => each.value).join()) return;
   const chosen = field.value;
-  field.replaceChildren(...wanted.map((name) => new Option(MEANINGS[name] ?? name, name)));
+  field.replaceChildren(...wanted.map((name) => new Option(name, name)));
   if (wanted.includes(chosen)) field.value = chosen;
 }
 
