@@ -100,7 +100,6 @@ class Auditor:
         self._market = MarketAudit(
             tallies, lifecycle, reporting, gaps, exact=exact, specification_of=self._specification_of
         )
-        self._market.supply_price = self._supply_price
         self._charging = ChargingAudit(
             tallies, lifecycle, gaps, accounts, exact=exact, slack_ms=self._slack_ms
         )
@@ -136,7 +135,7 @@ class Auditor:
             self._on_tick(simulated_ms, sender, message)
         elif isinstance(message, Facts):
             if sender == CLOCK_ID:
-                self._supply_price = self._market.supply_price = message.reactor_price_ueur_per_kwh
+                self._supply_price = message.reactor_price_ueur_per_kwh
         elif isinstance(message, Presence):
             self._accuser.on_presence(self._site_tick, sender, message)
             if self._lifecycle.note(sender, self._site_tick, online=message.online):
@@ -205,6 +204,7 @@ class Auditor:
             window.waited_for_all = window.waited_for_all and not tick.absent
             if tick.phase is Phase.BID:
                 window.rule = window.rule or tick.settings.clearing_rule
+                window.supply_price = self._supply_price
             elif tick.phase is Phase.SETTLE:
                 window.settle_ms = tick.simulated_ms
                 window.end_ms = tick.ends_ms

@@ -68,8 +68,6 @@ class MarketAudit:
         exact: bool,
         specification_of: SpecificationOf | None = None,
     ) -> None:
-        self.supply_price: int | None = None
-        """The price of the grid supply, µEUR/kWh; None until it is known."""
         self._specification_of = specification_of
         self._tallies = tallies
         self._lifecycle = lifecycle
@@ -134,7 +132,7 @@ class MarketAudit:
         """Return what the prices of a tick depend on; a device that starts or stops may have missed a message."""
         steady = window.waited_for_all and self._lifecycle.unchanged(tick - 1, tick)
         specification = find_specification(window.rule, self._specification_of) if window.rule else None
-        return Pricing(window.rule, specification, self.supply_price, complete=self._exact and steady)
+        return Pricing(window.rule, specification, window.supply_price, complete=self._exact and steady)
 
     def _owed(self, tick: int) -> set[str]:
         """Return the producers that may pass over buyers because these have left their awards unanswered."""

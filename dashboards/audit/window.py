@@ -15,6 +15,7 @@ class TickWindow:
         "rule",
         "settle_ms",
         "states",
+        "supply_price",
         "waited_for_all",
     )
 
@@ -23,6 +24,8 @@ class TickWindow:
         """(scope, sender, message)."""
         self.exchange: list[tuple[str, str, Residual | Surplus]] = []
         """What cells still need, and what is offered to them by their neighbours."""
+        self.supply_price: int | None = None
+        """The price of the grid supply, µEUR/kWh; None until it is known."""
         self.rule = ""
         """The clearing rule of the tick, by its bid phase; empty where that was not received."""
         self.waited_for_all = True

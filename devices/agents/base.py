@@ -6,7 +6,7 @@ runtime (simulation, fleet or device) calls `wake` at the earlier of the two.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 from gridfleet.broker.errors import GridFleetError
 from gridfleet.broker.protocol.messages import (
@@ -64,6 +64,13 @@ Handler = Callable[[Any, str, str, Any, int], Out]
 """(agent, scope, sender, message, now in ms) -> messages to send."""
 Action = Callable[[int], Out]
 """(now in ms) -> messages to send."""
+
+
+class Prices(Protocol):
+    """A price that changes over time."""
+
+    def at(self, simulated_ms: int) -> int:
+        """Return the price of the quarter hour of this time, µEUR/kWh."""
 
 
 class AgentError(GridFleetError, ValueError):
@@ -172,6 +179,9 @@ class Agent:
     def permit(self, now_ms: int) -> Permit | None:  # noqa: ARG002 - chargers answer by it
         """Return who may draw energy at its plug; None for an agent that has none."""
         return None
+
+    def follow_prices(self, prices: Prices) -> None:
+        """Take the reactor's prices from a series; agents that neither buy nor sell there ignore it."""
 
     def read_figures(self) -> dict[str, float]:
         """Return the figures of its own by name, as they are at the end of the tick; all finite."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from gridfleet.broker.protocol.messages import Message, Packages, Phase, Request, Role
-from gridfleet.devices.agents.base import NOTHING, Handler, Out, mean_power_w
+from gridfleet.devices.agents.base import NOTHING, Handler, Out, Prices, mean_power_w
 from gridfleet.devices.agents.instruments import SIMULATED
 from gridfleet.devices.agents.roles.seller import Seller, SellingSide
 
@@ -17,7 +17,7 @@ class Reactor(Seller):
 
     role = Role.GRID_SUPPLY
     kind = "reactor"
-    __slots__ = ("_served", "instruments", "power_w", "price_ueur_per_kwh", "selling")
+    __slots__ = ("_prices", "_served", "instruments", "power_w", "price_ueur_per_kwh", "selling")
 
     def __init__(
         self,
@@ -34,7 +34,12 @@ class Reactor(Seller):
         self.instruments = SIMULATED
         self.power_w = 0
         self.price_ueur_per_kwh = price_ueur_per_kwh
+        self._prices: Prices | None = None
         self._served: set[str] = set()
+
+    def follow_prices(self, prices: Prices) -> None:
+        """Sell at prices that change over time."""
+        self._prices = prices
 
     def subscriptions(self) -> list[tuple[str, str]]:
         """Return the (message type, scope) pairs that it subscribes to, besides the tick."""
@@ -43,6 +48,8 @@ class Reactor(Seller):
     def on_bid_phase(self, _now_ms: int) -> Out:
         """Open the account of the tick."""
         self._served = set()
+        if self._prices is not None:
+            self.price_ueur_per_kwh = self._prices.at(self.tick_ms)
         return self.selling.open_account(0)
 
     def on_request(self, _scope: str, sender: str, request: Request, _now_ms: int) -> Out:

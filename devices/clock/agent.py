@@ -31,7 +31,7 @@ from gridfleet.broker.protocol.messages import (
 )
 from gridfleet.broker.protocol.topics import WHOLE_SITE
 from gridfleet.broker.protocol.units import TICK_MS
-from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.base import NOTHING, Agent, Handler, Out, Prices
 from gridfleet.devices.clock.controls import ONE_TIME, ControlRevisions, boolean, whole_number
 from gridfleet.devices.clock.lockstep import LOCKSTEP_DEADLINE_MS, LockStep
 from gridfleet.devices.clock.pace import Pace
@@ -52,6 +52,7 @@ class Clock(Agent):
         "_controls",
         "_facts",
         "_not_before_ms",
+        "_reactor_prices",
         "_registrations",
         "_settings_plan",
         "epoch",
@@ -82,17 +83,19 @@ class Clock(Agent):
         epoch: int = 0,
         facts: Facts | None = None,
         registrations: Mapping[str, Registration] = NO_REGISTRATIONS,
+        reactor_prices: Prices | None = None,
     ) -> None:
         """`start_ms` is the simulated time of tick 0; `neighbours` says whether the site has more than one cell.
 
         `seconds_per_tick` is the speed of scaled time; in lock-step a tick takes at least `least_seconds_per_tick`.
 
         `expected` are the devices that lock-step waits for from the beginning; `epoch` numbers the runs of a site.
-        `registrations` is the site's register by device or prefix.
+        `registrations` is the site's register by device or prefix; `reactor_prices` change the facts from tick to tick.
         """
         super().__init__(agent_id, WHOLE_SITE, latitude, longitude)
         self._facts = facts
         self._registrations = registrations
+        self._reactor_prices = reactor_prices
         self.schedule = Schedule(start_ms, ticks, neighbours=neighbours)
         self._settings_plan = SettingsPlan(settings, events)
         self._controls = ControlRevisions()
@@ -217,12 +220,25 @@ class Clock(Agent):
         )
         self._settings_plan.end_outage()
         self._plan_phase_end(now_ms)
-        out: list[tuple[str, Message]] = [("", self.tick_message)]
+        out: list[tuple[str, Message]] = [
+            *(self._changed_facts() if new_tick else ()),
+            ("", self.tick_message),
+        ]
         if new_tick:
             out.append(self._state("running"))
         if self.pace.mode is Mode.LOCKSTEP and self.lockstep.barrier.has_devices:
             out += self._advance(now_ms)
         return out
+
+    def _changed_facts(self) -> Out:
+        """Return the facts with the reactor's price of the new tick, where it differs from the last one."""
+        if self._reactor_prices is None or self._facts is None:
+            return NOTHING
+        price = self._reactor_prices.at(self.schedule.simulated_ms)
+        if price == self._facts.reactor_price_ueur_per_kwh:
+            return NOTHING
+        self._facts = replace(self._facts, reactor_price_ueur_per_kwh=price)
+        return [("", self._facts)]
 
     def _plan_phase_end(self, now_ms: int) -> None:
         """Plan the end of the phase: by its share of the tick, or by the deadline of lock-step."""

@@ -136,6 +136,10 @@ class ConsumersTable(ConsumerSettings, CountTable):
     """Consumers of one BDEW load profile; annual demand in kWh, of a whole quarter of a town by default."""
 
     annual_kwh: AnnualEnergy = 1_000_000.0
+    load_file: str = ""
+    """A CSV file with the measured load of each device, in place of the profile; relative to the scenario's file."""
+    load_factor: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    """Multiplies the load of that file."""
 
 
 class CommerceTable(ConsumersTable):
@@ -169,6 +173,11 @@ class ReactorsTable(ReactorSettings, CountTable):
     """External reactors; each cell is connected to one."""
 
     count: Annotated[int, Field(ge=0, le=1000)] = 1
+    price_file: str = ""
+    """A CSV file with day-ahead prices, in place of `market.reactor_price_eur_per_kwh`; relative to the scenario's
+    file. Prices below 0 count as 0."""
+    price_added_eur_per_kwh: Annotated[float, Field(ge=-100, le=100)] = 0.0
+    """Added to the prices of that file: grid fees, taxes, the supplier's margin."""
 
 
 class EventTable(Table):

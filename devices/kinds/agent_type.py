@@ -17,6 +17,7 @@ from gridfleet.devices.config.sensor_tables import PinTable
 from gridfleet.devices.config.shared_tables import MarketTable, Spread, TrustTable
 from gridfleet.devices.edge.hardware.faults import ControlError, HardwareError
 from gridfleet.devices.kinds.checked_agent import checked
+from gridfleet.devices.physics.time_series import LoadSeries, PriceSeries
 from gridfleet.devices.plugins import place_of
 from gridfleet.devices.random_streams import RandomStream
 from gridfleet.devices.trust.announcements import NOTHING_HEARD, Announcements
@@ -94,6 +95,10 @@ class AgentContext(Generic[S_co]):
     """Its own stream of random numbers, by seed and id."""
     start_ms: int
     """Simulated time at which the run begins; 0 for a single device, which does not know it."""
+    load: LoadSeries | None = None
+    """The measured load of a consumer; None where its load profile counts."""
+    reactor_prices: PriceSeries | None = None
+    """The reactor's price over time; None where it is the market's, always."""
     clock: SiteClock = STANDARD_CLOCK
     """The site's clock: its standard time, and the legal time of its zone."""
     register: Register | None = None
@@ -202,6 +207,8 @@ class AgentType(Generic[S_co]):
         try:
             agent = self.build(context)
             self._check(agent)
+            if context.reactor_prices is not None:
+                agent.follow_prices(context.reactor_prices)
             if context.register is not None:
                 agent.trust = Trust(context.register, context.announcements)
             return checked(agent)

@@ -41,7 +41,7 @@ def build(context: AgentContext[ConsumerSettings]) -> Agent:
     return Household(
         *context.identity,
         **context.as_buyer,
-        load=LegalTimeLoad(load_profile(settings.profile), context.clock),
+        load=context.load or LegalTimeLoad(load_profile(settings.profile), context.clock),
         annual_kwh=settings.annual_kwh,
         package_wh=context.package_wh,
         price_ueur_per_kwh=ueur(context.market.consumer_price_eur_per_kwh),

@@ -12,6 +12,7 @@ from gridfleet.devices.charging.ranking_registry import OFFER_RANKINGS
 from gridfleet.devices.clock.agent import Clock
 from gridfleet.devices.clock.settings import SETTINGS, Event
 from gridfleet.devices.config.scenario import Group, Scenario
+from gridfleet.devices.config.scenario_series import loads_of, reactor_prices_of
 from gridfleet.devices.config.scenario_tables import REACTOR_SITE
 from gridfleet.devices.kinds.agent_type import AgentContext
 from gridfleet.devices.market.rule_registry import CLEARING_RULES
@@ -68,6 +69,8 @@ class Fleet:
         self.seed = scenario.seed if seed is None else seed
         self.cells = cells_of(scenario)
         self._weather = weather_of(scenario, self.seed)
+        self._loads = loads_of(scenario)
+        self._reactor_prices = reactor_prices_of(scenario)
         self._devices: dict[str, tuple[Group, int]] = {}
         self._market_rosters = {cell.name: Roster() for cell in self.cells}
         self._charger_rosters = {cell.name: Roster() for cell in self.cells}
@@ -170,6 +173,7 @@ class Fleet:
             expected=frozenset(self._devices) if mode is Mode.LOCKSTEP else frozenset(),
             epoch=epoch,
             facts=self._facts(),
+            reactor_prices=self._reactor_prices,
             registrations=registrations_of(scenario) if scenario.trust.enabled else {},
         )
 
@@ -219,6 +223,8 @@ class Fleet:
             random=random,
             start_ms=scenario.start_ms,
             clock=scenario.clock,
+            load=self._loads.get(group.prefix),
+            reactor_prices=self._reactor_prices,
             register=self.register,
             announcements=self._announcements[cell.name],
         )

@@ -1,21 +1,26 @@
 """The site's register: an entry for each group of a scenario's devices, and for a device with a file of its own."""
 
-from gridfleet.broker.protocol.messages import Limits, Registration
+from dataclasses import replace
+
+from gridfleet.broker.protocol.messages import MAX_SCALE, Limits, Registration
 from gridfleet.devices.config.device_file import DeviceFile
 from gridfleet.devices.config.scenario import Scenario
+from gridfleet.devices.config.scenario_series import loads_of
 from gridfleet.devices.config.shared_tables import TrustTable
 
 
 def registrations_of(scenario: Scenario) -> dict[str, Registration]:
     """Return the entries by the prefix of a group's ids: the devices of a group have the same settings, so limits."""
-    return {
-        group.prefix: Registration(
-            group.settings.count,
-            group.agent_type.limits_of(group.settings, scenario.market, scenario.trust),
-        )
-        for group in scenario.groups
-        if group.settings.count
-    }
+    loads = loads_of(scenario)
+    registrations = {}
+    for group in scenario.groups:
+        if group.settings.count:
+            limits: Limits = group.agent_type.limits_of(group.settings, scenario.market, scenario.trust)
+            if group.prefix in loads:
+                most_wh = round(loads[group.prefix].max_energy_wh * MAX_SCALE) + 1
+                limits = replace(limits, buys_wh=most_wh)
+            registrations[group.prefix] = Registration(group.settings.count, limits)
+    return registrations
 
 
 def limits_of_device(device: DeviceFile) -> Limits:

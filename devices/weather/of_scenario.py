@@ -65,7 +65,7 @@ def recorded_weather(scenario: "Scenario") -> RecordedWeather:
     folder, table = Path(scenario.folder), scenario.weather
     names = (*table.files, *((table.station_list,) if table.station_list else ()))
     return _recorded(
-        table, folder, _stamps(folder, names), scenario.clock, scenario.start_ms, scenario.ticks, middle
+        table, folder, file_stamps(folder, names), scenario.clock, scenario.start_ms, scenario.ticks, middle
     )
 
 
@@ -112,7 +112,7 @@ def _recorded(
     return RecordedWeather(weather, coverage)
 
 
-def _stamps(folder: Path, names: tuple[str, ...]) -> tuple[object, ...]:
+def file_stamps(folder: Path, names: tuple[str, ...]) -> tuple[object, ...]:
     """Return when files were written and how long they are, so that a changed file is read again."""
     stamps: list[object] = []
     for name in names:

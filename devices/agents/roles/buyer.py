@@ -20,7 +20,7 @@ from gridfleet.broker.protocol.messages import (
     Supply,
     Tick,
 )
-from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out
+from gridfleet.devices.agents.base import MAX_ATTEMPTS, NOTHING, Agent, Handler, Out, Prices
 from gridfleet.devices.market.accounts import Purchases
 from gridfleet.devices.market.packages import total_wh
 from gridfleet.devices.market.receipts import ReceiptHistory
@@ -41,6 +41,7 @@ class BuyingSide:
         "_reactor",
         "_reactor_price",
         "_receipt_history",
+        "prices",
         "purchases",
     )
 
@@ -49,6 +50,8 @@ class BuyingSide:
         self._agent = agent
         self._reactor = reactor
         self._reactor_price = reactor_price_ueur_per_kwh
+        self.prices: Prices | None = None
+        """The reactor's price over time; None where it is always the same."""
         self._receipt_history = ReceiptHistory()
         self._attempts = 0
         self._bought_from: dict[str, int] = {}
@@ -85,7 +88,8 @@ class BuyingSide:
 
     def _request(self, now_ms: int) -> Out:
         """Send the request; repeat it a few times while no answer comes."""
-        packages = self.purchases.remaining(self._reactor_price)
+        price = self._reactor_price if self.prices is None else self.prices.at(self._agent.tick_ms)
+        packages = self.purchases.remaining(price)
         if self._reactor is None or self._attempts >= MAX_ATTEMPTS or not packages:
             self.stop_waiting()
             return NOTHING
@@ -161,6 +165,10 @@ class Buyer(Agent):
     __slots__ = ()
     buying: BuyingSide
     """Its buying side; a subclass creates it, and lists it in its slots."""
+
+    def follow_prices(self, prices: Prices) -> None:
+        """Ask the reactor only where a bid reaches its price of the tick."""
+        self.buying.prices = prices
 
     def on_new_run(self) -> None:
         """Forget the ticks of an earlier run of the clock."""
