@@ -183,9 +183,7 @@ def render_all(store: Store, plots_directory: Path | None = None) -> dict[str, s
     with style.house_style():
         for plot in plots_of(store):
             figure = plot.draw(timeline)
+            found[plot.name] = inline_svg(figure, plot.name, plot.title)
             if plots_directory is not None:
                 save_png(figure, plots_directory / f"{plot.name}.png")
-            else:
-                figure.draw_without_rendering()
-            found[plot.name] = inline_svg(figure, plot.name, plot.title)
     return found

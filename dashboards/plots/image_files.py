@@ -19,14 +19,26 @@ _IDS: Final = re.compile(r'( id="|"#|url\(#)')
 _FONT: Final = re.compile(r" font-family: [^;\"]+;?")
 
 
+def lay_out(figure: Figure) -> None:
+    """Place what a figure contains, once; whatever draws the figure afterwards does not do it again.
+
+    Laying out a figure takes as long as drawing it, and so does drawing it to lay it out.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure with its title as PNG; the same figure gives the same bytes."""
+    lay_out(figure)
     figure.savefig(path, format="png", dpi=PNG_DPI, metadata={"Software": None})
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """Return a drawn figure as SVG for a page: without its title, and with unique ids."""
-    figure.set_layout_engine("none")  # it is laid out already; doing it again would cost as much as drawing
+    """Return a figure as SVG for a page: without its title, and with unique ids."""
+    lay_out(figure)
     buffer = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)

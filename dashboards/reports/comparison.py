@@ -36,10 +36,9 @@ _INTRODUCTION: Final = (
 )
 _FOOTER: Final = (
     'The same figures as a file: <a href="compare.csv">compare.csv</a>; those of each run: '
-    '<a href="runs.csv">runs.csv</a>; '
-    "each figure as PNG in "
-    '<a href="plots/">plots/</a>.'
+    '<a href="runs.csv">runs.csv</a>'
 )
+_PNG_FOOTER: Final = '; each plot as PNG in <a href="plots/">plots/</a>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +144,14 @@ def spread_of(label: str, metric: Metric, runs: Sequence[RunResult]) -> Spread:
     return Spread(label, metric, len(values), fmean(values), sd, values[0], values[-1], len(runs))
 
 
-def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path) -> Path:
-    """Write compare.html, compare.csv, runs.csv and plots/compare-<name>.png; return the page's path."""
+def write_comparison(
+    results: Mapping[str, Sequence[RunResult]], directory: Path, *, png: bool = False
+) -> Path:
+    """Write compare.html, compare.csv, runs.csv, with `png` plots/compare-<name>.png; return the page's path."""
     spreads = compare(results)
     plots = directory / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
+    if png:
+        plots.mkdir(parents=True, exist_ok=True)
     _write_csv(spreads, directory / CSV_FILE)
     rows = (((label, run.algorithm), run) for label, runs in results.items() for run in runs)
     write_runs(directory / RUNS_FILE, ("set", "algorithm"), rows, spreads)
@@ -161,11 +163,12 @@ def write_comparison(results: Mapping[str, Sequence[RunResult]], directory: Path
     with house_style():
         for plot in COMPARE_PLOTS:
             figure = plot.draw(figures, curves)
-            save_png(figure, plots / f"{plot.name}.png")
             picture = inline_svg(figure, plot.name, plot.title)
+            if png:
+                save_png(figure, plots / f"{plot.name}.png")
             pictures.append(figure_html(picture, plot.title, (("", plot.shows), ("Unit:", plot.unit))))
     path = directory / "compare.html"
-    path.write_text(_page(results, spreads, pictures), encoding="utf-8", newline="\n")
+    path.write_text(_page(results, spreads, pictures, png=png), encoding="utf-8", newline="\n")
     return path
 
 
@@ -206,7 +209,9 @@ def _write_csv(spreads: Sequence[Spread], path: Path) -> None:
             writer.writerow([s.label, s.metric.name, s.metric.unit or "count", s.runs, *numbers])
 
 
-def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread], pictures: list[str]) -> str:
+def _page(
+    results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread], pictures: list[str], *, png: bool
+) -> str:
     labels = list(results)
     texts = {(s.label, s.metric.name): s.text() for s in spreads}
     rows = [
@@ -224,6 +229,6 @@ def _page(results: Mapping[str, Sequence[RunResult]], spreads: Sequence[Spread],
         table(("Figure", "Unit", *labels), rows, numbers=range(2, 2 + len(labels))),
         "<h2>Figures</h2>",
         *pictures,
-        f"<footer>{_FOOTER}</footer>",
+        f"<footer>{_FOOTER}{_PNG_FOOTER if png else ''}.</footer>",
     ]
     return document("Comparison of runs – GridFleet", "\n".join(parts))

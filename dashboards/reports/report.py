@@ -1,4 +1,4 @@
-"""Write the report of a run: one HTML page that opens offline, and a PNG of each figure.
+"""Write the report of a run: one HTML page that opens offline, and where asked for a PNG of each figure.
 
 Text of a device or a scenario is never markup: `html.escape` escapes it here or in
 `gridfleet.dashboards.reports.html_page`, and matplotlib escapes it in an SVG.
@@ -36,18 +36,22 @@ _CELLS: Final = (
 )
 
 
-def write_report(store: Store, directory: Path) -> Path:
-    """Write report.html and plots/<name>.png into a directory; return the page's path."""
-    plots = directory / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
+def write_report(store: Store, directory: Path, *, png: bool = False) -> Path:
+    """Write report.html into a directory, and with `png` plots/<name>.png; return the page's path.
+
+    PNG files take as long as the page: it has the figures as SVG.
+    """
+    plots = directory / "plots" if png else None
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
     pictures = render_all(store, plots)
     path = directory / "report.html"
-    path.write_text(report_html(store, pictures), encoding="utf-8", newline="\n")
+    path.write_text(report_html(store, pictures, png=png), encoding="utf-8", newline="\n")
     return path
 
 
-def report_html(store: Store, pictures: dict[str, str]) -> str:
-    """Return the page, given each figure's SVG by its name."""
+def report_html(store: Store, pictures: dict[str, str], *, png: bool = False) -> str:
+    """Return the page, given each figure's SVG by its name; with `png` it links to the PNG files."""
     facts = store.facts()
     title = facts.title or facts.scenario
     parts = [
@@ -73,7 +77,7 @@ def report_html(store: Store, pictures: dict[str, str]) -> str:
             for plot in plots_of(store)
             if plot.name in pictures
         ),
-        _footer(facts.version),
+        _footer(facts.version, png=png),
     ]
     return document(f"{title} – GridFleet", "\n".join(part for part in parts if part))
 
@@ -209,9 +213,10 @@ def _suspensions(store: Store) -> str:
     return "<h2>Suspended devices</h2>\n" + what + table(heads, rows[:MAX_EVENTS]) + more
 
 
-def _footer(version: str) -> str:
+def _footer(version: str, *, png: bool) -> str:
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in FILES)
+    pictures = '; each plot as PNG in <a href="plots/">plots/</a>' if png else ""
     return (
-        f"<footer>GridFleet {escape(version)}. The same figures as files: {links}; each figure as PNG in "
-        '<a href="plots/">plots/</a>. Map outline: Natural Earth, public domain.</footer>'
+        f"<footer>GridFleet {escape(version)}. The same figures as files: {links}{pictures}. "
+        "Map outline: Natural Earth, public domain.</footer>"
     )

@@ -93,14 +93,20 @@ class Result:
             )
 
     def save(
-        self, directory: str | PathLike[str] | None = None, *, report: bool = True, replace: bool = False
+        self,
+        directory: str | PathLike[str] | None = None,
+        *,
+        report: bool = True,
+        replace: bool = False,
+        png: bool = False,
     ) -> Path:
         """Write the files of the run, equal to those of the command line; return the directory.
 
         `directory` is created if missing; without it, the run gets a new one as on the command line,
-        `out/SCENARIO-TIME`, and `out/latest` leads there. `report=False` leaves out report.html and plots/, which take
-        seconds. Raises a GridFleetError where the directory holds results and `replace` is not set, or cannot be
-        written, and MissingPackageError where the report needs a package that is not installed.
+        `out/SCENARIO-TIME`, and `out/latest` leads there. `report=False` leaves out report.html, which takes
+        seconds; `png` adds its plots as PNG files in plots/. Raises a GridFleetError where the directory holds results
+        and `replace` is not set, or cannot be written, and MissingPackageError where the report needs a package that is
+        not installed.
         """
         if report and find_spec("matplotlib") is None:
             raise MissingPackageError("the report", "matplotlib", " – or set report=False")
@@ -116,7 +122,7 @@ class Result:
                 if report:
                     from gridfleet.dashboards.reports.report import write_report
 
-                    write_report(store, folder.path)
+                    write_report(store, folder.path, png=png)
             folder.begin()
         return folder.path
 

@@ -171,8 +171,15 @@ def add_batch(parser: argparse.ArgumentParser, seeds: int) -> None:
     )
 
 
+def add_png(parser: argparse.ArgumentParser) -> None:
+    """Add --png."""
+    parser.add_argument(
+        "--png", action="store_true", help="also write each plot as a PNG file into plots/ (the page has SVG)"
+    )
+
+
 def add_recording(parser: argparse.ArgumentParser) -> None:
-    """Add --trace and --no-report."""
+    """Add --trace, --no-report and --png."""
     parser.add_argument(
         "--trace",
         metavar="FILE",
@@ -182,8 +189,9 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         "--no-report",
         action="store_false",
         dest="report",
-        help="write no report.html and no plots (make them later with `gridfleet report`)",
+        help="write no report.html (make it later with `gridfleet report`)",
     )
+    add_png(parser)
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:

@@ -16,12 +16,14 @@ COLUMNS: Final = 100
 _GAP: Final = 2
 
 
-def write_and_print(results: Mapping[str, Sequence[RunResult]], directory: Path) -> None:
-    """Write compare.html, compare.csv, runs.csv and plots; print the table."""
+def write_and_print(
+    results: Mapping[str, Sequence[RunResult]], directory: Path, *, png: bool = False
+) -> None:
+    """Write compare.html, compare.csv, runs.csv, and with `png` the plots as PNG; print the table."""
     print(table_text(compare(results), list(results), terminal_columns()), flush=True)
     with writing_results(directory, "make room, then compare again"):
         clear_results(directory)
-        page = write_comparison(results, directory)
+        page = write_comparison(results, directory, png=png)
     print(f"Report  {page}")
 
 

@@ -53,10 +53,16 @@ def finish_recording(recorded: Recording, folder: RunFolder) -> None:
 
 
 def finish_run(
-    directory: Path, *, interrupted: bool, report: bool, took: tuple[str, float] | None = None
+    directory: Path,
+    *,
+    interrupted: bool,
+    report: bool,
+    png: bool = False,
+    took: tuple[str, float] | None = None,
 ) -> int:
     """Print the key figures of the run stored in a directory, write its report; return the exit code.
 
+    With `png` the report has its plots as PNG files too.
     `took` names what was run, with its duration in seconds; it is printed with that of the report.
     """
     from gridfleet.dashboards.reports.summary import BROKEN, verdict
@@ -69,7 +75,7 @@ def finish_run(
         broken = verdict(store) == BROKEN
         end = f"{'Files':<{HEAD_WIDTH}}{directory}/"
         if report:
-            end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times)}"
+            end = f"{'Report':<{HEAD_WIDTH}}{_write_report(store, directory, times, png=png)}"
     if times:
         print(f"{'Time':<{HEAD_WIDTH}}{', '.join(times)}")
     print(end)
@@ -83,14 +89,14 @@ def finish_run(
     return ExitCode.SUCCESS
 
 
-def _write_report(store: "Store", directory: Path, times: list[str]) -> Path:
+def _write_report(store: "Store", directory: Path, times: list[str], *, png: bool) -> Path:
     """Write the report, and add how long it took to the times; return the page's path."""
     from gridfleet.dashboards.reports.report import write_report
 
     began_s = monotonic()
     remedy = f"make room, then write the report again with `gridfleet report {directory}`"
     with writing_results(directory, remedy):
-        page = write_report(store, directory)
+        page = write_report(store, directory, png=png)
     hint = " (--no-report leaves it out)" if times else ""
     times.append(f"report {monotonic() - began_s:.1f} s{hint}")
     return page

@@ -69,7 +69,7 @@ def test_results_pass_between_processes() -> None:
 
 def test_page_csv_and_figures(tmp_path: Path) -> None:
     results = {"normal & <b>": _results(), "scarce": _results(wind=0.0)}
-    page = write_comparison(results, tmp_path)
+    page = write_comparison(results, tmp_path, png=True)
     text = page.read_text(encoding="utf-8")
     assert "normal &amp; &lt;b&gt;" in text
     assert "<b>" not in text.replace("<b>Unit:</b>", "")
@@ -88,3 +88,4 @@ def test_page_csv_and_figures(tmp_path: Path) -> None:
 def test_runs_in_which_nothing_happened(tmp_path: Path) -> None:
     with Store.create() as store:
         assert write_comparison({"idle": [result_of(store)]}, tmp_path).is_file()
+    assert not (tmp_path / "plots").exists()

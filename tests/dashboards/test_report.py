@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gridfleet.dashboards.plots.catalog import PLOTS, render_all
 from gridfleet.dashboards.plots.figures.batteries import charger_batteries
@@ -130,7 +133,7 @@ class _Tags(HTMLParser):
 
 def test_the_page_is_complete_and_loads_no_other_file(tmp_path: Path) -> None:
     with build(Fleet(storm=(40, 60))) as store:
-        path = write_report(store, tmp_path)
+        path = write_report(store, tmp_path, png=True)
     text = path.read_text(encoding="utf-8")
     tags = _Tags()
     tags.feed(text)
@@ -146,6 +149,28 @@ def test_the_page_is_complete_and_loads_no_other_file(tmp_path: Path) -> None:
         assert (tmp_path / "plots" / f"{plot.name}.png").is_file()
     for metric in METRICS:
         assert metric.title in text
+
+
+def test_a_figure_is_laid_out_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Laying out costs as much as drawing, and a figure is drawn once for each file."""
+    done: Counter[str] = Counter()
+
+    def counted(owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*arguments: object) -> object:
+            done[name] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(ConstrainedLayoutEngine, "execute")
+    counted(Figure, "draw")
+    with build(Fleet(ticks=12)) as store:
+        render_all(store)
+        assert done == {"execute": len(ALWAYS), "draw": len(ALWAYS)}
+        render_all(store, tmp_path)
+    assert done == {"execute": 2 * len(ALWAYS), "draw": 3 * len(ALWAYS)}
 
 
 def test_figures_follow_the_page_from_light_to_dark() -> None:
@@ -208,8 +233,8 @@ from tests.dashboards.synthetic import Fleet, build
 out = Path(sys.argv[1])
 with build(Fleet(ticks=30, storm=(10, 20))) as store:
     write_exports(store, out)
-    write_report(store, out)
-    write_comparison({"a": [result_of(store)], "b": [result_of(store)]}, out)
+    write_report(store, out, png=True)
+    write_comparison({"a": [result_of(store)], "b": [result_of(store)]}, out, png=True)
 """
 
 

@@ -20,7 +20,7 @@ SMALL = ("--set", "vehicles.count=3", "chargers.count=2", "--ticks", "2")
 
 
 def test_two_algorithms_over_two_seeds_in_two_processes(tmp_path: Path) -> None:
-    done = [gridfleet(*WORDS, "--out", name, cwd=tmp_path) for name in ("one", "other")]
+    done = [gridfleet(*WORDS, "--png", "--out", name, cwd=tmp_path) for name in ("one", "other")]
     assert [(each.code, each.err) for each in done] == [(ExitCode.SUCCESS, "")] * 2
     lines = done[0].out.splitlines()
     assert lines[0].split() == ["normal", "best", "normal", "random"]

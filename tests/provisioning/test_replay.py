@@ -47,8 +47,8 @@ def test_a_replay_gives_the_files_of_the_run_to_the_byte(
     words: tuple[str, ...], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = main([*words, *SMALL, "--out", "run", "--trace", name])
-    assert main(["replay", name, "--out", "again"]) == code
+    code = main([*words, *SMALL, "--png", "--out", "run", "--trace", name])
+    assert main(["replay", name, "--png", "--out", "again"]) == code
     again = files(Path("again"))
     assert {"ledger.csv", "summary.json", "report.html", "plots/map.png"} <= again.keys()
     assert again == files(Path("run"))

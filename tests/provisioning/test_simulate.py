@@ -32,7 +32,7 @@ def simulate(out: Path, *words: str) -> int:
 def test_a_run_writes_its_files_and_prints_their_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert simulate(tmp_path) == ExitCode.SUCCESS
+    assert simulate(tmp_path, "--png") == ExitCode.SUCCESS
     output = capsys.readouterr()
     assert output.err == ""
     assert output.out.startswith("normal, seed 49: 8 ticks, ")
@@ -51,7 +51,7 @@ def test_a_run_writes_its_files_and_prints_their_place(
 
 
 def test_the_same_seed_gives_the_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
-    words = ("simulate", "normal", "--ticks", "12", "--out", "run", "--trace", "run/trace.jsonl")
+    words = ("simulate", "normal", "--ticks", "12", "--out", "run", "--png", "--trace", "run/trace.jsonl")
     for name, hash_seed in (("one", "1"), ("other", "2")):
         (tmp_path / name).mkdir()
         done = gridfleet(*words, cwd=tmp_path / name, env={"PYTHONHASHSEED": hash_seed})
@@ -89,12 +89,23 @@ def test_a_second_run_replaces_the_first_only_with_force(
     assert json.loads((tmp_path / "summary.json").read_text())["seed"] == 2
 
 
-def test_a_report_written_again_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plots_are_png_files_only_where_asked(tmp_path: Path) -> None:
     assert simulate(tmp_path) == ExitCode.SUCCESS
+    page = (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "plots").exists()
+    assert 'href="plots/"' not in page
+    assert main(["report", str(tmp_path), "--png"]) == ExitCode.SUCCESS
+    assert (tmp_path / "plots" / "map.png").read_bytes().startswith(b"\x89PNG")
+    again = (tmp_path / "report.html").read_text()
+    assert again.replace('; each plot as PNG in <a href="plots/">plots/</a>', "") == page
+
+
+def test_a_report_written_again_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(tmp_path, "--png") == ExitCode.SUCCESS
     first, output = files_of(tmp_path), capsys.readouterr().out
     for name in (*HEADERS, "summary.json", "report.html", "plots/map.png"):
         (tmp_path / name).unlink()
-    assert main(["report", str(tmp_path)]) == ExitCode.SUCCESS
+    assert main(["report", str(tmp_path), "--png"]) == ExitCode.SUCCESS
     assert without_times(capsys.readouterr().out) == without_times(output)
     assert files_of(tmp_path) == first
 

@@ -7,6 +7,7 @@ from gridfleet.provisioning.cli.arguments import (
     add_batch,
     add_liars,
     add_output,
+    add_png,
     add_scenario,
     add_set,
     add_ticks,
@@ -21,7 +22,7 @@ HELP: Final = "compare scenarios and algorithms over several seeds"
 DESCRIPTION: Final = (
     "Simulate every scenario with every algorithm and several seeds, in parallel processes, and print the mean\n"
     "and standard deviation of each key figure over the seeds. Writes compare.html, compare.csv, runs.csv with a\n"
-    "row for each run, and plots as PNG. Use it for whole scenarios and rankings side by side; for the values of\n"
+    "row for each run. Use it for whole scenarios and rankings side by side; for the values of\n"
     "any other key, such as a clearing rule, use `gridfleet sweep`. With --liars it prints instead what each lie\n"
     "does to the welfare of all, to the honest and to the liar, with the site's defences and without them, and\n"
     "writes lies.csv."
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_set(parser)
     add_liars(parser)
     add_output(parser, "out/compare-SCENARIOS-TIME")
+    add_png(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -69,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
     with claim_run_folder(arguments.out, name, force=arguments.force, link=LATEST) as folder:
         measured, interrupted = run_batch(sets, arguments.jobs, "compare")
         if measured:
-            write_and_print(measured, folder.path)
+            write_and_print(measured, folder.path, png=arguments.png)
             folder.begin()
     return finish_batch(measured, "compared", interrupted=interrupted)
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from gridfleet.provisioning.cli.arguments import add_output
+from gridfleet.provisioning.cli.arguments import add_output, add_png
 
 HELP: Final = "record and audit a traced run again"
 DESCRIPTION: Final = (
@@ -25,10 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "trace", metavar="TRACE", help="a file that --trace of `run` or `simulate` has written"
     )
-    parser.add_argument(
-        "--no-report", action="store_false", dest="report", help="write no report.html and no plots"
-    )
+    parser.add_argument("--no-report", action="store_false", dest="report", help="write no report.html")
     add_output(parser, "out/replay-SCENARIO-TIME")
+    add_png(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -61,4 +60,4 @@ def execute(arguments: argparse.Namespace) -> int:
                 recorded.receive(*message)
             finish_recording(recorded, folder)
         folder.begin()
-    return finish_run(folder.path, interrupted=False, report=arguments.report)
+    return finish_run(folder.path, interrupted=False, report=arguments.report, png=arguments.png)

@@ -1,17 +1,18 @@
-"""`gridfleet report`: writes the report, plots and CSV files of a stored run again."""
+"""`gridfleet report`: writes the report and CSV files of a stored run again."""
 
 import argparse
 from pathlib import Path
 from typing import Final
 
+from gridfleet.provisioning.cli.arguments import add_png
 from gridfleet.provisioning.cli.exit_codes import CommandError
 
 HELP: Final = "write the report of a stored run again"
 DESCRIPTION: Final = (
-    "Write report.html, the plots as PNG, the CSV files and summary.json again from the store of a run:\n"
+    "Write report.html, the CSV files and summary.json again from the store of a run, with --png the plots too:\n"
     "the newest in out/, or the one in DIR."
 )
-EXAMPLES: Final = ("gridfleet report", "gridfleet report out/latest")
+EXAMPLES: Final = ("gridfleet report", "gridfleet report out/latest --png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder of a run, printed at its end (default: out/latest)",
     )
+    add_png(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
     remedy = "make room, or copy the folder and write the report there"
     with Store.open(stored_run(directory)) as store, writing_results(directory, remedy):
         write_exports(store, directory)
-    return finish_run(directory, interrupted=False, report=True)
+    return finish_run(directory, interrupted=False, report=True, png=arguments.png)
 
 
 def _newest() -> Path:

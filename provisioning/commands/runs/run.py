@@ -152,6 +152,7 @@ def execute(arguments: argparse.Namespace) -> int:
         folder.path,
         interrupted=interrupted,
         report=arguments.report,
+        png=arguments.png,
         took=("run", time.monotonic() - began_s),
     )
 

@@ -90,4 +90,6 @@ def execute(arguments: argparse.Namespace) -> int:
         interrupted = run_with_progress(run, scenario.name, folder)
         finish_recording(recorded, folder)
     took = ("simulation", monotonic() - began_s)
-    return finish_run(folder.path, interrupted=interrupted, report=arguments.report, took=took)
+    return finish_run(
+        folder.path, interrupted=interrupted, report=arguments.report, png=arguments.png, took=took
+    )
